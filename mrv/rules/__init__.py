@@ -32,7 +32,7 @@ CODES = ("label", "group", "stage", "severity", "effect", "asks", "needs")
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
-    A rule: when it is evaluated, what it may do, what settles its finding.
+    A rule: its stage, its effect, and what settles its finding.
 
     Attributes
     ----------

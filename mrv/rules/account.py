@@ -114,7 +114,8 @@ def worst(
     account: Callable[[Sequence[Monitored]], Mapping[int, Reductions]],
 ) -> list[Monitored]:
     """
-    Return the devices, with `at_most` set in the parts where that is more conservative.
+    Return the devices with the upper bound of lost quantities where that is
+    more conservative.
 
     Parameters
     ----------
@@ -188,7 +189,8 @@ class Terms:
 @dataclass(frozen=True)
 class Account:
     """
-    Emission account of a period: its reductions with given quantities, parameters and factors.
+    Emission account of a period: its reductions with given quantities,
+    parameters and factors.
 
     Attributes
     ----------
@@ -272,17 +274,17 @@ class Account:
 
     @property
     def methodology(self) -> Methodology:
-        """Of the project."""
+        """Methodology of the project."""
         return self.terms.methodology
 
     @cached_property
     def performed(self) -> Performance:
-        """A performance that the devices measure below the one that was entered."""
+        """A measured performance of devices below the entered one."""
         return performing(self.entered, self.stated, self.terms.besides.drawn)
 
     @cached_property
     def parameters(self) -> Inputs:
-        """All that counts, with measured performance."""
+        """Parameters that count, with measured performance."""
         return self.performed.counted(self.stated)
 
     def as_read(self, used: Inputs) -> Inputs:
@@ -306,7 +308,7 @@ class Account:
 
     @cached_property
     def gross(self) -> Mapping[int, Reductions]:
-        """By calendar year, before deductions and without days of silent analysers."""
+        """Reductions by calendar year, before deductions and without days of silent analysers."""
         parameters = self.as_read(self.parameters)
         inputs = self._inputs(self.entered, parameters, self._own, gross=True)
         return self._reductions(inputs, self._own)
@@ -327,7 +329,7 @@ class Account:
 
     @cached_property
     def net(self) -> Mapping[int, Reductions]:
-        """By calendar year, after deductions."""
+        """Reductions by calendar year, after deductions."""
         net = self._reductions(self.inputs, self._own)
         if self.no_reduction:
             return {y: replace(r, reduction_t=min(r.reduction_t, ZERO)) for y, r in net.items()}
@@ -340,7 +342,7 @@ class Account:
 
     @cached_property
     def total(self) -> Reductions:
-        """The whole period, after deductions."""
+        """Reductions of the whole period, after deductions."""
         return added(self.net)
 
     @property
@@ -350,7 +352,7 @@ class Account:
 
     @cached_property
     def pricing(self) -> Pricing:
-        """Tonnes of a quantity."""
+        """Converter of quantities to tonnes."""
         return Pricing(self.methodology, self.parameters, self.ledger)
 
     @property
@@ -395,9 +397,9 @@ class Account:
 
 def added(by_year: Mapping[int, Reductions]) -> Reductions:
     """
-    Add up calendar years.
+    Return the sum of calendar years.
 
-    A cap or a deduction of the methodology stands in its reduction, not in the sides.
+    A cap or a deduction of the methodology is in its reduction, not in the sides.
     """
     years = by_year.values()
     return Reductions(

@@ -139,7 +139,7 @@ class _Week(NamedTuple):
 
 
 def _weeks(facts: Facts, one: Capacity) -> Iterator[_Week]:
-    """Compare each week's service with a capacity."""
+    """Yield each week's service with its capacity."""
     of, capacity = facts.of_role(*one.serves), Fraction(facts.parameters[one.parameter])
     there = [facts.views[i] for i in of]
     for k in range(len(facts.stretches) - 1):
@@ -174,9 +174,9 @@ def above_design(facts: Facts, roles: Sequence[str]) -> Mapping[int, Fraction]:
 
 def design_capacity(facts: Facts) -> Iterator[Effect | Said]:
     """
-    MTR-07: a week's service beyond the documented design capacity.
+    MTR-07: a week's service above the documented design capacity.
 
-    More than that which invoices state is an observation: the design document is out of date.
+    Above that, but within invoices, it is an observation: the design document is out of date.
     """
     for one in _capacities(facts):
         of, weeks = facts.of_role(*one.serves), [*_weeks(facts, one)]
@@ -292,10 +292,10 @@ def _powered(
     facts: Facts, one: Capacity, used: Inputs, served: Fraction
 ) -> tuple[Inputs, list[Text]]:
     """
-    Compare a load with the electricity that the design takes for it; what counts, and texts.
+    Return inputs with a load limited by the electricity for it, and texts.
 
-    Rain thins what comes in, and neither load nor electricity follows.  Stronger water that a
-    laboratory found is believed as long as its pumps moved it.
+    Rain dilutes the inflow, and neither load nor electricity follows.  A stronger load in a
+    laboratory's results counts as long as the pumps moved it.
     """
     method = facts.methodology
     taken = consumption_of(method, one)
@@ -332,7 +332,7 @@ def reported_samples(facts: Facts) -> frozenset[str]:
 
 
 def _years_within(facts: Facts, one: Capacity, used: Inputs) -> tuple[Inputs, tuple[Text, ...]]:
-    """Count no more of an earlier year than it has days at capacity; a text of each."""
+    """Return inputs with earlier years limited to their days at capacity, and a text of each."""
     above = []
     for name in one.years:
         if name not in used or one.parameter not in used:

@@ -125,7 +125,7 @@ class _Closing:
         self._known: dict[str, Passed] = {}
 
     def _passed(self, project: Project, besides: Besides) -> Passed:
-        """Pass with these values, once."""
+        """Return the pass with given values; each pass is made once."""
         key = repr((
             sorted(project.parameters.items()),
             [(b.device, b.role, sorted(b.params.items())) for b in project.devices],
@@ -161,7 +161,7 @@ class _Closing:
         return passed, [*more, *found, *(one for one in odd if one not in more)]
 
     def result(self, passed: Passed, chosen: Sequence[Finding]) -> PeriodResult:
-        """Return the period as a statement holds it."""
+        """Return the result of the period, as a statement holds it."""
         account, besides = passed.account, passed.facts.besides
         project, method = passed.facts.project, self._engine.methodology
         from_us, to_us = self._engine.period_us
@@ -234,7 +234,7 @@ def conditions_hold(
     net: Mapping[int, Reductions],
     accounting: int,
 ) -> Iterator[Finding]:
-    """Judge each year's figures by the conditions under which `tonne evaluate` refuses them."""
+    """Yield findings of each year's figures by the conditions of `tonne evaluate`."""
     first = accounting == FIRST
     look = implausible_first if first else implausible
     for condition in methodology.conditions:
@@ -311,7 +311,7 @@ def _rated(
 
 
 def check_edges(project: Project, from_us: int, to_us: int) -> None:
-    """Refuse a period off the grid, empty, or outside of the crediting period; PeriodError."""
+    """Refuse a period that is off the grid, empty, or outside the crediting period; PeriodError."""
     zone = project.timezone
     begin, end = (local_text(edge, zone) for edge in (from_us, to_us))
     for name, edge, local in (("from", from_us, begin), ("to", to_us, end)):

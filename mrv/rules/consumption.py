@@ -159,7 +159,10 @@ def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fract
 
 
 def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]]:
-    """Charge a meter that stood still, else the first that serves in that year."""
+    """
+    Return device and part of the meter to charge: one that stood still, else
+    the year's first.
+    """
     year = local_date(facts.stretches[week.place] * INTERVAL_US, facts.timezone).year
     users = [i for i, m in enumerate(facts.views) if m.bound.role in of.uses and m.parts]
     ordered = [*(i for i in week.still if i in users), *users]
@@ -211,7 +214,10 @@ def _closer(of: Consumption, strictly: frozenset[str]) -> Fraction:
 
 
 def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
-    """Return the minimum specific use of a service, and the rate that applies below it. [base units]"""
+    """
+    Return the minimum specific use of a service, and the rate that applies
+    below it. [base units]
+    """
     model = max(_models(facts, of).values(), default=Fraction(0))
     used = Fraction(sum(u.used for u in facts.besides.history))
     served = Fraction(sum(u.served for u in facts.besides.history))
@@ -279,7 +285,8 @@ def _least_rate(
     of: Consumption, usual: Fraction, model: Fraction, closer: Fraction, *, invoiced: bool
 ) -> tuple[Fraction, Fraction, bool]:
     """
-    Return the minimum specific use, the rate applied below it, and whether both are historical.
+    Return the minimum specific use, the rate applied below it, and whether both
+    are historical.
 
     With invoices of the use, history precedes the type approval, which is of a test cycle.
     """

@@ -110,7 +110,7 @@ class Exclude:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetAside:
-    """So much of each interval belongs to a certificate of another scheme. [Wh]"""
+    """Energy of each interval that belongs to a certificate of another scheme. [Wh]"""
 
     of: int
     certificate: str
@@ -122,7 +122,7 @@ class SetAside:
 @dataclass(frozen=True, slots=True)
 class Floor:
     """
-    At least so much more than its register reports, of a device's part of a year. [base units]
+    Minimum of a device's part of a year above its register. [base units]
 
     Attributes
     ----------
@@ -215,7 +215,7 @@ _Cell = tuple[int, int]
 @dataclass(frozen=True)
 class Solved:
     """
-    What counts of each device.
+    Counted quantities of each device.
 
     Attributes
     ----------
@@ -293,7 +293,7 @@ def _tightest(caps: Iterable[Cap]) -> list[tuple[Node, Cap]]:
 
 
 class _Device:
-    """A device while bounds are applied to it."""
+    """A device while limits are applied to it."""
 
     def __init__(self, one: Metered, mine: Sequence[CapEach | Exclude | SetAside | Floor]) -> None:
         self.one = one
@@ -320,7 +320,7 @@ class _Device:
         }
 
     def weeks(self) -> list[Fraction]:
-        """Sum up the stretches."""
+        """Return the sum of each stretch. [base units]"""
         found = [ZERO] * max(0, len(self.one.stretches) - 1)
         for (k, _), value in self.cells.items():
             found[k] += value
@@ -387,7 +387,8 @@ class _Device:
 
     def _implausible(self, first: int, low: int, high: int) -> Iterable[Cut]:
         """
-        Yield cuts of implausible quantities, and of those that other channels do not corroborate.
+        Yield cuts of implausible quantities, and of those that other channels
+        do not corroborate.
 
         The error of a meter without certificate is deducted from the whole before, so its share is
         not deducted again here.
@@ -418,7 +419,10 @@ class _Device:
                 yield Cut(Kind.CERTIFIED, quantity, *time, reason, None, None, of, some.rule)
 
     def _project(self, j: int, part: YearPart) -> YearPart:
-        """Return a part with its largest floor: stretches add up, a part's floor covers them all."""
+        """
+        Return a part with its largest floor: stretches add up, a part's floor
+        covers them all.
+        """
         of = [f for f in self.floors if f.part == j]
         weeks: dict[int, Floor] = {}
         for f in of:

@@ -170,7 +170,7 @@ IMPOSSIBLE = frozenset(one.rule for one in JUDGES if one.stage in {"registry", "
 @dataclass(frozen=True)
 class Passed:
     """
-    A period after one pass.
+    Result of evaluating the rules of a period once.
 
     Attributes
     ----------
@@ -212,7 +212,7 @@ class Passed:
 
     @property
     def before_evidence_t(self) -> Fraction:
-        """The reduction without what documents and invoices that are lacking take off. [tCO2e]"""
+        """Reduction before the deductions for missing documents and invoices. [tCO2e]"""
         evidence = {one.rule for one in self.judges if one.stage == "evidence"}
         if self.effective.isdisjoint(evidence):
             return self.account.reduction_t
@@ -228,7 +228,7 @@ class Passed:
 @dataclass
 class Engine:
     """
-    A period that is closed by the rules of one set, with whichever values are tried.
+    Evaluates the rules of one set on a period, for any values.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ class Engine:
 
     @cached_property
     def methodology(self) -> Methodology:
-        """Of the project."""
+        """Methodology of the project."""
         return find(self.project.methodology, self.project.version)
 
     @cached_property
@@ -281,7 +281,7 @@ class Engine:
     def _ruled(
         self, facts: Facts, terms: Terms, besides: Besides, judges: Sequence[Judging]
     ) -> tuple[Prices, Ruled, Effects]:
-        """Evaluate rules of quantities, stage by stage; return what bounds a period by them."""
+        """Return effects and reports of the rules of quantities, evaluated stage by stage."""
         prices = Prices(facts, terms, _design(facts), _of("values", besides, judges))
         ruled = Ruled()
         for stage in _BOUNDS:
@@ -336,7 +336,7 @@ class Engine:
         return facts, terms
 
     def _certificates(self, besides: Besides) -> Mapping[str, Sequence[Calibration]]:
-        """Return the certificates of the meters that were there, each as far as it covers one."""
+        """Return the certificates by meter, each limited to the time that it covers."""
         every = intervals_of(self.project, self.methodology.roles, besides.calibrated_every)
         return of_meters(
             self.calibrations, every, self.fleet, besides.serials, self.project.timezone

@@ -64,7 +64,7 @@ def serving(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
 
 
 def watts(monitored: Monitored) -> Fraction:
-    """Return the power that a device's group takes, by the registry. [W]"""
+    """Return the power of a device's group by the registry. [W]"""
     _, names = monitored.needs.draws or ("", ())
     return prod((Fraction(monitored.params[n]) for n in names), start=Fraction(1)) * _WH_PER_KWH
 
@@ -113,7 +113,7 @@ def with_measured_power(
     monitored: Sequence[Monitored], drawn: Mapping[str, Drawn], edges: Sequence[int]
 ) -> list[Monitored]:
     """
-    Return the devices, each with the power that its own electricity comes to where it is more.
+    Return the devices with the power by their own electricity, where that is more.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def with_measured_power(
 
 
 def _compared(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> list[Monitored]:
-    """Compare the groups of one device with its electricity."""
+    """Return the groups of a device with their power by its electricity."""
     parts = [*_parts(some, energy, edges)]
     entered = any(watts(one) for one in some)
     # a power of 0 says nothing of how the groups share it: their pieces do
@@ -178,7 +178,7 @@ def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
 
 
 def _raised(monitored: Monitored, more: Fraction, above: Sequence[AbovePower]) -> Monitored:
-    """Return a group with the power that it takes with so much more electricity. [Wh]"""
+    """Return a group with its power raised by additional electricity. [Wh]"""
     _, names = monitored.needs.draws or ("", ())
     served = monitored.counts * _pieces(monitored)
     if not served or not more:
@@ -225,7 +225,7 @@ def _weighed(times: Sequence[int], weights: Sequence[Fraction]) -> Fraction:
 
 
 def _pieces(monitored: Monitored) -> Fraction:
-    """Return how many pieces a group has: all that its power is multiplied by."""
+    """Return the number of pieces in a group, by which its power is multiplied."""
     _, names = monitored.needs.draws or ("", ())
     return prod((Fraction(monitored.params[n]) for n in names[:-1]), start=Fraction(1))
 
@@ -233,7 +233,10 @@ def _pieces(monitored: Monitored) -> Fraction:
 def above_power(
     monitored: Sequence[Monitored], pricing: Pricing, timezone: str
 ) -> tuple[Text, ...]:
-    """Return texts of devices whose measured power exceeds the entered one, and the effect of each."""
+    """
+    Return texts of devices whose measured power exceeds the entered one, and
+    the effect of each.
+    """
     found = list[Text]()
     for one in monitored:
         device = one.device.id
@@ -256,7 +259,7 @@ def above_power(
 
 
 def measured_powers(monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
-    """Return the powers that count in place of those entered, as parameters of a statement."""
+    """Yield measured powers that count in place of entered ones, as parameters of a statement."""
     by = "the electricity that the device measured", "import register of the device"
     for one in monitored:
         for name, value in one.measured.items():
@@ -318,7 +321,7 @@ def performing(
     monitored: Sequence[Monitored], parameters: Inputs, drawn: Mapping[str, Drawn]
 ) -> Performance:
     """
-    Return the figure that devices' own meters measure, where it is far below the one entered.
+    Return the performance by the devices' own meters, where it is far below the entered one.
 
     Parameters
     ----------

@@ -118,7 +118,7 @@ class Facts:
 
     @cached_property
     def evidence(self) -> Corroboration:
-        """Which meters the period's invoices and check meters corroborate."""
+        """Meters corroborated by the period's invoices and check meters."""
         return Corroboration(self.besides, self.checks)
 
     def invoiced(self, one: Monitored) -> bool:
@@ -235,7 +235,7 @@ class Prices:
     known: dict[frozenset[str], Priced] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Price anew: a rule has more effects than it had."""
+        """Discard priced accounts, since a rule has more effects now."""
         self.solutions.clear()
         self.known.clear()
 
@@ -260,12 +260,13 @@ class Prices:
         return self.known[key]
 
     def account(self, effects: Effects) -> Account:
-        """Return the account of effects, and of all that bounds values by it."""
+        """Return the account of effects, including those of parameters by its quantities."""
         return self.by(effects).account
 
     def without_earning(self, effects: Effects, kept: Collection[str]) -> Effects:
         """
-        Return effects without those that raise the reduction: the conservative value is applied.
+        Return effects without those that raise the reduction: the conservative
+        value is applied.
 
         Cuts of impossible quantities (`kept`) remain on both sides of the account.
         """

@@ -232,7 +232,7 @@ def _grade(facts: Facts, account: Account, one: Entered) -> tuple[Grade, Sequenc
 
 
 def _by_hand(rows: Iterable[Document | Sample]) -> Grade:
-    """Return the grade of rows of third parties: A where each is signed by who gave it."""
+    """Return the grade of third parties' documents or samples: A where each issuer signed."""
     return "A" if all(one.signed for one in rows) else "B"
 
 
@@ -254,11 +254,10 @@ def _documents(facts: Facts, name: str, device: str | None) -> list[Document]:
 
 def _published(facts: Facts, account: Account, one: Entered) -> list[str] | None:
     """
-    Return the ids of the published factors that a value is; None where it is the claimant's word.
+    Return ids of published factors that corroborate a value; None where there is none.
 
-    Of a list it is the one of the project's region: which of the others is the plant's own is the
-    claimant's word.  A value that gives no more than what is published at its most conservative
-    rests on no one's word.
+    Of a list it is the factor of the project's region: another one is uncorroborated.  A value
+    that gives no more than the most conservative published one needs no other evidence.
     """
     now, equal = account.reduced(account.parameters), list[str]()
     if not one.role:
@@ -331,9 +330,9 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
 
 def _effect(account: Account, one: Entered) -> Fraction:
     """
-    Return by how much the reduction is another one without a value, a role's or the project's.
+    Return the change of the reduction without a value, of a role or the project. [tCO2e]
 
-    All of the reduction, where there is no account without it. [tCO2e]
+    All of the reduction, where there is no account without it.
     """
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
@@ -348,7 +347,7 @@ def _effect(account: Account, one: Entered) -> Fraction:
 def _with(
     account: Account, entered: Entered, value: Fraction | int, *, scaled: bool = False
 ) -> tuple[Inputs, list[Monitored]]:
-    """Return parameters and devices with another value in place, or a share of the one there."""
+    """Return parameters and devices with a value replaced, or scaled."""
     name = entered.name
 
     def put(known: Inputs) -> Inputs:
@@ -365,5 +364,5 @@ def _with(
 
 
 def _less(value: Any, share: Fraction) -> Any:
-    """Return a share of a value; a count stays whole."""
+    """Return a share of a value, whole for a count."""
     return int(value * share) if isinstance(value, int) else Fraction(value) * share

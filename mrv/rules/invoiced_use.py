@@ -59,10 +59,10 @@ _Charge = tuple[int, int, Fraction]
 
 class _Bill(NamedTuple):
     """
-    An invoice of the project's side, as far as it is of the period. [us UTC, base units]
+    An invoice of the project's side, limited to the period. [us UTC, base units]
 
-    `room` is by how much it may say more, `by_time` whether it is shared by time, `more`
-    whether it says more than its meters, `keys` these.
+    `room` is its tolerance, `by_time` whether it is split by time, `more` whether it exceeds its
+    meters, `keys` these meters.
     """
 
     name: str
@@ -84,7 +84,10 @@ class _Meter:
     reported: Fraction = Fraction(0)
 
     def service(self, span: Span) -> Span:
-        """Return the part of a span in which the meter serves; empty where begin is not before end."""
+        """
+        Return the part of a span in which the meter serves; empty where begin
+        is not before end.
+        """
         begin, end = self.one.span_us
         return max(begin, span[0]), min(end, span[1])
 
@@ -106,7 +109,7 @@ class _Meter:
         return sum((_within(one, span) for one in charged), Fraction(self.metered(span)))
 
     def add(self, span: Span, quantity: Fraction) -> None:
-        """Count so much more in a span."""
+        """Add a charge to a span."""
         begin, end = self.service(span)
         if quantity > 0 and begin < end:
             self.added.append((begin, end, quantity))
@@ -262,18 +265,14 @@ def _meets(span: Span, other: Span) -> bool:
 
 
 def _within(charge: _Charge, span: Span) -> Fraction:
-    """Return the part of a charge that is of a span, by time."""
+    """Return the part of a charge within a span, by time. [base units]"""
     begin, end, quantity = charge
     shared = min(end, span[1]) - max(begin, span[0])
     return quantity * Fraction(shared, end - begin) if shared > 0 else Fraction(0)
 
 
 def _without_invoice(meter: _Meter, evidence: Corroboration) -> bool:
-    """
-    Count time without an invoice in the same proportion, up to the mean of the invoices.
-
-    Return whether that adds anything.
-    """
+    """Charge time without invoice in the same proportion, up to the mean; return whether any."""
     others = [
         (c.from_us, c.to_us)
         for c in evidence.of(meter.one)
@@ -298,7 +297,7 @@ def _without_invoice(meter: _Meter, evidence: Corroboration) -> bool:
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
-    """Join spans that touch or overlap; in order."""
+    """Return spans in order, with those that touch or overlap joined."""
     found = list[Span]()
     for begin, end in sorted(s for s in spans if s[0] < s[1]):
         if found and begin <= found[-1][1]:
@@ -315,14 +314,12 @@ def keep_first(
     project: Project, besides: Besides, left_by: Callable[[Besides], int]
 ) -> tuple[Besides, list[Finding]]:
     """
-    Return the evidence of a period, and the finding that names each correction.
-
-    Of `replaced` those stay that count on.
+    Return the supporting data with first invoices where conservative, and the findings.
 
     Parameters
     ----------
     left_by : callable
-        Reduction that the whole period comes to by such invoices. [ug CO2e]
+        Reduction of the period with given invoices. [ug CO2e]
     """
     changed = [one for one in besides.replaced if _changed(*one[:2])]
     now = replace(besides, replaced=())
@@ -347,7 +344,7 @@ def keep_first(
 
 
 def first_ones(besides: Besides) -> tuple[Invoice, ...]:
-    """Return first invoices that count on, each as good evidence as that which corrects it."""
+    """Return first invoices that still count, each with evidence as good as its correction's."""
     return tuple(
         replace(
             old,
@@ -390,7 +387,7 @@ def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
 
 
 def _instead(besides: Besides, corrected: Sequence[_Corrected], known: Besides) -> Besides:
-    """Put first invoices in the place of those that correct them."""
+    """Return supporting data with first invoices in place of their corrections."""
     by = {new.id for _, new, _ in corrected}
     away = by | {old.id for old, new, _ in known.replaced if new.id in by}
     kept = [invoice for invoice in besides.invoices if invoice.id not in away]

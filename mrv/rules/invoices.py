@@ -91,7 +91,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
 def _limits(
     facts: Facts, asks: Collection[str], shown: Collection[str]
 ) -> Iterator[tuple[Effect, Sequence[Monitored]]]:
-    """Yield what counts in place of what meters report, and whose invoices differ or lack."""
+    """Yield limits of metered quantities, and the meters whose invoices differ or are missing."""
     views = facts.views
     for role, (more, by) in _beyond_invoices(facts, asks, shown).items():
         of = facts.of_role(role)
@@ -150,14 +150,17 @@ def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:
 
 
 class _Beyond(NamedTuple):
-    """What counts beyond invoices, and the meters that these are of. [base units]"""
+    """Counted quantity above invoices, and its meters. [base units]"""
 
     more: Fraction
     by: Sequence[Monitored]
 
 
 def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
-    """Yield texts of time without invoices, or else of invoices that differ; one for each invoice."""
+    """
+    Yield texts of time without invoices, or else of invoices that differ; one
+    for each invoice.
+    """
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
         return  # `lower_invoices` and EVD-05 name these
@@ -225,11 +228,10 @@ def _by_electricity(
     facts: Facts, shown: Collection[str]
 ) -> Iterator[tuple[Sequence[int], Fraction, Sequence[Monitored]]]:
     """
-    Yield services that invoices of their electricity support, with what that electricity carries.
+    Yield services whose electricity is invoiced, with the service that it allows.
 
-    Without an invoice it counts at the mean.  It carries what the invoiced time delivers by it, or
-    what MTR-06 lets it carry: as much as without any uninvoiced use, whatever other rules take.
-    [base units, before errors of meters]
+    Time without invoice counts at the mean.  The limit is the service delivered by electricity in
+    the invoiced time, or that of MTR-06.  [base units, before errors of meters]
     """
     for one in facts.methodology.capacities:
         taken = consumption_of(facts.methodology, one)
@@ -268,7 +270,7 @@ def _in_time(facts: Facts, roles: Collection[str], bare: Sequence[Span]) -> Frac
 
 
 def _places(one: Monitored, check: CrossCheck) -> tuple[int, int]:
-    """Return the part of a meter's series that an invoice is of."""
+    """Return the part of a meter's series in an invoice's time. [indices]"""
     first = one.service.first
     begin, end = (max(0, us // INTERVAL_US - first) for us in (check.from_us, check.to_us))
     return begin, end
@@ -294,7 +296,7 @@ class _Billed(NamedTuple):
 
 
 def _successive(checks: Iterable[CrossCheck]) -> Iterator[CrossCheck]:
-    """Yield comparisons in order of time, none over the time of another of the same meters."""
+    """Yield comparisons in order of time, without overlap for the same meters."""
     reached: dict[str, int] = {}
     for check in sorted(checks, key=lambda c: (c.from_us, c.to_us, c.against)):
         if all(check.from_us >= reached.get(name, check.from_us) for name in check.devices):
@@ -311,7 +313,7 @@ def _apart(
 
 
 def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
-    """Add up a role's invoices, of each meter by itself; None where there are none."""
+    """Return the sum of a role's invoices, by meter; None without invoices."""
     names = {m.device.id for m in role}
     theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
     ours, full, beside = Fraction(0), Fraction(0), Fraction(0)
@@ -361,7 +363,8 @@ def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
 
 def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fraction:
     """
-    Return what meters of a role count more than their invoices allow, or less. [base units]
+    Return the counted quantity of a role's meters above their invoices, or
+    below. [base units]
 
     Parameters
     ----------
@@ -385,9 +388,9 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
 
 def _unshown_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
     """
-    Return the share of a service's electricity that only its meters show, above the mean.
+    Return the uninvoiced share of a service's electricity, above the mean.
 
-    That is what they report of time without an invoice beyond what the invoices have in the mean.
+    That is metered electricity of time without invoice above the mean of the invoices.
     """
     billed = _billed(facts, users)
     metered = sum(m.metered for m in users)
@@ -442,7 +445,7 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _of_class(facts: Facts, consumption: Consumption) -> dict[str, dict[int, int]]:
-    """Return the places of devices whose class has a mean, by device, and that mean. [a day]"""
+    """Return the places of devices whose class has a mean, by device, and that mean. [per day]"""
     found = defaultdict[str, dict[int, int]](dict)
     for i in facts.of_role(*consumption.serves):
         one = facts.views[i]

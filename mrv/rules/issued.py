@@ -160,7 +160,7 @@ def _changed(values: Mapping[str, Any], parameter: str, decimal: str | None) -> 
 
 
 def _now(project: Project, device: str | None, parameter: str, before: str | None) -> str | None:
-    """Return the value of now; that which differs where a device serves more than once."""
+    """Return the current value; the differing one where a device serves more than once."""
     given = [project.parameters] if device is None else []
     given += [bound.params for bound in project.devices if bound.device == device]
     values = [exact_text(exact(v[parameter], parameter)) for v in given if parameter in v]
@@ -175,7 +175,10 @@ def _value(decimal: str | None) -> Text:
 
 
 def _by_publication(one: FixedBefore, project: Project, factors: Factors) -> bool:
-    """Whether a published value counted in that statement, which the project did not fix."""
+    """
+    Return whether a published value counted in that statement, not one that the
+    project fixed.
+    """
     spec = find(project.methodology, project.version).parameters.get(one.parameter)
     if one.device is not None or spec is None or not (spec.published or spec.factor):
         return False
@@ -211,7 +214,7 @@ def _issued(one: FixedBefore, project: Project, *, first_set: bool) -> _Candidat
 
 
 def _late(late: Iterable[ChangedLate], project: Project, first: date) -> Iterator[_Candidate]:
-    """Yield changes to others than the value before, the same ones of several devices once."""
+    """Yield late changes as candidates, equal ones of several devices once."""
     found: dict[tuple[Any, ...], list[ChangedLate]] = {}
     for one in late:
         now = _now(project, one.device, one.parameter, one.before)

@@ -64,7 +64,7 @@ class _Stated(NamedTuple):
 
     @classmethod
     def of(cls, check: CrossCheck, meters: Iterable[_Meter]) -> _Stated:
-        """Compare an invoice with its meters."""
+        """Return the comparison of an invoice with its meters."""
         span = check.from_us, check.to_us
         there = (m for m in meters if m.view.device.id in check.devices)
         of = (m for m in there if m.view.needs.quantity == check.quantity)
@@ -76,12 +76,12 @@ class _Stated(NamedTuple):
 
     @property
     def less(self) -> bool:
-        """Whether it states less than was metered, by more than it may differ."""
+        """Whether it states less than was metered, beyond its tolerance."""
         return self._exceeds(Fraction(self.check.tolerance_percent))
 
     @property
     def explained(self) -> bool:
-        """Whether only the tolerance that the claimant entered explains how much less it states."""
+        """Whether only the tolerance that was entered explains the difference."""
         return not self.less and self._exceeds(TOLERANCE * 100)
 
     def _exceeds(self, percent: Fraction) -> bool:
@@ -90,7 +90,7 @@ class _Stated(NamedTuple):
 
     @property
     def more(self) -> bool:
-        """Whether it states more; less is metered than is invoiced where readings are lost, too."""
+        """Whether it states more, and no lost readings explain that."""
         whole = Fraction(self.check.coverage) >= COVERED
         return self.check.holds is False and self.beyond < 0 and whole
 
@@ -138,7 +138,7 @@ def lower_invoices(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:
-    """Return meters that invoices name together, and their quantity."""
+    """Return groups of meters that share invoices, and their quantity."""
     meters: list[tuple[set[str], str]] = []
     for check in less:
         names, rest = {*check.devices}, list[tuple[set[str], str]]()
@@ -167,7 +167,10 @@ def _apart(compared: Iterable[_Stated]) -> Iterator[_Stated]:
 def _excess(
     meters: Sequence[_Meter], compared: Sequence[_Stated], differing: Sequence[_Stated]
 ) -> Fraction:
-    """Return the counted quantity above the invoices, after other rules' deductions. [base units]"""
+    """
+    Return the counted quantity above the invoices, after other rules'
+    deductions. [base units]
+    """
     more = made_up = Fraction(0)
     for one in differing:
         if one.beyond > 0:

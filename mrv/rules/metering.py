@@ -120,7 +120,7 @@ class Metered:
 @dataclass
 class Reader:
     """
-    Lays out the rows of a period's devices; intervals are kept for values that are tried.
+    Reads the rows of a period's devices, and keeps intervals for repeated closes.
 
     Raises
     ------
@@ -138,7 +138,7 @@ class Reader:
     known: dict[_Key, list[Service]] = field(default_factory=dict)
 
     def metered(self, project: Project, limits: Limits) -> tuple[Metered, ...]:
-        """Return every device in its role, by id, role and begin; of a project's parameters."""
+        """Return every device of a project in its role, by id, role and begin."""
         from_us, to_us = self.period_us
         period = from_us // INTERVAL_US, to_us // INTERVAL_US
         bound = sorted(
@@ -156,7 +156,7 @@ class Reader:
         self, project: Project, bound: ProjectDevice, period: Span, gaining: Sequence[Span],
         limits: Limits,
     ) -> list[Metered]:  # fmt: skip
-        """Read one device, in each part of its service that may count."""
+        """Return a device in each part of its service that may count."""
         where = f"project {project.id}: device {bound.device}"
         needs = role_needs(self.methodology, bound, where)
         if bound.device not in self.fleet.by_id:
@@ -229,7 +229,7 @@ class Reader:
 
     @cached_property
     def _ordered(self) -> tuple[Int64, Int64]:
-        """The order of the rows by device and quantity, and their keys in it."""
+        """Order of the rows by device and quantity, and their sorted keys."""
         keys = self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
         order = np.argsort(keys, kind="stable")
         return order, keys[order]
@@ -250,7 +250,7 @@ def _end(bound: ProjectDevice, to_us: int) -> int:
 
 
 def _series(whole: Service) -> Int32:
-    """Quantity of each interval, in half the memory."""
+    """Return the quantity of each interval as int32, half the memory. [base units]"""
     found: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
     return found
 
@@ -258,7 +258,7 @@ def _series(whole: Service) -> Int32:
 def _rate(
     device: Device, needs: RoleNeeds, whole: Service, ratings: Sequence[tuple[int, int]]
 ) -> Fraction | None:
-    """Highest rate that a gap of the project's side is charged at. [base units/h]"""
+    """Return the highest rate for gaps of the project's side. [base units/h]"""
     rate = highest_rate(device, needs.quantity, int(whole.value.max(initial=0)))
     if needs.side == "baseline" or not ratings:
         return rate

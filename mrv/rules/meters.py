@@ -37,7 +37,7 @@ _NEXT_TO_ALL = 0.9
 
 
 def lay_out(metered: Metered, some: Unshown | Certified) -> Int64:
-    """Lay values by interval number out over a device's intervals. [base units]"""
+    """Return values by interval number as an array over a device's intervals. [base units]"""
     found = np.zeros(len(metered.whole), dtype=np.int64)
     inside = (some.number >= metered.whole.first) & (
         some.number < metered.whole.first + len(metered.whole)
@@ -77,7 +77,7 @@ def _reported(
 
 
 def device_limits(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-01: more than the rating and the class of a device allow."""
+    """MTR-01: a quantity above the rating or the class of a device."""
     texts = []
     for i, metered in _counting(facts):
         base, kept = metered.base, metered.whole.value

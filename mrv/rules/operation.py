@@ -51,7 +51,7 @@ _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 
 
 def device_clocks(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-08: more hours than elapsed while a device's readings came."""
+    """MTR-08: more hours in a device's readings than elapsed while they arrived."""
     texts = []
     for i, one in enumerate(facts.views):
         clock = facts.besides.clocks.get(one.device.id)
@@ -65,7 +65,7 @@ def device_clocks(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def own_electricity(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-09: more hours than a device's own electricity carries."""
+    """MTR-09: more hours than a device's own electricity allows."""
     texts = []
     for name, energy in facts.besides.drawn.items():
         of = [i for i, m in enumerate(facts.views) if m.device.id == name and m.needs.draws]
@@ -101,7 +101,10 @@ def own_electricity(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _carries(monitored: Monitored, wh: Fraction, most: Fraction, share: Fraction) -> Text:
-    """Return the text of the hours that count by a group's share of its controller's electricity."""
+    """
+    Return the text of the hours that count by a group's share of its
+    controller's electricity.
+    """
     hours = most / watts(monitored) / _S_PER_HOUR
     counted = hours * (1 - share)
     return text(
@@ -213,7 +216,10 @@ def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterat
 
 
 def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
-    """Return the quantity of stretches at the meter's mean or else its highest rate. [base units]"""
+    """
+    Return the quantity of stretches at the meter's mean or else its highest
+    rate. [base units]
+    """
     moved = [part for part in monitored.stretches if part.value]
     there = sum(part.time_us for part in still)
     if moved:
@@ -223,7 +229,7 @@ def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
 
 
 def _missing(facts: Facts) -> Text | None:
-    """Ask for the meter of a plant's own electricity, where its methodology counts it."""
+    """Return the text that a plant lacks the meter of its own electricity, where it needs one."""
     meters, views = facts.methodology.draw_meters, facts.price.views
     served = tuple(m.device.id for m in views if m.bound.role in meters)
     there = {m.bound.role for m in views}

@@ -53,7 +53,7 @@ def is_monitored(spec: ParameterSpec) -> bool:
 
 
 def means(samples: Iterable[Sample], methodology: Methodology) -> dict[str, Fraction]:
-    """Mean of the samples of each parameter that the methodology monitors."""
+    """Return the mean of the samples of each monitored parameter, in its unit."""
     by_name: defaultdict[str, list[Fraction]] = defaultdict(list)
     specs = methodology.parameters
     for sample in samples:
@@ -72,7 +72,7 @@ def as_measured(
     parameters: Inputs, methodology: Methodology, besides: Besides,
     reduction: Callable[[Inputs], Fraction],
 ) -> tuple[dict[str, Any], dict[str, Text]]:  # fmt: skip
-    """Return the parameters as they were measured, and how each was come by."""
+    """Return the parameters as measured, and the origin of each."""
     laboratory = means(besides.samples, methodology)
     used, how = dict(parameters), dict[str, Text]()
     specs = {n: s for n, s in methodology.parameters.items() if s.unmeasured is not None}
@@ -98,7 +98,7 @@ def as_measured(
 
 
 def _bound(spec: ParameterSpec, used: Inputs) -> Fraction:
-    """Return the conservative value: a number, or what another parameter is."""
+    """Return the conservative value: a number, or that of another parameter."""
     bound = spec.unmeasured or "0"
     return Fraction(used.get(bound, bound))
 
@@ -135,7 +135,7 @@ def keep_plausible(
     left_by: Callable[[Project, Besides], tuple[int, int]],
 ) -> tuple[Project, Besides, list[Finding]]:
     """
-    Return a project whose values are plausible, its evidence, and the findings.
+    Return the project and supporting data with plausible values, and the findings.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def keep_plausible(
 
 
 def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CAR"]:
-    """Return the severity of a finding, where it is another one than the rule's."""
+    """Return the severity of a finding where it differs from the rule's; else empty."""
     codes = {one.code for one in texts}
     if "PAR-05.contradicted" in codes:
         return "CAR"
@@ -183,7 +183,7 @@ def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CAR"]:
 
 @dataclass(slots=True)
 class _Values:
-    """A project as it counts so far, and the texts of findings by rule."""
+    """A project with the values that count so far, and the texts of findings by rule."""
 
     project: Project
     besides: Besides
@@ -199,7 +199,7 @@ class _Values:
         return sampled(given, self.besides.samples, self.methodology)
 
     def places(self, name: str | None = None) -> Iterator[_Place]:
-        """Values of the project, then those of its devices; of one parameter where named."""
+        """Yield values of the project, then of its devices; of one parameter where named."""
         specs = self.methodology.parameters
         for key, value in self.parameters.items():
             if key in specs and name in (None, key):
@@ -274,7 +274,7 @@ class _Values:
         )
 
     def documented(self, place: _Place, first: date) -> None:
-        """Count a value without its dated document by the one that needs none."""
+        """Replace a value without dated document by the one that needs none."""
         needs = place.spec.undocumented
         if needs is None or place.value == Fraction(needs):
             return
@@ -289,7 +289,10 @@ class _Values:
         )
 
     def _least(self, place: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
-        """Apply the most conservative value; return it and its effect, None where it is the entered."""
+        """
+        Apply the most conservative value; return it and its effect, None where
+        it is the entered.
+        """
         ours = self.left_by(self.project, self.besides)
         by = {value: self._with(place, value) for value in others}
         left = {value: self.left_by(*found) for value, found in by.items()}
@@ -314,7 +317,7 @@ def put_in_place(
     name: str,
     value: Decimal,
 ) -> tuple[Project, Besides]:
-    """Put a value in place of that of the registry, or of a device, and of the samples."""
+    """Return project and supporting data with a value of the registry or the samples replaced."""
     # an issued statement that has that value already says nothing more
     fixed = tuple(
         f

@@ -67,7 +67,7 @@ def published_values(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def published_findings(facts: Facts) -> Iterator[Effect | Said]:
-    """FAC-01: which value counts, and what settles it."""
+    """FAC-01: the applied value, and what settles the finding."""
     price = facts.price
     texts, holds, priced = list[Text](), True, True
     for one in _entered(facts):
@@ -93,7 +93,7 @@ def published_findings(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _entered(facts: Facts) -> Iterator[_Beside]:
-    """Yield the values of a project that are others than the published ones."""
+    """Yield entered values that differ from the published ones."""
     for name, spec in facts.methodology.parameters.items():
         if name not in facts.price.measured:
             continue
@@ -118,7 +118,7 @@ def _unpublished(facts: Facts, name: str) -> Text | None:
 def published_of(
     spec: ParameterSpec, project: Project, factors: Factors
 ) -> tuple[str, tuple[Factor, ...]]:
-    """Return which published values a parameter is compared with: official, default, a list."""
+    """Return kind and factors of the published values of a parameter: official, default, a list."""
     book = published(factors)
     if spec.published in _OFFICIAL:
         kind = spec.published if spec.factor is None or spec.published == GRID else spec.factor[0]
@@ -210,9 +210,9 @@ def _of_file(choice: Choice, accepted: Mapping[str, str], *, counts: bool) -> Te
 
 def stating(account: Account, project: Project, factors: Factors) -> tuple[Factor, ...]:
     """
-    Return the published factors whose value a parameter has, entered or applied in its place.
+    Return the published factors with a parameter's value, entered or applied in its place.
 
-    Of a list a value names its factor only where no other of the list has the same.
+    Of a list, only a factor with a unique value is returned.
     """
     found: dict[str, Factor] = {}
     for name, spec in account.methodology.parameters.items():
@@ -255,11 +255,11 @@ class _Changed:
 
     @property
     def grid(self) -> str | None:
-        """The grid that the book answers for."""
+        """Grid of the book."""
         return getattr(self.book, "grid", None)
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
-        """Return the book's answer."""
+        """Return the factor of the book, or the changed one."""
         found = self.book.select(kind, direction, at)
         return replace(found, value=found.value * self.times) if found.id == self.factor else found
 
@@ -269,7 +269,7 @@ class _Changed:
 
 
 def _moves(price: Account, factor: Factor) -> bool:
-    """Whether the account would be another one by half or twice the value of a factor."""
+    """Return whether half or twice the value of a factor changes the account."""
     parameters, views = price.parameters, price.views
     left = price.comes_to(parameters, price.book, views)
     for times in (Fraction(1, 2), Fraction(2)):

@@ -124,10 +124,10 @@ def overlapping_services(facts: Facts) -> Iterator[Effect | Said]:
 @dataclass(frozen=True, slots=True)
 class Overlap:
     """
-    Two devices of a period with one series while both serve; `later` began later.
+    Two devices with one series in the time in which both serve; `later` began later.
 
-    `place` is the later one's among the monitored ones.  `both` says in which intervals of its
-    service both measure something; `equal` that it counts nothing there.
+    `place` is that of the later among the monitored devices.  `both` is the mask of its intervals
+    in which both measure a quantity; `equal`: its quantity does not count there.
     """
 
     place: int
@@ -137,7 +137,7 @@ class Overlap:
     equal: bool
 
     def values(self, pricing: Pricing, timezone: str) -> dict[str, str]:
-        """Return devices, time, quantity of the later one and its tonnes, as values of a text."""
+        """Return values of a text: devices, time, quantity of the later one and its tonnes."""
         one, first = self.later, self.later.service.first
         at = np.flatnonzero(self.both)
         span_us = (first + int(at[0])) * INTERVAL_US, (first + int(at[-1]) + 1) * INTERVAL_US
@@ -153,7 +153,7 @@ class Overlap:
 
 
 def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> list[Overlap]:
-    """Find devices of a side with one series while both serve, by quantity."""
+    """Return pairs of devices of a side with one series while both serve, by quantity."""
     groups: defaultdict[str, defaultdict[tuple[int, int], list[int]]]
     groups = defaultdict(lambda: defaultdict(list))
     for i, one in enumerate(monitored):
@@ -172,7 +172,7 @@ def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> li
 def _compared(
     monitored: Sequence[Monitored], some: Sequence[int], others: Sequence[int], *, closely: bool
 ) -> Iterator[Overlap]:
-    """Compare devices of one time in service with those of another one, over their common part."""
+    """Yield overlaps between devices of two service times, over their common part."""
     begin = max(monitored[i[0]].service.first for i in (some, others))
     end = min(monitored[i[0]].service.last for i in (some, others))
     if end - begin < FEW:
@@ -230,12 +230,12 @@ def known_meters(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def copies_elsewhere(facts: Facts) -> Iterator[Effect | Said]:
-    """CLM-02: a meter whose series is that of another project's, or of an earlier time."""
+    """CLM-02: a meter with the series of another project's meter, or of an earlier time."""
     yield from _excluded(facts, "CLM-02", {})
 
 
 def copies_inside(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-03: a meter whose series is that of another of the project, seen beyond the period."""
+    """MTR-03: a meter with the series of another one of the project, also outside the period."""
     yield from _excluded(facts, "MTR-03", {})
 
 
@@ -269,7 +269,10 @@ def changed(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
-    """Yield texts of quantities that the baseline's devices metered between two parts of a service."""
+    """
+    Yield texts of quantities that the baseline's devices metered between two
+    parts of a service.
+    """
     period = min((one.service.first for one in views), default=0)
     for one, after in pairwise(views):
         begin, end = one.service.first + one.service.intervals, after.service.first
@@ -291,7 +294,7 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
 
 
 def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
-    """Roles of the project's side none of whose devices serves in a time. [interval numbers]"""
+    """Return roles of the project's side without any serving device. [interval numbers]"""
     there = [m for m in views if m.needs.side == "project"]
     meeting = (
         m.bound.role
@@ -351,7 +354,7 @@ def _touched(
 
 
 def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
-    """Falls to about zero, where they are those of a counter of each day."""
+    """Return breaks to about zero, where they are those of a daily counter."""
     zero = [fall for fall in falls if 0 <= _FOOT * fall.after <= fall.before]
     days = _days(zero)
     return zero if len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0] else []
@@ -379,7 +382,7 @@ def _days(falls: Sequence[Fallen]) -> list[int]:
 
 
 def _left_by(jump: Fallen, found: Sequence[Fallen]) -> list[Fallen]:
-    """The fall from a value to which a jump returns."""
+    """Return the break from a value to which a later break returns."""
     falls = (
         fall
         for fall in reversed(found)
@@ -429,7 +432,7 @@ def _move(register: Register, fall: Fallen, timezone: str) -> Text:
 
 
 def _row(register: Register, fall: Fallen, timezone: str) -> str:
-    """Return the row of the registry that a replacement is entered with."""
+    """Return the row of the registry that would enter a replacement."""
     last, first = (_plain(register.to_file(n)) for n in (fall.before, fall.after))
     return (
         f"{{channel: {register.name}, at: {local_text(fall.at_us, timezone)}, last: {last},"
@@ -438,7 +441,7 @@ def _row(register: Register, fall: Fallen, timezone: str) -> str:
 
 
 def _full(last: Decimal) -> int | None:
-    """Value at which a register with its digits full begins anew, where it was nearly there."""
+    """Return the rollover value of a register that was nearly full; None where it was not."""
     return next((10**n for n in _DIGITS if Decimal("0.97") * 10**n <= last < 10**n), None)
 
 

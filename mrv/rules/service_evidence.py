@@ -248,7 +248,10 @@ def _within_design(there: Sequence[Monitored], one: Capacity, given: Inputs) -> 
 
 
 def _billed_power(facts: Facts, one: Monitored) -> bool:
-    """Whether invoices of a group's electricity corroborate its hours, by count and power."""
+    """
+    Return whether invoiced electricity of a group corroborates its hours, by
+    number and power.
+    """
     quantity, _ = one.needs.draws or ("", ())
     agreeing, differing = list[Span](), list[Span]()
     for invoice in facts.besides.invoices:
@@ -262,7 +265,7 @@ def _billed_power(facts: Facts, one: Monitored) -> bool:
 
 
 def _own_power(facts: Facts, one: Monitored) -> bool:
-    """Whether a device's own electricity is that of its hours, by count and power."""
+    """Return whether a device's own electricity corroborates its hours, by number and power."""
     drawn = facts.besides.drawn.get(one.device.id)
     if one.needs.draws is None or drawn is None:
         return False

@@ -67,7 +67,8 @@ def keep_asked(
     project: Project, besides: Besides, asked: Asked, facts: Facts, left_by: LeftBy
 ) -> tuple[Project, Besides, list[Finding]]:
     """
-    Return the project with values of the required grade, or the published ones in their place.
+    Return the project with values of the required grade, or the published ones
+    in their place.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def keep_asked(
 
 @dataclass
 class _Kept:
-    """A project as it counts so far."""
+    """A project with the values that count so far."""
 
     project: Project
     besides: Besides
@@ -140,7 +141,10 @@ class _Kept:
     def _least(
         self, one: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
     ) -> tuple[Fraction, int] | None:
-        """Apply the most conservative published end; return it and its reduction, None if the entered."""
+        """
+        Apply the most conservative published end; return it and its reduction,
+        None if the entered.
+        """
         best: tuple[int, Fraction, Project, Besides] | None = None
         for end in sorted(set(ends)):
             with suppress(MrvError):
@@ -236,7 +240,7 @@ def unshown_values(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-08: quantities that are measured apart and have to agree, such as gas and its COD."""
+    """PAR-08: separately measured quantities that have to agree, such as gas and its COD."""
     price, method = facts.price, facts.methodology
     # gas of all days against what all days brought, also those on which an analyser was silent
     years = price.quantities(price.as_read(price.stated)) if method.agreement else {}
@@ -278,7 +282,7 @@ def gauge_errors(facts: Facts) -> Iterator[Effect | Said]:
 
 
 def flare(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-06: gas that reached a flare whose exhaust or detector showed no flame as it should."""
+    """PAR-06: gas to a flare whose exhaust or detector did not show a proper flame."""
     for name, one in facts.besides.lit.items():
         if not facts.price.stated.get(name):
             continue
@@ -302,11 +306,11 @@ def flare(facts: Facts) -> Iterator[Effect | Said]:
 
 def sampled_values(facts: Facts) -> Iterator[Effect | Said]:
     """
-    PAR-06: parameters by a survey or by samples of a laboratory, as precise as they are.
+    PAR-06: parameters by a survey or laboratory samples, with their precision.
 
-    Where a sample misses the confidence and precision that are asked for, the bound of its
-    confidence interval counts that costs; of a laboratory's few samples none beyond the lowest
-    and the highest.  A survey that is precise enough counts by its mean.
+    Below the required confidence and precision, the conservative end of the confidence interval
+    counts; of a laboratory's few samples at most the lowest and the highest.  A precise survey
+    counts by its mean.
     """
     method, stated = facts.methodology, facts.price.stated
     least = required(method.id, method.programme)
@@ -374,7 +378,10 @@ def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
 def _monitored(  # noqa: PLR0911 - one return a way of measuring
     facts: Facts, name: str, spec: ParameterSpec, sampled: Collection[tuple[int, int]]
 ) -> Text | None:
-    """Return the text of how a value was measured, or of what is missing; None with monthly samples."""
+    """
+    Return the text of how a value was measured, or of what is missing; None
+    with monthly samples.
+    """
     price = facts.price
     how = price.how.get(name)
     value = amount(Fraction(price.stated[name]), spec.unit)

@@ -53,7 +53,7 @@ from mrv.accounting.register_scan import (
 )
 from mrv.model import DECLARED, SOLAR, TECHNOLOGY, RoleNeeds
 from mrv.parameters.inputs import read
-from mrv.registry.project import Besides, Project, Unshown
+from mrv.registry.project import Project, SupportingData, Uncorroborated
 from mrv.texts import Text, text
 
 POWER = text("MTR-02.power")
@@ -83,11 +83,11 @@ _COVERED = Fraction(95, 100)
 
 
 def agreeing(
-    monitored: Monitored, besides: Besides, checks: Sequence[CrossCheck]
+    monitored: Monitored, supporting: SupportingData, checks: Sequence[CrossCheck]
 ) -> CrossCheck | None:
     """Return the comparison that corroborates a device's quantity; None where there is none."""
     documents = {
-        f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if i.sha256 and not i.doubt
+        f"{i.id}: {i.issuer}, {i.number}" for i in supporting.invoices if i.sha256 and not i.doubt
     }
     begin, end = monitored.span_us
     return next(
@@ -110,16 +110,16 @@ def agreeing(
 # --- other channels of the device -------------------------------------------------------------
 
 
-class Found(NamedTuple):
+class ChannelComparison(NamedTuple):
     """
     What of a register other channels contradict, and what of the rest no power corroborates.
 
     `left_out` is what of the latter was read while the power was left out for more than a day.
     """
 
-    beyond: tuple[Unshown, ...]
-    alone: Unshown | None
-    left_out: Unshown | None = None
+    beyond: tuple[Uncorroborated, ...]
+    alone: Uncorroborated | None
+    left_out: Uncorroborated | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class CorroboratedEnergy(Scan):
             ratings,
         )  # fmt: skip
 
-    def beyond(self, block: Frame) -> Iterator[tuple[Key, Found]]:
+    def beyond(self, block: Frame) -> Iterator[tuple[Key, ChannelComparison]]:
         """
         Return what of their registers is not corroborated, for the devices of a block of readings.
 
@@ -190,14 +190,16 @@ class CorroboratedEnergy(Scan):
             if found.beyond or found.alone is not None:
                 yield (self.fleet.devices[index].id, str(channel.quantity)), found
 
-    def _of_register(self, block: Frame, of: slice, index: int, channel: Channel) -> Found:
+    def _of_register(
+        self, block: Frame, of: slice, index: int, channel: Channel
+    ) -> ChannelComparison:
         """Compare a register with one channel after another; each takes from what is left."""
         register: Any = block.columns[channel.name][of]
         read = _Register(block.time_us[of], register, register_step(register, channel.tolerance))
         left = self._claimed(index, channel)
         if (block.class_id, channel.quantity) in _LIFTED:
             return self._of_water(block, of, read, left, str(channel.quantity))
-        found, seen = list[Unshown](), np.zeros(len(left.value))
+        found, seen = list[Uncorroborated](), np.zeros(len(left.value))
         left_out = np.zeros(len(left.value), dtype=np.bool_)
         direct = _DC_CHANNEL if _DC_CHANNEL in block.columns else None
         for reason, name, share in (
@@ -214,28 +216,28 @@ class CorroboratedEnergy(Scan):
                 seen, left_out = np.maximum(seen, part), left_out | out
             else:
                 continue
-            found += self._unshown(reason, beyond)
+            found += self._uncorroborated(reason, beyond)
             left = left._replace(value=left.value - beyond)
         bare = left.value - np.floor(left.value * seen).astype(np.int64)
         muted = np.where(left_out & ~left.estimated, bare, 0)
-        alone, out_of = (next(self._unshown(ALONE, some), None) for some in (bare, muted))
-        return Found(tuple(found), alone, out_of)
+        alone, out_of = (next(self._uncorroborated(ALONE, some), None) for some in (bare, muted))
+        return ChannelComparison(tuple(found), alone, out_of)
 
     def _of_water(
         self, block: Frame, of: slice, read: _Register, left: _Claimed, quantity: str
-    ) -> Found:
+    ) -> ChannelComparison:
         """Compare a pump's flow with its power and head."""
         power, head = _LIFTED[block.class_id, quantity]
         watts: Any = block.columns[power][of]
         metres: Any = block.columns[head][of]
         beyond, *_ = self._beyond_power(read, power_bounds.most_flow(watts, metres), left, METERS)
-        return Found((*self._unshown(LIFT, beyond),), None)
+        return ChannelComparison((*self._uncorroborated(LIFT, beyond),), None)
 
-    def _unshown(self, reason: Text, beyond: Int64) -> Iterator[Unshown]:
+    def _uncorroborated(self, reason: Text, beyond: Int64) -> Iterator[Uncorroborated]:
         """Yield what is beyond, by interval; nothing where nothing is."""
         at = np.flatnonzero(beyond)
         if len(at):
-            yield Unshown(reason, self.first + at, beyond[at])
+            yield Uncorroborated(reason, self.first + at, beyond[at])
 
     def _claimed(self, index: int, channel: Channel) -> _Claimed:
         quantity = str(channel.quantity)

@@ -41,7 +41,7 @@ from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.calendar import utc_text
 from mrv.parameters.inputs import exact
 from mrv.quantity_text import amount_text
-from mrv.registry.project import FIRST, Besides, CheckMeter, Invoice, MeteredOutside
+from mrv.registry.project import FIRST, CheckMeter, Invoice, MeteredOutside, SupportingData
 from mrv.rounding import decimal_text, exact_sum, exact_text, share_text
 from mrv.texts import Text, text
 
@@ -118,7 +118,7 @@ def _key(device: Any, quantity: Any) -> Any:
 
 def cross_checks(
     monitored: Sequence[Monitored],
-    besides: Besides,
+    supporting: SupportingData,
     rows: Rows,
     years: Sequence[tuple[int, int, int]],
     pricing: Pricing,
@@ -135,13 +135,13 @@ def cross_checks(
     years : sequence of (year, begin, end)
         Local calendar years of the period. [us UTC]
     """
-    beside = {one[:4]: one for one in besides.outside}
-    bench = _Bench(monitored, rows, pricing, years, besides.accounting == FIRST, beside)
-    for meter in sorted(besides.meters, key=lambda m: (m.main, m.check)):
+    beside = {one[:4]: one for one in supporting.outside}
+    bench = _Bench(monitored, rows, pricing, years, supporting.accounting == FIRST, beside)
+    for meter in sorted(supporting.meters, key=lambda m: (m.main, m.check)):
         for one in monitored:
             if one.device.id == meter.main:
                 yield bench.by_meter(one, meter)
-    for invoice in sorted(besides.invoices, key=lambda i: (i.from_us, i.id)):
+    for invoice in sorted(supporting.invoices, key=lambda i: (i.from_us, i.id)):
         yield bench.by_invoice(invoice)
 
 

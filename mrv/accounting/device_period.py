@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from ingest import classes
 from ingest.model import HOUR_US, INTERVAL_US, Device, Int32
 from mrv.accounting.coverage import Gap, Served, Service
-from mrv.model import MONTH, Activity, Most, RoleNeeds
+from mrv.model import MONTH, Activity, ClassLimit, RoleNeeds
 from mrv.registry.calibration import Uncovered
 from mrv.registry.declared import Calibration
 from mrv.registry.project import ProjectDevice
@@ -286,7 +286,7 @@ class Monitored:
     nets: bool = True
     stretches: tuple[Stretch, ...] = ()
     rate: Fraction | None = None
-    most: Most | None = None
+    class_limit: ClassLimit | None = None
     series: Int32 | None = None
     uncounted: Text | str = ""
     measured: Mapping[str, Fraction] = field(default_factory=dict)

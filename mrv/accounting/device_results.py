@@ -18,7 +18,7 @@ from mrv.accounting.period_result import Coverage, Deduction, DeviceOutcome, Gap
 from mrv.methodologies import unit_reductions
 from mrv.model import Factors, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import Besides, Silent
+from mrv.registry.project import Silent, SupportingData
 from mrv.rounding import Mode, decimal_text, figure, share_text
 from mrv.texts import signed_by_0_1_0, text
 
@@ -256,7 +256,7 @@ def beyond_entered(monitored: Monitored, pricing: Pricing) -> Fraction:
 
 
 def silent_days(
-    besides: Besides,
+    supporting: SupportingData,
     parameters: Inputs,
     read: Inputs,
     measured: Collection[str],
@@ -279,7 +279,7 @@ def silent_days(
         What the period comes to with some parameters. [tCO2e]
     """
     days, best = defaultdict[Silent, list[str]](list), dict[str, Fraction]()
-    for name, one in besides.channels.items():
+    for name, one in supporting.channels.items():
         if one.silent and one.most is not None and name in measured:
             best[name] = one.most
             for span in dict.fromkeys(one.silent):

@@ -22,7 +22,7 @@ from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.calendar import local_date
 from mrv.parameters.evidence import USUAL, of_role
 from mrv.quantity_text import plain_text
-from mrv.registry.project import Besides, Doubt, Invoice
+from mrv.registry.project import Doubt, Invoice, SupportingData
 from mrv.texts import Text, text
 
 # that an invoice may differ by, and that it may leave out: from more on it is material
@@ -162,18 +162,18 @@ class Corroboration:
         Of the period's meters with them.
     """
 
-    besides: Besides
+    supporting: SupportingData
     checks: Sequence[CrossCheck]
 
     def signed(self) -> Corroboration:
         """Return the comparisons as they corroborate by the invoices that their issuers signed."""
-        signed = tuple(one for one in self.besides.invoices if one.signed)
-        return replace(self, besides=replace(self.besides, invoices=signed))
+        signed = tuple(one for one in self.supporting.invoices if one.signed)
+        return replace(self, supporting=replace(self.supporting, invoices=signed))
 
     @cached_property
     def documents(self) -> frozenset[str]:
         """Names of the invoices that may be evidence, whatever they say."""
-        return frozenset(name_of(one) for one in self.besides.invoices if may_be_evidence(one))
+        return frozenset(name_of(one) for one in self.supporting.invoices if may_be_evidence(one))
 
     def of(self, one: Monitored, kind: str = INVOICE) -> Iterator[CrossCheck]:
         """Yield the comparisons of a device's quantity with invoices, or check meters."""
@@ -249,12 +249,12 @@ class Corroboration:
         (C) that no invoice or check meter contradicts, and that did not stand still; where it asks
         for none (D), any meter that moved and is not contradicted.
         """
-        asked = self.besides.asked or USUAL
+        required = self.supporting.required or USUAL
         if "invoice" in of_role(one.bound.role) and self.invoiced(one):
             return True
-        if asked.quantities in "AB" or "certificate" not in of_role(one.bound.role):
+        if required.quantities in "AB" or "certificate" not in of_role(one.bound.role):
             return False
-        if asked.quantities == "D":
+        if required.quantities == "D":
             return one.moved and not self.contradicted(one)
         calibrated = uncovered_share(one) <= TOLERANCE
         return one.moved and calibrated and not self.contradicted(one)
@@ -297,7 +297,7 @@ class Corroboration:
         spans = [*applied, *_spans(self.holding(one))]
         return length(spans, begin, end) >= COVERED * (end - begin)
 
-    def unshown(self, meters: Iterable[Monitored]) -> Iterator[Text]:
+    def uncorroborated(self, meters: Iterable[Monitored]) -> Iterator[Text]:
         """Name each meter once, with the reason why invoices of it do not corroborate it."""
         for one in {m.device.id: m for m in meters}.values():
             why = tuple(self._why(one))[:_NAMED]
@@ -328,7 +328,7 @@ class Corroboration:
     def _no_evidence(self) -> dict[str, Text]:
         """Why invoices are no evidence, whatever they say."""
         found = dict[str, Text]()
-        for one in self.besides.invoices:
+        for one in self.supporting.invoices:
             name = name_of(one)
             if Fraction(one.percent) > TOLERANCE * 100:
                 most = percent(TOLERANCE)

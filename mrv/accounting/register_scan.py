@@ -50,7 +50,7 @@ from mrv.accounting.evidenced_time import COVERED
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
 from mrv.model import RoleNeeds
-from mrv.registry.project import Fallen, Project, ProjectDevice, Unshown
+from mrv.registry.project import Fallen, Project, ProjectDevice, Uncorroborated
 from mrv.texts import text
 
 # a register's own step: no less than its tolerance, no more than meters have
@@ -267,7 +267,7 @@ class _Channel(NamedTuple):
 class Unreported(NamedTuple):
     """What a gauge has beyond its register, and whether it corroborates all of the register."""
 
-    more: Unshown | None
+    more: Uncorroborated | None
     agrees: bool
 
 
@@ -307,7 +307,7 @@ class UnreportedUse(Scan):
                 at = np.flatnonzero(more)
                 if len(at) or agrees:
                     reason = text("MTR-04.below_gauge", channel=one.gauge)
-                    found = Unshown(reason, self.first + at, more[at]) if len(at) else None
+                    found = Uncorroborated(reason, self.first + at, more[at]) if len(at) else None
                     yield (self.fleet.devices[index].id, one.quantity), Unreported(found, agrees)
 
     def _more(self, block: Frame, of: slice, index: int, channel: _Channel) -> tuple[Int64, bool]:

@@ -28,7 +28,7 @@ from mrv.errors import PeriodError
 from mrv.model import Candidate, Check, Factor, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs, exact
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import Besides, ProjectDevice
+from mrv.registry.project import ProjectDevice, SupportingData
 from mrv.rounding import (
     UG_PER_T,
     Mode,
@@ -195,14 +195,14 @@ def comparisons(
     monitored: Sequence[Monitored],
     net: Reductions,
     span: tuple[int, int, str],
-    besides: Besides,
+    supporting: SupportingData,
 ) -> tuple[Comparison, ...]:
     """
     What the project design and other periods let expect for so long, beside what came.
 
     `span` is begin, end and time zone of the period. [us UTC]
     """
-    roles, period_us = besides.energy, span[1] - span[0]
+    roles, period_us = supporting.energy, span[1] - span[0]
     energy = sum(
         m.metered for m in monitored
         if m.needs.unit == "Wh" and (not roles or m.bound.role in roles)
@@ -214,7 +214,7 @@ def comparisons(
         for key, what in design.items()
         if (value := expected_of(expected, key, span)) is not None
     ]
-    for one in besides.earlier:
+    for one in supporting.earlier:
         share = Fraction(period_us, one.to_us - one.from_us)
         before = dict(zip(actual, (Fraction(one.energy_wh, _KWH), one.reduction_t), strict=True))
         found += [

@@ -39,7 +39,7 @@ from mrv.methodologies._shared import (
     drawn,
 )
 from mrv.methodologies._waste import CLIMATES, DEGRADABLE, MOST_YEARS, SITE
-from mrv.model import Activity, Candidate, Check, Factors, Most, RoleNeeds
+from mrv.model import Activity, Candidate, Check, ClassLimit, Factors, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Spec
 from mrv.quantity_text import significant
@@ -225,9 +225,9 @@ FIRST_YEAR = ParameterSpec(
     symbol="x = 1",
     side="baseline",
 )
-_MOST_AN_HOUR = 1_000 * G_PER_T
+_PER_HOUR = 1_000 * G_PER_T
 # a lorry of 50 t every three minutes
-_MOST = Most(_MOST_AN_HOUR, 24 * _MOST_AN_HOUR, "tonne [M]")
+_CLASS_LIMIT = ClassLimit(_PER_HOUR, 24 * _PER_HOUR, "tonne [M]")
 ROLES = {
     "waste": RoleNeeds(
         ("weighbridge",),
@@ -236,8 +236,8 @@ ROLES = {
         symbol="W_j,x",
         source="weighbridge of the composting plant",
         # more than any bridge weighs
-        costs=_MOST_AN_HOUR,
-        most=lambda _: _MOST,
+        costs=_PER_HOUR,
+        class_limit=lambda _: _CLASS_LIMIT,
     ),
     "power": POWER_ROLE,
     "fuel": FUEL_ROLE,

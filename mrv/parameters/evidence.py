@@ -26,7 +26,7 @@ GRADES: tuple[Grade, ...] = get_args(Grade)
 ASKABLE: tuple[Grade, ...] = ("B", "C", "D")
 
 
-class Asked(NamedTuple):
+class RequiredGrades(NamedTuple):
     """
     The grades that a programme requires, of quantities and of parameters.
 
@@ -43,7 +43,7 @@ class Asked(NamedTuple):
         """Return the share of the reduction that may depend on a parameter of any grade."""
         return Fraction(self.above_percent) / 100
 
-    def at_least(self, other: Asked) -> bool:
+    def at_least(self, other: RequiredGrades) -> bool:
         """Return whether the requirements are at least those of another."""
         return (
             self.quantities <= other.quantities
@@ -60,7 +60,7 @@ class Asked(NamedTuple):
         }
 
 
-def asked_of(record: Any) -> Asked:
+def required_of(record: Any) -> RequiredGrades:
     """
     Return the requirements of a programme.
 
@@ -72,19 +72,19 @@ def asked_of(record: Any) -> Asked:
     found: dict[str, Any] = record if isinstance(record, dict) else {}
     keys = "quantities", "parameters", "above_percent"
     texts = (found.get(key) for key in keys)
-    asked = Asked(*(text if isinstance(text, str) else "" for text in texts))  # type: ignore[arg-type]
-    if not {asked.quantities, asked.parameters} <= {*ASKABLE}:
+    required = RequiredGrades(*(text if isinstance(text, str) else "" for text in texts))  # type: ignore[arg-type]
+    if not {required.quantities, required.parameters} <= {*ASKABLE}:
         raise ValueError(
             "`quantities` and `parameters` of a programme's evidence must be B, C or D"
         )
-    share = asked.above_percent
+    share = required.above_percent
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", share):
         raise ValueError(
             '`above_percent` of a programme\'s evidence must be a number in quotes, such as "5"'
         )
-    if asked.share > 1 or record != asked.to_json():
+    if required.share > 1 or record != required.to_json():
         raise ValueError("evidence of a programme has quantities, parameters and above_percent")
-    return asked
+    return required
 
 
 class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,7 +114,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _NOTHING = Declared()
 # what is asked for where a programme says nothing
-USUAL = Asked()
+USUAL = RequiredGrades()
 
 
 def of_parameter(name: str) -> Declared:

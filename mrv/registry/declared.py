@@ -310,12 +310,12 @@ class Precision(NamedTuple):
     half: Fraction
     percent: Fraction | None
     confidence: int
-    asked: Fraction
+    required: Fraction
 
     @property
     def holds(self) -> bool:
         """Return whether the precision is as required."""
-        return self.percent is not None and self.percent <= self.asked
+        return self.percent is not None and self.percent <= self.required
 
 
 def required(methodology: str, programme: str) -> tuple[int, int]:
@@ -331,8 +331,8 @@ def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
     # each stratum has a mean of its own
     n = survey.n - len(parts) + 1
     confidence = max(least[0], *(int(c) for c in (survey.confidence,) if c is not None), 0)
-    asked = min(Fraction(survey.precision or least[1]), Fraction(least[1]))
-    return _precision(mean, square / survey.population**2, n, confidence, asked)
+    required = min(Fraction(survey.precision or least[1]), Fraction(least[1]))
+    return _precision(mean, square / survey.population**2, n, confidence, required)
 
 
 def _square(one: Survey | Stratum) -> Fraction:
@@ -354,11 +354,11 @@ def of_samples(values: Sequence[Fraction], least: tuple[int, int]) -> Precision 
 
 
 def _precision(
-    mean: Fraction, square: Fraction, n: int, confidence: int, asked: Fraction
+    mean: Fraction, square: Fraction, n: int, confidence: int, required: Fraction
 ) -> Precision:
     table = next(level for level in _T if level >= min(confidence, max(_T)))
     half = _student(table, n - 1) * _root(square)
-    return Precision(half, 100 * half / abs(mean) if mean else None, table, asked)
+    return Precision(half, 100 * half / abs(mean) if mean else None, table, required)
 
 
 def _student(confidence: int, freedom: int) -> Fraction:

@@ -43,7 +43,7 @@ from mrv.model import (
     Reductions,
 )
 from mrv.parameters.inputs import Inputs, read
-from mrv.registry.project import FIRST, Besides, Project, ProjectDevice, service_intervals
+from mrv.registry.project import FIRST, Project, ProjectDevice, SupportingData, service_intervals
 from mrv.rounding import UG_PER_T, to_integer
 from mrv.rules.effects import CHANNELS, Bound, Effect, Fix, Least, NoReduction, Withheld
 from mrv.rules.equipment import Performance, performing, with_measured_power
@@ -180,7 +180,7 @@ class Terms:
 
     methodology: Methodology
     parameters: Inputs
-    besides: Besides
+    supporting: SupportingData
     factors: Factors
     parts: Mapping[int, list[Activity]]
     stretches: tuple[int, ...]
@@ -220,14 +220,14 @@ class Account:
     @classmethod
     def of(cls, terms: Terms, views: Sequence[Monitored], effects: Iterable[Effect]) -> Account:
         """Account with parameters as they were measured, and with effects of earlier stages."""
-        every, besides = list(effects), terms.besides
-        entered = with_measured_power(views, besides.drawn, terms.stretches)
+        every, supporting = list(effects), terms.supporting
+        entered = with_measured_power(views, supporting.drawn, terms.stretches)
         none = any(isinstance(one, NoReduction) for one in every)
         given = terms.parameters
         made = cls(terms, entered, given, given, {}, terms.factors, no_reduction=none)
-        if besides.accounting == FIRST:
+        if supporting.accounting == FIRST:
             return made
-        used, how = as_measured(given, terms.methodology, besides, made.reduced)
+        used, how = as_measured(given, terms.methodology, supporting, made.reduced)
         for one in every:
             if isinstance(one, Fix):
                 used[one.parameter] = one.value
@@ -280,7 +280,7 @@ class Account:
     @cached_property
     def performed(self) -> Performance:
         """A measured performance of devices below the entered one."""
-        return performing(self.entered, self.stated, self.terms.besides.drawn)
+        return performing(self.entered, self.stated, self.terms.supporting.drawn)
 
     @cached_property
     def parameters(self) -> Inputs:
@@ -291,7 +291,7 @@ class Account:
         """Return parameters with days on which an analyser was silent as the mean of the others."""
         read = {
             name: one.read
-            for name, one in self.terms.besides.channels.items()
+            for name, one in self.terms.supporting.channels.items()
             if one.silent and one.read is not None
             if self.how.get(name) == CHANNELS and used.get(name) == one.value
         }
@@ -356,7 +356,7 @@ class Account:
         return Pricing(self.methodology, self.parameters, self.ledger)
 
     @property
-    def left(self) -> tuple[int, int]:
+    def net_gross_ug(self) -> tuple[int, int]:
         """Reduction after and before deductions; the second decides between equals. [ug CO2e]"""
         gross = added(self.gross).reduction_t
         return (

@@ -24,7 +24,7 @@ from mrv.parameters.inputs import Inputs, rounded
 from mrv.registry.project import Loaded
 from mrv.rounding import decimal_text, figure
 from mrv.rules import Severity
-from mrv.rules.effects import BUILT_FOR, CARRIED, Bound, Cap, Effect, Level, Said
+from mrv.rules.effects import BUILT_FOR, CARRIED, Bound, Cap, Effect, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.rules.plausible_values import means
 from mrv.service_bounds import Capacity, Consumption
@@ -134,7 +134,7 @@ class _Week(NamedTuple):
 
     place: int
     served: Fraction
-    most: Fraction
+    limit: Fraction
     thinned: bool
 
 
@@ -166,13 +166,13 @@ def above_design(facts: Facts, roles: Sequence[str]) -> Mapping[int, Fraction]:
     found: dict[int, Fraction] = {}
     for one in _capacities(facts):
         for week in _weeks(facts, one) if {*one.serves} <= {*roles} else ():
-            if week.served > week.most and not week.thinned:
+            if week.served > week.limit and not week.thinned:
                 before = found.get(week.place, Fraction(0))
-                found[week.place] = before + week.served - week.most
+                found[week.place] = before + week.served - week.limit
     return found
 
 
-def design_capacity(facts: Facts) -> Iterator[Effect | Said]:
+def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
     MTR-07: a week's service above the documented design capacity.
 
@@ -185,23 +185,23 @@ def design_capacity(facts: Facts) -> Iterator[Effect | Said]:
         texts, diluted = list[Text](), list[Text]()
         settled = bool(of) and all(facts.invoiced(facts.views[i]) for i in of)
         for week in weeks:
-            if week.served <= week.most:
+            if week.served <= week.limit:
                 continue
             run = week.place, week.place + 1
-            rate = capacity * week.served / week.most if week.most else week.served
+            rate = capacity * week.served / week.limit if week.limit else week.served
             reason = text(
                 "MTR-07.diluted" if week.thinned else "MTR-07.above",
                 value=figure(rate), unit=unit, most=figure(capacity),
             )  # fmt: skip
             (diluted if week.thinned else texts).append(facts.in_time(one.parameter, *run, reason))
             if not (week.thinned or settled):
-                yield Cap(node(Level.WEEK, of, run), week.most, reason)
+                yield Cap(node(Level.WEEK, of, run), week.limit, reason)
         delivered = sum((week.served for week in weeks), start=Fraction(0))
-        whole = sum((week.most for week in weeks), start=Fraction(0))
+        whole = sum((week.limit for week in weeks), start=Fraction(0))
         if not texts and delivered < _LEAST_LOAD * whole:
             texts.append(_below_fifth(facts.methodology, one, capacity * delivered / whole))
         severity: Severity | None = "observation" if settled and texts else None
-        yield Said(not texts, tuple(texts or diluted), severity)
+        yield RuleReport(not texts, tuple(texts or diluted), severity)
 
 
 def _thinned(facts: Facts, one: Capacity, week: int, served: Fraction, most: Fraction) -> bool:
@@ -209,10 +209,10 @@ def _thinned(facts: Facts, one: Capacity, week: int, served: Fraction, most: Fra
     strong = next(
         (c.of for c in facts.methodology.capacities if c.of and {*c.serves} == {*one.serves}), ""
     )
-    channel = facts.besides.channels.get(strong)
+    channel = facts.supporting.channels.get(strong)
     if channel is None:
         return False
-    laboratory = means(facts.besides.samples, facts.methodology)
+    laboratory = means(facts.supporting.samples, facts.methodology)
     if laboratory.get(strong, channel.value) < channel.value:
         # weak water would be paid by other samples' strength
         return False
@@ -234,18 +234,18 @@ def _strength(days: Iterable[Loaded]) -> Fraction | None:
 # --- the load of the period ---------------------------------------------------------------
 
 
-def design_load(facts: Facts) -> Iterator[Effect | Said]:
+def design_load(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
     MTR-07: a load or an earlier year's service above the design capacity.
 
     The strength of the inflow is limited by the design load, and by the electricity for it.
     """
     price, method = facts.price, facts.methodology
-    used, carried, said = price.stated, set[str](), list[Said]()
+    used, carried, said = price.stated, set[str](), list[RuleReport]()
     for one in method.capacities:
         used, above = _years_within(facts, one, used)
         if above:
-            said.append(Said(False, above))
+            said.append(RuleReport(False, above))
         there = serving(facts.views, one)
         served = sum((m.counts for m in there), start=Fraction(0))
         if not one.of or not used.get(one.of) or served <= 0 or one.parameter not in price.stated:
@@ -272,7 +272,7 @@ def design_load(facts: Facts) -> Iterator[Effect | Said]:
         if price.reduced(powered) < price.reduced(used):
             used = powered
             carried.add(one.of)
-        said.append(Said(not texts, tuple(texts), _beyond_severity(facts, one, texts)))
+        said.append(RuleReport(not texts, tuple(texts), _beyond_severity(facts, one, texts)))
     for name, value in used.items():
         if value != price.stated[name]:
             yield Bound(name, Fraction(value), CARRIED if name in carried else BUILT_FOR)
@@ -326,7 +326,7 @@ def _powered(
 
 def reported_samples(facts: Facts) -> frozenset[str]:
     """Return the parameters of laboratories' results, each with the hash of its report."""
-    samples = facts.besides.samples
+    samples = facts.supporting.samples
     unkept = {s.parameter for s in samples if not s.sha256}
     return frozenset(s.parameter for s in samples) - unkept
 

@@ -31,7 +31,7 @@ from mrv.accounting.device_period import Stretch
 from mrv.calendar import local_date
 from mrv.rounding import decimal_text, figure
 from mrv.rules.capacity import above_design, consumption_of, serving, too_large, used_of, using
-from mrv.rules.effects import Cap, Effect, Floor, Level, Said
+from mrv.rules.effects import Cap, Effect, Floor, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.service_bounds import Consumption
 from mrv.texts import Text, text
@@ -64,7 +64,7 @@ class _Week(NamedTuple):
         return self.used / self.served * of.per_base
 
 
-def specific_consumption(facts: Facts) -> Iterator[Effect | Said]:
+def specific_consumption(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-05: consumption below the usual range of such services, or a meter that stands still."""
     for of in facts.methodology.consumptions:
         weeks = [*_weeks(facts, of)]
@@ -89,7 +89,7 @@ def specific_consumption(facts: Facts) -> Iterator[Effect | Said]:
                 above = {"value": figure(specific), "unit": of.unit, "most": figure(span[1])}
                 high.append(facts.in_time(of.uses, *run, text("MTR-05.above_range", **above)))
         if weeks:
-            yield Said(not (charged or still), (*charged, *still, *high))
+            yield RuleReport(not (charged or still), (*charged, *still, *high))
 
 
 def _weeks(facts: Facts, of: Consumption) -> Iterator[_Week]:
@@ -184,7 +184,7 @@ class _Part:
     whole: bool
 
 
-def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
+def service_by_energy(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-06: a service above that of its energy use by history, model or design."""
     strictly = _strictly(facts)
     for of in facts.methodology.consumptions:
@@ -196,7 +196,9 @@ def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
                 delivering = [m.device.id for m in serving(facts.views, of) if m.delivered]
                 bare = tuple(name for name in dict.fromkeys(delivering) if name not in models)
                 if bare:
-                    yield Said(False, text("MTR-06.no_model", device=bare, parameter=of.by_model))
+                    yield RuleReport(
+                        False, text("MTR-06.no_model", device=bare, parameter=of.by_model)
+                    )
 
 
 def _strictly(facts: Facts) -> frozenset[str]:
@@ -219,8 +221,8 @@ def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
     below it. [base units]
     """
     model = max(_models(facts, of).values(), default=Fraction(0))
-    used = Fraction(sum(u.used for u in facts.besides.history))
-    served = Fraction(sum(u.served for u in facts.besides.history))
+    used = Fraction(sum(u.used for u in facts.supporting.history))
+    served = Fraction(sum(u.served for u in facts.supporting.history))
     usual = used / served if served else Fraction(0)
     closer = _closer(of, _strictly(facts))
     least, rate, _ = _least_rate(of, usual, model, closer, invoiced=False)
@@ -229,9 +231,9 @@ def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
 
 def _carried(
     facts: Facts, of: Consumption, models: Mapping[str, Fraction], closer: Fraction
-) -> Iterator[Effect | Said]:
-    used = Fraction(sum(u.used for u in facts.besides.history))
-    served = Fraction(sum(u.served for u in facts.besides.history))
+) -> Iterator[Effect | RuleReport]:
+    used = Fraction(sum(u.used for u in facts.supporting.history))
+    served = Fraction(sum(u.served for u in facts.supporting.history))
     devices = facts.of_role(*of.serves)
     # what invoices state was delivered, whatever the design says that it takes
     settled = bool(devices) and all(facts.invoiced(facts.views[i]) for i in devices)
@@ -278,7 +280,7 @@ def _carried(
         if part.whole and part.used >= limit:
             used, served = used + part.used, served + part.served
     for lines in texts.values():
-        yield Said(not lines, tuple(lines), "observation" if settled and lines else None)
+        yield RuleReport(not lines, tuple(lines), "observation" if settled and lines else None)
 
 
 def _least_rate(

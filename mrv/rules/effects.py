@@ -192,7 +192,7 @@ Effect = Bounding | Fix | Bound | Least | Withheld | NoReduction
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RuleReport:
     """
     Report of a rule: whether its requirement is met, and its texts.
 

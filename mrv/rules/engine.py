@@ -26,13 +26,13 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, year_us, years
 from mrv.factors.ledger import centres
 from mrv.methodologies import find
-from mrv.model import Factors, Methodology, Most, RoleNeeds
+from mrv.model import ClassLimit, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.quantity_text import plain_text
 from mrv.registry.calibration import by_first_rules, of_meters
 from mrv.registry.calibration_interval import intervals_of
 from mrv.registry.declared import Calibration
-from mrv.registry.project import FIRST, Besides, Common, Project, ProjectDevice
+from mrv.registry.project import FIRST, Common, Project, ProjectDevice, SupportingData
 from mrv.rounding import exact_sum
 from mrv.rules import (
     Stage,
@@ -49,7 +49,7 @@ from mrv.rules import (
     values,
 )
 from mrv.rules.account import Account, Terms, parts_of_years
-from mrv.rules.effects import Cap, Design, Effect, Floor, Level, Said, solve
+from mrv.rules.effects import Cap, Design, Effect, Floor, Level, RuleReport, solve
 from mrv.rules.facts import Cost, Effects, Facts, Judging, Prices, Ruled, in_order, node
 from mrv.rules.metering import Limits, Reader, stretches
 from mrv.rules.plausible_values import sampled
@@ -61,9 +61,9 @@ _KNOWN = Fraction(95, 100)
 _DAYS = 3
 
 
-def common_meters(facts: Facts) -> Iterator[Effect | Said]:
+def common_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-02: users of a common meter that together count another amount than it does."""
-    for one in facts.besides.common:
+    for one in facts.supporting.common:
         of = [
             i for i, m in enumerate(facts.metered)
             if m.base.device.id in one.users and m.base.needs.quantity == one.quantity
@@ -75,7 +75,7 @@ def common_meters(facts: Facts) -> Iterator[Effect | Said]:
             ratio = Fraction(one.main_value, one.users_value)
             yield from _apportioned(facts, of, ratio, reason)
         holds = _holds(one)
-        yield Said(holds, tuple(_report_texts(one, holds)))
+        yield RuleReport(holds, tuple(_report_texts(one, holds)))
 
 
 def _apportioned(
@@ -135,7 +135,7 @@ JUDGES = (
     Judging("EVD-03", "evidence", lower_invoices.lower_invoices),
     Judging("EVD-04", "evidence", invoices.class_mean),
     Judging("EVD-05", "evidence", invoiced_use.invoiced_use),
-    Judging("PAR-05", "service", values.unshown_values),
+    Judging("PAR-05", "service", values.uncorroborated_values),
     Judging("BND-02", "values", values.before_crediting),
     Judging("MTR-07", "values", capacity.design_load),
     Judging("PAR-06", "values", values.least_by_quantities),
@@ -180,17 +180,17 @@ class Passed:
         Rules that bound a quantity.
     dropped : frozenset of str
         Rules without effect, since they would raise the reduction.
-    left : callable
+    reduction_by : callable
         Returns the reduction that some of the judges leave. [tCO2e]
     """
 
     account: Account
     facts: Facts
-    reported: Sequence[tuple[Judging, Said]]
+    reported: Sequence[tuple[Judging, RuleReport]]
     judges: Sequence[Judging]
     effective: frozenset[str]
     dropped: frozenset[str]
-    left: Callable[[Sequence[Judging]], Fraction]
+    reduction_by: Callable[[Sequence[Judging]], Fraction]
 
     @cached_property
     def costs(self) -> Mapping[str, Cost]:
@@ -200,11 +200,11 @@ class Passed:
         Each is of a pass with this rule alone, and of one with all the others.
         """
         names = in_order(self.effective | self.account.applied)
-        none = self.left(()) if names else Fraction(0)
+        none = self.reduction_by(()) if names else Fraction(0)
         return {
             name: Cost(
-                none - self.left([one for one in self.judges if one.rule == name]),
-                self.left([one for one in self.judges if one.rule != name])
+                none - self.reduction_by([one for one in self.judges if one.rule == name]),
+                self.reduction_by([one for one in self.judges if one.rule != name])
                 - self.account.reduction_t,
             )
             for name in names
@@ -216,7 +216,7 @@ class Passed:
         evidence = {one.rule for one in self.judges if one.stage == "evidence"}
         if self.effective.isdisjoint(evidence):
             return self.account.reduction_t
-        return self.left([one for one in self.judges if one.stage != "evidence"])
+        return self.reduction_by([one for one in self.judges if one.stage != "evidence"])
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -254,7 +254,7 @@ class Engine:
     def _bench(self) -> Rows:
         return Rows(self.rows, self.fleet)
 
-    def passed(self, project: Project, besides: Besides) -> Passed:
+    def passed(self, project: Project, supporting: SupportingData) -> Passed:
         """
         Evaluate every rule once.
 
@@ -263,98 +263,100 @@ class Engine:
         PeriodError, MethodologyError, FactorError
             As rows, the methodology's parameters and factors give rise to.
         """
-        facts, terms = self._facts(project, besides)
-        prices, ruled, effects = self._ruled(facts, terms, besides, self.judges)
-        solved, account, said = prices.by(effects)
-        ruled.said += said
+        facts, terms = self._facts(project, supporting)
+        prices, ruled, effects = self._ruled(facts, terms, supporting, self.judges)
+        solved, account, reports = prices.by(effects)
+        ruled.reports += reports
         last = facts.after(solved, lambda: account)
-        for one in _of("check", besides, self.judges):
+        for one in _of("check", supporting, self.judges):
             ruled.add(one, last)
 
-        def left(judges: Sequence[Judging]) -> Fraction:
-            some, _, of = self._ruled(facts, terms, besides, judges)
+        def reduction_by(judges: Sequence[Judging]) -> Fraction:
+            some, _, of = self._ruled(facts, terms, supporting, judges)
             return some.account(of).reduction_t
 
         dropped = frozenset(ruled.effects).difference(effects)
-        return Passed(account, last, ruled.said, self.judges, frozenset(effects), dropped, left)
+        return Passed(
+            account, last, ruled.reports, self.judges, frozenset(effects), dropped, reduction_by
+        )
 
     def _ruled(
-        self, facts: Facts, terms: Terms, besides: Besides, judges: Sequence[Judging]
+        self, facts: Facts, terms: Terms, supporting: SupportingData, judges: Sequence[Judging]
     ) -> tuple[Prices, Ruled, Effects]:
         """Return effects and reports of the rules of quantities, evaluated stage by stage."""
-        prices = Prices(facts, terms, _design(facts), _of("values", besides, judges))
+        prices = Prices(facts, terms, _design(facts), _of("values", supporting, judges))
         ruled = Ruled()
         for stage in _BOUNDS:
             before = {name: list(some) for name, some in ruled.effects.items()}
             solved = prices.solved(before) if before else facts.solved
             seen = facts.after(solved, partial(prices.account, before))
-            for one in _of(stage, besides, judges):
+            for one in _of(stage, supporting, judges):
                 ruled.add(one, seen)
             if ruled.effects != before:
                 # what was priced before has other effects of a rule of two stages
                 prices.forget()
         return prices, ruled, prices.without_earning(ruled.effects, IMPOSSIBLE)
 
-    def _facts(self, project: Project, besides: Besides) -> tuple[Facts, Terms]:
+    def _facts(self, project: Project, supporting: SupportingData) -> tuple[Facts, Terms]:
         """Return the facts of the first stage, and the terms of every account of the period."""
         method, timezone = self.methodology, project.timezone
         params = parameters_of(method, project.parameters, f"project {project.id}: parameters")
         first, factors = local_date(self.period_us[0], timezone), self.factors
-        if besides.accounting == FIRST:
+        if supporting.accounting == FIRST:
             limits, factors = Limits(), centres(factors)
             certificates: Mapping[str, Sequence[Calibration]] = {
                 name: by_first_rules(some) for name, some in self.calibrations.items()
             }
         else:
-            params = sampled(params, besides.samples, method)
+            params = sampled(params, supporting.samples, method)
 
             def per_day(role: str) -> Fraction | None:
-                return built_for(method, params, besides, role, first)
+                return built_for(method, params, supporting, role, first)
 
             limits = Limits(
-                besides.ratings,
+                supporting.ratings,
                 per_day,
                 partial(_class_limit, params),
                 stretches(*(us // INTERVAL_US for us in self.period_us)),
-                besides.versions,
+                supporting.versions,
             )
-            certificates = self._certificates(besides)
+            certificates = self._certificates(supporting)
         if self.reader is None:
             self.reader = Reader(self.project, method, self.fleet, certificates, self.rows,
                                  self.period_us)  # fmt: skip
         metered = self.reader.metered(project, limits)
         solved = solve(metered, (), {})
         terms = Terms(
-            method, params, besides, factors,
+            method, params, supporting, factors,
             parts_of_years(project, method, self.fleet, self.period_us), limits.stretches,
         )  # fmt: skip
         facts = Facts(
-            project, method, params, besides, self.period_us, first, limits.stretches,
+            project, method, params, supporting, self.period_us, first, limits.stretches,
             years(*self.period_us, timezone), factors, self._bench, metered, solved,
             lambda: Account.of(terms, solved.views, ()),
         )  # fmt: skip
         return facts, terms
 
-    def _certificates(self, besides: Besides) -> Mapping[str, Sequence[Calibration]]:
+    def _certificates(self, supporting: SupportingData) -> Mapping[str, Sequence[Calibration]]:
         """Return the certificates by meter, each limited to the time that it covers."""
-        every = intervals_of(self.project, self.methodology.roles, besides.calibrated_every)
+        every = intervals_of(self.project, self.methodology.roles, supporting.calibrated_every)
         return of_meters(
-            self.calibrations, every, self.fleet, besides.serials, self.project.timezone
+            self.calibrations, every, self.fleet, supporting.serials, self.project.timezone
         )
 
 
-def _of(stage: Stage, besides: Besides, judges: Sequence[Judging]) -> list[Judging]:
-    number = 1 if besides.accounting == FIRST else 2
+def _of(stage: Stage, supporting: SupportingData, judges: Sequence[Judging]) -> list[Judging]:
+    number = 1 if supporting.accounting == FIRST else 2
     return [one for one in judges if one.stage == stage and one.since <= number]
 
 
-def _class_limit(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> Most | None:
+def _class_limit(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> ClassLimit | None:
     """Return the limit of a device's class."""
-    return None if needs.most is None else needs.most({**bound.params, **params})
+    return None if needs.class_limit is None else needs.class_limit({**bound.params, **params})
 
 
 def _finding(
-    one: Judging, found: Said, costs: Mapping[str, Cost], dropped: frozenset[str]
+    one: Judging, found: RuleReport, costs: Mapping[str, Cost], dropped: frozenset[str]
 ) -> Finding:
     cost, severity = costs.get(one.rule), found.severity or ""
     idle = one.rule in dropped and one.stage in _BOUNDS and not found.holds

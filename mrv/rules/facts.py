@@ -26,11 +26,11 @@ from mrv.accounting.period_result import CrossCheck
 from mrv.calendar import local_span
 from mrv.model import Factors, Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import Besides, Project
+from mrv.registry.project import Project, SupportingData
 from mrv.rounding import decimal_text
 from mrv.rules import Stage, rules
 from mrv.rules.account import Account, Terms
-from mrv.rules.effects import Bounding, Design, Effect, Level, Node, Said, Solved, solve
+from mrv.rules.effects import Bounding, Design, Effect, Level, Node, RuleReport, Solved, solve
 from mrv.rules.metering import WEEKS, Metered
 from mrv.texts import Text, Value, text
 
@@ -74,7 +74,7 @@ class Facts:
     project: Project
     methodology: Methodology
     parameters: Inputs
-    besides: Besides
+    supporting: SupportingData
     period_us: tuple[int, int]
     first: date
     stretches: tuple[int, ...]
@@ -105,12 +105,12 @@ class Facts:
     def checks(self) -> list[CrossCheck]:
         """Comparisons with check meters and invoices, without the tonnes of each."""
         if "checks" not in self.compared:
-            self.compared["checks"] = [*self.compare(self.besides, _Unpriced())]
+            self.compared["checks"] = [*self.compare(self.supporting, _Unpriced())]
         return self.compared["checks"]
 
-    def compare(self, besides: Besides, pricing: Pricing) -> Iterator[CrossCheck]:
+    def compare(self, supporting: SupportingData, pricing: Pricing) -> Iterator[CrossCheck]:
         """Compare meters with check meters and invoices."""
-        yield from cross_checks(self.views, besides, self.bench, self.years, pricing)
+        yield from cross_checks(self.views, supporting, self.bench, self.years, pricing)
 
     def of_role(self, *roles: str) -> tuple[int, ...]:
         """Return the places of the devices in the given roles."""
@@ -119,7 +119,7 @@ class Facts:
     @cached_property
     def evidence(self) -> Corroboration:
         """Meters corroborated by the period's invoices and check meters."""
-        return Corroboration(self.besides, self.checks)
+        return Corroboration(self.supporting, self.checks)
 
     def invoiced(self, one: Monitored) -> bool:
         """Whether invoices with their files cover a device's quantity."""
@@ -132,7 +132,7 @@ class Facts:
     def agreeing(self, one: Monitored, *, alone: bool = False) -> CrossCheck | None:
         """Return the comparison that corroborates a device's quantity, or that of it `alone`."""
         checks = [c for c in self.checks if not alone or len(c.devices) == 1]
-        return agreeing(one, self.besides, checks)
+        return agreeing(one, self.supporting, checks)
 
     def months(self) -> Iterator[tuple[int, int]]:
         """Yield the runs of stretches of about four weeks, half-open."""
@@ -169,7 +169,7 @@ class Judging(NamedTuple):
 
     rule: str
     stage: Stage
-    judge: Callable[[Facts], Iterable[Effect | Said]]
+    judge: Callable[[Facts], Iterable[Effect | RuleReport]]
     since: int = 2
 
 
@@ -196,13 +196,13 @@ class Ruled:
     """Effects and reports by rule."""
 
     effects: Effects = field(default_factory=dict)
-    said: list[tuple[Judging, Said]] = field(default_factory=list)
+    reports: list[tuple[Judging, RuleReport]] = field(default_factory=list)
 
     def add(self, one: Judging, facts: Facts) -> None:
         """Evaluate a rule."""
         for found in one.judge(facts):
-            if isinstance(found, Said):
-                self.said.append((one, found))
+            if isinstance(found, RuleReport):
+                self.reports.append((one, found))
                 continue
             mine = replace(found, rule=one.rule) if isinstance(found, Bounding) else found
             self.effects.setdefault(one.rule, []).append(mine)
@@ -213,7 +213,7 @@ class Priced(NamedTuple):
 
     solved: Solved
     account: Account
-    said: Sequence[tuple[Judging, Said]]
+    reports: Sequence[tuple[Judging, RuleReport]]
 
 
 @dataclass
@@ -256,7 +256,7 @@ class Prices:
             for one in self.valuing:
                 ruled.add(one, facts)
             account = before.valued(ruled.effects) if ruled.effects else before
-            self.known[key] = Priced(solved, account, ruled.said)
+            self.known[key] = Priced(solved, account, ruled.reports)
         return self.known[key]
 
     def account(self, effects: Effects) -> Account:

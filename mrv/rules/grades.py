@@ -135,7 +135,7 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             grade: Grade = "A" if signed.invoiced(one) else "B"
             of = signed if grade == "A" else evidence
             # the first one counts on where it is that of more use
-            first = {name_of(new): name_of(old) for old, new, _ in facts.besides.replaced}
+            first = {name_of(new): name_of(old) for old, new, _ in facts.supporting.replaced}
             showing = (c.against for c in (*of.showing(one), *of.more(one)))
             invoices = {first.get(name, name) for name in showing}
             if facts.shared_invoice(one):
@@ -212,18 +212,18 @@ def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
 
 def _grade(facts: Facts, account: Account, one: Entered) -> tuple[Grade, Sequence[str]]:
     """Return the grade of an entered value, and its corroborating documents."""
-    besides, shown, name = facts.besides, of_parameter(one.name).by, one.name
-    if name in besides.at_published:
+    supporting, shown, name = facts.supporting, of_parameter(one.name).by, one.name
+    if name in supporting.at_published:
         return "B", []
     if not one.role:
-        reports = [s for s in besides.samples if s.parameter == name and s.sha256]
+        reports = [s for s in supporting.samples if s.parameter == name and s.sha256]
         if reports and "laboratory" in shown:
             return _by_hand(reports), [s.sample for s in reports]
         if name in account.how or account.parameters[name] != facts.parameters[name]:
             if account.how.get(name) == LABORATORY:
                 return "D", []  # of which no report can be found
             # a published or conservative value counts, or what the plant's own analyser measured
-            return _of_analyser(account, name) if name in besides.channels else ("B", [])
+            return _of_analyser(account, name) if name in supporting.channels else ("B", [])
     documents = _documents(facts, name, one.devices[0] if one.devices else None)
     if documents:
         return _by_hand(documents), [one.document for one in documents]
@@ -240,15 +240,15 @@ def _documents(facts: Facts, name: str, device: str | None) -> list[Document]:
     """Return the documents that state a value, of the project or of a device."""
     if "document" not in of_parameter(name).by:
         return []
-    besides, parameters = facts.besides, facts.methodology.parameters
+    supporting, parameters = facts.supporting, facts.methodology.parameters
     given: Mapping[str, object] = facts.project.parameters if device is None else {name: None}
     last = local_date(facts.period_us[0], facts.timezone)
     if name in parameters and parameters[name].by_publication:
         last = date.max  # a publication may be of any day
-    if undocumented(name, given, besides.documents, last) is not None:
+    if undocumented(name, given, supporting.documents, last) is not None:
         return []
     # a value that no document states is the operator's word
-    found = [d for d in besides.documents if d.parameter == name]
+    found = [d for d in supporting.documents if d.parameter == name]
     return [d for d in found if d.stated(device) is not None]
 
 

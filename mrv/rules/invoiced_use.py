@@ -35,9 +35,9 @@ from mrv.accounting.period_result import INVOICE, Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.quantity_text import amount_text, plain_text
-from mrv.registry.project import Besides, Invoice, Project
+from mrv.registry.project import Invoice, Project, SupportingData
 from mrv.rounding import UG_PER_T, decimal_text, exact_sum
-from mrv.rules.effects import Effect, Floor, Said
+from mrv.rules.effects import Effect, Floor, RuleReport
 from mrv.rules.facts import Facts
 from mrv.texts import Text, Value, lines, text
 
@@ -125,14 +125,14 @@ def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
     return [weight / sum(found) for weight in found]
 
 
-def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
+def invoiced_use(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-05: metered use of a project below its suppliers' invoices."""
-    first = first_ones(facts.besides)
+    first = first_ones(facts.supporting)
     checks = [*facts.checks]
     if first:
-        more = replace(facts.besides, meters=(), invoices=first)
+        more = replace(facts.supporting, meters=(), invoices=first)
         checks += facts.compare(more, facts.price.pricing)
-    held = replace(facts.besides, invoices=(*facts.besides.invoices, *first))
+    held = replace(facts.supporting, invoices=(*facts.supporting.invoices, *first))
     evidence = Corroboration(held, checks)
     meters = {_key(m): _Meter(m) for m in facts.views if m.needs.side == "project"}
     texts = [*_counted(list(_bills(facts, evidence)), meters)]
@@ -155,7 +155,7 @@ def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
                 time = min(s for s, *_ in inside), max(e for _, e, _ in inside)
                 yield Floor(i, j, quantity, MORE, time, invoiced=True)
     takes = text("EVD-05.proportion" if alike else "EVD-05.takes")
-    yield Said(False, (*lines(texts), takes))
+    yield RuleReport(False, (*lines(texts), takes))
 
 
 def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text]:
@@ -311,8 +311,8 @@ def joined(spans: Iterable[Span]) -> list[Span]:
 
 
 def keep_first(
-    project: Project, besides: Besides, left_by: Callable[[Besides], int]
-) -> tuple[Besides, list[Finding]]:
+    project: Project, supporting: SupportingData, reduction_by: Callable[[SupportingData], int]
+) -> tuple[SupportingData, list[Finding]]:
     """
     Return the supporting data with first invoices where conservative, and the findings.
 
@@ -321,29 +321,29 @@ def keep_first(
     left_by : callable
         Reduction of the period with given invoices. [ug CO2e]
     """
-    changed = [one for one in besides.replaced if _changed(*one[:2])]
-    now = replace(besides, replaced=())
+    changed = [one for one in supporting.replaced if _changed(*one[:2])]
+    now = replace(supporting, replaced=())
     if not changed:
         return now, []
-    ours, texts, rest = left_by(now), list[Text](), list[_Corrected]()
+    ours, texts, rest = reduction_by(now), list[Text](), list[_Corrected]()
     for one in changed:
         more = replace(now, replaced=(*now.replaced, one))
-        if _of_use(project, *one[:2]) and (theirs := left_by(more)) < ours:
+        if _of_use(project, *one[:2]) and (theirs := reduction_by(more)) < ours:
             texts.append(text("EVD-06.first_counts", **_corrected(one, project, ours - theirs)))
             now, ours = more, theirs
-        elif (theirs := left_by(_instead(now, [one], besides))) < ours:
+        elif (theirs := reduction_by(_instead(now, [one], supporting))) < ours:
             texts.append(
                 text("EVD-06.correction_counts", **_corrected(one, project, ours - theirs))
             )
         else:
             rest.append(one)
-    if len(rest) > 1 and (theirs := left_by(_instead(now, rest, besides))) < ours:
+    if len(rest) > 1 and (theirs := reduction_by(_instead(now, rest, supporting))) < ours:
         names = tuple(new.id for _, new, _ in rest)
         texts.append(text("EVD-06.together", invoices=names, less=_tonnes(ours - theirs)))
     return now, [Finding(CORRECTED, False, lines(texts))] if texts else []
 
 
-def first_ones(besides: Besides) -> tuple[Invoice, ...]:
+def first_ones(supporting: SupportingData) -> tuple[Invoice, ...]:
     """Return first invoices that still count, each with evidence as good as its correction's."""
     return tuple(
         replace(
@@ -352,7 +352,7 @@ def first_ones(besides: Besides) -> tuple[Invoice, ...]:
             issued=max(old.issued, new.issued),
             sha256=old.sha256 or new.sha256,
         )
-        for old, new, _ in besides.replaced
+        for old, new, _ in supporting.replaced
     )
 
 
@@ -386,13 +386,15 @@ def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     return more and bool(of.difference(methodology.billed))
 
 
-def _instead(besides: Besides, corrected: Sequence[_Corrected], known: Besides) -> Besides:
+def _instead(
+    supporting: SupportingData, corrected: Sequence[_Corrected], known: SupportingData
+) -> SupportingData:
     """Return supporting data with first invoices in place of their corrections."""
     by = {new.id for _, new, _ in corrected}
     away = by | {old.id for old, new, _ in known.replaced if new.id in by}
-    kept = [invoice for invoice in besides.invoices if invoice.id not in away]
-    first = first_ones(replace(besides, replaced=tuple(corrected)))
-    return replace(besides, invoices=(*kept, *first))
+    kept = [invoice for invoice in supporting.invoices if invoice.id not in away]
+    first = first_ones(replace(supporting, replaced=tuple(corrected)))
+    return replace(supporting, invoices=(*kept, *first))
 
 
 def _corrected(corrected: _Corrected, project: Project, less_ug: int) -> dict[str, Value]:

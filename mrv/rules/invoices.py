@@ -39,7 +39,7 @@ from mrv.quantity_text import amount_text, plain_text
 from mrv.rounding import exact_sum
 from mrv.rules.capacity import consumption_of, serving, too_large, using
 from mrv.rules.consumption import least_use
-from mrv.rules.effects import Cap, Effect, Floor, Level, NoReduction, Said
+from mrv.rules.effects import Cap, Effect, Floor, Level, NoReduction, RuleReport
 from mrv.rules.facts import MATERIAL, Facts, node
 from mrv.rules.invoiced_use import MORE, joined
 from mrv.service_bounds import Consumption
@@ -56,7 +56,7 @@ _BINDING = Fraction(1, 2)
 # --- EVD-03 -------------------------------------------------------------------------------
 
 
-def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
+def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-03: quantities that third-party invoices do not cover, or differ from."""
     method, views = facts.methodology, facts.views
     asks = {*method.billed}.union(*(one.serves for one in method.capacities))
@@ -79,13 +79,13 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
     devices = tuple(dict.fromkeys(m.device.id for m in views if m.device.id in shown))
     if missing:
         yield NoReduction()
-        yield Said(False, (*missing, text("EVD-03.nothing_counts")))
+        yield RuleReport(False, (*missing, text("EVD-03.nothing_counts")))
     elif unfavourable:
         # of two figures within the tolerance the conservative one counts: no reply is asked for
         bare = any(one.code == "EVD-03.days_without" for one in unfavourable)
-        yield Said(False, tuple(unfavourable), None if bare else "observation", priced=True)
+        yield RuleReport(False, tuple(unfavourable), None if bare else "observation", priced=True)
     elif not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
-        yield Said(True, (text("invoice.cover", devices=devices),) if devices else ())
+        yield RuleReport(True, (text("invoice.cover", devices=devices),) if devices else ())
 
 
 def _limits(
@@ -121,7 +121,7 @@ def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:
         return [m for m in some if m.device.id not in shown and not evidence.evidenced(m)]
 
     there = {m.device.id: m for m in facts.views if m.bound.role in method.billed}
-    yield from evidence.unshown(bare([*there.values()]))
+    yield from evidence.uncorroborated(bare([*there.values()]))
     large = too_large(facts, facts.price.parameters, _BINDING)
     for one in method.capacities:
         moved = [m for m in serving(facts.views, one) if m.moved]
@@ -135,16 +135,16 @@ def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:
             continue
         if taken is None:
             if one.parameter in large:
-                yield from evidence.unshown(alone)
+                yield from evidence.uncorroborated(alone)
                 yield text("EVD-03.no_bound", parameter=one.parameter)
         elif len({(m.bound.role, tuple(sorted(m.params.items()))) for m in moved}) > 1:
-            yield from evidence.unshown(alone)
+            yield from evidence.uncorroborated(alone)
             yield text("EVD-03.kinds")
         elif bare(users) or not users:
-            yield from evidence.unshown([*alone, *bare(users)])
+            yield from evidence.uncorroborated([*alone, *bare(users)])
     given = {k: v for m in facts.views for k, v in m.params.items()} | {**facts.price.parameters}
     for name in method.papers:
-        lacks = undocumented(name, given, facts.besides.documents, facts.first)
+        lacks = undocumented(name, given, facts.supporting.documents, facts.first)
         if lacks is not None:
             yield text("document.lacking", parameter=name, lacks=lacks)
 
@@ -213,8 +213,8 @@ def _beyond_invoices(
         # of what emits all meters, or none
         if some and (len(some) == len(of) or of[0].needs.side == "baseline"):
             roles[role] = some
-    priced = [*facts.compare(facts.besides, facts.price.pricing)]
-    evidence = Corroboration(facts.besides, priced)
+    priced = [*facts.compare(facts.supporting, facts.price.pricing)]
+    evidence = Corroboration(facts.supporting, priced)
     checks = (check for some in roles.values() for check in _apart(some, evidence.holding))
     # what the reduction would be lower by by invoices in place of meters
     lower = sum((Fraction(check.effect_t) for check in checks), start=Fraction(0))
@@ -241,7 +241,7 @@ def _by_electricity(
         users = using(facts.views, taken)
         if not users or any(m.device.id not in shown for m in users):
             continue
-        share = _unshown_share(facts, users)
+        share = _uninvoiced_share(facts, users)
         if not share:
             continue
         bare = joined(span for m in users for span in _bare(facts, m))
@@ -386,7 +386,7 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
     return max(Fraction(0), found, uncovered if billed.mean else Fraction(0))
 
 
-def _unshown_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
+def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
     """
     Return the uninvoiced share of a service's electricity, above the mean.
 
@@ -403,7 +403,7 @@ def _unshown_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
 # --- EVD-04 -------------------------------------------------------------------------------
 
 
-def class_mean(facts: Facts) -> Iterator[Effect | Said]:
+def class_mean(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
     EVD-04: a mean activity above that of the class, without invoices of its use.
 
@@ -415,7 +415,7 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
     for consumption in facts.methodology.consumptions:
         users = using(facts.views, consumption)
         shown = bool(users) and all(map(facts.invoiced, users))
-        share = 1 - _unshown_share(facts, users) if shown else Fraction(0)
+        share = 1 - _uninvoiced_share(facts, users) if shown else Fraction(0)
         if share == 1:
             continue
         for name, of in _of_class(facts, consumption).items():
@@ -441,7 +441,7 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
         names = dict.fromkeys(m.device.id for m in facts.views if m.bound.role in uses)
         texts = (*lines(above.values()), *applied)
         texts = (*texts, text("EVD-04.invoices", devices=tuple(names)))
-        yield Said(False, texts)
+        yield RuleReport(False, texts)
 
 
 def _of_class(facts: Facts, consumption: Consumption) -> dict[str, dict[int, int]]:
@@ -449,6 +449,6 @@ def _of_class(facts: Facts, consumption: Consumption) -> dict[str, dict[int, int
     found = defaultdict[str, dict[int, int]](dict)
     for i in facts.of_role(*consumption.serves):
         one = facts.views[i]
-        if one.most is not None and one.most.per_day_as_mean:
-            found[one.device.id][i] = one.most.per_day_as_mean
+        if one.class_limit is not None and one.class_limit.per_day_as_mean:
+            found[one.device.id][i] = one.class_limit.per_day_as_mean
     return found

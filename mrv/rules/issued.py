@@ -26,7 +26,7 @@ from mrv.errors import FactorError, MethodologyError, PeriodError
 from mrv.methodologies import find
 from mrv.model import Factors
 from mrv.parameters.inputs import exact
-from mrv.registry.project import FIRST, Besides, ChangedLate, Document, FixedBefore, Project
+from mrv.registry.project import FIRST, ChangedLate, Document, FixedBefore, Project, SupportingData
 from mrv.rounding import UG_PER_T, decimal_of, decimal_text, exact_text
 from mrv.rules.published import is_published
 from mrv.texts import Text, lines, text, texts_of
@@ -56,10 +56,10 @@ class _Candidate:
 
 def choose(
     project: Project,
-    besides: Besides,
+    supporting: SupportingData,
     first: date,
     factors: Factors,
-    left_by: Callable[[Project], int],
+    reduction_by: Callable[[Project], int],
 ) -> tuple[Project, list[Finding]]:
     """
     Return the project with the most conservative candidates, and the findings.
@@ -71,19 +71,19 @@ def choose(
     left_by : callable
         Reduction that the whole period comes to with a project. [ug CO2e]
     """
-    first_set = besides.accounting == FIRST
+    first_set = supporting.accounting == FIRST
     every = [
         _issued(one, project, first_set=first_set)
-        for one in besides.fixed
+        for one in supporting.fixed
         if first_set or not _by_publication(one, project, factors)
     ]
-    every += _late(besides.late, project, first)
+    every += _late(supporting.late, project, first)
     known: dict[frozenset[int], int | None] = {}
 
     def by(some: frozenset[int]) -> int | None:
         if some not in known:
             try:
-                known[some] = left_by(_with(project, every, some))
+                known[some] = reduction_by(_with(project, every, some))
             except (FactorError, MethodologyError, PeriodError):
                 if not some:
                     raise
@@ -99,7 +99,7 @@ def choose(
         if other is not None and ours is not None:
             difference = decimal_text(Fraction(abs(other - ours), UG_PER_T), _PLACES, "up")
         found[one.rule] += texts_of(one.said(difference, k in best))
-    for late in besides.late:
+    for late in supporting.late:
         # one that showed nothing and is given in full is what a finding asks for
         full = late.document is not None and None not in _parts(late.document)
         if late.paper_only and not (full and filled_in(late.was, late.document)):

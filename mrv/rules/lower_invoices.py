@@ -26,7 +26,7 @@ from mrv.accounting.evidenced_time import COVERED, LESS, TOLERANCE, Span
 from mrv.accounting.period_result import CrossCheck
 from mrv.quantity_text import amount_text
 from mrv.rounding import exact_sum
-from mrv.rules.effects import Cap, Effect, Level, Said
+from mrv.rules.effects import Cap, Effect, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import joined
 from mrv.texts import Text, text
@@ -95,7 +95,7 @@ class _Stated(NamedTuple):
         return self.check.holds is False and self.beyond < 0 and whole
 
 
-def lower_invoices(facts: Facts) -> Iterator[Effect | Said]:
+def lower_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-03: a baseline's meters above what third-party invoices state."""
     documents, views = facts.evidence.documents, facts.views
     meters = [_Meter(m.whole, view) for m, view in zip(facts.metered, views, strict=True)]
@@ -123,7 +123,7 @@ def lower_invoices(facts: Facts) -> Iterator[Effect | Said]:
         yield Cap(node(Level.DEVICE, of), counted - excess, LESS)
         given = tuple(_figures(one) for one in differing if one.less)
         shown = tuple(sorted(names))
-        yield Said(False, text("EVD-03.invoices_less", devices=shown, invoices=given))
+        yield RuleReport(False, text("EVD-03.invoices_less", devices=shown, invoices=given))
     earning = {m.device.id for m in views if m.needs.side == "baseline"}
     explained = tuple(
         text(
@@ -134,7 +134,7 @@ def lower_invoices(facts: Facts) -> Iterator[Effect | Said]:
         if one.explained and earning.issuperset(one.check.devices)
     )  # fmt: skip
     if explained:
-        yield Said(False, explained, "observation")
+        yield RuleReport(False, explained, "observation")
 
 
 def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:

@@ -29,7 +29,7 @@ from mrv.accounting.device_period import (
     rated_fuel,
 )
 from mrv.errors import PeriodError
-from mrv.model import Methodology, Most, RoleNeeds
+from mrv.model import ClassLimit, Methodology, RoleNeeds
 from mrv.parameters.inputs import read
 from mrv.registry.calibration import by_plan, larger, of_channels, registers_of, uncovered
 from mrv.registry.declared import Calibration
@@ -66,7 +66,7 @@ class Limits:
         Rated powers by device, from when on. [us UTC, W]
     per_day : callable
         Design capacity of a role, documented before the period. [base units/d]
-    most : callable
+    class_limit : callable
         What a device of its class can do at most.
     stretches : tuple of int
         Edges of the period's stretches of about a week; empty in rule set 1. [numbers]
@@ -76,7 +76,7 @@ class Limits:
 
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     per_day: Callable[[str], Fraction | None] = lambda _: None
-    most: Callable[[ProjectDevice, RoleNeeds], Most | None] = lambda *_: None
+    class_limit: Callable[[ProjectDevice, RoleNeeds], ClassLimit | None] = lambda *_: None
     stretches: tuple[int, ...] = ()
     versions: tuple[Version, ...] = ()
 
@@ -222,7 +222,8 @@ class Reader:
         base = Monitored(
             bound, device, needs, params, papers, whole.sums(), bare, tuple(parts),
             errors=errors,
-            nets=own is None or own.metered, rate=rate, most=limits.most(bound, needs),
+            nets=own is None or own.metered, rate=rate,
+            class_limit=limits.class_limit(bound, needs),
             series=_series(whole) if rated else None,
         )  # fmt: skip
         return Metered(base, whole, limits.stretches)

@@ -17,11 +17,11 @@ from mrv.accounting.coverage import Service
 from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.register_scan import rated_at
 from mrv.calendar import days
-from mrv.model import SOLAR, TECHNOLOGY, Most
+from mrv.model import SOLAR, TECHNOLOGY, ClassLimit
 from mrv.quantity_text import amount
-from mrv.registry.project import Certified, Unshown
+from mrv.registry.project import Certified, Uncorroborated
 from mrv.rounding import decimal_text, exact_sum
-from mrv.rules.effects import Cap, CapEach, Effect, Exclude, Floor, Level, Said, SetAside
+from mrv.rules.effects import Cap, CapEach, Effect, Exclude, Floor, Level, RuleReport, SetAside
 from mrv.rules.equipment import above_power
 from mrv.rules.facts import Facts, node
 from mrv.rules.metering import Metered
@@ -36,7 +36,7 @@ LEAST = Fraction(5, 100)
 _NEXT_TO_ALL = 0.9
 
 
-def lay_out(metered: Metered, some: Unshown | Certified) -> Int64:
+def lay_out(metered: Metered, some: Uncorroborated | Certified) -> Int64:
     """Return values by interval number as an array over a device's intervals. [base units]"""
     found = np.zeros(len(metered.whole), dtype=np.int64)
     inside = (some.number >= metered.whole.first) & (
@@ -68,22 +68,22 @@ def _counting(facts: Facts) -> Iterator[tuple[int, Metered]]:
 
 def _reported(
     texts: Sequence[Text], settled: Sequence[Text] = (), cause: Texts = ()
-) -> Iterator[Said]:
+) -> Iterator[RuleReport]:
     """Yield the report of unmet requirements after their cause, or else of settled ones."""
     if texts:
-        yield Said(False, (*texts_of(cause), *texts))
+        yield RuleReport(False, (*texts_of(cause), *texts))
     elif settled:
-        yield Said(True, tuple(settled))
+        yield RuleReport(True, tuple(settled))
 
 
-def device_limits(facts: Facts) -> Iterator[Effect | Said]:
+def device_limits(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-01: a quantity above the rating or the class of a device."""
     texts = []
     for i, metered in _counting(facts):
         base, kept = metered.base, metered.whole.value
         limit = text("MTR-01.above_rating", percent=MARGIN_PERCENT)
-        name, unit, most = base.device.id, base.needs.unit, base.most
-        ratings = facts.besides.ratings.get(name, ())
+        name, unit, most = base.device.id, base.needs.unit, base.class_limit
+        ratings = facts.supporting.ratings.get(name, ())
         if ratings and unit == "Wh":
             kept = kept - above_rating(metered.whole, ratings)
         if most is not None:
@@ -101,7 +101,7 @@ def device_limits(facts: Facts) -> Iterator[Effect | Said]:
     yield from _reported(texts)
 
 
-def above_class(whole: Service, most: Most, timezone: str) -> Int64:
+def above_class(whole: Service, most: ClassLimit, timezone: str) -> Int64:
     """
     Return the quantity above the hourly and daily limits of a device's class. [base units]
 
@@ -151,7 +151,7 @@ def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
     return beyond
 
 
-def own_channels(facts: Facts) -> Iterator[Effect | Said]:
+def own_channels(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
     MTR-02: a register above the energy that the device's other channels corroborate.
 
@@ -161,8 +161,8 @@ def own_channels(facts: Facts) -> Iterator[Effect | Said]:
     texts, causes, settled = [], dict[Text, None](), []
     for i, metered in _counting(facts):
         name, needs = metered.base.device.id, metered.base.needs
-        unshown = facts.besides.unshown.get((name, needs.quantity), ())
-        check = facts.agreeing(facts.views[i]) if unshown else None
+        uncorroborated = facts.supporting.uncorroborated.get((name, needs.quantity), ())
+        check = facts.agreeing(facts.views[i]) if uncorroborated else None
         if check is not None:
             settled.append(text("MTR-02.settled", device=name, witness=check.witness))
             of = [
@@ -176,7 +176,7 @@ def own_channels(facts: Facts) -> Iterator[Effect | Said]:
                 yield Cap(node(Level.PERIOD, of), Fraction(kept - more), stated)
             continue
         total, kept_each = np.zeros(len(metered.whole), dtype=np.int64), facts.solved.kept[i]
-        for some in unshown:
+        for some in uncorroborated:
             before = exact_sum(np.minimum(total, kept_each))
             total = total + lay_out(metered, some)
             above = exact_sum(np.minimum(total, kept_each)) - before
@@ -213,16 +213,16 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
                 yield text("MTR-02.sign", device=name, channel=channel.power, class_id=kind)
 
 
-def certified_elsewhere(facts: Facts) -> Iterator[Effect | Said]:
+def certified_elsewhere(facts: Facts) -> Iterator[Effect | RuleReport]:
     """CLM-01: energy that a certificate of another scheme certifies."""
     for i, one in enumerate(facts.metered):
         key = one.base.device.id, one.base.needs.quantity
-        for some in facts.besides.certified.get(key, ()):
+        for some in facts.supporting.certified.get(key, ()):
             if one.baseline:
                 yield SetAside(i, some.certificate, some.scheme, lay_out(one, some))
 
 
-def certified_twice(facts: Facts) -> Iterator[Effect | Said]:
+def certified_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
     """CLM-01: certificates of more energy than their intervals hold."""
     more: defaultdict[tuple[str, str], int] = defaultdict(int)
     for view in facts.views:
@@ -238,15 +238,15 @@ def certified_twice(facts: Facts) -> Iterator[Effect | Said]:
     ]
     if found:
         rest = [f"and {len(found) - MOST_LINES} more"] if len(found) > MOST_LINES else []
-        yield Said(False, "; ".join([*found[:MOST_LINES], *rest]))
+        yield RuleReport(False, "; ".join([*found[:MOST_LINES], *rest]))
 
 
-def unrecorded_use(facts: Facts) -> Iterator[Effect | Said]:
+def unrecorded_use(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-04: a register of the project's side below the integral of its own power or flow."""
     texts, settled = [], []
     for i, metered in enumerate(facts.metered):
         name, needs = metered.base.device.id, metered.base.needs
-        gauge = facts.besides.untold.get((name, needs.quantity))
+        gauge = facts.supporting.unrecorded.get((name, needs.quantity))
         if gauge is None or metered.baseline:
             continue
         check = facts.agreeing(facts.views[i], alone=True)
@@ -269,7 +269,7 @@ def unrecorded_use(facts: Facts) -> Iterator[Effect | Said]:
     yield from _reported(texts, settled)
 
 
-def single_channel(facts: Facts) -> Iterator[Effect | Said]:
+def single_channel(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
     EVD-01: energy of the baseline with one register as its only evidence.
 
@@ -281,20 +281,20 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
     A calibrated register counts; the finding requests the power that it sent at other times.
     """
     texts, settled, left_out, total, whole = [], [], [], 0, 0
-    invoices = facts.besides.asked is not None and facts.besides.asked.quantities < "C"
+    invoices = facts.supporting.required is not None and facts.supporting.required.quantities < "C"
     for i, metered in enumerate(facts.metered):
         name, needs, view = metered.base.device.id, metered.base.needs, facts.views[i]
         if invoices and metered.baseline and not facts.invoiced(view):
             # the programme asks for a better grade than an instrument has
             yield Exclude(i, text("EVD-01.reason_asked"))
-            yield Said(False, (text("EVD-01.below", device=name),))
+            yield RuleReport(False, (text("EVD-01.below", device=name),))
             continue
         if not metered.baseline or needs.unit != "Wh":
             continue
         parts = () if view.uncounted else view.parts
         counts = sum(p.metered - int(p.cut(Kind.PLAUSIBILITY, Kind.CERTIFIED)) for p in parts)
         whole += counts
-        alone = facts.besides.alone.get((name, needs.quantity))
+        alone = facts.supporting.alone.get((name, needs.quantity))
         if alone is None or counts <= 0:
             continue
         rests = lay_out(metered, alone)
@@ -311,7 +311,7 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
             settled.append(text("EVD-01.corroborated", device=name, witness=witness, **size))
         elif facts.evidence.evidenced(view):
             settled.append(text("EVD-01.calibrated", device=name, **size))
-            some = facts.besides.left_out.get((name, needs.quantity))
+            some = facts.supporting.left_out.get((name, needs.quantity))
             wh = 0 if some is None else exact_sum(lay_out(metered, some))
             if wh > LEAST * counts:
                 size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
@@ -319,8 +319,8 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
         else:
             texts.append(text("EVD-01.device", device=name, **size))
             total += wh
-            unshown = facts.besides.unshown.get((name, needs.quantity), ())
-            above = sum((lay_out(metered, some) for some in unshown), start=rests)
+            uncorroborated = facts.supporting.uncorroborated.get((name, needs.quantity), ())
+            above = sum((lay_out(metered, some) for some in uncorroborated), start=rests)
             yield CapEach(i, metered.whole.value - above, alone.reason)
     size = {**amount(total, "Wh"), "percent": _percent(total, whole)}
     limits = {"tolerance": round(100 * METERS), "least": round(100 * LEAST)}
@@ -329,12 +329,12 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
     yield from _reported(left_out)
 
 
-def equipment_power(facts: Facts) -> Iterator[Effect | Said]:
+def equipment_power(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-12: an entered power below that of the device's own electricity meter."""
     yield from _reported(above_power(facts.price.views, facts.price.pricing, facts.timezone))
 
 
-def equipment_efficiency(facts: Facts) -> Iterator[Effect | Said]:
+def equipment_efficiency(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-13: an entered efficiency above the device's measured one."""
     price = facts.price
     yield from _reported(price.performed.reported(price.stated, price.reduced))

@@ -31,7 +31,7 @@ from mrv.model import LINE_DIAGRAM
 from mrv.quantity_text import amount
 from mrv.rounding import decimal_text, exact_sum, figure
 from mrv.rules.consumption import stands_still
-from mrv.rules.effects import Cap, Effect, Level, Said
+from mrv.rules.effects import Cap, Effect, Level, RuleReport
 from mrv.rules.equipment import ROOM, serving, unknown_time, watts
 from mrv.rules.facts import Facts, node
 from mrv.texts import Text, Value, text
@@ -50,24 +50,24 @@ _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 # --- MTR-08, MTR-09: hours of operation ---------------------------------------------------
 
 
-def device_clocks(facts: Facts) -> Iterator[Effect | Said]:
+def device_clocks(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-08: more hours in a device's readings than elapsed while they arrived."""
     texts = []
     for i, one in enumerate(facts.views):
-        clock = facts.besides.clocks.get(one.device.id)
+        clock = facts.supporting.clocks.get(one.device.id)
         if clock is None or one.needs.unit != "s" or not facts.views[i].counts:
             continue
-        reason = text("MTR-08.above_elapsed", hours=clock.told_h, elapsed=clock.passed_h)
+        reason = text("MTR-08.above_elapsed", hours=clock.reported_h, elapsed=clock.passed_h)
         yield Cap(node(Level.DEVICE, [i]), Fraction(clock.passed_h * _S_PER_HOUR), reason)
         texts.append(text("MTR-08.clock", device=one.device.id, reason=reason))
     if texts:
-        yield Said(False, tuple(texts))
+        yield RuleReport(False, tuple(texts))
 
 
-def own_electricity(facts: Facts) -> Iterator[Effect | Said]:
+def own_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-09: more hours than a device's own electricity allows."""
     texts = []
-    for name, energy in facts.besides.drawn.items():
+    for name, energy in facts.supporting.drawn.items():
         of = [i for i, m in enumerate(facts.views) if m.device.id == name and m.needs.draws]
         some = [facts.views[i] for i in of]
         for first, last in facts.months():
@@ -97,7 +97,7 @@ def own_electricity(facts: Facts) -> Iterator[Effect | Said]:
                     time = local_span(facts.span_us(first, last), facts.timezone)
                     texts.append(text("MTR-09.hours", device=name, reason=reason, **time))
     if texts:
-        yield Said(False, tuple(texts))
+        yield RuleReport(False, tuple(texts))
 
 
 def _carries(monitored: Monitored, wh: Fraction, most: Fraction, share: Fraction) -> Text:
@@ -118,7 +118,7 @@ def _carries(monitored: Monitored, wh: Fraction, most: Fraction, share: Fraction
 # --- MTR-10: a regression -----------------------------------------------------------------
 
 
-def regression_range(facts: Facts) -> Iterator[Effect | Said]:
+def regression_range(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-10: a variable outside the range of its baseline's regression."""
     given = facts.parameters
     for one in facts.methodology.ranges:
@@ -142,13 +142,13 @@ def regression_range(facts: Facts) -> Iterator[Effect | Said]:
             elif rate < least * (1 - _BEYOND):
                 reason = text("MTR-10.below", least=figure(least), **values)
                 texts.append(facts.in_time(one.role, first, last, reason))
-        yield Said(not texts, tuple(texts))
+        yield RuleReport(not texts, tuple(texts))
 
 
 # --- MTR-11, CLM-03: the project's side ----------------------------------------------------
 
 
-def project_side(facts: Facts) -> Iterator[Effect | Said]:
+def project_side(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-11: meters of the project's side that do not transmit, or stand still."""
     views = facts.price.views
     compared = {role for consumption in facts.methodology.consumptions for role in consumption.uses}
@@ -166,10 +166,10 @@ def project_side(facts: Facts) -> Iterator[Effect | Said]:
         elif view.bound.role not in compared:
             texts += _still(facts, view, served)
     if texts:
-        yield Said(False, tuple(texts))
+        yield RuleReport(False, tuple(texts))
     missing = _missing(facts)
     if missing is not None:
-        yield Said(False, missing)
+        yield RuleReport(False, missing)
 
 
 def _where(monitored: Monitored) -> dict[str, str]:
@@ -239,9 +239,9 @@ def _missing(facts: Facts) -> Text | None:
     return text("MTR-11.no_meter", roles=roles, device=served[:_LISTED])
 
 
-def claimed_twice(facts: Facts) -> Iterator[Effect | Said]:
+def claimed_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
     """CLM-03: two quantities of a plant that may be the same energy, without a line diagram."""
-    documents = facts.besides.documents
+    documents = facts.supporting.documents
     lacks = undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, facts.first)
     for one, other in facts.methodology.apart:
         names, tonnes = [], []
@@ -256,8 +256,8 @@ def claimed_twice(facts: Facts) -> Iterator[Effect | Said]:
         both |= {"other": names[1], "other_role": other}
         if lacks is None:
             shown = next(d for d in documents if d.parameter == LINE_DIAGRAM)
-            yield Said(True, text("CLM-03.apart", **both, document=named(shown)))
+            yield RuleReport(True, text("CLM-03.apart", **both, document=named(shown)))
             continue
         asked = text("document.lacking", parameter=LINE_DIAGRAM, lacks=lacks)
         priced = text("CLM-03.both", **both, cost=tonnes[0], other_cost=tonnes[1])
-        yield Said(False, (priced, asked))
+        yield RuleReport(False, (priced, asked))

@@ -31,7 +31,7 @@ from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs, exact, read, rounded
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.declared import Sample
-from mrv.registry.project import Besides, Project
+from mrv.registry.project import Project, SupportingData
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules.effects import CHANNELS, CONSTANT, LABORATORY, LOWER, UNMEASURED
 from mrv.texts import Text, lines, text
@@ -69,18 +69,18 @@ def sampled(parameters: Inputs, samples: Iterable[Sample], methodology: Methodol
 
 
 def as_measured(
-    parameters: Inputs, methodology: Methodology, besides: Besides,
+    parameters: Inputs, methodology: Methodology, supporting: SupportingData,
     reduction: Callable[[Inputs], Fraction],
 ) -> tuple[dict[str, Any], dict[str, Text]]:  # fmt: skip
     """Return the parameters as measured, and the origin of each."""
-    laboratory = means(besides.samples, methodology)
+    laboratory = means(supporting.samples, methodology)
     used, how = dict(parameters), dict[str, Text]()
     specs = {n: s for n, s in methodology.parameters.items() if s.unmeasured is not None}
     known: dict[str, dict[Text, Fraction]] = {}
     for name, spec in specs.items():
         measured = {LABORATORY: laboratory.get(name)}
-        if name in besides.channels:
-            measured[CHANNELS] = besides.channels[name].value
+        if name in supporting.channels:
+            measured[CHANNELS] = supporting.channels[name].value
         choices = {way: value for way, value in measured.items() if value is not None}
         if choices and spec.lower_of and name in parameters:
             choices[LOWER] = Fraction(parameters[name])
@@ -130,10 +130,10 @@ class _Place:
 
 def keep_plausible(
     project: Project,
-    besides: Besides,
+    supporting: SupportingData,
     period_us: tuple[int, int],
-    left_by: Callable[[Project, Besides], tuple[int, int]],
-) -> tuple[Project, Besides, list[Finding]]:
+    reduction_by: Callable[[Project, SupportingData], tuple[int, int]],
+) -> tuple[Project, SupportingData, list[Finding]]:
     """
     Return the project and supporting data with plausible values, and the findings.
 
@@ -143,7 +143,7 @@ def keep_plausible(
         What the period comes to with a project: reduction, and before deductions. [ug CO2e]
     """
     methodology = find(project.methodology, project.version)
-    values = _Values(project, besides, methodology, left_by)
+    values = _Values(project, supporting, methodology, reduction_by)
     entered = list(values.places())
     for place in values.places():
         plausible = place.spec.plausible
@@ -151,7 +151,7 @@ def keep_plausible(
             ranges = [(Fraction(a), Fraction(b)) for a, b in plausible.ranges]
             if not values.bound(RANGE, place, ranges, plausible.source, either=plausible.either):
                 values.rare(place, Fraction(plausible.rare))
-    measured = {name: one.value for name, one in besides.channels.items()}
+    measured = {name: one.value for name, one in supporting.channels.items()}
     for relation in methodology.related:
         for place in values.places(relation.parameter):
             span = relation.test({**values.parameters, **place.beside}, measured)
@@ -169,7 +169,7 @@ def keep_plausible(
     findings = [
         Finding(rule, False, lines(of), _severity(of)) for rule, of in sorted(values.texts.items())
     ]
-    return values.project, values.besides, findings
+    return values.project, values.supporting, findings
 
 
 def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CAR"]:
@@ -186,9 +186,9 @@ class _Values:
     """A project with the values that count so far, and the texts of findings by rule."""
 
     project: Project
-    besides: Besides
+    supporting: SupportingData
     methodology: Methodology
-    left_by: Callable[[Project, Besides], tuple[int, int]]
+    reduction_by: Callable[[Project, SupportingData], tuple[int, int]]
     texts: defaultdict[str, list[Text]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -196,7 +196,7 @@ class _Values:
         """Parameters of the project, with the means of samples."""
         where = f"project {self.project.id}: parameters"
         given = parameters_of(self.methodology, self.project.parameters, where)
-        return sampled(given, self.besides.samples, self.methodology)
+        return sampled(given, self.supporting.samples, self.methodology)
 
     def places(self, name: str | None = None) -> Iterator[_Place]:
         """Yield values of the project, then of its devices; of one parameter where named."""
@@ -244,19 +244,19 @@ class _Values:
         """Report a value that counts and is rare, and who issued its documents."""
         if place.value >= below:
             return
-        documents = [f"{d.document}, {d.by}" for d in self.besides.documents
+        documents = [f"{d.document}, {d.by}" for d in self.supporting.documents
                      if d.parameter == place.name]  # fmt: skip
-        issuers = {i.issuer for i in self.besides.invoices if place.device in i.devices}
+        issuers = {i.issuer for i in self.supporting.invoices if place.device in i.devices}
         stated = (*documents, *sorted(issuers)) or "-"
         rare = text("PAR-03.rare", **place.values, limit=amount(below), documents=stated)
         self.texts[RANGE].append(rare)
 
     def stated(self, place: _Place) -> None:
         """Apply the value of a document where it is more conservative than the entered one."""
-        document = next((d for d in self.besides.documents if d.parameter == place.name), None)
+        document = next((d for d in self.supporting.documents if d.parameter == place.name), None)
         value = None if document is None else document.stated(place.device)
-        issued = {(f.device, f.parameter, Fraction(f.value)) for f in self.besides.fixed}
-        measured = {*self.besides.channels, *(s.parameter for s in self.besides.samples)}
+        issued = {(f.device, f.parameter, Fraction(f.value)) for f in self.supporting.fixed}
+        measured = {*self.supporting.channels, *(s.parameter for s in self.supporting.samples)}
         if (
             document is None
             or value in (None, place.value)
@@ -278,7 +278,9 @@ class _Values:
         needs = place.spec.undocumented
         if needs is None or place.value == Fraction(needs):
             return
-        lacks = undocumented(place.name, {place.name: place.value}, self.besides.documents, first)
+        lacks = undocumented(
+            place.name, {place.name: place.value}, self.supporting.documents, first
+        )
         if lacks is None:
             return
         applied, values = self._least(place, [Decimal(needs)]), {**place.values, "lacks": lacks}
@@ -293,38 +295,38 @@ class _Values:
         Apply the most conservative value; return it and its effect, None where
         it is the entered.
         """
-        ours = self.left_by(self.project, self.besides)
+        ours = self.reduction_by(self.project, self.supporting)
         by = {value: self._with(place, value) for value in others}
-        left = {value: self.left_by(*found) for value, found in by.items()}
+        left = {value: self.reduction_by(*found) for value, found in by.items()}
         least = min(left, key=left.__getitem__)
         if left[least] > ours:
             return None
-        self.project, self.besides = by[least]
+        self.project, self.supporting = by[least]
         effect = decimal_text(Fraction(ours[0] - left[least][0], UG_PER_T), _PLACES, "up")
         return {"applied": amount(Fraction(least)), "effect": effect}
 
-    def _with(self, place: _Place, value: Decimal) -> tuple[Project, Besides]:
+    def _with(self, place: _Place, value: Decimal) -> tuple[Project, SupportingData]:
         return put_in_place(
-            self.project, self.besides, self.methodology, place.device, place.name, value
+            self.project, self.supporting, self.methodology, place.device, place.name, value
         )
 
 
 def put_in_place(
     project: Project,
-    besides: Besides,
+    supporting: SupportingData,
     methodology: Methodology,
     device: str | None,
     name: str,
     value: Decimal,
-) -> tuple[Project, Besides]:
+) -> tuple[Project, SupportingData]:
     """Return project and supporting data with a value of the registry or the samples replaced."""
     # an issued statement that has that value already says nothing more
     fixed = tuple(
         f
-        for f in besides.fixed
+        for f in supporting.fixed
         if (f.device, f.parameter, Decimal(f.value)) != (device, name, value)
     )
-    besides = replace(besides, fixed=fixed)
+    supporting = replace(supporting, fixed=fixed)
     put = {name: int(value) if value == value.to_integral_value() else value}
     if device is not None:
         devices = tuple(
@@ -333,12 +335,12 @@ def put_in_place(
             else b
             for b in project.devices
         )
-        return replace(project, devices=devices), besides
+        return replace(project, devices=devices), supporting
     values: Mapping[str, Any] = {**project.parameters, **put}
-    samples = besides.samples
+    samples = supporting.samples
     if methodology.parameters[name].option in MONITORED:
         samples = tuple(replace(s, value=put[name]) if s.parameter == name else s for s in samples)
-    return replace(project, parameters=values), replace(besides, samples=samples)
+    return replace(project, parameters=values), replace(supporting, samples=samples)
 
 
 def _decimal(value: Fraction, *, down: bool) -> Decimal:

@@ -27,7 +27,7 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import FIRST, Project
 from mrv.rules import Severity
 from mrv.rules.account import Account
-from mrv.rules.effects import Bound, Effect, Said, Withheld
+from mrv.rules.effects import Bound, Effect, RuleReport, Withheld
 from mrv.rules.facts import Facts
 from mrv.texts import Text, Value, text
 
@@ -55,7 +55,7 @@ class _Beside(NamedTuple):
     lacks: Text | None = None
 
 
-def published_values(facts: Facts) -> Iterator[Effect | Said]:
+def published_values(facts: Facts) -> Iterator[Effect | RuleReport]:
     """FAC-01: entered values other than published ones, and factors of registry files."""
     for one in _entered(facts):
         yield from (Bound(one.name, factor.value) for factor in _near(one))
@@ -66,7 +66,7 @@ def published_values(facts: Facts) -> Iterator[Effect | Said]:
             yield Withheld(factor.id)
 
 
-def published_findings(facts: Facts) -> Iterator[Effect | Said]:
+def published_findings(facts: Facts) -> Iterator[Effect | RuleReport]:
     """FAC-01: the applied value, and what settles the finding."""
     price = facts.price
     texts, holds, priced = list[Text](), True, True
@@ -82,14 +82,14 @@ def published_findings(facts: Facts) -> Iterator[Effect | Said]:
     ids = {factor.id for factor in price.book}
     for choice in _brought(facts)[1]:
         counts = choice.factor.id in ids
-        texts.append(_of_file(choice, facts.besides.accepted, counts=counts))
+        texts.append(_of_file(choice, facts.supporting.accepted, counts=counts))
         holds, priced = False, priced and not counts
     if texts:
         codes = {one.code for one in texts}
         severity: Severity | None = "CAR" if "FAC-01.official_applied" in codes else None
         if codes == {"FAC-01.default_applied"}:
             severity = "observation"  # the conservative value counts, and no reply is asked for
-        yield Said(holds, tuple(texts), severity, priced)
+        yield RuleReport(holds, tuple(texts), severity, priced)
 
 
 def _entered(facts: Facts) -> Iterator[_Beside]:
@@ -107,7 +107,7 @@ def _entered(facts: Facts) -> Iterator[_Beside]:
 
 def _unpublished(facts: Facts, name: str) -> Text | None:
     """Return the text why no publication of any day supports a value; None where one does."""
-    documents = facts.besides.documents
+    documents = facts.supporting.documents
     lacks = undocumented(name, facts.price.measured, documents, date.max)
     silent = (d.document for d in documents if d.parameter == name and d.stated() is None)
     if lacks is None and (document := next(silent, None)) is not None:
@@ -227,7 +227,7 @@ def stating(account: Account, project: Project, factors: Factors) -> tuple[Facto
 
 def compared_kinds(account: Account) -> tuple[str, ...]:
     """Return the kinds of factors that values are compared with; a pack carries them too."""
-    if account.terms.besides.accounting == FIRST:
+    if account.terms.supporting.accounting == FIRST:
         return ()
     found: set[str] = set()
     for name, spec in account.methodology.parameters.items():
@@ -297,17 +297,17 @@ def _of_banks(facts: Facts, used: Sequence[Factor]) -> list[Factor]:
     )
 
 
-def default_factors(facts: Facts) -> Iterator[Effect | Said]:
+def default_factors(facts: Facts) -> Iterator[Effect | RuleReport]:
     """FAC-02: unverified default factors that the account uses, and those of development banks."""
     names = accepted(facts.project.parameters, f"project {facts.project.id}: parameters")
     price = facts.price
-    first_set = facts.besides.accounting == FIRST
+    first_set = facts.supporting.accounting == FIRST
     used = [f for f in price.used if first_set or f.certainty != "M" or _moves(price, f)]
     missing = sorted({(f.id, f.text, f.unit): f for f in unaccepted(used, names)}.items())
     banks = [] if first_set else [f for f in _of_banks(facts, used) if f.id not in names]
     if missing and first_set:
         shown = ", ".join(f"{f.id} = {f.text} {f.unit}" for _, f in missing)
-        yield Said(False, f"{shown}: {_FIRST_REMEDY}")
+        yield RuleReport(False, f"{shown}: {_FIRST_REMEDY}")
     elif missing or banks:
         said = [
             text(code, factors=tuple(map(_named, those)))
@@ -316,6 +316,6 @@ def default_factors(facts: Facts) -> Iterator[Effect | Said]:
             )
             if those
         ]  # fmt: skip
-        yield Said(False, tuple(said) if banks else said[0])
+        yield RuleReport(False, tuple(said) if banks else said[0])
     elif any(is_accepted(factor, names) for factor in used):
-        yield Said(True)
+        yield RuleReport(True)

@@ -50,7 +50,7 @@ from mrv.calendar import local_date, local_span, local_text
 from mrv.quantity_text import amount
 from mrv.registry.project import Fallen
 from mrv.rounding import decimal_text, exact_sum
-from mrv.rules.effects import CapEach, Effect, Exclude, Said
+from mrv.rules.effects import CapEach, Effect, Exclude, RuleReport
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Metered
 from mrv.texts import Text, Value, text
@@ -63,7 +63,7 @@ _PAIRS = MANY * MANY // 2
 _Bools = NDArray[np.bool_]
 
 
-def twin_series(facts: Facts) -> Iterator[Effect | Said]:
+def twin_series(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-03: two meters with identical or proportional series, or a check meter that copies."""
     identical, proportional = [], []
     counted: defaultdict[str, list[int]] = defaultdict(list)
@@ -86,12 +86,12 @@ def twin_series(facts: Facts) -> Iterator[Effect | Said]:
     yield from _copies(identical, [*proportional, *one])
 
 
-def _copies(identical: Sequence[Text], proportional: Sequence[Text]) -> Iterator[Said]:
+def _copies(identical: Sequence[Text], proportional: Sequence[Text]) -> Iterator[RuleReport]:
     """Identical series are impossible of two meters; proportional ones are to be clarified."""
     if identical:
-        yield Said(False, tuple(identical))
+        yield RuleReport(False, tuple(identical))
     if proportional:
-        yield Said(False, tuple(proportional), "CL")
+        yield RuleReport(False, tuple(proportional), "CL")
 
 
 def _pairs(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
@@ -106,7 +106,7 @@ def _pairs(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
             yield group[twin.one].base.device.id, group[twin.other].base.device.id, twin
 
 
-def overlapping_services(facts: Facts) -> Iterator[Effect | Said]:
+def overlapping_services(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-03: two meters with identical or proportional series whose services overlap."""
     identical, proportional = [], []
     for one in overlapping([m.base for m in facts.metered]):
@@ -219,7 +219,7 @@ _DIGITS = range(3, 13)
 # --- meters that do not count --------------------------------------------------------------
 
 
-def known_meters(facts: Facts) -> Iterator[Effect | Said]:
+def known_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
     """REG-01: a second id of a meter, or an electricity meter without rated power."""
     unrated = {
         one.base.device.id: text("REG-01.unrated", device=one.base.device.id)
@@ -229,19 +229,19 @@ def known_meters(facts: Facts) -> Iterator[Effect | Said]:
     yield from _excluded(facts, "REG-01", unrated)
 
 
-def copies_elsewhere(facts: Facts) -> Iterator[Effect | Said]:
+def copies_elsewhere(facts: Facts) -> Iterator[Effect | RuleReport]:
     """CLM-02: a meter with the series of another project's meter, or of an earlier time."""
     yield from _excluded(facts, "CLM-02", {})
 
 
-def copies_inside(facts: Facts) -> Iterator[Effect | Said]:
+def copies_inside(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-03: a meter with the series of another one of the project, also outside the period."""
     yield from _excluded(facts, "MTR-03", {})
 
 
-def _excluded(facts: Facts, rule: str, why: Mapping[str, Text]) -> Iterator[Effect | Said]:
+def _excluded(facts: Facts, rule: str, why: Mapping[str, Text]) -> Iterator[Effect | RuleReport]:
     """Exclude meters of the baseline by a rule of the registry, and report them in one finding."""
-    by_registry = {one.device: one.reason for one in facts.besides.excluded if one.rule == rule}
+    by_registry = {one.device: one.reason for one in facts.supporting.excluded if one.rule == rule}
     found = dict[Text, None]()
     for i, one in enumerate(facts.metered):
         reason = {**why, **by_registry}.get(one.base.device.id)
@@ -249,13 +249,13 @@ def _excluded(facts: Facts, rule: str, why: Mapping[str, Text]) -> Iterator[Effe
             found[reason] = None
             yield Exclude(i, reason)
     if found:
-        yield Said(False, tuple(found))
+        yield RuleReport(False, tuple(found))
 
 
 # --- changes of meters ---------------------------------------------------------------------
 
 
-def changed(facts: Facts) -> Iterator[Effect | Said]:
+def changed(facts: Facts) -> Iterator[Effect | RuleReport]:
     """REG-03: time without a meter, or with two, at a change of meters."""
     price = facts.price
     texts = [*_between(facts, price.views, price.pricing)]
@@ -265,7 +265,7 @@ def changed(facts: Facts) -> Iterator[Effect | Said]:
         if one.equal
     ]
     if texts:
-        yield Said(False, tuple(texts), "observation")
+        yield RuleReport(False, tuple(texts), "observation")
 
 
 def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
@@ -304,17 +304,17 @@ def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
     return tuple(sorted({m.bound.role for m in there}.difference(meeting)))
 
 
-def left_lines(facts: Facts) -> Iterator[Effect | Said]:
+def left_lines(facts: Facts) -> Iterator[Effect | RuleReport]:
     """REG-03: a register that left its sequence without a replacement in the registry."""
     texts = [
         each
         for one in facts.price.views
-        if (found := facts.besides.fallen.get((one.device.id, one.needs.quantity), ()))
+        if (found := facts.supporting.fallen.get((one.device.id, one.needs.quantity), ()))
         for falls, gaps in _causes(one, found, facts.price.pricing)
         for each in _named(one, [*_left_by(falls[0], found), *falls], gaps, facts.timezone)
     ]
     if texts:
-        yield Said(False, tuple(texts))
+        yield RuleReport(False, tuple(texts))
 
 
 def _causes(

@@ -37,7 +37,7 @@ from mrv.accounting.period_result import METER
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.quantity_text import amount_text, plain_text
-from mrv.registry.project import Besides, Invoice
+from mrv.registry.project import Invoice, SupportingData
 from mrv.rounding import decimal_text, exact_sum
 from mrv.rules import Severity
 from mrv.rules.capacity import (
@@ -49,7 +49,7 @@ from mrv.rules.capacity import (
     too_large,
     using,
 )
-from mrv.rules.effects import Cap, Effect, Exclude, Fix, Level, Said
+from mrv.rules.effects import Cap, Effect, Exclude, Fix, Level, RuleReport
 from mrv.rules.equipment import unknown_time, watts
 from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import applied
@@ -82,7 +82,7 @@ class _Bare(NamedTuple):
     missing: tuple[Text, ...]
 
 
-def delivered_service(facts: Facts) -> Iterator[Effect | Said]:
+def delivered_service(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-02: a service that only the plant's own meters report."""
     method = facts.methodology
     bare = []
@@ -113,7 +113,7 @@ def delivered_service(facts: Facts) -> Iterator[Effect | Said]:
         for one in bare
     ]
     texts += [lack for one in bare for lack in one.missing]
-    yield Said(False, tuple(dict.fromkeys(texts)))
+    yield RuleReport(False, tuple(dict.fromkeys(texts)))
 
 
 def _alone(facts: Facts, one: Capacity) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ def _missing(facts: Facts, one: Capacity) -> Iterator[Text]:
     taken = consumption_of(facts.methodology, one)
     names = [one.parameter, *([taken.by_design] if taken is not None and not one.of else [])]
     for name in names:
-        lacks = undocumented(name, given, facts.besides.documents, facts.first)
+        lacks = undocumented(name, given, facts.supporting.documents, facts.first)
         if lacks is not None:
             yield text("document.lacking", parameter=name, lacks=lacks)
         elif taken is None:
@@ -166,7 +166,7 @@ def _not_counted(methodology: Methodology, bare: Sequence[_Bare]) -> tuple[set[s
 
 
 def built_for(
-    methodology: Methodology, parameters: Inputs, besides: Besides, role: str, first: date
+    methodology: Methodology, parameters: Inputs, supporting: SupportingData, role: str, first: date
 ) -> Fraction | None:
     """
     Return the daily design capacity of a role by dated documents; None without. [base units]
@@ -180,7 +180,7 @@ def built_for(
             for one in methodology.capacities
             if role in one.serves
             and not one.of
-            and not undocumented(one.parameter, parameters, besides.documents, first)
+            and not undocumented(one.parameter, parameters, supporting.documents, first)
         ),
         default=None,
     )
@@ -189,7 +189,7 @@ def built_for(
 # --- EVD-03, EVD-07: what invoices would show ---------------------------------------------
 
 
-def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
+def service_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-03: services within their design that no invoice corroborates."""
     method, views, given = facts.methodology, facts.price.views, facts.price.parameters
     for taken in method.consumptions:
@@ -211,7 +211,7 @@ def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
         if shown is None:
             yield from _within_design(there, one, given)
         elif shown:
-            yield Said(True, shown)
+            yield RuleReport(True, shown)
 
 
 def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] | None:
@@ -234,7 +234,9 @@ def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] 
     return tuple(found)
 
 
-def _within_design(there: Sequence[Monitored], one: Capacity, given: Inputs) -> Iterator[Said]:
+def _within_design(
+    there: Sequence[Monitored], one: Capacity, given: Inputs
+) -> Iterator[RuleReport]:
     """Yield the report of how much more the design would allow, where it would."""
     room = at_capacity(there, one, given) / sum(m.delivered for m in there) - 1
     if room <= 0:
@@ -244,7 +246,7 @@ def _within_design(there: Sequence[Monitored], one: Capacity, given: Inputs) -> 
     )
     severity: Severity | None = "observation" if room < _SMALL else None
     power = (text("EVD-03.power_too"),) if any(m.needs.draws for m in there) else ()
-    yield Said(False, (within, *power), severity)
+    yield RuleReport(False, (within, *power), severity)
 
 
 def _billed_power(facts: Facts, one: Monitored) -> bool:
@@ -254,7 +256,7 @@ def _billed_power(facts: Facts, one: Monitored) -> bool:
     """
     quantity, _ = one.needs.draws or ("", ())
     agreeing, differing = list[Span](), list[Span]()
-    for invoice in facts.besides.invoices:
+    for invoice in facts.supporting.invoices:
         of_group = invoice.quantity == quantity and one.device.id in invoice.devices
         if of_group and name_of(invoice) in facts.evidence.documents:
             span = invoice.from_us, invoice.to_us
@@ -266,7 +268,7 @@ def _billed_power(facts: Facts, one: Monitored) -> bool:
 
 def _own_power(facts: Facts, one: Monitored) -> bool:
     """Return whether a device's own electricity corroborates its hours, by number and power."""
-    drawn = facts.besides.drawn.get(one.device.id)
+    drawn = facts.supporting.drawn.get(one.device.id)
     if one.needs.draws is None or drawn is None:
         return False
     if len(drawn.number) < COVERED * one.service.intervals:
@@ -300,7 +302,7 @@ def _burnt(facts: Facts, invoice: Invoice) -> bool:
     return abs(taken - invoice.value) <= TOLERANCE * invoice.value
 
 
-def project_fuel(facts: Facts) -> Iterator[Effect | Said]:
+def project_fuel(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-07: fuel of the project that only its own meter reports (TOOL03 [M])."""
     there = [
         m
@@ -311,7 +313,7 @@ def project_fuel(facts: Facts) -> Iterator[Effect | Said]:
         yield _by_invoices(facts, there, text("EVD-07.fuel"))
 
 
-def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
+def project_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-07: electricity of the project that only its own meter reports."""
     views, reduction_t = facts.price.views, facts.price.reduction_t
     consumptions = facts.methodology.consumptions
@@ -330,7 +332,7 @@ def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
     shown = [(m, _witness(facts, m, spans)) for m in there]
     alone = [m for m, witness in shown if witness is None]
     if not alone:
-        yield Said(True, tuple(dict.fromkeys(w for _, w in shown if w is not None)))
+        yield RuleReport(True, tuple(dict.fromkeys(w for _, w in shown if w is not None)))
         return
     more = [_at_most(facts, m) for m in alone]
     tonnes = sum((t for _, t in more), start=Fraction(0))
@@ -343,7 +345,7 @@ def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
         counted=amount_text(counted, "Wh"), most=amount_text(most, "Wh"),
         effect=decimal_text(tonnes, _PLACES, "up"),
     )  # fmt: skip
-    yield Said(False, (*facts.evidence.unshown(alone), means))
+    yield RuleReport(False, (*facts.evidence.uncorroborated(alone), means))
 
 
 def _witness(facts: Facts, one: Monitored, spans: Mapping[str, Sequence[Span]]) -> Text | None:
@@ -356,7 +358,7 @@ def _witness(facts: Facts, one: Monitored, spans: Mapping[str, Sequence[Span]]) 
     check = facts.agreeing(one)
     if check is not None:
         return text("EVD-07.witness", device=name, witness=check.witness)
-    gauged = (name, one.needs.quantity) in facts.besides.gauged
+    gauged = (name, one.needs.quantity) in facts.supporting.gauged
     return text("EVD-07.power", device=name) if gauged else None
 
 
@@ -366,7 +368,7 @@ def _applied(facts: Facts, one: Monitored, spans: Mapping[str, Sequence[Span]]) 
     return bool(own) and facts.evidence.covered(one, own)
 
 
-def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Said:
+def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> RuleReport:
     """Return the report whether invoices or check meters corroborate meters."""
     spans = applied(facts)
     rest = [m for m in meters if not facts.invoiced(m) and not _applied(facts, m, spans)]
@@ -380,8 +382,8 @@ def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Said
             for name, check in checks.items()
             if check is not None
         ]
-        return Said(True, tuple(texts))
-    return Said(False, (*facts.evidence.unshown(lacking), means))
+        return RuleReport(True, tuple(texts))
+    return RuleReport(False, (*facts.evidence.uncorroborated(lacking), means))
 
 
 def _at_most(facts: Facts, one: Monitored) -> tuple[Fraction, Fraction]:

@@ -29,12 +29,12 @@ from mrv.accounting.period_result import EvidenceItem, Finding
 from mrv.calendar import local_date, months
 from mrv.errors import MethodologyError, MrvError
 from mrv.model import Factors
-from mrv.parameters.evidence import Asked, of_parameter
+from mrv.parameters.evidence import RequiredGrades, of_parameter
 from mrv.parameters.inputs import Inputs, exact, rounded
 from mrv.parameters.specs import ParameterSpec
 from mrv.quantity_text import plain_text
 from mrv.registry.declared import Precision, of_samples, of_survey, required
-from mrv.registry.project import Besides, Project
+from mrv.registry.project import Project, SupportingData
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules.account import Account
 from mrv.rules.effects import (
@@ -49,7 +49,7 @@ from mrv.rules.effects import (
     Fix,
     Least,
     NoReduction,
-    Said,
+    RuleReport,
 )
 from mrv.rules.facts import Facts
 from mrv.rules.grades import Entered, ends_of, graded_values, values_of
@@ -60,12 +60,16 @@ from mrv.texts import Text, Value, lines, text
 _PLACES = 6
 _SCALE = 10**9
 
-LeftBy = Callable[[Project, Besides], tuple[int, int]]
+ReductionBy = Callable[[Project, SupportingData], tuple[int, int]]
 
 
-def keep_asked(
-    project: Project, besides: Besides, asked: Asked, facts: Facts, left_by: LeftBy
-) -> tuple[Project, Besides, list[Finding]]:
+def apply_required_grades(
+    project: Project,
+    supporting: SupportingData,
+    required: RequiredGrades,
+    facts: Facts,
+    reduction_by: ReductionBy,
+) -> tuple[Project, SupportingData, list[Finding]]:
     """
     Return the project with values of the required grade, or the published ones
     in their place.
@@ -79,9 +83,9 @@ def keep_asked(
     """
     account = facts.price
     if account.reduction_t <= 0:
-        return project, besides, []  # nothing is claimed
-    most = asked.share * abs(account.reduction_t)
-    kept = _Kept(project, besides, asked, facts, left_by)
+        return project, supporting, []  # nothing is claimed
+    most = required.share * abs(account.reduction_t)
+    kept = _Kept(project, supporting, required, facts, reduction_by)
     texts: list[Text] = []
     graded = sorted(
         graded_values(facts, account),
@@ -89,13 +93,13 @@ def keep_asked(
     )
     for item, one in graded:
         # what an analyser of the plant measured is a quantity
-        grade = asked.quantities if one.name in besides.channels else asked.parameters
+        grade = required.quantities if one.name in supporting.channels else required.parameters
         if item.grade > grade and Fraction(item.tonnes) > most:
             for value, devices in values_of(account, one).items():
                 said = kept.counted(item, one, value, devices)
                 texts += () if said is None else (said,)
     found = [Finding(DOCUMENTED, False, lines(texts), "CL")] if texts else []
-    return kept.project, kept.besides, found
+    return kept.project, kept.supporting, found
 
 
 @dataclass
@@ -103,30 +107,31 @@ class _Kept:
     """A project with the values that count so far."""
 
     project: Project
-    besides: Besides
-    asked: Asked
+    supporting: SupportingData
+    required: RequiredGrades
     facts: Facts
-    left_by: LeftBy
+    reduction_by: ReductionBy
 
     def counted(
         self, item: EvidenceItem, one: Entered, value: Fraction, devices: Sequence[str | None]
     ) -> Text | None:
         """Apply the conservative published end of a value; return the text of it."""
         spec, ends = one.spec, ends_of(self.facts, one, value)
-        asked, reduction = self.asked, abs(self.facts.price.reduction_t)
+        required, reduction = self.required, abs(self.facts.price.reduction_t)
         values: dict[str, Value] = {
             "subject": subject(one.name, devices), "amount": amount(value, spec.unit),
             "grade": item.grade, "percent": _percent(Fraction(item.tonnes) / reduction),
-            "asked": asked.parameters, "above": asked.above_percent, "row": row_of(one.name, value),
+            "asked": required.parameters, "above": required.above_percent,
+            "row": row_of(one.name, value),
         }  # fmt: skip
-        ours = self.left_by(self.project, self.besides)[0]
+        ours = self.reduction_by(self.project, self.supporting)[0]
         applied = self._least(one, devices, ends, ours)
         if applied is not None:
             least, left = applied
             if least == value:
                 return None
-            self.besides = replace(
-                self.besides, at_published=self.besides.at_published | {one.name}
+            self.supporting = replace(
+                self.supporting, at_published=self.supporting.at_published | {one.name}
             )
             values |= {
                 "applied": amount(least, spec.unit), "effect": _tonnes(ours - left),
@@ -145,22 +150,22 @@ class _Kept:
         Apply the most conservative published end; return it and its reduction,
         None if the entered.
         """
-        best: tuple[int, Fraction, Project, Besides] | None = None
+        best: tuple[int, Fraction, Project, SupportingData] | None = None
         for end in sorted(set(ends)):
             with suppress(MrvError):
-                project, besides = self._put(one.name, devices, end)
-                left = self.left_by(project, besides)[0]
+                project, supporting = self._put(one.name, devices, end)
+                left = self.reduction_by(project, supporting)[0]
                 if left <= ours and (best is None or left < best[0]):
-                    best = left, end, project, besides
+                    best = left, end, project, supporting
         if best is None:
             return None
-        left, end, project, besides = best
+        left, end, project, supporting = best
         if left < 0 <= ours:
             # what is published gives no reduction: nothing counts, and no debt is made of it
-            names = (*self.besides.unshown_values, one.name)
-            self.besides = replace(self.besides, unshown_values=names)
+            names = (*self.supporting.uncorroborated_values, one.name)
+            self.supporting = replace(self.supporting, uncorroborated_values=names)
             return end, 0
-        self.project, self.besides = project, besides
+        self.project, self.supporting = project, supporting
         return end, left
 
     def _nothing(
@@ -168,26 +173,26 @@ class _Kept:
     ) -> int | None:  # fmt: skip
         """Credit no reduction by a value; None where a higher value is the conservative one."""
         with suppress(MrvError, ZeroDivisionError):
-            project, besides = self._put(one.name, devices, Fraction(0))
-            left = self.left_by(project, besides)[0]
+            project, supporting = self._put(one.name, devices, Fraction(0))
+            left = self.reduction_by(project, supporting)[0]
             if left > ours:
                 return None
             if left > 0:
-                self.project, self.besides = project, besides
+                self.project, self.supporting = project, supporting
                 return left
-        names = (*self.besides.unshown_values, one.name)
-        self.besides = replace(self.besides, unshown_values=names)
+        names = (*self.supporting.uncorroborated_values, one.name)
+        self.supporting = replace(self.supporting, uncorroborated_values=names)
         return min(ours, 0)
 
     def _put(
         self, name: str, devices: Sequence[str | None], value: Fraction
-    ) -> tuple[Project, Besides]:
-        project, besides = self.project, self.besides
+    ) -> tuple[Project, SupportingData]:
+        project, supporting = self.project, self.supporting
         for device in devices:
-            project, besides = put_in_place(
-                project, besides, self.facts.methodology, device, name, _decimal(value)
+            project, supporting = put_in_place(
+                project, supporting, self.facts.methodology, device, name, _decimal(value)
             )
-        return project, besides
+        return project, supporting
 
 
 def _source(facts: Facts, one: Entered, end: Fraction) -> str:
@@ -219,27 +224,27 @@ LEAKAGE = "leakage_t_per_year"
 _A_LITTLE = Fraction(1, 1000)
 
 
-def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
+def before_crediting(facts: Facts) -> Iterator[Effect | RuleReport]:
     """BND-02: quantities of years before the crediting period."""
     method, given = facts.methodology, facts.price.stated
     first = local_date(facts.project.from_us, facts.timezone).year
     early = sorted(method.uncredited(given, first))
     yield from (Fix(name, Fraction(0), how=None) for name in early)
     if early:
-        yield Said(False, tuple(
+        yield RuleReport(False, tuple(
             text("BND-02.before", parameter=name, year=first,
                  amount=amount(Fraction(given[name]), method.parameters[name].unit))
             for name in early
         ))  # fmt: skip
 
 
-def unshown_values(facts: Facts) -> Iterator[Effect | Said]:
+def uncorroborated_values(facts: Facts) -> Iterator[Effect | RuleReport]:
     """PAR-05: uncorroborated values that carry the whole reduction, without a published range."""
-    if facts.besides.unshown_values:
+    if facts.supporting.uncorroborated_values:
         yield NoReduction()
 
 
-def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
+def agreeing_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
     """PAR-08: separately measured quantities that have to agree, such as gas and its COD."""
     price, method = facts.price, facts.methodology
     # gas of all days against what all days brought, also those on which an analyser was silent
@@ -250,16 +255,16 @@ def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
             for name, value in most.items():
                 yield Bound(name, rounded(value, method.parameters[name]), AGREED)
         if found:
-            yield Said(False, tuple(
+            yield RuleReport(False, tuple(
                 text("PAR-08.year", year=year, finding=finding)
                 for year, (finding, _) in found.items()
             ))  # fmt: skip
 
 
-def least_by_quantities(facts: Facts) -> Iterator[Effect | Said]:
+def least_by_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
     """PAR-06: parameters below the value that metered quantities give."""
     price, method = facts.price, facts.methodology
-    for name, test in method.shown.items():
+    for name, test in method.lower_limits.items():
         yield Least(name, partial(_least, price, test, method.parameters[name]))
 
 
@@ -270,41 +275,41 @@ def _least(
     return rounded(max((test(year, price.book) for year in years), default=Fraction(0)), spec)
 
 
-def gauge_errors(facts: Facts) -> Iterator[Effect | Said]:
+def gauge_errors(facts: Facts) -> Iterator[Effect | RuleReport]:
     """PAR-06: gauges without a valid certificate, by their permissible error."""
     how, texts = facts.price.how, dict[Text, None]()
-    for name, one in facts.besides.channels.items():
+    for name, one in facts.supporting.channels.items():
         if how.get(name) == CHANNELS and one.off:
             yield from (Bound(name, value) for value in one.off)
             texts |= dict.fromkeys(one.uncovered)
     if texts:
-        yield Said(False, tuple(texts), priced=True)
+        yield RuleReport(False, tuple(texts), priced=True)
 
 
-def flare(facts: Facts) -> Iterator[Effect | Said]:
+def flare(facts: Facts) -> Iterator[Effect | RuleReport]:
     """PAR-06: gas to a flare whose exhaust or detector did not show a proper flame."""
-    for name, one in facts.besides.lit.items():
+    for name, one in facts.supporting.lit.items():
         if not facts.price.stated.get(name):
             continue
         spec = facts.methodology.parameters[name]
         for channel, _, hottest in (spec.lit or ("", ()))[1]:
             if channel in one.channels and hottest and hottest not in facts.project.parameters:
                 said = text("PAR-06.no_hottest", parameter=hottest, channel=channel)
-                yield Said(False, (said,), "observation")
-        if one.shown == one.flow:
+                yield RuleReport(False, (said,), "observation")
+        if one.with_flame == one.flow:
             continue
         stated = Fraction(facts.price.stated[name])
-        yield Bound(name, rounded(stated * one.shown / one.flow, spec))
+        yield Bound(name, rounded(stated * one.with_flame / one.flow, spec))
         known = tuple(channel for channel, *_ in (spec.lit or ("", ()))[1])
         if one.channels:
-            percent = decimal_text(Fraction(100 * one.shown, one.flow), 1, "down")
+            percent = decimal_text(Fraction(100 * one.with_flame, one.flow), 1, "down")
             said = text("PAR-06.flame", parameter=name, channels=one.channels, percent=percent)
         else:
             said = text("PAR-06.no_flame", parameter=name, channels=known)
-        yield Said(False, (said,), priced=True)
+        yield RuleReport(False, (said,), priced=True)
 
 
-def sampled_values(facts: Facts) -> Iterator[Effect | Said]:
+def sampled_values(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
     PAR-06: parameters by a survey or laboratory samples, with their precision.
 
@@ -315,7 +320,8 @@ def sampled_values(facts: Facts) -> Iterator[Effect | Said]:
     method, stated = facts.methodology, facts.price.stated
     least = required(method.id, method.programme)
     newest = {
-        survey.parameter: survey for survey in sorted(facts.besides.surveys, key=lambda s: s.taken)
+        survey.parameter: survey
+        for survey in sorted(facts.supporting.surveys, key=lambda s: s.taken)
     }
     for name, one in newest.items():
         if name not in stated:
@@ -325,9 +331,9 @@ def sampled_values(facts: Facts) -> Iterator[Effect | Said]:
         yield from (Bound(name, _within(value, method.parameters[name])) for value in ends)
         values = {**_precision(name, found), "n": one.n, "population": one.population}
         code = "PAR-06.survey_holds" if found.holds else "PAR-06.survey"
-        yield Said(found.holds, (text(code, **values),), priced=True)
+        yield RuleReport(found.holds, (text(code, **values),), priced=True)
     for name, spec in method.parameters.items():
-        taken = [exact(s.value, s.sample) for s in facts.besides.samples if s.parameter == name]
+        taken = [exact(s.value, s.sample) for s in facts.supporting.samples if s.parameter == name]
         if not spec.channels or facts.price.how.get(name) != LABORATORY:
             continue
         spread = of_samples(taken, least)
@@ -336,9 +342,9 @@ def sampled_values(facts: Facts) -> Iterator[Effect | Said]:
         mean = sum(taken, start=Fraction(0)) / len(taken)
         ends = max(min(taken), mean - spread.half), min(max(taken), mean + spread.half)
         yield from (Bound(name, _within(value, spec)) for value in ends)
-        more = ceil(len(taken) * ((spread.percent or 0) / spread.asked) ** 2)
+        more = ceil(len(taken) * ((spread.percent or 0) / spread.required) ** 2)
         said = text("PAR-06.samples", **_precision(name, spread), n=len(taken), needed=more)
-        yield Said(False, (said,), priced=True)
+        yield RuleReport(False, (said,), priced=True)
 
 
 def _within(value: Fraction, spec: ParameterSpec) -> Fraction:
@@ -352,15 +358,15 @@ def _precision(name: str, precision: Precision) -> dict[str, Value]:
         "parameter": name,
         "confidence": precision.confidence,
         "percent": plain_text(precision.percent or Fraction(100), 2),
-        "asked": plain_text(precision.asked, 2),
+        "asked": plain_text(precision.required, 2),
     }
 
 
-def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
+def monitored_values(facts: Facts) -> Iterator[Effect | RuleReport]:
     """PAR-06: monitored parameters that are constant, or have few samples or readings."""
     method = facts.methodology
     sampled: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
-    for sample in facts.besides.samples:
+    for sample in facts.supporting.samples:
         sampled[sample.parameter].add((sample.taken.year, sample.taken.month))
     found = [
         finding
@@ -372,7 +378,7 @@ def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
     lacking = [*(one for one in found if one not in measured), *_weak(facts)]
     if lacking or measured or any(sampled[name] for name in method.parameters):
         by_quantities = all(one.code == "PAR-06.quantities" for one in lacking)
-        yield Said(not lacking, (*lacking, *measured), priced=by_quantities)
+        yield RuleReport(not lacking, (*lacking, *measured), priced=by_quantities)
 
 
 def _monitored(  # noqa: PLR0911 - one return a way of measuring
@@ -401,7 +407,7 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
             return None
         listed = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
         return text("PAR-06.months", **values, months=listed)
-    if any(survey.parameter == name for survey in facts.besides.surveys):
+    if any(survey.parameter == name for survey in facts.supporting.surveys):
         return None
     # a constant stands for what is monitored: not asked where more of it would leave as much
     if _costs_nothing(name, price.stated, price.reduced):
@@ -429,20 +435,22 @@ def _weak(facts: Facts) -> Iterator[Text]:
     These are a sample without a report, and an analyser that was read in less than half of the
     hours: a grab sample at the strongest hour is no mean of the day.
     """
-    how, besides = facts.price.how, facts.besides
+    how, supporting = facts.price.how, facts.supporting
     for name in facts.methodology.parameters:
         if how.get(name, LABORATORY) == LABORATORY:
-            bare = [s.sample for s in besides.samples if s.parameter == name and s.sha256 is None]
+            bare = [
+                s.sample for s in supporting.samples if s.parameter == name and s.sha256 is None
+            ]
             if bare:
                 more = (text("text.more", count=len(bare) - _NAMED),) if bare[_NAMED:] else ()
                 yield text("PAR-06.reports", parameter=name, samples=(*bare[:_NAMED], *more))
         elif how[name] == CHANNELS:
-            one = besides.channels[name]
+            one = supporting.channels[name]
             if 2 * one.hours < one.of:
                 yield text("PAR-06.hours", parameter=name, hours=one.hours, of=one.of)
 
 
-def documented_values(facts: Facts) -> Iterator[Effect | Said]:
+def documented_values(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
     PAR-07: values that the methodology lists, without dated documents; no deduction.
 
@@ -454,7 +462,7 @@ def documented_values(facts: Facts) -> Iterator[Effect | Said]:
     if not (*method.dated, *none):
         return
     given = {k: v for m in facts.price.views for k, v in m.params.items()} | {**facts.price.stated}
-    documents, first = facts.besides.documents, facts.first
+    documents, first = facts.supporting.documents, facts.first
     found = tuple(
         text(
             "PAR-07.leakage" if name == LEAKAGE else "PAR-07.document", parameter=name, lacks=lacks
@@ -462,4 +470,4 @@ def documented_values(facts: Facts) -> Iterator[Effect | Said]:
         for name in (*method.dated, *none)
         if name in given and (lacks := undocumented(name, given, documents, first)) is not None
     )
-    yield Said(not found, found)
+    yield RuleReport(not found, found)

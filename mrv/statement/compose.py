@@ -55,7 +55,7 @@ from mrv.statement.device_days import summary
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_extract import NOWHERE, MonitoringPlan
-from mrv.statement.plan_json import asked_out
+from mrv.statement.plan_json import required_out
 from mrv.statement.plan_writer import approval_shown, calibration_out, document_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
@@ -264,7 +264,7 @@ def _evidence(case: Case) -> wire_account.Evidence:
             )
             for one in items
         ),
-        asked=asked_out(case.plan.asked),
+        asked=required_out(case.plan.required),
     )
 
 

@@ -25,14 +25,14 @@ from mrv.model import SOLAR, TECHNOLOGY
 from mrv.registry.calibration import of_meters
 from mrv.registry.calibration_interval import Interval, intervals_of
 from mrv.registry.declared import Calibration
-from mrv.registry.project import FIRST, Besides, Lit, Measured
+from mrv.registry.project import FIRST, Lit, Measured, SupportingData
 from mrv.rules import closing
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.statement import evidence
 from mrv.statement.analysers import Wanted, flames, measured, wanted
 from mrv.statement.device_days import intervals_digest
-from mrv.statement.evidence_pass import Asked, Reach, Recheck, Scanned, scan
+from mrv.statement.evidence_pass import Reach, ReadingChecks, Recheck, Scanned, scan
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.register_check import Judge, Unusual, undercounted, windows
 from mrv.statement.signed_energy import RegisterComparison, registers_of
@@ -107,24 +107,28 @@ class Case:
             self._reference_data(),
         )
 
-    def _reference_data(self) -> Besides:
+    def _reference_data(self) -> SupportingData:
         """What the period is compared with; by later rules on its readings, too."""
-        found = replace(self.plan.besides(), channels=self._channels(), lit=self._lit())
+        found = replace(self.plan.supporting(), channels=self._channels(), lit=self._lit())
         if self.plan.accounting == FIRST:
             return found
-        shown, untold, fleet = self._scanned.shown, self._scanned.untold, self.fleet
+        shown, unrecorded, fleet = (
+            self._scanned.other_channels,
+            self._scanned.unrecorded,
+            self.fleet,
+        )
         return replace(
             found,
-            unshown={key: one.beyond for key, one in shown.items() if one.beyond},
+            uncorroborated={key: one.beyond for key, one in shown.items() if one.beyond},
             alone={key: one.alone for key, one in shown.items() if one.alone is not None},
             left_out={k: one.left_out for k, one in shown.items() if one.left_out is not None},
-            untold={k: one.more for k, one in untold.items() if one.more is not None},
-            gauged=frozenset(key for key, one in untold.items() if one.agrees),
+            unrecorded={k: one.more for k, one in unrecorded.items() if one.more is not None},
+            gauged=frozenset(key for key, one in unrecorded.items() if one.agrees),
             drawn={fleet.devices[i].id: one for i, one in evidence.drawn(self._scanned.drawn)},
             fallen=self._scanned.fallen,
         )
 
-    def _required_evidence(self) -> Asked | None:
+    def _reading_checks(self) -> ReadingChecks | None:
         plan, period = self.plan, (self.from_us, self.to_us)
         if plan.accounting == FIRST:
             return None
@@ -137,13 +141,13 @@ class Case:
         signed = None
         if plan.signed is not None and plan.signed.values:
             signed = RegisterComparison(self.fleet, registers_of(plan.signed))
-        return Asked(
+        return ReadingChecks(
             shown,
             Judge(self.fleet, *period),
             self._analysers,
             signed,
             drawn=evidence.drawing(plan.project, self.fleet),
-            untold=UnreportedUse.of(plan.project, self.fleet, self.rows, period),
+            unrecorded=UnreportedUse.of(plan.project, self.fleet, self.rows, period),
             fallen=FallenRegisters.of(plan.project, self.fleet, period),
         )
 
@@ -191,7 +195,7 @@ class Case:
             again = Recheck(pairs, self.rows, self.check_leaves)
         period, zone = (self.from_us, self.to_us), plan.project.timezone
         looked = windows(plan.project, self.fleet, *period)
-        asked = self._required_evidence()
+        asked = self._reading_checks()
         return scan(self.fleet, self.frames, *period, zone, again, looked, self.metering, asked)
 
     @property

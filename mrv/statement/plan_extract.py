@@ -38,12 +38,11 @@ from mrv.documents.plan import (
     SignedExtract,
     StatementFigures,
 )
-from mrv.parameters.evidence import USUAL, Asked
+from mrv.parameters.evidence import USUAL, RequiredGrades
 from mrv.registry.declared import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
     FIRST,
-    Besides,
     Certified,
     ChangedLate,
     CheckMeter,
@@ -54,18 +53,19 @@ from mrv.registry.project import (
     Invoice,
     MeteredOutside,
     Project,
+    SupportingData,
     Usage,
 )
 from mrv.statement.device_days import Arrivals
 from mrv.statement.plan_json import (
     arrivals_out,
-    asked_out,
     certified_out,
     check_meter_out,
     common_in,
     earlier_in,
     invoice_named,
     outside_out,
+    required_out,
     span_out,
 )
 from mrv.statement.plan_writer import (
@@ -166,7 +166,7 @@ class MonitoringPlan:
         Requests of earlier verifications and of the validation that are open.
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
-    asked : Asked
+    required : RequiredGrades
         The grades of evidence that the programme asks for.
     declared : Declared
         Surveys, events, the registered design, common meters.
@@ -211,16 +211,16 @@ class MonitoringPlan:
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
-    asked: Asked = USUAL
+    required: RequiredGrades = USUAL
     forward: tuple[ForwardAction, ...] = ()
     points: Mapping[str, Point] = field(default_factory=dict)
     declared: Declared = field(default_factory=Declared)
     common: tuple[CommonMetered, ...] = ()
     row_signers: tuple[RowSigner, ...] = ()
 
-    def besides(self) -> Besides:
+    def supporting(self) -> SupportingData:
         """Return the data for comparison with the period, other than its own readings."""
-        return Besides(
+        return SupportingData(
             self.checks,
             self.invoices,
             tuple(map(earlier_in, self.earlier)),
@@ -240,7 +240,7 @@ class MonitoringPlan:
             replaced=self.replaced,
             outside=self.outside,
             calibrated_every=self.calibrated_every,
-            asked=self.asked,
+            required=self.required,
             surveys=self.declared.surveys,
             common=tuple(map(common_in, self.common)),
             versions=self.versions,
@@ -272,7 +272,7 @@ class MonitoringPlan:
             public_url=None,
             accepted=(),
             calibrated_every=none,
-            asked=USUAL,
+            required=USUAL,
             declared=Declared(),
             common=(),
             row_signers=(),
@@ -324,12 +324,12 @@ class MonitoringPlan:
             arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
             signed=UNSET if self.signed is None else self.signed,
             issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
-            evidence_asked=asked_out(self.asked),
+            evidence_asked=required_out(self.required),
             public_url=self.public_url or UNSET,
             accepted_factors=self.accepted or UNSET,
             design_documents=tuple(map(document_out, self.documents)) or UNSET,
             clocks=tuple(
-                ClockAhead(device=d, told_h=str(one.told_h), passed_h=str(one.passed_h))
+                ClockAhead(device=d, told_h=str(one.reported_h), passed_h=str(one.passed_h))
                 for d, one in sorted(self.clocks.items())
             )
             or UNSET,

@@ -29,7 +29,7 @@ from mrv.documents.plan import (
     Span,
     StatementFigures,
 )
-from mrv.parameters.evidence import USUAL, Asked, asked_of
+from mrv.parameters.evidence import USUAL, RequiredGrades, required_of
 from mrv.registry.project import Certified, CheckMeter, Common, Earlier, Invoice, MeteredOutside
 from mrv.rounding import UG_PER_T, decimal_of
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
@@ -254,15 +254,15 @@ def _time(text: str) -> int:
     return instant_us(text, "UTC")
 
 
-def asked_out(asked: Asked) -> EvidenceAsked | UnsetType:
+def required_out(required: RequiredGrades) -> EvidenceAsked | UnsetType:
     """Return the grades that a programme requires as JSON; empty for the usual ones."""
-    if asked == USUAL:
+    if required == USUAL:
         return UNSET
-    return read(EvidenceAsked, asked.to_json(), "evidenceAsked")
+    return read(EvidenceAsked, required.to_json(), "evidenceAsked")
 
 
-def asked_in(record: EvidenceAsked | UnsetType) -> Asked:
+def required_in(record: EvidenceAsked | UnsetType) -> RequiredGrades:
     """Return the grades that a programme requires; the usual ones where none are stated."""
     if record is UNSET:
         return USUAL
-    return asked_of(write(record))
+    return required_of(write(record))

@@ -39,11 +39,11 @@ from mrv.rounding import decimal_of
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_json import (
     arrivals_in,
-    asked_in,
     certified_in,
     check_meter_in,
     invoice_of,
     outside_in,
+    required_in,
     span_in,
 )
 from mrv.statement.plan_writer import time_in, time_us, values_in
@@ -97,7 +97,7 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         arrivals=None if plan.arrivals is UNSET else arrivals_in(plan.arrivals),
         signed=None if plan.signed is UNSET else plan.signed,
         issue_signatures=_signatures(plan.issue_signatures),
-        asked=asked_in(plan.evidence_asked),
+        required=required_in(plan.evidence_asked),
         public_url=plan.public_url or None,
         accepted=plan.accepted_factors or (),
         documents=tuple(map(_document_in, plan.design_documents or ())),

@@ -110,7 +110,7 @@ def lines(texts: Iterable[Text], most: int = MOST_LINES) -> tuple[Text, ...]:
     return (*every[:most], text("text.more", count=len(every) - most))
 
 
-def render(one: Text, language: str = "en", **besides: Value) -> str:
+def render(one: Text, language: str = "en", **supporting: Value) -> str:
     """
     Return a text in a language, or in English where a translation is missing.
 
@@ -123,7 +123,7 @@ def render(one: Text, language: str = "en", **besides: Value) -> str:
     -----
     A code that this release does not know is shown with its values.
     """
-    values = {**besides, **dict(one.values)}
+    values = {**supporting, **dict(one.values)}
     pattern = words(language).get(one.code)
     if pattern is None:
         return (
@@ -138,9 +138,9 @@ def sourced(source: str, language: str = "en") -> str:
     return _CERTAINTY.sub(lambda found: f"({own[f'certainty.read_{found[1]}']})", source)
 
 
-def joined(texts: Sequence[Text], language: str = "en", **besides: Value) -> str:
+def joined(texts: Sequence[Text], language: str = "en", **supporting: Value) -> str:
     """Return the texts of a finding as one line."""
-    return "; ".join(render(one, language, **besides) for one in texts)
+    return "; ".join(render(one, language, **supporting) for one in texts)
 
 
 def number(decimal: str, language: str) -> str:

@@ -24,7 +24,7 @@ from mrv.statement.compose import compose, label_of
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import same
-from mrv.statement.plan_json import asked_in
+from mrv.statement.plan_json import required_in
 from mrv.verify.subject import Subject, refuse, refuse_differences
 
 _WHOLE = re.compile(r"0|[1-9][0-9]*")
@@ -219,7 +219,7 @@ def _graded(subject: Subject) -> None:
     evidence = subject.claims.evidence
     if evidence is UNSET:
         return
-    own, wanted = asked_in(evidence.asked), subject.evidence_asked
+    own, wanted = required_in(evidence.asked), subject.required_grades
     if not own.at_least(wanted):
         subject.lack(
             "evidence-asked",

@@ -305,7 +305,7 @@ def verify(
         source="" if said is None else said.source,
         status_lists=() if said is None else said.status_lists,
         issue_rule=None if said is None else said.issue,
-        evidence_asked=USUAL if said is None or said.evidence is None else said.evidence,
+        required_grades=USUAL if said is None or said.evidence is None else said.evidence,
         authorities=authorities or (None if said is None else said.timestamps),
         policies=_policies(None if said is None else said.log_policy, policy),
         meter_keys=meter_keys,

@@ -31,7 +31,7 @@ from mrv.packs.pack import (
     PackReadings,
     rows_of,
 )
-from mrv.parameters.evidence import USUAL, Asked
+from mrv.parameters.evidence import USUAL, RequiredGrades
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule
 from mrv.signatures.day_digests import DayLeaf, differences
@@ -65,7 +65,7 @@ class Subject:
     the step that judges keys.  `status` is a status list, if there is one, and `at` the
     time for which the reader asks; `source` says where the
     reader's keys come from.  `status_lists` are those that the reader keeps beside the
-    keys, beside `status`.  `evidence_asked` are the grades that the programme asks for.
+    keys, beside `status`.  `required_grades` are the grades that the programme asks for.
     `issue_rule` is how many have to approve an issue, by the
     programme's word.  `arrived` is what the seals say of when readings came; `lacking`
     is what steps found missing.  `authorities` are the time-stamp authorities that the reader
@@ -83,7 +83,7 @@ class Subject:
     status_lists: tuple[bytes, ...] = ()
     lacking: list[Missing] = field(default_factory=list)
     issue_rule: IssueRule | None = None
-    evidence_asked: Asked = USUAL
+    required_grades: RequiredGrades = USUAL
     arrived: list[SealedArrival] = field(default_factory=list)
     head: Checkpoint | None = None
     witnesses: tuple[Cosignature, ...] = ()

@@ -41,7 +41,7 @@ from services.issuer.outside_period import metered_outside, with_common
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import judged
 from services.issuer.signed_evidence import open_actions, signed_of
-from services.issuer.trust import asked_grades
+from services.issuer.trust import required_grades
 from services.settings import Settings
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
@@ -174,7 +174,7 @@ def plan_of(
         late=changed_late(conn, now, period),
         signed=signed_of(conn, [fleet.devices[fleet.by_id[name]] for name in ids], period, zone),
         issue_signatures=issue_signatures(conn),
-        asked=asked_grades(Settings().home),
+        required=required_grades(Settings().home),
         public_url=public_url(conn),
     )
     plan = replace(plan, row_signers=tuple(sorted(signers, key=lambda one: one.key)))

@@ -44,7 +44,7 @@ from mrv.model import Factors, Methodology
 from mrv.registry.calibration_interval import Lengthened, lengthened
 from mrv.registry.project import Certified, Project
 from mrv.rules import Severity
-from mrv.rules.effects import Said
+from mrv.rules.effects import RuleReport
 from mrv.signatures.organisations import stem
 from mrv.texts import MOST_LINES, Text, lines
 from services.issuer import acceptances
@@ -419,7 +419,7 @@ class Barred(NamedTuple):
     reason: Text
 
 
-Judged = Said | Barred
+Judged = RuleReport | Barred
 
 
 def listed(
@@ -428,8 +428,8 @@ def listed(
     holds: bool = False,
     most: int | None = MOST_LINES,
     severity: Severity | None = None,
-) -> Iterator[Said]:
+) -> Iterator[RuleReport]:
     """Report one finding of some texts, of the rule's severity or another; of none no finding."""
     found = tuple(texts)
     if found:
-        yield Said(holds, found if most is None else lines(found, most), severity)
+        yield RuleReport(holds, found if most is None else lines(found, most), severity)

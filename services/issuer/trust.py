@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mrv.errors import EnrolmentError
-from mrv.parameters.evidence import USUAL, Asked
+from mrv.parameters.evidence import USUAL, RequiredGrades
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.trust_root import TrustRoot, read_next, read_pinned, read_root, read_trusted
@@ -50,7 +50,7 @@ def kept_trust_root(home: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-def asked_grades(home: Path) -> Asked:
+def required_grades(home: Path) -> RequiredGrades:
     """Return the grades of evidence that the programme asks for; the usual ones without a root."""
     data = kept_trust_root(home)
     said = None if data is None else read_pinned(data).evidence

@@ -254,7 +254,7 @@ def _services(methodology: Methodology) -> Iterator[str]:
 def _maxima(methodology: Methodology) -> Iterator[str]:
     """Yield the most that a device counts: in an hour and a day (MTR-01), as a mean (EVD-04)."""
     for role, needs in methodology.roles.items():
-        if needs.most is _vehicles.most:
+        if needs.class_limit is _vehicles.class_limit:
             yield "Limits of a vehicle, by the fuel of the baseline (MTR-01, MTR-05, EVD-04):\n"
             yield from _table(
                 ("class", "below L/100 km", "kWh/km", "km an hour", "km a day", "mean km a day"),
@@ -266,7 +266,7 @@ def _maxima(methodology: Methodology) -> Iterator[str]:
                 ],
             )  # fmt: skip
             yield ""
-        elif needs.most is not None and (most := needs.most(_LIQUID)) is not None:
+        elif needs.class_limit is not None and (most := needs.class_limit(_LIQUID)) is not None:
             hour, day = (amount_text(n, needs.unit) for n in (most.per_hour, most.per_day))
             of = ", of a liquid," if "density_kg_per_m3" in needs.params else ""
             yield f"A device of `{role}`{of} counts at most {hour} an hour, {day} a day (MTR-01).\n"

@@ -151,7 +151,7 @@ class RoleNeeds:
     cap : (str, int)
         Parameter of the yearly maximum of all devices of the role, and base units per its unit.
     costs : int
-        Set where the quantity also causes emissions of the project: a lost quantity then counts as 0
+        Set where the quantity also emits in the project: a lost quantity then counts as 0
         or at its maximum, whichever is conservative; the maximum without a class limit. [base
         units/h]
     symbol, source, frequency : str
@@ -250,8 +250,8 @@ class Check:
     """
     One applicability condition: `test` returns None, or the unmet condition.
 
-    `clause` is its id in documents; the word files have its title, as `clause.CLAUSE`.  `refuses`: a
-    project that does not meet it is outside the methodology; else it can be corrected during the
+    `clause` is its id in documents; the word files have its title, as `clause.CLAUSE`.  `refuses`:
+    a project that does not meet it is outside the methodology; else it can be corrected during the
     project, as a missing certificate.  `quiet`: a statement lists it only where it is not met.
     """
 
@@ -318,7 +318,7 @@ class Methodology:
     notes : str
         Sources of equations and defaults, and their certainty.
     programme, countries : str, tuple of str
-        Whose methodology it is, and where its projects may be (ISO 3166-1 alpha-2; empty: anywhere).
+        Whose methodology it is, and countries of its projects (ISO 3166-1 alpha-2; empty: any).
     additive : bool
         Whether rows of intervals are exact micrograms that add up to the period's result; else they
         are a live view, rounded conservatively.
@@ -387,7 +387,7 @@ class Methodology:
     capacities: tuple[Capacity, ...] = ()
     billed: tuple[str, ...] = ()
     ranges: tuple[Range, ...] = ()
-    papers: tuple[str, ...] = ()
+    baseline_documents: tuple[str, ...] = ()
     dated: tuple[str, ...] = ()
     related: tuple[Related, ...] = ()
     apart: tuple[tuple[str, str], ...] = ()
@@ -475,7 +475,7 @@ class Methodology:
             one.by_design for one in self.consumptions if one.by_design and some & {*one.serves}
         ]
         earning = {role for role, needs in self.roles.items() if needs.side == "baseline"}
-        found += self.papers if some & earning else ()
+        found += self.baseline_documents if some & earning else ()
         return tuple(dict.fromkeys(found))
 
 

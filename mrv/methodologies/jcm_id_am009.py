@@ -256,7 +256,7 @@ METHODOLOGY = Methodology(
     # fans stand still only while no fuel burns; how much they take nobody says
     consumptions=(Consumption(("power",), METERED, "kWh/m3", Fraction(1000)),),
     billed=METERED,
-    papers=("eta_reference", "eta_project", "density_kg_per_m3"),
+    baseline_documents=("eta_reference", "eta_project", "density_kg_per_m3"),
     agreement=(Agreement(_air_of_fuel),),
     related=(Related("eta_project", _by_reference, _AVAILABLE, usual=Fraction(9, 10)),),
     capacities=(Capacity("design_fuel_m3_per_d", METERED, ML_PER_M3),),

@@ -222,15 +222,15 @@ def of_meter(
         Of the meter that is there now.
     """
     days = sorted(local_date(us, timezone) for us in replaced_us)
-    papers = tuple(calibrations)
+    certificates = tuple(calibrations)
     # the registry may still have the serial of the meter that left; another's certificate says not
     changed = any(
         one.serial not in (None, serial) and (one.last_test or one.performed < day)
-        for one in papers
+        for one in certificates
         for day in days
     )
     found = []
-    for one in papers:
+    for one in certificates:
         if one.last_test:
             day = next((day for day in reversed(days) if day <= one.performed), one.performed)
             found.append(replace(one, performed=day, valid_until=day))
@@ -263,12 +263,12 @@ def of_meters(
     """Return the certificates of each device of a fleet, as by `limited` and `of_meter`."""
     return {
         name: of_meter(
-            limited(papers, intervals.get(name)),
+            limited(certificates, intervals.get(name)),
             [r.at_us for r in fleet.devices[fleet.by_id[name]].replacements],
             serials.get(name),
             timezone,
         )
-        for name, papers in calibrations.items()
+        for name, certificates in calibrations.items()
         if name in fleet.by_id
     }
 

@@ -142,9 +142,14 @@ def values_of(calibration: Calibration) -> dict[str, Any]:
     return {field.name: getattr(calibration, field.name) for field in fields(Calibration)}
 
 
-def limited(papers: Iterable[Calibration], interval: Interval | None) -> tuple[Calibration, ...]:
+def limited(
+    certificates: Iterable[Calibration], interval: Interval | None
+) -> tuple[Calibration, ...]:
     """Return certificates of a meter, each ending at the latest when its interval is over."""
-    return tuple(paper if interval is None else _limited(paper, interval) for paper in papers)
+    return tuple(
+        certificate if interval is None else _limited(certificate, interval)
+        for certificate in certificates
+    )
 
 
 def _limited(calibration: Calibration, interval: Interval) -> Calibration:

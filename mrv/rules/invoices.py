@@ -62,7 +62,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
     asks = {*method.billed}.union(*(one.serves for one in method.capacities))
     # values of a baseline that no role of an invoice goes with need their documents all the same
     earning = {m.bound.role for m in views if m.needs.side == "baseline"}
-    asked = asks or (earning if method.papers else asks)
+    asked = asks or (earning if method.baseline_documents else asks)
     # a building whose meters all stand still would still be given its base load
     if not any(
         m.bound.role in asked and (m.bound.role in method.billed or m.moved)
@@ -143,7 +143,7 @@ def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:
         elif bare(users) or not users:
             yield from evidence.uncorroborated([*alone, *bare(users)])
     given = {k: v for m in facts.views for k, v in m.params.items()} | {**facts.price.parameters}
-    for name in method.papers:
+    for name in method.baseline_documents:
         lacks = undocumented(name, given, facts.supporting.documents, facts.first)
         if lacks is not None:
             yield text("document.lacking", parameter=name, lacks=lacks)

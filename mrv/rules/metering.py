@@ -190,11 +190,11 @@ class Reader:
         """Return the metered quantity of a device in a part of its service."""
         timezone, whole = self.project.timezone, services[0]
         first, last = whole.first, whole.first + len(whole)
-        papers = of_channels(
+        valid = of_channels(
             self.calibrations.get(device.id, ()), registers_of(device.class_id, needs.quantity)
         )
         rate = _rate(device, needs, whole, limits.ratings.get(device.id, ()))
-        bare = tuple(uncovered(papers, needs.quantity, timezone, first, last))
+        bare = tuple(uncovered(valid, needs.quantity, timezone, first, last))
         planned = by_plan(limits.versions, bound.role, device.id, timezone, first, last)
         errors = tuple(larger(bare, planned))
         own = OwnUse.of(device, needs, services[1]) if needs.less else None
@@ -220,7 +220,7 @@ class Reader:
             made = YearPart(year, exact_sum(part.value), tuple(cuts), month, edges=edges)
             parts.append(made)
         base = Monitored(
-            bound, device, needs, params, papers, whole.sums(), bare, tuple(parts),
+            bound, device, needs, params, valid, whole.sums(), bare, tuple(parts),
             errors=errors,
             nets=own is None or own.metered, rate=rate,
             class_limit=limits.class_limit(bound, needs),

@@ -150,8 +150,8 @@ def flames(
                     continue
                 known[channel] = None
                 off = np.zeros(last - first)
-                papers = of_channels(certificates.get(device, ()), (channel,))
-                for span in uncovered(papers, channel, project.timezone, first, last):
+                valid = of_channels(certificates.get(device, ()), (channel,))
+                for span in uncovered(valid, channel, project.timezone, first, last):
                     off[span.first - first : span.last - first] = float(span.percent) / 100
                 above = float(project.parameters.get(hottest, np.inf))
                 burning |= (one.least[: last - first] >= float(level) * (1 + off)) & (
@@ -262,8 +262,8 @@ class _Bench:
     def _errors(self, device: str, channel: str, flow: Int64) -> tuple[list[Fraction], list[Text]]:
         """Permissible error of a channel on days without a certificate, and a text of it. [%]"""
         begin, end = (int(us) // INTERVAL_US for us in (self.edges[0], self.edges[-1]))
-        papers = of_channels(self.certificates.get(device, ()), (channel,))
-        spans = uncovered(papers, channel, self.project.timezone, begin, end)
+        valid = of_channels(self.certificates.get(device, ()), (channel,))
+        spans = uncovered(valid, channel, self.project.timezone, begin, end)
         found, days_ = [Fraction(0)] * len(flow), 0
         for k, (a, b) in enumerate(pairwise(us // INTERVAL_US for us in self.edges.tolist())):
             found[k] = max((s.percent for s in spans if s.first < b and a < s.last), default=ZERO)

@@ -102,9 +102,9 @@ class ReadingChecks(NamedTuple):
     """
     Checks that the accounting rules make on readings; none under the first rules.
 
-    `analysers` are the channels that measure a parameter, `signed` signed registers, `drawn` devices
-    and quantities metered outside the account, `unrecorded` registers of the project's side, `fallen`
-    registers of either side.
+    `analysers` are the channels that measure a parameter, `signed` signed registers, `drawn`
+    devices and quantities metered outside the account, `unrecorded` registers of the project's
+    side, `fallen` registers of either side.
     """
 
     energy: CorroboratedEnergy

@@ -60,7 +60,7 @@ class OtherReadingsError(StatementStateError):
         super().__init__(f"the readings of {day} are not those that the log sealed")
 
 
-class Papers(NamedTuple):
+class StatementDocuments(NamedTuple):
     """A statement's documents, and who signed them."""
 
     statement: dict[str, Any]
@@ -74,7 +74,7 @@ class Papers(NamedTuple):
 
 
 def complete(
-    conn: Connection, papers: Papers, files: Mapping[str, bytes], *, logged: bool
+    conn: Connection, documents: StatementDocuments, files: Mapping[str, bytes], *, logged: bool
 ) -> dict[str, bytes]:
     """
     Add to a pack's tables all that it holds beside them, and the manifest of it all.
@@ -94,21 +94,21 @@ def complete(
     plan = read_plan(canonical.parse_object(files[PLAN]))
     found = {
         **files,
-        STATEMENT: canonical.encode(papers.statement),
-        GUIDE: guide(papers.claims),
-        KEYS: write_keyring(_keys(conn, papers, logged=logged)),
-        SEALS: canonical.legible(_seals(conn, papers, plan, files) if logged else _NO_SEALS),
-        f"{DEAD_LETTERS}.parquet": _letters(conn, papers, plan),
+        STATEMENT: canonical.encode(documents.statement),
+        GUIDE: guide(documents.claims),
+        KEYS: write_keyring(_keys(conn, documents, logged=logged)),
+        SEALS: canonical.legible(_seals(conn, documents, plan, files) if logged else _NO_SEALS),
+        f"{DEAD_LETTERS}.parquet": _letters(conn, documents, plan),
     }
-    if papers.verification is not None:
-        found[VERIFICATION] = canonical.encode(papers.verification)
-    raised = _findings(conn, papers)
+    if documents.verification is not None:
+        found[VERIFICATION] = canonical.encode(documents.verification)
+    raised = _findings(conn, documents)
     if raised:
         found[FINDINGS] = canonical.legible(raised)
-    drawn = sampling.document(conn, papers.claims.statement)
+    drawn = sampling.document(conn, documents.claims.statement)
     if drawn is not None:
         found[SAMPLING] = drawn
-    approved = _approvals(conn, papers)
+    approved = _approvals(conn, documents)
     if approved:
         found[APPROVALS] = canonical.legible(approved)
     hashes = {name: canonical.sha256_hex(data) for name, data in found.items()}
@@ -120,31 +120,33 @@ SIGNED = (STATEMENT, VERIFICATION)
 _NO_SEALS: dict[str, Any] = {"days": [], "head": None}
 
 
-def _keys(conn: Connection, papers: Papers, *, logged: bool) -> list[EnrolledKey]:
+def _keys(conn: Connection, documents: StatementDocuments, *, logged: bool) -> list[EnrolledKey]:
     """Keys of who signed, findings too, and of the log that the receipt is of."""
     every = [one.key for one in enrolled.load(conn)]
-    signed = {one["issuer"]["id"] for one in (*_findings(conn, papers), *_approvals(conn, papers))}
-    drawn = sampling.document(conn, papers.claims.statement)
+    signed = {
+        one["issuer"]["id"] for one in (*_findings(conn, documents), *_approvals(conn, documents))
+    }
+    drawn = sampling.document(conn, documents.claims.statement)
     if drawn is not None:
         signed.add(canonical.parse_object(drawn)["issuer"]["id"])
-    more = [key for key in every if key.did in signed and key not in papers.signers]
+    more = [key for key in every if key.did in signed and key not in documents.signers]
     log_keys = [key for key in every if key.role == "log"]
     # the last one signs the head under which the statement enters the log
-    return [*papers.signers, *more, *(log_keys[-1:] if logged else [])]
+    return [*documents.signers, *more, *(log_keys[-1:] if logged else [])]
 
 
-def _findings(conn: Connection, papers: Papers) -> list[dict[str, Any]]:
-    name = papers.claims.statement
+def _findings(conn: Connection, documents: StatementDocuments) -> list[dict[str, Any]]:
+    name = documents.claims.statement
     return [canonical.parse_object(data) for data in findings.documents(conn, name)]
 
 
-def _approvals(conn: Connection, papers: Papers) -> list[dict[str, Any]]:
-    name = papers.claims.statement
+def _approvals(conn: Connection, documents: StatementDocuments) -> list[dict[str, Any]]:
+    name = documents.claims.statement
     return [canonical.parse_object(data) for data in approvals.documents(conn, name)]
 
 
-def _letters(conn: Connection, papers: Papers, plan: MonitoringPlan) -> bytes:
-    begin, end = _period(papers)
+def _letters(conn: Connection, documents: StatementDocuments, plan: MonitoringPlan) -> bytes:
+    begin, end = _period(documents)
     ids = {d.id for d in plan.devices} | {d.gateway for d in plan.devices if d.gateway}
     out = BytesIO()
     tables.write_letters(out, dead_letters.of_period(conn, sorted(ids), begin, end))
@@ -152,10 +154,13 @@ def _letters(conn: Connection, papers: Papers, plan: MonitoringPlan) -> bytes:
 
 
 def _seals(
-    conn: Connection, papers: Papers, plan: MonitoringPlan, files: Mapping[str, bytes]
+    conn: Connection,
+    documents: StatementDocuments,
+    plan: MonitoringPlan,
+    files: Mapping[str, bytes],
 ) -> dict[str, Any]:
     """Seals of the period's days that are of this evidence, with their proofs."""
-    edges = _period(papers)
+    edges = _period(documents)
     project = plan.project
     leaves = [
         DayLeaf.from_json(leaf) for leaf in canonical.parse_object(files[DIGESTS])["readings"]
@@ -191,6 +196,6 @@ def _seals(
     }
 
 
-def _period(papers: Papers) -> tuple[int, int]:
-    period = papers.claims.monitoring_period
+def _period(documents: StatementDocuments) -> tuple[int, int]:
+    period = documents.claims.monitoring_period
     return instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")

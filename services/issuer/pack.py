@@ -94,8 +94,8 @@ def _documents(
     """All that is listed with the tables; of an issued statement what was entered in the log."""
     receipt = log.receipt(conn, statement)
     if receipt is None:
-        papers = bundle.Papers(have.statement, have.verification, have.signers)
-        return bundle.complete(conn, papers, files, logged=False)
+        signed = bundle.StatementDocuments(have.statement, have.verification, have.signers)
+        return bundle.complete(conn, signed, files, logged=False)
     found = {STATEMENT: canonical.encode(have.statement), RECEIPT: receipt.encode()}
     if have.verification is not None:
         found[VERIFICATION] = canonical.encode(have.verification)

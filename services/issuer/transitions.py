@@ -303,9 +303,9 @@ def _nothing_more_owed(conn: Connection, have: Documents) -> None:
 
 def _seal_pack(conn: Connection, have: Documents, statement: str) -> None:
     """Complete the evidence that was kept, and enter its manifest: nothing is added later."""
-    papers = bundle.Papers(have.statement, have.verification, have.signers)
+    signed = bundle.StatementDocuments(have.statement, have.verification, have.signers)
     kept = evidence.kept(conn, statement)
-    whole = bundle.complete(conn, papers, kept, logged=True)
+    whole = bundle.complete(conn, signed, kept, logged=True)
     mine = {n: d for n, d in whole.items() if n not in kept and n not in bundle.SIGNED}
     evidence.keep(conn, statement, mine)
     entry = evidence_entry(statement, whole[MANIFEST])

@@ -163,13 +163,13 @@ def _check(rows: IntervalRows, device: str) -> None:
 
 def gaps(part: Service) -> list[Gap]:
     """Runs of unknown and of missing time, by start."""
-    found = []
+    result = []
     for kind, time in (("unknown", part.unknown_us), ("missing", part.missing_us)):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], time > 0, [0]]).astype(np.int8)))
         for begin, end in edges.reshape(-1, 2).tolist():
             start_us, end_us = ((part.first + edge) * INTERVAL_US for edge in (begin, end))
-            found.append(Gap(start_us, end_us, kind, exact_sum(time[begin:end])))
-    return sorted(found, key=lambda g: (g.start_us, g.kind))
+            result.append(Gap(start_us, end_us, kind, exact_sum(time[begin:end])))
+    return sorted(result, key=lambda g: (g.start_us, g.kind))
 
 
 def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Span]:
@@ -180,7 +180,7 @@ def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Spa
     bound would be credited without their electricity, also between one charger and the
     next.  Half-open spans in their order; numbers count intervals since the epoch.
     """
-    found: list[Span] = [(0, _NEVER)]
+    result: list[Span] = [(0, _NEVER)]
     for role, needs in methodology.roles.items():
         if needs.side != "project" or not needs.required:
             continue
@@ -194,8 +194,8 @@ def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Spa
                 served[-1] = (served[-1][0], max(served[-1][1], end))
             elif begin < end:
                 served.append((begin, end))
-        found = common(found, served)
-    return found
+        result = common(result, served)
+    return result
 
 
 def common(spans: Iterable[Span], other: Iterable[Span]) -> list[Span]:

@@ -78,8 +78,8 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
     begin, end = period_us
     within = min(end, invoice.to_us) - max(begin, invoice.from_us)
     ends = (invoice.from_us, begin), (end, invoice.to_us)
-    found = tuple((a, b) for a, b in ends if a < b)
-    return None if any(b - a > max(within, LONGEST_END_US) for a, b in found) else found
+    result = tuple((a, b) for a, b in ends if a < b)
+    return None if any(b - a > max(within, LONGEST_END_US) for a, b in result) else result
 
 
 class _Outside(NamedTuple):
@@ -138,9 +138,9 @@ def cross_checks(
     beside = {one[:4]: one for one in supporting.outside}
     bench = _Bench(monitored, rows, pricing, years, supporting.accounting == FIRST, beside)
     for meter in sorted(supporting.meters, key=lambda m: (m.main, m.check)):
-        for one in monitored:
-            if one.device.id == meter.main:
-                yield bench.by_meter(one, meter)
+        for item in monitored:
+            if item.device.id == meter.main:
+                yield bench.by_meter(item, meter)
     for invoice in sorted(supporting.invoices, key=lambda i: (i.from_us, i.id)):
         yield bench.by_invoice(invoice)
 
@@ -165,10 +165,10 @@ class _Bench(NamedTuple):
     by_first: bool
     beside: Mapping[tuple[str, str, int, int], MeteredOutside]
 
-    def by_meter(self, one: Monitored, meter: CheckMeter) -> CrossCheck:
+    def by_meter(self, item: Monitored, meter: CheckMeter) -> CrossCheck:
         """Compare a meter with its check meter, where both are known."""
-        quantity = one.needs.quantity
-        first, last = (us // INTERVAL_US for us in one.span_us)
+        quantity = item.needs.quantity
+        first, last = (us // INTERVAL_US for us in item.span_us)
         main = self.rows.known(meter.main, quantity).within(first, last)
         check = self.rows.known(meter.check, quantity)
         number, ours, theirs = np.intersect1d(main.number, check.number, return_indices=True)
@@ -180,9 +180,9 @@ class _Bench(NamedTuple):
         elif not self.by_first and _one_signal(*values):
             why = text(ONE_SIGNAL, device=meter.check, other=meter.main)
         return self._made(
-            _Against(METER, meter.check, (meter.main,), quantity, one.span_us),
+            _Against(METER, meter.check, (meter.main,), quantity, item.span_us),
             (len(ours), last - first), sums, exact(meter.percent, "check_percent"),
-            self._effect(one, number, values[0] - values[1]),
+            self._effect(item, number, values[0] - values[1]),
             why,
         )  # fmt: skip
 
@@ -192,13 +192,13 @@ class _Bench(NamedTuple):
         of = [m for m in self.monitored if m.device.id in names and m.needs.quantity == quantity]
         first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
         ours, known, effect = 0, 0, Fraction(0)
-        for one in of:
-            begin, end = (us // INTERVAL_US for us in one.span_us)
-            rows = self.rows.known(one.device.id, quantity)
-            held = rows.within(max(first, begin), min(last, end))
-            ours += exact_sum(held.value)
-            known += len(held.number)
-            effect += self._effect(one, *held)
+        for meter in of:
+            begin, end = (us // INTERVAL_US for us in meter.span_us)
+            rows = self.rows.known(meter.device.id, quantity)
+            stretch = rows.within(max(first, begin), min(last, end))
+            ours += exact_sum(stretch.value)
+            known += len(stretch.number)
+            effect += self._effect(meter, *stretch)
         beside = self._outside(invoice, of)
         why = self._incomparable(invoice, of, beside)
         percent = exact(invoice.percent, "tolerance_percent")
@@ -234,35 +234,35 @@ class _Bench(NamedTuple):
             edge = 0 if begin < period_us[0] else 1
             there = {m.device.id for m in of if m.span_us[edge] == period_us[edge]}
             for name in there:
-                one = self.beside.get((name, invoice.quantity, begin, end))
-                if one is None or one.known_us < COVERED * (end - begin):
+                other = self.beside.get((name, invoice.quantity, begin, end))
+                if other is None or other.known_us < COVERED * (end - begin):
                     return None
-                value += one.value * (end - begin) // one.known_us
-                known += one.known_us // INTERVAL_US
+                value += other.value * (end - begin) // other.known_us
+                known += other.known_us // INTERVAL_US
                 whole += (end - begin) // INTERVAL_US
             if not there:
                 return None
-        for one in self._others(invoice, of):
-            whole += (one.to_us - one.from_us) // INTERVAL_US
-            value += one.value * (one.to_us - one.from_us) // one.known_us
-            known += one.known_us // INTERVAL_US
+        for other in self._others(invoice, of):
+            whole += (other.to_us - other.from_us) // INTERVAL_US
+            value += other.value * (other.to_us - other.from_us) // other.known_us
+            known += other.known_us // INTERVAL_US
         return _Outside(value, known, whole)
 
     def _others(self, invoice: Invoice, of: Sequence[Monitored]) -> list[MeteredOutside]:
         """Return what meters that serve others metered in an invoice's time, where it is known."""
         names = sorted(set(invoice.devices) - {m.device.id for m in of})
         span = invoice.from_us, invoice.to_us
-        found = (self.beside.get((name, invoice.quantity, *span)) for name in names)
-        return [one for one in found if one and one.known_us >= COVERED * (span[1] - span[0])]
+        result = (self.beside.get((name, invoice.quantity, *span)) for name in names)
+        return [one for one in result if one and one.known_us >= COVERED * (span[1] - span[0])]
 
-    def _effect(self, one: Monitored, number: Int64, value: Int64) -> Fraction:
+    def _effect(self, meter: Monitored, number: Int64, value: Int64) -> Fraction:
         """By how much a quantity of a device raises the reduction. [t CO2e]"""
         total = Fraction(0)
         for year, begin_us, end_us in self.years:
             begin, end = np.searchsorted(number, [begin_us // INTERVAL_US, end_us // INTERVAL_US])
             if begin < end:
-                total += exact_sum(value[begin:end]) * self.pricing.rate(one, year)
-        return total if one.needs.side == "baseline" else -total
+                total += exact_sum(value[begin:end]) * self.pricing.rate(meter, year)
+        return total if meter.needs.side == "baseline" else -total
 
     def _incomparable(  # noqa: PLR0911 - each reason in the words of either rule set
         self, invoice: Invoice, of: Sequence[Monitored], beside: _Outside | None
@@ -293,20 +293,22 @@ class _Bench(NamedTuple):
         spans = tuple(self._service(m, (first, last)) for m in partly)
         return text("cross_check.partly", spans=spans)
 
-    def _service(self, one: Monitored, span: Span) -> Text:
+    def _service(self, meter: Monitored, span: Span) -> Text:
         """When a meter served, and which meters of the project's side it needs to count."""
-        begin, end = map(utc_text, one.span_us)
-        without = self._cut_by(one, span)
+        begin, end = map(utc_text, meter.span_us)
+        without = self._cut_by(meter, span)
         if not without:
-            return text("cross_check.served", device=one.device.id, begin=begin, end=end)
-        return text("cross_check.cut", device=one.device.id, begin=begin, end=end, without=without)
+            return text("cross_check.served", device=meter.device.id, begin=begin, end=end)
+        return text(
+            "cross_check.cut", device=meter.device.id, begin=begin, end=end, without=without
+        )
 
-    def _cut_by(self, one: Monitored, span: Span) -> tuple[str, ...]:
+    def _cut_by(self, meter: Monitored, span: Span) -> tuple[str, ...]:
         """Name meters of the project's side that cut a baseline's time within a span."""
-        if one.needs.side != "baseline":
+        if meter.needs.side != "baseline":
             return ()
-        (begin_us, end_us), (first, last) = one.span_us, (number * INTERVAL_US for number in span)
-        bound, device = one.bound, one.device
+        (begin_us, end_us), (first, last) = meter.span_us, (number * INTERVAL_US for number in span)
+        bound, device = meter.bound, meter.device
         began = max(bound.from_us, device.installed_us)
         later = begin_us > first and begin_us - INTERVAL_US >= began
         ends = [us for us in (bound.to_us, device.removed_us) if us is not None]

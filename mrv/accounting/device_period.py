@@ -128,19 +128,19 @@ def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str
     rated : bool
         Whether the rated power of what a fuel meter feeds bounds it.
     """
-    said = f"device {device.id}: no reading from {since} on, and nothing to charge the gap at:"
+    message = f"device {device.id}: no reading from {since} on, and nothing to charge the gap at:"
     registers = classes.load()[device.class_id].registers
     by_power = any(c.limit == "rated_power" for c in registers if c.quantity == needs.quantity)
     if by_power:
-        return f"{said} give its `rated_power_w` in the registry"
+        return f"{message} give its `rated_power_w` in the registry"
     if rated and needs.quantity == FUEL:
         return (
-            f"{said} give in its `rated_power_w` the power of all engines and burners that it feeds"
-            f" [W], such as 150000; they take {float(rated_fuel(1000) / 1000):.3g} L/h for each kW"
-            " at most"
+            f"{message} give in its `rated_power_w` the power of all engines and burners"
+            " that it feeds [W], such as 150000; they take"
+            f" {float(rated_fuel(1000) / 1000):.3g} L/h for each kW at most"
         )
     return (
-        f"{said} it reported nothing in this period, so that its highest rate is not known; send"
+        f"{message} it reported nothing in this period, so that its highest rate is not known; send"
         " its readings of the period, or begin its service with `from` at its first reading"
     )
 
@@ -174,15 +174,15 @@ def cut_of_gap(
 
 def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = False) -> list[Cut]:
     """Return what spans without certificate cost within a part; `add` on the project's side."""
-    found = []
+    cuts = []
     for span in bare:
         first, last = max(span.first, part.first), min(span.last, part.first + len(part))
         if first < last:
             error = span.percent / 100 * exact_sum(part.cut(first, last).value)
             time = first * INTERVAL_US, last * INTERVAL_US
             quantity = -error if add else error
-            found.append(Cut(Kind.CALIBRATION, quantity, *time, span.reason, span.percent))
-    return found
+            cuts.append(Cut(Kind.CALIBRATION, quantity, *time, span.reason, span.percent))
+    return cuts
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,10 @@ class OwnUse:
         if not self.metered:
             return Fraction(0)
         part = self.service.cut(first, last)
-        errors = sum((one.quantity for one in cuts_of_errors(bare, part)), start=Fraction(0))
+        errors = sum(
+            (cuts_of_error.quantity for cuts_of_error in cuts_of_errors(bare, part)),
+            start=Fraction(0),
+        )
         return exact_sum(part.value) + self.rate * part.lost_us / HOUR_US + errors
 
 

@@ -64,10 +64,10 @@ class Pricing:
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
         """What a base unit costs beyond the parameters entered, by its own meter. [tCO2e]"""
-        shown = self._unit(
+        reductions = self._unit(
             replace(monitored, params={**monitored.params, **monitored.measured}), year
         )
-        return self._unit(monitored, year).reduction_t - shown.reduction_t
+        return self._unit(monitored, year).reduction_t - reductions.reduction_t
 
     def _unit(self, monitored: Monitored, year: int) -> Reductions:
         question = (monitored.bound.role, tuple(sorted(monitored.params.items())), year)
@@ -153,7 +153,7 @@ def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]
         rate = _price(monitored, part, pricing)
         for cut in part.cuts:
             if cut.lost is not None:
-                most = None if part.at_most else cut.lost.at_most
+                maximum = None if part.at_most else cut.lost.at_most
                 yield GapOutcome(
                     device=monitored.device.id,
                     start_us=cut.start_us,
@@ -163,7 +163,7 @@ def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]
                     rule=_RULES[monitored.needs.side] if monitored.needs.costs is None else _BOTH,
                     substituted=_up(-cut.quantity),
                     cost_t=_up(-cut.quantity * rate),
-                    forgone_at_most_t=None if most is None else _up(most * rate),
+                    forgone_at_most_t=None if maximum is None else _up(maximum * rate),
                 )
 
 
@@ -279,10 +279,10 @@ def silent_days(
         What the period comes to with some parameters. [tCO2e]
     """
     days, best = defaultdict[Silent, list[str]](list), dict[str, Fraction]()
-    for name, one in supporting.channels.items():
-        if one.silent and one.most is not None and name in measured:
-            best[name] = one.most
-            for span in dict.fromkeys(one.silent):
+    for name, item in supporting.channels.items():
+        if item.silent and item.most is not None and name in measured:
+            best[name] = item.most
+            for span in dict.fromkeys(item.silent):
                 days[span].append(name)
     costs, forgone = (
         max(Fraction(0), reduction(other) - reduction(parameters))

@@ -92,22 +92,22 @@ def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Sh
     ordered, there = (-np.sort(-table, axis=1) for table in (own, others))
     need = np.where([_telling(row) for row in ordered], _RANKS_AGREE, 0)
     for i, j in agreeing(ordered[:, ranks], there[:, moved], need, _EXACTLY):
-        found = _same_sums(ordered[i], there[j]) if pairs[i, j] else None
-        if found is not None:
-            yield Shuffled(i, j, *found)
+        result = _same_sums(ordered[i], there[j]) if pairs[i, j] else None
+        if result is not None:
+            yield Shuffled(i, j, *result)
 
 
 def _telling(ordered: Int64) -> bool:
     """Say whether sums, in order, differ so that equal ones mean something."""
-    some = ordered[ordered > 0]
-    if len(some) < LEAST_DAYS or some[-1] < _STEPS * np.gcd.reduce(some):
+    subset = ordered[ordered > 0]
+    if len(subset) < LEAST_DAYS or subset[-1] < _STEPS * np.gcd.reduce(subset):
         return False
-    return bool(np.count_nonzero(-np.diff(some) > _DISTINCT * some[:-1]) >= LEAST_DAYS - 1)
+    return bool(np.count_nonzero(-np.diff(subset) > _DISTINCT * subset[:-1]) >= LEAST_DAYS - 1)
 
 
-def _same_sums(one: Int64, other: Int64) -> tuple[int, int, float, bool] | None:
+def _same_sums(item: Int64, other: Int64) -> tuple[int, int, float, bool] | None:
     """How many of the known sums agree, and by which ratio; None where too few do."""
-    first, second = one[one > 0], other[other > 0]
+    first, second = item[item > 0], other[other > 0]
     need = max(LEAST_DAYS, int(np.ceil(_ORDER_SHARE * len(first))))
     if len(second) < need:
         return None
@@ -126,17 +126,17 @@ def _same_sums(one: Int64, other: Int64) -> tuple[int, int, float, bool] | None:
 
 def _matched(first: NDArray[np.float64], second: Int64) -> list[tuple[int, int]]:
     """Pairs of two descending lists that agree, each value once."""
-    found, i, j = [], 0, 0
+    result, i, j = [], 0, 0
     while i < len(first) and j < len(second):
         room = max(_EXACTLY * first[i], 1)
         if abs(first[i] - second[j]) <= room:
-            found.append((i, j))
+            result.append((i, j))
             i, j = i + 1, j + 1
         elif first[i] > second[j]:
             i += 1
         else:
             j += 1
-    return found
+    return result
 
 
 class Summed(NamedTuple):
@@ -188,12 +188,12 @@ def may_be_parts(values: Int64, others: Int64) -> list[int]:
     below = others[:, known] <= values[known] * (1 + _EXACTLY)
     whole = others.sum(axis=1)
     fits = (np.count_nonzero(below, axis=1) >= _ORDER_SHARE * below.shape[1]) & (whole > 0)
-    found = np.flatnonzero(fits)
-    largest: list[int] = found[np.argsort(-whole[found], kind="stable")][:_MOST_PARTS].tolist()
+    result = np.flatnonzero(fits)
+    largest: list[int] = result[np.argsort(-whole[result], kind="stable")][:_MOST_PARTS].tolist()
     return largest
 
 
-def parts_of(values: Int64, others: Int64, one: Int32, there: Int32) -> list[int]:
+def parts_of(values: Int64, others: Int64, item: Int32, there: Int32) -> list[int]:
     """
     Find the meters of which one is the sum, among others; none where it is no sum of them.
 
@@ -204,14 +204,14 @@ def parts_of(values: Int64, others: Int64, one: Int32, there: Int32) -> list[int
     one, there : int32 arrays, k and m x k
         Quantities of quarter hours, which say which ones add up. [base unit]
     """
-    some = np.arange(len(others))
+    subset = np.arange(len(others))
     for weight in (_PART / 2, _PART):  # once more with those that are left: they are much alike
-        table = there[some].T.astype(np.float64)
-        if len(some) < _PARTS or np.count_nonzero(table.any(axis=1)) < len(some):
+        table = there[subset].T.astype(np.float64)
+        if len(subset) < _PARTS or np.count_nonzero(table.any(axis=1)) < len(subset):
             return []
-        weights = np.linalg.lstsq(table, one, rcond=None)[0]
-        some = some[weights > weight]
-    return some.tolist() if _adds_up(values, others[some]) else []
+        weights = np.linalg.lstsq(table, item, rcond=None)[0]
+        subset = subset[weights > weight]
+    return subset.tolist() if _adds_up(values, others[subset]) else []
 
 
 class Noise(NamedTuple):
@@ -221,7 +221,7 @@ class Noise(NamedTuple):
     deviation: float
 
 
-def noisy(one: Int32, other: Int32) -> Noise | None:
+def noisy(item: Int32, other: Int32) -> Noise | None:
     """
     Say whether one series is another one under noise.
 
@@ -234,11 +234,11 @@ def noisy(one: Int32, other: Int32) -> Noise | None:
     one, other : int32 array, n
         Quantity of each quarter hour of whole days, of two meters of one quantity. [base units]
     """
-    found = None
+    noise = None
     for together, tail, link in _SCALES:
         first, second = (
             values.reshape(-1, _DAY // together, together).sum(axis=2, dtype=np.float64)
-            for values in (one, other)
+            for values in (item, other)
         )
         large = (first > _LARGE * first.max()) & (second > 0)
         if np.count_nonzero(large) < _ENOUGH // together:
@@ -248,20 +248,20 @@ def noisy(one: Int32, other: Int32) -> Noise | None:
         middle = float(np.median(off[large]))
         off -= middle
         size = np.abs(off[large])
-        typical, most = np.quantile(size, [0.5, 0.95])
+        typical, maximum = np.quantile(size, [0.5, 0.95])
         deviation = float(typical) / _MEDIAN
-        if most > tail * typical or _linked(off, deviation) > link:
+        if maximum > tail * typical or _linked(off, deviation) > link:
             return None
-        if found is None:
+        if noise is None:
             if not (_QUIET <= deviation <= _LOUD and _alike(np.abs(off), first, large)):
                 return None
             if _varies(first, large) < _OWN * deviation:
                 return None
-            found = Noise(float(np.exp(middle)), deviation)
-    return found
+            noise = Noise(float(np.exp(middle)), deviation)
+    return noise
 
 
-def likely_noisy(one: Int32, others: Int32) -> NDArray[np.bool_]:
+def likely_noisy(item: Int32, others: Int32) -> NDArray[np.bool_]:
     """
     Say which series may be another one under noise, by some of its quarter hours.
 
@@ -272,34 +272,34 @@ def likely_noisy(one: Int32, others: Int32) -> NDArray[np.bool_]:
     others : int32 array, m x k
         Quantities of m other meters. [base units]
     """
-    at = np.flatnonzero(one > _LARGE * one.max(initial=0))
+    at = np.flatnonzero(item > _LARGE * item.max(initial=0))
     if len(at) < _ENOUGH:
         return np.zeros(len(others), dtype=np.bool_)
     # of all values, so that no copy can leave the noise out where it is looked at
-    chosen = np.random.default_rng(crc32(one.tobytes())).permutation(at)
-    left = np.arange(len(others))
+    chosen = np.random.default_rng(crc32(item.tobytes())).permutation(at)
+    remaining = np.arange(len(others))
     for count, wider in _LOOKED_AT:
-        some = np.sort(chosen[:count])
-        ratio = others[left[:, None], some] / one[some]
-        half, most = len(some) // 2, int(0.95 * len(some))
+        subset = np.sort(chosen[:count])
+        ratio = others[remaining[:, None], subset] / item[subset]
+        half, maximum = len(subset) // 2, int(0.95 * len(subset))
         middle = np.partition(ratio, half, axis=1)[:, [half]]
-        size = np.partition(np.abs(ratio - middle), (half, most), axis=1)
+        size = np.partition(np.abs(ratio - middle), (half, maximum), axis=1)
         typical = size[:, half]
         near = typical <= wider * _MEDIAN * _LOUD * middle[:, 0]
-        left = left[near & (size[:, most] <= wider * _SCALES[0][1] * typical)]
-    found = np.zeros(len(others), dtype=np.bool_)
-    found[left] = True
-    return found
+        remaining = remaining[near & (size[:, maximum] <= wider * _SCALES[0][1] * typical)]
+    result = np.zeros(len(others), dtype=np.bool_)
+    result[remaining] = True
+    return result
 
 
-def in_step(one: Int32, others: Int32) -> Int32:
+def in_step(item: Int32, others: Int32) -> Int32:
     """Return others, each moved by up to four hours to where it is most like one."""
-    at = np.flatnonzero(one[_FAR:-_FAR] > _LARGE * one.max(initial=0)) + _FAR
+    at = np.flatnonzero(item[_FAR:-_FAR] > _LARGE * item.max(initial=0)) + _FAR
     if len(at) < _ENOUGH or not len(others):
         return others
-    at = np.sort(np.random.default_rng(crc32(one.tobytes())).permutation(at)[:_SHIFTED_BY])
+    at = np.sort(np.random.default_rng(crc32(item.tobytes())).permutation(at)[:_SHIFTED_BY])
     lags = np.array(sorted(range(-_FAR, _FAR + 1), key=abs))
-    off = np.stack([_off(others[:, at + lag] / one[at]) for lag in lags])
+    off = np.stack([_off(others[:, at + lag] / item[at]) for lag in lags])
     return np.stack([
         np.roll(other, -lags[best]) for other, best in zip(others, off.argmin(axis=0), strict=True)
     ])  # fmt: skip
@@ -309,8 +309,8 @@ def _off(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return by which part ratios differ from their median, row by row."""
     whole = _median(ratio)
     size = _median(np.abs(ratio - whole[..., None]))
-    found: NDArray[np.float64] = np.where(whole > 0, size / np.where(whole > 0, whole, 1), np.inf)
-    return found
+    result: NDArray[np.float64] = np.where(whole > 0, size / np.where(whole > 0, whole, 1), np.inf)
+    return result
 
 
 def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -323,16 +323,16 @@ def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return middle
 
 
-def in_order(one: Int32, other: Int32) -> Int32 | None:
+def in_order(item: Int32, other: Int32) -> Int32 | None:
     """Return another meter's days in the order of one's that they are like; None where in none."""
-    own, there = one.reshape(-1, _DAY), other.reshape(-1, _DAY)
+    own, there = item.reshape(-1, _DAY), other.reshape(-1, _DAY)
     large = own > _LARGE * own.max(initial=0)
     days = np.flatnonzero(np.count_nonzero(large, axis=1) >= _OF_A_DAY)
     if len(days) < LEAST_DAYS:
         return None
     few = days[:: len(days) // _RANKS]
-    for some in (few, days):
-        off = np.stack([_off(there[:, large[day]] / own[day, large[day]]) for day in some])
+    for subset in (few, days):
+        off = np.stack([_off(there[:, large[day]] / own[day, large[day]]) for day in subset])
         if np.median(off.min(axis=1)) > _MEDIAN * _LOUD:
             return None
     best = off.argmin(axis=1)
@@ -343,9 +343,9 @@ def in_order(one: Int32, other: Int32) -> Int32 | None:
         return None
     if np.median(least[like] / next_[like]) > _LIKE:  # each day is like many others
         return None
-    found = np.zeros_like(there)
-    found[days[like]] = there[best[like]]
-    return found.reshape(-1)
+    result = np.zeros_like(there)
+    result[days[like]] = there[best[like]]
+    return result.reshape(-1)
 
 
 def _linked(off: NDArray[np.float64], deviation: float) -> float:
@@ -370,8 +370,8 @@ def _alike(
     by_day = np.nanmedian(np.where(large, size, np.nan)[whole], axis=1)
     if not len(by_day):
         return False
-    least, most = np.quantile(by_day, [0.1, 0.9])
-    return bool(most <= _DAYS * least)
+    least, maximum = np.quantile(by_day, [0.1, 0.9])
+    return bool(maximum <= _DAYS * least)
 
 
 def _varies(values: NDArray[np.float64], large: NDArray[np.bool_]) -> float:

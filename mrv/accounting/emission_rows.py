@@ -127,19 +127,19 @@ def by_day(
     edges = [begin for _, begin, _ in each] + [to_us]
     lengths = [end - begin for begin, end in pairwise(edges)]
     sides: dict[Side, list[int]] = {"baseline": [0] * len(each), "project": [0] * len(each)}
-    for one in counted:
-        amounts = _by_day(rows, one, edges)
+    for item in counted:
+        amounts = _by_day(rows, item, edges)
         if any(amounts):
-            part = shares(one.ug, amounts)
-            sides[one.side] = [a + b for a, b in zip(sides[one.side], part, strict=True)]
+            part = shares(item.ug, amounts)
+            sides[item.side] = [a + b for a, b in zip(sides[item.side], part, strict=True)]
     baseline = _with_rest(sides["baseline"], sums.baseline_ug, lengths)
     project = _with_rest(sides["project"], sums.project_ug, lengths)
     leakage = shares(sums.leakage_ug, lengths)
-    left = [b - p - k for b, p, k in zip(baseline, project, leakage, strict=True)]
-    reduction = _reduced(left, sums.reduction_ug, lengths)
+    remaining = [b - p - k for b, p, k in zip(baseline, project, leakage, strict=True)]
+    reduction = _reduced(remaining, sums.reduction_ug, lengths)
     return [
-        AccountDay(*one, Sums(*values))
-        for one, *values in zip(each, baseline, project, leakage, reduction, strict=True)
+        AccountDay(*entry, Sums(*values))
+        for entry, *values in zip(each, baseline, project, leakage, reduction, strict=True)
     ]
 
 
@@ -161,9 +161,9 @@ def _by_day(rows: IntervalRows, counted: Counted, edges: Sequence[int]) -> list[
     """What a device counted on each day. [base units]"""
     mine = (rows.device == counted.device) & (rows.quantity == counted.quantity)
     day = np.searchsorted(np.array(edges), rows.start_us[mine], side="right") - 1
-    found = np.zeros(len(edges) - 1, dtype=np.int64)
-    np.add.at(found, day, rows.value[mine])
-    return [int(value) for value in found.tolist()]
+    result = np.zeros(len(edges) - 1, dtype=np.int64)
+    np.add.at(result, day, rows.value[mine])
+    return [int(value) for value in result.tolist()]
 
 
 def _with_rest(by_devices: Sequence[int], total: int, lengths: Sequence[int]) -> list[int]:
@@ -171,9 +171,9 @@ def _with_rest(by_devices: Sequence[int], total: int, lengths: Sequence[int]) ->
     return [a + b for a, b in zip(by_devices, rest, strict=True)]
 
 
-def _reduced(left: Sequence[int], total: int, lengths: Sequence[int]) -> list[int]:
+def _reduced(remaining: Sequence[int], total: int, lengths: Sequence[int]) -> list[int]:
     """What each day reduces: its own difference, less where less of the whole counts."""
-    whole = sum(left)
+    whole = sum(remaining)
     if whole and (total == 0 or (whole > 0) == (total > 0)):
-        return shares(total, left)
-    return _with_rest(left, total, lengths)
+        return shares(total, remaining)
+    return _with_rest(remaining, total, lengths)

@@ -62,46 +62,46 @@ def length(spans: Iterable[Span], begin: int, end: int) -> int:
     return covered
 
 
-def together_us(some: Iterable[Monitored], first: int, last: int) -> int:
+def together_us(meters: Iterable[Monitored], first: int, last: int) -> int:
     """Return the time in which one of some devices served in intervals [first, last). [us]"""
-    return length(_within(some, first, last), first, last) * INTERVAL_US
+    return length(_within(meters, first, last), first, last) * INTERVAL_US
 
 
-def successive(some: Sequence[Monitored], first: int, last: int) -> bool:
+def successive(meters: Sequence[Monitored], first: int, last: int) -> bool:
     """
     Return whether devices of each role follow each other in intervals [first, last).
 
     As many serve at any time, without overlap or gap; two may meet within an interval, of which
     the project's side has all and the baseline nothing.  Each served a part of the time only.
     """
-    for role in {m.bound.role for m in some}:
-        spans = _within((m for m in some if m.bound.role == role), first, last)
-        left = sorted(end for _, end in spans if end < last)
+    for role in {m.bound.role for m in meters}:
+        spans = _within((m for m in meters if m.bound.role == role), first, last)
+        remaining = sorted(end for _, end in spans if end < last)
         came = sorted(begin for begin, _ in spans if begin > first)
-        if len(left) != len(came):
+        if len(remaining) != len(came):
             return False
-        if any(abs(end - begin) > 1 for end, begin in zip(left, came, strict=True)):
+        if any(abs(end - begin) > 1 for end, begin in zip(remaining, came, strict=True)):
             return False
     return True
 
 
-def served(some: Iterable[Monitored], first: int, last: int) -> int:
+def served(meters: Iterable[Monitored], first: int, last: int) -> int:
     """Add up the time of each of some devices within intervals [first, last). [intervals]"""
-    return sum(end - begin for begin, end in _within(some, first, last))
+    return sum(end - begin for begin, end in _within(meters, first, last))
 
 
-def _within(some: Iterable[Monitored], first: int, last: int) -> list[Span]:
+def _within(meters: Iterable[Monitored], first: int, last: int) -> list[Span]:
     cut = [
         (max(m.service.first, first), min(m.service.first + m.service.intervals, last))
-        for m in some
+        for m in meters
     ]
     return [(begin, end) for begin, end in cut if begin < end]
 
 
-def uncovered_share(one: Monitored) -> Fraction:
+def uncovered_share(meter: Monitored) -> Fraction:
     """Return the share of a meter's time in service without a valid certificate of that meter."""
-    first, last = one.service.first, one.service.first + one.service.intervals
-    spans = ((max(first, span.first), min(last, span.last)) for span in one.uncovered)
+    first, last = meter.service.first, meter.service.first + meter.service.intervals
+    spans = ((max(first, span.first), min(last, span.last)) for span in meter.uncovered)
     bare = sum(max(0, end - begin) for begin, end in spans)
     return Fraction(bare, last - first) if last > first else Fraction(1)
 
@@ -109,19 +109,19 @@ def uncovered_share(one: Monitored) -> Fraction:
 # --- invoices -----------------------------------------------------------------------------
 
 
-def name_of(one: Invoice) -> str:
+def name_of(invoice: Invoice) -> str:
     """Return an invoice's name, as comparisons have it."""
-    return f"{one.id}: {one.issuer}, {one.number}"
+    return f"{invoice.id}: {invoice.issuer}, {invoice.number}"
 
 
-def _too_early(one: Invoice) -> bool:
+def _too_early(invoice: Invoice) -> bool:
     """Whether an invoice was written more than a day before its time ended: it was not metered."""
-    return one.issued < local_date(one.to_us - 1, "UTC") - timedelta(days=1)
+    return invoice.issued < local_date(invoice.to_us - 1, "UTC") - timedelta(days=1)
 
 
-def may_be_evidence(one: Invoice) -> bool:
+def may_be_evidence(invoice: Invoice) -> bool:
     """Whether an invoice may be evidence, whatever it says."""
-    return bool(one.sha256) and not one.doubt and not _too_early(one)
+    return bool(invoice.sha256) and not invoice.doubt and not _too_early(invoice)
 
 
 def _agrees(check: CrossCheck) -> bool:
@@ -167,69 +167,71 @@ class Corroboration:
 
     def signed(self) -> Corroboration:
         """Return the comparisons as they corroborate by the invoices that their issuers signed."""
-        signed = tuple(one for one in self.supporting.invoices if one.signed)
+        signed = tuple(invoice for invoice in self.supporting.invoices if invoice.signed)
         return replace(self, supporting=replace(self.supporting, invoices=signed))
 
     @cached_property
     def documents(self) -> frozenset[str]:
         """Names of the invoices that may be evidence, whatever they say."""
-        return frozenset(name_of(one) for one in self.supporting.invoices if may_be_evidence(one))
+        return frozenset(
+            name_of(invoice) for invoice in self.supporting.invoices if may_be_evidence(invoice)
+        )
 
-    def of(self, one: Monitored, kind: str = INVOICE) -> Iterator[CrossCheck]:
+    def of(self, meter: Monitored, kind: str = INVOICE) -> Iterator[CrossCheck]:
         """Yield the comparisons of a device's quantity with invoices, or check meters."""
         for check in self.checks:
-            same = check.kind == kind and check.quantity == one.needs.quantity
-            if same and one.device.id in check.devices:
+            same = check.kind == kind and check.quantity == meter.needs.quantity
+            if same and meter.device.id in check.devices:
                 yield check
 
-    def holding(self, one: Monitored) -> Iterator[CrossCheck]:
+    def holding(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons of a device with invoices that count as evidence."""
-        for check in self.of(one):
+        for check in self.of(meter):
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
             if check.against in self.documents and narrow and _agrees(check):
                 yield check
 
-    def less(self, one: Monitored) -> Iterator[CrossCheck]:
+    def less(self, meter: Monitored) -> Iterator[CrossCheck]:
         """
         Yield the comparisons of a meter of the baseline's side with invoices that state less.
 
         They count in the meter's place (`mrv.rules.lower_invoices`): what counts rests on them.
         """
-        return filter(states_less, self._bounding(one))
+        return filter(states_less, self._bounding(meter))
 
-    def _bounding(self, one: Monitored) -> Iterator[CrossCheck]:
+    def _bounding(self, meter: Monitored) -> Iterator[CrossCheck]:
         """
         Yield the comparisons of a meter of the baseline's side with invoices that differ.
 
         The lower of the two counts: that of an invoice, or of the meter where an invoice is higher.
         """
-        for check in self.of(one) if one.needs.side == "baseline" else ():
+        for check in self.of(meter) if meter.needs.side == "baseline" else ():
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
             if check.against in self.documents and narrow and check.holds is False:
                 yield check
 
-    def more(self, one: Monitored) -> Iterator[CrossCheck]:
+    def more(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons of a project's meter with invoices that state more (EVD-05)."""
-        for check in self.of(one) if one.needs.side == "project" else ():
+        for check in self.of(meter) if meter.needs.side == "project" else ():
             states_more = check.holds is False and int(check.ours) < int(check.theirs)
             if check.against in self.documents and states_more:
                 yield check
 
-    def showing(self, one: Monitored) -> Iterator[CrossCheck]:
+    def showing(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons with invoices that corroborate what counts of a meter."""
-        yield from self.holding(one)
-        yield from (check for check in self._bounding(one) if not _agrees(check))
+        yield from self.holding(meter)
+        yield from (check for check in self._bounding(meter) if not _agrees(check))
 
-    def _refuting(self, one: Monitored) -> Iterator[CrossCheck]:
+    def _refuting(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons of a device with invoices that neither agree nor bound it."""
-        bound = [*self._bounding(one)]
-        return (c for c in self.of(one) if c.holds is False and c not in bound and not _agrees(c))
+        bound = [*self._bounding(meter)]
+        return (c for c in self.of(meter) if c.holds is False and c not in bound and not _agrees(c))
 
-    def shared(self, one: Monitored, devices: Collection[str]) -> bool:
+    def shared(self, meter: Monitored, devices: Collection[str]) -> bool:
         """Return whether an invoice that shows a device is of meters beside these devices, too."""
-        return any(not {*check.devices} <= {*devices} for check in self.showing(one))
+        return any(not {*check.devices} <= {*devices} for check in self.showing(meter))
 
-    def invoiced(self, one: Monitored) -> bool:
+    def invoiced(self, meter: Monitored) -> bool:
         """
         Return whether invoices with their files show a device's quantity over nearly all its time.
 
@@ -237,11 +239,11 @@ class Corroboration:
         invoice, or after the last, is not asked for where it is shorter than that invoice and 31
         days long at most, as long as nine tenths of all time are shown.
         """
-        begin, end = one.span_us
-        shown, whole = self.shown_us(one), end - begin
-        return shown >= max(COVERED * (whole - self._ends_us(one)), _COVERED_AT_LEAST * whole)
+        begin, end = meter.span_us
+        covered, whole = self.shown_us(meter), end - begin
+        return covered >= max(COVERED * (whole - self._ends_us(meter)), _COVERED_AT_LEAST * whole)
 
-    def evidenced(self, one: Monitored) -> bool:
+    def evidenced(self, meter: Monitored) -> bool:
         """
         Return whether a quantity has the grade of evidence that the programme asks for.
 
@@ -250,33 +252,33 @@ class Corroboration:
         for none (D), any meter that moved and is not contradicted.
         """
         required = self.supporting.required or USUAL
-        if "invoice" in of_role(one.bound.role) and self.invoiced(one):
+        if "invoice" in of_role(meter.bound.role) and self.invoiced(meter):
             return True
-        if required.quantities in "AB" or "certificate" not in of_role(one.bound.role):
+        if required.quantities in "AB" or "certificate" not in of_role(meter.bound.role):
             return False
         if required.quantities == "D":
-            return one.moved and not self.contradicted(one)
-        calibrated = uncovered_share(one) <= TOLERANCE
-        return one.moved and calibrated and not self.contradicted(one)
+            return meter.moved and not self.contradicted(meter)
+        calibrated = uncovered_share(meter) <= TOLERANCE
+        return meter.moved and calibrated and not self.contradicted(meter)
 
-    def contradicted(self, one: Monitored) -> bool:
+    def contradicted(self, meter: Monitored) -> bool:
         """Return whether an invoice or a check meter states another quantity than a meter."""
-        return any(self._refuting(one)) or any(c.holds is False for c in self.of(one, METER))
+        return any(self._refuting(meter)) or any(c.holds is False for c in self.of(meter, METER))
 
-    def shown_us(self, one: Monitored) -> int:
+    def shown_us(self, meter: Monitored) -> int:
         """Return how much of a device's time invoices show. [us]"""
-        refuted = _spans(self._refuting(one))
-        holds = _spans(self.showing(one))
-        return length([*holds, *refuted], *one.span_us) - length(refuted, *one.span_us)
+        refuted = _spans(self._refuting(meter))
+        holds = _spans(self.showing(meter))
+        return length([*holds, *refuted], *meter.span_us) - length(refuted, *meter.span_us)
 
-    def _ends_us(self, one: Monitored) -> int:
+    def _ends_us(self, meter: Monitored) -> int:
         """Return the time before the first invoice and after the last that need none. [us]"""
-        begin, end = one.span_us
-        holds = _spans(self.showing(one))
+        begin, end = meter.span_us
+        holds = _spans(self.showing(meter))
         if not holds:
             return 0
         # an invoice that says something else is one as well
-        every = [*holds, *_spans(self._refuting(one))]
+        every = [*holds, *_spans(self._refuting(meter))]
         first, last = min(a for a, _ in every), max(b for _, b in every)
         ends = (
             (first - begin, max((b - a for a, b in holds if a == first), default=0)),
@@ -284,7 +286,7 @@ class Corroboration:
         )
         return sum(gap for gap, invoice in ends if 0 < gap < invoice and gap <= LONGEST_END_US)
 
-    def covered(self, one: Monitored, applied: Iterable[Span]) -> bool:
+    def covered(self, meter: Monitored, applied: Iterable[Span]) -> bool:
         """
         Return whether invoices corroborate a meter of the project's side, or are applied to it.
 
@@ -293,26 +295,26 @@ class Corroboration:
         applied : iterable of (int, int)
             Time of the meter's invoices that say more: that use counts. [us UTC]
         """
-        begin, end = one.span_us
-        spans = [*applied, *_spans(self.holding(one))]
+        begin, end = meter.span_us
+        spans = [*applied, *_spans(self.holding(meter))]
         return length(spans, begin, end) >= COVERED * (end - begin)
 
     def uncorroborated(self, meters: Iterable[Monitored]) -> Iterator[Text]:
         """Name each meter once, with the reason why invoices of it do not corroborate it."""
-        for one in {m.device.id: m for m in meters}.values():
-            why = tuple(self._why(one))[:_NAMED]
+        for meter in {m.device.id: m for m in meters}.values():
+            why = tuple(self._why(meter))[:_NAMED]
             if why:
-                yield text("invoice.not_enough", device=one.device.id, why=why)
+                yield text("invoice.not_enough", device=meter.device.id, why=why)
             else:
-                yield text("invoice.none", device=one.device.id)
+                yield text("invoice.none", device=meter.device.id)
 
-    def _why(self, one: Monitored) -> Iterator[Text]:
-        begin, end = one.span_us
-        share = Fraction(self.shown_us(one), max(1, end - begin))
+    def _why(self, meter: Monitored) -> Iterator[Text]:
+        begin, end = meter.span_us
+        share = Fraction(self.shown_us(meter), max(1, end - begin))
         if share:
             yield text("invoice.covers", percent=percent(share))
         for check in self.checks:
-            if check.kind != INVOICE or one.device.id not in check.devices:
+            if check.kind != INVOICE or meter.device.id not in check.devices:
                 continue
             against = check.against
             if check.holds is None:
@@ -327,19 +329,19 @@ class Corroboration:
     @cached_property
     def _no_evidence(self) -> dict[str, Text]:
         """Why invoices are no evidence, whatever they say."""
-        found = dict[str, Text]()
-        for one in self.supporting.invoices:
-            name = name_of(one)
-            if Fraction(one.percent) > TOLERANCE * 100:
-                most = percent(TOLERANCE)
-                found[name] = text("invoice.wide", percent=str(one.percent), most=most)
-            if _too_early(one):
-                found[name] = text("invoice.early", issued=str(one.issued))
-            if not one.sha256:
-                found[name] = text("invoice.no_file")
-            if one.doubt is not None:
-                found[name] = _DOUBTS[one.doubt]
-        return found
+        texts = dict[str, Text]()
+        for invoice in self.supporting.invoices:
+            name = name_of(invoice)
+            if Fraction(invoice.percent) > TOLERANCE * 100:
+                maximum = percent(TOLERANCE)
+                texts[name] = text("invoice.wide", percent=str(invoice.percent), most=maximum)
+            if _too_early(invoice):
+                texts[name] = text("invoice.early", issued=str(invoice.issued))
+            if not invoice.sha256:
+                texts[name] = text("invoice.no_file")
+            if invoice.doubt is not None:
+                texts[name] = _DOUBTS[invoice.doubt]
+        return texts
 
 
 def differing(check: CrossCheck) -> Text:

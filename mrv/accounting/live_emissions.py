@@ -72,14 +72,14 @@ class _Columns:
 
     __slots__ = ("begin", "by_id", "device", "end", "index", "names", "price", "prices", "quantity")
 
-    def __init__(self, found: Sequence[_Segment], prices: dict[_Price, _Price]) -> None:
-        names = {name: i for i, name in enumerate(dict.fromkeys(s.device for s in found))}
+    def __init__(self, result: Sequence[_Segment], prices: dict[_Price, _Price]) -> None:
+        names = {name: i for i, name in enumerate(dict.fromkeys(s.device for s in result))}
         # few are compared by value: a price is one object for devices of a project
-        priced = {id(s.price): s.price for s in found}
+        priced = {id(s.price): s.price for s in result}
         place = {number: i for i, number in enumerate(priced)}
         self.names = list(names)
         self.prices = [prices.setdefault(price, price) for price in priced.values()]
-        table = [(names[s.device], s.quantity, s.begin, s.end, place[id(s.price)]) for s in found]
+        table = [(names[s.device], s.quantity, s.begin, s.end, place[id(s.price)]) for s in result]
         columns = np.array(table, dtype=np.int64).reshape(-1, 5).T.copy()
         self.device, self.quantity, self.begin, self.end, self.price = columns
         self.by_id: Mapping[str, int] = {}
@@ -122,16 +122,16 @@ class Compiled:
     ) -> list[_Columns]:
         """Return projects' segments, compiled where one or its devices are not as they were."""
         changed = self._changed(fleet)
-        found = []
+        result = []
         for project in projects:
-            held = self._known.get(project.id)
-            if held is None or held[0] != project or not held[1].isdisjoint(changed):
+            compiled = self._known.get(project.id)
+            if compiled is None or compiled[0] != project or not compiled[1].isdisjoint(changed):
                 columns = _Columns(_segments_of(project, fleet, factors), self._prices)
-                held = (project, frozenset(bound.device for bound in project.devices), columns)
-                self._known[project.id] = held
-            found.append(held[2])
+                compiled = (project, frozenset(bound.device for bound in project.devices), columns)
+                self._known[project.id] = compiled
+            result.append(compiled[2])
         self._fleet = fleet
-        return found
+        return result
 
     def _changed(self, fleet: Fleet) -> set[str]:
         """Ids of devices that are not as they were, that are new, or that are gone."""
@@ -191,21 +191,25 @@ def compile_bindings(
     """
     ordered = sorted(projects, key=lambda p: p.id)
     each = (compiled or Compiled()).columns(ordered, fleet, factors)
-    prices = {id(price): price for some in each for price in some.prices}
+    prices = {id(price): price for columns in each for price in columns.prices}
     priced = sorted(prices.values())
     place = {id(price): i for i, price in enumerate(priced)}
     none = np.empty(0, dtype=np.int64)
     base, begin, end, source = (
         np.concatenate([none, *parts])
         for parts in (
-            [some.base(fleet) for some in each],
-            [some.begin for some in each],
-            [some.end for some in each],
-            [np.array([place[id(p)] for p in some.prices])[some.price] for some in each if some],
+            [columns.base(fleet) for columns in each],
+            [columns.begin for columns in each],
+            [columns.end for columns in each],
+            [
+                np.array([place[id(p)] for p in columns.prices])[columns.price]
+                for columns in each
+                if columns
+            ],
         )
     )
     begin, end = base + begin, base + end
-    number = np.repeat(np.arange(len(each), dtype=np.int32), [len(some) for some in each])
+    number = np.repeat(np.arange(len(each), dtype=np.int32), [len(columns) for columns in each])
     order = np.lexsort((end, begin))
     return Bindings(
         projects=tuple(p.id for p in ordered),
@@ -232,7 +236,9 @@ class _Pricing:
     ) -> tuple[Reductions, list[Factor]]:
         """Return what a base unit of a role comes to, and the factors of it."""
         of = self.methodology, role, params, self.parameters
-        book, _ = bounded(self.factors, lambda one: unit_reductions(*of, one, year).reduction_t)
+        book, _ = bounded(
+            self.factors, lambda factors: unit_reductions(*of, factors, year).reduction_t
+        )
         ledger = Ledger(book)
         return unit_reductions(*of, ledger, year), ledger.used()
 
@@ -263,20 +269,20 @@ def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_S
         device, quantity = fleet.devices[fleet.by_id[bound.device]], QUANTITY_INDEX[needs.quantity]
         served = [service_intervals(project, bound, device, needs.side)]
         for first, last in common(served, gaining) if needs.side == "baseline" else served:
-            found: list[_Segment] = []
+            result: list[_Segment] = []
             for year, *span_us in years(first * INTERVAL_US, last * INTERVAL_US, zone):
                 begin, end = (us // INTERVAL_US for us in span_us)
                 question = (bound.role, tuple(sorted(params.items())), year)
                 if question not in prices:
                     unit, used = pricing.unit(bound.role, params, year)
-                    ids = " ".join(one.id for one in used)
+                    ids = " ".join(factor.id for factor in used)
                     source = Source(f"{methodology.id}@{project.version}", ids)
                     prices[question] = source, _in_ug(unit)
                 # years of one rate are one segment
-                if found and found[-1].price == prices[question]:
-                    begin = found.pop().begin
-                found.append(_Segment(bound.device, quantity, begin, end, prices[question]))
-            yield from found
+                if result and result[-1].price == prices[question]:
+                    begin = result.pop().begin
+                result.append(_Segment(bound.device, quantity, begin, end, prices[question]))
+            yield from result
 
 
 def _in_ug(unit: Reductions) -> _Rates:
@@ -396,8 +402,8 @@ def silence_rates(
             unit, _ = pricing.unit(bound.role, read(needs.params, bound.params, named), year)
             # what stands on both sides costs what it emits beyond what it avoids
             price = unit.project_t if side == "project" else max(Fraction(0), -unit.reduction_t)
-            most = _highest(device, needs, seen.get(bound.device, Seen(None, {})))
-            hourly = None if most is None else to_integer(most * price * UG_PER_T, "up")
+            maximum = _highest(device, needs, seen.get(bound.device, Seen(None, {})))
+            hourly = None if maximum is None else to_integer(maximum * price * UG_PER_T, "up")
         yield SilenceRate(bound.device, bound.role, side, hourly)
 
 
@@ -409,6 +415,6 @@ def _highest(device: Device, needs: RoleNeeds, seen: Seen) -> Fraction | None:
     """
     rated = seen.rated_w if needs.unit == "Wh" else None
     known = [needs.costs, limit_of(device, needs.quantity), rated]
-    found = [Fraction(one) for one in known if one is not None]
-    largest = 0 if found else seen.largest.get(needs.quantity, 0)
-    return max(found, default=highest_rate(device, needs.quantity, largest))
+    result = [Fraction(one) for one in known if one is not None]
+    largest = 0 if result else seen.largest.get(needs.quantity, 0)
+    return max(result, default=highest_rate(device, needs.quantity, largest))

@@ -72,12 +72,12 @@ def vintages(net: Mapping[int, Reductions], balance_t: Fraction) -> tuple[Vintag
 
     Each year rounds down for itself; a year below zero takes from the others.
     """
-    left = floor_credit(balance_t)
+    remaining = floor_credit(balance_t)
     result = []
-    for year, one in net.items():
-        credit = min(floor_credit(one.reduction_t), left)
-        left -= credit
-        result.append(Vintage(year, decimal_text(one.reduction_t, _PLACES, "down"), credit))
+    for year, reductions in net.items():
+        credit = min(floor_credit(reductions.reduction_t), remaining)
+        remaining -= credit
+        result.append(Vintage(year, decimal_text(reductions.reduction_t, _PLACES, "down"), credit))
     return tuple(result)
 
 
@@ -171,8 +171,8 @@ def in_force(
     begun = [(from_us, expected), *((us, one) for us, one in dated if us < to_us)]
     ends = [*(us for us, _ in begun[1:]), to_us]
     return [
-        (one, max(us, from_us), end)
-        for (us, one), end in zip(begun, ends, strict=True)
+        (item, max(us, from_us), end)
+        for (us, item), end in zip(begun, ends, strict=True)
         if max(us, from_us) < end
     ]
 
@@ -181,13 +181,13 @@ def expected_of(
     expected: Mapping[str, Any], key: str, span: tuple[int, int, str]
 ) -> Fraction | None:
     """Return what a design lets expect of a span; None where it does not say it of all of it."""
-    found = Fraction(0)
-    for one, begin, end in in_force(expected, span):
-        if one.get(key) is None:
+    result = Fraction(0)
+    for item, begin, end in in_force(expected, span):
+        if item.get(key) is None:
             return None
-        months = one.get("by_month", expected.get("by_month"))
-        found += exact(one[key], key) * part_of_year(months, begin, end, span[2])
-    return found
+        months = item.get("by_month", expected.get("by_month"))
+        result += exact(item[key], key) * part_of_year(months, begin, end, span[2])
+    return result
 
 
 def comparisons(
@@ -209,20 +209,22 @@ def comparisons(
     )  # fmt: skip
     actual = {ENERGY: Fraction(energy, _KWH), "reduction [t]": net.reduction_t}
     design = dict(zip(_DESIGN, actual, strict=True))
-    found = [
+    result = [
         _comparison(DESIGN, what, value, actual[what], roles)
         for key, what in design.items()
         if (value := expected_of(expected, key, span)) is not None
     ]
-    for one in supporting.earlier:
-        share = Fraction(period_us, one.to_us - one.from_us)
-        before = dict(zip(actual, (Fraction(one.energy_wh, _KWH), one.reduction_t), strict=True))
-        found += [
-            _comparison(one.statement, what, before[what] * share, value, roles)
+    for earlier in supporting.earlier:
+        share = Fraction(period_us, earlier.to_us - earlier.from_us)
+        before = dict(
+            zip(actual, (Fraction(earlier.energy_wh, _KWH), earlier.reduction_t), strict=True)
+        )
+        result += [
+            _comparison(earlier.statement, what, before[what] * share, value, roles)
             for what, value in actual.items()
-            if energy or one.energy_wh or what != ENERGY
+            if energy or earlier.energy_wh or what != ENERGY
         ]
-    return tuple(found)
+    return tuple(result)
 
 
 def exceeds(what: str, difference_percent: str | None) -> bool:
@@ -246,9 +248,9 @@ def _comparison(
 
 def findings(checks: Sequence[Check], candidate: Candidate) -> tuple[Finding, ...]:
     """Put the methodology's applicability conditions to a project."""
-    found = [(check, texts_of(check.test(candidate) or ())) for check in checks]
+    result = [(check, texts_of(check.test(candidate) or ())) for check in checks]
     return tuple(
         Finding(check.clause, not broken, broken, devices=devices_of(broken))
-        for check, broken in found
+        for check, broken in result
         if broken or not check.quiet
     )

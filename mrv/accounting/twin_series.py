@@ -86,26 +86,26 @@ def twins(series: Sequence[Int32], nearly: float = NEARLY) -> Iterator[Twins]:
     if len(moved) > MANY:
         first: dict[bytes, int] = {}
         for i in moved:
-            one = first.setdefault(sha256(series[i].tobytes()).digest(), i)
-            if one != i:
-                yield Twins(one, i, 0, True)
+            value = first.setdefault(sha256(series[i].tobytes()).digest(), i)
+            if value != i:
+                yield Twins(value, i, 0, True)
         return
     if len(moved) < 2:  # noqa: PLR2004 - a pair
         return
     least = _CORRELATED_INSIDE if nearly > NEARLY else _CORRELATED
     table = np.array([series[i] for i in moved], dtype=np.float64)
-    left = np.triu(np.ones((len(moved), len(moved)), dtype=np.bool_), 1)
+    remaining = np.triu(np.ones((len(moved), len(moved)), dtype=np.bool_), 1)
     for lag in range(-LAGS, LAGS + 1):
         before, after = _shifted(table, lag)
-        found = _correlated(before, after, least) & left
-        for i in np.flatnonzero(found.any(axis=1)).tolist():
-            for j, kind in _kinds(before[i], after, np.flatnonzero(found[i]), nearly):
-                left[i, j] = False
+        result = _correlated(before, after, least) & remaining
+        for i in np.flatnonzero(result.any(axis=1)).tolist():
+            for j, kind in _kinds(before[i], after, np.flatnonzero(result[i]), nearly):
+                remaining[i, j] = False
                 yield Twins(moved[i], moved[j], lag, kind)
 
 
 def twins_between(
-    some: Sequence[Int32], others: Sequence[Int32], *, closely: bool = True
+    subset: Sequence[Int32], others: Sequence[Int32], *, closely: bool = True
 ) -> Iterator[Twins]:
     """
     Find series of two groups that move as one, each of one group with each of the other.
@@ -122,23 +122,23 @@ def twins_between(
     """
     if not closely:
         known = {
-            one.tobytes(): i
-            for i, one in reversed(list(enumerate(some)))
-            if np.count_nonzero(one) >= FEW and _telling(one[one > 0])
+            entry.tobytes(): i
+            for i, entry in reversed(list(enumerate(subset)))
+            if np.count_nonzero(entry) >= FEW and _telling(entry[entry > 0])
         }
         for j, other in enumerate(others):
             if (same := known.get(other.tobytes())) is not None:
                 yield Twins(same, j, 0, True)
         return
-    table, there = np.array(some), np.array(others)
+    table, there = np.array(subset), np.array(others)
     # of all values, so that nobody can lay noise where it is looked at
     chosen = np.random.default_rng(crc32(there.tobytes(), crc32(table.tobytes())))
-    for i, one in enumerate(table):
-        found = set[int]()
-        for j, lag in _likely(one, there, chosen):
-            kind = None if j in found else _moves(one, there[j], lag)
+    for i, item in enumerate(table):
+        result = set[int]()
+        for j, lag in _likely(item, there, chosen):
+            kind = None if j in result else _moves(item, there[j], lag)
             if kind is not None:
-                found.add(j)
+                result.add(j)
                 yield Twins(i, j, lag, kind)
 
 
@@ -163,8 +163,8 @@ def _likely(int32: Int32, others: Int32, chosen: np.random.Generator) -> list[tu
     with np.errstate(invalid="ignore"):
         near = both & (np.abs(there - middle * own) <= _LIKELY * there)
     likely = np.count_nonzero(near, axis=2) >= _LIKELY_SHARE * count
-    found = np.argwhere(likely | (count < _TOO_FEW)).tolist()
-    return [(j, int(lags[k])) for j, k in sorted(found, key=lambda pair: pair[1])]
+    result = np.argwhere(likely | (count < _TOO_FEW)).tolist()
+    return [(j, int(lags[k])) for j, k in sorted(result, key=lambda pair: pair[1])]
 
 
 def _moves(int32: Int32, other: Int32, lag: int) -> bool | None:
@@ -249,13 +249,13 @@ def _correlated(
     adds nothing to them.
     """
     n = before.shape[1]
-    some = np.flatnonzero(before.any(axis=0) & after.any(axis=0))
-    product = before[:, some] @ after[:, some].T
+    subset = np.flatnonzero(before.any(axis=0) & after.any(axis=0))
+    product = before[:, subset] @ after[:, subset].T
     totals, spreads = zip(*(_spread(table) for table in (before, after)), strict=True)
     shared = product - np.outer(*totals) / n
     varied = np.outer(spreads[0] > 0, spreads[1] > 0)
-    found: NDArray[np.bool_] = varied & (shared > least * np.outer(*spreads))
-    return found
+    result: NDArray[np.bool_] = varied & (shared > least * np.outer(*spreads))
+    return result
 
 
 def _spread(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -268,22 +268,22 @@ def _spread(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def _kinds(
-    one: NDArray[np.float64], others: NDArray[np.float64], places: NDArray[np.intp], nearly: float
+    item: NDArray[np.float64], others: NDArray[np.float64], places: NDArray[np.intp], nearly: float
 ) -> Iterator[tuple[int, bool]]:
     """Which of some series are equal to one (True), or equal but for a scale (False)."""
-    own = one != 0
+    own = item != 0
     for begin in range(0, len(places), _AT_ONCE):
         some_places = places[begin : begin + _AT_ONCE]
         other = others[some_places]
-        some = own | (other != 0)
-        count = np.count_nonzero(some, axis=1)
-        equal = np.count_nonzero(some & (one == other), axis=1) / count >= _SAME_SHARE
+        subset = own | (other != 0)
+        count = np.count_nonzero(subset, axis=1)
+        equal = np.count_nonzero(subset & (item == other), axis=1) / count >= _SAME_SHARE
         kept = np.flatnonzero(~equal)
         scaled = np.zeros(len(equal), dtype=np.bool_)
         if len(kept):
-            scale = other[kept] @ one / (one @ one)
-            off = np.abs(other[kept] - scale[:, None] * one)
-            near = (off <= np.maximum(nearly * other[kept], 1)) & some[kept]
+            scale = other[kept] @ item / (item @ item)
+            off = np.abs(other[kept] - scale[:, None] * item)
+            near = (off <= np.maximum(nearly * other[kept], 1)) & subset[kept]
             scaled[kept] = np.count_nonzero(near, axis=1) / count[kept] >= _SAME_SHARE
         for k in np.flatnonzero(equal | scaled).tolist():
             yield int(some_places[k]), bool(equal[k])
@@ -317,26 +317,26 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
     # nothing is no ratio: it stands behind all others
     table = np.where(others > 0, others, np.inf).reshape(many * lags, intervals).T.copy()
     sketch = np.log(table, dtype=np.float32)
-    held, steps = np.zeros(0, dtype=np.intp), sketch[:0]
-    found = []
+    base, steps = np.zeros(0, dtype=np.intp), sketch[:0]
+    result = []
     for i, values in enumerate(own):
-        some, wanted = np.flatnonzero(values > 0), int(need[i])
-        if not 0 < wanted <= len(some):
+        subset, wanted = np.flatnonzero(values > 0), int(need[i])
+        if not 0 < wanted <= len(subset):
             continue
-        if not np.array_equal(some, held):
-            held, steps = some, _steps(sketch[some])
-        own_steps = _steps(np.log(values[some], dtype=np.float32)[:, None])
+        if not np.array_equal(subset, base):
+            base, steps = subset, _steps(sketch[subset])
+        own_steps = _steps(np.log(values[subset], dtype=np.float32)[:, None])
         near = np.zeros(many * lags, dtype=np.bool_)
         for begin in range(0, len(near), _RATIOS):
             off = steps[:, begin : begin + _RATIOS] - own_steps
             np.abs(off, out=off)
             close = (off <= np.float32(np.log1p(nearly) + _SINGLE)).view(np.int8)
             # each interval that does not agree parts two pairs of neighbours
-            may = close.sum(axis=0, dtype=np.int16) >= 2 * wanted - len(some)
+            may = close.sum(axis=0, dtype=np.int16) >= 2 * wanted - len(subset)
             at = begin + np.flatnonzero(may)
-            near[at] = _one_ratio(table[np.ix_(some, at)], values[some], wanted, nearly)
-        found += [(i, j) for j in np.flatnonzero(near.reshape(many, lags).any(axis=1)).tolist()]
-    return found
+            near[at] = _one_ratio(table[np.ix_(subset, at)], values[subset], wanted, nearly)
+        result += [(i, j) for j in np.flatnonzero(near.reshape(many, lags).any(axis=1)).tolist()]
+    return result
 
 
 def _steps(sketch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -352,5 +352,5 @@ def _one_ratio(
     ratios = np.sort(others / own[:, None], axis=0)
     low, high = ratios[: len(own) - need + 1], ratios[need - 1 :]
     near: NDArray[np.bool_] = (high <= low * (1 + nearly)) & np.isfinite(high)
-    found: NDArray[np.bool_] = np.any(near, axis=0)
-    return found
+    result: NDArray[np.bool_] = np.any(near, axis=0)
+    return result

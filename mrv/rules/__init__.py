@@ -92,10 +92,10 @@ def rule(name: str) -> Rule:
     RuleError
         If the catalogue has none.
     """
-    found = rules().get(name)
-    if found is None:
+    result = rules().get(name)
+    if result is None:
         raise RuleError(f"rule {name!r} is not known; `tonne rules list` shows all")
-    return found
+    return result
 
 
 def rule_set(number: int) -> tuple[Rule, ...]:

@@ -124,9 +124,9 @@ def worst(
     """
     years = {
         (k, j): part.year
-        for k, one in enumerate(monitored)
-        if one.needs.costs is not None
-        for j, part in enumerate(one.parts)
+        for k, meter in enumerate(monitored)
+        if meter.needs.costs is not None
+        for j, part in enumerate(meter.parts)
         if any(cut.kind in {Kind.GAP, Kind.CALIBRATION} for cut in part.cuts)
     }
     if not years:
@@ -138,11 +138,11 @@ def worst(
         if account(_at_most(monitored, [place]))[year].reduction_t < nothing[year].reduction_t
     ]
     chosen: dict[int, Collection[Place]] = dict.fromkeys(nothing, ())
-    least = {year: found.reduction_t for year, found in nothing.items()}
+    least = {year: result.reduction_t for year, result in nothing.items()}
     for places in (dear, list(years)):
-        for year, found in account(_at_most(monitored, places)).items():
-            if found.reduction_t < least[year]:
-                least[year] = found.reduction_t
+        for year, reductions in account(_at_most(monitored, places)).items():
+            if reductions.reduction_t < least[year]:
+                least[year] = reductions.reduction_t
                 chosen[year] = [place for place in places if years[place] == year]
     return _at_most(monitored, [place for some in chosen.values() for place in some])
 
@@ -152,12 +152,12 @@ def _at_most(monitored: Sequence[Monitored], places: Collection[Place]) -> list[
     wanted: defaultdict[int, set[int]] = defaultdict(set)
     for k, j in places:
         wanted[k].add(j)
-    found = list(monitored)
+    meters = list(monitored)
     for k, of in wanted.items():
         parts = monitored[k].parts
         marked = (part.at_its_most() if j in of else part for j, part in enumerate(parts))
-        found[k] = replace(monitored[k], parts=tuple(marked))
-    return found
+        meters[k] = replace(monitored[k], parts=tuple(marked))
+    return meters
 
 
 ZERO = Fraction(0)
@@ -222,16 +222,16 @@ class Account:
         """Account with parameters as they were measured, and with effects of earlier stages."""
         every, supporting = list(effects), terms.supporting
         entered = with_measured_power(views, supporting.drawn, terms.stretches)
-        none = any(isinstance(one, NoReduction) for one in every)
-        given = terms.parameters
-        made = cls(terms, entered, given, given, {}, terms.factors, no_reduction=none)
+        none = any(isinstance(effect, NoReduction) for effect in every)
+        parameters = terms.parameters
+        made = cls(terms, entered, parameters, parameters, {}, terms.factors, no_reduction=none)
         if supporting.accounting == FIRST:
             return made
-        used, how = as_measured(given, terms.methodology, supporting, made.reduced)
-        for one in every:
-            if isinstance(one, Fix):
-                used[one.parameter] = one.value
-                how |= {} if one.how is None else {one.parameter: one.how}
+        used, how = as_measured(parameters, terms.methodology, supporting, made.reduced)
+        for effect in every:
+            if isinstance(effect, Fix):
+                used[effect.parameter] = effect.value
+                how |= {} if effect.how is None else {effect.parameter: effect.how}
         return replace(made, measured=used, stated=used, how=how)
 
     def valued(self, effects: Mapping[str, Sequence[Effect]]) -> Account:
@@ -243,28 +243,30 @@ class Account:
         """
         used, how, applied = dict(self.stated), dict(self.how), set[str]()
 
-        def count(rule: str, one: Fix | Bound | Least, value: Fraction) -> None:
-            used[one.parameter] = value
+        def count(rule: str, item: Fix | Bound | Least, value: Fraction) -> None:
+            used[item.parameter] = value
             applied.add(rule)
-            if one.how is not None:
-                how[one.parameter] = one.how
+            if item.how is not None:
+                how[item.parameter] = item.how
 
-        of = [(rule, one) for rule, some in sorted(effects.items()) for one in some]
-        for rule, one in of:
-            if isinstance(one, Fix) and used.get(one.parameter) != one.value:
-                count(rule, one, one.value)
+        of = [(rule, effect) for rule, effects in sorted(effects.items()) for effect in effects]
+        for rule, effect in of:
+            if isinstance(effect, Fix) and used.get(effect.parameter) != effect.value:
+                count(rule, effect, effect.value)
         for name in self.methodology.parameters:
             mine = [(r, o) for r, o in of if isinstance(o, Bound) and o.parameter == name]
-            left = self.reduced(used) if mine else ZERO
-            for rule, one in sorted(mine, key=lambda item: (item[1].value, repr(item[1].how))):
-                less = self.reduced({**used, name: one.value})
-                if less < left:
-                    left = less
-                    count(rule, one, one.value)
-        for rule, one in of:
-            if isinstance(one, Least) and used[one.parameter] < (value := one.at_least(used)):
-                count(rule, one, value)
-        withheld = {one.factor: rule for rule, one in of if isinstance(one, Withheld)}
+            remaining = self.reduced(used) if mine else ZERO
+            for rule, effect in sorted(mine, key=lambda item: (item[1].value, repr(item[1].how))):
+                less = self.reduced({**used, name: effect.value})
+                if less < remaining:
+                    remaining = less
+                    count(rule, effect, effect.value)
+        for rule, effect in of:
+            if isinstance(effect, Least) and used[effect.parameter] < (
+                value := effect.at_least(used)
+            ):
+                count(rule, effect, value)
+        withheld = {effect.factor: rule for rule, effect in of if isinstance(effect, Withheld)}
         book = without(self.book, withheld) if withheld else self.book
         return replace(
             self, stated=used, how=how, book=book, applied=frozenset(applied | {*withheld.values()})
@@ -290,10 +292,10 @@ class Account:
     def as_read(self, used: Inputs) -> Inputs:
         """Return parameters with days on which an analyser was silent as the mean of the others."""
         read = {
-            name: one.read
-            for name, one in self.terms.supporting.channels.items()
-            if one.silent and one.read is not None
-            if self.how.get(name) == CHANNELS and used.get(name) == one.value
+            name: measured.read
+            for name, measured in self.terms.supporting.channels.items()
+            if measured.silent and measured.read is not None
+            if self.how.get(name) == CHANNELS and used.get(name) == measured.value
         }
         return {**used, **read}
 
@@ -319,7 +321,7 @@ class Account:
         own = self._own
         return worst(
             self.entered,
-            lambda some: self._reductions(self._inputs(some, self.parameters, own), own),
+            lambda meters: self._reductions(self._inputs(meters, self.parameters, own), own),
         )
 
     @cached_property
@@ -368,8 +370,8 @@ class Account:
         self, parameters: Inputs, book: Factors, views: Sequence[Monitored] | None = None
     ) -> Fraction:
         """Return the reduction of the period with given parameters and factors. [tCO2e]"""
-        some = self.entered if views is None else views
-        return added(self._reductions(self._inputs(some, parameters, book), book)).reduction_t
+        meters = self.entered if views is None else views
+        return added(self._reductions(self._inputs(meters, parameters, book), book)).reduction_t
 
     def reduced(self, parameters: Inputs, views: Sequence[Monitored] | None = None) -> Fraction:
         """Return the reduction of the period with given parameters or devices. [tCO2e]"""
@@ -380,12 +382,12 @@ class Account:
         return self._inputs(self.entered, parameters, self.book)
 
     def _inputs(
-        self, some: Sequence[Monitored], parameters: Inputs, book: Factors, *, gross: bool = False
+        self, meters: Sequence[Monitored], parameters: Inputs, book: Factors, *, gross: bool = False
     ) -> dict[int, Inputs]:
         activities = {year: list(of) for year, of in self.terms.parts.items()}
-        for one in some:
-            for part in one.parts:
-                activities.setdefault(part.year, []).append(one.activity(part, gross=gross))
+        for meter in meters:
+            for part in meter.parts:
+                activities.setdefault(part.year, []).append(meter.activity(part, gross=gross))
         return {
             year: self.methodology.inputs_of(activities[year], parameters, book, year)
             for year in sorted(activities)

@@ -114,9 +114,9 @@ def close(
             lambda given: closing.chosen(project, given)[0].account.net_gross_ug[0],
         )
     passed, chosen = closing.chosen(project, supporting)
-    found = closing.result(passed, [*chosen, *corrected])
-    kinds = {*found.compared, *(one.kind for one in looked.used())}
-    return replace(found, compared=tuple(sorted(kinds)))
+    period_result = closing.result(passed, [*chosen, *corrected])
+    kinds = {*period_result.compared, *(factor.kind for factor in looked.used())}
+    return replace(period_result, compared=tuple(sorted(kinds)))
 
 
 class _Closing:
@@ -159,12 +159,12 @@ class _Closing:
                 odd = [*odd, *weak]
             return self._passed(project, supporting), odd
         now = replace(supporting, fixed=(), late=())
-        project, found = choose(
+        project, result = choose(
             project, supporting, local_date(period_us[0], project.timezone), self._engine.factors,
-            lambda one: self.chosen(one, now)[0].account.net_gross_ug[0],
+            lambda project: self.chosen(project, now)[0].account.net_gross_ug[0],
         )  # fmt: skip
         passed, more = self.chosen(project, now)
-        return passed, [*more, *found, *(one for one in odd if one not in more)]
+        return passed, [*more, *result, *(finding for finding in odd if finding not in more)]
 
     def result(self, passed: Passed, chosen: Sequence[Finding]) -> PeriodResult:
         """Return the result of the period, as a statement holds it."""
@@ -229,9 +229,9 @@ class _Closing:
         )
 
 
-def _by_id(*some: Factor) -> list[Factor]:
-    found = {(one.id, one.provisional): one for one in some}
-    return [found[key] for key in sorted(found)]
+def _by_id(*factors: Factor) -> list[Factor]:
+    result = {(factor.id, factor.provisional): factor for factor in factors}
+    return [result[key] for key in sorted(result)]
 
 
 def conditions_hold(
@@ -277,19 +277,19 @@ def _graded(
     if passed.facts.supporting.accounting == FIRST:
         return tuple(reported)
     claimed, by_meter = abs(reduction_t), carried(passed.account)
-    found = []
-    for one in reported:
-        row, cost = rules().get(one.rule), passed.costs.get(one.rule)
-        severity = one.severity or severity_of(one.rule)
+    result = []
+    for finding in reported:
+        row, cost = rules().get(finding.rule), passed.costs.get(finding.rule)
+        severity = finding.severity or severity_of(finding.rule)
         about = None
-        if cost is not None and one.tonnes and row is not None and not row.programme:
+        if cost is not None and finding.tonnes and row is not None and not row.programme:
             about = max(cost.alone, cost.beside)
-        elif row is None and one.devices:
-            about = sum((by_meter.get(name, ZERO) for name in one.devices), start=ZERO)
+        elif row is None and finding.devices:
+            about = sum((by_meter.get(name, ZERO) for name in finding.devices), start=ZERO)
         if about is not None and about < MATERIAL * claimed:
             severity = "observation"
-        found.append(replace(one, severity="" if one.holds else severity))
-    return tuple(found)
+        result.append(replace(finding, severity="" if finding.holds else severity))
+    return tuple(result)
 
 
 def _rated(

@@ -73,10 +73,10 @@ def specific_consumption(facts: Facts) -> Iterator[Effect | RuleReport]:
         charged, still, high = list[Text](), list[Text](), list[Text]()
         for week in weeks:
             run, specific = (week.place, week.place + 1), week.specific(of)
-            most, reason = _minimum_service(facts, of, week, span, usual, least)
-            if most > week.used:
+            maximum, reason = _minimum_service(facts, of, week, span, usual, least)
+            if maximum > week.used:
                 for i, j in _charged(facts, of, week):
-                    more = most - week.used
+                    more = maximum - week.used
                     yield Floor(i, j, more, reason, facts.span_us(*run), week=week.place)
                 charged.append(facts.in_time(of.uses, *run, reason))
                 continue
@@ -206,8 +206,8 @@ def _strictly(facts: Facts) -> frozenset[str]:
     method, large = facts.methodology, too_large(facts, facts.parameters)
     return frozenset(
         taken.by_design
-        for one in method.capacities
-        if one.parameter in large and (taken := consumption_of(method, one)) is not None
+        for capacity in method.capacities
+        if capacity.parameter in large and (taken := consumption_of(method, capacity)) is not None
     )
 
 
@@ -256,7 +256,7 @@ def _carried(
         specific = {"value": figure(part.used / part.served * of.per_base), "unit": of.unit}
         by_model = _basis(of, model, history=False)
         limit = part.served * max(of.least * usual, closer * model)
-        most, history = max(usual, model), usual >= model
+        maximum, history = max(usual, model), usual >= model
         least, rate, past = _least_rate(of, usual, model, closer, invoiced=invoiced)
         if part.used < part.served * least and not settled:
             reason = text("MTR-06.carried", basis=_basis(of, rate, history=past), **specific)
@@ -267,15 +267,15 @@ def _carried(
             continue
         if part.used < max(limit, of.sure * model * part.served):
             if part.used >= limit:
-                most, history = model, False
-            percent = decimal_text(100 - 100 * part.used / (most * part.served), 1, "up")
-            basis = _basis(of, most, history=history)
+                maximum, history = model, False
+            percent = decimal_text(100 - 100 * part.used / (maximum * part.served), 1, "up")
+            basis = _basis(of, maximum, history=history)
             reason = text("MTR-06.beyond", basis=basis, percent=percent, **specific)
             line = facts.in_time(of.serves, part.first, part.last, reason)
             texts["history" if history else "model"].append(line)
         if model and part.used > of.most * model * part.served:
-            given = of.by_design or of.by_model
-            reason = text("MTR-06.not_its_value", basis=by_model, parameter=given, **specific)
+            entered = of.by_design or of.by_model
+            reason = text("MTR-06.not_its_value", basis=by_model, parameter=entered, **specific)
             texts["model"].append(facts.in_time(of.serves, part.first, part.last, reason))
         if part.whole and part.used >= limit:
             used, served = used + part.used, served + part.served
@@ -337,11 +337,11 @@ def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
 
 def _models(facts: Facts, of: Consumption) -> dict[str, Fraction]:
     """Return the specific use of serving devices by model or design; the highest where several."""
-    found: dict[str, Fraction] = {}
+    result: dict[str, Fraction] = {}
     for m in serving(facts.views, of):
-        given = facts.parameters if of.by_design else m.params
+        parameters = facts.parameters if of.by_design else m.params
         name = of.by_design or of.by_model
-        if name in given:
-            value = Fraction(given[name]) / of.per_base
-            found[m.device.id] = max(found.get(m.device.id, Fraction(0)), value)
-    return found
+        if name in parameters:
+            value = Fraction(parameters[name]) / of.per_base
+            result[m.device.id] = max(result.get(m.device.id, Fraction(0)), value)
+    return result

@@ -63,19 +63,19 @@ _DAYS = 3
 
 def common_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-02: users of a common meter that together count another amount than it does."""
-    for one in facts.supporting.common:
+    for common in facts.supporting.common:
         of = [
             i for i, m in enumerate(facts.metered)
-            if m.base.device.id in one.users and m.base.needs.quantity == one.quantity
+            if m.base.device.id in common.users and m.base.needs.quantity == common.quantity
         ]  # fmt: skip
         if not of:
             continue
-        reason = text("MTR-02.common", main=one.main)
-        if one.users_value > 0:
-            ratio = Fraction(one.main_value, one.users_value)
+        reason = text("MTR-02.common", main=common.main)
+        if common.users_value > 0:
+            ratio = Fraction(common.main_value, common.users_value)
             yield from _apportioned(facts, of, ratio, reason)
-        holds = _holds(one)
-        yield RuleReport(holds, tuple(_report_texts(one, holds)))
+        holds = _holds(common)
+        yield RuleReport(holds, tuple(_report_texts(common, holds)))
 
 
 def _apportioned(
@@ -164,7 +164,7 @@ _BOUNDS: tuple[Stage, ...] = ("registry", "meter", "use", "service", "evidence")
 
 
 # what no such meter can have measured, or another one has: no figure at all
-IMPOSSIBLE = frozenset(one.rule for one in JUDGES if one.stage in {"registry", "meter"})
+IMPOSSIBLE = frozenset(judge.rule for judge in JUDGES if judge.stage in {"registry", "meter"})
 
 
 @dataclass(frozen=True)
@@ -203,8 +203,8 @@ class Passed:
         none = self.reduction_by(()) if names else Fraction(0)
         return {
             name: Cost(
-                none - self.reduction_by([one for one in self.judges if one.rule == name]),
-                self.reduction_by([one for one in self.judges if one.rule != name])
+                none - self.reduction_by([judge for judge in self.judges if judge.rule == name]),
+                self.reduction_by([judge for judge in self.judges if judge.rule != name])
                 - self.account.reduction_t,
             )
             for name in names
@@ -213,16 +213,16 @@ class Passed:
     @property
     def before_evidence_t(self) -> Fraction:
         """Reduction before the deductions for missing documents and invoices. [tCO2e]"""
-        evidence = {one.rule for one in self.judges if one.stage == "evidence"}
+        evidence = {judge.rule for judge in self.judges if judge.stage == "evidence"}
         if self.effective.isdisjoint(evidence):
             return self.account.reduction_t
-        return self.reduction_by([one for one in self.judges if one.stage != "evidence"])
+        return self.reduction_by([judge for judge in self.judges if judge.stage != "evidence"])
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Findings of the rules, each with its deduction."""
-        found = (_finding(*one, self.costs, self.dropped) for one in self.reported)
-        return tuple(dict.fromkeys(found))
+        result = (_finding(*one, self.costs, self.dropped) for one in self.reported)
+        return tuple(dict.fromkeys(result))
 
 
 @dataclass
@@ -268,12 +268,12 @@ class Engine:
         solved, account, reports = prices.by(effects)
         ruled.reports += reports
         last = facts.after(solved, lambda: account)
-        for one in _of("check", supporting, self.judges):
-            ruled.add(one, last)
+        for judge in _of("check", supporting, self.judges):
+            ruled.add(judge, last)
 
         def reduction_by(judges: Sequence[Judging]) -> Fraction:
-            some, _, of = self._ruled(facts, terms, supporting, judges)
-            return some.account(of).reduction_t
+            prices, _, of = self._ruled(facts, terms, supporting, judges)
+            return prices.account(of).reduction_t
 
         dropped = frozenset(ruled.effects).difference(effects)
         return Passed(
@@ -287,11 +287,11 @@ class Engine:
         prices = Prices(facts, terms, _design(facts), _of("values", supporting, judges))
         ruled = Ruled()
         for stage in _BOUNDS:
-            before = {name: list(some) for name, some in ruled.effects.items()}
+            before = {name: list(effects) for name, effects in ruled.effects.items()}
             solved = prices.solved(before) if before else facts.solved
             seen = facts.after(solved, partial(prices.account, before))
-            for one in _of(stage, supporting, judges):
-                ruled.add(one, seen)
+            for judge in _of(stage, supporting, judges):
+                ruled.add(judge, seen)
             if ruled.effects != before:
                 # what was priced before has other effects of a rule of two stages
                 prices.forget()
@@ -305,7 +305,8 @@ class Engine:
         if supporting.accounting == FIRST:
             limits, factors = Limits(), centres(factors)
             certificates: Mapping[str, Sequence[Calibration]] = {
-                name: by_first_rules(some) for name, some in self.calibrations.items()
+                name: by_first_rules(calibrations)
+                for name, calibrations in self.calibrations.items()
             }
         else:
             params = sampled(params, supporting.samples, method)
@@ -347,7 +348,7 @@ class Engine:
 
 def _of(stage: Stage, supporting: SupportingData, judges: Sequence[Judging]) -> list[Judging]:
     number = 1 if supporting.accounting == FIRST else 2
-    return [one for one in judges if one.stage == stage and one.since <= number]
+    return [judge for judge in judges if judge.stage == stage and judge.since <= number]
 
 
 def _class_limit(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> ClassLimit | None:
@@ -356,38 +357,39 @@ def _class_limit(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> Clas
 
 
 def _finding(
-    one: Judging, found: RuleReport, costs: Mapping[str, Cost], dropped: frozenset[str]
+    judge: Judging, report: RuleReport, costs: Mapping[str, Cost], dropped: frozenset[str]
 ) -> Finding:
-    cost, severity = costs.get(one.rule), found.severity or ""
-    idle = one.rule in dropped and one.stage in _BOUNDS and not found.holds
+    cost, severity = costs.get(judge.rule), report.severity or ""
+    idle = judge.rule in dropped and judge.stage in _BOUNDS and not report.holds
     if idle:
         cost, severity = Cost(Fraction(0), Fraction(0)), severity or "observation"
-    texts = [_costed(each, cost) for each in texts_of(found.texts)]
-    shown = (*lines(texts), *((text("text.not_applied"),) if idle else ()))
+    texts = [_costed(each, cost) for each in texts_of(report.texts)]
+    reported = (*lines(texts), *((text("text.not_applied"),) if idle else ()))
     # of a severity of its own nothing is applied, but where the rule says so
-    priced = found.severity is None if found.priced is None else found.priced
+    priced = report.severity is None if report.priced is None else report.priced
     return Finding(
-        one.rule, found.holds, shown, severity,
-        cost.text if cost is not None and priced and not found.holds else "", devices_of(texts),
+        judge.rule, report.holds, reported, severity,
+        cost.text if cost is not None and priced and not report.holds else "",
+        devices_of(texts),
     )  # fmt: skip
 
 
-def _costed(one: Text, cost: Cost | None) -> Text:
+def _costed(item: Text, cost: Cost | None) -> Text:
     """Return a text without code with its deduction filled in."""
-    if one.code != "text.plain":
-        return one
+    if item.code != "text.plain":
+        return item
     filled = "0.000000" if cost is None else cost.text
-    return text(one.code, words=str(dict(one.values)["words"]).replace("{cost}", filled))
+    return text(item.code, words=str(dict(item.values)["words"]).replace("{cost}", filled))
 
 
 def _design(facts: Facts) -> Design:
     """Return the ex-ante cap of each role by year. [base units]"""
-    found = {}
-    for one in facts.metered:
-        cap = one.base.needs.cap
+    result = {}
+    for metered in facts.metered:
+        cap = metered.base.needs.cap
         if cap is not None and cap[0] in facts.parameters:
-            most = Fraction(facts.parameters[cap[0]]) * cap[1]
+            maximum = Fraction(facts.parameters[cap[0]]) * cap[1]
             for year, begin, end in facts.years:
                 share = Fraction(end - begin, year_us(year, facts.timezone))
-                found[one.base.bound.role, year] = most * share
-    return found
+                result[metered.base.bound.role, year] = maximum * share
+    return result

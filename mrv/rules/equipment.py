@@ -55,12 +55,12 @@ _PLACES = 6
 _SCALE = 10**9
 
 
-def serving(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+def serving(meters: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
     """Return a mask of intervals in which one of the groups serves the project."""
-    found = np.zeros(len(number), dtype=np.bool_)
-    for one in some:
-        found |= (number >= one.service.first) & (number < one.service.last)
-    return found
+    result = np.zeros(len(number), dtype=np.bool_)
+    for meter in meters:
+        result |= (number >= meter.service.first) & (number < meter.service.last)
+    return result
 
 
 def watts(monitored: Monitored) -> Fraction:
@@ -78,17 +78,17 @@ def unknown_time(monitored: Monitored, number: Int64, begin: int, end: int) -> i
     return exact_sum(monitored.series[beside].astype(np.int64)) if beside.any() else 0
 
 
-def without_lost(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+def without_lost(meters: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
     """Return a mask of intervals in which the quantity of every device is known."""
-    found = np.ones(len(number), dtype=np.bool_)
-    for one in some:
-        for part in one.parts:
+    result = np.ones(len(number), dtype=np.bool_)
+    for meter in meters:
+        for part in meter.parts:
             for cut in part.cuts:
                 if cut.kind is Kind.GAP:
                     edges = cut.start_us // INTERVAL_US, -(-cut.end_us // INTERVAL_US)
                     begin, end = np.searchsorted(number, edges)
-                    found[begin:end] = False
-    return found
+                    result[begin:end] = False
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,26 +122,26 @@ def with_measured_power(
     edges : sequence of int
         Of the stretches. [interval numbers]
     """
-    found = list(monitored)
+    meters = list(monitored)
     for name, energy in drawn.items():
         places = [
-            i for i, m in enumerate(found)
+            i for i, m in enumerate(meters)
             if m.device.id == name and m.needs.draws and any(m.counted(p) for p in m.parts)
         ]  # fmt: skip
-        groups = _compared([found[i] for i in places], energy, edges) if places else []
-        for i, one in zip(places, groups, strict=True):
-            found[i] = one
-    return found
+        groups = _compared([meters[i] for i in places], energy, edges) if places else []
+        for i, meter in zip(places, groups, strict=True):
+            meters[i] = meter
+    return meters
 
 
-def _compared(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> list[Monitored]:
+def _compared(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> list[Monitored]:
     """Return the groups of a device with their power by its electricity."""
-    parts = [*_parts(some, energy, edges)]
-    entered = any(watts(one) for one in some)
+    parts = [*_parts(meters, energy, edges)]
+    entered = any(watts(meter) for meter in meters)
     # a power of 0 says nothing of how the groups share it: their pieces do
-    weights = [watts(one) if entered else _pieces(one) for one in some]
+    weights = [watts(meter) if entered else _pieces(meter) for meter in meters]
     by_s = Fraction(int(entered), _S_PER_HOUR)
-    more = [Fraction(0) for _ in some]
+    more = [Fraction(0) for _ in meters]
     above = list[AbovePower]()
     for part in parts:
         total = _weighed(part.counted, weights)
@@ -154,12 +154,12 @@ def _compared(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) ->
         span_us = part.begin * INTERVAL_US, part.end * INTERVAL_US
         above.append(AbovePower(span_us, part.measured, computed))
     if not above:
-        return list(some)
+        return list(meters)
     rate = _rate(parts, weights) - by_s
     for part in parts if rate > 0 else ():
         for i, weight in enumerate(weights):
             more[i] += (part.counted[i] - part.known[i]) * weight * rate
-    return [_raised(one, extra, above) for one, extra in zip(some, more, strict=True)]
+    return [_raised(meter, extra, above) for meter, extra in zip(meters, more, strict=True)]
 
 
 def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
@@ -188,17 +188,17 @@ def _raised(monitored: Monitored, more: Fraction, above: Sequence[AbovePower]) -
     return replace(monitored, measured={names[-1]: rounded}, above_power=tuple(above))
 
 
-def _parts(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> Iterator[_Part]:
+def _parts(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> Iterator[_Part]:
     weeks = len(edges) - 1
     count = max(1, weeks // WEEKS)
     for first, last in pairwise(weeks * k // count for k in range(count + 1)):
         begin, end = np.searchsorted(energy.number, [edges[first], edges[last]])
         number, value = energy.number[begin:end], energy.value[begin:end]
-        kept = serving(some, number) & without_lost(some, number)
+        kept = serving(meters, number) & without_lost(meters, number)
         number, value = number[kept], value[kept]
-        on = value[_on(some, number)]
-        counted = [sum(s.value for s in m.stretches[first:last]) for m in some]
-        unknown = [unknown_time(m, number, edges[first], edges[last]) for m in some]
+        on = value[_on(meters, number)]
+        counted = [sum(s.value for s in m.stretches[first:last]) for m in meters]
+        unknown = [unknown_time(m, number, edges[first], edges[last]) for m in meters]
         yield _Part(
             edges[first],
             edges[last],
@@ -209,15 +209,15 @@ def _parts(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> It
         )
 
 
-def _on(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+def _on(meters: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
     """Return a mask of intervals in which a group was on."""
-    found = np.zeros(len(number), dtype=np.bool_)
-    for one in some:
-        if one.series is not None:
-            at = number - one.service.first
-            inside = (at >= 0) & (at < len(one.series))
-            found[inside] |= one.series[at[inside]] > 0
-    return found
+    result = np.zeros(len(number), dtype=np.bool_)
+    for meter in meters:
+        if meter.series is not None:
+            at = number - meter.service.first
+            inside = (at >= 0) & (at < len(meter.series))
+            result[inside] |= meter.series[at[inside]] > 0
+    return result
 
 
 def _weighed(times: Sequence[int], weights: Sequence[Fraction]) -> Fraction:
@@ -237,33 +237,33 @@ def above_power(
     Return texts of devices whose measured power exceeds the entered one, and
     the effect of each.
     """
-    found = list[Text]()
-    for one in monitored:
-        device = one.device.id
-        _, names = one.needs.draws or ("", ())
-        entered = tuple(f"{name} = {figure(Fraction(one.params[name]), 6)}" for name in names)
-        for name, value in one.measured.items():
-            shown = {"value": figure(value, 6), "unit": one.needs.params[name].unit}
-            cost = decimal_text(beyond_entered(one, pricing), _PLACES, "up")
-            found.append(text("MTR-12.applied", device=device, parameter=name, cost=cost, **shown))
-            found += [
+    texts = list[Text]()
+    for meter in monitored:
+        device = meter.device.id
+        _, names = meter.needs.draws or ("", ())
+        entered = tuple(f"{name} = {figure(Fraction(meter.params[name]), 6)}" for name in names)
+        for name, value in meter.measured.items():
+            values = {"value": figure(value, 6), "unit": meter.needs.params[name].unit}
+            cost = decimal_text(beyond_entered(meter, pricing), _PLACES, "up")
+            texts.append(text("MTR-12.applied", device=device, parameter=name, cost=cost, **values))
+            texts += [
                 text(
                     "MTR-12.measured", device=device, entered=entered,
                     measured=decimal_text(Fraction(part.measured_wh, _WH_PER_KWH), 3, "up"),
                     computed=decimal_text(part.entered_wh / _WH_PER_KWH, 3, "up"),
                     **local_span(part.span_us, timezone),
                 )
-                for part in one.above_power
+                for part in meter.above_power
             ]  # fmt: skip
-    return tuple(found)
+    return tuple(texts)
 
 
 def measured_powers(monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
     """Yield measured powers that count in place of entered ones, as parameters of a statement."""
     by = "the electricity that the device measured", "import register of the device"
-    for one in monitored:
-        for name, value in one.measured.items():
-            yield _measured_use(one.device.id, name, one.needs.params[name], value, *by)
+    for meter in monitored:
+        for name, value in meter.measured.items():
+            yield _measured_use(meter.device.id, name, meter.needs.params[name], value, *by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,16 +330,16 @@ def performing(
     """
     delivering = [m for m in monitored if m.needs.delivers]
     texts, whole, weighed = list[Text](), Fraction(0), Fraction(0)
-    for one in delivering:
-        _, name, reference = one.needs.delivers or ("", "", "")
+    for meter in delivering:
+        _, name, reference = meter.needs.delivers or ("", "", "")
         entered = value = Fraction(parameters[name])
-        measured = _ratio(one, drawn[one.device.id]) if one.device.id in drawn else None
-        counted = one.counts
+        measured = _ratio(meter, drawn[meter.device.id]) if meter.device.id in drawn else None
+        counted = meter.counts
         if measured is not None and measured < LEAST * entered and counted:
             value = min(entered, max(measured, Fraction(parameters[reference])))
             texts.append(
                 text(
-                    "MTR-13.delivered", device=one.device.id, measured=figure(measured, 6),
+                    "MTR-13.delivered", device=meter.device.id, measured=figure(measured, 6),
                     parameter=name, entered=figure(entered, 6),
                 )
             )  # fmt: skip

@@ -47,7 +47,7 @@ class _Unpriced(Pricing):
     def __init__(self) -> None:
         """Need no methodology."""
 
-    def rate(self, one: Monitored, year: int) -> Fraction:  # noqa: ARG002 - as `Pricing`
+    def rate(self, meter: Monitored, year: int) -> Fraction:  # noqa: ARG002 - as `Pricing`
         """Return 0."""
         return Fraction(0)
 
@@ -121,18 +121,18 @@ class Facts:
         """Meters corroborated by the period's invoices and check meters."""
         return Corroboration(self.supporting, self.checks)
 
-    def invoiced(self, one: Monitored) -> bool:
+    def invoiced(self, meter: Monitored) -> bool:
         """Whether invoices with their files cover a device's quantity."""
-        return self.evidence.invoiced(one)
+        return self.evidence.invoiced(meter)
 
-    def shared_invoice(self, one: Monitored) -> bool:
+    def shared_invoice(self, meter: Monitored) -> bool:
         """Whether an invoice of a device covers others' meters too, which split it."""
-        return self.evidence.shared(one, {m.device.id for m in self.views})
+        return self.evidence.shared(meter, {m.device.id for m in self.views})
 
-    def agreeing(self, one: Monitored, *, alone: bool = False) -> CrossCheck | None:
+    def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:
         """Return the comparison that corroborates a device's quantity, or that of it `alone`."""
         checks = [c for c in self.checks if not alone or len(c.devices) == 1]
-        return agreeing(one, self.supporting, checks)
+        return agreeing(meter, self.supporting, checks)
 
     def months(self) -> Iterator[tuple[int, int]]:
         """Yield the runs of stretches of about four weeks, half-open."""
@@ -198,14 +198,14 @@ class Ruled:
     effects: Effects = field(default_factory=dict)
     reports: list[tuple[Judging, RuleReport]] = field(default_factory=list)
 
-    def add(self, one: Judging, facts: Facts) -> None:
+    def add(self, judge: Judging, facts: Facts) -> None:
         """Evaluate a rule."""
-        for found in one.judge(facts):
-            if isinstance(found, RuleReport):
-                self.reports.append((one, found))
+        for effect in judge.judge(facts):
+            if isinstance(effect, RuleReport):
+                self.reports.append((judge, effect))
                 continue
-            mine = replace(found, rule=one.rule) if isinstance(found, Bounding) else found
-            self.effects.setdefault(one.rule, []).append(mine)
+            mine = replace(effect, rule=judge.rule) if isinstance(effect, Bounding) else effect
+            self.effects.setdefault(judge.rule, []).append(mine)
 
 
 class Priced(NamedTuple):
@@ -253,8 +253,8 @@ class Prices:
             solved = self.solved(effects)
             before = Account.of(self.terms, solved.views, _listed(effects))
             facts, ruled = self.facts.after(solved, lambda: before), Ruled()
-            for one in self.valuing:
-                ruled.add(one, facts)
+            for judge in self.valuing:
+                ruled.add(judge, facts)
             account = before.valued(ruled.effects) if ruled.effects else before
             self.known[key] = Priced(solved, account, ruled.reports)
         return self.known[key]
@@ -278,7 +278,7 @@ class Prices:
 
 
 def _listed(effects: Effects) -> list[Effect]:
-    return [one for name in in_order(effects) for one in effects[name]]
+    return [effect for name in in_order(effects) for effect in effects[name]]
 
 
 def in_order(names: Iterable[str]) -> list[str]:

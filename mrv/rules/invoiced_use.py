@@ -67,7 +67,7 @@ class _Bill(NamedTuple):
 
     name: str
     span: Span
-    says: Fraction
+    invoiced: Fraction
     room: Fraction
     by_time: bool
     more: bool
@@ -78,7 +78,7 @@ class _Bill(NamedTuple):
 class _Meter:
     """A meter that is cross-checked with invoices, the charges to it, and the invoiced time."""
 
-    one: Monitored
+    view: Monitored
     added: list[_Charge] = field(default_factory=list)
     billed: list[Span] = field(default_factory=list)
     reported: Fraction = Fraction(0)
@@ -88,15 +88,15 @@ class _Meter:
         Return the part of a span in which the meter serves; empty where begin
         is not before end.
         """
-        begin, end = self.one.span_us
+        begin, end = self.view.span_us
         return max(begin, span[0]), min(end, span[1])
 
     def metered(self, span: Span) -> int:
         """Return the metered quantity of a span. [base units]"""
-        series = self.one.series
+        series = self.view.series
         if series is None:
             return 0
-        begin, end = (max(0, us // INTERVAL_US - self.one.service.first) for us in span)
+        begin, end = (max(0, us // INTERVAL_US - self.view.service.first) for us in span)
         return exact_sum(series[begin:end].astype(np.int64)) if begin < end else 0
 
     def counts(self, span: Span) -> Fraction:
@@ -104,7 +104,7 @@ class _Meter:
         Return the counted quantity of a span: metered, lost, and charged by other rules. [base
         units]
         """
-        cuts = (cut for part in self.one.parts for cut in part.cuts)
+        cuts = (cut for part in self.view.parts for cut in part.cuts)
         charged = [*self.added, *((c.start_us, c.end_us, -c.quantity) for c in cuts)]
         return sum((_within(one, span) for one in charged), Fraction(self.metered(span)))
 
@@ -118,11 +118,11 @@ class _Meter:
 def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
     """Return the share of each meter and span by metered quantity, or else by time."""
     both = list(zip(meters, spans, strict=True))
-    found = [Fraction(one.metered(span)) for one, span in both]
-    if not any(found):
-        served = (one.service(span) for one, span in both)
-        found = [Fraction(max(0, end - begin)) for begin, end in served]
-    return [weight / sum(found) for weight in found]
+    result = [Fraction(meter.metered(span)) for meter, span in both]
+    if not any(result):
+        served = (meter.service(span) for meter, span in both)
+        result = [Fraction(max(0, end - begin)) for begin, end in served]
+    return [weight / sum(result) for weight in result]
 
 
 def invoiced_use(facts: Facts) -> Iterator[Effect | RuleReport]:
@@ -132,8 +132,8 @@ def invoiced_use(facts: Facts) -> Iterator[Effect | RuleReport]:
     if first:
         more = replace(facts.supporting, meters=(), invoices=first)
         checks += facts.compare(more, facts.price.pricing)
-    held = replace(facts.supporting, invoices=(*facts.supporting.invoices, *first))
-    evidence = Corroboration(held, checks)
+    with_first = replace(facts.supporting, invoices=(*facts.supporting.invoices, *first))
+    evidence = Corroboration(with_first, checks)
     meters = {_key(m): _Meter(m) for m in facts.views if m.needs.side == "project"}
     texts = [*_counted(list(_bills(facts, evidence)), meters)]
     if not texts:
@@ -160,41 +160,41 @@ def invoiced_use(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text]:
     """Charge invoiced use above that of the meters; yield a text of each charge."""
-    left = _net(bills, meters)
+    remaining = _net(bills, meters)
     # the largest first: a small one within it is met by it
-    for bill in sorted(bills, key=lambda one: (-one.says, one.span, one.name)):
+    for bill in sorted(bills, key=lambda bill: (-bill.invoiced, bill.span, bill.name)):
         of = [meters[key] for key in bill.keys]
         counted = sum((m.counts(bill.span) for m in of), start=Fraction(0))
-        more = bill.says - counted
-        counting = more if bill.by_time else min(more, left[bill.keys])
+        more = bill.invoiced - counted
+        counting = more if bill.by_time else min(more, remaining[bill.keys])
         if more <= bill.room or counting <= 0:
             continue
         if not bill.by_time:
-            left[bill.keys] -= counting
+            remaining[bill.keys] -= counting
         shares = _weights(of, [bill.span] * len(of))
         for m, share in zip(of, shares, strict=True):
             if not any(_meets(bill.span, other) for other in m.billed):
                 m.reported += m.counts(bill.span)
             m.billed.append(bill.span)
             m.add(bill.span, counting * share)
-        unit = of[0].one.needs.unit
+        unit = of[0].view.needs.unit
         yield text(
             "EVD-05.share_more" if bill.by_time else "EVD-05.invoice_more",
             invoice=bill.name,
             meters=tuple(dict.fromkeys(f"{device} ({role})" for device, role, _ in bill.keys)),
-            says=amount_text(bill.says, unit), counted=amount_text(counted, unit),
+            says=amount_text(bill.invoiced, unit), counted=amount_text(counted, unit),
             more=amount_text(counting, unit),
-            percent=plain_text((counted / bill.says - 1) * 100, 2),
+            percent=plain_text((counted / bill.invoiced - 1) * 100, 2),
         )  # fmt: skip
 
 
 def applied(facts: Facts) -> dict[str, list[Span]]:
     """Return by device the time of invoices that exceed the meters and therefore count. [us UTC]"""
-    found = defaultdict[str, list[Span]](list)
+    result = defaultdict[str, list[Span]](list)
     for bill in _bills(facts, facts.evidence):
         for device, *_ in bill.keys if bill.more and not bill.by_time else ():
-            found[device].append(bill.span)
-    return dict(found)
+            result[device].append(bill.span)
+    return dict(result)
 
 
 def _net(bills: Iterable[_Bill], meters: Mapping[_Key, _Meter]) -> dict[tuple[_Key, ...], Fraction]:
@@ -204,7 +204,7 @@ def _net(bills: Iterable[_Bill], meters: Mapping[_Key, _Meter]) -> dict[tuple[_K
     An invoice that was estimated too high is offset by the next one.
     """
     more = [
-        (bill.says - sum(meters[key].counts(bill.span) for key in bill.keys), bill)
+        (bill.invoiced - sum(meters[key].counts(bill.span) for key in bill.keys), bill)
         for bill in bills
         if not bill.by_time
     ]
@@ -236,21 +236,23 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
         whole = check.from_us, check.to_us
         begin, end = max(whole[0], facts.period_us[0]), min(whole[1], facts.period_us[1])
         if check.holds is not None:
-            says = Fraction(check.theirs_within)
+            invoiced = Fraction(check.theirs_within)
             room = min(Fraction(check.tolerance_percent) / 100, TOLERANCE) * int(check.theirs)
         elif (
             (begin, end) != whole
             and end - begin >= _LEAST_SHARED_US
             and all(_serves(m, whole, facts.project) for m in of)
         ):
-            says = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])
-            room = _BY_TIME * says
+            invoiced = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])
+            room = _BY_TIME * invoiced
         else:
             continue
         keys = tuple(_key(m) for m in of if m.service.intervals)
         if keys:
             more = int(check.theirs) > int(check.ours)
-            yield _Bill(check.against, (begin, end), says, room, check.holds is None, more, keys)
+            yield _Bill(
+                check.against, (begin, end), invoiced, room, check.holds is None, more, keys
+            )
 
 
 def _serves(monitored: Monitored, span: Span, project: Project) -> bool:
@@ -275,22 +277,22 @@ def _without_invoice(meter: _Meter, evidence: Corroboration) -> bool:
     """Charge time without invoice in the same proportion, up to the mean; return whether any."""
     others = [
         (c.from_us, c.to_us)
-        for c in evidence.of(meter.one)
+        for c in evidence.of(meter.view)
         if c.against in evidence.documents and c.holds is not None
     ]
     billed = joined(meter.service(span) for span in meter.billed)
     length = sum(end - begin for begin, end in billed)
-    says = meter.reported + sum((quantity for *_, quantity in meter.added), start=Fraction(0))
+    invoiced = meter.reported + sum((quantity for *_, quantity in meter.added), start=Fraction(0))
     taken = joined(meter.service(span) for span in (*meter.billed, *others))
-    edges = meter.one.span_us
+    edges = meter.view.span_us
     points = [edges[0], *(us for span in taken for us in span), edges[1]]
     bare = [(begin, end) for begin, end in list(pairwise(points))[::2] if begin < end]
     if not bare or not length:
         return False
     metered = sum(meter.metered(span) for span in bare)
-    mean = says * Fraction(sum(end - begin for begin, end in bare), length)
-    most = min(mean, metered * says / meter.reported) if meter.reported else mean
-    more = most - sum((meter.counts(span) for span in bare), start=Fraction(0))
+    mean = invoiced * Fraction(sum(end - begin for begin, end in bare), length)
+    maximum = min(mean, metered * invoiced / meter.reported) if meter.reported else mean
+    more = maximum - sum((meter.counts(span) for span in bare), start=Fraction(0))
     for span, share in zip(bare, _weights([meter] * len(bare), bare), strict=True):
         meter.add(span, more * share)
     return more > 0
@@ -298,13 +300,13 @@ def _without_invoice(meter: _Meter, evidence: Corroboration) -> bool:
 
 def joined(spans: Iterable[Span]) -> list[Span]:
     """Return spans in order, with those that touch or overlap joined."""
-    found = list[Span]()
+    result = list[Span]()
     for begin, end in sorted(s for s in spans if s[0] < s[1]):
-        if found and begin <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
+        if result and begin <= result[-1][1]:
+            result[-1] = result[-1][0], max(result[-1][1], end)
         else:
-            found.append((begin, end))
-    return found
+            result.append((begin, end))
+    return result
 
 
 # --- EVD-06: corrected invoices -----------------------------------------------------------
@@ -326,17 +328,17 @@ def keep_first(
     if not changed:
         return now, []
     ours, texts, rest = reduction_by(now), list[Text](), list[_Corrected]()
-    for one in changed:
-        more = replace(now, replaced=(*now.replaced, one))
-        if _of_use(project, *one[:2]) and (theirs := reduction_by(more)) < ours:
-            texts.append(text("EVD-06.first_counts", **_corrected(one, project, ours - theirs)))
+    for item in changed:
+        more = replace(now, replaced=(*now.replaced, item))
+        if _of_use(project, *item[:2]) and (theirs := reduction_by(more)) < ours:
+            texts.append(text("EVD-06.first_counts", **_corrected(item, project, ours - theirs)))
             now, ours = more, theirs
-        elif (theirs := reduction_by(_instead(now, [one], supporting))) < ours:
+        elif (theirs := reduction_by(_instead(now, [item], supporting))) < ours:
             texts.append(
-                text("EVD-06.correction_counts", **_corrected(one, project, ours - theirs))
+                text("EVD-06.correction_counts", **_corrected(item, project, ours - theirs))
             )
         else:
-            rest.append(one)
+            rest.append(item)
     if len(rest) > 1 and (theirs := reduction_by(_instead(now, rest, supporting))) < ours:
         names = tuple(new.id for _, new, _ in rest)
         texts.append(text("EVD-06.together", invoices=names, less=_tonnes(ours - theirs)))

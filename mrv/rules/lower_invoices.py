@@ -68,7 +68,7 @@ class _Stated(NamedTuple):
         span = check.from_us, check.to_us
         there = (m for m in meters if m.view.device.id in check.devices)
         of = (m for m in there if m.view.needs.quantity == check.quantity)
-        within = sum(one.metered(span) for one in of)
+        within = sum(meter.metered(span) for meter in of)
         percent = Fraction(check.tolerance_percent)
         room = percent / 100 if percent > TOLERANCE * 100 else Fraction(0)
         beyond = within + check.outside - int(check.theirs) * (1 + room)
@@ -104,16 +104,16 @@ def lower_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
         for c in facts.checks
         if c.against in documents and c.holds is not None
     ]
-    for names, quantity in _meters(one.check for one in compared if one.less):
+    for names, quantity in _meters(stated.check for stated in compared if stated.less):
         of = [
             i
             for i, m in enumerate(views)
             if m.device.id in names and (m.needs.quantity, m.needs.side) == (quantity, "baseline")
         ]
         mine = [
-            one
-            for one in compared
-            if one.check.quantity == quantity and names >= {*one.check.devices}
+            stated
+            for stated in compared
+            if stated.check.quantity == quantity and names >= {*stated.check.devices}
         ]
         differing = [*_apart(mine)]
         excess = _excess([meters[i] for i in of], mine, differing) if of else 0
@@ -121,17 +121,17 @@ def lower_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
             continue
         counted = sum((views[i].counts for i in of), start=Fraction(0))
         yield Cap(node(Level.DEVICE, of), counted - excess, LESS)
-        given = tuple(_figures(one) for one in differing if one.less)
-        shown = tuple(sorted(names))
-        yield RuleReport(False, text("EVD-03.invoices_less", devices=shown, invoices=given))
+        texts = tuple(_figures(stated) for stated in differing if stated.less)
+        devices = tuple(sorted(names))
+        yield RuleReport(False, text("EVD-03.invoices_less", devices=devices, invoices=texts))
     earning = {m.device.id for m in views if m.needs.side == "baseline"}
     explained = tuple(
         text(
-            "EVD-03.explained", invoice=_figures(one), devices=one.check.devices,
-            tolerance=one.check.tolerance_percent, cost=one.check.effect_t,
+            "EVD-03.explained", invoice=_figures(stated), devices=stated.check.devices,
+            tolerance=stated.check.tolerance_percent, cost=stated.check.effect_t,
         )
-        for one in compared
-        if one.explained and earning.issuperset(one.check.devices)
+        for stated in compared
+        if stated.explained and earning.issuperset(stated.check.devices)
     )  # fmt: skip
     if explained:
         yield RuleReport(False, explained, "observation")
@@ -154,14 +154,14 @@ def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:
 def _apart(compared: Iterable[_Stated]) -> Iterator[_Stated]:
     """Yield differing invoices that do not overlap, the largest deduction first."""
     taken: dict[str, list[Span]] = {}
-    differing = (one for one in compared if one.less or one.more)
-    for one in sorted(differing, key=lambda o: (-o.beyond, o.check.from_us, o.check.against)):
-        begin, end = one.check.from_us, one.check.to_us
-        others = (other for name in one.check.devices for other in taken.get(name, ()))
+    differing = (stated for stated in compared if stated.less or stated.more)
+    for stated in sorted(differing, key=lambda o: (-o.beyond, o.check.from_us, o.check.against)):
+        begin, end = stated.check.from_us, stated.check.to_us
+        others = (other for name in stated.check.devices for other in taken.get(name, ()))
         if all(begin >= other[1] or end <= other[0] for other in others):
-            for name in one.check.devices:
+            for name in stated.check.devices:
                 taken.setdefault(name, []).append((begin, end))
-            yield one
+            yield stated
 
 
 def _excess(
@@ -172,19 +172,19 @@ def _excess(
     deductions. [base units]
     """
     more = made_up = Fraction(0)
-    for one in differing:
-        if one.beyond > 0:
-            span = one.check.from_us, one.check.to_us
+    for stated in differing:
+        if stated.beyond > 0:
+            span = stated.check.from_us, stated.check.to_us
             taken = sum((meter.taken(span) for meter in meters), start=Fraction(0))
-            more += max(Fraction(0), one.beyond - taken)
+            more += max(Fraction(0), stated.beyond - taken)
         else:
-            made_up -= one.beyond
-    net = sum((one.beyond for one in differing), start=Fraction(0))
-    metered = sum(one.within for one in differing)
+            made_up -= stated.beyond
+    net = sum((stated.beyond for stated in differing), start=Fraction(0))
+    metered = sum(stated.within for stated in differing)
     if metered and net > 0:
         # of invoices that overlap, the one that costs less is of no time of its own
-        told = [o.check for o in compared if o in differing or not (o.less or o.more)]
-        bare = [*_bare(meters, told)]
+        checks = [o.check for o in compared if o in differing or not (o.less or o.more)]
+        bare = [*_bare(meters, checks)]
         taken = sum((meter.taken(span) for meter, span in bare), start=Fraction(0))
         alike = sum(meter.metered(span) for meter, span in bare) * net / metered
         more += max(Fraction(0), alike - taken)
@@ -209,9 +209,9 @@ def _bare(
             yield meter, (reached, end)
 
 
-def _figures(one: _Stated) -> Text:
+def _figures(item: _Stated) -> Text:
     """Return the text of an invoice with its amount and the metered one."""
-    check = one.check
-    amounts = int(check.theirs), one.within + check.outside
+    check = item.check
+    amounts = int(check.theirs), item.within + check.outside
     stated, metered = (amount_text(n, check.unit) for n in amounts)
     return text("invoice.states", invoice=check.against, stated=stated, metered=metered)

@@ -102,19 +102,19 @@ class Metered:
     @cached_property
     def cells(self) -> list[tuple[int, int, int, int]]:
         """Stretch, part, and the slice of `whole` that is in both."""
-        first, found = self.whole.first, []
+        first, result = self.whole.first, []
         for j, (a, b) in enumerate(self.edges):
             for k, (begin, end) in enumerate(pairwise(self.stretches)):
                 low, high = max(a, begin) - first, min(b, end) - first
                 if low < high:
-                    found.append((k, j, low, high))
-        return found
+                    result.append((k, j, low, high))
+        return result
 
     @cached_property
     def lost(self) -> list[tuple[int, int]]:
         """Time lost and time in service of each stretch. [us]"""
-        found = [self.whole.cut(begin, end) for begin, end in pairwise(self.stretches)]
-        return [(part.lost_us, len(part) * INTERVAL_US) for part in found]
+        services = [self.whole.cut(begin, end) for begin, end in pairwise(self.stretches)]
+        return [(part.lost_us, len(part) * INTERVAL_US) for part in services]
 
 
 @dataclass
@@ -150,7 +150,9 @@ class Reader:
                 f"project {project.id} has no device in this period; bind its devices"
             )
         gaining = common([period], costed(project, self.methodology, self.fleet))
-        return tuple(one for b in bound for one in self._of(project, b, period, gaining, limits))
+        return tuple(
+            metered for b in bound for metered in self._of(project, b, period, gaining, limits)
+        )
 
     def _of(
         self, project: Project, bound: ProjectDevice, period: Span, gaining: Sequence[Span],
@@ -170,7 +172,7 @@ class Reader:
             spans = common([(first, last)], gaining) or [(period[1], period[1])]
         # each row belongs to one of the spans: the period is cut at their begins
         begins = [period[0], *(begin for begin, _ in spans[1:]), period[1]]
-        found = []
+        metered = []
         for span, window in zip(spans, pairwise(begins), strict=True):
             begin = max(first, span[0])
             end = max(begin, min(last, span[1]))
@@ -180,8 +182,10 @@ class Reader:
                     service(self._rows_of(device.id, q, window), begin, end, device.id)
                     for q in needs.quantities
                 ]
-            found.append(self._metered_part(bound, device, needs, params, self.known[key], limits))
-        return found
+            metered.append(
+                self._metered_part(bound, device, needs, params, self.known[key], limits)
+            )
+        return metered
 
     def _metered_part(
         self, bound: ProjectDevice, device: Device, needs: RoleNeeds, params: Mapping[str, Any],
@@ -252,8 +256,8 @@ def _end(bound: ProjectDevice, to_us: int) -> int:
 
 def _series(whole: Service) -> Int32:
     """Return the quantity of each interval as int32, half the memory. [base units]"""
-    found: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
-    return found
+    result: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
+    return result
 
 
 def _rate(

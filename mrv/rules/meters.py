@@ -36,19 +36,19 @@ LEAST = Fraction(5, 100)
 _NEXT_TO_ALL = 0.9
 
 
-def lay_out(metered: Metered, some: Uncorroborated | Certified) -> Int64:
+def lay_out(metered: Metered, certified: Uncorroborated | Certified) -> Int64:
     """Return values by interval number as an array over a device's intervals. [base units]"""
-    found = np.zeros(len(metered.whole), dtype=np.int64)
-    inside = (some.number >= metered.whole.first) & (
-        some.number < metered.whole.first + len(metered.whole)
+    result = np.zeros(len(metered.whole), dtype=np.int64)
+    inside = (certified.number >= metered.whole.first) & (
+        certified.number < metered.whole.first + len(metered.whole)
     )
-    np.add.at(found, some.number[inside] - metered.whole.first, some.value[inside])
-    return found
+    np.add.at(result, certified.number[inside] - metered.whole.first, certified.value[inside])
+    return result
 
 
-def most_on(facts: Facts, one: Metered, lost: Int64) -> str:
+def most_on(facts: Facts, metered: Metered, lost: Int64) -> str:
     """Return the local day with the largest deduction of a device's intervals."""
-    first = one.whole.first
+    first = metered.whole.first
     span_us = first * INTERVAL_US, (first + len(lost)) * INTERVAL_US
     sums = {
         day: exact_sum(lost[begin // INTERVAL_US - first : end // INTERVAL_US - first])
@@ -61,9 +61,9 @@ def most_on(facts: Facts, one: Metered, lost: Int64) -> str:
 
 
 def _counting(facts: Facts) -> Iterator[tuple[int, Metered]]:
-    for i, one in enumerate(facts.metered):
-        if one.baseline and not facts.views[i].uncounted:
-            yield i, one
+    for i, metered in enumerate(facts.metered):
+        if metered.baseline and not facts.views[i].uncounted:
+            yield i, metered
 
 
 def _reported(
@@ -82,13 +82,13 @@ def device_limits(facts: Facts) -> Iterator[Effect | RuleReport]:
     for i, metered in _counting(facts):
         base, kept = metered.base, metered.whole.value
         limit = text("MTR-01.above_rating", percent=MARGIN_PERCENT)
-        name, unit, most = base.device.id, base.needs.unit, base.class_limit
+        name, unit, maximum = base.device.id, base.needs.unit, base.class_limit
         ratings = facts.supporting.ratings.get(name, ())
         if ratings and unit == "Wh":
             kept = kept - above_rating(metered.whole, ratings)
-        if most is not None:
-            kept = kept - above_class(replace(metered.whole, value=kept), most, facts.timezone)
-            hour, day = amount(most.per_hour, unit), amount(most.per_day, unit)
+        if maximum is not None:
+            kept = kept - above_class(replace(metered.whole, value=kept), maximum, facts.timezone)
+            hour, day = amount(maximum.per_hour, unit), amount(maximum.per_day, unit)
             limit = text(
                 "MTR-01.above_class",
                 per_hour=hour["quantity"], per_day=day["quantity"], unit=hour["unit"],
@@ -101,7 +101,7 @@ def device_limits(facts: Facts) -> Iterator[Effect | RuleReport]:
     yield from _reported(texts)
 
 
-def above_class(whole: Service, most: ClassLimit, timezone: str) -> Int64:
+def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64:
     """
     Return the quantity above the hourly and daily limits of a device's class. [base units]
 
@@ -122,14 +122,14 @@ def above_class(whole: Service, most: ClassLimit, timezone: str) -> Int64:
         Excess by interval; the whole of a day above its limit, since its distribution is not
         known. [base units]
     """
-    beyond = np.maximum(whole.value - most.per_hour * INTERVAL_US // HOUR_US, 0)
+    beyond = np.maximum(whole.value - class_limit.per_hour * INTERVAL_US // HOUR_US, 0)
     if not len(whole):
         return beyond
     first, last = whole.first, whole.first + len(whole)
     for _, begin_us, end_us in days(first * INTERVAL_US, last * INTERVAL_US, timezone):
         begin = max(begin_us // INTERVAL_US - first, 0)
         end = min(-(-end_us // INTERVAL_US) - first, len(whole))
-        if int(whole.value[begin:end].sum()) > most.per_day:
+        if int(whole.value[begin:end].sum()) > class_limit.per_day:
             beyond[begin:end] = whole.value[begin:end]
     return beyond
 
@@ -146,8 +146,8 @@ def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
         As `register_scan.rated_at`.
     """
     watt = rated_at(ratings, whole.first, len(whole))
-    most = watt * MARGIN_PERCENT // 100 * INTERVAL_US // HOUR_US
-    beyond: Int64 = np.maximum(whole.value - most, 0)
+    maximum = watt * MARGIN_PERCENT // 100 * INTERVAL_US // HOUR_US
+    beyond: Int64 = np.maximum(whole.value - maximum, 0)
     return beyond
 
 
@@ -176,16 +176,16 @@ def own_channels(facts: Facts) -> Iterator[Effect | RuleReport]:
                 yield Cap(node(Level.PERIOD, of), Fraction(kept - more), stated)
             continue
         total, kept_each = np.zeros(len(metered.whole), dtype=np.int64), facts.solved.kept[i]
-        for some in uncorroborated:
+        for subset in uncorroborated:
             before = exact_sum(np.minimum(total, kept_each))
-            total = total + lay_out(metered, some)
+            total = total + lay_out(metered, subset)
             above = exact_sum(np.minimum(total, kept_each)) - before
             if above:
-                values = {"device": name, "reason": some.reason}
-                yield CapEach(i, metered.whole.value - total, some.reason)
-                values["day"] = most_on(facts, metered, lay_out(metered, some))
+                values = {"device": name, "reason": subset.reason}
+                yield CapEach(i, metered.whole.value - total, subset.reason)
+                values["day"] = most_on(facts, metered, lay_out(metered, subset))
                 texts.append(text("deduction.device", **values, **amount(above, needs.unit)))
-                causes |= dict.fromkeys(_cause(metered.base, some.reason, above))
+                causes |= dict.fromkeys(_cause(metered.base, subset.reason, above))
     yield from _reported(texts, settled, tuple(causes))
 
 
@@ -215,11 +215,13 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
 
 def certified_elsewhere(facts: Facts) -> Iterator[Effect | RuleReport]:
     """CLM-01: energy that a certificate of another scheme certifies."""
-    for i, one in enumerate(facts.metered):
-        key = one.base.device.id, one.base.needs.quantity
-        for some in facts.supporting.certified.get(key, ()):
-            if one.baseline:
-                yield SetAside(i, some.certificate, some.scheme, lay_out(one, some))
+    for i, metered in enumerate(facts.metered):
+        key = metered.base.device.id, metered.base.needs.quantity
+        for certified in facts.supporting.certified.get(key, ()):
+            if metered.baseline:
+                yield SetAside(
+                    i, certified.certificate, certified.scheme, lay_out(metered, certified)
+                )
 
 
 def certified_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
@@ -231,14 +233,14 @@ def certified_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
                 if cut.certified is not None:
                     certificate, quantity = cut.certified
                     more[view.device.id, certificate] += quantity - int(cut.quantity)
-    found = [
+    result = [
         f"{device}: certificate {name} is of {wh:,} Wh more than its intervals hold"
         for (device, name), wh in more.items()
         if wh
     ]
-    if found:
-        rest = [f"and {len(found) - MOST_LINES} more"] if len(found) > MOST_LINES else []
-        yield RuleReport(False, "; ".join([*found[:MOST_LINES], *rest]))
+    if result:
+        rest = [f"and {len(result) - MOST_LINES} more"] if len(result) > MOST_LINES else []
+        yield RuleReport(False, "; ".join([*result[:MOST_LINES], *rest]))
 
 
 def unrecorded_use(facts: Facts) -> Iterator[Effect | RuleReport]:
@@ -255,10 +257,10 @@ def unrecorded_use(facts: Facts) -> Iterator[Effect | RuleReport]:
             continue
         more, total = lay_out(metered, gauge), 0
         for j, (a, b) in enumerate(metered.edges):
-            some = more[a - metered.whole.first : b - metered.whole.first]
-            at = np.flatnonzero(some)
+            subset = more[a - metered.whole.first : b - metered.whole.first]
+            at = np.flatnonzero(subset)
             if len(at):
-                quantity = exact_sum(some)
+                quantity = exact_sum(subset)
                 span_us = (a + int(at[0])) * INTERVAL_US, (a + int(at[-1]) + 1) * INTERVAL_US
                 yield Floor(i, j, Fraction(quantity), gauge.reason, span_us)
                 total += quantity
@@ -311,8 +313,8 @@ def single_channel(facts: Facts) -> Iterator[Effect | RuleReport]:
             settled.append(text("EVD-01.corroborated", device=name, witness=witness, **size))
         elif facts.evidence.evidenced(view):
             settled.append(text("EVD-01.calibrated", device=name, **size))
-            some = facts.supporting.left_out.get((name, needs.quantity))
-            wh = 0 if some is None else exact_sum(lay_out(metered, some))
+            subset = facts.supporting.left_out.get((name, needs.quantity))
+            wh = 0 if subset is None else exact_sum(lay_out(metered, subset))
             if wh > LEAST * counts:
                 size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
                 left_out.append(text("EVD-01.left_out", device=name, **size))

@@ -53,13 +53,13 @@ _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 def device_clocks(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-08: more hours in a device's readings than elapsed while they arrived."""
     texts = []
-    for i, one in enumerate(facts.views):
-        clock = facts.supporting.clocks.get(one.device.id)
-        if clock is None or one.needs.unit != "s" or not facts.views[i].counts:
+    for i, meter in enumerate(facts.views):
+        clock = facts.supporting.clocks.get(meter.device.id)
+        if clock is None or meter.needs.unit != "s" or not facts.views[i].counts:
             continue
         reason = text("MTR-08.above_elapsed", hours=clock.reported_h, elapsed=clock.passed_h)
         yield Cap(node(Level.DEVICE, [i]), Fraction(clock.passed_h * _S_PER_HOUR), reason)
-        texts.append(text("MTR-08.clock", device=one.device.id, reason=reason))
+        texts.append(text("MTR-08.clock", device=meter.device.id, reason=reason))
     if texts:
         yield RuleReport(False, tuple(texts))
 
@@ -69,43 +69,43 @@ def own_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
     texts = []
     for name, energy in facts.supporting.drawn.items():
         of = [i for i, m in enumerate(facts.views) if m.device.id == name and m.needs.draws]
-        some = [facts.views[i] for i in of]
+        meters = [facts.views[i] for i in of]
         for first, last in facts.months():
             edges = facts.stretches[first], facts.stretches[last]
             begin, end = np.searchsorted(energy.number, edges)
             number = energy.number[begin:end]
-            value = energy.value[begin:end][serving(some, number)]
+            value = energy.value[begin:end][serving(meters, number)]
             wh = exact_sum(value) if len(value) else 0
             hours = [facts.served([i], first, last) for i in of]
-            unknown = [unknown_time(m, number, *edges) for m in some]
+            unknown = [unknown_time(m, number, *edges) for m in meters]
             # groups of one controller share its electricity [W s]
-            most = [
+            maximum = [
                 max(Fraction(0), t - u) * watts(m)
-                for m, t, u in zip(some, hours, unknown, strict=True)
+                for m, t, u in zip(meters, hours, unknown, strict=True)
             ]
             carried = wh * _S_PER_HOUR * (1 + ROOM)
-            if not len(number) or sum(most) <= carried:
+            if not len(number) or sum(maximum) <= carried:
                 continue
-            whole = sum(most)
+            whole = sum(maximum)
             share = 1 - carried / whole
-            for i, one, t, m in zip(of, some, hours, most, strict=True):
+            for i, meter, t, m in zip(of, meters, hours, maximum, strict=True):
                 if m:
-                    reason = _carries(one, wh * m / whole, m, share)
-                    left = t - m / watts(one) * share
+                    reason = _carries(meter, wh * m / whole, m, share)
+                    remaining = t - m / watts(meter) * share
                     weeks = node(Level.MONTH, [i], (first, last))
-                    yield Cap(weeks, left, reason, moves_weeks=False)
+                    yield Cap(weeks, remaining, reason, moves_weeks=False)
                     time = local_span(facts.span_us(first, last), facts.timezone)
                     texts.append(text("MTR-09.hours", device=name, reason=reason, **time))
     if texts:
         yield RuleReport(False, tuple(texts))
 
 
-def _carries(monitored: Monitored, wh: Fraction, most: Fraction, share: Fraction) -> Text:
+def _carries(monitored: Monitored, wh: Fraction, maximum: Fraction, share: Fraction) -> Text:
     """
     Return the text of the hours that count by a group's share of its
     controller's electricity.
     """
-    hours = most / watts(monitored) / _S_PER_HOUR
+    hours = maximum / watts(monitored) / _S_PER_HOUR
     counted = hours * (1 - share)
     return text(
         "MTR-09.carries",
@@ -120,28 +120,28 @@ def _carries(monitored: Monitored, wh: Fraction, most: Fraction, share: Fraction
 
 def regression_range(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-10: a variable outside the range of its baseline's regression."""
-    given = facts.parameters
-    for one in facts.methodology.ranges:
-        if one.least not in given or one.most not in given:
+    parameters = facts.parameters
+    for item in facts.methodology.ranges:
+        if item.least not in parameters or item.most not in parameters:
             continue
-        least, most = Fraction(given[one.least]), Fraction(given[one.most])
-        unit, texts = facts.methodology.parameters[one.most].unit, []
-        of, bound = facts.of_role(one.role), most * (1 + _BEYOND)
+        least, maximum = Fraction(parameters[item.least]), Fraction(parameters[item.most])
+        unit, texts = facts.methodology.parameters[item.most].unit, []
+        of, bound = facts.of_role(item.role), maximum * (1 + _BEYOND)
         there = [facts.views[i] for i in of]
         for first, last in facts.months():
             time_us = together_us(there, facts.stretches[first], facts.stretches[last])
             if not time_us:
                 continue
-            length = Fraction(time_us) / _MONTH_US * one.base_units
+            length = Fraction(time_us) / _MONTH_US * item.base_units
             rate = facts.served(of, first, last) / length
             values = {"value": figure(rate), "unit": unit}
             if rate > bound:
-                reason = text("MTR-10.above", most=figure(most), counted=figure(bound), **values)
+                reason = text("MTR-10.above", most=figure(maximum), counted=figure(bound), **values)
                 yield Cap(node(Level.MONTH, of, (first, last)), bound * length, reason)
-                texts.append(facts.in_time(one.role, first, last, reason))
+                texts.append(facts.in_time(item.role, first, last, reason))
             elif rate < least * (1 - _BEYOND):
                 reason = text("MTR-10.below", least=figure(least), **values)
-                texts.append(facts.in_time(one.role, first, last, reason))
+                texts.append(facts.in_time(item.role, first, last, reason))
         yield RuleReport(not texts, tuple(texts))
 
 
@@ -191,10 +191,10 @@ def _without_data(facts: Facts, monitored: Monitored) -> Text:
     return text("MTR-11.no_data", **values)
 
 
-def _cost(facts: Facts, some: Sequence[Monitored]) -> str:
+def _cost(facts: Facts, meters: Sequence[Monitored]) -> str:
     """Return the emissions or savings of devices' counted quantity. [tCO2e]"""
     rate = facts.price.pricing.rate
-    each = (part.counted * rate(one, part.year) for one in some for part in one.parts)
+    each = (part.counted * rate(meter, part.year) for meter in meters for part in meter.parts)
     return decimal_text(sum(each, start=Fraction(0)), _PLACES, "up")
 
 
@@ -243,21 +243,21 @@ def claimed_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
     """CLM-03: two quantities of a plant that may be the same energy, without a line diagram."""
     documents = facts.supporting.documents
     lacks = undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, facts.first)
-    for one, other in facts.methodology.apart:
+    for value, other in facts.methodology.apart:
         names, tonnes = [], []
-        for role in (one, other):
+        for role in (value, other):
             every = (m for m in facts.price.views if m.bound.role == role)
-            some = [m for m in every if any(part.counted for part in m.parts)]
-            names.append(tuple(dict.fromkeys(m.device.id for m in some)))
-            tonnes.append(_cost(facts, some))
+            meters = [m for m in every if any(part.counted for part in m.parts)]
+            names.append(tuple(dict.fromkeys(m.device.id for m in meters)))
+            tonnes.append(_cost(facts, meters))
         if not all(names):
             continue
-        both: dict[str, Value] = {"device": names[0], "role": one}
+        both: dict[str, Value] = {"device": names[0], "role": value}
         both |= {"other": names[1], "other_role": other}
         if lacks is None:
-            shown = next(d for d in documents if d.parameter == LINE_DIAGRAM)
-            yield RuleReport(True, text("CLM-03.apart", **both, document=named(shown)))
+            document = next(d for d in documents if d.parameter == LINE_DIAGRAM)
+            yield RuleReport(True, text("CLM-03.apart", **both, document=named(document)))
             continue
-        asked = text("document.lacking", parameter=LINE_DIAGRAM, lacks=lacks)
+        request = text("document.lacking", parameter=LINE_DIAGRAM, lacks=lacks)
         priced = text("CLM-03.both", **both, cost=tonnes[0], other_cost=tonnes[1])
-        yield RuleReport(False, (priced, asked))
+        yield RuleReport(False, (priced, request))

@@ -64,8 +64,8 @@ def means(samples: Iterable[Sample], methodology: Methodology) -> dict[str, Frac
 
 def sampled(parameters: Inputs, samples: Iterable[Sample], methodology: Methodology) -> Inputs:
     """Return the parameters with the mean of the samples where there are any."""
-    specs, found = methodology.parameters, means(samples, methodology)
-    return {**parameters, **{n: v for n, v in found.items() if specs[n].option in MONITORED}}
+    specs, result = methodology.parameters, means(samples, methodology)
+    return {**parameters, **{n: v for n, v in result.items() if specs[n].option in MONITORED}}
 
 
 def as_measured(
@@ -81,7 +81,7 @@ def as_measured(
         measured = {LABORATORY: laboratory.get(name)}
         if name in supporting.channels:
             measured[CHANNELS] = supporting.channels[name].value
-        choices = {way: value for way, value in measured.items() if value is not None}
+        choices = {origin: value for origin, value in measured.items() if value is not None}
         if choices and spec.lower_of and name in parameters:
             choices[LOWER] = Fraction(parameters[name])
         known[name] = choices
@@ -91,8 +91,8 @@ def as_measured(
         # what goes out is at most what comes in, whatever the registry says
         if not known[name] and name in parameters and spec.unmeasured not in used:
             choices[CONSTANT] = Fraction(parameters[name])
-        left = {way: reduction({**used, name: value}) for way, value in choices.items()}
-        how[name] = min(left, key=left.__getitem__)
+        remaining = {origin: reduction({**used, name: value}) for origin, value in choices.items()}
+        how[name] = min(remaining, key=remaining.__getitem__)
         used[name] = choices[how[name]]
     return used, how
 
@@ -151,18 +151,18 @@ def keep_plausible(
             ranges = [(Fraction(a), Fraction(b)) for a, b in plausible.ranges]
             if not values.bound(RANGE, place, ranges, plausible.source, either=plausible.either):
                 values.rare(place, Fraction(plausible.rare))
-    measured = {name: one.value for name, one in supporting.channels.items()}
+    measured = {name: measured.value for name, measured in supporting.channels.items()}
     for relation in methodology.related:
         for place in values.places(relation.parameter):
             span = relation.test({**values.parameters, **place.beside}, measured)
             if span is None or values.bound(RELATION, place, [span], relation.source):
                 continue
-            most = span[1] * relation.usual
-            if place.value > most:
-                usual = {**place.values, "limit": amount(most), "source": relation.source}
+            maximum = span[1] * relation.usual
+            if place.value > maximum:
+                usual = {**place.values, "limit": amount(maximum), "source": relation.source}
                 values.texts[RELATION].append(text("PAR-04.unusual", **usual))
-    for one in entered:
-        values.stated(one)
+    for item in entered:
+        values.stated(item)
     first = local_date(period_us[0], project.timezone)
     for place in values.places():
         values.documented(place, first)
@@ -195,8 +195,8 @@ class _Values:
     def parameters(self) -> Inputs:
         """Parameters of the project, with the means of samples."""
         where = f"project {self.project.id}: parameters"
-        given = parameters_of(self.methodology, self.project.parameters, where)
-        return sampled(given, self.supporting.samples, self.methodology)
+        parameters = parameters_of(self.methodology, self.project.parameters, where)
+        return sampled(parameters, self.supporting.samples, self.methodology)
 
     def places(self, name: str | None = None) -> Iterator[_Place]:
         """Yield values of the project, then of its devices; of one parameter where named."""
@@ -206,10 +206,10 @@ class _Values:
                 yield _Place(None, key, specs[key], Fraction(value))
         for bound in self.project.devices:
             params = self.methodology.roles[bound.role].params
-            given = read(params, bound.params, f"project {self.project.id}: {bound.device}")
-            for key, value in given.items():
+            entered = read(params, bound.params, f"project {self.project.id}: {bound.device}")
+            for key, value in entered.items():
                 if name in (None, key):
-                    yield _Place(bound.device, key, params[key], Fraction(value), given)
+                    yield _Place(bound.device, key, params[key], Fraction(value), entered)
 
     def bound(
         self, rule: str, place: _Place, ranges: Sequence[tuple[Fraction, Fraction]], source: str,
@@ -233,11 +233,11 @@ class _Values:
         values = {**place.values, "ranges": spans, "source": source}
         applied = self._least(place, near)
         if applied is None:
-            found = text("PAR-03.kept" if rule == RANGE else "PAR-04.kept", **values)
+            result = text("PAR-03.kept" if rule == RANGE else "PAR-04.kept", **values)
         else:
             values |= applied
-            found = text("PAR-03.applied" if rule == RANGE else "PAR-04.applied", **values)
-        self.texts[rule].append(found)
+            result = text("PAR-03.applied" if rule == RANGE else "PAR-04.applied", **values)
+        self.texts[rule].append(result)
         return True
 
     def rare(self, place: _Place, below: Fraction) -> None:
@@ -297,12 +297,12 @@ class _Values:
         """
         ours = self.reduction_by(self.project, self.supporting)
         by = {value: self._with(place, value) for value in others}
-        left = {value: self.reduction_by(*found) for value, found in by.items()}
-        least = min(left, key=left.__getitem__)
-        if left[least] > ours:
+        remaining = {value: self.reduction_by(*result) for value, result in by.items()}
+        least = min(remaining, key=remaining.__getitem__)
+        if remaining[least] > ours:
             return None
         self.project, self.supporting = by[least]
-        effect = decimal_text(Fraction(ours[0] - left[least][0], UG_PER_T), _PLACES, "up")
+        effect = decimal_text(Fraction(ours[0] - remaining[least][0], UG_PER_T), _PLACES, "up")
         return {"applied": amount(Fraction(least)), "effect": effect}
 
     def _with(self, place: _Place, value: Decimal) -> tuple[Project, SupportingData]:

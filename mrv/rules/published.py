@@ -57,8 +57,8 @@ class _Beside(NamedTuple):
 
 def published_values(facts: Facts) -> Iterator[Effect | RuleReport]:
     """FAC-01: entered values other than published ones, and factors of registry files."""
-    for one in _entered(facts):
-        yield from (Bound(one.name, factor.value) for factor in _near(one))
+    for item in _entered(facts):
+        yield from (Bound(item.name, factor.value) for factor in _near(item))
     counted, _ = _brought(facts)
     ids = {factor.id for factor in counted}
     for factor in facts.factors:
@@ -70,15 +70,15 @@ def published_findings(facts: Facts) -> Iterator[Effect | RuleReport]:
     """FAC-01: the applied value, and what settles the finding."""
     price = facts.price
     texts, holds, priced = list[Text](), True, True
-    for one in _entered(facts):
-        left = price.reduced(price.stated)
-        tried = [one.value, *(f.value for f in _near(one))]
-        if all(price.reduced({**price.stated, one.name: value}) == left for value in tried):
+    for item in _entered(facts):
+        remaining = price.reduced(price.stated)
+        tried = [item.value, *(f.value for f in _near(item))]
+        if all(price.reduced({**price.stated, item.name: value}) == remaining for value in tried):
             continue
-        found = _finding(facts, one, Fraction(price.stated[one.name]))
-        if found is not None:
-            texts.append(found)
-            holds = holds and found.code == "FAC-01.entered_applied"
+        result = _finding(facts, item, Fraction(price.stated[item.name]))
+        if result is not None:
+            texts.append(result)
+            holds = holds and result.code == "FAC-01.entered_applied"
     ids = {factor.id for factor in price.book}
     for choice in _brought(facts)[1]:
         counts = choice.factor.id in ids
@@ -100,8 +100,8 @@ def _entered(facts: Facts) -> Iterator[_Beside]:
         value = Fraction(facts.price.measured[name])
         kind, others = published_of(spec, facts.project, facts.factors)
         lacks = _unpublished(facts, name)
-        shown = spec.by_publication and lacks is None
-        if others and not shown and value not in {f.value for f in others}:
+        documented = spec.by_publication and lacks is None
+        if others and not documented and value not in {f.value for f in others}:
             yield _Beside(name, value, kind, others, lacks)
 
 
@@ -214,32 +214,32 @@ def stating(account: Account, project: Project, factors: Factors) -> tuple[Facto
 
     Of a list, only a factor with a unique value is returned.
     """
-    found: dict[str, Factor] = {}
+    result: dict[str, Factor] = {}
     for name, spec in account.methodology.parameters.items():
         if name not in account.stated or not (spec.published or spec.factor):
             continue
         kind, others = published_of(spec, project, factors)
-        same = [one for one in others if one.value == Fraction(account.stated[name])]
+        same = [other for other in others if other.value == Fraction(account.stated[name])]
         if len(same) == 1 or "list" not in kind:
-            found |= {one.id: one for one in same}
-    return tuple(found.values())
+            result |= {factor.id: factor for factor in same}
+    return tuple(result.values())
 
 
 def compared_kinds(account: Account) -> tuple[str, ...]:
     """Return the kinds of factors that values are compared with; a pack carries them too."""
     if account.terms.supporting.accounting == FIRST:
         return ()
-    found: set[str] = set()
+    result: set[str] = set()
     for name, spec in account.methodology.parameters.items():
         if name not in account.terms.parameters:
             continue
         if spec.published == GRID:
-            found.add(GRID)
+            result.add(GRID)
         elif spec.factor is not None:
-            found.add(spec.factor[0])
+            result.add(spec.factor[0])
         if spec.published in _LISTS or (spec.by_publication and spec.published):
-            found |= {f.kind for f in account.book if f.kind.startswith(spec.published)}
-    return tuple(sorted(found))
+            result |= {f.kind for f in account.book if f.kind.startswith(spec.published)}
+    return tuple(sorted(result))
 
 
 # --- unverified default factors ------------------------------------------------------------------
@@ -260,8 +260,10 @@ class _Changed:
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
         """Return the factor of the book, or the changed one."""
-        found = self.book.select(kind, direction, at)
-        return replace(found, value=found.value * self.times) if found.id == self.factor else found
+        factor = self.book.select(kind, direction, at)
+        return (
+            replace(factor, value=factor.value * self.times) if factor.id == self.factor else factor
+        )
 
     def __iter__(self) -> Iterator[Factor]:
         """All factors of the book."""
@@ -271,11 +273,11 @@ class _Changed:
 def _moves(price: Account, factor: Factor) -> bool:
     """Return whether half or twice the value of a factor changes the account."""
     parameters, views = price.parameters, price.views
-    left = price.comes_to(parameters, price.book, views)
+    remaining = price.comes_to(parameters, price.book, views)
     for times in (Fraction(1, 2), Fraction(2)):
         other = _Changed(price.book, factor.id, times)
         try:
-            if price.comes_to(parameters, other, views) != left:
+            if price.comes_to(parameters, other, views) != remaining:
                 return True
         except MethodologyError:
             return True
@@ -306,16 +308,16 @@ def default_factors(facts: Facts) -> Iterator[Effect | RuleReport]:
     missing = sorted({(f.id, f.text, f.unit): f for f in unaccepted(used, names)}.items())
     banks = [] if first_set else [f for f in _of_banks(facts, used) if f.id not in names]
     if missing and first_set:
-        shown = ", ".join(f"{f.id} = {f.text} {f.unit}" for _, f in missing)
-        yield RuleReport(False, f"{shown}: {_FIRST_REMEDY}")
+        listed = ", ".join(f"{f.id} = {f.text} {f.unit}" for _, f in missing)
+        yield RuleReport(False, f"{listed}: {_FIRST_REMEDY}")
     elif missing or banks:
-        said = [
+        texts = [
             text(code, factors=tuple(map(_named, those)))
             for code, those in (
                 ("FAC-02.unverified", [f for _, f in missing]), ("FAC-02.of_banks", banks),
             )
             if those
         ]  # fmt: skip
-        yield RuleReport(False, tuple(said) if banks else said[0])
+        yield RuleReport(False, tuple(texts) if banks else texts[0])
     elif any(is_accepted(factor, names) for factor in used):
         yield RuleReport(True)

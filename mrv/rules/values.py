@@ -84,22 +84,22 @@ def apply_required_grades(
     account = facts.price
     if account.reduction_t <= 0:
         return project, supporting, []  # nothing is claimed
-    most = required.share * abs(account.reduction_t)
+    maximum = required.share * abs(account.reduction_t)
     kept = _Kept(project, supporting, required, facts, reduction_by)
     texts: list[Text] = []
     graded = sorted(
         graded_values(facts, account),
         key=lambda o: (-Fraction(o[0].tonnes), o[1].name, o[1].role, o[1].devices),
     )
-    for item, one in graded:
+    for item, entered in graded:
         # what an analyser of the plant measured is a quantity
-        grade = required.quantities if one.name in supporting.channels else required.parameters
-        if item.grade > grade and Fraction(item.tonnes) > most:
-            for value, devices in values_of(account, one).items():
-                said = kept.counted(item, one, value, devices)
-                texts += () if said is None else (said,)
-    found = [Finding(DOCUMENTED, False, lines(texts), "CL")] if texts else []
-    return kept.project, kept.supporting, found
+        grade = required.quantities if entered.name in supporting.channels else required.parameters
+        if item.grade > grade and Fraction(item.tonnes) > maximum:
+            for value, devices in values_of(account, entered).items():
+                reason = kept.counted(item, entered, value, devices)
+                texts += () if reason is None else (reason,)
+    findings = [Finding(DOCUMENTED, False, lines(texts), "CL")] if texts else []
+    return kept.project, kept.supporting, findings
 
 
 @dataclass
@@ -113,38 +113,38 @@ class _Kept:
     reduction_by: ReductionBy
 
     def counted(
-        self, item: EvidenceItem, one: Entered, value: Fraction, devices: Sequence[str | None]
+        self, item: EvidenceItem, entered: Entered, value: Fraction, devices: Sequence[str | None]
     ) -> Text | None:
         """Apply the conservative published end of a value; return the text of it."""
-        spec, ends = one.spec, ends_of(self.facts, one, value)
+        spec, ends = entered.spec, ends_of(self.facts, entered, value)
         required, reduction = self.required, abs(self.facts.price.reduction_t)
         values: dict[str, Value] = {
-            "subject": subject(one.name, devices), "amount": amount(value, spec.unit),
+            "subject": subject(entered.name, devices), "amount": amount(value, spec.unit),
             "grade": item.grade, "percent": _percent(Fraction(item.tonnes) / reduction),
             "asked": required.parameters, "above": required.above_percent,
-            "row": row_of(one.name, value),
+            "row": row_of(entered.name, value),
         }  # fmt: skip
         ours = self.reduction_by(self.project, self.supporting)[0]
-        applied = self._least(one, devices, ends, ours)
+        applied = self._least(entered, devices, ends, ours)
         if applied is not None:
-            least, left = applied
+            least, remaining = applied
             if least == value:
                 return None
             self.supporting = replace(
-                self.supporting, at_published=self.supporting.at_published | {one.name}
+                self.supporting, at_published=self.supporting.at_published | {entered.name}
             )
             values |= {
-                "applied": amount(least, spec.unit), "effect": _tonnes(ours - left),
-                "source": _source(self.facts, one, least),
+                "applied": amount(least, spec.unit), "effect": _tonnes(ours - remaining),
+                "source": _source(self.facts, entered, least),
             }  # fmt: skip
             return text("PAR-05.asked_applied", **values)
-        rest = self._nothing(one, devices, ours)
+        rest = self._nothing(entered, devices, ours)
         if rest is None:
             return text("PAR-05.asked_costs", **values)
         return text("PAR-05.asked_nothing", **values, effect=_tonnes(ours - rest))
 
     def _least(
-        self, one: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
+        self, entered: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
     ) -> tuple[Fraction, int] | None:
         """
         Apply the most conservative published end; return it and its reduction,
@@ -153,34 +153,34 @@ class _Kept:
         best: tuple[int, Fraction, Project, SupportingData] | None = None
         for end in sorted(set(ends)):
             with suppress(MrvError):
-                project, supporting = self._put(one.name, devices, end)
-                left = self.reduction_by(project, supporting)[0]
-                if left <= ours and (best is None or left < best[0]):
-                    best = left, end, project, supporting
+                project, supporting = self._put(entered.name, devices, end)
+                remaining = self.reduction_by(project, supporting)[0]
+                if remaining <= ours and (best is None or remaining < best[0]):
+                    best = remaining, end, project, supporting
         if best is None:
             return None
-        left, end, project, supporting = best
-        if left < 0 <= ours:
+        remaining, end, project, supporting = best
+        if remaining < 0 <= ours:
             # what is published gives no reduction: nothing counts, and no debt is made of it
-            names = (*self.supporting.uncorroborated_values, one.name)
+            names = (*self.supporting.uncorroborated_values, entered.name)
             self.supporting = replace(self.supporting, uncorroborated_values=names)
             return end, 0
         self.project, self.supporting = project, supporting
-        return end, left
+        return end, remaining
 
     def _nothing(
-        self, one: Entered, devices: Sequence[str | None], ours: int
+        self, entered: Entered, devices: Sequence[str | None], ours: int
     ) -> int | None:  # fmt: skip
         """Credit no reduction by a value; None where a higher value is the conservative one."""
         with suppress(MrvError, ZeroDivisionError):
-            project, supporting = self._put(one.name, devices, Fraction(0))
-            left = self.reduction_by(project, supporting)[0]
-            if left > ours:
+            project, supporting = self._put(entered.name, devices, Fraction(0))
+            remaining = self.reduction_by(project, supporting)[0]
+            if remaining > ours:
                 return None
-            if left > 0:
+            if remaining > 0:
                 self.project, self.supporting = project, supporting
-                return left
-        names = (*self.supporting.uncorroborated_values, one.name)
+                return remaining
+        names = (*self.supporting.uncorroborated_values, entered.name)
         self.supporting = replace(self.supporting, uncorroborated_values=names)
         return min(ours, 0)
 
@@ -195,14 +195,14 @@ class _Kept:
         return project, supporting
 
 
-def _source(facts: Facts, one: Entered, end: Fraction) -> str:
+def _source(facts: Facts, entered: Entered, end: Fraction) -> str:
     """Return the source of a published end of a value."""
-    if end in map(Fraction, one.spec.choices):
+    if end in map(Fraction, entered.spec.choices):
         return facts.methodology.reference  # its own list
-    _, others = published_of(one.spec, facts.project, facts.factors)
+    _, others = published_of(entered.spec, facts.project, facts.factors)
     listed = [factor.id for factor in others if factor.value == end]
-    plausible = one.spec.plausible
-    ranges = of_parameter(one.name).source or ("" if plausible is None else plausible.source)
+    plausible = entered.spec.plausible
+    ranges = of_parameter(entered.name).source or ("" if plausible is None else plausible.source)
     return ranges or ", ".join(listed) or facts.methodology.reference
 
 
@@ -226,14 +226,14 @@ _A_LITTLE = Fraction(1, 1000)
 
 def before_crediting(facts: Facts) -> Iterator[Effect | RuleReport]:
     """BND-02: quantities of years before the crediting period."""
-    method, given = facts.methodology, facts.price.stated
+    method, parameters = facts.methodology, facts.price.stated
     first = local_date(facts.project.from_us, facts.timezone).year
-    early = sorted(method.uncredited(given, first))
+    early = sorted(method.uncredited(parameters, first))
     yield from (Fix(name, Fraction(0), how=None) for name in early)
     if early:
         yield RuleReport(False, tuple(
             text("BND-02.before", parameter=name, year=first,
-                 amount=amount(Fraction(given[name]), method.parameters[name].unit))
+                 amount=amount(Fraction(parameters[name]), method.parameters[name].unit))
             for name in early
         ))  # fmt: skip
 
@@ -249,15 +249,17 @@ def agreeing_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
     price, method = facts.price, facts.methodology
     # gas of all days against what all days brought, also those on which an analyser was silent
     years = price.quantities(price.as_read(price.stated)) if method.agreement else {}
-    for one in method.agreement:
-        found = {y: f for y, of in years.items() if (f := one.test(of, price.book)) is not None}
-        for _, most in found.values():
-            for name, value in most.items():
+    for agreement in method.agreement:
+        result = {
+            y: f for y, of in years.items() if (f := agreement.test(of, price.book)) is not None
+        }
+        for _, maximum in result.values():
+            for name, value in maximum.items():
                 yield Bound(name, rounded(value, method.parameters[name]), AGREED)
-        if found:
+        if result:
             yield RuleReport(False, tuple(
                 text("PAR-08.year", year=year, finding=finding)
-                for year, (finding, _) in found.items()
+                for year, (finding, _) in result.items()
             ))  # fmt: skip
 
 
@@ -278,35 +280,35 @@ def _least(
 def gauge_errors(facts: Facts) -> Iterator[Effect | RuleReport]:
     """PAR-06: gauges without a valid certificate, by their permissible error."""
     how, texts = facts.price.how, dict[Text, None]()
-    for name, one in facts.supporting.channels.items():
-        if how.get(name) == CHANNELS and one.off:
-            yield from (Bound(name, value) for value in one.off)
-            texts |= dict.fromkeys(one.uncovered)
+    for name, measured in facts.supporting.channels.items():
+        if how.get(name) == CHANNELS and measured.off:
+            yield from (Bound(name, value) for value in measured.off)
+            texts |= dict.fromkeys(measured.uncovered)
     if texts:
         yield RuleReport(False, tuple(texts), priced=True)
 
 
 def flare(facts: Facts) -> Iterator[Effect | RuleReport]:
     """PAR-06: gas to a flare whose exhaust or detector did not show a proper flame."""
-    for name, one in facts.supporting.lit.items():
+    for name, lit in facts.supporting.lit.items():
         if not facts.price.stated.get(name):
             continue
         spec = facts.methodology.parameters[name]
         for channel, _, hottest in (spec.lit or ("", ()))[1]:
-            if channel in one.channels and hottest and hottest not in facts.project.parameters:
-                said = text("PAR-06.no_hottest", parameter=hottest, channel=channel)
-                yield RuleReport(False, (said,), "observation")
-        if one.with_flame == one.flow:
+            if channel in lit.channels and hottest and hottest not in facts.project.parameters:
+                reason = text("PAR-06.no_hottest", parameter=hottest, channel=channel)
+                yield RuleReport(False, (reason,), "observation")
+        if lit.with_flame == lit.flow:
             continue
         stated = Fraction(facts.price.stated[name])
-        yield Bound(name, rounded(stated * one.with_flame / one.flow, spec))
+        yield Bound(name, rounded(stated * lit.with_flame / lit.flow, spec))
         known = tuple(channel for channel, *_ in (spec.lit or ("", ()))[1])
-        if one.channels:
-            percent = decimal_text(Fraction(100 * one.with_flame, one.flow), 1, "down")
-            said = text("PAR-06.flame", parameter=name, channels=one.channels, percent=percent)
+        if lit.channels:
+            percent = decimal_text(Fraction(100 * lit.with_flame, lit.flow), 1, "down")
+            reason = text("PAR-06.flame", parameter=name, channels=lit.channels, percent=percent)
         else:
-            said = text("PAR-06.no_flame", parameter=name, channels=known)
-        yield RuleReport(False, (said,), priced=True)
+            reason = text("PAR-06.no_flame", parameter=name, channels=known)
+        yield RuleReport(False, (reason,), priced=True)
 
 
 def sampled_values(facts: Facts) -> Iterator[Effect | RuleReport]:
@@ -323,15 +325,15 @@ def sampled_values(facts: Facts) -> Iterator[Effect | RuleReport]:
         survey.parameter: survey
         for survey in sorted(facts.supporting.surveys, key=lambda s: s.taken)
     }
-    for name, one in newest.items():
+    for name, item in newest.items():
         if name not in stated:
             continue
-        found, mean = of_survey(one, least), Fraction(one.mean)
-        ends = (mean,) if found.holds else (mean - found.half, mean + found.half)
+        precision, mean = of_survey(item, least), Fraction(item.mean)
+        ends = (mean,) if precision.holds else (mean - precision.half, mean + precision.half)
         yield from (Bound(name, _within(value, method.parameters[name])) for value in ends)
-        values = {**_precision(name, found), "n": one.n, "population": one.population}
-        code = "PAR-06.survey_holds" if found.holds else "PAR-06.survey"
-        yield RuleReport(found.holds, (text(code, **values),), priced=True)
+        values = {**_precision(name, precision), "n": item.n, "population": item.population}
+        code = "PAR-06.survey_holds" if precision.holds else "PAR-06.survey"
+        yield RuleReport(precision.holds, (text(code, **values),), priced=True)
     for name, spec in method.parameters.items():
         taken = [exact(s.value, s.sample) for s in facts.supporting.samples if s.parameter == name]
         if not spec.channels or facts.price.how.get(name) != LABORATORY:
@@ -343,14 +345,14 @@ def sampled_values(facts: Facts) -> Iterator[Effect | RuleReport]:
         ends = max(min(taken), mean - spread.half), min(max(taken), mean + spread.half)
         yield from (Bound(name, _within(value, spec)) for value in ends)
         more = ceil(len(taken) * ((spread.percent or 0) / spread.required) ** 2)
-        said = text("PAR-06.samples", **_precision(name, spread), n=len(taken), needed=more)
-        yield RuleReport(False, (said,), priced=True)
+        line = text("PAR-06.samples", **_precision(name, spread), n=len(taken), needed=more)
+        yield RuleReport(False, (line,), priced=True)
 
 
 def _within(value: Fraction, spec: ParameterSpec) -> Fraction:
     """Return a limit of a value, within the possible values of its parameter."""
-    most = value if spec.maximum is None else min(value, Fraction(spec.maximum))
-    return rounded(max(Fraction(spec.minimum), most), spec)
+    maximum = value if spec.maximum is None else min(value, Fraction(spec.maximum))
+    return rounded(max(Fraction(spec.minimum), maximum), spec)
 
 
 def _precision(name: str, precision: Precision) -> dict[str, Value]:
@@ -368,14 +370,14 @@ def monitored_values(facts: Facts) -> Iterator[Effect | RuleReport]:
     sampled: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
     for sample in facts.supporting.samples:
         sampled[sample.parameter].add((sample.taken.year, sample.taken.month))
-    found = [
+    texts = [
         finding
         for name, spec in method.parameters.items()
         if name in facts.price.stated and (spec.option in MONITORED or name in facts.price.how)
         if (finding := _monitored(facts, name, spec, sampled[name])) is not None
     ]
-    measured = [one for one in found if one.code == "PAR-06.measured"]
-    lacking = [*(one for one in found if one not in measured), *_weak(facts)]
+    measured = [one for one in texts if one.code == "PAR-06.measured"]
+    lacking = [*(one for one in texts if one not in measured), *_weak(facts)]
     if lacking or measured or any(sampled[name] for name in method.parameters):
         by_quantities = all(one.code == "PAR-06.quantities" for one in lacking)
         yield RuleReport(not lacking, (*lacking, *measured), priced=by_quantities)
@@ -445,9 +447,9 @@ def _weak(facts: Facts) -> Iterator[Text]:
                 more = (text("text.more", count=len(bare) - _NAMED),) if bare[_NAMED:] else ()
                 yield text("PAR-06.reports", parameter=name, samples=(*bare[:_NAMED], *more))
         elif how[name] == CHANNELS:
-            one = supporting.channels[name]
-            if 2 * one.hours < one.of:
-                yield text("PAR-06.hours", parameter=name, hours=one.hours, of=one.of)
+            measured = supporting.channels[name]
+            if 2 * measured.hours < measured.of:
+                yield text("PAR-06.hours", parameter=name, hours=measured.hours, of=measured.of)
 
 
 def documented_values(facts: Facts) -> Iterator[Effect | RuleReport]:
@@ -461,13 +463,15 @@ def documented_values(facts: Facts) -> Iterator[Effect | RuleReport]:
     none = () if facts.price.stated.get(LEAKAGE) != 0 else (LEAKAGE,)
     if not (*method.dated, *none):
         return
-    given = {k: v for m in facts.price.views for k, v in m.params.items()} | {**facts.price.stated}
+    entered = {k: v for m in facts.price.views for k, v in m.params.items()} | {
+        **facts.price.stated
+    }
     documents, first = facts.supporting.documents, facts.first
-    found = tuple(
+    texts = tuple(
         text(
             "PAR-07.leakage" if name == LEAKAGE else "PAR-07.document", parameter=name, lacks=lacks
         )
         for name in (*method.dated, *none)
-        if name in given and (lacks := undocumented(name, given, documents, first)) is not None
+        if name in entered and (lacks := undocumented(name, entered, documents, first)) is not None
     )
-    yield RuleReport(not found, found)
+    yield RuleReport(not texts, texts)

@@ -146,7 +146,7 @@ def _not_designed(
     lacking: dict[bool, list[str]] = {False: [], True: []}
     known = {*parameters}.union(*(bound.params for bound in project.devices))
     for name in methodology.designed_of(bound.role for bound in project.devices):
-        paper, some = given.get(name), lacking[name in methodology.papers]
+        paper, some = given.get(name), lacking[name in methodology.baseline_documents]
         if name not in known:
             some.append(f"{name} ({methodology.spec_of(name).meaning}) is not given")
         elif not _whole(paper):

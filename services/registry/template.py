@@ -237,7 +237,7 @@ def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterato
     if method.designed:
         yield "    documents:  # of the plant's design and its baseline: dated before the period"
     for key in method.designed:
-        whole = key in method.papers
+        whole = key in method.baseline_documents
         lost = "nothing is reduced" if whole else "what only its meters tell counts nothing"
         yield f"      {key}:  # without it {lost}"
         yield f"        document: {PLACEHOLDER}TITLE-AND-NUMBER"

@@ -72,7 +72,7 @@ def building(
         plant.PV, id="p", methodology="ams-ii-e", version=METHOD.version, expected={},
         parameters={**line, "ef_grid_t_per_mwh": Decimal("0.6592")}, devices=bound,
     )  # fmt: skip
-    papers = plant.papers(*METHOD.papers) if documents is None else documents
+    papers = plant.papers(*METHOD.baseline_documents) if documents is None else documents
     supporting = SupportingData(accounting=accounting, invoices=invoices, documents=papers)
     certificates = dict.fromkeys(HONEST if certified else (), SURE)
     return close(

@@ -50,7 +50,7 @@ def closed(
     parameters = {**built, **parameters}
     bills = plant.bills(rows, "power")
     # the losses stand in a publication of the operator of the grid
-    papers = (*plant.papers(*built, *find(methodology).papers), *plant.LOSSES)
+    papers = (*plant.papers(*built, *find(methodology).baseline_documents), *plant.LOSSES)
     supporting = replace(supporting, documents=papers, invoices=bills)
     bound = tuple(ProjectDevice(device, role) for device, role in roles.items())
     one = Project(

@@ -350,7 +350,7 @@ class Methodology:
         Roles that are only corroborated by invoices; no reduction without these.
     ranges : tuple of Range
         Ranges of the variables of a regressed baseline.
-    papers, dated : tuple of str
+    baseline_documents, dated : tuple of str
         Baseline parameters that require a document for any reduction; those that a condition
         requires dated documents of.
     related : tuple of Related

@@ -112,9 +112,10 @@ def agreeing(
 
 class ChannelComparison(NamedTuple):
     """
-    What of a register other channels contradict, and what of the rest no power corroborates.
+    A register compared with the other channels of its device.
 
-    `left_out` is what of the latter was read while the power was left out for more than a day.
+    `beyond` are quantities that another channel contradicts, `alone` those that no power
+    corroborates, `left_out` the part of the latter while the power was missing for more than a day.
     """
 
     beyond: tuple[Uncorroborated, ...]
@@ -125,16 +126,16 @@ class ChannelComparison(NamedTuple):
 @dataclass(frozen=True)
 class CorroboratedEnergy(Scan):
     """
-    The registers of a period that other channels have to corroborate.
+    Registers of a period that other channels have to corroborate.
 
     Attributes
     ----------
     wanted : mapping of int to tuple of Channel
         Registers by fleet index.
     sunny : frozenset of (int, str)
-        Fleet index and channel of what the sun makes.
+        Fleet index and channel of solar energy.
     ratings : mapping
-        Rated powers by device id, from when on. [us UTC, W]
+        Rated powers by device id, each from a time on. [us UTC, W]
     """
 
     wanted: Mapping[int, tuple[Channel, ...]]
@@ -152,10 +153,10 @@ class CorroboratedEnergy(Scan):
         documented: bool = True,
     ) -> CorroboratedEnergy:
         """
-        Return what is compared with other channels in a period.
+        Return the registers of a period that are compared with other channels.
 
-        `documented` says whether a document states the technology that a project declares; where
-        none does, the sun counts.
+        `documented` says whether a document states the project's technology; without one, solar
+        energy is assumed.
         """
         compared, sunny = [], set()
         for register in registers(project, fleet):
@@ -176,9 +177,10 @@ class CorroboratedEnergy(Scan):
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, ChannelComparison]]:
         """
-        Return what of their registers is not corroborated, for the devices of a block of readings.
+        Yield the uncorroborated quantities of registers, for the devices of a
+        block of readings.
 
-        A device and quantity of which all is corroborated is left out.
+        A device and quantity without any is left out.
 
         Parameters
         ----------
@@ -193,7 +195,7 @@ class CorroboratedEnergy(Scan):
     def _of_register(
         self, block: Frame, of: slice, index: int, channel: Channel
     ) -> ChannelComparison:
-        """Compare a register with one channel after another; each takes from what is left."""
+        """Return the comparison of a register with each channel in turn."""
         register: Any = block.columns[channel.name][of]
         read = _Register(block.time_us[of], register, register_step(register, channel.tolerance))
         claimed = self._claimed(index, channel)
@@ -238,7 +240,7 @@ class CorroboratedEnergy(Scan):
         return ChannelComparison((*self._uncorroborated(LIFT, beyond),), None)
 
     def _uncorroborated(self, reason: Text, beyond: Int64) -> Iterator[Uncorroborated]:
-        """Yield what is beyond, by interval; nothing where nothing is."""
+        """Yield the uncorroborated quantity by interval, if any."""
         at = np.flatnonzero(beyond)
         if len(at):
             yield Uncorroborated(reason, self.first + at, beyond[at])
@@ -261,7 +263,7 @@ class CorroboratedEnergy(Scan):
         """
         Return a power in watts, also of days on which it was sent in kW.
 
-        Anyone who sends a false power could send it in watts as well.
+        This allows nothing to a fraud, who could send a false power in watts as well.
         """
         watts: Float64 = sent
         place = (np.arange(len(claimed.value)) + self.into_day) // _QUARTERS
@@ -285,7 +287,8 @@ class CorroboratedEnergy(Scan):
         self, read: _Register, watts: Float64, claimed: _Claimed, share: float
     ) -> tuple[Int64, Float64, np.ndarray]:
         """
-        What is beyond the power, and which part of the rest of each interval it corroborates.
+        Return the energy above the power [Wh], the corroborated part of the rest, and missing
+        power.
 
         Last, where it was left out while the register was read.
         """
@@ -321,19 +324,22 @@ class CorroboratedEnergy(Scan):
 
 
 def is_declared(needs: RoleNeeds, class_id: str) -> bool:
-    """Whether a device's project has to say what makes what it delivers: its class does not."""
+    """
+    Return whether a project has to declare the energy source of a device,
+    unknown by its class.
+    """
     return needs.made_from == DECLARED and not classes.load()[class_id].made_from(needs.quantity)
 
 
 def _seldom(time_us: Int64) -> bool:
-    """Whether samples leave quarter hours out, for more than a twentieth of the time."""
+    """Return whether samples are missing for more than a twentieth of the quarter hours."""
     step_us = np.diff(time_us)
     apart = step_us[(step_us > _SELDOM_US) & (step_us <= HOUR_US)]
     return bool(apart.sum() * 20 > step_us.sum())
 
 
 class _Register(NamedTuple):
-    """Readings of a register: when, what, and the step that it counts by. [us UTC, Wh]"""
+    """Readings of a register: time, value, and its step. [us UTC, Wh]"""
 
     time_us: Int64
     register: Int64
@@ -349,12 +355,12 @@ class _Claimed(NamedTuple):
 
 def _made_by_sun(needs: RoleNeeds, class_made_from: str, params: Mapping[str, Any]) -> bool:
     """
-    Whether the sun makes what a device of a role delivers; so too where nothing says what.
+    Return whether a role's energy is solar; also where no source is declared.
 
     Parameters
     ----------
     class_made_from : str
-        What makes it by the device's class; empty where that does not tell.
+        Energy source of the device's class; empty where unknown.
     params : mapping
         The device's.
     """

@@ -59,7 +59,7 @@ _DIFFER = "they differ by more than they may; find the reason, and correct or ex
 
 
 class _Known(NamedTuple):
-    """Intervals of a meter of which all time is known: their numbers and values."""
+    """Intervals of a meter with all time known: their numbers and values."""
 
     number: Int64
     value: Int64
@@ -71,9 +71,10 @@ class _Known(NamedTuple):
 
 def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
     """
-    Return the parts of an invoice's time before a period and after it. [us UTC]
+    Return the parts of an invoice's time before and after a period. [us UTC]
 
-    None where one is longer than a month's invoice can reach, and than the part within.
+    None where one is longer than a month's invoice can be, and than the part
+    within the period.
     """
     begin, end = period_us
     within = min(end, invoice.to_us) - max(begin, invoice.from_us)
@@ -83,7 +84,7 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
 
 
 class _Outside(NamedTuple):
-    """What of an invoice is outside period or project: base units, known and all intervals."""
+    """Part of an invoice outside period or project: base units, known and all intervals."""
 
     value: int = 0
     known: int = 0
@@ -91,7 +92,7 @@ class _Outside(NamedTuple):
 
 
 class Rows:
-    """The rows of a period, looked up by device and quantity; sorted when first asked."""
+    """Rows of a period by device and quantity; sorted at first use."""
 
     def __init__(self, rows: IntervalRows, fleet: Fleet) -> None:
         self._rows, self._fleet = rows, fleet
@@ -124,7 +125,7 @@ def cross_checks(
     pricing: Pricing,
 ) -> Iterator[CrossCheck]:
     """
-    Compare the meters of a period with check meters and invoices.
+    Yield the comparisons of a period's meters with check meters and invoices.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def cross_checks(
 
 
 class _Against(NamedTuple):
-    """A check meter or an invoice, what it measures, and its time. [us UTC]"""
+    """A check meter or an invoice, its quantity, and its time. [us UTC]"""
 
     kind: str
     against: str
@@ -156,7 +157,7 @@ class _Against(NamedTuple):
 
 
 class _Bench(NamedTuple):
-    """What all comparisons of a period share: meters, rows, prices, years, the rule set."""
+    """Shared data of all comparisons of a period: meters, rows, prices, years, the rule set."""
 
     monitored: Sequence[Monitored]
     rows: Rows
@@ -166,7 +167,7 @@ class _Bench(NamedTuple):
     beside: Mapping[tuple[str, str, int, int], MeteredOutside]
 
     def by_meter(self, item: Monitored, meter: CheckMeter) -> CrossCheck:
-        """Compare a meter with its check meter, where both are known."""
+        """Return the comparison of a meter with its check meter, where both are known."""
         quantity = item.needs.quantity
         first, last = (us // INTERVAL_US for us in item.span_us)
         main = self.rows.known(meter.main, quantity).within(first, last)
@@ -187,7 +188,7 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
     def by_invoice(self, invoice: Invoice) -> CrossCheck:
-        """Compare the meters that an invoice names with it."""
+        """Return the comparison of an invoice with its meters."""
         quantity, names = invoice.quantity, invoice.devices
         of = [m for m in self.monitored if m.device.id in names and m.needs.quantity == quantity]
         first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
@@ -223,7 +224,10 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
     def _outside(self, invoice: Invoice, of: Sequence[Monitored]) -> _Outside | None:
-        """Return what an invoice's meters metered outside the period, and others in its time."""
+        """
+        Return the quantity of an invoice's meters outside the period, and of other projects'
+        meters.
+        """
         period_us = self.years[0][1], self.years[-1][2]
         spans = outside(invoice, period_us)
         if spans is None:
@@ -249,14 +253,14 @@ class _Bench(NamedTuple):
         return _Outside(value, known, whole)
 
     def _others(self, invoice: Invoice, of: Sequence[Monitored]) -> list[MeteredOutside]:
-        """Return what meters that serve others metered in an invoice's time, where it is known."""
+        """Return quantities of other projects' meters in an invoice's time, where known."""
         names = sorted(set(invoice.devices) - {m.device.id for m in of})
         span = invoice.from_us, invoice.to_us
         result = (self.beside.get((name, invoice.quantity, *span)) for name in names)
         return [one for one in result if one and one.known_us >= COVERED * (span[1] - span[0])]
 
     def _effect(self, meter: Monitored, number: Int64, value: Int64) -> Fraction:
-        """By how much a quantity of a device raises the reduction. [t CO2e]"""
+        """Return the reduction that depends on a quantity of a device. [tCO2e]"""
         total = Fraction(0)
         for year, begin_us, end_us in self.years:
             begin, end = np.searchsorted(number, [begin_us // INTERVAL_US, end_us // INTERVAL_US])
@@ -267,7 +271,7 @@ class _Bench(NamedTuple):
     def _incomparable(  # noqa: PLR0911 - each reason in the words of either rule set
         self, invoice: Invoice, of: Sequence[Monitored], beside: _Outside | None
     ) -> Text | str:
-        """Say why an invoice is about something else than its meters `of`; empty if it is not."""
+        """Return why an invoice and its meters cannot be compared; empty if they can."""
         begin_us, end_us = self.years[0][1], self.years[-1][2]
         if self.by_first and (invoice.from_us < begin_us or invoice.to_us > end_us):
             return "reaches beyond the period; a period that holds all of it can be compared"
@@ -294,7 +298,7 @@ class _Bench(NamedTuple):
         return text("cross_check.partly", spans=spans)
 
     def _service(self, meter: Monitored, span: Span) -> Text:
-        """When a meter served, and which meters of the project's side it needs to count."""
+        """Return the text of a meter's service, and of project meters that it requires."""
         begin, end = map(utc_text, meter.span_us)
         without = self._cut_by(meter, span)
         if not without:
@@ -304,7 +308,7 @@ class _Bench(NamedTuple):
         )
 
     def _cut_by(self, meter: Monitored, span: Span) -> tuple[str, ...]:
-        """Name meters of the project's side that cut a baseline's time within a span."""
+        """Return meters of the project's side that limit a baseline meter's time within a span."""
         if meter.needs.side != "baseline":
             return ()
         (begin_us, end_us), (first, last) = meter.span_us, (number * INTERVAL_US for number in span)
@@ -364,9 +368,10 @@ class _Bench(NamedTuple):
 
 def _one_signal(main: Int64, check: Int64) -> bool:
     """
-    Whether two meters are one: equal in nearly each quarter hour, for longer than two may be.
+    Return whether two meters have one signal: equal in nearly each quarter hour for too long.
 
-    Two of class 0.5 that count whole kilowatt-hours differ in many parts of 2,000 of them.
+    Two meters of class 0.5 that count whole kilowatt-hours differ in many of
+    2,000 quarter hours.
     """
     equal = (main == check)[(main > 0) | (check > 0)]
     enough = len(equal) >= _DAY and exact_sum(main) >= _MANY
@@ -375,9 +380,9 @@ def _one_signal(main: Int64, check: Int64) -> bool:
 
 def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     """
-    Return by how much an invoice may differ: of the period's part its own tolerance. [%]
+    Return the tolerance of an invoice: its own for the part within the period. [%]
 
-    One that may differ by too much to be evidence keeps it.
+    A tolerance that is too wide for evidence is kept.
     """
     if not beside.whole or not theirs or percent > TOLERANCE * 100:
         return percent
@@ -387,7 +392,7 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
 
 
 def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice) -> Fraction:
-    """Return what rules left of a difference that favours the claimant. [base units]"""
+    """Return the part of a favourable difference that rules did not deduct. [base units]"""
     sides = {m.needs.side for m in of}
     favours = 1 if sides == {"baseline"} else -1
     if len(sides) != 1 or differs * favours <= 0:

@@ -63,7 +63,7 @@ def length(spans: Iterable[Span], begin: int, end: int) -> int:
 
 
 def together_us(meters: Iterable[Monitored], first: int, last: int) -> int:
-    """Return the time in which one of some devices served in intervals [first, last). [us]"""
+    """Return the time in which at least one device served in intervals [first, last). [us]"""
     return length(_within(meters, first, last), first, last) * INTERVAL_US
 
 
@@ -71,8 +71,8 @@ def successive(meters: Sequence[Monitored], first: int, last: int) -> bool:
     """
     Return whether devices of each role follow each other in intervals [first, last).
 
-    As many serve at any time, without overlap or gap; two may meet within an interval, of which
-    the project's side has all and the baseline nothing.  Each served a part of the time only.
+    The same number serves at any time, without overlap or gap; two may meet within an interval,
+    which belongs to the project's side.  Each served a part of the time only.
     """
     for role in {m.bound.role for m in meters}:
         spans = _within((m for m in meters if m.bound.role == role), first, last)
@@ -86,7 +86,7 @@ def successive(meters: Sequence[Monitored], first: int, last: int) -> bool:
 
 
 def served(meters: Iterable[Monitored], first: int, last: int) -> int:
-    """Add up the time of each of some devices within intervals [first, last). [intervals]"""
+    """Return the summed time of devices within intervals [first, last). [intervals]"""
     return sum(end - begin for begin, end in _within(meters, first, last))
 
 
@@ -110,26 +110,25 @@ def uncovered_share(meter: Monitored) -> Fraction:
 
 
 def name_of(invoice: Invoice) -> str:
-    """Return an invoice's name, as comparisons have it."""
+    """Return an invoice's name in comparisons."""
     return f"{invoice.id}: {invoice.issuer}, {invoice.number}"
 
 
 def _too_early(invoice: Invoice) -> bool:
-    """Whether an invoice was written more than a day before its time ended: it was not metered."""
+    """Return whether an invoice was written more than a day before its time ended: unmetered."""
     return invoice.issued < local_date(invoice.to_us - 1, "UTC") - timedelta(days=1)
 
 
 def may_be_evidence(invoice: Invoice) -> bool:
-    """Whether an invoice may be evidence, whatever it says."""
+    """Return whether an invoice may be evidence, whatever its quantity."""
     return bool(invoice.sha256) and not invoice.doubt and not _too_early(invoice)
 
 
 def _agrees(check: CrossCheck) -> bool:
     """
-    Whether an invoice says what the known time of its meters does.
+    Return whether an invoice agrees with the known time of its meters.
 
-    Where more is lost than it may leave out, the rest is taken for the whole, and may be lower by
-    as much more, as what was lost may have been higher.
+    Where more time is lost than its tolerance allows, the known part is scaled to the whole.
     """
     known = Fraction(check.coverage)
     if known >= COVERED:
@@ -141,7 +140,7 @@ def _agrees(check: CrossCheck) -> bool:
 
 
 def states_less(check: CrossCheck) -> bool:
-    """Whether an invoice states less than its meters know, by more than it may differ."""
+    """Return whether an invoice states less than its meters, beyond its tolerance."""
     return check.kind == INVOICE and check.holds is False and int(check.ours) > int(check.theirs)
 
 
@@ -152,27 +151,27 @@ def _spans(checks: Iterable[CrossCheck]) -> list[Span]:
 @dataclass(frozen=True)
 class Corroboration:
     """
-    Invoices and check meters of a period: which meters they corroborate, and over which time.
+    Invoices and check meters of a period: the corroborated meters and times.
 
     Attributes
     ----------
-    besides : Besides
+    supporting : SupportingData
         With the invoices.
     checks : sequence of CrossCheck
-        Of the period's meters with them.
+        Comparisons of the period's meters with them.
     """
 
     supporting: SupportingData
     checks: Sequence[CrossCheck]
 
     def signed(self) -> Corroboration:
-        """Return the comparisons as they corroborate by the invoices that their issuers signed."""
+        """Return the corroboration by signed invoices alone."""
         signed = tuple(invoice for invoice in self.supporting.invoices if invoice.signed)
         return replace(self, supporting=replace(self.supporting, invoices=signed))
 
     @cached_property
     def documents(self) -> frozenset[str]:
-        """Names of the invoices that may be evidence, whatever they say."""
+        """Names of the invoices that may be evidence, whatever their quantity."""
         return frozenset(
             name_of(invoice) for invoice in self.supporting.invoices if may_be_evidence(invoice)
         )
@@ -195,7 +194,7 @@ class Corroboration:
         """
         Yield the comparisons of a meter of the baseline's side with invoices that state less.
 
-        They count in the meter's place (`mrv.rules.lower_invoices`): what counts rests on them.
+        The invoices count in the meter's place (`mrv.rules.lower_invoices`).
         """
         return filter(states_less, self._bounding(meter))
 
@@ -203,7 +202,7 @@ class Corroboration:
         """
         Yield the comparisons of a meter of the baseline's side with invoices that differ.
 
-        The lower of the two counts: that of an invoice, or of the meter where an invoice is higher.
+        The lower of invoice and meter counts.
         """
         for check in self.of(meter) if meter.needs.side == "baseline" else ():
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
@@ -218,26 +217,26 @@ class Corroboration:
                 yield check
 
     def showing(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons with invoices that corroborate what counts of a meter."""
+        """Yield the comparisons with invoices that corroborate a meter's counted quantity."""
         yield from self.holding(meter)
         yield from (check for check in self._bounding(meter) if not _agrees(check))
 
     def _refuting(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons of a device with invoices that neither agree nor bound it."""
+        """Yield the comparisons with invoices that contradict a device without limiting it."""
         bound = [*self._bounding(meter)]
         return (c for c in self.of(meter) if c.holds is False and c not in bound and not _agrees(c))
 
     def shared(self, meter: Monitored, devices: Collection[str]) -> bool:
-        """Return whether an invoice that shows a device is of meters beside these devices, too."""
+        """Return whether an invoice of a device also covers meters outside `devices`."""
         return any(not {*check.devices} <= {*devices} for check in self.showing(meter))
 
     def invoiced(self, meter: Monitored) -> bool:
         """
-        Return whether invoices with their files show a device's quantity over nearly all its time.
+        Return whether invoices with files cover a device's quantity over nearly all its time.
 
-        Time for which another invoice says something else is not shown.  Time before the first
-        invoice, or after the last, is not asked for where it is shorter than that invoice and 31
-        days long at most, as long as nine tenths of all time are shown.
+        Time of a contradicting invoice is not covered.  Time before the first or after the last
+        invoice may be missing where it is shorter than that invoice and at most 31 days, and nine
+        tenths of all time are covered.
         """
         begin, end = meter.span_us
         covered, whole = self.shown_us(meter), end - begin
@@ -245,11 +244,11 @@ class Corroboration:
 
     def evidenced(self, meter: Monitored) -> bool:
         """
-        Return whether a quantity has the grade of evidence that the programme asks for.
+        Return whether a quantity has the grade of evidence that the programme requires.
 
-        A third party's invoices (B), or a meter under valid calibration over nearly all its time
-        (C) that no invoice or check meter contradicts, and that did not stand still; where it asks
-        for none (D), any meter that moved and is not contradicted.
+        Grade B: a third party's invoices.  C: a meter under valid calibration over nearly all its
+        time, not contradicted by an invoice or check meter, that did not stand still.  D: any meter
+        that moved and is not contradicted.
         """
         required = self.supporting.required or USUAL
         if "invoice" in of_role(meter.bound.role) and self.invoiced(meter):
@@ -266,7 +265,7 @@ class Corroboration:
         return any(self._refuting(meter)) or any(c.holds is False for c in self.of(meter, METER))
 
     def shown_us(self, meter: Monitored) -> int:
-        """Return how much of a device's time invoices show. [us]"""
+        """Return the time of a device that invoices cover. [us]"""
         refuted = _spans(self._refuting(meter))
         holds = _spans(self.showing(meter))
         return length([*holds, *refuted], *meter.span_us) - length(refuted, *meter.span_us)
@@ -288,19 +287,20 @@ class Corroboration:
 
     def covered(self, meter: Monitored, applied: Iterable[Span]) -> bool:
         """
-        Return whether invoices corroborate a meter of the project's side, or are applied to it.
+        Return whether invoices corroborate a meter of the project's side, or
+        are applied to it.
 
         Parameters
         ----------
         applied : iterable of (int, int)
-            Time of the meter's invoices that say more: that use counts. [us UTC]
+            Time of the meter's higher invoices, which count. [us UTC]
         """
         begin, end = meter.span_us
         spans = [*applied, *_spans(self.holding(meter))]
         return length(spans, begin, end) >= COVERED * (end - begin)
 
     def uncorroborated(self, meters: Iterable[Monitored]) -> Iterator[Text]:
-        """Name each meter once, with the reason why invoices of it do not corroborate it."""
+        """Yield each meter once, with the reason why its invoices do not corroborate it."""
         for meter in {m.device.id: m for m in meters}.values():
             why = tuple(self._why(meter))[:_NAMED]
             if why:
@@ -328,7 +328,7 @@ class Corroboration:
 
     @cached_property
     def _no_evidence(self) -> dict[str, Text]:
-        """Why invoices are no evidence, whatever they say."""
+        """Return the reason of each invoice that cannot be evidence."""
         texts = dict[str, Text]()
         for invoice in self.supporting.invoices:
             name = name_of(invoice)
@@ -345,7 +345,7 @@ class Corroboration:
 
 
 def differing(check: CrossCheck) -> Text:
-    """Say by how much an invoice differs from its meters."""
+    """Return the text of the difference between an invoice and its meters."""
     off = plain_text(Fraction(check.difference_percent or 0), 4)
     return text("invoice.differs", invoice=check.against, percent=off)
 

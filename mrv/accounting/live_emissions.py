@@ -41,7 +41,7 @@ _SHIFT = 32
 
 
 class _Rates(NamedTuple):
-    """What a base unit comes to, as the rates of `Bindings`. [ug CO2e]"""
+    """Emissions of a base unit, as the rates of `Bindings`. [ug CO2e]"""
 
     baseline: Fraction
     emitted: Fraction
@@ -66,8 +66,8 @@ class _Columns:
     """
     Segments of one project as columns, n rows.
 
-    `device` and `price` are places in `names` and `prices`; `index` is each name's place in
-    the fleet, found again where devices were added.
+    `device` and `price` index `names` and `prices`; `index` is each name's place in the fleet,
+    looked up again where devices were added.
     """
 
     __slots__ = ("begin", "by_id", "device", "end", "index", "names", "price", "prices", "quantity")
@@ -98,10 +98,9 @@ class _Columns:
 
 class Compiled:
     """
-    Segments of projects as they were compiled last.
+    Cache of compiled segments by project.
 
-    A registry of many projects changes a few at a time; what compiles version after
-    version hands the same one in, and only projects that differ are compiled again.
+    A registry version changes a few of many projects: only these are compiled again.
     """
 
     def __init__(self) -> None:
@@ -111,7 +110,7 @@ class Compiled:
         self._prices: dict[_Price, _Price] = {}
 
     def by(self, factors: object) -> None:
-        """Forget everything where factors are other ones than before."""
+        """Discard the cache where the factors have changed."""
         if factors != self._factors:
             self._factors = factors
             self._known.clear()
@@ -120,7 +119,7 @@ class Compiled:
     def columns(
         self, projects: Iterable[Project], fleet: Fleet, factors: Factors
     ) -> list[_Columns]:
-        """Return projects' segments, compiled where one or its devices are not as they were."""
+        """Return projects' segments, compiled again where the project or its devices changed."""
         changed = self._changed(fleet)
         result = []
         for project in projects:
@@ -134,7 +133,7 @@ class Compiled:
         return result
 
     def _changed(self, fleet: Fleet) -> set[str]:
-        """Ids of devices that are not as they were, that are new, or that are gone."""
+        """Return ids of changed, new and removed devices."""
         before = self._fleet
         if before is None or fleet is before:
             return set()
@@ -168,19 +167,19 @@ def compile_bindings(
     projects: Iterable[Project], fleet: Fleet, factors: Factors, compiled: Compiled | None = None
 ) -> Bindings:
     """
-    Compile the projects of a registry version for `account`.
+    Return the bindings of a registry version's projects for `account`.
 
-    A project of which a quarter hour has no emissions has no rates (`Methodology.by_period`).
+    A project without emissions by quarter hour has no rates (`Methodology.by_period`).
 
     Parameters
     ----------
     projects : iterable of Project
     fleet : Fleet
-        Whose indices the interval rows carry.
+        With the indices of the interval rows.
     factors : Factors
         `mrv.factors.load()`.
     compiled : Compiled, optional
-        What earlier versions of the same registry came to.
+        Cache of earlier versions of the registry.
 
     Raises
     ------
@@ -223,7 +222,7 @@ def compile_bindings(
 
 
 class _Pricing:
-    """Emissions of a base unit of one project, by the factors that leave least."""
+    """Emissions of a base unit of one project, by the most conservative factors."""
 
     def __init__(self, project: Project, methodology: Methodology, factors: Factors) -> None:
         self.methodology = methodology
@@ -234,7 +233,7 @@ class _Pricing:
     def unit(
         self, role: str, params: Mapping[str, Any], year: int
     ) -> tuple[Reductions, list[Factor]]:
-        """Return what a base unit of a role comes to, and the factors of it."""
+        """Return the emissions of a base unit of a role, and their factors."""
         of = self.methodology, role, params, self.parameters
         book, _ = bounded(
             self.factors, lambda factors: unit_reductions(*of, factors, year).reduction_t
@@ -244,7 +243,7 @@ class _Pricing:
 
 
 def _segments_of(project: Project, fleet: Fleet, factors: Factors) -> list[_Segment]:
-    """Return a project's segments; it counts nothing where its country's grid has no factor."""
+    """Return a project's segments; none where its country's grid has no factor."""
     try:
         return list(_of_project(project, fleet, factors))
     except CountryFactorError:
@@ -287,10 +286,10 @@ def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_S
 
 def _in_ug(unit: Reductions) -> _Rates:
     """
-    Return a unit's sides, and what its methodology deducts beyond them.
+    Return the sides of a unit, and the methodology's deductions from it. [ug CO2e]
 
-    A cap by what another device measures cannot be seen from one unit, and binds when
-    the period closes.
+    A cap by another device's quantity does not show in one unit; it applies
+    when the period closes.
     """
     sides = (unit.baseline_t, unit.project_t, unit.leakage_t)
     withheld = reduction(*sides) - unit.reduction_t if unit.reduction_t > 0 else Fraction(0)
@@ -299,14 +298,14 @@ def _in_ug(unit: Reductions) -> _Rates:
 
 def account(rows: IntervalRows, bindings: Bindings) -> EmissionRows:
     """
-    Emissions of interval rows; rows that serve no project give none.
+    Return the emissions of interval rows; rows that serve no project are left out.
 
     Parameters
     ----------
     rows : IntervalRows, n
         Values not negative, [Wh, m, ...]; any order.
     bindings : Bindings
-        Compiled for the fleet whose indices `rows` carry.
+        Compiled for the fleet of `rows`.
 
     Returns
     -------
@@ -345,10 +344,10 @@ _Side = Literal["baseline", "project", "both"]
 
 class SilenceRate(NamedTuple):
     """
-    Cost of an hour without a device. [ug CO2e/h]
+    Deduction for an hour without data of a device. [ug CO2e/h]
 
-    `ug_per_h` is rounded up; None where the side is the baseline's alone, and where
-    nothing bounds the device.
+    `ug_per_h` is rounded up; None where the device is of the baseline's side alone, or has no
+    limit.
     """
 
     device: str
@@ -368,11 +367,10 @@ def silence_rates(
     project: Project, fleet: Fleet, seen: Mapping[str, Seen], factors: Factors, year: int
 ) -> Iterator[SilenceRate]:
     """
-    Yield what an hour without each device of a project costs, at a year's factors.
+    Yield the deduction for an hour without data of each device, at a year's factors.
 
-    A silent meter of the baseline counts nothing; what that costs is seen from what it avoided
-    before, not from here.  One of the project's side is charged the highest plausible value, as a
-    closed period charges its gap.
+    A meter of the baseline without data counts 0, which is estimated from its past elsewhere.  One
+    of the project's side is charged the highest plausible value, as a gap of a closed period.
 
     Parameters
     ----------
@@ -388,7 +386,7 @@ def silence_rates(
     Raises
     ------
     MethodologyError, FactorError
-        As the methodology's parameters and factors give rise to.
+        By the methodology's parameters and factors.
     """
     methodology = find(project.methodology, project.version)
     pricing = _Pricing(project, methodology, factors)
@@ -409,9 +407,9 @@ def silence_rates(
 
 def _highest(device: Device, needs: RoleNeeds, seen: Seen) -> Fraction | None:
     """
-    Highest plausible rate of a device's quantity. [base units/h]
+    Return the highest plausible rate of a device's quantity. [base units/h]
 
-    As a period charges its gaps; a rating that was lowered makes no silence cheaper.
+    It is the rate of gaps in a period; a rating that was lowered does not lower it.
     """
     rated = seen.rated_w if needs.unit == "Wh" else None
     known = [needs.costs, limit_of(device, needs.quantity), rated]

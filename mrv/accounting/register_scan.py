@@ -75,7 +75,7 @@ class Bound:
 
 
 def registers(project: Project, fleet: Fleet) -> Iterator[Bound]:
-    """Yield the registers of what a project's devices measure in their roles."""
+    """Yield the registers of a project's devices in their roles."""
     methodology = find(project.methodology, project.version)
     for bound in project.devices:
         needs = role_needs(methodology, bound, f"device {bound.device}")
@@ -108,7 +108,7 @@ def registers_of(
 @dataclass(frozen=True)
 class Scan:
     """
-    A period whose readings are compared with its rows.
+    Rows of a period that its readings are compared with.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class Scan:
         return self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
 
     def laid_out(self, index: int, quantity: str, *names: str) -> list[Int64]:
-        """Return columns of a register's rows, by the intervals of the period."""
+        """Return the columns of a register's rows, by the intervals of the period."""
         key = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
         begin, end = np.searchsorted(self._keys, [key, key + 1])
         place = self.rows.start_us[begin:end] // INTERVAL_US - self.first
@@ -158,7 +158,7 @@ def devices_of(block: Frame) -> Iterator[tuple[int, slice]]:
 
 
 def register_step(register: Int64, tolerance: int) -> float:
-    """Return the step of a register, as it shows in its smallest rise. [base units]"""
+    """Return the step of a register, by its smallest rise. [base units]"""
     rise = np.diff(register)
     smallest = int(np.where(rise > 0, rise, _LARGEST_STEP_WH).min(initial=_LARGEST_STEP_WH))
     return float(max(tolerance, smallest))
@@ -192,12 +192,12 @@ class FallenRegisters:
 
     @staticmethod
     def of(project: Project, fleet: Fleet, period_us: tuple[int, int]) -> FallenRegisters:
-        """Return what is looked at in a period."""
+        """Return the registers of a project in a period."""
         return FallenRegisters(fleet, by_device(registers(project, fleet)), *period_us)
 
     def of_block(self, block: Frame) -> Iterator[tuple[Key, tuple[Fallen, ...]]]:
         """
-        Return where registers left their line, for the devices of a block of readings.
+        Yield breaks of registers' sequences, for the devices of a block of readings.
 
         Parameters
         ----------
@@ -265,7 +265,7 @@ class _Channel(NamedTuple):
 
 
 class Unreported(NamedTuple):
-    """What a gauge has beyond its register, and whether it corroborates all of the register."""
+    """Quantity of a gauge above its register, and whether it corroborates the whole register."""
 
     more: Uncorroborated | None
     agrees: bool
@@ -274,7 +274,7 @@ class Unreported(NamedTuple):
 @dataclass(frozen=True)
 class UnreportedUse(Scan):
     """
-    The registers of a period's project side that have a gauge of their rate too.
+    Registers of the project's side with a gauge of their rate.
 
     Attributes
     ----------
@@ -288,13 +288,14 @@ class UnreportedUse(Scan):
     def of(
         project: Project, fleet: Fleet, rows: IntervalRows, period_us: tuple[int, int]
     ) -> UnreportedUse:
-        """Return what is compared with its own gauge in a period."""
+        """Return the registers of a period that are compared with their own gauge."""
         edges = Scan.edges(project, period_us)
         return UnreportedUse(fleet, rows, *edges, _wanted(project, fleet))
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, Unreported]]:
         """
-        Return what gauges have beyond their registers, for the devices of a block of readings.
+        Yield quantities of gauges above their registers, for the devices of a
+        block of readings.
 
         Parameters
         ----------
@@ -314,7 +315,10 @@ class UnreportedUse(Scan):
                     )
 
     def _more(self, block: Frame, of: slice, index: int, channel: _Channel) -> tuple[Int64, bool]:
-        """Energy or fuel of each interval that the gauge has beyond the register."""
+        """
+        Return energy or fuel of each interval that the gauge has above the
+        register, and agreement.
+        """
         none = np.zeros(self.last - self.first, dtype=np.int64), False
         gauge: Any = block.columns[channel.gauge][of]
         register: Any = block.columns[channel.register][of]
@@ -352,7 +356,7 @@ class UnreportedUse(Scan):
         return more, int(np.count_nonzero(seen)) >= COVERED * count and both.corroborated()
 
     def _long(self, time_us: Int64, longest_us: int) -> np.ndarray:
-        """Intervals that a longer step of readings touches."""
+        """Return a mask of intervals that a longer step of readings touches."""
         at = np.flatnonzero(np.diff(time_us) > longest_us)
         begins = time_us[at] // INTERVAL_US - self.first
         ends = -(-time_us[at + 1] // INTERVAL_US) - self.first
@@ -364,7 +368,7 @@ class UnreportedUse(Scan):
 
 
 class _Compared(NamedTuple):
-    """What a register rose by and its gauge has of each interval, 0 where nothing is compared."""
+    """Rise of a register and quantity of its gauge by interval, 0 where not compared."""
 
     value: Float64
     shown: Float64
@@ -373,19 +377,19 @@ class _Compared(NamedTuple):
     step: float
 
     def off_by(self, scatter: float) -> _Compared:
-        """Return it with the errors of samples as the register shows them, within bounds."""
+        """Return it with the errors of samples by the register, within limits."""
         error = float(np.sqrt(self.variance.sum()))
         times = min(max(scatter / error, 1.0), _MOST_SCATTER) if error > 0 else 1.0
         return self._replace(variance=self.variance * times**2)
 
     def corroborated(self) -> bool:
-        """Whether the gauge has as much as the register rose by, within what they differ by."""
+        """Whether the gauge has as much as the register, within their tolerance."""
         value, gauged = float(self.value.sum()), float(self.shown.sum())
         doubt = SIGMAS * np.sqrt(self.variance.sum()) + self.step + self.rounded.sum()
         return gauged > 0 and value <= (1 + METERS) * gauged + doubt
 
     def of_period(self) -> Int64:
-        """What the gauge has more over the whole period, in proportion to where it does."""
+        """Return the gauge's excess over the whole period, in proportion to its intervals."""
         more = float(self.shown.sum() - self.value.sum())
         doubt = METERS * self.value.sum() + SIGMAS * np.sqrt(self.variance.sum())
         if more <= doubt + self.step + self.rounded.sum():
@@ -393,7 +397,7 @@ class _Compared(NamedTuple):
         return _whole(np.maximum(self.shown - self.value, 0.0), more)
 
     def of_days(self, into_day: int, spread: np.ndarray) -> Int64:
-        """What the gauge has more on single days, less what registers caught up on others."""
+        """Return the gauge's excess on single days, less what registers caught up on others."""
         edges = into_day, -(into_day + len(self.value)) % DAY
 
         def by_day(of: Float64) -> Float64:
@@ -413,14 +417,14 @@ class _Compared(NamedTuple):
 
 
 def _whole(weights: Float64, total: float) -> Int64:
-    """Lay a total out by weights, in whole units, rounded up in the sum."""
+    """Return a total distributed by weights, in whole units, its sum rounded up."""
     running = np.ceil(np.cumsum(weights) * (total / weights.sum()) - 1e-6).astype(np.int64)
     result: Int64 = np.diff(running, prepend=0)
     return result
 
 
 def _resolution(values: Float64, steps: Sequence[float]) -> float:
-    """Step that a gauge is rounded to; 0 where it is finer than all of them."""
+    """Return the step that a gauge is rounded to; 0 where it is finer than all of `steps`."""
     for step in steps:
         off = np.abs(values / step - np.round(values / step))
         if not len(values) or float(off.max()) < _BINARY:

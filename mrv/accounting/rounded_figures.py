@@ -52,12 +52,12 @@ _DESIGN = ("energy_kwh_per_year", "reduction_t_per_year")
 
 
 def amount(tonnes: Fraction, mode: Mode) -> Amount:
-    """Tonnes as text and whole micrograms, rounded once each."""
+    """Return tonnes as text and whole micrograms, rounded once each."""
     return Amount(decimal_text(tonnes, _PLACES, mode), to_integer(tonnes * UG_PER_T, mode))
 
 
 def totals(exact_t: Reductions) -> Totals:
-    """Round both sides of the account against the claimant."""
+    """Return both sides of the account, rounded conservatively."""
     return Totals(
         baseline=amount(exact_t.baseline_t, "down"),
         project=amount(exact_t.project_t, "up"),
@@ -68,9 +68,9 @@ def totals(exact_t: Reductions) -> Totals:
 
 def vintages(net: Mapping[int, Reductions], balance_t: Fraction) -> tuple[Vintage, ...]:
     """
-    Whole tonnes by calendar year, never more than the whole period's balance.
+    Return whole tonnes by calendar year, at most the whole period's balance.
 
-    Each year rounds down for itself; a year below zero takes from the others.
+    Each year rounds down for itself; a year below zero is deducted from the others.
     """
     remaining = floor_credit(balance_t)
     result = []
@@ -82,14 +82,14 @@ def vintages(net: Mapping[int, Reductions], balance_t: Fraction) -> tuple[Vintag
 
 
 def covered_share(monitored: Sequence[Monitored]) -> str:
-    """Measured or estimated part of all devices' time in service."""
+    """Return the measured or estimated share of all devices' time in service."""
     installed = sum(m.service.intervals for m in monitored) * INTERVAL_US
     lost = sum(m.service.unknown_us + m.service.missing_us for m in monitored)
     return share_text(installed - lost, installed)
 
 
 def factor_use(factor: Factor, names: frozenset[str]) -> FactorUse:
-    """A factor as a statement lists it; `names` are those that the project accepts."""
+    """Return a factor as a statement lists it; `names` are those that the project accepts."""
     begin, end = factor.valid_from, factor.valid_to
     return FactorUse(
         id=factor.id,
@@ -111,7 +111,7 @@ def factor_use(factor: Factor, names: frozenset[str]) -> FactorUse:
 def parameter_uses(
     methodology: Methodology, parameters: Inputs, monitored: Sequence[Monitored]
 ) -> tuple[ParameterUse, ...]:
-    """Parameters of the project, then those of each device in its role."""
+    """Return parameters of the project, then those of each device in its role."""
     own = _uses(None, methodology.parameters, parameters)
     return (*own, *(u for m in monitored for u in _uses(m.device.id, m.needs.params, m.params)))
 
@@ -138,17 +138,17 @@ def _uses(
 
 def energy_roles(methodology: Methodology, bound: Iterable[ProjectDevice]) -> tuple[str, ...]:
     """
-    Return the roles that the design's energy is of, where a project meters other energy too.
+    Return the roles of the design's energy, where a project meters other energy too.
 
-    What it makes or saves, on the baseline's side, if the methodology meters that; what
-    such a plant draws for itself is no part of it.  Empty: all that is metered is of it.
+    These are the roles of generated or saved energy on the baseline's side, if metered; a plant's
+    own use is excluded.  Empty: all metered energy.
     """
     others = _energies(methodology, "project")
     return _energies(methodology, "baseline") if any(b.role in others for b in bound) else ()
 
 
 def check_energy(methodology: Methodology, roles: tuple[str, ...]) -> None:
-    """Refuse a plan whose design is of other roles' energy than its methodology's; PeriodError."""
+    """Refuse a plan whose design energy is of other roles than its methodology's; PeriodError."""
     ours = _energies(methodology, "baseline")
     if roles and roles != ours:
         raise PeriodError(
@@ -165,7 +165,7 @@ def _energies(methodology: Methodology, side: Side) -> tuple[str, ...]:
 def in_force(
     expected: Mapping[str, Any], span: tuple[int, int, str]
 ) -> list[tuple[Mapping[str, Any], int, int]]:
-    """Return the estimates of a design that apply within a span, each from when to when. [us]"""
+    """Return the design's estimates within a span, each with its time. [us]"""
     from_us, to_us, timezone = span
     dated = [(instant_us(one["from"], timezone), one) for one in expected.get("dated", ())]
     begun = [(from_us, expected), *((us, one) for us, one in dated if us < to_us)]
@@ -180,7 +180,7 @@ def in_force(
 def expected_of(
     expected: Mapping[str, Any], key: str, span: tuple[int, int, str]
 ) -> Fraction | None:
-    """Return what a design lets expect of a span; None where it does not say it of all of it."""
+    """Return the design's estimate for a span; None where it does not cover all of it."""
     result = Fraction(0)
     for item, begin, end in in_force(expected, span):
         if item.get(key) is None:
@@ -198,7 +198,7 @@ def comparisons(
     supporting: SupportingData,
 ) -> tuple[Comparison, ...]:
     """
-    What the project design and other periods let expect for so long, beside what came.
+    Return actual quantities beside those expected by design and other periods.
 
     `span` is begin, end and time zone of the period. [us UTC]
     """
@@ -228,7 +228,7 @@ def comparisons(
 
 
 def exceeds(what: str, difference_percent: str | None) -> bool:
-    """Whether a reduction is so far above its estimate that it has to be explained."""
+    """Return whether a reduction is so far above its estimate that it has to be explained."""
     return what.startswith("reduction") and Fraction(difference_percent or 0) > _ABOVE
 
 
@@ -247,7 +247,7 @@ def _comparison(
 
 
 def findings(checks: Sequence[Check], candidate: Candidate) -> tuple[Finding, ...]:
-    """Put the methodology's applicability conditions to a project."""
+    """Return the findings of the methodology's applicability conditions."""
     result = [(check, texts_of(check.test(candidate) or ())) for check in checks]
     return tuple(
         Finding(check.clause, not broken, broken, devices=devices_of(broken))

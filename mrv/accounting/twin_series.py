@@ -63,7 +63,7 @@ _SINGLE = 2e-5
 
 
 class Twins(NamedTuple):
-    """Two series, by how many intervals the second is behind, and whether they are equal."""
+    """Two series, the lag of the second [intervals], and whether they are equal."""
 
     one: int
     other: int
@@ -73,7 +73,7 @@ class Twins(NamedTuple):
 
 def twins(series: Sequence[Int32], nearly: float = NEARLY) -> Iterator[Twins]:
     """
-    Find series that move as one.
+    Yield pairs of proportional or identical series.
 
     Parameters
     ----------
@@ -108,17 +108,17 @@ def twins_between(
     subset: Sequence[Int32], others: Sequence[Int32], *, closely: bool = True
 ) -> Iterator[Twins]:
     """
-    Find series of two groups that move as one, each of one group with each of the other.
+    Yield pairs of proportional or identical series, one of each group.
 
-    As `twins`, and also those that are equal where both metered something.  What is less than
-    two days' worth has to vary, and a copy of it may differ by half a percent.
+    As `twins`, and also those that are equal where both metered something.  A series of less than
+    two days has to vary, and its copy may differ by half a percent.
 
     Parameters
     ----------
-    some, others : sequence of int32 array, n each
+    subset, others : sequence of int32 array, n each
         Quantity of each interval of the time in which both groups serve. [base units]
     closely : bool
-        Each pair is looked at; else those alone that are equal throughout.
+        Whether each pair is compared; else only those that are equal throughout.
     """
     if not closely:
         known = {
@@ -142,20 +142,20 @@ def twins_between(
                 yield Twins(i, j, lag, kind)
 
 
-def _likely(int32: Int32, others: Int32, chosen: np.random.Generator) -> list[tuple[int, int]]:
+def _likely(own: Int32, others: Int32, chosen: np.random.Generator) -> list[tuple[int, int]]:
     """
-    Say which others may move as one, at which lags, nearest first, by some of its quarter hours.
+    Return other series that may be copies, and their lags, nearest first, by a sample.
 
-    Where hardly any of them is there in both, too few to say, all are looked at.
+    Where the common sample is too small, all are returned.
     """
-    n = len(int32)
-    at = np.flatnonzero(int32[LAGS : n - LAGS] > 0) + LAGS
+    n = len(own)
+    at = np.flatnonzero(own[LAGS : n - LAGS] > 0) + LAGS
     if len(at) + 2 * LAGS < FEW:
         return []
     if len(at) > _LOOKED_AT:
         at = chosen.choice(at, _LOOKED_AT, replace=False)
     lags = np.array(sorted(range(-LAGS, LAGS + 1), key=abs))
-    own, there = int32[at].astype(np.float64), others[:, lags[:, None] + at].astype(np.float64)
+    own, there = own[at].astype(np.float64), others[:, lags[:, None] + at].astype(np.float64)
     both = there > 0
     count = np.count_nonzero(both, axis=2)
     ratio = np.sort(np.where(both, there / own, np.inf), axis=2)
@@ -167,10 +167,10 @@ def _likely(int32: Int32, others: Int32, chosen: np.random.Generator) -> list[tu
     return [(j, int(lags[k])) for j, k in sorted(result, key=lambda pair: pair[1])]
 
 
-def _moves(int32: Int32, other: Int32, lag: int) -> bool | None:
-    """Say whether one is equal to another one at a lag (True), or nearly so (False); else None."""
-    n = len(int32)
-    before, after = int32[max(0, -lag) : n - max(0, lag)], other[max(0, lag) : n - max(0, -lag)]
+def _moves(own: Int32, other: Int32, lag: int) -> bool | None:
+    """Return whether two series are equal at a lag (True), or nearly so (False); else None."""
+    n = len(own)
+    before, after = own[max(0, -lag) : n - max(0, lag)], other[max(0, lag) : n - max(0, -lag)]
     both = (before > 0) & (after > 0)
     count = np.count_nonzero(both)
     if count < FEW:
@@ -192,28 +192,28 @@ def _moves(int32: Int32, other: Int32, lag: int) -> bool | None:
 
 
 def _telling(series: Int32 | NDArray[np.float64]) -> bool:
-    """Say whether equal values mean something: they vary, and no one of them is frequent."""
+    """Return whether values vary enough for equal ones to be significant."""
     if series.std() < _VARIED * series.mean():
         return False
     return bool(np.unique(series, return_counts=True)[1].max() <= _COMMON * len(series))
 
 
-def copied(int32: Int32, other: Int32) -> Twins | None:
+def copied(own: Int32, other: Int32) -> Twins | None:
     """
-    Say whether two series move as one where both are there.
+    Return the twins if two series are copies of each other where both have data; else None.
 
     Either may have gaps, begin late or have its clock set wrong by up to two hours; half of the
-    shorter one has to be there in both.
+    shorter one has to be common.
 
     Parameters
     ----------
-    one, other : int32 array, n each
+    own, other : int32 array, n each
         Quantity of each interval of the period, of two meters of one quantity. [base units]
     """
-    least = max(LEAST, _COVERED * min(np.count_nonzero(int32), np.count_nonzero(other)))
-    if len(int32) < least:
+    least = max(LEAST, _COVERED * min(np.count_nonzero(own), np.count_nonzero(other)))
+    if len(own) < least:
         return None
-    table = np.array([int32, other], dtype=np.float64)
+    table = np.array([own, other], dtype=np.float64)
     for lag in sorted(range(-FAR_LAGS, FAR_LAGS + 1), key=abs):
         before, after = _shifted(table, lag)
         both = (before[0] > 0) & (after[1] > 0)
@@ -243,10 +243,9 @@ def _correlated(
     before: NDArray[np.float64], after: NDArray[np.float64], least: float = _CORRELATED
 ) -> NDArray[np.bool_]:
     """
-    Pairs whose Pearson correlation is all but 1.
+    Return a mask of pairs whose Pearson correlation is nearly 1.
 
-    By sums of products, which are of whole numbers and exact; what is zero, as a plant by night,
-    adds nothing to them.
+    Computed by exact sums of products of whole numbers.
     """
     n = before.shape[1]
     subset = np.flatnonzero(before.any(axis=0) & after.any(axis=0))
@@ -259,7 +258,7 @@ def _correlated(
 
 
 def _spread(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return sums of series, and the roots of their summed squares about the mean."""
+    """Return the sums of series, and the roots of their summed squares about the mean."""
     total = table.sum(axis=1)
     squares = np.einsum("ij,ij->i", table, table)
     about = squares - total * total / table.shape[1]
@@ -270,7 +269,7 @@ def _spread(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 def _kinds(
     item: NDArray[np.float64], others: NDArray[np.float64], places: NDArray[np.intp], nearly: float
 ) -> Iterator[tuple[int, bool]]:
-    """Which of some series are equal to one (True), or equal but for a scale (False)."""
+    """Yield series that are equal to one (True), or proportional to it (False)."""
     own = item != 0
     for begin in range(0, len(places), _AT_ONCE):
         some_places = places[begin : begin + _AT_ONCE]
@@ -291,27 +290,26 @@ def _kinds(
 
 def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tuple[int, int]]:
     """
-    Find pairs of meters of which the ratio is one in some intervals.
+    Return pairs of meters with a constant ratio in enough intervals.
 
-    Beside three times the room of `others` it takes a few megabytes, however many meters there
-    are.  Steps between neighbouring intervals are compared first; pairs of which enough are one
-    are looked at as they are.
+    Beside three times the memory of `others` it needs a few megabytes, for any number of meters.
+    Steps between neighbouring intervals are compared first, then the candidates themselves.
 
     Parameters
     ----------
     own : int64 array, n x k
-        What n meters measured in k intervals; 0 where they measured nothing. [base unit]
+        Quantities of n meters in k intervals; 0 without data. [base units]
     others : int64 array, m x lags x k
-        What m other meters measured in the same intervals, and in some earlier or later.
+        Quantities of m other meters in the same intervals, and in earlier or later ones.
     need : int64 array, n
-        In how many intervals the ratio of each meter is to be one; 0: it is not looked at.
+        Required number of intervals with a constant ratio; 0: the meter is not compared.
     nearly : float
-        Part by which two values of one ratio may differ. [1]
+        Relative tolerance of two equal ratios. [1]
 
     Returns
     -------
     list of tuple of int, int
-        Numbers of a meter and of another one, in order; each pair once.
+        Numbers of a meter and of another one, ascending; each pair once.
     """
     many, lags, intervals = others.shape
     # nothing is no ratio: it stands behind all others
@@ -340,7 +338,7 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
 
 
 def _steps(sketch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Differences of each row to the one before it, and of the first to the last."""
+    """Return the difference of each row to the one before it, and of the first to the last."""
     with np.errstate(invalid="ignore"):  # of nothing
         return sketch - np.roll(sketch, 1, axis=0)
 
@@ -348,7 +346,7 @@ def _steps(sketch: NDArray[np.float32]) -> NDArray[np.float32]:
 def _one_ratio(
     others: NDArray[np.float64], own: Int64, need: int, nearly: float
 ) -> NDArray[np.bool_]:
-    """Columns of which enough values have one ratio to a meter's own."""
+    """Return a mask of columns of which enough values have one ratio to a meter's own."""
     ratios = np.sort(others / own[:, None], axis=0)
     low, high = ratios[: len(own) - need + 1], ratios[need - 1 :]
     near: NDArray[np.bool_] = (high <= low * (1 + nearly)) & np.isfinite(high)

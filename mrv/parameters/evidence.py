@@ -28,10 +28,10 @@ ASKABLE: tuple[Grade, ...] = ("B", "C", "D")
 
 class RequiredGrades(NamedTuple):
     """
-    The grades that a programme requires, of quantities and of parameters.
+    Grades of evidence that a programme requires, of quantities and of parameters.
 
-    A parameter that carries at most `above_percent` of the reduction may have any grade.  A
-    quantity is asked for by C (an instrument under valid calibration), by B, or not at all (D).
+    A parameter that carries at most `above_percent` of the reduction may have any grade.  For a
+    quantity C is an instrument under valid calibration, B an invoice, D no requirement.
     """
 
     quantities: Grade = "C"

@@ -181,7 +181,7 @@ def registers_of(class_id: str, quantity: str) -> frozenset[str]:
 
 
 def _refuted(spans: Iterable[_Span]) -> list[_Span]:
-    """Order spans; one whose meter was found beyond its permissible error covers nothing."""
+    """Return spans in order; one whose meter exceeded its permissible error covers no time."""
     ordered = sorted(spans, key=lambda s: (s.first, s.last))
     for place, span in enumerate(ordered):
         before = next((k for k in reversed(range(place)) if not ordered[k].test), None)
@@ -197,7 +197,7 @@ def _refuted(spans: Iterable[_Span]) -> list[_Span]:
 
 
 class Left(Calibration):
-    """A certificate that ends early, as its meter was replaced."""
+    """A certificate that ends early, since its meter was replaced."""
 
     __slots__ = ()
 
@@ -211,15 +211,14 @@ def of_meter(
     """
     Return the certificates, limited to the service of the meter that they are for.
 
-    One ends on the local day on which its meter was replaced.  One that names another
-    serial than the meter's covers nothing, unless the meter was replaced since.  One that names
-    this serial, and was written before the meter was mounted, covers it from that day on, where
-    another one names the meter that left.
+    A certificate ends on the local day of its meter's replacement.  One with another serial covers
+    no time, unless the meter was replaced since.  One with this serial that is older than the
+    meter's mounting is valid from the mounting, where another one names the replaced meter.
 
     Parameters
     ----------
     serial : str or None
-        Of the meter that is there now.
+        Of the current meter.
     """
     days = sorted(local_date(us, timezone) for us in replaced_us)
     certificates = tuple(calibrations)
@@ -293,7 +292,7 @@ def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) ->
 
 
 def _ended(one: Calibration) -> Text:
-    """Say why a certificate covers nothing after its end."""
+    """Return the text why a certificate is invalid after its end."""
     if isinstance(one, Left):
         return text("calibration.replaced", certificate=one.certificate)
     if isinstance(one, Overdue):

@@ -85,9 +85,9 @@ class Event:
     """
     An event at a plant: first day and first day after it, None if it continues.
 
-    `increase` explains a reduction above the estimate of the design, `moved` is of meters that
-    measure at another point, `anomaly` of unusual readings.  `by` is who investigated it, and
-    `resolved` the day on which it was done with.
+    `increase` explains a reduction above the estimate of the design, `moved` is of meters at
+    another point, `anomaly` of unusual readings.  `by` investigated it, `resolved` is the day of
+    its end.
     """
 
     begins: date
@@ -181,8 +181,8 @@ class SharedMeter:
     """
     A meter shared by several users, and the meters of each user.
 
-    `lost` is by how much the two may differ: what is lost or stored between them. [%]  `readings`
-    are joint meter readings; the lower of these and of the meter's own readings applies.
+    `lost` is the tolerance for losses and storage between them. [%]  `readings` are joint readings;
+    the lower of these and of the meter's own readings applies.
     """
 
     main: str
@@ -336,7 +336,7 @@ def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
 
 
 def _square(one: Survey | Stratum) -> Fraction:
-    """Square of the standard error of a sample's mean, of a finite population."""
+    """Return the squared standard error of a sample's mean, of a finite population."""
     mean = Fraction(one.mean)
     variance = mean * (1 - mean) if one.sd is None else Fraction(one.sd) ** 2
     left = Fraction(max(0, one.population - one.n), max(1, one.population - 1))
@@ -370,7 +370,7 @@ def _student(confidence: int, freedom: int) -> Fraction:
 
 
 def _root(square: Fraction) -> Fraction:
-    """Square root, rounded up to nine places."""
+    """Return the square root, rounded up to nine places."""
     scaled = -(-square.numerator * _SCALE**2 // square.denominator)
     root = isqrt(scaled)
     return Fraction(root if root * root == scaled else root + 1, _SCALE)

@@ -176,7 +176,7 @@ def differences(before: Version, now: Version) -> Iterator[Text]:
 
 
 def _stated(one: Version) -> dict[str, str]:
-    """What a version states, by what it is of."""
+    """Return the entries of a version by subject."""
     found = {"responsible": one.responsible}
     found |= {f"procedures {name}": said for name, said in one.procedures.items()}
     for line in one.lines:

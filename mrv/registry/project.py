@@ -382,14 +382,22 @@ class Certified(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Measured:
     """
-    Value of a parameter from the plant's own channels, in its unit, and its text.
+    Value of a parameter by the plant's own analysers, in its unit, and its text.
 
-    `hours` are those in which there was a reading, `of` those of the period.  `silent` are
-    days on which something flowed and nothing was read, `most` is the value that leaves the
-    most where these count as the best of the others, `read` that of the other days.  `days` are
-    what flowed on each and the load by the first of the channels.  `off` are the values by the
-    permissible errors of channels in time without a certificate, in either direction, and
-    `uncovered` says which those are.
+    Attributes
+    ----------
+    hours, of : int
+        Hours with a reading, and hours of the period.
+    silent : tuple of Silent
+        Days with flow and without readings.
+    read, most : Fraction or None
+        Mean of the other days; the value if the missing days were as the best of these.
+    days : tuple of Loaded
+        Flow and load of each day.
+    off : tuple of Fraction
+        Values at the permissible errors of uncertified channels, in either direction.
+    uncovered : tuple of Text
+        The uncertified times.
     """
 
     value: Fraction
@@ -408,8 +416,8 @@ class Common(NamedTuple):
     """
     A common meter and its users, in intervals known for all. [base units]
 
-    `share` is that of these intervals, `lost` what they may differ by [%], `days_above` days on
-    which the users are above it by more.
+    `share` is that of these intervals, `lost` the tolerance [%], `days_above` days on which the
+    users exceed it by more.
     """
 
     main: str

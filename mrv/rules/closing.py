@@ -88,7 +88,7 @@ def close(
     carried_ug : int
         What earlier periods left below zero (`PeriodResult.carry_ug`), 0 or
         negative. [ug CO2e]
-    besides : Besides, optional
+    supporting : SupportingData, optional
         Evidence of the period: check meters, invoices, documents, other periods.
 
     Raises

@@ -320,7 +320,7 @@ def keep_first(
 
     Parameters
     ----------
-    left_by : callable
+    reduction_by : callable
         Reduction of the period with given invoices. [ug CO2e]
     """
     changed = [one for one in supporting.replaced if _changed(*one[:2])]

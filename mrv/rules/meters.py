@@ -112,7 +112,7 @@ def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64
     ----------
     whole : Service
         n intervals.
-    most : Most
+    class_limit : ClassLimit
     timezone : str
         Zone of the days.
 

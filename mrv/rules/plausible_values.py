@@ -139,7 +139,7 @@ def keep_plausible(
 
     Parameters
     ----------
-    left_by : callable
+    reduction_by : callable
         What the period comes to with a project: reduction, and before deductions. [ug CO2e]
     """
     methodology = find(project.methodology, project.version)

@@ -78,7 +78,7 @@ def apply_required_grades(
     ----------
     facts : Facts
         What the period comes to with the project, and its price.
-    left_by : callable
+    reduction_by : callable
         What the period comes to with another one: reduction, and before deductions. [ug CO2e]
     """
     account = facts.price

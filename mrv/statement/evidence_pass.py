@@ -144,7 +144,7 @@ def scan(
         As `mrv.statement.register_check.windows` gives them.
     metering : int
         Version of the rules to meter by.
-    asked : Asked, optional
+    checks : ReadingChecks, optional
         What else the readings are compared with.
 
     Raises

@@ -110,20 +110,20 @@ def lines(texts: Iterable[Text], most: int = MOST_LINES) -> tuple[Text, ...]:
     return (*every[:most], text("text.more", count=len(every) - most))
 
 
-def render(one: Text, language: str = "en", **supporting: Value) -> str:
+def render(one: Text, language: str = "en", **others: Value) -> str:
     """
     Return a text in a language, or in English where a translation is missing.
 
     Parameters
     ----------
-    besides : str, int or Text
+    others : str, int or Text
         Values that are not the text's own, as the `tonnes` of its finding.
 
     Notes
     -----
     A code that this release does not know is shown with its values.
     """
-    values = {**supporting, **dict(one.values)}
+    values = {**others, **dict(one.values)}
     pattern = words(language).get(one.code)
     if pattern is None:
         return (
@@ -138,9 +138,9 @@ def sourced(source: str, language: str = "en") -> str:
     return _CERTAINTY.sub(lambda found: f"({own[f'certainty.read_{found[1]}']})", source)
 
 
-def joined(texts: Sequence[Text], language: str = "en", **supporting: Value) -> str:
+def joined(texts: Sequence[Text], language: str = "en", **others: Value) -> str:
     """Return the texts of a finding as one line."""
-    return "; ".join(render(one, language, **supporting) for one in texts)
+    return "; ".join(render(one, language, **others) for one in texts)
 
 
 def number(decimal: str, language: str) -> str:

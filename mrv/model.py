@@ -398,13 +398,13 @@ class Methodology:
 
     def reductions(self, inputs: Inputs, factors: Factors) -> Reductions:
         """Return the results of the steps. [tCO2e]"""
-        found = self.steps.values(inputs, factors)
+        result = self.steps.values(inputs, factors)
         return Reductions(
-            found[BASELINE],
-            found[PROJECT],
-            found[LEAKAGE],
-            found[REDUCTION],
-            {name: found[name] for name in self.steps.reported(inputs)},
+            result[BASELINE],
+            result[PROJECT],
+            result[LEAKAGE],
+            result[REDUCTION],
+            {name: result[name] for name in self.steps.reported(inputs)},
         )
 
     @property
@@ -439,14 +439,14 @@ class Methodology:
     @property
     def invoiced(self) -> frozenset[str]:
         """Return roles that require invoices, of their quantity or of their electricity."""
-        held = {r for one in self.consumptions if one.by_design for r in one.serves}
-        served = {r for one in self.capacities for r in one.serves}
-        return frozenset({*self.billed, *(held & served)})
+        by_design = {r for c in self.consumptions if c.by_design for r in c.serves}
+        served = {r for capacity in self.capacities for r in capacity.serves}
+        return frozenset({*self.billed, *(by_design & served)})
 
     @property
     def powering(self) -> tuple[str, ...]:
         """Return roles of electricity whose invoices also corroborate a service."""
-        taken = (r for one in self.consumptions if one.by_design for r in one.uses)
+        taken = (r for c in self.consumptions if c.by_design for r in c.uses)
         return tuple(dict.fromkeys(taken))
 
     @property
@@ -457,10 +457,10 @@ class Methodology:
     @property
     def documented(self) -> tuple[str, ...]:
         """Return all parameters that require dated documents."""
-        some = (
+        subset = (
             n for n, s in self.parameters.items() if s.undocumented is not None or s.by_publication
         )
-        return tuple(dict.fromkeys((*self.designed, *self.dated, *some)))
+        return tuple(dict.fromkeys((*self.designed, *self.dated, *subset)))
 
     def spec_of(self, name: str) -> ParameterSpec:
         """Return the specification of a parameter of the project, or of one of its devices."""
@@ -469,14 +469,16 @@ class Methodology:
 
     def designed_of(self, roles: Iterable[str]) -> tuple[str, ...]:
         """Return design parameters of the services metered by some roles."""
-        some = {*roles}
-        found = [one.parameter for one in self.capacities if some & {*one.serves}]
-        found += [
-            one.by_design for one in self.consumptions if one.by_design and some & {*one.serves}
+        subset = {*roles}
+        result = [capacity.parameter for capacity in self.capacities if subset & {*capacity.serves}]
+        result += [
+            consumption.by_design
+            for consumption in self.consumptions
+            if consumption.by_design and subset & {*consumption.serves}
         ]
         earning = {role for role, needs in self.roles.items() if needs.side == "baseline"}
-        found += self.baseline_documents if some & earning else ()
-        return tuple(dict.fromkeys(found))
+        result += self.baseline_documents if subset & earning else ()
+        return tuple(dict.fromkeys(result))
 
 
 @dataclass(frozen=True, slots=True)

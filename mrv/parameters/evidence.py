@@ -69,9 +69,9 @@ def required_of(record: Any) -> RequiredGrades:
     ValueError
         If it is no such record, or names another grade or share.
     """
-    found: dict[str, Any] = record if isinstance(record, dict) else {}
+    result: dict[str, Any] = record if isinstance(record, dict) else {}
     keys = "quantities", "parameters", "above_percent"
-    texts = (found.get(key) for key in keys)
+    texts = (result.get(key) for key in keys)
     required = RequiredGrades(*(text if isinstance(text, str) else "" for text in texts))  # type: ignore[arg-type]
     if not {required.quantities, required.parameters} <= {*ASKABLE}:
         raise ValueError(
@@ -145,5 +145,5 @@ def region_of(country: str | None) -> str | None:
 
 @cache
 def _table() -> _Table:
-    held = resources.files("mrv.parameters").joinpath("evidence.toml").read_text("utf-8")
-    return msgspec.convert(tomllib.loads(held), _Table)
+    source = resources.files("mrv.parameters").joinpath("evidence.toml").read_text("utf-8")
+    return msgspec.convert(tomllib.loads(source), _Table)

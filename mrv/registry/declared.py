@@ -222,8 +222,8 @@ class Declared:
     def until(self, last: date) -> Declared:
         """Return the declarations for days up to the last of a period."""
         return Declared(
-            tuple(one for one in self.surveys if one.taken <= last),
-            tuple(one for one in self.events if one.begins <= last),
+            tuple(survey for survey in self.surveys if survey.taken <= last),
+            tuple(event for event in self.events if event.begins <= last),
             self.design,
             self.shared_meters,
             self.defaults,
@@ -327,7 +327,7 @@ def required(methodology: str, programme: str) -> tuple[int, int]:
 def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
     """Return the precision of a survey; a stricter requirement of the plan applies."""
     mean, parts = Fraction(survey.mean), survey.strata or (survey,)
-    square = sum((_square(one) * one.population**2 for one in parts), start=Fraction(0))
+    square = sum((_square(part) * part.population**2 for part in parts), start=Fraction(0))
     # each stratum has a mean of its own
     n = survey.n - len(parts) + 1
     confidence = max(least[0], *(int(c) for c in (survey.confidence,) if c is not None), 0)
@@ -335,12 +335,12 @@ def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
     return _precision(mean, square / survey.population**2, n, confidence, required)
 
 
-def _square(one: Survey | Stratum) -> Fraction:
+def _square(item: Survey | Stratum) -> Fraction:
     """Return the squared standard error of a sample's mean, of a finite population."""
-    mean = Fraction(one.mean)
-    variance = mean * (1 - mean) if one.sd is None else Fraction(one.sd) ** 2
-    left = Fraction(max(0, one.population - one.n), max(1, one.population - 1))
-    return max(Fraction(0), variance) * left / one.n
+    mean = Fraction(item.mean)
+    variance = mean * (1 - mean) if item.sd is None else Fraction(item.sd) ** 2
+    remaining = Fraction(max(0, item.population - item.n), max(1, item.population - 1))
+    return max(Fraction(0), variance) * remaining / item.n
 
 
 def of_samples(values: Sequence[Fraction], least: tuple[int, int]) -> Precision | None:

@@ -109,22 +109,22 @@ class Case:
 
     def _reference_data(self) -> SupportingData:
         """What the period is compared with; by later rules on its readings, too."""
-        found = replace(self.plan.supporting(), channels=self._channels(), lit=self._lit())
+        result = replace(self.plan.supporting(), channels=self._channels(), lit=self._lit())
         if self.plan.accounting == FIRST:
-            return found
-        shown, unrecorded, fleet = (
+            return result
+        compared, unrecorded, fleet = (
             self._scanned.other_channels,
             self._scanned.unrecorded,
             self.fleet,
         )
         return replace(
-            found,
-            uncorroborated={key: one.beyond for key, one in shown.items() if one.beyond},
-            alone={key: one.alone for key, one in shown.items() if one.alone is not None},
-            left_out={k: one.left_out for k, one in shown.items() if one.left_out is not None},
-            unrecorded={k: one.more for k, one in unrecorded.items() if one.more is not None},
-            gauged=frozenset(key for key, one in unrecorded.items() if one.agrees),
-            drawn={fleet.devices[i].id: one for i, one in evidence.drawn(self._scanned.drawn)},
+            result,
+            uncorroborated={key: one.beyond for key, one in compared.items() if one.beyond},
+            alone={key: one.alone for key, one in compared.items() if one.alone is not None},
+            left_out={k: one.left_out for k, one in compared.items() if one.left_out is not None},
+            unrecorded={k: u.more for k, u in unrecorded.items() if u.more is not None},
+            gauged=frozenset(key for key, unreported in unrecorded.items() if unreported.agrees),
+            drawn={fleet.devices[i].id: d for i, d in evidence.drawn(self._scanned.drawn)},
             fallen=self._scanned.fallen,
         )
 
@@ -134,7 +134,7 @@ class Case:
             return None
         first = local_date(self.from_us, plan.project.timezone)
         lacks = undocumented(TECHNOLOGY, {TECHNOLOGY: SOLAR}, plan.documents, first)
-        shown = CorroboratedEnergy.of(
+        energy = CorroboratedEnergy.of(
             plan.project, self.fleet, self.rows, plan.ratings, period,
             documented=lacks is None,
         )  # fmt: skip
@@ -142,7 +142,7 @@ class Case:
         if plan.signed is not None and plan.signed.values:
             signed = RegisterComparison(self.fleet, registers_of(plan.signed))
         return ReadingChecks(
-            shown,
+            energy,
             Judge(self.fleet, *period),
             self._analysers,
             signed,
@@ -153,21 +153,21 @@ class Case:
 
     def _channels(self) -> dict[str, Measured]:
         """What the plant's own analysers measured, where the rules ask for it."""
-        asked = self._analysers
-        if asked is None or not asked.channels:
+        analysers = self._analysers
+        if analysers is None or not analysers.channels:
             return {}
         return measured(
-            self.plan.project, self.fleet, self.rows, asked, self._scanned.gauged,
+            self.plan.project, self.fleet, self.rows, analysers, self._scanned.gauged,
             self._certificates,
         )  # fmt: skip
 
     def _lit(self) -> dict[str, Lit]:
         """What flowed to a flare, and what of it while a flame was shown."""
-        asked = self._analysers
-        if asked is None or not asked.lit:
+        analysers = self._analysers
+        if analysers is None or not analysers.lit:
             return {}
         return flames(
-            self.plan.project, self.fleet, self.rows, asked, self._scanned.gauged,
+            self.plan.project, self.fleet, self.rows, analysers, self._scanned.gauged,
             self._certificates,
         )  # fmt: skip
 
@@ -195,8 +195,8 @@ class Case:
             again = Recheck(pairs, self.rows, self.check_leaves)
         period, zone = (self.from_us, self.to_us), plan.project.timezone
         looked = windows(plan.project, self.fleet, *period)
-        asked = self._reading_checks()
-        return scan(self.fleet, self.frames, *period, zone, again, looked, self.metering, asked)
+        checks = self._reading_checks()
+        return scan(self.fleet, self.frames, *period, zone, again, looked, self.metering, checks)
 
     @property
     def unusual(self) -> Unusual:
@@ -229,9 +229,9 @@ class Case:
         PeriodError
             If less is counted than they rose by; names device, figures and remedy.
         """
-        found = list(undercounted(self._scanned.risen, self.result.devices))
-        if found:
-            raise PeriodError("; ".join(found))
+        result = list(undercounted(self._scanned.risen, self.result.devices))
+        if result:
+            raise PeriodError("; ".join(result))
 
     @cached_property
     def intervals(self) -> Digest:
@@ -260,11 +260,11 @@ class Case:
 
     def leaves(self) -> dict[str, list[dict[str, Any]]]:
         """Return ordered leaves below the two roots, as in a pack."""
-        found: dict[str, tuple[DayLeaf, ...]] = {
+        result: dict[str, tuple[DayLeaf, ...]] = {
             "readings": self.readings.leaves,
             "intervals": self.intervals.leaves,
         }
-        return {name: [leaf.to_json() for leaf in leaves] for name, leaves in found.items()}
+        return {name: [leaf.to_json() for leaf in leaves] for name, leaves in result.items()}
 
 
 def identifier(project: str, from_us: int, to_us: int, timezone: str, sequence: int) -> str:

@@ -209,10 +209,10 @@ def scan(
 
 
 def _digested(fleet: Fleet, block: Frame, timezone: str, recheck: Recheck | None) -> list[DayLeaf]:
-    found = list(reading_leaves(fleet, block, timezone))
+    leaves = list(reading_leaves(fleet, block, timezone))
     if recheck is not None and recheck.check is not None:
-        recheck.check(found)
-    return found
+        recheck.check(leaves)
+    return leaves
 
 
 def _again(rows: list[IntervalRows], expected: IntervalRows) -> IntervalRows:
@@ -236,10 +236,10 @@ def _with(
 
 def _gauged(block: Frame, analysers: Wanted) -> dict[tuple[int, str], Gauged]:
     heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
-    found: dict[tuple[int, str], Gauged] = {}
+    gauged: dict[tuple[int, str], Gauged] = {}
     for begin, end in pairwise([*heads, len(block)]):
-        found |= gauge(block, int(block.device[begin]), slice(begin, end), analysers)
-    return found
+        gauged |= gauge(block, int(block.device[begin]), slice(begin, end), analysers)
+    return gauged
 
 
 def _reach(block: Frame, from_us: int, to_us: int, reaches: list[Reach], fleet: Fleet) -> None:

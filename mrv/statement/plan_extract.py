@@ -233,7 +233,7 @@ class MonitoringPlan:
             self.history,
             fixed=self.fixed,
             certified=self.certified,
-            accepted={one.factor: one.acceptance for one in self.accepted},
+            accepted={factor.factor: factor.acceptance for factor in self.accepted},
             documents=self.documents,
             clocks=self.clocks,
             late=self.late,
@@ -293,8 +293,8 @@ class MonitoringPlan:
             devices=tuple(map(self._device_out, self.devices)),
             carried=CarriedIn(ug=str(self.carried_ug), from_=self.carried_from),
             check_meters=tuple(map(check_meter_out, self.checks)) or UNSET,
-            monitoring=tuple(version_out(one) for one in self.versions) or UNSET,
-            monitoring_before=tuple(version_out(one) for one in self.versions_before) or UNSET,
+            monitoring=tuple(version_out(version) for version in self.versions) or UNSET,
+            monitoring_before=tuple(version_out(v) for v in self.versions_before) or UNSET,
             invoices=tuple(map(invoice_named, self.invoices)) or UNSET,
             earlier=self.earlier or UNSET,
             corrected=self.corrected or UNSET,
@@ -304,8 +304,10 @@ class MonitoringPlan:
             accounting=self.accounting if self.accounting > FIRST else UNSET,
             registry=self.registry or UNSET,
             excluded=tuple(
-                ExcludedDevice(device=one.device, rule=one.rule, reason=coded(one.reason))
-                for one in sorted(self.excluded)
+                ExcludedDevice(
+                    device=excluded.device, rule=excluded.rule, reason=coded(excluded.reason)
+                )
+                for excluded in sorted(self.excluded)
             )
             or UNSET,
             certified=certified_out(self.certified) or UNSET,
@@ -313,12 +315,12 @@ class MonitoringPlan:
             history=tuple(map(usage_out, self.history)) or UNSET,
             fixed_before=tuple(
                 FixedAsIssued(
-                    device=one.device,
-                    parameter=one.parameter,
-                    value=one.value,
-                    statement=one.statement,
+                    device=fixed.device,
+                    parameter=fixed.parameter,
+                    value=fixed.value,
+                    statement=fixed.statement,
                 )
-                for one in self.fixed
+                for fixed in self.fixed
             )
             or UNSET,
             arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
@@ -329,8 +331,8 @@ class MonitoringPlan:
             accepted_factors=self.accepted or UNSET,
             design_documents=tuple(map(document_out, self.documents)) or UNSET,
             clocks=tuple(
-                ClockAhead(device=d, told_h=str(one.reported_h), passed_h=str(one.passed_h))
-                for d, one in sorted(self.clocks.items())
+                ClockAhead(device=d, told_h=str(clocked.reported_h), passed_h=str(clocked.passed_h))
+                for d, clocked in sorted(self.clocks.items())
             )
             or UNSET,
             changed_late=tuple(map(changed_late_out, self.late)) or UNSET,
@@ -394,5 +396,5 @@ def _as_before(corrected: StatementFigures | None) -> StatementFigures | None:
     """Leave out what older rules did not compare."""
     if corrected is None or not corrected.inputs:
         return corrected
-    kept = tuple(one for one in corrected.inputs if not one.name.startswith(PREFIX))
+    kept = tuple(value for value in corrected.inputs if not value.name.startswith(PREFIX))
     return msgspec.structs.replace(corrected, inputs=kept)

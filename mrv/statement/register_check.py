@@ -211,8 +211,8 @@ def undercounted(
         if whole < least:
             yield (
                 f"device {outcome.device} counts {float(whole):,.0f} {outcome.unit} as"
-                f" {outcome.role} from {utc_text(window.begin_us)} to {utc_text(window.end_us)}, but "
-                f"its register rose by at least {least:,}, which is faster than its "
+                f" {outcome.role} from {utc_text(window.begin_us)} to {utc_text(window.end_us)},"
+                f" but its register rose by at least {least:,}, which is faster than its "
                 "limits allow; correct its rated_power_w in the registry, or enter "
                 "the meter's replacement, rebuild its intervals and close again"
             )

@@ -134,12 +134,12 @@ def flames(
     certificates: Mapping[str, Sequence[Calibration]],
 ) -> dict[str, Lit]:
     """
-    Return by parameter the flow to a flare, and the part during which a flame was shown.
+    Return flow to a flare, and flow with a flame, by parameter. [base units]
 
-    A flame is shown in an interval of which every reading of a channel is at its level or
-    above, and not above what the manufacturer allows where the project has it.  An interval without
-    a reading is as the last one of the hour before.  Without a valid certificate the levels are
-    closer by the permissible error.
+    An interval has a flame if every reading of a channel is at its level or above, and not above
+    the manufacturer's maximum where the project has it.  An interval without a reading takes the
+    last one of the hour before.  Without a valid certificate the levels are tightened by the
+    permissible error.
     """
     first, last = (int(us) // INTERVAL_US for us in (analysers.edges[0], analysers.edges[-1]))
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
@@ -284,7 +284,7 @@ class _Bench:
         ]  # fmt: skip
 
     def _silent(self, device: str, flow: Int64, seen: Sequence[Gauged]) -> Iterator[Silent]:
-        """Days on which something flowed and a channel reported nothing, those in a row as one."""
+        """Yield days with flow and without readings of a channel, consecutive days together."""
         bare = (flow > 0) & np.any([gauged.number == 0 for gauged in seen], axis=0)
         edges = np.flatnonzero(np.diff(np.concatenate([[0], bare, [0]]).astype(np.int8)))
         for first, last in edges.reshape(-1, 2).tolist():
@@ -292,14 +292,14 @@ class _Bench:
             yield Silent(device, begin, end, int(flow[first:last].sum()))
 
     def _seen(self, device: str, channels: Sequence[str]) -> list[Gauged]:
-        """Readings of all channels of a device; empty where one of them has none."""
+        """Return the readings of all channels of a device; empty where a channel has none."""
         index = self.fleet.by_id[device]
         gauged = [self.gauged.get((index, channel)) for channel in channels]
         seen = [one for one in gauged if one is not None and one.number.any()]
         return seen if len(seen) == len(channels) else []
 
     def _flow(self, device: str, role: str) -> Int64:
-        """What a device counted in its role, by local day. [base unit]"""
+        """Return the quantity of a device in its role, by local day. [base units]"""
         number, value = self.flowed(device, role)
         day = np.searchsorted(self.edges, number * INTERVAL_US, side="right") - 1
         result = np.zeros(len(self.edges) - 1, dtype=np.int64)
@@ -326,7 +326,7 @@ def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[
 
 
 def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction:
-    """Value of a parameter by the loads of its channels; of two, what is removed."""
+    """Return the mean of a parameter by the loads of its channels; of two channels, the removal."""
     if len(loads) > 1:
         return max(Fraction(0), 1 - loads[1] / loads[0])
     return loads[0] / flow / _SCALE / spec.per

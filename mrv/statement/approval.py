@@ -86,7 +86,7 @@ def check_approval(
 
 
 def people(holders: Iterable[EnrolledKey]) -> int:
-    """Return the number of approving people; two keys of one holder count as one."""
+    """Return the number of approving people; two keys of one holder are one person."""
     return len({normalised(holder.name) for holder in holders})
 
 

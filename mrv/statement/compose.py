@@ -177,7 +177,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
 
 
 def _with_difference(claims: wire.Claims, plan: MonitoringPlan) -> wire.Claims:
-    """Say in a correction what it changes of the statement that it replaces."""
+    """Return the claims of a correction with its differences from the replaced statement."""
     replaces, corrected = claims.supersedes, plan.corrected
     if replaces is None or corrected is None:
         return claims
@@ -226,7 +226,7 @@ def _effects(result: PeriodResult) -> tuple[wire_account.RuleEffect, ...]:
 
 
 def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
-    """Say when readings of the project's meters arrived; nothing where no one counted."""
+    """Return the arrival times of the project's readings; UNSET where not recorded."""
     arrived = case.plan.arrivals
     if arrived is None:
         return UNSET
@@ -238,7 +238,7 @@ def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
 
 
 def _signed(case: Case) -> wire_monitoring.SignedEnergy | UnsetType:
-    """Say what of the energy is signed; nothing where no one looked, or no meter counts energy."""
+    """Return the signed share of the energy; UNSET where not compared, or without energy meters."""
     extract, outcomes = case.plan.signed, case.result.devices
     if extract is None or not any(outcome.quantity in ENERGY for outcome in outcomes):
         return UNSET
@@ -246,7 +246,10 @@ def _signed(case: Case) -> wire_monitoring.SignedEnergy | UnsetType:
 
 
 def _evidence(case: Case) -> wire_account.Evidence:
-    """Grade what the reduction rests on; what a meter signed itself is of the best grade."""
+    """
+    Return the graded evidence of the reduction; energy that a meter signed has
+    the best grade.
+    """
     result, backed = case.result, _signed(case)
     kinds = () if backed is UNSET else backed.shares
     percent = sum((Fraction(s.share_percent) for s in kinds if s.kind in OF_METERS), Fraction(0))
@@ -447,7 +450,7 @@ def _meter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.Meter:
 
 
 def _adjusted(outcome: DeviceOutcome) -> str:
-    """Return what is added to the metered quantity of a device. [base unit]"""
+    """Return the adjustment of a device's metered quantity. [base units]"""
     sign = -1 if outcome.side == "baseline" else 1
     return adjusts(outcome.side, sign * Fraction(outcome.deducted))
 

@@ -86,7 +86,7 @@ def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
 
 
 def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
-    """Say where a survey's population is not the number of units of the design."""
+    """Yield texts of surveys whose population differs from the number of units of the design."""
     number = {population.parameter: population.number for population in design.populations}
     for survey in plan.declared.surveys:
         if survey.population != number.get(survey.parameter, survey.population):
@@ -97,7 +97,7 @@ def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
 
 
 def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
-    """Say where the energy that is expected of a year is more than the plant can give in one."""
+    """Yield the text if the expected yearly energy exceeds the plant's full load."""
     devices = {device.id: (device.class_id, device.rated_power_w) for device in plan.devices}
     bound = ((device.role, *devices[device.device]) for device in plan.project.devices)
     counted = [one for one in bound if not plan.energy or one[0] in plan.energy]
@@ -108,7 +108,7 @@ def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
 
 
 def _capacity(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
-    """Say where the plant has another rated power than the estimate of its last day is of."""
+    """Yield the text if the plant's rated power differs from that of the estimate."""
     span = result.from_us, result.to_us, result.timezone
     estimate, _, _ = in_force(plan.project.expected, span)[-1]
     stated = estimate.get("capacity_kw")
@@ -198,7 +198,7 @@ def _commissioned(plan: MonitoringPlan, result: PeriodResult, design: Design) ->
 
 
 def _elsewhere(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
-    """Say where the plant is in another place than its design says."""
+    """Yield the text if the plant is not at the place of its design."""
     if design.latitude is None or design.longitude is None:
         return
     mine = {device.device for device in plan.project.devices}
@@ -288,7 +288,7 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
 
 
 def _entered(plan: MonitoringPlan, version: Version, first: date) -> Iterator[Text]:
-    """Say what a version lacks: approval, entry before the days that it counts for, procedures."""
+    """Yield texts of a version without approval, timely entry, or procedures."""
     counts = max(first, version.begins)
     if version.approval is None:
         yield text("PLN-01.not_approved", version=version.name, kind=called(version.kind))

@@ -148,7 +148,7 @@ def _runs(case: Case, unusual: Unusual) -> Iterator[UnusualDays]:
 
 
 def _metered(case: Case, outcome: DeviceOutcome, unusual: Unusual, key: Int64) -> int:
-    """What a device metered in unusual quarter hours of its service. [base unit]"""
+    """Return the quantity of a device in unusual quarter hours of its service. [base units]"""
     index, rows = case.fleet.by_id[outcome.device], case.rows
     first, last = np.searchsorted(unusual.device, [index, index + 1])
     at = unusual.interval[first:last] * INTERVAL_US

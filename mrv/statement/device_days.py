@@ -191,9 +191,9 @@ def leaves(
     Parameters
     ----------
     key : tuple of arrays
-        Device and time of each row; rows come by device and time. [us UTC]
+        Device and time of each row, ascending. [us UTC]
     valid : mapping of str to bool array, optional
-        False where a column has no value, for columns that cannot say so.
+        False where a column has no value, for columns without a null.
     """
     device, time_us = key
     if not len(device):

@@ -122,7 +122,7 @@ def diagram(
 
 
 def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, int]], int]:
-    """Draw the meters of each role, each with its check meters; return where lines leave."""
+    """Draw the meters of each role with their check meters; return the start points of lines."""
     methodology = find(plan.project.methodology, plan.project.version)
     devices = {device.id: device for device in plan.devices}
     own = _EDGE + (_BOX[0] + _GAP_X if plan.checks else 0)
@@ -283,7 +283,7 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
 def _limited(
     feeds: Mapping[str, tuple[str, ...]],
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, int]]:
-    """Return meters to draw, and by the last one of a group how many more feed the same."""
+    """Return the meters to draw, and for the last of a group the number of those left out."""
     groups: dict[tuple[str, ...], list[str]] = {}
     fed = {to for each in feeds.values() for to in each}
     for name, to in sorted(feeds.items()):

@@ -108,7 +108,7 @@ class Case:
         )
 
     def _reference_data(self) -> SupportingData:
-        """What the period is compared with; by later rules on its readings, too."""
+        """Data that the period is compared with; by later rules also from its readings."""
         result = replace(self.plan.supporting(), channels=self._channels(), lit=self._lit())
         if self.plan.accounting == FIRST:
             return result
@@ -152,7 +152,7 @@ class Case:
         )
 
     def _channels(self) -> dict[str, Measured]:
-        """What the plant's own analysers measured, where the rules ask for it."""
+        """Values of parameters by the plant's own analysers, where the rules use them."""
         analysers = self._analysers
         if analysers is None or not analysers.channels:
             return {}
@@ -162,7 +162,7 @@ class Case:
         )  # fmt: skip
 
     def _lit(self) -> dict[str, Lit]:
-        """What flowed to a flare, and what of it while a flame was shown."""
+        """Flow to a flare, and flow with a flame, by parameter."""
         analysers = self._analysers
         if analysers is None or not analysers.lit:
             return {}

@@ -216,7 +216,7 @@ def _digested(fleet: Fleet, block: Frame, timezone: str, recheck: Recheck | None
 
 
 def _again(rows: list[IntervalRows], expected: IntervalRows) -> IntervalRows:
-    """Join what was metered; the expected rows where all of them, and no others, were found."""
+    """Return the metered rows joined; the expected rows themselves where equal."""
     if len(expected) == sum(map(len, rows)):
         of_it = (np.shares_memory(part.value, expected.value) for part in rows if len(part))
         if all(of_it):
@@ -227,7 +227,7 @@ def _again(rows: list[IntervalRows], expected: IntervalRows) -> IntervalRows:
 def _with(
     drawn: IntervalRows, again: IntervalRows | None, beside: set[tuple[int, int]]
 ) -> IntervalRows:
-    """Rows beside the account, those among the account's rows too."""
+    """Return rows outside the account, with those that the account has too."""
     if again is None or not beside:
         return drawn
     own = evidence.only(again, beside)

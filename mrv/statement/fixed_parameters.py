@@ -133,7 +133,7 @@ def _fixed(project: Project) -> Iterator[tuple[_Key, str]]:
 
 
 def may_be_fixed(project: Project) -> dict[_Key, ParameterSpec]:
-    """Return all parameters that a project and its devices may fix ex ante, given or not."""
+    """Return all ex-ante parameters of a project and its devices, entered or not."""
     methodology = find(project.methodology, project.version)
     every: list[tuple[str | None, Mapping[str, ParameterSpec]]] = [(None, methodology.parameters)]
     every += [

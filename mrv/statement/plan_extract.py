@@ -393,7 +393,7 @@ class MonitoringPlan:
 
 
 def _as_before(corrected: StatementFigures | None) -> StatementFigures | None:
-    """Leave out what older rules did not compare."""
+    """Return the figures without those that older rules did not compare."""
     if corrected is None or not corrected.inputs:
         return corrected
     kept = tuple(value for value in corrected.inputs if not value.name.startswith(PREFIX))

@@ -206,7 +206,7 @@ def _place_in(record: PlaceExtract | UnsetType) -> tuple[float, float] | None:
 
 
 def _floats(value: Any) -> Any:
-    """Limits as quality tests take them: what stands as decimal text was a float."""
+    """Return limits with decimal text as floats, for quality tests."""
     match value:
         case dict():
             return {name: _floats(inner) for name, inner in value.items()}

@@ -97,7 +97,7 @@ class _Days(NamedTuple):
 
 
 class _Period(NamedTuple):
-    """What all devices share: the days with their edges, what is doubted, bare or unusual."""
+    """Shared data of all devices: days with their edges, doubtful, uncovered and unusual days."""
 
     dates: list[date]
     edges: list[int]
@@ -340,7 +340,7 @@ def _draw(
 
 
 def _numbers(seed: bytes) -> Iterator[int]:
-    """Numbers of 256 bits; taken modulo a population they are as good as even."""
+    """Yield numbers of 256 bits; their remainder by a population is uniform."""
     return (
         int.from_bytes(canonical.sha256(seed + number.to_bytes(8, "big")), "big")
         for number in count()

@@ -182,7 +182,7 @@ def shares(
 def _chains(
     registers: Sequence[Register], fitting: set[int], device: Device, of: DeviceOutcome
 ) -> Iterator[list[Register]]:
-    """Yield runs of registers that bound what was metered between them."""
+    """Yield runs of signed registers that enclose a metered quantity."""
     channel = channel_of(device, of.quantity)
     swaps = [r.at_us for r in device.replacements if r.channel == channel]
     for kind in KINDS:

@@ -119,7 +119,7 @@ def sign(message: bytes, key: SigningKey, *, cose: bool = False) -> str:
 
 
 class _Detached(NamedTuple):
-    """A signature taken apart: who says to have signed, the signature, and what it is over."""
+    """A signature in parts: the claimed signer, the signature, and the signed bytes."""
 
     key: str
     signature: bytes

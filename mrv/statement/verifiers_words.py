@@ -155,7 +155,7 @@ def open_findings(claims: Claims, words: Words) -> list[Unmet]:
 
 
 def _source(claims: Claims, parameter: str, device: str | None) -> str:
-    """What of the registry and the readings a figure comes from."""
+    """Return the sources of a figure in registry and readings."""
     metered = [
         item
         for item in claims.monitored_parameters

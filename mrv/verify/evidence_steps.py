@@ -60,7 +60,7 @@ def plan_and_factors(subject: Subject) -> str:
 
 
 def _recalculated(subject: Subject, book: Sequence[Factor]) -> Iterator[str]:
-    """Say what the calculation of a factor that a project calculated comes to."""
+    """Yield texts of factors that a project calculated, with the result of the calculation."""
     own = load().within(grid_of(subject.plan.project))
     for factor in book:
         if factor.calculation is not None:
@@ -225,7 +225,7 @@ def claims(subject: Subject) -> str:
 
 
 def _graded(subject: Subject) -> None:
-    """Note where a statement asked for less evidence than the programme does."""
+    """Note where a statement required a lower grade of evidence than the programme."""
     evidence = subject.claims.evidence
     if evidence is UNSET:
         return

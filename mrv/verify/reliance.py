@@ -77,7 +77,7 @@ def _note_keys(subject: Subject) -> None:
 
 
 def _note_unnamed(subject: Subject) -> None:
-    """Note whose organisation, or accreditation, the reader's keys do not say."""
+    """Note keys without an organisation or accreditation in the reader's key ring."""
     if of_first_release(subject.claims):
         return  # its keyrings said none of it
     signed = {("operator", _issuer(subject.statement))}
@@ -97,7 +97,7 @@ def _note_unnamed(subject: Subject) -> None:
 
 
 def _note_unbound(subject: Subject) -> None:
-    """Among keys of several operators, each says for which projects it may sign."""
+    """Note operators' keys without the projects that they may sign for, if there are several."""
     operators = [key for key in subject.trusted or () if key.role == "operator"]
     # of keys whose holders' organisations nobody wrote down, nobody can tell
     if not any(key.bounds.organisation or key.bounds.organisation_id for key in operators):
@@ -210,7 +210,7 @@ def _dates(subject: Subject) -> Iterator[str]:
 
 
 def not_relied_on(subject: Subject) -> Iterator[str]:
-    """Return what was not checked or not relied on."""
+    """Yield texts of what was not checked or not relied on."""
     if subject.trusted is None:
         yield "the signers: the pack's own keys only show that its parts match"
     for key in subject.trusted or ():

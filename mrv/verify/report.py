@@ -340,7 +340,7 @@ def _arrivals(report: Report) -> Iterator[str]:
 
 
 def _stamped(report: Report) -> Iterator[str]:
-    """Name the days whose seals no one outside saw in time, the latest first."""
+    """Yield texts of days whose seals have no timestamp in time, the latest first."""
     late = [stamped_day for stamped_day in report.stamped_days if stamped_day.late]
     for day in sorted(late, key=lambda x: x.stamped or "", reverse=True)[:_DAYS_SHOWN]:
         message = f"sealed at {day.sealed} by the log's own clock" if day.sealed else "sealed"

@@ -185,7 +185,7 @@ def _check_seal(
 
 
 def _arrival(entry: Mapping[str, Any], subject: Subject, project: Project) -> None:
-    """When a day's readings came is the same in the log and in what the statement rests on."""
+    """Refuse an arrival of a day's readings that differs between log and statement."""
     sealed, plan, day = entry.get("arrival"), subject.plan.arrivals, entry["day"]
     if sealed is None:
         return
@@ -204,7 +204,7 @@ def _arrival(entry: Mapping[str, Any], subject: Subject, project: Project) -> No
 
 
 def _came(subject: Subject, days: int) -> str:
-    """Say in a sentence when the sealed days' readings came."""
+    """Return a sentence on the arrival of the sealed days' readings."""
     every = subject.arrived
     if not every:
         return ""

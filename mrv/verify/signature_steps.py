@@ -82,7 +82,7 @@ def form(subject: Subject) -> str:
 
 
 def _of_this_version(subject: Subject) -> None:
-    """Refuse a pack that is as another version writes it, and say which."""
+    """Refuse a pack in another version's format, and name that version."""
     pack, written = subject.pack, subject.stated.get("codeVersion")
     if README in pack.hashes and not {MANIFEST, GUIDE} & pack.files.keys():
         raise PackFormatError(
@@ -130,7 +130,7 @@ def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) 
 
 
 def _signed_in_order(subject: Subject) -> None:
-    """No document may have been taken out from below another."""
+    """Refuse a pack in which a document below another one is missing."""
     if ("proof" in subject.statement) != ("issuer" in subject.statement):
         raise CanonicalError("statement.json has an issuer without a proof, or a proof without one")
     if subject.verification is not None:
@@ -164,7 +164,7 @@ def keys(subject: Subject) -> str:
 
 
 def _needed(subject: Subject) -> list[Role]:
-    """Roles whose signatures stand under what there is."""
+    """Return the roles whose signatures the documents require."""
     needed: list[Role] = [role for _, role in _signed(subject)]
     return needed if subject.receipt is None else [*needed, "log"]
 
@@ -182,7 +182,7 @@ def _signers(subject: Subject, roles: Collection[Role]) -> list[EnrolledKey]:
 
 
 def _own_keys(subject: Subject) -> tuple[EnrolledKey, ...]:
-    """Keys that came with what is checked."""
+    """Return the keys that came with the pack."""
     if KEYS in subject.pack.files:
         data, maximum = subject.pack.files[KEYS], subject.pack.budget.keys
         listed = canonical.parse_object(data).get("keys")
@@ -404,7 +404,7 @@ def status(subject: Subject) -> str:
 
 
 class _List(NamedTuple):
-    """A status list, when it was signed, as it says itself, and by whom."""
+    """A status list, its stated time, and its signer."""
 
     at: datetime
     document: Mapping[str, Any]
@@ -412,7 +412,7 @@ class _List(NamedTuple):
 
 
 def _by_an_ended_key(subject: Subject, item: _List) -> None:
-    """Lists stand in no log, so that anyone who holds an ended key can sign one of any date."""
+    """Refuse a list by an ended key, which could sign one of any date, as no log has it."""
     subject.lack(
         "status-key",
         "issued",
@@ -439,7 +439,7 @@ def _listed(subject: Subject, where: str, document: Mapping[str, Any]) -> _List:
 
 
 def _current(subject: Subject, document: Mapping[str, Any]) -> None:
-    """Whether the list was made after what it is about, and speaks of the reader's time."""
+    """Return whether a list is newer than its subject, and valid at the reader's time."""
     begin, end = lasts(document)
     signed = time_of(proofs_of(document)[0]["created"], "created of the status list")
     if not begin <= end or abs(signed - begin) > AHEAD:

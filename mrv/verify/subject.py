@@ -234,14 +234,14 @@ class Subject:
 
     @cached_property
     def _signed_leaves(self) -> dict[str, list[DayLeaf]]:
-        """Leaves of readings by device."""
+        """Signed leaves of readings by device."""
         signed_leaves: dict[str, list[DayLeaf]] = {}
         for leaf in self.leaves["readings"]:
             signed_leaves.setdefault(leaf.device, []).append(leaf)
         return signed_leaves
 
     def _check_leaves(self, leaves: Sequence[DayLeaf]) -> None:
-        """Refuse readings of some devices that are not those of digests.json, as they are read."""
+        """Refuse readings that differ from digests.json, device by device."""
         devices = dict.fromkeys(leaf.device for leaf in leaves)
         signed = [leaf for device in devices for leaf in self._signed_leaves.get(device, ())]
         tables = {leaf.table for leaf in leaves}

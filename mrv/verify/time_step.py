@@ -286,7 +286,7 @@ def _signed_at(document: Mapping[str, Any]) -> datetime:
 
 
 def _dated_once(document: Mapping[str, Any]) -> None:
-    """A document says of itself when it is of as its proof does: reports show the one."""
+    """Refuse a document whose own time differs from that of its proof."""
     at, time = _signed_at(document), time_of(document["validFrom"], "validFrom")
     if time != at:
         raise SignatureError(
@@ -321,7 +321,7 @@ def _signers(subject: Subject) -> set[EnrolledKey]:
 
 
 def _key_counted(subject: Subject, key: EnrolledKey) -> None:
-    """Refuse what entered the log after a key's end; note where nothing shows the order."""
+    """Refuse log entries after a key's end; note where their order is unproved."""
     place, until = key.bounds.ends_at, key.valid_until
     if place is None and not key.has_ended(subject.at):
         return
@@ -349,7 +349,7 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
 
 
 def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
-    """Note where nothing but the verifier's own date says that the accreditation still held."""
+    """Note where only the verifier's own date supports a valid accreditation."""
     body = key.bounds.accreditation
     until = None if body is None else body.valid_until
     if until is None or datetime.fromisoformat(until) > subject.at or _shown_before(subject, until):

@@ -83,7 +83,7 @@ def _checked(subject: Subject, stored_tokens: StoredTokens, rule: StampRule) -> 
 
 
 class _Seen(NamedTuple):
-    """Verifies tokens as the reader's rule has it; those of strangers are noted and left."""
+    """Verifies tokens by the reader's rule; tokens of unknown authorities are noted."""
 
     subject: Subject
     stored: StoredTokens
@@ -105,7 +105,7 @@ class _Seen(NamedTuple):
 
 
 def _after_signing(subject: Subject, stamp: Stamp) -> None:
-    """Refuse a statement that an authority saw before it was signed, as it says itself."""
+    """Refuse a statement with a timestamp before its own time of signing."""
     signed = _created(subject.statement)
     end = time_of(subject.claims.monitoring_period.to, "end of the period")
     if stamp.latest + AHEAD < end:

@@ -123,7 +123,7 @@ def _before(sealed: list[Cosignature]) -> str:
 
 
 def _quorum(subject: Subject, good: list[Cosignature], late: int) -> bool:
-    """Note what is missing for each policy, or any one witness where there is none."""
+    """Note the missing cosignatures of each policy, or of any witness without a policy."""
     keys = {cosignature.witness for cosignature in good}
     lacks = [text for policy in subject.policies if (text := policy.lacks(keys)) is not None]
     if not subject.policies and not keys:
@@ -163,7 +163,7 @@ def _check_logs(subject: Subject, note: str) -> None:
 
 
 def _unknown(subject: Subject, note: str, keys: tuple[Vkey, ...]) -> str:
-    """Name whose cosignatures count for nothing, since no one whom the reader trusts vouches."""
+    """Return the text of witnesses whose cosignatures do not count, as they are not trusted."""
     logs = [NoteKey(key.name, key.public) for key in subject.ring if key.role == "log"]
     try:
         names = strangers(note, *keys, *logs)

@@ -36,9 +36,9 @@ Accepted = dict[tuple[str, str, str | None], Acceptance]
 
 def acceptances(conn: Connection, registry: Registry) -> Accepted:
     """
-    Return what is entered as accepted by the programme, by subject, id and project.
+    Return the programme's acceptances by subject, id and project.
 
-    What is entered in the name of an operator's own organisation is no acceptance.
+    Acceptances entered in the name of an operator's own organisation do not count.
     """
     own = operators(conn)
     return {
@@ -91,7 +91,7 @@ def signed_rows(given: Incoming, name: str, key: SigningKey) -> list[dict[str, A
 
 
 def acceptance_of(acceptance: Acceptance) -> Text:
-    """Return who accepted something, when, by which document, and whose key signed that."""
+    """Return the text of an acceptance: by whom, when, document, and signing key."""
     given = {
         "by": acceptance.by,
         "date": acceptance.date.isoformat(),
@@ -110,7 +110,7 @@ def acceptance_of(acceptance: Acceptance) -> Text:
 def factors_accepted(
     project: Project, registry: Registry, accepted: Accepted
 ) -> Iterator[FactorAccepted]:
-    """Return what is entered of acceptances of the factors that a methodology asks for."""
+    """Yield the entered acceptances of the factors that a methodology requires."""
     uses = find(project.methodology, project.version).uses
     for factor in registry.factors.values():
         by = accepted.get(("factor", factor.id, None))

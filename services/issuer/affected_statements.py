@@ -36,7 +36,7 @@ _LIVE = ("draft", "submitted", "under_verification", "verified", "issued")
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """A statement, the factors that would be others today, and what to do."""
+    """A statement, its factors that have changed since, and the remedy."""
 
     statement: Stored
     changes: tuple[Change, ...]
@@ -92,7 +92,10 @@ class _Asker:
             self._unit(bound, factors, year)
 
     def comes_to(self, claims: Claims, factors: Factors) -> Fraction:
-        """What a statement's quantities come to by some factors, as far as they add up. [tCO2e]"""
+        """
+        Return the reduction of a statement's quantities by given factors, as far as additive.
+        [tCO2e]
+        """
         counted = {(p.device, p.role): Fraction(p.counted) for p in claims.monitored_parameters}
         year = int(claims.monitoring_period.local_from[:4])
         return sum(

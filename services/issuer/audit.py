@@ -53,7 +53,7 @@ from services.store.timeseries.underived import waiting as to_make
 
 
 def entries(walk: Walk) -> str:
-    """Entries are dense, and each is what its leaf says."""
+    """Check that entries are consecutive, and that each agrees with its leaf."""
     walk.entries = log.entries(walk.conn)
     for place, entry in enumerate(walk.entries):
         if entry.index != place:
@@ -123,7 +123,7 @@ def _head(
 
 
 def witnesses(walk: Walk) -> str:
-    """Every countersignature is by an enrolled witness, of the head that it stands under."""
+    """Check that every cosignature is by an enrolled witness, of the head below which it is."""
     known = {
         one.key.multikey: _note_key(one.key)
         for one in enrolled.load(walk.conn)
@@ -196,7 +196,7 @@ def states(walk: Walk) -> str:
 
 
 def append_only(walk: Walk) -> str:
-    """What append-only tables ever held, they still hold; nothing was slipped in behind."""
+    """Check that append-only tables still hold all rows of before, and no inserted ones."""
     with snapshot(walk.conn):
         sealed = records.records_of(walk.conn)
         found = tables(walk.conn)
@@ -213,7 +213,7 @@ def append_only(walk: Walk) -> str:
 
 
 def sealed_days(walk: Walk) -> str:
-    """What every sealed day held, it still holds."""
+    """Check that every sealed day is unchanged."""
     conn, of = walk.conn, Registry(walk.conn)
     latest = seals.latest(conn)
     walk.breaks += _seal_rows(walk)
@@ -242,7 +242,7 @@ def _look(
 
 
 def _say(walk: Walk, of: Registry, cursor: Cursor, now: Compared) -> None:
-    """Tell how what a day holds differs from its seal."""
+    """Report the differences of a day from its seal."""
     job, body, found = now.day.job, now.day.body, now.found
     walk.breaks += [f"{job}: {what}" for what in found.by_hand]
     if now.joined:
@@ -278,7 +278,7 @@ def _arrival(cursor: Cursor, job: Job, said: dict[str, Any]) -> Iterator[str]:
 
 
 def _seal_rows(walk: Walk) -> Iterator[str]:
-    """Where each day's seal stands is said twice: in the table, and in the log."""
+    """Yield seals whose place in the table differs from that in the log."""
     said = {}
     for entry in walk.entries:
         if entry.kind == DATA:
@@ -333,7 +333,7 @@ def published_factors(walk: Walk) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A step: what it looked at, what is wrong, and what it cannot say anything about."""
+    """Result of a step: what it checked, errors, and what it could not check."""
 
     number: int
     name: str
@@ -344,7 +344,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """All steps; every one is walked, whatever was wrong before it."""
+    """Results of all steps; each runs whatever the ones before it found."""
 
     origin: str
     size: int
@@ -367,7 +367,7 @@ class AuditReport:
 
 
 class Step(NamedTuple):
-    """A step: its name, and what it does."""
+    """A step: its name and function."""
 
     name: str
     run: Callable[[Walk], str]

@@ -24,7 +24,7 @@ from services.store.statements.transparency_log import Entry
 
 @dataclass
 class Walk:
-    """What the steps share."""
+    """Shared state of the steps."""
 
     conn: Connection
     now_us: int
@@ -41,7 +41,7 @@ _LOGGED = (*_STATES, "evidence")
 
 
 def standing(conn: Connection, entries: Sequence[Entry]) -> Iterator[str]:
-    """Say what is not as the log has it, statement by statement."""
+    """Yield statements whose state differs from the log."""
     said: dict[str, dict[str, dict[str, Any]]] = {}
     # version 0.1.0 entered no manifests; whatever else is entered comes from a later one
     since = min((e.index for e in entries if e.kind not in _STATES), default=0)
@@ -93,7 +93,7 @@ def _statement_faults(
 def _evidence(
     conn: Connection, stored: Stored, have: Documents, manifest: dict[str, Any] | None
 ) -> Iterator[str]:
-    """What was kept of a statement's pack is what its manifest in the log says."""
+    """Yield files of a statement's pack that differ from its manifest in the log."""
     kept = evidence.digests(conn, stored.id)
     if manifest is None:
         yield f"statement {stored.id}: the log holds no manifest of its evidence"
@@ -107,7 +107,7 @@ def _evidence(
 
 
 def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
-    """Columns and the closed period repeat what the body says."""
+    """Yield columns and figures of the closed period that differ from the signed document."""
     said = stored.claims
     period = said.monitoring_period
     row = conn.execute(
@@ -137,7 +137,7 @@ def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
 
 
 def _claims(conn: Connection, said: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
-    """Exactly what is issued and neither superseded nor revoked claims its period."""
+    """Yield claims of periods that are missing, or not of an issued, valid statement."""
     rows = conn.execute(
         "SELECT c.statement_id, s.project_id = c.project_id AND s.period = c.period"
         " FROM claim c LEFT JOIN statement s ON s.id = c.statement_id"

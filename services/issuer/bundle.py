@@ -69,7 +69,7 @@ class StatementDocuments(NamedTuple):
 
     @property
     def claims(self) -> Claims:
-        """What the statement says."""
+        """Claims of the statement."""
         return claims_of(self.statement)
 
 
@@ -77,7 +77,7 @@ def complete(
     conn: Connection, documents: StatementDocuments, files: Mapping[str, bytes], *, logged: bool
 ) -> dict[str, bytes]:
     """
-    Add to a pack's tables all that it holds beside them, and the manifest of it all.
+    Return a pack's tables with all other files and the manifest.
 
     Parameters
     ----------

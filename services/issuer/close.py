@@ -158,7 +158,7 @@ class Closed:
 
 @contextmanager
 def snapshot(conn: Connection) -> Iterator[None]:
-    """See one state of the database throughout, or what a transaction under way sees."""
+    """Hold one state of the database, or that of the current transaction."""
     fresh = conn.info.transaction_status is TransactionStatus.IDLE
     with conn.transaction():
         if fresh:
@@ -245,7 +245,7 @@ def close_period(
 
 
 def _keep_days(conn: Connection, case: Case, statement: str) -> None:
-    """Keep what the statement says of each local day, and what it says before its evidence."""
+    """Store a statement's account by local day, and its reduction before evidence."""
     project = case.plan.project
     account_spans.write(
         conn,
@@ -260,9 +260,9 @@ def _keep_days(conn: Connection, case: Case, statement: str) -> None:
 
 def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> Closed:
     """
-    Return what a period would come to if it were closed now; nothing is kept.
+    Return the result of a period if it were closed now; nothing is stored.
 
-    It may run still, and its days need not be sealed: readings that come later change it.
+    It may end in the future, and its days need not be sealed: later readings change it.
 
     Parameters
     ----------
@@ -293,7 +293,7 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
 
 
 def _claims_not_counted_elsewhere(conn: Connection, document: Mapping[str, Any]) -> Claims:
-    """Return what a statement says; refuse one that counts what another project has claimed."""
+    """Return a statement's claims; refuse a statement that counts another project's meters."""
     claims = claims_of(document)
     twice = list(counted_elsewhere(conn, claims))
     if twice:
@@ -364,7 +364,7 @@ def _local(case: Case) -> tuple[date, date]:
 
 
 def _detail(case: Case) -> dict[str, Any]:
-    """What makes the pack again, whatever the registry says later."""
+    """Return the data that reproduce the pack, independent of later registry changes."""
     return {"plan": case.plan.to_json(), "factors": case.factor_records, "leaves": case.leaves()}
 
 
@@ -408,7 +408,7 @@ def _correct(conn: Connection, issued: Stored) -> Correction:
 
 
 def _changed(conn: Connection) -> Iterator[Stored]:
-    """Issued statements with a day sealed since whose readings nothing was drafted from yet."""
+    """Yield issued statements with newly sealed days that no draft has yet."""
     for name, indices in conn.execute(
         "SELECT c.statement_id, array_agg(d.index ORDER BY d.day) FROM claim c"
         " JOIN log_entry e ON e.statement_id = c.statement_id AND e.kind = 'issued'"

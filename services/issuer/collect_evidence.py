@@ -110,7 +110,7 @@ def _refuse_older(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) 
 def plan_of(
     conn: Connection, project_id: str, from_us: int, to_us: int, supersedes: str | None = None
 ) -> MonitoringPlan:
-    """Return what the registry says of a project in a period; RegistryError if it is unknown."""
+    """Return a project's monitoring plan for a period; RegistryError if it is unknown."""
     project = _until(registry.load_project(conn, project_id), to_us)
     bound = tuple(
         d for d in project.devices if d.from_us < to_us and (d.to_us is None or d.to_us > from_us)
@@ -182,7 +182,7 @@ def plan_of(
 
 
 def _by_months(conn: Connection, project: Project) -> Mapping[str, Any]:
-    """Return what the design expects, with the months by the sun where it states none."""
+    """Return the design's estimates, split over months by the sun where it has none."""
     row = conn.execute(
         "SELECT months FROM v_project_months WHERE project_id = %s", [project.id]
     ).fetchone()
@@ -232,7 +232,7 @@ def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> A
 
 
 def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dict[str, Clocked]:
-    """Devices whose hours are by their own clock, and came in fewer hours than they tell of."""
+    """Return devices whose own clock counts more hours than elapsed while readings arrived."""
     roles = find(project.methodology, project.version).roles
     ids = sorted({d.device for d in project.devices if roles[d.role].unit == "s"})
     if not ids:
@@ -418,9 +418,9 @@ def evidence_of(
     conn: Connection, fleet: Fleet, claims: Claims, *, whole: bool = False
 ) -> list[Frame]:
     """
-    Readings, as they are stored now, from which to which a statement says its evidence goes.
+    Return the stored readings within the times that a statement gives for its evidence.
 
-    With `whole`, all others of its period too, which it did not have.
+    With `whole`, all others of its period too.
     """
     said = [(p.device, p.readings) for p in claims.monitored_parameters]
     said += [(c.against, c.readings) for c in claims.cross_checks or () if c.readings]

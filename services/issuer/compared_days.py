@@ -46,7 +46,7 @@ from services.store.timeseries import register_checkpoints as marks
 
 
 def noted(cursor: Cursor, job: Job) -> Notes:
-    """Return what was noted of a day's readings that its last seal does not hold."""
+    """Return late readings of a day that its last seal does not include."""
     name = late_readings.name_of(job.project, job.day)
     return late_readings.of_day(cursor, name, job.devices, job.from_us, job.to_us)
 
@@ -55,14 +55,14 @@ def without_late(
     cursor: Cursor, fleet: Fleet, job: Job, leaves: Sequence[DayLeaf], late: Mapping[str, Late]
 ) -> list[DayLeaf]:
     """
-    Return the leaves of a day's readings as they are without those that came late.
+    Return the leaves of a day's readings without those that arrived late.
 
     Parameters
     ----------
     leaves : sequence of DayLeaf
         Of all of the day's readings, in the snapshot of the cursor.
     late : mapping of str to Late
-        What was noted, by device.
+        Late readings by device.
     """
     found = [leaf for leaf in leaves if leaf.device not in late]
     index = [fleet.by_id[name] for name in late if name in fleet.by_id]
@@ -92,7 +92,7 @@ def _frame_before(frame: Frame, fleet: Fleet, late: Mapping[str, Late]) -> Frame
 
 
 class Changes(NamedTuple):
-    """Differences of a day from its seal: of its readings, and of what is derived from them."""
+    """Differences of a day from its seal, in readings and in derived rows."""
 
     late: list[Difference]
     by_hand: list[Difference]
@@ -106,7 +106,7 @@ def sealed_leaves(
     entry: Mapping[str, object], detail: bytes | None
 ) -> dict[str, tuple[DayLeaf, ...]]:
     """
-    Leaves under a sealed day's roots.
+    Return the leaves below a sealed day's roots.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def sealed_leaves(
 
 
 def detail_of(parts: Mapping[str, Digest]) -> bytes:
-    """What stands under the roots of a day."""
+    """Return the file of leaves below the roots of a day."""
     return canonical.encode(
         {name: [leaf.to_json() for leaf in parts[name].leaves] for name in PARTS}
     )
@@ -140,14 +140,14 @@ def compare(
     noted: Collection[tuple[str, str]],
 ) -> Changes:
     """
-    Tell how a day differs from its seal.
+    Return the differences of a day from its seal.
 
     Parameters
     ----------
     before : sequence of DayLeaf
         Its readings without late ones.
     noted : collection of (str, str)
-        Device and day that tonne 0.1.0 noted late readings for, without saying which.
+        Device and day with late readings that tonne 0.1.0 noted without listing them.
     """
     late = differences(before, now["readings"].leaves)
     by_hand: list[Difference] = []
@@ -186,7 +186,7 @@ class Registry:
 
 
 class SealedDay(NamedTuple):
-    """A day, its last seal, what the log's entry says, and the leaves under it."""
+    """A day, its last seal, its log entry, and the leaves below it."""
 
     job: Job
     seal: Seal
@@ -278,7 +278,7 @@ def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
 
 
 def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) -> set[str]:
-    """Return devices that joined a day, where other seals hold them and nothing changed."""
+    """Return devices added to a day that other seals cover without change."""
     job, known = day.job, {leaf.device for leaf in day.leaves["readings"]}
     others = {one.device for one in changes.by_hand} - known
     if not others:
@@ -290,7 +290,7 @@ def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) ->
 def _held_elsewhere(
     conn: Connection, fleet: Fleet, over: Collection[Seal], job: Job, device: str
 ) -> bool:
-    """Whether other seals cover a device's day; what they hold, without late ones, is as it was."""
+    """Return whether other seals cover a device's day without change, late readings aside."""
     spans = []
     for seal in over:
         entry, detail = log.at(conn, seal.entry)
@@ -311,7 +311,7 @@ def _held_elsewhere(
 
 
 def _before(conn: Connection, fleet: Fleet, job: Job) -> list[DayLeaf]:
-    """Leaves of a sealed day's readings, without late ones."""
+    """Return the leaves of a sealed day's readings, without late ones."""
     with conn.cursor() as cursor:
         (now,) = parts_of(cursor, fleet, [job])
         return without_late(cursor, fleet, job, now["readings"].leaves, noted(cursor, job).late)
@@ -323,10 +323,10 @@ def _us(moment: datetime) -> int:
 
 def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
     """
-    Devices and days, whatever the zone, that tonne 0.1.0 noted late readings for.
+    Return devices and days, in any zone, for which tonne 0.1.0 noted late readings.
 
-    They count for days that it sealed: such a note says of no row whether it came late, and a
-    change by hand could hide behind it.
+    They apply to days that it sealed: such a note does not list rows, and a change by hand could
+    hide behind it.
     """
     return {
         (device, (day + timedelta(days=shift)).isoformat())
@@ -349,7 +349,7 @@ def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> lis
 
 def why_other(conn: Connection, project: str, day: date) -> str:
     """
-    Say why a statement's readings of a day are none that the log sealed, and what to do.
+    Return why a statement's readings of a day differ from the sealed ones, and the remedy.
 
     Call it in a snapshot.
     """

@@ -57,17 +57,17 @@ _OK, _CONFLICT, _UNKNOWN, _FALSE, _BUSY, _BROKEN = 200, 409, 404, 422, 429, 500
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    What a witness said of a head.
+    Answer of a witness on a head.
 
     Attributes
     ----------
     state : str
-        `cosigned`; `away`, where it gave no answer; `refused`, where it does not sign for a
-        reason that its operator or ours can mend; `contradicts`, where it saw another history.
+        `cosigned`; `away` without answer; `refused` for a reason that an operator can correct;
+        `contradicts` if it knows another history.
     why : str
-        In a sentence; empty where it cosigned.
+        A sentence; empty where it cosigned.
     took_s : float
-        From the question to the answer. [s]
+        From question to answer. [s]
     """
 
     state: State
@@ -84,7 +84,7 @@ class Question(NamedTuple):
 
     @property
     def head(self) -> Checkpoint:
-        """Return what the head says."""
+        """Return the checkpoint of the head."""
         return Checkpoint.from_text(signature_lines(self.note)[0])
 
 
@@ -214,7 +214,7 @@ class Round:
         return [n for n, one in self.outcomes.items() if one.state == "contradicts"]
 
     def said(self) -> list[str]:
-        """Say in a line each why witnesses did not sign."""
+        """Return a line for each witness that did not sign, with the reason."""
         return [f"{name}: {one.why}" for name, one in self.outcomes.items() if one.why]
 
 
@@ -229,7 +229,7 @@ class Witnesses:
     @staticmethod
     def by(settings: Settings) -> Witnesses | None:
         """
-        Return what settings say; None where no witness is asked.
+        Return the witnesses of the settings; None without any.
 
         Raises
         ------
@@ -314,7 +314,10 @@ def _once(conn: Connection, whom: Witnesses) -> Round:
 def look(
     conn: Connection, whom: Witnesses, asked: dict[str, Member] | None = None
 ) -> dict[str, Outcome]:
-    """Ask witnesses, all of the policy where none are named, for the last head; keep nothing."""
+    """
+    Return the answers of witnesses on the last head, of all in the policy by default; store
+    nothing.
+    """
     head = stored.newest(conn)
     members = whom.asked if asked is None else asked
     if head is None or not members:
@@ -333,7 +336,7 @@ def look(
 
 def require(conn: Connection, whom: Witnesses) -> None:
     """
-    Have the last head cosigned enough before something is issued after it.
+    Require enough cosignatures of the last head before an issue.
 
     Raises
     ------
@@ -351,7 +354,7 @@ def require(conn: Connection, whom: Witnesses) -> None:
 
 def require_enough(conn: Connection) -> None:
     """
-    Refuse to go on from a head that too few witnesses have cosigned so far; ask no one.
+    Refuse to continue from a head with too few cosignatures; ask no witness.
 
     Raises
     ------
@@ -398,7 +401,7 @@ class Cosigning:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; an answer that is on its way is left."""
+        """Stop without waiting for a pending answer."""
         self._stopping.set()
         self._thread.join(timeout=5)
 
@@ -408,7 +411,7 @@ class Cosigning:
             self._stopping.wait(self._every_s)
 
     def once(self) -> None:
-        """Ask for the last head, where anybody has not signed it; say what is wrong, once each."""
+        """Request missing cosignatures of the last head; report each problem once."""
         try:
             with connect(
                 self._url, role="tonne_mrv", name="tonne cosigning", autocommit=True

@@ -52,7 +52,7 @@ class Documents:
 
     @property
     def claims(self) -> Claims:
-        """What the statement says."""
+        """Claims of the statement."""
         return claims_of(self.statement, self.stored.id)
 
 
@@ -100,13 +100,13 @@ def signer_of(
     conn: Connection, document: Mapping[str, Any], role: Role, statement: str
 ) -> EnrolledKey:
     """
-    Tell who signed a document that came from elsewhere; the key must be valid now.
+    Return the signer of an external document; the key must be valid now.
 
     Raises
     ------
     SignatureError, EnrolmentError
-        If the proof does not hold, its key has another role or has ended, the
-        document names another issuer, or it says a time that has not come.
+        If the proof is invalid, its key has another role or has ended, the document names another
+        issuer, or it is dated in the future.
     """
     found = verify_proof(document, [one.key for one in enrolled.load(conn)])
     _check_times(document, may_sign(conn, found, role, statement))
@@ -119,7 +119,7 @@ def signer_of(
 
 
 def _check_times(document: Mapping[str, Any], now: datetime) -> None:
-    """Refuse what says that it is of a time to come; SignatureError."""
+    """Refuse a document that is dated in the future; SignatureError."""
     said = {"proof created": proofs_of(document)[0]["created"]}
     if document.get("type") != list(TYPES):  # a statement's validFrom is its period's end
         said["validFrom"] = document.get("validFrom")
@@ -194,12 +194,12 @@ def approvers(conn: Connection, have: Documents) -> tuple[list[dict[str, Any]], 
 
 def records(conn: Connection, have: Documents) -> tuple[Record, ...]:
     """
-    Return a statement's findings as their events left them, every proof checked.
+    Return a statement's findings after their events, every proof checked.
 
     Raises
     ------
     SignatureError, EnrolmentError, CanonicalError
-        If a stored event is not what its holder signed.
+        If a stored event differs from the signed one.
     """
     return fold(_events(conn, have))
 

@@ -87,7 +87,7 @@ class Invoices:
 
     @cached_property
     def foreign(self) -> list[tuple[Invoice, Invoice]]:
-        """Corrections by another issuer, each with what it corrects."""
+        """Corrections by another issuer, each with the corrected invoice."""
         return self._standing[1]
 
     @cached_property
@@ -121,7 +121,10 @@ class Invoices:
         return any(_by(issuer, key) for key in self.operators)
 
     def doubted(self) -> tuple[Invoice, ...]:
-        """Return the invoices of the period by id; those that are no evidence say why."""
+        """
+        Return the invoices of the period by id, with the reason for those that
+        are no evidence.
+        """
         doubts: dict[str, Doubt] = {new.id: "other_issuer" for new, _ in self.foreign}
         for some in self.shared.values():
             doubts |= {one.name: "one_file" for one in some
@@ -176,10 +179,10 @@ def standing(
     every: Iterable[tuple[str, Invoice, str | None, str | None]],
 ) -> tuple[list[Invoice], list[tuple[Invoice, Invoice]]]:
     """
-    Return the invoices that count, and corrections by another issuer with what they correct.
+    Return the valid invoices, and corrections by another issuer with the corrected ones.
 
-    A correction counts in place of the first invoice where it is by the same issuer, or is the
-    same document, so that a mistyped issuer is corrected.
+    A correction replaces the first invoice where it is by the same issuer, or is the same document,
+    so that a mistyped issuer is corrected.
 
     Parameters
     ----------
@@ -257,7 +260,7 @@ def _first(cited: Cited, other: Cited) -> bool:
 
 
 def _one_document(cited: Cited, other: Cited) -> bool:
-    """Whether two documents that name one file say the same of it."""
+    """Return whether two documents with one file agree on it."""
     given = cited.giver is None or other.giver is None or affiliated(cited.giver, other.giver)
     dated = cited.issued is None or other.issued is None or cited.issued == other.issued
     return cited.kind == other.kind and given and dated and cited.number == other.number

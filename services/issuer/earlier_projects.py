@@ -57,7 +57,7 @@ _HALF = 2
 
 
 def counted_elsewhere(conn: Connection, claims: Claims) -> Iterator[str]:
-    """Say which of a statement's devices an issued statement of another project counts too."""
+    """Yield texts of a statement's devices that an issued statement of another project counts."""
     mine = _counted(claims)
     devices = sorted({device for device, _ in mine})
     period = claims.monitoring_period
@@ -117,7 +117,7 @@ def _counted(claims: Claims) -> dict[_Counted, _Span]:
 
 class TakenOver:
     """
-    What the devices of a project measured in a period, read once.
+    Measured quantities of a project's devices in a period, read once.
 
     Parameters
     ----------
@@ -145,11 +145,10 @@ class TakenOver:
 
     def of(self, had: Collection[str]) -> bool:
         """
-        Say whether the project is the one that had some devices.
+        Return whether the project continues the one that had given devices.
 
-        That is where half of its devices that measured something are of it, or half of a quantity
-        of the baseline; one that reports nothing says nothing about whose project it is.  Where
-        none reported anything all of them count.
+        It does if half of its devices with data are among them, or half of a quantity of the
+        baseline.  Without any data all devices count.
         """
         telling = {
             device for by_device in self._reported.values() for device in by_device
@@ -184,7 +183,7 @@ def changed_late(
     conn: Connection, project: Project, period_us: tuple[int, int]
 ) -> tuple[ChangedLate, ...]:
     """
-    Return what of a project was changed after a period began. [us UTC]
+    Return ex-ante parameters that were changed after a period began.
 
     Parameters
     ----------
@@ -289,7 +288,7 @@ def _by(when: ProjectVersion, first: _Import, olds: Sequence[str]) -> str:
 
 
 def _last(since: Sequence[_Import], held: Sequence[Any]) -> ProjectVersion:
-    """Return the import that brought what the last one has."""
+    """Return the import that brought the content of the last one."""
     others = [i for i, one in enumerate(held) if one != held[-1]]
     return since[others[-1] + 1 if others else 0].version
 
@@ -314,7 +313,7 @@ def _imported(
 
 
 def _text(spec: ParameterSpec, given: Mapping[str, Any], name: str) -> str | None:
-    """Return the value that counts by an entry, its default where it gives none."""
+    """Return the value of an entry, or its default."""
     value = given.get(name)
     if value is None:
         value = None if spec.default is None else Decimal(spec.default)
@@ -358,7 +357,7 @@ def replaced(
 
 
 def _gone(new: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Devices of the same role that served the project when one begins and are bound no more."""
+    """Yield devices of the same role that served the project before and are no longer assigned."""
     if was["id"] != now["id"]:  # devices that stay in another project
         return
     left = {bound["device"] for bound in now["devices"]}
@@ -386,7 +385,7 @@ def _edges(bound: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[date, da
 
 
 def _back(device: str, before: Mapping[str, Collection[str]]) -> set[str]:
-    """All that a device stands in the place of, however often it was replaced."""
+    """Return all devices that a device replaced, directly or through others."""
     found, left = set[str](), [device]
     while left:
         for one in before.get(left.pop(), ()):

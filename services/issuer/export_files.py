@@ -198,13 +198,13 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 
 
 class ExportFiles(NamedTuple):
-    """An export: what it lacks, and its files."""
+    """An export: its missing fields, and its files."""
 
     draft: Draft
     files: dict[str, bytes]
 
     def folder(self, sources: Sequence[Source] = ()) -> dict[str, bytes]:
-        """Return all files, with `missing.json` where something is missing."""
+        """Return all files, with `missing.json` where fields are missing."""
         for source in sources:
             for sentence in source.lacking:
                 self.draft.lacks(source.name, "verification", sentence)
@@ -219,12 +219,12 @@ class ExportFiles(NamedTuple):
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     """
-    Return statements in the order of time, compared with each other and what is entered.
+    Return statements in order of time, checked against each other and the entries.
 
     Raises
     ------
     ExportError
-        Naming the rule, before anything is made.
+        Naming the rule, before a file is made.
     """
     found = sorted(sources, key=begin_us)
     check_together(found)
@@ -329,7 +329,7 @@ def json_bytes(value: Any) -> bytes:
 
 
 def export_summary(draft: Draft, sources: Sequence[Source]) -> Mapping[str, Any]:
-    """Return what an export came to: whether it is a draft, of what, and what is missing."""
+    """Return the summary of an export: draft or not, statements, missing fields."""
     return {
         "state": "draft" if draft.missing else "complete",
         "statements": [source.name for source in sources],
@@ -368,7 +368,7 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
 
 
 def _form(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Say what the programme's forms lack: fields of the registration."""
+    """Yield fields of the registration that the programme's forms lack."""
     ask = f"registrations[{registration.project}]"
     for name in ("programme", "project_id", "registered", "consultation"):
         if getattr(registration, name) is None:
@@ -390,7 +390,7 @@ def _form(facts: Facts, registration: Registration) -> Iterator[str]:
 
 
 def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Say where methodology and design are not in the versions that the programme registered."""
+    """Yield texts where methodology or design differ from the registered versions."""
     ask = f"registrations[{registration.project}]"
     period = facts.subject.monitoring_period
     first = date.fromisoformat(period.local_from[:10])
@@ -412,7 +412,7 @@ def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
 
 
 def _other(what: str, rows: Sequence[InForce], version: str, days: Sequence[date]) -> Iterator[str]:
-    """Say on which of some days another version than a statement's is registered."""
+    """Yield the days on which a version other than a statement's is registered."""
     for day in dict.fromkeys(days):
         there = [one.version for one in rows if _holds(one, day)]
         if version not in there:

@@ -103,7 +103,7 @@ def statement(
 
 
 def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
-    """Refuse, where it is asked for, what rests on a factor that no one accepted."""
+    """Refuse, if `strict`, a document that uses a factor without acceptance."""
     said = claims_of(body).applicability if strict else ()
     found = [one.words() for one in said if one.name == acceptance.UNVERIFIED and not one.holds]
     if found:
@@ -188,7 +188,7 @@ def _verifier(
 
 
 def _through(names: Sequence[str], begun: Callable[[int, str], None]) -> Callable[[], None]:
-    """Return what tells that the next step begins."""
+    """Return a callback that reports the begin of the next step."""
     at = iter(enumerate(names, 1))
     return lambda: begun(*next(at))
 
@@ -281,16 +281,15 @@ def status_list(
     conn: Connection, project: str, document: Mapping[str, Any], principal: str | None = None
 ) -> None:
     """
-    Take a project's status list that its operator signed; readers get the newest.
+    Store a project's status list that its operator signed; readers get the newest.
 
     Raises
     ------
     SignatureError, EnrolmentError, CanonicalError
-        If it is not a list of the project, not signed by an operator who may sign for it, or
-        its times do not fit.
+        If it is not a list of the project, not by an authorised operator, or its times do not
+        fit.
     StatementStateError
-        If it says that a statement counts which was superseded or revoked, or one not that
-        counts, or it is older than the list that is there.
+        If it contradicts the state of a statement, or is older than the stored list.
     """
     with conn.transaction():
         registry.load_project(conn, project)

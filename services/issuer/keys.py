@@ -332,7 +332,7 @@ _NUMBER = re.compile(r"(.*)-([0-9]+)")
 
 def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKey:
     """
-    Close a log and let a new one go on from it.
+    Close a log and open its successor; return the new log's key.
 
     Parameters
     ----------
@@ -382,7 +382,7 @@ def _made(home: Path, old: EnrolledKey, name: str) -> EnrolledKey:
 
 
 def _go_on(conn: Connection, new: Signer, old: EnrolledKey, head: str) -> None:
-    """Enter which log this one goes on from, and sign the first head."""
+    """Enter the preceding log into the new one, and sign its first head."""
     entry = {
         "event": _ROTATED,
         "from": {"name": old.name, "publicKeyMultibase": old.multikey, "finalHead": head},

@@ -39,7 +39,7 @@ _BESIDE = 3
 
 class Unserved(NamedTuple):
     """
-    A meter, when it serves no project, and what of the registry makes it so.
+    A meter, its time without a project, and the reason in the registry.
 
     Attributes
     ----------
@@ -48,15 +48,15 @@ class Unserved(NamedTuple):
     reason : str or None
         The owner's, of the project's `boundary`.
     installed_us, removed_us : int or None
-        Where they lie within the period, or end it. [us UTC]
+        Within the period. [us UTC]
     served : tuple of (int, int)
-        Time of the period in which it is in the account. [us UTC]
+        Time of the period in the account. [us UTC]
     moved_to : str or None
-        Site where it is now, of one that was the project's or at its site before.
+        Current site of a meter that was the project's or at its site before.
     checks : str or None
         Meter of the project that it is registered to check.
     project : str or None
-        Another project that has it, of which no statement is closed.
+        Another project that has it, without a closed statement.
     upstream_of : tuple of str
         Meters of the project that it supplies, by the project's `boundary`.
     """
@@ -76,7 +76,7 @@ class Unserved(NamedTuple):
 
     @property
     def is_excluded(self) -> bool:
-        """Whether it never was the project's, and the boundary's reason is all that is said."""
+        """Return whether the boundary excludes it with a reason and it never was the project's."""
         told = self.served, self.moved_to, self.checks, self.project, self.upstream_of
         return self.reason is not None and not any(told)
 
@@ -219,7 +219,7 @@ def _lifetime(device: Device) -> Span:
 
 
 def _without(spans: Sequence[Span], whole: Span) -> tuple[Span, ...]:
-    """Return the time of a span that others leave out."""
+    """Return the parts of a span outside other spans."""
     reached, found = whole[0], []
     for begin, end in sorted(spans):
         if begin > reached and reached < whole[1]:

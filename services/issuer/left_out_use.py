@@ -55,18 +55,18 @@ _SURE = 3
 
 class Beneath(NamedTuple):
     """
-    A meter and those beneath it, in the hours of which all is known. [base units]
+    A meter and those downstream, in hours with all data known. [base units]
 
     Attributes
     ----------
     quantity : str
-        Of which both have a register.
+        Common quantity of both.
     measured, took : int
-        By the meter upstream, and by those beneath it together.
+        By the upstream meter, and by the downstream ones together.
     below : int
-        By how much it measured less than they, in hours in which it did.
+        Deficit of the upstream meter, in hours with one.
     steps : bool
-        Whether it shows the steps of those beneath, as far as that can be seen.
+        Whether it shows the steps of those downstream, as far as visible.
     """
 
     quantity: str
@@ -146,20 +146,20 @@ class Refused(NamedTuple):
 
 class LeftOut(NamedTuple):
     """
-    What a meter that is left out measured in that time, by quantity. [base units]
+    Quantities of an excluded meter, by quantity. [base units]
 
     Attributes
     ----------
     last_us : int
-        End of the last interval in which it measured something; 0 without one. [us UTC]
+        End of the last interval with a quantity; 0 without one. [us UTC]
     unknown_us : int
-        Time of which its energy is not known. [us]
+        Time without known energy. [us]
     rise : dict
-        By how much its registers rose, where that is more than was measured.
+        Rise of its registers, where above the metered quantity.
     readings : int
-        From which `rise` is.
+        Number of readings of `rise`.
     beneath : tuple of Beneath
-        How its readings compare with those of the meters that it is said to supply.
+        Comparison with the meters that it supplies by the registry.
     """
 
     of: Unserved
@@ -227,7 +227,7 @@ def _within(start_us: Int64, spans: Sequence[Span]) -> NDArray[np.bool_]:
 def _measured(
     rows: IntervalRows, index: int, spans: Sequence[Span], wanted: frozenset[str]
 ) -> tuple[dict[str, int], int, int]:
-    """What a meter's intervals hold of some time, when that ended, and what is not known of it."""
+    """Return the quantities of a meter in given times, their end, and the time without data."""
     own = rows.take((rows.device == index) & _within(rows.start_us, spans))
     measured: dict[str, int] = {}
     unknown_us, last_us = 0, 0
@@ -246,7 +246,10 @@ def _measured(
 def _rise(
     conn: Connection, fleet: Fleet, index: int, spans: Sequence[Span], wanted: frozenset[str]
 ) -> tuple[dict[str, int], int]:
-    """By how much registers rose in some time, by the readings alone [base units]; how many."""
+    """
+    Return the rise of registers in given times by readings alone [base units],
+    and their number.
+    """
     class_id = fleet.devices[index].class_id
     edges = spans[0][0], spans[-1][1]
     with conn.cursor() as cursor:
@@ -264,7 +267,7 @@ def _rise(
 
 
 def _risen(values: Int64) -> int:
-    """Sum of a register's rises; a single reading beside its line is none."""
+    """Return the sum of a register's rises; a single outlier is ignored."""
     if len(values) >= _BESIDE:
         beside = np.sort(sliding_window_view(values, _BESIDE), axis=1)
         values = np.concatenate([values[:1], beside[:, _BESIDE // 2], values[-1:]])
@@ -290,7 +293,7 @@ def _agrees(rows: IntervalRows, check: int, main: int, wanted: frozenset[str]) -
 def _refused(
     conn: Connection, device: str, class_id: str, from_us: int, wanted: frozenset[str]
 ) -> Refused:
-    """Return what was refused since a period began, for more than the rating allows."""
+    """Return readings refused since a period began as above the rating."""
     since = datetime.fromisoformat(utc_text(from_us))
     letters = list_letters(conn, Filter(device=device, reason=_REFUSED, received_from=since))
     messages, rise = 0, dict[str, int]()
@@ -311,16 +314,16 @@ def reported(
     one: LeftOut, project: Project, factors: Factors, period_us: Span, drawn: Document | None = None
 ) -> Text | None:
     """
-    Say what a meter that is left out measured, and what it would emit; None where it did not.
+    Return the text of an excluded meter's quantity and emissions; None without any.
 
-    Nor is a meter reported that supplies those of the project, as readings confirm.
+    A meter that supplies those of the project, confirmed by readings, is not reported.
 
     Parameters
     ----------
     factors : Factors
-        By which it is priced.
+        For its emissions.
     drawn : Document, optional
-        A third party's line diagram, which shows what it serves.
+        A third party's line diagram with its loads.
     """
     if one.is_upstream:
         return None
@@ -352,7 +355,7 @@ def reported(
 
 
 def _compared(one: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[str, Value]]]:
-    """Yield a meter's comparisons with those that it is said to supply, with their amounts."""
+    """Yield a meter's comparisons with those that it supplies by the registry, with amounts."""
     roles = roles_of(project, one.of.class_id, left_out=True)
     units = {needs.quantity: needs.unit for _, needs in roles}
     for found in one.beneath:
@@ -368,7 +371,7 @@ def _compared(one: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[st
 
 
 def _not_upstream(one: LeftOut, project: Project) -> Iterator[Text]:
-    """Say what contradicts that a meter supplies those of the project."""
+    """Yield contradictions to a meter's supplying those of the project."""
     for found, values in _compared(one, project):
         if not found.took:
             yield text("BND-01.upstream_unknown", devices=one.of.upstream_of)
@@ -378,14 +381,14 @@ def _not_upstream(one: LeftOut, project: Project) -> Iterator[Text]:
 
 
 def supplying(one: LeftOut, project: Project) -> Iterator[Text]:
-    """Say what a meter measured that supplies those of the project, as readings confirm."""
+    """Yield texts of a meter that supplies those of the project, confirmed by readings."""
     if one.is_upstream:
         for _, values in _compared(one, project):
             yield text("BND-01.upstream", device=one.of.device, **values)
 
 
 def _why(one: Unserved) -> list[Text]:
-    """Say why a meter is left out."""
+    """Return the reasons why a meter is excluded."""
     if one.project is not None:
         return [text("BND-01.unclosed", project=one.project)]
     found = []
@@ -407,7 +410,7 @@ def _why(one: Unserved) -> list[Text]:
 def _priced(
     project: Project, factors: Factors, year: int, class_id: str, measured: Mapping[str, int]
 ) -> list[dict[str, Value]]:
-    """Return by quantity what the role of the project that emits most would emit. [t CO2e]"""
+    """Return by quantity the emissions in the project's role that emits most. [tCO2e]"""
     method = find(project.methodology, project.version)
     parameters = parameters_of(method, project.parameters, f"project {project.id}")
     params = {bound.role: bound.params for bound in project.devices}

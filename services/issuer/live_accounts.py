@@ -96,9 +96,9 @@ def _attempted(
     conn: Connection, project: Project, span: Span
 ) -> tuple[list[AccountDay], int | None, str | None]:
     """
-    Return the days of a time and what it is before its evidence, or why there are none.
+    Return the account by day and its reduction before evidence, or the reason without one.
 
-    One project stops no other.
+    An error in one project does not stop the others.
     """
     try:
         return *_accounted(conn, project, span), None
@@ -108,10 +108,10 @@ def _attempted(
 
 def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
     """
-    Months of a project's open time of which its meters reported a value, until now.
+    Yield months of a project's open time for which its meters have data, until now.
 
-    Each from the first to the last that they reported: time before a device came, and after all
-    fell silent, is no loss yet.
+    Each is from the first to the last interval with data: time before installation or after all
+    meters stopped is no loss yet.
     """
     zone, now = project.timezone, now_us()
     today = local_date(now, zone)
@@ -136,10 +136,9 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
 
 def _told_by_all(conn: Connection, project: Project, today: date) -> int:
     """
-    Return until when all meters reported that a gap of costs, of those that reported something
-    today.
+    Return the time until which all meters with data today have reported. [us UTC]
 
-    A meter that sends later is not silent, and its gap would be charged. [us UTC]
+    A meter that sends later is not silent, and its gap would be charged.
     """
     roles = find(project.methodology, project.version).roles
     charged = {
@@ -154,7 +153,7 @@ def _told_by_all(conn: Connection, project: Project, today: date) -> int:
 def _uncovered(
     begin: int, end: int, closed: Iterable[tuple[int, int]]
 ) -> Iterator[tuple[int, int]]:
-    """What of a time none of some others covers; they are in their order."""
+    """Yield the parts of a time outside others, which are ascending."""
     for from_us, to_us in closed:
         if to_us <= begin or from_us >= end:
             continue
@@ -196,7 +195,7 @@ def _frames(
 
 
 def _statement(conn: Connection, name: str) -> int:
-    """Spread a statement that an older release made over its days, by what it says itself."""
+    """Store the account of an older release's statement by day; return the number of days."""
     stored = statements.find(conn, name)
     claims = stored.claims
     days = close.of_statement(conn, stored, claims)

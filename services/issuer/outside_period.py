@@ -48,7 +48,7 @@ _LOST = 2
 
 
 def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]) -> MonitoringPlan:
-    """Return a plan with what its common meters and their users metered."""
+    """Return a plan with the quantities of its common meters and their users."""
     if not plan.declared.shared_meters:
         return plan
     roles = find(plan.project.methodology, plan.project.version).roles
@@ -76,7 +76,7 @@ def _jointly(
     span_us: tuple[int, int],
     timezone: str,
 ) -> CommonMetered:
-    """Compare joint meter readings with what the users' meters counted in their days."""
+    """Return the comparison of joint readings with the users' meters."""
     fleet = registry.load_fleet(conn)
     main = together = covered_us = 0
     with conn.cursor() as cursor:
@@ -180,7 +180,7 @@ def _parts(
 
 
 def _fleet_of(conn: Connection, plan: MonitoringPlan) -> Fleet:
-    """Return the plan's devices, with those that its invoices or what it says of them name."""
+    """Return the plan's devices, and those that its invoices and rules name."""
     named = {name for one in plan.invoices for name in one.devices}
     if named | {one.device for one in plan.outside} <= plan.fleet().by_id.keys():
         return plan.fleet()
@@ -202,7 +202,7 @@ def _others(conn: Connection, invoices: Sequence[Invoice], plan: MonitoringPlan)
 
 
 def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[MeteredOutside]:
-    """Yield what devices metered in some time, as the stored intervals of today's rules have it."""
+    """Yield stored quantities of devices in given times, by today's rules."""
     of_span = defaultdict[tuple[int, int], dict[str, list[str]]](lambda: defaultdict(list))
     for device, quantity, begin, end in parts:
         of_span[begin, end][device].append(quantity)
@@ -223,7 +223,7 @@ def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[M
 
 
 def changed(conn: Connection) -> Iterator[str]:
-    """Yield what issued statements say of time outside their periods, and is not stored so."""
+    """Yield issued statements whose quantities outside the period differ from the stored ones."""
     for one in statements.all_of(conn):
         if one.state != "issued":
             continue

@@ -91,7 +91,7 @@ def _collected(conn: Connection, have: Documents, statement: str) -> dict[str, b
 def _documents(
     conn: Connection, have: Documents, statement: str, files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """All that is listed with the tables; of an issued statement what was entered in the log."""
+    """Return all documents listed with the tables; of an issued statement those in the log."""
     receipt = log.receipt(conn, statement)
     if receipt is None:
         signed = bundle.StatementDocuments(have.statement, have.verification, have.signers)

@@ -61,7 +61,7 @@ _NEXT: dict[str, tuple[Kind, str]] = {
 
 
 class Due(NamedTuple):
-    """Something that is due: of which kind, what, by which local day, and who answers for it."""
+    """A due task: kind, subject, last local day, and responsible role."""
 
     kind: Kind
     what: str
@@ -77,7 +77,7 @@ class Due(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A project with what is known of it, on its local day of today."""
+    """A project with its data on its local day of today."""
 
     project: Project
     versions: Sequence[Version]
@@ -110,7 +110,7 @@ class _Known:
 
 def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
     """
-    Return a project's local day, and what of it is due: what is open first, then by day.
+    Return a project's local day and its due tasks: open ones first, then by day.
 
     Raises
     ------

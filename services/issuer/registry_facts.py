@@ -156,7 +156,7 @@ def _sums_elsewhere(at: Looked, own: Int64, excluded: Collection[str]) -> Iterat
 
 
 def _groups(at: Looked, own: Int64) -> Iterator[_Others]:
-    """The project's own meters, and then those of other projects, some at once."""
+    """Yield the project's own meters, then groups of other projects' meters."""
     inside = np.triu(np.ones((len(own), len(own)), dtype=np.bool_), 1)
     yield _Others(at.names, own, inside, {})
     beside = at.energy.others(at.quantity, at.names)
@@ -181,7 +181,7 @@ def _in_any_order(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
 
 
 def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
-    """Meters most of whose days are near, and what differs in their quarter hours is even."""
+    """Yield meters with nearly equal days whose quarter hours differ by even noise."""
     if np.count_nonzero(others.pairs) <= _PAIRS:  # each of them is looked at
         near = others.pairs
     else:
@@ -205,7 +205,7 @@ def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
 
 
 def _near_in_any_order(own: Int64, others: Int64) -> NDArray[np.bool_]:
-    """Say of which meters most sums are near, the largest with the largest."""
+    """Return a mask of meters with nearly equal sorted sums."""
     ordered, there = (-np.sort(-table, axis=1) for table in (own, others))
     return near_days(ordered, there, _NEAR, _HALF)
 
@@ -227,7 +227,7 @@ def _noises(one: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:
 
 
 def _span(at: Looked, own: Int64) -> tuple[int, int]:
-    """Whole days of the period, which ones the values say. [us UTC]"""
+    """Return the whole days of a period in which values exist. [us UTC]"""
     begin_us, end_us = at.energy.span_us
     spare = max(0, (end_us - begin_us) // _DAY_US - _DAYS)
     begin_us += crc32(own.tobytes()) % (spare + 1) * _DAY_US
@@ -243,7 +243,7 @@ Lived = tuple[Life, date | None]
 @dataclass(frozen=True, slots=True)
 class RegistryFacts:
     """
-    A period as a rule of the registry sees it; nothing in it can be changed.
+    Immutable input of a registry rule: a period with its registry data.
 
     Attributes
     ----------
@@ -254,40 +254,40 @@ class RegistryFacts:
     devices : tuple of Device
         The project's, by id.
     ratings : mapping of str to sequence of (Rating, datetime)
-        Of these devices, with when each was recorded.
+        Of these devices, each with its time of entry.
     same, alike : tuple of (Device, Device)
-        Ids of one serial, and of serials that read alike; the second of each pair came later.
+        Pairs of one serial, and of similar serials; the second came later.
     beyond : tuple of Beyond
-        Devices whose registers rise many times faster than their rated power allows.
+        Devices whose registers rise many times faster than their rated power.
     copies : tuple of Copy
-        Meters whose energy is that of others, or of an earlier time.
+        Meters with the series of others, or of an earlier time.
     operators : frozenset of str
-        Organisations that hold an operator's key.
+        Organisations with an operator's key.
     accepted : mapping
-        What programmes accepted.
+        Acceptances by programmes.
     owed : tuple of (str, int)
-        Statements at the project's site that left something below zero. [ug CO2e]
+        Statements at the project's site with a negative reduction. [ug CO2e]
     lives : tuple of (Life, date or None)
-        Of the methodology in the programmes that registered the project, with the day.
+        Validity of the methodology in the programmes that registered the project, with the day.
     certified : mapping of (str, str) to tuple of Certified
-        What certificates of energy certify, by device and quantity.
+        Certificates of energy, by device and quantity.
     certified_beside : tuple of (str, str)
         Certificates of energy of other meters at the site, and these.
     left_out : tuple of LeftOut
-        Meters that a role of the project's side would count, and what they measured.
+        Excluded meters of the project side's roles, and their quantities.
     unbound : tuple of Device
-        Meters of the site of such a role's class that are in no project, without a reason.
+        Meters of the site of such a role's class without project and reason.
     factors : Factors
-        By which `left_out` is priced.
+        For the emissions of `left_out`.
     issued : tuple of IssuedCertificate
-        Calibration certificates of these devices as issued statements have them.
+        Calibration certificates of these devices in issued statements.
     lengthened : mapping of str to Lengthened
-        Intervals of calibration that became longer after the period began, by device.
+        Calibration intervals that were lengthened after the period began, by device.
     intervals : mapping of str to IssuedInterval
-        Own intervals of calibration of these devices by their last issued statements.
+        Own calibration intervals of these devices in their last issued statements.
     placed : mapping of str to IssuedPoint
-        Where these devices measured before: by the last issued statement, or in the registry when
-        the period began.
+        Earlier monitoring points of these devices: of the last issued statement, or in the registry
+        when the period began.
     """
 
     project: Project
@@ -331,7 +331,7 @@ class RegistryFacts:
 
 def registry_facts(conn: Connection, project: Project, period_us: Span) -> RegistryFacts:
     """
-    Read what the registry and its neighbours say of a period.
+    Return the registry facts of a period.
 
     Parameters
     ----------
@@ -413,7 +413,7 @@ def lives_of(registry: Registry, project: Project) -> tuple[Lived, ...]:
 
 
 class Barred(NamedTuple):
-    """A meter of which nothing counts for the baseline, and why."""
+    """A meter that does not count for the baseline, and the reason."""
 
     device: str
     reason: Text
@@ -429,7 +429,7 @@ def listed(
     most: int | None = MOST_LINES,
     severity: Severity | None = None,
 ) -> Iterator[RuleReport]:
-    """Report one finding of some texts, of the rule's severity or another; of none no finding."""
+    """Yield one finding with the texts, of the rule's severity or another; none without texts."""
     found = tuple(texts)
     if found:
         yield RuleReport(holds, found if most is None else lines(found, most), severity)

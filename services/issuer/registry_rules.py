@@ -44,25 +44,25 @@ _DIGITS = 12  # of a hash that is named
 
 class Outcome(NamedTuple):
     """
-    What the registry's rules come to.
+    Result of the registry's rules.
 
     Attributes
     ----------
     accepted : tuple of FactorAccepted
-        Factors of registry files that are entered as accepted.
+        Factors of registry files with acceptance.
     excluded : tuple of Excluded
-        Meters that count nothing, by the rule that says so.
+        Meters that do not count, and the rule.
     ratings : mapping of str to tuple of (int, int)
-        Rated powers by device, from when on. [us UTC, W]
+        Rated powers by device, each from a time on. [us UTC, W]
     documents : tuple of Document
-        Of what the plant was built for.
+        Design documents of the plant.
     invoices : tuple of Invoice
-        That touch the period; those that are no evidence say why.
+        Of the period, with the reason where they are no evidence.
     replaced : tuple of (Invoice, Invoice, str)
-        Invoices that another one corrects, that one, and the reason given.
+        Corrected invoices, the correction, and the reason.
     calibrated_every : mapping of str to int
-        Interval of calibration by device that has one: the shorter, where it became longer
-        after the period began. [months]
+        Calibration interval by device: the shorter, where it was lengthened after the period began.
+        [months]
     """
 
     conditions: tuple[RegistryCondition, ...]
@@ -152,7 +152,7 @@ def certificates(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _changed_dates(facts: RegistryFacts) -> Iterator[Text]:
-    """Say which certificates have other dates than issued statements have for their number."""
+    """Yield certificates with other dates than in issued statements."""
     now: dict[tuple[str, str], list[Calibration]] = {}
     for device in facts.devices:
         for one in device.calibrations or ():
@@ -169,7 +169,7 @@ def _changed_dates(facts: RegistryFacts) -> Iterator[Text]:
 
 
 def _longer_intervals(facts: RegistryFacts) -> Iterator[Text]:
-    """Say which intervals of calibration became longer after the period began."""
+    """Yield calibration intervals that were lengthened after the period began."""
     for name, one in sorted(facts.lengthened.items()):
         of: dict[str, Value] = {
             "device": name, "before": one.before, "changed": utc_text(one.changed_us),
@@ -181,7 +181,7 @@ def _longer_intervals(facts: RegistryFacts) -> Iterator[Text]:
 
 
 def _longer_than_issued(facts: RegistryFacts) -> Iterator[Text]:
-    """Say which intervals are longer than issued, without an approved change of the plan since."""
+    """Yield calibration intervals above the issued ones without an approved change of plan."""
     first = local_date(facts.period_us[0], facts.project.timezone)
     changes = [
         one.begins
@@ -200,7 +200,7 @@ def _longer_than_issued(facts: RegistryFacts) -> Iterator[Text]:
 
 
 def replacements(facts: RegistryFacts) -> Iterator[Judged]:
-    """REG-03: replacements, and meters that moved, of which no document is named."""
+    """REG-03: replacements and moved meters without a document."""
     bare = [
         text("REG-03.no_document", device=device.id, time=utc_text(_us(swap.at)))
         for device in facts.devices
@@ -214,7 +214,7 @@ def replacements(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _moved(facts: RegistryFacts) -> tuple[list[Text], list[Text]]:
-    """Return meters that feed something else than before, and points that have another name."""
+    """Return meters with another load than before, and points that were renamed."""
     zone = facts.project.timezone
     last = local_date(facts.period_us[1] - 1, zone)
     events = [one for one in facts.entry.events or () if one.what == "moved" and one.document]
@@ -249,7 +249,7 @@ def late_ratings(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _back_dated(name: str, held: Ratings, to_us: int) -> Iterator[tuple[Text, bool]]:
-    """Yield what counts of each rating that was recorded late, and if a file's hash shows it."""
+    """Yield the effect of each rating that was entered late, and whether a file supports it."""
     for (before, _), (one, recorded) in pairwise(held):
         if not (one.begins < recorded and _us(one.begins) < to_us):
             continue
@@ -295,7 +295,7 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
 
 
 def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
-    """PAR-07: numbers that were typed once and for all, of which no document is named."""
+    """PAR-07: manually entered constants without a document."""
     method, given = facts.methodology, facts.entry.documents or {}
     typed = {n: spec for n, spec in method.parameters.items() if n in facts.project.parameters}
     for bound in facts.project.devices:
@@ -380,7 +380,7 @@ def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _cited(one: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
-    """Name a document; an invoice of other time by its days, one of another project by that."""
+    """Return the name of a document; an invoice with its days or project where these differ."""
     own = one.project == facts.project.id
     if one.invoice is None:
         if own:
@@ -400,7 +400,7 @@ def _cited(one: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
 
 
 def debts(facts: RegistryFacts) -> Iterator[Judged]:
-    """CLM-04: what others left below zero at the project's sites and no project took."""
+    """CLM-04: negative reductions at the project's sites that no project has taken over."""
     yield from listed(_debt(facts, *one) for one in facts.owed)
 
 
@@ -419,14 +419,14 @@ def ended_methodology(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[Text]:
-    """Say where a period's methodology has ended in the programme that registered the project."""
+    """Yield the text if a period's methodology has ended in the programme of the project."""
     after = local_date(to_us - 1, project.timezone) + timedelta(days=1)
     for life, registered in lives:
         yield from broken(life, registered, after)
 
 
 def boundary(facts: RegistryFacts) -> Iterator[Judged]:
-    """BND-01: meters of the site that are left out, what they measured, and what it would cost."""
+    """BND-01: excluded meters of the site, their quantities and emissions."""
     drawn = _drawn(facts)
     asked, shown = list[Text](), list[Text]()
     for one in facts.left_out:

@@ -124,7 +124,7 @@ def _copy(
 
 
 def _earlier(at: Looked, own: Int64) -> Iterator[Copy]:
-    """Meters that repeat what they measured themselves."""
+    """Yield meters that repeat their own earlier series."""
     back = range(1, _OWN_BACK + 1)
     for begin in range(0, len(at.names), _OWN_AT_ONCE):
         some = at.names[begin : begin + _OWN_AT_ONCE]
@@ -162,7 +162,10 @@ def _elsewhere(at: Looked, own: Int64) -> Iterator[Copy]:
 def _now(
     at: Looked, own: Int64, others: Sequence[str], sums: Int64, pairs: NDArray[np.bool_]
 ) -> Iterator[Repeated]:
-    """Pairs of the same days: of neighbours, whose weather is one, only what is all but equal."""
+    """
+    Yield pairs with equal days; of neighbours with the same weather only nearly
+    identical ones.
+    """
     places = [at.places(devices) for devices in (at.names, others)]
     near = (np.abs(places[0][:, None] - places[1]) <= _ONE_SKY_DEG).all(axis=2)
     yield from repeated_days(own, sums, _ONE_SKY, pairs & near, at.done)
@@ -194,20 +197,20 @@ def repeated_days(
     done: Collection[int] = (),
 ) -> Iterator[Repeated]:
     """
-    Find meters of which the sums of days have one ratio to those of others.
+    Yield meters whose daily sums have a constant ratio to those of others.
 
     Parameters
     ----------
     own : int64 array, n x days
-        Sums of the days of n meters; 0 where they measured nothing. [base unit]
+        Daily sums of n meters; 0 without data. [base units]
     others : int64 array, m x times x days
         Sums of as many days of m meters, at one time or at several.
     nearly : float
-        Part by which ratios of days that agree may differ. [1]
+        Relative tolerance of equal ratios. [1]
     pairs : bool array, n x m, optional
-        Which of them are compared; all without it.
+        Pairs to compare; all without it.
     done : collection of int
-        Meters of the n that are looked at no more; it may grow meanwhile.
+        Meters of the n to skip; it may grow meanwhile.
     """
     if pairs is not None and not pairs.any():
         return
@@ -225,14 +228,14 @@ def repeated_days(
 
 def near_days(own: Int64, others: Int64, nearly: float, share: float = SHARE) -> NDArray[np.bool_]:
     """
-    Say of which meters a share of days have one ratio, by some of the days. [n x m]
+    Return a mask of meters with a constant ratio on a share of a sample of days. [n x m]
 
     Parameters
     ----------
     own, others : int64 arrays, n x days and m x days
-        Sums of days; 0 where nothing was measured. [base unit]
+        Daily sums; 0 without data. [base units]
     nearly : float
-        Part by which ratios may differ. [1]
+        Relative tolerance of ratios. [1]
     """
     some = np.unique(np.linspace(0, own.shape[1] - 1, _LOOK).round().astype(np.intp))
     need = _needed(own[:, some], _LEAST_LOOKED, share)

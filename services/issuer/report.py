@@ -268,13 +268,12 @@ def _evidence(
 
 def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = None) -> Facts:
     """
-    Read what a pack says, once it holds.
+    Return the facts of a pack after verifying it.
 
     Raises
     ------
     VerificationError
-        Naming the first step of `tonne verify` that fails, or that the given keys do not
-        reach.
+        Naming the first step of `tonne verify` that fails, or that the given keys do not reach.
     CanonicalError
         If it is a statement without its evidence.
     """
@@ -306,7 +305,7 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
 
 
 def _state(subject: Subject) -> str:
-    """How far a pack's documents carry it; that it was superseded since stands nowhere in it."""
+    """Return the state that a pack's documents prove; a later supersession is not in it."""
     if subject.conclusion is not None and subject.conclusion.opinion in REJECTING:
         return "rejected"
     return subject.state

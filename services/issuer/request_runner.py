@@ -85,7 +85,7 @@ class Runner:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop, once what is being done is answered."""
+        """Stop after the current request is answered."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()
@@ -95,7 +95,7 @@ class Runner:
         self._stopping.wait()
 
     def stop(self) -> None:
-        """End `wait`, and take nothing more."""
+        """End `wait`, and take no further request."""
         self._stopping.set()
 
     def _serve(self, name: str, of: Sequence[str]) -> None:
@@ -120,8 +120,9 @@ class Runner:
                 pass
 
     def _tell(self, id_: UUID, number: int, of: int, step: str) -> None:
-        """Note how far a request is, beside its own transaction; not to be informed is no
-        failure.
+        """
+        Store the progress of a request, outside its own transaction; a failure
+        to do so is ignored.
         """
         try:
             with connect(self._url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
@@ -141,7 +142,7 @@ class Runner:
             self._stopping.wait(pause_s)
 
     def once(self, conn: Connection, of: Sequence[str] = kinds.KINDS) -> bool:
-        """Do the next request of some kinds; whether there was one."""
+        """Execute the next request of given kinds; return whether there was one."""
         with queue.taken(conn, of) as request:
             if request is None:
                 return False

@@ -43,7 +43,7 @@ from services.store.statements.signer_requests import Answer, Request
 
 
 class Issued(NamedTuple):
-    """Place of the issue in the log, and what was stamped or who is away, in sentences."""
+    """Place of the issue in the log, with timestamps or missing authorities as sentences."""
 
     entry: int
     notes: tuple[str, ...]
@@ -128,7 +128,7 @@ class Desk(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What came of a request, and whether something new was made."""
+    """Result of a request, and whether it created something."""
 
     created: bool
     result: dict[str, Any]
@@ -142,7 +142,7 @@ def _close(conn: Connection, asked: Request, desk: Desk) -> Done:
 
 
 def _steps(asked: Request, desk: Desk, names: Sequence[str]) -> Callable[[int, str], None]:
-    """Return what a long request calls as each of its steps begins."""
+    """Return the callback of a long request's steps."""
     return lambda number, name: desk.begun(asked.id, number, len(names), name)
 
 
@@ -296,13 +296,12 @@ _ERRORS: dict[str, type[Exception]] = {
 
 def do(conn: Connection, asked: Request, desk: Desk) -> Done:
     """
-    Do what is asked for.
+    Execute a request and return its result.
 
     Parameters
     ----------
     conn : Connection
-        As `tonne_mrv`; in autocommit, or in a transaction that is of a snapshot where the
-        kind is one of `SNAPSHOT`.
+        As `tonne_mrv`; in autocommit, or in a snapshot's transaction for a kind of `SNAPSHOT`.
 
     Raises
     ------
@@ -338,10 +337,10 @@ def elsewhere(conn: Connection, home: Path, name: str = LOG_KEY) -> bool:
 
 
 def named(error: Exception) -> str:
-    """Name of the error by which an answer says it."""
+    """Return the name of an error in an answer."""
     return next((name for name, kind in _ERRORS.items() if isinstance(error, kind)), DEFECT)
 
 
 def kind_of(answer: Answer) -> type[Exception]:
-    """Return the kind of error that an answer tells of; RuntimeError for a defect of ours."""
+    """Return the class of the error in an answer; RuntimeError for a defect of tonne."""
     return _ERRORS.get(answer.error or "", RuntimeError)

@@ -108,7 +108,7 @@ class Copy(NamedTuple):
 
     @property
     def reason(self) -> Text:
-        """Why it counts nothing."""
+        """Return the reason why it does not count."""
         if self.parts:
             return text("copy.sum", device=self.device, others=self.parts)
         code = "copy.quarter_hours"
@@ -139,7 +139,7 @@ class Same(NamedTuple):
     pairs: set[tuple[str, str]]
 
     def excluded(self) -> set[str]:
-        """Return the meters that count nothing."""
+        """Return the meters that do not count."""
         return {one.device for one in self.copies if one.excluded}
 
 
@@ -172,7 +172,7 @@ class Energy:
 
     @property
     def measured(self) -> list[tuple[str, list[str]]]:
-        """The project's devices that count what no two meters have in common, by quantity."""
+        """Return the project's devices with quantities that no two meters share, by quantity."""
         return self._counted(MEASURED)
 
     def _counted(self, units: Collection[str]) -> list[tuple[str, list[str]]]:
@@ -199,7 +199,7 @@ class Energy:
         return name > other
 
     def is_second(self, *pair: str) -> bool:
-        """Return whether the first of a pair counts nothing: the other claimed or came before."""
+        """Return whether the first of a pair does not count: the other claimed or came before."""
         other = pair[1]
         if other not in self.claimed:  # a meter that many are like is asked of once
             self.claimed[other] = bool(
@@ -240,7 +240,7 @@ def _inside(
     near: Sequence[tuple[str, str]],
     held: Mapping[str, Int32],
 ) -> None:
-    """Compare meters of the project; what the accounting finds in the period is left to it."""
+    """Compare meters of the project, without the pairs that the accounting finds itself."""
     quarters = (energy.period_us[1] - energy.period_us[0]) // INTERVAL_US
     known = [name for name in names if name in held] if len(names) <= MANY else []
     seen = {
@@ -276,7 +276,7 @@ def _baseline(
     bound: Sequence[ProjectDevice] | Sequence[Entry],
     units: Collection[str],
 ) -> dict[str, list[str]]:
-    """Return the devices of the baseline that count something of some units, by quantity."""
+    """Return devices of the baseline with quantities in given units, by quantity."""
     roles = find(method, version).roles
     found: dict[str, list[str]] = {}
     for one in bound:

@@ -75,24 +75,24 @@ _SEALER = "hashtextextended('tonne sealer', 0)"
 @dataclass
 class Report:
     """
-    What a run sealed.
+    Result of a sealing run.
 
     Attributes
     ----------
     days, again : int
-        Days sealed for the first time, and again because of what came later.
+        Days sealed for the first time, and again for late data.
     entries : list of str
-        Kinds of the entries beside them.
+        Kinds of the other entries.
     refused : list of str
-        What differs from its seal by hand, and was left as it is.
+        Differences from a seal by manual changes, left as they are.
     late : list of str
-        Late readings of the same days, which wait until that is settled.
+        Late readings of the same days, which wait for that.
     corrections : list of str
-        Issued statements whose readings changed, and the drafts that correct them.
+        Issued statements with changed readings, and the drafts that correct them.
     waiting : list of str
-        Devices whose derived rows are to be made again first, as after an import.
+        Devices whose derived rows are to be rebuilt first, as after an import.
     late_s : float
-        How much longer than promised the oldest day waited before this run. [s]
+        Delay of the oldest day beyond the promised time before this run. [s]
     """
 
     days: int = 0
@@ -107,9 +107,9 @@ class Report:
 
 class Prepared(NamedTuple):
     """
-    An entry about a day, with what stands under it and where its seal will stand.
+    An entry about a day, with the data below it and the place of its seal.
 
-    `notes` are those of late readings that it holds.
+    `notes` are those of its late readings.
     """
 
     job: Job
@@ -164,7 +164,7 @@ def _alone(conn: Connection) -> Iterator[None]:
 
 
 class _Run(NamedTuple):
-    """What the steps of a run share."""
+    """Shared state of a run's steps."""
 
     conn: Connection
     signer: Signer
@@ -203,7 +203,7 @@ def _seal_again(
     *,
     everything: bool,
 ) -> None:
-    """Seal days that changed, and forget what was noted of them."""
+    """Seal changed days again, and delete their notes of late readings."""
     waiting = late_readings.waiting(run.conn)
     unsettled: list[Job] = []
     for seal_ in known.values() if everything else _to_compare(known, waiting):
@@ -271,7 +271,7 @@ def _prepared(
 
 
 def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
-    """Return arrival of a day's readings and time of its seal, as the seal says them."""
+    """Return arrival of a day's readings and time of its seal, in the form of the seal."""
     span = job.from_us, job.to_us
     found = {
         one.device: Arrived(*one[2:]) for one in by_day(cursor, job.devices, span, span, LATE_US)
@@ -296,7 +296,7 @@ def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
 
 
 def _refused(run: _Run, job: Job, changes: Changes) -> bool:
-    """Whether a day waits for rows to be made again, or was changed by hand; say which."""
+    """Return whether a day waits for rebuilt rows, or was changed manually; report which."""
     conn, of, report = run.conn, run.of, run.report
     wrong = underived(conn, of, job, changes)
     with conn.cursor() as cursor:
@@ -407,7 +407,7 @@ class Sealer:
                 self._stopping.wait(self._every_s)
 
     def once(self) -> None:
-        """Seal what is due; what prevents it is logged and counted."""
+        """Seal due days; errors are logged and counted."""
         try:
             with connect(self._url, role="tonne_mrv", name="tonne sealer", autocommit=True) as conn:
                 signer = life.log_signer(conn, self._home, self._key)

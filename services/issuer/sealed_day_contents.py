@@ -60,7 +60,7 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Serving:
-    """Devices with the times in which they serve; without times, always."""
+    """Devices with their service times; without times, always."""
 
     project: str
     timezone: str
@@ -134,12 +134,12 @@ def overdue(
     jobs: Iterable[Job], sealed: Mapping[tuple[str, date], datetime], now_us: int
 ) -> Overdue:
     """
-    Tell which days were not sealed within `PROMISED_US` of their end.
+    Return the days that were not sealed within `PROMISED_US` of their end.
 
     Parameters
     ----------
     sealed : mapping
-        When each sealed day was first sealed.
+        Time of the first seal of each sealed day.
     """
     found = Overdue([], [])
     for job in jobs:
@@ -181,12 +181,12 @@ def _follows(before: Job, job: Job, days: int) -> bool:
 
 def parts_of(cursor: Cursor, fleet: Fleet, run: Sequence[Job]) -> list[dict[str, Digest]]:
     """
-    Digests of what the days of a run hold now: `readings`, `intervals`, `emissions` of each.
+    Return digests of the days of a run: `readings`, `intervals`, `emissions` of each.
 
     Parameters
     ----------
     run : sequence of Job
-        One or more days that `together` gave.
+        One or more days of `together`.
     """
     found: list[dict[str, list[DayLeaf]]] = [
         {"readings": [], "intervals": [], "emissions": []} for _ in run

@@ -69,12 +69,12 @@ class Reused(NamedTuple):
 
 def fitting(conn: Connection, case: Case) -> list[Reused]:
     """
-    Return the archived files that hold nothing but what a case rests on, no device-day twice.
+    Return the archived files with only a case's evidence, no device-day twice.
 
     Raises
     ------
     DamagedError, VaultError
-        If one of them is not as it was recorded, or cannot be reached.
+        If a file was changed, or cannot be reached.
     """
     wanted = {leaf.key: leaf for leaf in case.readings.leaves}
     ids = [device.id for device in case.fleet.devices]
@@ -262,7 +262,7 @@ def _first(
 
 
 def _bounded(every: Iterable[SignedValueKept]) -> Iterator[SignedValueKept]:
-    """Leave out days in the middle where all together are too long; a chain needs its ends."""
+    """Yield signed values without days in the middle if too long; a chain needs its ends."""
     found = list(every)
     step, whole = 1, sum(len(one.data) for one in found)
     while whole > MOST_BYTES * step:

@@ -103,7 +103,7 @@ def records_of(conn: Connection) -> Rows:
 
 
 def _without_expired(conn: Connection, rows: Rows) -> None:
-    """Leave out dead letters that a removal names: that record stands in the log in their stead."""
+    """Remove dead letters that a logged removal names."""
     gone = removed_of(conn, [int(key) for key in rows.get("dead_letter", {})])
     for name in ("dead_letter", "dead_letter_replay"):
         kept = rows.get(name, {})

@@ -53,7 +53,7 @@ def held(
     conn: Connection, statement: str, seals: bytes | None, receipt: str | None
 ) -> bytes | None:
     """
-    Return `timestamps.json` of a statement, None where nothing of it was stamped.
+    Return `timestamps.json` of a statement; None without timestamps.
 
     Parameters
     ----------
@@ -146,12 +146,12 @@ _TYPE = "application/timestamp-reply"
 
 
 class _NoWayOn(HTTPRedirectHandler):
-    """Only the authority that was named is asked."""
+    """Refuses redirects: only the named authority is asked."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> None:
-        """Follow no redirect; the answer then counts as an error."""
+        """Follow no redirect; the answer is an error."""
 
 
 def ask(url: str, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
@@ -210,7 +210,7 @@ def no_authority() -> None:
 
 class Policy(NamedTuple):
     """
-    Who is asked, whose tokens count, and whether issue waits for them.
+    Timestamp authorities, valid tokens, and whether an issue waits for them.
 
     Attributes
     ----------
@@ -218,7 +218,7 @@ class Policy(NamedTuple):
     rule : StampRule
     required : bool
     source : str
-        Who says so, in a few words.
+        Origin of the policy, in a few words.
     """
 
     urls: tuple[str, ...]
@@ -236,14 +236,14 @@ class Policy(NamedTuple):
 @dataclass
 class Stamped:
     """
-    What a round of requests came to.
+    Result of a round of requests.
 
     Attributes
     ----------
     got : list of str
-        What was stamped, by whom and when.
+        New timestamps: subject, authority, time.
     owed : list of str
-        Who is away, or answered what does not count.
+        Authorities without a valid answer.
     """
 
     got: list[str] = field(default_factory=list)
@@ -251,12 +251,12 @@ class Stamped:
 
     @property
     def sentences(self) -> list[str]:
-        """Taken tokens and refusals, as sentences."""
+        """Return timestamps and refusals as sentences."""
         return [*self.got, *self.owed]
 
 
 class Subject(NamedTuple):
-    """What is to be stamped: a head by its size, or a statement by its id."""
+    """Subject of a timestamp: a head by its size, or a statement by its id."""
 
     message: bytes
     size: int | None
@@ -273,18 +273,18 @@ class Subject(NamedTuple):
 
 def policy_of(settings: Settings) -> Policy | None:
     """
-    Return whom this installation asks; None where it asks no one and no one wants it to.
+    Return the timestamp policy of this installation; None without one.
 
-    A pinned trust root that names authorities decides whose tokens count, and issue then waits;
-    for ever, where TONNE_TIMESTAMP_URLS names no one.  Processes ask anew each time: a trust
-    root that has expired stops no pipeline.
+    A pinned trust root with authorities decides whose tokens count, and an issue then waits, for
+    ever without TONNE_TIMESTAMP_URLS.  Processes look it up each time: an expired trust root stops
+    no pipeline.
 
     Raises
     ------
     SettingsError
-        If no one says whose tokens count, or two do.
+        If valid authorities are defined nowhere, or twice.
     EnrolmentError
-        If the file or the trust root does not hold.
+        If the file or the trust root is invalid.
     """
     urls = tuple(filter(None, (settings.timestamp_urls or "").split(",")))
     file = settings.timestamp_authorities
@@ -325,7 +325,10 @@ def _pinned(settings: Settings) -> TrustRoot | None:
 def stamp(
     conn: Connection, subject: Subject, policy: Policy, asking: Callable[[str, bytes], bytes] = ask
 ) -> Stamped:
-    """Ask each authority that has not stamped these bytes yet, and keep what it answers."""
+    """
+    Request timestamps of a subject from authorities that have not given one;
+    store the answers.
+    """
     report = Stamped()
     had = {one.url for one in stored.of_digest(conn, subject.digest)}
     for url in policy.urls:
@@ -407,7 +410,7 @@ def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
 
 
 def request_missing(conn: Connection, policy: Policy) -> Stamped:
-    """Ask again for what has too few tokens: the newest head that seals, and issued statements."""
+    """Request missing timestamps of the newest sealing head and of issued statements."""
     report = Stamped()
     head = stored.head_to_stamp(conn, policy.rule.threshold)
     waiting = [] if head is None else [of_head(head)]

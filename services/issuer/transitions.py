@@ -256,7 +256,7 @@ def _issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey
 
 
 def _still_valid(conn: Connection, have: Documents) -> None:
-    """Refuse an issue by a methodology that ended, where the statement does not say so."""
+    """Refuse an issue by an ended methodology, where the statement does not report it."""
     claims = have.claims
     if any(one.name == LIFE and not one.holds for one in claims.applicability):
         return  # the verifier concluded over it
@@ -269,7 +269,7 @@ def _still_valid(conn: Connection, have: Documents) -> None:
 
 
 def _wanted(conn: Connection, have: Documents) -> int:
-    """How many have to approve: as the statement says, and no fewer than the programme now asks."""
+    """Return the required number of approvals: the statement's, or the programme's if more."""
     said = have.claims.issue_signatures
     asked = max(1 if said is UNSET else said, issue_signatures(conn))
     return asked if asked > 1 else 0
@@ -287,7 +287,7 @@ def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None
 
 
 def _nothing_more_owed(conn: Connection, have: Documents) -> None:
-    """Refuse a statement that was closed before another one left less than nothing to it."""
+    """Refuse a statement closed before another one left it a negative reduction."""
     stored = have.stored
     took = int(have.claims.carried.in_ug)
     devices = {
@@ -302,7 +302,7 @@ def _nothing_more_owed(conn: Connection, have: Documents) -> None:
 
 
 def _seal_pack(conn: Connection, have: Documents, statement: str) -> None:
-    """Complete the evidence that was kept, and enter its manifest: nothing is added later."""
+    """Complete the stored evidence, and enter its manifest; it is final."""
     signed = bundle.StatementDocuments(have.statement, have.verification, have.signers)
     kept = evidence.kept(conn, statement)
     whole = bundle.complete(conn, signed, kept, logged=True)
@@ -325,7 +325,8 @@ def revoke(
     conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey | str, reason: str
 ) -> int:
     """
-    Revoke an issued statement: its claim ends, and the log says why.
+    Revoke an issued statement, end its claim, and log the reason; return the
+    place in the log.
 
     Parameters
     ----------
@@ -334,17 +335,12 @@ def revoke(
     by : EnrolledKey or str
         Who revokes, for the record: an operator's key, or a name.
     reason : str
-        Stands in the log, for everybody to read.
-
-    Returns
-    -------
-    int
-        Place of the revocation in the log.
+        Public, in the log.
 
     Raises
     ------
     StatementStateError
-        If it is not issued, or the reason is not of words.
+        If it is not issued, or the reason has no words.
     """
     check_reason(reason)
     actor, multikey = (by, None) if isinstance(by, str) else (by.name, by.multikey)

@@ -99,7 +99,7 @@ def _comment(text: str, indent: str) -> Iterator[str]:
 
 def read(path: Path, said: Claims) -> Words:
     """
-    Read what a verifier wrote of a statement.
+    Return the content of a verifier's file for a statement.
 
     Raises
     ------

@@ -92,7 +92,7 @@ def complete(
         If days of a statement that enters the log are sealed with other readings.
     """
     plan = read_plan(canonical.parse_object(files[PLAN]))
-    found = {
+    result = {
         **files,
         STATEMENT: canonical.encode(documents.statement),
         GUIDE: guide(documents.claims),
@@ -101,18 +101,18 @@ def complete(
         f"{DEAD_LETTERS}.parquet": _letters(conn, documents, plan),
     }
     if documents.verification is not None:
-        found[VERIFICATION] = canonical.encode(documents.verification)
+        result[VERIFICATION] = canonical.encode(documents.verification)
     raised = _findings(conn, documents)
     if raised:
-        found[FINDINGS] = canonical.legible(raised)
+        result[FINDINGS] = canonical.legible(raised)
     drawn = sampling.document(conn, documents.claims.statement)
     if drawn is not None:
-        found[SAMPLING] = drawn
+        result[SAMPLING] = drawn
     approved = _approvals(conn, documents)
     if approved:
-        found[APPROVALS] = canonical.legible(approved)
-    hashes = {name: canonical.sha256_hex(data) for name, data in found.items()}
-    return {**found, MANIFEST: manifest_of(hashes)}
+        result[APPROVALS] = canonical.legible(approved)
+    hashes = {name: canonical.sha256_hex(data) for name, data in result.items()}
+    return {**result, MANIFEST: manifest_of(hashes)}
 
 
 # Documents that stand in the statement's steps already.
@@ -122,7 +122,7 @@ _NO_SEALS: dict[str, Any] = {"days": [], "head": None}
 
 def _keys(conn: Connection, documents: StatementDocuments, *, logged: bool) -> list[EnrolledKey]:
     """Keys of who signed, findings too, and of the log that the receipt is of."""
-    every = [one.key for one in enrolled.load(conn)]
+    every = [enrolment.key for enrolment in enrolled.load(conn)]
     signed = {
         one["issuer"]["id"] for one in (*_findings(conn, documents), *_approvals(conn, documents))
     }
@@ -166,7 +166,7 @@ def _seals(
         DayLeaf.from_json(leaf) for leaf in canonical.parse_object(files[DIGESTS])["readings"]
     ]
     head = log.checkpoint(conn)
-    found = []
+    result = []
     for day, begin, end in days(*edges, project.timezone):
         if begin < edges[0] or end > edges[1]:
             continue
@@ -179,8 +179,8 @@ def _seals(
         ]
         if bodies and not fitting:
             raise OtherReadingsError(project.id, day)
-        found += fitting[-1:]
-    if head is None or not found:
+        result += fitting[-1:]
+    if head is None or not result:
         return _NO_SEALS
     hashes = log.leaves(conn)[: Checkpoint.from_text(signature_lines(head)[0]).size]
     return {
@@ -191,7 +191,7 @@ def _seals(
                 "entry": body,
                 "proof": [b64encode(h).decode() for h in inclusion_proof(index, hashes)],
             }
-            for index, body in found
+            for index, body in result
         ],
     }
 

@@ -61,8 +61,13 @@ def of_result(case: Case, result: PeriodResult) -> list[AccountDay]:
     net, device = result.net, case.fleet.by_id
     sums = Sums(net.baseline.ug, net.project.ug, net.leakage.ug, net.reduction.ug)
     counted = [
-        Counted(device[one.device], QUANTITY_INDEX[one.quantity], one.side, _ug(one.emissions_t))
-        for one in result.devices
+        Counted(
+            device[outcome.device],
+            QUANTITY_INDEX[outcome.quantity],
+            outcome.side,
+            _ug(outcome.emissions_t),
+        )
+        for outcome in result.devices
     ]
     zone = case.plan.project.timezone
     return by_day(sums, counted, case.rows, case.from_us, case.to_us, zone)
@@ -70,8 +75,8 @@ def of_result(case: Case, result: PeriodResult) -> list[AccountDay]:
 
 def of_statement(conn: Connection, stored: Stored, claims: Claims) -> list[AccountDay]:
     """Spread a statement over its local days; its devices' intervals are those of now."""
-    said = claims.emissions
-    sides = said.baseline, said.project, said.leakage, said.reduction
+    totals = claims.emissions
+    sides = totals.baseline, totals.project, totals.leakage, totals.reduction
     sums = Sums(*(int(side.ug) for side in sides))
     fleet = registry.load_fleet(conn)
     known = sorted(
@@ -205,9 +210,9 @@ def close_period(
         If it has not ended or its last day is not sealed; as `collect` and
         `mrv.rules.closing.close` raise.
     """
-    found = registry.load_project(conn, project)
-    check_edges(found, from_us, to_us)
-    check_over(conn, found, from_us, to_us, now_us())
+    load_project = registry.load_project(conn, project)
+    check_edges(load_project, from_us, to_us)
+    check_over(conn, load_project, from_us, to_us, now_us())
     at = iter(enumerate(STEPS, 1))
     begun(*next(at))
     # before the snapshot, so that it sees what the one before us wrote
@@ -223,11 +228,11 @@ def close_period(
             # what older rules closed stays, where nothing but the rules is other than it was
             older = (last.claims.accounting or FIRST) == FIRST
             plan = case.plan.by_first_rules() if older else case.plan
-            one = case if plan is case.plan else replace(case, plan=plan)
-            document = compose(one, label)
+            item = case if plan is case.plan else replace(case, plan=plan)
+            document = compose(item, label)
             if canonical.encode(document) == last.body:
                 _claims_not_counted_elsewhere(conn, document)
-                return Closed(last.id, last.state, document, one.result, new=False)
+                return Closed(last.id, last.state, document, item.result, new=False)
         standing = statements.claimed_exactly(conn, project, from_us, to_us)
         if supersedes is None and standing is not None:
             supersedes, reason = standing.id, reason or CAME_LATER
@@ -318,9 +323,9 @@ def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> L
     """Label of a period's last statement, unless another one is to be replaced."""
     if last is None:
         return Label(1, program(), supersedes, reason)
-    said = last.claims.supersedes
-    if supersedes is None and said is not None:
-        supersedes, reason = said.statement, said.reason
+    replaced = last.claims.supersedes
+    if supersedes is None and replaced is not None:
+        supersedes, reason = replaced.statement, replaced.reason
     return Label(last.sequence, program(), supersedes, reason)
 
 
@@ -431,9 +436,9 @@ def _other_readings(conn: Connection, stored: Stored, indices: list[int]) -> boo
     bodies = [canonical.parse_object(log.at(conn, index)[0].body) for index in indices]
     if all(readings_root(plan.project, leaves, b) == b["readings"]["root"] for b in bodies):
         return False
-    said = stored.claims
+    claims = stored.claims
     with snapshot(conn):
-        frames = evidence_of(conn, plan.fleet(), said, whole=True)
+        frames = evidence_of(conn, plan.fleet(), claims, whole=True)
     # leaves that tonne 0.1.0 made are of UTC's days, and no seal is: they are made again
     again = readings_digest(plan.fleet(), frames, "UTC").root
-    return bool(again != said.digests.readings)
+    return bool(again != claims.digests.readings)

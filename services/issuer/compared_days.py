@@ -64,14 +64,14 @@ def without_late(
     late : mapping of str to Late
         Late readings by device.
     """
-    found = [leaf for leaf in leaves if leaf.device not in late]
+    result = [leaf for leaf in leaves if leaf.device not in late]
     index = [fleet.by_id[name] for name in late if name in fleet.by_id]
     for class_id, members in marks.by_class(fleet, index).items():
         after = dict.fromkeys(members, job.from_us - 1)
         frame = readings.fetch(cursor, fleet, class_id, after, job.to_us)
         for block in evidence_rows.blocks(_frame_before(frame, fleet, late)):
-            found += reading_leaves(fleet, block, job.timezone)
-    return found
+            result += reading_leaves(fleet, block, job.timezone)
+    return result
 
 
 def _frame_before(frame: Frame, fleet: Fleet, late: Mapping[str, Late]) -> Frame:
@@ -79,10 +79,10 @@ def _frame_before(frame: Frame, fleet: Fleet, late: Mapping[str, Late]) -> Frame
     kept = np.ones(len(frame), dtype=np.bool_)
     columns = dict(frame.columns)
     for device in np.unique(frame.device).tolist():
-        one = late[fleet.devices[device].id]
+        item = late[fleet.devices[device].id]
         own = np.flatnonzero(frame.device == device)
-        kept[own[np.isin(frame.time_us[own], one.added)]] = False
-        for channel, times in one.filled.items():
+        kept[own[np.isin(frame.time_us[own], item.added)]] = False
+        for channel, times in item.filled.items():
             values = columns[channel].copy()
             values[own[np.isin(frame.time_us[own], times)]] = (
                 NULL if values.dtype == np.int64 else np.nan
@@ -116,14 +116,14 @@ def sealed_leaves(
     if detail is None:
         raise LogError("the details of the log entry are missing; restore log_detail")
     record = canonical.parse_object(detail)
-    found = {}
+    result = {}
     for name in PARTS:
         leaves = tuple(DayLeaf.from_json(leaf) for leaf in record[name])
         part = entry[name]
         if not isinstance(part, dict) or digest_leaves(leaves).root != part["root"]:
             raise LogError(f"the {name} stored with the log entry do not match its root hash")
-        found[name] = leaves
-    return found
+        result[name] = leaves
+    return result
 
 
 def detail_of(parts: Mapping[str, Digest]) -> bytes:
@@ -151,7 +151,7 @@ def compare(
     """
     late = differences(before, now["readings"].leaves)
     by_hand: list[Difference] = []
-    was, is_ = ({x.key: x.rows for x in some} for some in (sealed["readings"], before))
+    was, is_ = ({x.key: x.rows for x in leaves} for leaves in (sealed["readings"], before))
     for difference in differences(sealed["readings"], before):
         key = (difference.device.encode(), difference.day.encode(), difference.table.encode())
         grew = is_.get(key, 0) >= was.get(key, 0)
@@ -249,10 +249,10 @@ def compared(
     accept_joined : bool
         Leave out devices that joined since and that other seals hold.
     """
-    parts = parts_of(cursor, fleet, [one.job for one in run])
+    parts = parts_of(cursor, fleet, [day.job for day in run])
     return [
-        _compared(cursor, fleet, one, now, accept_joined=accept_joined)
-        for one, now in zip(run, parts, strict=True)
+        _compared(cursor, fleet, day, now, accept_joined=accept_joined)
+        for day, now in zip(run, parts, strict=True)
     ]
 
 
@@ -263,11 +263,11 @@ def _compared(
     notes = noted(cursor, job)
     before = without_late(cursor, fleet, job, now["readings"].leaves, notes.late)
     old = () if "arrival" in day.body else _whole_days(cursor.connection)
-    found = compare(day.leaves, now, before, old)
-    joined = _joined(cursor.connection, fleet, day, found) if accept_joined else set()
-    by_hand = [one for one in found.by_hand if one.device not in joined]
-    found = found._replace(by_hand=by_hand)
-    return Compared(day, found, tuple(sorted(joined)), now, notes.ids)
+    changes = compare(day.leaves, now, before, old)
+    joined = _joined(cursor.connection, fleet, day, changes) if accept_joined else set()
+    by_hand = [difference for difference in changes.by_hand if difference.device not in joined]
+    changes = changes._replace(by_hand=by_hand)
+    return Compared(day, changes, tuple(sorted(joined)), now, notes.ids)
 
 
 def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
@@ -280,10 +280,10 @@ def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
 def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) -> set[str]:
     """Return devices added to a day that other seals cover without change."""
     job, known = day.job, {leaf.device for leaf in day.leaves["readings"]}
-    others = {one.device for one in changes.by_hand} - known
+    others = {difference.device for difference in changes.by_hand} - known
     if not others:
         return set()
-    over = [one for one in seals.over(conn, job.from_us, job.to_us) if one.project != job.project]
+    over = [s for s in seals.over(conn, job.from_us, job.to_us) if s.project != job.project]
     return {name for name in others if _held_elsewhere(conn, fleet, over, job, name)}
 
 
@@ -337,13 +337,14 @@ def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
 
 def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> list[str]:
     """Derived rows that differ from their seal, and that readings and registry do not give."""
-    names = {one.device for one in changes.derived} & of.fleet.by_id.keys()
+    names = {difference.device for difference in changes.derived} & of.fleet.by_id.keys()
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:
         return []
     differ = rebuild(conn, of.plan, index, job.from_us, job.to_us, replace=False)
     return [
-        f"{one.table} of {' '.join(one.key)} does not follow from the readings" for one in differ
+        f"{difference.table} of {' '.join(difference.key)} does not follow from the readings"
+        for difference in differ
     ]
 
 
@@ -355,12 +356,12 @@ def why_other(conn: Connection, project: str, day: date) -> str:
     """
     last = seals.last_of(conn, project, [day])[day]
     with conn.cursor() as cursor:
-        (one,) = compared(cursor, registry.load_fleet(conn), [sealed_day(conn, last)])
-    late = ", ".join(dict.fromkeys(x.device for x in one.found.late))
-    if one.found.by_hand:
+        (item,) = compared(cursor, registry.load_fleet(conn), [sealed_day(conn, last)])
+    late = ", ".join(dict.fromkeys(x.device for x in item.found.late))
+    if item.found.by_hand:
         also = f"; late readings of {late} came too" if late else ""
         return (
-            f"they were changed by hand: {one.found.by_hand[0]}{also}; `tonne log audit` names all"
+            f"they were changed by hand: {item.found.by_hand[0]}{also}; `tonne log audit` names all"
         )
     if late:
         return f"late readings of {late} came; run `tonne log seal` and issue again"

@@ -71,7 +71,7 @@ def documents(conn: Connection, statement: str) -> Documents:
     held = {e.state: e.document for e in steps if e.document}
     if "submitted" not in held:
         return Documents(stored, body, None, ())
-    trusted = [one.key for one in enrolled.load(conn)]
+    trusted = [enrolment.key for enrolment in enrolled.load(conn)]
     signed = canonical.parse_object(held["submitted"])
     check_body(statement, signed, body)
     signers = [verify_proof(signed, trusted)]
@@ -108,22 +108,22 @@ def signer_of(
         If the proof is invalid, its key has another role or has ended, the document names another
         issuer, or it is dated in the future.
     """
-    found = verify_proof(document, [one.key for one in enrolled.load(conn)])
-    _check_times(document, may_sign(conn, found, role, statement))
-    if document.get("issuer") != issuer(found):
+    key = verify_proof(document, [enrolment.key for enrolment in enrolled.load(conn)])
+    _check_times(document, may_sign(conn, key, role, statement))
+    if document.get("issuer") != issuer(key):
         raise EnrolmentError(
-            f"{document.get('id')} is signed by {found.name!r}, who is not its issuer;"
-            f" name {issuer(found)} as the issuer and sign again"
+            f"{document.get('id')} is signed by {key.name!r}, who is not its issuer;"
+            f" name {issuer(key)} as the issuer and sign again"
         )
-    return found
+    return key
 
 
 def _check_times(document: Mapping[str, Any], now: datetime) -> None:
     """Refuse a document that is dated in the future; SignatureError."""
-    said = {"proof created": proofs_of(document)[0]["created"]}
+    times = {"proof created": proofs_of(document)[0]["created"]}
     if document.get("type") != list(TYPES):  # a statement's validFrom is its period's end
-        said["validFrom"] = document.get("validFrom")
-    for name, text in said.items():
+        times["validFrom"] = document.get("validFrom")
+    for name, text in times.items():
         if time_of(text, name) > now + _AHEAD:
             raise SignatureError(
                 f"{document.get('id')}: {name} is {text}, and it is {now:%Y-%m-%dT%H:%M:%SZ};"
@@ -180,16 +180,16 @@ def approvers(conn: Connection, have: Documents) -> tuple[list[dict[str, Any]], 
     SignatureError, EnrolmentError, CanonicalError
         If a stored approval is not what its holder signed over these documents.
     """
-    trusted = [one.key for one in enrolled.load(conn)]
-    found, holders = [], []
+    trusted = [enrolment.key for enrolment in enrolled.load(conn)]
+    result, holders = [], []
     for data in approvals.documents(conn, have.stored.id):
         document = canonical.parse_object(data)
         holder = verify_proof(document, trusted)
         verification = have.verification or {}
         check_approval(document, have.statement, verification, holder, have.stored.project)
-        found.append(document)
+        result.append(document)
         holders.append(holder)
-    return found, holders
+    return result, holders
 
 
 def records(conn: Connection, have: Documents) -> tuple[Record, ...]:
@@ -205,7 +205,7 @@ def records(conn: Connection, have: Documents) -> tuple[Record, ...]:
 
 
 def _events(conn: Connection, have: Documents) -> list[Event]:
-    trusted = [one.key for one in enrolled.load(conn)]
+    trusted = [enrolment.key for enrolment in enrolled.load(conn)]
     events = []
     for data in findings.documents(conn, have.stored.id):
         document = canonical.parse_object(data)
@@ -218,7 +218,7 @@ def sign(
     conn: Connection,
     statement: str,
     signer: Signer,
-    said: tuple[What, str, str, str | None],
+    event: tuple[What, str, str, str | None],
     about: About | UnsetType = UNSET,
 ) -> dict[str, Any]:
     """
@@ -226,7 +226,7 @@ def sign(
 
     Parameters
     ----------
-    said : tuple
+    event : tuple
         Event, finding (a kind for a new one), text, effect as decimal text. [t CO2e]
     about : About, optional
         Devices and days of the statement, of a finding that is raised.
@@ -242,5 +242,5 @@ def sign(
             f"statement {statement} is {have.stored.state}: it is not signed yet; run `tonne "
             "statement submit` first"
         )
-    now = may_sign(conn, signer.holder, SIGNED_BY[said[0]], statement)
-    return sign_event(have.statement, records(conn, have), said, *signer, now, about)
+    now = may_sign(conn, signer.holder, SIGNED_BY[event[0]], statement)
+    return sign_event(have.statement, records(conn, have), event, *signer, now, about)

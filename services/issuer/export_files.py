@@ -116,7 +116,7 @@ def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> S
         claims_of(canonical.parse_object(pack.files[STATEMENT])),
         read_bytes(Verification, pack.files[VERIFICATION], "the verification"),
         read_bytes(PlanExtract, pack.files[PLAN], PLAN),
-        tuple(f"{one.what}; {one.remedy}" for one in report.missing),
+        tuple(f"{missing.what}; {missing.remedy}" for missing in report.missing),
     )
 
 
@@ -130,22 +130,22 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
         If no facility is registered for the site.
     """
     registry = load_registry(conn)
-    found = next(
+    result = next(
         (facility for facility in entered_records(registry).facilities if facility.site == site),
         None,
     )
-    if found is None:
+    if result is None:
         raise RegistryError(
             f"no facility is registered for site {site!r}; add it under `facilities`, see"
             " docs/registries.md"
         )
     zone = registry.sites[site].clock
     span = period_us(date(year, 1, 1), date(year + 1, 1, 1), zone)
-    meters = [(s.device, s.quantity) for s in found.supplies if s.device and s.quantity]
+    meters = [(s.device, s.quantity) for s in result.supplies if s.device and s.quantity]
     sums = year_sums(conn, meters, *span)
     book = factors.load().with_more(factor_of(f.record) for f in registry.factors.values())
     book = book.within(grid_of(registry.sites[site]))
-    return inventory(found, year, {key: Metered(*one) for key, one in sums.items()}, book)
+    return inventory(result, year, {key: Metered(*y) for key, y in sums.items()}, book)
 
 
 def facility_files(made: Inventory, form: CellMap, template: bytes | None) -> dict[str, bytes]:
@@ -190,11 +190,11 @@ JCM = "jcm-"
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
     """Return files as a zip: the same bytes for the same files."""
-    held = BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in files.items():
             archive.writestr(zipfile.ZipInfo(path, _EPOCH), data, zipfile.ZIP_DEFLATED)
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 class ExportFiles(NamedTuple):
@@ -211,8 +211,8 @@ class ExportFiles(NamedTuple):
         if not self.draft.missing:
             return dict(self.files)
         missing = [
-            {"table": one.table, "field": one.field, "remedy": one.remedy}
-            for one in self.draft.missing
+            {"table": missing.table, "field": missing.field, "remedy": missing.remedy}
+            for missing in self.draft.missing
         ]
         return {**self.files, "missing.json": json_bytes(missing)}
 
@@ -226,10 +226,10 @@ def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     ExportError
         Naming the rule, before a file is made.
     """
-    found = sorted(sources, key=begin_us)
-    check_together(found)
-    check(authority, found)
-    return found
+    result = sorted(sources, key=begin_us)
+    check_together(result)
+    check(authority, result)
+    return result
 
 
 def sources_of(conn: Connection, statements: Sequence[str], authority: Authority) -> list[Source]:
@@ -298,13 +298,13 @@ def jcm_files(
         "design-extract": shipped("jcm-design"),
     }
     made = jcm(source, authority.registration(source.claims.project.id))
-    for one in (*([] if form is None else [form]), *own.values()):
-        check_known(one, VALUES, COLUMNS)
+    for cell_map in (*([] if form is None else [form]), *own.values()):
+        check_known(cell_map, VALUES, COLUMNS)
     day = days(source.claims.monitoring_period)[1]
     sheet = workbook() if form is None else filled(form, made.values, made.rows, day, template)
     files = {"monitoring.xlsx": sheet}
-    for name, one in own.items():
-        files[f"{name}.xlsx"] = filled(one, made.values, made.rows, day)
+    for name, cell_map in own.items():
+        files[f"{name}.xlsx"] = filled(cell_map, made.values, made.rows, day)
     return ExportFiles(made.draft, files)
 
 
@@ -333,7 +333,7 @@ def export_summary(draft: Draft, sources: Sequence[Source]) -> Mapping[str, Any]
     return {
         "state": "draft" if draft.missing else "complete",
         "statements": [source.name for source in sources],
-        "missing": [str(one) for one in draft.missing],
+        "missing": [str(missing) for missing in draft.missing],
     }
 
 
@@ -353,18 +353,18 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     """
     facts = facts_of(conn, statement)
     project = facts.subject.project.id
-    found = (
+    result = (
         entered.record
         for entered in authority.load(conn)
         if isinstance(entered.record, Registration) and entered.record.project == project
     )
-    registered, words = next(found, None) or Registration(project=project), Words(language)
-    given = {
+    registered, words = next(result, None) or Registration(project=project), Words(language)
+    fields = {
         "form": tuple(_form(facts, registered)),
         "registered": tuple(_registered(facts, registered)),
         "backed": tuple(signed_share(facts, words, registered.signed_percent)),
     }
-    return facts, lines(facts, words, given)
+    return facts, lines(facts, words, fields)
 
 
 def _form(facts: Facts, registration: Registration) -> Iterator[str]:
@@ -384,9 +384,9 @@ def _form(facts: Facts, registration: Registration) -> Iterator[str]:
         return
     plan: PlanExtract = facts.plan.extract()
     source = Source(facts.subject, facts.opinion, plan)
-    for one in jcm(source, registration).draft.missing:
-        if one.field != "project":
-            yield f"{one.field}: {one.remedy}"
+    for missing in jcm(source, registration).draft.missing:
+        if missing.field != "project":
+            yield f"{missing.field}: {missing.remedy}"
 
 
 def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
@@ -399,7 +399,7 @@ def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
     if not registration.methodologies:
         yield f"{ask}.methodologies: name, version and since, as the programme registered it"
     else:
-        own = [one for one in registration.methodologies if one.name in (method.id, method.title)]
+        own = [m for m in registration.methodologies if m.name in (method.id, method.title)]
         yield from _other(f"{ask}.methodologies: {method.id}", own, method.version, (first, last))
     if not registration.designs:
         yield f"{ask}.designs: name, version and since, as the programme registered it"
@@ -414,23 +414,23 @@ def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
 def _other(what: str, rows: Sequence[InForce], version: str, days: Sequence[date]) -> Iterator[str]:
     """Yield the days on which a version other than a statement's is registered."""
     for day in dict.fromkeys(days):
-        there = [one.version for one in rows if _holds(one, day)]
+        there = [row.version for row in rows if _holds(row, day)]
         if version not in there:
             yield f"{what} {version} on {day}; registered: {', '.join(there) or 'none'}"
 
 
-def _holds(one: InForce, day: date) -> bool:
-    return one.since <= day and (one.until is None or day <= one.until)
+def _holds(force: InForce, day: date) -> bool:
+    return force.since <= day and (force.until is None or day <= force.until)
 
 
-def line_json(one: Line, words: Words) -> dict[str, Any]:
+def line_json(line: Line, words: Words) -> dict[str, Any]:
     """Return a line for people and programs."""
     return {
-        "part": one.part,
-        "check": one.check,
-        "title": words[f"submission.{one.check}"],
-        "holds": one.holds,
-        "lacking": list(one.lacking),
-        "chapter": one.chapter,
-        "page": one.page,
+        "part": line.part,
+        "check": line.check,
+        "title": words[f"submission.{line.check}"],
+        "holds": line.holds,
+        "lacking": list(line.lacking),
+        "chapter": line.chapter,
+        "page": line.page,
     }

@@ -104,11 +104,11 @@ def statement(
 
 def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
     """Refuse, if `strict`, a document that uses a factor without acceptance."""
-    said = claims_of(body).applicability if strict else ()
-    found = [one.words() for one in said if one.name == acceptance.UNVERIFIED and not one.holds]
-    if found:
+    conditions = claims_of(body).applicability if strict else ()
+    result = [c.words() for c in conditions if c.name == acceptance.UNVERIFIED and not c.holds]
+    if result:
         raise StatementStateError(
-            f"statement {name} may not be signed: {'; '.join(found)}"
+            f"statement {name} may not be signed: {'; '.join(result)}"
             " (TONNE_REQUIRE_ACCEPTED_FACTORS is set)"
         )
 
@@ -149,11 +149,11 @@ def verification(
         have = steps.documents(conn, name)
         check_step(name, have.stored.state, wanted)
         holder = _verifier(conn, have, document, principal)
-        said = {k: v for k, v in document.items() if k != "proof"}
+        unsigned = {k: v for k, v in document.items() if k != "proof"}
         records = steps.records(conn, have)
         when = str(document.get("validFrom"))
         own = verification_body(have.statement, conclusion, holder, when, records)
-        where = first_difference(own, said)
+        where = first_difference(own, unsigned)
         if where is not None:
             raise CanonicalError(
                 f"{document.get('id')!r} is not the verification of {name} with its {len(records)} "
@@ -164,7 +164,7 @@ def verification(
             case = recompute(conn, have.stored, go_on)
             go_on()
             reused = fitting(conn, case)
-            parts = {file: one.part for file, one in by_name(reused).items()}
+            parts = {file: reused.part for file, reused in by_name(reused).items()}
             evidence.keep(conn, name, files(case, reused), parts)
         steps.take(conn, name, wanted, holder, document, principal)
     return wanted
@@ -319,9 +319,9 @@ def status_list(
 
 def misstated(conn: Connection, project: str, document: Mapping[str, Any]) -> set[str]:
     """Return the statements whose state a project's list gives wrongly."""
-    every = {one.id: one.state in _ENDED for one in statements.all_of(conn, project)}
-    told = ended(document, project, every)
-    return {name for name, gone in every.items() if gone != (name in told)}
+    every = {stored.id: stored.state in _ENDED for stored in statements.all_of(conn, project)}
+    listed = ended(document, project, every)
+    return {name for name, gone in every.items() if gone != (name in listed)}
 
 
 def sampling(
@@ -363,8 +363,8 @@ def sampling(
         holder = _verifier(conn, have, document, principal)
         case = case or recompute(conn, have.stored, go_on)
         go_on()
-        found = check_sampling(document, have.statement, case, holder)
+        result = check_sampling(document, have.statement, case, holder)
         if have.stored.state == "submitted":
             steps.take(conn, name, "under_verification", holder, None, principal)
         store_sampling.insert(conn, name, holder, document, principal)
-    return found
+    return result

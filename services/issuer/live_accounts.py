@@ -65,7 +65,7 @@ def refresh(conn: Connection) -> int:
     if not free:
         return 0
     try:
-        made = sum(_statement(conn, one) for one in spans.without_days(conn, _STATEMENTS))
+        made = sum(_statement(conn, w) for w in spans.without_days(conn, _STATEMENTS))
         touched = registry.last_touched(conn)
         for project in registry.load_projects(conn):
             made += of_project(conn, project, touched.get(project.id, 0))
@@ -81,9 +81,9 @@ def of_project(conn: Connection, project: Project, touched: int) -> int:
     `touched` is the version of the registry that changed the project last.
     """
     wanted, there = list(_wanted(conn, project, touched)), spans.open_spans(conn, project.id)
-    made = [(one, *_attempted(conn, project, one)) for one in wanted if one not in there]
+    made = [(span, *_attempted(conn, project, span)) for span in wanted if span not in there]
     with conn.transaction():  # what is there is shown until the new is
-        spans.forget(conn, project.id, [one for one in there if one not in wanted])
+        spans.forget(conn, project.id, [span for span in there if span not in wanted])
         for span, days, before_ug, problem in made:
             spans.write(
                 conn, project.id, span, project.timezone, days,
@@ -115,12 +115,12 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
     """
     zone, now = project.timezone, now_us()
     today = local_date(now, zone)
-    told = spans.metered_days(conn, project.id, today + timedelta(days=1))
+    metered_days = spans.metered_days(conn, project.id, today + timedelta(days=1))
     closed = spans.closed(conn, project.id)
     rest = f"{touched} {version('tonne')}"
     rest += f" {spans.inputs_key(conn, project.id)}"
-    for _, some in groupby(told, lambda day: (day.year, day.month)):
-        month = list(some)
+    for _, days in groupby(metered_days, lambda day: (day.year, day.month)):
+        month = list(days)
         whole = midnight_us(month[0], zone), midnight_us(month[-1] + timedelta(days=1), zone)
         begin, end = spans.metered_edges(conn, project.id, *whole)
         if month[-1] == today:
@@ -129,7 +129,7 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
         for from_us, to_us in _uncovered(begin, end, closed):
             first, last = local_date(from_us, zone), local_date(to_us - 1, zone)
             # of today the end tells what is new
-            sums = [told[day] for day in month if first <= day <= last and day < today]
+            sums = [metered_days[day] for day in month if first <= day <= last and day < today]
             key = " ".join(str(sum(one)) for one in zip(*sums, strict=True))
             yield Span(from_us, to_us, f"{rest} {key}")
 

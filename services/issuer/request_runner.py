@@ -149,44 +149,44 @@ class Runner:
             self._do(conn, request, queue.begin(conn, request.id))
             return True
 
-    def _do(self, conn: Connection, asked: Request, attempt: int) -> None:
-        told = self._log.bind(request=str(asked.id), kind=asked.kind, subject=asked.subject)
+    def _do(self, conn: Connection, request: Request, attempt: int) -> None:
+        entry = self._log.bind(request=str(request.id), kind=request.kind, subject=request.subject)
         if attempt > _MOST_ATTEMPTS:
-            told.error("given up", attempts=attempt - 1)
+            entry.error("given up", attempts=attempt - 1)
             why = f"it was begun {attempt - 1} times and did not end; the signer's log says why"
-            self._refuse(conn, asked, kinds.named(ServerError()), why)
+            self._refuse(conn, request, kinds.named(ServerError()), why)
             return
         try:
-            self._done(conn, asked)
+            self._done(conn, request)
         except _AGAIN as error:
             reason = " ".join(str(error).split())[:300]
-            self._count(asked, "again")
-            told.warning("to be done again", attempt=attempt, reason=reason)
+            self._count(request, "again")
+            entry.warning("to be done again", attempt=attempt, reason=reason)
         except InputError as error:
-            told.info("refused", reason=" ".join(str(error).split())[:300], actor=asked.actor)
-            self._refuse(conn, asked, kinds.named(error), str(error))
+            entry.info("refused", reason=" ".join(str(error).split())[:300], actor=request.actor)
+            self._refuse(conn, request, kinds.named(error), str(error))
         except Exception as error:  # noqa: BLE001 - one request must not end the signer
             number = uuid4().hex
-            told.error("defect", number=number, exc_info=error)
-            self._refuse(conn, asked, kinds.DEFECT, number)
+            entry.error("defect", number=number, exc_info=error)
+            self._refuse(conn, request, kinds.DEFECT, number)
         else:
-            self._count(asked, "done")
-            told.info("done", actor=asked.actor)
+            self._count(request, "done")
+            entry.info("done", actor=request.actor)
 
-    def _done(self, conn: Connection, asked: Request) -> None:
-        if asked.kind in kinds.REPEATABLE:
-            done = kinds.do(conn, asked, self._desk)
-            queue.answer(conn, asked.id, done.result, created=done.created)
+    def _done(self, conn: Connection, request: Request) -> None:
+        if request.kind in kinds.REPEATABLE:
+            done = kinds.do(conn, request, self._desk)
+            queue.answer(conn, request.id, done.result, created=done.created)
             return
         with conn.transaction():
-            if asked.kind in kinds.SNAPSHOT:
+            if request.kind in kinds.SNAPSHOT:
                 conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            done = kinds.do(conn, asked, self._desk)
-            queue.answer(conn, asked.id, done.result, created=done.created)
+            done = kinds.do(conn, request, self._desk)
+            queue.answer(conn, request.id, done.result, created=done.created)
 
-    def _refuse(self, conn: Connection, asked: Request, error: str, detail: str) -> None:
-        self._count(asked, "refused" if error != kinds.DEFECT else "failed")
-        queue.refuse(conn, asked.id, error, detail)
+    def _refuse(self, conn: Connection, request: Request, error: str, detail: str) -> None:
+        self._count(request, "refused" if error != kinds.DEFECT else "failed")
+        queue.refuse(conn, request.id, error, detail)
 
-    def _count(self, asked: Request, result: str) -> None:
-        self._metrics.signer_requests.labels(asked.kind, result).inc()
+    def _count(self, request: Request, result: str) -> None:
+        self._metrics.signer_requests.labels(request.kind, result).inc()

@@ -214,15 +214,15 @@ def _seal_again(
             continue
         _append(run, made)
         run.report.again += len(made)
-    done = [one for one in waiting if not any(_touches(one, job) for job in unsettled)]
+    done = [w for w in waiting if not any(_touches(w, job) for job in unsettled)]
     late_readings.forget(run.conn, [x for x in done if x.device not in run.report.waiting])
 
 
 def _to_compare(known: Mapping[tuple[str, date], Seal], waiting: Sequence[Waiting]) -> list[Seal]:
     """Sealed days that late readings touch; what follows from them may reach a day further."""
-    held: dict[date, set[frozenset[str]]] = {}
-    for one in waiting:
-        held.setdefault(one.day, set()).add(one.sealed)
+    covered: dict[date, set[frozenset[str]]] = {}
+    for item in waiting:
+        covered.setdefault(item.day, set()).add(item.sealed)
     margin = timedelta(days=2)
 
     def touched(seal_: Seal) -> bool:
@@ -230,7 +230,7 @@ def _to_compare(known: Mapping[tuple[str, date], Seal], waiting: Sequence[Waitin
         first, last = seal_.begin.date() - margin, seal_.end.date() + margin
         return any(
             first <= day <= last and any(name not in names for names in every)
-            for day, every in held.items()
+            for day, every in covered.items()
         )
 
     return [seal_ for seal_ in known.values() if touched(seal_)]
@@ -273,12 +273,13 @@ def _prepared(
 def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
     """Return arrival of a day's readings and time of its seal, in the form of the seal."""
     span = job.from_us, job.to_us
-    found = {
-        one.device: Arrived(*one[2:]) for one in by_day(cursor, job.devices, span, span, LATE_US)
+    arrived = {
+        summed.device: Arrived(*summed[2:])
+        for summed in by_day(cursor, job.devices, span, span, LATE_US)
     }
-    sums = sum(one.readings for one in found.values()), sum(one.late for one in found.values())
+    sums = sum(a.readings for a in arrived.values()), sum(a.late for a in arrived.values())
     sealed = utc_text(clock_us() // 1_000_000 * 1_000_000)
-    return arrival_part(rows_of(found), sums, by_hour(cursor, job.devices, *span), sealed)
+    return arrival_part(rows_of(arrived), sums, by_hour(cursor, job.devices, *span), sealed)
 
 
 def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
@@ -303,14 +304,14 @@ def _refused(run: _Run, job: Job, changes: Changes) -> bool:
         pending = sorted(to_make(cursor, sorted({d.device for d in changes.derived}), job.to_us))
     if wrong and pending and not changes.by_hand:
         # rows that `tonne run` has not made yet, of late readings or since an import
-        rest = [one for one in changes.derived if one.device not in pending]
+        rest = [difference for difference in changes.derived if difference.device not in pending]
         if not underived(conn, of, job, changes._replace(derived=rest)):
             report.waiting += [name for name in pending if name not in report.waiting]
             return True
     wrong = [*map(str, changes.by_hand), *wrong]
     if wrong:
         report.refused += [f"{job}: {one}" for one in wrong]
-        report.late += [f"{job}: {one}" for one in changes.late]
+        report.late += [f"{job}: {difference}" for difference in changes.late]
     return bool(wrong)
 
 
@@ -327,12 +328,12 @@ def _append(run: _Run, made: Sequence[Prepared]) -> None:
     conn, signer = run.conn, run.signer
     with conn.transaction():
         log.lock(conn)
-        for one in made:
-            index = log.append(conn, DATA, None, one.entry, one.detail)
-            whose = one.job.project, one.job.day
-            edges = _time(one.job.from_us), _time(one.job.to_us)
-            seals.add(conn, Seal(*whose, one.sequence, index, *edges))
-            late_readings.sealed(conn, one.notes, late_readings.name_of(*whose))
+        for prepared in made:
+            index = log.append(conn, DATA, None, prepared.entry, prepared.detail)
+            whose = prepared.job.project, prepared.job.day
+            edges = _time(prepared.job.from_us), _time(prepared.job.to_us)
+            seals.add(conn, Seal(*whose, prepared.sequence, index, *edges))
+            late_readings.sealed(conn, prepared.notes, late_readings.name_of(*whose))
         log.sign_head(conn, signer.holder.name, signer.key)
 
 

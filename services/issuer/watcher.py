@@ -344,20 +344,22 @@ class Watcher:
             if not (size := len(plan.fleet)):
                 return
             # rows that are about to be made, of new readings or another registry, may differ
-            some = sorted({(self._next + j) % size for j in range(_COMPARED)})
+            subset = sorted({(self._next + j) % size for j in range(_COMPARED)})
             with conn.cursor() as cursor:
-                asked = remake_requests.without(cursor, plan.fleet.ids(some))
-            chosen = [k for k in some if plan.fleet.devices[k].id in asked]
+                requested = remake_requests.without(cursor, plan.fleet.ids(subset))
+            chosen = [k for k in subset if plan.fleet.devices[k].id in requested]
             self._next = (self._next + _COMPARED) % size
             # the open quarter hour is still being written
             end = now_us() // 900_000_000 * 900_000_000
-            found = rebuild(conn, plan, chosen, end - _WEEK_US, end, replace=False)
+            differences = rebuild(conn, plan, chosen, end - _WEEK_US, end, replace=False)
             with conn.cursor() as cursor:
-                waiting = underived.waiting(cursor, [one.device for one in found])
-            found = [one for one in found if one.device not in waiting]
-        self._looked.compared(len(chosen), len(found))
-        for one in found[:10]:
-            self._log.error("differs from its readings", table=one.table, key=" ".join(one.key))
+                waiting = underived.waiting(cursor, [d.device for d in differences])
+            differences = [d for d in differences if d.device not in waiting]
+        self._looked.compared(len(chosen), len(differences))
+        for difference in differences[:10]:
+            self._log.error(
+                "differs from its readings", table=difference.table, key=" ".join(difference.key)
+            )
 
     def _connected(self) -> Connection:
         return connect(self._url, role="tonne_watch", name="tonne watch", autocommit=True)

@@ -10,7 +10,8 @@ Values of a lower grade of evidence than the programme asks for (PAR-05).
 A value that carries more of the reduction than the programme lets rest on the claimant's word
 counts by the conservative end of what is published of it: of the range that it lies in, or of the
 list it is from.  Where nothing is published, what it carries does not count.  A value of which more
-would cost the claimant has no conservative end without a range: it counts, and is a request.
+would cost the claimant has no conservative end without a range: it counts, and is a request.  So
+does one whose document was issued within the period.
 """
 
 from __future__ import annotations
@@ -94,12 +95,28 @@ def apply_required_grades(
     for item, entered in graded:
         # what an analyser of the plant measured is a quantity
         grade = required.quantities if entered.name in supporting.channels else required.parameters
-        if item.grade > grade and Fraction(item.tonnes) > maximum:
-            for value, devices in values_of(account, entered).items():
-                reason = kept.counted(item, entered, value, devices)
-                texts += () if reason is None else (reason,)
+        if Fraction(item.tonnes) <= maximum:
+            continue
+        if item.grade <= grade:
+            texts += _late(facts, item, entered)
+            continue
+        for value, devices in values_of(account, entered).items():
+            reason = kept.counted(item, entered, value, devices)
+            texts += () if reason is None else (reason,)
     findings = [Finding(DOCUMENTED, False, lines(texts), "CL")] if texts else []
     return kept.project, kept.supporting, findings
+
+
+def _late(facts: Facts, item: EvidenceItem, entered: Entered) -> Iterator[Text]:
+    """Yield the text of a value by a document of the period itself; those of PAR-07 are its own."""
+    if entered.name in facts.methodology.dated or entered.spec.by_publication:
+        return
+    of = [d for d in facts.supporting.documents if d.parameter == entered.name]
+    lacks = undocumented(entered.name, {entered.name: ""}, of, facts.first)
+    if lacks is not None and any(d.document in item.shown_by for d in of):
+        percent = _percent(Fraction(item.tonnes) / abs(facts.price.reduction_t))
+        name = subject(entered.name, entered.devices)
+        yield text("PAR-05.late", subject=name, lacks=lacks, percent=percent)
 
 
 @dataclass

@@ -119,7 +119,7 @@ def test_the_project_s_side_has_no_less(monkeypatch):
     )
     built = owner.SupportingData
     before = owner.treated(owner.lab(**owner.ALL))
-    monkeypatch.setattr(owner, "Besides", lambda **more: built(common=(common,), **more))
+    monkeypatch.setattr(owner, "SupportingData", lambda **more: built(common=(common,), **more))
     after = owner.treated(owner.lab(**owner.ALL))
     used = [
         next(Fraction(d.counted) for d in one.devices if d.device == "power")

@@ -143,7 +143,7 @@ def _project(
 
 
 def _optional(some: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield what may be entered of choices, each with its document."""
+    """Yield optional entries, each with its document."""
     for specs in some:
         yield from ((key, s) for key, s in specs.items() if not s.required and s.choices)
 

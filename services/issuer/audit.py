@@ -196,7 +196,7 @@ def states(walk: Walk) -> str:
 
 
 def append_only(walk: Walk) -> str:
-    """Check that append-only tables still hold all rows of before, and no inserted ones."""
+    """Check that append-only tables still hold all earlier rows, and no inserted ones."""
     with snapshot(walk.conn):
         sealed = records.records_of(walk.conn)
         result = tables(walk.conn)

@@ -91,7 +91,7 @@ class Looked(Collector):
         self._values[_WITNESSES] = waiting_s
 
     def webhooks(self, waiting: Waiting) -> None:
-        """Publish undelivered webhook events, whoever sends them."""
+        """Publish undelivered webhook events of all senders."""
         self._values["tonne_webhook_waiting_deliveries"] = waiting.waiting
         self._values["tonne_webhook_waiting_seconds"] = waiting.oldest_s
         self._values["tonne_webhook_dead_deliveries"] = waiting.dead

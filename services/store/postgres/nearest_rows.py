@@ -110,7 +110,7 @@ def within(column: str, since_us: int, until_us: int) -> str:
     """
     Return SQL for a half-open span, after other conditions; empty for an open end. [us UTC]
 
-    It stands beside the times of each device and gives their common bounds as constants: the
+    It is given with the times of each device and gives their common bounds as constants: the
     planner does not know times that come from a join.
     """
     ends = ((">=", since_us), ("<", until_us))

@@ -293,7 +293,7 @@ def _chart(found: ProjectRow, t: Words) -> Markup | None:
 
 
 def _parts(found: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | None:
-    """Return what a bar shows: None if missing, nothing ahead or outside of the crediting period."""
+    """Return what a bar shows; None if missing; nothing ahead or outside the crediting period."""
     if row.avoided is not None:
         return (("measured", Fraction(row.avoided)),)
     begins = _begins(row)

@@ -51,7 +51,7 @@ def tried(ask: View, language: Language, form: Form) -> Response:
     refuse_foreign(ask)
     name, data = _given(form)
     if not data.strip():
-        return _page(ask, language, form, none=True)
+        return _page(ask, language, form, empty=True)
     return _page(ask, language, form, _tried(ask, name, data))
 
 
@@ -110,10 +110,10 @@ def _page(
     tried: dict[str, Any] | None = None,
     done: dict[str, Any] | None = None,
     *,
-    none: bool = False,
+    empty: bool = False,
 ) -> Response:
     return render(
-        ask, language, "registry_file.html", tried=tried, done=done, none=none, formats=FORMATS,
+        ask, language, "registry_file.html", tried=tried, done=done, empty=empty, formats=FORMATS,
         text=form.fields.get("text", "") if form else "",
         form=form.said("form") if form else "yaml", may=ask.who.role == _ROLE,
         methods=_methods(ask),

@@ -150,7 +150,9 @@ def _frequency(facts: Facts, parameter: MonitoredParameter, words: Words) -> str
     asked = [s.frequency for s in fields if getattr(s, "symbol", None) == parameter.symbol]
     wanted = next((text for text in asked if text), None) if parameter.symbol else None
     said = words["frequency"]
-    return f"{said}; {words['methodology_asks']}: {wanted}" if wanted else said
+    if not wanted:
+        return said
+    return f"{said}; {words['methodology_asks']}: {words.get(f'frequency.{wanted}', wanted)}"
 
 
 def _comment(facts: Facts, parameter: MonitoredParameter, words: Words) -> str:

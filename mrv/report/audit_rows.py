@@ -100,7 +100,8 @@ Row = list[str | None]
 def meter_rows(facts: Facts, words: Words) -> Iterator[Row]:
     """Yield each meter: device, maker and model, serial, ratings, uncertainty."""
     for one in facts.parameters:
-        named = " ".join(text for text in (one.meter.maker, one.meter.model) if text)
+        basis = one.meter.gas_basis and words[f"gas.{one.meter.gas_basis}"]
+        named = " ".join(text for text in (one.meter.maker, one.meter.model, basis) if text)
         percent = percent_text(percent_of(one))
         yield [
             one.device,

@@ -172,7 +172,7 @@ class Facts:
     state : str
         As `mrv.statement.states` names it.
     raised : tuple of FindingShown
-        Findings so far, as `Record.shown` gives them.
+        Findings so far, as `Record.credential_form` gives them.
     log_index : int or None
         Where the log holds it.
     stamps : tuple of Shown

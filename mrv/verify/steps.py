@@ -179,7 +179,7 @@ def _same(
             raise CanonicalError(f"{FINDINGS} has findings, verification.json has none")
         return
     listed = [finding for finding in stated.shown if not finding.remark]
-    if listed != [record.shown() for record in records]:
+    if listed != [record.credential_form() for record in records]:
         raise SignatureError(
             f"the findings in verification.json differ from the events in {FINDINGS}"
         )

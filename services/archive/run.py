@@ -207,7 +207,7 @@ _REASONS = {
 def _proof(now: Run, chunk: Chunk) -> str:
     """What speaks against dropping a chunk; '' for nothing."""
     with now.conn.cursor() as cursor:
-        if archived.held(cursor, chunk):
+        if archived.is_kept(cursor, chunk):
             return _REASONS["held"]
         every = [d.id for d in now.fleet.devices if d.class_id == chunk.class_id]
         found = archived.newest(

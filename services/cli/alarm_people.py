@@ -151,7 +151,7 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
       tonne alarms contacts remove anna --reason "moved to another department"
     """
     with _database() as conn:
-        webhooks.one(conn, id_)
+        webhooks.by_id(conn, id_)
         webhooks.end(conn, id_, reason)
     print_result({"contact": id_, "ended": True}, f"{id_}: ended", as_json=as_json)
 

@@ -185,7 +185,7 @@ def _tonnes(value: Any) -> str | None:
 
 
 def _known(conn: Connection, number: int) -> dict[str, Any]:
-    found = stored.one(conn, None, number)
+    found = stored.by_id(conn, None, number)
     if found is None:
         raise RegistryError(f"there is no alarm {number}; see tonne alarms list --state all")
     return found

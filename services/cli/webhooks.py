@@ -133,7 +133,7 @@ def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
       tonne webhooks show registry --state dead
     """
     with _database() as conn:
-        store.one(conn, id_)
+        store.by_id(conn, id_)
         found = store.deliveries(conn, id_, state, None, limit)
     if as_json:
         print_json([_fields(one) | {"event": str(one.event)} for one in found])
@@ -224,7 +224,7 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
       tonne webhooks remove registry --reason "moved to another registry"
     """
     with _database() as conn:
-        store.one(conn, id_)
+        store.by_id(conn, id_)
         store.end(conn, id_, reason)
     print_result({"webhook": id_, "ended": True}, f"{id_}: ended", as_json=as_json)
 

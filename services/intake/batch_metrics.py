@@ -15,7 +15,7 @@ from ingest.pipeline.admit import Admitted
 from ingest.reading import SIGNED_VALUE
 from services.metrics import Metrics
 from services.processing.batch import Committed
-from services.store.messages.principal_status import Said, keep
+from services.store.messages.principal_status import Status, keep
 
 
 def count_messages(
@@ -92,7 +92,7 @@ class Statuses:
         self._log = log
         self._told: set[str] = set()
 
-    def keep(self, connection: Connection, fleet: Fleet, said: Iterable[Said]) -> None:
+    def keep(self, connection: Connection, fleet: Fleet, said: Iterable[Status]) -> None:
         """Keep the last word of each registered principal."""
         for one in keep(connection, fleet, said):
             if one.principal in self._told or len(self._told) >= _TOLD:

@@ -29,7 +29,7 @@ from ingest.pipeline.admit import Admitted
 from ingest.reading import SIGNED_VALUE, Reading
 from services.intake.registry_watch import CHECK_S
 from services.intake.retry import GaveUpError
-from services.store.messages.principal_status import Said
+from services.store.messages.principal_status import Status
 
 # of a batch: a device that sends nothing else tells itself of these, and shows the rest to nobody
 _MOST = 2_000
@@ -130,7 +130,7 @@ class Handover:
         self._todo: queue.Queue[Inbox | None] = queue.Queue(IN_FLIGHT)
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._told: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-        self._said: queue.SimpleQueue[list[Said]] = queue.SimpleQueue()
+        self._said: queue.SimpleQueue[list[Status]] = queue.SimpleQueue()
 
     def close(self) -> None:
         """Close the bell, when both threads have ended."""
@@ -150,7 +150,7 @@ class Handover:
         """Whether a batch is not durable yet."""
         return self._under_way > 0
 
-    def give(self, inbox: Inbox, said: list[Said]) -> None:
+    def give(self, inbox: Inbox, said: list[Status]) -> None:
         """Hand over a batch, and the status messages of principals."""
         if said:
             self._said.put(said)
@@ -187,7 +187,7 @@ class Handover:
         self.ended = inbox is None
         return inbox
 
-    def said(self) -> list[list[Said]]:
+    def said(self) -> list[list[Status]]:
         """Return status messages of principals since the last call."""
         return _all(self._said)
 

@@ -46,7 +46,7 @@ class Limits(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Left:
+class _Quota:
     """Remaining quota of a principal, and its time."""
 
     messages: float
@@ -70,7 +70,7 @@ class PrincipalQuota:
     ) -> None:
         self._limits = Limits() if limits is None else limits
         self._clock = clock
-        self._left: dict[str, _Left] = {}
+        self._quota: dict[str, _Quota] = {}
         self._names: dict[str, str] = {}
         self._router: Router | None = None
         self._epoch: int | None = None
@@ -142,10 +142,10 @@ class PrincipalQuota:
         a_second = self._limits.messages / MINUTE_S, self._limits.bytes / MINUTE_S
         most = a_second[0] * most_s, a_second[1] * most_s
         for name, (messages, size) in spent.items():
-            left = self._left.get(name)
+            left = self._quota.get(name)
             if left is None:
                 self._forget_idle(now_s)
-                left = self._left[name] = _Left(*most, now_s)
+                left = self._quota[name] = _Quota(*most, now_s)
             else:
                 passed_s, left.at_s = now_s - left.at_s, now_s
                 left.messages = min(left.messages + passed_s * a_second[0], most[0])
@@ -157,7 +157,7 @@ class PrincipalQuota:
                 left.bytes -= size
         return beyond
 
-    def _lacks(self, left: _Left, messages: int, size: int) -> bool:
+    def _lacks(self, left: _Quota, messages: int, size: int) -> bool:
         limits = self._limits
         return bool(
             (limits.messages and messages > left.messages) or (limits.bytes and size > left.bytes)
@@ -170,7 +170,7 @@ class PrincipalQuota:
             name = self._name(router, topic)
             if name not in names:
                 continue
-            left, size = self._left[name], len(inbox.payloads[k])
+            left, size = self._quota[name], len(inbox.payloads[k])
             if self._lacks(left, 1, size):
                 found.append(Rejected(k, REASON, self._why(name, left)))
             else:
@@ -178,7 +178,7 @@ class PrincipalQuota:
                 left.bytes -= size
         return found
 
-    def _why(self, name: str, left: _Left) -> str:
+    def _why(self, name: str, left: _Quota) -> str:
         who = repr(name[:64]) if name else "principals without a name"
         by_number = bool(self._limits.messages) and left.messages < 1
         most, what = (
@@ -194,11 +194,11 @@ class PrincipalQuota:
 
     def _forget_idle(self, now_s: float) -> None:
         """Forget those that have all of their room again, where very many are known."""
-        if len(self._left) < _REMEMBERED or now_s < self._swept_s + MINUTE_S:
+        if len(self._quota) < _REMEMBERED or now_s < self._swept_s + MINUTE_S:
             return
         self._swept_s = now_s
         since_s = now_s - MINUTE_S - self._credit_s(now_s)
-        self._left = {name: one for name, one in self._left.items() if one.at_s > since_s}
+        self._quota = {name: one for name, one in self._quota.items() if one.at_s > since_s}
 
 
 def _principal(router: Router, topic: str) -> str:

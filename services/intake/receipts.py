@@ -21,7 +21,7 @@ from ingest.model import Device, Fleet
 from ingest.mqtt.names import receipt_topic
 from ingest.reading import Reading, time_us
 from services.clock import now_us
-from services.store.messages.principal_status import Said
+from services.store.messages.principal_status import Status
 
 GATHER_S = 0.5
 _LISTED = 1_000
@@ -132,7 +132,7 @@ def _us(ts: int | str) -> int | None:
         return None
 
 
-def greetings(fleet: Fleet, said: Iterable[Said]) -> list[tuple[str, bytes]]:
+def greetings(fleet: Fleet, said: Iterable[Status]) -> list[tuple[str, bytes]]:
     """
     Return the answers to births: that we hear them, and what time it is. [ms]
 

@@ -27,10 +27,10 @@ from services.intake.handover import IN_FLIGHT, Handover
 from services.intake.receipts import greetings
 from services.intake.refused_topics import RefusedTopics
 from services.metrics import Metrics
-from services.store.messages.principal_status import Said
+from services.store.messages.principal_status import Status
 
 
-def part_statuses(inbox: Inbox) -> list[Said]:
+def part_statuses(inbox: Inbox) -> list[Status]:
     """Take the statuses out of an inbox, in their order."""
     rows = [i for i, topic in enumerate(inbox.topics) if topic.endswith("/status")]
     found = [(i, status_of(inbox.topics[i])) for i in rows]
@@ -39,7 +39,7 @@ def part_statuses(inbox: Inbox) -> list[Said]:
         return []
     taken = inbox.part(list(ours))
     return [
-        Said(principal, payload, inbox.received_us)
+        Status(principal, payload, inbox.received_us)
         for principal, payload in zip(ours.values(), taken.payloads, strict=True)
     ]
 

@@ -32,7 +32,7 @@ from services.intake.receipts import Receipts
 from services.intake.receive import Receive
 from services.intake.start import collect_seldom, quiet_stop, wait_for_server
 from services.metrics import Metrics
-from services.store.messages.principal_status import Said
+from services.store.messages.principal_status import Status
 
 
 class Acknowledge:
@@ -159,7 +159,7 @@ class Chain(Protocol):
     def store(self, inbox: Inbox) -> Done:
         """Make a batch durable."""
 
-    def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
+    def between(self, said: list[list[Status]]) -> list[tuple[str, bytes]]:
         """Do due work between batches; return messages for edge nodes."""
 
     def idle(self) -> None:

@@ -25,7 +25,7 @@ from ingest.model import INTERVAL_US, METERING, NULL, Fleet, IntervalRows
 from ingest.pipeline import LOOK_BACK_US, POWER_GAP_US, SPREAD_US
 from services.processing.reprocess import Remade
 from services.store.timeseries import register_checkpoints as marks
-from services.store.timeseries.register_checkpoints import Bare, Held
+from services.store.timeseries.register_checkpoints import Bare, StoredRows
 
 _WEEK_US = LOOK_BACK_US + INTERVAL_US
 
@@ -87,7 +87,7 @@ def agreed(
 
 
 def _of_device(
-    rows: IntervalRows, held: Held, device: int, sought: _Sought, later: set[int]
+    rows: IntervalRows, held: StoredRows, device: int, sought: _Sought, later: set[int]
 ) -> int | None:
     """
     Return the end of a device's rows to write; `later` are quantities read after the change. [us
@@ -114,7 +114,9 @@ def _of_device(
     return end if end + SPREAD_US <= sought.until_us else None
 
 
-def _of_register(rows: IntervalRows, stored: Held, sought: _Sought, *, shown: bool) -> int | None:
+def _of_register(
+    rows: IntervalRows, stored: StoredRows, sought: _Sought, *, shown: bool
+) -> int | None:
     """End of the first interval after which a register's rows stay; None where none is seen."""
     read = rows.read_us != NULL
     marked = stored.read_us != NULL
@@ -139,7 +141,7 @@ def _of_register(rows: IntervalRows, stored: Held, sought: _Sought, *, shown: bo
     return None
 
 
-def _calm(stored: Held, at: int, sought: _Sought) -> bool:
+def _calm(stored: StoredRows, at: int, sought: _Sought) -> bool:
     """Whether no reading of the week after a mark can reach back before it."""
     week = int(stored.read_us[at]) + LOOK_BACK_US
     end = int(np.searchsorted(stored.read_us, week, side="right"))
@@ -148,7 +150,7 @@ def _calm(stored: Held, at: int, sought: _Sought) -> bool:
     return not stored.other[at : end + 1].any()
 
 
-def _take(held: Held, rows: np.ndarray) -> Held:
+def _take(held: StoredRows, rows: np.ndarray) -> StoredRows:
     return type(held)(*(column[rows] for column in held))
 
 

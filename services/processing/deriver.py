@@ -67,7 +67,7 @@ class Made:
     newest: dict[int, int]
 
 
-class _Asked(NamedTuple):
+class _Requested(NamedTuple):
     """Requests for rows from the store, and devices with readings in order only."""
 
     requests: dict[int, Request]
@@ -265,7 +265,7 @@ class Deriver:
         if unsure:
             self._quality.load(cursor, self.state, unsure)
 
-    def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Asked:
+    def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Requested:
         """What late readings ask for: those near the last one before, with what came after it."""
         asked, near = {}, set()
         for device, end in reaches(cursor, self.plan, arrived.changed).items():
@@ -274,10 +274,10 @@ class Deriver:
                 near.add(device)
                 one = joined(one, onward.get(device))
             asked[device] = Request(*one, whole=False, unjudged=True)
-        return _Asked(asked, near)
+        return _Requested(asked, near)
 
     def _going(
-        self, arrived: Arrived, late: _Asked, onward: Mapping[int, Changed]
+        self, arrived: Arrived, late: _Requested, onward: Mapping[int, Changed]
     ) -> tuple[list[Frame], dict[int, Request]]:
         """Return readings that continue the remembered state, and requests for the others."""
         much = expected(self.plan.bounds, self.state, arrived.onward).too_much()

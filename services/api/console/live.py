@@ -154,13 +154,13 @@ class Live:
 
 def snapshot(conn: Connection, who: Principal, most: int) -> tuple[list[Row], int]:
     """Return so many rows that someone may see, the silent first; and how many there are."""
-    seen = [one for one in console.newest(conn, shown()) if _may(who, one.projects)]
+    seen = [one for one in console.newest(conn, live_channels()) if _may(who, one.projects)]
     seen.sort(key=lambda one: _RANK.get(one.state, 0))
     return [_row(one) for one in seen[:most]], len(seen)
 
 
 @cache
-def shown() -> Mapping[str, str]:
+def live_channels() -> Mapping[str, str]:
     """Return the channel that is shown of each class: its power, else its first gauge."""
     found = {}
     for class_id, one in classes.load().items():
@@ -177,11 +177,11 @@ def _living(reads: ConnectionPool, asked: Sequence[bytes]) -> set[bytes]:
 
 def _ask(reads: ConnectionPool) -> list[Newest]:
     with reads.connection() as conn:
-        return console.newest(conn, shown())
+        return console.newest(conn, live_channels())
 
 
 def _row(newest: Newest) -> Row:
-    channel = classes.load()[newest.class_id].channels[shown()[newest.class_id]]
+    channel = classes.load()[newest.class_id].channels[live_channels()[newest.class_id]]
     power = channel.unit == "W" and newest.value is not None
     shown_ = newest.value if newest.value is None or not power else newest.value / 1000
     value = None if shown_ is None else f"{Decimal(f'{shown_:.6g}'):f}"

@@ -46,7 +46,7 @@ def invoices(
 def invoice(ask: Reader, invoice: IdPath) -> Response:
     """Return an invoice as stored."""
     with ask.reading() as conn:
-        found = stored.one(conn, ask.who.projects, invoice)
+        found = stored.by_id(conn, ask.who.projects, invoice)
     if found is None:
         raise unknown("invoice", invoice)
     return current(_invoice_values(found))

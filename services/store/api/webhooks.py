@@ -138,7 +138,7 @@ def add(
             "INSERT INTO webhook_secret (webhook_id, number, secret) VALUES (%s, 1, %s)",
             [id_, secret],
         )
-    return one(conn, id_)
+    return by_id(conn, id_)
 
 
 def webhooks(conn: Connection) -> list[Webhook]:
@@ -147,7 +147,7 @@ def webhooks(conn: Connection) -> list[Webhook]:
     return [Webhook(*row) for row in rows]
 
 
-def one(conn: Connection, id_: str) -> Webhook:
+def by_id(conn: Connection, id_: str) -> Webhook:
     """Return a webhook; RegistryError if there is none."""
     row = conn.execute(f"SELECT {_COLUMNS} FROM webhook w WHERE w.id = %s", [id_]).fetchone()
     if row is None:
@@ -171,7 +171,7 @@ def rotate(conn: Connection, id_: str, secret: str, overlap_s: int) -> None:
     """Sign with a new secret from now on, and for some time with earlier ones as well. [s]"""
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
-        if one(conn, id_).ended is not None:
+        if by_id(conn, id_).ended is not None:
             raise InputError(f"webhook {id_!r} was removed; add a new one")
         conn.execute(
             "UPDATE webhook_secret SET ends = least(coalesce(ends, 'infinity'),"
@@ -229,7 +229,7 @@ def replay(
     with conn.transaction():
         # what removes old events holds it alone: by then they are gone, or stay
         conn.execute("SELECT pg_advisory_xact_lock_shared(2291, 2)")
-        if one(conn, id_).ended is not None:
+        if by_id(conn, id_).ended is not None:
             raise InputError(f"webhook {id_!r} was removed; add a new one and replay events to it")
         _require(conn, id_, events)
         return _again(conn, id_, events, since, dead=dead)

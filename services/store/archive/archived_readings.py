@@ -28,7 +28,7 @@ from services.vault.part import Part
 _DAY_US = 86_400_000_000
 
 
-class Asked(NamedTuple):
+class ReadingSpan(NamedTuple):
     """Readings wanted: of a device, as a number in the frame, in [from, to). [us UTC]"""
 
     id: str
@@ -37,20 +37,20 @@ class Asked(NamedTuple):
     to_us: int
 
 
-class Found(NamedTuple):
+class ArchivedReadings(NamedTuple):
     """Archived readings, and their arrival notes by device id and time."""
 
     frames: list[Frame]
     flags: table.Flags
 
 
-def with_archived(cursor: Cursor, stored: Frame, asked: Sequence[Asked]) -> Frame:
+def with_archived(cursor: Cursor, stored: Frame, asked: Sequence[ReadingSpan]) -> Frame:
     """Stored readings and archived ones together, by device and time."""
     found = fetch(cursor, stored.class_id, asked).frames
     return overlay([*found, stored]) if found else stored
 
 
-def fetch(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> Found:
+def fetch(cursor: Cursor, class_id: str, asked: Sequence[ReadingSpan]) -> ArchivedReadings:
     """
     Archived readings of a class, each device-day compared with its seal.
 
@@ -59,7 +59,7 @@ def fetch(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> Found:
     DamagedError, VaultError
         If a file that is needed is not what was sealed, or cannot be reached.
     """
-    out = Found([], {})
+    out = ArchivedReadings([], {})
     if not asked:
         return out
     ids = sorted({one.id for one in asked})
@@ -77,7 +77,7 @@ def fetch(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> Found:
     return out
 
 
-def _touches(asked: Asked, part: Part) -> bool:
+def _touches(asked: ReadingSpan, part: Part) -> bool:
     return (
         asked.id in part.leaves
         and asked.from_us < part.day.to_us
@@ -85,7 +85,7 @@ def _touches(asked: Asked, part: Part) -> bool:
     )
 
 
-def _cut(read: table.Stored, asked: Sequence[Asked]) -> Frame:
+def _cut(read: table.Stored, asked: Sequence[ReadingSpan]) -> Frame:
     """Return the requested rows, with the requested numbers of devices."""
     frame, number = read.frame, {name: k for k, name in enumerate(read.devices)}
     kept = np.zeros(len(frame), dtype=np.bool_)
@@ -190,7 +190,7 @@ def _archived_rows(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:
         # runs of neighbours: a day is read once, and a lone straggler reads no year
         edges = np.flatnonzero(np.diff(times) > _DAY_US) + 1
         asked += [
-            Asked(ids[device], device, int(run[0]), int(run[-1]) + 1)
+            ReadingSpan(ids[device], device, int(run[0]), int(run[-1]) + 1)
             for run in np.split(times, edges)
             if len(run)
         ]
@@ -216,7 +216,7 @@ def _keys(held: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int6
     return number[: len(held)], number[len(held) :]
 
 
-def two_back(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> list[Asked]:
+def two_back(cursor: Cursor, class_id: str, asked: Sequence[ReadingSpan]) -> list[ReadingSpan]:
     """
     Reach back, where fewer than two readings are stored before a span's end, to two archived days.
 
@@ -268,7 +268,7 @@ def lonely(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
     return found
 
 
-def relation(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> str:
+def relation(cursor: Cursor, class_id: str, asked: Sequence[ReadingSpan]) -> str:
     """
     Return SQL for a class's readings, archived ones of some spans included.
 
@@ -285,7 +285,7 @@ def relation(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> str:
     return f"(SELECT * FROM {plain} UNION ALL SELECT * FROM {name})"
 
 
-def thaw(cursor: Cursor, class_id: str, ids: Mapping[int, str], found: Found) -> str:
+def thaw(cursor: Cursor, class_id: str, ids: Mapping[int, str], found: ArchivedReadings) -> str:
     """
     Load archived rows that are not stored into a temporary table; return its name.
 
@@ -345,7 +345,7 @@ def first(
         if not later:
             continue
         read = table.read(archived.place_of(cursor), part, later)
-        asked = [Asked(d, k, from_us, best.get(d, FAR_US)) for k, d in enumerate(later)]
+        asked = [ReadingSpan(d, k, from_us, best.get(d, FAR_US)) for k, d in enumerate(later)]
         found = _cut(read, asked)
         held = ~_absent(found.columns[channel])
         for k, us in zip(found.device[held].tolist(), found.time_us[held].tolist(), strict=True):

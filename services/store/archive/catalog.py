@@ -261,7 +261,7 @@ def hold(conn: Connection, from_us: int, to_us: int, days: int, reason: str) -> 
     )
 
 
-def held(cursor: Cursor, chunk: Chunk) -> bool:
+def is_kept(cursor: Cursor, chunk: Chunk) -> bool:
     """Whether a chunk holds restored readings that are to stay."""
     cursor.execute(
         "SELECT EXISTS (SELECT FROM archive_hold WHERE until > now()"

@@ -13,7 +13,7 @@ from ingest.model import Fleet
 _FIRMWARE = 200
 
 
-class Said(NamedTuple):
+class Status(NamedTuple):
     """A status message and when it came. [us UTC]"""
 
     principal: str
@@ -30,7 +30,7 @@ class _Status(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Status)
 
 
-def keep(connection: Connection, fleet: Fleet, said: Iterable[Said]) -> list[Said]:
+def keep(connection: Connection, fleet: Fleet, said: Iterable[Status]) -> list[Status]:
     """
     Store the last status message of each registered principal.
 
@@ -40,7 +40,7 @@ def keep(connection: Connection, fleet: Fleet, said: Iterable[Said]) -> list[Sai
         Those that cannot be read, or whose principal is not registered.
     """
     latest: dict[str, tuple[_Status, int]] = {}
-    unused: list[Said] = []
+    unused: list[Status] = []
     for one in said:
         try:
             status = _decoder.decode(one.payload)

@@ -36,7 +36,7 @@ from ingest import classes
 from ingest.errors import InputError, ServerError
 from services.store.postgres import columnstore, reading_tables
 from services.store.postgres import reading_tables as chunk_intervals
-from services.store.postgres.pool import connect, shown
+from services.store.postgres.pool import connect, without_login
 from services.store.postgres.reading_tables import Length
 
 OWNER = "tonne_owner"
@@ -272,7 +272,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
     migrations = load() if migrations is None else migrations
     with connect(url, autocommit=True, name="tonne migrate") as conn:
         conn.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-        make_extensions(conn, shown(url))
+        make_extensions(conn, without_login(url))
         _make_history(conn)
         _adopt_0_1_0(conn, migrations)
         done = _history(conn)

@@ -92,7 +92,7 @@ def listed(
     return [_invoice_values(row) for row in rows]
 
 
-def one(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
+def by_id(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
     """Return an invoice; None where it is not there or outside of the scope."""
     row = conn.execute(
         f"SELECT {_COLUMNS}, {_CORRECTED_BY} FROM invoice i WHERE i.id = %(id)s"

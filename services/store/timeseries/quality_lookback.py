@@ -22,7 +22,7 @@ from ingest.pipeline.meter_state import FROM_START
 from ingest.pipeline.quality_limits import TIME, Checks
 from ingest.pipeline.quality_state import NEAR_US, Standstill, Watch, Watched, pairs_of, runs_of
 from services.store.archive import archived_readings as cold
-from services.store.archive.archived_readings import Asked
+from services.store.archive.archived_readings import ReadingSpan
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.timestamps import stamp
 from services.store.timeseries import register_checkpoints as marks
@@ -83,7 +83,9 @@ def _source(cursor: Cursor, checks: Checks, class_id: str, before_us: Mapping[in
     reach = [w.reach_us for c in channels for w in runs_of(checks, class_id, c)]
     # a run is looked for from its last reading on, which may itself lie a gap back
     back = max(2 * NEAR_US, 2 * max(reach, default=0))
-    asked = [Asked(checks.fleet.devices[d].id, d, us - back, us) for d, us in before_us.items()]
+    asked = [
+        ReadingSpan(checks.fleet.devices[d].id, d, us - back, us) for d, us in before_us.items()
+    ]
     return cold.relation(cursor, class_id, cold.two_back(cursor, class_id, asked))
 
 

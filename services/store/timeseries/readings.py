@@ -21,7 +21,7 @@ from ingest import classes
 from ingest.model import NULL, Device, Fleet, Frame
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
-from services.store.archive.archived_readings import Asked
+from services.store.archive.archived_readings import ReadingSpan
 from services.store.postgres import column_copy
 from services.store.postgres import nearest_rows as near
 from services.store.postgres import week_chunks as weeks
@@ -210,7 +210,7 @@ def fetch(
             _select(cursor, class_id, query, (fleet.ids(list(group)), list(group), *edges))
         )
     stored = parts[0] if len(parts) == 1 else cold.overlay(parts)
-    asked = [Asked(fleet.devices[d].id, d, *span) for d, span in spans.items()]
+    asked = [ReadingSpan(fleet.devices[d].id, d, *span) for d, span in spans.items()]
     return cold.with_archived(cursor, stored, asked)
 
 
@@ -259,7 +259,7 @@ def months(
     time_us = found.columns.pop("time")
     nobody = np.zeros(len(time_us), dtype=np.int32)
     stored = Frame(class_id, runs.device[found.run], time_us, nobody, found.columns)
-    asked = [Asked(fleet.devices[d].id, d, *span) for d, span in spans.items()]
+    asked = [ReadingSpan(fleet.devices[d].id, d, *span) for d, span in spans.items()]
     return cold.with_archived(cursor, stored, asked)
 
 
@@ -281,7 +281,7 @@ def within(
         f"{near.within('time', min(edges[0], default=0), max(edges[1], default=0))} OFFSET 0) r"
     )
     stored = _select(cursor, class_id, query, (ids, index, since, until))
-    return cold.with_archived(cursor, stored, list(map(Asked, ids, index, *edges)))
+    return cold.with_archived(cursor, stored, list(map(ReadingSpan, ids, index, *edges)))
 
 
 def said_of(
@@ -294,7 +294,7 @@ def said_of(
         (list(ids), stamp(from_us), stamp(to_us)),
     )
     stored = {(name, int(us)): text for name, us, text in cursor.fetchall()}
-    asked = [Asked(name, k, from_us, to_us) for k, name in enumerate(ids)]
+    asked = [ReadingSpan(name, k, from_us, to_us) for k, name in enumerate(ids)]
     before = cold.fetch(cursor, class_id, asked).flags
     both = {
         key: json.dumps(json.loads(stored[key]) | json.loads(before[key]), sort_keys=True)

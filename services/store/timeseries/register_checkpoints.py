@@ -21,7 +21,7 @@ from ingest.model import INTERVAL_US, LOOK_BACK_US, NULL, POWER_GAP_US, Fleet, I
 from ingest.pipeline.meter_state import NEVER, MeterState, Register
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
-from services.store.archive.archived_readings import Asked
+from services.store.archive.archived_readings import ReadingSpan
 from services.store.postgres import column_copy
 from services.store.postgres import nearest_rows as near
 from services.store.postgres import week_chunks as weeks
@@ -186,7 +186,7 @@ def departed(
     return out
 
 
-class Held(NamedTuple):
+class StoredRows(NamedTuple):
     """Stored interval rows with the data of a register's state; n rows."""
 
     device: Int32
@@ -199,7 +199,7 @@ class Held(NamedTuple):
     metering: Int16
 
 
-def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Held:
+def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> StoredRows:
     """Return stored interval rows of devices, each in its half-open span; sorted. [us UTC]"""
     types = {"device": "int4", "quantity": "int2", "start": "timestamptz"}
     types |= dict.fromkeys(("value", "read", "changed"), "int8")
@@ -238,7 +238,7 @@ def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) 
     order = np.lexsort((columns[2], columns[1], columns[0]))
     columns = [column[order] for column in columns]
     columns[-2] = columns[-2] != 0
-    return Held(*columns)
+    return StoredRows(*columns)
 
 
 def newest(
@@ -379,7 +379,7 @@ def _load_power(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequen
             if channel.power is None or not unmetered:
                 continue
             asked = [
-                Asked(fleet.devices[i].id, i, last - POWER_GAP_US, last + 1)
+                ReadingSpan(fleet.devices[i].id, i, last - POWER_GAP_US, last + 1)
                 for i, last in zip(unmetered, state.last_us[unmetered].tolist(), strict=True)
             ]
             source = cold.relation(cursor, class_id, asked)

@@ -260,7 +260,7 @@ def standing(
     return found, count
 
 
-def one(conn: Connection, scope: Sequence[str] | None, id_: int) -> dict[str, Any] | None:
+def by_id(conn: Connection, scope: Sequence[str] | None, id_: int) -> dict[str, Any] | None:
     """Return an alarm with its history; None where there is none that the scope may see."""
     values = {"scope": None if scope is None else list(scope), "id": id_}
     row = conn.execute(_ONE.encode(), values).fetchone()

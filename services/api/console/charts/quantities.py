@@ -144,12 +144,12 @@ def cumulative_chart(
         "measured": lines[0], "expected": lines[1], "unit": unit,
         "words": {"measured": measured, "expected": t("expected")},
     }  # fmt: skip
-    both = (shown(one, unit, t) for one in sums)
+    both = (amount_text(one, unit, t) for one in sums)
     alt = f"{t('cumulative')}: {next(both)}; {t('expected')} {next(both)}"
     return declared("cumulative", figures, alt, of)
 
 
-def shown(value: Fraction | int, unit: str, t: Words) -> str:
+def amount_text(value: Fraction | int, unit: str, t: Words) -> str:
     """Write an amount with at most three places, in the reader's language."""
     text = f"{float(value):.{_PLACES}f}".rstrip("0").rstrip(".")
     return f"{t.number(text)} {unit}"
@@ -166,14 +166,14 @@ def _bar(amount: Amount | None, told: str, label: str, unit: str, size: int, t: 
     value = Fraction(amount.value, size)
     return Bar(
         label,
-        f"{told}: {shown(value, unit, t)}, {t('kind.' + amount.kind)}",
+        f"{told}: {amount_text(value, unit, t)}, {t('kind.' + amount.kind)}",
         ((amount.kind, value),),
     )
 
 
 def _alt(found: Collection[Amount], unit: str, size: int, name: str, t: Words) -> str:
     amounts = list(found)
-    total = shown(Fraction(sum(amount.value for amount in amounts), size), unit, t)
+    total = amount_text(Fraction(sum(amount.value for amount in amounts), size), unit, t)
     kinds = [
         f"{t('kind.' + kind)}: {count}"
         for kind in KINDS[:3]

@@ -77,7 +77,7 @@ def one(ask: View, language: Language, alarm: AlarmId) -> Response:
     """Show an alarm with its history."""
     signed_in(ask, "an alarm")
     with ask.reading() as conn:
-        found = stored.one(conn, ask.who.projects, alarm)
+        found = stored.by_id(conn, ask.who.projects, alarm)
     if found is None:
         raise ProblemError(404, f"there is no alarm {alarm} that you may see")
     return render(ask, language, "alarm.html", found=found, may=ask.who.role == _ROLE)
@@ -118,7 +118,7 @@ def _write(ask: Asked, alarm: int, text: str, say: Any) -> None:
         refuse(ask.who, (_ROLE,))
 
     def work(conn: Connection) -> tuple[int, Any]:
-        if stored.one(conn, ask.who.projects, alarm) is None:
+        if stored.by_id(conn, ask.who.projects, alarm) is None:
             raise ProblemError(404, f"there is no alarm {alarm} that you may see")
         say(conn, alarm, ask.who.name, text, ask.who.id)
         return _ELSEWHERE, {}

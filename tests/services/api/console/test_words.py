@@ -238,7 +238,7 @@ def test_every_system_indicator_and_grade_has_a_name():
 def test_what_the_live_view_shows_has_a_name():
     """An operator would read `nh4_n_in_mg_l` of a `waterworks` in every language."""
     said = texts("en")
-    for class_id, channel in live.shown().items():
+    for class_id, channel in live.live_channels().items():
         assert {f"class.{class_id}", f"channel.{channel}"} <= said.keys()
     assert {f"quantity.{one.name}" for one in classes.QUANTITIES} <= said.keys()
 

@@ -81,7 +81,7 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
         If the class lacks a channel of the profile, or a unit cannot become its channel's.
     """
     device_class = classes.load()[class_id]
-    found: dict[str, Slot] = {}
+    result: dict[str, Slot] = {}
     for source in profiles.load()[class_id, profile_id].channels.values():
         channel = device_class.channels.get(source.channel)
         where = f"profile {profile_id}, channel {source.channel}"
@@ -92,8 +92,8 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
         except ProfileError as error:
             raise ProfileError(f"{where}: {error}") from None
         slot = Slot(channel.name, channel.kind == "register", source.unit, channel.unit)
-        found |= dict.fromkeys((source.path, *source.also), slot)
-    return found
+        result |= dict.fromkeys((source.path, *source.also), slot)
+    return result
 
 
 @lru_cache(maxsize=16_384)

@@ -221,8 +221,8 @@ def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
     if there.all():
         last = tails(key)
     else:
-        held = np.flatnonzero(there)
-        last = held[tails(key[held])]
+        known = np.flatnonzero(there)
+        last = known[tails(key[known])]
     return key[last], last
 
 

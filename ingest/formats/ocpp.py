@@ -56,13 +56,13 @@ def messages(
         With reason `malformed_json`, `invalid_utf8`, `time_missing` or `wrong_shape`.
     """
     try:
-        found = decoder.decode(utf8(payload, codec))
+        result = decoder.decode(utf8(payload, codec))
     except msgspec.ValidationError as error:
         reason = "time_missing" if "required field `ts`" in str(error) else "wrong_shape"
         raise PayloadError(reason, f"{codec}: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadError("malformed_json", f"{codec}: {error}") from None
-    return found if isinstance(found, list) else [found]
+    return result if isinstance(result, list) else [result]
 
 
 _CALL = re.compile(rb"\s*\[\s*\d+\s*,")

@@ -97,10 +97,10 @@ def _plain(payload: bytes, sender: bytes) -> Row | None:
         return None
     own = tuple([one.u for one in pack])
     names, numbers = tuple([one.n for one in pack]), [one.v for one in pack]
-    found = row(first.bt, first.bn, names, numbers, [unit or first.bu or None for unit in own])
-    if sender and found is not None:
-        _learn(sender, first, found.of, own)
-    return found
+    result = row(first.bt, first.bn, names, numbers, [unit or first.bu or None for unit in own])
+    if sender and result is not None:
+        _learn(sender, first, result.of, own)
+    return result
 
 
 def row(

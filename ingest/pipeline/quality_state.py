@@ -97,12 +97,12 @@ class Standstill(NamedTuple):
 
 def pairs_of(checks: Checks, class_id: str) -> list[str]:
     """Return the channels of a class whose last two values are needed."""
-    found = [TIME] if checks.of(class_id, TIME) is not None else []
+    result = [TIME] if checks.of(class_id, TIME) is not None else []
     for name in classes.load()[class_id].channels:
         limits = checks.of(class_id, name)
         if limits is not None and not (np.isnan(limits.spike) & np.isnan(limits.rate)).all():
-            found.append(name)
-    return found
+            result.append(name)
+    return result
 
 
 def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
@@ -160,10 +160,10 @@ class Watched:
 
     def reset(self, devices: Int32 | NDArray[np.intp]) -> None:
         """Reset the state of devices to that of devices without readings."""
-        held: list[Pair | Standing] = [*self.pairs.values(), *self.runs.values()]
-        for one in held:
-            for field in fields(one):
-                array = getattr(one, field.name)
+        stored: list[Pair | Standing] = [*self.pairs.values(), *self.runs.values()]
+        for item in stored:
+            for field in fields(item):
+                array = getattr(item, field.name)
                 array[devices] = NEVER if array.dtype == np.int64 else np.nan
 
     def take_over(self, before: Watched, here: Int32, there: Int32) -> None:

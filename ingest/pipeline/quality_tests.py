@@ -89,13 +89,13 @@ def judge(
         device, time_us = frame.device[order], frame.time_us[order]
         limits = checks.version(device, time_us)
         times = Series(device, time_us, limits, heads(device), np.zeros(len(device)))
-        one = _Judge(checks, watched, frame.class_id, out, whole=whole)
-        parts.extend(one.times(times))
+        item = _Judge(checks, watched, frame.class_id, out, whole=whole)
+        parts.extend(item.times(times))
         columns = {name: values[order] for name, values in frame.columns.items()}
         for channel in classes.load()[frame.class_id].channels.values():
             thresholds = checks.of(frame.class_id, channel.name)
             if thresholds is not None:
-                parts.extend(one.channel(channel, thresholds, times, columns))
+                parts.extend(item.channel(channel, thresholds, times, columns))
     out.flags = Flags.concat([part for part in parts if len(part)]).distinct()
     return out
 
@@ -140,22 +140,22 @@ class _Judge:
     ) -> Iterator[Flags]:
         """Apply every test of a channel."""
         values = columns[channel.name]
-        held = values != NULL if values.dtype == np.int64 else ~np.isnan(values)
+        known = values != NULL if values.dtype == np.int64 else ~np.isnan(values)
         if channel.kind == "register":
-            held &= self._at_work(channel, times, columns)
-        if not held.any():
+            known &= self._at_work(channel, times, columns)
+        if not known.any():
             return
-        found = times.of(values.astype(np.float64))
-        series = found if held.all() else found.take(held)
+        result = times.of(values.astype(np.float64))
+        series = result if known.all() else result.take(known)
         if channel.kind == "gauge":
             yield from self._alone(channel.name, thresholds, series)
             if channel.phases:
-                yield from self._phases(channel, thresholds, found, columns)
+                yield from self._phases(channel, thresholds, result, columns)
         if channel.name in self._pairs:
             yield from self._neighbours(channel.name, thresholds, series)
         for watch in runs_of(self._checks, self._class, channel):
             if not self._whole or self._lasts(watch, thresholds, series):
-                wh = counted_wh(watch.registers, columns)[held] if watch.registers else None
+                wh = counted_wh(watch.registers, columns)[known] if watch.registers else None
                 yield self._run(watch, channel, thresholds, series, wh)
 
     def _at_work(self, channel: Channel, times: Series, columns: dict[str, Column]) -> Mask:
@@ -273,8 +273,8 @@ class _Judge:
 def counted_wh(registers: Sequence[Channel], columns: Mapping[str, Column]) -> Float64:
     """Return energy counted by registers in a gauge's direction; NaN if unknown. [Wh]"""
     known = [columns[register.name] != NULL for register in registers]
-    parts = [one.direction * np.where(at, columns[one.name], 0)
-             for one, at in zip(registers, known, strict=True)]  # fmt: skip
+    parts = [channel.direction * np.where(at, columns[channel.name], 0)
+             for channel, at in zip(registers, known, strict=True)]  # fmt: skip
     return np.where(np.any(known, axis=0), np.sum(parts, axis=0, dtype=np.float64), np.nan)
 
 

@@ -55,8 +55,8 @@ class Steps:
     def _rises(self, mark: Mark, time_us: int, value: int) -> bool:
         """Take a rise that its own time explains, or jitter."""
         rise = value - mark.value
-        most = self.meter.at_once(time_us - mark.read_us)
-        if rise > most or fell(self.meter.tolerance, mark.value, value):
+        at_once = self.meter.at_once(time_us - mark.read_us)
+        if rise > at_once or fell(self.meter.tolerance, mark.value, value):
             return False
         if rise < 0:
             self.events.append(JITTER)
@@ -169,10 +169,10 @@ class Steps:
 
     def _keep_left(self, kept: int, replaced: list[Step]) -> None:
         """A return to a line that was left brings back what of it was spread since."""
-        for left in self.left:
-            if left.steps_at > kept:
-                left.line = replaced[: left.steps_at - kept] + left.line
-                left.steps_at = kept
+        for other in self.left:
+            if other.steps_at > kept:
+                other.line = replaced[: other.steps_at - kept] + other.line
+                other.steps_at = kept
 
     def _leave(self, line: Other, stood_us: int) -> None:
         """
@@ -184,11 +184,11 @@ class Steps:
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
         stands = self.mark.value
         higher = [
-            left
-            for left in self.left
-            if left.value > line.value and stood_us - left.first <= STANDS_US
+            other
+            for other in self.left
+            if other.value > line.value and stood_us - other.first <= STANDS_US
         ]
-        self.left = sorted([*higher, line], key=lambda left: (left.value <= stands, left.value))
+        self.left = sorted([*higher, line], key=lambda o: (o.value <= stands, o.value))
 
     def _change(self, from_us: int) -> None:
         """Note from when steps are other than they were."""
@@ -196,7 +196,7 @@ class Steps:
 
     def _take_back(self, kept: int) -> list[Step]:
         """Take steps back and return them; lines that were left after them were never left."""
-        self.left = [left for left in self.left if left.steps_at <= kept]
+        self.left = [other for other in self.left if other.steps_at <= kept]
         taken = self.steps[kept:]
         if taken:
             self._change(taken[0].from_us)

@@ -59,12 +59,12 @@ class Waiting(Steps):
         if self.waits is not None:
             return self.waits.count < ASTRAY
         return any(
-            left.value > mark.value
+            other.value > mark.value
             and (
-                value >= left.value - self.meter.tolerance
-                or not (time_us - left.first > STANDS_US and mark.value < value)
+                value >= other.value - self.meter.tolerance
+                or not (time_us - other.first > STANDS_US and mark.value < value)
             )
-            for left in self.left
+            for other in self.left
         )
 
     def _again_read(self, mark: Mark, value: int) -> bool:
@@ -73,7 +73,7 @@ class Waiting(Steps):
             return False
         if self.waits is not None:
             return self.waits.count <= LOST
-        return any(value < left.value - self.meter.tolerance for left in self.left)
+        return any(value < other.value - self.meter.tolerance for other in self.left)
 
     def _drop(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Take a waiting line back; its time is the old line's again, and what it made a doubt."""
@@ -104,10 +104,10 @@ class Waiting(Steps):
     def _agrees(self, mark: Mark, line: Other, time_us: int, value: int) -> bool:
         elapsed = time_us - line.read_us
         if line.count > 0 or self._apart(mark, time_us, value):
-            most = self.meter.allowance(elapsed)
+            at_once = self.meter.allowance(elapsed)
         else:
-            most = self.meter.at_once(elapsed)
-        return value - line.value <= most and not fell(self.meter.tolerance, line.value, value)
+            at_once = self.meter.at_once(elapsed)
+        return value - line.value <= at_once and not fell(self.meter.tolerance, line.value, value)
 
     def _apart(self, mark: Mark, time_us: int, value: int) -> bool:
         """Whether the mark's line cannot have led to a reading, whatever time has passed."""

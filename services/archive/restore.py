@@ -129,10 +129,10 @@ def _put_back(conn: Connection, part: Part, wanted: Wanted, known: frozenset[str
     requests = [ReadingSpan(name, number, begin, end) for number, name in enumerate(names)]
     with conn.transaction(), conn.cursor() as cursor:
         archived.guard(cursor)
-        found = cold.fetch(cursor, part.class_id, requests)
-        if not found.frames:
+        result = cold.fetch(cursor, part.class_id, requests)
+        if not result.frames:
             return 0
-        name = cold.thaw(cursor, part.class_id, dict(enumerate(names)), found)
+        name = cold.thaw(cursor, part.class_id, dict(enumerate(names)), result)
         cursor.execute(
             f"INSERT INTO reading_{part.class_id} SELECT * FROM {name} ON CONFLICT DO NOTHING"
         )

@@ -113,18 +113,18 @@ class PrincipalQuota:
         """Messages and bytes of each principal in a batch."""
         if router is not self._router or len(self._names) > _REMEMBERED:
             self._router, self._names = router, {}
-        names, found = self._names, dict[str, list[int]]()
+        names, result = self._names, dict[str, list[int]]()
         for topic, payload in zip(inbox.topics, inbox.payloads, strict=True):
             name = names.get(topic)
             if name is None:
                 name = self._name(router, topic)
-            spent = found.get(name)
+            spent = result.get(name)
             if spent is None:
-                found[name] = [1, len(payload)]
+                result[name] = [1, len(payload)]
             else:
                 spent[0] += 1
                 spent[1] += len(payload)
-        return found
+        return result
 
     def _name(self, router: Router, topic: str) -> str:
         """Return the principal of a topic; topics without a need for it are not remembered."""
@@ -140,52 +140,52 @@ class PrincipalQuota:
         beyond = set()
         most_s = MINUTE_S + self._credit_s(now_s)
         a_second = self._limits.messages / MINUTE_S, self._limits.bytes / MINUTE_S
-        most = a_second[0] * most_s, a_second[1] * most_s
+        maximum = a_second[0] * most_s, a_second[1] * most_s
         for name, (messages, size) in spent.items():
-            left = self._quota.get(name)
-            if left is None:
+            remaining = self._quota.get(name)
+            if remaining is None:
                 self._forget_idle(now_s)
-                left = self._quota[name] = _Quota(*most, now_s)
+                remaining = self._quota[name] = _Quota(*maximum, now_s)
             else:
-                passed_s, left.at_s = now_s - left.at_s, now_s
-                left.messages = min(left.messages + passed_s * a_second[0], most[0])
-                left.bytes = min(left.bytes + passed_s * a_second[1], most[1])
-            if self._lacks(left, messages, size):
+                passed_s, remaining.at_s = now_s - remaining.at_s, now_s
+                remaining.messages = min(remaining.messages + passed_s * a_second[0], maximum[0])
+                remaining.bytes = min(remaining.bytes + passed_s * a_second[1], maximum[1])
+            if self._lacks(remaining, messages, size):
                 beyond.add(name)
             else:
-                left.messages -= messages
-                left.bytes -= size
+                remaining.messages -= messages
+                remaining.bytes -= size
         return beyond
 
-    def _lacks(self, left: _Quota, messages: int, size: int) -> bool:
+    def _lacks(self, quota: _Quota, messages: int, size: int) -> bool:
         limits = self._limits
         return bool(
-            (limits.messages and messages > left.messages) or (limits.bytes and size > left.bytes)
+            (limits.messages and messages > quota.messages) or (limits.bytes and size > quota.bytes)
         )
 
     def _beyond(self, router: Router, inbox: Inbox, names: set[str]) -> list[Rejected]:
         """Take what there is room for, in order; return the rest."""
-        found = []
+        rejected = []
         for k, topic in enumerate(inbox.topics):
             name = self._name(router, topic)
             if name not in names:
                 continue
-            left, size = self._quota[name], len(inbox.payloads[k])
-            if self._lacks(left, 1, size):
-                found.append(Rejected(k, REASON, self._why(name, left)))
+            remaining, size = self._quota[name], len(inbox.payloads[k])
+            if self._lacks(remaining, 1, size):
+                rejected.append(Rejected(k, REASON, self._why(name, remaining)))
             else:
-                left.messages -= 1
-                left.bytes -= size
-        return found
+                remaining.messages -= 1
+                remaining.bytes -= size
+        return rejected
 
-    def _why(self, name: str, left: _Quota) -> str:
+    def _why(self, name: str, quota: _Quota) -> str:
         who = repr(name[:64]) if name else "principals without a name"
-        by_number = bool(self._limits.messages) and left.messages < 1
-        most, what = (
+        by_number = bool(self._limits.messages) and quota.messages < 1
+        maximum, what = (
             (self._limits.messages, "MESSAGES") if by_number else (self._limits.bytes, "BYTES")
         )
         return (
-            f"{who} sends more than {most} {what.lower()} a minute; this message was not read:"
+            f"{who} sends more than {maximum} {what.lower()} a minute; this message was not read:"
             f" send it again later, or raise TONNE_PRINCIPAL_{what}_A_MINUTE"
         )
 

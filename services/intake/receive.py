@@ -33,8 +33,8 @@ from services.store.messages.principal_status import Status
 def part_statuses(inbox: Inbox) -> list[Status]:
     """Take the statuses out of an inbox, in their order."""
     rows = [i for i, topic in enumerate(inbox.topics) if topic.endswith("/status")]
-    found = [(i, status_of(inbox.topics[i])) for i in rows]
-    ours = {i: principal for i, principal in found if principal is not None}
+    result = [(i, status_of(inbox.topics[i])) for i in rows]
+    ours = {i: principal for i, principal in result if principal is not None}
     if not ours:
         return []
     taken = inbox.part(list(ours))
@@ -203,13 +203,13 @@ class Receive:
             inbox = self.session.take(self._batch, now_us(), BATCH_BYTES)
             if inbox is None:
                 break
-            said = part_statuses(inbox)
-            self.session.publish(greetings(handover.fleet, said))
+            lines = part_statuses(inbox)
+            self.session.publish(greetings(handover.fleet, lines))
             if len(inbox):
                 count += 1
                 self._metrics.unacked.inc(len(inbox))
                 self._left_s = time.monotonic()
-            handover.give(inbox, said)
+            handover.give(inbox, lines)
         return count
 
     def _busy(self, handover: Handover) -> bool:

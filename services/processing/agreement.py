@@ -71,30 +71,30 @@ def agreed(
         if d in last_us and end < newest_us[d]
     }
     spans = {d: (_floor(s.last_us), s.until_us + _WEEK_US) for d, s in sought.items()}
-    held = marks.between(cursor, fleet, spans) if spans else None
-    if held is None:
+    known = marks.between(cursor, fleet, spans) if spans else None
+    if known is None:
         return {}
     newest = marks.newest(cursor, fleet, {d: s.newest_us for d, s in sought.items()}, bare)
-    found = {}
+    result = {}
     for piece in remade.pieces:
         rows = piece.rows
         for device in piece.from_us.keys() & sought.keys():
             later = {q for q, us in newest.get(device, {}).items() if us > sought[device].last_us}
-            at = _of_device(rows, held, device, sought[device], later)
+            at = _of_device(rows, known, device, sought[device], later)
             if at is not None:
-                found[device] = at
-    return found
+                result[device] = at
+    return result
 
 
 def _of_device(
-    rows: IntervalRows, held: StoredRows, device: int, sought: _Sought, later: set[int]
+    rows: IntervalRows, stored_rows: StoredRows, device: int, sought: _Sought, later: set[int]
 ) -> int | None:
     """
     Return the end of a device's rows to write; `later` are quantities read after the change. [us
     UTC]
     """
     rows = rows.take(rows.device == device)
-    stored = _take(held, held.device == device)
+    stored = _take(stored_rows, stored_rows.device == device)
     if (stored.metering != METERING).any():
         return None  # rows of older rules are not what would be made now
     quantities = {*rows.quantity.tolist(), *stored.quantity.tolist(), *later}
@@ -150,8 +150,8 @@ def _calm(stored: StoredRows, at: int, sought: _Sought) -> bool:
     return not stored.other[at : end + 1].any()
 
 
-def _take(held: StoredRows, rows: np.ndarray) -> StoredRows:
-    return type(held)(*(column[rows] for column in held))
+def _take(stored_rows: StoredRows, rows: np.ndarray) -> StoredRows:
+    return type(stored_rows)(*(column[rows] for column in stored_rows))
 
 
 def _floor(us: int) -> int:

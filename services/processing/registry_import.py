@@ -81,7 +81,7 @@ def import_registry(
             closed=covered_until(conn),
             sealed=sealed_until(conn),
             credited=issued(conn),
-            keys=[one.key for one in signing_keys.load(conn)],
+            keys=[enrolment.key for enrolment in signing_keys.load(conn)],
         )
         if shown is not None and _outcome(planned, stored).digest != shown:
             raise StatementStateError(
@@ -114,7 +114,7 @@ def try_out(conn: Connection, incoming: Incoming, *, strict: bool = False) -> Ou
             closed=covered_until(conn),
             sealed=sealed_until(conn),
             credited=issued(conn),
-            keys=[one.key for one in signing_keys.load(conn)],
+            keys=[enrolment.key for enrolment in signing_keys.load(conn)],
         )
         return _outcome(planned, stored)
 

@@ -254,15 +254,15 @@ def _require(conn: Connection, id_: str, events: Sequence[UUID]) -> None:
         return
     first = oldest(conn)
     kept = f"the oldest that is kept is of {_utc(first)}" if first else "none is kept"
-    said = [
+    lines = [
         f"event {event} was removed, or never was"
         if type_ is None
         else f"event {event}, {type_} of {', '.join(projects)}, is not for webhook {id_!r}"
         for event, type_, projects in rows[:_SHOWN]
     ]
-    if more := len(rows) - len(said):
-        said.append(f"and {more} more")
-    raise InputError(f"{'; '.join(said)}; {kept}; no event is sent again")
+    if more := len(rows) - len(lines):
+        lines.append(f"and {more} more")
+    raise InputError(f"{'; '.join(lines)}; {kept}; no event is sent again")
 
 
 def _again(

@@ -30,7 +30,7 @@ class _Status(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Status)
 
 
-def keep(connection: Connection, fleet: Fleet, said: Iterable[Status]) -> list[Status]:
+def keep(connection: Connection, fleet: Fleet, lines: Iterable[Status]) -> list[Status]:
     """
     Store the last status message of each registered principal.
 
@@ -41,16 +41,16 @@ def keep(connection: Connection, fleet: Fleet, said: Iterable[Status]) -> list[S
     """
     latest: dict[str, tuple[_Status, int]] = {}
     unused: list[Status] = []
-    for one in said:
+    for item in lines:
         try:
-            status = _decoder.decode(one.payload)
+            status = _decoder.decode(item.payload)
         except msgspec.MsgspecError:
-            unused.append(one)
+            unused.append(item)
             continue
-        if one.principal in fleet.by_id:
-            latest[one.principal] = (status, one.at_us)
+        if item.principal in fleet.by_id:
+            latest[item.principal] = (status, item.at_us)
         else:
-            unused.append(one)
+            unused.append(item)
     if latest:
         names = sorted(latest)
         words = [latest[name] for name in names]

@@ -23,8 +23,8 @@ def insert(
 ) -> None:
     """Store invoices: project, document, which one it corrects, and why."""
     rows: list[tuple[Any, ...]] = [
-        (one.id, project, jsonb(invoice_out(one)), corrects, reason, author)
-        for project, one, corrects, reason in new
+        (invoice.id, project, jsonb(invoice_out(invoice)), corrects, reason, author)
+        for project, invoice, corrects, reason in new
     ]
     with conn.cursor() as cursor:
         cursor.executemany(

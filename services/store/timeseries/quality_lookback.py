@@ -52,7 +52,7 @@ def load(
     heard = {d: us for d, us in before_us.items() if us > FROM_START}
     if heard:
         cursor.execute(_BACK_ALONG_THE_INDEX)
-    found: list[Standstill] = []
+    standstills: list[Standstill] = []
     for class_id, members in marks.by_class(checks.fleet, list(before_us)).items():
         known = [d for d in members if d in heard]
         source = _source(cursor, checks, class_id, {d: heard[d] for d in known})
@@ -71,10 +71,10 @@ def load(
                 for look in looks:
                     look.run(channel, watch)
                     if watch.registers:
-                        found.append(look.standstill(channel, watch))
+                        standstills.append(look.standstill(channel, watch))
     if heard:
         cursor.execute(_AS_USUAL)
-    return found
+    return standstills
 
 
 def _source(cursor: Cursor, checks: Checks, class_id: str, before_us: Mapping[int, int]) -> str:

@@ -28,7 +28,7 @@ UNUSABLE = -1
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A message, or some readings of it, that became a dead letter; `time_us` if one reading."""
+    """A refused message, or readings of it; `time_us` for one reading."""
 
     message: int
     reason: str
@@ -154,7 +154,7 @@ def _refuse(bucket: Bucket, reason: str, detail: str) -> Iterator[Rejected]:
 
 
 def _register(values: Float64) -> Column:
-    """Whole base units; absent becomes NULL, and what is no register `UNUSABLE`."""
+    """Return whole base units; NULL where absent, `UNUSABLE` for an invalid register."""
     rounded = np.rint(values)
     usable = (rounded >= 0) & (rounded < MAX_REGISTER)
     if usable.all():

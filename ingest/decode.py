@@ -92,7 +92,7 @@ def _bucket(device: Device, of: Names, buckets: dict[Key, Bucket]) -> Bucket | N
 
 
 def _refuse(given: Given, device: Device, rejected: list[Rejected]) -> None:
-    """Refuse what the profile knows and was not usable, and a birth without anything known."""
+    """Refuse unusable known channels, and a birth without known ones."""
     where = device.class_id, device.profile
     for name, reason, detail in given.refused:
         if not name or holds(*where, Names("", (name,))):
@@ -261,7 +261,7 @@ def _codec(payload: bytes, content_type: str | None) -> encodings.Codec:
 
 
 def _time(ts: int | str, k: int, out: Decoded) -> int | None:
-    """Microseconds of a reading's time; one that is none costs its own reading alone."""
+    """Return the time of a reading [us UTC]; an invalid one refuses that reading alone."""
     try:
         return time_us(ts)
     except PayloadError as error:
@@ -272,7 +272,7 @@ def _time(ts: int | str, k: int, out: Decoded) -> int | None:
 def _stated(
     reading: Reading, device: Device, k: int, out: Decoded
 ) -> tuple[Collection[float | None], Key]:
-    """Values and bucket of a reading that says more than numbers; its refusals go to `out`."""
+    """Return values and bucket of a reading with more than numbers; its refusals go to `out`."""
     if isinstance(reading, Registers):
         reading = register_blocks.read(reading, profiles.load()[device.class_id, device.profile])
     units: tuple[str | None, ...] = ()

@@ -115,7 +115,7 @@ NAMES = tuple(f.name for f in fields(Limits))
 
 
 def _problem(name: str, value: Any) -> str | None:
-    """Say what is wrong with one limit, if anything is."""
+    """Return the error of a limit; None without one."""
     if name not in NAMES:
         return f"{name} is unknown; known: {', '.join(NAMES)}"
     if value is None:

@@ -102,7 +102,7 @@ class Fleet:
         return len(self.devices)
 
     def following(self, changed: Iterable[Device], version: int) -> Fleet:
-        """Return a later version of the fleet, with some devices changed or added."""
+        """Return a later version of the fleet, with changed or added devices."""
         by_id = {d.id: d for d in changed}
         if not by_id.keys() <= self.by_id.keys():
             others = (d for d in self.devices if d.id not in by_id)

@@ -106,7 +106,7 @@ def _one_place(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) ->
 def _at_one_place(
     time_us: NDArray[np.int64], latitude: float, longitude: float, least_deg: float
 ) -> NDArray[np.bool_]:
-    """Tell the sun above an elevation of devices of one place, which ask for the same days."""
+    """Return whether the sun is above an elevation, for devices of one place and the same days."""
     quarter = time_us // INTERVAL_US
     first, last = int(quarter.min()) // QUARTERS, int(quarter.max()) // QUARTERS
     days = range(first, last + 1)
@@ -134,10 +134,10 @@ def _by_quarters(
     least_deg: float,
 ) -> NDArray[np.bool_]:
     """
-    Whether the sun stands above an elevation, decided once a quarter hour where it is clear.
+    Return whether the sun is above an elevation, computed once a quarter hour where certain.
 
-    It moves by less than 4 degrees in a quarter hour: where it is farther from the elevation
-    at a quarter hour's begin, all of it is on that side.
+    It moves by less than 4 degrees in a quarter hour: where it is farther from the elevation at the
+    begin, the whole quarter hour is on that side.
     """
     quarter = time_us // INTERVAL_US
     new = np.ones(len(quarter), dtype=np.bool_)

@@ -160,7 +160,7 @@ def read(message: Message, birth: Birth, payload: bytes | None = None) -> Read:
 
 @dataclass(slots=True)
 class _Draft:
-    """What is known of one time."""
+    """Values of one time."""
 
     values: dict[str, float | None]
     units: list[str | None]

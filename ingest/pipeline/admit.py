@@ -150,7 +150,7 @@ def _judge_register(
 
 
 def _drop_empty(frame: Frame) -> Frame:
-    """Rows whose every channel was refused hold nothing to store."""
+    """Return the frame without rows whose every channel was refused."""
     rows = np.array(sorted(frame.flags), dtype=np.intp)
     empty = np.ones(len(rows), dtype=np.bool_)
     for values in frame.columns.values():

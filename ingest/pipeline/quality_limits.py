@@ -311,7 +311,7 @@ class Checks:
         return self._of_profiles(range(len(self.fleet)))
 
     def _of_profiles(self, index: Sequence[int]) -> dict[tuple[str, str], Int64]:
-        """Versions of some devices, by their class and profile."""
+        """Return the indices of devices by class and profile."""
         result: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         devices = self.fleet.devices
         for i in index:
@@ -334,7 +334,7 @@ class Checks:
         of_profile: dict[tuple[str, str], Int64],
         index: Sequence[int],
     ) -> None:
-        """Write limits of some devices' channel: their profile's, and their own over these."""
+        """Write limits of devices' channels: their profile's, and their own instead of these."""
         for (class_, profile), own in of_profile.items():
             if class_ == class_id:
                 self._fill(table, own, profile_limits(class_id, profile, channel))

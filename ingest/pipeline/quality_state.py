@@ -106,7 +106,7 @@ def pairs_of(checks: Checks, class_id: str) -> list[str]:
 
 
 def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
-    """Return the runs of a channel that some device of the fleet needs."""
+    """Return the runs of a channel that a device of the fleet needs."""
     limits = checks.of(class_id, channel.name)
     if limits is None:
         return []
@@ -123,14 +123,14 @@ def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
 
 
 def _registers(class_id: str, gauge: str) -> tuple[Channel, ...]:
-    """Registers that count what a gauge says."""
+    """Return the registers of a gauge's quantity."""
     return tuple(
         register for register in classes.load()[class_id].registers if register.power == gauge
     )
 
 
 def _reports_state(channel: Channel) -> bool:
-    """Whether a register's device says when it works: else standing still is nothing."""
+    """Return whether a register's device reports its operation; else a standstill is no finding."""
     return channel.kind == "gauge" or channel.power is not None
 
 
@@ -179,7 +179,7 @@ class Watched:
             self.copy(before, here, there)
 
     def copy(self, other: Watched, devices: Int32, there: Int32 | None = None) -> None:
-        """Copy the state of some devices from another; `there` are their indices in it."""
+        """Copy the state of devices from another; `there` are their indices in it."""
         self.reset(devices)
         old = devices if there is None else there
         for (class_id, channel), pair in other.pairs.items():

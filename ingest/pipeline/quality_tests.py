@@ -159,7 +159,7 @@ class _Judge:
                 yield self._run(watch, channel, thresholds, series, wh)
 
     def _at_work(self, channel: Channel, times: Series, columns: dict[str, Column]) -> Mask:
-        """Where a device surely works: its register has to rise then."""
+        """Return a mask of readings with a device certainly at work: its register has to rise."""
         if channel.power is None:
             return np.zeros(len(times), dtype=np.bool_)
         with np.errstate(invalid="ignore"):
@@ -221,7 +221,7 @@ class _Judge:
         return whole, new
 
     def _lasts(self, watch: Watch, limits: Thresholds, series: Series) -> bool:
-        """Whether any run of a whole series may be too long: most are seen at once not to be."""
+        """Return whether any run of a series may be too long; most are excluded at once."""
         value = series.value
         if watch.key.what == "flat":
             floor = each(limits.floor, series.limits)
@@ -324,7 +324,7 @@ def _stands_longer(changed: Mask, series: Series, most_us: float) -> bool:
 
 
 def _changes_often(changed: Mask, time_us: Int64, most_us: float) -> bool:
-    """Whether something changes in each half of that time: then nothing stands for all of it."""
+    """Return whether there is a change in each half of the time, so that no run fills it."""
     half = int(most_us) // 2
     count = (int(time_us[-1]) - int(time_us[0])) // max(half, 1)
     if not 0 < count < len(changed) // 2:

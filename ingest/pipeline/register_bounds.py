@@ -179,7 +179,7 @@ class Bounds:
 
 
 def _of_place(interval: Int64, latitude: float, longitude: float) -> NDArray[np.bool_]:
-    """Light of some quarter hours at one place."""
+    """Return a mask of quarter hours with daylight at one place."""
     first, last = int(interval.min()) // QUARTERS, int(interval.max()) // QUARTERS
     if (last - first) * QUARTERS > _SPARSE * len(interval):
         place = np.full((2, len(interval)), [[latitude], [longitude]])

@@ -85,7 +85,7 @@ def at_night(
 
 
 def _rows(values: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Some rows; a value that all have stays one in memory."""
+    """Return the given rows; a common value stays one in memory."""
     if values.strides == (0,) and len(values):
         return np.broadcast_to(values[0], rows.shape)
     return values[rows]

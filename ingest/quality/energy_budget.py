@@ -115,10 +115,10 @@ def _within(time_us: Int64, step_us: Int64, part: Int64, edges: Int64) -> np.nda
 
 def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int64, Int64]:
     """
-    Return the steps of silence, and those in which the register was read without the power.
+    Return the silent steps, and those in which the register was read without the power.
 
-    Silence is of more than an hour.  What was left out is no error of samples.  A device that
-    sends its power once an hour leaves out what is missing beyond that.
+    Silence is more than an hour.  Missing samples are no sampling error.  Of a device that sends
+    its power once an hour only longer gaps are missing.
     """
     long = np.flatnonzero(step_us > POWER_GAP_US)
     if len(long):
@@ -138,7 +138,10 @@ def _cadence(step_us: Int64) -> int:
 
 
 def _begin(time_us: Int64, reported_us: Int64) -> int:
-    """From when on power is asked for: its first sample, or the register's long before it."""
+    """
+    Return the time from which power is expected: its first sample, or the
+    register's long before.
+    """
     first = int(time_us[0])
     if len(reported_us) and reported_us[0] < first - HOUR_US:
         return int(reported_us[0])
@@ -160,7 +163,7 @@ def _by_edges(time_us: Int64, of_step: Float64, edges: Int64) -> Float64:
 
 
 def _smooth(variance: Float64) -> Float64:
-    """How much power moves around each quarter hour: one step alone tells little."""
+    """Return the variance of power around each quarter hour: a single step is too uncertain."""
     total = np.concatenate([[0.0], np.cumsum(variance)])
     at = np.arange(len(variance))
     low, high = np.maximum(at - _AROUND, 0), np.minimum(at + _AROUND + 1, len(variance))
@@ -274,7 +277,7 @@ def _runs(estimated: np.ndarray, into_day: int) -> list[tuple[int, int]]:
 
 
 def _together(value: Int64, runs: list[tuple[int, int]] | None) -> Int64:
-    """Put what was spread over a run at its end, where the register showed it."""
+    """Return the quantity of a run at its end, where the register showed it."""
     if not runs:
         return value
     result = value.copy()
@@ -284,7 +287,7 @@ def _together(value: Int64, runs: list[tuple[int, int]] | None) -> Int64:
 
 
 def _apart(beyond: Int64, value: Int64, runs: list[tuple[int, int]] | None) -> Int64:
-    """Take what a run has beyond from all of it, in proportion."""
+    """Return an excess distributed over its run, in proportion."""
     for begin, end in runs or ():
         more, whole = int(beyond[end - 1]), int(value[begin:end].sum())
         if more:
@@ -293,7 +296,7 @@ def _apart(beyond: Int64, value: Int64, runs: list[tuple[int, int]] | None) -> I
 
 
 def _alone(value: Float64, gauged: Float64, variance: Float64, tolerance: Tolerance) -> Float64:
-    """Leave of each quarter hour what is shown of it, and what its register lagged behind."""
+    """Return the uncorroborated part of each quarter hour, without the register's lag."""
     behind = np.cumsum(gauged, axis=1) - gauged - np.cumsum(value, axis=1) + value
     room = gauged + np.maximum(behind, 0.0)
     allowed_wh = (
@@ -309,9 +312,9 @@ def _cut(values: Float64, days: tuple[int, int]) -> Float64:
 
 def _ahead(value: Float64, gauged: Float64, variance: Float64, tolerance: Tolerance) -> Float64:
     """
-    Return how far a running sum is ahead of what is shown with its tolerance; below 0: behind.
+    Return the lead of a running sum over the gauged one with its tolerance; below 0: its lag.
 
-    The tolerance is a share of the whole: at dawn the two differ by more of what little there is.
+    The tolerance is a share of the whole: at dawn the two differ by a larger share.
     """
     errors = SIGMAS * np.sqrt(np.cumsum(variance, axis=-1))
     share = tolerance.share * gauged.sum(axis=-1, keepdims=True)
@@ -321,14 +324,14 @@ def _ahead(value: Float64, gauged: Float64, variance: Float64, tolerance: Tolera
 
 
 def _running(ahead: Float64) -> Float64:
-    """What of each quarter hour puts a running sum ahead of another."""
+    """Return the part of each quarter hour by which a running sum leads another."""
     running_wh = np.maximum.accumulate(np.maximum(np.cumsum(ahead, axis=-1), 0.0), axis=-1)
     result: Float64 = np.diff(running_wh, axis=-1, prepend=0.0)
     return result
 
 
 def _up(beyond: Float64, value_wh: Float64) -> Int64:
-    """Whole watt-hours, rounded so that what is left is rounded down."""
+    """Return whole watt-hours, rounded so that the remainder is rounded down."""
     whole = np.ceil(np.maximum(beyond - _NOTHING, 0.0))
     result: Int64 = np.minimum(whole, value_wh).astype(np.int64)
     return result

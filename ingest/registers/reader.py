@@ -77,7 +77,7 @@ class Reader(Waiting):
                     self._forget(other)
 
     def _forget(self, other: Other) -> None:
-        """Remember a line that was left no more; those left beside it stand before it."""
+        """Remove a former sequence; those remembered with it go before it."""
         self.left.remove(other)
         if other.more:
             self._rewrite(other.read_us - LOOK_BACK_US)
@@ -160,7 +160,7 @@ class Reader(Waiting):
     def _is_back(
         self, mark: Mark, lines: Sequence[Other], time_us: int, value: int
     ) -> Other | None:
-        """Return the highest of the lines that were left to which a reading returns."""
+        """Return the highest former sequence to which a reading returns; None without."""
         other, tolerance = None, self.meter.tolerance
         for line in lines:
             if not -tolerance <= value - line.value <= self.meter.allowance(time_us - line.read_us):
@@ -186,10 +186,10 @@ class Reader(Waiting):
 
     def _return(self, mark: Mark, other: Other, time_us: int, value: int) -> None:
         """
-        Take back what was counted since a line was left, since the register is on it again.
+        Take back steps since a sequence ended, since the register is on it again.
 
-        Or that was another register's: what it made is a doubt.  One stray reading of the old
-        line is no return, so for a day the way back is remembered.
+        Or it was another register: then these steps are doubtful.  One stray reading of the old
+        sequence is no return, so that the other one is remembered for a day.
         """
         self.events.append(GLITCH)
         if self._goes_on(mark, time_us, value):
@@ -242,10 +242,10 @@ class Reader(Waiting):
 
     def _confirmed(self, mark: Mark, line: Other, time_us: int) -> None:
         """
-        Settle a line that waited, or return to the one that was left before it began.
+        Confirm a waiting sequence, or return to the former one before it.
 
-        A fall to zero may be a false reading beside a return: what follows it stands where the
-        left line leads, and what was counted meanwhile would be counted twice.
+        A fall to zero may be a false reading before a return: later readings continue the former
+        sequence, and steps in between would be counted twice.
         """
         back = None
         if line.count < 0 and line.steps_at != NULL:

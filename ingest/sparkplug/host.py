@@ -148,7 +148,7 @@ class Host:
             self._sequenced(node, waiting_message, address, message)
 
     def _death(self, node: Node, waiting_message: WaitingMessage, message: Message) -> None:
-        """End the session whose will this is; the will of an earlier connection ends nothing."""
+        """End the session of a will; the will of an earlier connection has no effect."""
         if node.next_seq is None:
             node.wanted_us = None
         elif message.whole(sparkplug_b.BD_SEQ) == node.bd_seq:

@@ -75,7 +75,7 @@ def _wire_name(name: str) -> str:
 
 
 class _FormType(msgspec.StructMeta):
-    """Struct types by name alone, which msgspec asks each of them to say again."""
+    """Metaclass of documents: all fields by name alone, which msgspec does not inherit."""
 
     def __new__(
         cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **settings: Any

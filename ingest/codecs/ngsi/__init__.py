@@ -53,7 +53,7 @@ def decode(payload: bytes) -> Sequence[Stated]:
 
 
 class _Attribute(NamedTuple):
-    """What one attribute says: its number, None where it has none, with unit and time."""
+    """An attribute: its number, None without one, with unit and time."""
 
     name: str
     value: float | None
@@ -62,7 +62,7 @@ class _Attribute(NamedTuple):
 
 
 def _readings(i: int, entity: Any) -> Iterator[Stated]:
-    """Yield the entity's reading, or one a time where only its attributes tell theirs."""
+    """Yield the entity's reading, or one for each time where only its attributes have times."""
     if not isinstance(entity, dict) or not isinstance(entity.get("type"), str):
         raise PayloadError("wrong_shape", f"{_CODEC}: entity {i} is not an object with a type")
     whole = _time(entity)
@@ -111,7 +111,7 @@ def _attribute(name: str, attribute: Any) -> _Attribute:
 
 
 def _instance(attributes: list[Any]) -> Any:
-    """Return the one of several instances that is the default: it has no `datasetId`."""
+    """Return the default of several instances, which has no `datasetId`."""
     plain = [
         attribute
         for attribute in attributes
@@ -127,7 +127,7 @@ def _number(value: Any) -> float | None:
 
 
 def _plain(attribute: Any) -> Any:
-    """Return what an attribute says, whichever form it has."""
+    """Return the value of an attribute in any form."""
     for key in ("value", "@value"):
         if isinstance(attribute, dict) and key in attribute:
             attribute = attribute[key]

@@ -70,7 +70,7 @@ def _loads(payload: bytes) -> Any:
 
 
 def _plain(items: list[Any]) -> Row | None:
-    """Read a pack of numbers at its base time, as most are; None where it has more in it."""
+    """Return the row of a plain pack, numbers at its base time; None for another pack."""
     names, numbers, entries = [], [], 0
     try:
         for record in items:

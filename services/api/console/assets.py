@@ -54,7 +54,7 @@ def _walk(folder: Traversable, path: str) -> list[tuple[str, Asset]]:
 
 @cache
 def edition() -> str:
-    """Return what stands in every address: another edition of any file is another address."""
+    """Return the edition part of every address, which changes with any file."""
     whole = b"".join(name.encode() + one.plain for name, one in sorted(load().items()))
     return hashlib.sha256(whole).hexdigest()[:16]
 

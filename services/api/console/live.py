@@ -56,7 +56,7 @@ class Watcher(NamedTuple):
 
 
 class Live:
-    """Asks what is new, and tells it to those who watch."""
+    """Polls the database for news, and sends them to open pages."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
@@ -68,7 +68,7 @@ class Live:
 
     @property
     def full(self) -> bool:
-        """Whether no one more can watch."""
+        """Return whether the limit of open pages is reached."""
         return len(self._watchers) >= MOST
 
     def watches(self, who: Principal) -> int:
@@ -112,7 +112,7 @@ class Live:
                 queue.put_nowait(None)
 
     async def _follow(self, reads: ConnectionPool) -> None:
-        """Ask as long as someone watches; for news at most a twentieth of the time."""
+        """Poll as long as a page is open, for at most a twentieth of the time."""
         self._rows, self._known_s = {}, time.monotonic()
         next_s = 0.0
         while self._watchers:
@@ -161,7 +161,7 @@ def snapshot(conn: Connection, who: Principal, most: int) -> tuple[list[Row], in
 
 @cache
 def live_channels() -> Mapping[str, str]:
-    """Return the channel that is shown of each class: its power, else its first gauge."""
+    """Return the displayed channel of each class: its power, else its first gauge."""
     found = {}
     for class_id, one in classes.load().items():
         gauges = [c.name for c in one.channels.values() if c.kind == "gauge"]

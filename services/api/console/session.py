@@ -63,12 +63,12 @@ def principal(key: ApiKey) -> Principal:
 
 def signed_in(ask: Asked, what: str) -> bytes:
     """
-    Refuse anyone who did not sign in; return by what the session of the others is kept.
+    Refuse callers without sign-in; return the stored hash of the session.
 
     Parameters
     ----------
     what : str
-        What there is to see, for the refusal.
+        Subject of the page, for the refusal.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def signed_in(ask: Asked, what: str) -> bytes:
 
 def signed_in_for_all(ask: Asked, what: str) -> None:
     """
-    Refuse anyone who did not sign in, or sees some projects only.
+    Refuse callers without sign-in, or with a part of the projects only.
 
     Raises
     ------

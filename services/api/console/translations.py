@@ -50,11 +50,11 @@ class Words(Numbers):
         return text.format(**values) if values else text
 
     def or_as_is(self, key: str, text: str) -> str:
-        """Return a text, or what a document says itself."""
+        """Return a text, or the document's own one."""
         return self._texts.get(key, text)
 
     def and_more(self, names: Sequence[str], most: int = _NAMED) -> str:
-        """Write some names, and how many more there are."""
+        """Return several names, and the number of the others."""
         named, more = ", ".join(names[:most]), len(names) - most
         return named if more <= 0 else self("fault.and_more", named=named, count=self.number(more))
 
@@ -92,7 +92,10 @@ class Words(Numbers):
         return dates.short_month(day, self.language)
 
     def span(self, name: str) -> str:
-        """Write what an address calls a span: `2026`, `2026-01`, `2026-01-31`; a time as it is."""
+        """
+        Return the text of a span in an address: `2026`, `2026-01`,
+        `2026-01-31`; a time as it is.
+        """
         parts = name.split("-")
         if len(parts) == 1:
             return dates.year(date(int(name), 1, 1), self.language) if name.isdigit() else name

@@ -20,7 +20,7 @@ _MULTIPART = "multipart/form-data"
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What a form holds: its fields, and the files that were chosen."""
+    """Fields and chosen files of a form."""
 
     fields: Mapping[str, str]
     files: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)

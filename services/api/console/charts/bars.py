@@ -44,7 +44,7 @@ def declared(kind: str, figures: Mapping[str, Any], alt: str, name: str) -> Mark
 
 
 def _plain(value: Any) -> Any:
-    """Write numbers as JSON has them, and texts legibly, whatever the registry holds."""
+    """Return a value for JSON, with exact numbers and legible texts."""
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -92,7 +92,7 @@ def bars(found: Sequence[Bar], unit: str, alt: str, name: str) -> Markup:
 
 
 class Flow(NamedTuple):
-    """A flow: who gives, who gets, how much, and how it is written."""
+    """A flow: source, destination, amount, and its text."""
 
     giver: str
     receiver: str

@@ -21,7 +21,7 @@ _PLACES = 3
 
 
 class Amount(NamedTuple):
-    """What is known of a quantity in a span: value in base units, and times. [us]"""
+    """Known part of a quantity in a span: value in base units, and times. [us]"""
 
     value: int
     measured_us: int
@@ -30,7 +30,7 @@ class Amount(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What the worst part of it is; `none` where no part is known."""
+        """Quality of its worst part; `none` where no part is known."""
         if not self.measured_us + self.estimated_us:
             return "none"
         return "unknown" if self.unknown_us else "estimated" if self.estimated_us else "measured"
@@ -119,16 +119,16 @@ def cumulative_chart(
     rows: Sequence[tuple[str, str, Level, Level]], unit: str, measured: str, t: Words, of: str
 ) -> Markup | None:
     """
-    Draw what was measured and what was expected, added up; None where nothing was expected.
+    Return the chart of measured and expected running sums; None without expectation.
 
     Parameters
     ----------
     rows : sequence of (str, str, number, number)
-        Short and long name of a span, and its two values, in `unit`; None is not known.
+        Short and long name of a span, and its two values, in `unit`; None is unknown.
     measured : str
-        What the measured values are called.
+        Name of the measured values.
     of : str
-        Name of the files that a reader takes from it.
+        Name of the files that a reader downloads.
     """
     rows = [row for row in rows if row[2] is not None or row[3] is not None]
     if len(rows) < 2 or not any(row[3] for row in rows):  # noqa: PLR2004 - a line
@@ -150,7 +150,7 @@ def cumulative_chart(
 
 
 def amount_text(value: Fraction | int, unit: str, t: Words) -> str:
-    """Write an amount with at most three places, in the reader's language."""
+    """Return an amount with at most three places, in the reader's language."""
     text = f"{float(value):.{_PLACES}f}".rstrip("0").rstrip(".")
     return f"{t.number(text)} {unit}"
 

@@ -14,7 +14,7 @@ _EACH, _HIGH = 4, 24
 
 def sparkline(values: Sequence[Fraction | float | None], alt: str) -> Markup:
     """
-    Draw values, one after another; None leaves its place empty.
+    Return the chart of successive values; None leaves a gap.
 
     Parameters
     ----------

@@ -31,12 +31,12 @@ class Place(NamedTuple):
     at: tuple[float, float]
 
     def said(self, language: str) -> str:
-        """Return the name in a language, else as it is given."""
+        """Return the name in a language, else the original one."""
         return self.names.get(language, self.name)
 
 
 class Base(NamedTuple):
-    """What is drawn below a map: outlines, lines of water, and names."""
+    """Background of a map: outlines, waterways, and names."""
 
     areas: list[Points]
     water: list[Points]
@@ -64,12 +64,12 @@ NONE = Base([], [], [])
 @cache
 def load(path: Path | None) -> Base:
     """
-    Return the base that a file holds; nothing where none is named.
+    Return the background of a file; empty without one.
 
     Raises
     ------
     RegistryError
-        Naming the file, the feature and what it lacks.
+        Naming the file, the feature and what is missing.
     """
     if path is None:
         return NONE

@@ -45,7 +45,7 @@ class Map(NamedTuple):
 
 
 def sites_map(found: Sequence[Site], base: Base = NONE) -> Map:
-    """Return the map of some places, on the base of their city."""
+    """Return the map of places, on the background of their city."""
     sites, elsewhere = _together(found, _FAR)
     main, far = _together(sites, _NEAR)
     longitudes, latitudes = [one.longitude for one in main], [one.latitude for one in main]
@@ -68,7 +68,7 @@ def sites_map(found: Sequence[Site], base: Base = NONE) -> Map:
 
 
 def plain(ring: Points) -> list[list[float]]:
-    """Return a ring's corners to some hundred metres, each that is other than the one before."""
+    """Return a ring's corners to some hundred metres, without repeated ones."""
     corners = np.round(ring, _PLACES)
     apart = np.any(corners != np.roll(corners, 1, axis=0), axis=1)
     found: list[list[float]] = corners[apart].tolist()
@@ -96,7 +96,10 @@ def _together(found: Sequence[Site], far: float) -> tuple[list[Site], list[Site]
 
 
 class Cell(NamedTuple):
-    """A day: its class 0 to 4 and its coverage in whole per cent; None where nothing serves."""
+    """
+    A day: its class 0 to 4 and its coverage in whole per cent; None without
+    devices in service.
+    """
 
     day: date
     grade: int | None

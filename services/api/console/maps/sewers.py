@@ -44,7 +44,7 @@ class Dot(NamedTuple):
 
 
 class Heap(NamedTuple):
-    """A cell's assets as one disc, and the window that shows them closer."""
+    """A cell's assets as one disc, and the window of a closer view."""
 
     cell: Cell
     x: float
@@ -192,7 +192,7 @@ def _around(x: float, y: float, high: float, shrink: float) -> Box:
 
 
 def _on_earth(box: Box) -> Box:
-    """Move a window that reaches beyond the earth's edge back, as far as it goes."""
+    """Return a window moved back within the earth's edge."""
     west, south, east, north = box
     across = max(-180 - west, 0) - max(east - 180, 0)
     up = max(-90 - south, 0) - max(north - 90, 0)

@@ -149,7 +149,7 @@ def _hours(
 
 
 def _expected(found: dict[str, Any], t: Words) -> Markup | None:
-    """Draw the energy of an inverter beside that which its irradiance lets expect."""
+    """Return the chart of an inverter's energy with the expectation by irradiance."""
     known = found["pv"]["days"] if found.get("pv") else []
     rows = [
         (str(one["day"].day), t.day(one["day"]), _kwh(one["energy_kwh"]), _kwh(one["expected_kwh"]))
@@ -168,7 +168,7 @@ def _times_us(measured_h: float, unknown_h: float) -> tuple[int, int, int]:
 
 
 def _made(found: dict[str, Any], t: Words) -> str | None:
-    """Return what the device's first quantity came to in the weeks that are shown."""
+    """Return the total of the device's first quantity in the displayed weeks."""
     days = found.get("days")
     if not days:
         return None

@@ -31,10 +31,10 @@ Where = Callable[[Iterable[str], Iterable[str]], str]
 
 class Fault(NamedTuple):
     """
-    Something that holds tonnes back: how much, how grave, what, where, whose, and what comes next.
+    A cause of missing tonnes: amount, severity, subject, place, responsible role, next step.
 
-    `amount` is None where nothing is priced; `lost_t` is what it has cost so far. [t]  `group`
-    are the alarms that it is of; None of a shortfall.
+    `amount` is None without a price; `lost_t` is the loss so far. [t]  `group` are its alarms; None
+    of a shortfall.
     """
 
     amount: str | None
@@ -50,7 +50,7 @@ class Fault(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """The first sentence: its figure, how that compares, what is verified, the cause."""
+    """First sentence of a page: figure, comparison, verified share, cause."""
 
     figure: str
     compared: str | None
@@ -67,7 +67,7 @@ def finding(
     t: Words,
     name: Name,
 ) -> Finding:
-    """Return what is found of the counted projects of a year."""
+    """Return the finding on the counted projects of a year."""
     counted = [one for one in found if one.counted]
     avoided, expected = (
         added(getattr(one, of) for one in counted) for of in ("avoided_t", "expected_t")
@@ -85,7 +85,7 @@ def judged(
     year: int,
     t: Words,
 ) -> Finding:
-    """Return what is found of a year's sums, without the cause of it."""
+    """Return the finding on a year's sums, without its cause."""
     if avoided is None:
         return Finding(
             outside(beside, t, year) or t("finding.none", year=year), None, "", None, None
@@ -101,7 +101,7 @@ def judged(
 
 
 def of_no_action(found: Iterable[ProjectYear]) -> list[tuple[Decimal | None, Decimal | None]]:
-    """Return what projects outside the programme avoided, and what was expected of them."""
+    """Return avoided and expected tonnes of projects outside the programme."""
     return [(one.avoided_t, one.expected_t) for one in found if not one.counted]
 
 
@@ -109,9 +109,9 @@ def outside(
     beside: Iterable[tuple[Decimal | None, Decimal | None]], t: Words, year: int | None = None
 ) -> str | None:
     """
-    Say which figures, avoided and expected, are of no action; None if none are.
+    Return the text of avoided and expected tonnes outside any action; None without any.
 
-    Of a `year`, that the programme has none; else that no project of it falls short.
+    Of a `year`: that the programme has none; else that no project of it falls short.
     """
     known = [
         avoided or Decimal(0)
@@ -131,7 +131,10 @@ def _cause(
     t: Words,
     name: Name,
 ) -> str | None:
-    """Say which project makes the most of the shortfall, or of the gain, and how it is."""
+    """
+    Return the text of the project with the largest share of the shortfall, or
+    gain, and its state.
+    """
     short = sum((one.short_t for one in counted), Decimal(0))
     if short:
         worst = max(counted, key=lambda one: (one.short_t, one.project))
@@ -182,7 +185,7 @@ def shortfalls(
     name: Name,
     where: Where,
 ) -> list[Fault]:
-    """Return the projects that avoided less than 95 % of what was expected."""
+    """Return the projects that avoided less than 95 % of the expected tonnes."""
     faults = []
     for one in found:
         state, own = states.get(one.project), one.percent
@@ -218,13 +221,13 @@ def shortfalls(
 
 
 def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]:
-    """Return what is wrong with estimates that their plants cannot give, by project."""
+    """Return errors of estimates that their plants cannot reach, by project."""
     found = {row[0]: over_full_load(*row[1:]) for row in city_year.estimates(conn, project)}
     return {name: one for name, one in found.items() if one is not None}
 
 
 def plan_why(plan: Text, t: Words) -> str:
-    """Say why a plan does not fit its plant."""
+    """Return why a plan does not fit its plant."""
     return t("fault.plan", **{of: t.number(said) for of, said in plan.values if of in _PLAN_HOURS})
 
 
@@ -234,7 +237,7 @@ def short_name(said: str) -> str:
 
 
 def ordered(faults: Iterable[Fault]) -> list[Fault]:
-    """Return what holds tonnes back: the largest loss first, then what has no price by severity."""
+    """Return causes of missing tonnes: the largest loss first, then unpriced ones by severity."""
     return sorted(
         faults, key=lambda one: (one.amount is None, -one.lost_t, SEVERITIES.index(one.severity))
     )

@@ -58,7 +58,7 @@ _CHOSEN = {
 
 
 class PageFigures(NamedTuple):
-    """What the page shows."""
+    """Figures of the page."""
 
     of: Year
 
@@ -171,7 +171,7 @@ def held_back(ask: Asked, found: PageFigures, t: Words) -> list[Fault]:
 
 
 def _first(faults: list[Fault]) -> list[Fault]:
-    """Return what is shown first; a place is kept for what has no price."""
+    """Return the causes to show first; one place is kept for an unpriced one."""
     rest = [one for one in faults if one.amount is None]
     return [one for one in faults if one.amount is not None][: _MOST_SHORT - bool(rest)] + rest[
         : max(1, _MOST_SHORT - len(faults) + len(rest))
@@ -181,7 +181,7 @@ def _first(faults: list[Fault]) -> list[Fault]:
 def _map(
     found: PageFigures, drawn: Map, root: str, t: Words, name: Callable[[str, str, str], str]
 ) -> Markup:
-    """Draw the places: tonnes of the year, the action that makes most of them, meters reporting."""
+    """Return the map of places: tonnes of the year, main action, reporting meters."""
     years = {one.project: one for one in found.of.projects}
     keys = colours(one.action for one in found.projects if one.action)
     sites: list[tuple[Decimal, dict[str, object]]] = []
@@ -226,12 +226,12 @@ def _map(
 
 def recalled(ask: Asked, year: int | None = None) -> PageFigures:
     """
-    Return what the front page shows, asked of the database once in a while.
+    Return the figures of the front page, cached for a while.
 
     Raises
     ------
     ProblemError
-        404 for a year of which nothing is accounted.
+        404 for a year without account.
     """
 
     def known() -> list[int]:
@@ -276,7 +276,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
 
 
 class Sums(NamedTuple):
-    """The year's tonnes, all counted projects together; None where nothing is known."""
+    """The year's tonnes of all counted projects; None where unknown."""
 
     avoided_t: Decimal | None
     target_t: Decimal | None
@@ -300,7 +300,7 @@ def _sums(found: PageFigures) -> Sums:
 
 
 def _target(programme: dict[str, Any] | None) -> Decimal | None:
-    """Return what the top actions' targets come to; None where one states none. [t a year]"""
+    """Return the sum of the top actions' targets; None where one has none. [t/a]"""
     if programme is None:
         return None
     tops = [one for one in programme["actions"] if not one["part_of"]]
@@ -349,7 +349,7 @@ def _programme(conn: Connection, year: int) -> dict[str, Any] | None:
 
 
 def of_ug(ug: object, places: int = 3) -> str | None:
-    """Return micrograms as tonnes, rounded down; None where nothing is known."""
+    """Return micrograms as tonnes, rounded down; None where unknown."""
     if ug is None:
         return None
     return decimal_text(Fraction(int(ug), UG_PER_T), places, "down")  # type: ignore[call-overload]

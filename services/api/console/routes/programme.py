@@ -60,7 +60,7 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
 
 
 def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> Finding:
-    """Say what the programme's own projects avoided, as the first screen does."""
+    """Return the finding on the programme's own projects, as on the first page."""
     own = [one for one in listed if one["counted"]]
     avoided, expected = (added(_both(one)[i] for one in own) for i in (0, 1))
     issued = sum(one["issued_credits_t"] for one in own)
@@ -70,7 +70,7 @@ def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> Finding:
 
 
 def _both(one: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
-    """Return what a project avoided, and what was expected of it to date."""
+    """Return avoided and expected tonnes of a project to date."""
     avoided, expected = (
         None if one[of] is None else Decimal(one[of]) for of in ("monitored_t", "expected_t_so_far")
     )

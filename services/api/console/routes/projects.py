@@ -69,7 +69,7 @@ class Row(NamedTuple):
 
 
 class ProjectRow(NamedTuple):
-    """A project in a span: `kind` is year, month or day, and `name` says which."""
+    """A project in a span: `kind` is year, month or day, and `name` its address."""
 
     sums: ProjectSums
     kind: str
@@ -273,7 +273,7 @@ def _first_of(month: str | None, sums: ProjectSums) -> date:
 
 
 def _chart(found: ProjectRow, t: Words) -> Markup | None:
-    """Draw what was avoided beside what was expected."""
+    """Return the chart of avoided and expected tonnes."""
     if not any(row.avoided is not None for row in found.rows):
         return None
     drawn = []
@@ -293,7 +293,7 @@ def _chart(found: ProjectRow, t: Words) -> Markup | None:
 
 
 def _parts(found: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | None:
-    """Return what a bar shows; None if missing; nothing ahead or outside the crediting period."""
+    """Return the parts of a bar; None if missing; empty ahead or outside the crediting period."""
     if row.avoided is not None:
         return (("measured", Fraction(row.avoided)),)
     begins = _begins(row)
@@ -306,7 +306,7 @@ def _parts(found: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | No
 
 
 def _compared(found: ProjectRow) -> list[tuple[Decimal, Decimal]]:
-    """Return what was avoided and expected of each month or day of which both are known."""
+    """Return avoided and expected tonnes of each month or day with both."""
     return [
         (Decimal(row.avoided), Decimal(row.expected))
         for row in found.rows
@@ -315,13 +315,13 @@ def _compared(found: ProjectRow) -> list[tuple[Decimal, Decimal]]:
 
 
 def _reached(found: ProjectRow) -> tuple[int, int] | None:
-    """Return how many months or days reach what was expected, and of how many; None of none."""
+    """Return the number of months or days that reach the expectation, and of all; None without."""
     pairs = _compared(found)
     return (sum(made >= wanted for made, wanted in pairs), len(pairs)) if pairs else None
 
 
 def _apart(found: ProjectRow, t: Words) -> tuple[str, str] | None:
-    """Return whether the span is above or below what was expected, and by how much."""
+    """Return whether the span is above or below the expectation, and by how much."""
     if not (pairs := _compared(found)):
         return None
     apart = sum((made - wanted for made, wanted in pairs), Decimal(0))
@@ -340,7 +340,7 @@ def _begins(row: Row) -> date | None:
 
 
 def _label(kind: str, row: Row, t: Words) -> str:
-    """Return what stands below a bar."""
+    """Return the label of a bar."""
     begins = _begins(row)
     if begins is None:
         return row.name if row.name[3:] == "00" else ""
@@ -348,7 +348,7 @@ def _label(kind: str, row: Row, t: Words) -> str:
 
 
 def _total(found: ProjectRow, t: Words) -> tuple[str, int | None] | None:
-    """Return what was avoided in the span, and its share of the expected amount [%]."""
+    """Return the avoided tonnes of the span, and their share of the expected ones [%]."""
     avoided = [Decimal(row.avoided) for row in found.rows if row.avoided is not None]
     if not avoided:
         return None
@@ -358,7 +358,7 @@ def _total(found: ProjectRow, t: Words) -> tuple[str, int | None] | None:
 
 
 def _picker(found: ProjectRow, t: Words) -> list[tuple[str, str, str]]:
-    """Return the months of the year: name, what it is, and its address; ahead ones have none."""
+    """Return the months of the year: name, state, and address; future ones have none."""
     year, months = found.first.year, []
     for month in range(1, 13):
         first = date(year, month, 1)
@@ -382,7 +382,7 @@ def _stale(found: ProjectRow) -> date | None:
 
 
 def _cumulative(found: ProjectRow, t: Words) -> Markup | None:
-    """Draw what was avoided and what was expected, added up over the span."""
+    """Return the chart of avoided and expected running sums over the span."""
     if found.kind == "day":
         return None
     rows = [
@@ -438,7 +438,7 @@ def _share(one: CoverageDay | None) -> int | None:
 
 
 def _around(found: ProjectRow) -> dict[str, str | None]:
-    """Return the span before and the span after, within what is stored and until now, and above."""
+    """Return the previous, the next and the larger span, within stored time."""
     sums = found.sums
     stored = [_local(edge, sums.timezone) for edge in (sums.first, sums.last)]
     days = [day for day in stored if day is not None] + [sums.today]
@@ -469,5 +469,5 @@ def _gaps(statements: list[Stored]) -> list[Gap]:
 
 
 def _cost(gap: Gap) -> Fraction:
-    """What a gap costs, or what was at most forgone by it. [t CO2e]"""
+    """Return the deduction of a gap, or its highest possible loss. [tCO2e]"""
     return max(Fraction(gap.cost_t), Fraction(gap.forgone_at_most_t or "0"))

@@ -193,7 +193,7 @@ def _outcome_values(found: Outcome) -> dict[str, Any]:
 
 
 def _changes(one: dict[str, Any] | None) -> list[tuple[str, str | None, str | None]]:
-    """Return what an entry that is there already would say otherwise: key, before, after."""
+    """Return the changes to an existing entry: key, before, after."""
     if one is None or one["before"] is None:
         return []
     before, after = one["before"], one["after"]

@@ -82,7 +82,7 @@ def _whole(ask: Asked, conn: Connection) -> sewer_map.Drawn | None:
 
 
 def _loose(box: sewer_map.Box) -> bool:
-    """Whether a window is not one of ours, which have the picture's size and proportions."""
+    """Return whether a window lacks the picture's size and proportions."""
     west, south, east, north = box
     if not sewer_map.LEAST_DEGREES <= north - south <= sewer_map.MOST_DEGREES:
         return True

@@ -11,7 +11,7 @@ from services.store.statements.statements import Stored
 
 
 def own(ask: Asked, statement: str) -> tuple[Stored, Claims]:
-    """Return a statement whose readings the caller may see, and what it says."""
+    """Return a statement whose readings the caller may see, and its claims."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
     if not ask.who.sees(stored.project):

@@ -114,7 +114,7 @@ def device_day(
 def _charts(
     rows: list[Any], since: datetime, until: datetime, zone: str, t: Words
 ) -> list[tuple[str, Markup]]:
-    """Draw the day of each quantity; what has not come yet is not drawn as missing."""
+    """Return the chart of a day for each quantity; the future is not marked as missing."""
     now_us = int(datetime.now(UTC).timestamp()) * 1_000_000
     edges = tuple(int(edge.timestamp()) * 1_000_000 for edge in (since, until))
     drawn = []
@@ -165,10 +165,10 @@ def _quantities(said: Claims, device: str) -> set[str]:
 
 def _sums(rows: list[Any], wanted: set[str]) -> dict[str, Any]:
     """
-    Return a day's value and times by quantity, and what the device avoided.
+    Return a day's value and times by quantity, and the device's avoided emissions.
 
-    An interval's emissions are the device's, whichever of its quantities it is listed with:
-    they are added once.  None where nothing is known.
+    An interval's emissions are the device's, whichever of its quantities it is listed with: they
+    are added once.  None where unknown.
     """
     found = [row for row in rows if row[1] in wanted]
     avoided = {row[0]: row[6] for row in found if row[6] is not None}
@@ -192,7 +192,7 @@ def _line_of(quantity: str, rows: list[Any]) -> dict[str, Any]:
 
 
 def _readings(ask: Asked, device: str, since: datetime, until: datetime) -> Known:
-    """Return what the device said in a span and a quarter of an hour on both sides of it."""
+    """Return the readings of a device in a span and a quarter of an hour on both sides of it."""
     with ask.reading() as conn, conn.cursor() as cursor:
         fleet = registry.load_fleet(conn)
         class_id = fleet.devices[fleet.by_id[device]].class_id

@@ -200,7 +200,7 @@ class Party(NamedTuple):
 
 
 def _prepared(steps: list[Event], keys: dict[str, EnrolledKey]) -> Party | None:
-    """Return who signed a statement; None of a draft, which no one signed."""
+    """Return the signer of a statement; None of a draft."""
     for step in steps:
         if step.state == "submitted" and step.document is not None:
             issuer = read_bytes(Statement, step.document, "the statement").issuer
@@ -217,7 +217,7 @@ def _verified(opinion: Verification | None, keys: dict[str, EnrolledKey]) -> Par
 
 
 def _by(step: Event, keys: dict[str, EnrolledKey], t: Words) -> str:
-    """Return who took a step: the organisation that signed it, who asked for it, or the server."""
+    """Return the author of a step: the signing organisation, the caller, or the server."""
     signed = next((one for one in keys.values() if one.multikey == step.multikey), None)
     if signed is not None:
         return signed.bounds.organisation or signed.name
@@ -235,7 +235,7 @@ def _local_day(at: datetime, said: Claims) -> date:
 
 
 def _tone(state: str, open_: tuple[Unmet, ...], opinion: Verification | None) -> str:
-    """Return good for an issue that nothing speaks against, else warn or bad."""
+    """Return good for an issue without objections, else warn or bad."""
     if state in {"rejected", "superseded", "revoked"}:
         return "bad"
     if state != "issued" or open_ or opinion is None:
@@ -259,7 +259,7 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
 
 
 def _account(said: Claims, t: Words) -> list[Drawn]:
-    """Draw the account from what was measured to what is credited."""
+    """Return the charts of the account from measured to credited tonnes."""
     gross, net, credited = (
         Fraction(one)
         for one in (
@@ -299,12 +299,12 @@ def _code(stored: Stored, public: str | None, t: Words) -> tuple[str, Markup] | 
 
 
 def _unanswered(said: Claims, opinion: Verification | None) -> tuple[Unmet, ...]:
-    """Return the conditions that do not hold, and over which no one signed a reason."""
+    """Return the unmet conditions without a signed reason."""
     return unmet(said) if opinion is None else unanswered(said, opinion.credential_subject)
 
 
 def _remarks(opinion: Verification | None) -> list[FindingShown]:
-    """Return what an opinion remarks beside the findings that were raised and closed."""
+    """Return the remarks of an opinion, without findings that were raised and closed."""
     said = () if opinion is None else opinion.credential_subject.shown
     return [one for one in said if one.remark]
 
@@ -334,7 +334,7 @@ def check_pack(ask: View, language: Language) -> Response:
 
 
 def _check_texts(t: Words) -> dict[str, str]:
-    """Return what the check in the browser says, by its codes: outcomes, verdicts, what lacks."""
+    """Return the texts of the check in the browser, by code: outcomes, verdicts, missing parts."""
     said = {
         name: t(f"check.{name}")
         for name in ("here", "here_partly", "missing", "elsewhere", "no_zip", "fails", "away",
@@ -353,7 +353,7 @@ def _check_texts(t: Words) -> dict[str, str]:
 def _comparison_blocks(
     said: Claims, opinion: Verification | None, sample: bytes | None, words: ReportWords
 ) -> list[Block]:
-    """Set what the figures were compared with in blocks, as the reports print them."""
+    """Return the blocks of comparisons, as the reports print them."""
     document = None if sample is None else read_bytes(SamplingList, sample, "the sample")
     concluded = None if opinion is None else opinion.credential_subject
     parts = (

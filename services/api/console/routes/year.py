@@ -19,7 +19,7 @@ _MONTHS = range(1, 13)
 
 
 class Year(NamedTuple):
-    """A year of the programme's own projects, and what it is drawn from."""
+    """A year of the programme's own projects, with its data."""
 
     year: int
     years: list[int]
@@ -42,7 +42,7 @@ class Action(NamedTuple):
 
     @property
     def percent(self) -> int | None:
-        """What was avoided of what was expected to date, rounded down."""
+        """Avoided share of the expected tonnes to date, rounded down. [%]"""
         return percent(self.avoided_t, self.expected_t)
 
 
@@ -66,7 +66,7 @@ class Progress(NamedTuple):
 
 
 def progress(of: Year) -> Progress | None:
-    """Return how far a year has come; None where nothing is avoided yet."""
+    """Return the progress of a year; None without avoided tonnes."""
     counted = [project for project in of.projects if project.counted]
     avoided, ahead = (
         added(getattr(one, of_) for one in counted) for of_ in ("avoided_t", "ahead_t")
@@ -93,7 +93,7 @@ def colours(ids: Iterable[str]) -> dict[str, str]:
 def actions(
     of: Year, action_of: Mapping[str, str | None], name: Callable[[str], str]
 ) -> list[Action]:
-    """Return the actions of which anything is known, in the order of their numbers."""
+    """Return the actions with figures, in the order of their numbers."""
     counted = {one.project for one in of.projects if one.counted}
     keys = colours(one for one in action_of.values() if one)
     held: dict[str | None, list[Decimal | None]] = {}
@@ -117,7 +117,7 @@ def actions(
 
 
 def months_chart(of: Year, found: list[Action], t: Words) -> Markup | None:
-    """Draw the months of a year by action; None where nothing is stored about it."""
+    """Return the chart of a year's months by action; None without stored figures."""
     known = [i for i in range(len(_MONTHS)) if any(one.months[i] is not None for one in found)]
     if not known and not any(of.months):
         return None

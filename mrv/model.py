@@ -324,6 +324,8 @@ class Methodology:
     are those of which a condition asks for it, and `related` what others say of a value at most.
     `apart` names two roles that may claim one energy twice, unless a dated `LINE_DIAGRAM` shows
     them apart;
+    `asks` are what a verifier words beside the requirements of all: what became of equipment that
+    was `replaced`, of sludge, compost and other `residues`.
     `draw_meters`, by role of the baseline, the optional one that measures what the plant draws.
     `notes` is the file's own text: where each equation and default comes from, and how certain
     it is.  `programme` is whose methodology it is, `countries` where its projects stand, by
@@ -361,6 +363,7 @@ class Methodology:
     related: tuple[Related, ...] = ()
     apart: tuple[tuple[str, str], ...] = ()
     draw_meters: Mapping[str, str] = field(default_factory=dict)
+    asks: tuple[str, ...] = ()
     shown: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
     agreement: tuple[Agreement, ...] = ()
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()

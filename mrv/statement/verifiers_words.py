@@ -25,6 +25,7 @@ from mrv.documents.verification import (
     RequirementVerified,
 )
 from mrv.errors import StatementStateError
+from mrv.methodologies import find
 from mrv.statement.conditions import Unmet, reasoned, unmet
 
 REQUIREMENTS: tuple[Requirement, ...] = get_args(Requirement)
@@ -55,7 +56,13 @@ class Words:
 def requirements(said: Claims) -> tuple[Requirement, ...]:
     """Return the requirements that a verifier describes, other than parameters."""
     above = any(exceeds(one.what, one.difference_percent or None) for one in said.comparisons)
-    return tuple(one for one in REQUIREMENTS if above or one != "estimate")
+    asked = {
+        *(("estimate",) if above else ()),
+        *(("sampling",) if said.declared and said.declared.surveys else ()),
+        *find(said.methodology.id, said.methodology.version).asks,
+    }
+    sometimes = REQUIREMENTS[REQUIREMENTS.index("estimate") :]
+    return tuple(one for one in REQUIREMENTS if one in asked or one not in sometimes)
 
 
 def subjects(said: Claims) -> tuple[Subject, ...]:

@@ -99,11 +99,18 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Decimal text in the parameter's unit, ascending.
     source : str
         Where the ranges are read.
+    regions : mapping
+        Ranges of a region of countries, in place of those of the world.
     """
 
     by: tuple[Code, ...] = ()
     ranges: tuple[tuple[str, str], ...] = ()
     source: str = ""
+    regions: dict[str, tuple[tuple[str, str], ...]] = {}
+
+    def ranges_in(self, country: str | None) -> tuple[tuple[str, str], ...]:
+        """Return the published ranges of a country."""
+        return self.regions.get(region_of(country) or "", self.ranges)
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

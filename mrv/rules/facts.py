@@ -23,7 +23,7 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import CrossCheck
-from mrv.calendar import local_span
+from mrv.calendar import local_date, local_span
 from mrv.model import Factors, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Besides, Project
@@ -90,6 +90,11 @@ class Facts:
     def timezone(self) -> str:
         """The zone of the project."""
         return self.project.timezone
+
+    @property
+    def last(self) -> date:
+        """The last local day of the period."""
+        return local_date(self.period_us[1] - 1, self.timezone)
 
     @property
     def views(self) -> tuple[Monitored, ...]:

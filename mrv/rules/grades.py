@@ -25,7 +25,6 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import TOLERANCE, name_of, uncovered_share
 from mrv.accounting.period_result import METERED, PARAMETER, EvidenceItem
-from mrv.calendar import local_date
 from mrv.countries import country_of
 from mrv.errors import MrvError
 from mrv.parameters.evidence import GRADES, Grade, of_parameter, of_role, region_of
@@ -237,12 +236,16 @@ def _by_hand(rows: Iterable[Document | Sample]) -> Grade:
 
 
 def _documents(facts: Facts, name: str, device: str | None) -> list[Document]:
-    """Return the documents that state a value, of the project or of a device."""
+    """
+    Return the documents that state a value, of the project or of a device.
+
+    One of the period itself states it too: that it is no older is a finding (PAR-05, PAR-07).
+    """
     if "document" not in of_parameter(name).by:
         return []
     besides, parameters = facts.besides, facts.methodology.parameters
     given: Mapping[str, object] = facts.project.parameters if device is None else {name: None}
-    last = local_date(facts.period_us[0], facts.timezone)
+    last = facts.last
     if name in parameters and parameters[name].by_publication:
         last = date.max  # a publication may be of any day
     if undocumented(name, given, besides.documents, last) is not None:
@@ -283,7 +286,8 @@ def _published(facts: Facts, account: Account, one: Entered) -> list[str] | None
 def ends_of(facts: Facts, one: Entered, value: Fraction) -> list[Fraction]:
     """Return the ends of what is published of a value: of its range, of its list, its default."""
     declared, spec = of_parameter(one.name), one.spec
-    ranges = declared.ranges or (() if spec.plausible is None else spec.plausible.ranges)
+    plausible = () if spec.plausible is None else spec.plausible.ranges
+    ranges = declared.ranges_in(country_of(facts.project)) or plausible
     found: list[Fraction] = []
     if ranges:
         # an edge of two ranges belongs to the upper one

@@ -10,7 +10,8 @@ Values of a lower grade of evidence than the programme asks for (PAR-05).
 A value that carries more of the reduction than the programme lets rest on the claimant's word
 counts by the conservative end of what is published of it: of the range that it lies in, or of the
 list it is from.  Where nothing is published, what it carries does not count.  A value of which more
-would cost the claimant has no conservative end without a range: it counts, and is a request.
+would cost the claimant has no conservative end without a range: it counts, and is a request.  So
+does one whose document was issued within the period.
 """
 
 from __future__ import annotations
@@ -89,12 +90,28 @@ def keep_asked(
     for item, one in graded:
         # what an analyser of the plant measured is a quantity
         grade = asked.quantities if one.name in besides.channels else asked.parameters
-        if item.grade > grade and Fraction(item.tonnes) > most:
-            for value, devices in values_of(account, one).items():
-                said = kept.counted(item, one, value, devices)
-                texts += () if said is None else (said,)
+        if Fraction(item.tonnes) <= most:
+            continue
+        if item.grade <= grade:
+            texts += _late(facts, item, one)
+            continue
+        for value, devices in values_of(account, one).items():
+            said = kept.counted(item, one, value, devices)
+            texts += () if said is None else (said,)
     found = [Finding(DOCUMENTED, False, lines(texts), "CL")] if texts else []
     return kept.project, kept.besides, found
+
+
+def _late(facts: Facts, item: EvidenceItem, one: Entered) -> Iterator[Text]:
+    """Say that a value counts by a document of the period itself; PAR-07 says it of its own."""
+    if one.name in facts.methodology.dated or one.spec.by_publication:
+        return
+    of = [d for d in facts.besides.documents if d.parameter == one.name]
+    lacks = undocumented(one.name, {one.name: ""}, of, facts.first)
+    if lacks is not None and any(d.document in item.shown_by for d in of):
+        percent = _percent(Fraction(item.tonnes) / abs(facts.price.reduction_t))
+        said = subject(one.name, one.devices)
+        yield text("PAR-05.late", subject=said, lacks=lacks, percent=percent)
 
 
 @dataclass

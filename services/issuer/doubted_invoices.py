@@ -260,7 +260,16 @@ def _one_document(cited: Cited, other: Cited) -> bool:
     """Whether two documents that name one file say the same of it."""
     given = cited.giver is None or other.giver is None or affiliated(cited.giver, other.giver)
     dated = cited.issued is None or other.issued is None or cited.issued == other.issued
-    return cited.kind == other.kind and given and dated and cited.number == other.number
+    numbered = cited.number == other.number or _entered_twice(cited.invoice, other.invoice)
+    return cited.kind == other.kind and given and dated and numbered
+
+
+def _entered_twice(invoice: Invoice | None, other: Invoice | None) -> bool:
+    """Whether two rows state one amount of one time and the same meters."""
+    one, two = (
+        one and replace(one, id="", number="", issuer="") for one in (invoice, other)
+    )  # fmt: skip
+    return one is not None and one == two
 
 
 def _of_invoice(invoice: Invoice, project: str) -> Cited:

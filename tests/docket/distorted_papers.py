@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tests.docket.distorted_readings import commissioned, copied
-from tests.docket.distorting import said, times_within
+from tests.docket.distorting import moment_of, said, times_within
 from tests.docket.shapes import DAY_US
 from tests.docket.world import (
     END,
@@ -49,6 +49,50 @@ def certificate(world: World, on: str, **values: Any) -> None:
     row["calibrations"][0].update(values)
     for key in [k for k, v in values.items() if v == ""]:
         del row["calibrations"][0][key]
+
+
+@said
+def recalibrated(world: World, on: str, until: str, performed: str) -> None:
+    """A certificate ends within the month, and another one follows it."""
+    rows = world.registered(on)["calibrations"]
+    day, end = date.fromisoformat(performed), date.fromisoformat(until)
+    rows[0]["valid_until"] = end
+    later = {"performed": day, "valid_until": day + timedelta(days=730)}
+    rows.append({**rows[0], **later, "certificate": f"{rows[0]['certificate']}-2"})
+
+
+@said
+def succeeded(world: World, device: str, by: str, at: str) -> None:
+    """Another meter stands in its place from a moment on, registered under an id of its own."""
+    moment, row, bound = moment_of(at), deepcopy(world.registered(device)), world.bound(device)
+    row |= {"id": by, "installed": f"{at}+07:00", "serial": f"S-{seed_of(by) % 10**7}"}
+    row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
+    world.registered(device)["removed"] = f"{at}+07:00"
+    world.document["devices"].append(row)
+    world.project["devices"].append({**deepcopy(bound), "device": by})
+    for one in world.project["documents"].values():
+        if isinstance(one.get("value"), dict) and device in one["value"]:
+            one["value"] = {**one["value"], by: one["value"][device]}
+    for one in world.invoices:
+        one["devices"] += [by] if device in one["devices"] else []
+    old, new = world.readings[device], deepcopy(world.readings[device])
+    before = int(np.searchsorted(old.time_us, moment)) - 1
+    new.keep(new.time_us >= moment)
+    for channel, values in old.columns.items():
+        if values.dtype.kind == "i":
+            new.columns[channel] = new.columns[channel] - values[before]
+    old.keep(old.time_us < moment)
+    world.readings[by] = new
+
+
+@said
+def claimed_too(world: World, on: str, **other: Any) -> None:
+    """Another project, of another methodology, claims a device of this one."""
+    bound = {"device": on, "role": other.pop("role")}
+    world.document["projects"].append(
+        {**deepcopy(world.project), "id": "second-claim", "documents": {}, "laboratory": [],
+         "devices": [bound], **other}
+    )  # fmt: skip
 
 
 @said

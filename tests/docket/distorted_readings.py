@@ -16,7 +16,7 @@ from tests.docket.distorting import (
     times_within,
 )
 from tests.docket.shapes import DAY_US, HOUR_US, STEP_US, Days
-from tests.docket.world import END, FIRST, OFFSET_US, TIMES_US, Readings, World
+from tests.docket.world import END, FIRST, OFFSET_US, TIMES_US, Readings, World, made_of
 
 # --- what happened ------------------------------------------------------------------------
 
@@ -38,6 +38,14 @@ def stood(world: World, on: list[str], first: str, last: str) -> None:
     """Nothing was done for some days."""
     for one in on:
         made(world, one, 0.0, first, last)
+
+
+@happened
+def ran(world: World, on: str, shape: str, per_day: float) -> None:
+    """A device did another course than the plant's file says, no more than its rated power."""
+    device, channel = at_channel(on)
+    how = {"shape": shape, "per_day": per_day, "rated": True}
+    world.made[device][channel] = made_of(world, world.devices[device], how)
 
 
 @happened
@@ -350,9 +358,10 @@ def replaced(
 
 
 @said
-def replacement_last(world: World, on: str, by: float) -> None:
-    """The old register's last value is entered too high. [unit of the channel]"""
-    world.registered(on)["replacements"][0]["last"] += by
+def replacement(world: World, on: str, **more: float) -> None:
+    """The `last` value of the old register, or the new one's `first`, is entered with an error."""
+    for edge, by in more.items():  # unit of the channel
+        world.registered(on)["replacements"][0][edge] += by
 
 
 @said

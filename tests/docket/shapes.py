@@ -168,7 +168,7 @@ def _recording(name: str) -> tuple[np.ndarray, np.ndarray]:
         )
     with file.open(encoding="utf-8") as lines:
         rows = list(csv.reader(lines))[1:]
-    at = [datetime.fromisoformat(row[0]).replace(tzinfo=None) for row in rows]
+    at = [_clock_of(row[0]) for row in rows]
     epoch = datetime(1970, 1, 1)  # noqa: DTZ001 (a clock of a wall)
     values = dict[int, float]()
     for moment, row in zip(at, rows, strict=True):
@@ -178,6 +178,12 @@ def _recording(name: str) -> tuple[np.ndarray, np.ndarray]:
         values[second] = values.get(second - 86_400, 0.0) if bad else float(row[1] or 0)
     times = np.array(list(values), dtype=np.int64) * 1_000_000
     return times, np.array(list(values.values()))
+
+
+def _clock_of(text: str) -> datetime:
+    if "/" in text:  # month/day/year
+        return datetime.strptime(text, "%m/%d/%Y %H:%M")  # noqa: DTZ007 (a clock of a wall)
+    return datetime.fromisoformat(text).replace(tzinfo=None)
 
 
 def recorded(days: Days, name: str, hours: float = 0) -> Floats:

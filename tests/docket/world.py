@@ -161,12 +161,13 @@ def begin(name: str, seed: str) -> World:
     for one in world.plant["devices"]:
         world.made[one["id"]] = {}
         for channel, how in one.get("makes", {}).items():
-            world.made[one["id"]][channel] = _made(world, one, how)
+            world.made[one["id"]][channel] = made_of(world, one, how)
     world.document = document(world)
     return world
 
 
-def _made(world: World, device: Mapping[str, Any], how: Mapping[str, Any]) -> np.ndarray:
+def made_of(world: World, device: Mapping[str, Any], how: Mapping[str, Any]) -> np.ndarray:
+    """Return what a device does in each step, as a row `makes` says it. [base units]"""
     days = Days(TIMES_US, OFFSET_US, world.rng)
     if "of" in how:
         parts = [world.made[d][c] for d, c in (one.split(".") for one in _many(how["of"]))]

@@ -357,6 +357,9 @@ class Methodology:
         Limits of a parameter by others.
     apart : tuple of (str, str)
         Roles that may claim one energy twice, without a dated `LINE_DIAGRAM`.
+    asks : tuple of str
+        Requirements that a verifier describes for this methodology: equipment that was `replaced`,
+        sludge, compost and other `residues`.
     draw_meters : mapping
         Optional role that measures the own use of a plant, by role of the baseline.
     """
@@ -392,6 +395,7 @@ class Methodology:
     related: tuple[Related, ...] = ()
     apart: tuple[tuple[str, str], ...] = ()
     draw_meters: Mapping[str, str] = field(default_factory=dict)
+    asks: tuple[str, ...] = ()
     lower_limits: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
     agreement: tuple[Agreement, ...] = ()
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()

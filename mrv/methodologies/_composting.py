@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -43,7 +43,7 @@ from mrv.model import Activity, Candidate, Check, ClassLimit, Factors, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Spec
 from mrv.quantity_text import significant
-from mrv.service_bounds import Consumption
+from mrv.service_bounds import Consumption, Related
 from mrv.steps import Published, Step
 from mrv.texts import Text, text
 
@@ -57,6 +57,7 @@ RULES = (
     "Methane that is captured, or must be by law, is not in the baseline (f_captured).",
     "Missing loads count as zero or as the largest plausible, whichever is conservative.",
     "Co-composted wastewater and manure are not credited.",
+    "In a dry climate the model correction is at most 0.80.",
 )
 YEAR = ParameterSpec(
     unit="year",
@@ -195,6 +196,18 @@ def metered(
         "other_project_t": parameters["other_project_t_per_year"] * part,
         "leakage_t": parameters["leakage_t_per_year"] * part,
     }
+
+
+def _by_climate(
+    parameters: Inputs, measured: Mapping[str, Fraction]
+) -> tuple[Fraction, Fraction] | None:
+    """Return the range of `phi` in a dry climate; None in a wet one, or if none is entered."""
+    del measured
+    dry = CLIMATES[int(parameters.get("climate", 1)) - 1].endswith("-dry")
+    return (Fraction(0), Fraction(4, 5)) if dry else None
+
+
+RELATED = (Related("phi", _by_climate, "CDM TOOL04 v8, application B, dry climate"),)
 
 
 def _climate(parameters: Inputs, factors: Factors) -> str:

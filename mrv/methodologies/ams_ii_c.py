@@ -162,6 +162,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.C version 15.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("replaced",),
     additive=ADDITIVE,
     roles={
         "equipment": RoleNeeds(

@@ -159,6 +159,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.D version 13.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("replaced",),
     additive=ADDITIVE,
     roles={"production": PRODUCTION_ROLE, "power": FURNACE_ROLE},
     parameters={

@@ -314,6 +314,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.H version 19.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("residues",),
     additive=ADDITIVE,
     roles={
         "inflow": water.INFLOW_ROLE,

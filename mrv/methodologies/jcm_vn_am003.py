@@ -98,6 +98,7 @@ METHODOLOGY = Methodology(
     programme="JCM Viet Nam",
     countries=("VN",),
     notes=__doc__.strip(),
+    asks=("replaced",),
     additive=ADDITIVE,
     # More consumption means more reduction, so that a gap must count nothing.
     roles={

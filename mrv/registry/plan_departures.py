@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.model import Methodology, RoleNeeds
 from mrv.registry.calibration import class_percent, error_percent
+from mrv.registry.calibration_interval import after
 from mrv.registry.declared import Calibration
 from mrv.registry.monitoring_plan import Line, Version
 from mrv.texts import Text, text
@@ -23,6 +25,9 @@ from mrv.texts import Text, text
 OPTIONS = ("A", "B", "C")
 # From the finest on; a plan may be finer than its methodology asks for, never coarser.
 FREQUENCIES = ("continuous", "hourly", "daily", "weekly", "monthly", "quarterly", "yearly", "once")
+_MONTHS = {"weekly": 0, "monthly": 1, "quarterly": 3, "yearly": 12}
+# AMS-III.U asks for a survey every second year; where nothing else is said, that is the longest
+SURVEY_MONTHS = 24
 _WORD = re.compile("|".join(FREQUENCIES))
 Bound = tuple[str, str]  # device and role
 
@@ -85,6 +90,22 @@ def seldom(version: Version, methodology: tuple[str, str]) -> Iterator[Text]:
                 asked=match.group(),
             )  # fmt: skip
             yield text("PLN-01.line", index=index, parameter=line.parameter, wrong=wrong)
+
+
+def again(
+    version: Version | None, parameter: str, method: Methodology, last: date, months: int | None
+) -> date | None:
+    """
+    Return when a parameter is due again by the plan, else by its methodology.
+
+    `months` is the interval where neither says one; None: not due.
+    """
+    line = None if version is None else version.line(parameter, "")
+    often = frequency_of(parameter, method) if line is None else line.frequency
+    if often == "weekly":
+        return last + timedelta(days=7)
+    every = _MONTHS.get(often or "", months)
+    return None if every is None else after(last, every)
 
 
 def asked(method: Methodology, symbol: str | None) -> str:

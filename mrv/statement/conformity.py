@@ -22,7 +22,7 @@ from mrv.parameters.inputs import exact
 from mrv.quantity_text import plain_text
 from mrv.registry.declared import Calibration, Design, Event
 from mrv.registry.monitoring_plan import Version, blank, called
-from mrv.registry.plan_departures import Meter, departures, imprecise, seldom
+from mrv.registry.plan_departures import SURVEY_MONTHS, Meter, again, departures, imprecise, seldom
 from mrv.registry.project import FIRST
 from mrv.signatures.organisations import stem
 from mrv.texts import MOST_LINES, Text, Value, devices_of, lines, text
@@ -58,6 +58,7 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
         yield from _commissioned(plan, result, design)
         yield from _elsewhere(plan, design)
         yield from _populations(plan, design)
+    yield from _old_surveys(plan, days[0])
     yield from _full_load(plan)
     yield from _capacity(plan, result)
     method = plan.project.methodology, plan.project.version
@@ -99,6 +100,17 @@ def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
                 "PLN-01.other_population", parameter=survey.parameter, held=survey.population,
                 number=number[survey.parameter], design=design.version,
             )  # fmt: skip
+
+
+def _old_surveys(plan: MonitoringPlan, first: date) -> Iterator[Text]:
+    """Name parameters whose newest survey was due again before the period began."""
+    version = plan.versions[-1] if plan.versions else None
+    method = find(plan.project.methodology, plan.project.version)
+    for name in dict.fromkeys(one.parameter for one in plan.declared.surveys):
+        last = max(one.taken for one in plan.declared.surveys if one.parameter == name)
+        due = again(version, name, method, last, SURVEY_MONTHS)
+        if due is not None and due < first:
+            yield text("PLN-01.old_survey", parameter=name, taken=str(last), due=str(due))
 
 
 def _full_load(plan: MonitoringPlan) -> Iterator[Text]:

@@ -25,6 +25,7 @@ from mrv.documents.verification import (
     RequirementVerified,
 )
 from mrv.errors import StatementStateError
+from mrv.methodologies import find
 from mrv.statement.conditions import Unmet, reasoned, unmet
 
 REQUIREMENTS: tuple[Requirement, ...] = get_args(Requirement)
@@ -54,8 +55,14 @@ class Words:
 
 def requirements(claims: Claims) -> tuple[Requirement, ...]:
     """Return the requirements that a verifier describes, other than parameters."""
-    above = any(exceeds(c.what, c.difference_percent or None) for c in claims.comparisons)
-    return tuple(one for one in REQUIREMENTS if above or one != "estimate")
+    above = any(exceeds(one.what, one.difference_percent or None) for one in claims.comparisons)
+    asked = {
+        *(("estimate",) if above else ()),
+        *(("sampling",) if claims.declared and claims.declared.surveys else ()),
+        *find(claims.methodology.id, claims.methodology.version).asks,
+    }
+    sometimes = REQUIREMENTS[REQUIREMENTS.index("estimate") :]
+    return tuple(one for one in REQUIREMENTS if one in asked or one not in sometimes)
 
 
 def subjects(claims: Claims) -> tuple[Subject, ...]:

@@ -48,10 +48,12 @@ from mrv.exports.source import (
 from mrv.factors.records import factor_of
 from mrv.methodologies import find, tools
 from mrv.packs.pack import PLAN, STATEMENT, VERIFICATION, Pack
+from mrv.registry.calibration_interval import after
 from mrv.report import Facts
 from mrv.report.submission import Line, lines, signed_share
 from mrv.report.words import Words
 from mrv.signatures import canonical
+from mrv.signatures.organisations import stem
 from mrv.signatures.trust_root import Trust
 from services.clock import now_us
 from services.issuer.documents import documents
@@ -188,6 +190,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 # ids of the methodologies of the Joint Crediting Mechanism begin with it
 JCM = "jcm-"
+# longest crediting period at a time [months]
+_MOST_MONTHS = 120
 _TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
 
 
@@ -373,8 +377,10 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
 def _form(facts: Facts, registration: Registration) -> Iterator[str]:
     """Yield fields of the registration that the programme's forms lack."""
     ask = f"registrations[{registration.project}]"
-    for name in ("programme", "project_id", "registered", "consultation"):
-        if getattr(registration, name) is None:
+    # the JCM's own form names its participants
+    participants = () if facts.subject.methodology.id.startswith(JCM) else ("participants",)
+    for name in ("programme", "project_id", "registered", "consultation", *participants):
+        if not getattr(registration, name):
             yield f"{ask}.{name}"
     if not registration.forms:
         yield f"{ask}.forms: name, version and since of each form and guideline by which it is sent"
@@ -399,6 +405,7 @@ def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
     first = date.fromisoformat(period.local_from[:10])
     last = local_date(instant_us(period.to, "UTC") - 1, period.timezone)
     method, declared = facts.subject.methodology, facts.subject.declared
+    yield from _credited(facts, registration, ask)
     if not registration.methodologies:
         yield f"{ask}.methodologies: name, version and since, as the programme registered it"
     else:
@@ -415,6 +422,24 @@ def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
         yield from _other(f"{ask}.designs: design", registration.designs, version, (last,))
     else:
         yield f"projects[{registration.project}].design"
+
+
+def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
+    """Say where a project of the CDM breaks what its modalities (3/CMP.1) say of all projects."""
+    if registration.programme != "CDM":
+        return
+    project, method = facts.plan.project, facts.subject.methodology.id
+    begins, ends = (local_date(us, project.timezone) for us in (project.from_us, project.to_us))
+    if after(begins, _MOST_MONTHS) < ends:
+        yield f"projects[{project.id}].crediting_period: {begins} to {ends} is above ten years"
+    if registration.registered and begins < registration.registered:
+        yield f"projects[{project.id}].crediting_period: {begins} is before {ask}.registered"
+    # who validated a project does not verify it, unless it is small
+    body = (
+        "" if facts.opinion is None or method.startswith("ams-") else registration.validation.body
+    )
+    if body and facts.opinion and stem(body) == stem(facts.organisation(facts.opinion.issuer)):
+        yield f"{ask}.validation.body: {body} validated the project and verified the statement"
 
 
 def _tools(said: Claims) -> dict[str, str]:

@@ -20,10 +20,9 @@ from mrv.calendar import instant_us, local_date
 from mrv.exports.entered import Registration
 from mrv.methodologies import find
 from mrv.model import Methodology
-from mrv.registry.calibration_interval import after
 from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import DEVIATION, PROCEDURES, Version, at
-from mrv.registry.plan_departures import frequency_of
+from mrv.registry.plan_departures import SURVEY_MONTHS, again, frequency_of
 from mrv.registry.project import Project
 from mrv.statement.conformity import meter
 from mrv.statement.diagram import diagram, line_diagram
@@ -47,10 +46,6 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 State = Literal["overdue", "open", "soon", "later"]
 SOON = timedelta(days=60)
-_MONTHS = {"weekly": 0, "monthly": 1, "quarterly": 3, "yearly": 12}
-_WEEK = timedelta(days=7)
-# AMS-III.U asks for a survey every second year; where nothing else is said, that is the longest
-_SURVEY_MONTHS = 24
 # who comes next in each state of a statement that is not issued yet
 _NEXT: dict[str, tuple[Kind, str]] = {
     "draft": ("statement", "operator"),
@@ -99,13 +94,8 @@ class _Known:
 
     def next(self, parameter: str, last: date, months: int | None) -> date | None:
         """Return when a parameter is due again by the plan, else by its methodology."""
-        line = None if self.plan is None else self.plan.line(parameter, "")
         method = find(self.project.methodology, self.project.version)
-        often = frequency_of(parameter, method) if line is None else line.frequency
-        if often == "weekly":
-            return last + _WEEK
-        every = _MONTHS.get(often or "", months)
-        return None if every is None else after(last, every)
+        return again(self.plan, parameter, method, last, months)
 
 
 def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
@@ -170,7 +160,7 @@ def _surveys(known: _Known) -> Iterator[Due]:
     for survey in known.declared.surveys:
         last[survey.parameter] = max(survey.taken, last.get(survey.parameter, survey.taken))
     for parameter, taken in last.items():
-        day = known.next(parameter, taken, _SURVEY_MONTHS)
+        day = known.next(parameter, taken, SURVEY_MONTHS)
         yield Due("survey", parameter, day, known.responsible(parameter))
 
 

@@ -127,8 +127,8 @@ PROJECT: Spec = {
 
 def by_kind(waste_t: Fraction, parameters: Inputs) -> dict[str, Fraction]:
     """Return waste by composition. [t]."""
-    found = {kind: waste_t * parameters[f"share_{kind}"] for kind in DEGRADABLE}
-    return {**found, "inert": waste_t - sum(found.values())}
+    result = {kind: waste_t * parameters[f"share_{kind}"] for kind in DEGRADABLE}
+    return {**result, "inert": waste_t - sum(result.values())}
 
 
 def uncredited(parameters: Inputs, first_year: int) -> frozenset[str]:
@@ -272,7 +272,7 @@ CONSUMPTIONS = (
     ),
     Consumption(("fuel",), ("waste",), "L/t", Fraction(1000)),
 )
-CAPACITIES = (*(replace(one, years=tuple(EARLIER)) for one in built_for_mass("waste")),)
+CAPACITIES = (*(replace(capacity, years=tuple(EARLIER)) for capacity in built_for_mass("waste")),)
 FIXED = {
     "design_mass_t_per_d": replace(DESIGN_MASS, meaning="design capacity of the composting plant"),
     "design_kwh_per_t": DESIGN_PER_T,

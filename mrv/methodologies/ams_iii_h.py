@@ -185,8 +185,8 @@ def _digested(inputs: Inputs, factors: Factors) -> Fraction:
     What forms the gas was removed in the reactor: eta_COD,PJ is no less.  The meters of water
     and gas may differ by what is plausible.
     """
-    found = STEPS.values(inputs, factors)
-    least = _share(found["least_load_t"], found["load_t"]) / _MOST_FORMED
+    result = STEPS.values(inputs, factors)
+    least = _share(result["least_load_t"], result["load_t"]) / _MOST_FORMED
     return min(Fraction(1), least)
 
 

@@ -106,8 +106,8 @@ def _old_surveys(plan: MonitoringPlan, first: date) -> Iterator[Text]:
     """Name parameters whose newest survey was due again before the period began."""
     version = plan.versions[-1] if plan.versions else None
     method = find(plan.project.methodology, plan.project.version)
-    for name in dict.fromkeys(one.parameter for one in plan.declared.surveys):
-        last = max(one.taken for one in plan.declared.surveys if one.parameter == name)
+    for name in dict.fromkeys(survey.parameter for survey in plan.declared.surveys):
+        last = max(survey.taken for survey in plan.declared.surveys if survey.parameter == name)
         due = again(version, name, method, last, SURVEY_MONTHS)
         if due is not None and due < first:
             yield text("PLN-01.old_survey", parameter=name, taken=str(last), due=str(due))

@@ -39,11 +39,11 @@ class Memory:
             if time.monotonic() < until_s:
                 return answer  # type: ignore[no-any-return]  # of the same question
             began_s = time.monotonic()
-            found = find()
+            result = find()
             took_s = time.monotonic() - began_s
             with self._lock:
-                self._kept[question] = (time.monotonic() + max(_LEAST_S, _TIMES * took_s), found)
+                self._kept[question] = (time.monotonic() + max(_LEAST_S, _TIMES * took_s), result)
                 self._kept.move_to_end(question)
                 while len(self._kept) > _MOST:
                     self._kept.popitem(last=False)
-            return found
+            return result

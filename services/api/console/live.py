@@ -117,11 +117,11 @@ class Live:
         next_s = 0.0
         while self._watchers:
             try:
-                asked = [watcher.session for watcher in self._watchers.values()]
-                living = await run_in_threadpool(_living, reads, asked)
+                wanted = [watcher.session for watcher in self._watchers.values()]
+                living = await run_in_threadpool(_living, reads, wanted)
                 self._known_s = time.monotonic()
                 # who came meanwhile was let in a moment ago
-                came = {watcher.session for watcher in self._watchers.values()} - set(asked)
+                came = {watcher.session for watcher in self._watchers.values()} - set(wanted)
                 self._send_away(living | came)
                 if time.monotonic() >= next_s:
                     began_s = time.monotonic()
@@ -152,27 +152,27 @@ class Live:
                 queue.put_nowait(made[who.projects])
 
 
-def snapshot(conn: Connection, who: Principal, most: int) -> tuple[list[Row], int]:
+def snapshot(conn: Connection, who: Principal, maximum: int) -> tuple[list[Row], int]:
     """Return so many rows that someone may see, the silent first; and how many there are."""
-    seen = [one for one in console.newest(conn, live_channels()) if _may(who, one.projects)]
-    seen.sort(key=lambda one: _RANK.get(one.state, 0))
-    return [_row(one) for one in seen[:most]], len(seen)
+    seen = [n for n in console.newest(conn, live_channels()) if _may(who, n.projects)]
+    seen.sort(key=lambda newest: _RANK.get(newest.state, 0))
+    return [_row(newest) for newest in seen[:maximum]], len(seen)
 
 
 @cache
 def live_channels() -> Mapping[str, str]:
     """Return the displayed channel of each class: its power, else its first gauge."""
-    found = {}
-    for class_id, one in classes.load().items():
-        gauges = [c.name for c in one.channels.values() if c.kind == "gauge"]
-        names = [*(n for n in gauges if n == "active_power_w"), *gauges, *one.channels]
-        found[class_id] = names[0]
-    return MappingProxyType(found)
+    result = {}
+    for class_id, device_class in classes.load().items():
+        gauges = [c.name for c in device_class.channels.values() if c.kind == "gauge"]
+        names = [*(n for n in gauges if n == "active_power_w"), *gauges, *device_class.channels]
+        result[class_id] = names[0]
+    return MappingProxyType(result)
 
 
-def _living(reads: ConnectionPool, asked: Sequence[bytes]) -> set[bytes]:
+def _living(reads: ConnectionPool, wanted: Sequence[bytes]) -> set[bytes]:
     with reads.connection() as conn:
-        return api_keys.living(conn, asked)
+        return api_keys.living(conn, wanted)
 
 
 def _ask(reads: ConnectionPool) -> list[Newest]:

@@ -168,14 +168,14 @@ def names_in(ask: Asked, language: str) -> dict[tuple[str, str], str]:
 
     def find() -> dict[tuple[str, str], str]:
         with ask.reading() as conn:
-            found = registered_names(conn)
+            rows = registered_names(conn)
             sites = conn.execute("SELECT 'site', id, name FROM site").fetchall()
-        return {(kind, id_): said for kind, id_, said in sites} | {
-            key: said[language] for key, said in found.items() if language in said
+        return {(kind, id_): content for kind, id_, content in sites} | {
+            key: content[language] for key, content in rows.items() if language in content
         }
 
-    found: dict[tuple[str, str], str] = ask.request.app.state.memory.get(("names", language), find)
-    return found
+    result: dict[tuple[str, str], str] = ask.request.app.state.memory.get(("names", language), find)
+    return result
 
 
 def _address(request: Request) -> str:

@@ -102,9 +102,9 @@ def refuse_foreign(ask: Asked) -> None:
     ProblemError
         403.
     """
-    said = ask.request.headers
-    origin, site = said.get("origin"), said.get("sec-fetch-site")
-    if (origin is not None and _host(origin) != said.get("host")) or site in _OTHER_SITES:
+    headers = ask.request.headers
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    if (origin is not None and _host(origin) != headers.get("host")) or site in _OTHER_SITES:
         raise ProblemError(403, "this form was sent from another website")
 
 

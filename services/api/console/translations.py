@@ -53,9 +53,9 @@ class Words(Numbers):
         """Return a text, or the document's own one."""
         return self._texts.get(key, text)
 
-    def and_more(self, names: Sequence[str], most: int = _NAMED) -> str:
+    def and_more(self, names: Sequence[str], maximum: int = _NAMED) -> str:
         """Return several names, and the number of the others."""
-        named, more = ", ".join(names[:most]), len(names) - most
+        named, more = ", ".join(names[:maximum]), len(names) - maximum
         return named if more <= 0 else self("fault.and_more", named=named, count=self.number(more))
 
     def weekdays(self, begins: int) -> list[str]:
@@ -63,11 +63,11 @@ class Words(Numbers):
         names_ = self("weekdays").split()
         return names_[begins:] + names_[:begins]
 
-    def day(self, one: date | str | None) -> str:
+    def day(self, item: date | str | None) -> str:
         """Write a day as the language does; a dash where there is none."""
-        if one is None:
+        if item is None:
             return "\N{EN DASH}"
-        return dates.day(date.fromisoformat(one) if isinstance(one, str) else one, self.language)
+        return dates.day(date.fromisoformat(item) if isinstance(item, str) else item, self.language)
 
     def moment(self, at: datetime | str, timezone: str | None = None) -> str:
         """Write a time to the minute as the language does, by a zone's clock or as it is local."""
@@ -113,7 +113,7 @@ def punctuated(page: str, language: str) -> str:
     """Return a page with the signs between its texts as its language writes them."""
     if language != "ja":
         return page
-    return _BETWEEN.sub(lambda found: _FULL_WIDTH[found[found.lastindex or 0]], page)
+    return _BETWEEN.sub(lambda result: _FULL_WIDTH[result[result.lastindex or 0]], page)
 
 
 def unit(code: str) -> str:

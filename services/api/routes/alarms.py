@@ -63,10 +63,10 @@ def listed(
 def one(ask: Reader, alarm: AlarmId) -> Response:
     """Return an alarm with its history."""
     with ask.reading() as conn:
-        found = alarms.by_id(conn, ask.who.projects, alarm)
-    if found is None:
+        result = alarms.by_id(conn, ask.who.projects, alarm)
+    if result is None:
         raise _unknown(alarm)
-    return current(found)
+    return current(result)
 
 
 @router.post("/alarms/{alarm}/acknowledge", response_model=shapes.AlarmDetail)

@@ -32,5 +32,5 @@ def one(
     del ask  # a token that is sent is judged, as everywhere
     if name not in DOCUMENTS:
         raise ProblemError(404, f"there is no schema {name!r}; there are {', '.join(DOCUMENTS)}")
-    found: dict[str, Any] = schema(name)
-    return Response(msgspec.json.encode(found), media_type=MEDIA_TYPE, headers=_CACHED)
+    result: dict[str, Any] = schema(name)
+    return Response(msgspec.json.encode(result), media_type=MEDIA_TYPE, headers=_CACHED)

@@ -37,7 +37,7 @@ class Amount(NamedTuple):
 
 
 def day_chart(
-    found: Mapping[int, Amount],
+    amounts: Mapping[int, Amount],
     edges_us: tuple[int, int],
     zone: str,
     base: str,
@@ -49,7 +49,7 @@ def day_chart(
 
     Parameters
     ----------
-    found : mapping of int to Amount
+    amounts : mapping of int to Amount
         By the start of the interval [us]; what is not in it is missing.
     edges_us : (int, int)
         Of what is drawn, half-open. [us]
@@ -60,25 +60,27 @@ def day_chart(
     name : str
         Of the quantity, in the reader's language.
     """
-    unit, size = _unit(found.values(), base, t)
+    unit, size = _unit(amounts.values(), base, t)
     drawn = []
     for start in range(edges_us[0], max(edges_us[1], edges_us[0] + QUARTER_US), QUARTER_US):
         clock = local_text(start, zone)[11:16]
         label = clock if clock[3:] == "00" and int(clock[:2]) % 3 == 0 else ""
-        drawn.append(_bar(found.get(start), clock, label, unit, size, t))
-    return bars(drawn, unit, _alt(found.values(), unit, size, name, t), "day")
+        drawn.append(_bar(amounts.get(start), clock, label, unit, size, t))
+    return bars(drawn, unit, _alt(amounts.values(), unit, size, name, t), "day")
 
 
-def days_chart(found: Mapping[date, Amount], today: date, base: str, name: str, t: Words) -> Markup:
+def days_chart(
+    amounts: Mapping[date, Amount], today: date, base: str, name: str, t: Words
+) -> Markup:
     """Draw every day from the first that is stored until today; one that is not is missing."""
-    unit, size = _unit(found.values(), base, t)
-    first = min(found)
-    days = [first + timedelta(days=k) for k in range((max(*found, today) - first).days + 1)]
+    unit, size = _unit(amounts.values(), base, t)
+    first = min(amounts)
+    days = [first + timedelta(days=k) for k in range((max(*amounts, today) - first).days + 1)]
     drawn = []
     for day in days:
         label = t.short_month(day) if day == first or day.day == 1 else str(day.day)
-        drawn.append(_bar(found.get(day), t.day(day), label, unit, size, t))
-    return bars(drawn, unit, _alt(found.values(), unit, size, name, t), "days")
+        drawn.append(_bar(amounts.get(day), t.day(day), label, unit, size, t))
+    return bars(drawn, unit, _alt(amounts.values(), unit, size, name, t), "days")
 
 
 Hour = tuple[datetime, Fraction | Decimal]  # local time, value
@@ -86,7 +88,7 @@ Level = Fraction | Decimal | None
 
 
 def hours_chart(
-    found: Sequence[Hour],
+    hours: Sequence[Hour],
     days: Sequence[date],
     unit: str,
     words: tuple[str, str],
@@ -98,7 +100,7 @@ def hours_chart(
 
     Parameters
     ----------
-    found : sequence of (datetime, number)
+    amounts : sequence of (datetime, number)
         Local hours and their values, in `unit`.
     words : (str, str)
         The chart in words, and what its values are called.
@@ -107,9 +109,9 @@ def hours_chart(
     """
     place = {day: i for i, day in enumerate(days)}
     figures = {
-        "labels": [str(one.day) for one in days], "long": [t.day(one) for one in days],
+        "labels": [str(day.day) for day in days], "long": [t.day(day) for day in days],
         "hours": [f"{hour:02d}:00" for hour in range(24)], "unit": unit,
-        "cells": [(place[at.date()], at.hour, value) for at, value in found],
+        "cells": [(place[at.date()], at.hour, value) for at, value in hours],
         "words": {"hour": t("hour"), "quantity": words[1]},
     }  # fmt: skip
     return declared("hours", figures, words[0], of)
@@ -156,23 +158,23 @@ def amount_text(value: Fraction | int, unit: str, t: Words) -> str:
 
 
 def _unit(amounts: Collection[Amount], base: str, t: Words) -> tuple[str, int]:
-    most = max((abs(amount.value) for amount in amounts), default=0)
-    return unit_for(base, Fraction(most), t.number)
+    maximum = max((abs(amount.value) for amount in amounts), default=0)
+    return unit_for(base, Fraction(maximum), t.number)
 
 
-def _bar(amount: Amount | None, told: str, label: str, unit: str, size: int, t: Words) -> Bar:
+def _bar(amount: Amount | None, message: str, label: str, unit: str, size: int, t: Words) -> Bar:
     if amount is None or amount.kind == "none":
-        return Bar(label, f"{told}: {t('missing')}", None)
+        return Bar(label, f"{message}: {t('missing')}", None)
     value = Fraction(amount.value, size)
     return Bar(
         label,
-        f"{told}: {amount_text(value, unit, t)}, {t('kind.' + amount.kind)}",
+        f"{message}: {amount_text(value, unit, t)}, {t('kind.' + amount.kind)}",
         ((amount.kind, value),),
     )
 
 
-def _alt(found: Collection[Amount], unit: str, size: int, name: str, t: Words) -> str:
-    amounts = list(found)
+def _alt(result: Collection[Amount], unit: str, size: int, name: str, t: Words) -> str:
+    amounts = list(result)
     total = amount_text(Fraction(sum(amount.value for amount in amounts), size), unit, t)
     kinds = [
         f"{t('kind.' + kind)}: {count}"

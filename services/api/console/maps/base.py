@@ -45,7 +45,7 @@ class Base(NamedTuple):
     def within(self, box: Box) -> Base:
         """Return what lies in a window: areas cut at its edges, lines that meet it, names in it."""
         west, south, east, north = box
-        areas = [found for ring in self.areas if len(found := cut(ring, box))]
+        areas = [result for ring in self.areas if len(result := cut(ring, box))]
         water = [
             line
             for line in self.water
@@ -53,7 +53,9 @@ class Base(NamedTuple):
             and (line.max(axis=0) >= (west, south)).all()
         ]
         places = [
-            one for one in self.places if west <= one.at[0] <= east and south <= one.at[1] <= north
+            place
+            for place in self.places
+            if west <= place.at[0] <= east and south <= place.at[1] <= north
         ]
         return Base(areas, water, places)
 
@@ -101,12 +103,14 @@ def load(path: Path | None) -> Base:
 
 def _parts(geometry: dict[str, Any]) -> tuple[str, list[Points]]:
     """Return the kind of a geometry, and its lines or rings."""
-    kind, held = geometry["type"], [geometry["coordinates"]]
+    kind, stored = geometry["type"], [geometry["coordinates"]]
     if kind not in _DEPTH:
         raise ValueError(f"type {kind!r}")
     for _ in range(_DEPTH[kind] - 1):
-        held = [one for each in held for one in each]
-    parts = [np.array(one, dtype=float).reshape(-1, np.array(one).shape[-1])[:, :2] for one in held]
-    if any(not len(one) or (np.abs(one) > _WORLD).any() for one in parts):
+        stored = [one for each in stored for one in each]
+    parts = [
+        np.array(one, dtype=float).reshape(-1, np.array(one).shape[-1])[:, :2] for one in stored
+    ]
+    if any(not len(part) or (np.abs(part) > _WORLD).any() for part in parts):
         raise ValueError("a place outside of the earth, or none")
     return kind, parts

@@ -397,11 +397,24 @@ def _by_sun(project: Project, bound: ProjectDevice, device: Device) -> bool:
     return needs is not None and (needs.made_from == SUN or (needs.made_from == DECLARED and solar))
 
 
+# kWh/kW a year of PV: below it a unit is wrong; a north wall in the north gives more
+_LEAST_HOURS = 200
+
+
 def _energy(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
     expected = project.expected.get("energy_kwh_per_year")
     if expected is None:
         return
     hours = Decimal(expected) / rated_kw
+    if hours < _LEAST_HOURS:
+        yield Finding(
+            project.kind,
+            project.id,
+            f"expected.energy_kwh_per_year: {expected:,} kWh from {rated_kw:,} kW rated are"
+            f" {hours:,.1f} kWh/kW a year, less than any PV plant gives; check the unit (kWh, not"
+            " MWh) and rated_power_w",
+            warning=True,
+        )
     if hours <= HOURS_PER_YEAR * HIGHEST_PV_FACTOR:
         return
     share = hours / HOURS_PER_YEAR * 100

@@ -100,7 +100,7 @@ def hours_chart(
 
     Parameters
     ----------
-    amounts : sequence of (datetime, number)
+    hours : sequence of (datetime, number)
         Local hours and their values, in `unit`.
     words : (str, str)
         The chart in words, and what its values are called.

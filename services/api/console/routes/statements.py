@@ -261,7 +261,7 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
 def _account(claims: Claims, t: Words) -> list[Drawn]:
     """Return the charts of the account from measured to credited tonnes."""
     gross, net, credited = (
-        Fraction(value)
+        Fraction(_three(Fraction(value)))  # as shown, so that the steps add up
         for value in (
             claims.emissions_before_deductions.reduction.t,
             claims.emissions.reduction.t,

@@ -144,7 +144,7 @@ def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:
             yield from evidence.unshown([*alone, *bare(users)])
     given = {k: v for m in facts.views for k, v in m.params.items()} | {**facts.price.parameters}
     for name in method.papers:
-        lacks = undocumented(name, given, facts.besides.documents, facts.first)
+        lacks = undocumented(name, given, facts.besides.documents, facts.last)
         if lacks is not None:
             yield text("document.lacking", parameter=name, lacks=lacks)
 

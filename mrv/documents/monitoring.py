@@ -63,7 +63,8 @@ class Meter(Form):
 
     `ratings` are its rated powers in order of time, the first for all time before.
     `calibration_every` is the longest time from one calibration to the next, `point` where in the
-    plant it measures, `feeds` what is behind it.
+    plant it measures, `feeds` what is behind it, `gas_basis` whether it
+    counts gas `dry` or `wet`.
     """
 
     class_: str
@@ -77,6 +78,7 @@ class Meter(Form):
     calibration_every: CalibrationEvery | UnsetType = UNSET
     point: str | UnsetType = UNSET
     feeds: tuple[str, ...] | UnsetType = UNSET
+    gas_basis: str | UnsetType = field(default=UNSET, name="gasBasis")
 
 
 class CalibrationShown(Form):

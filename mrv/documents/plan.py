@@ -103,7 +103,8 @@ class DeviceExtract(Form):
     Its place tells where its sun stands; metering asks for it from version 2 on.
     `calibration_every` is its interval of calibration as the registry has it; of one that was made
     longer after the period began, the shorter. [months]  `point` is where in the plant it
-    measures, `feeds` what is behind it: devices, bus bars, consumers, the grid.
+    measures, `feeds` what is behind it: devices, bus bars, consumers, the grid, and
+    `gas_basis` whether it counts gas `dry` or `wet`.
     """
 
     id: str
@@ -125,6 +126,7 @@ class DeviceExtract(Form):
     calibration_every: int | UnsetType = UNSET
     point: str | UnsetType = UNSET
     feeds: tuple[str, ...] | UnsetType = UNSET
+    gas_basis: str | UnsetType = UNSET
 
 
 class CarriedIn(Form):

@@ -73,6 +73,29 @@ def departures(
             )
 
 
+def seldom(version: Version, methodology: tuple[str, str]) -> Iterator[Text]:
+    """Return lines of roles that are read less often than the quantity of the methodology is."""
+    method = find(*methodology)
+    for index, line in enumerate(version.lines):
+        role = method.roles.get(line.parameter)
+        match = _WORD.search("" if role is None or role.frequency else asked(method, role.symbol))
+        if match and line.frequency in FREQUENCIES and _coarser(line.frequency, match.group()):
+            wrong = text(
+                "PLN-01.coarse", frequency=line.frequency, methodology=method.id,
+                asked=match.group(),
+            )  # fmt: skip
+            yield text("PLN-01.line", index=index, parameter=line.parameter, wrong=wrong)
+
+
+def asked(method: Methodology, symbol: str | None) -> str:
+    """Return how often a methodology monitors the quantity of a symbol; empty if it is silent."""
+    fields = [
+        s for spec in method.inputs.values() for s in (spec, *getattr(spec, "fields", {}).values())
+    ]
+    said = (s.frequency for s in fields if symbol and getattr(s, "symbol", None) == symbol)
+    return next(filter(None, said), "")
+
+
 def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bound]) -> list[Text]:
     """Return meters certified with a larger error than the plan's class allows."""
     found = []

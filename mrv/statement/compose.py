@@ -438,6 +438,7 @@ def _meter(case: Case, one: DeviceOutcome) -> wire_monitoring.Meter:
         else wire_monitoring.CalibrationEvery(months=interval.months, source=interval.source),
         point=case.plan.points.get(one.device, NOWHERE)[0] or UNSET,
         feeds=case.plan.points.get(one.device, NOWHERE)[1] or UNSET,
+        gas_basis=case.plan.gas.get(one.device, UNSET),
     )
 
 

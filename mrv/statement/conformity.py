@@ -5,7 +5,7 @@ Whether a plant is as its registered design says, and its reduction within the e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from math import asin, cos, radians, sin, sqrt
@@ -22,7 +22,7 @@ from mrv.parameters.inputs import exact
 from mrv.quantity_text import plain_text
 from mrv.registry.declared import Calibration, Design, Event
 from mrv.registry.monitoring_plan import Version, blank, called
-from mrv.registry.plan_departures import Meter, departures, imprecise
+from mrv.registry.plan_departures import Meter, departures, imprecise, seldom
 from mrv.registry.project import FIRST
 from mrv.signatures.organisations import stem
 from mrv.texts import MOST_LINES, Text, Value, devices_of, lines, text
@@ -38,6 +38,9 @@ _SEASON = 50
 _OFF_CAPACITY = 10
 # a site's coordinates are read from a map [km, M]; the earth's mean radius [km]
 _SAME_PLACE_KM, _EARTH_KM = 1, 6_371
+# quantities of gas at normal conditions, and the bases on which meters count them
+_GASES = ("biogas",)
+GAS_BASES = (DRY, _) = ("dry", "wet")
 # full-load hours of a year: of PV in the sunniest places with trackers [M], of anything
 _SUN, _SUN_H, _YEAR_H = "pv_inverter", 2_800, 8_784
 
@@ -57,6 +60,8 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
         yield from _populations(plan, design)
     yield from _full_load(plan)
     yield from _capacity(plan, result)
+    method = plan.project.methodology, plan.project.version
+    yield from wet_gas(*method, [(d.device, d.role) for d in plan.project.devices], plan.gas)
     if not any(_explains(one, days) for one in plan.declared.events):
         yield from _above(result)
 
@@ -105,6 +110,17 @@ def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
     found = over_full_load(*method, plan.project.expected.get("energy_kwh_per_year"), counted)
     if found is not None:
         yield found
+
+
+def wet_gas(
+    methodology: str, version: str, bound: Iterable[tuple[str, str]], bases: Mapping[str, object]
+) -> Iterator[Text]:
+    """Name meters, bound to roles, that do not count the dry gas of which the methane share is."""
+    roles = {r for r, need in find(methodology, version).roles.items() if need.quantity in _GASES}
+    for device in sorted({device for device, role in bound if role in roles}):
+        if bases.get(device) != DRY:
+            basis = text("plan.wet") if device in bases else text("plan.no_basis")
+            yield text("PLN-01.gas_basis", device=device, basis=basis)
 
 
 def _capacity(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
@@ -270,6 +286,11 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
     if plan.accounting > FIRST:
         found += [each for one in plan.versions for each in _entered(plan, one, first)]
         found += as_designed(plan, result)
+        found += [
+            text("PLN-01.departs", version=one.name, wrong=wrong)
+            for one in plan.versions
+            for wrong in seldom(one, (plan.project.methodology, plan.project.version))
+        ]
     found += [
         text("PLN-01.departs", version=version.name, wrong=wrong)
         for version in plan.versions

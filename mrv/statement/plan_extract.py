@@ -162,6 +162,8 @@ class MonitoringPlan:
         What meters metered of invoices' time outside the period.
     points : mapping of str to (str or None, tuple of str)
         Monitoring point of a device, and what it feeds.
+    gas : mapping of str to str
+        Whether a device counts gas `dry` or `wet`, of those that say it.
     forward : tuple of ForwardAction
         Requests of earlier verifications and of the validation that are open.
     calibrated_every : mapping of str to int
@@ -214,6 +216,7 @@ class MonitoringPlan:
     asked: Asked = USUAL
     forward: tuple[ForwardAction, ...] = ()
     points: Mapping[str, Point] = field(default_factory=dict)
+    gas: Mapping[str, str] = field(default_factory=dict)
     declared: Declared = field(default_factory=Declared)
     common: tuple[CommonMetered, ...] = ()
     row_signers: tuple[RowSigner, ...] = ()
@@ -280,6 +283,7 @@ class MonitoringPlan:
             versions_before=(),
             forward=(),
             points=none,
+            gas=none,
         )
 
     def fleet(self) -> Fleet:
@@ -387,6 +391,7 @@ class MonitoringPlan:
             calibration_every=self.calibrated_every.get(device.id, UNSET),
             point=self.points.get(device.id, NOWHERE)[0] or UNSET,
             feeds=self.points.get(device.id, NOWHERE)[1] or UNSET,
+            gas_basis=self.gas.get(device.id, UNSET),
         )
 
 

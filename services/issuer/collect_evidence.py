@@ -167,6 +167,7 @@ def plan_of(
         samples=counted(project_id, outcome.samples, keys, signers),
         meters=periods.load_makers(conn, ids),
         points=periods.load_points(conn, ids),
+        gas=periods.load_gas_bases(conn, ids),
         history=_history(conn, now, from_us),
         fixed=departed(_issued_with(conn, project_id, fixed), now),
         arrivals=_arrivals(conn, now, from_us, to_us),

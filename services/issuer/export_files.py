@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
@@ -25,7 +26,7 @@ from mrv.calendar import instant_us, local_date, period_us
 from mrv.countries import country_of, grid_of
 from mrv.documents.form import read_bytes
 from mrv.documents.plan import PlanExtract
-from mrv.documents.statement import claims_of
+from mrv.documents.statement import Claims, claims_of
 from mrv.documents.verification import Verification
 from mrv.errors import CanonicalError, ExportError, VerificationError
 from mrv.exports.cad_trust import ORDER, cad_trust
@@ -45,6 +46,7 @@ from mrv.exports.source import (
     days,
 )
 from mrv.factors.records import factor_of
+from mrv.methodologies import find, tools
 from mrv.packs.pack import PLAN, STATEMENT, VERIFICATION, Pack
 from mrv.report import Facts
 from mrv.report.submission import Line, lines, signed_share
@@ -186,6 +188,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 # ids of the methodologies of the Joint Crediting Mechanism begin with it
 JCM = "jcm-"
+_TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
@@ -401,6 +404,9 @@ def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
     else:
         own = [one for one in registration.methodologies if one.name in (method.id, method.title)]
         yield from _other(f"{ask}.methodologies: {method.id}", own, method.version, (first, last))
+        for name, version in _tools(facts.subject).items():
+            own = [one for one in registration.methodologies if one.name.upper() == name]
+            yield from _other(f"{ask}.methodologies: {name}", own, version, (first, last))
     if not registration.designs:
         yield f"{ask}.designs: name, version and since, as the programme registered it"
     elif declared and declared.design:
@@ -411,11 +417,19 @@ def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
         yield f"projects[{registration.project}].design"
 
 
+def _tools(said: Claims) -> dict[str, str]:
+    """Return the CDM's tools by which a statement is calculated, with their versions."""
+    used = (one.calculation.tool for one in said.factors if one.calculation)
+    texts = [find(said.methodology.id, said.methodology.version).reference]
+    texts += [tools.load()[tool].reference for tool in used]
+    return dict(_TOOL.findall(" ".join(texts)))
+
+
 def _other(what: str, rows: Sequence[InForce], version: str, days: Sequence[date]) -> Iterator[str]:
     """Say on which of some days another version than a statement's is registered."""
     for day in dict.fromkeys(days):
         there = [one.version for one in rows if _holds(one, day)]
-        if version not in there:
+        if not {version, f"{version}.0", version.removesuffix(".0")}.intersection(there):
             yield f"{what} {version} on {day}; registered: {', '.join(there) or 'none'}"
 
 

@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from mrv.errors import MethodologyError
+from mrv.methodologies import find
 from mrv.registry.monitoring_plan import (
     DEVIATION,
     KINDS,
@@ -20,8 +22,8 @@ from mrv.registry.monitoring_plan import (
     approval_out,
     blank,
 )
-from mrv.registry.plan_departures import departures, imprecise
-from mrv.statement.conformity import meter
+from mrv.registry.plan_departures import departures, imprecise, seldom
+from mrv.statement.conformity import meter, wet_gas
 from mrv.texts import Text
 from services.registry.entries import Device, Project
 from services.registry.fields import Row
@@ -205,6 +207,16 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
         )
         for d in project.devices
     }
+    method = project.methodology, project.version
+    try:
+        find(*method)
+    except MethodologyError:
+        return  # said elsewhere
+    bases = {d.device: devices[d.device].attributes.get("gas_basis") for d in project.devices}
+    given = {device: basis for device, basis in bases.items() if basis}
+    every = [(d.device, d.role) for d in project.devices]
+    for wrong in wet_gas(*method, every, given):
+        yield Finding(project.kind, project.id, f"devices: {wrong}", warning=True)
     versions = sorted(project.monitoring or (), key=lambda v: v.begins)
     for number, version in enumerate(versions):
         ends = versions[number + 1].begins if number + 1 < len(versions) else project.crediting_to
@@ -218,10 +230,9 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
         for name in blank(version, surveyed=bool(project.surveys)):
             words = f"monitoring version {version.name}: procedures has no {name!r}; describe it"
             yield Finding(project.kind, project.id, words, warning=True)
-        method = project.methodology, project.version
         for wrong in departures(version, method, bound, meters):
             yield _finding(project, version, wrong, warning=False)
-        for wrong in imprecise(version, meters, bound):
+        for wrong in (*seldom(version, method), *imprecise(version, meters, bound)):
             yield _finding(project, version, wrong, warning=True)
 
 

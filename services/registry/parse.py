@@ -15,6 +15,7 @@ from mrv.factors.records import factor_of
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.declared import Design, Sample
+from mrv.statement.conformity import GAS_BASES
 from mrv.texts import dates
 from services.registry import alarm_rules, arrays, declared, limits, meters, monitoring, ratings
 from services.registry import limits as estimates
@@ -169,6 +170,9 @@ def _attributes(row: Row) -> dict[str, Any]:
             "attributes",
             f"{CALIBRATION_EVERY} {every!r} is not a whole number of months from 1 to {MAX_MONTHS}",
         )
+    basis = found.get("gas_basis")
+    if basis is not None and basis not in GAS_BASES:
+        row.problem("attributes", f"gas_basis {basis!r} must be {' or '.join(GAS_BASES)}")
     for text in _placed(found):
         row.problem("attributes", text)
     limited = found.get("limits")

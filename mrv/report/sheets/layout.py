@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from mrv.calendar import instant_us, local_text
 from mrv.documents.monitoring import MonitoredParameter
+from mrv.registry.plan_departures import asked
 from mrv.report.opinion import state
 from mrv.report.report_data import Facts
 from mrv.report.sheets.grid import FIRST, Grid, Value
@@ -145,12 +146,11 @@ def _method(parameter: MonitoredParameter, words: Words) -> str:
 
 
 def _frequency(facts: Facts, parameter: MonitoredParameter, words: Words) -> str:
-    specs = facts.methodology.inputs.values()
-    fields = [s for spec in specs for s in (spec, *getattr(spec, "fields", {}).values())]
-    asked = [s.frequency for s in fields if getattr(s, "symbol", None) == parameter.symbol]
-    wanted = next((text for text in asked if text), None) if parameter.symbol else None
+    wanted = asked(facts.methodology, parameter.symbol or None)
     said = words["frequency"]
-    return f"{said}; {words['methodology_asks']}: {wanted}" if wanted else said
+    if not wanted:
+        return said
+    return f"{said}; {words['methodology_asks']}: {words.get(f'frequency.{wanted}', wanted)}"
 
 
 def _comment(facts: Facts, parameter: MonitoredParameter, words: Words) -> str:

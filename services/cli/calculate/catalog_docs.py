@@ -13,14 +13,15 @@ test is shown as open, whatever else is said of it.
 Findings with which requests for issuance came back, a part of docs/conformity.md.
 
 Whether each is prevented or shown, and by which tests; one without a test is neither, whatever
-else is said of it.  Tests are named in `docs/findings.toml`, or name the finding's address
-themselves: in their docstring, or in a table of their file's docstring whose second column has a
-word of their name.
+else is said of it.  Tests are named in `docs/findings.tsv`, or name the finding's address
+themselves: in their docstring, in a table of their file's docstring whose second column has a
+word of their name, or as a row of `RETURNED`.
 """
 
 from __future__ import annotations
 
 import ast
+import csv
 import re
 import tomllib
 from collections import Counter
@@ -34,7 +35,8 @@ from mrv.model import Methodology
 from services.registry.entries import Project
 from services.registry.files import read_files
 
-FINDINGS, TESTS = Path("docs/findings.toml"), Path("tests")
+FINDINGS, TESTS = Path("docs/findings.tsv"), Path("tests")
+RETURNED = Path("services/issuer/returned.toml")
 NEITHER = "neither"
 _VERDICTS = ("prevented", "shown", NEITHER)
 _ADDRESS = re.compile(r"(?:cdm\.unfccc\.int)?(/(?:IRCheck|CCheck|Projects|reviews)/[^\s|,;)]+)")
@@ -47,20 +49,34 @@ def findings_section(text: str, tests: Path = TESTS) -> str:
 
 def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
     """Return findings with their tests and verdict."""
-    rows: list[dict[str, Any]] = tomllib.loads(text)["finding"]
+    rows: list[dict[str, Any]] = list(csv.DictReader(text.splitlines(), delimiter="\t"))
     named: dict[str, list[str]] = {}
     for file in sorted(tests.rglob("test_*.py")):
         name = f"{tests.name}/{file.relative_to(tests)}"
         for address, test in _addressed(file.read_text("utf-8"), name):
             named.setdefault(address, []).append(test)
-    taken = {(_key(row["address"]), test) for row in rows for test in row.get("tests", ())}
+    tried = _tried(tests)
+    for row in rows:
+        row["tests"] = [f"{tests.name}/{test}" for test in (row["tests"] or "").split()]
+    taken = {(_key(row["address"]), test) for row in rows for test in row["tests"]}
     for row in rows:
         key = _key(row["address"])
-        if "tests" not in row:
+        row["tests"] += tried.get((key, row["issue"]), [])
+        if not row["tests"]:
             found = dict.fromkeys(named.get(key, ()))
             row["tests"] = [test for test in found if (key, test) not in taken]
         row["now"] = row["now"] if row["tests"] else NEITHER
     return rows
+
+
+def _tried(tests: Path) -> dict[tuple[str, str], list[str]]:
+    """Return the rows that try a finding, by its address and matter."""
+    if not (tests / RETURNED).is_file():
+        return {}
+    file = f"{tests.name}/{RETURNED.with_name('test_returned.py')}"
+    test = f"{file}::test_it_is_seen_before_it_is_sent"
+    rows = tomllib.loads((tests / RETURNED).read_text("utf-8"))["row"]
+    return {(_key(row["address"]), row["issue"]): [f"{test}[{row['issue']}]"] for row in rows}
 
 
 def _key(address: str) -> str:
@@ -85,21 +101,22 @@ def _addressed(source: str, file: str) -> Iterator[tuple[str, str]]:
 
 
 def _finding_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    yield "\n## Findings with which requests for issuance came back (CDM)\n"
+    yield "\n## Findings of returned requests for issuance (CDM)\n"
     before, now = (
         ", ".join(f"{sum(row[when] == v for row in rows)} {v}" for v in _VERDICTS)
         for when in ("before", "now")
     )
     yield (
-        f"{len(rows)} findings of the CDM's secretariat and Board. Before 0.2.0: {before}."
-        f" Now: {now}. Prevented: it cannot happen, or what it hides does not count. Shown:"
-        " operator and verifier read it in the statement before it is submitted.\n"
+        f"{len(rows)} findings with which the CDM secretariat or Board returned requests for"
+        f" issuance. Release 0.1.0: {before}. Now: {now}. Prevented: the fault cannot occur, or the"
+        " quantity concerned is not credited. Shown: the statement reports the fault to operator"
+        " and verifier before submission. Neither: tonne does not detect it.\n"
     )
-    yield "| finding | of | matter | before | now | by |"
+    yield "| finding | project type | fault | release 0.1.0 | now | tests |"
     yield "|---|---|---|---|---|---|"
     for number, one in enumerate(rows, 1):
         tests = "<br>".join(f"`{test}`" for test in one["tests"]) or "-"
-        link = f"[{number}](https://{one['address']})"
+        link = f"[{number}](https://cdm.unfccc.int{one['address']})"
         verdict = f"**{NEITHER}**" if one["now"] == NEITHER else one["now"]
         yield f"| {link} | {one['of']} | {one['issue']} | {one['before']} | {verdict} | {tests} |"
 
@@ -117,12 +134,12 @@ TABLE, CONFORMITY = Path("docs/conformity.toml"), Path("docs/conformity.md")
 _MAP_HEAD = """\
 # Conformity map
 
-Written by `make pages` from `docs/conformity.toml`, `docs/findings.toml` and the tests; edit those.
+Written by `make pages` from `docs/conformity.toml`, `docs/findings.tsv` and the tests; edit those.
 
-For: verifiers and officers. Requirements of standards and programmes, where tonne meets them, and
-the tests that show it. This is not a certificate: no accredited body has assessed tonne against
-these texts. Certainty: [R] read on a page of its owner, [T] transcribed, [r] second-hand, [M]
-unverified; the texts of ISO were not available. A line without a test is open.
+For: verifiers and officers. The tables list requirements of standards and programmes, the page or
+module of tonne that meets each, and the tests of it. This is not a certificate: no accredited body
+has assessed tonne against these texts. Certainty: R primary source, T transcription, r secondary
+source, M unverified; the texts of ISO were not available. A row without a test is open.
 """
 
 

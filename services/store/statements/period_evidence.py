@@ -121,6 +121,16 @@ def load_points(
     return {name: (point, tuple(feeds or ())) for name, point, feeds in rows}
 
 
+def load_gas_bases(conn: Connection, devices: Sequence[str]) -> dict[str, str]:
+    """Load whether devices count gas dry or wet, of those that say it."""
+    rows = conn.execute(
+        "SELECT id, attributes->>'gas_basis' FROM device"
+        " WHERE id = ANY(%s) AND attributes ? 'gas_basis' ORDER BY id",
+        [list(devices)],
+    )
+    return dict(rows.fetchall())
+
+
 def load_serials(conn: Connection, devices: Sequence[str]) -> dict[str, str | None]:
     """Load the meters' serial numbers by device."""
     rows = conn.execute("SELECT id, serial FROM device WHERE id = ANY(%s)", [list(devices)])

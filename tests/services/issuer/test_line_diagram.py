@@ -14,10 +14,12 @@ from io import BytesIO
 import pytest
 from pypdf import PdfReader
 
+from mrv.packs.reader import read_pack
 from mrv.report import make
 from mrv.statement.diagram import line_diagram
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
+from mrv.verify import verify
 from services.issuer.pack import export
 from services.issuer.report import facts_of
 from tests import registering
@@ -32,7 +34,8 @@ DAY = plant.us("2026-03-02"), plant.us("2026-03-03")
 POINT = "M1, 0.4 kV side of the transformer, before the auxiliaries of the plant"
 PLACED = plant.REGISTRY.replace(
     "    serial: A1\n",
-    f"    serial: A1\n    attributes: {{point: '{POINT}', feeds: [grid 22 kV, auxiliaries]}}\n",
+    f"    serial: A1\n    attributes: {{point: '{POINT}', feeds: [grid 22 kV, auxiliaries],"
+    " gas_basis: dry}\n",
 )
 
 
@@ -58,10 +61,13 @@ def test_a_statement_says_where_its_meters_measure(database_url, tmp_path, monke
         pack = export(conn, name, tmp_path / "pack")
     meter = next(one.meter for one in facts.parameters if one.device == "inv-1")
     assert (meter.point, meter.feeds) == (POINT, ("grid 22 kV", "auxiliaries"))
+    assert meter.gas_basis == "dry"
     text = "".join(
         page.extract_text() for page in PdfReader(BytesIO(make(facts, "pdf", "en"))).pages
     )
     assert "grid 22 kV, auxiliaries" in " ".join(text.split())
+    assert "(dry gas)" in " ".join(text.split())
+    assert verify(read_pack(pack)).consistent
     drawn = tonne("plan", "diagram", "pv", "--single-line", code=0).stdout
     assert POINT in " ".join(_texts(drawn))  # wrapped, nothing cut
     assert "delivered" not in drawn
@@ -72,12 +78,7 @@ def test_a_statement_says_where_its_meters_measure(database_url, tmp_path, monke
 
 
 def test_a_meter_that_moved_is_asked_for_its_document(database_url, tmp_path):
-    """
-    Two meters would move from the substation to the delivery point, and leave no trace.
-
-    A multiplication factor, too: https://cdm.unfccc.int/IRCheck/iss_forms/UXY17PCK8R9O4DW/viewPublic
-    https://cdm.unfccc.int/IRCheck/iss_forms/5N2IATYJL3XKV41/viewPublic
-    """
+    """Two meters would move from the substation to the delivery point, and leave no trace."""
     registering.register(database_url, tmp_path, PLACED)
     plant.fill_pv(database_url, minutes=15)
     who = logged.signers(database_url, tmp_path / "home")

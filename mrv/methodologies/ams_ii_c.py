@@ -2,8 +2,8 @@
 Efficient equipment, such as lamps, in place of equipment of the same service.
 
 CDM AMS-II.C version 15.0.  Equation, default losses of 10 % and the limit of 60
-GWh: [M], unverified.  Cooling equipment loses refrigerant: give what was filled
-up in the year, and its warming potential.
+GWh: [M].  For cooling equipment, enter the refrigerant refilled in the year (its loss)
+and its global warming potential.
 """
 
 from __future__ import annotations

@@ -2,9 +2,7 @@
 A more efficient furnace in place of one of the same kind, by energy per tonne.
 
 CDM AMS-II.D version 13.0.  Equation, cap at historical output and the limit of
-60 GWh: [M], unverified.
-
-Common parts of furnaces: weighed castings, and one figure of electricity.
+60 GWh: [M].
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """
 An induction furnace in place of a coke cupola, by materials and energy per tonne.
 
-CDM AMS-II.D version 13.0, form for several fuels.  Equations and cap: [M], unverified.  Coke
-properties: [r], IPCC 2006.  Line losses belong to the project:
-without them, or with an avoided-emission factor for what the furnace draws, the
-reduction would be overstated several times.
+CDM AMS-II.D version 13.0, form for several fuels.  Equations and cap: [M].  Coke
+properties: [r], IPCC 2006.  Grid losses are added to project emissions, and the
+furnace's electricity has the project-side emission factor: otherwise the reduction
+would be overstated several times.
 """
 
 from __future__ import annotations

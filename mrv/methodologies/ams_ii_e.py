@@ -1,11 +1,11 @@
 """
 A building with less consumption than its own history in the same weather.
 
-CDM AMS-II.E version 11.0, IPMVP option C.  Equation and the limit of 60 GWh:
-[M], unverified.  Give the months before the project as `history`: intercept and
-slope are fitted by least squares (scipy), and the lower end of the 95 % interval
-of the predicted consumption counts, the rule of the dossier for a regressed
-baseline.  Or give a line that was fitted elsewhere, with its lower 95 % bound.
+CDM AMS-II.E version 11.0, IPMVP option C.  Equation and the limit of 60 GWh: [M].
+Enter the months before the project as `history`: tonne fits intercept and slope by least
+squares (scipy), and applies the lower end of the 95 % interval of the predicted
+consumption as the baseline (tonne's own rule).  Or enter a line fitted elsewhere, with
+its lower 95 % bound.
 """
 
 from __future__ import annotations

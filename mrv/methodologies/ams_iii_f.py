@@ -3,9 +3,10 @@ Composting in place of a disposal site, decay calculated by years.
 
 CDM AMS-III.F version 12.0 with TOOL04 version 8 (decay) and TOOL13 version 2
 (composting).  Decay equation: [r], three implementations that agree.  Its
-constants: [B], their product reproduces a published coefficient, and [M].
-Composting factors: [M].  A project names this file or `ams-iii-f-monthly`, never
-one after the other: the two forms give different years for the same waste.
+constants: [M], and [B], since their product reproduces a published coefficient.
+Composting factors: [M].  A project keeps either this methodology or
+`ams-iii-f-monthly`: the two distribute the emissions of the same waste over different
+years.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """
-Regenerative burners, in the form of a ratio of efficiencies.
+Regenerative burners, calculated by a ratio of efficiencies.
 
-JCM ID_AM009 version 1.0, for aluminium furnaces in Indonesia.  Reference
-emissions as fuel times the ratio of efficiencies, project emissions from fuel
-and electricity: [R], read on the official page.  Other fuels than natural gas:
-our extension.  Symbols: [M], unverified.  The same fuel stands on both sides, so its
-properties are the centres on both: an upper bound would raise the reduction.  No such
-methodology is approved for Viet Nam: a template.
+JCM ID_AM009 version 1.0, for aluminium furnaces in Indonesia.  Reference emissions (fuel
+times the ratio of efficiencies) and project emissions (fuel and electricity): [R], official
+page.  Fuels other than natural gas are tonne's own extension.  Symbols: [M].  The same fuel
+is on both sides, so both sides have the central values of its properties: an upper bound
+would raise the reduction.  No such methodology is approved for Viet Nam; this is a
+template.
 """
 
 from __future__ import annotations

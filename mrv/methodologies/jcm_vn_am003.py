@@ -1,9 +1,8 @@
 """
-Efficient equipment in commercial buildings of Viet Nam, in the form of a ratio.
+Efficient equipment in commercial buildings of Viet Nam, calculated by a ratio.
 
-JCM VN_AM003 version 1.0, approved 14 January 2015.  The form, reference
-emissions as the project's consumption times the ratio of efficiencies: [R], read
-on the official page.  Symbols: [M], unverified.
+JCM VN_AM003 version 1.0, approved 14 January 2015.  Reference emissions (the project's
+consumption times the ratio of efficiencies): [R], official page.  Symbols: [M].
 """
 
 from __future__ import annotations

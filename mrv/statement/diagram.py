@@ -21,6 +21,7 @@ import textwrap
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from xml.sax.saxutils import escape, quoteattr
 
 from ingest.model import Device
@@ -50,14 +51,22 @@ class _Drawing:
     """Boxes and lines as they are put on the page, with the words of a language."""
 
     language: str
-    roles: Mapping[str, str]
+    names: Mapping[str, str]
     parts: list[str] = field(default_factory=list)
     right: int = 0
     bottom: int = 0
 
-    def role(self, name: str) -> str:
-        """Return the name of a role."""
-        return self.roles.get(f"role.{name}", name)
+    def named(self, kind: str, name: str) -> str:
+        """Return what a role or a frequency is called."""
+        return self.names.get(f"{kind}.{name}", name)
+
+    def day(self, day: date) -> str:
+        """Return a day for a reader; in packs as files have it."""
+        if not self.names:
+            return day.isoformat()
+        from mrv.texts import dates  # noqa: PLC0415 - a verifier draws without its library
+
+        return dates.day(day, self.language)
 
     def box(
         self, x: int, y: int, kind: str, title: str | Text, *lines: str | Text
@@ -89,7 +98,7 @@ class _Drawing:
 
 
 def diagram(
-    plan: MonitoringPlan, language: str = "en", roles: Mapping[str, str] | None = None
+    plan: MonitoringPlan, language: str = "en", names: Mapping[str, str] | None = None
 ) -> str:
     """
     Return a plan as one SVG document.
@@ -98,8 +107,8 @@ def diagram(
     ----------
     language : str
         Of its words; packs have the English ones.
-    roles : mapping, optional
-        What the roles are called, as `role.NAME`; else by their names in the registry.
+    names : mapping, optional
+        What roles and frequencies are called, as `role.NAME`; else by their names in the registry.
 
     Raises
     ------
@@ -107,11 +116,11 @@ def diagram(
         If its methodology or a role of it is unknown.
     """
     project = plan.project
-    drawing = _Drawing(language, roles or {})
+    drawing = _Drawing(language, names or {})
     drawing.text(_EDGE, 38, "h", 19, f"{project.name} ({project.id})")
     said = text("diagram.no_plan")
     if plan.versions:
-        begin = plan.versions[-1].begins.isoformat()
+        begin = drawing.day(plan.versions[-1].begins)
         said = text("diagram.plan", version=plan.versions[-1].name, begin=begin)
     method = f"{project.methodology} {project.version}"
     drawing.text(_EDGE, 60, "s", 12, text("diagram.monitoring", methodology=method, plan=said))
@@ -133,7 +142,7 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, in
         needs = role_needs(methodology, bound[0], role)
         shown = _SHOWN if len(names) > _SHOWN + 1 else len(names)
         for name in names[:shown]:
-            about = _about(plan, devices[name], role, drawing.role(role))
+            about = _about(plan, devices[name], role, drawing)
             box = drawing.box(own, y, needs.side, name, *about)
             ends.append((box[2], y + _BOX[1] // 2))
             checks = [c for c in plan.checks if c.main == name]
@@ -148,14 +157,16 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, in
             y += max(1, len(checks)) * (_BOX[1] + _GAP_Y)
         if len(names) > shown:
             rest = text("diagram.more_meters", count=len(names) - shown)
-            in_role = text("diagram.in_role", role=drawing.role(role))
+            in_role = text("diagram.in_role", role=drawing.named("role", role))
             box = drawing.box(own, y, "rest", rest, in_role)
             ends.append((box[2], y + _BOX[1] // 2))
             y += _BOX[1] + _GAP_Y
     return ends, y
 
 
-def _about(plan: MonitoringPlan, device: Device, role: str, called: str) -> tuple[Text, Text, Text]:
+def _about(
+    plan: MonitoringPlan, device: Device, role: str, drawing: _Drawing
+) -> tuple[Text, Text, Text]:
     version = plan.versions[-1] if plan.versions else None
     line = version.line(role, device.id) if version else None
     certificates = plan.calibrations.get(device.id, ())
@@ -163,15 +174,16 @@ def _about(plan: MonitoringPlan, device: Device, role: str, called: str) -> tupl
     if certificates:
         last = certificates[-1]
         certified = text(
-            "diagram.certificate", certificate=last.certificate, until=str(last.valid_until)
+            "diagram.certificate", certificate=last.certificate, until=drawing.day(last.valid_until)
         )
     how = text("diagram.no_line")
     if line is not None:
         how = text(
-            "diagram.line", option=line.option, frequency=line.frequency,
-            accuracy=line.accuracy_class or lacking,
+            "diagram.line", option=line.option, accuracy=line.accuracy_class or lacking,
+            frequency=drawing.named("frequency", line.frequency),
         )  # fmt: skip
     serial = plan.serials.get(device.id) or lacking
+    called = drawing.named("role", role)
     return text("diagram.meter", role=called, kind=device.class_id, serial=serial), how, certified
 
 

@@ -148,12 +148,12 @@ class BrokerQueue(Collector):
         ):
             yield GaugeMetricFamily(
                 f"tonne_broker_queued_{name}",
-                f"How many {name} wait at the broker",
+                f"Queue length at the broker, in {name}",
                 found.get(what),
             )
             yield GaugeMetricFamily(
                 f"tonne_broker_queue_limit_{name}",
-                f"How many {name} the broker keeps for a client that is away; it drops the rest",
+                f"Limit of the queue for a disconnected client, in {name}; others are dropped",
                 limit,
             )
 

@@ -20,6 +20,7 @@ from mrv.rules.grades import shares, signed
 from mrv.statement.conditions import findings
 from tests.closes import corpus
 from tests.mrv import plant
+from tests.soak import SOAK
 
 # a turbine whose auxiliary meter tells four fifths of its invoice
 TURBINE = "2/acm0012/6364089b4455"
@@ -109,7 +110,7 @@ def closes():
         rules, method, _ = name.split("/")
         if rules == "2":
             first.setdefault(method, []).append(name)
-    chosen = [name for names in first.values() for name in names[:4]]
+    chosen = [name for names in first.values() for name in names[: 4 if SOAK else 1]]
     return {name: close(*corpus.asked_of(found[name], books)) for name in chosen}
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from fractions import Fraction
 
 import pytest
 
@@ -9,6 +10,7 @@ from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
+from mrv.methodologies.acm0012 import most_enthalpy
 from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice
 from mrv.rules.closing import close
 from tests.golden import case
@@ -128,3 +130,9 @@ def test_odometer_that_is_fast_from_the_first_day_gains_nothing():
         assert float(found.net.baseline.t) < 1.05 * float(truth.net.baseline.t)
         assert "1 kWh/km by the type approval" in _of(found, MODEL)
         assert any("1 kWh/km by the type" in str(d.reason) for d in found.deductions)
+
+
+@pytest.mark.parametrize(("celsius", "real"), [(120, 2716), (170, 2769), (250, 2943), (450, 3384)])
+def test_no_real_steam_is_above_the_bound(celsius, real):
+    """An honest plant would lose heat: steam tables at 100, 792, 1000 and 400 kPa."""
+    assert real < most_enthalpy(Fraction(celsius)) < 1.03 * real

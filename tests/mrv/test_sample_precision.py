@@ -91,11 +91,7 @@ def _cod_used(*values):
 
 
 def test_strata_weigh_by_their_population():
-    """
-    New stoves that were asked as often as old ones would be half of the mean.
-
-    https://cdm.unfccc.int/IRCheck/poaiss_forms/TKZVONWQ01XIJ39/viewPublic: age groups, drawn as one
-    """
+    """New stoves that were asked as often as old ones would be half of the mean."""
     parts = (
         Stratum("0 to 1 year", 3000, 50, Decimal("2.0"), Decimal("0.4")),
         Stratum("1 to 2 years", 1000, 50, Decimal("1.2"), Decimal("0.6")),

@@ -32,7 +32,7 @@ from mrv.texts import form
 from services.api.console import assets
 from services.api.console.maps.plots import week_of
 from services.api.console.navigation import menu, own
-from services.api.console.translations import Words, preferred, unit
+from services.api.console.translations import Words, preferred, punctuated, unit
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
@@ -88,7 +88,7 @@ def render(ask: Asked, language: str, template: str, status: int = 200, **values
             **values,
         )
     )
-    return _packed(ask.request, text, status, _HEADERS)
+    return _packed(ask.request, punctuated(text, language), status, _HEADERS)
 
 
 def _packed(request: Request, text: str, status: int, headers: dict[str, str]) -> Response:
@@ -150,7 +150,8 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
         )
     )
     kept = {k: v for k, v in refused.headers.items() if k in {"retry-after", "allow"}}
-    return HTMLResponse(text, refused.status_code, {**_HEADERS, **kept})
+    shown = punctuated(text, words.language)
+    return HTMLResponse(shown, refused.status_code, {**_HEADERS, **kept})
 
 
 def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:

@@ -234,6 +234,7 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
     progress = progress_document(conn, year, language)
     year = progress["year"] or datetime.now(UTC).year
     projects = _projects(conn, year, language)
+    called = registered_names(conn)
     indicators = _indicators(conn, year)
     fields = _fields(conn, year)
     # as the first screen counts them
@@ -253,8 +254,19 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
         "statements": _statements(conn, year, language),
         "alarms": _alarms(conn, language) if year == datetime.now(UTC).year else [],
         "money": _money(conn, year, projects),
-        "parks": [parks.balance(conn, park, begin, end) for park in parks.park_ids(conn)],
+        "parks": [
+            {**one, "members": [_named(member, called, language) for member in one["members"]]}
+            for one in (parks.balance(conn, park, begin, end) for park in parks.park_ids(conn))
+        ],
     }
+
+
+def _named(
+    member: dict[str, Any], called: Mapping[tuple[str, str], Mapping[str, str]], language: str
+) -> dict[str, Any]:
+    """Return a member of a park by its site's name in a language."""
+    names = called.get(("site", member["site"]), {})
+    return {**member, "name": names.get(language, member["name"])}
 
 
 def _statements(conn: Connection, year: int, language: str) -> list[dict[str, Any]]:

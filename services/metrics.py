@@ -40,14 +40,14 @@ class Metrics:
         self._receiving()
         self._storing()
         self._accounting()
-        self.build = Info("tonne_build", "Version that runs", registry=self.registry)
+        self.build = Info("tonne_build", "Version of the running program", registry=self.registry)
         self.build.info({"version": version("tonne"), "python": python_version()})
         ProcessCollector(registry=self.registry)
 
     def _receiving(self) -> None:
         self.messages = Counter(
             "tonne_ingest_messages",
-            "Messages received, by encoding and what became of them",
+            "Messages received, by encoding and result",
             ["codec", "result"],
             registry=self.registry,
         )
@@ -58,7 +58,7 @@ class Metrics:
         )
         self.topics_refused = Gauge(
             "tonne_broker_topics_refused",
-            "Topic filters that the MQTT broker does not let this process hear, and it needs",
+            "Required topic filters to which the MQTT broker does not let this process subscribe",
             registry=self.registry,
         )
         self.event_lag = Histogram(
@@ -69,13 +69,13 @@ class Metrics:
         )
         self.dead_letters = Counter(
             "tonne_dead_letters",
-            "Payloads refused and kept, by reason",
+            "Rejected messages that were stored as dead letters, by reason",
             ["reason"],
             registry=self.registry,
         )
         self.dead_letters_left_out = Counter(
             "tonne_dead_letters_left_out",
-            "Payloads refused and only counted, as their principal had sent too many that day",
+            "Rejected messages above the daily limit of their principal, which are only counted",
             ["reason"],
             registry=self.registry,
         )
@@ -92,13 +92,13 @@ class Metrics:
         )
         self.derive_seconds = Histogram(
             "tonne_derive_seconds",
-            "Time of one transaction that makes the rows of stored readings",
+            "Time of one transaction that calculates intervals of stored readings",
             buckets=_COMMIT_BUCKETS,
             registry=self.registry,
         )
         self.derive_waiting = Gauge(
             "tonne_derive_waiting_seconds",
-            "How long the oldest stored reading has waited for the rows that follow from it",
+            "Time for which the oldest stored reading has waited for its intervals",
             registry=self.registry,
         )
         self.commit_rows = Counter(
@@ -106,7 +106,7 @@ class Metrics:
         )
         self.counter_events = Counter(
             "tonne_counter_events",
-            "What registers did besides rising: rollover, reset, replacement, glitch, ...",
+            "Register events other than an increase: rollover, reset, replacement, glitch, ...",
             ["kind"],
             registry=self.registry,
         )
@@ -120,7 +120,7 @@ class Metrics:
         )
         self.signed_values = Counter(
             "tonne_signed_values",
-            "Values that a meter or gateway signed, by what their signature shows",
+            "Values signed by a meter or gateway, by result of the signature check",
             ["outcome"],
             registry=self.registry,
         )
@@ -142,18 +142,18 @@ class Metrics:
     def _streaming(self) -> None:
         self.offset_lag = Gauge(
             "tonne_stream_offset_lag",
-            "Records of a Kafka partition that are not stored yet; every worker tells all",
+            "Records of a Kafka partition that are not stored yet; each worker reports all of them",
             ["partition"],
             registry=self.registry,
         )
         self.unassigned = Gauge(
             "tonne_stream_partitions_unassigned",
-            "Partitions of the topic that the workers' group has given to no worker",
+            "Partitions of the topic that are assigned to no worker",
             registry=self.registry,
         )
         self.kafka_waiting = Gauge(
             "tonne_kafka_waiting_seconds",
-            "How long Kafka has been waited for; 0 while it answers",
+            "Time for which this process has waited for Kafka; 0 while Kafka answers",
             registry=self.registry,
         )
         self.kafka_waiting.set_function(lambda: self.pulse.waiting_s("kafka"))
@@ -170,13 +170,12 @@ class Metrics:
         )
         self.rebuild_mismatch = Counter(
             "tonne_rebuild_mismatch",
-            "Stored derived rows that a rebuild from raw readings contradicts",
+            "Stored rows that differ from their recalculation from raw readings",
             registry=self.registry,
         )
         self.signer_requests = Counter(
             "tonne_signer_requests",
-            "Requests that the signer worked on, by kind and what came of it: done, refused,"
-            " failed, again",
+            "Requests processed by the signer, by kind and result: done, refused, failed, again",
             ["kind", "result"],
             registry=self.registry,
         )
@@ -184,51 +183,53 @@ class Metrics:
 
     def _sealing(self) -> None:
         self.sealed_days = Counter(
-            "tonne_log_sealed_days", "Days sealed in the log, again or new", registry=self.registry
+            "tonne_log_sealed_days",
+            "Days sealed in the log, first seals and later ones",
+            registry=self.registry,
         )
         self.seal_failures = Counter(
-            "tonne_log_seal_failures", "Rounds of sealing that failed", registry=self.registry
+            "tonne_log_seal_failures", "Failed rounds of sealing", registry=self.registry
         )
         self.seal_refused = Gauge(
             "tonne_log_seal_refused",
-            "Differences from a seal that no pipeline made, left unsealed by the last round",
+            "Sealed days with manual changes that the last round did not seal again",
             registry=self.registry,
         )
         self.seal_late = Gauge(
             "tonne_log_seal_late_seconds",
-            "How long past its 36 hours the oldest day was when the last round sealed it",
+            "Delay beyond 36 hours of the oldest day sealed in the last round",
             registry=self.registry,
         )
         self.seal_time = Gauge(
             "tonne_log_seal_time_seconds",
-            "When the last round of sealing ended, seconds since 1970",
+            "Time at which the last round of sealing ended, seconds since 1970",
             registry=self.registry,
         )
 
         self.witnesses_away = Gauge(
             "tonne_log_witnesses_away",
-            "Witnesses that did not cosign when they were last asked, for any reason",
+            "Witnesses that did not cosign at the last request, for any reason",
             registry=self.registry,
         )
         self.witnesses_contradicting = Gauge(
             "tonne_log_witnesses_contradicting",
-            "Witnesses that saw another history of the log when they were last asked",
+            "Witnesses that had another history of the log at the last request",
             registry=self.registry,
         )
         self.cosigning_seconds = Histogram(
             "tonne_log_cosigning_seconds",
-            "Time from asking a witness to its cosignature",
+            "Time from the request to a witness to its cosignature",
             buckets=_COMMIT_BUCKETS,
             registry=self.registry,
         )
         self.timestamp_waiting = Gauge(
             "tonne_timestamp_waiting_seconds",
-            "How long the oldest seal or issue has waited for its time stamps",
+            "Time for which the oldest seal or issue has waited for its time stamps",
             registry=self.registry,
         )
         self.timestamp_failures = Counter(
             "tonne_timestamp_failures",
-            "Requests to time-stamp authorities that gave no token that counts",
+            "Requests to time-stamp authorities without a valid token as the answer",
             registry=self.registry,
         )
 

@@ -71,106 +71,110 @@ class Settings(BaseSettings):
     Attributes
     ----------
     database_url, mqtt_url, kafka_url : str, optional
-        Servers; `TONNE_<NAME>_FILE` names a file that holds the URL instead.
+        URLs of the servers. `TONNE_<NAME>_FILE` is the path of a file with the URL.
     mqtt_ca_file, mqtt_cert_file, mqtt_key_file : Path, optional
-        For `mqtts://`: trusted authorities (without it those of the system), and who
-        we are; PEM.
+        For `mqtts://`, PEM files: trusted authorities (default: those of the system), client
+        certificate and its key.
     kafka_ca_file, kafka_cert_file, kafka_key_file : Path, optional
-        The same for `kafkas://`.
+        The same three files for `kafkas://`.
     kafka_sasl_mechanism : str, optional
-        How the user of `kafkas://user:password@..` shows who it is; SCRAM-SHA-512 unless given.
+        SASL mechanism for the user of `kafkas://user:password@..`; SCRAM-SHA-512 unless given.
     kafka_token_url : str, optional
-        Where OAUTHBEARER's tokens are given out, to that user as client id and secret.
+        URL that issues tokens for OAUTHBEARER, to that user as client id and secret.
     api_bind, metrics_bind : str
-        `host:port` to listen on; an empty `metrics_bind` serves no metrics.
+        `host:port` on which the process listens. With an empty `metrics_bind` it serves no metrics.
     sparkplug_host_id : str, optional
-        Name of this host application: it then says on `spBv1.0/STATE/<name>` whether it
-        listens, and edge nodes that have it for their primary host keep data meanwhile.
+        Name of this Sparkplug host application. tonne then publishes on `spBv1.0/STATE/<name>`
+        whether it is online. Edge nodes with this primary host keep data while it is offline.
     sparkplug_reorder_s, sparkplug_rebirth_s : float
-        How long a Sparkplug message waits for one before it; a node is asked for a
-        rebirth at most this often. [s]
+        Maximum time for which a Sparkplug message waits for an earlier one, and minimum time
+        between two rebirth requests to one node. [s]
     home : Path
         Data folder of local servers and of the demo.
     key_passphrase : str, optional
-        Under which signing keys in `TONNE_HOME/keys` are encrypted.
+        Passphrase that encrypts the signing keys in `TONNE_HOME/keys`.
     trust_root : Path, optional
-        Where the programme's trust root is kept; `TONNE_HOME/trust-root.json` where absent.
+        Path of the programme's trust root; `TONNE_HOME/trust-root.json` if absent.
     pkcs11_pin : str, optional
-        PIN of the token that keeps a signing key.
+        PIN of the hardware token with a signing key.
     api_token : str, optional
-        With which `tonne verify URL` asks the API.
+        Token with which `tonne verify URL` authenticates to the API.
     api_rate_per_s : float
-        Requests a second that one address, or one token, may make of the API.
+        Maximum requests per second to the API, per address and per token.
     api_files_bytes : int
-        What evidence packs that were made may take on the API's disk, and reports a tenth of
-        it more; the oldest go, and are made again when asked for.
+        Maximum size of prepared evidence packs on the API's disk; reports may use a tenth of it in
+        addition. The oldest are deleted, and prepared again on request.
     trusted_proxies : str
-        Addresses and networks of the proxies before the API, separated by commas: what
-        they say of a caller's address and of TLS is believed, of no one else.
+        Addresses and networks of the proxies before the API, separated by commas. The API trusts
+        their statements on client address and TLS, and those of no other sender.
     oidc_issuer, oidc_audience, oidc_jwks_url : str, optional
-        Identity provider whose bearer tokens the API takes: all three or none.
+        Identity provider whose bearer tokens the API accepts: set all three or none.
     witness_policy : Path, optional
-        Witnesses that are asked to cosign each head of the log, and how many of them are
-        enough (c2sp.org/tlog-policy, with their URLs).
+        Policy file with the witnesses that cosign each head of the log, and the required number of
+        cosignatures (c2sp.org/tlog-policy, with URLs).
     witness_away : 'proceed' or 'wait'
-        Whether statements are issued, and heads served, that too few witnesses cosigned.
+        `proceed`: statements are issued and heads served with too few cosignatures. `wait`: they
+        are not.
     witness_wait_s : float
-        How long one witness may take to answer. [s]
+        Maximum time to wait for the answer of one witness. [s]
     witness_bind : str
         `host:port` on which `tonne witness serve` listens.
     witness_rate_per_s : float
-        Requests a second that one address may make of it.
+        Maximum requests per second and address to `tonne witness serve`.
     sensorthings_public : str
-        Device classes whose values anybody may read by OGC SensorThings, separated by commas,
-        such as `air_station,noise_station`; none unless given.
+        Device classes whose values are public over OGC SensorThings, separated by commas, such as
+        `air_station,noise_station`; none unless given.
     webhook_networks : str
-        Networks that webhooks may reach beside public addresses, separated by commas.
+        Networks that webhooks may reach in addition to public addresses, separated by commas.
     smtp_url, smtp_from : str, optional
-        By which server alarms go to people as e-mail, such as
-        smtp://user:password@mail.example.org:587 (TLS by STARTTLS) or smtps://, and the sender's
-        address.
+        Mail server that sends alarms by e-mail, such as smtp://user:password@mail.example.org:587
+        (TLS by STARTTLS) or smtps://, and the sender's address.
     apprise_config : Path, optional
-        Apprise's configuration file, whose tags name channels for alarms, such as Matrix or
+        Path of Apprise's configuration file; its tags are channels for alarms, such as Matrix or
         Teams (extra `notify`).
     grafana_url : str, optional
-        Where Grafana answers: a device's page in the console then leads to its board.
+        Address of Grafana. A device's page in the console then links to its board.
     console_map : Path, optional
         GeoJSON of a city's districts (polygons), water (lines) and places (points, with `name`
         and `names` by language), drawn below the console's maps.
     console_simulated : bool
-        Say above each page of the console that its meters are simulated; `tonne demo` sets it.
+        Whether each page of the console states that its meters are simulated; `tonne demo` sets it.
     large_packs : bool
-        Read evidence packs of more than the usual size, whose makers are known.
+        Whether evidence packs above the usual size limits are read; only for packs of a known
+        source.
     require_accepted_factors : bool
-        Refuse to submit a statement that rests on an unverified default factor which its
-        project does not accept by name.
+        Whether to reject the submission of a statement with an unverified default factor that its
+        project does not list in `accept_factors`.
     dead_letter_days : int
-        How many days dead letters are kept, 30 at the least; 0 for ever.
+        Days for which dead letters (rejected messages) are kept, at least 30; 0: no limit.
     webhook_event_days : int
-        How many days events for webhooks are kept, sent or not, 30 at the least; 0 for ever.
+        Days for which events for webhooks are kept, sent or not, at least 30; 0: no limit.
     clear_sky_days : int
-        How many days the sun under a clear sky is kept for boards, 60 at the least; 0 for ever.
+        Days for which clear-sky energy is kept for boards, at least 60; 0: no limit.
     dead_letter_bytes_a_day : int
-        What is kept of one principal's dead letters in a day of UTC, and of all together a hundred
-        times that; more is counted only.
+        Maximum size of the stored dead letters of one principal in a UTC day. The limit of all
+        principals together is 100 times that. Further messages are only counted.
     principal_messages_a_minute, principal_bytes_a_minute : int
-        What one principal may send in a minute; 0 for any number.
+        Maximum number and size of the messages of one principal (device or gateway) per minute; 0:
+        no limit.
     broker_queue_messages, broker_queue_bytes : int
-        How much mosquitto keeps for a client that is away: `tonne broker config` writes it,
-        and `tonne watch` tells it beside what waits.
+        Maximum queue of mosquitto for a disconnected client. `tonne broker config` writes these
+        limits, and `tonne watch` compares the queue with them.
     database_disk : Path, optional
-        A folder on the database's disk, where this machine sees it: its room is watched.
+        A folder on the database's disk, if this machine can see it; tonne then monitors its free
+        space.
     timestamp_urls : str, optional
-        Time-stamp authorities (RFC 3161) that are asked for tokens, separated by commas.
+        Time-stamp authorities (RFC 3161) from which tonne requests tokens, separated by commas.
     timestamp_authorities : Path, optional
-        Whose tokens count: JSON, or certificates in PEM; a pinned trust root may say it.
+        Trusted time-stamp authorities: JSON, or certificates in PEM. A pinned trust root may
+        contain them instead.
     timestamp_required : bool
-        Issue waits until as many authorities have stamped the statement as have to.
+        Whether an issue waits until the required number of authorities have stamped the statement.
     archive_url : str, optional
-        Where `tonne archive` puts sealed days: an absolute path, or an s3:// URL; also
-        where this machine finds an archive that was made under another path.
+        Location to which `tonne archive` moves sealed days: an absolute path, or an s3:// URL. On
+        another machine, the path at which it finds the same archive.
     archive_days : int
-        How many days readings stay in the database before they go to the archive.
+        Days for which readings stay in the database before they are archived.
 
     Raises
     ------

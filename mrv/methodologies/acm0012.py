@@ -1,14 +1,9 @@
 """
 Power and heat from waste energy.
 
-CDM ACM0012 version 6.0.  Equations, caps and shares: [M], unverified.  Fuel
-properties: [r], IPCC 2006.  Give electricity, heat, or both.  Several boilers with
-several fuels: give the cleanest fuel and the best efficiency among them.
-
-Maximum enthalpy of steam at the temperature of its own meter.
-
-Superheated steam at 10 kPa, IAPWS-IF97, [M]; less pressure adds less than 1 kJ/kg,
-which the table holds, and more pressure takes off.  Between its values a chord is above the curve.
+CDM ACM0012 version 6.0.  Equations, caps and shares: [M].  Fuel properties: [r],
+IPCC 2006.  Enter electricity, heat, or both.  If several boilers burn several fuels,
+enter the fuel with the lowest emission factor and the best efficiency among them.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """
 Water pumping with less electricity per cubic metre.
 
-CDM AM0020 version 2.0.  Equations: [M], unverified.  The service, which is head
-and pressure, must be the same before and after: with `head_m` a consumption that
-no pump can reach is refused.  Treatment that uses more electricity than before
-belongs into `energy_mwh` only where the baseline held it too.
+CDM AM0020 version 2.0.  Equations: [M].  The service (head and pressure) must be the
+same before and after the project.  If `head_m` is entered, a consumption below the
+physical minimum of pumping is rejected.  Enter the electricity of additional treatment
+in `energy_mwh` only if the baseline includes it too.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ METHODOLOGY = Methodology(
         ),
     },
     capacities=built_for_flow("volume"),
-    papers=("kwh_per_m3_baseline",),
+    baseline_documents=("kwh_per_m3_baseline",),
     related=(
         Related(
             "kwh_per_m3_baseline",

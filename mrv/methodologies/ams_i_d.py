@@ -1,11 +1,11 @@
 """
 Grid-connected renewable electricity, for wind and other plants.
 
-CDM AMS-I.D version 18.0.  Equations, weights and the limit of 15 MW: [M], unverified.  The grid's
-combined margin is fixed ex ante: work it out with `tonne
-evaluate tool07`, or take the one that the Department of Climate Change announces
-(published as one number; the weights behind it were not read).  Net electricity is
-export less import: what the plant's meter draws is taken off when a period closes.
+CDM AMS-I.D version 18.0.  Equations, weights and the limit of 15 MW: [M].  The combined
+margin of the grid is fixed ex ante: calculate it with `tonne evaluate tool07`, or enter
+the value that the Department of Climate Change announces (published as one number; its
+weights were not available).  Net electricity is export minus import: the import of the
+plant's own meter is deducted when a period closes.
 """
 
 from __future__ import annotations

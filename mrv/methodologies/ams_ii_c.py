@@ -2,8 +2,8 @@
 Efficient equipment, such as lamps, in place of equipment of the same service.
 
 CDM AMS-II.C version 15.0.  Equation, default losses of 10 % and the limit of 60
-GWh: [M], unverified.  Cooling equipment loses refrigerant: give what was filled
-up in the year, and its warming potential.
+GWh: [M].  For cooling equipment, enter the refrigerant refilled in the year (its loss)
+and its global warming potential.
 """
 
 from __future__ import annotations
@@ -162,6 +162,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.C version 15.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("replaced",),
     additive=ADDITIVE,
     roles={
         "equipment": RoleNeeds(
@@ -222,7 +223,7 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     plausible=plausible,
     conditions=(TYPE_II,),
-    papers=("count", "kw_baseline", "kw_project"),
+    baseline_documents=("count", "kw_baseline", "kw_project"),
     related=(
         Related(
             "kw_baseline",

@@ -2,9 +2,7 @@
 A more efficient furnace in place of one of the same kind, by energy per tonne.
 
 CDM AMS-II.D version 13.0.  Equation, cap at historical output and the limit of
-60 GWh: [M], unverified.
-
-Common parts of furnaces: weighed castings, and one figure of electricity.
+60 GWh: [M].
 """
 
 from __future__ import annotations
@@ -189,6 +187,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.D version 13.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("replaced",),
     additive=ADDITIVE,
     roles={"production": PRODUCTION_ROLE, "power": FURNACE_ROLE},
     parameters={
@@ -228,7 +227,7 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     plausible=plausible,
     capacities=CAPACITIES,
-    papers=("sec_baseline_mwh_per_t", "production_hist_t"),
+    baseline_documents=("sec_baseline_mwh_per_t", "production_hist_t"),
     consumptions=(
         consumption(
             _specific_span,

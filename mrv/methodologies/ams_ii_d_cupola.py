@@ -1,10 +1,10 @@
 """
 An induction furnace in place of a coke cupola, by materials and energy per tonne.
 
-CDM AMS-II.D version 13.0, form for several fuels.  Equations and cap: [M], unverified.  Coke
-properties: [r], IPCC 2006.  Line losses belong to the project:
-without them, or with an avoided-emission factor for what the furnace draws, the
-reduction would be overstated several times.
+CDM AMS-II.D version 13.0, form for several fuels.  Equations and cap: [M].  Coke
+properties: [r], IPCC 2006.  Grid losses are added to project emissions, and the
+furnace's electricity has the project-side emission factor: otherwise the reduction
+would be overstated several times.
 """
 
 from __future__ import annotations
@@ -159,6 +159,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.D version 13.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("replaced",),
     additive=ADDITIVE,
     roles={"production": PRODUCTION_ROLE, "power": FURNACE_ROLE},
     parameters={
@@ -202,7 +203,7 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     plausible=plausible,
     capacities=CAPACITIES,
-    papers=("coke_t_per_t", "limestone_t_per_t", "production_hist_t"),
+    baseline_documents=("coke_t_per_t", "limestone_t_per_t", "production_hist_t"),
     consumptions=(
         consumption(
             lambda _: _MELTING_MWH_PER_T,

@@ -1,11 +1,11 @@
 """
 A building with less consumption than its own history in the same weather.
 
-CDM AMS-II.E version 11.0, IPMVP option C.  Equation and the limit of 60 GWh:
-[M], unverified.  Give the months before the project as `history`: intercept and
-slope are fitted by least squares (scipy), and the lower end of the 95 % interval
-of the predicted consumption counts, the rule of the dossier for a regressed
-baseline.  Or give a line that was fitted elsewhere, with its lower 95 % bound.
+CDM AMS-II.E version 11.0, IPMVP option C.  Equation and the limit of 60 GWh: [M].
+Enter the months before the project as `history`: tonne fits intercept and slope by least
+squares (scipy), and applies the lower end of the 95 % interval of the predicted
+consumption as the baseline (tonne's own rule).  Or enter a line fitted elsewhere, with
+its lower 95 % bound.
 """
 
 from __future__ import annotations
@@ -314,7 +314,7 @@ METHODOLOGY = Methodology(
     consumptions=(Consumption(("power",), ("weather",), "kWh/(K d)", Fraction(1)),),
     billed=("power", "weather"),
     ranges=(Range("weather", "least_cdd_per_month", "most_cdd_per_month", SECONDS_PER_DAY),),
-    papers=(*_LINE, *_RANGE_SPECS),
+    baseline_documents=(*_LINE, *_RANGE_SPECS),
     rules=(
         "The baseline is the lower bound of the two-sided 95 % confidence interval, not the mean.",
         "More scatter in the months before the project lowers the reduction.",

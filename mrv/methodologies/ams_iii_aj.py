@@ -2,9 +2,9 @@
 Recycled plastic in place of virgin plastic.
 
 CDM AMS-III.AJ version 7.0.  Equation, net-to-gross 0.75 and the energy of virgin
-plastics: [M], unverified; a revision of 2018 may have changed the energies.
-Natural gas of virgin plastics: [r], IPCC 2006, the centre, since no text that was read asks for
-bounds here.  Diesel that the plant burns counts by the upper bounds of TOOL03.
+plastics: [M]; a revision of 2018 may have changed the energies.  Natural gas of virgin
+plastics: [r], IPCC 2006, central value, since no available text requires the bounds of
+its interval.  Diesel that the plant burns has the upper bounds of TOOL03.
 """
 
 from __future__ import annotations

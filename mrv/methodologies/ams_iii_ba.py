@@ -1,10 +1,10 @@
 """
 Materials recovered from electronic waste in place of virgin ones.
 
-CDM AMS-III.BA version 3.0.  Equation and the energy of ABS: [M], unverified.  No
-default for metals is known with confidence: the project brings its own, which is
-primary production less recovery.  Natural gas of virgin ABS: [r], IPCC 2006, the centre, since
-no text that was read asks for bounds here.
+CDM AMS-III.BA version 3.0.  Equation and the energy of ABS: [M].  No reliable default
+for metals is known: the project enters its own value, the emissions of primary
+production minus those of recovery.  Natural gas of virgin ABS: [r], IPCC 2006, central
+value, since no available text requires the bounds of its interval.
 """
 
 from __future__ import annotations

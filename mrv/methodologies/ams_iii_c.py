@@ -1,14 +1,14 @@
 """
 Electric and hybrid vehicles, for buses in place of diesel buses.
 
-CDM AMS-III.C version 16.0; version 15.0 has the same equations.  Their
-structure: [r], table of contents of version 15 and implementations; the
-equations, the improvement of 0.99 a year and the default losses of 20 % (TOOL05):
-[M], unverified.  Diesel properties of the baseline: [r], IPCC 2006, the centres, since
-no text that was read asks for bounds here; its consumption is a lower 95 % bound.  What
-a hybrid burns in the project counts by the upper bounds of TOOL03.  Grid factor: [r], announced
-by the Department of Climate Change.  The text prints a factor of 10^-3 with other
-units; here is the form whose units agree.
+CDM AMS-III.C version 16.0; version 15.0 has the same equations.  Their structure: [r],
+table of contents of version 15 and implementations.  The equations, the improvement of
+0.99 a year and the default losses of 20 % (TOOL05): [M].  Diesel properties of the
+baseline: [r], IPCC 2006, central values, since no available text requires the bounds of
+their intervals; the baseline fuel consumption is a lower 95 % bound.  Fuel that a project
+hybrid burns has the upper bounds of TOOL03.  Grid factor: [r], announced by the Department
+of Climate Change.  The published text has a factor of 10^-3 whose units do not agree; the
+equation here has units that agree.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ METHODOLOGY = Methodology(
             "baseline",
             params=_vehicles.MODEL,
             cap=("service_km_per_year", _M_PER_KM),
-            most=_vehicles.most,
+            class_limit=_vehicles.class_limit,
             symbol="DD_i,y",
             source="odometer",
             frequency="daily",

@@ -3,9 +3,10 @@ Composting in place of a disposal site, decay calculated by years.
 
 CDM AMS-III.F version 12.0 with TOOL04 version 8 (decay) and TOOL13 version 2
 (composting).  Decay equation: [r], three implementations that agree.  Its
-constants: [B], their product reproduces a published coefficient, and [M].
-Composting factors: [M].  A project names this file or `ams-iii-f-monthly`, never
-one after the other: the two forms give different years for the same waste.
+constants: [M], and [B], since their product reproduces a published coefficient.
+Composting factors: [M].  A project keeps either this methodology or
+`ams-iii-f-monthly`: the two distribute the emissions of the same waste over different
+years.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.F version 12.0, TOOL04 v8 equation 1, TOOL13 v2",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("residues",),
     additive=ADDITIVE,
     roles=_composting.ROLES,
     parameters=_composting.FIXED,
@@ -91,6 +93,7 @@ METHODOLOGY = Methodology(
     consumptions=_composting.CONSUMPTIONS,
     capacities=_composting.CAPACITIES,
     conditions=_composting.CONDITIONS,
+    related=_composting.RELATED,
     rules=_composting.RULES,
     uncredited=_composting.uncredited,
 )

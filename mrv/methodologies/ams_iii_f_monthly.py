@@ -1,9 +1,9 @@
 """
 Composting in place of a disposal site, decay calculated by months.
 
-CDM AMS-III.F version 12.0 with TOOL04 version 8, equation 2: [r].  Constants:
-[B] and [M], as in `ams-iii-f`.  In the first year it gives about 0.57 of the yearly
-form: the waste of December has hardly begun to decay.
+CDM AMS-III.F version 12.0 with TOOL04 version 8, equation 2: [r].  Constants: [B] and
+[M], as in `ams-iii-f`.  In the first year its reduction is about 0.57 of that of the
+yearly form, since the waste of the last months has hardly begun to decay.
 """
 
 from __future__ import annotations
@@ -124,6 +124,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.F version 12.0, TOOL04 v8 equation 2, TOOL13 v2",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("residues",),
     additive=ADDITIVE,
     roles=_composting.ROLES,
     parameters=_composting.FIXED,
@@ -144,6 +145,7 @@ METHODOLOGY = Methodology(
     consumptions=_composting.CONSUMPTIONS,
     capacities=_composting.CAPACITIES,
     conditions=_composting.CONDITIONS,
+    related=_composting.RELATED,
     rules=_composting.RULES,
     uncredited=_composting.uncredited,
 )

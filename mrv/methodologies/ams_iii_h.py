@@ -2,10 +2,10 @@
 Methane of wastewater, captured from a reactor in place of an open lagoon.
 
 CDM AMS-III.H version 19.0.  Equations, uncertainty factors 0.89 and 1.12, capture
-efficiency 0.9 and flare efficiencies: [M], unverified.  Methane capacity,
-correction factors and density: [r], IPCC 2006.  Sludge of the baseline earns no
-credit; that of the project goes into `other_project_t`.  A baseline that discharged untreated to
-a river earns almost nothing, one that was aerobic nothing at all.
+efficiency 0.9 and flare efficiencies: [M].  Methane capacity, correction factors and
+density: [r], IPCC 2006.  Sludge of the baseline is not credited; enter emissions of the
+project's sludge in `other_project_t`.  A baseline that discharged untreated water to a
+river gives almost no reduction; an aerobic baseline gives none.
 """
 
 from __future__ import annotations
@@ -314,6 +314,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.H version 19.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("residues",),
     additive=ADDITIVE,
     roles={
         "inflow": water.INFLOW_ROLE,
@@ -353,7 +354,7 @@ METHODOLOGY = Methodology(
     conditions=(TYPE_III,),
     consumptions=(_TREATMENT,),
     capacities=water.CAPACITIES,
-    shown={"eta_cod_project": _digested},
+    lower_limits={"eta_cod_project": _digested},
     agreement=(_GAS,),
     dated=("mcf_baseline", "eta_cod_baseline"),
     rules=(

@@ -1,10 +1,10 @@
 """
 Aerobic treatment in place of a system that forms methane, such as septic tanks.
 
-CDM AMS-III.I version 8.0.  Equations and the uncertainty factors 0.89 and 1.12: [M],
-unverified.  Methane capacity and correction factors: [r], IPCC 2006.  The aerobic
-plant that is well managed forms no methane; give the correction of one that is
-overloaded, and what its sludge gives off.
+CDM AMS-III.I version 8.0.  Equations and the uncertainty factors 0.89 and 1.12: [M].
+Methane capacity and correction factors: [r], IPCC 2006.  A well-managed aerobic plant
+forms no methane.  For an overloaded plant, enter its methane correction factor; enter
+emissions of the sludge in `other_project_t`.
 """
 
 from __future__ import annotations
@@ -113,6 +113,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.I version 8.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("residues",),
     additive=ADDITIVE,
     roles={"inflow": water.INFLOW_ROLE, "power": POWER_ROLE},
     parameters=water.live(_FIXED, _OTHER),

@@ -2,10 +2,10 @@
 Passengers of a cable car, tram or metro in place of their earlier transport modes.
 
 CDM AMS-III.U version 2.0, in the form of AM0031 and ACM0016.  Equations and
-improvement factors: [M], unverified.  Shares come from a survey with a control
-question; who would not have travelled, walked or cycled stands in no mode.
-Emptier buses, where their load falls by more than ten points, and freer roads are
-leakage; the ways to and from the line are the project's.
+improvement factors: [M].  The shares of transport modes come from a survey with a
+control question; passengers who would have walked, cycled or stayed at home belong to
+no mode.  Leakage: buses whose load falls by more than ten percentage points, and traffic
+that fills the freed roads.  Trips to and from the line are project emissions.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """
-Efficient equipment in commercial buildings of Viet Nam, in the form of a ratio.
+Efficient equipment in commercial buildings of Viet Nam, calculated by a ratio.
 
-JCM VN_AM003 version 1.0, approved 14 January 2015.  The form, reference
-emissions as the project's consumption times the ratio of efficiencies: [R], read
-on the official page.  Symbols: [M], unverified.
+JCM VN_AM003 version 1.0, approved 14 January 2015.  Reference emissions (the project's
+consumption times the ratio of efficiencies): [R], official page.  Symbols: [M].
 """
 
 from __future__ import annotations
@@ -99,6 +98,7 @@ METHODOLOGY = Methodology(
     programme="JCM Viet Nam",
     countries=("VN",),
     notes=__doc__.strip(),
+    asks=("replaced",),
     additive=ADDITIVE,
     # More consumption means more reduction, so that a gap must count nothing.
     roles={
@@ -128,7 +128,7 @@ METHODOLOGY = Methodology(
     ),
     inputs_of=inputs_of,
     billed=("equipment",),
-    papers=("cop_reference", "cop_project"),
+    baseline_documents=("cop_reference", "cop_project"),
     steps=STEPS,
     rules=(
         "Missing data count zero on both sides.",

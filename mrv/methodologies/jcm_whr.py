@@ -1,10 +1,10 @@
 """
 Power from waste heat, in the JCM's form for cement works.
 
-JCM MM_AM005 (approved 20 April 2020) and ID_AM001.  Net generation times the
-grid's factor, days as a monitored quantity, no project emissions: [R], read on
-the official page of MM_AM005.  Auxiliaries at capacity, 24 h a day: [M], unverified.  No such
-methodology is approved for Viet Nam: a template.
+JCM MM_AM005 (approved 20 April 2020) and ID_AM001.  Net generation times the grid's
+factor, days as a monitored quantity, no project emissions: [R], official page of
+MM_AM005.  Consumption of auxiliaries at their capacity, 24 h a day: [M].  No such
+methodology is approved for Viet Nam; this is a template.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     timed=True,
     steps=STEPS,
-    papers=("captive_load_kw",),
+    baseline_documents=("captive_load_kw",),
     rules=(
         "Auxiliaries are charged at their capacity, 24 hours a day.",
         "A dated document of that capacity is required for any reduction.",

@@ -1,8 +1,8 @@
 """
 Materials recovered from solar panels in place of virgin ones.
 
-In the form of CDM AMS-III.BA; no methodology for panels is approved, so that no
-statement may name one.  Form and all values: [M], illustrative.
+In the form of CDM AMS-III.BA.  No methodology for panels is approved, so no statement
+may name this one.  Form and all values: [M], illustrative.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """
 Rice that is drained and flooded in turn, in place of continuous flooding.
 
-IPCC 2019 Refinement, as the Gold Standard rice methodology uses it: [r], second-
-hand, with its deduction of 15 % where IPCC defaults are used.  Nitrous oxide
-factors: [M].  AMS-III.AU version 4 was inactivated for VCS in 2023, and its fixed
-defaults are not used here.
+IPCC 2019 Refinement, as the Gold Standard rice methodology applies it: [r], with its
+deduction of 15 % for IPCC defaults.  Nitrous oxide factors: [M].  AMS-III.AU version 4
+was inactivated for VCS in 2023; its fixed defaults are not applied here.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def registry(metrics: GatewayMetrics) -> CollectorRegistry:
     """Return the Prometheus registry: a gateway's metrics, its build and its process."""
     found = CollectorRegistry()
     found.register(metrics)
-    build = Info("tonne_build", "Version that runs", registry=found)
+    build = Info("tonne_build", "Version of the running program", registry=found)
     build.info({"version": version("tonne"), "python": python_version()})
     ProcessCollector(registry=found)
     return found

@@ -134,13 +134,13 @@ class BrokerQueue(Collector):
         self._warn(f"{self._host}:{self._port} cannot be reached")
 
     def _warn(self, why: str) -> None:
-        """Tell once, until the broker is heard again."""
+        """Warn once, until the broker answers again."""
         if not self._told:
             self._told = True
             self._log.warning("broker not watched", reason=why)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give what is known now to anyone who scrapes."""
+        """Yield the current values for a scrape."""
         found = dict(self._found)
         for what, name, limit in (
             ("count", "messages", self._room.messages),
@@ -148,12 +148,12 @@ class BrokerQueue(Collector):
         ):
             yield GaugeMetricFamily(
                 f"tonne_broker_queued_{name}",
-                f"How many {name} wait at the broker",
+                f"Queue length at the broker, in {name}",
                 found.get(what),
             )
             yield GaugeMetricFamily(
                 f"tonne_broker_queue_limit_{name}",
-                f"How many {name} the broker keeps for a client that is away; it drops the rest",
+                f"Limit of the queue for a disconnected client, in {name}; others are dropped",
                 limit,
             )
 

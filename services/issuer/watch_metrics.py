@@ -24,21 +24,21 @@ from services.store.views.fleet_metrics import Gauges
 _OVERDUE = "tonne_columnstore_overdue_chunks"
 _WITNESSES = "tonne_log_cosignatures_waiting_seconds"
 _TEXTS = {
-    "tonne_database_up": "Whether the database answered the last look: 1 or 0",
-    "tonne_fleet_dark_devices": "Devices that are silent because their gateway is",
-    "tonne_remake_waiting_devices": "Devices whose intervals wait to be made",
-    "tonne_database_bytes": "What the database takes on its disk",
-    "tonne_database_free_bytes": "What the database's disk has left, where that can be seen",
-    "tonne_database_failed_jobs": "Jobs of TimescaleDB that fail; its own from the second time on",
-    _OVERDUE: "Chunks that are rows though they are long old enough to be compressed",
-    "tonne_signer_waiting_requests": "Requests that the signer has not answered",
-    "tonne_signer_waiting_seconds": "For how long the oldest of them waits",
+    "tonne_database_up": "Whether the database answered the last request: 1 or 0",
+    "tonne_fleet_dark_devices": "Devices without data because their gateway does not communicate",
+    "tonne_remake_waiting_devices": "Devices whose intervals wait for their calculation",
+    "tonne_database_bytes": "Size of the database on its disk",
+    "tonne_database_free_bytes": "Free space of the database's disk, if visible",
+    "tonne_database_failed_jobs": "TimescaleDB jobs that fail, built-in ones repeatedly",
+    _OVERDUE: "Chunks that are old enough to be compressed and are not",
+    "tonne_signer_waiting_requests": "Requests to the signer without an answer",
+    "tonne_signer_waiting_seconds": "Time for which the oldest of them has waited",
     "tonne_webhook_waiting_deliveries": "Events that wait to be delivered to webhooks",
-    "tonne_webhook_waiting_seconds": "For how long the oldest of them waits",
-    "tonne_webhook_dead_deliveries": "Events whose delivery to a webhook failed for good",
+    "tonne_webhook_waiting_seconds": "Time for which the oldest of them has waited",
+    "tonne_webhook_dead_deliveries": "Events whose delivery to a webhook failed finally",
     "tonne_last_reading_time_seconds": "Device time of the newest reading, seconds since 1970",
-    _WITNESSES: "For how long the log has had heads that too few witnesses cosigned",
-    "tonne_log_audit_time_seconds": "When the last audit ended, seconds since 1970",
+    _WITNESSES: "Time for which heads of the log have had too few cosignatures",
+    "tonne_log_audit_time_seconds": "Time at which the last audit ended, seconds since 1970",
 }
 
 
@@ -55,13 +55,13 @@ class Looked(Collector):
         self._overdue: Mapping[str, float] = {}
         self._checked = Counter(
             "tonne_rebuild_checked_devices",
-            "Devices whose derived rows were made again and compared",
+            "Devices whose stored intervals were recalculated and compared",
             registry=metrics.registry,
         )
         metrics.registry.register(self)
 
     def saw(self, gauges: Gauges) -> None:
-        """Show what was found."""
+        """Publish the last gauges."""
         self.lost()
         for (state, class_), count in gauges.devices.items():
             self._metrics.fleet_devices.labels(state, class_).set(count)
@@ -91,17 +91,17 @@ class Looked(Collector):
         self._values[_WITNESSES] = waiting_s
 
     def webhooks(self, waiting: Waiting) -> None:
-        """Show what is not delivered, no matter who sends."""
+        """Publish undelivered webhook events of all senders."""
         self._values["tonne_webhook_waiting_deliveries"] = waiting.waiting
         self._values["tonne_webhook_waiting_seconds"] = waiting.oldest_s
         self._values["tonne_webhook_dead_deliveries"] = waiting.dead
 
     def overdue(self, seconds: Mapping[str, float]) -> None:
-        """Show for how long the oldest row of a table should be gone. [s]"""
+        """Publish by how long the oldest row of each table exceeds its retention. [s]"""
         self._overdue = seconds
 
     def lost(self) -> None:
-        """Show that the database is down, and nothing of what was known before."""
+        """Publish that the database is down, without earlier values."""
         self._metrics.fleet_devices.clear()
         self._metrics.coverage_ratio.clear()
         self._now, self._overdue = None, {}
@@ -114,7 +114,7 @@ class Looked(Collector):
         self._alarms = counts or {}
 
     def audited(self, report: AuditReport) -> None:
-        """Show what an audit found; that stays until the next one."""
+        """Publish the result of an audit, until the next one."""
         self._breaks = {step.name: len(step.breaks) for step in report.steps}
         self._values["tonne_log_audit_time_seconds"] = now_us() / 1e6
 
@@ -124,41 +124,35 @@ class Looked(Collector):
         self._metrics.rebuild_mismatch.inc(differences)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give what is known now to anyone who scrapes."""
+        """Yield the current values for a scrape."""
         known = dict(self._values)
         for name, text in _TEXTS.items():
             # a name without a value is told of all the same: rules look for it
             yield GaugeMetricFamily(name, text, known.get(name))
         yield _family(
             "tonne_log_audit_breaks",
-            "What the last audit of the log found broken, by its step",
+            "Differences found by the last audit of the log, by step",
             ["step"],
             {(step,): count for step, count in self._breaks.items()},
         )
         yield _family(
             "tonne_alarms",
-            "Alarms that are not cleared, by kind, severity and whether a person acknowledged them",
+            "Alarms that are not cleared, by kind, severity and state (acknowledged or not)",
             ["kind", "severity", "state"],
             self._alarms,
         )
         yield _family(
             "tonne_retention_overdue_seconds",
-            "For how long the oldest row of a table has been kept beyond the policy",
+            "Time for which the oldest row of a table has exceeded its retention",
             ["table"],
             {(table,): value for table, value in self._overdue.items()},
         )
         now = self._now
         states = {} if now is None else {(s,): now.gateways.get(s, 0) for s in ("online", "dark")}
-        yield _family(
-            "tonne_fleet_gateways",
-            "Gateways that devices stand behind, by state",
-            ["state"],
-            states,
-        )
+        yield _family("tonne_fleet_gateways", "Gateways with devices, by state", ["state"], states)
         yield _family(
             "tonne_calibration_devices",
-            "Devices that serve a project, by their calibration: valid, expiring (within 60"
-            " days), expired or missing",
+            "Devices of a project, by calibration: valid, expiring (60 days), expired or missing",
             ["project", "state"],
             {} if now is None else now.calibrations,
         )

@@ -97,7 +97,7 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
         self._counter = Counter(
             "tonne_webhook_deliveries",
-            "Attempts to deliver events, by what came of them",
+            "Attempts to deliver events, by result",
             ["result"],
             registry=metrics.registry,
         )

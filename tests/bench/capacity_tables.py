@@ -6,12 +6,12 @@ from tests.bench.fleets import CELL_DEVICES, QUARTER_S, TABLES, YEAR_S, Costs, e
 
 STAGES = (
     ("receive and acknowledge (MQTT)", "bridge", "mqtt_receive_us"),
-    ("decode and admit", "bridge", "admit_us"),
-    ("sort and encode a parcel", "bridge", "wire_encode_us"),
+    ("decode and check", "bridge", "admit_us"),
+    ("sort and encode a record", "bridge", "wire_encode_us"),
     ("produce", "bridge", "produce_us"),
     ("consume", "worker", "consume_us"),
-    ("check and read a parcel", "worker", "wire_decode_us"),
-    ("settle: intervals and emissions", "worker", "settle_us_900s"),
+    ("check and decode a record", "worker", "wire_decode_us"),
+    ("calculate intervals and emissions", "worker", "settle_us_900s"),
     ("COPY, upsert, commit", "worker", "commit_us_900s"),
     ("the same in PostgreSQL", "database", "database_us_900s"),
     ("mosquitto", "MQTT broker", "mqtt_broker_us"),
@@ -53,7 +53,7 @@ def number(value: float) -> str:
 def stages(stage: dict[str, float]) -> str:
     """Processor time of each stage."""
     rows = [(what, who, f"{stage[f'stage_{key}']:.1f}") for what, who, key in STAGES]
-    return table(("stage", "process", "us a message"), rows)
+    return table(("stage", "process", "us per message"), rows)
 
 
 def rows(stage: dict[str, float]) -> str:
@@ -68,7 +68,7 @@ def rows(stage: dict[str, float]) -> str:
         )
         for name in TABLES
     ]
-    return table(("table", "rows a message", "bytes a row", "bytes of indexes"), found)
+    return table(("table", "rows per message", "bytes per row", "bytes of its indexes"), found)
 
 
 def device_year(stage: dict[str, float]) -> str:
@@ -90,7 +90,7 @@ def device_year(stage: dict[str, float]) -> str:
                 *(f"{mb:.1f}" for mb in megabytes),
             )
         )
-    head = ("a message", "messages", "bridge s", "worker s", "database s", "readings MB",
+    head = ("message interval", "messages", "bridge s", "worker s", "database s", "readings MB",
             "quantities MB", "emissions MB")  # fmt: skip
     return table(head, rows)
 
@@ -111,7 +111,7 @@ def fleet_needs(stage: dict[str, float]) -> str:
 def cell_limits(stage: dict[str, float]) -> str:
     """Where one cell ends, first things first."""
     found = sorted(limits(Costs.of(stage, QUARTER_S)).items(), key=lambda item: item[1])
-    return table(("in one cell", "devices"), [(what, f"{n:,.0f}") for what, n in found])
+    return table(("event", "number of devices"), [(what, f"{n:,.0f}") for what, n in found])
 
 
 def cell_events(stage: dict[str, float]) -> str:
@@ -126,4 +126,4 @@ def cell_events(stage: dict[str, float]) -> str:
                     f"{trace.oldest_s.max():,.0f}",
                 )
             )
-    return table(("event", "most messages waiting", "the oldest waits s"), rows)
+    return table(("event", "maximum of waiting messages", "longest waiting time [s]"), rows)

@@ -203,10 +203,10 @@ def limits(costs: Costs) -> dict[str, float]:
     """Devices at which each part of one cell is full, at a message a quarter of an hour."""
     stored_per_quarter = QUARTER_S * costs.worker_per_s
     return {
-        "a change of the registry holds storing up for 10 s": 10e6 / costs.device_us,
+        "a registry change delays storing by 10 s": 10e6 / costs.device_us,
         "8 TB are full after a year": DISK_BYTES * QUARTER_S / YEAR_S / costs.message_bytes,
-        "the registry takes 1 GB in each process": 1e9 / costs.device_bytes,
-        "all report within a minute, and one worker stores for the whole quarter after it": (
+        "the registry needs 1 GB in each process": 1e9 / costs.device_bytes,
+        "all report within a minute, and one worker needs the quarter hour to store them": (
             stored_per_quarter
         ),
         "one bridge is permanently busy": QUARTER_S * 1e6 / costs.bridge_us,
@@ -226,12 +226,14 @@ def events(devices: int, workers: int, costs: Costs) -> dict[str, Trace]:
     mean = devices / QUARTER_S
     outage = 6 * 3600 * mean
     return {
-        "messages come evenly": simulate(plant, lambda _: mean, 1_200),
-        "all report within a minute of the quarter": simulate(plant, quarterly(devices), 1_200),
-        "the same, and a worker lost in the burst": simulate(
+        "messages arrive evenly": simulate(plant, lambda _: mean, 1_200),
+        "all report in the first minute of a quarter hour": simulate(
+            plant, quarterly(devices), 1_200
+        ),
+        "the same, and a worker lost during the burst": simulate(
             plant, quarterly(devices), 1_200, Loss(910, SESSION_S)
         ),
-        "six hours of backlog: the database was away": simulate(
+        "six hours of backlog after a database outage": simulate(
             plant, lambda now: mean + (outage if now == 0 else 0.0), 1_200
         ),
         "the same, and a worker lost in its tenth second": simulate(

@@ -13,18 +13,29 @@ _HEAD = """\
 
 For: verifiers. Written by `make pages` from `tests/docket`; `make docket` closes the cases again.
 
-{honest} honest months and {frauds} frauds of {plants} plants, closed by these rules. Honest
-operators make ordinary mistakes and bring true documents; a request that a fair verifier would
-raise accuses no one. A fraud is caught where a rule raises a request that the untouched plant does
-not get. It is unseen where no rule raises one and it earns more than 1.02 times the true reduction.
-It is graded too well where the statement says that less rests on such weak evidence than the fraud
-earns, or where its worklist does not name what is false. Graded D is an honest case of which most
-rests on the claimant's word. Tonnes are of the cases alone and say nothing of a programme.
+This page shows how the rules treat {honest} honest and {frauds} fraudulent monitoring periods of
+{plants} simulated plants. In the honest cases the operator makes ordinary mistakes and provides
+genuine documents.
 
-What a rule takes is `deductedAlone_t`, what only it takes `returnsIfResolved_t`
-([effect of a rule](../statement-figures.md#effect-of-a-rule)). `t lost` of a rule is of honest
-cases from which it cuts more than 1 %; of a methodology, what all its honest cases lack. A blank
-cell is 0.
+## Terms
+
+- Request: a clarification or corrective action request. In an honest case, a request that a
+  verifier would also raise is not counted as an accusation.
+- Detected fraud: a rule raises a request that the same plant without the fraud does not receive.
+- Undetected fraud: no rule raises such a request, and the reduction is more than 1.02 times the
+  true one.
+- Evidence overrated: a fraud for which the statement shows a smaller share at such a weak grade
+  than the share gained by the fraud, or whose worklist does not list the false quantity or value.
+- `refused`: the registry import rejects the case, before any rule.
+- Grade D: an honest case in which more than half of the reduction depends on evidence of grade D.
+
+Tonnes are sums over these cases only; they say nothing about a real programme. A blank cell is 0.
+
+## Rules
+
+The deduction of a rule is its `deductedAlone_t`, the deduction by it only its
+`returnsIfResolved_t` ([effect of a rule](../statement-figures.md#effect-of-a-rule)). An honest case
+is reduced by a rule that deducts more than 1 % too much.
 """
 
 

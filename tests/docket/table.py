@@ -238,8 +238,9 @@ def _t(value: float) -> str:
 def tables(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
     """Yield the tables by rule and by methodology, as Markdown; `whole` of all cases."""
     some = [*some]
-    yield _line(("rule", "frauds it catches", "only it", "t it takes", "t only it takes",
-                 "honest accused", "honest cut", "t lost"))  # fmt: skip
+    yield _line(("rule", "frauds detected", "by this rule only", "deduction [t]",
+                 "deduction by this rule only [t]", "honest cases accused", "honest cases reduced",
+                 "honest tonnes lost"))  # fmt: skip
     yield "|---|---|---|---|---|---|---|---|"
     for one in by_rule(some):
         if any(one[1:]):
@@ -251,13 +252,13 @@ def tables(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
     silent = ", ".join(rule for rule in rules() if rule in said - shown)
     idle = ", ".join(rule for rule in rules() if rule not in said)
     if silent and whole:
-        yield f"\nFair requests or observations alone: {silent}."
+        yield f"\nRules with only justified requests or observations: {silent}."
     if idle and whole:
-        yield f"\nNo case of the docket touches {idle}."
+        yield f"\nRules without a case: {idle}."
     yield ""
-    yield _line(("methodology", "honest", "within 1 %", "no request", "both", "t lost", "graded D",
-                 "frauds", "above 1.02", "of these unseen", "t unseen",
-                 "graded too well"))  # fmt: skip
+    yield _line(("methodology", "honest cases", "within 1 %", "without request", "both",
+                 "tonnes lost", "grade D", "frauds", "above 1.02", "of these undetected",
+                 "undetected [t]", "evidence overrated"))  # fmt: skip
     yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
     for row in by_methodology(some):
         yield _line((*row[:5], _t(row.lost_t), *row[6:10], _t(row.passed_t), row.flattered))

@@ -1,9 +1,9 @@
 """
 Methane of waste at a disposal site, year by year.
 
-CDM TOOL04 version 8, equation 1: [r], three implementations that agree.
-Constants: [B], their product reproduces a published coefficient, and [M].  Years
-after the last one given receive no waste.
+CDM TOOL04 version 8, equation 1: [r], three implementations that agree.  Constants:
+[M], and [B], since their product reproduces a published coefficient.  Years after the
+last one entered receive no waste.
 """
 
 from __future__ import annotations

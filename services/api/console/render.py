@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import jinja2
 from fastapi import Depends, Request
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from mrv import calendar
@@ -51,6 +52,7 @@ _HEADERS = {
 }
 _MOST = 2_000
 _LEVEL = 5
+_CODE = re.compile("`([^`]{1,200})`")
 _IN_PATH = re.compile(rf"/console/({'|'.join(LANGUAGES)})(/|$)")
 
 
@@ -225,7 +227,13 @@ def _environment() -> jinja2.Environment:
     made.filters["kilo"] = kilo
     made.filters["percent"] = percent
     made.filters["unit"] = unit
+    made.filters["coded"] = coded
     return made
+
+
+def coded(text: str) -> Markup:
+    """Show what a text has between backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(legible(text, _MOST)))))  # noqa: S704 - escaped
 
 
 def _finalize(value: object) -> object:

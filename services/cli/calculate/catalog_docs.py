@@ -76,7 +76,11 @@ def _tried(tests: Path) -> dict[tuple[str, str], list[str]]:
     file = f"{tests.name}/{RETURNED.with_name('test_returned.py')}"
     test = f"{file}::test_it_is_seen_before_it_is_sent"
     rows = tomllib.loads((tests / RETURNED).read_text("utf-8"))["row"]
-    return {(_key(row["address"]), row["issue"]): [f"{test}[{row['issue']}]"] for row in rows}
+    return {
+        (_key(row["address"]), row["issue"]): [f"{test}[{row['issue']}]"]
+        for row in rows
+        if "address" in row
+    }
 
 
 def _key(address: str) -> str:
@@ -101,17 +105,18 @@ def _addressed(source: str, file: str) -> Iterator[tuple[str, str]]:
 
 
 def _finding_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    yield "\n## Findings with which requests for issuance came back (CDM)\n"
+    yield "\n## Findings of returned requests for issuance (CDM)\n"
     before, now = (
         ", ".join(f"{sum(row[when] == v for row in rows)} {v}" for v in _VERDICTS)
         for when in ("before", "now")
     )
     yield (
-        f"{len(rows)} findings of the CDM's secretariat and Board. Before 0.2.0: {before}."
-        f" Now: {now}. Prevented: it cannot happen, or what it hides does not count. Shown:"
-        " operator and verifier read it in the statement before it is submitted.\n"
+        f"{len(rows)} findings with which the CDM secretariat or Board returned requests for"
+        f" issuance. Release 0.1.0: {before}. Now: {now}. Prevented: the fault cannot occur, or the"
+        " quantity concerned is not credited. Shown: the statement reports the fault to operator"
+        " and verifier before submission. Neither: tonne does not detect it.\n"
     )
-    yield "| finding | of | matter | before | now | by |"
+    yield "| finding | project type | fault | release 0.1.0 | now | tests |"
     yield "|---|---|---|---|---|---|"
     for number, one in enumerate(rows, 1):
         tests = "<br>".join(f"`{test}`" for test in one["tests"]) or "-"
@@ -135,10 +140,10 @@ _MAP_HEAD = """\
 
 Written by `make pages` from `docs/conformity.toml`, `docs/findings.tsv` and the tests; edit those.
 
-For: verifiers and officers. Requirements of standards and programmes, where tonne meets them, and
-the tests that show it. This is not a certificate: no accredited body has assessed tonne against
-these texts. Certainty: [R] read on a page of its owner, [T] transcribed, [r] second-hand, [M]
-unverified; the texts of ISO were not available. A line without a test is open.
+For: verifiers and officers. The tables list requirements of standards and programmes, the page or
+module of tonne that meets each, and the tests of it. This is not a certificate: no accredited body
+has assessed tonne against these texts. Certainty: R primary source, T transcription, r secondary
+source, M unverified; the texts of ISO were not available. A row without a test is open.
 """
 
 

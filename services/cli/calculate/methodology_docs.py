@@ -24,19 +24,21 @@ from mrv.texts import sourced
 from services.cli.calculate import catalog_docs, reference_docs, rules_docs
 from services.cli.calculate import input_schema as describe
 
-_HEAD = ("input", "symbol", "unit", "what", "bounds", "default", "monitored", "side", "source")
-_LIFE_HEAD = ("programme", "methodology", "version", "here", "registers from", "no new project on",
-              "no credits from", "successor", "source", "certainty")  # fmt: skip
-_FACTOR_HEAD = ("factor", "value", "unit", "for", "valid", "source", "checked against the text")
+_HEAD = ("input", "symbol", "unit", "meaning", "bounds", "default", "monitoring option", "side",
+         "source")  # fmt: skip
+_LIFE_HEAD = ("programme", "methodology", "version", "in tonne", "projects register from",
+              "no registration from", "no credits from", "successor", "source",
+              "certainty")  # fmt: skip
+_FACTOR_HEAD = ("factor", "value", "unit", "direction", "valid", "source", "publication compared")
 _COUNTRY = (
-    "The factor of the grid is that of the project's country and year: `tonne factors list --kind"
-    " grid.de` shows those of Germany, [another-city.md](../another-city.md) how a country brings"
-    " its own."
+    "tonne applies the grid emission factor of the project's country and year. `tonne factors list"
+    " --kind grid.de` shows those of Germany. [another-city.md](../another-city.md) explains how to"
+    " add the factors of another country."
 )
 _FOR = (
-    "`for`: the side of the account for which tonne uses the factor. A "
-    "value that a project enters, such as an official combined margin for "
-    "exported electricity, is listed in its statement as a project value."
+    "Direction: tonne applies an `avoided` factor to baseline emissions, a `consumed` factor to "
+    "project emissions and leakage, and an `either` factor to both. A value that a project enters, "
+    "such as an official combined margin, is listed in its statement as a project value."
 )
 _BEGIN, _END = "<!-- symbols: begin, `make pages` -->", "<!-- symbols: end -->"
 # parameters of a device of which the most in a day is asked for
@@ -87,23 +89,26 @@ def _lined(lines: Iterator[str]) -> str:
 def _index() -> Iterator[str]:
     yield "# Methodology library\n"
     yield f"For: verifiers, and people who enter a project. {_NOTE}"
-    yield "`live`: meters feed it, and its reductions appear as they arrive. The others are"
-    yield "evaluated on figures from documents, with `tonne evaluate`.\n"
+    yield "`live`: meters supply the inputs, and tonne shows the reduction while readings arrive."
+    yield "The others are calculated from figures of documents, with `tonne evaluate`. `additive`:"
+    yield "the reduction of a project is the sum of the reductions of its meters.\n"
     yield from _table(
         ("id", "version", "title", "live", "additive"),
         [(f"[{m.id}]({m.id}.md)", m.version, m.title, *_nature(m)) for m in _all()],
     )
-    yield "\n## Life in a programme\n"
-    yield "Between which dates new projects can register under a methodology, and what follows."
-    yield "It is checked when a registration is imported (rejected), when a period closes (a"
-    yield "condition that is not met) and at issue (rejected unless the statement names it). An"
-    yield "unknown date rejects nothing. `named`: tonne does not compute it; its equations were"
-    yield "not available.\n"
+    yield "\n## Validity in a programme\n"
+    yield "The table states from when and until when a programme registers new projects under a"
+    yield "methodology, and its successor. tonne rejects the import of a registration outside these"
+    yield "dates. A period closed for such a project has a condition that is not met, and its"
+    yield "statement is issued only if it states that condition. An unknown date rejects nothing."
+    yield "`computed`: tonne calculates the methodology. `named`: tonne knows only its dates, as"
+    yield "its equations were not available. The letters of certainty are explained in"
+    yield "[statement-figures.md](../statement-figures.md#certainty-of-a-source).\n"
     yield from _table(_LIFE_HEAD, [_life(live) for live in lives()])
 
 
 def _life(life: Life) -> tuple[str, ...]:
-    until = "inactive, day not known" if life.inactive else str(life.register_until or "")
+    until = "inactive, date unknown" if life.inactive else str(life.register_until or "")
     return (
         life.programme,
         life.name,
@@ -140,7 +145,8 @@ def _page(one: Methodology | Tool) -> Iterator[str]:
         yield from _services(one)
         if one.roles:
             yield "## Rules\n"
-            yield "Those that can act on its statements ([order](../rules.md)):\n"
+            yield "These rules can change, or report on, a statement of this methodology. Each line"
+            yield "has the rules of one effect; [rules.md](../rules.md) has their order.\n"
             yield from rules_docs.by_effect(one, "../rules/")
 
 
@@ -157,30 +163,34 @@ def _equation(one: Methodology | Tool) -> Iterator[str]:
         for step in one.steps.formulas
         if step.when or step.name not in one.inputs
     ]
-    yield from _table(("step", "unit", "what", "source"), rows)
+    yield from _table(("step", "unit", "meaning", "source"), rows)
     yield ""
 
 
 def _where(step: Step) -> str:
-    each = f"; each row of `{step.over}`" if step.over else ""
-    return f"{each}; where `{step.when}` is given" if step.when else each
+    each = f"; for each row of `{step.over}`" if step.over else ""
+    return f"{each}; only if `{step.when}` is given" if step.when else each
 
 
 def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
     yield "\n## Applicability and rules\n"
     where = " and ".join(about["countries"]) or "any country"
-    yield f"Programme: {about['programme']}. Its projects are in {where}.\n"
+    yield f"Programme: {about['programme']}. Projects may be in {where}.\n"
     sentences = [*about["applicability"], *about["rules"]]
-    yield from (f"- {clause}" for clause in sentences or ["none except the bounds of the inputs"])
+    yield from (
+        f"- {clause}"
+        for clause in sentences or ["no condition other than the bounds of the inputs"]
+    )
     if not about["live"]:
         return
     yield "\n## In a project\n"
     for role, needs in about["roles"].items():
-        classes = " or ".join(needs["classes"])
+        classes = " or ".join(f"`{name}`" for name in needs["classes"])
         cap = f", at most `{needs['yearly_cap']}`" if needs["yearly_cap"] else ""
-        less = f" less {needs['less']}" if needs["less"] else ""
-        yield f"Role `{role}`: {needs['symbol']}, {needs['quantity']}{less} of {classes}:"
-        yield f"{needs['source']}, option {needs['option']}, {needs['side']} side{cap}.\n"
+        less = f" minus `{needs['less']}`" if needs["less"] else ""
+        yield f"Role `{role}` ({needs['side']} side): {needs['symbol']} is the quantity"
+        yield f"`{needs['quantity']}`{less} of a device of class {classes}. Source:"
+        yield f"{needs['source']}; monitoring option {needs['option']}{cap}.\n"
         yield from _some("Of each device:", needs["params"])
     yield from _some("Parameters of the project:", about["parameters"])
 
@@ -189,75 +199,82 @@ def _services(methodology: Methodology) -> Iterator[str]:
     """Yield the limits of its services; outside of them the conservative bound applies."""
     for taken in methodology.consumptions:
         yield (
-            f"The service of `{', '.join(taken.serves)}` needs consumption of"
-            f" `{', '.join(taken.uses)}` [{taken.unit}]: a meter that does not advance meanwhile"
-            " counts at a conservative rate."
-            + (f" Range: {taken.source}." if taken.source else "")
+            f"The service of `{', '.join(taken.serves)}` requires consumption of"
+            f" `{', '.join(taken.uses)}` [{taken.unit}]. If a consumption meter does not advance"
+            " during service, tonne adds its consumption at a conservative rate (MTR-05)."
+            + (f" The plausible range is that of: {taken.source}." if taken.source else "")
             + "\n"
         )
         if taken.by_history and taken.least:
             yield (
-                f"A part of about {WEEKS} weeks that uses less than {float(taken.least):g} of the"
-                " project's earlier consumption for it counts the service that its consumption"
-                " supports (MTR-06, tonne's own rule).\n"
+                f"In each span of about {WEEKS} weeks, the consumption per unit of service is"
+                " compared with that of the project's earlier periods. Below"
+                f" {float(taken.least):g} times that value, only the service that the metered"
+                " consumption corresponds to is counted (MTR-06, tonne's own rule).\n"
             )
         if taken.by_model and not taken.by_design:
             yield (
-                f"The same applies below {float(taken.closer or taken.least):g} of the devices'"
-                f" `{taken.by_model}`. No invoice is needed: EVD-03 reports missing ones of"
-                f" `{', '.join(taken.uses)}`.\n"
+                f"The same applies below {float(taken.closer or taken.least):g} times the devices'"
+                f" `{taken.by_model}`. Invoices of `{', '.join(taken.uses)}` are not required;"
+                " EVD-03 reports missing ones.\n"
             )
         if taken.by_design:
             closer = taken.least if taken.closer is None else taken.closer
             sure = taken.sure if taken.sure > closer else 0
-            also = f"; below {float(sure):g} a finding says so" if sure else ""
+            also = f" Below {float(sure):g} times it, a finding reports it." if sure else ""
             yield (
-                f"The same applies below {float(closer):g} of `{taken.by_design}`{also} (MTR-06,"
-                " tonne's own rule).\n"
+                f"The same applies below {float(closer):g} times `{taken.by_design}` (MTR-06,"
+                f" tonne's own rule).{also}\n"
             )
     for built in methodology.capacities:
         of = f" times `{built.of}`" if built.of else ""
         yield (
-            f"The service of `{', '.join(built.serves)}`{of} counts up to `{built.parameter}` each"
-            " week (MTR-07). A meter without valid calibration counts zero without a dated document"
-            " of that value, or invoices of the service (EVD-02).\n"
+            f"In each week, at most `{built.parameter}` of the service of"
+            f" `{', '.join(built.serves)}`{of} is counted (MTR-07). A meter without valid"
+            f" calibration is counted as 0 unless a dated document states `{built.parameter}`, or"
+            " invoices state the service (EVD-02).\n"
         )
     if methodology.invoiced:
         either = (
-            f", or of the electricity `{', '.join(methodology.powering)}`"
+            f" The invoices may instead be of the electricity `{', '.join(methodology.powering)}`."
             if methodology.powering
             else ""
         )
         names = ", ".join(r for r in methodology.roles if r in methodology.invoiced)
         yield (
-            f"No reduction is credited until `{names}` has a meter under valid calibration that no"
-            f" invoice contradicts, or invoices with file hashes over 95 % of the time{either}"
-            " ([EVD-03](../findings.md#what-evd-03-asks-for)).\n"
+            f"A reduction is credited only if `{names}` has a meter under valid calibration that no"
+            " invoice contradicts, or invoices with file hashes over 95 % of the time"
+            f" ([EVD-03](../findings.md#evidence-that-evd-03-requires)).{either}\n"
         )
     yield from _maxima(methodology)
     for name, spec in methodology.parameters.items():
         if spec.unmeasured is not None:
             channels = " and ".join(f"`{c}`" for c in spec.channels[1:])
-            by = f"{channels} of the role `{spec.channels[0]}` or " if channels else ""
+            by = f"{channels} of the role `{spec.channels[0]}`, or by " if channels else ""
             yield (
-                f"`{name}` counts by {by}`laboratory` results; where there are none, as"
-                f" {spec.unmeasured}.\n"
+                f"`{name}` is measured by {by}`laboratory` results; without measurements, tonne"
+                f" applies {spec.unmeasured} (PAR-06).\n"
             )
         if spec.by_publication:
-            beside = "the published ones" if spec.factor is None else "its default"
+            beside = "the published values" if spec.factor is None else "its default"
             yield (
-                f"Another `{name}` than {beside} counts with a third party's document"
-                " (`documents`), or where the reduction is no higher (tonne's own rule, FAC-01).\n"
+                f"A `{name}` other than {beside} is applied only if a third party's document"
+                " states it (`documents`), or if it does not raise the reduction (FAC-01, tonne's"
+                " own rule).\n"
             )
 
 
 def _maxima(methodology: Methodology) -> Iterator[str]:
     """Yield the most that a device counts: in an hour and a day (MTR-01), as a mean (EVD-04)."""
     for role, needs in methodology.roles.items():
-        if needs.most is _vehicles.most:
-            yield "Limits of a vehicle, by the fuel of the baseline (MTR-01, MTR-05, EVD-04):\n"
+        if needs.class_limit is _vehicles.class_limit:
+            yield (
+                "The class of a vehicle follows from its baseline fuel consumption. Each class has"
+                " limits of electricity and distance (MTR-01, MTR-05, EVD-04):\n"
+            )
             yield from _table(
-                ("class", "below L/100 km", "kWh/km", "km an hour", "km a day", "mean km a day"),
+                ("class", "baseline fuel below [L/100 km]", "kWh/km", "km an hour", "km a day",
+                 "mean km a day"),
                 [
                     (one.name, f"{float(one.below):g}",
                      " to ".join(f"{float(end):g}" for end in one.kwh_per_km),
@@ -266,10 +283,13 @@ def _maxima(methodology: Methodology) -> Iterator[str]:
                 ],
             )  # fmt: skip
             yield ""
-        elif needs.most is not None and (most := needs.most(_LIQUID)) is not None:
+        elif needs.class_limit is not None and (most := needs.class_limit(_LIQUID)) is not None:
             hour, day = (amount_text(n, needs.unit) for n in (most.per_hour, most.per_day))
-            of = ", of a liquid," if "density_kg_per_m3" in needs.params else ""
-            yield f"A device of `{role}`{of} counts at most {hour} an hour, {day} a day (MTR-01).\n"
+            of = " of a liquid" if "density_kg_per_m3" in needs.params else ""
+            yield (
+                f"For a device of role `{role}`, at most {hour}{of} per hour and {day} per day are"
+                " counted (MTR-01).\n"
+            )
 
 
 def _some(title: str, schema: Mapping[str, Any]) -> Iterator[str]:
@@ -383,22 +403,22 @@ def _symbols() -> Iterator[str]:
                 names, ids = rows.setdefault((spec.symbol, spec.unit), ({}, {}))
                 names[f"`{key}`"] = None
                 ids[one.id] = None
-    yield from _symbol_table(("symbol", "our name", "unit", "where it stands"), rows)
+    yield from _symbol_table(("symbol", "our name", "unit", "methodologies"), rows)
     yield "\n## Factors of the formulas\n"
-    yield "Symbol, kind of the factor and the side that it is taken for; `{...}` is an input.\n"
+    yield "Each row has a symbol, the kind of factor and its direction; `{...}` is an input.\n"
     inputs: _Rows = {}
     for one in _all():
         for part in one.steps.parts:
             if isinstance(part, Published):
                 _add(inputs, part, f"`{part.kind}`, {part.direction}", one.id)
-    yield from _symbol_table(("symbol", "kind, side", "unit", "where it stands"), inputs)
+    yield from _symbol_table(("symbol", "kind, direction", "unit", "methodologies"), inputs)
     yield "\n## Steps\n"
     yield "Their formulas: docs/methodologies.\n"
     made: _Rows = {}
     for one in _all():
         for step in one.steps.formulas:
             _add(made, step, f"`{step.name}`", one.id)
-    yield from _symbol_table(("symbol", "our name", "unit", "where it stands"), made)
+    yield from _symbol_table(("symbol", "our name", "unit", "methodologies"), made)
 
 
 def _add(rows: _Rows, part: Published | Step, name: str, identifier: str) -> None:

@@ -37,12 +37,12 @@ METRICS_PAGE = "metrics.md"
 _METRICS_HEAD = """\
 # Metrics
 
-For: operators. These are the series that the processes of tonne expose at `/metrics` \
-(`TONNE_METRICS_BIND`; the API at its own address). Names end with their unit; a counter ends \
-with `_total` and only rises; no label holds a device's id. A histogram has `_bucket`, `_sum` and \
-`_count`. Each process exposes its memory and processor time as `process_*` as well. \
-[monitoring.md](monitoring.md) says which of them to look at; [runbook.md](runbook.md) what each \
-alert means and what to do.
+For: operators. This page lists the series that the processes of tonne expose at `/metrics` \
+(`TONNE_METRICS_BIND`; the API at its own address). Names end with their unit. A counter ends \
+with `_total` and only increases. No label contains a device id. A histogram has `_bucket`, `_sum` \
+and `_count`. Each process also exposes its memory and processor time as `process_*`. \
+[monitoring.md](monitoring.md) lists the most important series; [runbook.md](runbook.md) describes \
+each alert and the action to take.
 
 Written by `make pages` from the code; edit that instead.
 """
@@ -54,70 +54,70 @@ _NOTE = "Written by `make pages` from the code; edit that instead."
 _REGISTRY = """\
 # Registry file
 
-For: operators. Sites, devices and projects are entered in files in YAML or in workbooks; devices \
-may come as CSV with the same names of columns. `tonne registry import FILE` takes them whole or \
-not at all, `tonne registry check FILE` says what is wrong and changes nothing, `tonne registry \
-export` gives back what is registered. A key that is not listed here is refused. Numbers stand \
-without quotes; text that looks like a number, such as the version "1.0", may stand in \
-quotes or without.
+For: operators. Sites, devices and projects are entered in files: YAML, or XLSX workbooks, or for \
+devices CSV with the same column names. `tonne registry import FILE` imports a file completely or \
+not at all. `tonne registry check FILE` lists its errors and changes nothing. `tonne registry \
+export` prints the registered data. An unknown key is rejected. Write numbers without quotes; text \
+that looks like a number, such as the version "1.0", may have quotes or not.
 
-`tonne registry template CLASS --country CODE` prints a complete example for a class of device; \
-`tonne registry template --methodology ID --country CODE`, with or without `--xlsx FILE`, what a \
-project by a methodology needs and nothing more. The console has the same forms, and takes what \
-is filled in ([console.md](console.md)). \
-`tonne registry schema > tonne.schema.json` gives editors completion and these texts; the first \
-line of a file then names it: `# yaml-language-server: $schema=tonne.schema.json`.
+`tonne registry template CLASS --country CODE` prints a complete example for a device class. \
+`tonne registry template --methodology ID --country CODE`, with or without `--xlsx FILE`, creates \
+a file with exactly the entries that a project of this methodology needs. The console has the same \
+forms, and imports the completed file ([console.md](console.md)). \
+`tonne registry schema > tonne.schema.json` writes a JSON Schema, with which editors complete keys \
+and show these texts. Refer to it in the first line of a file: `# yaml-language-server: \
+$schema=tonne.schema.json`.
 
-A section that a file leaves out stays as it is registered. So does a list of a device or \
-project. Times have an offset, days are local to the site.
+If a file leaves out a section, or a list of a device or project, the registered data remain \
+unchanged. Times have a UTC offset; days are local to the site.
 
 ## Workbooks
 
 An XLSX file has a sheet for each section (`sites`, `devices`, `projects`), a row for each entry, \
-and the keys below as names of columns; `tonne registry export --xlsx FILE` writes the whole \
-registry so.
+and the keys below as column names. `tonne registry export --xlsx FILE` writes the whole registry \
+in this form.
 
 | in YAML | in a workbook |
 |---|---|
 | `crediting_period: {{from: ..}}` | column `crediting_period.from` |
-| a list of a row, such as `calibrations` of a device | sheet `devices.calibrations`, with the \
-row's id in the column `of` |
+| a list of an entry, such as `calibrations` of a device | sheet `devices.calibrations`, with the \
+id of the entry in the column `of` |
 | `parameters` and `documents` of a project | sheets `projects.parameters` (`of`, `key`, `value`) \
 and `projects.documents` (`of`, `key`, `document`, `by`, ..) |
-| what is deeper | a cell in YAML: one that begins with `{{`, `[` or `"` |
-| a comment | a column or sheet whose name begins with `#` |
+| data nested more deeply | a cell with YAML that begins with `{{`, `[` or `"` |
+| a comment | a column or sheet with a name that begins with `#` |
 
-Enter values, no formulas; a percentage is refused, because its cell holds another number than it \
-shows. A line that a message names is a row of the sheet.
+Enter values, not formulas. Cells formatted as a percentage are rejected, because the stored \
+number differs from the displayed one. The line number in an error message is the row of the sheet.
 
 ## An example
 
-As `tonne registry template energy_meter --country DE` prints it:
+This is the output of `tonne registry template energy_meter --country DE`:
 
 ```yaml
 {example}
 ```
 """
 _AUTHORITY = (
-    "Entered by an authority: `registrations`, `authorizations`, `submissions`, `facilities`, "
-    "`acceptances`. [registries.md](registries.md) has their keys."
+    "An authority enters the sections `registrations`, `authorizations`, `submissions`, "
+    "`facilities` and `acceptances`. [registries.md](registries.md) lists their keys."
 )
 _SETTINGS = """\
 # Settings
 
-For: operators. A process reads `TONNE_*` from the environment, then from a file `.env` in its \
-folder. A name that \
-tonne does not know, or two settings that contradict each other, are refused at the start, with \
-the reason. Secrets may stand in a file: `TONNE_DATABASE_URL_FILE=/run/secrets/database_url`. \
-Where no database or broker is named, those that `tonne local up` started are used.
+For: operators. A process reads the variables `TONNE_*` from the environment, then from a file \
+`.env` in its folder. An unknown name, or two settings that contradict each other, prevent the \
+start, with the reason. A secret may be in a file: \
+`TONNE_DATABASE_URL_FILE=/run/secrets/database_url`. Without URLs of database or broker, tonne \
+uses the servers started by `tonne local up`.
 """
 _COMPOSE = """
 ## In the compose files
 
-Five more are of `deploy/compose.yaml` and `deploy/compose.kafka.yaml` alone, from the \
+Only `deploy/compose.yaml` and `deploy/compose.kafka.yaml` use these five variables, from the \
 environment or from `deploy/.env`; no process of tonne reads them.
 
-| setting | without it | meaning |
+| setting | default | meaning |
 |---|---|---|"""
 _COMPOSED = {
     "MQTT_HOST": "Name under which devices find the broker; it is in the certificates "
@@ -264,7 +264,7 @@ def _kind(one: dict[str, Any]) -> str:
 def _settings() -> Iterator[str]:
     yield _SETTINGS
     yield f"{_NOTE}\n"
-    yield "| setting | without it | meaning |"
+    yield "| setting | default | meaning |"
     yield "|---|---|---|"
     for names, meaning in _documented():
         variables = "<br>".join(f"`TONNE_{name.upper()}`{_or_file(name)}" for name in names)

@@ -1240,19 +1240,19 @@ ALTER TABLE meter_key ADD CONSTRAINT meter_key_key_check
 
 -- VIEW COMMENTS
 RESET ROLE;
-COMMENT ON VIEW v_energy_kwh_interval IS 'Energy of a device and quantity by quarter hour. measured_share is the part of the quarter hour that readings cover; quality is measured, estimated, or suspect where a part is unknown.';
-COMMENT ON VIEW v_energy_kwh_day IS 'Energy of a device and quantity by local day of its site, added up from quarter hours.';
-COMMENT ON VIEW v_power_kw IS 'Power readings of all classes that have a channel for it, as they were sent.';
-COMMENT ON VIEW v_indicator_hour IS 'Indicators of air, noise and water by hour (VN_AQI, Leq, loads, limits); grade is the band or class that the norm names; covered is the share of the hour with readings.';
-COMMENT ON VIEW v_indicator_day IS 'Indicators by local day; detail has what the norm asks for beside the value.';
-COMMENT ON VIEW v_quality_day IS 'Readings that a test of quality marked, by local day, device, channel and test.';
-COMMENT ON VIEW v_meter_check_hour IS 'A check meter beside the meter that it checks, by hour, over quarter hours that both measured throughout.';
-COMMENT ON VIEW v_meter_check_day IS 'v_meter_check_hour by day; differs tells whether the two differ by more than check_percent of the greater one and by more than 0.2 kWh.';
-COMMENT ON VIEW v_gateway_health IS 'State of every gateway: online, or dark where nothing of it and behind it is heard.';
-COMMENT ON VIEW v_sparkplug_device IS 'Devices that speak Sparkplug B, whether they are alive by their last birth and death.';
-COMMENT ON VIEW v_programme_member IS 'Projects of each action; an action holds the projects of its parts, too. Rows of an action and of its part are not to be added.';
+COMMENT ON VIEW v_energy_kwh_interval IS 'Energy of a device and quantity by 15-minute interval. measured_share is the part of the interval covered by readings; quality is measured, estimated, or suspect if a part is unknown.';
+COMMENT ON VIEW v_energy_kwh_day IS 'Energy of a device and quantity by local day of its site, the sum of 15-minute intervals.';
+COMMENT ON VIEW v_power_kw IS 'Power readings of all device classes with a power channel, as received.';
+COMMENT ON VIEW v_indicator_hour IS 'Indicators of air, noise and water by hour (VN_AQI, Leq, loads, limits); grade is the band or class of the standard; covered is the share of the hour with readings.';
+COMMENT ON VIEW v_indicator_day IS 'Indicators by local day; detail has further values that the standard requires.';
+COMMENT ON VIEW v_quality_day IS 'Readings flagged by a quality test, by local day, device, channel and test.';
+COMMENT ON VIEW v_meter_check_hour IS 'Comparison of a meter with its check meter by hour, over 15-minute intervals that both measured completely.';
+COMMENT ON VIEW v_meter_check_day IS 'v_meter_check_hour by day; differs is yes if the two differ by more than check_percent of the greater one and by more than 0.2 kWh.';
+COMMENT ON VIEW v_gateway_health IS 'State of every gateway: online, or dark if no data of the gateway and its devices arrive.';
+COMMENT ON VIEW v_sparkplug_device IS 'Sparkplug B devices, and whether they are alive by their last birth and death certificates.';
+COMMENT ON VIEW v_programme_member IS 'Projects of each action, including the projects of its sub-actions. Do not add the rows of an action and its sub-action.';
 COMMENT ON VIEW v_statement_state IS 'Each statement with its state, period and tonnes.';
-COMMENT ON VIEW v_statement_gap IS 'Gaps and deductions of the last statement about each project and period, with what each cost.';
+COMMENT ON VIEW v_statement_gap IS 'Gaps and deductions of the last statement of each project and period, with their tonnes.';
 
 
 -- WEBHOOKS
@@ -3835,31 +3835,31 @@ COMMENT ON VIEW v_account_interval IS 'Exact account of a project by quarter hou
 COMMENT ON VIEW v_account_day IS 'Account of a project by its local day, in micrograms and in tonnes. All other surfaces take their tonnes from here.';
 COMMENT ON VIEW v_avoided_t_interval IS 'Tonnes of a project by quarter hour, from v_account_interval.';
 COMMENT ON VIEW v_avoided_t_day IS 'Tonnes of a project by its local day, from v_account_day.';
-COMMENT ON VIEW v_day_avoided_t IS 'Tonnes by device and local day, for a look into one project. Devices of a project stand on both sides of its account: sums by class are no tonnes, v_account_day has these.';
-COMMENT ON VIEW v_day_quantity IS 'What a device metered by local day, in the base unit of the quantity; measured_us is the time that readings cover, in microseconds.';
-COMMENT ON VIEW v_day_energy_kwh IS 'The energy of v_day_quantity: days before yesterday as they were last added up, quick over years.';
-COMMENT ON VIEW v_day_distance_km IS 'The distances of v_day_quantity.';
-COMMENT ON VIEW v_day_volume_m3 IS 'The volumes of v_day_quantity.';
-COMMENT ON VIEW v_day_pv IS 'A PV inverter by local day before today: yield, performance ratio by IEC 61724-1 on the modules'' nameplate, ratio at 25 degrees, availability, expected energy, losses by cause. no_ratio says why there is no ratio.';
-COMMENT ON VIEW v_clear_sky_power IS 'Power of an inverter''s modules under a clear sky at 25 degrees by quarter hour, at most the inverter''s rating.';
-COMMENT ON VIEW v_device_array IS 'Modules of an inverter with the time for which they are registered: nameplate, tilt, azimuth, temperature coefficient.';
-COMMENT ON VIEW v_pv_rate IS 'Tonnes a kilowatt hour of an inverter by the last 28 days of its project''s account; null where it avoids none.';
+COMMENT ON VIEW v_day_avoided_t IS 'Tonnes by device and local day, for the analysis of one project. Its devices belong to the baseline or the project side, so sums by device class are no reduction; take tonnes from v_account_day.';
+COMMENT ON VIEW v_day_quantity IS 'Metered quantity of a device by local day, in the base unit of the quantity; measured_us is the time covered by readings, in microseconds.';
+COMMENT ON VIEW v_day_energy_kwh IS 'The energy in v_day_quantity, in kWh, for days before yesterday from the last stored sums; fast over years.';
+COMMENT ON VIEW v_day_distance_km IS 'The distances in v_day_quantity, in km.';
+COMMENT ON VIEW v_day_volume_m3 IS 'The volumes in v_day_quantity, in m3.';
+COMMENT ON VIEW v_day_pv IS 'Results of a PV inverter by local day before today: yield, performance ratio by IEC 61724-1 on the nameplate power of the modules, ratio at 25 degrees, availability, expected energy, losses by cause. no_ratio states why there is no ratio.';
+COMMENT ON VIEW v_clear_sky_power IS 'Power of an inverter''s modules under a clear sky at 25 degrees by 15-minute interval, at most the inverter''s rated power.';
+COMMENT ON VIEW v_device_array IS 'PV modules of an inverter with the time for which they are registered: nameplate power, tilt, azimuth, temperature coefficient.';
+COMMENT ON VIEW v_pv_rate IS 'Tonnes per kWh of an inverter, from the last 28 days of its project; null if it avoids none.';
 COMMENT ON VIEW v_device_own IS 'A device as it stands alone, without its gateway: last reading, cadence, what it said of itself.';
 COMMENT ON VIEW v_device_health IS 'State of every device: online, late or offline, since when, and what its clock and its readings of the last day are like. alarm is true where its silence is not explained by its gateway.';
-COMMENT ON VIEW v_device_clock IS 'Offset of a device''s clock on the last day that it was heard, and its drift over two weeks. Ahead is above zero.';
+COMMENT ON VIEW v_device_clock IS 'Clock offset of a device on the last day with readings, and its drift over two weeks. A positive offset means that the clock is ahead.';
 COMMENT ON VIEW v_silence_cost IS 'What each silent meter costs its project a day and so far, by the project''s own rule. The tonnes come back when the device sends what it kept.';
 COMMENT ON VIEW v_alarm IS 'Alarms, open, acknowledged or cleared, with cause and cost in tonnes a day.';
-COMMENT ON VIEW v_alarm_condition IS 'Every cause of an alarm that holds now. raises is false where it is too weak to raise one and too strong to clear one.';
-COMMENT ON VIEW v_calibration_due IS 'Certificate of each device that serves a project now: valid, expiring within 60 days, expired, missing.';
-COMMENT ON VIEW v_project_state IS 'A project now: devices heard, silent since when and what that missed, expectations to date, of the year and of the last 30 days.';
-COMMENT ON VIEW v_project_now IS 'v_project_state with the tonnes of its account.';
-COMMENT ON VIEW v_project_specific_energy IS 'Energy a tonne of product of projects that meter both: the last three days beside the median of the four weeks before.';
-COMMENT ON VIEW v_counted_project IS 'Projects that count in the programme''s totals: those of its actions; all where no programme is registered.';
-COMMENT ON VIEW v_counted_device IS 'Devices of the programme''s own places: all but those that serve a project which does not count.';
-COMMENT ON VIEW v_programme_now IS 'Each action now: target, monitored, issued and expected tonnes. Three accounts, never to be added.';
-COMMENT ON VIEW v_programme_progress IS 'The target of each action beside what its projects monitored and what was issued, never to be added.';
-COMMENT ON VIEW v_programme_year IS 'Each action by local calendar year: the city''s own account (modelled), monitored and issued tonnes, never to be added.';
-COMMENT ON VIEW v_methodology_end IS 'Until when each project''s methodology registers and credits, by the ledger of methodologies, and what follows it.';
+COMMENT ON VIEW v_alarm_condition IS 'Every present cause of an alarm. raises is false for a cause that is too weak to raise an alarm and too strong to clear one.';
+COMMENT ON VIEW v_calibration_due IS 'Calibration certificate of each device in a project: valid, expiring within 60 days, expired, missing.';
+COMMENT ON VIEW v_project_state IS 'Present state of a project: devices with data, start of missing data and the reduction lost by it, estimates to date, of the year and of the last 30 days.';
+COMMENT ON VIEW v_project_now IS 'v_project_state with the tonnes of the project.';
+COMMENT ON VIEW v_project_specific_energy IS 'Energy per tonne of product of projects that meter both: the last three days and the median of the previous four weeks.';
+COMMENT ON VIEW v_counted_project IS 'Projects in the programme''s totals: those of its actions, or all if no programme is registered.';
+COMMENT ON VIEW v_counted_device IS 'Devices of the programme: all except those of projects that are not in the programme.';
+COMMENT ON VIEW v_programme_now IS 'Target, monitored, issued and expected tonnes of each action at present. Do not add these columns.';
+COMMENT ON VIEW v_programme_progress IS 'Target of each action with the monitored and the issued tonnes of its projects. Do not add these columns.';
+COMMENT ON VIEW v_programme_year IS 'Modelled tonnes (the city''s own model), monitored and issued tonnes of each action by local calendar year. Do not add these columns.';
+COMMENT ON VIEW v_methodology_end IS 'Dates until which each project''s methodology registers projects and issues credits, from the table of methodologies, and its successor.';
 SET LOCAL ROLE tonne_owner;
 
 DO $$
@@ -3877,14 +3877,14 @@ BEGIN
 END $$;
 GRANT SELECT ON v_site_today, v_project_today, v_today_emission TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 
-COMMENT ON VIEW v_site_today IS 'Yesterday, today and tomorrow by the clock of each site, with the times between which they lie.';
-COMMENT ON VIEW v_project_today IS 'Yesterday, today and tomorrow by the clock of each project, with the times between which they lie.';
-COMMENT ON VIEW v_today_emission IS 'Account of yesterday and today by device, in micrograms of CO2e: for v_account_day and v_day_avoided_t.';
+COMMENT ON VIEW v_site_today IS 'Yesterday, today and tomorrow in the time zone of each site, with their start and end times.';
+COMMENT ON VIEW v_project_today IS 'Yesterday, today and tomorrow in the time zone of each project, with their start and end times.';
+COMMENT ON VIEW v_today_emission IS 'Micrograms of CO2e of yesterday and today by device; basis of v_account_day and v_day_avoided_t.';
 
 GRANT SELECT ON v_project_expectation TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 
-COMMENT ON VIEW v_project_expectation IS 'The yearly expectation of each project, and the time in which it has held until now.';
-COMMENT ON VIEW v_silence_cost IS 'What each silent meter costs its project a day and so far, by the project''s own rule, and together no more than was expected of the project in that time. The tonnes come back when the device sends what it kept.';
+COMMENT ON VIEW v_project_expectation IS 'Yearly ex-ante estimate of each project, and the time for which it has applied until now.';
+COMMENT ON VIEW v_silence_cost IS 'Reduction lost per day and so far by missing data of each meter, by the methodology of its project, limited to the project''s expected reduction in that time. It is restored when the device sends stored readings.';
 
 -- A function that names `search_path = public` alone looks into the caller's temporary tables first: whoever
 -- may call one that runs as its owner, or fire a trigger that does, could put a table with a trigger of
@@ -3903,14 +3903,14 @@ BEGIN
 END $$;
 
 GRANT SELECT ON v_day_energy_per_km TO tonne_mrv, tonne_api, tonne_grafana;
-COMMENT ON VIEW v_day_energy_per_km IS 'Energy of a project''s chargers over the distance of its vehicles by local day before today. kwh_per_km is null where not all of its meters were metered for the whole day; not_metered names those that were not.';
+COMMENT ON VIEW v_day_energy_per_km IS 'Energy of a project''s chargers divided by the distance of its vehicles, by local day before today. kwh_per_km is null if a meter was not metered for the whole day; not_metered lists those meters.';
 GRANT SELECT ON v_day_mark, v_project_open, v_day_emission_open, v_day_emission, v_project_day TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 
-COMMENT ON VIEW v_day_mark IS 'Spans of a device''s time whose days wait to be added up again.';
-COMMENT ON VIEW v_project_open IS 'From which local day on a project''s sums by day are not whole yet: yesterday, or earlier where nobody adds up.';
-COMMENT ON VIEW v_day_emission IS 'Account by device and the project''s local day, in micrograms of CO2e, as quarter hours say at this moment: for v_day_avoided_t.';
-COMMENT ON VIEW v_day_emission_open IS 'Days of v_day_emission that are read from quarter hours: those that wait to be added up, yesterday and today.';
-COMMENT ON VIEW v_project_day IS 'v_day_emission added up by project, from kept sums of whole days: for v_account_day.';
+COMMENT ON VIEW v_day_mark IS 'Spans of a device''s time whose daily sums wait for a recalculation.';
+COMMENT ON VIEW v_project_open IS 'Local day from which the daily sums of a project are not complete yet: yesterday, or earlier if no watcher runs.';
+COMMENT ON VIEW v_day_emission IS 'Micrograms of CO2e by device and the project''s local day, calculated from 15-minute intervals at present; basis of v_day_avoided_t.';
+COMMENT ON VIEW v_day_emission_open IS 'Days of v_day_emission that are calculated from 15-minute intervals: days whose sums wait for a recalculation, yesterday and today.';
+COMMENT ON VIEW v_project_day IS 'Sums of v_day_emission by project, from stored sums of whole days; basis of v_account_day.';
 COMMENT ON VIEW v_account_day IS 'Account of a project by its local day, in micrograms and in tonnes, as its quarter hours say at this moment. All other surfaces take their tonnes from here.';
 
 DO $$
@@ -3922,13 +3922,13 @@ BEGIN
     EXECUTE replace(drops, 'FROM late_day l ', notes);
 END $$;
 
-COMMENT ON VIEW v_device_own IS 'A device as it stands alone, without its gateway: last reading, cadence, what it said of itself, whether some reading came on time (spoke).';
-COMMENT ON VIEW v_device_health IS 'State of every device: online, late, offline or not commissioned, since when, and what its clock and its readings of the last day are like. Not commissioned: no reading came on time yet, and no commissioning day has begun. alarm is true where its silence is not explained by its gateway.';
+COMMENT ON VIEW v_device_own IS 'State of a device without regard to its gateway: last reading, cadence, its own status messages, and whether any reading has arrived on time (spoke).';
+COMMENT ON VIEW v_device_health IS 'State of every device (online, late, offline or not commissioned) with its start, its clock and the quality flags of its readings of the last day. Not commissioned: no reading has arrived on time yet, and no commissioning day has begun. alarm is true if its gateway is not the cause of missing data.';
 
 GRANT SELECT ON v_account_statement, v_account_part, v_account_source TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
-COMMENT ON VIEW v_account_statement IS 'Statements by which their time is accounted: issued ones, and of others the newest that is on its way (closed).';
-COMMENT ON VIEW v_account_part IS 'Account of a project by parts of its local days, in micrograms of CO2e: of a statement (issued, closed), of open time as the close accounts it (open), of quarter hours. Statements and open time do not overlap, nor do they and quarter hours.';
-COMMENT ON VIEW v_account_day IS 'Account of a project by its local day, in micrograms and in tonnes: what its statements say, and what is accounted so far of the rest. All other surfaces take their tonnes from here.';
+COMMENT ON VIEW v_account_statement IS 'Statements that determine the tonnes of their time: issued ones, and otherwise the newest one in progress (closed).';
+COMMENT ON VIEW v_account_part IS 'Micrograms of CO2e of a project by parts of its local days: of a statement (issued, closed), of the open period as a close would calculate it (open), or of 15-minute intervals. These parts do not overlap.';
+COMMENT ON VIEW v_account_day IS 'Tonnes and micrograms of a project by its local day: those of its statements, and for other time the result calculated so far. All pages and boards take their tonnes from this view.';
 COMMENT ON VIEW v_account_source IS 'What a project''s account is made of: statements, open time, quarter hours, each with its tonnes. before_t is what a statement''s time came to before documents and invoices that it lacks took something off; problem says why open time could not be accounted.';
 COMMENT ON VIEW v_account_interval IS 'Live account of a project by quarter hour, in micrograms of CO2e: before deductions, base loads and caps, which v_account_day has. A methodology of which a quarter hour has no emissions has no rows.';
 
@@ -3944,15 +3944,15 @@ BEGIN
     END IF;
     EXECUTE 'CREATE OR REPLACE VIEW v_alarm_condition AS ' || after;
 END $$;
-COMMENT ON VIEW v_account_interval IS 'Account of a project by quarter hour, in micrograms of CO2e; a day''s quarter hours add up to v_account_day. Of time that was accounted as a whole, each day is spread over its quarter hours as meters show them, what no meter shows by time. For a part of the time of one project, tonne_account_quarters(project, begins, ends) is quicker.';
-COMMENT ON VIEW v_account_source IS 'What a project''s account is made of: statements, open time as the close accounts it, quarter hours that are not accounted yet, each with its tonnes. before_t is what a time would come to with every document and invoice that it lacks; problem says why open time could not be accounted.';
+COMMENT ON VIEW v_account_interval IS 'Micrograms of CO2e of a project by 15-minute interval; the intervals of a day add up to v_account_day. For time calculated as a whole, each day is distributed over its intervals in proportion to the meters'' intervals, and quantities without a meter in proportion to time. For part of the time of one project, tonne_account_quarters(project, begins, ends) is faster.';
+COMMENT ON VIEW v_account_source IS 'Origin of the tonnes of a project: statements, the open period as a close would calculate it, and 15-minute intervals not calculated yet. before_t is the reduction with all missing documents and invoices; problem states why the open period could not be calculated.';
 GRANT SELECT ON v_underived TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 
-COMMENT ON VIEW v_underived IS 'Devices whose rows are not made yet from their readings, and from when on.';
+COMMENT ON VIEW v_underived IS 'Devices with stored readings whose intervals are not calculated yet, and the time of the first of these readings.';
 GRANT SELECT ON v_project_months TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
-COMMENT ON VIEW v_project_months IS 'How the year''s expectation of a project spreads over months: as the registry states, or as the sun gives modules of that place; null where evenly.';
-COMMENT ON VIEW v_tariff IS 'Prices of electricity at a site, of local days from `begins` to before `ends`.';
-COMMENT ON VIEW v_day_money IS 'What the metered energy of a device cost, saved or earned on a local day, by the tariffs of its site: `cost` is energy drawn, `earned` is sold, `saved` is made and not bought. Money is never added to tonnes, nor one currency to another.';
+COMMENT ON VIEW v_project_months IS 'Distribution of a project''s yearly estimate over the months: as registered, or by the solar irradiation of its PV modules; null if the months are equal.';
+COMMENT ON VIEW v_tariff IS 'Prices of electricity at a site, for local days from `begins` to the day before `ends`.';
+COMMENT ON VIEW v_day_money IS 'Cost, savings and revenue of a device''s metered energy on a local day, by the tariffs of its site: cost is for imported energy, earned for sold energy, saved for generated energy that was not bought. Currencies must not be added to each other.';
 
 GRANT SELECT ON v_tariff, v_day_money TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 

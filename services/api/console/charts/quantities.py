@@ -78,7 +78,7 @@ def days_chart(
     days = [first + timedelta(days=k) for k in range((max(*amounts, today) - first).days + 1)]
     drawn = []
     for day in days:
-        label = t.short_month(day) if day == first or day.day == 1 else str(day.day)
+        label = t.short_month(day) if day.day == 1 else str(day.day)
         drawn.append(_bar(amounts.get(day), t.day(day), label, unit, size, t))
     return bars(drawn, unit, _alt(amounts.values(), unit, size, name, t), "days")
 

@@ -18,6 +18,7 @@ from services.api.console.routes.finding import Finding, judged, short_name
 from services.api.console.routes.overview import rounded
 from services.api.console.session import View, signed_in_for_all
 from services.api.console.translations import Words
+from services.api.console.translations import unit as written
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.programme import Pages, Workbook, report_file
@@ -44,6 +45,7 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
     except _NoProgrammeError:
         return render(ask, language, "no_programme.html")  # the menu leads here, whatever there is
     listed = [p for s in result["systems"] for p in s["projects"]] + result["without_system"]
+    listed.sort(key=_short, reverse=True)
     return render(
         ask,
         language,
@@ -67,6 +69,12 @@ def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> Finding:
     return judged(
         avoided, expected, issued, [_both(one) for one in listed if not one["counted"]], year, t
     )
+
+
+def _short(one: dict[str, Any]) -> Decimal:
+    """Return the shortfall of a project to date. [t]"""
+    avoided, expected = _both(one)
+    return max((expected or Decimal(0)) - (avoided or Decimal(0)), Decimal(0))
 
 
 def _both(item: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
@@ -132,7 +140,7 @@ def _flows(
             names.get(flow[end]) or t.or_as_is(f"around.{flow[end]}", flow[end])
             for end in ("from", "to")
         )
-        label = f"{t.number(flow['amount'])} {flow['unit']}"
+        label = f"{t.number(flow['amount'])} {written(flow['unit'])}"
         stored.setdefault((flow["of"], flow["unit"]), []).append(
             Flow(giver, receiver, float(flow["amount"]), label)
         )
@@ -140,7 +148,8 @@ def _flows(
     for (of, unit), result in stored.items():
         title = t(f"flow.{of}")
         alt = f"{title}: " + "; ".join(f"{f.giver} > {f.receiver} {f.shown}" for f in result)
-        drawn.append((f"{title} [{unit}]", flow_chart(result, unit, title, alt, f"flow-{of}")))
+        named = written(unit)
+        drawn.append((f"{title} [{named}]", flow_chart(result, named, title, alt, f"flow-{of}")))
     return drawn
 
 

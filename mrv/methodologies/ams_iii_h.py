@@ -291,7 +291,7 @@ _FIXED = {
 _MANUFACTURERS = ParameterSpec(
     unit="Cel",
     meaning="highest temperature of the flare's exhaust by its manufacturer; above it the"
-    " efficiency counts 0",
+    " efficiency is 0",
     required=False,
     minimum="500",
     maximum="2000",

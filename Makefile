@@ -15,19 +15,9 @@ unexport PYTHONDONTWRITEBYTECODE
 ROUNDS ?= 6
 # histories of meters with faults, whose seed is printed
 TRUTHS ?= 42300
-FAULTS := tests/faults tests/test_tutorial.py tests/operations/test_alerts.py \
-	tests/services/edge/test_outage.py tests/services/edge/test_gateway.py tests/deploy/test_locks.py \
-	tests/integration/test_pipeline_any_order.py tests/integration/test_apache_kafka.py \
-	tests/integration/test_spans_any_order.py tests/integration/test_stations_any_order.py \
-	tests/integration/test_haiphong.py tests/integration/test_paths_agree.py \
-	tests/integration/test_partitions_change.py tests/services/issuer/test_issue.py \
-	tests/services/api/test_hostile.py tests/services/api/test_openapi.py \
-	tests/services/stream/test_moved_devices.py tests/services/test_catalog_year.py \
-	tests/ingest/test_metering.py tests/ingest/test_decode.py tests/bench/test_small.py \
-	tests/mrv/report/test_calculated.py tests/closes/test_rules.py \
-	tests/services/issuer/test_tampered_pack.py tests/services/api/console
-# properties: the same examples in each `make test`, new ones in the soak
-PROPERTIES = $(shell grep -rl --include='test_*.py' 'from hypothesis' tests)
+# what has a short form, or draws examples, in `make test`, and all of it here; the console in every language
+SOAKED = tests/services/api/console \
+	$(shell grep -rlE --include='test_*.py' 'tests\.soak|FAULT_ROUNDS|from hypothesis' tests)
 
 help: #- What is used every day; ALL=1 lists every target
 	@grep -hE '^[a-z-]+:.*#$(if $(ALL),[-#],#) ' $(MAKEFILE_LIST) \
@@ -57,7 +47,7 @@ soak: tools #- Faults, many kills each, and properties with new examples: hours;
 	@sh deploy/test_packages.sh
 	TRUTHS_COUNT=$(TRUTHS) TRUTHS_SEED=$$(date +%s) $(BIN)/python -m pytest -n 0 --capture=no --timeout=0 \
 		tests/ingest/test_truths.py -k earns_more
-	FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -n 0 -v --capture=no $(or $(ARGS),$(FAULTS) $(PROPERTIES))
+	FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -n 0 -v --capture=no $(or $(ARGS),$(SOAKED))
 
 coverage: tools #- All tests with branch coverage; ARGS go to pytest
 	@sh deploy/test_packages.sh

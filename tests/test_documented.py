@@ -115,6 +115,7 @@ def test_every_term_has_every_language_and_a_meaning():
 
 # endings of sentences: polite on pages, plain in documents that are signed and printed
 _POLITE = re.compile(r"(です|ます|ません|ました|でした|ください)(?=[。」\uff09;、]|$)")
+_PLAIN = re.compile(r"(である|する|(?<![まで])した|ない|いる|れる|った)。")
 
 
 def test_japanese_is_polite_on_pages_and_plain_in_documents():
@@ -128,6 +129,28 @@ def test_japanese_is_polite_on_pages_and_plain_in_documents():
     }
     assert plain == set()
     assert _POLITE.search("登録してください。")
+    blunt = {
+        f"{folder}: {key}"
+        for folder in FOLDERS
+        if not folder.startswith("mrv/")
+        for key, text in _flat(read(ROOT / folder, "ja"))
+        if _PLAIN.search(text)
+    }
+    assert blunt == set()
+
+
+@pytest.mark.parametrize("language", lexicon.lexicon()["refused_in"])
+def test_no_text_has_a_second_word_for_a_term(language):
+    """Two words for one thing would come back with the next translated text."""
+    refused = lexicon.lexicon()["refused_in"][language]
+    found = {
+        (folder, key, word)
+        for folder in FOLDERS
+        for key, text in _flat(read(ROOT / folder, language))
+        for word in refused
+        if word in text
+    }
+    assert found == set()
 
 
 def _flat(words, head=""):

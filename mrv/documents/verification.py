@@ -149,6 +149,10 @@ Requirement = Literal[
     "earlier_findings",
     # asked where the reduction is above the ex-ante estimate
     "estimate",
+    # asked of surveys, and by methodologies
+    "sampling",
+    "replaced",
+    "residues",
 ]
 
 

@@ -162,6 +162,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.C version 15.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("replaced",),
     additive=ADDITIVE,
     roles={
         "equipment": RoleNeeds(
@@ -222,7 +223,7 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     plausible=plausible,
     conditions=(TYPE_II,),
-    papers=("count", "kw_baseline", "kw_project"),
+    baseline_documents=("count", "kw_baseline", "kw_project"),
     related=(
         Related(
             "kw_baseline",

@@ -187,6 +187,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.D version 13.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("replaced",),
     additive=ADDITIVE,
     roles={"production": PRODUCTION_ROLE, "power": FURNACE_ROLE},
     parameters={
@@ -226,7 +227,7 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     plausible=plausible,
     capacities=CAPACITIES,
-    papers=("sec_baseline_mwh_per_t", "production_hist_t"),
+    baseline_documents=("sec_baseline_mwh_per_t", "production_hist_t"),
     consumptions=(
         consumption(
             _specific_span,

@@ -159,6 +159,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-II.D version 13.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("replaced",),
     additive=ADDITIVE,
     roles={"production": PRODUCTION_ROLE, "power": FURNACE_ROLE},
     parameters={
@@ -202,7 +203,7 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     plausible=plausible,
     capacities=CAPACITIES,
-    papers=("coke_t_per_t", "limestone_t_per_t", "production_hist_t"),
+    baseline_documents=("coke_t_per_t", "limestone_t_per_t", "production_hist_t"),
     consumptions=(
         consumption(
             lambda _: _MELTING_MWH_PER_T,

@@ -124,6 +124,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.F version 12.0, TOOL04 v8 equation 2, TOOL13 v2",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("residues",),
     additive=ADDITIVE,
     roles=_composting.ROLES,
     parameters=_composting.FIXED,
@@ -144,6 +145,7 @@ METHODOLOGY = Methodology(
     consumptions=_composting.CONSUMPTIONS,
     capacities=_composting.CAPACITIES,
     conditions=_composting.CONDITIONS,
+    related=_composting.RELATED,
     rules=_composting.RULES,
     uncredited=_composting.uncredited,
 )

@@ -314,6 +314,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.H version 19.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("residues",),
     additive=ADDITIVE,
     roles={
         "inflow": water.INFLOW_ROLE,
@@ -353,7 +354,7 @@ METHODOLOGY = Methodology(
     conditions=(TYPE_III,),
     consumptions=(_TREATMENT,),
     capacities=water.CAPACITIES,
-    shown={"eta_cod_project": _digested},
+    lower_limits={"eta_cod_project": _digested},
     agreement=(_GAS,),
     dated=("mcf_baseline", "eta_cod_baseline"),
     rules=(

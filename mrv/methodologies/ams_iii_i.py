@@ -113,6 +113,7 @@ METHODOLOGY = Methodology(
     reference="CDM AMS-III.I version 8.0",
     programme="CDM",
     notes=__doc__.strip(),
+    asks=("residues",),
     additive=ADDITIVE,
     roles={"inflow": water.INFLOW_ROLE, "power": POWER_ROLE},
     parameters=water.live(_FIXED, _OTHER),

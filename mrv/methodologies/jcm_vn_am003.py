@@ -98,6 +98,7 @@ METHODOLOGY = Methodology(
     programme="JCM Viet Nam",
     countries=("VN",),
     notes=__doc__.strip(),
+    asks=("replaced",),
     additive=ADDITIVE,
     # More consumption means more reduction, so that a gap must count nothing.
     roles={
@@ -127,7 +128,7 @@ METHODOLOGY = Methodology(
     ),
     inputs_of=inputs_of,
     billed=("equipment",),
-    papers=("cop_reference", "cop_project"),
+    baseline_documents=("cop_reference", "cop_project"),
     steps=STEPS,
     rules=(
         "Missing data count zero on both sides.",

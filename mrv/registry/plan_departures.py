@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.model import Methodology, RoleNeeds
 from mrv.registry.calibration import class_percent, error_percent
+from mrv.registry.calibration_interval import after
 from mrv.registry.declared import Calibration
 from mrv.registry.monitoring_plan import Line, Version
 from mrv.texts import Text, text
@@ -23,6 +25,9 @@ from mrv.texts import Text, text
 OPTIONS = ("A", "B", "C")
 # From the finest on; a plan may be finer than its methodology asks for, never coarser.
 FREQUENCIES = ("continuous", "hourly", "daily", "weekly", "monthly", "quarterly", "yearly", "once")
+_MONTHS = {"weekly": 0, "monthly": 1, "quarterly": 3, "yearly": 12}
+# AMS-III.U asks for a survey every second year; where nothing else is said, that is the longest
+SURVEY_MONTHS = 24
 _WORD = re.compile("|".join(FREQUENCIES))
 Bound = tuple[str, str]  # device and role
 
@@ -67,7 +72,7 @@ def departures(
                     quantity=need.symbol or need.quantity,
                 )  # fmt: skip
     for name, spec in method.parameters.items():
-        if spec.option and not any(one.parameter == name for one in version.lines):
+        if spec.option and not any(line.parameter == name for line in version.lines):
             yield text(
                 "PLN-01.no_parameter", parameter=name, methodology=method.id, option=spec.option
             )
@@ -87,6 +92,22 @@ def seldom(version: Version, methodology: tuple[str, str]) -> Iterator[Text]:
             yield text("PLN-01.line", index=index, parameter=line.parameter, wrong=wrong)
 
 
+def again(
+    version: Version | None, parameter: str, method: Methodology, last: date, months: int | None
+) -> date | None:
+    """
+    Return when a parameter is due again by the plan, else by its methodology.
+
+    `months` is the interval where neither says one; None: not due.
+    """
+    line = None if version is None else version.line(parameter, "")
+    often = frequency_of(parameter, method) if line is None else line.frequency
+    if often == "weekly":
+        return last + timedelta(days=7)
+    every = _MONTHS.get(often or "", months)
+    return None if every is None else after(last, every)
+
+
 def asked(method: Methodology, symbol: str | None) -> str:
     """Return how often a methodology monitors the quantity of a symbol; empty if it is silent."""
     fields = [
@@ -98,13 +119,13 @@ def asked(method: Methodology, symbol: str | None) -> str:
 
 def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bound]) -> list[Text]:
     """Return meters certified with a larger error than the plan's class allows."""
-    found = []
+    texts = []
     for device, role in bound:
         line = version.line(role, device)
-        most = None if line is None else class_percent(line.accuracy_class)
-        if line is None or most is None or device not in meters:
+        maximum = None if line is None else class_percent(line.accuracy_class)
+        if line is None or maximum is None or device not in meters:
             continue
-        found += [
+        texts += [
             text(
                 "PLN-01.imprecise",
                 device=device,
@@ -112,9 +133,9 @@ def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bou
                 accuracy=str(line.accuracy_class),
             )
             for calibration in meters[device].calibrations
-            if error_percent(calibration, "energy_export") > most
+            if error_percent(calibration, "energy_export") > maximum
         ]
-    return found
+    return texts
 
 
 def _line(
@@ -168,10 +189,10 @@ def frequency_of(parameter: str, method: Methodology) -> str | None:
     """Return the frequency required by a methodology for a role or parameter; None without one."""
     role = method.roles.get(parameter)
     spec = method.parameters.get(parameter)
-    asked = role.frequency if role is not None else spec.frequency if spec is not None else ""
-    match = _WORD.search(asked)
+    required = role.frequency if role is not None else spec.frequency if spec is not None else ""
+    match = _WORD.search(required)
     return match.group() if match else None
 
 
-def _coarser(one: str, than: str) -> bool:
-    return FREQUENCIES.index(one) > FREQUENCIES.index(than)
+def _coarser(value: str, than: str) -> bool:
+    return FREQUENCIES.index(value) > FREQUENCIES.index(than)

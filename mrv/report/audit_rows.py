@@ -139,7 +139,7 @@ def uncertainty_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | No
     if found.tonnes is None:
         yield words["uncertainty_sum"], words["uncertainty_unknown"]
     else:
-        share = "" if found.percent is None else f"; {words.number(found.percent)} %"
+        share = "" if found.percent is None else f"; {words.in_percent(found.percent)}"
         yield words["uncertainty_sum"], f"{words.number(found.tonnes)} t CO2e{share}"
     yield words["uncertainty_rule"], words["uncertainty_rule_text"]
 
@@ -153,7 +153,7 @@ def quality_rows(facts: Facts, words: Words) -> Iterator[Row]:
             if line.error_percent is not None:
                 by = words.filled("plan_error", words.number(str(line.error_percent)))
                 checked = f"{line.qa_qc}; {by}"
-            often = line.frequency
+            often = words.get(f"frequency.{line.frequency}", line.frequency)
             if every := _delivered(facts, line):
                 often = f"{often}; {words.filled('delivered_every', words.number(every))}"
             yield [version.name, what, often, checked, line.responsible or None]
@@ -232,8 +232,8 @@ def arrival_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]
         return
     counts = map(words.number, (said.readings, said.not_noted))
     yield words["arrival"], words.filled("arrival_text", *counts)
-    share = words.number(said.late_percent)
-    yield words["arrival_late"], f"{words.number(said.late)}; {share} %"
+    share = words.in_percent(said.late_percent)
+    yield words["arrival_late"], f"{words.number(said.late)}; {share}"
     yield (
         words["arrival_at_once"],
         words.filled("arrival_days", *map(words.number, (said.at_once_days, said.device_days))),
@@ -248,7 +248,7 @@ def signed_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
         return
     for one in said.shares:
         kwh = words.number(f"{Decimal(one.energy_wh) / 1_000:f}")
-        yield words[f"signed.{one.kind}"], f"{words.number(one.share_percent)} %; {kwh} kWh"
+        yield words[f"signed.{one.kind}"], f"{words.in_percent(one.share_percent)}; {kwh} kWh"
     yield words["signed_signers"], ", ".join(said.signers) or words["signed_nobody"]
     counts = (said.values, said.stored, said.contradicted)
     yield words["signed_values"], words.filled("signed_values_text", *map(words.number, counts))

@@ -75,7 +75,7 @@ def table(
     }
 
 
-def sampled(document: SamplingList | None, words: Words) -> Iterator[Block]:
+def sampled(document: SamplingList | None, zone: str, words: Words) -> Iterator[Block]:
     """
     Return how the sample was drawn, and its device-days.
 
@@ -83,13 +83,15 @@ def sampled(document: SamplingList | None, words: Words) -> Iterator[Block]:
     ----------
     document : SamplingList or None
         The signed list; None where none was drawn.
+    zone : str
+        Of the time at which it was drawn.
     """
     yield chapter(words["sampling"])
     if document is None:
         yield paragraph(words["page.no_sample"], small=True)
         return
     yield note(words["sampling_note"])
-    yield pairs(drawn_rows(document, words))
+    yield pairs(drawn_rows(document, zone, words))
     heads = [
         (words["day"], "l", 0),
         (words["device"], "l", 1.3),
@@ -104,13 +106,13 @@ def sampled(document: SamplingList | None, words: Words) -> Iterator[Block]:
         unit, size = SHOWN[item.unit]
         amount = words.number(words.plain(Fraction(item.metered) / size, 6))
         rows.append([
-            item.day, item.device, words.get(f"role.{item.role}", item.role),
+            words.day(item.day), item.device, words.get(f"role.{item.role}", item.role),
             drawn(item, words), f"{amount} {unit}", item.weight, risks(item, words) or DASH,
         ])  # fmt: skip
     yield table(words, heads, rows)
 
 
-def drawn_rows(document: SamplingList, words: Words) -> list[tuple[str, str | None]]:
+def drawn_rows(document: SamplingList, zone: str, words: Words) -> list[tuple[str, str | None]]:
     """Return who drew the sample, numbers, time and seed."""
     said = document.credential_subject
     return [
@@ -118,7 +120,7 @@ def drawn_rows(document: SamplingList, words: Words) -> list[tuple[str, str | No
         (words["sampling.random"], words.number(said.random)),
         (words["sampling.by_risk"], words.number(said.by_risk)),
         (words["sampling.by"], document.issuer.name),
-        (words["sampling.at"], document.valid_from),
+        (words["sampling.at"], words.moment(document.valid_from, zone)),
         (words["sampling.seed"], said.seed),
     ]
 

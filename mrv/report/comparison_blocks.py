@@ -174,13 +174,13 @@ def _materiality(subject: Claims, opinion: Conclusion | None, words: Words) -> I
 
 
 def _misstated(by: str, said: Misstatements, words: Words) -> list[str | None]:
-    threshold = words.number(words.plain(Fraction(said.threshold_percent)))
+    threshold = words.in_percent(words.plain(Fraction(said.threshold_percent)))
     return [
         by, words.number(said.net_misstatement_t), words.number(said.absolute_misstatement_t),
-        _percent(said.absolute_share_percent, words), f"{threshold} %",
+        _percent(said.absolute_share_percent, words), threshold,
         words["yes" if said.material else "no"],
     ]  # fmt: skip
 
 
 def _percent(text: str | None, words: Words) -> str:
-    return DASH if text is None else f"{words.number(text)} %"
+    return DASH if text is None else words.in_percent(text)

@@ -40,12 +40,12 @@ def signer_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     statement, opinion = facts.stated, facts.opinion
     proof = first_proof(statement.proof)
     yield words["preparer"], statement.issuer.name if statement.issuer else None
-    yield words["signed_at"], proof.created if proof else None
+    yield words["signed_at"], words.moment(proof.created, facts.timezone) if proof else None
     yield words["preparer_key"], proof.verification_method if proof else None
     if opinion is not None:
         theirs = first_proof(opinion.proof)
         yield words["verifier"], opinion.issuer.name
-        yield words["verified_at"], opinion.valid_from
+        yield words["verified_at"], words.moment(opinion.valid_from, facts.timezone)
         yield words["verifier_key"], theirs.verification_method if theirs else None
 
 
@@ -58,7 +58,7 @@ def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | Non
     yield words["opinion"], words.get(f"opinion.{said.opinion}", said.opinion)
     level = said.level_of_assurance
     yield words["assurance"], words.get(f"assurance.{level}", level)
-    yield words["materiality"], f"{words.number(said.materiality_percent)} %"
+    yield words["materiality"], words.in_percent(said.materiality_percent)
     errors = said.misstatements
     if errors:
         net = errors.net_misstatement_t, errors.net_share_percent
@@ -170,4 +170,4 @@ def first_proof(proof: Proof | tuple[Proof, ...] | UnsetType) -> Proof | None:
 
 def _error(tonnes: str, share: str | None, words: Words) -> str:
     text = f"{words.number(tonnes)} t CO2e"
-    return text if share is None else f"{text}; {words.number(share)} % {words['of_reduction']}"
+    return text if share is None else f"{text}; {words.in_percent(share)} {words['of_reduction']}"

@@ -48,10 +48,12 @@ from mrv.exports.source import (
 from mrv.factors.records import factor_of
 from mrv.methodologies import find, tools
 from mrv.packs.pack import PLAN, STATEMENT, VERIFICATION, Pack
+from mrv.registry.calibration_interval import after
 from mrv.report import Facts
 from mrv.report.submission import Line, lines, signed_share
 from mrv.report.words import Words
 from mrv.signatures import canonical
+from mrv.signatures.organisations import stem
 from mrv.signatures.trust_root import Trust
 from services.clock import now_us
 from services.issuer.documents import documents
@@ -118,7 +120,7 @@ def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> S
         claims_of(canonical.parse_object(pack.files[STATEMENT])),
         read_bytes(Verification, pack.files[VERIFICATION], "the verification"),
         read_bytes(PlanExtract, pack.files[PLAN], PLAN),
-        tuple(f"{one.what}; {one.remedy}" for one in report.missing),
+        tuple(f"{missing.what}; {missing.remedy}" for missing in report.missing),
     )
 
 
@@ -132,22 +134,22 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
         If no facility is registered for the site.
     """
     registry = load_registry(conn)
-    found = next(
+    result = next(
         (facility for facility in entered_records(registry).facilities if facility.site == site),
         None,
     )
-    if found is None:
+    if result is None:
         raise RegistryError(
             f"no facility is registered for site {site!r}; add it under `facilities`, see"
             " docs/registries.md"
         )
     zone = registry.sites[site].clock
     span = period_us(date(year, 1, 1), date(year + 1, 1, 1), zone)
-    meters = [(s.device, s.quantity) for s in found.supplies if s.device and s.quantity]
+    meters = [(s.device, s.quantity) for s in result.supplies if s.device and s.quantity]
     sums = year_sums(conn, meters, *span)
     book = factors.load().with_more(factor_of(f.record) for f in registry.factors.values())
     book = book.within(grid_of(registry.sites[site]))
-    return inventory(found, year, {key: Metered(*one) for key, one in sums.items()}, book)
+    return inventory(result, year, {key: Metered(*y) for key, y in sums.items()}, book)
 
 
 def facility_files(made: Inventory, form: CellMap, template: bytes | None) -> dict[str, bytes]:
@@ -188,51 +190,53 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 # ids of the methodologies of the Joint Crediting Mechanism begin with it
 JCM = "jcm-"
+# longest crediting period at a time [months]
+_MOST_MONTHS = 120
 _TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
     """Return files as a zip: the same bytes for the same files."""
-    held = BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in files.items():
             archive.writestr(zipfile.ZipInfo(path, _EPOCH), data, zipfile.ZIP_DEFLATED)
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 class ExportFiles(NamedTuple):
-    """An export: what it lacks, and its files."""
+    """An export: its missing fields, and its files."""
 
     draft: Draft
     files: dict[str, bytes]
 
     def folder(self, sources: Sequence[Source] = ()) -> dict[str, bytes]:
-        """Return all files, with `missing.json` where something is missing."""
+        """Return all files, with `missing.json` where fields are missing."""
         for source in sources:
             for sentence in source.lacking:
                 self.draft.lacks(source.name, "verification", sentence)
         if not self.draft.missing:
             return dict(self.files)
         missing = [
-            {"table": one.table, "field": one.field, "remedy": one.remedy}
-            for one in self.draft.missing
+            {"table": missing.table, "field": missing.field, "remedy": missing.remedy}
+            for missing in self.draft.missing
         ]
         return {**self.files, "missing.json": json_bytes(missing)}
 
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     """
-    Return statements in the order of time, compared with each other and what is entered.
+    Return statements in order of time, checked against each other and the entries.
 
     Raises
     ------
     ExportError
-        Naming the rule, before anything is made.
+        Naming the rule, before a file is made.
     """
-    found = sorted(sources, key=begin_us)
-    check_together(found)
-    check(authority, found)
-    return found
+    result = sorted(sources, key=begin_us)
+    check_together(result)
+    check(authority, result)
+    return result
 
 
 def sources_of(conn: Connection, statements: Sequence[str], authority: Authority) -> list[Source]:
@@ -301,13 +305,13 @@ def jcm_files(
         "design-extract": shipped("jcm-design"),
     }
     made = jcm(source, authority.registration(source.claims.project.id))
-    for one in (*([] if form is None else [form]), *own.values()):
-        check_known(one, VALUES, COLUMNS)
+    for cell_map in (*([] if form is None else [form]), *own.values()):
+        check_known(cell_map, VALUES, COLUMNS)
     day = days(source.claims.monitoring_period)[1]
     sheet = workbook() if form is None else filled(form, made.values, made.rows, day, template)
     files = {"monitoring.xlsx": sheet}
-    for name, one in own.items():
-        files[f"{name}.xlsx"] = filled(one, made.values, made.rows, day)
+    for name, cell_map in own.items():
+        files[f"{name}.xlsx"] = filled(cell_map, made.values, made.rows, day)
     return ExportFiles(made.draft, files)
 
 
@@ -332,11 +336,11 @@ def json_bytes(value: Any) -> bytes:
 
 
 def export_summary(draft: Draft, sources: Sequence[Source]) -> Mapping[str, Any]:
-    """Return what an export came to: whether it is a draft, of what, and what is missing."""
+    """Return the summary of an export: draft or not, statements, missing fields."""
     return {
         "state": "draft" if draft.missing else "complete",
         "statements": [source.name for source in sources],
-        "missing": [str(one) for one in draft.missing],
+        "missing": [str(missing) for missing in draft.missing],
     }
 
 
@@ -356,25 +360,27 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     """
     facts = facts_of(conn, statement)
     project = facts.subject.project.id
-    found = (
+    result = (
         entered.record
         for entered in authority.load(conn)
         if isinstance(entered.record, Registration) and entered.record.project == project
     )
-    registered, words = next(found, None) or Registration(project=project), Words(language)
-    given = {
+    registered, words = next(result, None) or Registration(project=project), Words(language)
+    fields = {
         "form": tuple(_form(facts, registered)),
         "registered": tuple(_registered(facts, registered)),
         "backed": tuple(signed_share(facts, words, registered.signed_percent)),
     }
-    return facts, lines(facts, words, given)
+    return facts, lines(facts, words, fields)
 
 
 def _form(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Say what the programme's forms lack: fields of the registration."""
+    """Yield fields of the registration that the programme's forms lack."""
     ask = f"registrations[{registration.project}]"
-    for name in ("programme", "project_id", "registered", "consultation"):
-        if getattr(registration, name) is None:
+    # the JCM's own form names its participants
+    participants = () if facts.subject.methodology.id.startswith(JCM) else ("participants",)
+    for name in ("programme", "project_id", "registered", "consultation", *participants):
+        if not getattr(registration, name):
             yield f"{ask}.{name}"
     if not registration.forms:
         yield f"{ask}.forms: name, version and since of each form and guideline by which it is sent"
@@ -387,22 +393,23 @@ def _form(facts: Facts, registration: Registration) -> Iterator[str]:
         return
     plan: PlanExtract = facts.plan.extract()
     source = Source(facts.subject, facts.opinion, plan)
-    for one in jcm(source, registration).draft.missing:
-        if one.field != "project":
-            yield f"{one.field}: {one.remedy}"
+    for missing in jcm(source, registration).draft.missing:
+        if missing.field != "project":
+            yield f"{missing.field}: {missing.remedy}"
 
 
 def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Say where methodology and design are not in the versions that the programme registered."""
+    """Yield texts where methodology or design differ from the registered versions."""
     ask = f"registrations[{registration.project}]"
     period = facts.subject.monitoring_period
     first = date.fromisoformat(period.local_from[:10])
     last = local_date(instant_us(period.to, "UTC") - 1, period.timezone)
     method, declared = facts.subject.methodology, facts.subject.declared
+    yield from _credited(facts, registration, ask)
     if not registration.methodologies:
         yield f"{ask}.methodologies: name, version and since, as the programme registered it"
     else:
-        own = [one for one in registration.methodologies if one.name in (method.id, method.title)]
+        own = [m for m in registration.methodologies if m.name in (method.id, method.title)]
         yield from _other(f"{ask}.methodologies: {method.id}", own, method.version, (first, last))
         for name, version in _tools(facts.subject).items():
             own = [one for one in registration.methodologies if one.name.upper() == name]
@@ -417,6 +424,24 @@ def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
         yield f"projects[{registration.project}].design"
 
 
+def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
+    """Say where a project of the CDM breaks what its modalities (3/CMP.1) say of all projects."""
+    if registration.programme != "CDM":
+        return
+    project, method = facts.plan.project, facts.subject.methodology.id
+    begins, ends = (local_date(us, project.timezone) for us in (project.from_us, project.to_us))
+    if after(begins, _MOST_MONTHS) < ends:
+        yield f"projects[{project.id}].crediting_period: {begins} to {ends} is above ten years"
+    if registration.registered and begins < registration.registered:
+        yield f"projects[{project.id}].crediting_period: {begins} is before {ask}.registered"
+    # who validated a project does not verify it, unless it is small
+    body = (
+        "" if facts.opinion is None or method.startswith("ams-") else registration.validation.body
+    )
+    if body and facts.opinion and stem(body) == stem(facts.organisation(facts.opinion.issuer)):
+        yield f"{ask}.validation.body: {body} validated the project and verified the statement"
+
+
 def _tools(said: Claims) -> dict[str, str]:
     """Return the CDM's tools by which a statement is calculated, with their versions."""
     used = (one.calculation.tool for one in said.factors if one.calculation)
@@ -426,25 +451,25 @@ def _tools(said: Claims) -> dict[str, str]:
 
 
 def _other(what: str, rows: Sequence[InForce], version: str, days: Sequence[date]) -> Iterator[str]:
-    """Say on which of some days another version than a statement's is registered."""
+    """Yield the days on which a version other than a statement's is registered."""
     for day in dict.fromkeys(days):
-        there = [one.version for one in rows if _holds(one, day)]
+        there = [row.version for row in rows if _holds(row, day)]
         if not {version, f"{version}.0", version.removesuffix(".0")}.intersection(there):
             yield f"{what} {version} on {day}; registered: {', '.join(there) or 'none'}"
 
 
-def _holds(one: InForce, day: date) -> bool:
-    return one.since <= day and (one.until is None or day <= one.until)
+def _holds(force: InForce, day: date) -> bool:
+    return force.since <= day and (force.until is None or day <= force.until)
 
 
-def line_json(one: Line, words: Words) -> dict[str, Any]:
+def line_json(line: Line, words: Words) -> dict[str, Any]:
     """Return a line for people and programs."""
     return {
-        "part": one.part,
-        "check": one.check,
-        "title": words[f"submission.{one.check}"],
-        "holds": one.holds,
-        "lacking": list(one.lacking),
-        "chapter": one.chapter,
-        "page": one.page,
+        "part": line.part,
+        "check": line.check,
+        "title": words[f"submission.{line.check}"],
+        "holds": line.holds,
+        "lacking": list(line.lacking),
+        "chapter": line.chapter,
+        "page": line.page,
     }

@@ -66,7 +66,7 @@ def check_programme(registry: Registry) -> Iterator[Finding]:
 
 
 def _flow(device: Device, registry: Registry) -> Iterator[Finding]:
-    """Find flows of a park that begin or end nowhere, or that nothing counts."""
+    """Yield flows of a park without begin, end or meter."""
     flow = device.attributes.get("flow")
     if flow is None:
         return
@@ -228,7 +228,7 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
 
 
 def _miscalculated(factor: Factor, country: str | None) -> str | None:
-    """Say where a factor is another value than its calculation, rounded conservatively, gives."""
+    """Return the text if a factor differs from its calculation, rounded conservatively."""
     if factor.calculation is None:
         return None
     country = country or countries.FIRST_COUNTRY
@@ -250,13 +250,13 @@ def _miscalculated(factor: Factor, country: str | None) -> str | None:
 
 
 def _stated(factor: Factor) -> Factor:
-    """Return a factor as a book holds it: one with a document goes before tonne's own."""
+    """Return a factor in the form of a book: one with a document precedes tonne's own."""
     given = factor.document is not None
     return replace(factor, brought=given, documented=given)
 
 
 def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
-    """Say why a factor of a country's grid is none: another unit, out of bounds, no document."""
+    """Return why a grid factor is invalid: unit, bounds, document; None where valid."""
     what, _ = factors.national(factor.kind)
     unit, most = factors.UNITS[what], _MOST[what]
     if factor.unit != unit:
@@ -276,7 +276,7 @@ def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
 
 
 def _doubtful(factor: Factor, registry: Registry) -> Iterator[str]:
-    """Say what a verifier will ask of a country's factor that its document states."""
+    """Yield a verifier's questions on a national factor that its document states."""
     begins = factor.valid_from or date.min
     if (begins.month, begins.day) != (1, 1):
         yield (
@@ -296,9 +296,9 @@ def _doubtful(factor: Factor, registry: Registry) -> Iterator[str]:
 
 def _far(factor: Factor, book: FactorBook) -> str | None:
     """
-    Say where a factor is far off the last one that tonne publishes of its kind.
+    Return the text if a factor is far off tonne's last published one of its kind.
 
-    Others that registry files brought are no measure: step by step they would lead anywhere.
+    Other factors of registry files are no reference: step by step they would lead anywhere.
     """
     of_kind = [f for f in book if f.kind == factor.kind]
     same = [f for f in of_kind if f.direction == factor.direction] or of_kind
@@ -331,7 +331,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
 
 
 def _by_sun(project: Project, bound: ProjectDevice, device: Device) -> bool:
-    """Whether a device, or its role in the project, says that the sun makes what it counts."""
+    """Return whether a device, or its role in the project, has solar energy."""
     known = classes.load().get(device.class_id)
     if known is not None and known.made_from("energy_export") == SUN:
         return True
@@ -363,7 +363,7 @@ def _energy(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
 
 
 def _fits(project: Project, expected: Decimal) -> str:
-    """Say what the declared modules would make of the expected energy."""
+    """Return the text of the energy of the declared modules beside the expected one."""
     modules = project.modules
     if modules is None:
         return ""

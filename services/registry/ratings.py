@@ -118,7 +118,7 @@ def _dated(before: Device | None, device: Device, now: datetime) -> Device:
 
 
 def _with_corrected(known: tuple[Rating, ...], given: tuple[Rating, ...]) -> tuple[Rating, ...]:
-    """Keep all that is registered where a file has nothing but a correction of one of its times."""
+    """Return all registered ratings where a file has only a correction of one of their times."""
     times = {one.begins for one in given if one.sha256 is not None}
     corrects = any(one.begins in times for one in known)
     kept = [one for one in known if corrects or one in given]

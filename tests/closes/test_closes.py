@@ -6,6 +6,7 @@ from mrv.registry.project import ACCOUNTING, VERSIONS
 from mrv.rules import rules
 from tests.closes import corpus
 from tests.closes.plain import fact, plain
+from tests.soak import SOAK
 
 EXPECTED = corpus.expected()
 
@@ -32,7 +33,7 @@ def test_the_facts_are_those_that_the_outcomes_are_of(closes):
 
 def test_facts_come_back_as_they_went(closes):
     """A field that is lost would be a close of something else, for ever."""
-    for facts in closes[0].values():
+    for facts in [*closes[0].values()][:: 1 if SOAK else 10]:
         assert plain(fact(facts)) == facts
 
 

@@ -22,9 +22,10 @@ from mrv.rules.engine import IMPOSSIBLE, JUDGES, Engine
 from tests.closes import corpus
 from tests.soak import SOAK
 
+EXPECTED = corpus.expected()
 WEEK_US = 7 * 24 * 3_600_000_000
 SEEDS = (1, 2) if SOAK else (1,)
-EACH = 1 if SOAK else 4
+EACH = 1 if SOAK else 10
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def passed(asked, judges):
         asked.project, asked.fleet, asked.calibrations, asked.rows,
         (asked.from_us, asked.to_us), within(asked.factors, country_of(asked.project)), judges,
     )  # fmt: skip
-    return engine.passed(asked.project, asked.besides)
+    return engine.passed(asked.project, asked.supporting)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -58,7 +59,7 @@ def test_the_order_of_rules_moves_nothing(closes, passes, seed):
     random.Random(seed).shuffle(shuffled)  # noqa: S311 - an order, no secret
     for name in [*passes][seed::2]:
         one, other = passes[name], passed(closes[name], shuffled)
-        assert one.account.left == other.account.left, name
+        assert one.account.net_gross_ug == other.account.net_gross_ug, name
         assert one.account.net == other.account.net, name
         assert set(one.findings) == set(other.findings), name
         assert one.costs == other.costs, name
@@ -75,11 +76,11 @@ def test_no_rule_raises_a_reduction(passes):
 def test_every_rule_of_values_costs_somewhere(closes, passes):
     """A bound of a parameter that no close has could move figures unseen, and have no cost."""
     wanted = {one.rule for one in JUDGES if one.stage == "values"}
-    for name in sorted(closes, key=lambda name: name not in passes):
-        costs = (passes.get(name) or passed(closes[name], JUDGES)).costs
-        wanted -= {name for name in wanted & costs.keys() if costs[name].alone > 0}
-        if not wanted:
-            return
+    met = {name: wanted & {*one.get("does not hold", ())} for name, one in EXPECTED.items()}
+    for name in sorted(closes, key=lambda name: (name not in passes, -len(met[name]))):
+        if name in passes or met[name] & wanted:
+            costs = (passes.get(name) or passed(closes[name], JUDGES)).costs
+            wanted -= {rule for rule in wanted & costs.keys() if costs[rule].alone > 0}
     assert wanted == set()
 
 
@@ -95,7 +96,7 @@ def earlier(asked):
                 removed_us=d.removed_us and d.removed_us - WEEK_US)
         for d in asked.fleet.devices
     ]  # fmt: skip
-    given = asked.besides
+    given = asked.supporting
     return asked._replace(
         project=replace(asked.project, from_us=asked.project.from_us - 60 * WEEK_US,
                         devices=devices),
@@ -103,14 +104,15 @@ def earlier(asked):
         rows=replace(asked.rows, start_us=asked.rows.start_us - WEEK_US),
         from_us=asked.from_us - WEEK_US,
         to_us=asked.to_us - WEEK_US,
-        besides=replace(
+        supporting=replace(
             given,
             invoices=tuple(
                 replace(i, from_us=i.from_us - WEEK_US, to_us=i.to_us - WEEK_US)
                 for i in given.invoices
             ),
             drawn={k: Drawn(v.number - n, v.value) for k, v in given.drawn.items()},
-            fixed=(), late=(), replaced=(), unshown={}, alone={}, untold={}, certified={},
+            fixed=(), late=(), replaced=(), uncorroborated={}, alone={}, unrecorded={},
+            certified={},
         ),
     )  # fmt: skip
 
@@ -167,8 +169,8 @@ def test_each_device_is_metered_less_its_cuts(passes):
 
 @pytest.fixture(scope="module")
 def results(closes):
-    """Every eighth close by today's rules."""
-    return {name: close(*closes[name]) for name in sorted(closes)[::8]}
+    """Every sixteenth close by today's rules, every eighth in the soak."""
+    return {name: close(*closes[name]) for name in sorted(closes)[:: 8 if SOAK else 16]}
 
 
 def test_lines_and_gaps_add_up_to_what_was_taken_off(results):

@@ -79,13 +79,7 @@ def test_a_name_that_is_no_interpreter_is_refused(project):
 
 
 def test_without_a_network_one_line_says_so(project, tmp_path):
-    """
-    A traceback of pip's would hide that a cable is out, and a half-made .venv stay for good.
-
-    Here pyenv has put shims into PATH that say `command not found`, an earlier try was cut
-    off, and the account has no home: none of that is a hindrance.  The next try goes on with
-    what this one made, to a company's proxy, the first thing that a set-up meets there.
-    """
+    """A traceback of pip's would hide that a cable is out, and a half-made .venv stay for good."""
     shims = tmp_path / "shims"
     shims.mkdir()
     for name in ("python3", "python3.13"):

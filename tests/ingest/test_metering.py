@@ -217,12 +217,7 @@ def test_reset_marks_its_interval_suspect():
 
 
 def test_a_catch_up_within_a_quarter_hour_rewrites_nothing():
-    """
-    Every device that counts whole kilowatt-hours would be made again with each of them.
-
-    Ten thousand that are read every ten seconds then waited a quarter of a minute for
-    their receipts.
-    """
+    """Every device that counts whole kilowatt-hours would be made again with each of them."""
     at = [T0_US + k * MINUTE_US for k in range(30)]
     values = [5_000 * (k // 4) for k in range(30)]  # 5 kWh at once, and 2 a minute at most
     fleet_ = fleet(1)

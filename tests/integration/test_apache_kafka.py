@@ -153,12 +153,7 @@ def test_partitions_that_are_added_are_stored_whoever_was_restarted(
 
 
 def test_kafka_away_is_waited_for_and_told(processes, mqtt_broker, own_kafka, topic):
-    """
-    A supervisor would restart what cannot be helped, or wait a minute for an end.
-
-    What runs while Kafka goes, and what starts while it is away: a start of it takes six seconds
-    of a processor, so that all of it sees one.
-    """
+    """A supervisor would restart what cannot be helped, or wait a minute for an end."""
     make(own_kafka.url, topic, 2)
     _holds_and_tells(processes, mqtt_broker, own_kafka)
     _a_start_ends_at_once(processes)

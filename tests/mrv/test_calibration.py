@@ -63,12 +63,7 @@ def test_a_late_calibration_costs_from_due_date_to_calibration():
 
 
 def test_what_a_delayed_calibration_found_counts_where_it_is_larger():
-    """
-    A late calibration that found the meter 3 % off would cost the 1 % that it may be off.
-
-    cdm.unfccc.int/IRCheck/iss_forms/GB0PXHYC39S8WE6/viewPublic: no information about the error
-    identified in the delayed calibration test; so /OGW6N5C3E40DQXR/.
-    """
+    """A late calibration that found the meter 3 % off would cost the 1 % that it may be off."""
 
     def late(percent):
         later = replace(cert(145, 900, "0.5", "B"), found_error_percent=percent)
@@ -111,11 +106,7 @@ def test_the_test_of_a_removed_meter_counts_for_its_time():
      ("2 to 1 %", "2"), ("120 %", None)],
 )  # fmt: skip
 def test_a_class_in_per_cent_is_an_error(written, percent):
-    """
-    A Roots meter of 1.5 % would have been refused, or cut by 5 % like one without a class.
-
-    cdm.unfccc.int/Projects/DB/TUEV-SUED1149881057.02/iProcess/DNV-CUK1272610029.03/gotoRFR
-    """
+    """A Roots meter of 1.5 % would have been refused, or cut by 5 % like one without a class."""
     one = Calibration(date(2026, 1, 1), date(2027, 1, 1), "C", written)
     assert error_percent(one, "flow") == (5 if percent is None else Fraction(percent))
     # release 0.1.0 knew classes of electricity meters alone

@@ -147,7 +147,7 @@ def test_words_are_those_of_the_texts_that_the_product_makes():
 
 
 @pytest.mark.parametrize(
-    ("language", "shown"), [("en", "1,234.5 %"), ("vi", "1.234,5 %"), ("ja", "1,234.5 %")]
+    ("language", "shown"), [("en", "1,234.5 %"), ("vi", "1.234,5%"), ("ja", "1,234.5%")]
 )
 def test_numbers_have_the_form_of_the_language(language, shown):
     """A Vietnamese reader would take 1,234.5 t for one tonne and a bit."""

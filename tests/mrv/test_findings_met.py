@@ -11,6 +11,7 @@ from mrv.texts import joined, languages
 from services.cli.commands import COMMANDS
 from tests.closes import corpus
 from tests.services.registry.test_page import statements
+from tests.soak import SOAK
 
 # where a need is written: a key of the registry file, or a command with what is left to people
 ROWS = {
@@ -81,12 +82,12 @@ def test_each_rule_says_what_settles_it(language):
 
 
 def _some():
-    """Names of two golden closes of today's rules for each rule that does not hold in any."""
+    """Names of a golden close of today's rules, two in the soak, for each rule that is not met."""
     closes = corpus.expected()
     chosen = {}
     for name in sorted(name for name in closes if corpus.rules_of(name) != "1"):
         for rule in closes[name].get("does not hold", ()):
-            if len(chosen.setdefault(rule, [])) < 2:
+            if len(chosen.setdefault(rule, [])) < 1 + SOAK:
                 chosen[rule].append(name)
     return sorted({name for names in chosen.values() for name in names})
 

@@ -91,11 +91,7 @@ def _cod_used(*values):
 
 
 def test_strata_weigh_by_their_population():
-    """
-    New stoves that were asked as often as old ones would be half of the mean.
-
-    https://cdm.unfccc.int/IRCheck/poaiss_forms/TKZVONWQ01XIJ39/viewPublic: age groups, drawn as one
-    """
+    """New stoves that were asked as often as old ones would be half of the mean."""
     parts = (
         Stratum("0 to 1 year", 3000, 50, Decimal("2.0"), Decimal("0.4")),
         Stratum("1 to 2 years", 1000, 50, Decimal("1.2"), Decimal("0.6")),
@@ -144,8 +140,8 @@ def test_one_more_true_sample_lowers_no_more_than_to_the_lowest(values, more):
 )  # fmt: skip
 def test_a_survey_counts_by_its_mean_or_its_bound(given, counted, monkeypatch):
     """A typed value would count although the survey behind it found another, or is too small."""
-    built = owner.Besides
-    monkeypatch.setattr(owner, "Besides", lambda **more: built(surveys=(given,), **more))
+    built = owner.SupportingData
+    monkeypatch.setattr(owner, "SupportingData", lambda **more: built(surveys=(given,), **more))
     rest = {n: owner.COD[n] for n in owner.MONITORED}
     result = owner.treated(owner.lab(**rest))
     found = Fraction(owner.used(result)["cod_in_kg_per_m3"])

@@ -24,6 +24,7 @@ from services.store.postgres.pool import connect
 from tests import commands
 from tests.operations.rules import ROOT, RULES
 from tests.ports import free_port
+from tests.running import Pipeline
 from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 from tests.waiting import until
@@ -249,3 +250,25 @@ def _documented() -> dict[str, set[str]]:
     assert rows is not None
     found = re.findall(r"`(tonne_[a-z_]+)(?:\{([a-z,]+)\})?`", rows[0])
     return {name: set(labels.split(",")) - {""} for name, labels in found}
+
+
+def test_run_counts_the_fleet(pipeline: Pipeline) -> None:
+    """Without a second process nobody would see that a device is silent."""
+    site = {
+        "id": "s",
+        "name": "S",
+        "latitude": 20.9,
+        "longitude": 106.7,
+        "timezone": "Asia/Ho_Chi_Minh",
+    }
+    device = {
+        "id": "m",
+        "site": "s",
+        "class": "energy_meter",
+        "profile": "generic",
+        "installed": "2025-01-01T00:00:00Z",
+    }
+    pipeline.register({"sites": [site], "devices": [device]})
+    with pipeline.running(pipeline.home / "run.log"):
+        pipeline.wait_for("tonne_fleet_devices", 1)
+        assert pipeline.counted("tonne_fleet_devices") == 1

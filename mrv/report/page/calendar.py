@@ -14,7 +14,7 @@ from typing import Any
 
 from mrv.report.blocks import Block, chapter, paragraph
 from mrv.report.report_data import Day, Facts
-from mrv.report.words import Words
+from mrv.report.words import Words, percent_sign
 
 # daily bars stay legible up to here; of longer periods a bar is a month
 MOST_DAYS = 62
@@ -84,11 +84,11 @@ _DAYS, _MONTHS = 31, 12
 # of longer periods a square is a month
 _MOST_MONTHS = 36
 _LEVELS = (
-    "99.5 \N{EN DASH} 100 %",
-    "95 \N{EN DASH} 99.5 %",
-    "80 \N{EN DASH} 95 %",
-    "50 \N{EN DASH} 80 %",
-    "< 50 %",
+    "{0} \N{EN DASH} 100{1}",
+    "95 \N{EN DASH} {0}{1}",
+    "80 \N{EN DASH} 95{1}",
+    "50 \N{EN DASH} 80{1}",
+    "< 50{1}",
 )
 
 
@@ -98,7 +98,7 @@ def calendar(facts: Facts, words: Words) -> Iterator[Block]:
     if not facts.days:
         yield paragraph(words["page.no_data"])
         return
-    months = by_month(facts.days)
+    months, sign = by_month(facts.days), percent_sign(words.language)
     rows = (
         _by_days(by_day(facts.days), [month.name for month in months], words)
         if len(months) <= _MOST_MONTHS
@@ -110,7 +110,7 @@ def calendar(facts: Facts, words: Words) -> Iterator[Block]:
         "caption": words["page.calendar_note"],
         "alt": _described(months, words),
         "rows": rows,
-        "legend": [text.replace("99.5", words.number("99.5")) for text in _LEVELS],
+        "legend": [text.format(words.number("99.5"), sign) for text in _LEVELS],
         "none": words["page.no_data"],
         "outside": words["page.outside"],
     }

@@ -142,7 +142,7 @@ def _opinion(facts: Facts, words: Words) -> dict[str, str]:
     return {
         "head": f"{words['opinion']}: {words.get(f'opinion.{said.opinion}', said.opinion)}",
         "note": f"{words['assurance']}: {level}; {words['materiality']}:"
-        f" {words.number(said.materiality_percent)} %",
+        f" {words.in_percent(said.materiality_percent)}",
     }
 
 

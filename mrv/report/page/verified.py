@@ -120,7 +120,7 @@ def verified(facts: Facts, words: Words) -> Iterator[Block]:
         yield from _words(facts, words)
     yield chapter(words["page.findings"])
     yield from _findings(facts, words)
-    yield from sampled(facts.sample, words)
+    yield from sampled(facts.sample, facts.timezone, words)
 
 
 def _conclusion(facts: Facts, words: Words) -> Iterator[Block]:

@@ -150,7 +150,7 @@ class _Equation:
         else:
             self._number(row, _VALUE, given)
         sheet.text(row, 6, formula)
-        sheet.text(row, 7, source)
+        sheet.text(row, 7, self.words.get(f"source.{source}", source))
 
     def _number(self, row: int, column: int, value: Any) -> None:
         """Write a number by its cells; a word as it is."""

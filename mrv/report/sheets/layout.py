@@ -148,7 +148,9 @@ def _method(parameter: MonitoredParameter, words: Words) -> str:
 def _frequency(facts: Facts, parameter: MonitoredParameter, words: Words) -> str:
     wanted = asked(facts.methodology, parameter.symbol or None)
     said = words["frequency"]
-    return f"{said}; {words['methodology_asks']}: {wanted}" if wanted else said
+    if not wanted:
+        return said
+    return f"{said}; {words['methodology_asks']}: {words.get(f'frequency.{wanted}', wanted)}"
 
 
 def _comment(facts: Facts, parameter: MonitoredParameter, words: Words) -> str:

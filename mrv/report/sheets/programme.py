@@ -236,13 +236,14 @@ def _parks(sheet: Grid, parks: Sequence[Mapping[str, Any]], words: Words) -> Non
     row = FIRST
     for park in parks:
         balances = [(m["name"], m["balance"]) for m in park["members"]]
+        called = {m["site"]: m["name"] for m in park["members"]}.get(park["park"], park["park"])
         for member, balance in [*balances, (words["programme.whole_park"], park["park_balance"])]:
             for of, sums in balance.items():
                 got, given = ("drawn", "released") if "drawn" in sums else ("got", "given")
                 sheet.row(
                     row,
                     [
-                        (park["park"], "text"),
+                        (called, "text"),
                         (member, "text"),
                         (words[f"flow.{of}"], "text"),
                         *((_number(sums[side]), "three") for side in ("made", got, given)),

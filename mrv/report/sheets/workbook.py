@@ -131,7 +131,7 @@ def sample(sheet: Grid, facts: Facts, words: Words) -> None:
         sheet.text(FIRST, 0, words["page.no_sample"], "said")
         return
     head = FIRST
-    for head, (name, value) in enumerate(drawn_rows(document, words), FIRST - 1):
+    for head, (name, value) in enumerate(drawn_rows(document, facts.timezone, words), FIRST - 1):
         sheet.text(head, 0, name, "head")
         sheet.text(head, 1, value)
     sheet.head(head + 2, [words[name] for name in _NAMES])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_FLOOR, Decimal
 from fractions import Fraction
 from functools import cache
 
+from mrv import calendar
 from mrv.errors import ReportError
 from mrv.rounding import UG_PER_T, decimal_text, exact_text
 from mrv.texts import dates, form, languages, number
@@ -38,6 +39,10 @@ class Numbers:
     def number(self, text: object) -> str:
         """Write a whole number or decimal text in the language's form: the same digits."""
         return number(str(text), self.language)
+
+    def in_percent(self, text: object) -> str:
+        """Write a number with the percent sign of the language."""
+        return self.number(text) + percent_sign(self.language)
 
     def period(self, begin: str, end: str) -> str:
         """Write a period of local times, its end not in it."""
@@ -121,7 +126,7 @@ class Words(Numbers):
         """Return a share as a percentage, rounded down."""
         hundredths = Fraction(share) * 100 * 10**places // 1
         text = f"{hundredths:0{places + 1}d}"
-        return self.number(f"{text[:-places]}.{text[-places:]}") + percent_sign(self.language)
+        return self.in_percent(f"{text[:-places]}.{text[-places:]}")
 
     def tonnes_of_ug(self, micrograms: str) -> str:
         """Return micrograms as tonnes with all digits."""
@@ -136,6 +141,11 @@ class Words(Numbers):
     def day(self, text: str) -> str:
         """Return the day of a date or time in the language's form."""
         return dates.day(date.fromisoformat(text[: len("2026-01-01")]), self.language)
+
+    def moment(self, time: str, zone: str) -> str:
+        """Return a time in UTC as the language writes it, to the minute by a zone's clock."""
+        local = datetime.fromisoformat(time).astimezone(calendar.zone(zone))
+        return f"{dates.moment(local, self.language)} ({zone})"
 
     def mark(self, name: str) -> str:
         """Return a day, month or year for a chart in the language's form."""

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import jinja2
 from fastapi import Depends, Request
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from mrv import calendar
@@ -31,7 +32,7 @@ from mrv.texts import form
 from services.api.console import assets
 from services.api.console.maps.plots import week_of
 from services.api.console.navigation import menu, own
-from services.api.console.translations import Words, preferred, unit
+from services.api.console.translations import Words, preferred, punctuated, unit
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
@@ -51,6 +52,7 @@ _HEADERS = {
 }
 _MOST = 2_000
 _LEVEL = 5
+_CODE = re.compile("`([^`]{1,200})`")
 _IN_PATH = re.compile(rf"/console/({'|'.join(LANGUAGES)})(/|$)")
 
 
@@ -86,7 +88,7 @@ def render(ask: Asked, language: str, template: str, status: int = 200, **values
             **values,
         )
     )
-    return _packed(ask.request, text, status, _HEADERS)
+    return _packed(ask.request, punctuated(text, language), status, _HEADERS)
 
 
 def _packed(request: Request, text: str, status: int, headers: dict[str, str]) -> Response:
@@ -148,7 +150,8 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
         )
     )
     kept = {k: v for k, v in refused.headers.items() if k in {"retry-after", "allow"}}
-    return HTMLResponse(text, refused.status_code, {**_HEADERS, **kept})
+    shown = punctuated(text, words.language)
+    return HTMLResponse(shown, refused.status_code, {**_HEADERS, **kept})
 
 
 def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:
@@ -224,7 +227,13 @@ def _environment() -> jinja2.Environment:
     made.filters["kilo"] = kilo
     made.filters["percent"] = percent
     made.filters["unit"] = unit
+    made.filters["coded"] = coded
     return made
+
+
+def coded(text: str) -> Markup:
+    """Show what a text has between backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(legible(text, _MOST)))))  # noqa: S704 - escaped
 
 
 def _finalize(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
@@ -21,6 +22,17 @@ _UNITS = (
     ("ug", "\N{MICRO SIGN}g"),
 )
 _NAMED = 3
+# signs that templates put between two texts, of which one is written in full width
+_WIDE = "\u3001-\u30ff\u4e00-\u9fff\uff01-\uff60"
+_BETWEEN = re.compile(
+    rf"(?<=[{_WIDE}])([:;,.]) |(?<=[{_WIDE}])([.])(?=\s*<)|([:;,]|(?<!\d)[.]) (?=[{_WIDE}])"
+)
+_FULL_WIDTH = {
+    ":": "\N{FULLWIDTH COLON}",
+    ";": "\N{FULLWIDTH SEMICOLON}",
+    ",": "\N{IDEOGRAPHIC COMMA}",
+    ".": "\N{IDEOGRAPHIC FULL STOP}",
+}
 
 
 class Words(Numbers):
@@ -92,6 +104,13 @@ class Words(Numbers):
 def texts(of: str) -> Mapping[str, str]:
     """Return every text of a language by its key, also the names of reports."""
     return {**names(of), **filled("services.api.console", "words", of)}
+
+
+def punctuated(page: str, language: str) -> str:
+    """Return a page with the signs between its texts as its language writes them."""
+    if language != "ja":
+        return page
+    return _BETWEEN.sub(lambda found: _FULL_WIDTH[found[found.lastindex or 0]], page)
 
 
 def unit(code: str) -> str:

@@ -76,7 +76,11 @@ def _tried(tests: Path) -> dict[tuple[str, str], list[str]]:
     file = f"{tests.name}/{RETURNED.with_name('test_returned.py')}"
     test = f"{file}::test_it_is_seen_before_it_is_sent"
     rows = tomllib.loads((tests / RETURNED).read_text("utf-8"))["row"]
-    return {(_key(row["address"]), row["issue"]): [f"{test}[{row['issue']}]"] for row in rows}
+    return {
+        (_key(row["address"]), row["issue"]): [f"{test}[{row['issue']}]"]
+        for row in rows
+        if "address" in row
+    }
 
 
 def _key(address: str) -> str:

@@ -34,6 +34,7 @@ from services.settings import Settings
 REAL = ("nrel-pv", "2022-01-02", "2022-01-07")
 SIMULATED = ("nck-pv", "cat-ba-ebus")  # of the month that ends the day before yesterday
 _REFUSAL = 3  # lines
+DUTY = timedelta(weeks=52)
 KEYS = {"operator": "demo-operator", "verifier": "demo-verifier"}
 # whose the keys are, and what they may sign
 BOUNDS = {
@@ -253,6 +254,7 @@ def first(stage: Stage, fleet: Fleet, *, once: bool) -> None:
         send(stage, process, fleet)
         figures = [account(stage, *period) for period in periods]
         served(stage, api, figures)
+        on_duty(stage, fleet)
         summary(figures)
         if not once:
             look(stage)
@@ -266,6 +268,16 @@ def reach(stage: Stage, fleet: Fleet) -> None:
     text = _ADDRESS.sub("", path.read_text("utf-8"))
     path.write_text(f"{text.rstrip()}\n  public_url: http://{stage.api}\n", "utf-8")
     stage.tonne("registry", "import", str(path), shown=False)
+
+
+def on_duty(stage: Stage, fleet: Fleet) -> None:
+    """Plan who answers for alarms; nothing is sent, as no mail server is named."""
+    contact = "control-room"
+    if not stage.json("alarms", "contacts", "list", shown=False):
+        to = ("--address", f"mailto:{contact}@example.org")
+        stage.tonne("alarms", "contacts", "add", contact, *to, shown=False)
+        days = [fleet.today.isoformat(), (fleet.today + DUTY).isoformat()]
+        stage.tonne("alarms", "duty", contact, "--from", days[0], "--to", days[1], shown=False)
 
 
 def again(stage: Stage, fleet: Fleet) -> None:

@@ -5,8 +5,9 @@ from collections import defaultdict
 import pytest
 
 from mrv import methodologies
+from mrv.registry.plan_departures import FREQUENCIES
 from mrv.report.translations import described
-from mrv.report.words import LANGUAGES, Words, meanings
+from mrv.report.words import LANGUAGES, Words, meanings, names
 from mrv.steps import Step
 
 # what counts in a parameter's place, and what every device has
@@ -75,6 +76,19 @@ def test_what_a_source_is_called_is_what_is_declared():
         others = {one for key, one in declared.items() if key not in english}
         assert others <= {"", "AMS-III.U", "CDM TOOL04 v8"}
         _translated(table)
+
+
+def test_each_frequency_has_words():
+    """A reader would get how often a methodology measures in English."""
+    specs = [
+        spec
+        for method in methodologies.load().values()
+        for spec in (*method.inputs.values(), *method.roles.values(), *method.parameters.values())
+    ]
+    fields = [one for spec in specs for one in (spec, *getattr(spec, "fields", {}).values())]
+    asked = {*FREQUENCIES, *(getattr(one, "frequency", "") for one in fields)} - {""}
+    for language in LANGUAGES:
+        assert {f"frequency.{one}" for one in asked} <= names(language).keys()
 
 
 def _translated(table):

@@ -22,6 +22,7 @@ from mrv.report.sheets.traced import Cell, Written, number, spans
 from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import to_integer
 from tests.mrv.report import office, sample
+from tests.soak import SOAK
 
 
 def _cell(value, text="A1"):
@@ -172,6 +173,8 @@ def test_every_formula_can_be_traced_to_the_days(books):
 
 def test_libreoffice_comes_to_the_same_figures(books, tmp_path):
     """An auditor who opens the workbook would see other figures, or errors."""
+    if not SOAK:
+        books = {"pv-vi": books["pv-vi"]}
     again = office.calculated(tmp_path, books)
     compared = 0
     for name, data in books.items():
@@ -187,7 +190,7 @@ def test_libreoffice_comes_to_the_same_figures(books, tmp_path):
                 else:
                     assert found == pytest.approx(wrote, rel=1e-13, abs=1e-9), where
                 compared += 1
-    assert compared > 250
+    assert compared > (250 if SOAK else 80)
     for data in again.values():
         values = [c.value for sheet in opened(data) for row in sheet.iter_rows() for c in row]
         assert not [v for v in values if isinstance(v, str) and re.match(r"#|Err:", v)]

@@ -15,6 +15,7 @@ from services.edge.outbox import FullError, Outbox, Record
 from services.local.mosquitto import Mosquitto
 from tests.ports import give_ports
 from tests.services.edge.plant import Edge, meter, one, recorded, rows, waiting
+from tests.soak import SOAK
 from tests.waiting import until
 
 pytestmark = [pytest.mark.timeout(1_200)]
@@ -128,6 +129,7 @@ def test_a_small_disk_is_used_to_its_end(disk, policy):
         assert _held(outbox)[-1_000:] == [*range(10_000, 11_000)]
 
 
+@pytest.mark.skipif(not SOAK, reason="long: `make soak` runs it")
 def test_a_gateway_on_a_full_disk_tells_what_it_lost_and_keeps_what_it_can(
     pipeline, plant, disk, tmp_path
 ):

@@ -15,12 +15,14 @@ Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as changed
 
 from mrv.documents.verification import PersonNamed, SiteVisit
 from mrv.errors import StatementStateError
+from mrv.exports.entered import Registration, Validation
 from mrv.program import program
 from services.issuer import transitions as life
-from services.issuer.export_files import submission
+from services.issuer.export_files import _registered, submission
 from tests import registering
 from tests.findings import worded
 from tests.opinions import concluded
@@ -153,6 +155,21 @@ def test_who_verified_does_not_review(database_url, who):
             life.verify(conn, name, who["verifier"], replace(whole, reviewer=own))
         life.verify(conn, name, who["verifier"], replace(whole, reviewer=other))
     assert _checks(database_url, name)["reviewed"] == ()
+
+
+def test_who_validated_does_not_verify(database_url, who):
+    """A large project of the CDM would come back, since one entity did both."""
+    name = logged.verified(database_url, who)
+    with logged.issuer(database_url) as conn:
+        facts = submission(conn, name, "en")[0]
+    assert facts.opinion
+    body = facts.organisation(facts.opinion.issuer)
+    other = Registration(project="pv", programme="CDM", validation=Validation(body="Another"))
+    assert not any("validated" in one for one in _registered(facts, other))
+    same = changed(other, validation=Validation(body=f"{body} Ltd."))
+    said = f"{body} Ltd. validated the project and verified the statement"
+    assert any(said in one for one in _registered(facts, same))
+    assert not any("validated" in one for one in _registered(facts, changed(same, programme="JCM")))
 
 
 def test_a_plan_describes_how_its_samples_are_drawn(database_url, who, tmp_path):

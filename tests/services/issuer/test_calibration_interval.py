@@ -194,11 +194,7 @@ def _next(url):
 
 
 def test_a_longer_interval_than_issued_is_a_change_of_the_plan(database_url, tmp_path):
-    """
-    Two years would become five between two statements, and none would have approved it.
-
-    https://cdm.unfccc.int/IRCheck/iss_forms/Z7LTBIFP0KA48GH/viewPublic
-    """
+    """Two years would become five between two statements, and none would have approved it."""
     plant.register(database_url, tmp_path, _every(24))
     plant.fill_pv(database_url, minutes=15)
     name = logged.issue(database_url, logged.signers(database_url, tmp_path))
@@ -228,11 +224,7 @@ def _corrected(percent, text=plant.REGISTRY):
 
 
 def test_an_error_that_the_plan_prescribes_is_taken_off(url, tmp_path):
-    """
-    A plan's correction of its meters (0.9979 of what is fed in) would stay on paper.
-
-    https://cdm.unfccc.int/IRCheck/iss_forms/07OWUARDMZL9NGP/viewPublic
-    """
+    """A plan's correction of its meters (0.9979 of what is fed in) would stay on paper."""
     before, _ = _of(_closed(url))
     # a version that is stored stays as it is: its correction is the next one
     second = _corrected("0.21", plant.PLAN).replace('version: "1"', 'version: "2"')

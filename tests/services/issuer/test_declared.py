@@ -172,11 +172,7 @@ PHASES = """, dated: [
 
 
 def test_a_phase_is_compared_with_the_estimate_of_its_capacity(url, tmp_path):
-    """
-    Half a plant would be held to the estimate of the whole, and never be above it.
-
-    https://cdm.unfccc.int/IRCheck/iss_forms/EOKIN5QTGHJPZF1/viewPublic
-    """
+    """Half a plant would be held to the estimate of the whole, and never be above it."""
     before = _closed(url, tmp_path, plant.REGISTRY)["comparisons"]
     text = plant.REGISTRY.replace(
         "reduction_t_per_year: 799.2}", f"reduction_t_per_year: 799.2{PHASES}"

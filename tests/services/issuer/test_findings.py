@@ -245,11 +245,7 @@ def test_a_verification_signed_before_a_finding_does_not_pass_over_it(conn, who,
 
 
 def test_a_finding_names_devices_and_days_of_its_statement(conn, who, name, tmp_path):
-    """
-    The months of a request would be others than those of the spreadsheet.
-
-    https://cdm.unfccc.int/IRCheck/iss_forms/2ODI5C9JMG8LP0S/viewPublic
-    """
+    """The months of a request would be others than those of the spreadsheet."""
     raised = "raised", "CAR", "the register stood still in the sun", None
     for wrong, match in (
         (About(devices=("inv-9",)), "'inv-9' is not a device of"),
@@ -391,11 +387,7 @@ def _next(conn, who, name, opinion, reason="the photograph of the seal was seen 
 def test_a_forward_action_is_a_finding_until_a_verifier_closed_it(
     conn, who, name, database_url, tmp_path
 ):
-    """
-    What a verifier left to the next verification would be forgotten with that statement.
-
-    https://cdm.unfccc.int/IRCheck/iss_forms/5SYRHLX3Z8OM6T2/viewPublic
-    """
+    """What a verifier left to the next verification would be forgotten with that statement."""
     say(conn, name, who["verifier"], "raised", "FAR", FAR, None)
     say(conn, name, who["verifier"], "raised", "FAR", "closed within this verification", None)
     say(conn, name, who["verifier"], "closed", "FAR-2", WORDS, None)

@@ -78,12 +78,7 @@ def test_a_statement_says_where_its_meters_measure(database_url, tmp_path, monke
 
 
 def test_a_meter_that_moved_is_asked_for_its_document(database_url, tmp_path):
-    """
-    Two meters would move from the substation to the delivery point, and leave no trace.
-
-    A multiplication factor, too: https://cdm.unfccc.int/IRCheck/iss_forms/UXY17PCK8R9O4DW/viewPublic
-    https://cdm.unfccc.int/IRCheck/iss_forms/5N2IATYJL3XKV41/viewPublic
-    """
+    """Two meters would move from the substation to the delivery point, and leave no trace."""
     registering.register(database_url, tmp_path, PLACED)
     plant.fill_pv(database_url, minutes=15)
     who = logged.signers(database_url, tmp_path / "home")

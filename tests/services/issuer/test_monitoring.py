@@ -230,12 +230,7 @@ def _codes(subject):
 
 
 def test_a_version_entered_after_its_period_is_a_finding(run, database_url, tmp_path):
-    """
-    An operator would write after March what the plan asks for in March.
-
-    https://cdm.unfccc.int/IRCheck/iss_forms/5N2IATYJL3XKV41/viewPublic
-    https://cdm.unfccc.int/IRCheck/iss_forms/5SYRHLX3Z8OM6T2/viewPublic
-    """
+    """An operator would write after March what the plan asks for in March."""
     text = plant.REGISTRY.replace(PLAN, PLAN + CHANGED[CHANGED.index("      - version") :])
     done = _import(run, tmp_path, text.replace(UNAPPROVED, "", 1))
     assert done.exit_code == 0, done.output
@@ -259,11 +254,7 @@ def test_a_version_entered_after_its_period_is_a_finding(run, database_url, tmp_
     ],
 )
 def test_what_is_not_decided_by_then_is_a_finding(run, database_url, tmp_path, decided, codes):
-    """
-    A change that the programme did not know would be monitored as if it had been registered.
-
-    https://cdm.unfccc.int/IRCheck/iss_forms/5SYRHLX3Z8OM6T2/viewPublic
-    """
+    """A change that the programme did not know would be monitored as if it had been registered."""
     more = CHANGED[CHANGED.index("      - version") :]
     more = more.replace("2025-12-15", decided) if decided else more.replace(UNAPPROVED, "")
     if "no hash" in decided:
@@ -282,12 +273,7 @@ def test_what_is_not_decided_by_then_is_a_finding(run, database_url, tmp_path, d
 
 
 def test_a_deviation_ends_and_the_plan_holds_again(run, database_url, tmp_path):
-    """
-    What is departed from for two days would be departed from for good, or without a word.
-
-    https://cdm.unfccc.int/IRCheck/iss_forms/6JA5BP01KFIUO7T/viewPublic
-    https://cdm.unfccc.int/IRCheck/iss_forms/C9YLR5I7E2MUJQD/viewPublic
-    """
+    """What is departed from for two days would be departed from for good, or without a word."""
     kind = "temporary_deviation\n        to: 2026-03-02"
     more = CHANGED[CHANGED.index("      - version") :].replace("permanent_change", kind)
     more = more.replace("from: 2026-01-01", "from: 2026-03-01")
@@ -325,11 +311,7 @@ def test_an_import_refuses_a_version_that_does_not_say_what_it_is(run, tmp_path,
 
 
 def test_what_a_plan_does_not_describe_is_a_finding(run, database_url, tmp_path):
-    """
-    A plan without organisation, data flow or emergency procedures would pass as complete.
-
-    https://cdm.unfccc.int/IRCheck/iss_forms/OCU1ZV4SARHM3G5/viewPublic
-    """
+    """A plan without organisation, data flow or emergency procedures would pass as complete."""
     text = plant.REGISTRY
     for name in ("organisation", "emergency"):
         begin = text.index(f"          {name}: ")

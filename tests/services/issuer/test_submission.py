@@ -78,13 +78,7 @@ def test_each_line_says_on_which_page_it_stands(database_url, issued, language):
 
 
 def test_what_is_there_holds_and_what_lacks_is_named(database_url, issued, tmp_path, monkeypatch):
-    """
-    A request would come back for what could have been seen before it was sent.
-
-    A form that is not valid any more, stakeholders who were not consulted:
-    https://cdm.unfccc.int/CCheck/poaiss_forms/1IJXC07T2FBQDNO/viewPublic
-    https://cdm.unfccc.int/IRCheck/iss_forms/17UEKFRO93MNHAT/viewPublic
-    """
+    """A request would come back for what could have been seen before it was sent."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     done = tonne("submission", "check", issued[1], "--json", code=4)
     found = {one["check"]: one for one in json.loads(done.stdout)["checks"]}
@@ -231,11 +225,7 @@ def test_each_finding_names_what_it_is_about(database_url, issued):
 
 
 def test_each_default_of_a_fuel_has_its_reason(database_url, tmp_path):
-    """
-    A default would apply where the plan puts the supplier's own value first.
-
-    https://cdm.unfccc.int/IRCheck/iss_forms/9MXR475BQ8Z6UES/viewPublic
-    """
+    """A default would apply where the plan puts the supplier's own value first."""
     plant.register(database_url, tmp_path, plant.REGISTRY)
     plant.fill_buses(database_url)
     who = logged.signers(database_url, tmp_path)

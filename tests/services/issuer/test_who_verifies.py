@@ -116,13 +116,7 @@ def test_a_statement_of_the_first_release_is_verified_by_the_keys_of_then(conn, 
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_conclusion_that_no_programme_takes_is_refused(conn, submitted, case):
-    """
-    Half of a reduction could be wrong under an unqualified opinion, or a dot be its reason.
-
-    Parameters without a word: https://cdm.unfccc.int/IRCheck/iss_forms/Y2U7VPS9J5RXTHN/viewPublic,
-    https://cdm.unfccc.int/IRCheck/iss_forms/1FLJZRYWG6N2T9A/viewPublic,
-    https://cdm.unfccc.int/IRCheck/iss_forms/3PZUQM0OY1RHW8B/viewPublic.
-    """
+    """Half of a reduction could be wrong under an unqualified opinion, or a dot be its reason."""
     (who, name), (change, told) = submitted, WRONG[case]
     have, signer = steps.documents(conn, name), who["verifier"]
     right = concluded("unmodified", of=have.claims)

@@ -235,11 +235,7 @@ factors:
 
 
 def test_a_factor_is_what_its_calculation_gives(load):
-    """
-    A factor would be used whose spreadsheet nobody submitted.
-
-    https://cdm.unfccc.int/IRCheck/iss_forms/ZUVQ43XY8MDBNTK/viewPublic
-    """
+    """A factor would be used whose spreadsheet nobody submitted."""
     planned = load(BASE + MARGIN)
     assert not planned.refused, messages(planned)
     again = load(to_yaml(planned.merged))

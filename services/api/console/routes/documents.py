@@ -124,7 +124,7 @@ def _page(
 ) -> Response:
     with ask.reading() as conn:
         listed = files.newest(conn, _LISTED)
-        projects = sorted(one.id for one in load_projects(conn))
+        projects = sorted(load_projects(conn), key=lambda one: one.id)
     return render(
         ask, language, "documents.html", status, found=listed, kept=kept, wrong=wrong,
         said=dict(form.fields) if form else {}, projects=projects, may=ask.who.role == _ROLE,

@@ -182,12 +182,12 @@ def shortfalls(
     name: Name,
     where: Where,
 ) -> list[Fault]:
-    """Return the projects that avoided less than expected."""
+    """Return the projects that avoided less than 95 % of what was expected."""
     faults = []
     for one in found:
-        if not one.counted or not one.short_t:
-            continue
         state, own = states.get(one.project), one.percent
+        if not one.counted or not one.short_t or (own is not None and own >= ON_TRACK):
+            continue
         silent = state is not None and state.state in _SILENT
         since = _since(state, t)
         why = (
@@ -202,7 +202,7 @@ def shortfalls(
             if own is not None
             else t("fault.nothing")
         )
-        severity = "critical" if silent or own is None else "major" if own < NEAR else "minor"
+        severity = "critical" if silent else "major" if own is None or own < NEAR else "minor"
         todo = "fault.next.silent" if silent or own is None else "fault.next.low"
         if not silent and one.project in plans:  # a finding on the plan, of no device
             why, todo = plan_why(plans[one.project], t), "fault.next.plan"

@@ -48,7 +48,7 @@ from services.store.views.programme_report import progress_document
 
 router = APIRouter(include_in_schema=False)
 UG_PER_T = 10**12
-_WEEKS, _MOST_SHORT, MOST_ALARMS = 53, 5, 500
+_WEEKS, _MOST_SHORT, MOST_ALARMS = 53, 4, 500
 YearQuery = Annotated[int | None, Query(ge=1990, le=2200)]
 # of all that is stored of stations, what tells most at a glance
 _CHOSEN = {

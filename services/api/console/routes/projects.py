@@ -22,7 +22,7 @@ from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored_names
 from services.api.console.charts.bars import Bar, bars
 from services.api.console.charts.quantities import cumulative_chart, hours_chart
-from services.api.console.maps.plots import month_calendar
+from services.api.console.maps.plots import SHARES, month_calendar
 from services.api.console.render import Language, render
 from services.api.console.routes.finding import plan_why, unfit_plans
 from services.api.console.routes.overview import of_ug, rounded
@@ -92,7 +92,11 @@ def schedule(ask: View, language: Language, project: IdPath) -> Response:
     if not ask.who.sees(project):
         raise ProblemError(403, "sign in to see what is due of this project")
     today, rows = due_of(ask, project)
-    return render(ask, language, "due.html", project=project, today=today, rows=rows)
+    states = [one.state(today) for one in rows]
+    return render(
+        ask, language, "due.html", project=project, today=today, rows=rows,
+        soon=states.count("soon"), overdue=states.count("overdue"),
+    )  # fmt: skip
 
 
 @router.get("/console/{language}/projects/{project}")
@@ -130,6 +134,10 @@ def project(
         around=_around(found),
         crediting_last=found.sums.crediting_to - timedelta(days=1),
         chart=_chart(found, t),
+        missing=any(_parts(found, row) is None for row in found.rows),
+        reached=_reached(found),
+        apart=_apart(found, t),
+        lacking=_lacking(found),
         cumulative=_cumulative(found, t),
         hours=_hours(found, t),
         hours_apart=found.kind == "month" and not by_hour and found.sums.devices > _FEW_DEVICES,
@@ -272,22 +280,58 @@ def _chart(found: ProjectRow, t: Words) -> Markup | None:
     for row in found.rows:
         shown = t("missing") if row.avoided is None else f"{t.number(row.avoided)} t"
         told = f"{t.span(row.name)}: {shown}"
-        if row.expected is not None:
+        if row.expected is not None and found.kind != "day":
             told += f"; {t('expected')} {t.number(row.expected)} t"
-        begins = _begins(row)
-        ahead = begins is not None and begins > found.sums.today
-        parts: tuple[tuple[str, Fraction], ...] | None = None
-        if row.avoided is not None:
-            parts = (("measured", Fraction(row.avoided)),)
-        elif ahead:
-            parts = ()  # what lies ahead is not missing
-        wanted = None if row.expected is None else Fraction(row.expected)
+        # a day's expected amount has no course over the day
+        wanted = None if row.expected is None or found.kind == "day" else Fraction(row.expected)
         label = _label(found.kind, row, t)
-        drawn.append(Bar(label, told, parts, wanted, row.leads and f"?{row.leads}"))
+        drawn.append(Bar(label, told, _parts(found, row), wanted, row.leads and f"?{row.leads}"))
     known = [Fraction(row.avoided) for row in found.rows if row.avoided is not None]
     total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
     alt = f"{t('avoided_in', period=t.span(found.name))}: {total} t"
     return bars(drawn, "t CO\N{SUBSCRIPT TWO}e", alt, f"{found.sums.id}-{found.name}")
+
+
+def _parts(found: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | None:
+    """Return what a bar shows; None if missing; nothing ahead or outside the crediting period."""
+    if row.avoided is not None:
+        return (("measured", Fraction(row.avoided)),)
+    begins = _begins(row)
+    if begins is None:
+        return None
+    ends = begins + timedelta(days=1) if found.kind == "month" else _following(begins)
+    sums = found.sums
+    without = begins > sums.today or ends <= sums.crediting_from or begins >= sums.crediting_to
+    return () if without else None
+
+
+def _compared(found: ProjectRow) -> list[tuple[Decimal, Decimal]]:
+    """Return what was avoided and expected of each month or day of which both are known."""
+    return [
+        (Decimal(row.avoided), Decimal(row.expected))
+        for row in found.rows
+        if row.leads and row.avoided is not None and row.expected and Decimal(row.expected)
+    ]
+
+
+def _reached(found: ProjectRow) -> tuple[int, int] | None:
+    """Return how many months or days reach what was expected, and of how many; None of none."""
+    pairs = _compared(found)
+    return (sum(made >= wanted for made, wanted in pairs), len(pairs)) if pairs else None
+
+
+def _apart(found: ProjectRow, t: Words) -> tuple[str, str] | None:
+    """Return whether the span is above or below what was expected, and by how much."""
+    if not (pairs := _compared(found)):
+        return None
+    apart = sum((made - wanted for made, wanted in pairs), Decimal(0))
+    return "below" if apart < 0 else "above", t.tonnes(abs(apart))
+
+
+def _lacking(found: ProjectRow) -> tuple[int, int]:
+    """Return on how many days of a month data are incomplete, and of how many."""
+    known = [cell for week in found.weeks for cell in week if cell and cell.grade is not None]
+    return sum(cell.grade < len(SHARES) for cell in known), len(known)
 
 
 def _begins(row: Row) -> date | None:

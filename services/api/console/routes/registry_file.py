@@ -50,6 +50,8 @@ def tried(ask: View, language: Language, form: Form) -> Response:
     signed_in_for_all(ask, "a registry file")
     refuse_foreign(ask)
     name, data = _given(form)
+    if not data.strip():
+        return _page(ask, language, form, empty=True)
     return _page(ask, language, form, _tried(ask, name, data))
 
 
@@ -107,9 +109,11 @@ def _page(
     form: Upload | None = None,
     tried: dict[str, Any] | None = None,
     done: dict[str, Any] | None = None,
+    *,
+    empty: bool = False,
 ) -> Response:
     return render(
-        ask, language, "registry_file.html", tried=tried, done=done, formats=FORMATS,
+        ask, language, "registry_file.html", tried=tried, done=done, empty=empty, formats=FORMATS,
         text=form.fields.get("text", "") if form else "",
         form=form.said("form") if form else "yaml", may=ask.who.role == _ROLE,
         methods=_methods(ask),

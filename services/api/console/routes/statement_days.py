@@ -61,10 +61,12 @@ def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) 
             name: console.device_day(conn, stored.project, name, since, until)
             for name in sorted({p.device for p in said.monitored_parameters})
         }
+    found = {name: _sums(rows_, _quantities(said, name)) for name, rows_ in rows.items()}
+    known = [one["reduction_ug"] for one in found.values() if one["reduction_ug"] is not None]
+    total = sum(known) if known else None
     return render(
-        ask, language, "day.html", stored=stored, said=said, day=day, of_ug=of_ug,
-        found={name: _sums(found, _quantities(said, name)) for name, found in rows.items()},
-    )  # fmt: skip
+        ask, language, "day.html", stored=stored, day=day, of_ug=of_ug, found=found, total=total
+    )
 
 
 @router.get("/console/{language}/statements/{statement}/days/{day}/{device}")

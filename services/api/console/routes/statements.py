@@ -360,7 +360,7 @@ def _comparison_blocks(
         designed(said, words),
         dated(said, words),
         held(said, concluded, words),
-        sampled(document, words),
+        sampled(document, said.monitoring_period.timezone, words),
     )
     return list(chain.from_iterable(parts))
 

@@ -444,6 +444,42 @@ def test_pages_fit_a_phone(tab, served, language):
         beyond(tab, path)
 
 
+def test_an_officer_uploads_a_registry_file_a_document_and_an_invoice(tab, served):
+    """An officer would find that what the server takes cannot be sent from a page."""
+
+    def send(form, name, data, **said):
+        form.locator("input[type=file]").set_input_files(
+            {"name": name, "mimeType": "application/octet-stream", "buffer": data.encode()}
+        )
+        for field, value in said.items():
+            form.locator(f"[name={field}]").fill(value)
+        form.locator("button").click()
+
+    sign_in(tab, served, "operator")
+    tab.goto(f"{served.url}/console/en/registry")
+    tab.locator("form[action$='/registry'] button").click()
+    assert "No file was chosen" in tab.get_by_role("alert").inner_text()
+    device = "id,site,class,profile,rated_power_w,installed\nup-1,{},pv_inverter,generic,9,{}\n"
+    for site, said in (("no-roof", "would be refused"), ("hp", "would be imported")):
+        file = device.format(site, "2026-01-01T00:00:00Z")
+        send(tab.locator("form[action$='/registry']"), "devices.csv", file)
+        assert said in tab.locator("#tried").inner_text()
+    tab.locator("form[action$='/take'] button").click()
+    assert "was imported" in tab.locator(".done").inner_text()
+    tab.goto(f"{served.url}/console/en/documents")
+    send(tab.locator("form[action$='/documents']"), "plan.pdf", "%PDF a plan", title="Plan 7")
+    assert "sha256: " in tab.locator("main").inner_text()
+    fields = {"id": "up-1", "issuer": "Utility", "number": "1", "issued": "2026-04-02",
+              "from": "2026-03-01", "to": "2026-04-01", "amount": "100"}  # fmt: skip
+    form = tab.locator("form[action$='/invoice']")
+    form.locator("[name=project]").select_option("pv")
+    send(form, "invoice.pdf", "%PDF an invoice", devices="inv-1", **fields)
+    assert "up-1 is stored with its file" in tab.locator(".done").inner_text()
+    with tab.expect_download() as given:
+        tab.get_by_role("link", name="invoice.pdf").click()
+    assert given.value.path().read_text() == "%PDF an invoice"
+
+
 def test_a_sign_in_leads_back_to_the_page_that_was_wanted(tab, served):
     """Who followed a link to a device would have to find it again after the sign-in."""
     tab.goto(f"{served.url}/console/en/")

@@ -6,6 +6,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from datetime import date, datetime
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from types import SimpleNamespace
@@ -30,9 +31,11 @@ from services.api.console.charts.sparkline import sparkline
 from services.api.console.charts.steps import Step, steps
 from services.api.console.maps import base, sewers
 from services.api.console.maps.plots import month_calendar, week_of
-from services.api.console.routes.projects import _first_of
+from services.api.console.routes.finding import shortfalls
+from services.api.console.routes.projects import ProjectRow, Row, _first_of, _parts
 from services.api.console.translations import Words
 from services.shipped import shipped
+from services.store.views.city_year import ProjectYear
 from tests.fix_node import CHARTS, built_charts
 
 WORDS = Words("vi")
@@ -139,6 +142,40 @@ def test_a_hostile_name_stays_text():
     assert "<script" not in drawn
     assert "\u202e" not in drawn
     assert figures(drawn)["flows"][0]["giver"] == '"><script>alert(1)</script>[U+202E]'
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "shown"),
+    [
+        ("year", "2026-01", ()),  # before its crediting period
+        ("month", "2026-02-09", ()),
+        ("year", "2026-02", None),
+        ("month", "2026-02-10", None),
+        ("month", "2026-03-06", ()),  # ahead
+        ("year", "2036-02", ()),
+        ("day", "05:15", None),
+    ],
+)
+def test_nothing_is_missing_where_nothing_is_asked_for(kind, name, shown):
+    """A project would open on months of missing data before it began."""
+    sums = SimpleNamespace(
+        today=date(2026, 3, 5), crediting_from=date(2026, 2, 10), crediting_to=date(2036, 2, 10)
+    )
+    found = ProjectRow(sums, kind, "", sums.today, sums.today, [], [], [], [], [])
+    leads = None if kind == "day" else "?"
+    assert _parts(found, Row(name, leads, None, None, None, "0.1", None)) == shown
+
+
+def test_what_is_near_its_expected_amount_is_no_fault():
+    """An officer would be sent to compare the months of a plant that is on its way."""
+    usual = {"system": None, "ahead_t": None, "statements_t": None, "issued_t": 0, "counted": True}
+    years = [
+        ProjectYear(project=f"p-{made}", name="P", avoided_t=Decimal(made), expected_t=Decimal(100),
+                    **usual)
+        for made in (94, 95)
+    ]  # fmt: skip
+    found = shortfalls(years, {}, {}, "", Words("en"), lambda *said: said[-1], lambda *_: "")
+    assert [one.href for one in found] == ["/projects/p-94"]
 
 
 def test_a_gap_leaves_its_place_empty():

@@ -262,6 +262,8 @@ def test_a_project_opens_on_its_last_period_with_data(served):
             get(served, "/console/en/projects/pv").text,
         )[1]
     )  # a bar opens its day
+    assert re.search("[0-9]+ of [0-9]+ days reach the expected amount", page)
+    assert "Expected [t]" not in get(served, f"/console/en/projects/pv?day={DAY}").text  # by night
     year = html.unescape(html.unescape(get(served, "/console/en/projects/pv?year=2035").text))
     assert '"label":"Jan"' not in year  # nothing is known of it: no chart
     other = html.unescape(get(served, "/console/en/projects/pv?month=2026-04").text)

@@ -22,7 +22,7 @@ from services.api.console.maps.plots import sites_map
 from services.api.console.navigation import own
 from services.api.console.routes import overview
 from services.api.console.routes.statement_days import _sums
-from services.api.console.translations import Words, preferred, texts
+from services.api.console.translations import Words, preferred, punctuated, texts
 from services.store.views.console import Site
 from services.store.views.programme_report import DAILY
 
@@ -265,6 +265,19 @@ def test_an_interval_of_two_quantities_avoids_its_tonnes_once():
         "100",
         None,
     ]
+
+
+def test_signs_between_texts_are_those_of_the_language():
+    """A Japanese page would mix half-width and full-width signs, which reads as a fault."""
+    shown = (
+        '<p title="状態: x">機器: 2; 受信なし.</p> サイト: A. 日 <a href="x.y: z">1. 概要, 値</a>'
+    )
+    assert punctuated(shown, "vi") == shown
+    wide = punctuated(shown, "ja")
+    assert re.findall("[\uff1a\uff1b\u3001\u3002]", wide) == list(
+        "\uff1a\uff1a\uff1b\u3002\uff1a\u3002\u3001"
+    )
+    assert 'href="x.y: z">1. ' in wide
 
 
 def _limits(file):

@@ -297,8 +297,13 @@ def jcm_files(
     from mrv.exports.jcm import COLUMNS, VALUES, jcm  # noqa: PLC0415
 
     methodology = source.claims.methodology.id
-    if form is None and (methodology in names() or not methodology.startswith(JCM)):
+    if form is None and methodology in names():
         form = shipped(methodology)
+    elif form is None and not methodology.startswith(JCM):
+        raise ExportError(
+            f"{methodology} is no methodology of the JCM, whose forms this export fills; give the"
+            " official file and its map with --template and --map, or use `tonne report`"
+        )
     own = {
         "issuance-request": shipped("jcm-issuance"),
         "contribution-report": shipped("jcm-contribution"),

@@ -197,7 +197,13 @@ def _usual_quantity(project: Project | None, devices: tuple[str, ...]) -> str:
 
 def _devices(row: Row) -> tuple[str, ...]:
     value = row.table.cells.get("devices")
-    names = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
+    names = (
+        value.replace(",", " ").split()
+        if isinstance(value, str)
+        else value
+        if isinstance(value, list)
+        else []
+    )
     found = [str(name) for name in names if isinstance(name, str)]
     if not found or len(found) != len(names) or len(set(found)) != len(found):
         row.problem("devices", "must name the meters that it is about, each once")

@@ -18,6 +18,8 @@ from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
 from fractions import Fraction
+from functools import cache
+from importlib import resources
 
 from ingest import classes
 from ingest.classes import SUN
@@ -58,6 +60,8 @@ def check_programme(registry: Registry) -> Iterator[Finding]:
         yield from _system(project)
         if programme is not None:
             yield from _action(project, programme)
+    for site in registry.sites.values():
+        yield from _swapped(site)
     if programme is not None:
         yield from _targets(programme)
         yield from _parts(programme)
@@ -153,6 +157,56 @@ def _whole(part: Action, programme: Programme) -> Action | None:
     """Return the action that another is a part of: 1 of 1-03."""
     found = [a for a in programme.actions if part.id.startswith(f"{a.id}-")]
     return max(found, key=lambda a: len(a.id), default=None)
+
+
+def _swapped(site: Site) -> Iterator[Finding]:
+    """Warn of coordinates in the wrong order, by the reference location of the time zone."""
+    near = _zone_places().get(site.timezone.partition(",")[0])
+    if near is None:
+        return
+    given, swapped = site.latitude, site.longitude
+    far = _degrees_apart(near, (given, swapped))
+    if (
+        abs(swapped) <= _POLE
+        and far > _FAR
+        and far > _TIMES * _degrees_apart(near, (swapped, given))
+    ):
+        yield Finding(
+            site.kind,
+            site.id,
+            f"latitude, longitude: {given}, {swapped} is far from time zone {site.timezone}, and"
+            f" {swapped}, {given} is near; latitude (north) and longitude (east) may be swapped",
+            warning=True,
+        )
+
+
+# degrees: the largest latitude, how far from its zone's city a site may be swapped, and how many
+# times nearer it is in the other order
+_POLE, _FAR, _TIMES = 90, 15, 3
+
+
+@cache
+def _zone_places() -> Mapping[str, tuple[float, float]]:
+    """Return the reference location of each time zone, by the zone database. [degrees]"""
+    table = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text("utf-8")
+    rows = (line.split("\t") for line in table.splitlines() if not line.startswith("#"))
+    found = {}
+    for _, place, name, *_ in rows:
+        at = max(place.rfind("+"), place.rfind("-"))
+        found[name] = _degrees(place[:at], 2), _degrees(place[at:], 3)
+    return found
+
+
+def _degrees(text: str, whole: int) -> float:
+    """Return degrees from a sign, whole degrees of so many digits, and minutes. [degrees]"""
+    size = int(text[1 : 1 + whole]) + int(text[1 + whole : 3 + whole]) / 60
+    return -size if text[0] == "-" else size
+
+
+def _degrees_apart(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return the larger difference of latitudes or longitudes. [degrees]"""
+    east = abs(one[1] - other[1]) % 360
+    return max(abs(one[0] - other[0]), min(east, 360 - east))
 
 
 def _place(site: Site, programme: Programme) -> Iterator[Finding]:
@@ -343,11 +397,24 @@ def _by_sun(project: Project, bound: ProjectDevice, device: Device) -> bool:
     return needs is not None and (needs.made_from == SUN or (needs.made_from == DECLARED and solar))
 
 
+# kWh/kW a year of PV: below it a unit is wrong; a north wall in the north gives more
+_LEAST_HOURS = 200
+
+
 def _energy(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
     expected = project.expected.get("energy_kwh_per_year")
     if expected is None:
         return
     hours = Decimal(expected) / rated_kw
+    if hours < _LEAST_HOURS:
+        yield Finding(
+            project.kind,
+            project.id,
+            f"expected.energy_kwh_per_year: {expected:,} kWh from {rated_kw:,} kW rated are"
+            f" {hours:,.1f} kWh/kW a year, less than any PV plant gives; check the unit (kWh, not"
+            " MWh) and rated_power_w",
+            warning=True,
+        )
     if hours <= HOURS_PER_YEAR * HIGHEST_PV_FACTOR:
         return
     share = hours / HOURS_PER_YEAR * 100

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 
 import numpy as np
@@ -93,6 +93,8 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
             raise ProfileError(f"{where}: {error}") from None
         slot = Slot(channel.name, channel.kind == "register", source.unit, channel.unit)
         found |= dict.fromkeys((source.path, *source.also), slot)
+        if profile_id == profiles.OWN:  # its name in base units is read too
+            found.setdefault(channel.name, replace(slot, unit=channel.unit))
     return found
 
 

@@ -69,16 +69,26 @@ class Factor:
     """
     A published number with the data that a verifier checks.
 
-    `valid_from` and `valid_to` are half-open local dates, None is unbounded.
-    `verified` says that a person has compared the value with the primary text.
-    `sha256` covers the canonical JSON of every field that is given, but for
-    `provisional`, which tells of one use: the year asked for has no published value yet.
-    `bound` is "lower" or "upper" where it is an end of an interval of confidence and no
-    centre.  `supersedes` names the factor that this one takes the place of from the
-    begin of its own validity on.  `document` is what states the value, where a registry file
-    gives it.  `brought` says that a registry file gave the factor, and not tonne, and `documented`
-    that its document is a third party's; no hash covers these two, since neither is a field of the
-    factor itself.  `calculation` is how a project calculated it.
+    Attributes
+    ----------
+    valid_from, valid_to : date or None
+        Half-open local dates; None is unbounded.
+    verified : bool
+        Whether a person compared the value with the primary text.
+    sha256 : str
+        Of the canonical JSON of all fields, without `provisional`, `brought` and `documented`.
+    provisional : bool
+        Whether the year has no published value yet; of one use, not of the factor.
+    bound : str
+        "lower" or "upper" for an end of a confidence interval; empty for its centre.
+    supersedes : str
+        Id of the factor that this one replaces from the begin of its validity.
+    document : Stated or None
+        Source document of a factor of a registry file.
+    brought, documented : bool
+        Whether a registry file gave the factor, and whether its document is a third party's.
+    calculation : Calculation or None
+        How a project calculated it.
     """
 
     id: str
@@ -115,12 +125,12 @@ class Factors(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Most:
+class ClassLimit:
     """
     Maximum of one device of a role in an hour and in a local day. [base units]
 
-    `source` is where it is read.  `per_day_as_mean` is the highest mean of a day over a period, 0
-    where none is known.
+    `source` is the reference; `per_day_as_mean` the highest daily mean over a
+    period, 0 if unknown.
     """
 
     per_hour: int
@@ -134,23 +144,29 @@ class RoleNeeds:
     """
     Requirements for a device to take a role in a project.
 
-    `less` names another quantity of the same device that is taken off, such as what
-    a plant's meter imports.  `cap` names the project's parameter that says how much
-    all devices of the role may count for in a year, and how many base units one of
-    its units is.  `costs` says that what a role of the baseline measures emits in the
-    project too: what is lost of it then counts as nothing or as the most that it may
-    have been, whichever gives the lower reduction; the number is that most where no device of the
-    class has a limit of its own. [base units/h]
-    `symbol` and `source` are what the methodology calls the quantity, and where it is
-    read; `frequency` is how often it asks for it.  `most` gives the most that a device
-    of the role can count for, from the project's parameters; what is above it is no
-    service but a fault.  `draws` names a quantity of energy of the same device that its time of
-    operation takes, and the device's parameters whose product is the power [kW] it takes it at;
-    the last is the power of one piece, the others say how many.  `delivers` names a quantity of
-    energy that the same device delivers for its electricity, the project's parameter that says how
-    much for each unit, and the one that says it of the reference.
-    `made_from` says what makes the energy that a role of the baseline delivers, whatever class of
-    meter counts it: `SUN`, "heat", or `DECLARED` where a device's `technology` tells.
+    Attributes
+    ----------
+    less : str
+        Another quantity of the device that is deducted, such as a plant's import.
+    cap : (str, int)
+        Parameter of the yearly maximum of all devices of the role, and base units per its unit.
+    costs : int
+        Set where the quantity also emits in the project: a lost quantity then counts as 0
+        or at its maximum, whichever is conservative; the maximum without a class limit. [base
+        units/h]
+    symbol, source, frequency : str
+        Symbol, reference and monitoring frequency in the methodology.
+    class_limit : callable
+        Maximum of a device of the role by the project's parameters; more is a fault.
+    draws : (str, tuple of str)
+        Energy quantity of the same device, used in its operating time, and the parameters whose
+        product is its power [kW]; the last is the power of one piece, the others their number.
+    delivers : tuple
+        Energy that the device delivers for its electricity, the parameter of its efficiency, and
+        that of the reference.
+    made_from : str
+        Energy source of a role of the baseline: `SUN`, "heat", or `DECLARED` for the device's
+        `technology`.
     """
 
     classes: tuple[str, ...]
@@ -164,7 +180,7 @@ class RoleNeeds:
     less: str = ""
     frequency: str = ""
     costs: int | None = None
-    most: Callable[[Inputs], Most | None] | None = None
+    class_limit: Callable[[Inputs], ClassLimit | None] | None = None
     draws: tuple[str, tuple[str, ...]] | None = None
     delivers: tuple[str, str, str] | None = None
     made_from: str = ""
@@ -234,10 +250,9 @@ class Check:
     """
     One applicability condition: `test` returns None, or the unmet condition.
 
-    `clause` is its id in documents; the word files have its title, as `clause.CLAUSE`.
-    `refuses` says that the project is none of the methodology's while it does not;
-    else it can be mended as the project goes, as a missing certificate can.  `quiet`:
-    a statement names it only where it does not hold.
+    `clause` is its id in documents; the word files have its title, as `clause.CLAUSE`.  `refuses`:
+    a project that does not meet it is outside the methodology; else it can be corrected during the
+    project, as a missing certificate.  `quiet`: a statement lists it only where it is not met.
     """
 
     clause: str
@@ -251,10 +266,8 @@ class Condition:
     """
     One condition for the inputs of the methodology.
 
-    `test` sees the inputs and what they come to, and returns None, or what does
-    not hold and what to do.  `first` is one of the first rules alone: what leaves no more is
-    refused no longer.  `severity` is CL where evidence is to be clarified, and nothing is shown to
-    be wrong.
+    `test` takes inputs and results, and returns None, or the unmet condition and its remedy.
+    `first`: of the first rules alone.  `severity` is CL where evidence is to be clarified.
     """
 
     clause: str
@@ -268,8 +281,8 @@ class Agreement:
     """
     Two independently measured quantities that must agree.
 
-    `test` returns None, or what does not agree and what to do, and by parameter what counts
-    at most until it does.
+    `test` returns None, or the disagreement and its remedy, and upper limits by parameter until
+    then.
     """
 
     test: Callable[[Inputs, Factors], tuple[Text, Mapping[str, Fraction]] | None]
@@ -298,38 +311,57 @@ class Methodology:
     """
     One methodology, as declared in its file.
 
-    `versions` starts with the current one.  `additive` says that rows per
-    interval are exact whole micrograms, so that their sum is the period's
-    result; otherwise they are a live view, each rounded against the claimant.
-    `steps` are its equations; `reductions` is these steps.
-    `inputs_of` turns a calendar year's activities into the inputs that
-    they take; `plausible` refuses inputs that no real project has and that leave
-    more, which is how a slip of a unit shows; `odd` names such as leave no more, which are
-    warned of and never refused, though the first rules did; `conditions` are the applicability
-    conditions that inputs alone can break.  Without `roles` no device delivers
-    its quantities: it is evaluated, not accounted live.  `timed` asks for an activity
-    of the role `PERIOD` beside the devices' when a period closes; `monthly` asks for all
-    of them by local months, each with its `MONTH`.  `by_time` says that most of what the
-    baseline gains goes by time alone.  `rules` say what is
-    conservative about it and what caps it, `uses` how the kinds of its factors
-    begin, `consumptions` what its services take.  `shown` gives, by parameter, the least of it
-    that the metered quantities show, and `agreement` what of them is to agree when a period
-    closes; `uncredited` names, by the crediting period's first year, the parameters that are of
-    time before it: they count 0.
-    `capacities` bound what it delivers by what the plant was built for.
-    `billed` are roles that no other quantity of the project holds: nothing is reduced without their
-    invoices.
-    `ranges` are those of what a baseline was regressed on, `documents` the parameters of a baseline
-    that stand in a document: without it nothing is reduced.  `dated`
-    are those of which a condition asks for it, and `related` what others say of a value at most.
-    `apart` names two roles that may claim one energy twice, unless a dated `LINE_DIAGRAM` shows
-    them apart;
-    `asks` are what a verifier words beside the requirements of all: what became of equipment that
-    was `replaced`, of sludge, compost and other `residues`.
-    `draw_meters`, by role of the baseline, the optional one that measures what the plant draws.
-    `notes` is the file's own text: where each equation and default comes from, and how certain
-    it is.  `programme` is whose methodology it is, `countries` where its projects stand, by
-    ISO 3166-1 alpha-2; empty for any country.
+    Attributes
+    ----------
+    versions : tuple of str
+        The current one first.
+    notes : str
+        Sources of equations and defaults, and their certainty.
+    programme, countries : str, tuple of str
+        Whose methodology it is, and countries of its projects (ISO 3166-1 alpha-2; empty: any).
+    additive : bool
+        Whether rows of intervals are exact micrograms that add up to the period's result; else they
+        are a live view, rounded conservatively.
+    steps : Steps
+        Its equations.
+    roles : mapping
+        Roles of devices; empty for a methodology that is evaluated and not accounted live.
+    inputs_of : callable
+        Inputs of `steps` from a calendar year's activities.
+    plausible, odd : callable
+        `plausible` refuses implausible inputs that raise the reduction; `odd` those that do not
+        (under the first rules alone; later a warning).
+    conditions : tuple of Condition
+        Applicability conditions on inputs.
+    timed, monthly, by_time : bool
+        Whether a close has an activity of the role `PERIOD`; whether activities are by local month;
+        whether most of the baseline depends on time alone.
+    rules, uses : tuple of str
+        Conservative rules and caps; prefixes of its kinds of factors.
+    consumptions, capacities : tuple
+        Energy use of its services; their design capacities.
+    lower_limits : mapping
+        Lower limit of a parameter by metered quantities.
+    agreement : tuple of Agreement
+        Quantities that have to agree at a close.
+    uncredited : callable
+        Parameters of time before the crediting period, which count 0, by its first year.
+    billed : tuple of str
+        Roles that are only corroborated by invoices; no reduction without these.
+    ranges : tuple of Range
+        Ranges of the variables of a regressed baseline.
+    baseline_documents, dated : tuple of str
+        Baseline parameters that require a document for any reduction; those that a condition
+        requires dated documents of.
+    related : tuple of Related
+        Limits of a parameter by others.
+    apart : tuple of (str, str)
+        Roles that may claim one energy twice, without a dated `LINE_DIAGRAM`.
+    asks : tuple of str
+        Requirements that a verifier describes for this methodology: equipment that was `replaced`,
+        sludge, compost and other `residues`.
+    draw_meters : mapping
+        Optional role that measures the own use of a plant, by role of the baseline.
     """
 
     id: str
@@ -358,25 +390,25 @@ class Methodology:
     capacities: tuple[Capacity, ...] = ()
     billed: tuple[str, ...] = ()
     ranges: tuple[Range, ...] = ()
-    papers: tuple[str, ...] = ()
+    baseline_documents: tuple[str, ...] = ()
     dated: tuple[str, ...] = ()
     related: tuple[Related, ...] = ()
     apart: tuple[tuple[str, str], ...] = ()
     draw_meters: Mapping[str, str] = field(default_factory=dict)
     asks: tuple[str, ...] = ()
-    shown: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
+    lower_limits: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
     agreement: tuple[Agreement, ...] = ()
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()
 
     def reductions(self, inputs: Inputs, factors: Factors) -> Reductions:
-        """Return the results of the steps. [tCO2e]."""
-        found = self.steps.values(inputs, factors)
+        """Return the results of the steps. [tCO2e]"""
+        result = self.steps.values(inputs, factors)
         return Reductions(
-            found[BASELINE],
-            found[PROJECT],
-            found[LEAKAGE],
-            found[REDUCTION],
-            {name: found[name] for name in self.steps.reported(inputs)},
+            result[BASELINE],
+            result[PROJECT],
+            result[LEAKAGE],
+            result[REDUCTION],
+            {name: result[name] for name in self.steps.reported(inputs)},
         )
 
     @property
@@ -404,21 +436,21 @@ class Methodology:
         """
         Return whether emissions exist only for a period, not for a quarter hour.
 
-        Its rows would show the project's side without it, a loss that is none.
+        Its rows would show the project's side alone, as a loss.
         """
         return self.by_time or any(s.unmeasured is not None for s in self.parameters.values())
 
     @property
     def invoiced(self) -> frozenset[str]:
         """Return roles that require invoices, of their quantity or of their electricity."""
-        held = {r for one in self.consumptions if one.by_design for r in one.serves}
-        served = {r for one in self.capacities for r in one.serves}
-        return frozenset({*self.billed, *(held & served)})
+        by_design = {r for c in self.consumptions if c.by_design for r in c.serves}
+        served = {r for capacity in self.capacities for r in capacity.serves}
+        return frozenset({*self.billed, *(by_design & served)})
 
     @property
     def powering(self) -> tuple[str, ...]:
         """Return roles of electricity whose invoices also corroborate a service."""
-        taken = (r for one in self.consumptions if one.by_design for r in one.uses)
+        taken = (r for c in self.consumptions if c.by_design for r in c.uses)
         return tuple(dict.fromkeys(taken))
 
     @property
@@ -429,10 +461,10 @@ class Methodology:
     @property
     def documented(self) -> tuple[str, ...]:
         """Return all parameters that require dated documents."""
-        some = (
+        subset = (
             n for n, s in self.parameters.items() if s.undocumented is not None or s.by_publication
         )
-        return tuple(dict.fromkeys((*self.designed, *self.dated, *some)))
+        return tuple(dict.fromkeys((*self.designed, *self.dated, *subset)))
 
     def spec_of(self, name: str) -> ParameterSpec:
         """Return the specification of a parameter of the project, or of one of its devices."""
@@ -441,20 +473,22 @@ class Methodology:
 
     def designed_of(self, roles: Iterable[str]) -> tuple[str, ...]:
         """Return design parameters of the services metered by some roles."""
-        some = {*roles}
-        found = [one.parameter for one in self.capacities if some & {*one.serves}]
-        found += [
-            one.by_design for one in self.consumptions if one.by_design and some & {*one.serves}
+        subset = {*roles}
+        result = [capacity.parameter for capacity in self.capacities if subset & {*capacity.serves}]
+        result += [
+            consumption.by_design
+            for consumption in self.consumptions
+            if consumption.by_design and subset & {*consumption.serves}
         ]
         earning = {role for role, needs in self.roles.items() if needs.side == "baseline"}
-        found += self.papers if some & earning else ()
-        return tuple(dict.fromkeys(found))
+        result += self.baseline_documents if subset & earning else ()
+        return tuple(dict.fromkeys(result))
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
     """
-    A published tool whose result is a factor or a series of them, not a reduction.
+    A published tool whose result is a factor or a series of factors, not a reduction.
 
     `compute` takes of its `steps` what the tool reports.
     """
@@ -473,12 +507,11 @@ class Tool:
 @dataclass(frozen=True, slots=True)
 class Indicator:
     """
-    An environmental figure, which is not part of any tonnes.
+    An environmental figure, not part of any tonnes.
 
-    `table` names the standard's numbers in `mrv/countries`, None where the figure
-    needs none; `configured` says that they could not be read, so that anyone who
-    has them must give them.  `banded` is the result that the standard's words
-    (good, poor) go by.
+    `table` names the standard's numbers in `mrv/countries`, None where the figure needs none.
+    `configured`: the numbers could not be read, and are to be entered.  `banded` is the result that
+    the standard's classes (good, poor) apply to.
     """
 
     id: str

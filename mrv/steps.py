@@ -173,8 +173,8 @@ def names_of(formula: str) -> list[str]:
     """Return the names in a formula, without functions."""
     tree = parsed(formula)
     called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
-    found = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called]
-    return list(dict.fromkeys(found))
+    result = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called]
+    return list(dict.fromkeys(result))
 
 
 def _sum(values: Iterable[Fraction]) -> Fraction:
@@ -218,8 +218,8 @@ class Steps:
         """Symbols by our names; an input of a list has the name that formulas give it."""
         specs: dict[str, Any] = {}
         for name, spec in inputs.items():
-            for key, one in getattr(spec, "fields", {}).items():
-                specs |= {key: one, f"{name}.{key}": one}
+            for key, item in getattr(spec, "fields", {}).items():
+                specs |= {key: item, f"{name}.{key}": item}
         named = {key: getattr(spec, "symbol", "") for key, spec in {**specs, **inputs}.items()}
         named |= {part.name: part.symbol for part in self.parts}
         return {key: symbol for key, symbol in named.items() if symbol}
@@ -230,7 +230,7 @@ class Steps:
 
     @cached_property
     def _lengths(self) -> dict[str, CodeType | None]:
-        return {name: _code(most) if most else None for name, most in self.lists.items()}
+        return {name: _code(maximum) if maximum else None for name, maximum in self.lists.items()}
 
     @cached_property
     def _functions(self) -> dict[str, Any]:
@@ -243,11 +243,11 @@ class Steps:
 
     def applying(self, inputs: Mapping[str, Any]) -> tuple[Part, ...]:
         """Return the steps that apply to some inputs."""
-        found: dict[str, Part] = {}
+        result: dict[str, Part] = {}
         for part in self.parts:
-            if part.name not in found and _applies(part, inputs):
-                found[part.name] = part
-        return tuple(found.values())
+            if part.name not in result and _applies(part, inputs):
+                result[part.name] = part
+        return tuple(result.values())
 
     def reported(self, inputs: Mapping[str, Any]) -> list[str]:
         """Return the results other than emissions."""
@@ -256,12 +256,14 @@ class Steps:
     def rows(self, inputs: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
         """Return the rows of each list that apply."""
         whole = {**self.defaults, **inputs}
-        found = {}
-        for name, most in self._lengths.items():
-            given = whole[name]
-            records = list(given.values()) if isinstance(given, Mapping) else list(given)
-            found[name] = records if most is None else records[: int(self._evaluated(most, whole))]
-        return found
+        result = {}
+        for name, maximum in self._lengths.items():
+            value = whole[name]
+            records = list(value.values()) if isinstance(value, Mapping) else list(value)
+            result[name] = (
+                records if maximum is None else records[: int(self._evaluated(maximum, whole))]
+            )
+        return result
 
     def published(self, inputs: Mapping[str, Any], factors: Any) -> dict[str, Any]:
         """
@@ -270,18 +272,18 @@ class Steps:
         Of a list, those of its rows.
         """
         lists, whole = self.rows(inputs), {**self.defaults, **inputs}
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         for part in self.parts:
             if isinstance(part, Step):
                 continue
             if part.over:
                 rows = lists[part.over]
-                found[part.name] = [part.factor_of(factors, one, quantity=True) for one in rows]
+                result[part.name] = [part.factor_of(factors, row, quantity=True) for row in rows]
                 continue
             of, _, key = part.of.partition(".")
             quantity = any(row[key] for row in lists[of]) if key else not of or bool(whole[of])
-            found[part.name] = part.factor_of(factors, whole, quantity=quantity)
-        return found
+            result[part.name] = part.factor_of(factors, whole, quantity=quantity)
+        return result
 
     def values(self, inputs: Mapping[str, Any], factors: Any) -> dict[str, Any]:
         """
@@ -298,11 +300,11 @@ class Steps:
             if isinstance(value, Mapping):
                 known |= {f"{key}.{below}": one for below, one in value.items()}
         columns: dict[str, list[Any]] = {}
-        for name, one in self.published(inputs, factors).items():
-            if isinstance(one, list):
-                known[name] = columns[name] = [row.value for row in one]
+        for name, item in self.published(inputs, factors).items():
+            if isinstance(item, list):
+                known[name] = columns[name] = [row.value for row in item]
             else:
-                known[name] = ZERO if one is None else one.value
+                known[name] = ZERO if item is None else item.value
         lists, done = self.rows(inputs), set[str]()
         for part, code in self._compiled:
             if part.name in done or not _applies(part, inputs):
@@ -320,8 +322,8 @@ class Steps:
 
     def _evaluated(self, code: CodeType, scope: Mapping[str, Any]) -> Any:
         # our own formulas, compiled once; no text of a user gets here
-        found = eval(code, self._functions, scope)  # noqa: S307
-        return Fraction(found) if isinstance(found, int) else found
+        result = eval(code, self._functions, scope)  # noqa: S307
+        return Fraction(result) if isinstance(result, int) else result
 
 
 def reduction(baseline: Amount, project: Amount, leakage: Amount) -> Amount:
@@ -348,7 +350,7 @@ def steps(
         flat += [part] if isinstance(part, Published | Step) else part
     names = {part.name for part in flat}
     if BASELINE in names:
-        flat += [one for one in _ELSE if one.name not in names]
+        flat += [step for step in _ELSE if step.name not in names]
     return Steps(tuple(flat), lists or {}, defaults or {}, functions or {}, extra)
 
 

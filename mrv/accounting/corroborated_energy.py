@@ -53,7 +53,7 @@ from mrv.accounting.register_scan import (
 )
 from mrv.model import DECLARED, SOLAR, TECHNOLOGY, RoleNeeds
 from mrv.parameters.inputs import read
-from mrv.registry.project import Besides, Project, Unshown
+from mrv.registry.project import Project, SupportingData, Uncorroborated
 from mrv.texts import Text, text
 
 POWER = text("MTR-02.power")
@@ -83,11 +83,11 @@ _COVERED = Fraction(95, 100)
 
 
 def agreeing(
-    monitored: Monitored, besides: Besides, checks: Sequence[CrossCheck]
+    monitored: Monitored, supporting: SupportingData, checks: Sequence[CrossCheck]
 ) -> CrossCheck | None:
     """Return the comparison that corroborates a device's quantity; None where there is none."""
     documents = {
-        f"{i.id}: {i.issuer}, {i.number}" for i in besides.invoices if i.sha256 and not i.doubt
+        f"{i.id}: {i.issuer}, {i.number}" for i in supporting.invoices if i.sha256 and not i.doubt
     }
     begin, end = monitored.span_us
     return next(
@@ -110,31 +110,32 @@ def agreeing(
 # --- other channels of the device -------------------------------------------------------------
 
 
-class Found(NamedTuple):
+class ChannelComparison(NamedTuple):
     """
-    What of a register other channels contradict, and what of the rest no power corroborates.
+    A register compared with the other channels of its device.
 
-    `left_out` is what of the latter was read while the power was left out for more than a day.
+    `beyond` are quantities that another channel contradicts, `alone` those that no power
+    corroborates, `left_out` the part of the latter while the power was missing for more than a day.
     """
 
-    beyond: tuple[Unshown, ...]
-    alone: Unshown | None
-    left_out: Unshown | None = None
+    beyond: tuple[Uncorroborated, ...]
+    alone: Uncorroborated | None
+    left_out: Uncorroborated | None = None
 
 
 @dataclass(frozen=True)
 class CorroboratedEnergy(Scan):
     """
-    The registers of a period that other channels have to corroborate.
+    Registers of a period that other channels have to corroborate.
 
     Attributes
     ----------
     wanted : mapping of int to tuple of Channel
         Registers by fleet index.
     sunny : frozenset of (int, str)
-        Fleet index and channel of what the sun makes.
+        Fleet index and channel of solar energy.
     ratings : mapping
-        Rated powers by device id, from when on. [us UTC, W]
+        Rated powers by device id, each from a time on. [us UTC, W]
     """
 
     wanted: Mapping[int, tuple[Channel, ...]]
@@ -152,10 +153,10 @@ class CorroboratedEnergy(Scan):
         documented: bool = True,
     ) -> CorroboratedEnergy:
         """
-        Return what is compared with other channels in a period.
+        Return the registers of a period that are compared with other channels.
 
-        `documented` says whether a document states the technology that a project declares; where
-        none does, the sun counts.
+        `documented` says whether a document states the project's technology; without one, solar
+        energy is assumed.
         """
         compared, sunny = [], set()
         for register in registers(project, fleet):
@@ -174,11 +175,12 @@ class CorroboratedEnergy(Scan):
             ratings,
         )  # fmt: skip
 
-    def beyond(self, block: Frame) -> Iterator[tuple[Key, Found]]:
+    def beyond(self, block: Frame) -> Iterator[tuple[Key, ChannelComparison]]:
         """
-        Return what of their registers is not corroborated, for the devices of a block of readings.
+        Yield the uncorroborated quantities of registers, for the devices of a
+        block of readings.
 
-        A device and quantity of which all is corroborated is left out.
+        A device and quantity without any is left out.
 
         Parameters
         ----------
@@ -186,19 +188,21 @@ class CorroboratedEnergy(Scan):
             Whole devices, sorted by device and time.
         """
         for index, of, channel in registers_of(block, self.wanted):
-            found = self._of_register(block, of, index, channel)
-            if found.beyond or found.alone is not None:
-                yield (self.fleet.devices[index].id, str(channel.quantity)), found
+            result = self._of_register(block, of, index, channel)
+            if result.beyond or result.alone is not None:
+                yield (self.fleet.devices[index].id, str(channel.quantity)), result
 
-    def _of_register(self, block: Frame, of: slice, index: int, channel: Channel) -> Found:
-        """Compare a register with one channel after another; each takes from what is left."""
+    def _of_register(
+        self, block: Frame, of: slice, index: int, channel: Channel
+    ) -> ChannelComparison:
+        """Return the comparison of a register with each channel in turn."""
         register: Any = block.columns[channel.name][of]
         read = _Register(block.time_us[of], register, register_step(register, channel.tolerance))
-        left = self._claimed(index, channel)
+        claimed = self._claimed(index, channel)
         if (block.class_id, channel.quantity) in _LIFTED:
-            return self._of_water(block, of, read, left, str(channel.quantity))
-        found, seen = list[Unshown](), np.zeros(len(left.value))
-        left_out = np.zeros(len(left.value), dtype=np.bool_)
+            return self._of_water(block, of, read, claimed, str(channel.quantity))
+        result, seen = list[Uncorroborated](), np.zeros(len(claimed.value))
+        left_out = np.zeros(len(claimed.value), dtype=np.bool_)
         direct = _DC_CHANNEL if _DC_CHANNEL in block.columns else None
         for reason, name, share in (
             (SUN, None, 0.0),
@@ -206,66 +210,70 @@ class CorroboratedEnergy(Scan):
             (DC, direct, METERS + _AC_OVER_DC - 1),
         ):
             if reason == SUN:
-                beyond = self._beyond_sun(index, channel, left, read.step_wh)
+                beyond = self._beyond_sun(index, channel, claimed, read.step_wh)
             elif name is not None and not is_absent(block.columns[name]):
-                watts = self._in_watts(read, block.columns[name][of], left)
+                watts = self._in_watts(read, block.columns[name][of], claimed)
                 back = reason == POWER and channel.direction < 0
-                beyond, part, out = self._beyond_power(read, -watts if back else watts, left, share)
+                beyond, part, out = self._beyond_power(
+                    read, -watts if back else watts, claimed, share
+                )
                 seen, left_out = np.maximum(seen, part), left_out | out
             else:
                 continue
-            found += self._unshown(reason, beyond)
-            left = left._replace(value=left.value - beyond)
-        bare = left.value - np.floor(left.value * seen).astype(np.int64)
-        muted = np.where(left_out & ~left.estimated, bare, 0)
-        alone, out_of = (next(self._unshown(ALONE, some), None) for some in (bare, muted))
-        return Found(tuple(found), alone, out_of)
+            result += self._uncorroborated(reason, beyond)
+            claimed = claimed._replace(value=claimed.value - beyond)
+        bare = claimed.value - np.floor(claimed.value * seen).astype(np.int64)
+        muted = np.where(left_out & ~claimed.estimated, bare, 0)
+        alone, out_of = (next(self._uncorroborated(ALONE, some), None) for some in (bare, muted))
+        return ChannelComparison(tuple(result), alone, out_of)
 
     def _of_water(
-        self, block: Frame, of: slice, read: _Register, left: _Claimed, quantity: str
-    ) -> Found:
+        self, block: Frame, of: slice, read: _Register, claimed: _Claimed, quantity: str
+    ) -> ChannelComparison:
         """Compare a pump's flow with its power and head."""
         power, head = _LIFTED[block.class_id, quantity]
         watts: Any = block.columns[power][of]
         metres: Any = block.columns[head][of]
-        beyond, *_ = self._beyond_power(read, power_bounds.most_flow(watts, metres), left, METERS)
-        return Found((*self._unshown(LIFT, beyond),), None)
+        beyond, *_ = self._beyond_power(
+            read, power_bounds.most_flow(watts, metres), claimed, METERS
+        )
+        return ChannelComparison((*self._uncorroborated(LIFT, beyond),), None)
 
-    def _unshown(self, reason: Text, beyond: Int64) -> Iterator[Unshown]:
-        """Yield what is beyond, by interval; nothing where nothing is."""
+    def _uncorroborated(self, reason: Text, beyond: Int64) -> Iterator[Uncorroborated]:
+        """Yield the uncorroborated quantity by interval, if any."""
         at = np.flatnonzero(beyond)
         if len(at):
-            yield Unshown(reason, self.first + at, beyond[at])
+            yield Uncorroborated(reason, self.first + at, beyond[at])
 
     def _claimed(self, index: int, channel: Channel) -> _Claimed:
         quantity = str(channel.quantity)
         value, estimated_us = self.laid_out(index, quantity, "value", "estimated_us")
         return _Claimed(value, estimated_us > 0)
 
-    def _beyond_sun(self, index: int, channel: Channel, left: _Claimed, step_wh: float) -> Int64:
+    def _beyond_sun(self, index: int, channel: Channel, claimed: _Claimed, step_wh: float) -> Int64:
         device, by_sun = self.fleet.devices[index], (index, channel.name) in self.sunny
         ratings = self.ratings.get(device.id) or ((0, device.rated_power_w or 0),)
         if not by_sun or device.place is None or not ratings[0][1]:
-            return np.zeros(len(left.value), dtype=np.int64)
+            return np.zeros(len(claimed.value), dtype=np.int64)
         share = power_bounds.most_of_rated(*device.place, self.first, self.last)
-        most = share * rated_at(ratings, self.first, len(share)) * (INTERVAL_US / HOUR_US)
-        return power_bounds.above(left.value, most, left.estimated, self.into_day, step_wh)
+        maximum = share * rated_at(ratings, self.first, len(share)) * (INTERVAL_US / HOUR_US)
+        return power_bounds.above(claimed.value, maximum, claimed.estimated, self.into_day, step_wh)
 
-    def _in_watts(self, read: _Register, sent: Any, left: _Claimed) -> Float64:
+    def _in_watts(self, read: _Register, sent: Any, claimed: _Claimed) -> Float64:
         """
         Return a power in watts, also of days on which it was sent in kW.
 
-        Anyone who sends a false power could send it in watts as well.
+        This allows nothing to a fraud, who could send a false power in watts as well.
         """
         watts: Float64 = sent
-        place = (np.arange(len(left.value)) + self.into_day) // _QUARTERS
+        place = (np.arange(len(claimed.value)) + self.into_day) // _QUARTERS
         days = int(place[-1]) + 1 if len(place) else 0
         begins = np.searchsorted(place, np.arange(days + 1)) + self.first
         edges = np.searchsorted(read.time_us, begins * INTERVAL_US)
         finite = np.isfinite(watts[edges[0] : edges[-1]])
         day = np.repeat(np.arange(days), np.diff(edges))[finite]
         inside = np.flatnonzero(finite) + edges[0]
-        wh = np.bincount(place, left.value, days)
+        wh = np.bincount(place, claimed.value, days)
         samples = np.bincount(day, minlength=days)
         mean = np.bincount(day, np.abs(watts[inside]), days) / np.maximum(samples, 1)
         in_kw = (wh > 0) & (np.abs(mean * _DAY_H * _KILO - wh) <= _NEARLY * wh)
@@ -276,16 +284,17 @@ class CorroboratedEnergy(Scan):
         return scaled
 
     def _beyond_power(
-        self, read: _Register, watts: Float64, left: _Claimed, share: float
+        self, read: _Register, watts: Float64, claimed: _Claimed, share: float
     ) -> tuple[Int64, Float64, np.ndarray]:
         """
-        What is beyond the power, and which part of the rest of each interval it corroborates.
+        Return the energy above the power [Wh], the corroborated part of the rest, and missing
+        power.
 
         Last, where it was left out while the register was read.
         """
         finite = np.isfinite(watts)
         if not finite.any():
-            nothing = np.zeros(len(left.value), dtype=np.int64)
+            nothing = np.zeros(len(claimed.value), dtype=np.int64)
             return nothing, nothing.astype(np.float64), nothing.astype(np.bool_)
         time_us, known = read.time_us, read.register != NULL
         register_us = time_us if known.all() else time_us[known]
@@ -294,20 +303,20 @@ class CorroboratedEnergy(Scan):
         power = integral(time_us, watts, register_us, self.first, self.last)
         tolerance = Tolerance(share, read.step_wh)
         beyond = energy_budget.above(
-            left.value, *power[:3], left.estimated, self.into_day, tolerance
+            claimed.value, *power[:3], claimed.estimated, self.into_day, tolerance
         )
         whole = float(power.energy_wh[power.known].sum())
         error = float(np.sqrt(power.variance[power.known].sum())) + tolerance.step_wh / SIGMAS
-        kept, doubt = left.value - beyond, error
+        kept, doubt = claimed.value - beyond, error
         if _seldom(time_us):
             seen = energy_budget.scatter(
-                kept, power.energy_wh, power.known, left.estimated, self.into_day, read.step_wh
+                kept, power.energy_wh, power.known, claimed.estimated, self.into_day, read.step_wh
             )
             doubt = max(error, SIGMAS * seen)
         rest = float(kept[power.known].sum())
         part = min(1.0, max(whole - doubt, 0.0) / rest) if rest > 0 else 1.0
         certain = np.where(power.known, part, 0.0)
-        if left.value[power.known].sum() <= (1 + share) * whole + error:
+        if claimed.value[power.known].sum() <= (1 + share) * whole + error:
             return beyond, certain, power.left_out
         uncertain = kept - np.floor(kept * certain).astype(np.int64)
         known = power.known.astype(np.float64)
@@ -315,19 +324,22 @@ class CorroboratedEnergy(Scan):
 
 
 def is_declared(needs: RoleNeeds, class_id: str) -> bool:
-    """Whether a device's project has to say what makes what it delivers: its class does not."""
+    """
+    Return whether a project has to declare the energy source of a device,
+    unknown by its class.
+    """
     return needs.made_from == DECLARED and not classes.load()[class_id].made_from(needs.quantity)
 
 
 def _seldom(time_us: Int64) -> bool:
-    """Whether samples leave quarter hours out, for more than a twentieth of the time."""
+    """Return whether samples are missing for more than a twentieth of the quarter hours."""
     step_us = np.diff(time_us)
     apart = step_us[(step_us > _SELDOM_US) & (step_us <= HOUR_US)]
     return bool(apart.sum() * 20 > step_us.sum())
 
 
 class _Register(NamedTuple):
-    """Readings of a register: when, what, and the step that it counts by. [us UTC, Wh]"""
+    """Readings of a register: time, value, and its step. [us UTC, Wh]"""
 
     time_us: Int64
     register: Int64
@@ -343,12 +355,12 @@ class _Claimed(NamedTuple):
 
 def _made_by_sun(needs: RoleNeeds, class_made_from: str, params: Mapping[str, Any]) -> bool:
     """
-    Whether the sun makes what a device of a role delivers; so too where nothing says what.
+    Return whether a role's energy is solar; also where no source is declared.
 
     Parameters
     ----------
     class_made_from : str
-        What makes it by the device's class; empty where that does not tell.
+        Energy source of the device's class; empty where unknown.
     params : mapping
         The device's.
     """

@@ -27,11 +27,7 @@ _NEVER = 1 << 32
 
 
 class Served(NamedTuple):
-    """
-    A device's service in sums: what is left of its intervals once they are accounted.
-
-    Thousands of devices with all their intervals would not fit in memory.
-    """
+    """Sums of a device's service, in place of its intervals to save memory."""
 
     first: int
     intervals: int
@@ -52,8 +48,8 @@ class Service:
     """
     A device's intervals [first, last), one element each, gaps filled with zero.
 
-    `outside` is what its rows hold outside of them: metered, but before it was
-    installed, after it was removed, or while it served another project.
+    `outside` is the metered quantity before installation, after removal, or for
+    another project.
     """
 
     first: int
@@ -69,7 +65,7 @@ class Service:
 
     @property
     def lost_us(self) -> int:
-        """Time of which nothing is known."""
+        """Time without known quantity. [us]"""
         return exact_sum(self.unknown_us) + exact_sum(self.missing_us)
 
     def cut(self, first: int, last: int) -> Service:
@@ -110,7 +106,7 @@ class Gap:
 
 def service(rows: IntervalRows, first: int, last: int, device: str) -> Service:
     """
-    Lay a device's rows of one quantity out over its intervals [first, last).
+    Return a device's rows of one quantity as an array over its intervals [first, last).
 
     Parameters
     ----------
@@ -162,25 +158,24 @@ def _check(rows: IntervalRows, device: str) -> None:
 
 
 def gaps(part: Service) -> list[Gap]:
-    """Runs of unknown and of missing time, by start."""
-    found = []
+    """Return runs of unknown and of missing time, by start."""
+    result = []
     for kind, time in (("unknown", part.unknown_us), ("missing", part.missing_us)):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], time > 0, [0]]).astype(np.int8)))
         for begin, end in edges.reshape(-1, 2).tolist():
             start_us, end_us = ((part.first + edge) * INTERVAL_US for edge in (begin, end))
-            found.append(Gap(start_us, end_us, kind, exact_sum(time[begin:end])))
-    return sorted(found, key=lambda g: (g.start_us, g.kind))
+            result.append(Gap(start_us, end_us, kind, exact_sum(time[begin:end])))
+    return sorted(result, key=lambda g: (g.start_us, g.kind))
 
 
 def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Span]:
     """
-    Grid intervals in which every role that costs something has a device in service.
+    Return spans in which every role with project emissions has a device in service.
 
-    What the baseline gains counts only there: buses that drive while no charger is
-    bound would be credited without their electricity, also between one charger and the
-    next.  Half-open spans in their order; numbers count intervals since the epoch.
+    The baseline counts only there: buses that run while no charger is assigned would be credited
+    without their electricity.  Half-open spans, ascending. [interval numbers since the epoch]
     """
-    found: list[Span] = [(0, _NEVER)]
+    result: list[Span] = [(0, _NEVER)]
     for role, needs in methodology.roles.items():
         if needs.side != "project" or not needs.required:
             continue
@@ -194,19 +189,22 @@ def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Spa
                 served[-1] = (served[-1][0], max(served[-1][1], end))
             elif begin < end:
                 served.append((begin, end))
-        found = common(found, served)
-    return found
+        result = common(result, served)
+    return result
 
 
 def common(spans: Iterable[Span], other: Iterable[Span]) -> list[Span]:
-    """Return what two lists of spans share, in order; spans of one list do not overlap."""
+    """
+    Return the intersections of two lists of spans, ascending; spans of one list
+    do not overlap.
+    """
     others = list(other)
     shared = ((max(a, c), min(b, d)) for a, b in spans for c, d in others)
     return sorted(span for span in shared if span[0] < span[1])
 
 
 def role_needs(methodology: Methodology, bound: ProjectDevice, where: str) -> RoleNeeds:
-    """Return what a bound device's role needs; MethodologyError lists the roles there are."""
+    """Return the requirements of a device's role; MethodologyError lists the possible roles."""
     if bound.role not in methodology.roles:
         raise MethodologyError(
             f"{where}: role {bound.role!r} is unknown to {methodology.id};"

@@ -41,7 +41,7 @@ from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.calendar import utc_text
 from mrv.parameters.inputs import exact
 from mrv.quantity_text import amount_text
-from mrv.registry.project import FIRST, Besides, CheckMeter, Invoice, MeteredOutside
+from mrv.registry.project import FIRST, CheckMeter, Invoice, MeteredOutside, SupportingData
 from mrv.rounding import decimal_text, exact_sum, exact_text, share_text
 from mrv.texts import Text, text
 
@@ -59,7 +59,7 @@ _DIFFER = "they differ by more than they may; find the reason, and correct or ex
 
 
 class _Known(NamedTuple):
-    """Intervals of a meter of which all time is known: their numbers and values."""
+    """Intervals of a meter with all time known: their numbers and values."""
 
     number: Int64
     value: Int64
@@ -71,19 +71,20 @@ class _Known(NamedTuple):
 
 def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
     """
-    Return the parts of an invoice's time before a period and after it. [us UTC]
+    Return the parts of an invoice's time before and after a period. [us UTC]
 
-    None where one is longer than a month's invoice can reach, and than the part within.
+    None where one is longer than a month's invoice can be, and than the part
+    within the period.
     """
     begin, end = period_us
     within = min(end, invoice.to_us) - max(begin, invoice.from_us)
     ends = (invoice.from_us, begin), (end, invoice.to_us)
-    found = tuple((a, b) for a, b in ends if a < b)
-    return None if any(b - a > max(within, LONGEST_END_US) for a, b in found) else found
+    result = tuple((a, b) for a, b in ends if a < b)
+    return None if any(b - a > max(within, LONGEST_END_US) for a, b in result) else result
 
 
 class _Outside(NamedTuple):
-    """What of an invoice is outside period or project: base units, known and all intervals."""
+    """Part of an invoice outside period or project: base units, known and all intervals."""
 
     value: int = 0
     known: int = 0
@@ -91,7 +92,7 @@ class _Outside(NamedTuple):
 
 
 class Rows:
-    """The rows of a period, looked up by device and quantity; sorted when first asked."""
+    """Rows of a period by device and quantity; sorted at first use."""
 
     def __init__(self, rows: IntervalRows, fleet: Fleet) -> None:
         self._rows, self._fleet = rows, fleet
@@ -118,13 +119,13 @@ def _key(device: Any, quantity: Any) -> Any:
 
 def cross_checks(
     monitored: Sequence[Monitored],
-    besides: Besides,
+    supporting: SupportingData,
     rows: Rows,
     years: Sequence[tuple[int, int, int]],
     pricing: Pricing,
 ) -> Iterator[CrossCheck]:
     """
-    Compare the meters of a period with check meters and invoices.
+    Yield the comparisons of a period's meters with check meters and invoices.
 
     Parameters
     ----------
@@ -135,18 +136,18 @@ def cross_checks(
     years : sequence of (year, begin, end)
         Local calendar years of the period. [us UTC]
     """
-    beside = {one[:4]: one for one in besides.outside}
-    bench = _Bench(monitored, rows, pricing, years, besides.accounting == FIRST, beside)
-    for meter in sorted(besides.meters, key=lambda m: (m.main, m.check)):
-        for one in monitored:
-            if one.device.id == meter.main:
-                yield bench.by_meter(one, meter)
-    for invoice in sorted(besides.invoices, key=lambda i: (i.from_us, i.id)):
+    beside = {one[:4]: one for one in supporting.outside}
+    bench = _Bench(monitored, rows, pricing, years, supporting.accounting == FIRST, beside)
+    for meter in sorted(supporting.meters, key=lambda m: (m.main, m.check)):
+        for item in monitored:
+            if item.device.id == meter.main:
+                yield bench.by_meter(item, meter)
+    for invoice in sorted(supporting.invoices, key=lambda i: (i.from_us, i.id)):
         yield bench.by_invoice(invoice)
 
 
 class _Against(NamedTuple):
-    """A check meter or an invoice, what it measures, and its time. [us UTC]"""
+    """A check meter or an invoice, its quantity, and its time. [us UTC]"""
 
     kind: str
     against: str
@@ -156,7 +157,7 @@ class _Against(NamedTuple):
 
 
 class _Bench(NamedTuple):
-    """What all comparisons of a period share: meters, rows, prices, years, the rule set."""
+    """Shared data of all comparisons of a period: meters, rows, prices, years, the rule set."""
 
     monitored: Sequence[Monitored]
     rows: Rows
@@ -165,10 +166,10 @@ class _Bench(NamedTuple):
     by_first: bool
     beside: Mapping[tuple[str, str, int, int], MeteredOutside]
 
-    def by_meter(self, one: Monitored, meter: CheckMeter) -> CrossCheck:
-        """Compare a meter with its check meter, where both are known."""
-        quantity = one.needs.quantity
-        first, last = (us // INTERVAL_US for us in one.span_us)
+    def by_meter(self, item: Monitored, meter: CheckMeter) -> CrossCheck:
+        """Return the comparison of a meter with its check meter, where both are known."""
+        quantity = item.needs.quantity
+        first, last = (us // INTERVAL_US for us in item.span_us)
         main = self.rows.known(meter.main, quantity).within(first, last)
         check = self.rows.known(meter.check, quantity)
         number, ours, theirs = np.intersect1d(main.number, check.number, return_indices=True)
@@ -180,25 +181,25 @@ class _Bench(NamedTuple):
         elif not self.by_first and _one_signal(*values):
             why = text(ONE_SIGNAL, device=meter.check, other=meter.main)
         return self._made(
-            _Against(METER, meter.check, (meter.main,), quantity, one.span_us),
+            _Against(METER, meter.check, (meter.main,), quantity, item.span_us),
             (len(ours), last - first), sums, exact(meter.percent, "check_percent"),
-            self._effect(one, number, values[0] - values[1]),
+            self._effect(item, number, values[0] - values[1]),
             why,
         )  # fmt: skip
 
     def by_invoice(self, invoice: Invoice) -> CrossCheck:
-        """Compare the meters that an invoice names with it."""
+        """Return the comparison of an invoice with its meters."""
         quantity, names = invoice.quantity, invoice.devices
         of = [m for m in self.monitored if m.device.id in names and m.needs.quantity == quantity]
         first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
         ours, known, effect = 0, 0, Fraction(0)
-        for one in of:
-            begin, end = (us // INTERVAL_US for us in one.span_us)
-            rows = self.rows.known(one.device.id, quantity)
-            held = rows.within(max(first, begin), min(last, end))
-            ours += exact_sum(held.value)
-            known += len(held.number)
-            effect += self._effect(one, *held)
+        for meter in of:
+            begin, end = (us // INTERVAL_US for us in meter.span_us)
+            rows = self.rows.known(meter.device.id, quantity)
+            stretch = rows.within(max(first, begin), min(last, end))
+            ours += exact_sum(stretch.value)
+            known += len(stretch.number)
+            effect += self._effect(meter, *stretch)
         beside = self._outside(invoice, of)
         why = self._incomparable(invoice, of, beside)
         percent = exact(invoice.percent, "tolerance_percent")
@@ -223,7 +224,10 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
     def _outside(self, invoice: Invoice, of: Sequence[Monitored]) -> _Outside | None:
-        """Return what an invoice's meters metered outside the period, and others in its time."""
+        """
+        Return the quantity of an invoice's meters outside the period, and of other projects'
+        meters.
+        """
         period_us = self.years[0][1], self.years[-1][2]
         spans = outside(invoice, period_us)
         if spans is None:
@@ -234,40 +238,40 @@ class _Bench(NamedTuple):
             edge = 0 if begin < period_us[0] else 1
             there = {m.device.id for m in of if m.span_us[edge] == period_us[edge]}
             for name in there:
-                one = self.beside.get((name, invoice.quantity, begin, end))
-                if one is None or one.known_us < COVERED * (end - begin):
+                other = self.beside.get((name, invoice.quantity, begin, end))
+                if other is None or other.known_us < COVERED * (end - begin):
                     return None
-                value += one.value * (end - begin) // one.known_us
-                known += one.known_us // INTERVAL_US
+                value += other.value * (end - begin) // other.known_us
+                known += other.known_us // INTERVAL_US
                 whole += (end - begin) // INTERVAL_US
             if not there:
                 return None
-        for one in self._others(invoice, of):
-            whole += (one.to_us - one.from_us) // INTERVAL_US
-            value += one.value * (one.to_us - one.from_us) // one.known_us
-            known += one.known_us // INTERVAL_US
+        for other in self._others(invoice, of):
+            whole += (other.to_us - other.from_us) // INTERVAL_US
+            value += other.value * (other.to_us - other.from_us) // other.known_us
+            known += other.known_us // INTERVAL_US
         return _Outside(value, known, whole)
 
     def _others(self, invoice: Invoice, of: Sequence[Monitored]) -> list[MeteredOutside]:
-        """Return what meters that serve others metered in an invoice's time, where it is known."""
+        """Return quantities of other projects' meters in an invoice's time, where known."""
         names = sorted(set(invoice.devices) - {m.device.id for m in of})
         span = invoice.from_us, invoice.to_us
-        found = (self.beside.get((name, invoice.quantity, *span)) for name in names)
-        return [one for one in found if one and one.known_us >= COVERED * (span[1] - span[0])]
+        result = (self.beside.get((name, invoice.quantity, *span)) for name in names)
+        return [one for one in result if one and one.known_us >= COVERED * (span[1] - span[0])]
 
-    def _effect(self, one: Monitored, number: Int64, value: Int64) -> Fraction:
-        """By how much a quantity of a device raises the reduction. [t CO2e]"""
+    def _effect(self, meter: Monitored, number: Int64, value: Int64) -> Fraction:
+        """Return the reduction that depends on a quantity of a device. [tCO2e]"""
         total = Fraction(0)
         for year, begin_us, end_us in self.years:
             begin, end = np.searchsorted(number, [begin_us // INTERVAL_US, end_us // INTERVAL_US])
             if begin < end:
-                total += exact_sum(value[begin:end]) * self.pricing.rate(one, year)
-        return total if one.needs.side == "baseline" else -total
+                total += exact_sum(value[begin:end]) * self.pricing.rate(meter, year)
+        return total if meter.needs.side == "baseline" else -total
 
     def _incomparable(  # noqa: PLR0911 - each reason in the words of either rule set
         self, invoice: Invoice, of: Sequence[Monitored], beside: _Outside | None
     ) -> Text | str:
-        """Say why an invoice is about something else than its meters `of`; empty if it is not."""
+        """Return why an invoice and its meters cannot be compared; empty if they can."""
         begin_us, end_us = self.years[0][1], self.years[-1][2]
         if self.by_first and (invoice.from_us < begin_us or invoice.to_us > end_us):
             return "reaches beyond the period; a period that holds all of it can be compared"
@@ -293,20 +297,22 @@ class _Bench(NamedTuple):
         spans = tuple(self._service(m, (first, last)) for m in partly)
         return text("cross_check.partly", spans=spans)
 
-    def _service(self, one: Monitored, span: Span) -> Text:
-        """When a meter served, and which meters of the project's side it needs to count."""
-        begin, end = map(utc_text, one.span_us)
-        without = self._cut_by(one, span)
+    def _service(self, meter: Monitored, span: Span) -> Text:
+        """Return the text of a meter's service, and of project meters that it requires."""
+        begin, end = map(utc_text, meter.span_us)
+        without = self._cut_by(meter, span)
         if not without:
-            return text("cross_check.served", device=one.device.id, begin=begin, end=end)
-        return text("cross_check.cut", device=one.device.id, begin=begin, end=end, without=without)
+            return text("cross_check.served", device=meter.device.id, begin=begin, end=end)
+        return text(
+            "cross_check.cut", device=meter.device.id, begin=begin, end=end, without=without
+        )
 
-    def _cut_by(self, one: Monitored, span: Span) -> tuple[str, ...]:
-        """Name meters of the project's side that cut a baseline's time within a span."""
-        if one.needs.side != "baseline":
+    def _cut_by(self, meter: Monitored, span: Span) -> tuple[str, ...]:
+        """Return meters of the project's side that limit a baseline meter's time within a span."""
+        if meter.needs.side != "baseline":
             return ()
-        (begin_us, end_us), (first, last) = one.span_us, (number * INTERVAL_US for number in span)
-        bound, device = one.bound, one.device
+        (begin_us, end_us), (first, last) = meter.span_us, (number * INTERVAL_US for number in span)
+        bound, device = meter.bound, meter.device
         began = max(bound.from_us, device.installed_us)
         later = begin_us > first and begin_us - INTERVAL_US >= began
         ends = [us for us in (bound.to_us, device.removed_us) if us is not None]
@@ -362,9 +368,10 @@ class _Bench(NamedTuple):
 
 def _one_signal(main: Int64, check: Int64) -> bool:
     """
-    Whether two meters are one: equal in nearly each quarter hour, for longer than two may be.
+    Return whether two meters have one signal: equal in nearly each quarter hour for too long.
 
-    Two of class 0.5 that count whole kilowatt-hours differ in many parts of 2,000 of them.
+    Two meters of class 0.5 that count whole kilowatt-hours differ in many of
+    2,000 quarter hours.
     """
     equal = (main == check)[(main > 0) | (check > 0)]
     enough = len(equal) >= _DAY and exact_sum(main) >= _MANY
@@ -373,9 +380,9 @@ def _one_signal(main: Int64, check: Int64) -> bool:
 
 def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     """
-    Return by how much an invoice may differ: of the period's part its own tolerance. [%]
+    Return the tolerance of an invoice: its own for the part within the period. [%]
 
-    One that may differ by too much to be evidence keeps it.
+    A tolerance that is too wide for evidence is kept.
     """
     if not beside.whole or not theirs or percent > TOLERANCE * 100:
         return percent
@@ -385,7 +392,7 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
 
 
 def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice) -> Fraction:
-    """Return what rules left of a difference that favours the claimant. [base units]"""
+    """Return the part of a favourable difference that rules did not deduct. [base units]"""
     sides = {m.needs.side for m in of}
     favours = 1 if sides == {"baseline"} else -1
     if len(sides) != 1 or differs * favours <= 0:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from ingest import classes
 from ingest.model import HOUR_US, INTERVAL_US, Device, Int32
 from mrv.accounting.coverage import Gap, Served, Service
-from mrv.model import MONTH, Activity, Most, RoleNeeds
+from mrv.model import MONTH, Activity, ClassLimit, RoleNeeds
 from mrv.registry.calibration import Uncovered
 from mrv.registry.declared import Calibration
 from mrv.registry.project import ProjectDevice
@@ -36,7 +36,7 @@ _LEAST_EFFICIENCY = Fraction(1, 5)
 
 
 class Kind(StrEnum):
-    """What a cut is for, as a statement of release 0.1.0 names it; later ones name the rule."""
+    """Kind of a cut in a statement of release 0.1.0; later statements name the rule."""
 
     GAP = "gap"
     CALIBRATION = "calibration"
@@ -51,10 +51,10 @@ class Kind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Lost:
     """
-    A gap: the most that could have been in it. [base units]
+    Upper bounds of a gap. [base units]
 
-    `at_most` is by what the device is seen to do; `bound` is beyond doubt, also
-    where it is to the cost of the project.
+    `at_most` is by the device's own data; `bound` is certain, and conservative on the project's
+    side.
     """
 
     gap: Gap
@@ -65,10 +65,10 @@ class Lost:
 @dataclass(frozen=True, slots=True)
 class Cut:
     """
-    Metered less counted: so much, from when to when, and why. [base units, us UTC]
+    Metered less counted quantity of a time span, and the reason. [base units, us UTC]
 
-    `percent` is of a meter's error alone, `lost` of a gap, `certified` of certified energy: which
-    certificate, and how much of it is of a part of a year. [Wh]  `rule` is the one that took it.
+    `percent` is of a meter's error alone, `lost` of a gap, `certified` of certified energy: its
+    certificate and the energy of the part of a year. [Wh]  `rule` is the rule that made it.
     """
 
     kind: Kind
@@ -82,20 +82,20 @@ class Cut:
     rule: str = ""
 
     def within(self, span_us: tuple[int, int]) -> Fraction:
-        """Return the part of it that is of a span, by time. [base units]"""
+        """Return the part of the cut within a span, by time. [base units]"""
         shared = min(self.end_us, span_us[1]) - max(self.start_us, span_us[0])
         length = self.end_us - self.start_us
         return self.quantity * Fraction(shared, length) if shared > 0 else Fraction(0)
 
     def at_its_most(self) -> Cut | None:
-        """Return it where what was lost counts at its most; None where it bounds nothing then."""
+        """Return the cut with the upper bound of a gap; None where no cut remains."""
         if self.lost is not None:
             return replace(self, quantity=-self.lost.bound)
         return replace(self, quantity=-self.quantity) if self.kind is Kind.CALIBRATION else None
 
 
 def limit_of(device: Device, quantity: str) -> Fraction | None:
-    """Return the rated power, or the class's own limit; None where no limit is known. [1/h]"""
+    """Return the rated power, or the class's own limit; None where unknown. [base units/h]"""
     for channel in classes.load()[device.class_id].registers:
         limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
         if channel.quantity == quantity and isinstance(limit, int) and limit > 0:
@@ -105,9 +105,9 @@ def limit_of(device: Device, quantity: str) -> Fraction | None:
 
 def highest_rate(device: Device, quantity: str, largest: int) -> Fraction | None:
     """
-    Highest plausible rate of a device's quantity. [base units/h]
+    Return the highest plausible rate of a device's quantity. [base units/h]
 
-    Its limit, or else the `largest` interval that is known; None where there is none either.
+    Its limit, or else the `largest` known interval; None without either.
     """
     limit = limit_of(device, quantity)
     by_interval = Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
@@ -115,32 +115,32 @@ def highest_rate(device: Device, quantity: str, largest: int) -> Fraction | None
 
 
 def rated_fuel(watt: int) -> Fraction:
-    """Most liquid fuel that engines or burners of a rated power take. [mL/h]."""
+    """Return the highest liquid fuel use of engines or burners of a rated power. [mL/h]"""
     return Fraction(watt) / (_WH_PER_ML * _LEAST_EFFICIENCY)
 
 
 def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str:
     """
-    Say that a gap of the project's side cannot be charged, and what to give.
+    Return the error text that a gap of the project's side has no rate, and the remedy.
 
     Parameters
     ----------
     rated : bool
-        Whether the rated power of what a fuel meter feeds bounds it.
+        Whether the rated power of a fuel meter's consumers limits it.
     """
-    said = f"device {device.id}: no reading from {since} on, and nothing to charge the gap at:"
+    message = f"device {device.id}: no reading from {since} on, and nothing to charge the gap at:"
     registers = classes.load()[device.class_id].registers
     by_power = any(c.limit == "rated_power" for c in registers if c.quantity == needs.quantity)
     if by_power:
-        return f"{said} give its `rated_power_w` in the registry"
+        return f"{message} give its `rated_power_w` in the registry"
     if rated and needs.quantity == FUEL:
         return (
-            f"{said} give in its `rated_power_w` the power of all engines and burners that it feeds"
-            f" [W], such as 150000; they take {float(rated_fuel(1000) / 1000):.3g} L/h for each kW"
-            " at most"
+            f"{message} give in its `rated_power_w` the power of all engines and burners"
+            " that it feeds [W], such as 150000; they take"
+            f" {float(rated_fuel(1000) / 1000):.3g} L/h for each kW at most"
         )
     return (
-        f"{said} it reported nothing in this period, so that its highest rate is not known; send"
+        f"{message} it reported nothing in this period, so that its highest rate is not known; send"
         " its readings of the period, or begin its service with `from` at its first reading"
     )
 
@@ -149,15 +149,14 @@ def cut_of_gap(
     gap: Gap, needs: RoleNeeds, rate: Fraction | None, per_day: Fraction | None = None
 ) -> Cut:
     """
-    Nothing on the baseline side, the highest rate on the project's.
+    Return the cut of a gap: none on the baseline side, the highest rate on the project's.
 
     Parameters
     ----------
     rate : Fraction, optional
         Highest plausible rate. [base units/h]
     per_day : Fraction, optional
-        What the plant was built for, by a document: no more than that came on any of the
-        days that a gap touches. [base units]
+        Documented design capacity, the maximum of each day with a gap. [base units]
     """
     quantity, bound = Fraction(0), Fraction(0)
     at_most = None if rate is None else rate * gap.time_us / HOUR_US
@@ -173,21 +172,21 @@ def cut_of_gap(
 
 
 def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = False) -> list[Cut]:
-    """Return what spans without certificate cost within a part; `add` on the project's side."""
-    found = []
+    """Return the cuts of time without certificate in a part; added on the project's side."""
+    cuts = []
     for span in bare:
         first, last = max(span.first, part.first), min(span.last, part.first + len(part))
         if first < last:
             error = span.percent / 100 * exact_sum(part.cut(first, last).value)
             time = first * INTERVAL_US, last * INTERVAL_US
             quantity = -error if add else error
-            found.append(Cut(Kind.CALIBRATION, quantity, *time, span.reason, span.percent))
-    return found
+            cuts.append(Cut(Kind.CALIBRATION, quantity, *time, span.reason, span.percent))
+    return cuts
 
 
 @dataclass(frozen=True, slots=True)
 class OwnUse:
-    """What a device's role takes off: its intervals, and what a gap of them costs."""
+    """Own use that a role deducts: its intervals, and the rate of its gaps."""
 
     service: Service
     rate: Fraction
@@ -195,23 +194,29 @@ class OwnUse:
 
     @staticmethod
     def of(device: Device, needs: RoleNeeds, whole: Service) -> OwnUse:
-        """See how it was metered: where a meter never reports it, there is no gap to charge."""
+        """Return the own use of a device; without gaps where the meter never reports it."""
         known = exact_sum(whole.missing_us) < len(whole) * INTERVAL_US
         rate = highest_rate(device, needs.less, int(whole.value.max(initial=0)))
         return OwnUse(whole, rate or Fraction(0), known)
 
     def total(self, bare: Sequence[Uncovered], first: int, last: int) -> Fraction:
-        """All that counts of some intervals: metered, its meter's errors, gaps at the most."""
+        """
+        Return the own use of intervals: metered, errors of the meter, gaps at the highest rate.
+        [base units]
+        """
         if not self.metered:
             return Fraction(0)
         part = self.service.cut(first, last)
-        errors = sum((one.quantity for one in cuts_of_errors(bare, part)), start=Fraction(0))
+        errors = sum(
+            (cuts_of_error.quantity for cuts_of_error in cuts_of_errors(bare, part)),
+            start=Fraction(0),
+        )
         return exact_sum(part.value) + self.rate * part.lost_us / HOUR_US + errors
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A device's sums in a stretch of the period: quantity, time lost of its time in service."""
+    """A device's sums in a stretch of the period: quantity, time in service and lost time."""
 
     value: int
     lost_us: int
@@ -219,7 +224,7 @@ class Stretch:
 
 
 class AbovePower(NamedTuple):
-    """Electricity of some weeks, and that of its hours at the power entered. [us UTC, Wh]"""
+    """Electricity of weeks, and that of their hours at the entered power. [us UTC, Wh]"""
 
     span_us: tuple[int, int]
     measured_wh: int
@@ -229,11 +234,11 @@ class AbovePower(NamedTuple):
 @dataclass(frozen=True)
 class YearPart:
     """
-    A device's local calendar year within the period: metered, and what cuts leave of it.
+    A device's local calendar year within the period: metered quantity and its cuts.
 
-    `month` says which part of the year it is where the methodology goes by months.  `at_most`:
-    what was lost counts at its most, which is the conservative value here. [base units]
-    `edges` are its first interval and one past its last.
+    `month` is set where the methodology accounts by months.  `at_most`: gaps count at their upper
+    bound, the conservative value here. [base units]  `edges` are its first interval and one past
+    its last.
     """
 
     year: int
@@ -244,20 +249,20 @@ class YearPart:
     edges: tuple[int, int] = (0, 0)
 
     def cut(self, *kinds: Kind) -> Fraction:
-        """Return what the cuts of some kinds come to."""
+        """Return the sum of the cuts of some kinds. [base units]"""
         return sum((c.quantity for c in self.cuts if c.kind in kinds and c.quantity), Fraction(0))
 
     @cached_property
     def counted(self) -> Fraction:
-        """Metered less all cuts."""
+        """Metered less all cuts. [base units]"""
         return self.metered - self.cut(*Kind)
 
     def less(self, *cuts: Cut) -> YearPart:
-        """Return it with more cuts."""
+        """Return the part with more cuts."""
         return replace(self, cuts=(*self.cuts, *cuts))
 
     def at_its_most(self) -> YearPart:
-        """Return it with what was lost at its most."""
+        """Return the part with gaps at their upper bound."""
         cuts = (cut for one in self.cuts if (cut := one.at_its_most()) is not None)
         return replace(self, cuts=tuple(cuts), at_most=True)
 
@@ -267,11 +272,22 @@ class Monitored:
     """
     A device in its role, its time in service, its certificates and its years.
 
-    `errors` are the errors that count: where no certificate covers the time, and by the plan.
-    `nets` is false where its role takes something off and the period has no row of it.
-    `rate` is its highest plausible rate, `most` what its kind can do. [base units/h]
-    `uncounted` is why nothing of it counts; empty where it counts.  `measured` are parameters of
-    its own that count by its electricity, `above_power` where that was above the ones entered.
+    Attributes
+    ----------
+    errors : tuple of Uncovered
+        Errors that apply: of time without certificate, and by the plan.
+    nets : bool
+        False where its role deducts own use and the period has no row of it.
+    rate : Fraction or None
+        Highest plausible rate. [base units/h]
+    class_limit : ClassLimit or None
+        Limit of its class.
+    uncounted : Text or str
+        Why its quantity does not count; empty where it counts.
+    measured : mapping
+        Its parameters that count by its own electricity.
+    above_power : tuple of AbovePower
+        Where that electricity was above the entered power.
     """
 
     bound: ProjectDevice
@@ -286,7 +302,7 @@ class Monitored:
     nets: bool = True
     stretches: tuple[Stretch, ...] = ()
     rate: Fraction | None = None
-    most: Most | None = None
+    class_limit: ClassLimit | None = None
     series: Int32 | None = None
     uncounted: Text | str = ""
     measured: Mapping[str, Fraction] = field(default_factory=dict)
@@ -300,17 +316,17 @@ class Monitored:
 
     @property
     def moved(self) -> bool:
-        """Whether it metered anything."""
+        """Whether it metered a quantity."""
         return any(part.metered for part in self.parts)
 
     @property
     def metered(self) -> int:
-        """What it metered in the period. [base units]"""
+        """Metered quantity of the period. [base units]"""
         return sum(part.metered for part in self.parts)
 
     @property
     def counts(self) -> Fraction:
-        """What counts of the period, after all cuts. [base units]"""
+        """Counted quantity of the period, after all cuts. [base units]"""
         return sum((part.counted for part in self.parts), start=Fraction(0))
 
     @property
@@ -323,7 +339,7 @@ class Monitored:
         return part.counted
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:
-        """Return what the methodology is given, before (gross) or after all cuts."""
+        """Return the activity for the methodology, before (gross) or after all cuts."""
         params = self.params if gross else {**self.params, **self.measured}
         params = params if part.month is None else {**params, MONTH: part.month}
         value = Fraction(part.metered) if gross else self.counted(part)

@@ -18,7 +18,7 @@ from mrv.accounting.period_result import Coverage, Deduction, DeviceOutcome, Gap
 from mrv.methodologies import unit_reductions
 from mrv.model import Factors, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import Besides, Silent
+from mrv.registry.project import Silent, SupportingData
 from mrv.rounding import Mode, decimal_text, figure, share_text
 from mrv.texts import signed_by_0_1_0, text
 
@@ -35,7 +35,7 @@ _BOTH = signed_by_0_1_0("both_sides")
 
 
 class Pricing:
-    """Tonnes of a quantity, by the period's methodology at one base unit."""
+    """Tonnes of a quantity: the methodology evaluated at one base unit."""
 
     def __init__(self, methodology: Methodology, parameters: Inputs, factors: Factors) -> None:
         self._methodology = methodology
@@ -44,30 +44,33 @@ class Pricing:
         self._known: dict[tuple[Any, ...], Reductions] = {}
 
     def rate(self, monitored: Monitored, year: int) -> Fraction:
-        """Emissions of a base unit on the device's side. [tCO2e]."""
+        """Return the emissions of a base unit on the device's side. [tCO2e]"""
         unit = self._unit(monitored, year)
         return unit.baseline_t if monitored.needs.side == "baseline" else unit.project_t
 
     def saves(self, monitored: Monitored, year: int) -> Fraction:
         """
-        What a base unit of the baseline's side adds to the reduction. [tCO2e]
+        Return the reduction of a base unit of the baseline's side. [tCO2e]
 
-        It may have project emissions of its own, as hours of a lamp or a mass that is composted.  A
-        limit of the methodology on the reduction is of no unit.
+        A base unit may have project emissions of its own, as hours of a lamp or a composted mass.
+        A limit of the methodology on the reduction belongs to no unit.
         """
         unit = self._unit(monitored, year)
         return unit.baseline_t - unit.project_t - unit.leakage_t
 
     def cost(self, monitored: Monitored, year: int) -> Fraction:
-        """What a base unit emits beyond what it avoids, where it stands on both sides. [tCO2e]."""
+        """Return the net emissions of a base unit that is on both sides. [tCO2e]"""
         return max(Fraction(0), -self._unit(monitored, year).reduction_t)
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
-        """What a base unit costs beyond the parameters entered, by its own meter. [tCO2e]"""
-        shown = self._unit(
+        """
+        Return the additional emissions of a base unit by its own meter, above the entered value.
+        [tCO2e]
+        """
+        reductions = self._unit(
             replace(monitored, params={**monitored.params, **monitored.measured}), year
         )
-        return self._unit(monitored, year).reduction_t - shown.reduction_t
+        return self._unit(monitored, year).reduction_t - reductions.reduction_t
 
     def _unit(self, monitored: Monitored, year: int) -> Reductions:
         question = (monitored.bound.role, tuple(sorted(monitored.params.items())), year)
@@ -86,7 +89,7 @@ class Pricing:
 def device_outcome(
     monitored: Monitored, pricing: Pricing, from_us: int, to_us: int
 ) -> DeviceOutcome:
-    """One device's monitored parameter, deductions, emissions and coverage."""
+    """Return a device's monitored parameter, deductions, emissions and coverage."""
     zero = Fraction(0)
     mode: Mode = "down" if monitored.needs.side == "baseline" else "up"
     tonnes = sum((p.counted * pricing.rate(monitored, p.year) for p in monitored.parts), start=zero)
@@ -118,7 +121,7 @@ def device_outcome(
 
 
 def _sign(monitored: Monitored) -> int:
-    """Deductions are above zero on either side: taken off the baseline, added to the project."""
+    """Return the sign of deductions: they are above zero on either side."""
     return 1 if monitored.needs.side == "baseline" else -1
 
 
@@ -148,12 +151,12 @@ def _coverage(monitored: Monitored, period_us: int) -> Coverage:
 
 
 def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
-    """Gaps of a device, each with its rule and cost; a gap over New Year comes as two."""
+    """Yield gaps of a device with rule and deduction; a gap over New Year is split."""
     for part in monitored.parts:
         rate = _price(monitored, part, pricing)
         for cut in part.cuts:
             if cut.lost is not None:
-                most = None if part.at_most else cut.lost.at_most
+                maximum = None if part.at_most else cut.lost.at_most
                 yield GapOutcome(
                     device=monitored.device.id,
                     start_us=cut.start_us,
@@ -163,12 +166,12 @@ def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]
                     rule=_RULES[monitored.needs.side] if monitored.needs.costs is None else _BOTH,
                     substituted=_up(-cut.quantity),
                     cost_t=_up(-cut.quantity * rate),
-                    forgone_at_most_t=None if most is None else _up(most * rate),
+                    forgone_at_most_t=None if maximum is None else _up(maximum * rate),
                 )
 
 
 def _price(monitored: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
-    """What a base unit that was put in, taken off or added costs. [tCO2e]"""
+    """Return the effect of a base unit that is substituted, deducted or added. [tCO2e]"""
     return (
         pricing.cost(monitored, part.year) if part.at_most else pricing.rate(monitored, part.year)
     )
@@ -176,9 +179,9 @@ def _price(monitored: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
 
 def deductions(monitored: Monitored, pricing: Pricing, *, first: bool) -> Iterator[Deduction]:
     """
-    What errors of meters, own use, rules and the design took, in the order in which they apply.
+    Yield deductions for meter errors, own use, rules and design, in order of application.
 
-    `first`: as release 0.1.0 (rule set 1) listed them.
+    `first`: in the form of release 0.1.0 (rule set 1).
     """
     for kinds in _LISTED if first else (_APPLIED,):
         for part in monitored.parts:
@@ -211,12 +214,12 @@ def _deduction(
 
 
 def adjusts(side: Side, quantity: Fraction) -> str:
-    """Return what is added to a metered quantity, rounded against the claimant. [base units]"""
+    """Return the adjustment of a metered quantity, rounded conservatively. [base units]"""
     return decimal_text(quantity, _PLACES, "down" if side == "baseline" else "up")
 
 
 def _percent(part: YearPart, cut: Cut) -> Fraction:
-    """Return the share of what was metered; above a design, of what is left for it."""
+    """Return the share of a cut in the metered quantity, or of a design in the rest. [%]"""
     if cut.percent is not None:
         return cut.percent
     whole = Fraction(part.metered)
@@ -226,7 +229,7 @@ def _percent(part: YearPart, cut: Cut) -> Fraction:
 
 
 def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    """What more electricity costs than was entered; no hour is taken off for it."""
+    """Yield deductions for electricity above the entered value; hours are not reduced for it."""
     cost = beyond_entered(monitored, pricing)
     for name, value in monitored.measured.items() if cost else ():
         entered = Fraction(monitored.params[name])
@@ -248,7 +251,7 @@ def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
 
 
 def beyond_entered(monitored: Monitored, pricing: Pricing) -> Fraction:
-    """Return what counts by a device's own meter costs more than what was entered. [tCO2e]"""
+    """Return the emissions by a device's own meter above those by the entered value. [tCO2e]"""
     return sum(
         (monitored.counted(p) * pricing.more(monitored, p.year) for p in monitored.parts),
         start=Fraction(0),
@@ -256,33 +259,33 @@ def beyond_entered(monitored: Monitored, pricing: Pricing) -> Fraction:
 
 
 def silent_days(
-    besides: Besides,
+    supporting: SupportingData,
     parameters: Inputs,
     read: Inputs,
     measured: Collection[str],
     reduction: Callable[[Inputs], Fraction],
 ) -> Iterator[GapOutcome]:
     """
-    Yield the gaps of a plant's analysers: days on which something flowed and none was reported.
+    Yield gaps of a plant's analysers: days with flow and without data.
 
-    Such a day counts by the conservative value (`mrv.statement.analysers`).  Each costs, by what
-    flowed on it, its part of what the mean of the other days would have brought, and forwent at
-    most what the best of them would have.
+    Such a day counts at the conservative value (`mrv.statement.analysers`).  Its effect, in
+    proportion to its flow, is the difference to the mean of the other days, and at most that to the
+    best of them.
 
     Parameters
     ----------
     parameters, read : mapping
         As they count, and with the means of the other days.
     measured : collection of str
-        Those that count as the channels measured them.
+        Parameters that count as the channels measured them.
     reduction : callable
-        What the period comes to with some parameters. [tCO2e]
+        Reduction of the period with given parameters. [tCO2e]
     """
     days, best = defaultdict[Silent, list[str]](list), dict[str, Fraction]()
-    for name, one in besides.channels.items():
-        if one.silent and one.most is not None and name in measured:
-            best[name] = one.most
-            for span in dict.fromkeys(one.silent):
+    for name, item in supporting.channels.items():
+        if item.silent and item.most is not None and name in measured:
+            best[name] = item.most
+            for span in dict.fromkeys(item.silent):
                 days[span].append(name)
     costs, forgone = (
         max(Fraction(0), reduction(other) - reduction(parameters))

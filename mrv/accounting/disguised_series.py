@@ -63,7 +63,7 @@ _MOST_PARTS, _PART = 400, 0.5
 
 
 class Shuffled(NamedTuple):
-    """Two meters, how many of the known days agree in another order, the ratio, whether equal."""
+    """Two meters, the number of days that agree in another order, the ratio, and equality."""
 
     one: int
     other: int
@@ -75,7 +75,7 @@ class Shuffled(NamedTuple):
 
 def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Shuffled]:
     """
-    Find meters whose sums of days are those of others in whatever order, but for a scale.
+    Yield pairs of meters with the same daily sums in any order, up to a scale.
 
     Parameters
     ----------
@@ -92,22 +92,22 @@ def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Sh
     ordered, there = (-np.sort(-table, axis=1) for table in (own, others))
     need = np.where([_telling(row) for row in ordered], _RANKS_AGREE, 0)
     for i, j in agreeing(ordered[:, ranks], there[:, moved], need, _EXACTLY):
-        found = _same_sums(ordered[i], there[j]) if pairs[i, j] else None
-        if found is not None:
-            yield Shuffled(i, j, *found)
+        result = _same_sums(ordered[i], there[j]) if pairs[i, j] else None
+        if result is not None:
+            yield Shuffled(i, j, *result)
 
 
 def _telling(ordered: Int64) -> bool:
-    """Say whether sums, in order, differ so that equal ones mean something."""
-    some = ordered[ordered > 0]
-    if len(some) < LEAST_DAYS or some[-1] < _STEPS * np.gcd.reduce(some):
+    """Return whether sums, in order, vary enough for equal ones to be significant."""
+    subset = ordered[ordered > 0]
+    if len(subset) < LEAST_DAYS or subset[-1] < _STEPS * np.gcd.reduce(subset):
         return False
-    return bool(np.count_nonzero(-np.diff(some) > _DISTINCT * some[:-1]) >= LEAST_DAYS - 1)
+    return bool(np.count_nonzero(-np.diff(subset) > _DISTINCT * subset[:-1]) >= LEAST_DAYS - 1)
 
 
-def _same_sums(one: Int64, other: Int64) -> tuple[int, int, float, bool] | None:
-    """How many of the known sums agree, and by which ratio; None where too few do."""
-    first, second = one[one > 0], other[other > 0]
+def _same_sums(own: Int64, other: Int64) -> tuple[int, int, float, bool] | None:
+    """Return the number of equal daily sums and their ratio; None where too few are equal."""
+    first, second = own[own > 0], other[other > 0]
     need = max(LEAST_DAYS, int(np.ceil(_ORDER_SHARE * len(first))))
     if len(second) < need:
         return None
@@ -125,22 +125,22 @@ def _same_sums(one: Int64, other: Int64) -> tuple[int, int, float, bool] | None:
 
 
 def _matched(first: NDArray[np.float64], second: Int64) -> list[tuple[int, int]]:
-    """Pairs of two descending lists that agree, each value once."""
-    found, i, j = [], 0, 0
+    """Return pairs of equal values of two descending lists, each value once."""
+    result, i, j = [], 0, 0
     while i < len(first) and j < len(second):
         room = max(_EXACTLY * first[i], 1)
         if abs(first[i] - second[j]) <= room:
-            found.append((i, j))
+            result.append((i, j))
             i, j = i + 1, j + 1
         elif first[i] > second[j]:
             i += 1
         else:
             j += 1
-    return found
+    return result
 
 
 class Summed(NamedTuple):
-    """A meter whose days are the sums of those of others, and which."""
+    """A meter whose daily sums are those of other meters together."""
 
     one: int
     others: tuple[int, ...]
@@ -148,12 +148,13 @@ class Summed(NamedTuple):
 
 def summed(own: Int64) -> Iterator[Summed]:
     """
-    Find meters that are the sum of others: of some, where there are more days than meters.
+    Yield meters that are the sum of others, of a subset where there are more
+    days than meters.
 
     Parameters
     ----------
     own : int64 array, n x days
-        Sums of days of the meters of a project; 0 where nothing was measured. [base unit]
+        Daily sums of the meters of a project; 0 without data. [base units]
     """
     for i, values in enumerate(own):
         known = values > 0
@@ -171,7 +172,7 @@ def summed(own: Int64) -> Iterator[Summed]:
 
 
 def _adds_up(values: Int64, parts: Int64) -> bool:
-    """Say whether the sums of days of some meters together are those of another one."""
+    """Return whether the daily sums of several meters add up to those of another one."""
     known = values > 0
     if len(parts) < _PARTS or not _telling(-np.sort(-values[known])):
         return False
@@ -181,64 +182,64 @@ def _adds_up(values: Int64, parts: Int64) -> bool:
 
 
 def may_be_parts(values: Int64, others: Int64) -> list[int]:
-    """Say which of some meters may be parts of a sum: none is above it; the largest ones first."""
+    """Return meters that may be parts of a sum: none exceeds it; the largest first."""
     known = values > 0
     if np.count_nonzero(known) < LEAST_DAYS or not _telling(-np.sort(-values[known])):
         return []
     below = others[:, known] <= values[known] * (1 + _EXACTLY)
     whole = others.sum(axis=1)
     fits = (np.count_nonzero(below, axis=1) >= _ORDER_SHARE * below.shape[1]) & (whole > 0)
-    found = np.flatnonzero(fits)
-    largest: list[int] = found[np.argsort(-whole[found], kind="stable")][:_MOST_PARTS].tolist()
+    result = np.flatnonzero(fits)
+    largest: list[int] = result[np.argsort(-whole[result], kind="stable")][:_MOST_PARTS].tolist()
     return largest
 
 
-def parts_of(values: Int64, others: Int64, one: Int32, there: Int32) -> list[int]:
+def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> list[int]:
     """
-    Find the meters of which one is the sum, among others; none where it is no sum of them.
+    Return the meters whose sum is the given one; empty where there are none.
 
     Parameters
     ----------
     values, others : int64 arrays, days and m x days
         Sums of days, which have to add up. [base unit]
-    one, there : int32 arrays, k and m x k
+    own, there : int32 arrays, k and m x k
         Quantities of quarter hours, which say which ones add up. [base unit]
     """
-    some = np.arange(len(others))
+    subset = np.arange(len(others))
     for weight in (_PART / 2, _PART):  # once more with those that are left: they are much alike
-        table = there[some].T.astype(np.float64)
-        if len(some) < _PARTS or np.count_nonzero(table.any(axis=1)) < len(some):
+        table = there[subset].T.astype(np.float64)
+        if len(subset) < _PARTS or np.count_nonzero(table.any(axis=1)) < len(subset):
             return []
-        weights = np.linalg.lstsq(table, one, rcond=None)[0]
-        some = some[weights > weight]
-    return some.tolist() if _adds_up(values, others[some]) else []
+        weights = np.linalg.lstsq(table, own, rcond=None)[0]
+        subset = subset[weights > weight]
+    return subset.tolist() if _adds_up(values, others[subset]) else []
 
 
 class Noise(NamedTuple):
-    """How many times the first the second is, and by which part they differ evenly."""
+    """Ratio of two series, and the relative difference between them. [1]"""
 
     ratio: float
     deviation: float
 
 
-def noisy(one: Int32, other: Int32) -> Noise | None:
+def noisy(own: Int32, other: Int32) -> Noise | None:
     """
-    Say whether one series is another one under noise.
+    Return the noise between two series if one is a noisy copy of the other; else None.
 
-    The differences have to be even, in the single quarter hours and in an hour's, with small values
-    and with large ones, on each day; none may go with the next one; and the series have to vary by
-    more than that beyond what they do at the same time of each day.
+    The differences have to be even, in quarter hours and in hours, with small and large values, on
+    each day, without autocorrelation; and the series have to vary by more than that from the mean
+    of the same time of day.
 
     Parameters
     ----------
-    one, other : int32 array, n
+    own, other : int32 array, n
         Quantity of each quarter hour of whole days, of two meters of one quantity. [base units]
     """
-    found = None
+    noise = None
     for together, tail, link in _SCALES:
         first, second = (
             values.reshape(-1, _DAY // together, together).sum(axis=2, dtype=np.float64)
-            for values in (one, other)
+            for values in (own, other)
         )
         large = (first > _LARGE * first.max()) & (second > 0)
         if np.count_nonzero(large) < _ENOUGH // together:
@@ -248,73 +249,74 @@ def noisy(one: Int32, other: Int32) -> Noise | None:
         middle = float(np.median(off[large]))
         off -= middle
         size = np.abs(off[large])
-        typical, most = np.quantile(size, [0.5, 0.95])
+        typical, maximum = np.quantile(size, [0.5, 0.95])
         deviation = float(typical) / _MEDIAN
-        if most > tail * typical or _linked(off, deviation) > link:
+        if maximum > tail * typical or _linked(off, deviation) > link:
             return None
-        if found is None:
+        if noise is None:
             if not (_QUIET <= deviation <= _LOUD and _alike(np.abs(off), first, large)):
                 return None
             if _varies(first, large) < _OWN * deviation:
                 return None
-            found = Noise(float(np.exp(middle)), deviation)
-    return found
+            noise = Noise(float(np.exp(middle)), deviation)
+    return noise
 
 
-def likely_noisy(one: Int32, others: Int32) -> NDArray[np.bool_]:
+def likely_noisy(own: Int32, others: Int32) -> NDArray[np.bool_]:
     """
-    Say which series may be another one under noise, by some of its quarter hours.
+    Return a mask of series that may be noisy copies of another one, by a sample
+    of quarter hours.
 
     Parameters
     ----------
-    one : int32 array, k
+    own : int32 array, k
         Quantity of each quarter hour. [base units]
     others : int32 array, m x k
         Quantities of m other meters. [base units]
     """
-    at = np.flatnonzero(one > _LARGE * one.max(initial=0))
+    at = np.flatnonzero(own > _LARGE * own.max(initial=0))
     if len(at) < _ENOUGH:
         return np.zeros(len(others), dtype=np.bool_)
     # of all values, so that no copy can leave the noise out where it is looked at
-    chosen = np.random.default_rng(crc32(one.tobytes())).permutation(at)
-    left = np.arange(len(others))
+    chosen = np.random.default_rng(crc32(own.tobytes())).permutation(at)
+    remaining = np.arange(len(others))
     for count, wider in _LOOKED_AT:
-        some = np.sort(chosen[:count])
-        ratio = others[left[:, None], some] / one[some]
-        half, most = len(some) // 2, int(0.95 * len(some))
+        subset = np.sort(chosen[:count])
+        ratio = others[remaining[:, None], subset] / own[subset]
+        half, maximum = len(subset) // 2, int(0.95 * len(subset))
         middle = np.partition(ratio, half, axis=1)[:, [half]]
-        size = np.partition(np.abs(ratio - middle), (half, most), axis=1)
+        size = np.partition(np.abs(ratio - middle), (half, maximum), axis=1)
         typical = size[:, half]
         near = typical <= wider * _MEDIAN * _LOUD * middle[:, 0]
-        left = left[near & (size[:, most] <= wider * _SCALES[0][1] * typical)]
-    found = np.zeros(len(others), dtype=np.bool_)
-    found[left] = True
-    return found
+        remaining = remaining[near & (size[:, maximum] <= wider * _SCALES[0][1] * typical)]
+    result = np.zeros(len(others), dtype=np.bool_)
+    result[remaining] = True
+    return result
 
 
-def in_step(one: Int32, others: Int32) -> Int32:
-    """Return others, each moved by up to four hours to where it is most like one."""
-    at = np.flatnonzero(one[_FAR:-_FAR] > _LARGE * one.max(initial=0)) + _FAR
+def in_step(own: Int32, others: Int32) -> Int32:
+    """Return other series, each shifted by up to four hours to the best agreement."""
+    at = np.flatnonzero(own[_FAR:-_FAR] > _LARGE * own.max(initial=0)) + _FAR
     if len(at) < _ENOUGH or not len(others):
         return others
-    at = np.sort(np.random.default_rng(crc32(one.tobytes())).permutation(at)[:_SHIFTED_BY])
+    at = np.sort(np.random.default_rng(crc32(own.tobytes())).permutation(at)[:_SHIFTED_BY])
     lags = np.array(sorted(range(-_FAR, _FAR + 1), key=abs))
-    off = np.stack([_off(others[:, at + lag] / one[at]) for lag in lags])
+    off = np.stack([_off(others[:, at + lag] / own[at]) for lag in lags])
     return np.stack([
         np.roll(other, -lags[best]) for other, best in zip(others, off.argmin(axis=0), strict=True)
     ])  # fmt: skip
 
 
 def _off(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return by which part ratios differ from their median, row by row."""
+    """Return the relative difference of ratios from their median, row by row. [1]"""
     whole = _median(ratio)
     size = _median(np.abs(ratio - whole[..., None]))
-    found: NDArray[np.float64] = np.where(whole > 0, size / np.where(whole > 0, whole, 1), np.inf)
-    return found
+    result: NDArray[np.float64] = np.where(whole > 0, size / np.where(whole > 0, whole, 1), np.inf)
+    return result
 
 
 def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what `np.median` does of the last axis, which takes twice as long on few values."""
+    """Return the median along the last axis; twice as fast as `np.median` on few values."""
     half = values.shape[-1] // 2
     ordered = np.partition(values, (max(half - 1, 0), half), axis=-1)
     if values.shape[-1] % 2:
@@ -323,16 +325,16 @@ def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return middle
 
 
-def in_order(one: Int32, other: Int32) -> Int32 | None:
-    """Return another meter's days in the order of one's that they are like; None where in none."""
-    own, there = one.reshape(-1, _DAY), other.reshape(-1, _DAY)
+def in_order(own: Int32, other: Int32) -> Int32 | None:
+    """Return another meter's days in the order of the days that they resemble; None without."""
+    own, there = own.reshape(-1, _DAY), other.reshape(-1, _DAY)
     large = own > _LARGE * own.max(initial=0)
     days = np.flatnonzero(np.count_nonzero(large, axis=1) >= _OF_A_DAY)
     if len(days) < LEAST_DAYS:
         return None
     few = days[:: len(days) // _RANKS]
-    for some in (few, days):
-        off = np.stack([_off(there[:, large[day]] / own[day, large[day]]) for day in some])
+    for subset in (few, days):
+        off = np.stack([_off(there[:, large[day]] / own[day, large[day]]) for day in subset])
         if np.median(off.min(axis=1)) > _MEDIAN * _LOUD:
             return None
     best = off.argmin(axis=1)
@@ -343,13 +345,13 @@ def in_order(one: Int32, other: Int32) -> Int32 | None:
         return None
     if np.median(least[like] / next_[like]) > _LIKE:  # each day is like many others
         return None
-    found = np.zeros_like(there)
-    found[days[like]] = there[best[like]]
-    return found.reshape(-1)
+    result = np.zeros_like(there)
+    result[days[like]] = there[best[like]]
+    return result.reshape(-1)
 
 
 def _linked(off: NDArray[np.float64], deviation: float) -> float:
-    """How differences go with the next ones, whatever the sign. [1]"""
+    """Return the autocorrelation of differences, without sign. [1]"""
     off = np.clip(off, -3 * deviation, 3 * deviation)
     first, second = off[:, :-1], off[:, 1:]
     both = ~(np.isnan(first) | np.isnan(second))
@@ -361,7 +363,7 @@ def _linked(off: NDArray[np.float64], deviation: float) -> float:
 def _alike(
     size: NDArray[np.float64], values: NDArray[np.float64], large: NDArray[np.bool_]
 ) -> bool:
-    """Say whether differences are as large with small values as with large ones, and each day."""
+    """Return whether differences are as large with small values as with large ones, each day."""
     low, high = np.quantile(values[large], [1 / 3, 2 / 3])
     small, great = (np.median(size[large & part]) for part in (values <= low, values >= high))
     if not small <= _LEVELS * great or not great <= _LEVELS * small:
@@ -370,12 +372,12 @@ def _alike(
     by_day = np.nanmedian(np.where(large, size, np.nan)[whole], axis=1)
     if not len(by_day):
         return False
-    least, most = np.quantile(by_day, [0.1, 0.9])
-    return bool(most <= _DAYS * least)
+    least, maximum = np.quantile(by_day, [0.1, 0.9])
+    return bool(maximum <= _DAYS * least)
 
 
 def _varies(values: NDArray[np.float64], large: NDArray[np.bool_]) -> float:
-    """By which part values differ from what they are at the same time of other days."""
+    """Return the relative difference of values from the mean of the same time of day. [1]"""
     times = np.count_nonzero(large, axis=0) > 1
     own = np.where(large, np.log(np.where(large, values, 1)), np.nan)[:, times]
     off = own - np.nanmedian(own, axis=0)

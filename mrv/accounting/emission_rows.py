@@ -43,7 +43,7 @@ class EmissionRows:
 
 
 class Source(NamedTuple):
-    """Where a rate comes from: `jcm-vn-am007@1.0`, and the ids of its factors with spaces."""
+    """Origin of a rate: `jcm-vn-am007@1.0`, and the ids of its factors with spaces."""
 
     methodology: str
     factors: str
@@ -54,9 +54,9 @@ class Bindings:
     """
     Segments of constant rate, n, sorted by `begin`.
 
-    `begin` and `end` (half-open) are keys as `key` makes them; `project` indexes
-    `projects`, `source` indexes `sources` and the rates. [ug CO2e a base unit]
-    `withheld` is what the methodology deducts from a unit that earns something.
+    `begin` and `end` (half-open) are keys as `key` makes them; `project` indexes `projects`,
+    `source` indexes `sources` and the rates. [ug CO2e per base unit]  `withheld` is the
+    methodology's deduction from a unit.
     """
 
     projects: tuple[str, ...]
@@ -72,7 +72,7 @@ class Bindings:
 
 
 class Sums(NamedTuple):
-    """Both sides of an account and what is left. [ug CO2e]"""
+    """Both sides of an account and the reduction. [ug CO2e]"""
 
     baseline_ug: int
     project_ug: int
@@ -81,7 +81,7 @@ class Sums(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """A device's part of its side: indices of device and quantity, what it comes to. [ug CO2e]"""
+    """A device's part of its side: indices of device and quantity, and emissions. [ug CO2e]"""
 
     device: int
     quantity: int
@@ -90,7 +90,7 @@ class Counted(NamedTuple):
 
 
 class AccountDay(NamedTuple):
-    """A local day of a period, or the part of it that the period has. [us UTC, ug CO2e]"""
+    """A local day of a period, or the part of it within the period. [us UTC, ug CO2e]"""
 
     day: str
     begin_us: int
@@ -107,14 +107,14 @@ def by_day(
     timezone: str,
 ) -> list[AccountDay]:
     """
-    Spread a period's account over its local days.
+    Return a period's account by local day.
 
     Parameters
     ----------
     sums : Sums
         Of the whole period, exact.
     counted : iterable of Counted
-        What of them goes by a device's quantity; the rest goes by time.
+        Parts that are distributed by a device's quantity; the rest is distributed by time.
     rows : IntervalRows
         Of these devices within the period, in any order.
     from_us, to_us : int
@@ -127,30 +127,30 @@ def by_day(
     edges = [begin for _, begin, _ in each] + [to_us]
     lengths = [end - begin for begin, end in pairwise(edges)]
     sides: dict[Side, list[int]] = {"baseline": [0] * len(each), "project": [0] * len(each)}
-    for one in counted:
-        amounts = _by_day(rows, one, edges)
+    for item in counted:
+        amounts = _by_day(rows, item, edges)
         if any(amounts):
-            part = shares(one.ug, amounts)
-            sides[one.side] = [a + b for a, b in zip(sides[one.side], part, strict=True)]
+            part = shares(item.ug, amounts)
+            sides[item.side] = [a + b for a, b in zip(sides[item.side], part, strict=True)]
     baseline = _with_rest(sides["baseline"], sums.baseline_ug, lengths)
     project = _with_rest(sides["project"], sums.project_ug, lengths)
     leakage = shares(sums.leakage_ug, lengths)
-    left = [b - p - k for b, p, k in zip(baseline, project, leakage, strict=True)]
-    reduction = _reduced(left, sums.reduction_ug, lengths)
+    remaining = [b - p - k for b, p, k in zip(baseline, project, leakage, strict=True)]
+    reduction = _reduced(remaining, sums.reduction_ug, lengths)
     return [
-        AccountDay(*one, Sums(*values))
-        for one, *values in zip(each, baseline, project, leakage, reduction, strict=True)
+        AccountDay(*entry, Sums(*values))
+        for entry, *values in zip(each, baseline, project, leakage, reduction, strict=True)
     ]
 
 
 def shares(total: int, weights: Sequence[int]) -> list[int]:
     """
-    Divide a whole number by weights into whole numbers that add up to it.
+    Return a whole number divided by weights into whole numbers that add up to it.
 
     Raises
     ------
     ZeroDivisionError
-        If the weights add up to nothing.
+        If the sum of the weights is 0.
     """
     whole = sum(weights)
     reached = [total * up_to // whole for up_to in accumulate(weights)]
@@ -158,12 +158,12 @@ def shares(total: int, weights: Sequence[int]) -> list[int]:
 
 
 def _by_day(rows: IntervalRows, counted: Counted, edges: Sequence[int]) -> list[int]:
-    """What a device counted on each day. [base units]"""
+    """Return a device's counted quantity of each day. [base units]"""
     mine = (rows.device == counted.device) & (rows.quantity == counted.quantity)
     day = np.searchsorted(np.array(edges), rows.start_us[mine], side="right") - 1
-    found = np.zeros(len(edges) - 1, dtype=np.int64)
-    np.add.at(found, day, rows.value[mine])
-    return [int(value) for value in found.tolist()]
+    result = np.zeros(len(edges) - 1, dtype=np.int64)
+    np.add.at(result, day, rows.value[mine])
+    return [int(value) for value in result.tolist()]
 
 
 def _with_rest(by_devices: Sequence[int], total: int, lengths: Sequence[int]) -> list[int]:
@@ -171,9 +171,9 @@ def _with_rest(by_devices: Sequence[int], total: int, lengths: Sequence[int]) ->
     return [a + b for a, b in zip(by_devices, rest, strict=True)]
 
 
-def _reduced(left: Sequence[int], total: int, lengths: Sequence[int]) -> list[int]:
-    """What each day reduces: its own difference, less where less of the whole counts."""
-    whole = sum(left)
+def _reduced(remaining: Sequence[int], total: int, lengths: Sequence[int]) -> list[int]:
+    """Return the reduction of each day: its difference, less where the whole is less. [ug CO2e]"""
+    whole = sum(remaining)
     if whole and (total == 0 or (whole > 0) == (total > 0)):
-        return shares(total, left)
-    return _with_rest(left, total, lengths)
+        return shares(total, remaining)
+    return _with_rest(remaining, total, lengths)

@@ -80,7 +80,7 @@ def subject(parameter: str, devices: Sequence[str | None] = ()) -> Text:
 def undocumented(
     name: str, parameters: Mapping[str, object], documents: Sequence[Document], last: date
 ) -> Text | None:
-    """Return what a value lacks of a document issued by a day; None where one shows it."""
+    """Return the text why no document by a day supports a value; None where one does."""
     if name not in parameters:
         return text("document.no_value")
     document = next((d for d in documents if d.parameter == name), None)
@@ -97,13 +97,13 @@ def undocumented(
 
 
 def row_of(name: str, value: Fraction) -> Text:
-    """Return the document of a value as a registry file has it, for who has to write it."""
+    """Return the registry row of a value's document, as a template for the user."""
     digits = decimal_text(value, _PLACES, "half_even").rstrip("0").rstrip(".")
     return text("value.document_row", name=name, value=digits)
 
 
 def named(document: Document | None) -> Text:
-    """Return a document by all that the registry says of it."""
+    """Return the text of a document with all its registry entries."""
     if document is None:
         return text("value.none")
     return text(

@@ -22,7 +22,7 @@ from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.calendar import local_date
 from mrv.parameters.evidence import USUAL, of_role
 from mrv.quantity_text import plain_text
-from mrv.registry.project import Besides, Doubt, Invoice
+from mrv.registry.project import Doubt, Invoice, SupportingData
 from mrv.texts import Text, text
 
 # that an invoice may differ by, and that it may leave out: from more on it is material
@@ -62,46 +62,46 @@ def length(spans: Iterable[Span], begin: int, end: int) -> int:
     return covered
 
 
-def together_us(some: Iterable[Monitored], first: int, last: int) -> int:
-    """Return the time in which one of some devices served in intervals [first, last). [us]"""
-    return length(_within(some, first, last), first, last) * INTERVAL_US
+def together_us(meters: Iterable[Monitored], first: int, last: int) -> int:
+    """Return the time in which at least one device served in intervals [first, last). [us]"""
+    return length(_within(meters, first, last), first, last) * INTERVAL_US
 
 
-def successive(some: Sequence[Monitored], first: int, last: int) -> bool:
+def successive(meters: Sequence[Monitored], first: int, last: int) -> bool:
     """
     Return whether devices of each role follow each other in intervals [first, last).
 
-    As many serve at any time, without overlap or gap; two may meet within an interval, of which
-    the project's side has all and the baseline nothing.  Each served a part of the time only.
+    The same number serves at any time, without overlap or gap; two may meet within an interval,
+    which belongs to the project's side.  Each served a part of the time only.
     """
-    for role in {m.bound.role for m in some}:
-        spans = _within((m for m in some if m.bound.role == role), first, last)
-        left = sorted(end for _, end in spans if end < last)
+    for role in {m.bound.role for m in meters}:
+        spans = _within((m for m in meters if m.bound.role == role), first, last)
+        remaining = sorted(end for _, end in spans if end < last)
         came = sorted(begin for begin, _ in spans if begin > first)
-        if len(left) != len(came):
+        if len(remaining) != len(came):
             return False
-        if any(abs(end - begin) > 1 for end, begin in zip(left, came, strict=True)):
+        if any(abs(end - begin) > 1 for end, begin in zip(remaining, came, strict=True)):
             return False
     return True
 
 
-def served(some: Iterable[Monitored], first: int, last: int) -> int:
-    """Add up the time of each of some devices within intervals [first, last). [intervals]"""
-    return sum(end - begin for begin, end in _within(some, first, last))
+def served(meters: Iterable[Monitored], first: int, last: int) -> int:
+    """Return the summed time of devices within intervals [first, last). [intervals]"""
+    return sum(end - begin for begin, end in _within(meters, first, last))
 
 
-def _within(some: Iterable[Monitored], first: int, last: int) -> list[Span]:
+def _within(meters: Iterable[Monitored], first: int, last: int) -> list[Span]:
     cut = [
         (max(m.service.first, first), min(m.service.first + m.service.intervals, last))
-        for m in some
+        for m in meters
     ]
     return [(begin, end) for begin, end in cut if begin < end]
 
 
-def uncovered_share(one: Monitored) -> Fraction:
+def uncovered_share(meter: Monitored) -> Fraction:
     """Return the share of a meter's time in service without a valid certificate of that meter."""
-    first, last = one.service.first, one.service.first + one.service.intervals
-    spans = ((max(first, span.first), min(last, span.last)) for span in one.uncovered)
+    first, last = meter.service.first, meter.service.first + meter.service.intervals
+    spans = ((max(first, span.first), min(last, span.last)) for span in meter.uncovered)
     bare = sum(max(0, end - begin) for begin, end in spans)
     return Fraction(bare, last - first) if last > first else Fraction(1)
 
@@ -109,27 +109,26 @@ def uncovered_share(one: Monitored) -> Fraction:
 # --- invoices -----------------------------------------------------------------------------
 
 
-def name_of(one: Invoice) -> str:
-    """Return an invoice's name, as comparisons have it."""
-    return f"{one.id}: {one.issuer}, {one.number}"
+def name_of(invoice: Invoice) -> str:
+    """Return an invoice's name in comparisons."""
+    return f"{invoice.id}: {invoice.issuer}, {invoice.number}"
 
 
-def _too_early(one: Invoice) -> bool:
-    """Whether an invoice was written more than a day before its time ended: it was not metered."""
-    return one.issued < local_date(one.to_us - 1, "UTC") - timedelta(days=1)
+def _too_early(invoice: Invoice) -> bool:
+    """Return whether an invoice was written more than a day before its time ended: unmetered."""
+    return invoice.issued < local_date(invoice.to_us - 1, "UTC") - timedelta(days=1)
 
 
-def may_be_evidence(one: Invoice) -> bool:
-    """Whether an invoice may be evidence, whatever it says."""
-    return bool(one.sha256) and not one.doubt and not _too_early(one)
+def may_be_evidence(invoice: Invoice) -> bool:
+    """Return whether an invoice may be evidence, whatever its quantity."""
+    return bool(invoice.sha256) and not invoice.doubt and not _too_early(invoice)
 
 
 def _agrees(check: CrossCheck) -> bool:
     """
-    Whether an invoice says what the known time of its meters does.
+    Return whether an invoice agrees with the known time of its meters.
 
-    Where more is lost than it may leave out, the rest is taken for the whole, and may be lower by
-    as much more, as what was lost may have been higher.
+    Where more time is lost than its tolerance allows, the known part is scaled to the whole.
     """
     known = Fraction(check.coverage)
     if known >= COVERED:
@@ -141,7 +140,7 @@ def _agrees(check: CrossCheck) -> bool:
 
 
 def states_less(check: CrossCheck) -> bool:
-    """Whether an invoice states less than its meters know, by more than it may differ."""
+    """Return whether an invoice states less than its meters, beyond its tolerance."""
     return check.kind == INVOICE and check.holds is False and int(check.ours) > int(check.theirs)
 
 
@@ -152,131 +151,133 @@ def _spans(checks: Iterable[CrossCheck]) -> list[Span]:
 @dataclass(frozen=True)
 class Corroboration:
     """
-    Invoices and check meters of a period: which meters they corroborate, and over which time.
+    Invoices and check meters of a period: the corroborated meters and times.
 
     Attributes
     ----------
-    besides : Besides
+    supporting : SupportingData
         With the invoices.
     checks : sequence of CrossCheck
-        Of the period's meters with them.
+        Comparisons of the period's meters with them.
     """
 
-    besides: Besides
+    supporting: SupportingData
     checks: Sequence[CrossCheck]
 
     def signed(self) -> Corroboration:
-        """Return the comparisons as they corroborate by the invoices that their issuers signed."""
-        signed = tuple(one for one in self.besides.invoices if one.signed)
-        return replace(self, besides=replace(self.besides, invoices=signed))
+        """Return the corroboration by signed invoices alone."""
+        signed = tuple(invoice for invoice in self.supporting.invoices if invoice.signed)
+        return replace(self, supporting=replace(self.supporting, invoices=signed))
 
     @cached_property
     def documents(self) -> frozenset[str]:
-        """Names of the invoices that may be evidence, whatever they say."""
-        return frozenset(name_of(one) for one in self.besides.invoices if may_be_evidence(one))
+        """Names of the invoices that may be evidence, whatever their quantity."""
+        return frozenset(
+            name_of(invoice) for invoice in self.supporting.invoices if may_be_evidence(invoice)
+        )
 
-    def of(self, one: Monitored, kind: str = INVOICE) -> Iterator[CrossCheck]:
+    def of(self, meter: Monitored, kind: str = INVOICE) -> Iterator[CrossCheck]:
         """Yield the comparisons of a device's quantity with invoices, or check meters."""
         for check in self.checks:
-            same = check.kind == kind and check.quantity == one.needs.quantity
-            if same and one.device.id in check.devices:
+            same = check.kind == kind and check.quantity == meter.needs.quantity
+            if same and meter.device.id in check.devices:
                 yield check
 
-    def holding(self, one: Monitored) -> Iterator[CrossCheck]:
+    def holding(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons of a device with invoices that count as evidence."""
-        for check in self.of(one):
+        for check in self.of(meter):
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
             if check.against in self.documents and narrow and _agrees(check):
                 yield check
 
-    def less(self, one: Monitored) -> Iterator[CrossCheck]:
+    def less(self, meter: Monitored) -> Iterator[CrossCheck]:
         """
         Yield the comparisons of a meter of the baseline's side with invoices that state less.
 
-        They count in the meter's place (`mrv.rules.lower_invoices`): what counts rests on them.
+        The invoices count in the meter's place (`mrv.rules.lower_invoices`).
         """
-        return filter(states_less, self._bounding(one))
+        return filter(states_less, self._bounding(meter))
 
-    def _bounding(self, one: Monitored) -> Iterator[CrossCheck]:
+    def _bounding(self, meter: Monitored) -> Iterator[CrossCheck]:
         """
         Yield the comparisons of a meter of the baseline's side with invoices that differ.
 
-        The lower of the two counts: that of an invoice, or of the meter where an invoice is higher.
+        The lower of invoice and meter counts.
         """
-        for check in self.of(one) if one.needs.side == "baseline" else ():
+        for check in self.of(meter) if meter.needs.side == "baseline" else ():
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
             if check.against in self.documents and narrow and check.holds is False:
                 yield check
 
-    def more(self, one: Monitored) -> Iterator[CrossCheck]:
+    def more(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons of a project's meter with invoices that state more (EVD-05)."""
-        for check in self.of(one) if one.needs.side == "project" else ():
+        for check in self.of(meter) if meter.needs.side == "project" else ():
             states_more = check.holds is False and int(check.ours) < int(check.theirs)
             if check.against in self.documents and states_more:
                 yield check
 
-    def showing(self, one: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons with invoices that corroborate what counts of a meter."""
-        yield from self.holding(one)
-        yield from (check for check in self._bounding(one) if not _agrees(check))
+    def showing(self, meter: Monitored) -> Iterator[CrossCheck]:
+        """Yield the comparisons with invoices that corroborate a meter's counted quantity."""
+        yield from self.holding(meter)
+        yield from (check for check in self._bounding(meter) if not _agrees(check))
 
-    def _refuting(self, one: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons of a device with invoices that neither agree nor bound it."""
-        bound = [*self._bounding(one)]
-        return (c for c in self.of(one) if c.holds is False and c not in bound and not _agrees(c))
+    def _refuting(self, meter: Monitored) -> Iterator[CrossCheck]:
+        """Yield the comparisons with invoices that contradict a device without limiting it."""
+        bound = [*self._bounding(meter)]
+        return (c for c in self.of(meter) if c.holds is False and c not in bound and not _agrees(c))
 
-    def shared(self, one: Monitored, devices: Collection[str]) -> bool:
-        """Return whether an invoice that shows a device is of meters beside these devices, too."""
-        return any(not {*check.devices} <= {*devices} for check in self.showing(one))
+    def shared(self, meter: Monitored, devices: Collection[str]) -> bool:
+        """Return whether an invoice of a device also covers meters outside `devices`."""
+        return any(not {*check.devices} <= {*devices} for check in self.showing(meter))
 
-    def invoiced(self, one: Monitored) -> bool:
+    def invoiced(self, meter: Monitored) -> bool:
         """
-        Return whether invoices with their files show a device's quantity over nearly all its time.
+        Return whether invoices with files cover a device's quantity over nearly all its time.
 
-        Time for which another invoice says something else is not shown.  Time before the first
-        invoice, or after the last, is not asked for where it is shorter than that invoice and 31
-        days long at most, as long as nine tenths of all time are shown.
+        Time of a contradicting invoice is not covered.  Time before the first or after the last
+        invoice may be missing where it is shorter than that invoice and at most 31 days, and nine
+        tenths of all time are covered.
         """
-        begin, end = one.span_us
-        shown, whole = self.shown_us(one), end - begin
-        return shown >= max(COVERED * (whole - self._ends_us(one)), _COVERED_AT_LEAST * whole)
+        begin, end = meter.span_us
+        covered, whole = self.shown_us(meter), end - begin
+        return covered >= max(COVERED * (whole - self._ends_us(meter)), _COVERED_AT_LEAST * whole)
 
-    def evidenced(self, one: Monitored) -> bool:
+    def evidenced(self, meter: Monitored) -> bool:
         """
-        Return whether a quantity has the grade of evidence that the programme asks for.
+        Return whether a quantity has the grade of evidence that the programme requires.
 
-        A third party's invoices (B), or a meter under valid calibration over nearly all its time
-        (C) that no invoice or check meter contradicts, and that did not stand still; where it asks
-        for none (D), any meter that moved and is not contradicted.
+        Grade B: a third party's invoices.  C: a meter under valid calibration over nearly all its
+        time, not contradicted by an invoice or check meter, that did not stand still.  D: any meter
+        that moved and is not contradicted.
         """
-        asked = self.besides.asked or USUAL
-        if "invoice" in of_role(one.bound.role) and self.invoiced(one):
+        required = self.supporting.required or USUAL
+        if "invoice" in of_role(meter.bound.role) and self.invoiced(meter):
             return True
-        if asked.quantities in "AB" or "certificate" not in of_role(one.bound.role):
+        if required.quantities in "AB" or "certificate" not in of_role(meter.bound.role):
             return False
-        if asked.quantities == "D":
-            return one.moved and not self.contradicted(one)
-        calibrated = uncovered_share(one) <= TOLERANCE
-        return one.moved and calibrated and not self.contradicted(one)
+        if required.quantities == "D":
+            return meter.moved and not self.contradicted(meter)
+        calibrated = uncovered_share(meter) <= TOLERANCE
+        return meter.moved and calibrated and not self.contradicted(meter)
 
-    def contradicted(self, one: Monitored) -> bool:
+    def contradicted(self, meter: Monitored) -> bool:
         """Return whether an invoice or a check meter states another quantity than a meter."""
-        return any(self._refuting(one)) or any(c.holds is False for c in self.of(one, METER))
+        return any(self._refuting(meter)) or any(c.holds is False for c in self.of(meter, METER))
 
-    def shown_us(self, one: Monitored) -> int:
-        """Return how much of a device's time invoices show. [us]"""
-        refuted = _spans(self._refuting(one))
-        holds = _spans(self.showing(one))
-        return length([*holds, *refuted], *one.span_us) - length(refuted, *one.span_us)
+    def shown_us(self, meter: Monitored) -> int:
+        """Return the time of a device that invoices cover. [us]"""
+        refuted = _spans(self._refuting(meter))
+        holds = _spans(self.showing(meter))
+        return length([*holds, *refuted], *meter.span_us) - length(refuted, *meter.span_us)
 
-    def _ends_us(self, one: Monitored) -> int:
+    def _ends_us(self, meter: Monitored) -> int:
         """Return the time before the first invoice and after the last that need none. [us]"""
-        begin, end = one.span_us
-        holds = _spans(self.showing(one))
+        begin, end = meter.span_us
+        holds = _spans(self.showing(meter))
         if not holds:
             return 0
         # an invoice that says something else is one as well
-        every = [*holds, *_spans(self._refuting(one))]
+        every = [*holds, *_spans(self._refuting(meter))]
         first, last = min(a for a, _ in every), max(b for _, b in every)
         ends = (
             (first - begin, max((b - a for a, b in holds if a == first), default=0)),
@@ -284,35 +285,36 @@ class Corroboration:
         )
         return sum(gap for gap, invoice in ends if 0 < gap < invoice and gap <= LONGEST_END_US)
 
-    def covered(self, one: Monitored, applied: Iterable[Span]) -> bool:
+    def covered(self, meter: Monitored, applied: Iterable[Span]) -> bool:
         """
-        Return whether invoices corroborate a meter of the project's side, or are applied to it.
+        Return whether invoices corroborate a meter of the project's side, or
+        are applied to it.
 
         Parameters
         ----------
         applied : iterable of (int, int)
-            Time of the meter's invoices that say more: that use counts. [us UTC]
+            Time of the meter's higher invoices, which count. [us UTC]
         """
-        begin, end = one.span_us
-        spans = [*applied, *_spans(self.holding(one))]
+        begin, end = meter.span_us
+        spans = [*applied, *_spans(self.holding(meter))]
         return length(spans, begin, end) >= COVERED * (end - begin)
 
-    def unshown(self, meters: Iterable[Monitored]) -> Iterator[Text]:
-        """Name each meter once, with the reason why invoices of it do not corroborate it."""
-        for one in {m.device.id: m for m in meters}.values():
-            why = tuple(self._why(one))[:_NAMED]
+    def uncorroborated(self, meters: Iterable[Monitored]) -> Iterator[Text]:
+        """Yield each meter once, with the reason why its invoices do not corroborate it."""
+        for meter in {m.device.id: m for m in meters}.values():
+            why = tuple(self._why(meter))[:_NAMED]
             if why:
-                yield text("invoice.not_enough", device=one.device.id, why=why)
+                yield text("invoice.not_enough", device=meter.device.id, why=why)
             else:
-                yield text("invoice.none", device=one.device.id)
+                yield text("invoice.none", device=meter.device.id)
 
-    def _why(self, one: Monitored) -> Iterator[Text]:
-        begin, end = one.span_us
-        share = Fraction(self.shown_us(one), max(1, end - begin))
+    def _why(self, meter: Monitored) -> Iterator[Text]:
+        begin, end = meter.span_us
+        share = Fraction(self.shown_us(meter), max(1, end - begin))
         if share:
             yield text("invoice.covers", percent=percent(share))
         for check in self.checks:
-            if check.kind != INVOICE or one.device.id not in check.devices:
+            if check.kind != INVOICE or meter.device.id not in check.devices:
                 continue
             against = check.against
             if check.holds is None:
@@ -326,24 +328,24 @@ class Corroboration:
 
     @cached_property
     def _no_evidence(self) -> dict[str, Text]:
-        """Why invoices are no evidence, whatever they say."""
-        found = dict[str, Text]()
-        for one in self.besides.invoices:
-            name = name_of(one)
-            if Fraction(one.percent) > TOLERANCE * 100:
-                most = percent(TOLERANCE)
-                found[name] = text("invoice.wide", percent=str(one.percent), most=most)
-            if _too_early(one):
-                found[name] = text("invoice.early", issued=str(one.issued))
-            if not one.sha256:
-                found[name] = text("invoice.no_file")
-            if one.doubt is not None:
-                found[name] = _DOUBTS[one.doubt]
-        return found
+        """Return the reason of each invoice that cannot be evidence."""
+        texts = dict[str, Text]()
+        for invoice in self.supporting.invoices:
+            name = name_of(invoice)
+            if Fraction(invoice.percent) > TOLERANCE * 100:
+                maximum = percent(TOLERANCE)
+                texts[name] = text("invoice.wide", percent=str(invoice.percent), most=maximum)
+            if _too_early(invoice):
+                texts[name] = text("invoice.early", issued=str(invoice.issued))
+            if not invoice.sha256:
+                texts[name] = text("invoice.no_file")
+            if invoice.doubt is not None:
+                texts[name] = _DOUBTS[invoice.doubt]
+        return texts
 
 
 def differing(check: CrossCheck) -> Text:
-    """Say by how much an invoice differs from its meters."""
+    """Return the text of the difference between an invoice and its meters."""
     off = plain_text(Fraction(check.difference_percent or 0), 4)
     return text("invoice.differs", invoice=check.against, percent=off)
 

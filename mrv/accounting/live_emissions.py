@@ -41,7 +41,7 @@ _SHIFT = 32
 
 
 class _Rates(NamedTuple):
-    """What a base unit comes to, as the rates of `Bindings`. [ug CO2e]"""
+    """Emissions of a base unit, as the rates of `Bindings`. [ug CO2e]"""
 
     baseline: Fraction
     emitted: Fraction
@@ -66,20 +66,20 @@ class _Columns:
     """
     Segments of one project as columns, n rows.
 
-    `device` and `price` are places in `names` and `prices`; `index` is each name's place in
-    the fleet, found again where devices were added.
+    `device` and `price` index `names` and `prices`; `index` is each name's place in the fleet,
+    looked up again where devices were added.
     """
 
     __slots__ = ("begin", "by_id", "device", "end", "index", "names", "price", "prices", "quantity")
 
-    def __init__(self, found: Sequence[_Segment], prices: dict[_Price, _Price]) -> None:
-        names = {name: i for i, name in enumerate(dict.fromkeys(s.device for s in found))}
+    def __init__(self, result: Sequence[_Segment], prices: dict[_Price, _Price]) -> None:
+        names = {name: i for i, name in enumerate(dict.fromkeys(s.device for s in result))}
         # few are compared by value: a price is one object for devices of a project
-        priced = {id(s.price): s.price for s in found}
+        priced = {id(s.price): s.price for s in result}
         place = {number: i for i, number in enumerate(priced)}
         self.names = list(names)
         self.prices = [prices.setdefault(price, price) for price in priced.values()]
-        table = [(names[s.device], s.quantity, s.begin, s.end, place[id(s.price)]) for s in found]
+        table = [(names[s.device], s.quantity, s.begin, s.end, place[id(s.price)]) for s in result]
         columns = np.array(table, dtype=np.int64).reshape(-1, 5).T.copy()
         self.device, self.quantity, self.begin, self.end, self.price = columns
         self.by_id: Mapping[str, int] = {}
@@ -98,10 +98,9 @@ class _Columns:
 
 class Compiled:
     """
-    Segments of projects as they were compiled last.
+    Cache of compiled segments by project.
 
-    A registry of many projects changes a few at a time; what compiles version after
-    version hands the same one in, and only projects that differ are compiled again.
+    A registry version changes a few of many projects: only these are compiled again.
     """
 
     def __init__(self) -> None:
@@ -111,7 +110,7 @@ class Compiled:
         self._prices: dict[_Price, _Price] = {}
 
     def by(self, factors: object) -> None:
-        """Forget everything where factors are other ones than before."""
+        """Discard the cache where the factors have changed."""
         if factors != self._factors:
             self._factors = factors
             self._known.clear()
@@ -120,21 +119,21 @@ class Compiled:
     def columns(
         self, projects: Iterable[Project], fleet: Fleet, factors: Factors
     ) -> list[_Columns]:
-        """Return projects' segments, compiled where one or its devices are not as they were."""
+        """Return projects' segments, compiled again where the project or its devices changed."""
         changed = self._changed(fleet)
-        found = []
+        result = []
         for project in projects:
-            held = self._known.get(project.id)
-            if held is None or held[0] != project or not held[1].isdisjoint(changed):
+            compiled = self._known.get(project.id)
+            if compiled is None or compiled[0] != project or not compiled[1].isdisjoint(changed):
                 columns = _Columns(_segments_of(project, fleet, factors), self._prices)
-                held = (project, frozenset(bound.device for bound in project.devices), columns)
-                self._known[project.id] = held
-            found.append(held[2])
+                compiled = (project, frozenset(bound.device for bound in project.devices), columns)
+                self._known[project.id] = compiled
+            result.append(compiled[2])
         self._fleet = fleet
-        return found
+        return result
 
     def _changed(self, fleet: Fleet) -> set[str]:
-        """Ids of devices that are not as they were, that are new, or that are gone."""
+        """Return ids of changed, new and removed devices."""
         before = self._fleet
         if before is None or fleet is before:
             return set()
@@ -168,19 +167,19 @@ def compile_bindings(
     projects: Iterable[Project], fleet: Fleet, factors: Factors, compiled: Compiled | None = None
 ) -> Bindings:
     """
-    Compile the projects of a registry version for `account`.
+    Return the bindings of a registry version's projects for `account`.
 
-    A project of which a quarter hour has no emissions has no rates (`Methodology.by_period`).
+    A project without emissions by quarter hour has no rates (`Methodology.by_period`).
 
     Parameters
     ----------
     projects : iterable of Project
     fleet : Fleet
-        Whose indices the interval rows carry.
+        With the indices of the interval rows.
     factors : Factors
         `mrv.factors.load()`.
     compiled : Compiled, optional
-        What earlier versions of the same registry came to.
+        Cache of earlier versions of the registry.
 
     Raises
     ------
@@ -191,21 +190,25 @@ def compile_bindings(
     """
     ordered = sorted(projects, key=lambda p: p.id)
     each = (compiled or Compiled()).columns(ordered, fleet, factors)
-    prices = {id(price): price for some in each for price in some.prices}
+    prices = {id(price): price for columns in each for price in columns.prices}
     priced = sorted(prices.values())
     place = {id(price): i for i, price in enumerate(priced)}
     none = np.empty(0, dtype=np.int64)
     base, begin, end, source = (
         np.concatenate([none, *parts])
         for parts in (
-            [some.base(fleet) for some in each],
-            [some.begin for some in each],
-            [some.end for some in each],
-            [np.array([place[id(p)] for p in some.prices])[some.price] for some in each if some],
+            [columns.base(fleet) for columns in each],
+            [columns.begin for columns in each],
+            [columns.end for columns in each],
+            [
+                np.array([place[id(p)] for p in columns.prices])[columns.price]
+                for columns in each
+                if columns
+            ],
         )
     )
     begin, end = base + begin, base + end
-    number = np.repeat(np.arange(len(each), dtype=np.int32), [len(some) for some in each])
+    number = np.repeat(np.arange(len(each), dtype=np.int32), [len(columns) for columns in each])
     order = np.lexsort((end, begin))
     return Bindings(
         projects=tuple(p.id for p in ordered),
@@ -219,7 +222,7 @@ def compile_bindings(
 
 
 class _Pricing:
-    """Emissions of a base unit of one project, by the factors that leave least."""
+    """Emissions of a base unit of one project, by the most conservative factors."""
 
     def __init__(self, project: Project, methodology: Methodology, factors: Factors) -> None:
         self.methodology = methodology
@@ -230,15 +233,17 @@ class _Pricing:
     def unit(
         self, role: str, params: Mapping[str, Any], year: int
     ) -> tuple[Reductions, list[Factor]]:
-        """Return what a base unit of a role comes to, and the factors of it."""
+        """Return the emissions of a base unit of a role, and their factors."""
         of = self.methodology, role, params, self.parameters
-        book, _ = bounded(self.factors, lambda one: unit_reductions(*of, one, year).reduction_t)
+        book, _ = bounded(
+            self.factors, lambda factors: unit_reductions(*of, factors, year).reduction_t
+        )
         ledger = Ledger(book)
         return unit_reductions(*of, ledger, year), ledger.used()
 
 
 def _segments_of(project: Project, fleet: Fleet, factors: Factors) -> list[_Segment]:
-    """Return a project's segments; it counts nothing where its country's grid has no factor."""
+    """Return a project's segments; none where its country's grid has no factor."""
     try:
         return list(_of_project(project, fleet, factors))
     except CountryFactorError:
@@ -263,28 +268,28 @@ def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_S
         device, quantity = fleet.devices[fleet.by_id[bound.device]], QUANTITY_INDEX[needs.quantity]
         served = [service_intervals(project, bound, device, needs.side)]
         for first, last in common(served, gaining) if needs.side == "baseline" else served:
-            found: list[_Segment] = []
+            result: list[_Segment] = []
             for year, *span_us in years(first * INTERVAL_US, last * INTERVAL_US, zone):
                 begin, end = (us // INTERVAL_US for us in span_us)
                 question = (bound.role, tuple(sorted(params.items())), year)
                 if question not in prices:
                     unit, used = pricing.unit(bound.role, params, year)
-                    ids = " ".join(one.id for one in used)
+                    ids = " ".join(factor.id for factor in used)
                     source = Source(f"{methodology.id}@{project.version}", ids)
                     prices[question] = source, _in_ug(unit)
                 # years of one rate are one segment
-                if found and found[-1].price == prices[question]:
-                    begin = found.pop().begin
-                found.append(_Segment(bound.device, quantity, begin, end, prices[question]))
-            yield from found
+                if result and result[-1].price == prices[question]:
+                    begin = result.pop().begin
+                result.append(_Segment(bound.device, quantity, begin, end, prices[question]))
+            yield from result
 
 
 def _in_ug(unit: Reductions) -> _Rates:
     """
-    Return a unit's sides, and what its methodology deducts beyond them.
+    Return the sides of a unit, and the methodology's deductions from it. [ug CO2e]
 
-    A cap by what another device measures cannot be seen from one unit, and binds when
-    the period closes.
+    A cap by another device's quantity does not show in one unit; it applies
+    when the period closes.
     """
     sides = (unit.baseline_t, unit.project_t, unit.leakage_t)
     withheld = reduction(*sides) - unit.reduction_t if unit.reduction_t > 0 else Fraction(0)
@@ -293,14 +298,14 @@ def _in_ug(unit: Reductions) -> _Rates:
 
 def account(rows: IntervalRows, bindings: Bindings) -> EmissionRows:
     """
-    Emissions of interval rows; rows that serve no project give none.
+    Return the emissions of interval rows; rows that serve no project are left out.
 
     Parameters
     ----------
     rows : IntervalRows, n
         Values not negative, [Wh, m, ...]; any order.
     bindings : Bindings
-        Compiled for the fleet whose indices `rows` carry.
+        Compiled for the fleet of `rows`.
 
     Returns
     -------
@@ -339,10 +344,10 @@ _Side = Literal["baseline", "project", "both"]
 
 class SilenceRate(NamedTuple):
     """
-    Cost of an hour without a device. [ug CO2e/h]
+    Deduction for an hour without data of a device. [ug CO2e/h]
 
-    `ug_per_h` is rounded up; None where the side is the baseline's alone, and where
-    nothing bounds the device.
+    `ug_per_h` is rounded up; None where the device is of the baseline's side alone, or has no
+    limit.
     """
 
     device: str
@@ -362,11 +367,10 @@ def silence_rates(
     project: Project, fleet: Fleet, seen: Mapping[str, Seen], factors: Factors, year: int
 ) -> Iterator[SilenceRate]:
     """
-    Yield what an hour without each device of a project costs, at a year's factors.
+    Yield the deduction for an hour without data of each device, at a year's factors.
 
-    A silent meter of the baseline counts nothing; what that costs is seen from what it avoided
-    before, not from here.  One of the project's side is charged the highest plausible value, as a
-    closed period charges its gap.
+    A meter of the baseline without data counts 0, which is estimated from its past elsewhere.  One
+    of the project's side is charged the highest plausible value, as a gap of a closed period.
 
     Parameters
     ----------
@@ -382,7 +386,7 @@ def silence_rates(
     Raises
     ------
     MethodologyError, FactorError
-        As the methodology's parameters and factors give rise to.
+        By the methodology's parameters and factors.
     """
     methodology = find(project.methodology, project.version)
     pricing = _Pricing(project, methodology, factors)
@@ -396,19 +400,19 @@ def silence_rates(
             unit, _ = pricing.unit(bound.role, read(needs.params, bound.params, named), year)
             # what stands on both sides costs what it emits beyond what it avoids
             price = unit.project_t if side == "project" else max(Fraction(0), -unit.reduction_t)
-            most = _highest(device, needs, seen.get(bound.device, Seen(None, {})))
-            hourly = None if most is None else to_integer(most * price * UG_PER_T, "up")
+            maximum = _highest(device, needs, seen.get(bound.device, Seen(None, {})))
+            hourly = None if maximum is None else to_integer(maximum * price * UG_PER_T, "up")
         yield SilenceRate(bound.device, bound.role, side, hourly)
 
 
 def _highest(device: Device, needs: RoleNeeds, seen: Seen) -> Fraction | None:
     """
-    Highest plausible rate of a device's quantity. [base units/h]
+    Return the highest plausible rate of a device's quantity. [base units/h]
 
-    As a period charges its gaps; a rating that was lowered makes no silence cheaper.
+    It is the rate of gaps in a period; a rating that was lowered does not lower it.
     """
     rated = seen.rated_w if needs.unit == "Wh" else None
     known = [needs.costs, limit_of(device, needs.quantity), rated]
-    found = [Fraction(one) for one in known if one is not None]
-    largest = 0 if found else seen.largest.get(needs.quantity, 0)
-    return max(found, default=highest_rate(device, needs.quantity, largest))
+    result = [Fraction(one) for one in known if one is not None]
+    largest = 0 if result else seen.largest.get(needs.quantity, 0)
+    return max(result, default=highest_rate(device, needs.quantity, largest))

@@ -31,7 +31,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Both sides of the account and what is left."""
+    """Both sides of the account and the reduction."""
 
     baseline: Amount
     project: Amount
@@ -92,11 +92,10 @@ class DeviceOutcome:
 @dataclass(frozen=True, slots=True)
 class GapOutcome:
     """
-    A gap and what it cost.
+    A gap and its effect.
 
-    `cost_t` is what was charged for it; `forgone_at_most_t` is what a gap on the
-    baseline side could have earned at the device's highest rate, None where that
-    is not known or the gap is on the project side.
+    `cost_t` is the deduction for it; `forgone_at_most_t` is the highest reduction that a gap on the
+    baseline side may have lost, None where unknown or on the project side.
     """
 
     device: str
@@ -113,10 +112,10 @@ class GapOutcome:
 @dataclass(frozen=True, slots=True)
 class Deduction:
     """
-    What an error of a meter, own use, the design or a rule took off or added, and what it cost.
+    Adjustment for an error of a meter, own use, the design or a rule, and its effect.
 
-    `quantity` is what is added to the metered quantity, below zero where it was taken off; by rule
-    set 1 above zero on either side. [base units]  `kind` is the rule's id where it is a rule.
+    `quantity` is added to the metered quantity, below zero for a deduction; by rule set 1 above
+    zero on either side. [base units]  `kind` is the rule's id where it is a rule.
     """
 
     device: str
@@ -132,10 +131,10 @@ class Deduction:
 @dataclass(frozen=True, slots=True)
 class FactorUse:
     """
-    A factor that the figures rest on.
+    A factor that the figures use.
 
-    `provisional`: its year has no official value yet.  `accepted`: the project
-    accepts by name a factor that is unverified; None for any other factor.
+    `provisional`: its year has no official value yet.  `accepted`: the project accepts by name a
+    factor that is unverified; None for any other factor.
     """
 
     id: str
@@ -156,12 +155,10 @@ class FactorUse:
 @dataclass(frozen=True, slots=True)
 class ParameterUse:
     """
-    A parameter that was fixed ex ante; `device` None: of the whole project.
+    An ex-ante parameter; `device` None: of the whole project.
 
-    `option` is the JCM monitoring option that its value was taken by, empty for
-    a choice of the project design.
-
-    `certainty` is that of what the methodology's file says of it, not of its value.
+    `option` is the JCM monitoring option of its value, empty for a choice of the project design.
+    `certainty` is that of the methodology's reference, not of the value.
     """
 
     device: str | None
@@ -187,12 +184,11 @@ class Vintage:
 @dataclass(frozen=True, slots=True)
 class RuleEffect:
     """
-    What a rule takes off the reduction, as decimal text with six places. [tCO2e]
+    Deduction of a rule, as decimal text with six places. [tCO2e]
 
-    `deducted_alone_t`: with this rule and no other; `returns_if_resolved_t`: by how much the
-    reduction rises if this rule alone is resolved.
-    Where two rules bind one quantity, the latter is 0 for both.  `applied` is false for a rule
-    that would raise the reduction: of two figures the one that costs the claimant counts.
+    `deducted_alone_t`: with this rule and no other; `returns_if_resolved_t`: rise of the reduction
+    if this rule alone is resolved.  Where two rules limit one quantity, the latter is 0 for both.
+    `applied` is false for a rule that would raise the reduction: the conservative value is applied.
     """
 
     rule: str
@@ -204,11 +200,11 @@ class RuleEffect:
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    What a rule or a condition of the methodology found, and whether it holds.
+    Result of a rule or of a methodology's condition, and whether it is met.
 
-    `rule` is an id of `mrv/rules/rules.toml`, or the clause of the methodology's condition;
-    `severity` is empty where it holds, and by rule set 1.  `tonnes` is what comes back if its rule
-    is settled, or what that takes alone; empty where it takes nothing off. [tCO2e]
+    `rule` is an id of `mrv/rules/rules.toml`, or the clause of the condition; `severity` is empty
+    where it is met, and by rule set 1.  `tonnes` is the return if its rule is settled, or its
+    deduction alone; empty without deduction. [tCO2e]
     """
 
     rule: str
@@ -219,7 +215,7 @@ class Finding:
     devices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Take words that have no code as well."""
+        """Accept texts without code as well."""
         object.__setattr__(self, "texts", texts_of(self.texts))
 
     @property
@@ -229,7 +225,7 @@ class Finding:
 
     @property
     def signed_by_0_1_0(self) -> str:
-        """Its texts as tonne 0.1.0 signed them."""
+        """Its texts in the form signed by tonne 0.1.0."""
         return joined(self.lines, RELEASE_0_1_0)
 
     @property
@@ -241,10 +237,10 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """
-    What was expected, pro rata of the period's length, and what came.
+    The expected quantity, in proportion to the period's length, and the actual one.
 
-    `basis` is `design`, a year of 365 days, or the statement of another period.
-    `roles` are those whose energy it is, where the project meters other energy too.
+    `basis` is `design`, a year of 365 days, or the statement of another period.  `roles` are those
+    of the energy, where the project meters other energy too.
     """
 
     basis: str
@@ -258,13 +254,12 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class CrossCheck:
     """
-    What meters say, compared with another witness of the same energy. [base unit]
+    Quantity of meters compared with a check meter or an invoice. [base units]
 
-    `ours` and `theirs` are of the time that both witness, `coverage` its share of
-    the span.  `effect_t` is by how much the reduction would be too high if the other
-    one were right, negative where too low.  `holds` is None where nothing could be
-    compared; `detail` says why.  `outside` is the part of `ours` that an invoice's meters
-    metered outside the period.
+    `ours` and `theirs` are of the common time, `coverage` its share of the span.  `effect_t` is the
+    overstatement of the reduction if the other one were right, negative for an understatement.
+    `holds` is None where they could not be compared; `detail` is the reason.  `outside` is the part
+    of `ours` outside the period.
     """
 
     kind: str
@@ -286,17 +281,17 @@ class CrossCheck:
 
     @property
     def ours_within(self) -> int:
-        """What the meters say of the period. [base units]"""
+        """Metered quantity within the period. [base units]"""
         return int(self.ours) - self.outside
 
     @property
     def theirs_within(self) -> int:
-        """What an invoice leaves for the period. [base units]"""
+        """Invoiced quantity within the period. [base units]"""
         return max(0, int(self.theirs) - self.outside)
 
     @property
     def witness(self) -> Text:
-        """The check meter or the invoice, as a text names it."""
+        """Text of the check meter or the invoice."""
         kind = text("cross_check.invoice" if self.kind == INVOICE else "cross_check.meter")
         return text("cross_check.witness", kind=kind, against=self.against)
 
@@ -304,7 +299,7 @@ class CrossCheck:
 @dataclass(frozen=True, slots=True)
 class EvidenceItem:
     """
-    What a meter's quantity or an entered value carries of the account, and what shows it.
+    Evidence of a meter's quantity or an entered value, and the emissions that depend on it.
 
     Attributes
     ----------
@@ -335,12 +330,11 @@ class PeriodResult:
     """
     A closed monitoring period.
 
-    `gross` is before deductions and substitutions, `net` after them.
-    `carried_ug` came from earlier periods with a negative reduction, `carry_ug`
-    goes to the next; both are 0 or negative.  `credit_t` is whole tonnes.  `before_evidence_ug`
-    is the reduction without what documents and invoices that are lacking take off.  `compared`
-    are kinds of factors that were looked at, by conditions and by values that were tried
-    and do not count, beside those of the figures.
+    `gross` is before deductions and substitutions, `net` after them.  `carried_ug` came from
+    earlier periods with a negative reduction, `carry_ug` goes to the next; both are 0 or negative.
+    `credit_t` is whole tonnes.  `before_evidence_ug` is the reduction before deductions for missing
+    documents and invoices.  `compared` are kinds of factors that conditions and rejected values
+    used.
     """
 
     project: str

@@ -50,7 +50,7 @@ from mrv.accounting.evidenced_time import COVERED
 from mrv.calendar import local_date, midnight_us
 from mrv.methodologies import find
 from mrv.model import RoleNeeds
-from mrv.registry.project import Fallen, Project, ProjectDevice, Unshown
+from mrv.registry.project import Fallen, Project, ProjectDevice, Uncorroborated
 from mrv.texts import text
 
 # a register's own step: no less than its tolerance, no more than meters have
@@ -75,7 +75,7 @@ class Bound:
 
 
 def registers(project: Project, fleet: Fleet) -> Iterator[Bound]:
-    """Yield the registers of what a project's devices measure in their roles."""
+    """Yield the registers of a project's devices in their roles."""
     methodology = find(project.methodology, project.version)
     for bound in project.devices:
         needs = role_needs(methodology, bound, f"device {bound.device}")
@@ -88,12 +88,12 @@ def registers(project: Project, fleet: Fleet) -> Iterator[Bound]:
                 yield Bound(bound, needs, index, kind, channel)
 
 
-def by_device(some: Iterable[Bound]) -> dict[int, tuple[Channel, ...]]:
+def by_device(bounds: Iterable[Bound]) -> dict[int, tuple[Channel, ...]]:
     """Return registers by the fleet index of their device, each once."""
-    found: dict[int, dict[str, Channel]] = {}
-    for one in some:
-        found.setdefault(one.index, {})[one.channel.name] = one.channel
-    return {index: tuple(of.values()) for index, of in found.items()}
+    channels: dict[int, dict[str, Channel]] = {}
+    for bound in bounds:
+        channels.setdefault(bound.index, {})[bound.channel.name] = bound.channel
+    return {index: tuple(of.values()) for index, of in channels.items()}
 
 
 def registers_of(
@@ -108,7 +108,7 @@ def registers_of(
 @dataclass(frozen=True)
 class Scan:
     """
-    A period whose readings are compared with its rows.
+    Rows of a period that its readings are compared with.
 
     Attributes
     ----------
@@ -138,16 +138,16 @@ class Scan:
         return self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
 
     def laid_out(self, index: int, quantity: str, *names: str) -> list[Int64]:
-        """Return columns of a register's rows, by the intervals of the period."""
+        """Return the columns of a register's rows, by the intervals of the period."""
         key = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
         begin, end = np.searchsorted(self._keys, [key, key + 1])
         place = self.rows.start_us[begin:end] // INTERVAL_US - self.first
-        found = []
+        result = []
         for name in names:
             column: Any = np.zeros(self.last - self.first, dtype=np.int64)
             column[place] = getattr(self.rows, name)[begin:end]
-            found.append(column)
-        return found
+            result.append(column)
+        return result
 
 
 def devices_of(block: Frame) -> Iterator[tuple[int, slice]]:
@@ -158,7 +158,7 @@ def devices_of(block: Frame) -> Iterator[tuple[int, slice]]:
 
 
 def register_step(register: Int64, tolerance: int) -> float:
-    """Return the step of a register, as it shows in its smallest rise. [base units]"""
+    """Return the step of a register, by its smallest rise. [base units]"""
     rise = np.diff(register)
     smallest = int(np.where(rise > 0, rise, _LARGEST_STEP_WH).min(initial=_LARGEST_STEP_WH))
     return float(max(tolerance, smallest))
@@ -177,8 +177,8 @@ def rated_at(ratings: Sequence[tuple[int, int]], first: int, count: int) -> Int6
     begins = np.array([-(-us // INTERVAL_US) for us, _ in ratings[1:]], dtype=np.int64)
     number = first + np.arange(count, dtype=np.int64)
     watt = np.array([w for _, w in ratings], dtype=np.int64)
-    found: Int64 = watt[np.searchsorted(begins, number, side="right")]
-    return found
+    result: Int64 = watt[np.searchsorted(begins, number, side="right")]
+    return result
 
 
 @dataclass(frozen=True)
@@ -192,12 +192,12 @@ class FallenRegisters:
 
     @staticmethod
     def of(project: Project, fleet: Fleet, period_us: tuple[int, int]) -> FallenRegisters:
-        """Return what is looked at in a period."""
+        """Return the registers of a project in a period."""
         return FallenRegisters(fleet, by_device(registers(project, fleet)), *period_us)
 
     def of_block(self, block: Frame) -> Iterator[tuple[Key, tuple[Fallen, ...]]]:
         """
-        Return where registers left their line, for the devices of a block of readings.
+        Yield breaks of registers' sequences, for the devices of a block of readings.
 
         Parameters
         ----------
@@ -207,24 +207,24 @@ class FallenRegisters:
         for index, of, channel in registers_of(block, self.wanted):
             device, register = self.fleet.devices[index], block.columns[channel.name][of]
             known = register != NULL
-            found = self._of_one(device, channel, block.time_us[of][known], register[known])
-            if found:
-                yield (device.id, str(channel.quantity)), found
+            fallen = self._of_one(device, channel, block.time_us[of][known], register[known])
+            if fallen:
+                yield (device.id, str(channel.quantity)), fallen
 
     def _of_one(
         self, device: Device, channel: Channel, time_us: Int64, value: Int64
     ) -> tuple[Fallen, ...]:
         rise = np.diff(value)
-        left = fell(channel.tolerance, value[:-1], value[1:])
+        remaining = fell(channel.tolerance, value[:-1], value[1:])
         limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
         if isinstance(limit, int):
-            most = channel.tolerance + _MARGIN * limit * (np.diff(time_us) / HOUR_US)
-            left |= rise > most
+            maximum = channel.tolerance + _MARGIN * limit * (np.diff(time_us) / HOUR_US)
+            remaining |= rise > maximum
         for swap in device.replacements:
             if swap.channel == channel.name:
                 at = int(np.searchsorted(time_us, swap.at_us))
-                left[max(at - 1, 0) : at] = False
-        places = np.flatnonzero(left & (time_us[1:] < self.to_us))
+                remaining[max(at - 1, 0) : at] = False
+        places = np.flatnonzero(remaining & (time_us[1:] < self.to_us))
         # of what was before the period, the last one may still be unknown in it
         first = int(np.searchsorted(time_us[places + 1], self.from_us))
         return tuple(
@@ -265,16 +265,16 @@ class _Channel(NamedTuple):
 
 
 class Unreported(NamedTuple):
-    """What a gauge has beyond its register, and whether it corroborates all of the register."""
+    """Quantity of a gauge above its register, and whether it corroborates the whole register."""
 
-    more: Unshown | None
+    more: Uncorroborated | None
     agrees: bool
 
 
 @dataclass(frozen=True)
 class UnreportedUse(Scan):
     """
-    The registers of a period's project side that have a gauge of their rate too.
+    Registers of the project's side with a gauge of their rate.
 
     Attributes
     ----------
@@ -288,13 +288,14 @@ class UnreportedUse(Scan):
     def of(
         project: Project, fleet: Fleet, rows: IntervalRows, period_us: tuple[int, int]
     ) -> UnreportedUse:
-        """Return what is compared with its own gauge in a period."""
+        """Return the registers of a period that are compared with their own gauge."""
         edges = Scan.edges(project, period_us)
         return UnreportedUse(fleet, rows, *edges, _wanted(project, fleet))
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, Unreported]]:
         """
-        Return what gauges have beyond their registers, for the devices of a block of readings.
+        Yield quantities of gauges above their registers, for the devices of a
+        block of readings.
 
         Parameters
         ----------
@@ -302,16 +303,22 @@ class UnreportedUse(Scan):
             Whole devices, sorted by device and time.
         """
         for index, of in devices_of(block):
-            for one in self.wanted.get(index, ()):
-                more, agrees = self._more(block, of, index, one)
+            for channel in self.wanted.get(index, ()):
+                more, agrees = self._more(block, of, index, channel)
                 at = np.flatnonzero(more)
                 if len(at) or agrees:
-                    reason = text("MTR-04.below_gauge", channel=one.gauge)
-                    found = Unshown(reason, self.first + at, more[at]) if len(at) else None
-                    yield (self.fleet.devices[index].id, one.quantity), Unreported(found, agrees)
+                    reason = text("MTR-04.below_gauge", channel=channel.gauge)
+                    result = Uncorroborated(reason, self.first + at, more[at]) if len(at) else None
+                    yield (
+                        (self.fleet.devices[index].id, channel.quantity),
+                        Unreported(result, agrees),
+                    )
 
     def _more(self, block: Frame, of: slice, index: int, channel: _Channel) -> tuple[Int64, bool]:
-        """Energy or fuel of each interval that the gauge has beyond the register."""
+        """
+        Return energy or fuel of each interval that the gauge has above the
+        register, and agreement.
+        """
         none = np.zeros(self.last - self.first, dtype=np.int64), False
         gauge: Any = block.columns[channel.gauge][of]
         register: Any = block.columns[channel.register][of]
@@ -323,45 +330,45 @@ class UnreportedUse(Scan):
         rated = self.fleet.devices[index].rated_power_w if channel.unit == "Wh" else None
         rate = np.where(rate < _STARTING * (rated or 0), 0.0, rate)
         at_us = times[read]
-        shown = integral(at_us, rate, at_us, self.first, self.last)
+        gauged = integral(at_us, rate, at_us, self.first, self.last)
         names = "value", "measured_us", "estimated_us"
         value, measured_us, estimated_us = self.laid_out(index, channel.quantity, *names)
         whole = measured_us + estimated_us == INTERVAL_US
         # half more than the usual step of samples, and an hour at most
         longest_us = min(max(int(np.median(np.diff(at_us))) * 3 // 2, INTERVAL_US), HOUR_US)
-        seen = shown.known & whole & ~self._long(at_us, longest_us)
+        seen = gauged.known & whole & ~self._long(at_us, longest_us)
         if not seen.any():
             return none
         step = register_step(register, channel.tolerance)
         rounded = _resolution(np.abs(rate[rate != 0]), _ROUNDED[channel.unit])
-        allowed = np.where(shown.energy_wh > 0, 0.5 * rounded * INTERVAL_US / HOUR_US, 0.0)
-        held = (value.astype(np.float64), shown.energy_wh, shown.variance, allowed)
-        ours, theirs, variance, off = (np.where(seen, some, 0.0) for some in held)
+        allowed = np.where(gauged.energy_wh > 0, 0.5 * rounded * INTERVAL_US / HOUR_US, 0.0)
+        sums = (value.astype(np.float64), gauged.energy_wh, gauged.variance, allowed)
+        ours, theirs, variance, off = (np.where(seen, some, 0.0) for some in sums)
         scatter = energy_budget.scatter(
-            value, shown.energy_wh, seen, np.zeros_like(seen), self.into_day, step
+            value, gauged.energy_wh, seen, np.zeros_like(seen), self.into_day, step
         )
         both = _Compared(ours, theirs, variance, off, step).off_by(scatter)
         spread = self._long(times[known], _SPREAD_US)
         more = max(
             (both.of_period(), both.of_days(self.into_day, spread)), key=lambda some: some.sum()
         )
-        asked = max(1, int(np.count_nonzero(whole)))
-        return more, int(np.count_nonzero(seen)) >= COVERED * asked and both.corroborated()
+        count = max(1, int(np.count_nonzero(whole)))
+        return more, int(np.count_nonzero(seen)) >= COVERED * count and both.corroborated()
 
     def _long(self, time_us: Int64, longest_us: int) -> np.ndarray:
-        """Intervals that a longer step of readings touches."""
+        """Return a mask of intervals that a longer step of readings touches."""
         at = np.flatnonzero(np.diff(time_us) > longest_us)
         begins = time_us[at] // INTERVAL_US - self.first
         ends = -(-time_us[at + 1] // INTERVAL_US) - self.first
         marks = np.zeros(self.last - self.first + 1, dtype=np.int64)
         np.add.at(marks, np.clip(begins, 0, len(marks) - 1), 1)
         np.add.at(marks, np.clip(ends, 0, len(marks) - 1), -1)
-        found: np.ndarray = np.cumsum(marks)[:-1] > 0
-        return found
+        result: np.ndarray = np.cumsum(marks)[:-1] > 0
+        return result
 
 
 class _Compared(NamedTuple):
-    """What a register rose by and its gauge has of each interval, 0 where nothing is compared."""
+    """Rise of a register and quantity of its gauge by interval, 0 where not compared."""
 
     value: Float64
     shown: Float64
@@ -370,19 +377,19 @@ class _Compared(NamedTuple):
     step: float
 
     def off_by(self, scatter: float) -> _Compared:
-        """Return it with the errors of samples as the register shows them, within bounds."""
+        """Return it with the errors of samples by the register, within limits."""
         error = float(np.sqrt(self.variance.sum()))
         times = min(max(scatter / error, 1.0), _MOST_SCATTER) if error > 0 else 1.0
         return self._replace(variance=self.variance * times**2)
 
     def corroborated(self) -> bool:
-        """Whether the gauge has as much as the register rose by, within what they differ by."""
-        value, shown = float(self.value.sum()), float(self.shown.sum())
+        """Whether the gauge has as much as the register, within their tolerance."""
+        value, gauged = float(self.value.sum()), float(self.shown.sum())
         doubt = SIGMAS * np.sqrt(self.variance.sum()) + self.step + self.rounded.sum()
-        return shown > 0 and value <= (1 + METERS) * shown + doubt
+        return gauged > 0 and value <= (1 + METERS) * gauged + doubt
 
     def of_period(self) -> Int64:
-        """What the gauge has more over the whole period, in proportion to where it does."""
+        """Return the gauge's excess over the whole period, in proportion to its intervals."""
         more = float(self.shown.sum() - self.value.sum())
         doubt = METERS * self.value.sum() + SIGMAS * np.sqrt(self.variance.sum())
         if more <= doubt + self.step + self.rounded.sum():
@@ -390,19 +397,19 @@ class _Compared(NamedTuple):
         return _whole(np.maximum(self.shown - self.value, 0.0), more)
 
     def of_days(self, into_day: int, spread: np.ndarray) -> Int64:
-        """What the gauge has more on single days, less what registers caught up on others."""
+        """Return the gauge's excess on single days, less what registers caught up on others."""
         edges = into_day, -(into_day + len(self.value)) % DAY
 
         def by_day(of: Float64) -> Float64:
             days: Float64 = np.pad(of, edges).reshape(-1, DAY).sum(axis=1)
             return days
 
-        value, shown, variance, rounded = (by_day(one) for one in self[:4])
+        value, gauged, variance, rounded = (by_day(one) for one in self[:4])
         doubt = SIGMAS_ALONE * np.sqrt(variance) + self.step + rounded
         judged = by_day(spread.astype(np.float64)) == 0
-        short = judged & (shown > (1 + METERS) * value + doubt)
-        caught = value > (1 + METERS) * shown + doubt
-        more = float((shown - value)[short].sum() - (value - shown)[caught].sum())
+        short = judged & (gauged > (1 + METERS) * value + doubt)
+        caught = value > (1 + METERS) * gauged + doubt
+        more = float((gauged - value)[short].sum() - (value - gauged)[caught].sum())
         if more <= 0:
             return np.zeros(len(self.value), dtype=np.int64)
         of_short = np.repeat(short, DAY)[edges[0] : edges[0] + len(self.value)]
@@ -410,14 +417,14 @@ class _Compared(NamedTuple):
 
 
 def _whole(weights: Float64, total: float) -> Int64:
-    """Lay a total out by weights, in whole units, rounded up in the sum."""
+    """Return a total distributed by weights, in whole units, its sum rounded up."""
     running = np.ceil(np.cumsum(weights) * (total / weights.sum()) - 1e-6).astype(np.int64)
-    found: Int64 = np.diff(running, prepend=0)
-    return found
+    result: Int64 = np.diff(running, prepend=0)
+    return result
 
 
 def _resolution(values: Float64, steps: Sequence[float]) -> float:
-    """Step that a gauge is rounded to; 0 where it is finer than all of them."""
+    """Return the step that a gauge is rounded to; 0 where it is finer than all of `steps`."""
     for step in steps:
         off = np.abs(values / step - np.round(values / step))
         if not len(values) or float(off.max()) < _BINARY:
@@ -426,7 +433,7 @@ def _resolution(values: Float64, steps: Sequence[float]) -> float:
 
 
 def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[_Channel, ...]]:
-    found: dict[int, dict[str, _Channel]] = {}
+    channels: dict[int, dict[str, _Channel]] = {}
     for register in registers(project, fleet):
         needs, channel = register.needs, register.channel
         if needs.side != "project" or needs.unit not in _ROUNDED:
@@ -435,7 +442,7 @@ def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[_Channel, ...]]:
         if needs.unit != "Wh":
             gauge, scale = _RATES.get((register.class_id, needs.quantity), (None, 0))
         if gauge is not None:
-            found.setdefault(register.index, {})[channel.name] = _Channel(
+            channels.setdefault(register.index, {})[channel.name] = _Channel(
                 needs.quantity, needs.unit, channel.name, channel.tolerance, gauge, scale
             )
-    return {index: tuple(of.values()) for index, of in found.items()}
+    return {index: tuple(of.values()) for index, of in channels.items()}

@@ -28,7 +28,7 @@ from mrv.errors import PeriodError
 from mrv.model import Candidate, Check, Factor, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs, exact
 from mrv.parameters.specs import ParameterSpec
-from mrv.registry.project import Besides, ProjectDevice
+from mrv.registry.project import ProjectDevice, SupportingData
 from mrv.rounding import (
     UG_PER_T,
     Mode,
@@ -52,12 +52,12 @@ _DESIGN = ("energy_kwh_per_year", "reduction_t_per_year")
 
 
 def amount(tonnes: Fraction, mode: Mode) -> Amount:
-    """Tonnes as text and whole micrograms, rounded once each."""
+    """Return tonnes as text and whole micrograms, rounded once each."""
     return Amount(decimal_text(tonnes, _PLACES, mode), to_integer(tonnes * UG_PER_T, mode))
 
 
 def totals(exact_t: Reductions) -> Totals:
-    """Round both sides of the account against the claimant."""
+    """Return both sides of the account, rounded conservatively."""
     return Totals(
         baseline=amount(exact_t.baseline_t, "down"),
         project=amount(exact_t.project_t, "up"),
@@ -68,28 +68,28 @@ def totals(exact_t: Reductions) -> Totals:
 
 def vintages(net: Mapping[int, Reductions], balance_t: Fraction) -> tuple[Vintage, ...]:
     """
-    Whole tonnes by calendar year, never more than the whole period's balance.
+    Return whole tonnes by calendar year, at most the whole period's balance.
 
-    Each year rounds down for itself; a year below zero takes from the others.
+    Each year rounds down for itself; a year below zero is deducted from the others.
     """
-    left = floor_credit(balance_t)
+    remaining = floor_credit(balance_t)
     result = []
-    for year, one in net.items():
-        credit = min(floor_credit(one.reduction_t), left)
-        left -= credit
-        result.append(Vintage(year, decimal_text(one.reduction_t, _PLACES, "down"), credit))
+    for year, reductions in net.items():
+        credit = min(floor_credit(reductions.reduction_t), remaining)
+        remaining -= credit
+        result.append(Vintage(year, decimal_text(reductions.reduction_t, _PLACES, "down"), credit))
     return tuple(result)
 
 
 def covered_share(monitored: Sequence[Monitored]) -> str:
-    """Measured or estimated part of all devices' time in service."""
+    """Return the measured or estimated share of all devices' time in service."""
     installed = sum(m.service.intervals for m in monitored) * INTERVAL_US
     lost = sum(m.service.unknown_us + m.service.missing_us for m in monitored)
     return share_text(installed - lost, installed)
 
 
 def factor_use(factor: Factor, names: frozenset[str]) -> FactorUse:
-    """A factor as a statement lists it; `names` are those that the project accepts."""
+    """Return a factor as a statement lists it; `names` are those that the project accepts."""
     begin, end = factor.valid_from, factor.valid_to
     return FactorUse(
         id=factor.id,
@@ -111,7 +111,7 @@ def factor_use(factor: Factor, names: frozenset[str]) -> FactorUse:
 def parameter_uses(
     methodology: Methodology, parameters: Inputs, monitored: Sequence[Monitored]
 ) -> tuple[ParameterUse, ...]:
-    """Parameters of the project, then those of each device in its role."""
+    """Return parameters of the project, then those of each device in its role."""
     own = _uses(None, methodology.parameters, parameters)
     return (*own, *(u for m in monitored for u in _uses(m.device.id, m.needs.params, m.params)))
 
@@ -138,17 +138,17 @@ def _uses(
 
 def energy_roles(methodology: Methodology, bound: Iterable[ProjectDevice]) -> tuple[str, ...]:
     """
-    Return the roles that the design's energy is of, where a project meters other energy too.
+    Return the roles of the design's energy, where a project meters other energy too.
 
-    What it makes or saves, on the baseline's side, if the methodology meters that; what
-    such a plant draws for itself is no part of it.  Empty: all that is metered is of it.
+    These are the roles of generated or saved energy on the baseline's side, if metered; a plant's
+    own use is excluded.  Empty: all metered energy.
     """
     others = _energies(methodology, "project")
     return _energies(methodology, "baseline") if any(b.role in others for b in bound) else ()
 
 
 def check_energy(methodology: Methodology, roles: tuple[str, ...]) -> None:
-    """Refuse a plan whose design is of other roles' energy than its methodology's; PeriodError."""
+    """Refuse a plan whose design energy is of other roles than its methodology's; PeriodError."""
     ours = _energies(methodology, "baseline")
     if roles and roles != ours:
         raise PeriodError(
@@ -165,14 +165,14 @@ def _energies(methodology: Methodology, side: Side) -> tuple[str, ...]:
 def in_force(
     expected: Mapping[str, Any], span: tuple[int, int, str]
 ) -> list[tuple[Mapping[str, Any], int, int]]:
-    """Return the estimates of a design that apply within a span, each from when to when. [us]"""
+    """Return the design's estimates within a span, each with its time. [us]"""
     from_us, to_us, timezone = span
     dated = [(instant_us(one["from"], timezone), one) for one in expected.get("dated", ())]
     begun = [(from_us, expected), *((us, one) for us, one in dated if us < to_us)]
     ends = [*(us for us, _ in begun[1:]), to_us]
     return [
-        (one, max(us, from_us), end)
-        for (us, one), end in zip(begun, ends, strict=True)
+        (item, max(us, from_us), end)
+        for (us, item), end in zip(begun, ends, strict=True)
         if max(us, from_us) < end
     ]
 
@@ -180,14 +180,14 @@ def in_force(
 def expected_of(
     expected: Mapping[str, Any], key: str, span: tuple[int, int, str]
 ) -> Fraction | None:
-    """Return what a design lets expect of a span; None where it does not say it of all of it."""
-    found = Fraction(0)
-    for one, begin, end in in_force(expected, span):
-        if one.get(key) is None:
+    """Return the design's estimate for a span; None where it does not cover all of it."""
+    result = Fraction(0)
+    for item, begin, end in in_force(expected, span):
+        if item.get(key) is None:
             return None
-        months = one.get("by_month", expected.get("by_month"))
-        found += exact(one[key], key) * part_of_year(months, begin, end, span[2])
-    return found
+        months = item.get("by_month", expected.get("by_month"))
+        result += exact(item[key], key) * part_of_year(months, begin, end, span[2])
+    return result
 
 
 def comparisons(
@@ -195,38 +195,40 @@ def comparisons(
     monitored: Sequence[Monitored],
     net: Reductions,
     span: tuple[int, int, str],
-    besides: Besides,
+    supporting: SupportingData,
 ) -> tuple[Comparison, ...]:
     """
-    What the project design and other periods let expect for so long, beside what came.
+    Return actual quantities beside those expected by design and other periods.
 
     `span` is begin, end and time zone of the period. [us UTC]
     """
-    roles, period_us = besides.energy, span[1] - span[0]
+    roles, period_us = supporting.energy, span[1] - span[0]
     energy = sum(
         m.metered for m in monitored
         if m.needs.unit == "Wh" and (not roles or m.bound.role in roles)
     )  # fmt: skip
     actual = {ENERGY: Fraction(energy, _KWH), "reduction [t]": net.reduction_t}
     design = dict(zip(_DESIGN, actual, strict=True))
-    found = [
+    result = [
         _comparison(DESIGN, what, value, actual[what], roles)
         for key, what in design.items()
         if (value := expected_of(expected, key, span)) is not None
     ]
-    for one in besides.earlier:
-        share = Fraction(period_us, one.to_us - one.from_us)
-        before = dict(zip(actual, (Fraction(one.energy_wh, _KWH), one.reduction_t), strict=True))
-        found += [
-            _comparison(one.statement, what, before[what] * share, value, roles)
+    for earlier in supporting.earlier:
+        share = Fraction(period_us, earlier.to_us - earlier.from_us)
+        before = dict(
+            zip(actual, (Fraction(earlier.energy_wh, _KWH), earlier.reduction_t), strict=True)
+        )
+        result += [
+            _comparison(earlier.statement, what, before[what] * share, value, roles)
             for what, value in actual.items()
-            if energy or one.energy_wh or what != ENERGY
+            if energy or earlier.energy_wh or what != ENERGY
         ]
-    return tuple(found)
+    return tuple(result)
 
 
 def exceeds(what: str, difference_percent: str | None) -> bool:
-    """Whether a reduction is so far above its estimate that it has to be explained."""
+    """Return whether a reduction is so far above its estimate that it has to be explained."""
     return what.startswith("reduction") and Fraction(difference_percent or 0) > _ABOVE
 
 
@@ -245,10 +247,10 @@ def _comparison(
 
 
 def findings(checks: Sequence[Check], candidate: Candidate) -> tuple[Finding, ...]:
-    """Put the methodology's applicability conditions to a project."""
-    found = [(check, texts_of(check.test(candidate) or ())) for check in checks]
+    """Return the findings of the methodology's applicability conditions."""
+    result = [(check, texts_of(check.test(candidate) or ())) for check in checks]
     return tuple(
         Finding(check.clause, not broken, broken, devices=devices_of(broken))
-        for check, broken in found
+        for check, broken in result
         if broken or not check.quiet
     )

@@ -63,7 +63,7 @@ _SINGLE = 2e-5
 
 
 class Twins(NamedTuple):
-    """Two series, by how many intervals the second is behind, and whether they are equal."""
+    """Two series, the lag of the second [intervals], and whether they are equal."""
 
     one: int
     other: int
@@ -73,7 +73,7 @@ class Twins(NamedTuple):
 
 def twins(series: Sequence[Int32], nearly: float = NEARLY) -> Iterator[Twins]:
     """
-    Find series that move as one.
+    Yield pairs of proportional or identical series.
 
     Parameters
     ----------
@@ -86,76 +86,76 @@ def twins(series: Sequence[Int32], nearly: float = NEARLY) -> Iterator[Twins]:
     if len(moved) > MANY:
         first: dict[bytes, int] = {}
         for i in moved:
-            one = first.setdefault(sha256(series[i].tobytes()).digest(), i)
-            if one != i:
-                yield Twins(one, i, 0, True)
+            value = first.setdefault(sha256(series[i].tobytes()).digest(), i)
+            if value != i:
+                yield Twins(value, i, 0, True)
         return
     if len(moved) < 2:  # noqa: PLR2004 - a pair
         return
     least = _CORRELATED_INSIDE if nearly > NEARLY else _CORRELATED
     table = np.array([series[i] for i in moved], dtype=np.float64)
-    left = np.triu(np.ones((len(moved), len(moved)), dtype=np.bool_), 1)
+    remaining = np.triu(np.ones((len(moved), len(moved)), dtype=np.bool_), 1)
     for lag in range(-LAGS, LAGS + 1):
         before, after = _shifted(table, lag)
-        found = _correlated(before, after, least) & left
-        for i in np.flatnonzero(found.any(axis=1)).tolist():
-            for j, kind in _kinds(before[i], after, np.flatnonzero(found[i]), nearly):
-                left[i, j] = False
+        result = _correlated(before, after, least) & remaining
+        for i in np.flatnonzero(result.any(axis=1)).tolist():
+            for j, kind in _kinds(before[i], after, np.flatnonzero(result[i]), nearly):
+                remaining[i, j] = False
                 yield Twins(moved[i], moved[j], lag, kind)
 
 
 def twins_between(
-    some: Sequence[Int32], others: Sequence[Int32], *, closely: bool = True
+    subset: Sequence[Int32], others: Sequence[Int32], *, closely: bool = True
 ) -> Iterator[Twins]:
     """
-    Find series of two groups that move as one, each of one group with each of the other.
+    Yield pairs of proportional or identical series, one of each group.
 
-    As `twins`, and also those that are equal where both metered something.  What is less than
-    two days' worth has to vary, and a copy of it may differ by half a percent.
+    As `twins`, and also those that are equal where both metered something.  A series of less than
+    two days has to vary, and its copy may differ by half a percent.
 
     Parameters
     ----------
-    some, others : sequence of int32 array, n each
+    subset, others : sequence of int32 array, n each
         Quantity of each interval of the time in which both groups serve. [base units]
     closely : bool
-        Each pair is looked at; else those alone that are equal throughout.
+        Whether each pair is compared; else only those that are equal throughout.
     """
     if not closely:
         known = {
-            one.tobytes(): i
-            for i, one in reversed(list(enumerate(some)))
-            if np.count_nonzero(one) >= FEW and _telling(one[one > 0])
+            entry.tobytes(): i
+            for i, entry in reversed(list(enumerate(subset)))
+            if np.count_nonzero(entry) >= FEW and _telling(entry[entry > 0])
         }
         for j, other in enumerate(others):
             if (same := known.get(other.tobytes())) is not None:
                 yield Twins(same, j, 0, True)
         return
-    table, there = np.array(some), np.array(others)
+    table, there = np.array(subset), np.array(others)
     # of all values, so that nobody can lay noise where it is looked at
     chosen = np.random.default_rng(crc32(there.tobytes(), crc32(table.tobytes())))
-    for i, one in enumerate(table):
-        found = set[int]()
-        for j, lag in _likely(one, there, chosen):
-            kind = None if j in found else _moves(one, there[j], lag)
+    for i, item in enumerate(table):
+        result = set[int]()
+        for j, lag in _likely(item, there, chosen):
+            kind = None if j in result else _moves(item, there[j], lag)
             if kind is not None:
-                found.add(j)
+                result.add(j)
                 yield Twins(i, j, lag, kind)
 
 
-def _likely(int32: Int32, others: Int32, chosen: np.random.Generator) -> list[tuple[int, int]]:
+def _likely(own: Int32, others: Int32, chosen: np.random.Generator) -> list[tuple[int, int]]:
     """
-    Say which others may move as one, at which lags, nearest first, by some of its quarter hours.
+    Return other series that may be copies, and their lags, nearest first, by a sample.
 
-    Where hardly any of them is there in both, too few to say, all are looked at.
+    Where the common sample is too small, all are returned.
     """
-    n = len(int32)
-    at = np.flatnonzero(int32[LAGS : n - LAGS] > 0) + LAGS
+    n = len(own)
+    at = np.flatnonzero(own[LAGS : n - LAGS] > 0) + LAGS
     if len(at) + 2 * LAGS < FEW:
         return []
     if len(at) > _LOOKED_AT:
         at = chosen.choice(at, _LOOKED_AT, replace=False)
     lags = np.array(sorted(range(-LAGS, LAGS + 1), key=abs))
-    own, there = int32[at].astype(np.float64), others[:, lags[:, None] + at].astype(np.float64)
+    own, there = own[at].astype(np.float64), others[:, lags[:, None] + at].astype(np.float64)
     both = there > 0
     count = np.count_nonzero(both, axis=2)
     ratio = np.sort(np.where(both, there / own, np.inf), axis=2)
@@ -163,14 +163,14 @@ def _likely(int32: Int32, others: Int32, chosen: np.random.Generator) -> list[tu
     with np.errstate(invalid="ignore"):
         near = both & (np.abs(there - middle * own) <= _LIKELY * there)
     likely = np.count_nonzero(near, axis=2) >= _LIKELY_SHARE * count
-    found = np.argwhere(likely | (count < _TOO_FEW)).tolist()
-    return [(j, int(lags[k])) for j, k in sorted(found, key=lambda pair: pair[1])]
+    result = np.argwhere(likely | (count < _TOO_FEW)).tolist()
+    return [(j, int(lags[k])) for j, k in sorted(result, key=lambda pair: pair[1])]
 
 
-def _moves(int32: Int32, other: Int32, lag: int) -> bool | None:
-    """Say whether one is equal to another one at a lag (True), or nearly so (False); else None."""
-    n = len(int32)
-    before, after = int32[max(0, -lag) : n - max(0, lag)], other[max(0, lag) : n - max(0, -lag)]
+def _moves(own: Int32, other: Int32, lag: int) -> bool | None:
+    """Return whether two series are equal at a lag (True), or nearly so (False); else None."""
+    n = len(own)
+    before, after = own[max(0, -lag) : n - max(0, lag)], other[max(0, lag) : n - max(0, -lag)]
     both = (before > 0) & (after > 0)
     count = np.count_nonzero(both)
     if count < FEW:
@@ -192,28 +192,28 @@ def _moves(int32: Int32, other: Int32, lag: int) -> bool | None:
 
 
 def _telling(series: Int32 | NDArray[np.float64]) -> bool:
-    """Say whether equal values mean something: they vary, and no one of them is frequent."""
+    """Return whether values vary enough for equal ones to be significant."""
     if series.std() < _VARIED * series.mean():
         return False
     return bool(np.unique(series, return_counts=True)[1].max() <= _COMMON * len(series))
 
 
-def copied(int32: Int32, other: Int32) -> Twins | None:
+def copied(own: Int32, other: Int32) -> Twins | None:
     """
-    Say whether two series move as one where both are there.
+    Return the twins if two series are copies of each other where both have data; else None.
 
     Either may have gaps, begin late or have its clock set wrong by up to two hours; half of the
-    shorter one has to be there in both.
+    shorter one has to be common.
 
     Parameters
     ----------
-    one, other : int32 array, n each
+    own, other : int32 array, n each
         Quantity of each interval of the period, of two meters of one quantity. [base units]
     """
-    least = max(LEAST, _COVERED * min(np.count_nonzero(int32), np.count_nonzero(other)))
-    if len(int32) < least:
+    least = max(LEAST, _COVERED * min(np.count_nonzero(own), np.count_nonzero(other)))
+    if len(own) < least:
         return None
-    table = np.array([int32, other], dtype=np.float64)
+    table = np.array([own, other], dtype=np.float64)
     for lag in sorted(range(-FAR_LAGS, FAR_LAGS + 1), key=abs):
         before, after = _shifted(table, lag)
         both = (before[0] > 0) & (after[1] > 0)
@@ -243,23 +243,22 @@ def _correlated(
     before: NDArray[np.float64], after: NDArray[np.float64], least: float = _CORRELATED
 ) -> NDArray[np.bool_]:
     """
-    Pairs whose Pearson correlation is all but 1.
+    Return a mask of pairs whose Pearson correlation is nearly 1.
 
-    By sums of products, which are of whole numbers and exact; what is zero, as a plant by night,
-    adds nothing to them.
+    Computed by exact sums of products of whole numbers.
     """
     n = before.shape[1]
-    some = np.flatnonzero(before.any(axis=0) & after.any(axis=0))
-    product = before[:, some] @ after[:, some].T
+    subset = np.flatnonzero(before.any(axis=0) & after.any(axis=0))
+    product = before[:, subset] @ after[:, subset].T
     totals, spreads = zip(*(_spread(table) for table in (before, after)), strict=True)
     shared = product - np.outer(*totals) / n
     varied = np.outer(spreads[0] > 0, spreads[1] > 0)
-    found: NDArray[np.bool_] = varied & (shared > least * np.outer(*spreads))
-    return found
+    result: NDArray[np.bool_] = varied & (shared > least * np.outer(*spreads))
+    return result
 
 
 def _spread(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return sums of series, and the roots of their summed squares about the mean."""
+    """Return the sums of series, and the roots of their summed squares about the mean."""
     total = table.sum(axis=1)
     squares = np.einsum("ij,ij->i", table, table)
     about = squares - total * total / table.shape[1]
@@ -268,22 +267,22 @@ def _spread(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def _kinds(
-    one: NDArray[np.float64], others: NDArray[np.float64], places: NDArray[np.intp], nearly: float
+    item: NDArray[np.float64], others: NDArray[np.float64], places: NDArray[np.intp], nearly: float
 ) -> Iterator[tuple[int, bool]]:
-    """Which of some series are equal to one (True), or equal but for a scale (False)."""
-    own = one != 0
+    """Yield series that are equal to one (True), or proportional to it (False)."""
+    own = item != 0
     for begin in range(0, len(places), _AT_ONCE):
         some_places = places[begin : begin + _AT_ONCE]
         other = others[some_places]
-        some = own | (other != 0)
-        count = np.count_nonzero(some, axis=1)
-        equal = np.count_nonzero(some & (one == other), axis=1) / count >= _SAME_SHARE
+        subset = own | (other != 0)
+        count = np.count_nonzero(subset, axis=1)
+        equal = np.count_nonzero(subset & (item == other), axis=1) / count >= _SAME_SHARE
         kept = np.flatnonzero(~equal)
         scaled = np.zeros(len(equal), dtype=np.bool_)
         if len(kept):
-            scale = other[kept] @ one / (one @ one)
-            off = np.abs(other[kept] - scale[:, None] * one)
-            near = (off <= np.maximum(nearly * other[kept], 1)) & some[kept]
+            scale = other[kept] @ item / (item @ item)
+            off = np.abs(other[kept] - scale[:, None] * item)
+            near = (off <= np.maximum(nearly * other[kept], 1)) & subset[kept]
             scaled[kept] = np.count_nonzero(near, axis=1) / count[kept] >= _SAME_SHARE
         for k in np.flatnonzero(equal | scaled).tolist():
             yield int(some_places[k]), bool(equal[k])
@@ -291,56 +290,55 @@ def _kinds(
 
 def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tuple[int, int]]:
     """
-    Find pairs of meters of which the ratio is one in some intervals.
+    Return pairs of meters with a constant ratio in enough intervals.
 
-    Beside three times the room of `others` it takes a few megabytes, however many meters there
-    are.  Steps between neighbouring intervals are compared first; pairs of which enough are one
-    are looked at as they are.
+    Beside three times the memory of `others` it needs a few megabytes, for any number of meters.
+    Steps between neighbouring intervals are compared first, then the candidates themselves.
 
     Parameters
     ----------
     own : int64 array, n x k
-        What n meters measured in k intervals; 0 where they measured nothing. [base unit]
+        Quantities of n meters in k intervals; 0 without data. [base units]
     others : int64 array, m x lags x k
-        What m other meters measured in the same intervals, and in some earlier or later.
+        Quantities of m other meters in the same intervals, and in earlier or later ones.
     need : int64 array, n
-        In how many intervals the ratio of each meter is to be one; 0: it is not looked at.
+        Required number of intervals with a constant ratio; 0: the meter is not compared.
     nearly : float
-        Part by which two values of one ratio may differ. [1]
+        Relative tolerance of two equal ratios. [1]
 
     Returns
     -------
     list of tuple of int, int
-        Numbers of a meter and of another one, in order; each pair once.
+        Numbers of a meter and of another one, ascending; each pair once.
     """
     many, lags, intervals = others.shape
     # nothing is no ratio: it stands behind all others
     table = np.where(others > 0, others, np.inf).reshape(many * lags, intervals).T.copy()
     sketch = np.log(table, dtype=np.float32)
-    held, steps = np.zeros(0, dtype=np.intp), sketch[:0]
-    found = []
+    base, steps = np.zeros(0, dtype=np.intp), sketch[:0]
+    result = []
     for i, values in enumerate(own):
-        some, wanted = np.flatnonzero(values > 0), int(need[i])
-        if not 0 < wanted <= len(some):
+        subset, wanted = np.flatnonzero(values > 0), int(need[i])
+        if not 0 < wanted <= len(subset):
             continue
-        if not np.array_equal(some, held):
-            held, steps = some, _steps(sketch[some])
-        own_steps = _steps(np.log(values[some], dtype=np.float32)[:, None])
+        if not np.array_equal(subset, base):
+            base, steps = subset, _steps(sketch[subset])
+        own_steps = _steps(np.log(values[subset], dtype=np.float32)[:, None])
         near = np.zeros(many * lags, dtype=np.bool_)
         for begin in range(0, len(near), _RATIOS):
             off = steps[:, begin : begin + _RATIOS] - own_steps
             np.abs(off, out=off)
             close = (off <= np.float32(np.log1p(nearly) + _SINGLE)).view(np.int8)
             # each interval that does not agree parts two pairs of neighbours
-            may = close.sum(axis=0, dtype=np.int16) >= 2 * wanted - len(some)
+            may = close.sum(axis=0, dtype=np.int16) >= 2 * wanted - len(subset)
             at = begin + np.flatnonzero(may)
-            near[at] = _one_ratio(table[np.ix_(some, at)], values[some], wanted, nearly)
-        found += [(i, j) for j in np.flatnonzero(near.reshape(many, lags).any(axis=1)).tolist()]
-    return found
+            near[at] = _one_ratio(table[np.ix_(subset, at)], values[subset], wanted, nearly)
+        result += [(i, j) for j in np.flatnonzero(near.reshape(many, lags).any(axis=1)).tolist()]
+    return result
 
 
 def _steps(sketch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Differences of each row to the one before it, and of the first to the last."""
+    """Return the difference of each row to the one before it, and of the first to the last."""
     with np.errstate(invalid="ignore"):  # of nothing
         return sketch - np.roll(sketch, 1, axis=0)
 
@@ -348,9 +346,9 @@ def _steps(sketch: NDArray[np.float32]) -> NDArray[np.float32]:
 def _one_ratio(
     others: NDArray[np.float64], own: Int64, need: int, nearly: float
 ) -> NDArray[np.bool_]:
-    """Columns of which enough values have one ratio to a meter's own."""
+    """Return a mask of columns of which enough values have one ratio to a meter's own."""
     ratios = np.sort(others / own[:, None], axis=0)
     low, high = ratios[: len(own) - need + 1], ratios[need - 1 :]
     near: NDArray[np.bool_] = (high <= low * (1 + nearly)) & np.isfinite(high)
-    found: NDArray[np.bool_] = np.any(near, axis=0)
-    return found
+    result: NDArray[np.bool_] = np.any(near, axis=0)
+    return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -39,11 +39,11 @@ from mrv.methodologies._shared import (
     drawn,
 )
 from mrv.methodologies._waste import CLIMATES, DEGRADABLE, MOST_YEARS, SITE
-from mrv.model import Activity, Candidate, Check, Factors, Most, RoleNeeds
+from mrv.model import Activity, Candidate, Check, ClassLimit, Factors, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec, Spec
 from mrv.quantity_text import significant
-from mrv.service_bounds import Consumption
+from mrv.service_bounds import Consumption, Related
 from mrv.steps import Published, Step
 from mrv.texts import Text, text
 
@@ -57,6 +57,7 @@ RULES = (
     "Methane that is captured, or must be by law, is not in the baseline (f_captured).",
     "Missing loads count as zero or as the largest plausible, whichever is conservative.",
     "Co-composted wastewater and manure are not credited.",
+    "In a dry climate the model correction is at most 0.80.",
 )
 YEAR = ParameterSpec(
     unit="year",
@@ -197,6 +198,18 @@ def metered(
     }
 
 
+def _by_climate(
+    parameters: Inputs, measured: Mapping[str, Fraction]
+) -> tuple[Fraction, Fraction] | None:
+    """Return the range of `phi` in a dry climate; None in a wet one, or if none is entered."""
+    del measured
+    dry = CLIMATES[int(parameters.get("climate", 1)) - 1].endswith("-dry")
+    return (Fraction(0), Fraction(4, 5)) if dry else None
+
+
+RELATED = (Related("phi", _by_climate, "CDM TOOL04 v8, application B, dry climate"),)
+
+
 def _climate(parameters: Inputs, factors: Factors) -> str:
     """Return what was entered, else that of the whole country, else the slowest decay."""
     if "climate" in parameters:
@@ -225,9 +238,9 @@ FIRST_YEAR = ParameterSpec(
     symbol="x = 1",
     side="baseline",
 )
-_MOST_AN_HOUR = 1_000 * G_PER_T
+_PER_HOUR = 1_000 * G_PER_T
 # a lorry of 50 t every three minutes
-_MOST = Most(_MOST_AN_HOUR, 24 * _MOST_AN_HOUR, "tonne [M]")
+_CLASS_LIMIT = ClassLimit(_PER_HOUR, 24 * _PER_HOUR, "tonne [M]")
 ROLES = {
     "waste": RoleNeeds(
         ("weighbridge",),
@@ -236,8 +249,8 @@ ROLES = {
         symbol="W_j,x",
         source="weighbridge of the composting plant",
         # more than any bridge weighs
-        costs=_MOST_AN_HOUR,
-        most=lambda _: _MOST,
+        costs=_PER_HOUR,
+        class_limit=lambda _: _CLASS_LIMIT,
     ),
     "power": POWER_ROLE,
     "fuel": FUEL_ROLE,

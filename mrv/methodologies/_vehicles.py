@@ -24,7 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from mrv.model import Most
+from mrv.model import ClassLimit
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
 from mrv.service_bounds import Consumption
@@ -78,10 +78,10 @@ def specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
     return class_of(inputs).kwh_per_km
 
 
-def most(inputs: Inputs) -> Most:
+def class_limit(inputs: Inputs) -> ClassLimit:
     """Return the maximum distance of a vehicle of the class in an hour and in a day. [m]."""
     one = class_of(inputs)
-    return Most(
+    return ClassLimit(
         per_hour=one.km_per_h * _M_PER_KM,
         per_day=one.km_per_day * _M_PER_KM,
         source=SOURCE,

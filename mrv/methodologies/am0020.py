@@ -184,7 +184,7 @@ METHODOLOGY = Methodology(
         ),
     },
     capacities=built_for_flow("volume"),
-    papers=("kwh_per_m3_baseline",),
+    baseline_documents=("kwh_per_m3_baseline",),
     related=(
         Related(
             "kwh_per_m3_baseline",

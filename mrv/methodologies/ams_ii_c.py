@@ -223,7 +223,7 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     plausible=plausible,
     conditions=(TYPE_II,),
-    papers=("count", "kw_baseline", "kw_project"),
+    baseline_documents=("count", "kw_baseline", "kw_project"),
     related=(
         Related(
             "kw_baseline",

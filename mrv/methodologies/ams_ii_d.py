@@ -227,7 +227,7 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     plausible=plausible,
     capacities=CAPACITIES,
-    papers=("sec_baseline_mwh_per_t", "production_hist_t"),
+    baseline_documents=("sec_baseline_mwh_per_t", "production_hist_t"),
     consumptions=(
         consumption(
             _specific_span,

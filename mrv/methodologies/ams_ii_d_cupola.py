@@ -203,7 +203,7 @@ METHODOLOGY = Methodology(
     steps=STEPS,
     plausible=plausible,
     capacities=CAPACITIES,
-    papers=("coke_t_per_t", "limestone_t_per_t", "production_hist_t"),
+    baseline_documents=("coke_t_per_t", "limestone_t_per_t", "production_hist_t"),
     consumptions=(
         consumption(
             lambda _: _MELTING_MWH_PER_T,

@@ -314,7 +314,7 @@ METHODOLOGY = Methodology(
     consumptions=(Consumption(("power",), ("weather",), "kWh/(K d)", Fraction(1)),),
     billed=("power", "weather"),
     ranges=(Range("weather", "least_cdd_per_month", "most_cdd_per_month", SECONDS_PER_DAY),),
-    papers=(*_LINE, *_RANGE_SPECS),
+    baseline_documents=(*_LINE, *_RANGE_SPECS),
     rules=(
         "The baseline is the lower bound of the two-sided 95 % confidence interval, not the mean.",
         "More scatter in the months before the project lowers the reduction.",

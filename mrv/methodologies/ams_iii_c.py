@@ -202,7 +202,7 @@ METHODOLOGY = Methodology(
             "baseline",
             params=_vehicles.MODEL,
             cap=("service_km_per_year", _M_PER_KM),
-            most=_vehicles.most,
+            class_limit=_vehicles.class_limit,
             symbol="DD_i,y",
             source="odometer",
             frequency="daily",

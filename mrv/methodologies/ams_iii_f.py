@@ -93,6 +93,7 @@ METHODOLOGY = Methodology(
     consumptions=_composting.CONSUMPTIONS,
     capacities=_composting.CAPACITIES,
     conditions=_composting.CONDITIONS,
+    related=_composting.RELATED,
     rules=_composting.RULES,
     uncredited=_composting.uncredited,
 )

@@ -145,6 +145,7 @@ METHODOLOGY = Methodology(
     consumptions=_composting.CONSUMPTIONS,
     capacities=_composting.CAPACITIES,
     conditions=_composting.CONDITIONS,
+    related=_composting.RELATED,
     rules=_composting.RULES,
     uncredited=_composting.uncredited,
 )

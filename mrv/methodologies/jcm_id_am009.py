@@ -22,10 +22,10 @@ from mrv.model import (
     Agreement,
     Candidate,
     Check,
+    ClassLimit,
     Condition,
     Factors,
     Methodology,
-    Most,
     Reductions,
     RoleNeeds,
 )
@@ -111,12 +111,12 @@ def _mass(activity: Activity) -> Fraction:
     return mass
 
 
-def _liquid_limit(parameters: Inputs) -> Most | None:
+def _liquid_limit(parameters: Inputs) -> ClassLimit | None:
     """Most that one meter of a liquid counts in an hour and a day; None of a gas. [mL]."""
     if exact(parameters["density_kg_per_m3"], "density_kg_per_m3") < _GAS_BELOW:
         return None
     # 50 MW of burners; a meter that passes more is one of gas, whose fuel and density are others
-    return Most(_LIQUID_ML_PER_H, _LIQUID_ML_PER_D, "tonne [M]")
+    return ClassLimit(_LIQUID_ML_PER_H, _LIQUID_ML_PER_D, "tonne [M]")
 
 
 def _by_reference(
@@ -238,7 +238,7 @@ METHODOLOGY = Methodology(
                 },
                 # what burners use counts on both sides, and more on the baseline's
                 costs=0,
-                most=_liquid_limit,
+                class_limit=_liquid_limit,
                 symbol="FC_PJ,p",
                 source="fuel meter of the burners, checked by invoices",
             )
@@ -256,7 +256,7 @@ METHODOLOGY = Methodology(
     # fans stand still only while no fuel burns; how much they take nobody says
     consumptions=(Consumption(("power",), METERED, "kWh/m3", Fraction(1000)),),
     billed=METERED,
-    papers=("eta_reference", "eta_project", "density_kg_per_m3"),
+    baseline_documents=("eta_reference", "eta_project", "density_kg_per_m3"),
     agreement=(Agreement(_air_of_fuel),),
     related=(Related("eta_project", _by_reference, _AVAILABLE, usual=Fraction(9, 10)),),
     capacities=(Capacity("design_fuel_m3_per_d", METERED, ML_PER_M3),),

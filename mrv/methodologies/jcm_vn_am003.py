@@ -128,7 +128,7 @@ METHODOLOGY = Methodology(
     ),
     inputs_of=inputs_of,
     billed=("equipment",),
-    papers=("cop_reference", "cop_project"),
+    baseline_documents=("cop_reference", "cop_project"),
     steps=STEPS,
     rules=(
         "Missing data count zero on both sides.",

@@ -124,7 +124,7 @@ METHODOLOGY = Methodology(
     inputs_of=inputs_of,
     timed=True,
     steps=STEPS,
-    papers=("captive_load_kw",),
+    baseline_documents=("captive_load_kw",),
     rules=(
         "Auxiliaries are charged at their capacity, 24 hours a day.",
         "A dated document of that capacity is required for any reduction.",

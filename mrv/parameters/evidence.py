@@ -26,12 +26,12 @@ GRADES: tuple[Grade, ...] = get_args(Grade)
 ASKABLE: tuple[Grade, ...] = ("B", "C", "D")
 
 
-class Asked(NamedTuple):
+class RequiredGrades(NamedTuple):
     """
-    The grades that a programme requires, of quantities and of parameters.
+    Grades of evidence that a programme requires, of quantities and of parameters.
 
-    A parameter that carries at most `above_percent` of the reduction may have any grade.  A
-    quantity is asked for by C (an instrument under valid calibration), by B, or not at all (D).
+    A parameter that carries at most `above_percent` of the reduction may have any grade.  For a
+    quantity C is an instrument under valid calibration, B an invoice, D no requirement.
     """
 
     quantities: Grade = "C"
@@ -43,7 +43,7 @@ class Asked(NamedTuple):
         """Return the share of the reduction that may depend on a parameter of any grade."""
         return Fraction(self.above_percent) / 100
 
-    def at_least(self, other: Asked) -> bool:
+    def at_least(self, other: RequiredGrades) -> bool:
         """Return whether the requirements are at least those of another."""
         return (
             self.quantities <= other.quantities
@@ -60,7 +60,7 @@ class Asked(NamedTuple):
         }
 
 
-def asked_of(record: Any) -> Asked:
+def required_of(record: Any) -> RequiredGrades:
     """
     Return the requirements of a programme.
 
@@ -69,22 +69,22 @@ def asked_of(record: Any) -> Asked:
     ValueError
         If it is no such record, or names another grade or share.
     """
-    found: dict[str, Any] = record if isinstance(record, dict) else {}
+    result: dict[str, Any] = record if isinstance(record, dict) else {}
     keys = "quantities", "parameters", "above_percent"
-    texts = (found.get(key) for key in keys)
-    asked = Asked(*(text if isinstance(text, str) else "" for text in texts))  # type: ignore[arg-type]
-    if not {asked.quantities, asked.parameters} <= {*ASKABLE}:
+    texts = (result.get(key) for key in keys)
+    required = RequiredGrades(*(text if isinstance(text, str) else "" for text in texts))  # type: ignore[arg-type]
+    if not {required.quantities, required.parameters} <= {*ASKABLE}:
         raise ValueError(
             "`quantities` and `parameters` of a programme's evidence must be B, C or D"
         )
-    share = asked.above_percent
+    share = required.above_percent
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", share):
         raise ValueError(
             '`above_percent` of a programme\'s evidence must be a number in quotes, such as "5"'
         )
-    if asked.share > 1 or record != asked.to_json():
+    if required.share > 1 or record != required.to_json():
         raise ValueError("evidence of a programme has quantities, parameters and above_percent")
-    return asked
+    return required
 
 
 class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,7 +121,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _NOTHING = Declared()
 # what is asked for where a programme says nothing
-USUAL = Asked()
+USUAL = RequiredGrades()
 
 
 def of_parameter(name: str) -> Declared:
@@ -152,5 +152,5 @@ def region_of(country: str | None) -> str | None:
 
 @cache
 def _table() -> _Table:
-    held = resources.files("mrv.parameters").joinpath("evidence.toml").read_text("utf-8")
-    return msgspec.convert(tomllib.loads(held), _Table)
+    source = resources.files("mrv.parameters").joinpath("evidence.toml").read_text("utf-8")
+    return msgspec.convert(tomllib.loads(source), _Table)

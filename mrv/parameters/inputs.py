@@ -51,14 +51,14 @@ __all__ = [
 Inputs = Mapping[str, Any]
 
 
-def read(spec: Spec | Mapping[str, ParameterSpec], given: object, where: str) -> dict[str, Any]:
+def read(spec: Spec | Mapping[str, ParameterSpec], values: object, where: str) -> dict[str, Any]:
     """
     Check a mapping against its specification and make its numbers exact.
 
     Parameters
     ----------
     spec : mapping of key to specification
-    given : object
+    values : object
         What JSON or YAML held: numbers as int, Decimal, Fraction or float (a
         float counts as its shortest decimal text).
     where : str
@@ -76,58 +76,58 @@ def read(spec: Spec | Mapping[str, ParameterSpec], given: object, where: str) ->
     MethodologyError
         Names the key, its value and what to change.
     """
-    if not isinstance(given, Mapping):
-        raise MethodologyError(f"{where}: {_quoted(given)} must be an object with {_names(spec)}")
-    for key in given:
+    if not isinstance(values, Mapping):
+        raise MethodologyError(f"{where}: {_quoted(values)} must be an object with {_names(spec)}")
+    for key in values:
         if key not in spec:
             raise MethodologyError(f"{where}: unknown key {key!r}; known keys: {_names(spec)}")
     result: dict[str, Any] = {}
-    for key, one in spec.items():
-        if key in given:
-            result[key] = _read_one(one, given[key], key, where)
-        elif isinstance(one, ParameterSpec | ChoiceSpec) and one.default is not None:
-            text = one.default
+    for key, item in spec.items():
+        if key in values:
+            result[key] = _read_one(item, values[key], key, where)
+        elif isinstance(item, ParameterSpec | ChoiceSpec) and item.default is not None:
+            text = item.default
             result[key] = (
                 text
-                if isinstance(one, ChoiceSpec)
-                else _read_number(one, Decimal(text), f"{where}: {key}")
+                if isinstance(item, ChoiceSpec)
+                else _read_number(item, Decimal(text), f"{where}: {key}")
             )
-        elif one.required:
-            unit = f" [{one.unit}]" if isinstance(one, ParameterSpec) else ""
-            raise MethodologyError(f"{where}: {key!r} is missing; give {one.meaning}{unit}")
+        elif item.required:
+            unit = f" [{item.unit}]" if isinstance(item, ParameterSpec) else ""
+            raise MethodologyError(f"{where}: {key!r} is missing; give {item.meaning}{unit}")
     return result
 
 
-def _read_one(spec: AnySpec, given: object, key: str, where: str) -> Any:
+def _read_one(spec: AnySpec, value: object, key: str, where: str) -> Any:
     name = f"{where}: {key}"
     result: Any
     match spec:
         case ParameterSpec():
-            result = _read_number(spec, given, name)
+            result = _read_number(spec, value, name)
         case ListSpec():
-            rows = _list(given, name, f"object with {_names(spec.fields)}")
+            rows = _list(value, name, f"object with {_names(spec.fields)}")
             result = [read(spec.fields, row, f"{name}[{i}]") for i, row in enumerate(rows)]
         case NumbersSpec():
-            result = _read_numbers(spec, given, name)
+            result = _read_numbers(spec, value, name)
         case RecordSpec():
-            result = read(spec.fields, given, name)
+            result = read(spec.fields, value, name)
         case MapSpec():
-            result = _read_map(spec, given, name)
+            result = _read_map(spec, value, name)
         case ChoiceSpec():
-            result = _read_choice(spec, given, name)
+            result = _read_choice(spec, value, name)
         case _:
-            result = _read_date(spec, given, name)
+            result = _read_date(spec, value, name)
     return result
 
 
-def _list(given: object, name: str, of: str) -> list[Any]:
-    if not isinstance(given, list) or not given:
-        raise MethodologyError(f"{name} = {_quoted(given)} must be a list of at least one {of}")
-    return given
+def _list(value: object, name: str, of: str) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise MethodologyError(f"{name} = {_quoted(value)} must be a list of at least one {of}")
+    return value
 
 
-def _read_numbers(spec: NumbersSpec, given: object, name: str) -> list[Fraction | int | None]:
-    numbers = _list(given, name, f"number [{spec.item.unit}]")
+def _read_numbers(spec: NumbersSpec, value: object, name: str) -> list[Fraction | int | None]:
+    numbers = _list(value, name, f"number [{spec.item.unit}]")
     shortest, longest = spec.length
     if not shortest <= len(numbers) <= longest:
         raise MethodologyError(
@@ -135,58 +135,60 @@ def _read_numbers(spec: NumbersSpec, given: object, name: str) -> list[Fraction 
             f"{spec.meaning}"
         )
     return [
-        None if one is None and spec.gaps else _read_number(spec.item, one, f"{name}[{i}]")
-        for i, one in enumerate(numbers)
+        None if item is None and spec.gaps else _read_number(spec.item, item, f"{name}[{i}]")
+        for i, item in enumerate(numbers)
     ]
 
 
-def _read_map(spec: MapSpec, given: object, name: str) -> dict[str, dict[str, Any]]:
-    if not isinstance(given, Mapping) or not given:
+def _read_map(spec: MapSpec, value: object, name: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(value, Mapping) or not value:
         raise MethodologyError(
-            f"{name} = {_quoted(given)} must be an object with at least one name, each with"
+            f"{name} = {_quoted(value)} must be an object with at least one name, each with"
             f" {_names(spec.fields)}: {spec.meaning}"
         )
-    return {key: read(spec.fields, one, f"{name}.{key}") for key, one in given.items()}
+    return {key: read(spec.fields, one, f"{name}.{key}") for key, one in value.items()}
 
 
-def _read_choice(spec: ChoiceSpec, given: object, name: str) -> str:
-    if given not in spec.choices:
+def _read_choice(spec: ChoiceSpec, value: object, name: str) -> str:
+    if value not in spec.choices:
         known = ", ".join(spec.choices)
-        raise MethodologyError(f"{name} = {_quoted(given)} must be one of {known}: {spec.meaning}")
-    return str(given)
+        raise MethodologyError(f"{name} = {_quoted(value)} must be one of {known}: {spec.meaning}")
+    return str(value)
 
 
-def _read_date(spec: DateSpec, given: object, name: str) -> date:
+def _read_date(spec: DateSpec, value: object, name: str) -> date:
     try:
-        return date.fromisoformat(given if isinstance(given, str) else "")
+        return date.fromisoformat(value if isinstance(value, str) else "")
     except ValueError:
         raise MethodologyError(
-            f'{name} = {_quoted(given)} must be a date such as "2026-01-31": {spec.meaning}'
+            f'{name} = {_quoted(value)} must be a date such as "2026-01-31": {spec.meaning}'
         ) from None
 
 
-def _read_number(spec: ParameterSpec, given: object, name: str) -> Fraction | int:
-    number = exact(given, name)
-    said = f"{name} = {_quoted(given)}"
+def _read_number(spec: ParameterSpec, value: object, name: str) -> Fraction | int:
+    number = exact(value, name)
+    message = f"{name} = {_quoted(value)}"
     unit = f"{spec.meaning} [{spec.unit}]"
     if spec.choices and number not in spec.choices:
-        raise MethodologyError(f"{said} must be one of {', '.join(map(str, spec.choices))}: {unit}")
+        raise MethodologyError(
+            f"{message} must be one of {', '.join(map(str, spec.choices))}: {unit}"
+        )
     if number < Fraction(spec.minimum):
-        raise MethodologyError(f"{said} must not be less than {spec.minimum}: {unit}")
+        raise MethodologyError(f"{message} must not be less than {spec.minimum}: {unit}")
     if spec.maximum is not None and number > Fraction(spec.maximum):
-        raise MethodologyError(f"{said} must not be more than {spec.maximum}: {unit}")
+        raise MethodologyError(f"{message} must not be more than {spec.maximum}: {unit}")
     if spec.below is not None and number >= Fraction(spec.below):
-        raise MethodologyError(f"{said} must be below {spec.below}: {unit}")
+        raise MethodologyError(f"{message} must be below {spec.below}: {unit}")
     if spec.places is not None and (number * 10**spec.places).denominator != 1:
-        raise MethodologyError(f"{said} must not have more than {spec.places} decimals: {unit}")
+        raise MethodologyError(f"{message} must not have more than {spec.places} decimals: {unit}")
     if not (spec.integer or spec.choices):
         return number
     if number.denominator != 1:
-        raise MethodologyError(f"{said} must be a whole number: {unit}")
+        raise MethodologyError(f"{message} must be a whole number: {unit}")
     return number.numerator
 
 
-def exact(given: object, name: str) -> Fraction:
+def exact(value: object, name: str) -> Fraction:
     """
     Return a number of JSON, YAML or a factor file as a fraction.
 
@@ -196,19 +198,19 @@ def exact(given: object, name: str) -> Fraction:
         If it is not a number (a string, a boolean, null), not finite, or out of
         any plausible magnitude.
     """
-    if isinstance(given, bool) or not isinstance(given, int | Decimal | float | Fraction):
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | float | Fraction):
         raise MethodologyError(
-            f"{name} = {_quoted(given)} must be a number, written without quotes"
+            f"{name} = {_quoted(value)} must be a number, written without quotes"
         )
-    if isinstance(given, Fraction):
-        return given
-    number = Decimal(repr(given)) if isinstance(given, float) else Decimal(given)
+    if isinstance(value, Fraction):
+        return value
+    number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if not number.is_finite():
         raise MethodologyError(f"{name} = {number} must be a finite number")
     lowest = number.as_tuple().exponent
     if number.adjusted() > _DIGITS or (isinstance(lowest, int) and lowest < -_DIGITS):
         raise MethodologyError(
-            f"{name} = {_quoted(given)} has more than {_DIGITS} digits before or after the point"
+            f"{name} = {_quoted(value)} has more than {_DIGITS} digits before or after the point"
         )
     return Fraction(number)
 

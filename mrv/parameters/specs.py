@@ -21,10 +21,9 @@ class Plausible:
     """
     Plausible ranges of a value: ascending, inclusive, decimal text in its unit.
 
-    `source` is where they are read.  Outside of them the nearest bound counts; where that says
-    nothing of the true value (`either`), that end of the nearest range which gives the lower
-    reduction. Below `rare` a value counts, and is a condition that does not hold, for the reason
-    `why`.
+    `source` is the reference.  Outside of them the nearest limit applies, or, with `either`, the
+    end of the nearest range that gives the lower reduction.  A value below `rare` counts, with a
+    finding for the reason `why`.
     """
 
     ranges: tuple[tuple[str, str], ...]
@@ -39,24 +38,37 @@ class ParameterSpec:
     """
     Specification of one number of a methodology.
 
-    `minimum` and `maximum` are inclusive, `below` is exclusive; all are decimal
-    text in `unit`, and `places` is the most decimals that it may have.
-    `factor` names the kind and direction of the published number that stands in
-    where none is given; `published` the beginning of the kinds to choose from.
-    `option` is the JCM monitoring option (A public data, B transactions, C own
-    meters), empty where the number is fixed ex ante; `frequency` how often it is
-    taken; `side` where in the account it counts.  `certainty` of what is said
-    here: [R] read in the primary text, [T] in a transcription, [r] second-hand,
-    [B] back-solved, [M] unverified.
-    `channels` are the role and the channels of its devices that measure it, whose mean
-    over `per` is the value; of two, it is the share of the first that the second leaves
-    out.  `unmeasured` counts where neither they nor a laboratory measured it: a number, or
-    the name of another parameter.  `lower_of` says that what was given counts where it is
-    less than what was measured.  Outside of what is `plausible` a bound of it counts that gives the
-    lower reduction; `undocumented` is what counts while no dated document shows the value given.
-    `lit` are a role and channels of its devices, each with the least reading that shows a flame and
-    the parameter that has the highest, if any: the value counts for what flowed while one of them
-    showed it, and 0 for the rest.
+    Attributes
+    ----------
+    minimum, maximum, below : str
+        Limits as decimal text in `unit`, inclusive but for `below`.
+    places : int
+        Allowed decimals.
+    factor : tuple
+        Kind and direction of the published number that is the default.
+    published : str
+        Prefix of the kinds of published numbers to choose from.
+    option : str
+        JCM monitoring option (A public data, B transactions, C own meters); empty: fixed ex ante.
+    frequency, side : str
+        Monitoring frequency, and side of the account.
+    certainty : str
+        Of the reference: [R] primary text, [T] transcription, [r] second-hand, [B] back-solved, [M]
+        unverified.
+    channels, per : tuple, str
+        Role and channels that measure it, by the mean over `per`; of two channels, the share of the
+        first that the second leaves.
+    unmeasured : str
+        Value without measurement: a number, or the name of another parameter.
+    lower_of : bool
+        Whether the entered value applies where it is below the measured one.
+    plausible : Plausible or None
+        Outside of it, the limit with the lower reduction applies.
+    undocumented : str
+        Value that applies without a dated document.
+    lit : tuple
+        Role and channels that show a flame, each with its lowest reading and the parameter of its
+        highest: the value applies to the flow with a flame, 0 to the rest.
     """
 
     unit: str

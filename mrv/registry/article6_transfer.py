@@ -64,20 +64,20 @@ class Transferable:
 @cache
 def rules(country: str | None) -> Rules | None:
     """Return the numbers of a country's decree; None where none are known."""
-    said = countries.ruling("transfer").get(country or "")
-    if said is None:
+    decree = countries.ruling("transfer").get(country or "")
+    if decree is None:
         return None
     return Rules(
-        id=said["id"],
-        in_force=said["in_force"],
-        source=said["source"],
-        certainty=said["certainty"],
-        without_adjustment=Fraction(Decimal(said["without_adjustment"])),
+        id=decree["id"],
+        in_force=decree["in_force"],
+        source=decree["source"],
+        certainty=decree["certainty"],
+        without_adjustment=Fraction(Decimal(decree["without_adjustment"])),
         with_adjustment={
-            int(number): Fraction(Decimal(one["with_adjustment"]))
-            for number, one in said["list"].items()
+            int(number): Fraction(Decimal(item["with_adjustment"]))
+            for number, item in decree["list"].items()
         },
-        conditions=said["condition"],
+        conditions=decree["condition"],
     )
 
 

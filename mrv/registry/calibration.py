@@ -135,53 +135,53 @@ def by_plan(
     """Return the parts of grid intervals that a plan corrects, and by how much."""
     edges = {
         midnight_us(day, timezone) // INTERVAL_US
-        for one in versions
-        for day in (one.begins, one.ends)
+        for version in versions
+        for day in (version.begins, version.ends)
         if day is not None
     }
     bounds = [first, *sorted(edge for edge in edges if first < edge < last), last]
-    found = []
+    result = []
     for begin, end in pairwise(bounds):
         version = at(versions, local_date(begin * INTERVAL_US, timezone))
         line = version.line(role, device) if version else None
         if version is not None and line is not None and line.error_percent:
             reason = text("calibration.by_plan", version=version.name)
-            found.append(Uncovered(begin, end, Fraction(line.error_percent), reason))
-    return found
+            result.append(Uncovered(begin, end, Fraction(line.error_percent), reason))
+    return result
 
 
-def larger(one: Sequence[Uncovered], other: Sequence[Uncovered]) -> list[Uncovered]:
+def larger(item: Sequence[Uncovered], other: Sequence[Uncovered]) -> list[Uncovered]:
     """Return the larger error at each time; each list has one error per time."""
     if not other:
-        return [*one]
-    edges = sorted({edge for span in (*one, *other) for edge in (span.first, span.last)})
-    found: list[Uncovered] = []
+        return [*item]
+    edges = sorted({edge for span in (*item, *other) for edge in (span.first, span.last)})
+    result: list[Uncovered] = []
     for begin, end in pairwise(edges):
-        here = [span for span in (*one, *other) if span.first <= begin and end <= span.last]
+        here = [span for span in (*item, *other) if span.first <= begin and end <= span.last]
         if not here:
             continue
-        most = max(here, key=lambda span: span.percent)
-        if found and found[-1].last == begin and found[-1].reason == most.reason:
-            begin = found.pop().first  # noqa: PLW2901 - one span goes on
-        found.append(replace(most, first=begin, last=end))
-    return found
+        maximum = max(here, key=lambda span: span.percent)
+        if result and result[-1].last == begin and result[-1].reason == maximum.reason:
+            begin = result.pop().first  # noqa: PLW2901 - one span goes on
+        result.append(replace(maximum, first=begin, last=end))
+    return result
 
 
 def of_channels(
     calibrations: Iterable[Calibration], channels: Collection[str]
 ) -> tuple[Calibration, ...]:
     """Return the certificates of some channels of a device; one without a channel is for all."""
-    return tuple(one for one in calibrations if one.channel is None or one.channel in channels)
+    return tuple(c for c in calibrations if c.channel is None or c.channel in channels)
 
 
 def registers_of(class_id: str, quantity: str) -> frozenset[str]:
     """Return the registers of a device class for a quantity."""
     known = classes.load()[class_id].registers
-    return frozenset(one.name for one in known if one.quantity == quantity)
+    return frozenset(channel.name for channel in known if channel.quantity == quantity)
 
 
 def _refuted(spans: Iterable[_Span]) -> list[_Span]:
-    """Order spans; one whose meter was found beyond its permissible error covers nothing."""
+    """Return spans in order; one whose meter exceeded its permissible error covers no time."""
     ordered = sorted(spans, key=lambda s: (s.first, s.last))
     for place, span in enumerate(ordered):
         before = next((k for k in reversed(range(place)) if not ordered[k].test), None)
@@ -197,7 +197,7 @@ def _refuted(spans: Iterable[_Span]) -> list[_Span]:
 
 
 class Left(Calibration):
-    """A certificate that ends early, as its meter was replaced."""
+    """A certificate that ends early, since its meter was replaced."""
 
     __slots__ = ()
 
@@ -211,46 +211,51 @@ def of_meter(
     """
     Return the certificates, limited to the service of the meter that they are for.
 
-    One ends on the local day on which its meter was replaced.  One that names another
-    serial than the meter's covers nothing, unless the meter was replaced since.  One that names
-    this serial, and was written before the meter was mounted, covers it from that day on, where
-    another one names the meter that left.
+    A certificate ends on the local day of its meter's replacement.  One with another serial covers
+    no time, unless the meter was replaced since.  One with this serial that is older than the
+    meter's mounting is valid from the mounting, where another one names the replaced meter.
 
     Parameters
     ----------
     serial : str or None
-        Of the meter that is there now.
+        Of the current meter.
     """
     days = sorted(local_date(us, timezone) for us in replaced_us)
-    papers = tuple(calibrations)
+    certificates = tuple(calibrations)
     # the registry may still have the serial of the meter that left; another's certificate says not
     changed = any(
-        one.serial not in (None, serial) and (one.last_test or one.performed < day)
-        for one in papers
+        calibration.serial not in (None, serial)
+        and (calibration.last_test or calibration.performed < day)
+        for calibration in certificates
         for day in days
     )
-    found = []
-    for one in papers:
-        if one.last_test:
-            day = next((day for day in reversed(days) if day <= one.performed), one.performed)
-            found.append(replace(one, performed=day, valid_until=day))
+    result = []
+    for certificate in certificates:
+        if certificate.last_test:
+            day = next(
+                (day for day in reversed(days) if day <= certificate.performed),
+                certificate.performed,
+            )
+            result.append(replace(certificate, performed=day, valid_until=day))
             continue
-        if changed and serial is not None and one.serial == serial:
-            begin = max(one.performed, days[-1])
-            if begin < one.valid_until:
+        if changed and serial is not None and certificate.serial == serial:
+            begin = max(certificate.performed, days[-1])
+            if begin < certificate.valid_until:
                 # what was found of it before it was mounted is of no reading here
-                said = one.found_error_percent if begin == one.performed else None
-                found.append(replace(one, performed=begin, found_error_percent=said))
+                measured = (
+                    certificate.found_error_percent if begin == certificate.performed else None
+                )
+                result.append(replace(certificate, performed=begin, found_error_percent=measured))
             continue
-        after = next((day for day in days if day > one.performed), None)
-        other = None not in (one.serial, serial) and one.serial != serial
+        after = next((day for day in days if day > certificate.performed), None)
+        other = None not in (certificate.serial, serial) and certificate.serial != serial
         if after is None and other:
             continue
-        if after is not None and after < one.valid_until:
-            found.append(_cut_short(one, after))
+        if after is not None and after < certificate.valid_until:
+            result.append(_cut_short(certificate, after))
         else:
-            found.append(one)
-    return tuple(found)
+            result.append(certificate)
+    return tuple(result)
 
 
 def of_meters(
@@ -263,18 +268,18 @@ def of_meters(
     """Return the certificates of each device of a fleet, as by `limited` and `of_meter`."""
     return {
         name: of_meter(
-            limited(papers, intervals.get(name)),
+            limited(certificates, intervals.get(name)),
             [r.at_us for r in fleet.devices[fleet.by_id[name]].replacements],
             serials.get(name),
             timezone,
         )
-        for name, papers in calibrations.items()
+        for name, certificates in calibrations.items()
         if name in fleet.by_id
     }
 
 
-def _cut_short(one: Calibration, day: date) -> Calibration:
-    return Left(**{**values_of(one), "valid_until": day})
+def _cut_short(calibration: Calibration, day: date) -> Calibration:
+    return Left(**{**values_of(calibration), "valid_until": day})
 
 
 def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) -> list[_Span]:
@@ -292,17 +297,17 @@ def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) ->
     ]
 
 
-def _ended(one: Calibration) -> Text:
-    """Say why a certificate covers nothing after its end."""
-    if isinstance(one, Left):
-        return text("calibration.replaced", certificate=one.certificate)
-    if isinstance(one, Overdue):
-        of = {"certificate": one.certificate, "performed": str(one.calibrated)}
-        months, source = one.interval
+def _ended(calibration: Calibration) -> Text:
+    """Return the text why a certificate is invalid after its end."""
+    if isinstance(calibration, Left):
+        return text("calibration.replaced", certificate=calibration.certificate)
+    if isinstance(calibration, Overdue):
+        of = {"certificate": calibration.certificate, "performed": str(calibration.calibrated)}
+        months, source = calibration.interval
         if source is None:
             return text("calibration.overdue", **of, months=months)
         return text("calibration.overdue_by_rule", **of, months=months, source=source)
-    return text("calibration.expired", certificate=one.certificate)
+    return text("calibration.expired", certificate=calibration.certificate)
 
 
 def class_percent(accuracy_class: str | None) -> Fraction | None:
@@ -312,15 +317,17 @@ def class_percent(accuracy_class: str | None) -> Fraction | None:
         return Fraction(named)
     written = _PERCENT.fullmatch((accuracy_class or "").strip())
     # of a range the worse end
-    found = [Fraction(one) for one in written.groups() if one] if written else []
-    return max((one for one in found if one <= 100), default=None)  # noqa: PLR2004 - per cent
+    result = [Fraction(one) for one in written.groups() if one] if written else []
+    return max((one for one in result if one <= 100), default=None)  # noqa: PLR2004 - per cent
 
 
 def by_first_rules(calibrations: Iterable[Calibration]) -> tuple[Calibration, ...]:
     """Return certificates as read by release 0.1.0, which did not know classes in per cent."""
     return tuple(
-        one if one.accuracy_class in _CLASS_PERCENT else replace(one, accuracy_class=None)
-        for one in calibrations
+        calibration
+        if calibration.accuracy_class in _CLASS_PERCENT
+        else replace(calibration, accuracy_class=None)
+        for calibration in calibrations
     )
 
 
@@ -338,11 +345,11 @@ def default_percent(quantity: str) -> Fraction:
 
 
 def _percent(calibration: Calibration, key: str) -> Fraction | None:
-    given = getattr(calibration, key)
-    if given is None:
+    entered = getattr(calibration, key)
+    if entered is None:
         return None
     name = f"certificate {calibration.certificate}: {key}"
-    percent = exact(given, name)
+    percent = exact(entered, name)
     if not 0 <= percent <= 100:  # noqa: PLR2004 - per cent
         raise PeriodError(f"{name} = {float(percent)} must be within 0 and 100; correct it")
     return percent

@@ -67,8 +67,8 @@ def bounds() -> tuple[Bound, ...]:
     """Return all published bounds."""
     text = (resources.files(__package__) / "calibration_intervals.toml").read_text("utf-8")
     return tuple(
-        Bound(**{**one, "quantities": tuple(one.get("quantities", ()))})
-        for one in tomllib.loads(text)["interval"]
+        Bound(**{**item, "quantities": tuple(item.get("quantities", ()))})
+        for item in tomllib.loads(text)["interval"]
     )
 
 
@@ -88,13 +88,13 @@ def interval_of(
         What the meter measures for the project.
     """
     measured = tuple(quantities)
-    found = [] if own is None else [Interval(own, None)]
-    found += [
+    intervals = [] if own is None else [Interval(own, None)]
+    intervals += [
         Interval(bound.months, bound.source)
         for bound in bounds()
         if any(bound.holds(methodology, country, quantity) for quantity in measured)
     ]
-    return min(found, key=lambda one: one.months, default=None)
+    return min(intervals, key=lambda interval: interval.months, default=None)
 
 
 def intervals_of(
@@ -115,11 +115,11 @@ def intervals_of(
         if bound.role in roles:
             measured.setdefault(bound.device, set()).add(roles[bound.role].quantity)
     country = country_of(project)
-    found = {
-        name: interval_of(own.get(name), project.methodology, country, some)
-        for name, some in measured.items()
+    intervals = {
+        name: interval_of(own.get(name), project.methodology, country, subset)
+        for name, subset in measured.items()
     }
-    return {name: one for name, one in found.items() if one is not None}
+    return {name: interval for name, interval in intervals.items() if interval is not None}
 
 
 _NONE = Interval(MAX_MONTHS, None)
@@ -142,17 +142,22 @@ def values_of(calibration: Calibration) -> dict[str, Any]:
     return {field.name: getattr(calibration, field.name) for field in fields(Calibration)}
 
 
-def limited(papers: Iterable[Calibration], interval: Interval | None) -> tuple[Calibration, ...]:
+def limited(
+    certificates: Iterable[Calibration], interval: Interval | None
+) -> tuple[Calibration, ...]:
     """Return certificates of a meter, each ending at the latest when its interval is over."""
-    return tuple(paper if interval is None else _limited(paper, interval) for paper in papers)
+    return tuple(
+        certificate if interval is None else _limited(certificate, interval)
+        for certificate in certificates
+    )
 
 
 def _limited(calibration: Calibration, interval: Interval) -> Calibration:
     due = after(calibration.performed, interval.months)
     if due >= calibration.valid_until:
         return calibration
-    shown = {**values_of(calibration), "valid_until": due}
-    return Overdue(**shown, calibrated=calibration.performed, interval=interval)
+    values = {**values_of(calibration), "valid_until": due}
+    return Overdue(**values, calibrated=calibration.performed, interval=interval)
 
 
 def after(day: date, months: int) -> date:

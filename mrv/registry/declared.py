@@ -85,9 +85,9 @@ class Event:
     """
     An event at a plant: first day and first day after it, None if it continues.
 
-    `increase` explains a reduction above the estimate of the design, `moved` is of meters that
-    measure at another point, `anomaly` of unusual readings.  `by` is who investigated it, and
-    `resolved` the day on which it was done with.
+    `increase` explains a reduction above the estimate of the design, `moved` is of meters at
+    another point, `anomaly` of unusual readings.  `by` investigated it, `resolved` is the day of
+    its end.
     """
 
     begins: date
@@ -181,8 +181,8 @@ class SharedMeter:
     """
     A meter shared by several users, and the meters of each user.
 
-    `lost` is by how much the two may differ: what is lost or stored between them. [%]  `readings`
-    are joint meter readings; the lower of these and of the meter's own readings applies.
+    `lost` is the tolerance for losses and storage between them. [%]  `readings` are joint readings;
+    the lower of these and of the meter's own readings applies.
     """
 
     main: str
@@ -222,8 +222,8 @@ class Declared:
     def until(self, last: date) -> Declared:
         """Return the declarations for days up to the last of a period."""
         return Declared(
-            tuple(one for one in self.surveys if one.taken <= last),
-            tuple(one for one in self.events if one.begins <= last),
+            tuple(survey for survey in self.surveys if survey.taken <= last),
+            tuple(event for event in self.events if event.begins <= last),
             self.design,
             self.shared_meters,
             self.defaults,
@@ -310,12 +310,12 @@ class Precision(NamedTuple):
     half: Fraction
     percent: Fraction | None
     confidence: int
-    asked: Fraction
+    required: Fraction
 
     @property
     def holds(self) -> bool:
         """Return whether the precision is as required."""
-        return self.percent is not None and self.percent <= self.asked
+        return self.percent is not None and self.percent <= self.required
 
 
 def required(methodology: str, programme: str) -> tuple[int, int]:
@@ -327,20 +327,20 @@ def required(methodology: str, programme: str) -> tuple[int, int]:
 def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
     """Return the precision of a survey; a stricter requirement of the plan applies."""
     mean, parts = Fraction(survey.mean), survey.strata or (survey,)
-    square = sum((_square(one) * one.population**2 for one in parts), start=Fraction(0))
+    square = sum((_square(part) * part.population**2 for part in parts), start=Fraction(0))
     # each stratum has a mean of its own
     n = survey.n - len(parts) + 1
     confidence = max(least[0], *(int(c) for c in (survey.confidence,) if c is not None), 0)
-    asked = min(Fraction(survey.precision or least[1]), Fraction(least[1]))
-    return _precision(mean, square / survey.population**2, n, confidence, asked)
+    required = min(Fraction(survey.precision or least[1]), Fraction(least[1]))
+    return _precision(mean, square / survey.population**2, n, confidence, required)
 
 
-def _square(one: Survey | Stratum) -> Fraction:
-    """Square of the standard error of a sample's mean, of a finite population."""
-    mean = Fraction(one.mean)
-    variance = mean * (1 - mean) if one.sd is None else Fraction(one.sd) ** 2
-    left = Fraction(max(0, one.population - one.n), max(1, one.population - 1))
-    return max(Fraction(0), variance) * left / one.n
+def _square(item: Survey | Stratum) -> Fraction:
+    """Return the squared standard error of a sample's mean, of a finite population."""
+    mean = Fraction(item.mean)
+    variance = mean * (1 - mean) if item.sd is None else Fraction(item.sd) ** 2
+    remaining = Fraction(max(0, item.population - item.n), max(1, item.population - 1))
+    return max(Fraction(0), variance) * remaining / item.n
 
 
 def of_samples(values: Sequence[Fraction], least: tuple[int, int]) -> Precision | None:
@@ -354,11 +354,11 @@ def of_samples(values: Sequence[Fraction], least: tuple[int, int]) -> Precision 
 
 
 def _precision(
-    mean: Fraction, square: Fraction, n: int, confidence: int, asked: Fraction
+    mean: Fraction, square: Fraction, n: int, confidence: int, required: Fraction
 ) -> Precision:
     table = next(level for level in _T if level >= min(confidence, max(_T)))
     half = _student(table, n - 1) * _root(square)
-    return Precision(half, 100 * half / abs(mean) if mean else None, table, asked)
+    return Precision(half, 100 * half / abs(mean) if mean else None, table, required)
 
 
 def _student(confidence: int, freedom: int) -> Fraction:
@@ -370,7 +370,7 @@ def _student(confidence: int, freedom: int) -> Fraction:
 
 
 def _root(square: Fraction) -> Fraction:
-    """Square root, rounded up to nine places."""
+    """Return the square root, rounded up to nine places."""
     scaled = -(-square.numerator * _SCALE**2 // square.denominator)
     root = isqrt(scaled)
     return Fraction(root if root * root == scaled else root + 1, _SCALE)

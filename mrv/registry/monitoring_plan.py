@@ -106,9 +106,9 @@ class Version:
 
     def line(self, role: str, device: str) -> Line | None:
         """Return the line for a device in a role, its own before that of the role."""
-        found = [one for one in self.lines if one.parameter == role]
-        own = [one for one in found if one.device == device]
-        return next(iter([*own, *(one for one in found if one.device is None)]), None)
+        lines = [line for line in self.lines if line.parameter == role]
+        own = [line for line in lines if line.device == device]
+        return next(iter([*own, *(line for line in lines if line.device is None)]), None)
 
 
 def at(versions: Sequence[Version], day: date) -> Version | None:
@@ -126,14 +126,14 @@ def in_force(versions: Sequence[Version], first: date, end: date) -> tuple[Versi
     """Return the versions in force in half-open local days, that of the last day last."""
     edges = {one.begins for one in versions} | {one.ends for one in versions if one.ends}
     days = sorted({first} | {day for day in edges if first < day < end})
-    found = [one for day in days if (one := at(versions, day)) is not None]
-    return tuple(one for place, one in enumerate(found) if one not in found[place + 1 :])
+    result = [version for day in days if (version := at(versions, day)) is not None]
+    return tuple(one for place, one in enumerate(result) if one not in result[place + 1 :])
 
 
-def replaced(versions: Sequence[Version], one: Version) -> Version | None:
+def replaced(versions: Sequence[Version], version: Version) -> Version | None:
     """Return the version that another one corrects, changes or deviates from."""
     ordered = _ordered(versions)
-    before = [v for v in ordered[: ordered.index(one)] if v.ends is None]
+    before = [v for v in ordered[: ordered.index(version)] if v.ends is None]
     return next(reversed(before), None)
 
 
@@ -152,15 +152,15 @@ def called(kind: Kind) -> Text:
     return names[kind]
 
 
-def as_first(one: Version) -> Version:
+def as_first(version: Version) -> Version:
     """Return a version in the form of release 0.1.0."""
-    return replace(one, kind=REGISTERED, ends=None, approval=None, entered=None)
+    return replace(version, kind=REGISTERED, ends=None, approval=None, entered=None)
 
 
-def blank(one: Version, *, surveyed: bool) -> tuple[str, ...]:
+def blank(version: Version, *, surveyed: bool) -> tuple[str, ...]:
     """Return the procedures that a version does not describe, including sampling of surveys."""
-    asked = (*PROCEDURES, SAMPLING) if surveyed else PROCEDURES
-    return tuple(name for name in asked if not one.procedures.get(name, "").strip())
+    required = (*PROCEDURES, SAMPLING) if surveyed else PROCEDURES
+    return tuple(name for name in required if not version.procedures.get(name, "").strip())
 
 
 def differences(before: Version, now: Version) -> Iterator[Text]:
@@ -175,31 +175,31 @@ def differences(before: Version, now: Version) -> Iterator[Text]:
             yield text("plan.changed", what=what, before=was[what], now=are[what])
 
 
-def _stated(one: Version) -> dict[str, str]:
-    """What a version states, by what it is of."""
-    found = {"responsible": one.responsible}
-    found |= {f"procedures {name}": said for name, said in one.procedures.items()}
-    for line in one.lines:
+def _stated(version: Version) -> dict[str, str]:
+    """Return the entries of a version by subject."""
+    result = {"responsible": version.responsible}
+    result |= {f"procedures {name}": message for name, message in version.procedures.items()}
+    for line in version.lines:
         of = line.parameter if line.device is None else f"{line.parameter} ({line.device})"
         for each in fields(Line):
             value = getattr(line, each.name)
             if each.name not in ("parameter", "device") and value is not None:
-                found[f"{of} {each.name}"] = str(value)
-    return found
+                result[f"{of} {each.name}"] = str(value)
+    return result
 
 
-def version_out(one: Version) -> dict[str, Any]:
+def version_out(version: Version) -> dict[str, Any]:
     """Return a version as canonical JSON; in the form of 0.1.0, without a kind."""
-    of_kind: dict[str, Any] = {} if one.kind == REGISTERED else {"kind": one.kind}
-    if one.ends is not None:
-        of_kind["to"] = one.ends.isoformat()
+    of_kind: dict[str, Any] = {} if version.kind == REGISTERED else {"kind": version.kind}
+    if version.ends is not None:
+        of_kind["to"] = version.ends.isoformat()
     return {
         **of_kind,
-        "version": one.name,
-        "from": one.begins.isoformat(),
-        "responsible": one.responsible,
-        "reason": one.reason,
-        "procedures": dict(one.procedures),
+        "version": version.name,
+        "from": version.begins.isoformat(),
+        "responsible": version.responsible,
+        "reason": version.reason,
+        "procedures": dict(version.procedures),
         "lines": [
             {
                 "parameter": line.parameter,
@@ -214,15 +214,15 @@ def version_out(one: Version) -> dict[str, Any]:
                     {} if line.error_percent is None else {"error_percent": str(line.error_percent)}
                 ),
             }
-            for line in one.lines
+            for line in version.lines
         ],
     }
 
 
-def approval_out(one: Approval) -> dict[str, Any]:
+def approval_out(approval: Approval) -> dict[str, Any]:
     """Return an approval as canonical JSON."""
-    said = {"by": one.by, "date": one.day.isoformat(), "reference": one.reference}
-    return said if one.sha256 is None else {**said, "sha256": one.sha256}
+    record = {"by": approval.by, "date": approval.day.isoformat(), "reference": approval.reference}
+    return record if approval.sha256 is None else {**record, "sha256": approval.sha256}
 
 
 def approval_in(record: Mapping[str, Any]) -> Approval:
@@ -231,14 +231,14 @@ def approval_in(record: Mapping[str, Any]) -> Approval:
     return Approval(record["by"], day, record["reference"], record.get("sha256"))
 
 
-def extract_out(one: Version) -> dict[str, Any]:
+def extract_out(version: Version) -> dict[str, Any]:
     """Return a version with its approval and the time of its entry."""
-    found = version_out(one)
-    if one.approval is not None:
-        found["approval"] = approval_out(one.approval)
-    if one.entered is not None:
-        found["entered"] = utc_text(one.entered)
-    return found
+    result = version_out(version)
+    if version.approval is not None:
+        result["approval"] = approval_out(version.approval)
+    if version.entered is not None:
+        result["entered"] = utc_text(version.entered)
+    return result
 
 
 def version_in(record: Mapping[str, Any]) -> Version:
@@ -256,16 +256,16 @@ def version_in(record: Mapping[str, Any]) -> Version:
         procedures=dict(record["procedures"]),
         lines=tuple(
             Line(
-                one["parameter"],
-                one["device"],
-                one["channel"],
-                one["option"],
-                one["frequency"],
-                one["accuracyClass"],
-                one["qaQc"],
-                one["responsible"],
-                Decimal(one["error_percent"]) if "error_percent" in one else None,
+                item["parameter"],
+                item["device"],
+                item["channel"],
+                item["option"],
+                item["frequency"],
+                item["accuracyClass"],
+                item["qaQc"],
+                item["responsible"],
+                Decimal(item["error_percent"]) if "error_percent" in item else None,
             )
-            for one in record["lines"]
+            for item in record["lines"]
         ),
     )

@@ -72,7 +72,7 @@ def departures(
                     quantity=need.symbol or need.quantity,
                 )  # fmt: skip
     for name, spec in method.parameters.items():
-        if spec.option and not any(one.parameter == name for one in version.lines):
+        if spec.option and not any(line.parameter == name for line in version.lines):
             yield text(
                 "PLN-01.no_parameter", parameter=name, methodology=method.id, option=spec.option
             )
@@ -119,13 +119,13 @@ def asked(method: Methodology, symbol: str | None) -> str:
 
 def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bound]) -> list[Text]:
     """Return meters certified with a larger error than the plan's class allows."""
-    found = []
+    texts = []
     for device, role in bound:
         line = version.line(role, device)
-        most = None if line is None else class_percent(line.accuracy_class)
-        if line is None or most is None or device not in meters:
+        maximum = None if line is None else class_percent(line.accuracy_class)
+        if line is None or maximum is None or device not in meters:
             continue
-        found += [
+        texts += [
             text(
                 "PLN-01.imprecise",
                 device=device,
@@ -133,9 +133,9 @@ def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bou
                 accuracy=str(line.accuracy_class),
             )
             for calibration in meters[device].calibrations
-            if error_percent(calibration, "energy_export") > most
+            if error_percent(calibration, "energy_export") > maximum
         ]
-    return found
+    return texts
 
 
 def _line(
@@ -189,10 +189,10 @@ def frequency_of(parameter: str, method: Methodology) -> str | None:
     """Return the frequency required by a methodology for a role or parameter; None without one."""
     role = method.roles.get(parameter)
     spec = method.parameters.get(parameter)
-    asked = role.frequency if role is not None else spec.frequency if spec is not None else ""
-    match = _WORD.search(asked)
+    required = role.frequency if role is not None else spec.frequency if spec is not None else ""
+    match = _WORD.search(required)
     return match.group() if match else None
 
 
-def _coarser(one: str, than: str) -> bool:
-    return FREQUENCIES.index(one) > FREQUENCIES.index(than)
+def _coarser(value: str, than: str) -> bool:
+    return FREQUENCIES.index(value) > FREQUENCIES.index(than)

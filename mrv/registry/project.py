@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ingest.model import INTERVAL_US, Device, Int64
-from mrv.parameters.evidence import Asked
+from mrv.parameters.evidence import RequiredGrades
 from mrv.registry.declared import Sample, Survey
 from mrv.registry.monitoring_plan import Version
 from mrv.texts import Text
@@ -130,7 +130,7 @@ class Earlier:
     Contents of another statement of the project, for comparison.
 
     `energy_wh` is what its meters of energy metered, or those of the roles that are
-    compared (`Besides.energy`); `reduction_t` is its reduction.
+    compared (`SupportingData.energy`); `reduction_t` is its reduction.
     """
 
     statement: str
@@ -202,42 +202,62 @@ class ChangedLate:
 
 
 @dataclass(frozen=True, slots=True)
-class Besides:
+class SupportingData:
     """
-    Data for comparison with a period, other than its own readings.
+    Data of a period other than its own readings: evidence, documents and limits.
 
-    `energy` names the roles whose energy a design and other periods are compared with;
-    where it is empty, it is that of all meters of energy.  `accounting` is the version of
-    the rules (`FIRST`, `ACCOUNTING`).  `ratings` are rated powers by device, from when
-    on [us UTC, W].  `excluded` are devices of the baseline of which nothing
-    counts until the registry is mended, by the rule that excludes them.
-    `serials` are the meters' by device, `samples` what laboratories found in the period.
-    `unshown` is what of a device's quantity no other channel of it shows, and `alone` what its
-    register alone does; `left_out` what of that was read while its power was left out.
-    `history` is what the project's earlier
-    statements used for its service, `channels` what its own analysers measured of a parameter
-    in the period, and how that was taken, `fixed` what was fixed ex ante otherwise than it is
-    now.  `certified` is, by device and quantity, what certificates of energy certify, `accepted`
-    which factors of registry files are entered as accepted, and how.  `documents` are those of
-    what a plant was built for.
-    `clocks` are hours that readings of a device tell of, and in how many they came, where these
-    are fewer.  `drawn` is the energy that devices drew for their own time of operation,
-    or delivered for their electricity.
-    `untold` is what a device of the
-    project's side shows by its power or flow rate beyond its register.
-    `gauged` are devices and quantities of which the own power agrees with the register, or counts.
-    `late` is what was fixed ex ante and was changed in the registry after the period began.
-    `replaced` are invoices that another one corrects, each with that one and the reason.
-    `fallen` is where a device's register left its line, by device and quantity.
-    `outside` is what devices metered in parts of invoices' time that are outside the period.
-    `calibrated_every` is the interval of calibration by device, as the registry has it. [months]
-    `asked` are the grades of evidence that the programme requires, None for a close
-    without a statement.  Of parameters of a lower one,
-    `at_published` are at the conservative end of their published range, and `unshown_values` have
-    none and carry all of the reduction.
-    `lit` is by parameter what flowed while a flame was shown.  `surveys` are samples by which
-    parameters are estimated, `common` meters that devices share with others, `versions` those of
-    the monitoring plan.
+    Attributes
+    ----------
+    meters, invoices, samples : tuple
+        Check meters, invoices and laboratory samples of the period.
+    earlier, history : tuple
+        Earlier statements of the project, and their energy use for its service.
+    energy : tuple of str
+        Roles whose energy is compared with design and earlier periods; empty: all of energy.
+    accounting : int
+        Version of the accounting rules: `FIRST` or `ACCOUNTING`.
+    ratings : mapping
+        Rated powers by device, each from a time on. [us UTC, W]
+    excluded : tuple of Excluded
+        Devices of the baseline that do not count until the registry is corrected.
+    serials : mapping
+        Serial numbers of meters by device.
+    channels : mapping
+        Values of parameters by the plant's own analysers.
+    fixed, late : tuple
+        Ex-ante parameters that differ from the last statement, or were changed ex post.
+    uncorroborated, alone, left_out : mapping
+        Quantities that other channels contradict, that only the register measures, and the part
+        of these during missing power; by device and quantity.
+    unrecorded, gauged
+        Quantities of the project's side by power or flow above the register; those that agree.
+    certified : mapping
+        Certificates of energy of other schemes, by device and quantity.
+    accepted : mapping
+        Acceptance of factors of registry files.
+    documents : tuple of Document
+        Design and dated documents of the plant.
+    clocks : mapping
+        Devices whose readings cover more hours than elapsed while they arrived.
+    drawn : mapping
+        Electricity use by device, for its operating time or its delivery.
+    replaced : tuple
+        Corrected invoices, each with its correction and the reason.
+    fallen : mapping
+        Breaks of a register's sequence, by device and quantity.
+    outside : tuple of MeteredOutside
+        Metered quantities of invoiced time outside the period.
+    calibrated_every : mapping
+        Calibration interval by device. [months]
+    required : RequiredGrades or None
+        Grades of evidence that the programme requires; None without a statement.
+    at_published, uncorroborated_values
+        Parameters at the conservative end of their published range; those without one that carry
+        the whole reduction.
+    lit : mapping
+        Flow to flares, and with a flame, by parameter.
+    surveys, common, versions : tuple
+        Surveys of parameters, meters shared with others, versions of the monitoring plan.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -252,24 +272,26 @@ class Besides:
     history: tuple[Usage, ...] = ()
     channels: Mapping[str, Measured] = field(default_factory=dict)
     fixed: tuple[FixedBefore, ...] = ()
-    unshown: Mapping[tuple[str, str], tuple[Unshown, ...]] = field(default_factory=dict)
-    alone: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
-    left_out: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
+    uncorroborated: Mapping[tuple[str, str], tuple[Uncorroborated, ...]] = field(
+        default_factory=dict
+    )
+    alone: Mapping[tuple[str, str], Uncorroborated] = field(default_factory=dict)
+    left_out: Mapping[tuple[str, str], Uncorroborated] = field(default_factory=dict)
     certified: Mapping[tuple[str, str], tuple[Certified, ...]] = field(default_factory=dict)
     accepted: Mapping[str, str] = field(default_factory=dict)
     documents: tuple[Document, ...] = ()
     clocks: Mapping[str, Clocked] = field(default_factory=dict)
     drawn: Mapping[str, Drawn] = field(default_factory=dict)
-    untold: Mapping[tuple[str, str], Unshown] = field(default_factory=dict)
+    unrecorded: Mapping[tuple[str, str], Uncorroborated] = field(default_factory=dict)
     gauged: frozenset[tuple[str, str]] = frozenset()
     late: tuple[ChangedLate, ...] = ()
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
-    asked: Asked | None = None
+    required: RequiredGrades | None = None
     at_published: frozenset[str] = frozenset()
-    unshown_values: tuple[str, ...] = ()
+    uncorroborated_values: tuple[str, ...] = ()
     lit: Mapping[str, Lit] = field(default_factory=dict)
     surveys: tuple[Survey, ...] = ()
     common: tuple[Common, ...] = ()
@@ -287,11 +309,11 @@ class Excluded(NamedTuple):
 class Clocked(NamedTuple):
     """Hours reported by a device's readings, and hours elapsed while they arrived."""
 
-    told_h: int
+    reported_h: int
     passed_h: int
 
 
-class Unshown(NamedTuple):
+class Uncorroborated(NamedTuple):
     """
     Intervals of a device, and the part not corroborated by another of its channels.
 
@@ -360,18 +382,26 @@ class Certified(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Measured:
     """
-    Value of a parameter from the plant's own channels, in its unit, and its text.
+    Value of a parameter by the plant's own analysers, in its unit, and its text.
 
-    `hours` are those in which there was a reading, `of` those of the period.  `silent` are
-    days on which something flowed and nothing was read, `most` is the value that leaves the
-    most where these count as the best of the others, `read` that of the other days.  `days` are
-    what flowed on each and the load by the first of the channels.  `off` are the values by the
-    permissible errors of channels in time without a certificate, in either direction, and
-    `uncovered` says which those are.
+    Attributes
+    ----------
+    hours, of : int
+        Hours with a reading, and hours of the period.
+    silent : tuple of Silent
+        Days with flow and without readings.
+    read, most : Fraction or None
+        Mean of the other days; the value if the missing days were as the best of these.
+    days : tuple of Loaded
+        Flow and load of each day.
+    off : tuple of Fraction
+        Values at the permissible errors of uncertified channels, in either direction.
+    uncovered : tuple of Text
+        The uncertified times.
     """
 
     value: Fraction
-    told: str
+    text: str
     hours: int = 0
     of: int = 0
     silent: tuple[Silent, ...] = ()
@@ -386,8 +416,8 @@ class Common(NamedTuple):
     """
     A common meter and its users, in intervals known for all. [base units]
 
-    `share` is that of these intervals, `lost` what they may differ by [%], `days_above` days on
-    which the users are above it by more.
+    `share` is that of these intervals, `lost` the tolerance [%], `days_above` days on which the
+    users exceed it by more.
     """
 
     main: str
@@ -404,7 +434,7 @@ class Lit(NamedTuple):
     """Flow to a flare, and the part during which a channel showed a flame."""
 
     flow: int
-    shown: int
+    with_flame: int
     channels: tuple[str, ...]
 
 

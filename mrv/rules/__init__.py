@@ -32,7 +32,7 @@ CODES = ("label", "group", "stage", "severity", "effect", "asks", "needs")
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
-    A rule: when it is evaluated, what it may do, what settles its finding.
+    A rule: its stage, its effect, and what settles its finding.
 
     Attributes
     ----------
@@ -92,10 +92,10 @@ def rule(name: str) -> Rule:
     RuleError
         If the catalogue has none.
     """
-    found = rules().get(name)
-    if found is None:
+    result = rules().get(name)
+    if result is None:
         raise RuleError(f"rule {name!r} is not known; `tonne rules list` shows all")
-    return found
+    return result
 
 
 def rule_set(number: int) -> tuple[Rule, ...]:
@@ -117,7 +117,7 @@ def titled(name: str, language: str = "en") -> str:
 
 
 def remedy_of(name: str, language: str = "en") -> str:
-    """Return what settles a finding of a rule; nothing of a methodology's condition."""
+    """Return the text of what settles a rule's finding; empty for a methodology's condition."""
     return words(name, language).remedy if name in rules() else ""
 
 

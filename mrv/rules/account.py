@@ -43,7 +43,7 @@ from mrv.model import (
     Reductions,
 )
 from mrv.parameters.inputs import Inputs, read
-from mrv.registry.project import FIRST, Besides, Project, ProjectDevice, service_intervals
+from mrv.registry.project import FIRST, Project, ProjectDevice, SupportingData, service_intervals
 from mrv.rounding import UG_PER_T, to_integer
 from mrv.rules.effects import CHANNELS, Bound, Effect, Fix, Least, NoReduction, Withheld
 from mrv.rules.equipment import Performance, performing, with_measured_power
@@ -57,8 +57,7 @@ def check_costed(
     project: Project, fleet: Fleet, period_us: tuple[int, int], factors: Factors
 ) -> None:
     """
-    Refuse a period in which a quantity that costs more than it gains runs without all of its
-    meters.
+    Refuse a period in which emissions that are deducted lack one of their meters.
 
     Raises
     ------
@@ -86,7 +85,11 @@ def check_costed(
 
 
 def _first_free(span: Span, taken: Sequence[Span]) -> int | None:
-    """Return the first interval of a span that no other covers; `taken` lie in it, in order."""
+    """
+    Return the first interval of a span that no other span covers. [interval number]
+
+    `taken` are spans within it, ascending.
+    """
     at = span[0]
     for begin, end in taken:
         if begin > at:
@@ -111,7 +114,8 @@ def worst(
     account: Callable[[Sequence[Monitored]], Mapping[int, Reductions]],
 ) -> list[Monitored]:
     """
-    Return the devices, with `at_most` set in the parts where that is more conservative.
+    Return the devices with the upper bound of lost quantities where that is
+    more conservative.
 
     Parameters
     ----------
@@ -120,9 +124,9 @@ def worst(
     """
     years = {
         (k, j): part.year
-        for k, one in enumerate(monitored)
-        if one.needs.costs is not None
-        for j, part in enumerate(one.parts)
+        for k, meter in enumerate(monitored)
+        if meter.needs.costs is not None
+        for j, part in enumerate(meter.parts)
         if any(cut.kind in {Kind.GAP, Kind.CALIBRATION} for cut in part.cuts)
     }
     if not years:
@@ -134,26 +138,26 @@ def worst(
         if account(_at_most(monitored, [place]))[year].reduction_t < nothing[year].reduction_t
     ]
     chosen: dict[int, Collection[Place]] = dict.fromkeys(nothing, ())
-    least = {year: found.reduction_t for year, found in nothing.items()}
+    least = {year: result.reduction_t for year, result in nothing.items()}
     for places in (dear, list(years)):
-        for year, found in account(_at_most(monitored, places)).items():
-            if found.reduction_t < least[year]:
-                least[year] = found.reduction_t
+        for year, reductions in account(_at_most(monitored, places)).items():
+            if reductions.reduction_t < least[year]:
+                least[year] = reductions.reduction_t
                 chosen[year] = [place for place in places if years[place] == year]
     return _at_most(monitored, [place for some in chosen.values() for place in some])
 
 
 def _at_most(monitored: Sequence[Monitored], places: Collection[Place]) -> list[Monitored]:
-    """Count at its most what was lost of some parts, each by its device and its place in it."""
+    """Return the devices with the upper bound of lost quantities in the parts at `places`."""
     wanted: defaultdict[int, set[int]] = defaultdict(set)
     for k, j in places:
         wanted[k].add(j)
-    found = list(monitored)
+    meters = list(monitored)
     for k, of in wanted.items():
         parts = monitored[k].parts
         marked = (part.at_its_most() if j in of else part for j, part in enumerate(parts))
-        found[k] = replace(monitored[k], parts=tuple(marked))
-    return found
+        meters[k] = replace(monitored[k], parts=tuple(marked))
+    return meters
 
 
 ZERO = Fraction(0)
@@ -162,21 +166,21 @@ ZERO = Fraction(0)
 @dataclass(frozen=True)
 class Terms:
     """
-    What every account of a period has in common.
+    Inputs shared by all accounts of a period.
 
     Attributes
     ----------
     parameters : Inputs
-        As entered, with the means of what was sampled.
+        As entered, with the means of samples.
     parts : mapping of int to list of Activity
-        What goes by time alone, by calendar year.
+        Activities that depend on time alone, by calendar year.
     stretches : tuple of int
-        Edges of the stretches of about a week. [interval numbers]
+        Edges of stretches of about a week. [interval numbers]
     """
 
     methodology: Methodology
     parameters: Inputs
-    besides: Besides
+    supporting: SupportingData
     factors: Factors
     parts: Mapping[int, list[Activity]]
     stretches: tuple[int, ...]
@@ -185,20 +189,21 @@ class Terms:
 @dataclass(frozen=True)
 class Account:
     """
-    What a period comes to with some quantities.
+    Emission account of a period: its reductions with given quantities,
+    parameters and factors.
 
     Attributes
     ----------
     entered : sequence of Monitored
-        What counts of each device, with the power that it measures.
+        Counted quantities by device, with the measured power.
     measured : Inputs
-        Parameters as they were measured or entered, and bounded by earlier stages.
+        Measured or entered parameters, bounded by earlier stages.
     stated : Inputs
         Parameters that count, as the statement lists them.
     how : mapping of str to Text
-        How those were come by that count otherwise than entered; texts of `mrv.rules.effects`.
+        Origin of each parameter that does not count as entered; texts of `mrv.rules.effects`.
     book : Factors
-        Without factors that do not count.
+        Factors, without those that do not count.
     applied : frozenset of str
         Rules of the stage `values` whose effects changed a parameter or a factor.
     """
@@ -215,18 +220,18 @@ class Account:
     @classmethod
     def of(cls, terms: Terms, views: Sequence[Monitored], effects: Iterable[Effect]) -> Account:
         """Account with parameters as they were measured, and with effects of earlier stages."""
-        every, besides = list(effects), terms.besides
-        entered = with_measured_power(views, besides.drawn, terms.stretches)
-        none = any(isinstance(one, NoReduction) for one in every)
-        given = terms.parameters
-        made = cls(terms, entered, given, given, {}, terms.factors, no_reduction=none)
-        if besides.accounting == FIRST:
+        every, supporting = list(effects), terms.supporting
+        entered = with_measured_power(views, supporting.drawn, terms.stretches)
+        none = any(isinstance(effect, NoReduction) for effect in every)
+        parameters = terms.parameters
+        made = cls(terms, entered, parameters, parameters, {}, terms.factors, no_reduction=none)
+        if supporting.accounting == FIRST:
             return made
-        used, how = as_measured(given, terms.methodology, besides, made.reduced)
-        for one in every:
-            if isinstance(one, Fix):
-                used[one.parameter] = one.value
-                how |= {} if one.how is None else {one.parameter: one.how}
+        used, how = as_measured(parameters, terms.methodology, supporting, made.reduced)
+        for effect in every:
+            if isinstance(effect, Fix):
+                used[effect.parameter] = effect.value
+                how |= {} if effect.how is None else {effect.parameter: effect.how}
         return replace(made, measured=used, stated=used, how=how)
 
     def valued(self, effects: Mapping[str, Sequence[Effect]]) -> Account:
@@ -238,28 +243,30 @@ class Account:
         """
         used, how, applied = dict(self.stated), dict(self.how), set[str]()
 
-        def count(rule: str, one: Fix | Bound | Least, value: Fraction) -> None:
-            used[one.parameter] = value
+        def count(rule: str, item: Fix | Bound | Least, value: Fraction) -> None:
+            used[item.parameter] = value
             applied.add(rule)
-            if one.how is not None:
-                how[one.parameter] = one.how
+            if item.how is not None:
+                how[item.parameter] = item.how
 
-        of = [(rule, one) for rule, some in sorted(effects.items()) for one in some]
-        for rule, one in of:
-            if isinstance(one, Fix) and used.get(one.parameter) != one.value:
-                count(rule, one, one.value)
+        of = [(rule, effect) for rule, effects in sorted(effects.items()) for effect in effects]
+        for rule, effect in of:
+            if isinstance(effect, Fix) and used.get(effect.parameter) != effect.value:
+                count(rule, effect, effect.value)
         for name in self.methodology.parameters:
             mine = [(r, o) for r, o in of if isinstance(o, Bound) and o.parameter == name]
-            left = self.reduced(used) if mine else ZERO
-            for rule, one in sorted(mine, key=lambda item: (item[1].value, repr(item[1].how))):
-                less = self.reduced({**used, name: one.value})
-                if less < left:
-                    left = less
-                    count(rule, one, one.value)
-        for rule, one in of:
-            if isinstance(one, Least) and used[one.parameter] < (value := one.at_least(used)):
-                count(rule, one, value)
-        withheld = {one.factor: rule for rule, one in of if isinstance(one, Withheld)}
+            remaining = self.reduced(used) if mine else ZERO
+            for rule, effect in sorted(mine, key=lambda item: (item[1].value, repr(item[1].how))):
+                less = self.reduced({**used, name: effect.value})
+                if less < remaining:
+                    remaining = less
+                    count(rule, effect, effect.value)
+        for rule, effect in of:
+            if isinstance(effect, Least) and used[effect.parameter] < (
+                value := effect.at_least(used)
+            ):
+                count(rule, effect, value)
+        withheld = {effect.factor: rule for rule, effect in of if isinstance(effect, Withheld)}
         book = without(self.book, withheld) if withheld else self.book
         return replace(
             self, stated=used, how=how, book=book, applied=frozenset(applied | {*withheld.values()})
@@ -269,32 +276,32 @@ class Account:
 
     @property
     def methodology(self) -> Methodology:
-        """Of the project."""
+        """Methodology of the project."""
         return self.terms.methodology
 
     @cached_property
     def performed(self) -> Performance:
-        """A performance that the devices measure below the one that was entered."""
-        return performing(self.entered, self.stated, self.terms.besides.drawn)
+        """A measured performance of devices below the entered one."""
+        return performing(self.entered, self.stated, self.terms.supporting.drawn)
 
     @cached_property
     def parameters(self) -> Inputs:
-        """All that counts, with measured performance."""
+        """Parameters that count, with measured performance."""
         return self.performed.counted(self.stated)
 
     def as_read(self, used: Inputs) -> Inputs:
         """Return parameters with days on which an analyser was silent as the mean of the others."""
         read = {
-            name: one.read
-            for name, one in self.terms.besides.channels.items()
-            if one.silent and one.read is not None
-            if self.how.get(name) == CHANNELS and used.get(name) == one.value
+            name: measured.read
+            for name, measured in self.terms.supporting.channels.items()
+            if measured.silent and measured.read is not None
+            if self.how.get(name) == CHANNELS and used.get(name) == measured.value
         }
         return {**used, **read}
 
     @cached_property
     def ledger(self) -> Ledger:
-        """Factors that were asked for, also those that a unit costs by."""
+        """Factors, with a record of those used, also by the emissions of a single unit."""
         return Ledger(self.book)
 
     @cached_property
@@ -303,28 +310,28 @@ class Account:
 
     @cached_property
     def gross(self) -> Mapping[int, Reductions]:
-        """By calendar year, before deductions and without days of silent analysers."""
+        """Reductions by calendar year, before deductions and without days of silent analysers."""
         parameters = self.as_read(self.parameters)
         inputs = self._inputs(self.entered, parameters, self._own, gross=True)
         return self._reductions(inputs, self._own)
 
     @cached_property
     def views(self) -> list[Monitored]:
-        """Devices, with the more conservative bound of a loss."""
+        """Devices with the more conservative bound of lost quantities."""
         own = self._own
         return worst(
             self.entered,
-            lambda some: self._reductions(self._inputs(some, self.parameters, own), own),
+            lambda meters: self._reductions(self._inputs(meters, self.parameters, own), own),
         )
 
     @cached_property
     def inputs(self) -> dict[int, Inputs]:
-        """What the methodology is given of each calendar year."""
+        """Inputs of the methodology by calendar year."""
         return self._inputs(self.views, self.parameters, self._own)
 
     @cached_property
     def net(self) -> Mapping[int, Reductions]:
-        """By calendar year, after deductions."""
+        """Reductions by calendar year, after deductions."""
         net = self._reductions(self.inputs, self._own)
         if self.no_reduction:
             return {y: replace(r, reduction_t=min(r.reduction_t, ZERO)) for y, r in net.items()}
@@ -332,12 +339,12 @@ class Account:
 
     @property
     def used(self) -> tuple[Factor, ...]:
-        """Factors that the figures ask for, without those that a unit costs by."""
+        """Factors that the figures use, without those of single units."""
         return tuple(self._own.used()) if self.gross and self.net else ()
 
     @cached_property
     def total(self) -> Reductions:
-        """The whole period, after deductions."""
+        """Reductions of the whole period, after deductions."""
         return added(self.net)
 
     @property
@@ -347,12 +354,12 @@ class Account:
 
     @cached_property
     def pricing(self) -> Pricing:
-        """Tonnes of a quantity."""
+        """Converter of quantities to tonnes."""
         return Pricing(self.methodology, self.parameters, self.ledger)
 
     @property
-    def left(self) -> tuple[int, int]:
-        """Reduction, and what it is before deductions, which decides between equals. [ug CO2e]"""
+    def net_gross_ug(self) -> tuple[int, int]:
+        """Reduction after and before deductions; the second decides between equals. [ug CO2e]"""
         gross = added(self.gross).reduction_t
         return (
             to_integer(self.reduction_t * UG_PER_T, "down"),
@@ -362,25 +369,25 @@ class Account:
     def comes_to(
         self, parameters: Inputs, book: Factors, views: Sequence[Monitored] | None = None
     ) -> Fraction:
-        """Return what the period comes to with some parameters and factors. [tCO2e]"""
-        some = self.entered if views is None else views
-        return added(self._reductions(self._inputs(some, parameters, book), book)).reduction_t
+        """Return the reduction of the period with given parameters and factors. [tCO2e]"""
+        meters = self.entered if views is None else views
+        return added(self._reductions(self._inputs(meters, parameters, book), book)).reduction_t
 
     def reduced(self, parameters: Inputs, views: Sequence[Monitored] | None = None) -> Fraction:
-        """Return what the period comes to with some parameters, or devices. [tCO2e]"""
+        """Return the reduction of the period with given parameters or devices. [tCO2e]"""
         return self.comes_to(parameters, self.book, views)
 
     def quantities(self, parameters: Inputs) -> dict[int, Inputs]:
-        """Return what the methodology is given of each year, with some parameters."""
+        """Return the inputs of the methodology by year, with given parameters."""
         return self._inputs(self.entered, parameters, self.book)
 
     def _inputs(
-        self, some: Sequence[Monitored], parameters: Inputs, book: Factors, *, gross: bool = False
+        self, meters: Sequence[Monitored], parameters: Inputs, book: Factors, *, gross: bool = False
     ) -> dict[int, Inputs]:
         activities = {year: list(of) for year, of in self.terms.parts.items()}
-        for one in some:
-            for part in one.parts:
-                activities.setdefault(part.year, []).append(one.activity(part, gross=gross))
+        for meter in meters:
+            for part in meter.parts:
+                activities.setdefault(part.year, []).append(meter.activity(part, gross=gross))
         return {
             year: self.methodology.inputs_of(activities[year], parameters, book, year)
             for year in sorted(activities)
@@ -392,9 +399,9 @@ class Account:
 
 def added(by_year: Mapping[int, Reductions]) -> Reductions:
     """
-    Add up calendar years.
+    Return the sum of calendar years.
 
-    A cap or a deduction of the methodology stands in its reduction, not in the sides.
+    A cap or a deduction of the methodology is in its reduction, not in the sides.
     """
     years = by_year.values()
     return Reductions(
@@ -409,7 +416,7 @@ def parts_of_years(
     project: Project, methodology: Methodology, fleet: Fleet, period_us: tuple[int, int]
 ) -> dict[int, list[Activity]]:
     """
-    How much of each calendar year the period is, for what goes by time alone.
+    Return activities that depend on time alone, by calendar year.
 
     The parameter `GAINING` is the part of it in which the baseline may gain.
     """

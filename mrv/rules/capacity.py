@@ -24,7 +24,7 @@ from mrv.parameters.inputs import Inputs, rounded
 from mrv.registry.project import Loaded
 from mrv.rounding import decimal_text, figure
 from mrv.rules import Severity
-from mrv.rules.effects import BUILT_FOR, CARRIED, Bound, Cap, Effect, Level, Said
+from mrv.rules.effects import BUILT_FOR, CARRIED, Bound, Cap, Effect, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.rules.plausible_values import means
 from mrv.service_bounds import Capacity, Consumption
@@ -41,20 +41,21 @@ _LONGEST_YEAR = 366
 # --- capacities and consumptions of a methodology -----------------------------------------
 
 
-def serving(monitored: Iterable[Monitored], one: Capacity | Consumption) -> list[Monitored]:
-    """Return the meters of what a capacity bounds, or a consumption serves."""
-    return [m for m in monitored if m.bound.role in one.serves]
+def serving(monitored: Iterable[Monitored], item: Capacity | Consumption) -> list[Monitored]:
+    """Return the meters of a capacity's or a consumption's service."""
+    return [m for m in monitored if m.bound.role in item.serves]
 
 
-def using(monitored: Iterable[Monitored], one: Consumption) -> list[Monitored]:
-    """Return the meters of what a service uses."""
-    return [m for m in monitored if m.bound.role in one.uses]
+def using(monitored: Iterable[Monitored], consumption: Consumption) -> list[Monitored]:
+    """Return the meters of the energy that a service uses."""
+    return [m for m in monitored if m.bound.role in consumption.uses]
 
 
-def consumption_of(methodology: Methodology, one: Capacity) -> Consumption | None:
-    """Return what a plant's service takes of electricity; None where that is not known."""
+def consumption_of(methodology: Methodology, capacity: Capacity) -> Consumption | None:
+    """Return the electricity consumption of a plant's service; None where unknown."""
     return next(
-        (c for c in methodology.consumptions if c.by_design and {*c.serves} >= {*one.serves}), None
+        (c for c in methodology.consumptions if c.by_design and {*c.serves} >= {*capacity.serves}),
+        None,
     )
 
 
@@ -65,51 +66,51 @@ def _time_us(there: Sequence[Monitored]) -> int:
     return together_us(there, first, last)
 
 
-def at_capacity(there: Sequence[Monitored], one: Capacity, parameters: Inputs) -> Fraction:
-    """Return what a plant delivers at its capacity in the time of its meters. [base units]"""
-    whole = sum(s.time_us for m in there for s in m.stretches) if one.each else _time_us(there)
-    return Fraction(parameters[one.parameter]) * one.base_units * Fraction(whole, _DAY_US)
+def at_capacity(there: Sequence[Monitored], capacity: Capacity, parameters: Inputs) -> Fraction:
+    """Return the delivery of a plant at its capacity over its meters' time. [base units]"""
+    whole = sum(s.time_us for m in there for s in m.stretches) if capacity.each else _time_us(there)
+    return Fraction(parameters[capacity.parameter]) * capacity.base_units * Fraction(whole, _DAY_US)
 
 
 def too_large(facts: Facts, parameters: Inputs, least: Fraction = _LEAST_LOAD) -> frozenset[str]:
-    """Return the capacities of which less than a share was delivered: they bound nothing."""
-    found = set()
-    for one in facts.methodology.capacities:
-        there = serving(facts.views, one)
+    """Return capacities that set no limit, since less than a share of them was delivered."""
+    result = set()
+    for capacity in facts.methodology.capacities:
+        there = serving(facts.views, capacity)
         delivered = sum(m.delivered for m in there)
         if (
-            not one.of
-            and one.parameter in parameters
+            not capacity.of
+            and capacity.parameter in parameters
             and delivered
-            and delivered < least * at_capacity(there, one, parameters)
+            and delivered < least * at_capacity(there, capacity, parameters)
         ):
-            found.add(one.parameter)
-    return frozenset(found)
+            result.add(capacity.parameter)
+    return frozenset(result)
 
 
-def _below_fifth(methodology: Methodology, one: Capacity, rate: Fraction) -> Text:
-    """Say that little of a capacity was delivered, so that it bounds nothing."""
-    unit = methodology.parameters[one.parameter].unit
-    return text("MTR-07.below_fifth", value=figure(rate), unit=unit, parameter=one.parameter)
+def _below_fifth(methodology: Methodology, capacity: Capacity, rate: Fraction) -> Text:
+    """Return the text that a capacity sets no limit, since little of it was delivered."""
+    unit = methodology.parameters[capacity.parameter].unit
+    return text("MTR-07.below_fifth", value=figure(rate), unit=unit, parameter=capacity.parameter)
 
 
 def used_of(
-    one: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption
+    meter: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption
 ) -> Fraction:
     """
-    Return the quantity of some stretches, with what is charged for lost time and by service.
+    Return a meter's use in stretches, with charges for lost time and by service. [base units]
 
-    A plant's meter that is lost for less than half of the time used as much then as else: what
-    lost time is charged, which is little beside methane, would carry any service.
+    Where a plant's meter is lost for less than half of the time, its mean rate applies to the
+    lost time: its highest rate would carry any service.
     """
-    some, rate = one.stretches[first:last], one.rate or Fraction(0)
-    time, lost, value = (sum(s.time_us for s in some), sum(s.lost_us for s in some),
-                         sum(s.value for s in some))  # fmt: skip
+    stretches, rate = meter.stretches[first:last], meter.rate or Fraction(0)
+    time, lost, value = (sum(s.time_us for s in stretches), sum(s.lost_us for s in stretches),
+                         sum(s.value for s in stretches))  # fmt: skip
     if of.by_design and 0 < 2 * lost < time:
         rate = min(rate, Fraction(value * HOUR_US, time - lost))
     charged = (
         -c.quantity
-        for p in one.parts
+        for p in meter.parts
         for c in p.cuts
         # beyond its register: by its own power (MTR-04), by its service (MTR-05)
         if c.kind in (Kind.CONSUMPTION, Kind.SERVICE) and span_us[0] <= c.start_us < span_us[1]
@@ -117,12 +118,12 @@ def used_of(
     return value + rate * Fraction(lost, HOUR_US) + sum(charged, start=Fraction(0))
 
 
-def electricity(monitored: Sequence[Monitored], one: Consumption) -> Fraction:
-    """Return what a service used in the whole period, with what is charged for it. [base units]"""
-    users = using(monitored, one)
+def electricity(monitored: Sequence[Monitored], consumption: Consumption) -> Fraction:
+    """Return the energy use of a service in the whole period, charges included. [base units]"""
+    users = using(monitored, consumption)
     begin = min((m.service.first for m in users), default=0) * INTERVAL_US
     end = max((m.service.first + m.service.intervals for m in users), default=0) * INTERVAL_US
-    used = (used_of(m, 0, len(m.stretches), (begin, end), one) for m in users)
+    used = (used_of(m, 0, len(m.stretches), (begin, end), consumption) for m in users)
     return sum(used, start=Fraction(0))
 
 
@@ -130,89 +131,94 @@ def electricity(monitored: Sequence[Monitored], one: Consumption) -> Fraction:
 
 
 class _Week(NamedTuple):
-    """What a week's service came to, what the plant was built for, and if rain thinned it."""
+    """Service and design capacity of a week, and whether rain diluted it."""
 
     place: int
     served: Fraction
-    most: Fraction
+    limit: Fraction
     thinned: bool
 
 
-def _weeks(facts: Facts, one: Capacity) -> Iterator[_Week]:
-    """Compare each week's service with a capacity."""
-    of, capacity = facts.of_role(*one.serves), Fraction(facts.parameters[one.parameter])
+def _weeks(facts: Facts, item: Capacity) -> Iterator[_Week]:
+    """Yield each week's service with its capacity."""
+    of, capacity = facts.of_role(*item.serves), Fraction(facts.parameters[item.parameter])
     there = [facts.views[i] for i in of]
     for k in range(len(facts.stretches) - 1):
         served = facts.served(of, k, k + 1)
         time_us = (
             sum(m.stretches[k].time_us for m in there)
-            if one.each
+            if item.each
             else together_us(there, facts.stretches[k], facts.stretches[k + 1])
         )
-        most = capacity * one.base_units * Fraction(time_us, _DAY_US)
-        yield _Week(k, served, most, served > most and _thinned(facts, one, k, served, most))
+        maximum = capacity * item.base_units * Fraction(time_us, _DAY_US)
+        yield _Week(
+            k, served, maximum, served > maximum and _thinned(facts, item, k, served, maximum)
+        )
 
 
 def _capacities(facts: Facts) -> Iterator[Capacity]:
-    """Yield the capacities that bound a service itself, where it was delivered."""
-    for one in facts.methodology.capacities:
-        moved = any(any(facts.solved.weeks[i]) for i in facts.of_role(*one.serves))
-        if not one.of and moved and one.parameter in facts.parameters:
-            yield one
+    """Yield the capacities that limit a service itself, where it was delivered."""
+    for capacity in facts.methodology.capacities:
+        moved = any(any(facts.solved.weeks[i]) for i in facts.of_role(*capacity.serves))
+        if not capacity.of and moved and capacity.parameter in facts.parameters:
+            yield capacity
 
 
 def above_design(facts: Facts, roles: Sequence[str]) -> Mapping[int, Fraction]:
-    """Return what of a service is above the design capacity, by stretch. [base units]"""
-    found: dict[int, Fraction] = {}
-    for one in _capacities(facts):
-        for week in _weeks(facts, one) if {*one.serves} <= {*roles} else ():
-            if week.served > week.most and not week.thinned:
-                before = found.get(week.place, Fraction(0))
-                found[week.place] = before + week.served - week.most
-    return found
+    """Return the service above the design capacity, by stretch. [base units]"""
+    result: dict[int, Fraction] = {}
+    for capacity in _capacities(facts):
+        for week in _weeks(facts, capacity) if {*capacity.serves} <= {*roles} else ():
+            if week.served > week.limit and not week.thinned:
+                before = result.get(week.place, Fraction(0))
+                result[week.place] = before + week.served - week.limit
+    return result
 
 
-def design_capacity(facts: Facts) -> Iterator[Effect | Said]:
+def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    MTR-07: a week's service beyond the documented design capacity.
+    MTR-07: a week's service above the documented design capacity.
 
-    More than that which invoices state is an observation: the design document is out of date.
+    Above that, but within invoices, it is an observation: the design document is out of date.
     """
-    for one in _capacities(facts):
-        of, weeks = facts.of_role(*one.serves), [*_weeks(facts, one)]
-        capacity = Fraction(facts.parameters[one.parameter])
-        unit = facts.methodology.parameters[one.parameter].unit
+    for item in _capacities(facts):
+        of, weeks = facts.of_role(*item.serves), [*_weeks(facts, item)]
+        capacity = Fraction(facts.parameters[item.parameter])
+        unit = facts.methodology.parameters[item.parameter].unit
         texts, diluted = list[Text](), list[Text]()
         settled = bool(of) and all(facts.invoiced(facts.views[i]) for i in of)
         for week in weeks:
-            if week.served <= week.most:
+            if week.served <= week.limit:
                 continue
             run = week.place, week.place + 1
-            rate = capacity * week.served / week.most if week.most else week.served
+            rate = capacity * week.served / week.limit if week.limit else week.served
             reason = text(
                 "MTR-07.diluted" if week.thinned else "MTR-07.above",
                 value=figure(rate), unit=unit, most=figure(capacity),
             )  # fmt: skip
-            (diluted if week.thinned else texts).append(facts.in_time(one.parameter, *run, reason))
+            (diluted if week.thinned else texts).append(facts.in_time(item.parameter, *run, reason))
             if not (week.thinned or settled):
-                yield Cap(node(Level.WEEK, of, run), week.most, reason)
+                yield Cap(node(Level.WEEK, of, run), week.limit, reason)
         delivered = sum((week.served for week in weeks), start=Fraction(0))
-        whole = sum((week.most for week in weeks), start=Fraction(0))
+        whole = sum((week.limit for week in weeks), start=Fraction(0))
         if not texts and delivered < _LEAST_LOAD * whole:
-            texts.append(_below_fifth(facts.methodology, one, capacity * delivered / whole))
+            texts.append(_below_fifth(facts.methodology, item, capacity * delivered / whole))
         severity: Severity | None = "observation" if settled and texts else None
-        yield Said(not texts, tuple(texts or diluted), severity)
+        yield RuleReport(not texts, tuple(texts or diluted), severity)
 
 
-def _thinned(facts: Facts, one: Capacity, week: int, served: Fraction, most: Fraction) -> bool:
-    """Whether what a week delivered above a capacity carries no more load than it."""
+def _thinned(
+    facts: Facts, capacity: Capacity, week: int, served: Fraction, maximum: Fraction
+) -> bool:
+    """Return whether the delivery of a week above a capacity carries no more load than it."""
     strong = next(
-        (c.of for c in facts.methodology.capacities if c.of and {*c.serves} == {*one.serves}), ""
+        (c.of for c in facts.methodology.capacities if c.of and {*c.serves} == {*capacity.serves}),
+        "",
     )
-    channel = facts.besides.channels.get(strong)
+    channel = facts.supporting.channels.get(strong)
     if channel is None:
         return False
-    laboratory = means(facts.besides.samples, facts.methodology)
+    laboratory = means(facts.supporting.samples, facts.methodology)
     if laboratory.get(strong, channel.value) < channel.value:
         # weak water would be paid by other samples' strength
         return False
@@ -221,11 +227,11 @@ def _thinned(facts: Facts, one: Capacity, week: int, served: Fraction, most: Fra
     within = [begin <= (d.from_us + d.to_us) // 2 < end for d in channel.days]
     inside = _strength(d for d, there in zip(channel.days, within, strict=True) if there)
     outside = _strength(d for d, there in zip(channel.days, within, strict=True) if not there)
-    return inside is not None and outside is not None and int(served) * inside <= most * outside
+    return inside is not None and outside is not None and int(served) * inside <= maximum * outside
 
 
 def _strength(days: Iterable[Loaded]) -> Fraction | None:
-    """Return the load by what flowed; None where nothing did. [thousandths of the channel's]"""
+    """Return the mean load by flow; None without flow. [thousandths of the channel's unit]"""
     known = list(days)
     flow = sum(d.flow for d in known)
     return sum((d.load for d in known), start=Fraction(0)) / flow if flow else None
@@ -234,55 +240,59 @@ def _strength(days: Iterable[Loaded]) -> Fraction | None:
 # --- the load of the period ---------------------------------------------------------------
 
 
-def design_load(facts: Facts) -> Iterator[Effect | Said]:
+def design_load(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    MTR-07: a load or a service of earlier years above what the plant was built for.
+    MTR-07: a load or an earlier year's service above the design capacity.
 
-    The strength of what came in counts no more than the design leaves for what was delivered: by
-    the design load, and by the electricity that such a load takes.
+    The strength of the inflow is limited by the design load, and by the electricity for it.
     """
     price, method = facts.price, facts.methodology
-    used, carried, said = price.stated, set[str](), list[Said]()
-    for one in method.capacities:
-        used, above = _years_within(facts, one, used)
+    used, carried, reports = price.stated, set[str](), list[RuleReport]()
+    for item in method.capacities:
+        used, above = _years_within(facts, item, used)
         if above:
-            said.append(Said(False, above))
-        there = serving(facts.views, one)
+            reports.append(RuleReport(False, above))
+        there = serving(facts.views, item)
         served = sum((m.counts for m in there), start=Fraction(0))
-        if not one.of or not used.get(one.of) or served <= 0 or one.parameter not in price.stated:
+        if (
+            not item.of
+            or not used.get(item.of)
+            or served <= 0
+            or item.parameter not in price.stated
+        ):
             continue
-        capacity = Fraction(price.stated[one.parameter])
-        most = capacity * one.base_units * Fraction(_time_us(there), _DAY_US)
-        load, texts = served * used[one.of], list[Text]()
-        if load > most:
-            spec = method.parameters[one.of]
-            less = {**used, one.of: rounded(most / served, spec)}
+        capacity = Fraction(price.stated[item.parameter])
+        maximum = capacity * item.base_units * Fraction(_time_us(there), _DAY_US)
+        load, texts = served * used[item.of], list[Text]()
+        if load > maximum:
+            spec = method.parameters[item.of]
+            less = {**used, item.of: rounded(maximum / served, spec)}
             texts.append(
                 text(
-                    "MTR-07.load", value=figure(capacity * load / most), most=figure(capacity),
-                    load_unit=method.parameters[one.parameter].unit, parameter=one.of,
-                    counted=figure(less[one.of]), unit=spec.unit,
+                    "MTR-07.load", value=figure(capacity * load / maximum), most=figure(capacity),
+                    load_unit=method.parameters[item.parameter].unit, parameter=item.of,
+                    counted=figure(less[item.of]), unit=spec.unit,
                 )
             )  # fmt: skip
             if price.reduced(less) < price.reduced(used):
                 used = less
-        elif load < _LEAST_LOAD * most:
-            texts.append(_below_fifth(method, one, capacity * load / most))
-        powered, more = _powered(facts, one, used, served)
+        elif load < _LEAST_LOAD * maximum:
+            texts.append(_below_fifth(method, item, capacity * load / maximum))
+        powered, more = _powered(facts, item, used, served)
         texts += more
         if price.reduced(powered) < price.reduced(used):
             used = powered
-            carried.add(one.of)
-        said.append(Said(not texts, tuple(texts), _beyond_severity(facts, one, texts)))
+            carried.add(item.of)
+        reports.append(RuleReport(not texts, tuple(texts), _beyond_severity(facts, item, texts)))
     for name, value in used.items():
         if value != price.stated[name]:
             yield Bound(name, Fraction(value), CARRIED if name in carried else BUILT_FOR)
-    yield from said
+    yield from reports
 
 
-def _beyond_severity(facts: Facts, one: Capacity, texts: list[Text]) -> Severity | None:
-    """Return the severity where a plant only takes less electricity than its design says."""
-    taken = consumption_of(facts.methodology, one)
+def _beyond_severity(facts: Facts, capacity: Capacity, texts: list[Text]) -> Severity | None:
+    """Return the severity where a plant only uses less electricity than its design."""
+    taken = consumption_of(facts.methodology, capacity)
     if taken is None or {each.code for each in texts} != {"MTR-07.load_beyond"}:
         return None
     users = using(facts.views, taken)
@@ -290,65 +300,68 @@ def _beyond_severity(facts: Facts, one: Capacity, texts: list[Text]) -> Severity
 
 
 def _powered(
-    facts: Facts, one: Capacity, used: Inputs, served: Fraction
+    facts: Facts, capacity: Capacity, used: Inputs, served: Fraction
 ) -> tuple[Inputs, list[Text]]:
     """
-    Compare a load with the electricity that the design takes for it; what counts, and texts.
+    Return inputs with a load limited by the electricity for it, and texts.
 
-    Rain thins what comes in, and neither load nor electricity follows.  Stronger water that a
-    laboratory found is believed as long as its pumps moved it.
+    Rain dilutes the inflow, and neither load nor electricity follows.  A stronger load in a
+    laboratory's results counts as long as the pumps moved it.
     """
     method = facts.methodology
-    taken = consumption_of(method, one)
-    flow = next((c for c in method.capacities if not c.of and c.serves == one.serves), None)
+    taken = consumption_of(method, capacity)
+    flow = next((c for c in method.capacities if not c.of and c.serves == capacity.serves), None)
     if taken is None or flow is None:
         return used, []
-    names = flow.parameter, one.parameter, taken.by_design
+    names = flow.parameter, capacity.parameter, taken.by_design
     if not all(used.get(name) for name in names):
         return used, []
     water, strength, rate = (Fraction(used[name]) for name in names)
     power = electricity(facts.views, taken)
-    load, carried = served * used[one.of], power * strength * taken.per_base / (rate * water)
+    load, carried = served * used[capacity.of], power * strength * taken.per_base / (rate * water)
     if carried >= _SURE * load:
         return used, []
     values = {
         "percent": decimal_text(100 - 100 * carried / load, 1, "up"),
-        "value": figure(power / served * taken.per_base), "unit": taken.unit, "parameter": one.of,
+        "value": figure(power / served * taken.per_base), "unit": taken.unit,
+        "parameter": capacity.of,
     }  # fmt: skip
-    analysed = one.of in reported_samples(facts)
+    analysed = capacity.of in reported_samples(facts)
     moved = power * taken.per_base >= _CARRIED * rate * served
     if carried >= _CARRIED * load or (analysed and moved):
         return used, [text("MTR-07.load_beyond", **values)]
-    spec = method.parameters[one.of]
-    less = {**used, one.of: rounded(carried / served, spec)}
-    counted = {"counted": figure(less[one.of]), "counted_unit": spec.unit}
+    spec = method.parameters[capacity.of]
+    less = {**used, capacity.of: rounded(carried / served, spec)}
+    counted = {"counted": figure(less[capacity.of]), "counted_unit": spec.unit}
     return less, [text("MTR-07.load_carried", **values, **counted)]
 
 
 def reported_samples(facts: Facts) -> frozenset[str]:
     """Return the parameters of laboratories' results, each with the hash of its report."""
-    samples = facts.besides.samples
+    samples = facts.supporting.samples
     unkept = {s.parameter for s in samples if not s.sha256}
     return frozenset(s.parameter for s in samples) - unkept
 
 
-def _years_within(facts: Facts, one: Capacity, used: Inputs) -> tuple[Inputs, tuple[Text, ...]]:
-    """Count no more of an earlier year than it has days at capacity; a text of each."""
+def _years_within(
+    facts: Facts, capacity: Capacity, used: Inputs
+) -> tuple[Inputs, tuple[Text, ...]]:
+    """Return inputs with earlier years limited to their days at capacity, and a text of each."""
     above = []
-    for name in one.years:
-        if name not in used or one.parameter not in used:
+    for name in capacity.years:
+        if name not in used or capacity.parameter not in used:
             continue
-        most = Fraction(used[one.parameter]) * _LONGEST_YEAR
-        if used[name] <= most:
+        maximum = Fraction(used[capacity.parameter]) * _LONGEST_YEAR
+        if used[name] <= maximum:
             continue
         unit = facts.methodology.parameters[name].unit
         above.append(
             text(
                 "MTR-07.earlier_year", parameter=name, value=figure(Fraction(used[name])),
-                unit=unit, most=figure(most), capacity=one.parameter,
+                unit=unit, most=figure(maximum), capacity=capacity.parameter,
             )
         )  # fmt: skip
-        less = {**used, name: most}
+        less = {**used, name: maximum}
         if facts.price.reduced(less) < facts.price.reduced(used):
             used = less
     return used, tuple(above)

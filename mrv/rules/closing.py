@@ -37,7 +37,7 @@ from mrv.methodologies import hosted, implausible, implausible_first
 from mrv.model import Candidate, CandidateDevice, Factor, Factors, Methodology, Reductions
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.declared import Calibration
-from mrv.registry.project import FIRST, Besides, Project
+from mrv.registry.project import FIRST, Project, SupportingData
 from mrv.rounding import UG_PER_T, decimal_text, to_integer
 from mrv.rules import rules, severity_of
 from mrv.rules.account import ZERO, added
@@ -50,7 +50,7 @@ from mrv.rules.invoiced_use import keep_first
 from mrv.rules.issued import choose
 from mrv.rules.plausible_values import keep_plausible
 from mrv.rules.published import compared_kinds, stating
-from mrv.rules.values import keep_asked
+from mrv.rules.values import apply_required_grades
 from mrv.texts import text
 
 _PLACES = 6
@@ -67,7 +67,7 @@ def close(
     to_us: int,
     factors: Factors,
     carried_ug: int = 0,
-    besides: Besides | None = None,
+    supporting: SupportingData | None = None,
 ) -> PeriodResult:
     """
     Close a monitoring period.
@@ -88,7 +88,7 @@ def close(
     carried_ug : int
         What earlier periods left below zero (`PeriodResult.carry_ug`), 0 or
         negative. [ug CO2e]
-    besides : Besides, optional
+    supporting : SupportingData, optional
         Evidence of the period: check meters, invoices, documents, other periods.
 
     Raises
@@ -104,17 +104,19 @@ def close(
     looked = Ledger(within(factors, grid_of(project)))
     engine = Engine(project, fleet, calibrations, rows, (from_us, to_us), looked)
     closing = _Closing(engine, carried_ug)
-    besides = besides or Besides()
-    check_energy(engine.methodology, besides.energy)
+    supporting = supporting or SupportingData()
+    check_energy(engine.methodology, supporting.energy)
     corrected: list[Finding] = []
-    if besides.replaced and besides.accounting > FIRST:
-        besides, corrected = keep_first(
-            project, besides, lambda given: closing.chosen(project, given)[0].account.left[0]
+    if supporting.replaced and supporting.accounting > FIRST:
+        supporting, corrected = keep_first(
+            project,
+            supporting,
+            lambda given: closing.chosen(project, given)[0].account.net_gross_ug[0],
         )
-    passed, chosen = closing.chosen(project, besides)
-    found = closing.result(passed, [*chosen, *corrected])
-    kinds = {*found.compared, *(one.kind for one in looked.used())}
-    return replace(found, compared=tuple(sorted(kinds)))
+    passed, chosen = closing.chosen(project, supporting)
+    period_result = closing.result(passed, [*chosen, *corrected])
+    kinds = {*period_result.compared, *(factor.kind for factor in looked.used())}
+    return replace(period_result, compared=tuple(sorted(kinds)))
 
 
 class _Closing:
@@ -124,45 +126,49 @@ class _Closing:
         self._engine, self._carried_ug = engine, carried_ug
         self._known: dict[str, Passed] = {}
 
-    def _passed(self, project: Project, besides: Besides) -> Passed:
-        """Pass with these values, once."""
+    def _passed(self, project: Project, supporting: SupportingData) -> Passed:
+        """Return the pass with given values; each pass is made once."""
         key = repr((
             sorted(project.parameters.items()),
             [(b.device, b.role, sorted(b.params.items())) for b in project.devices],
-            besides.samples, besides.invoices, besides.replaced, sorted(besides.at_published),
-            besides.unshown_values,
+            supporting.samples, supporting.invoices, supporting.replaced,
+            sorted(supporting.at_published), supporting.uncorroborated_values,
         ))  # fmt: skip
         if key not in self._known:
-            self._known[key] = self._engine.passed(project, besides)
+            self._known[key] = self._engine.passed(project, supporting)
         return self._known[key]
 
-    def chosen(self, project: Project, besides: Besides) -> tuple[Passed, list[Finding]]:
-        """Choose registered, issued and entered values that count, the most conservative ones."""
+    def chosen(self, project: Project, supporting: SupportingData) -> tuple[Passed, list[Finding]]:
+        """Return a pass with the most conservative registered, issued and entered values."""
         period_us = self._engine.period_us
         odd = list[Finding]()
-        if besides.accounting > FIRST:
-            project, besides, odd = keep_plausible(
-                project, besides, period_us, lambda *values: self._passed(*values).account.left
+        if supporting.accounting > FIRST:
+            project, supporting, odd = keep_plausible(
+                project,
+                supporting,
+                period_us,
+                lambda *values: self._passed(*values).account.net_gross_ug,
             )
-        if not besides.fixed and not besides.late:
-            if besides.accounting > FIRST and besides.asked is not None:
-                project, besides, weak = keep_asked(
-                    project, besides, besides.asked, self._passed(project, besides).facts,
-                    lambda *values: self._passed(*values).account.left,
+        if not supporting.fixed and not supporting.late:
+            if supporting.accounting > FIRST and supporting.required is not None:
+                project, supporting, weak = apply_required_grades(
+                    project, supporting, supporting.required,
+                    self._passed(project, supporting).facts,
+                    lambda *values: self._passed(*values).account.net_gross_ug,
                 )  # fmt: skip
                 odd = [*odd, *weak]
-            return self._passed(project, besides), odd
-        now = replace(besides, fixed=(), late=())
-        project, found = choose(
-            project, besides, local_date(period_us[0], project.timezone), self._engine.factors,
-            lambda one: self.chosen(one, now)[0].account.left[0],
+            return self._passed(project, supporting), odd
+        now = replace(supporting, fixed=(), late=())
+        project, result = choose(
+            project, supporting, local_date(period_us[0], project.timezone), self._engine.factors,
+            lambda project: self.chosen(project, now)[0].account.net_gross_ug[0],
         )  # fmt: skip
         passed, more = self.chosen(project, now)
-        return passed, [*more, *found, *(one for one in odd if one not in more)]
+        return passed, [*more, *result, *(finding for finding in odd if finding not in more)]
 
     def result(self, passed: Passed, chosen: Sequence[Finding]) -> PeriodResult:
-        """Return the period as a statement holds it."""
-        account, besides = passed.account, passed.facts.besides
+        """Return the result of the period, as a statement holds it."""
+        account, supporting = passed.account, passed.facts.supporting
         project, method = passed.facts.project, self._engine.methodology
         from_us, to_us = self._engine.period_us
         total, carried_ug, views = account.total, self._carried_ug, account.views
@@ -172,14 +178,14 @@ class _Closing:
         credited = vintages(account.net, total.reduction_t + Fraction(carried_ug, UG_PER_T))
         read = {name for name, how in account.how.items() if how == CHANNELS}
         stated = account.stated
-        first = besides.accounting == FIRST
+        first = supporting.accounting == FIRST
         named = () if first else stating(account, project, passed.facts.factors)
         checks = (
             method.applicability if first else (*method.applicability, hosted(method.countries))
         )
         reported = (
             *findings(checks, _candidate(project, account.parameters, views)),
-            *conditions_hold(method, account.inputs, account.net, besides.accounting),
+            *conditions_hold(method, account.inputs, account.net, supporting.accounting),
             *passed.findings,
             *chosen,
         )
@@ -201,7 +207,7 @@ class _Closing:
             devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in views),
             gaps=(
                 *(g for m in views for g in gap_outcomes(m, pricing)),
-                *silent_days(besides, stated, account.as_read(stated), read, account.reduced),
+                *silent_days(supporting, stated, account.as_read(stated), read, account.reduced),
             ),
             deductions=tuple(d for m in views for d in deductions(m, pricing, first=first)),
             # after what the meters cost, which asks for factors too
@@ -210,22 +216,22 @@ class _Closing:
                 *parameter_uses(method, account.stated, views),
                 *measured_powers(views),
                 *account.performed.uses(method),
-                *_rated(views, besides, to_us, project.timezone),
+                *_rated(views, supporting, to_us, project.timezone),
             ),
             applicability=_graded(dict.fromkeys(reported), passed, total.reduction_t),
             comparisons=comparisons(
-                project.expected, views, total, (from_us, to_us, project.timezone), besides
+                project.expected, views, total, (from_us, to_us, project.timezone), supporting
             ),
-            cross_checks=tuple(passed.facts.compare(besides, pricing)),
+            cross_checks=tuple(passed.facts.compare(supporting, pricing)),
             compared=compared_kinds(account),
             rules=() if first else tuple(_effects(passed)),
             evidence=() if first else evidence_of(passed.facts, account),
         )
 
 
-def _by_id(*some: Factor) -> list[Factor]:
-    found = {(one.id, one.provisional): one for one in some}
-    return [found[key] for key in sorted(found)]
+def _by_id(*factors: Factor) -> list[Factor]:
+    result = {(factor.id, factor.provisional): factor for factor in factors}
+    return [result[key] for key in sorted(result)]
 
 
 def conditions_hold(
@@ -234,7 +240,7 @@ def conditions_hold(
     net: Mapping[int, Reductions],
     accounting: int,
 ) -> Iterator[Finding]:
-    """Judge each year's figures by the conditions under which `tonne evaluate` refuses them."""
+    """Yield findings of each year's figures by the conditions of `tonne evaluate`."""
     first = accounting == FIRST
     look = implausible_first if first else implausible
     for condition in methodology.conditions:
@@ -249,7 +255,7 @@ def conditions_hold(
 
 
 def _effects(passed: Passed) -> Iterator[RuleEffect]:
-    """Say what each rule takes off, those without effect after the others."""
+    """Return the deduction of each rule; those without effect last."""
     for name, cost in passed.costs.items():
         alone, beside = (decimal_text(max(value, Fraction(0)), _PLACES, "up") for value in cost)
         yield RuleEffect(name, alone, beside, applied=True)
@@ -262,35 +268,35 @@ def _graded(
     reported: Iterable[Finding], passed: Passed, reduction_t: Fraction
 ) -> tuple[Finding, ...]:
     """
-    Grade each finding: an observation where what it is about is less than is material.
+    Return the findings with their severity: an observation where not material.
 
-    That is what its rule takes off, or, of a methodology's condition, what the meters that it names
-    carry.  Requirements of the programme that are no amounts keep their severity.  A condition of
-    the methodology that does not hold is a corrective action request, unless it says otherwise.
+    Materiality is by the rule's deduction, or, of a methodology's condition, by the share of the
+    meters that it names.  Requirements of the programme without amounts keep their severity.  A
+    condition of the methodology that does not hold is a corrective action request by default.
     """
-    if passed.facts.besides.accounting == FIRST:
+    if passed.facts.supporting.accounting == FIRST:
         return tuple(reported)
     claimed, by_meter = abs(reduction_t), carried(passed.account)
-    found = []
-    for one in reported:
-        row, cost = rules().get(one.rule), passed.costs.get(one.rule)
-        severity = one.severity or severity_of(one.rule)
+    result = []
+    for finding in reported:
+        row, cost = rules().get(finding.rule), passed.costs.get(finding.rule)
+        severity = finding.severity or severity_of(finding.rule)
         about = None
-        if cost is not None and one.tonnes and row is not None and not row.programme:
+        if cost is not None and finding.tonnes and row is not None and not row.programme:
             about = max(cost.alone, cost.beside)
-        elif row is None and one.devices:
-            about = sum((by_meter.get(name, ZERO) for name in one.devices), start=ZERO)
+        elif row is None and finding.devices:
+            about = sum((by_meter.get(name, ZERO) for name in finding.devices), start=ZERO)
         if about is not None and about < MATERIAL * claimed:
             severity = "observation"
-        found.append(replace(one, severity="" if one.holds else severity))
-    return tuple(found)
+        result.append(replace(finding, severity="" if finding.holds else severity))
+    return tuple(result)
 
 
 def _rated(
-    views: Sequence[Monitored], besides: Besides, to_us: int, timezone: str
+    views: Sequence[Monitored], supporting: SupportingData, to_us: int, timezone: str
 ) -> list[ParameterUse]:
     """Rated powers as ex-ante parameters, each from its time on."""
-    if besides.accounting == FIRST:
+    if supporting.accounting == FIRST:
         return []
     return [
         ParameterUse(
@@ -305,13 +311,13 @@ def _rated(
             option="",
         )
         for name in dict.fromkeys(m.device.id for m in views)
-        for begin_us, watt in besides.ratings.get(name, ())
+        for begin_us, watt in supporting.ratings.get(name, ())
         if begin_us < to_us
     ]
 
 
 def check_edges(project: Project, from_us: int, to_us: int) -> None:
-    """Refuse a period off the grid, empty, or outside of the crediting period; PeriodError."""
+    """Refuse a period that is off the grid, empty, or outside the crediting period; PeriodError."""
     zone = project.timezone
     begin, end = (local_text(edge, zone) for edge in (from_us, to_us))
     for name, edge, local in (("from", from_us, begin), ("to", to_us, end)):

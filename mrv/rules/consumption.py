@@ -31,7 +31,7 @@ from mrv.accounting.device_period import Stretch
 from mrv.calendar import local_date
 from mrv.rounding import decimal_text, figure
 from mrv.rules.capacity import above_design, consumption_of, serving, too_large, used_of, using
-from mrv.rules.effects import Cap, Effect, Floor, Level, Said
+from mrv.rules.effects import Cap, Effect, Floor, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.service_bounds import Consumption
 from mrv.texts import Text, text
@@ -48,9 +48,9 @@ _Span = tuple[Fraction, Fraction]
 
 class _Week(NamedTuple):
     """
-    A stretch of a period: what it used for its service, and the meters that stood still.
+    A stretch of a period: energy use for its service, and the meters that stood still.
 
-    `counted` is what of the service is within the design capacity: the rest carries no use.
+    `counted` is the service within the design capacity: the rest carries no use.
     """
 
     place: int
@@ -64,8 +64,8 @@ class _Week(NamedTuple):
         return self.used / self.served * of.per_base
 
 
-def specific_consumption(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-05: consumption below the range of such services, or a meter that stands still."""
+def specific_consumption(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """MTR-05: consumption below the usual range of such services, or a meter that stands still."""
     for of in facts.methodology.consumptions:
         weeks = [*_weeks(facts, of)]
         span = None if of.span is None else of.span(facts.parameters)
@@ -73,10 +73,10 @@ def specific_consumption(facts: Facts) -> Iterator[Effect | Said]:
         charged, still, high = list[Text](), list[Text](), list[Text]()
         for week in weeks:
             run, specific = (week.place, week.place + 1), week.specific(of)
-            most, reason = _minimum_service(facts, of, week, span, usual, least)
-            if most > week.used:
+            maximum, reason = _minimum_service(facts, of, week, span, usual, least)
+            if maximum > week.used:
                 for i, j in _charged(facts, of, week):
-                    more = most - week.used
+                    more = maximum - week.used
                     yield Floor(i, j, more, reason, facts.span_us(*run), week=week.place)
                 charged.append(facts.in_time(of.uses, *run, reason))
                 continue
@@ -89,7 +89,7 @@ def specific_consumption(facts: Facts) -> Iterator[Effect | Said]:
                 above = {"value": figure(specific), "unit": of.unit, "most": figure(span[1])}
                 high.append(facts.in_time(of.uses, *run, text("MTR-05.above_range", **above)))
         if weeks:
-            yield Said(not (charged or still), (*charged, *still, *high))
+            yield RuleReport(not (charged or still), (*charged, *still, *high))
 
 
 def _weeks(facts: Facts, of: Consumption) -> Iterator[_Week]:
@@ -121,7 +121,7 @@ def _minimum_service(
     facts: Facts, of: Consumption, week: _Week, span: _Span | None, usual: Fraction | None,
     least: Fraction,
 ) -> tuple[Fraction, Text]:  # fmt: skip
-    """Return what a week's service counts at least, and why; 0 where nothing is charged."""
+    """Return the minimum use for a week's service and its reason; 0 where nothing is charged."""
     specific, names = week.specific(of), _names(facts, week)
     if span is not None and specific < least:
         return span[1] / of.per_base * week.counted, text(
@@ -143,7 +143,7 @@ def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
 
 
 def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
-    """Least that a week may use: what is stored in one and used in the next is left."""
+    """Return the minimum specific use of a week; some may be stored for the next."""
     if span is None or not weeks:
         return Fraction(0)
     used = sum((week.used for week in weeks), start=Fraction(0))
@@ -152,14 +152,17 @@ def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fract
 
 
 def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction | None:
-    """Most that the project used for its service where all meters moved; None where never."""
+    """Return the highest specific use of weeks in which all meters moved; None without such."""
     whole = [week.specific(of) for week in weeks if not week.still]
     inside = [value for value in whole if span is None or span[0] <= value <= span[1]]
     return max(inside, default=None)
 
 
 def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]]:
-    """Charge a meter that stood still, else the first that serves in that year."""
+    """
+    Return device and part of the meter to charge: one that stood still, else
+    the year's first.
+    """
     year = local_date(facts.stretches[week.place] * INTERVAL_US, facts.timezone).year
     users = [i for i, m in enumerate(facts.views) if m.bound.role in of.uses and m.parts]
     ordered = [*(i for i in week.still if i in users), *users]
@@ -181,8 +184,8 @@ class _Part:
     whole: bool
 
 
-def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-06: a service beyond what its energy carries by history, model or design."""
+def service_by_energy(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """MTR-06: a service above that of its energy use by history, model or design."""
     strictly = _strictly(facts)
     for of in facts.methodology.consumptions:
         if of.by_history:
@@ -193,16 +196,18 @@ def service_by_energy(facts: Facts) -> Iterator[Effect | Said]:
                 delivering = [m.device.id for m in serving(facts.views, of) if m.delivered]
                 bare = tuple(name for name in dict.fromkeys(delivering) if name not in models)
                 if bare:
-                    yield Said(False, text("MTR-06.no_model", device=bare, parameter=of.by_model))
+                    yield RuleReport(
+                        False, text("MTR-06.no_model", device=bare, parameter=of.by_model)
+                    )
 
 
 def _strictly(facts: Facts) -> frozenset[str]:
-    """Return the values of designs that count in full, since the capacity bounds nothing."""
+    """Return the design values that apply in full, since their capacity sets no limit."""
     method, large = facts.methodology, too_large(facts, facts.parameters)
     return frozenset(
         taken.by_design
-        for one in method.capacities
-        if one.parameter in large and (taken := consumption_of(method, one)) is not None
+        for capacity in method.capacities
+        if capacity.parameter in large and (taken := consumption_of(method, capacity)) is not None
     )
 
 
@@ -211,10 +216,13 @@ def _closer(of: Consumption, strictly: frozenset[str]) -> Fraction:
 
 
 def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
-    """Return what a service takes at least, and at what it counts below that. [base units]"""
+    """
+    Return the minimum specific use of a service, and the rate that applies
+    below it. [base units]
+    """
     model = max(_models(facts, of).values(), default=Fraction(0))
-    used = Fraction(sum(u.used for u in facts.besides.history))
-    served = Fraction(sum(u.served for u in facts.besides.history))
+    used = Fraction(sum(u.used for u in facts.supporting.history))
+    served = Fraction(sum(u.served for u in facts.supporting.history))
     usual = used / served if served else Fraction(0)
     closer = _closer(of, _strictly(facts))
     least, rate, _ = _least_rate(of, usual, model, closer, invoiced=False)
@@ -223,9 +231,9 @@ def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
 
 def _carried(
     facts: Facts, of: Consumption, models: Mapping[str, Fraction], closer: Fraction
-) -> Iterator[Effect | Said]:
-    used = Fraction(sum(u.used for u in facts.besides.history))
-    served = Fraction(sum(u.served for u in facts.besides.history))
+) -> Iterator[Effect | RuleReport]:
+    used = Fraction(sum(u.used for u in facts.supporting.history))
+    served = Fraction(sum(u.served for u in facts.supporting.history))
     devices = facts.of_role(*of.serves)
     # what invoices state was delivered, whatever the design says that it takes
     settled = bool(devices) and all(facts.invoiced(facts.views[i]) for i in devices)
@@ -248,7 +256,7 @@ def _carried(
         specific = {"value": figure(part.used / part.served * of.per_base), "unit": of.unit}
         by_model = _basis(of, model, history=False)
         limit = part.served * max(of.least * usual, closer * model)
-        most, history = max(usual, model), usual >= model
+        maximum, history = max(usual, model), usual >= model
         least, rate, past = _least_rate(of, usual, model, closer, invoiced=invoiced)
         if part.used < part.served * least and not settled:
             reason = text("MTR-06.carried", basis=_basis(of, rate, history=past), **specific)
@@ -259,30 +267,30 @@ def _carried(
             continue
         if part.used < max(limit, of.sure * model * part.served):
             if part.used >= limit:
-                most, history = model, False
-            percent = decimal_text(100 - 100 * part.used / (most * part.served), 1, "up")
-            basis = _basis(of, most, history=history)
+                maximum, history = model, False
+            percent = decimal_text(100 - 100 * part.used / (maximum * part.served), 1, "up")
+            basis = _basis(of, maximum, history=history)
             reason = text("MTR-06.beyond", basis=basis, percent=percent, **specific)
             line = facts.in_time(of.serves, part.first, part.last, reason)
             texts["history" if history else "model"].append(line)
         if model and part.used > of.most * model * part.served:
-            given = of.by_design or of.by_model
-            reason = text("MTR-06.not_its_value", basis=by_model, parameter=given, **specific)
+            entered = of.by_design or of.by_model
+            reason = text("MTR-06.not_its_value", basis=by_model, parameter=entered, **specific)
             texts["model"].append(facts.in_time(of.serves, part.first, part.last, reason))
         if part.whole and part.used >= limit:
             used, served = used + part.used, served + part.served
     for lines in texts.values():
-        yield Said(not lines, tuple(lines), "observation" if settled and lines else None)
+        yield RuleReport(not lines, tuple(lines), "observation" if settled and lines else None)
 
 
 def _least_rate(
     of: Consumption, usual: Fraction, model: Fraction, closer: Fraction, *, invoiced: bool
 ) -> tuple[Fraction, Fraction, bool]:
     """
-    Return what the service takes at least, at what it counts below that; whether by its past.
+    Return the minimum specific use, the rate applied below it, and whether both
+    are historical.
 
-    With invoices of the use a type approval binds less: it is of a test cycle, and what the
-    vehicles took before is their own.
+    With invoices of the use, history precedes the type approval, which is of a test cycle.
     """
     by_past, by_model = of.least * usual, (of.driven if invoiced else closer) * model
     if invoiced:
@@ -307,7 +315,7 @@ def _invoiced_use(facts: Facts, of: Consumption) -> bool:
 
 
 def _basis(of: Consumption, rate: Fraction, *, history: bool) -> Text:
-    """Say what a service takes, and by what."""
+    """Return the text of a specific use and its source."""
     values = {"value": figure(rate * of.per_base), "unit": of.unit}
     if history:
         return text("MTR-06.history", **values)
@@ -315,7 +323,7 @@ def _basis(of: Consumption, rate: Fraction, *, history: bool) -> Text:
 
 
 def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
-    """Cut the period into parts of about four weeks, those without service left out."""
+    """Yield parts of the period of about four weeks, without those that have no service."""
     users, servers = using(facts.views, of), serving(facts.views, of)
     for first, last in facts.months():
         served = sum(s.value for m in servers for s in m.stretches[first:last])
@@ -328,12 +336,12 @@ def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
 
 
 def _models(facts: Facts, of: Consumption) -> dict[str, Fraction]:
-    """What devices that serve take by the base unit, by model or design; the most of all values."""
-    found: dict[str, Fraction] = {}
+    """Return the specific use of serving devices by model or design; the highest where several."""
+    result: dict[str, Fraction] = {}
     for m in serving(facts.views, of):
-        given = facts.parameters if of.by_design else m.params
+        parameters = facts.parameters if of.by_design else m.params
         name = of.by_design or of.by_model
-        if name in given:
-            value = Fraction(given[name]) / of.per_base
-            found[m.device.id] = max(found.get(m.device.id, Fraction(0)), value)
-    return found
+        if name in parameters:
+            value = Fraction(parameters[name]) / of.per_base
+            result[m.device.id] = max(result.get(m.device.id, Fraction(0)), value)
+    return result

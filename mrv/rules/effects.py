@@ -66,10 +66,10 @@ class Node(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Cap:
     """
-    At most so much of a node of the baseline's side, and why. [base units]
+    Upper limit of a node of the baseline's side, and the reason. [base units]
 
-    `moves_weeks` False: other rules read the weeks without it, as hours of dimmed lamps.  `share`,
-    of counted quantities: at least that share of what the limits of metered ones leave counts.
+    `moves_weeks` False: other rules read the weeks without it, as hours of dimmed lamps.  `share`:
+    minimum share of the metered quantity within other limits that this one lets count.
     """
 
     node: Node
@@ -83,7 +83,7 @@ class Cap:
 @dataclass(frozen=True, slots=True, eq=False)
 class CapEach:
     """
-    At most so much of each interval of a device. [base units]
+    Upper limit of each interval of a device. [base units]
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ class Exclude:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetAside:
-    """So much of each interval belongs to a certificate of another scheme. [Wh]"""
+    """Energy of each interval that belongs to a certificate of another scheme. [Wh]"""
 
     of: int
     certificate: str
@@ -122,7 +122,7 @@ class SetAside:
 @dataclass(frozen=True, slots=True)
 class Floor:
     """
-    At least so much more than its register reports, of a device's part of a year. [base units]
+    Minimum of a device's part of a year above its register. [base units]
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ class Floor:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A parameter of the project counts as this value, since no evidence supports another."""
+    """Value of a parameter, since no evidence supports another."""
 
     parameter: str
     value: Fraction
@@ -157,7 +157,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A parameter of the project counts as this value where that gives the lower reduction."""
+    """Value of a parameter where it gives the lower reduction."""
 
     parameter: str
     value: Fraction
@@ -166,7 +166,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Least:
-    """A parameter of the project counts as no less than the quantities show by the others."""
+    """Lower limit of a parameter by the quantities and the other parameters."""
 
     parameter: str
     at_least: Callable[[Inputs], Fraction]
@@ -192,13 +192,12 @@ Effect = Bounding | Fix | Bound | Least | Withheld | NoReduction
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RuleReport:
     """
-    What a rule reports.
+    Report of a rule: whether its requirement is met, and its texts.
 
-    `{tonnes:number}` in words is what the rule takes off the reduction.  `severity` where it is
-    another than the rule's own.  `priced`: whether the rule's tonnes say how much it weighs; where
-    None, only of the rule's own severity.
+    `{tonnes:number}` in words is the rule's deduction.  `severity` differs from the rule's own.
+    `priced`: whether the rule's tonnes decide the severity; None: only of the rule's own.
     """
 
     holds: bool
@@ -216,7 +215,7 @@ _Cell = tuple[int, int]
 @dataclass(frozen=True)
 class Solved:
     """
-    What counts of each device.
+    Counted quantities of each device.
 
     Attributes
     ----------
@@ -234,7 +233,7 @@ class Solved:
 
 
 class _Taken(NamedTuple):
-    """What a cap took off a part, from when to when. [interval numbers]"""
+    """Deduction of a cap from a part, first to last. [interval numbers, base units]"""
 
     cap: Cap
     first: int
@@ -245,13 +244,13 @@ class _Taken(NamedTuple):
 def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design) -> Solved:
     """Return the quantities that satisfy all effects."""
     every = list(effects)
-    bounds = [one for one in every if isinstance(one, Cap)]
-    caps = _tightest(one for one in bounds if one.node.level <= Level.PERIOD)
+    bounds = [effect for effect in every if isinstance(effect, Cap)]
+    caps = _tightest(bound for bound in bounds if bound.node.level <= Level.PERIOD)
     mine = defaultdict[int, list[_OfDevice]](list)
     for effect in every:
         if isinstance(effect, _OfDevice):
             mine[effect.of].append(effect)
-    devices = [_Device(one, mine[i]) for i, one in enumerate(metered)]
+    devices = [_Device(metered, mine[i]) for i, metered in enumerate(metered)]
     seen: list[list[Fraction]] = []
     # weeks that other rules read first, then what does not move them
     for still in (False, True):
@@ -259,46 +258,48 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
             if cap.moves_weeks is not still:
                 _scale(devices, node, cap)
         if not still:
-            seen = [one.weeks() for one in devices]
-    views = [one.view(weeks) for one, weeks in zip(devices, seen, strict=True)]
+            seen = [device.weeks() for device in devices]
+    views = [device.view(weeks) for device, weeks in zip(devices, seen, strict=True)]
     parts = [(i, j, part) for i, view in enumerate(views) for j, part in enumerate(view.parts)]
-    for (role, year), most in design.items():
+    for (role, year), maximum in design.items():
         of = [(i, j) for i, j, p in parts if views[i].bound.role == role and p.year == year]
-        _cap_counted(views, of, most)
+        _cap_counted(views, of, maximum)
     # what a share is of is the same for all, whichever is taken off first
-    counted = [one if not one.share else replace(one, at_most=_at_least(views, one))
-               for one in bounds if one.node.level > Level.PERIOD]  # fmt: skip
+    counted = [bound if not bound.share else replace(bound, at_most=_at_least(views, bound))
+               for bound in bounds if bound.node.level > Level.PERIOD]  # fmt: skip
     for node, cap in _tightest(counted):
         of = [(i, j) for i, j, _ in parts if i in node.of]
         _cap_counted(views, of, cap.at_most, cap)
-    return Solved([one.kept for one in devices], seen, tuple(views))
+    return Solved([device.kept for device in devices], seen, tuple(views))
 
 
 def _at_least(views: Sequence[Monitored], cap: Cap) -> Fraction:
-    left = sum((views[i].counts for i in cap.node.of), start=ZERO)
-    return max(cap.at_most, cap.share * left)
+    remaining = sum((views[i].counts for i in cap.node.of), start=ZERO)
+    return max(cap.at_most, cap.share * remaining)
 
 
 def _tightest(caps: Iterable[Cap]) -> list[tuple[Node, Cap]]:
     """Return the tightest cap of each node, in the order of levels, stretches and devices."""
-    found: dict[tuple[Node, bool], Cap] = {}
-    for one in caps:
-        key = one.node, one.moves_weeks
-        before = found.get(key)
-        if before is None or (one.at_most, one.reason) < (before.at_most, before.reason):
-            found[key] = one
+    result: dict[tuple[Node, bool], Cap] = {}
+    for item in caps:
+        key = item.node, item.moves_weeks
+        before = result.get(key)
+        if before is None or (item.at_most, item.reason) < (before.at_most, before.reason):
+            result[key] = item
     return sorted(
-        ((node, cap) for (node, _), cap in found.items()),
+        ((node, cap) for (node, _), cap in result.items()),
         key=lambda of: (of[0].level, of[0].weeks, of[0].of),
     )
 
 
 class _Device:
-    """A device while bounds are applied to it."""
+    """A device while limits are applied to it."""
 
-    def __init__(self, one: Metered, mine: Sequence[CapEach | Exclude | SetAside | Floor]) -> None:
-        self.one = one
-        self.kept = one.whole.value
+    def __init__(
+        self, metered: Metered, mine: Sequence[CapEach | Exclude | SetAside | Floor]
+    ) -> None:
+        self.metered = metered
+        self.kept = metered.whole.value
         # what bounds of intervals take off
         self.above: list[tuple[Exclude | CapEach, Int64]] = []
         out = [e for e in mine if isinstance(e, Exclude)]
@@ -306,10 +307,10 @@ class _Device:
         self.aside = list({e.certificate: e for e in mine if isinstance(e, SetAside)}.values())
         self.floors = [e for e in mine if isinstance(e, Floor)]
         self.taken: defaultdict[int, list[_Taken]] = defaultdict(list)
-        if one.baseline and self.excluded:
-            self.above = [(self.excluded, one.whole.value)]
+        if metered.baseline and self.excluded:
+            self.above = [(self.excluded, metered.whole.value)]
             self.kept = np.zeros_like(self.kept)
-        elif one.baseline:
+        elif metered.baseline:
             each = [e for e in mine if isinstance(e, CapEach)]
             for cap in sorted(each, key=lambda e: not e.plausible):
                 above = self.kept - np.minimum(self.kept, np.maximum(cap.at_most, 0))
@@ -317,87 +318,88 @@ class _Device:
                     self.above.append((cap, above))
                     self.kept = self.kept - above
         self.cells: dict[_Cell, Fraction] = {
-            (k, j): Fraction(exact_sum(self.kept[low:high])) for k, j, low, high in one.cells
+            (k, j): Fraction(exact_sum(self.kept[low:high])) for k, j, low, high in metered.cells
         }
 
     def weeks(self) -> list[Fraction]:
-        """Sum up the stretches."""
-        found = [ZERO] * max(0, len(self.one.stretches) - 1)
+        """Return the sum of each stretch. [base units]"""
+        result = [ZERO] * max(0, len(self.metered.stretches) - 1)
         for (k, _), value in self.cells.items():
-            found[k] += value
-        return found
+            result[k] += value
+        return result
 
     @cached_property
     def _certain(self) -> Mapping[_Cell, Fraction]:
-        """Return the share of each cell that the errors of its meter leave; others have all."""
-        found, errors = dict[_Cell, Fraction](), self.one.base.errors
-        kept = replace(self.one.whole, value=self.kept)
-        for k, j, low, high in self.one.cells if errors else ():
+        """Return the share of each cell after the errors of its meter; 1 where not listed."""
+        result, errors = dict[_Cell, Fraction](), self.metered.base.errors
+        kept = replace(self.metered.whole, value=self.kept)
+        for k, j, low, high in self.metered.cells if errors else ():
             part = kept.cut(kept.first + low, kept.first + high)
             if whole := exact_sum(part.value):
                 cuts = cuts_of_errors(errors, part)
-                found[k, j] = 1 - sum((cut.quantity for cut in cuts), start=ZERO) / whole
-        return found
+                result[k, j] = 1 - sum((cut.quantity for cut in cuts), start=ZERO) / whole
+        return result
 
     def scale(self, cells: Sequence[_Cell], share: Fraction, cap: Cap) -> None:
         """
-        Keep a share of some cells, and note what that took off each part.
+        Reduce cells to a share, and record the deduction from each part.
 
-        What is taken off is without the error of its own, as in `_implausible`.
+        The deduction is without its share of the meter's error, as in `_implausible`.
         """
         for k, j in cells:
             before = self.cells[k, j]
             self.cells[k, j] = before * share
-            first, last = self.one.stretches[k : k + 2]
+            first, last = self.metered.stretches[k : k + 2]
             off = before * (1 - share) * self._certain.get((k, j), Fraction(1))
-            some = self.taken[j]
-            if some and some[-1].cap is cap:
-                other = some.pop()
+            taken = self.taken[j]
+            if taken and taken[-1].cap is cap:
+                other = taken.pop()
                 first, off = other.first, off + other.quantity
-            some.append(_Taken(cap, first, last, off))
+            taken.append(_Taken(cap, first, last, off))
 
     def view(self, weeks: Sequence[Fraction]) -> Monitored:
-        """Return what counts as a record of the period."""
-        one = self.one
-        make = self._baseline if one.baseline else self._project
-        parts = tuple(make(j, part) for j, part in enumerate(one.base.parts))
+        """Return the counted quantities of the period."""
+        metered = self.metered
+        make = self._baseline if metered.baseline else self._project
+        parts = tuple(make(j, part) for j, part in enumerate(metered.base.parts))
         stretches = tuple(
-            Stretch(int(week), *times) for week, times in zip(weeks, one.lost, strict=True)
+            Stretch(int(week), *times) for week, times in zip(weeks, metered.lost, strict=True)
         )
         uncounted = self.excluded.reason if self.excluded else ""
-        return replace(one.base, parts=parts, stretches=stretches, uncounted=uncounted)
+        return replace(metered.base, parts=parts, stretches=stretches, uncounted=uncounted)
 
     def _baseline(self, j: int, part: YearPart) -> YearPart:
-        one, first = self.one, self.one.whole.first
-        a, b = one.edges[j]
+        metered, first = self.metered, self.metered.whole.first
+        a, b = metered.edges[j]
         low, high = a - first, b - first
         made = part.less(*self._implausible(a, low, high), *self._elsewhere(a, low, high))
         taken = self.taken[j]
-        total = sum((one.quantity for one in taken), start=ZERO)
+        total = sum((taken.quantity for taken in taken), start=ZERO)
         if not total:
             return made
         share = min(Fraction(1), max(ZERO, made.counted) / total)
         return made.less(*(
             Cut(
-                Kind.SERVICE, some.quantity * share, max(some.first, a) * INTERVAL_US,
-                min(some.last, b) * INTERVAL_US, _why(some.cap.reason), rule=some.cap.rule,
+                Kind.SERVICE, taken.quantity * share, max(taken.first, a) * INTERVAL_US,
+                min(taken.last, b) * INTERVAL_US, _why(taken.cap.reason), rule=taken.cap.rule,
             )
-            for some in taken
-            if some.quantity * share
+            for taken in taken
+            if taken.quantity * share
         ))  # fmt: skip
 
     def _implausible(self, first: int, low: int, high: int) -> Iterable[Cut]:
         """
-        What no such device can have done, or its other channels do not corroborate.
+        Yield cuts of implausible quantities, and of those that other channels
+        do not corroborate.
 
-        The error of a meter without certificate is taken off before, and of all that was metered;
-        so what is taken off here is without the error of its own.
+        The error of a meter without certificate is deducted from the whole before, so its share is
+        not deducted again here.
         """
         for bound, above in self.above:
             if not above[low:high].any():
                 continue
-            part = replace(self.one.whole, value=above).cut(first, first + high - low)
-            errors = cuts_of_errors(self.one.base.errors, part)
+            part = replace(self.metered.whole, value=above).cut(first, first + high - low)
+            errors = cuts_of_errors(self.metered.base.errors, part)
             quantity = exact_sum(part.value) - sum((cut.quantity for cut in errors), start=ZERO)
             why = _why(bound.reason, "not counted" if isinstance(bound, Exclude) else _NOT)
             time = _span_us(first, above[low:high])
@@ -406,20 +408,26 @@ class _Device:
     def _elsewhere(self, first: int, low: int, high: int) -> Iterable[Cut]:
         if self.excluded:
             return
-        left = self.kept[low:high]
-        for some in self.aside:
-            certified = some.value[low:high]
-            taken = np.minimum(certified, left)
-            left = left - taken
+        remaining = self.kept[low:high]
+        for set_aside in self.aside:
+            certified = set_aside.value[low:high]
+            taken = np.minimum(certified, remaining)
+            remaining = remaining - taken
             if certified.any():
-                names = {"certificate": some.certificate, "scheme": some.scheme}
+                names = {"certificate": set_aside.certificate, "scheme": set_aside.scheme}
                 reason = text("deduction.certified_elsewhere", **names)
-                quantity, of = Fraction(exact_sum(taken)), (some.certificate, exact_sum(certified))
+                quantity, of = (
+                    Fraction(exact_sum(taken)),
+                    (set_aside.certificate, exact_sum(certified)),
+                )
                 time = _span_us(first, certified)
-                yield Cut(Kind.CERTIFIED, quantity, *time, reason, None, None, of, some.rule)
+                yield Cut(Kind.CERTIFIED, quantity, *time, reason, None, None, of, set_aside.rule)
 
     def _project(self, j: int, part: YearPart) -> YearPart:
-        """Add the most of all floors: stretches add up, a part's floor is one of all of them."""
+        """
+        Return a part with its largest floor: stretches add up, a part's floor
+        covers them all.
+        """
         of = [f for f in self.floors if f.part == j]
         weeks: dict[int, Floor] = {}
         for f in of:
@@ -458,38 +466,38 @@ def _span_us(first: int, values: Int64) -> tuple[int, int]:
 
 def _scale(devices: Sequence[_Device], node: Node, cap: Cap) -> None:
     places = [
-        (one, [c for c in one.cells if node.level == Level.PERIOD or c[0] in range(*node.weeks)])
-        for one in (devices[i] for i in node.of)
+        (item, [c for c in item.cells if node.level == Level.PERIOD or c[0] in range(*node.weeks)])
+        for item in (devices[i] for i in node.of)
     ]
-    total = sum((one.cells[cell] for one, cells in places for cell in cells), start=ZERO)
+    total = sum((device.cells[cell] for device, cells in places for cell in cells), start=ZERO)
     if total > cap.at_most:
-        for one, cells in places:
-            one.scale(cells, cap.at_most / total, cap)
+        for device, cells in places:
+            device.scale(cells, cap.at_most / total, cap)
 
 
 def _cap_counted(
     views: list[Monitored],
     places: Sequence[tuple[int, int]],
-    most: Fraction,
+    maximum: Fraction,
     cap: Cap | None = None,
 ) -> None:
-    """Take what is above a cap of counted quantities off each part, in proportion."""
+    """Reduce counted quantities above a cap, each part in proportion."""
     counted = {(i, j): views[i].parts[j].counted for i, j in places}
     total = sum((v for v in counted.values() if v > 0), start=ZERO)
-    over = sum(counted.values(), start=ZERO) - most
+    over = sum(counted.values(), start=ZERO) - maximum
     if over <= 0 or not total:
         return
     share = min(Fraction(1), over / total)
     for (i, j), value in counted.items():
         if value > 0:
-            one, parts = views[i], list(views[i].parts)
-            design = one.needs.cap[0] if one.needs.cap else ""
+            meter, parts = views[i], list(views[i].parts)
+            design = meter.needs.cap[0] if meter.needs.cap else ""
             year = parts[j].year
             if cap is None:
                 above = text("deduction.above_design", year=year, parameter=design)
-                cut = Cut(Kind.DESIGN, value * share, *one.span_us, above)
+                cut = Cut(Kind.DESIGN, value * share, *meter.span_us, above)
             else:
                 why = _why(cap.reason)
-                cut = Cut(Kind.SERVICE, value * share, *one.span_us, why, rule=cap.rule)
+                cut = Cut(Kind.SERVICE, value * share, *meter.span_us, why, rule=cap.rule)
             parts[j] = parts[j].less(cut)
-            views[i] = replace(one, parts=tuple(parts))
+            views[i] = replace(meter, parts=tuple(parts))

@@ -26,13 +26,13 @@ from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, year_us, years
 from mrv.factors.ledger import centres
 from mrv.methodologies import find
-from mrv.model import Factors, Methodology, Most, RoleNeeds
+from mrv.model import ClassLimit, Factors, Methodology, RoleNeeds
 from mrv.parameters.inputs import Inputs
 from mrv.quantity_text import plain_text
 from mrv.registry.calibration import by_first_rules, of_meters
 from mrv.registry.calibration_interval import intervals_of
 from mrv.registry.declared import Calibration
-from mrv.registry.project import FIRST, Besides, Common, Project, ProjectDevice
+from mrv.registry.project import FIRST, Common, Project, ProjectDevice, SupportingData
 from mrv.rounding import exact_sum
 from mrv.rules import (
     Stage,
@@ -49,7 +49,7 @@ from mrv.rules import (
     values,
 )
 from mrv.rules.account import Account, Terms, parts_of_years
-from mrv.rules.effects import Cap, Design, Effect, Floor, Level, Said, solve
+from mrv.rules.effects import Cap, Design, Effect, Floor, Level, RuleReport, solve
 from mrv.rules.facts import Cost, Effects, Facts, Judging, Prices, Ruled, in_order, node
 from mrv.rules.metering import Limits, Reader, stretches
 from mrv.rules.plausible_values import sampled
@@ -61,21 +61,21 @@ _KNOWN = Fraction(95, 100)
 _DAYS = 3
 
 
-def common_meters(facts: Facts) -> Iterator[Effect | Said]:
+def common_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-02: users of a common meter that together count another amount than it does."""
-    for one in facts.besides.common:
+    for common in facts.supporting.common:
         of = [
             i for i, m in enumerate(facts.metered)
-            if m.base.device.id in one.users and m.base.needs.quantity == one.quantity
+            if m.base.device.id in common.users and m.base.needs.quantity == common.quantity
         ]  # fmt: skip
         if not of:
             continue
-        reason = text("MTR-02.common", main=one.main)
-        if one.users_value > 0:
-            ratio = Fraction(one.main_value, one.users_value)
+        reason = text("MTR-02.common", main=common.main)
+        if common.users_value > 0:
+            ratio = Fraction(common.main_value, common.users_value)
             yield from _apportioned(facts, of, ratio, reason)
-        holds = _holds(one)
-        yield Said(holds, tuple(_report_texts(one, holds)))
+        holds = _holds(common)
+        yield RuleReport(holds, tuple(_report_texts(common, holds)))
 
 
 def _apportioned(
@@ -135,7 +135,7 @@ JUDGES = (
     Judging("EVD-03", "evidence", lower_invoices.lower_invoices),
     Judging("EVD-04", "evidence", invoices.class_mean),
     Judging("EVD-05", "evidence", invoiced_use.invoiced_use),
-    Judging("PAR-05", "service", values.unshown_values),
+    Judging("PAR-05", "service", values.uncorroborated_values),
     Judging("BND-02", "values", values.before_crediting),
     Judging("MTR-07", "values", capacity.design_load),
     Judging("PAR-06", "values", values.least_by_quantities),
@@ -164,13 +164,13 @@ _BOUNDS: tuple[Stage, ...] = ("registry", "meter", "use", "service", "evidence")
 
 
 # what no such meter can have measured, or another one has: no figure at all
-IMPOSSIBLE = frozenset(one.rule for one in JUDGES if one.stage in {"registry", "meter"})
+IMPOSSIBLE = frozenset(judge.rule for judge in JUDGES if judge.stage in {"registry", "meter"})
 
 
 @dataclass(frozen=True)
 class Passed:
     """
-    A period after one pass.
+    Result of evaluating the rules of a period once.
 
     Attributes
     ----------
@@ -180,31 +180,31 @@ class Passed:
         Rules that bound a quantity.
     dropped : frozenset of str
         Rules without effect, since they would raise the reduction.
-    left : callable
+    reduction_by : callable
         Returns the reduction that some of the judges leave. [tCO2e]
     """
 
     account: Account
     facts: Facts
-    reported: Sequence[tuple[Judging, Said]]
+    reported: Sequence[tuple[Judging, RuleReport]]
     judges: Sequence[Judging]
     effective: frozenset[str]
     dropped: frozenset[str]
-    left: Callable[[Sequence[Judging]], Fraction]
+    reduction_by: Callable[[Sequence[Judging]], Fraction]
 
     @cached_property
     def costs(self) -> Mapping[str, Cost]:
         """
-        Cost of each rule that had an effect, in the order of the catalogue.
+        Return the deduction of each rule that had an effect, in the order of the catalogue.
 
         Each is of a pass with this rule alone, and of one with all the others.
         """
         names = in_order(self.effective | self.account.applied)
-        none = self.left(()) if names else Fraction(0)
+        none = self.reduction_by(()) if names else Fraction(0)
         return {
             name: Cost(
-                none - self.left([one for one in self.judges if one.rule == name]),
-                self.left([one for one in self.judges if one.rule != name])
+                none - self.reduction_by([judge for judge in self.judges if judge.rule == name]),
+                self.reduction_by([judge for judge in self.judges if judge.rule != name])
                 - self.account.reduction_t,
             )
             for name in names
@@ -212,23 +212,23 @@ class Passed:
 
     @property
     def before_evidence_t(self) -> Fraction:
-        """The reduction without what documents and invoices that are lacking take off. [tCO2e]"""
-        evidence = {one.rule for one in self.judges if one.stage == "evidence"}
+        """Reduction before the deductions for missing documents and invoices. [tCO2e]"""
+        evidence = {judge.rule for judge in self.judges if judge.stage == "evidence"}
         if self.effective.isdisjoint(evidence):
             return self.account.reduction_t
-        return self.left([one for one in self.judges if one.stage != "evidence"])
+        return self.reduction_by([judge for judge in self.judges if judge.stage != "evidence"])
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What the rules found, each with its cost."""
-        found = (_finding(*one, self.costs, self.dropped) for one in self.reported)
-        return tuple(dict.fromkeys(found))
+        """Findings of the rules, each with its deduction."""
+        result = (_finding(*one, self.costs, self.dropped) for one in self.reported)
+        return tuple(dict.fromkeys(result))
 
 
 @dataclass
 class Engine:
     """
-    A period that is closed by the rules of one set, with whichever values are tried.
+    Evaluates the rules of one set on a period, for any values.
 
     Parameters
     ----------
@@ -247,14 +247,14 @@ class Engine:
 
     @cached_property
     def methodology(self) -> Methodology:
-        """Of the project."""
+        """Methodology of the project."""
         return find(self.project.methodology, self.project.version)
 
     @cached_property
     def _bench(self) -> Rows:
         return Rows(self.rows, self.fleet)
 
-    def passed(self, project: Project, besides: Besides) -> Passed:
+    def passed(self, project: Project, supporting: SupportingData) -> Passed:
         """
         Evaluate every rule once.
 
@@ -263,129 +263,133 @@ class Engine:
         PeriodError, MethodologyError, FactorError
             As rows, the methodology's parameters and factors give rise to.
         """
-        facts, terms = self._facts(project, besides)
-        prices, ruled, effects = self._ruled(facts, terms, besides, self.judges)
-        solved, account, said = prices.by(effects)
-        ruled.said += said
+        facts, terms = self._facts(project, supporting)
+        prices, ruled, effects = self._ruled(facts, terms, supporting, self.judges)
+        solved, account, reports = prices.by(effects)
+        ruled.reports += reports
         last = facts.after(solved, lambda: account)
-        for one in _of("check", besides, self.judges):
-            ruled.add(one, last)
+        for judge in _of("check", supporting, self.judges):
+            ruled.add(judge, last)
 
-        def left(judges: Sequence[Judging]) -> Fraction:
-            some, _, of = self._ruled(facts, terms, besides, judges)
-            return some.account(of).reduction_t
+        def reduction_by(judges: Sequence[Judging]) -> Fraction:
+            prices, _, of = self._ruled(facts, terms, supporting, judges)
+            return prices.account(of).reduction_t
 
         dropped = frozenset(ruled.effects).difference(effects)
-        return Passed(account, last, ruled.said, self.judges, frozenset(effects), dropped, left)
+        return Passed(
+            account, last, ruled.reports, self.judges, frozenset(effects), dropped, reduction_by
+        )
 
     def _ruled(
-        self, facts: Facts, terms: Terms, besides: Besides, judges: Sequence[Judging]
+        self, facts: Facts, terms: Terms, supporting: SupportingData, judges: Sequence[Judging]
     ) -> tuple[Prices, Ruled, Effects]:
-        """Evaluate rules of quantities, stage by stage; return what bounds a period by them."""
-        prices = Prices(facts, terms, _design(facts), _of("values", besides, judges))
+        """Return effects and reports of the rules of quantities, evaluated stage by stage."""
+        prices = Prices(facts, terms, _design(facts), _of("values", supporting, judges))
         ruled = Ruled()
         for stage in _BOUNDS:
-            before = {name: list(some) for name, some in ruled.effects.items()}
+            before = {name: list(effects) for name, effects in ruled.effects.items()}
             solved = prices.solved(before) if before else facts.solved
             seen = facts.after(solved, partial(prices.account, before))
-            for one in _of(stage, besides, judges):
-                ruled.add(one, seen)
+            for judge in _of(stage, supporting, judges):
+                ruled.add(judge, seen)
             if ruled.effects != before:
                 # what was priced before has other effects of a rule of two stages
                 prices.forget()
         return prices, ruled, prices.without_earning(ruled.effects, IMPOSSIBLE)
 
-    def _facts(self, project: Project, besides: Besides) -> tuple[Facts, Terms]:
-        """Return what the first stage reads, and what every account of the period shares."""
+    def _facts(self, project: Project, supporting: SupportingData) -> tuple[Facts, Terms]:
+        """Return the facts of the first stage, and the terms of every account of the period."""
         method, timezone = self.methodology, project.timezone
         params = parameters_of(method, project.parameters, f"project {project.id}: parameters")
         first, factors = local_date(self.period_us[0], timezone), self.factors
-        if besides.accounting == FIRST:
+        if supporting.accounting == FIRST:
             limits, factors = Limits(), centres(factors)
             certificates: Mapping[str, Sequence[Calibration]] = {
-                name: by_first_rules(some) for name, some in self.calibrations.items()
+                name: by_first_rules(calibrations)
+                for name, calibrations in self.calibrations.items()
             }
         else:
-            params = sampled(params, besides.samples, method)
+            params = sampled(params, supporting.samples, method)
 
             def per_day(role: str) -> Fraction | None:
-                return built_for(method, params, besides, role, first)
+                return built_for(method, params, supporting, role, first)
 
             limits = Limits(
-                besides.ratings,
+                supporting.ratings,
                 per_day,
                 partial(_class_limit, params),
                 stretches(*(us // INTERVAL_US for us in self.period_us)),
-                besides.versions,
+                supporting.versions,
             )
-            certificates = self._certificates(besides)
+            certificates = self._certificates(supporting)
         if self.reader is None:
             self.reader = Reader(self.project, method, self.fleet, certificates, self.rows,
                                  self.period_us)  # fmt: skip
         metered = self.reader.metered(project, limits)
         solved = solve(metered, (), {})
         terms = Terms(
-            method, params, besides, factors,
+            method, params, supporting, factors,
             parts_of_years(project, method, self.fleet, self.period_us), limits.stretches,
         )  # fmt: skip
         facts = Facts(
-            project, method, params, besides, self.period_us, first, limits.stretches,
+            project, method, params, supporting, self.period_us, first, limits.stretches,
             years(*self.period_us, timezone), factors, self._bench, metered, solved,
             lambda: Account.of(terms, solved.views, ()),
         )  # fmt: skip
         return facts, terms
 
-    def _certificates(self, besides: Besides) -> Mapping[str, Sequence[Calibration]]:
-        """Return the certificates of the meters that were there, each as far as it covers one."""
-        every = intervals_of(self.project, self.methodology.roles, besides.calibrated_every)
+    def _certificates(self, supporting: SupportingData) -> Mapping[str, Sequence[Calibration]]:
+        """Return the certificates by meter, each limited to the time that it covers."""
+        every = intervals_of(self.project, self.methodology.roles, supporting.calibrated_every)
         return of_meters(
-            self.calibrations, every, self.fleet, besides.serials, self.project.timezone
+            self.calibrations, every, self.fleet, supporting.serials, self.project.timezone
         )
 
 
-def _of(stage: Stage, besides: Besides, judges: Sequence[Judging]) -> list[Judging]:
-    number = 1 if besides.accounting == FIRST else 2
-    return [one for one in judges if one.stage == stage and one.since <= number]
+def _of(stage: Stage, supporting: SupportingData, judges: Sequence[Judging]) -> list[Judging]:
+    number = 1 if supporting.accounting == FIRST else 2
+    return [judge for judge in judges if judge.stage == stage and judge.since <= number]
 
 
-def _class_limit(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> Most | None:
-    """Return what a device of its class can do at most."""
-    return None if needs.most is None else needs.most({**bound.params, **params})
+def _class_limit(params: Inputs, bound: ProjectDevice, needs: RoleNeeds) -> ClassLimit | None:
+    """Return the limit of a device's class."""
+    return None if needs.class_limit is None else needs.class_limit({**bound.params, **params})
 
 
 def _finding(
-    one: Judging, found: Said, costs: Mapping[str, Cost], dropped: frozenset[str]
+    judge: Judging, report: RuleReport, costs: Mapping[str, Cost], dropped: frozenset[str]
 ) -> Finding:
-    cost, severity = costs.get(one.rule), found.severity or ""
-    idle = one.rule in dropped and one.stage in _BOUNDS and not found.holds
+    cost, severity = costs.get(judge.rule), report.severity or ""
+    idle = judge.rule in dropped and judge.stage in _BOUNDS and not report.holds
     if idle:
         cost, severity = Cost(Fraction(0), Fraction(0)), severity or "observation"
-    texts = [_costed(each, cost) for each in texts_of(found.texts)]
-    shown = (*lines(texts), *((text("text.not_applied"),) if idle else ()))
+    texts = [_costed(each, cost) for each in texts_of(report.texts)]
+    reported = (*lines(texts), *((text("text.not_applied"),) if idle else ()))
     # of a severity of its own nothing is applied, but where the rule says so
-    priced = found.severity is None if found.priced is None else found.priced
+    priced = report.severity is None if report.priced is None else report.priced
     return Finding(
-        one.rule, found.holds, shown, severity,
-        cost.text if cost is not None and priced and not found.holds else "", devices_of(texts),
+        judge.rule, report.holds, reported, severity,
+        cost.text if cost is not None and priced and not report.holds else "",
+        devices_of(texts),
     )  # fmt: skip
 
 
-def _costed(one: Text, cost: Cost | None) -> Text:
-    """Fill the cost into words that have no code."""
-    if one.code != "text.plain":
-        return one
+def _costed(item: Text, cost: Cost | None) -> Text:
+    """Return a text without code with its deduction filled in."""
+    if item.code != "text.plain":
+        return item
     filled = "0.000000" if cost is None else cost.text
-    return text(one.code, words=str(dict(one.values)["words"]).replace("{cost}", filled))
+    return text(item.code, words=str(dict(item.values)["words"]).replace("{cost}", filled))
 
 
 def _design(facts: Facts) -> Design:
     """Return the ex-ante cap of each role by year. [base units]"""
-    found = {}
-    for one in facts.metered:
-        cap = one.base.needs.cap
+    result = {}
+    for metered in facts.metered:
+        cap = metered.base.needs.cap
         if cap is not None and cap[0] in facts.parameters:
-            most = Fraction(facts.parameters[cap[0]]) * cap[1]
+            maximum = Fraction(facts.parameters[cap[0]]) * cap[1]
             for year, begin, end in facts.years:
                 share = Fraction(end - begin, year_us(year, facts.timezone))
-                found[one.base.bound.role, year] = most * share
-    return found
+                result[metered.base.bound.role, year] = maximum * share
+    return result

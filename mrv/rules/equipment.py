@@ -55,16 +55,16 @@ _PLACES = 6
 _SCALE = 10**9
 
 
-def serving(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
-    """Say which intervals are of the time in which one of the groups serves the project."""
-    found = np.zeros(len(number), dtype=np.bool_)
-    for one in some:
-        found |= (number >= one.service.first) & (number < one.service.last)
-    return found
+def serving(meters: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+    """Return a mask of intervals in which one of the groups serves the project."""
+    result = np.zeros(len(number), dtype=np.bool_)
+    for meter in meters:
+        result |= (number >= meter.service.first) & (number < meter.service.last)
+    return result
 
 
 def watts(monitored: Monitored) -> Fraction:
-    """Return the power that a device's group takes, by the registry. [W]"""
+    """Return the power of a device's group by the registry. [W]"""
     _, names = monitored.needs.draws or ("", ())
     return prod((Fraction(monitored.params[n]) for n in names), start=Fraction(1)) * _WH_PER_KWH
 
@@ -78,17 +78,17 @@ def unknown_time(monitored: Monitored, number: Int64, begin: int, end: int) -> i
     return exact_sum(monitored.series[beside].astype(np.int64)) if beside.any() else 0
 
 
-def without_lost(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
-    """Say in which intervals the own quantity of each of some devices is known."""
-    found = np.ones(len(number), dtype=np.bool_)
-    for one in some:
-        for part in one.parts:
+def without_lost(meters: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+    """Return a mask of intervals in which the quantity of every device is known."""
+    result = np.ones(len(number), dtype=np.bool_)
+    for meter in meters:
+        for part in meter.parts:
             for cut in part.cuts:
                 if cut.kind is Kind.GAP:
                     edges = cut.start_us // INTERVAL_US, -(-cut.end_us // INTERVAL_US)
                     begin, end = np.searchsorted(number, edges)
-                    found[begin:end] = False
-    return found
+                    result[begin:end] = False
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def with_measured_power(
     monitored: Sequence[Monitored], drawn: Mapping[str, Drawn], edges: Sequence[int]
 ) -> list[Monitored]:
     """
-    Return the devices, each with the power that its own electricity comes to where it is more.
+    Return the devices with the power by their own electricity, where that is more.
 
     Parameters
     ----------
@@ -122,26 +122,26 @@ def with_measured_power(
     edges : sequence of int
         Of the stretches. [interval numbers]
     """
-    found = list(monitored)
+    meters = list(monitored)
     for name, energy in drawn.items():
         places = [
-            i for i, m in enumerate(found)
+            i for i, m in enumerate(meters)
             if m.device.id == name and m.needs.draws and any(m.counted(p) for p in m.parts)
         ]  # fmt: skip
-        groups = _compared([found[i] for i in places], energy, edges) if places else []
-        for i, one in zip(places, groups, strict=True):
-            found[i] = one
-    return found
+        groups = _compared([meters[i] for i in places], energy, edges) if places else []
+        for i, meter in zip(places, groups, strict=True):
+            meters[i] = meter
+    return meters
 
 
-def _compared(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> list[Monitored]:
-    """Compare the groups of one device with its electricity."""
-    parts = [*_parts(some, energy, edges)]
-    entered = any(watts(one) for one in some)
+def _compared(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> list[Monitored]:
+    """Return the groups of a device with their power by its electricity."""
+    parts = [*_parts(meters, energy, edges)]
+    entered = any(watts(meter) for meter in meters)
     # a power of 0 says nothing of how the groups share it: their pieces do
-    weights = [watts(one) if entered else _pieces(one) for one in some]
+    weights = [watts(meter) if entered else _pieces(meter) for meter in meters]
     by_s = Fraction(int(entered), _S_PER_HOUR)
-    more = [Fraction(0) for _ in some]
+    more = [Fraction(0) for _ in meters]
     above = list[AbovePower]()
     for part in parts:
         total = _weighed(part.counted, weights)
@@ -154,20 +154,20 @@ def _compared(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) ->
         span_us = part.begin * INTERVAL_US, part.end * INTERVAL_US
         above.append(AbovePower(span_us, part.measured, computed))
     if not above:
-        return list(some)
+        return list(meters)
     rate = _rate(parts, weights) - by_s
     for part in parts if rate > 0 else ():
         for i, weight in enumerate(weights):
             more[i] += (part.counted[i] - part.known[i]) * weight * rate
-    return [_raised(one, extra, above) for one, extra in zip(some, more, strict=True)]
+    return [_raised(meter, extra, above) for meter, extra in zip(meters, more, strict=True)]
 
 
 def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
     """
-    Return the electricity of a weighed second, by the time in which it is known. [Wh]
+    Return the electricity of a weighted second, by the time in which it is known. [Wh]
 
-    Where that is less than half of the hours, standby of many days would stand over few hours:
-    then electricity of the time in which the lamps were on alone.
+    Where less than half of the hours is known, only the electricity of the time in which the
+    lamps were on counts: standby of many days would be divided by few hours.
     """
     counted, known = (
         sum(_weighed(t, weights) for t in times)
@@ -178,7 +178,7 @@ def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
 
 
 def _raised(monitored: Monitored, more: Fraction, above: Sequence[AbovePower]) -> Monitored:
-    """Return a group with the power that it takes with so much more electricity. [Wh]"""
+    """Return a group with its power raised by additional electricity. [Wh]"""
     _, names = monitored.needs.draws or ("", ())
     served = monitored.counts * _pieces(monitored)
     if not served or not more:
@@ -188,17 +188,17 @@ def _raised(monitored: Monitored, more: Fraction, above: Sequence[AbovePower]) -
     return replace(monitored, measured={names[-1]: rounded}, above_power=tuple(above))
 
 
-def _parts(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> Iterator[_Part]:
+def _parts(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> Iterator[_Part]:
     weeks = len(edges) - 1
     count = max(1, weeks // WEEKS)
     for first, last in pairwise(weeks * k // count for k in range(count + 1)):
         begin, end = np.searchsorted(energy.number, [edges[first], edges[last]])
         number, value = energy.number[begin:end], energy.value[begin:end]
-        kept = serving(some, number) & without_lost(some, number)
+        kept = serving(meters, number) & without_lost(meters, number)
         number, value = number[kept], value[kept]
-        on = value[_on(some, number)]
-        counted = [sum(s.value for s in m.stretches[first:last]) for m in some]
-        unknown = [unknown_time(m, number, edges[first], edges[last]) for m in some]
+        on = value[_on(meters, number)]
+        counted = [sum(s.value for s in m.stretches[first:last]) for m in meters]
+        unknown = [unknown_time(m, number, edges[first], edges[last]) for m in meters]
         yield _Part(
             edges[first],
             edges[last],
@@ -209,15 +209,15 @@ def _parts(some: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> It
         )
 
 
-def _on(some: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
-    """Say in which intervals a group was on."""
-    found = np.zeros(len(number), dtype=np.bool_)
-    for one in some:
-        if one.series is not None:
-            at = number - one.service.first
-            inside = (at >= 0) & (at < len(one.series))
-            found[inside] |= one.series[at[inside]] > 0
-    return found
+def _on(meters: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
+    """Return a mask of intervals in which a group was on."""
+    result = np.zeros(len(number), dtype=np.bool_)
+    for meter in meters:
+        if meter.series is not None:
+            at = number - meter.service.first
+            inside = (at >= 0) & (at < len(meter.series))
+            result[inside] |= meter.series[at[inside]] > 0
+    return result
 
 
 def _weighed(times: Sequence[int], weights: Sequence[Fraction]) -> Fraction:
@@ -225,7 +225,7 @@ def _weighed(times: Sequence[int], weights: Sequence[Fraction]) -> Fraction:
 
 
 def _pieces(monitored: Monitored) -> Fraction:
-    """Return how many pieces a group has: all that its power is multiplied by."""
+    """Return the number of pieces in a group, by which its power is multiplied."""
     _, names = monitored.needs.draws or ("", ())
     return prod((Fraction(monitored.params[n]) for n in names[:-1]), start=Fraction(1))
 
@@ -233,39 +233,42 @@ def _pieces(monitored: Monitored) -> Fraction:
 def above_power(
     monitored: Sequence[Monitored], pricing: Pricing, timezone: str
 ) -> tuple[Text, ...]:
-    """Say which devices measured more than their power was entered to be, and what that costs."""
-    found = list[Text]()
-    for one in monitored:
-        device = one.device.id
-        _, names = one.needs.draws or ("", ())
-        entered = tuple(f"{name} = {figure(Fraction(one.params[name]), 6)}" for name in names)
-        for name, value in one.measured.items():
-            shown = {"value": figure(value, 6), "unit": one.needs.params[name].unit}
-            cost = decimal_text(beyond_entered(one, pricing), _PLACES, "up")
-            found.append(text("MTR-12.applied", device=device, parameter=name, cost=cost, **shown))
-            found += [
+    """
+    Return texts of devices whose measured power exceeds the entered one, and
+    the effect of each.
+    """
+    texts = list[Text]()
+    for meter in monitored:
+        device = meter.device.id
+        _, names = meter.needs.draws or ("", ())
+        entered = tuple(f"{name} = {figure(Fraction(meter.params[name]), 6)}" for name in names)
+        for name, value in meter.measured.items():
+            values = {"value": figure(value, 6), "unit": meter.needs.params[name].unit}
+            cost = decimal_text(beyond_entered(meter, pricing), _PLACES, "up")
+            texts.append(text("MTR-12.applied", device=device, parameter=name, cost=cost, **values))
+            texts += [
                 text(
                     "MTR-12.measured", device=device, entered=entered,
                     measured=decimal_text(Fraction(part.measured_wh, _WH_PER_KWH), 3, "up"),
                     computed=decimal_text(part.entered_wh / _WH_PER_KWH, 3, "up"),
                     **local_span(part.span_us, timezone),
                 )
-                for part in one.above_power
+                for part in meter.above_power
             ]  # fmt: skip
-    return tuple(found)
+    return tuple(texts)
 
 
 def measured_powers(monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
-    """Return the powers that count in place of those entered, as parameters of a statement."""
+    """Yield measured powers that count in place of entered ones, as parameters of a statement."""
     by = "the electricity that the device measured", "import register of the device"
-    for one in monitored:
-        for name, value in one.measured.items():
-            yield _measured_use(one.device.id, name, one.needs.params[name], value, *by)
+    for meter in monitored:
+        for name, value in meter.measured.items():
+            yield _measured_use(meter.device.id, name, meter.needs.params[name], value, *by)
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """A figure that counts in place of the one entered, and what each device delivered, if any."""
+    """A measured performance in place of the entered one, and each device's output, if any."""
 
     name: str
     value: Fraction
@@ -278,7 +281,7 @@ class Performance:
     def reported(
         self, parameters: Inputs, reduction: Callable[[Inputs], Fraction]
     ) -> tuple[Text, ...]:
-        """Say which devices deliver less, and what that costs."""
+        """Return texts of devices that perform below the entered value, and the effect of each."""
         if not self.texts:
             return ()
         cost_t = reduction(parameters) - reduction(self.counted(parameters))
@@ -300,7 +303,7 @@ class Performance:
 def _measured_use(
     device: str | None, name: str, spec: ParameterSpec, value: Fraction, by: str, source: str
 ) -> ParameterUse:
-    """Return a value that counts by meters in place of that entered, as a statement lists it."""
+    """Return a value by meters in place of the entered one, as a statement lists it."""
     return ParameterUse(
         device=device,
         name=MEASURED + name,
@@ -318,7 +321,7 @@ def performing(
     monitored: Sequence[Monitored], parameters: Inputs, drawn: Mapping[str, Drawn]
 ) -> Performance:
     """
-    Return the figure that devices' own meters measure, where it is far below the one entered.
+    Return the performance by the devices' own meters, where it is far below the entered one.
 
     Parameters
     ----------
@@ -327,16 +330,16 @@ def performing(
     """
     delivering = [m for m in monitored if m.needs.delivers]
     texts, whole, weighed = list[Text](), Fraction(0), Fraction(0)
-    for one in delivering:
-        _, name, reference = one.needs.delivers or ("", "", "")
+    for meter in delivering:
+        _, name, reference = meter.needs.delivers or ("", "", "")
         entered = value = Fraction(parameters[name])
-        measured = _ratio(one, drawn[one.device.id]) if one.device.id in drawn else None
-        counted = one.counts
+        measured = _ratio(meter, drawn[meter.device.id]) if meter.device.id in drawn else None
+        counted = meter.counts
         if measured is not None and measured < LEAST * entered and counted:
             value = min(entered, max(measured, Fraction(parameters[reference])))
             texts.append(
                 text(
-                    "MTR-13.delivered", device=one.device.id, measured=figure(measured, 6),
+                    "MTR-13.delivered", device=meter.device.id, measured=figure(measured, 6),
                     parameter=name, entered=figure(entered, 6),
                 )
             )  # fmt: skip
@@ -348,7 +351,7 @@ def performing(
 
 
 def _ratio(monitored: Monitored, delivered: Drawn) -> Fraction | None:
-    """What a device delivered by the unit of electricity; None where too little is known."""
+    """Return the output of a device per unit of electricity; None where too little is known."""
     if monitored.series is None:
         return None
     at = delivered.number - monitored.service.first

@@ -26,11 +26,11 @@ from mrv.accounting.period_result import CrossCheck
 from mrv.calendar import local_date, local_span
 from mrv.model import Factors, Methodology
 from mrv.parameters.inputs import Inputs
-from mrv.registry.project import Besides, Project
+from mrv.registry.project import Project, SupportingData
 from mrv.rounding import decimal_text
 from mrv.rules import Stage, rules
 from mrv.rules.account import Account, Terms
-from mrv.rules.effects import Bounding, Design, Effect, Level, Node, Said, Solved, solve
+from mrv.rules.effects import Bounding, Design, Effect, Level, Node, RuleReport, Solved, solve
 from mrv.rules.metering import WEEKS, Metered
 from mrv.texts import Text, Value, text
 
@@ -42,12 +42,12 @@ Effects = dict[str, list[Effect]]
 
 
 class _Unpriced(Pricing):
-    """Prices of 0: whether a comparison holds is a fact, what it comes to is said later."""
+    """Prices of 0, for a comparison whose effect is priced later."""
 
     def __init__(self) -> None:
         """Need no methodology."""
 
-    def rate(self, one: Monitored, year: int) -> Fraction:  # noqa: ARG002 - as `Pricing`
+    def rate(self, meter: Monitored, year: int) -> Fraction:  # noqa: ARG002 - as `Pricing`
         """Return 0."""
         return Fraction(0)
 
@@ -55,7 +55,7 @@ class _Unpriced(Pricing):
 @dataclass(frozen=True)
 class Facts:
     """
-    A period as a rule sees it; nothing in it can be changed.
+    Immutable input of a rule: the state of a period before its stage.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Facts:
     project: Project
     methodology: Methodology
     parameters: Inputs
-    besides: Besides
+    supporting: SupportingData
     period_us: tuple[int, int]
     first: date
     stretches: tuple[int, ...]
@@ -103,41 +103,41 @@ class Facts:
 
     @cached_property
     def price(self) -> Account:
-        """The account of what the stages before left."""
+        """Account of the period after the stages before."""
         return self.pricer()
 
     @cached_property
     def checks(self) -> list[CrossCheck]:
         """Comparisons with check meters and invoices, without the tonnes of each."""
         if "checks" not in self.compared:
-            self.compared["checks"] = [*self.compare(self.besides, _Unpriced())]
+            self.compared["checks"] = [*self.compare(self.supporting, _Unpriced())]
         return self.compared["checks"]
 
-    def compare(self, besides: Besides, pricing: Pricing) -> Iterator[CrossCheck]:
+    def compare(self, supporting: SupportingData, pricing: Pricing) -> Iterator[CrossCheck]:
         """Compare meters with check meters and invoices."""
-        yield from cross_checks(self.views, besides, self.bench, self.years, pricing)
+        yield from cross_checks(self.views, supporting, self.bench, self.years, pricing)
 
     def of_role(self, *roles: str) -> tuple[int, ...]:
-        """Return the places of the devices in some roles."""
+        """Return the places of the devices in the given roles."""
         return tuple(i for i, m in enumerate(self.metered) if m.base.bound.role in roles)
 
     @cached_property
     def evidence(self) -> Corroboration:
-        """Which meters the period's invoices and check meters corroborate."""
-        return Corroboration(self.besides, self.checks)
+        """Meters corroborated by the period's invoices and check meters."""
+        return Corroboration(self.supporting, self.checks)
 
-    def invoiced(self, one: Monitored) -> bool:
+    def invoiced(self, meter: Monitored) -> bool:
         """Whether invoices with their files cover a device's quantity."""
-        return self.evidence.invoiced(one)
+        return self.evidence.invoiced(meter)
 
-    def shared_invoice(self, one: Monitored) -> bool:
-        """Whether an invoice of a device is of others' meters too: these say what its part is."""
-        return self.evidence.shared(one, {m.device.id for m in self.views})
+    def shared_invoice(self, meter: Monitored) -> bool:
+        """Whether an invoice of a device covers others' meters too, which split it."""
+        return self.evidence.shared(meter, {m.device.id for m in self.views})
 
-    def agreeing(self, one: Monitored, *, alone: bool = False) -> CrossCheck | None:
+    def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:
         """Return the comparison that corroborates a device's quantity, or that of it `alone`."""
         checks = [c for c in self.checks if not alone or len(c.devices) == 1]
-        return agreeing(one, self.besides, checks)
+        return agreeing(meter, self.supporting, checks)
 
     def months(self) -> Iterator[tuple[int, int]]:
         """Yield the runs of stretches of about four weeks, half-open."""
@@ -150,12 +150,12 @@ class Facts:
         return self.stretches[first] * INTERVAL_US, self.stretches[last] * INTERVAL_US
 
     def in_time(self, what: Value, first: int, last: int, reason: Text) -> Text:
-        """Return a reason with what it is of and the time of a run of stretches."""
+        """Return a reason with its subject and the time of a run of stretches."""
         time = local_span(self.span_us(first, last), self.timezone)
         return text("deduction.in_time", what=what, reason=reason, **time)
 
     def served(self, of: Sequence[int], first: int, last: int) -> Fraction:
-        """Return what counts of some devices in a run of stretches. [base units]"""
+        """Return the counted quantity of devices in a run of stretches. [base units]"""
         weeks = (value for i in of for value in self.solved.weeks[i][first:last])
         return sum(weeks, start=Fraction(0))
 
@@ -165,25 +165,25 @@ class Facts:
 
 
 def node(level: Level, of: Sequence[int], weeks: tuple[int, int] = (0, 0)) -> Node:
-    """Return a node of devices, whatever their order."""
+    """Return a node of devices, in any order."""
     return Node(level, tuple(sorted(of)), weeks)
 
 
 class Judging(NamedTuple):
-    """How a rule judges at a stage, and the first rule set in which it does."""
+    """The function of a rule at a stage, and the first rule set that includes it."""
 
     rule: str
     stage: Stage
-    judge: Callable[[Facts], Iterable[Effect | Said]]
+    judge: Callable[[Facts], Iterable[Effect | RuleReport]]
     since: int = 2
 
 
 class Cost(NamedTuple):
     """
-    What a rule takes off the reduction. [tCO2e]
+    Deduction of a rule. [tCO2e]
 
-    `alone`: by this rule and no other; `beside`: what comes back if it alone is settled, after
-    what the others then take.  Where two rules bind one quantity `beside` is 0 for both.
+    `alone`: by this rule and no other; `beside`: return if it alone is settled, after the other
+    rules' deductions.  Where two rules limit one quantity `beside` is 0 for both.
     """
 
     alone: Fraction
@@ -191,34 +191,34 @@ class Cost(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Tonnes for a finding: what comes back, or else what the rule takes by itself."""
+        """Tonnes for a finding: the return, or else the deduction of the rule by itself."""
         tonnes = self.beside if self.beside > 0 else max(self.alone, Fraction(0))
         return decimal_text(tonnes, _PLACES, "up")
 
 
 @dataclass
 class Ruled:
-    """Effects of rules by rule, and what each rule reported."""
+    """Effects and reports by rule."""
 
     effects: Effects = field(default_factory=dict)
-    said: list[tuple[Judging, Said]] = field(default_factory=list)
+    reports: list[tuple[Judging, RuleReport]] = field(default_factory=list)
 
-    def add(self, one: Judging, facts: Facts) -> None:
+    def add(self, judge: Judging, facts: Facts) -> None:
         """Evaluate a rule."""
-        for found in one.judge(facts):
-            if isinstance(found, Said):
-                self.said.append((one, found))
+        for effect in judge.judge(facts):
+            if isinstance(effect, RuleReport):
+                self.reports.append((judge, effect))
                 continue
-            mine = replace(found, rule=one.rule) if isinstance(found, Bounding) else found
-            self.effects.setdefault(one.rule, []).append(mine)
+            mine = replace(effect, rule=judge.rule) if isinstance(effect, Bounding) else effect
+            self.effects.setdefault(judge.rule, []).append(mine)
 
 
 class Priced(NamedTuple):
-    """Quantities and account by some rules, and what rules of values reported of it."""
+    """Quantities and account after given rules, and reports of the stage `values`."""
 
     solved: Solved
     account: Account
-    said: Sequence[tuple[Judging, Said]]
+    reports: Sequence[tuple[Judging, RuleReport]]
 
 
 @dataclass
@@ -240,39 +240,40 @@ class Prices:
     known: dict[frozenset[str], Priced] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Price anew: a rule has more effects than it had."""
+        """Discard priced accounts, since a rule has more effects now."""
         self.solutions.clear()
         self.known.clear()
 
     def solved(self, effects: Effects) -> Solved:
-        """Return the quantities that effects leave."""
+        """Return the quantities after effects."""
         key = frozenset(effects)
         if key not in self.solutions:
             self.solutions[key] = solve(self.facts.metered, _listed(effects), self.design)
         return self.solutions[key]
 
     def by(self, effects: Effects) -> Priced:
-        """Price effects, and what bounds values by the quantities that they leave."""
+        """Return effects priced, with those of parameters by the quantities after them."""
         key = frozenset(effects)
         if key not in self.known:
             solved = self.solved(effects)
             before = Account.of(self.terms, solved.views, _listed(effects))
             facts, ruled = self.facts.after(solved, lambda: before), Ruled()
-            for one in self.valuing:
-                ruled.add(one, facts)
+            for judge in self.valuing:
+                ruled.add(judge, facts)
             account = before.valued(ruled.effects) if ruled.effects else before
-            self.known[key] = Priced(solved, account, ruled.said)
+            self.known[key] = Priced(solved, account, ruled.reports)
         return self.known[key]
 
     def account(self, effects: Effects) -> Account:
-        """Return the account of effects, and of all that bounds values by it."""
+        """Return the account of effects, including those of parameters by its quantities."""
         return self.by(effects).account
 
     def without_earning(self, effects: Effects, kept: Collection[str]) -> Effects:
         """
-        Leave out, by id, a bound that would leave more: of two figures the one that costs counts.
+        Return effects without those that raise the reduction: the conservative
+        value is applied.
 
-        What is impossible (`kept`) stays cut on both sides of the account.
+        Cuts of impossible quantities (`kept`) remain on both sides of the account.
         """
         for name in sorted(effects.keys() - {*kept}):
             rest = {k: v for k, v in effects.items() if k != name}
@@ -282,7 +283,7 @@ class Prices:
 
 
 def _listed(effects: Effects) -> list[Effect]:
-    return [one for name in in_order(effects) for one in effects[name]]
+    return [effect for name in in_order(effects) for effect in effects[name]]
 
 
 def in_order(names: Iterable[str]) -> list[str]:

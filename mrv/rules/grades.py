@@ -45,51 +45,53 @@ _PLACES = 6
 
 
 def evidence_of(facts: Facts, account: Account) -> tuple[EvidenceItem, ...]:
-    """Grade every meter and entered value of a period; those that carry most come first."""
-    found = [*_meters(facts, account), *of_values(facts, account)]
-    return tuple(sorted(found, key=lambda one: (-Fraction(one.tonnes), one.name, one.grade)))
+    """Return the evidence of every meter and entered value, graded; largest share first."""
+    items = [*_meters(facts, account), *of_values(facts, account)]
+    return tuple(sorted(items, key=lambda item: (-Fraction(item.tonnes), item.name, item.grade)))
 
 
 def carried(account: Account) -> dict[str, Fraction]:
-    """Return the emissions that each meter's quantity stands for, whichever side. [tCO2e]"""
-    found: dict[str, Fraction] = {}
-    for one in account.views:
-        found[one.device.id] = found.get(one.device.id, Fraction(0)) + _carries(account, one)
-    return found
+    """Return the emissions of each meter's quantity, on either side. [tCO2e]"""
+    result: dict[str, Fraction] = {}
+    for view in account.views:
+        result[view.device.id] = result.get(view.device.id, Fraction(0)) + _carries(account, view)
+    return result
 
 
-def _carries(account: Account, one: Monitored) -> Fraction:
-    rates = ((one.counted(part), account.pricing.rate(one, part.year)) for part in one.parts)
+def _carries(account: Account, meter: Monitored) -> Fraction:
+    rates = ((meter.counted(part), account.pricing.rate(meter, part.year)) for part in meter.parts)
     return sum((abs(quantity * rate) for quantity, rate in rates), start=Fraction(0))
 
 
-def _hides(account: Account, one: Monitored) -> Fraction:
-    """Return the reduction that a meter's readings alone leave there. [tCO2e]"""
-    tonnes = _carries(account, one)
-    if one.needs.side == "baseline" or one.rate is None:
+def _hides(account: Account, meter: Monitored) -> Fraction:
+    """Return the reduction that depends on a meter's readings alone. [tCO2e]"""
+    tonnes = _carries(account, meter)
+    if meter.needs.side == "baseline" or meter.rate is None:
         return tonnes
-    hours = [Fraction((b - a) * INTERVAL_US, HOUR_US) for a, b in (p.edges for p in one.parts)]
-    prices = (account.pricing.rate(one, part.year) for part in one.parts)
-    most = sum((one.rate * h * abs(price) for h, price in zip(hours, prices, strict=True)), ZERO)
-    return max(tonnes, min(most, abs(account.reduction_t)))
+    hours = [Fraction((b - a) * INTERVAL_US, HOUR_US) for a, b in (p.edges for p in meter.parts)]
+    prices = (account.pricing.rate(meter, part.year) for part in meter.parts)
+    maximum = sum(
+        (meter.rate * h * abs(price) for h, price in zip(hours, prices, strict=True)), ZERO
+    )
+    return max(tonnes, min(maximum, abs(account.reduction_t)))
 
 
 def signed(
     items: Iterable[EvidenceItem], meters: Collection[str], share: Fraction
 ) -> tuple[EvidenceItem, ...]:
-    """Grade a share of what some meters measured as signed by the meters themselves."""
-    found = []
-    for one in items:
-        signable = one.kind == METERED and "signature" in of_role(one.role)
-        if not signable or one.name not in meters or not share:
-            found.append(one)
+    """Return the items with a share of the meters' quantities graded as signed by the meters."""
+    result = []
+    for item in items:
+        signable = item.kind == METERED and "signature" in of_role(item.role)
+        if not signable or item.name not in meters or not share:
+            result.append(item)
             continue
-        part = decimal_text(Fraction(one.tonnes) * share, _PLACES, "down")
-        rest = decimal_text(Fraction(one.tonnes) - Fraction(part), _PLACES, "down")
-        found.append(replace(one, grade="A", tonnes=part))
+        part = decimal_text(Fraction(item.tonnes) * share, _PLACES, "down")
+        rest = decimal_text(Fraction(item.tonnes) - Fraction(part), _PLACES, "down")
+        result.append(replace(item, grade="A", tonnes=part))
         if Fraction(rest):
-            found.append(replace(one, tonnes=rest))
-    return tuple(found)
+            result.append(replace(item, tonnes=rest))
+    return tuple(result)
 
 
 def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, str]:
@@ -101,12 +103,12 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
     reduction_t : Fraction
         What meters and values carry a part of. [tCO2e]
     """
-    meters = [one for one in items if one.kind == METERED]
-    values = [one for one in items if one.kind == PARAMETER]
-    whole = sum((Fraction(one.tonnes) for one in meters), start=Fraction(0))
+    meters = [item for item in items if item.kind == METERED]
+    values = [item for item in items if item.kind == PARAMETER]
+    whole = sum((Fraction(meter.tonnes) for meter in meters), start=Fraction(0))
     if reduction_t > 0:
         whole = min(whole, reduction_t)
-    found: dict[Grade, str] = {}
+    result: dict[Grade, str] = {}
     below = Fraction(0)
     for place in reversed(range(len(GRADES))):
         worst = GRADES[place:]
@@ -117,53 +119,55 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
             entered = (Fraction(o.tonnes) / reduction_t for o in values if o.grade in worst)
             share = max([share, *entered])
         share = Fraction(1) if place == 0 else min(Fraction(1), max(share, below))
-        found[GRADES[place]] = decimal_text(share - below, _PLACES, "half_even")
+        result[GRADES[place]] = decimal_text(share - below, _PLACES, "half_even")
         below = share
-    return {grade: found[grade] for grade in GRADES}
+    return {grade: result[grade] for grade in GRADES}
 
 
 def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
     """Grade each meter's quantity; time without a certificate by itself."""
-    for one in account.views:
-        tonnes = _hides(account, one)
+    for view in account.views:
+        tonnes = _hides(account, view)
         if not tonnes:
             continue
-        shown, evidence = of_role(one.bound.role), facts.evidence
-        if "invoice" in shown and (facts.invoiced(one) or _counts_by_invoice(facts, one)):
+        codes, evidence = of_role(view.bound.role), facts.evidence
+        if "invoice" in codes and (facts.invoiced(view) or _counts_by_invoice(facts, view)):
             signed = evidence.signed()
-            grade: Grade = "A" if signed.invoiced(one) else "B"
+            grade: Grade = "A" if signed.invoiced(view) else "B"
             of = signed if grade == "A" else evidence
             # the first one counts on where it is that of more use
-            first = {name_of(new): name_of(old) for old, new, _ in facts.besides.replaced}
-            showing = (c.against for c in (*of.showing(one), *of.more(one)))
+            first = {name_of(new): name_of(old) for old, new, _ in facts.supporting.replaced}
+            showing = (c.against for c in (*of.showing(view), *of.more(view)))
             invoices = {first.get(name, name) for name in showing}
-            if facts.shared_invoice(one):
+            if facts.shared_invoice(view):
                 grade = "C"  # the others' calibrated meters
-            yield _meter(one, grade, tonnes, sorted(invoices))
+            yield _meter(view, grade, tonnes, sorted(invoices))
             continue
-        calibrated = "certificate" in shown and not evidence.contradicted(one)
-        bare = uncovered_share(one) if calibrated else Fraction(1)
+        calibrated = "certificate" in codes and not evidence.contradicted(view)
+        bare = uncovered_share(view) if calibrated else Fraction(1)
         if bare < 1:
-            yield _meter(one, "C", tonnes * (1 - bare), [c.certificate for c in one.calibrations])
+            yield _meter(view, "C", tonnes * (1 - bare), [c.certificate for c in view.calibrations])
         if bare:
-            yield _meter(one, "D", tonnes * bare, [])
+            yield _meter(view, "D", tonnes * bare, [])
 
 
-def _counts_by_invoice(facts: Facts, one: Monitored) -> bool:
+def _counts_by_invoice(facts: Facts, meter: Monitored) -> bool:
     """Whether invoices that state more than a meter count in its place, over nearly all time."""
-    spans = applied(facts).get(one.device.id, ()) if one.needs.side == "project" else ()
-    return bool(spans) and facts.evidence.covered(one, spans)
+    spans = applied(facts).get(meter.device.id, ()) if meter.needs.side == "project" else ()
+    return bool(spans) and facts.evidence.covered(meter, spans)
 
 
-def _meter(one: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[str]) -> EvidenceItem:
+def _meter(
+    meter: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[str]
+) -> EvidenceItem:
     return EvidenceItem(
-        METERED, one.device.id, one.bound.role, grade, decimal_text(tonnes, _PLACES, "down"),
+        METERED, meter.device.id, meter.bound.role, grade, decimal_text(tonnes, _PLACES, "down"),
         tuple(dict.fromkeys(shown_by)),
     )  # fmt: skip
 
 
 class Entered(NamedTuple):
-    """A value that was entered: the project's, or that of some devices of a role."""
+    """An entered value: of the project, or of devices of a role."""
 
     name: str
     role: str
@@ -178,18 +182,20 @@ def of_values(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
 
 def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem, Entered]]:
     """Grade each value that was entered; of devices that a document states apart from others."""
-    for one in _entered(facts, account):
-        grade, shown_by = _grade(facts, account, one)
+    for entered in _entered(facts, account):
+        grade, shown_by = _grade(facts, account, entered)
         # a case is no amount: it carries what the least favourable one would not give
-        effects = [] if one.spec.choices else [abs(_effect(account, one))]
+        effects = [] if entered.spec.choices else [abs(_effect(account, entered))]
         if grade > "B":
             now = account.reduced(account.parameters)
-            effects += (now - left for left in _at_ends(facts, account, one))
+            effects += (now - remaining for remaining in _at_ends(facts, account, entered))
         tonnes = min(max(effects, default=ZERO), abs(account.reduction_t))
-        if not one.spec.choices or tonnes:
-            shown = decimal_text(tonnes, _PLACES, "down")
-            item = EvidenceItem(PARAMETER, one.name, one.role, grade, shown, tuple(shown_by))
-            yield item, one
+        if not entered.spec.choices or tonnes:
+            carried_t = decimal_text(tonnes, _PLACES, "down")
+            item = EvidenceItem(
+                PARAMETER, entered.name, entered.role, grade, carried_t, tuple(shown_by)
+            )
+            yield item, entered
 
 
 def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
@@ -209,30 +215,30 @@ def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
                     yield Entered(name, role, spec, tuple(dict.fromkeys(devices)))
 
 
-def _grade(facts: Facts, account: Account, one: Entered) -> tuple[Grade, Sequence[str]]:
-    """Return the grade of an entered value, and what shows it."""
-    besides, shown, name = facts.besides, of_parameter(one.name).by, one.name
-    if name in besides.at_published:
+def _grade(facts: Facts, account: Account, entered: Entered) -> tuple[Grade, Sequence[str]]:
+    """Return the grade of an entered value, and its corroborating documents."""
+    supporting, codes, name = facts.supporting, of_parameter(entered.name).by, entered.name
+    if name in supporting.at_published:
         return "B", []
-    if not one.role:
-        reports = [s for s in besides.samples if s.parameter == name and s.sha256]
-        if reports and "laboratory" in shown:
+    if not entered.role:
+        reports = [s for s in supporting.samples if s.parameter == name and s.sha256]
+        if reports and "laboratory" in codes:
             return _by_hand(reports), [s.sample for s in reports]
         if name in account.how or account.parameters[name] != facts.parameters[name]:
             if account.how.get(name) == LABORATORY:
                 return "D", []  # of which no report can be found
             # a published or conservative value counts, or what the plant's own analyser measured
-            return _of_analyser(account, name) if name in besides.channels else ("B", [])
-    documents = _documents(facts, name, one.devices[0] if one.devices else None)
+            return _of_analyser(account, name) if name in supporting.channels else ("B", [])
+    documents = _documents(facts, name, entered.devices[0] if entered.devices else None)
     if documents:
-        return _by_hand(documents), [one.document for one in documents]
-    published = _published(facts, account, one)
+        return _by_hand(documents), [document.document for document in documents]
+    published = _published(facts, account, entered)
     return ("D", []) if published is None else ("B", published)
 
 
 def _by_hand(rows: Iterable[Document | Sample]) -> Grade:
-    """Return the grade of rows of third parties: A where each is signed by who gave it."""
-    return "A" if all(one.signed for one in rows) else "B"
+    """Return the grade of third parties' documents or samples: A where each issuer signed."""
+    return "A" if all(row.signed for row in rows) else "B"
 
 
 def _documents(facts: Facts, name: str, device: str | None) -> list[Document]:
@@ -243,107 +249,106 @@ def _documents(facts: Facts, name: str, device: str | None) -> list[Document]:
     """
     if "document" not in of_parameter(name).by:
         return []
-    besides, parameters = facts.besides, facts.methodology.parameters
-    given: Mapping[str, object] = facts.project.parameters if device is None else {name: None}
+    supporting, parameters = facts.supporting, facts.methodology.parameters
+    values: Mapping[str, object] = facts.project.parameters if device is None else {name: None}
     last = facts.last
     if name in parameters and parameters[name].by_publication:
         last = date.max  # a publication may be of any day
-    if undocumented(name, given, besides.documents, last) is not None:
+    if undocumented(name, values, supporting.documents, last) is not None:
         return []
     # a value that no document states is the operator's word
-    found = [d for d in besides.documents if d.parameter == name]
-    return [d for d in found if d.stated(device) is not None]
+    documents = [d for d in supporting.documents if d.parameter == name]
+    return [d for d in documents if d.stated(device) is not None]
 
 
-def _published(facts: Facts, account: Account, one: Entered) -> list[str] | None:
+def _published(facts: Facts, account: Account, entered: Entered) -> list[str] | None:
     """
-    Return the ids of the published factors that a value is; None where it is the claimant's word.
+    Return ids of published factors that corroborate a value; None where there is none.
 
-    Of a list it is the one of the project's region: which of the others is the plant's own is the
-    claimant's word.  A value that gives no more than what is published at its most conservative
-    rests on no one's word.
+    Of a list it is the factor of the project's region: another one is uncorroborated.  A value
+    that gives no more than the most conservative published one needs no other evidence.
     """
     now, equal = account.reduced(account.parameters), list[str]()
-    if not one.role:
-        value = account.parameters[one.name]
-        kind, others = published_of(one.spec, facts.project, facts.factors)
+    if not entered.role:
+        value = account.parameters[entered.name]
+        kind, others = published_of(entered.spec, facts.project, facts.factors)
         equal = [factor.id for factor in others if factor.value == value]
-        shown = of_parameter(one.name).by
-        if equal and "published" in shown and "list" not in kind:
+        codes = of_parameter(entered.name).by
+        if equal and "published" in codes and "list" not in kind:
             return equal
-        region = region_of(country_of(facts.project)) if "region" in shown else None
+        region = region_of(country_of(facts.project)) if "region" in codes else None
         own = [factor for factor in others if factor.kind.endswith(f".{region}")]
-        if own and all(_reduced_to(account, one, factor.value) >= now for factor in own):
+        if own and all(_reduced_to(account, entered, factor.value) >= now for factor in own):
             return equal
-        if "default" in shown:
-            usual = {k: v for k, v in account.parameters.items() if k != one.name}
+        if "default" in codes:
+            usual = {k: v for k, v in account.parameters.items() if k != entered.name}
             if account.reduced(usual) >= now:
                 return equal
-    left = [*_at_ends(facts, account, one)]
-    return equal if left and min(left) >= now else None
+    remaining = [*_at_ends(facts, account, entered)]
+    return equal if remaining and min(remaining) >= now else None
 
 
-def ends_of(facts: Facts, one: Entered, value: Fraction) -> list[Fraction]:
-    """Return the ends of what is published of a value: of its range, of its list, its default."""
-    declared, spec = of_parameter(one.name), one.spec
+def ends_of(facts: Facts, entered: Entered, value: Fraction) -> list[Fraction]:
+    """Return published values of a parameter: ends of its range, its list, its default."""
+    declared, spec = of_parameter(entered.name), entered.spec
     plausible = () if spec.plausible is None else spec.plausible.ranges
     ranges = declared.ranges_in(country_of(facts.project)) or plausible
-    found: list[Fraction] = []
+    result: list[Fraction] = []
     if ranges:
         # an edge of two ranges belongs to the upper one
         spans = [(Fraction(low), Fraction(high)) for low, high in reversed(ranges)]
-        found += [*min(spans, key=lambda span: max(span[0] - value, value - span[1], ZERO))]
-    found += map(Fraction, spec.choices)
+        result += [*min(spans, key=lambda span: max(span[0] - value, value - span[1], ZERO))]
+    result += map(Fraction, spec.choices)
     if spec.undocumented is not None:
-        found.append(Fraction(spec.undocumented))
+        result.append(Fraction(spec.undocumented))
     _, others = published_of(spec, facts.project, facts.factors)
-    return [*found, *(factor.value for factor in others)]
+    return [*result, *(factor.value for factor in others)]
 
 
-def values_of(account: Account, one: Entered) -> dict[Fraction, list[str | None]]:
+def values_of(account: Account, entered: Entered) -> dict[Fraction, list[str | None]]:
     """Return the values that count, each with its devices; None of the project."""
-    if not one.role:
-        return {Fraction(account.parameters[one.name]): [None]}
-    found: dict[Fraction, list[str | None]] = {}
+    if not entered.role:
+        return {Fraction(account.parameters[entered.name]): [None]}
+    result: dict[Fraction, list[str | None]] = {}
     for m in account.entered:
-        if m.device.id in one.devices and m.bound.role == one.role:
-            found.setdefault(Fraction(m.params[one.name]), []).append(m.device.id)
-    return found
+        if m.device.id in entered.devices and m.bound.role == entered.role:
+            result.setdefault(Fraction(m.params[entered.name]), []).append(m.device.id)
+    return result
 
 
-def _at_ends(facts: Facts, account: Account, one: Entered) -> Iterator[Fraction]:
-    """Yield what the period comes to by each end of what is published of a value. [tCO2e]"""
-    ends = (end for value in values_of(account, one) for end in ends_of(facts, one, value))
+def _at_ends(facts: Facts, account: Account, entered: Entered) -> Iterator[Fraction]:
+    """Yield the reduction at each published end of a value. [tCO2e]"""
+    ends = (end for value in values_of(account, entered) for end in ends_of(facts, entered, value))
     for end in dict.fromkeys(ends):
         with suppress(MrvError, ZeroDivisionError):
-            yield _reduced_to(account, one, end)
+            yield _reduced_to(account, entered, end)
 
 
-def _reduced_to(account: Account, one: Entered, value: Fraction) -> Fraction:
-    whole = int(value) if one.spec.choices or one.spec.integer else value
-    return account.reduced(*_with(account, one, whole))
+def _reduced_to(account: Account, entered: Entered, value: Fraction) -> Fraction:
+    whole = int(value) if entered.spec.choices or entered.spec.integer else value
+    return account.reduced(*_with(account, entered, whole))
 
 
 def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
-    """Return the grade of what the plant's own analyser measured: that of its calibration."""
+    """Return the grade of the plant's own analyser by its calibration, and its documents."""
     role = account.methodology.parameters[name].channels[:1]
-    meters = [one for one in account.entered if one.bound.role in role]
-    if not meters or any(uncovered_share(one) > TOLERANCE for one in meters):
+    meters = [meter for meter in account.entered if meter.bound.role in role]
+    if not meters or any(uncovered_share(meter) > TOLERANCE for meter in meters):
         return "D", []
-    return "C", sorted({c.certificate for one in meters for c in one.calibrations})
+    return "C", sorted({c.certificate for meter in meters for c in meter.calibrations})
 
 
-def _effect(account: Account, one: Entered) -> Fraction:
+def _effect(account: Account, entered: Entered) -> Fraction:
     """
-    Return by how much the reduction is another one without a value, a role's or the project's.
+    Return the change of the reduction without a value, of a role or the project. [tCO2e]
 
-    All of the reduction, where there is no account without it. [tCO2e]
+    All of the reduction, where there is no account without it.
     """
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
         try:
-            left = account.reduced(*_with(account, one, share, scaled=True))
-            return (now - left) / (1 - share)
+            remaining = account.reduced(*_with(account, entered, share, scaled=True))
+            return (now - remaining) / (1 - share)
         except (MrvError, ZeroDivisionError):
             continue
     return now
@@ -352,7 +357,7 @@ def _effect(account: Account, one: Entered) -> Fraction:
 def _with(
     account: Account, entered: Entered, value: Fraction | int, *, scaled: bool = False
 ) -> tuple[Inputs, list[Monitored]]:
-    """Return parameters and devices with another value in place, or a share of the one there."""
+    """Return parameters and devices with a value replaced, or scaled."""
     name = entered.name
 
     def put(known: Inputs) -> Inputs:
@@ -361,13 +366,13 @@ def _with(
     if not entered.role:
         return put(account.parameters), list(account.entered)
     return account.parameters, [
-        replace(one, params=put(one.params))
-        if one.bound.role == entered.role and one.device.id in entered.devices
-        else one
-        for one in account.entered
+        replace(meter, params=put(meter.params))
+        if meter.bound.role == entered.role and meter.device.id in entered.devices
+        else meter
+        for meter in account.entered
     ]
 
 
 def _less(value: Any, share: Fraction) -> Any:
-    """Return a share of a value; a count stays whole."""
+    """Return a share of a value, whole for a count."""
     return int(value * share) if isinstance(value, int) else Fraction(value) * share

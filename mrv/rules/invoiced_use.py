@@ -35,9 +35,9 @@ from mrv.accounting.period_result import INVOICE, Finding
 from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.quantity_text import amount_text, plain_text
-from mrv.registry.project import Besides, Invoice, Project
+from mrv.registry.project import Invoice, Project, SupportingData
 from mrv.rounding import UG_PER_T, decimal_text, exact_sum
-from mrv.rules.effects import Effect, Floor, Said
+from mrv.rules.effects import Effect, Floor, RuleReport
 from mrv.rules.facts import Facts
 from mrv.texts import Text, Value, lines, text
 
@@ -59,15 +59,15 @@ _Charge = tuple[int, int, Fraction]
 
 class _Bill(NamedTuple):
     """
-    An invoice of the project's side, as far as it is of the period. [us UTC, base units]
+    An invoice of the project's side, limited to the period. [us UTC, base units]
 
-    `room` is by how much it may say more, `by_time` whether it is shared by time, `more`
-    whether it says more than its meters, `keys` these.
+    `room` is its tolerance, `by_time` whether it is split by time, `more` whether it exceeds its
+    meters, `keys` these meters.
     """
 
     name: str
     span: Span
-    says: Fraction
+    invoiced: Fraction
     room: Fraction
     by_time: bool
     more: bool
@@ -76,58 +76,64 @@ class _Bill(NamedTuple):
 
 @dataclass(slots=True)
 class _Meter:
-    """A meter that is compared with invoices, what they add to it, and which time they are of."""
+    """A meter that is cross-checked with invoices, the charges to it, and the invoiced time."""
 
-    one: Monitored
+    view: Monitored
     added: list[_Charge] = field(default_factory=list)
     billed: list[Span] = field(default_factory=list)
     reported: Fraction = Fraction(0)
 
     def service(self, span: Span) -> Span:
-        """Return the part of a span in which the meter serves; empty where the ends cross."""
-        begin, end = self.one.span_us
+        """
+        Return the part of a span in which the meter serves; empty where begin
+        is not before end.
+        """
+        begin, end = self.view.span_us
         return max(begin, span[0]), min(end, span[1])
 
     def metered(self, span: Span) -> int:
-        """Return what was metered in a span. [base units]"""
-        series = self.one.series
+        """Return the metered quantity of a span. [base units]"""
+        series = self.view.series
         if series is None:
             return 0
-        begin, end = (max(0, us // INTERVAL_US - self.one.service.first) for us in span)
+        begin, end = (max(0, us // INTERVAL_US - self.view.service.first) for us in span)
         return exact_sum(series[begin:end].astype(np.int64)) if begin < end else 0
 
     def counts(self, span: Span) -> Fraction:
-        """Return what counts of a span: metered, for what was lost, charged by other rules."""
-        cuts = (cut for part in self.one.parts for cut in part.cuts)
+        """
+        Return the counted quantity of a span: metered, lost, and charged by other rules. [base
+        units]
+        """
+        cuts = (cut for part in self.view.parts for cut in part.cuts)
         charged = [*self.added, *((c.start_us, c.end_us, -c.quantity) for c in cuts)]
         return sum((_within(one, span) for one in charged), Fraction(self.metered(span)))
 
     def add(self, span: Span, quantity: Fraction) -> None:
-        """Count so much more in a span."""
+        """Add a charge to a span."""
         begin, end = self.service(span)
         if quantity > 0 and begin < end:
             self.added.append((begin, end, quantity))
 
 
 def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
-    """Return the share of each meter and span in what was metered, or else in the time."""
+    """Return the share of each meter and span by metered quantity, or else by time."""
     both = list(zip(meters, spans, strict=True))
-    found = [Fraction(one.metered(span)) for one, span in both]
-    if not any(found):
-        served = (one.service(span) for one, span in both)
-        found = [Fraction(max(0, end - begin)) for begin, end in served]
-    return [weight / sum(found) for weight in found]
+    result = [Fraction(meter.metered(span)) for meter, span in both]
+    if not any(result):
+        served = (meter.service(span) for meter, span in both)
+        result = [Fraction(max(0, end - begin)) for begin, end in served]
+    return [weight / sum(result) for weight in result]
 
 
-def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
-    """EVD-05: use of a project below what its suppliers invoiced."""
-    first = first_ones(facts.besides)
+def invoiced_use(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """EVD-05: metered use of a project below its suppliers' invoices."""
+    first = first_ones(facts.supporting)
     checks = [*facts.checks]
     if first:
-        more = replace(facts.besides, meters=(), invoices=first)
+        more = replace(facts.supporting, meters=(), invoices=first)
         checks += facts.compare(more, facts.price.pricing)
-    held = replace(facts.besides, invoices=(*facts.besides.invoices, *first))
-    evidence = Corroboration(held, checks)
+    with_first = replace(facts.supporting, invoices=(*facts.supporting.invoices, *first))
+    evidence = Corroboration(with_first, checks)
     meters = {_key(m): _Meter(m) for m in facts.views if m.needs.side == "project"}
     texts = [*_counted(list(_bills(facts, evidence)), meters)]
     if not texts:
@@ -149,56 +155,56 @@ def invoiced_use(facts: Facts) -> Iterator[Effect | Said]:
                 time = min(s for s, *_ in inside), max(e for _, e, _ in inside)
                 yield Floor(i, j, quantity, MORE, time, invoiced=True)
     takes = text("EVD-05.proportion" if alike else "EVD-05.takes")
-    yield Said(False, (*lines(texts), takes))
+    yield RuleReport(False, (*lines(texts), takes))
 
 
 def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text]:
-    """Count what invoices say beyond their meters; a text of each that does."""
-    left = _net(bills, meters)
+    """Charge invoiced use above that of the meters; yield a text of each charge."""
+    remaining = _net(bills, meters)
     # the largest first: a small one within it is met by it
-    for bill in sorted(bills, key=lambda one: (-one.says, one.span, one.name)):
+    for bill in sorted(bills, key=lambda bill: (-bill.invoiced, bill.span, bill.name)):
         of = [meters[key] for key in bill.keys]
         counted = sum((m.counts(bill.span) for m in of), start=Fraction(0))
-        more = bill.says - counted
-        counting = more if bill.by_time else min(more, left[bill.keys])
+        more = bill.invoiced - counted
+        counting = more if bill.by_time else min(more, remaining[bill.keys])
         if more <= bill.room or counting <= 0:
             continue
         if not bill.by_time:
-            left[bill.keys] -= counting
+            remaining[bill.keys] -= counting
         shares = _weights(of, [bill.span] * len(of))
         for m, share in zip(of, shares, strict=True):
             if not any(_meets(bill.span, other) for other in m.billed):
                 m.reported += m.counts(bill.span)
             m.billed.append(bill.span)
             m.add(bill.span, counting * share)
-        unit = of[0].one.needs.unit
+        unit = of[0].view.needs.unit
         yield text(
             "EVD-05.share_more" if bill.by_time else "EVD-05.invoice_more",
             invoice=bill.name,
             meters=tuple(dict.fromkeys(f"{device} ({role})" for device, role, _ in bill.keys)),
-            says=amount_text(bill.says, unit), counted=amount_text(counted, unit),
+            says=amount_text(bill.invoiced, unit), counted=amount_text(counted, unit),
             more=amount_text(counting, unit),
-            percent=plain_text((counted / bill.says - 1) * 100, 2),
+            percent=plain_text((counted / bill.invoiced - 1) * 100, 2),
         )  # fmt: skip
 
 
 def applied(facts: Facts) -> dict[str, list[Span]]:
-    """Return by device the time of invoices that say more, so that they count. [us UTC]"""
-    found = defaultdict[str, list[Span]](list)
+    """Return by device the time of invoices that exceed the meters and therefore count. [us UTC]"""
+    result = defaultdict[str, list[Span]](list)
     for bill in _bills(facts, facts.evidence):
         for device, *_ in bill.keys if bill.more and not bill.by_time else ():
-            found[device].append(bill.span)
-    return dict(found)
+            result[device].append(bill.span)
+    return dict(result)
 
 
 def _net(bills: Iterable[_Bill], meters: Mapping[_Key, _Meter]) -> dict[tuple[_Key, ...], Fraction]:
     """
-    Return what all invoices of the same meters say beyond these. [base units]
+    Return invoiced less metered quantity by group of meters. [base units]
 
-    A bill that was estimated too high is followed by one that is as much too low.
+    An invoice that was estimated too high is offset by the next one.
     """
     more = [
-        (bill.says - sum(meters[key].counts(bill.span) for key in bill.keys), bill)
+        (bill.invoiced - sum(meters[key].counts(bill.span) for key in bill.keys), bill)
         for bill in bills
         if not bill.by_time
     ]
@@ -230,21 +236,23 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
         whole = check.from_us, check.to_us
         begin, end = max(whole[0], facts.period_us[0]), min(whole[1], facts.period_us[1])
         if check.holds is not None:
-            says = Fraction(check.theirs_within)
+            invoiced = Fraction(check.theirs_within)
             room = min(Fraction(check.tolerance_percent) / 100, TOLERANCE) * int(check.theirs)
         elif (
             (begin, end) != whole
             and end - begin >= _LEAST_SHARED_US
             and all(_serves(m, whole, facts.project) for m in of)
         ):
-            says = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])
-            room = _BY_TIME * says
+            invoiced = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])
+            room = _BY_TIME * invoiced
         else:
             continue
         keys = tuple(_key(m) for m in of if m.service.intervals)
         if keys:
             more = int(check.theirs) > int(check.ours)
-            yield _Bill(check.against, (begin, end), says, room, check.holds is None, more, keys)
+            yield _Bill(
+                check.against, (begin, end), invoiced, room, check.holds is None, more, keys
+            )
 
 
 def _serves(monitored: Monitored, span: Span, project: Project) -> bool:
@@ -259,92 +267,86 @@ def _meets(span: Span, other: Span) -> bool:
 
 
 def _within(charge: _Charge, span: Span) -> Fraction:
-    """Return the part of a charge that is of a span, by time."""
+    """Return the part of a charge within a span, by time. [base units]"""
     begin, end, quantity = charge
     shared = min(end, span[1]) - max(begin, span[0])
     return quantity * Fraction(shared, end - begin) if shared > 0 else Fraction(0)
 
 
 def _without_invoice(meter: _Meter, evidence: Corroboration) -> bool:
-    """
-    Count time without an invoice in the same proportion, up to the mean of the invoices.
-
-    Return whether that adds anything.
-    """
+    """Charge time without invoice in the same proportion, up to the mean; return whether any."""
     others = [
         (c.from_us, c.to_us)
-        for c in evidence.of(meter.one)
+        for c in evidence.of(meter.view)
         if c.against in evidence.documents and c.holds is not None
     ]
     billed = joined(meter.service(span) for span in meter.billed)
     length = sum(end - begin for begin, end in billed)
-    says = meter.reported + sum((quantity for *_, quantity in meter.added), start=Fraction(0))
+    invoiced = meter.reported + sum((quantity for *_, quantity in meter.added), start=Fraction(0))
     taken = joined(meter.service(span) for span in (*meter.billed, *others))
-    edges = meter.one.span_us
+    edges = meter.view.span_us
     points = [edges[0], *(us for span in taken for us in span), edges[1]]
     bare = [(begin, end) for begin, end in list(pairwise(points))[::2] if begin < end]
     if not bare or not length:
         return False
     metered = sum(meter.metered(span) for span in bare)
-    mean = says * Fraction(sum(end - begin for begin, end in bare), length)
-    most = min(mean, metered * says / meter.reported) if meter.reported else mean
-    more = most - sum((meter.counts(span) for span in bare), start=Fraction(0))
+    mean = invoiced * Fraction(sum(end - begin for begin, end in bare), length)
+    maximum = min(mean, metered * invoiced / meter.reported) if meter.reported else mean
+    more = maximum - sum((meter.counts(span) for span in bare), start=Fraction(0))
     for span, share in zip(bare, _weights([meter] * len(bare), bare), strict=True):
         meter.add(span, more * share)
     return more > 0
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
-    """Join spans that touch or overlap; in order."""
-    found = list[Span]()
+    """Return spans in order, with those that touch or overlap joined."""
+    result = list[Span]()
     for begin, end in sorted(s for s in spans if s[0] < s[1]):
-        if found and begin <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
+        if result and begin <= result[-1][1]:
+            result[-1] = result[-1][0], max(result[-1][1], end)
         else:
-            found.append((begin, end))
-    return found
+            result.append((begin, end))
+    return result
 
 
 # --- EVD-06: corrected invoices -----------------------------------------------------------
 
 
 def keep_first(
-    project: Project, besides: Besides, left_by: Callable[[Besides], int]
-) -> tuple[Besides, list[Finding]]:
+    project: Project, supporting: SupportingData, reduction_by: Callable[[SupportingData], int]
+) -> tuple[SupportingData, list[Finding]]:
     """
-    Return the evidence of a period, and the finding that names each correction.
-
-    Of `replaced` those stay that count on.
+    Return the supporting data with first invoices where conservative, and the findings.
 
     Parameters
     ----------
-    left_by : callable
-        Reduction that the whole period comes to by such invoices. [ug CO2e]
+    reduction_by : callable
+        Reduction of the period with given invoices. [ug CO2e]
     """
-    changed = [one for one in besides.replaced if _changed(*one[:2])]
-    now = replace(besides, replaced=())
+    changed = [one for one in supporting.replaced if _changed(*one[:2])]
+    now = replace(supporting, replaced=())
     if not changed:
         return now, []
-    ours, texts, rest = left_by(now), list[Text](), list[_Corrected]()
-    for one in changed:
-        more = replace(now, replaced=(*now.replaced, one))
-        if _of_use(project, *one[:2]) and (theirs := left_by(more)) < ours:
-            texts.append(text("EVD-06.first_counts", **_corrected(one, project, ours - theirs)))
+    ours, texts, rest = reduction_by(now), list[Text](), list[_Corrected]()
+    for item in changed:
+        more = replace(now, replaced=(*now.replaced, item))
+        if _of_use(project, *item[:2]) and (theirs := reduction_by(more)) < ours:
+            texts.append(text("EVD-06.first_counts", **_corrected(item, project, ours - theirs)))
             now, ours = more, theirs
-        elif (theirs := left_by(_instead(now, [one], besides))) < ours:
+        elif (theirs := reduction_by(_instead(now, [item], supporting))) < ours:
             texts.append(
-                text("EVD-06.correction_counts", **_corrected(one, project, ours - theirs))
+                text("EVD-06.correction_counts", **_corrected(item, project, ours - theirs))
             )
         else:
-            rest.append(one)
-    if len(rest) > 1 and (theirs := left_by(_instead(now, rest, besides))) < ours:
+            rest.append(item)
+    if len(rest) > 1 and (theirs := reduction_by(_instead(now, rest, supporting))) < ours:
         names = tuple(new.id for _, new, _ in rest)
         texts.append(text("EVD-06.together", invoices=names, less=_tonnes(ours - theirs)))
     return now, [Finding(CORRECTED, False, lines(texts))] if texts else []
 
 
-def first_ones(besides: Besides) -> tuple[Invoice, ...]:
-    """Return first invoices that count on, each as good evidence as that which corrects it."""
+def first_ones(supporting: SupportingData) -> tuple[Invoice, ...]:
+    """Return first invoices that still count, each with evidence as good as its correction's."""
     return tuple(
         replace(
             old,
@@ -352,7 +354,7 @@ def first_ones(besides: Besides) -> tuple[Invoice, ...]:
             issued=max(old.issued, new.issued),
             sha256=old.sha256 or new.sha256,
         )
-        for old, new, _ in besides.replaced
+        for old, new, _ in supporting.replaced
     )
 
 
@@ -361,7 +363,7 @@ def _scope(invoice: Invoice) -> tuple[frozenset[str], str, int, int]:
 
 
 def _changed(old: Invoice, new: Invoice) -> bool:
-    """Whether a correction says something else, by more than either may differ."""
+    """Return whether a correction differs from an invoice by more than the tolerance of both."""
     percent = min(Fraction(old.percent), Fraction(new.percent))
     room = min(percent / 100, TOLERANCE) * old.value
     return _scope(old) != _scope(new) or abs(old.value - new.value) > room
@@ -369,9 +371,10 @@ def _changed(old: Invoice, new: Invoice) -> bool:
 
 def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     """
-    Whether the first one said something of the project's own use that the other does not.
+    Return whether a corrected invoice covered use of the project that the correction omits.
 
-    Of what invoices alone show (`Methodology.billed`) a mistyped one would cost the whole period.
+    Of quantities that are only invoiced (`Methodology.billed`) a typing error would charge the
+    whole period.
     """
     methodology = find(project.methodology, project.version)
     of = {
@@ -385,13 +388,15 @@ def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     return more and bool(of.difference(methodology.billed))
 
 
-def _instead(besides: Besides, corrected: Sequence[_Corrected], known: Besides) -> Besides:
-    """Put first invoices in the place of those that correct them."""
+def _instead(
+    supporting: SupportingData, corrected: Sequence[_Corrected], known: SupportingData
+) -> SupportingData:
+    """Return supporting data with first invoices in place of their corrections."""
     by = {new.id for _, new, _ in corrected}
     away = by | {old.id for old, new, _ in known.replaced if new.id in by}
-    kept = [invoice for invoice in besides.invoices if invoice.id not in away]
-    first = first_ones(replace(besides, replaced=tuple(corrected)))
-    return replace(besides, invoices=(*kept, *first))
+    kept = [invoice for invoice in supporting.invoices if invoice.id not in away]
+    first = first_ones(replace(supporting, replaced=tuple(corrected)))
+    return replace(supporting, invoices=(*kept, *first))
 
 
 def _corrected(corrected: _Corrected, project: Project, less_ug: int) -> dict[str, Value]:

@@ -39,7 +39,7 @@ from mrv.quantity_text import amount_text, plain_text
 from mrv.rounding import exact_sum
 from mrv.rules.capacity import consumption_of, serving, too_large, using
 from mrv.rules.consumption import least_use
-from mrv.rules.effects import Cap, Effect, Floor, Level, NoReduction, Said
+from mrv.rules.effects import Cap, Effect, Floor, Level, NoReduction, RuleReport
 from mrv.rules.facts import MATERIAL, Facts, node
 from mrv.rules.invoiced_use import MORE, joined
 from mrv.service_bounds import Consumption
@@ -56,44 +56,44 @@ _BINDING = Fraction(1, 2)
 # --- EVD-03 -------------------------------------------------------------------------------
 
 
-def invoiced_quantities(facts: Facts) -> Iterator[Effect | Said]:
+def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-03: quantities that third-party invoices do not cover, or differ from."""
     method, views = facts.methodology, facts.views
-    asks = {*method.billed}.union(*(one.serves for one in method.capacities))
+    asks = {*method.billed}.union(*(capacity.serves for capacity in method.capacities))
     # values of a baseline that no role of an invoice goes with need their documents all the same
     earning = {m.bound.role for m in views if m.needs.side == "baseline"}
-    asked = asks or (earning if method.papers else asks)
+    required = asks or (earning if method.baseline_documents else asks)
     # a building whose meters all stand still would still be given its base load
     if not any(
-        m.bound.role in asked and (m.bound.role in method.billed or m.moved)
+        m.bound.role in required and (m.bound.role in method.billed or m.moved)
         for m in views
         if m.service.intervals
     ):
         return
-    shown = {m.device.id for m in views if facts.invoiced(m)}
-    missing = [*_uncorroborated(facts, shown)]
+    invoiced = {m.device.id for m in views if facts.invoiced(m)}
+    missing = [*_uncorroborated(facts, invoiced)]
     unfavourable = dict[Text, None]()
-    for effect, by in _limits(facts, asks, shown):
+    for effect, by in _limits(facts, asks, invoiced):
         unfavourable |= dict.fromkeys(_unfavourable(facts, by))
         yield effect
-    devices = tuple(dict.fromkeys(m.device.id for m in views if m.device.id in shown))
+    devices = tuple(dict.fromkeys(m.device.id for m in views if m.device.id in invoiced))
     if missing:
         yield NoReduction()
-        yield Said(False, (*missing, text("EVD-03.nothing_counts")))
+        yield RuleReport(False, (*missing, text("EVD-03.nothing_counts")))
     elif unfavourable:
         # of two figures within the tolerance the conservative one counts: no reply is asked for
         bare = any(one.code == "EVD-03.days_without" for one in unfavourable)
-        yield Said(False, tuple(unfavourable), None if bare else "observation", priced=True)
+        yield RuleReport(False, tuple(unfavourable), None if bare else "observation", priced=True)
     elif not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
-        yield Said(True, (text("invoice.cover", devices=devices),) if devices else ())
+        yield RuleReport(True, (text("invoice.cover", devices=devices),) if devices else ())
 
 
 def _limits(
-    facts: Facts, asks: Collection[str], shown: Collection[str]
+    facts: Facts, asks: Collection[str], invoiced: Collection[str]
 ) -> Iterator[tuple[Effect, Sequence[Monitored]]]:
-    """Yield what counts in place of what meters report, and whose invoices differ or lack."""
+    """Yield limits of metered quantities, and the meters whose invoices differ or are missing."""
     views = facts.views
-    for role, (more, by) in _beyond_invoices(facts, asks, shown).items():
+    for role, (more, by) in _beyond_invoices(facts, asks, invoiced).items():
         of = facts.of_role(role)
         if not more or not of:
             continue
@@ -108,56 +108,59 @@ def _limits(
             for j, part in enumerate(views[i].parts):
                 share = Fraction(part.metered, metered) if metered else Fraction(1, shares)
                 yield Floor(i, j, more * share, reason, facts.period_us, invoiced=True), by
-    for there, carried, users in _by_electricity(facts, shown):
+    for there, carried, users in _by_electricity(facts, invoiced):
         if carried < sum(exact_sum(facts.metered[i].whole.value) for i in there):
             yield Cap(node(Level.PERIOD, there), carried, BARE), users
 
 
-def _uncorroborated(facts: Facts, shown: Collection[str]) -> Iterator[Text]:
-    """Say what invoices have to show and do not, and which values lack their documents."""
+def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
+    """Yield texts of quantities without invoice and of values without documents."""
     method, evidence = facts.methodology, facts.evidence
 
-    def bare(some: Sequence[Monitored]) -> list[Monitored]:
-        return [m for m in some if m.device.id not in shown and not evidence.evidenced(m)]
+    def bare(meters: Sequence[Monitored]) -> list[Monitored]:
+        return [m for m in meters if m.device.id not in invoiced and not evidence.evidenced(m)]
 
     there = {m.device.id: m for m in facts.views if m.bound.role in method.billed}
-    yield from evidence.unshown(bare([*there.values()]))
+    yield from evidence.uncorroborated(bare([*there.values()]))
     large = too_large(facts, facts.price.parameters, _BINDING)
-    for one in method.capacities:
-        moved = [m for m in serving(facts.views, one) if m.moved]
-        taken = consumption_of(method, one)
+    for capacity in method.capacities:
+        moved = [m for m in serving(facts.views, capacity) if m.moved]
+        taken = consumption_of(method, capacity)
         users = [] if taken is None else using(facts.views, taken)
         # a service is no better evidenced than what it takes
         false = any(map(evidence.contradicted, users))
-        alone = [m for m in moved if m.device.id not in shown] if false else bare(moved)
+        alone = [m for m in moved if m.device.id not in invoiced] if false else bare(moved)
         # fuel and the like are asked for by themselves
-        if one.of or not alone or {*one.serves} <= {*method.billed}:
+        if capacity.of or not alone or {*capacity.serves} <= {*method.billed}:
             continue
         if taken is None:
-            if one.parameter in large:
-                yield from evidence.unshown(alone)
-                yield text("EVD-03.no_bound", parameter=one.parameter)
+            if capacity.parameter in large:
+                yield from evidence.uncorroborated(alone)
+                yield text("EVD-03.no_bound", parameter=capacity.parameter)
         elif len({(m.bound.role, tuple(sorted(m.params.items()))) for m in moved}) > 1:
-            yield from evidence.unshown(alone)
+            yield from evidence.uncorroborated(alone)
             yield text("EVD-03.kinds")
         elif bare(users) or not users:
-            yield from evidence.unshown([*alone, *bare(users)])
-    given = {k: v for m in facts.views for k, v in m.params.items()} | {**facts.price.parameters}
-    for name in method.papers:
-        lacks = undocumented(name, given, facts.besides.documents, facts.first)
+            yield from evidence.uncorroborated([*alone, *bare(users)])
+    entered = {k: v for m in facts.views for k, v in m.params.items()} | {**facts.price.parameters}
+    for name in method.baseline_documents:
+        lacks = undocumented(name, entered, facts.supporting.documents, facts.first)
         if lacks is not None:
             yield text("document.lacking", parameter=name, lacks=lacks)
 
 
 class _Beyond(NamedTuple):
-    """What counts beyond invoices, and the meters that these are of. [base units]"""
+    """Counted quantity above invoices, and its meters. [base units]"""
 
     more: Fraction
     by: Sequence[Monitored]
 
 
 def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
-    """Say of which time invoices are missing, else that they differ; once for each invoice."""
+    """
+    Yield texts of time without invoices, or else of invoices that differ; one
+    for each invoice.
+    """
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
         return  # `lower_invoices` and EVD-05 name these
@@ -170,15 +173,15 @@ def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
 
 
 def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:
-    """Say why another amount counts: time without an invoice, where no invoice differs."""
+    """Return the reason of another amount: time without invoice, or a differing invoice."""
     differ = any([*facts.evidence.less(m), *facts.evidence.more(m)] for m in by)
     bare = not differ and any(any(_bare(facts, m)) for m in by)
     return BARE if bare else differing
 
 
-def _days_without(facts: Facts, one: Monitored) -> Iterator[Text]:
-    """Yield a meter's time of which no invoice is."""
-    for first, last in _bare(facts, one):
+def _days_without(facts: Facts, meter: Monitored) -> Iterator[Text]:
+    """Yield texts of a meter's time without invoice."""
+    for first, last in _bare(facts, meter):
         days = tuple(local_date(us, facts.timezone) for us in (first, last - 1))
         edges = midnight_us(days[0], facts.timezone), midnight_us(days[1] + _DAY, facts.timezone)
         if (first, last) == edges:
@@ -187,10 +190,10 @@ def _days_without(facts: Facts, one: Monitored) -> Iterator[Text]:
             yield text("invoice.time", **local_span((first, last), facts.timezone))
 
 
-def _bare(facts: Facts, one: Monitored) -> Iterator[Span]:
-    """Yield a meter's time of which no invoice is. [us UTC]"""
-    reached, end = one.span_us
-    spans = joined((c.from_us, c.to_us) for c in facts.evidence.showing(one))
+def _bare(facts: Facts, meter: Monitored) -> Iterator[Span]:
+    """Yield a meter's time without invoice. [us UTC]"""
+    reached, end = meter.span_us
+    spans = joined((c.from_us, c.to_us) for c in facts.evidence.showing(meter))
     for first, last in (*spans, (end, end)):
         if min(first, end) > reached:
             yield reached, min(first, end)
@@ -198,48 +201,47 @@ def _bare(facts: Facts, one: Monitored) -> Iterator[Span]:
 
 
 def _beyond_invoices(
-    facts: Facts, asks: Collection[str], shown: Collection[str]
+    facts: Facts, asks: Collection[str], invoiced: Collection[str]
 ) -> dict[str, _Beyond]:
-    """Return by role what its meters gain by differing from invoices."""
+    """Return by role the gain of its meters over invoices."""
     method, views = facts.methodology, facts.views
-    compared = {*asks}.union(*(one.uses for one in method.consumptions))
+    compared = {*asks}.union(*(consumption.uses for consumption in method.consumptions))
     roles: dict[str, list[Monitored]] = {}
     for role in dict.fromkeys(m.bound.role for m in views if m.bound.role in compared):
         of = [m for m in views if m.bound.role == role]
-        some = [m for m in of if m.device.id in shown]
+        meters = [m for m in of if m.device.id in invoiced]
         # of what emits all meters, or none
-        if some and (len(some) == len(of) or of[0].needs.side == "baseline"):
-            roles[role] = some
-    priced = [*facts.compare(facts.besides, facts.price.pricing)]
-    evidence = Corroboration(facts.besides, priced)
-    checks = (check for some in roles.values() for check in _apart(some, evidence.holding))
+        if meters and (len(meters) == len(of) or of[0].needs.side == "baseline"):
+            roles[role] = meters
+    priced = [*facts.compare(facts.supporting, facts.price.pricing)]
+    evidence = Corroboration(facts.supporting, priced)
+    checks = (check for role in roles.values() for check in _apart(role, evidence.holding))
     # what the reduction would be lower by by invoices in place of meters
     lower = sum((Fraction(check.effect_t) for check in checks), start=Fraction(0))
     # where the reduction is a difference of two large quantities, a little of one is much of it
     strict = lower > MATERIAL * abs(facts.price.reduction_t - lower)
     alike = Fraction(0) if strict else _ALIKE
-    return {role: _Beyond(_beyond(facts, some, alike), some) for role, some in roles.items()}
+    return {role: _Beyond(_beyond(facts, meters, alike), meters) for role, meters in roles.items()}
 
 
 def _by_electricity(
-    facts: Facts, shown: Collection[str]
+    facts: Facts, invoiced: Collection[str]
 ) -> Iterator[tuple[Sequence[int], Fraction, Sequence[Monitored]]]:
     """
-    Yield services that invoices of their electricity support, with what that electricity carries.
+    Yield services whose electricity is invoiced, with the service that it allows.
 
-    Without an invoice it counts at the mean.  It carries what the invoiced time delivers by it, or
-    what MTR-06 lets it carry: as much as without any uninvoiced use, whatever other rules take.
-    [base units, before errors of meters]
+    Time without invoice counts at the mean.  The limit is the service delivered by electricity in
+    the invoiced time, or that of MTR-06.  [base units, before errors of meters]
     """
-    for one in facts.methodology.capacities:
-        taken = consumption_of(facts.methodology, one)
-        there = [m for m in serving(facts.views, one) if m.needs.side == "baseline"]
-        if one.of or taken is None or all(m.device.id in shown for m in there):
+    for capacity in facts.methodology.capacities:
+        taken = consumption_of(facts.methodology, capacity)
+        there = [m for m in serving(facts.views, capacity) if m.needs.side == "baseline"]
+        if capacity.of or taken is None or all(m.device.id in invoiced for m in there):
             continue
         users = using(facts.views, taken)
-        if not users or any(m.device.id not in shown for m in users):
+        if not users or any(m.device.id not in invoiced for m in users):
             continue
-        share = _unshown_share(facts, users)
+        share = _uninvoiced_share(facts, users)
         if not share:
             continue
         bare = joined(span for m in users for span in _bare(facts, m))
@@ -256,7 +258,7 @@ def _by_electricity(
 
 
 def _in_time(facts: Facts, roles: Collection[str], bare: Sequence[Span]) -> Fraction:
-    """Return what meters of some roles metered, without some time. [base units]"""
+    """Return the metered quantity of roles outside given time spans. [base units]"""
     total = 0
     for i in facts.of_role(*roles):
         whole = facts.metered[i].whole
@@ -267,9 +269,9 @@ def _in_time(facts: Facts, roles: Collection[str], bare: Sequence[Span]) -> Frac
     return Fraction(total)
 
 
-def _places(one: Monitored, check: CrossCheck) -> tuple[int, int]:
-    """Return the part of a meter's series that an invoice is of."""
-    first = one.service.first
+def _places(meter: Monitored, check: CrossCheck) -> tuple[int, int]:
+    """Return the part of a meter's series in an invoice's time. [indices]"""
+    first = meter.service.first
     begin, end = (max(0, us // INTERVAL_US - first) for us in (check.from_us, check.to_us))
     return begin, end
 
@@ -279,11 +281,11 @@ def _places(one: Monitored, check: CrossCheck) -> tuple[int, int]:
 
 class _Billed(NamedTuple):
     """
-    What the invoices of a role's meters say of it. [base units]
+    Comparison of a role's meters with their invoices. [base units]
 
-    `theirs` is of the invoices' time, `mean` what time without one counts as, and `ours`
-    what the meters know of the invoices' time, `full` the same with what is lost in the mean.
-    `outside` was metered in the invoices' time outside the period, and is in none of these.
+    `theirs` is the invoiced quantity, `mean` the mean applied to time without invoice, `ours` the
+    metered quantity of the invoiced time, `full` the same with lost time at the mean.  `outside`
+    was metered in the invoiced time outside the period, and is in none of these.
     """
 
     theirs: Fraction
@@ -294,7 +296,7 @@ class _Billed(NamedTuple):
 
 
 def _successive(checks: Iterable[CrossCheck]) -> Iterator[CrossCheck]:
-    """Yield comparisons in order of time, none over the time of another of the same meters."""
+    """Yield comparisons in order of time, without overlap for the same meters."""
     reached: dict[str, int] = {}
     for check in sorted(checks, key=lambda c: (c.from_us, c.to_us, c.against)):
         if all(check.from_us >= reached.get(name, check.from_us) for name in check.devices):
@@ -305,13 +307,13 @@ def _successive(checks: Iterable[CrossCheck]) -> Iterator[CrossCheck]:
 def _apart(
     role: Sequence[Monitored], of: Callable[[Monitored], Iterator[CrossCheck]]
 ) -> Iterator[CrossCheck]:
-    """Yield comparisons of a role's meters that count as evidence, none over another's time."""
-    held = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}
-    return _successive(held.values())
+    """Yield comparisons of a role's meters that count as evidence and do not overlap."""
+    checks = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}
+    return _successive(checks.values())
 
 
 def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
-    """Add up a role's invoices, of each meter by itself; None where there are none."""
+    """Return the sum of a role's invoices, by meter; None without invoices."""
     names = {m.device.id for m in role}
     theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
     ours, full, beside = Fraction(0), Fraction(0), Fraction(0)
@@ -341,7 +343,7 @@ def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
 
 
 def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
-    """Split one invoice of several meters by what they metered in its time."""
+    """Return an invoice's split over its meters, by their metered quantity in its time."""
     mine = {m.device.id for m in facts.views}
     metered = {name: 0 for name in check.devices if name in mine}
     for m in facts.views:
@@ -361,7 +363,8 @@ def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
 
 def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fraction:
     """
-    Return what meters of a role count more than their invoices allow, or less. [base units]
+    Return the counted quantity of a role's meters above their invoices, or
+    below. [base units]
 
     Parameters
     ----------
@@ -379,15 +382,15 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
     else:
         far, uncovered = whole - counted, billed.mean - (counted - billed.full)
     # what differs by less is the same; meters and invoices are compared over the invoices' time
-    found = far if far > alike * (whole + billed.outside) else Fraction(0)
-    return max(Fraction(0), found, uncovered if billed.mean else Fraction(0))
+    result = far if far > alike * (whole + billed.outside) else Fraction(0)
+    return max(Fraction(0), result, uncovered if billed.mean else Fraction(0))
 
 
-def _unshown_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
+def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
     """
-    Return the share of a service's electricity that only its meters show, above the mean.
+    Return the uninvoiced share of a service's electricity, above the mean.
 
-    That is what they report of time without an invoice beyond what the invoices have in the mean.
+    That is metered electricity of time without invoice above the mean of the invoices.
     """
     billed = _billed(facts, users)
     metered = sum(m.metered for m in users)
@@ -400,7 +403,7 @@ def _unshown_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
 # --- EVD-04 -------------------------------------------------------------------------------
 
 
-def class_mean(facts: Facts) -> Iterator[Effect | Said]:
+def class_mean(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
     EVD-04: a mean activity above that of the class, without invoices of its use.
 
@@ -411,41 +414,41 @@ def class_mean(facts: Facts) -> Iterator[Effect | Said]:
     above, applied = dict[str, Text](), dict[Text, None]()
     for consumption in facts.methodology.consumptions:
         users = using(facts.views, consumption)
-        shown = bool(users) and all(map(facts.invoiced, users))
-        share = 1 - _unshown_share(facts, users) if shown else Fraction(0)
+        whole = bool(users) and all(map(facts.invoiced, users))
+        share = 1 - _uninvoiced_share(facts, users) if whole else Fraction(0)
         if share == 1:
             continue
         for name, of in _of_class(facts, consumption).items():
             counts, days, mean = Fraction(0), Fraction(0), Fraction(0)
             for i, a_day in of.items():
-                one = facts.views[i]
-                served = max(Fraction(one.service.intervals * INTERVAL_US, _DAY_US), Fraction(1))
+                meter = facts.views[i]
+                served = max(Fraction(meter.service.intervals * INTERVAL_US, _DAY_US), Fraction(1))
                 days += served
                 mean += a_day * served
-                counts += one.counts
+                counts += meter.counts
             if counts <= mean:
                 continue
             unit = facts.views[next(iter(of))].needs.unit
-            most, per_day = amount_text(mean / days, unit), amount_text(counts / days, unit)
-            reason = text("EVD-04.class_mean", most=most)
+            maximum, per_day = amount_text(mean / days, unit), amount_text(counts / days, unit)
+            reason = text("EVD-04.class_mean", most=maximum)
             if share:
                 reason = text("EVD-04.share", percent=plain_text(100 * share, 2))
             yield Cap(node(Level.DEVICE, [*of]), mean, reason, share=share)
-            above[name] = text("EVD-04.above", device=name, per_day=per_day, most=most)
+            above[name] = text("EVD-04.above", device=name, per_day=per_day, most=maximum)
             applied |= {reason: None} if share else {}
     if above:
-        uses = {role for one in facts.methodology.consumptions for role in one.uses}
+        uses = {role for consumption in facts.methodology.consumptions for role in consumption.uses}
         names = dict.fromkeys(m.device.id for m in facts.views if m.bound.role in uses)
         texts = (*lines(above.values()), *applied)
         texts = (*texts, text("EVD-04.invoices", devices=tuple(names)))
-        yield Said(False, texts)
+        yield RuleReport(False, texts)
 
 
 def _of_class(facts: Facts, consumption: Consumption) -> dict[str, dict[int, int]]:
-    """Return the places of devices whose class has a mean, by device, and that mean. [a day]"""
-    found = defaultdict[str, dict[int, int]](dict)
+    """Return the places of devices whose class has a mean, by device, and that mean. [per day]"""
+    result = defaultdict[str, dict[int, int]](dict)
     for i in facts.of_role(*consumption.serves):
-        one = facts.views[i]
-        if one.most is not None and one.most.per_day_as_mean:
-            found[one.device.id][i] = one.most.per_day_as_mean
-    return found
+        meter = facts.views[i]
+        if meter.class_limit is not None and meter.class_limit.per_day_as_mean:
+            result[meter.device.id][i] = meter.class_limit.per_day_as_mean
+    return result

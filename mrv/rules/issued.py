@@ -26,7 +26,7 @@ from mrv.errors import FactorError, MethodologyError, PeriodError
 from mrv.methodologies import find
 from mrv.model import Factors
 from mrv.parameters.inputs import exact
-from mrv.registry.project import FIRST, Besides, ChangedLate, Document, FixedBefore, Project
+from mrv.registry.project import FIRST, ChangedLate, Document, FixedBefore, Project, SupportingData
 from mrv.rounding import UG_PER_T, decimal_of, decimal_text, exact_text
 from mrv.rules.published import is_published
 from mrv.texts import Text, lines, text, texts_of
@@ -42,7 +42,7 @@ class _Candidate:
     """
     Values in place of registered ones: device, parameter and decimal text of each.
 
-    `name` orders candidates that are too many to combine.  `said` in its finding is by the
+    `name` orders candidates that are too many to combine.  `reason` in its finding is by the
     difference to the other choice [tCO2e], None where by these values alone there is no account,
     and by whether it counts.  `free`: it counts where it leaves no more; else it is reported alone.
     """
@@ -50,67 +50,67 @@ class _Candidate:
     rule: str
     name: str
     values: tuple[tuple[str | None, str, str | None], ...]
-    said: Callable[[str | None, bool], Text | str]
+    reason: Callable[[str | None, bool], Text | str]
     free: bool = True
 
 
 def choose(
     project: Project,
-    besides: Besides,
+    supporting: SupportingData,
     first: date,
     factors: Factors,
-    left_by: Callable[[Project], int],
+    reduction_by: Callable[[Project], int],
 ) -> tuple[Project, list[Finding]]:
     """
-    Return the project with the candidates that leave least, and the findings.
+    Return the project with the most conservative candidates, and the findings.
 
     Parameters
     ----------
     first : date
         First local day of the period.
-    left_by : callable
+    reduction_by : callable
         Reduction that the whole period comes to with a project. [ug CO2e]
     """
-    first_set = besides.accounting == FIRST
+    first_set = supporting.accounting == FIRST
     every = [
-        _issued(one, project, first_set=first_set)
-        for one in besides.fixed
-        if first_set or not _by_publication(one, project, factors)
+        _issued(fixed, project, first_set=first_set)
+        for fixed in supporting.fixed
+        if first_set or not _by_publication(fixed, project, factors)
     ]
-    every += _late(besides.late, project, first)
+    every += _late(supporting.late, project, first)
     known: dict[frozenset[int], int | None] = {}
 
-    def by(some: frozenset[int]) -> int | None:
-        if some not in known:
+    def by(subset: frozenset[int]) -> int | None:
+        if subset not in known:
             try:
-                known[some] = left_by(_with(project, every, some))
+                known[subset] = reduction_by(_with(project, every, subset))
             except (FactorError, MethodologyError, PeriodError):
-                if not some:
+                if not subset:
                     raise
                 # by these values there is no account
-                known[some] = None
-        return known[some]
+                known[subset] = None
+        return known[subset]
 
     best = _least(every, by)
-    found: dict[str, list[Text]] = {ISSUED: [], LATE: []}
-    for k, one in enumerate(every):
+    result: dict[str, list[Text]] = {ISSUED: [], LATE: []}
+    for k, candidate in enumerate(every):
         other, ours = by(best ^ {k}), by(best)
         difference = None
         if other is not None and ours is not None:
             difference = decimal_text(Fraction(abs(other - ours), UG_PER_T), _PLACES, "up")
-        found[one.rule] += texts_of(one.said(difference, k in best))
-    for late in besides.late:
+        result[candidate.rule] += texts_of(candidate.reason(difference, k in best))
+    for late in supporting.late:
         # one that showed nothing and is given in full is what a finding asks for
         full = late.document is not None and None not in _parts(late.document)
         if late.paper_only and not (full and filled_in(late.was, late.document)):
-            found[LATE].append(_other_document(late))
+            result[LATE].append(_other_document(late))
     return _with(project, every, best), [
-        Finding(rule, False, lines(texts)) for rule, texts in found.items() if texts
+        Finding(rule, False, lines(texts)) for rule, texts in result.items() if texts
     ]
 
 
-def _with(project: Project, every: Sequence[_Candidate], some: frozenset[int]) -> Project:
-    for k in sorted(some):
+def _with(project: Project, every: Sequence[_Candidate], subset: frozenset[int]) -> Project:
+    for k in sorted(subset):
         for value in every[k].values:
             project = with_value(project, *value)
     return project
@@ -119,7 +119,9 @@ def _with(project: Project, every: Sequence[_Candidate], some: frozenset[int]) -
 def _least(
     every: Sequence[_Candidate], by: Callable[[frozenset[int]], int | None]
 ) -> frozenset[int]:
-    free = sorted((k for k, one in enumerate(every) if one.free), key=lambda k: every[k].name)
+    free = sorted(
+        (k for k, candidate in enumerate(every) if candidate.free), key=lambda k: every[k].name
+    )
     if len(free) <= MOST_COMBINED:
         sets = [frozenset(c) for n in range(len(free) + 1) for c in combinations(free, n)]
     else:
@@ -129,9 +131,12 @@ def _least(
             if theirs is not None and (ours is None or theirs <= ours):
                 one_by_one |= {k}
         sets = [frozenset(), one_by_one, frozenset(free)]
-    left = {some: ours for some in sets if (ours := by(some)) is not None}
+    remaining = {chosen: ours for chosen in sets if (ours := by(chosen)) is not None}
     # on a tie more values as before: a day of rest would change what counts afterwards
-    return min(left, key=lambda some: (left[some], -len(some), sorted(every[k].name for k in some)))
+    return min(
+        remaining,
+        key=lambda chosen: (remaining[chosen], -len(chosen), sorted(every[k].name for k in chosen)),
+    )
 
 
 def with_value(project: Project, device: str | None, parameter: str, value: str | None) -> Project:
@@ -151,7 +156,7 @@ def with_value(project: Project, device: str | None, parameter: str, value: str 
 
 
 def _changed(values: Mapping[str, Any], parameter: str, decimal: str | None) -> dict[str, Any]:
-    """Put a value in place of that of now, or where there is none now; None: leave it out."""
+    """Return values with one of them replaced, added, or, for None, removed."""
     if decimal is None:
         return {key: value for key, value in values.items() if key != parameter}
     value = decimal_of(decimal)
@@ -160,10 +165,10 @@ def _changed(values: Mapping[str, Any], parameter: str, decimal: str | None) -> 
 
 
 def _now(project: Project, device: str | None, parameter: str, before: str | None) -> str | None:
-    """Return the value of now; that which differs where a device serves more than once."""
-    given = [project.parameters] if device is None else []
-    given += [bound.params for bound in project.devices if bound.device == device]
-    values = [exact_text(exact(v[parameter], parameter)) for v in given if parameter in v]
+    """Return the current value; the differing one where a device serves more than once."""
+    entered = [project.parameters] if device is None else []
+    entered += [bound.params for bound in project.devices if bound.device == device]
+    values = [exact_text(exact(v[parameter], parameter)) for v in entered if parameter in v]
     return next((value for value in values if value != before), values[0] if values else None)
 
 
@@ -174,64 +179,77 @@ def _value(decimal: str | None) -> Text:
 # --- issued statements --------------------------------------------------------------------
 
 
-def _by_publication(one: FixedBefore, project: Project, factors: Factors) -> bool:
-    """Whether a published value counted in that statement, which the project did not fix."""
-    spec = find(project.methodology, project.version).parameters.get(one.parameter)
-    if one.device is not None or spec is None or not (spec.published or spec.factor):
+def _by_publication(fixed: FixedBefore, project: Project, factors: Factors) -> bool:
+    """
+    Return whether a published value counted in that statement, not one that the
+    project fixed.
+    """
+    spec = find(project.methodology, project.version).parameters.get(fixed.parameter)
+    if fixed.device is not None or spec is None or not (spec.published or spec.factor):
         return False
-    now = _now(project, None, one.parameter, one.value)
-    entered = Fraction(one.value if now is None else now)
-    return is_published(spec, project, Fraction(one.value), entered, factors)
+    now = _now(project, None, fixed.parameter, fixed.value)
+    entered = Fraction(fixed.value if now is None else now)
+    return is_published(spec, project, Fraction(fixed.value), entered, factors)
 
 
-def _issued(one: FixedBefore, project: Project, *, first_set: bool) -> _Candidate:
-    whose = "" if one.device is None else f" of {one.device}"
-    now = _now(project, one.device, one.parameter, one.value)
+def _issued(fixed: FixedBefore, project: Project, *, first_set: bool) -> _Candidate:
+    whose = "" if fixed.device is None else f" of {fixed.device}"
+    now = _now(project, fixed.device, fixed.parameter, fixed.value)
 
-    def said(difference: str | None, counts: bool) -> Text | str:
+    def reason(difference: str | None, counts: bool) -> Text | str:
         if first_set:  # as release 0.1.0 worded it
             return (
-                f"{one.parameter}{whose} = {one.value} of {one.statement} counts; by the value of"
-                f" now there would be {difference or '0.000000'} t more"
+                f"{fixed.parameter}{whose} = {fixed.value} of {fixed.statement} counts; by the"
+                f" value of now there would be {difference or '0.000000'} t more"
                 if counts
                 else ""
             )
-        values: dict[str, str | Text] = {} if one.device is None else {"device": one.device}
+        values: dict[str, str | Text] = {} if fixed.device is None else {"device": fixed.device}
         return text(
             "PAR-01.issued_applied" if counts else "PAR-01.registered_applied",
-            subject=subject(one.parameter, [one.device]), statement=one.statement,
-            issued=one.value, now=_value(now), difference=difference or "0", **values,
+            subject=subject(fixed.parameter, [fixed.device]), statement=fixed.statement,
+            issued=fixed.value, now=_value(now), difference=difference or "0", **values,
         )  # fmt: skip
 
-    name, value = f"{one.parameter}{whose}, {one.statement}", (one.device, one.parameter, one.value)
-    return _Candidate(ISSUED, name, (value,), said)
+    name, value = (
+        f"{fixed.parameter}{whose}, {fixed.statement}",
+        (fixed.device, fixed.parameter, fixed.value),
+    )
+    return _Candidate(ISSUED, name, (value,), reason)
 
 
 # --- changes after the period began -------------------------------------------------------
 
 
 def _late(late: Iterable[ChangedLate], project: Project, first: date) -> Iterator[_Candidate]:
-    """Yield changes to others than the value before, the same ones of several devices once."""
-    found: dict[tuple[Any, ...], list[ChangedLate]] = {}
-    for one in late:
-        now = _now(project, one.device, one.parameter, one.before)
-        if not (one.paper_only or now == one.before):
-            key = one.device is None, one.parameter, one.before, now, one.changed_us, one.by
-            found.setdefault(key, []).append(one)
+    """Yield late changes as candidates, equal ones of several devices once."""
+    changes: dict[tuple[Any, ...], list[ChangedLate]] = {}
+    for change in late:
+        now = _now(project, change.device, change.parameter, change.before)
+        if not (change.paper_only or now == change.before):
+            key = (
+                change.device is None,
+                change.parameter,
+                change.before,
+                now,
+                change.changed_us,
+                change.by,
+            )
+            changes.setdefault(key, []).append(change)
     specs = find(project.methodology, project.version).parameters
-    for (_, parameter, before, now, changed_us, by), some in found.items():
-        spec, one = specs.get(parameter), some[0]
+    for (_, parameter, before, now, changed_us, by), subset in changes.items():
+        spec, change = specs.get(parameter), subset[0]
         # the losses of a year are published after it began
         last = date.max if spec is not None and spec.by_publication else first
-        lacks = _lacks(one, now, last)
+        lacks = _lacks(change, now, last)
         values: dict[str, str | Text] = {
-            "subject": subject(parameter, [each.device for each in some]),
+            "subject": subject(parameter, [each.device for each in subset]),
             "before": _value(before), "now": _value(now), "time": utc_text(changed_us), "by": by,
         }  # fmt: skip
         yield _Candidate(
-            LATE, f"{parameter} {one.device} {before} {now} {changed_us}",
-            tuple((each.device, parameter, before) for each in some),
-            partial(_of_change, values, lacks, one.document), free=lacks is not None,
+            LATE, f"{parameter} {change.device} {before} {now} {changed_us}",
+            tuple((each.device, parameter, before) for each in subset),
+            partial(_of_change, values, lacks, change.document), free=lacks is not None,
         )  # fmt: skip
 
 
@@ -251,32 +269,32 @@ def _of_change(
     )  # fmt: skip
 
 
-def _lacks(one: ChangedLate, now: str | None, last: date) -> Text | None:
-    """Say why no document shows the new value; None where one does."""
+def _lacks(change: ChangedLate, now: str | None, last: date) -> Text | None:
+    """Return the text why no document supports the new value; None where one does."""
     if now is None:
         return text("document.no_value")
-    documents = [] if one.document is None else [one.document]
-    missing = undocumented(one.parameter, {one.parameter: now}, documents, last)
-    if missing is None and one.document is not None and _same(one.document, one.was):
-        return text("document.same", document=one.document.document)
+    documents = [] if change.document is None else [change.document]
+    missing = undocumented(change.parameter, {change.parameter: now}, documents, last)
+    if missing is None and change.document is not None and _same(change.document, change.was):
+        return text("document.same", document=change.document.document)
     return missing
 
 
-def _same(one: Document, other: Document | None) -> bool:
+def _same(document: Document, other: Document | None) -> bool:
     if other is None:
         return False
-    if one.document == other.document:
+    if document.document == other.document:
         # another file, or what was missing, makes no other document of it
-        dated = (one.by, other.by), (one.issued, other.issued)
+        dated = (document.by, other.by), (document.issued, other.issued)
         if all(before in (None, now) for now, before in dated):
             return True
     if other.sha256 is not None:
-        return one.sha256 == other.sha256
-    return one == other
+        return document.sha256 == other.sha256
+    return document == other
 
 
 def filled_in(was: Document | None, now: Document | None) -> bool:
-    """Return whether a document that lacked something has more of it, and the rest as it was."""
+    """Return whether the new document completes the old one and changes nothing else."""
     if was is None or now is None:
         return False
     both = list(zip(_parts(was), _parts(now), strict=True))
@@ -287,8 +305,8 @@ def _parts(document: Document) -> tuple[str | date | None, ...]:
     return document.by, document.issued, document.sha256
 
 
-def _other_document(one: ChangedLate) -> Text:
+def _other_document(change: ChangedLate) -> Text:
     return text(
-        "PAR-02.document_changed", parameter=one.parameter, before=named(one.was),
-        now=named(one.document), time=utc_text(one.changed_us), by=one.by,
+        "PAR-02.document_changed", parameter=change.parameter, before=named(change.was),
+        now=named(change.document), time=utc_text(change.changed_us), by=change.by,
     )  # fmt: skip

@@ -26,25 +26,25 @@ from mrv.accounting.evidenced_time import COVERED, LESS, TOLERANCE, Span
 from mrv.accounting.period_result import CrossCheck
 from mrv.quantity_text import amount_text
 from mrv.rounding import exact_sum
-from mrv.rules.effects import Cap, Effect, Level, Said
+from mrv.rules.effects import Cap, Effect, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import joined
 from mrv.texts import Text, text
 
 
 class _Meter(NamedTuple):
-    """A meter as it was metered, and what the rules before left of it."""
+    """A meter as metered, and after earlier rules."""
 
     whole: Service
     view: Monitored
 
     def metered(self, span: Span) -> int:
-        """Return what it metered in some time. [base units]"""
+        """Return the metered quantity of a span. [base units]"""
         begin, end = (max(0, us // INTERVAL_US - self.whole.first) for us in span)
         return exact_sum(self.whole.value[begin:end]) if begin < end else 0
 
     def taken(self, span: Span) -> Fraction:
-        """Return what rules took off in some time. [base units]"""
+        """Return the deduction by earlier rules in a span. [base units]"""
         cuts = (cut for part in self.view.parts for cut in part.cuts)
         own = (cut.within(span) for cut in cuts if cut.quantity and cut.kind is not Kind.OWN_USE)
         return sum(own, start=Fraction(0))
@@ -52,10 +52,10 @@ class _Meter(NamedTuple):
 
 class _Stated(NamedTuple):
     """
-    An invoice, and what its meters metered of its time, also where not all of it is known.
+    An invoice, and the metered quantity of its time, even where not all of it is known.
 
-    `beyond` is what they metered beyond what it lets count, below 0 where it states more, and
-    `within` what they metered of the period. [base units]
+    `beyond` is the metered quantity above the invoiced one and its tolerance, below 0 where the
+    invoice states more; `within` the metered quantity in the period. [base units]
     """
 
     check: CrossCheck
@@ -64,11 +64,11 @@ class _Stated(NamedTuple):
 
     @classmethod
     def of(cls, check: CrossCheck, meters: Iterable[_Meter]) -> _Stated:
-        """Compare an invoice with its meters."""
+        """Return the comparison of an invoice with its meters."""
         span = check.from_us, check.to_us
         there = (m for m in meters if m.view.device.id in check.devices)
         of = (m for m in there if m.view.needs.quantity == check.quantity)
-        within = sum(one.metered(span) for one in of)
+        within = sum(meter.metered(span) for meter in of)
         percent = Fraction(check.tolerance_percent)
         room = percent / 100 if percent > TOLERANCE * 100 else Fraction(0)
         beyond = within + check.outside - int(check.theirs) * (1 + room)
@@ -76,12 +76,12 @@ class _Stated(NamedTuple):
 
     @property
     def less(self) -> bool:
-        """Whether it states less than was metered, by more than it may differ."""
+        """Whether it states less than was metered, beyond its tolerance."""
         return self._exceeds(Fraction(self.check.tolerance_percent))
 
     @property
     def explained(self) -> bool:
-        """Whether only the tolerance that the claimant entered explains how much less it states."""
+        """Whether only the tolerance that was entered explains the difference."""
         return not self.less and self._exceeds(TOLERANCE * 100)
 
     def _exceeds(self, percent: Fraction) -> bool:
@@ -90,12 +90,12 @@ class _Stated(NamedTuple):
 
     @property
     def more(self) -> bool:
-        """Whether it states more; less is metered than is invoiced where readings are lost, too."""
+        """Whether it states more, and no lost readings explain that."""
         whole = Fraction(self.check.coverage) >= COVERED
         return self.check.holds is False and self.beyond < 0 and whole
 
 
-def lower_invoices(facts: Facts) -> Iterator[Effect | Said]:
+def lower_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-03: a baseline's meters above what third-party invoices state."""
     documents, views = facts.evidence.documents, facts.views
     meters = [_Meter(m.whole, view) for m, view in zip(facts.metered, views, strict=True)]
@@ -104,16 +104,16 @@ def lower_invoices(facts: Facts) -> Iterator[Effect | Said]:
         for c in facts.checks
         if c.against in documents and c.holds is not None
     ]
-    for names, quantity in _meters(one.check for one in compared if one.less):
+    for names, quantity in _meters(stated.check for stated in compared if stated.less):
         of = [
             i
             for i, m in enumerate(views)
             if m.device.id in names and (m.needs.quantity, m.needs.side) == (quantity, "baseline")
         ]
         mine = [
-            one
-            for one in compared
-            if one.check.quantity == quantity and names >= {*one.check.devices}
+            stated
+            for stated in compared
+            if stated.check.quantity == quantity and names >= {*stated.check.devices}
         ]
         differing = [*_apart(mine)]
         excess = _excess([meters[i] for i in of], mine, differing) if of else 0
@@ -121,24 +121,24 @@ def lower_invoices(facts: Facts) -> Iterator[Effect | Said]:
             continue
         counted = sum((views[i].counts for i in of), start=Fraction(0))
         yield Cap(node(Level.DEVICE, of), counted - excess, LESS)
-        given = tuple(_figures(one) for one in differing if one.less)
-        shown = tuple(sorted(names))
-        yield Said(False, text("EVD-03.invoices_less", devices=shown, invoices=given))
+        texts = tuple(_figures(stated) for stated in differing if stated.less)
+        devices = tuple(sorted(names))
+        yield RuleReport(False, text("EVD-03.invoices_less", devices=devices, invoices=texts))
     earning = {m.device.id for m in views if m.needs.side == "baseline"}
     explained = tuple(
         text(
-            "EVD-03.explained", invoice=_figures(one), devices=one.check.devices,
-            tolerance=one.check.tolerance_percent, cost=one.check.effect_t,
+            "EVD-03.explained", invoice=_figures(stated), devices=stated.check.devices,
+            tolerance=stated.check.tolerance_percent, cost=stated.check.effect_t,
         )
-        for one in compared
-        if one.explained and earning.issuperset(one.check.devices)
+        for stated in compared
+        if stated.explained and earning.issuperset(stated.check.devices)
     )  # fmt: skip
     if explained:
-        yield Said(False, explained, "observation")
+        yield RuleReport(False, explained, "observation")
 
 
 def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:
-    """Return meters that invoices name together, and their quantity."""
+    """Return groups of meters that share invoices, and their quantity."""
     meters: list[tuple[set[str], str]] = []
     for check in less:
         names, rest = {*check.devices}, list[tuple[set[str], str]]()
@@ -152,36 +152,39 @@ def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:
 
 
 def _apart(compared: Iterable[_Stated]) -> Iterator[_Stated]:
-    """Yield invoices that differ, those that cost most first, none over another's time."""
+    """Yield differing invoices that do not overlap, the largest deduction first."""
     taken: dict[str, list[Span]] = {}
-    differing = (one for one in compared if one.less or one.more)
-    for one in sorted(differing, key=lambda o: (-o.beyond, o.check.from_us, o.check.against)):
-        begin, end = one.check.from_us, one.check.to_us
-        others = (other for name in one.check.devices for other in taken.get(name, ()))
+    differing = (stated for stated in compared if stated.less or stated.more)
+    for stated in sorted(differing, key=lambda o: (-o.beyond, o.check.from_us, o.check.against)):
+        begin, end = stated.check.from_us, stated.check.to_us
+        others = (other for name in stated.check.devices for other in taken.get(name, ()))
         if all(begin >= other[1] or end <= other[0] for other in others):
-            for name in one.check.devices:
+            for name in stated.check.devices:
                 taken.setdefault(name, []).append((begin, end))
-            yield one
+            yield stated
 
 
 def _excess(
     meters: Sequence[_Meter], compared: Sequence[_Stated], differing: Sequence[_Stated]
 ) -> Fraction:
-    """Return what meters count beyond their invoices, after what other rules took. [base units]"""
+    """
+    Return the counted quantity above the invoices, after other rules'
+    deductions. [base units]
+    """
     more = made_up = Fraction(0)
-    for one in differing:
-        if one.beyond > 0:
-            span = one.check.from_us, one.check.to_us
+    for stated in differing:
+        if stated.beyond > 0:
+            span = stated.check.from_us, stated.check.to_us
             taken = sum((meter.taken(span) for meter in meters), start=Fraction(0))
-            more += max(Fraction(0), one.beyond - taken)
+            more += max(Fraction(0), stated.beyond - taken)
         else:
-            made_up -= one.beyond
-    net = sum((one.beyond for one in differing), start=Fraction(0))
-    metered = sum(one.within for one in differing)
+            made_up -= stated.beyond
+    net = sum((stated.beyond for stated in differing), start=Fraction(0))
+    metered = sum(stated.within for stated in differing)
     if metered and net > 0:
         # of invoices that overlap, the one that costs less is of no time of its own
-        told = [o.check for o in compared if o in differing or not (o.less or o.more)]
-        bare = [*_bare(meters, told)]
+        checks = [o.check for o in compared if o in differing or not (o.less or o.more)]
+        bare = [*_bare(meters, checks)]
         taken = sum((meter.taken(span) for meter, span in bare), start=Fraction(0))
         alike = sum(meter.metered(span) for meter, span in bare) * net / metered
         more += max(Fraction(0), alike - taken)
@@ -191,7 +194,7 @@ def _excess(
 def _bare(
     meters: Iterable[_Meter], compared: Iterable[CrossCheck]
 ) -> Iterator[tuple[_Meter, Span]]:
-    """Yield meters' time of which no invoice is. [us UTC]"""
+    """Yield meters' time without invoice. [us UTC]"""
     every = [*compared]
     for meter in meters:
         reached, end = meter.view.span_us
@@ -206,9 +209,9 @@ def _bare(
             yield meter, (reached, end)
 
 
-def _figures(one: _Stated) -> Text:
-    """Name an invoice with its amount and what was metered."""
-    check = one.check
-    amounts = int(check.theirs), one.within + check.outside
+def _figures(item: _Stated) -> Text:
+    """Return the text of an invoice with its amount and the metered one."""
+    check = item.check
+    amounts = int(check.theirs), item.within + check.outside
     stated, metered = (amount_text(n, check.unit) for n in amounts)
     return text("invoice.states", invoice=check.against, stated=stated, metered=metered)

@@ -29,7 +29,7 @@ from mrv.accounting.device_period import (
     rated_fuel,
 )
 from mrv.errors import PeriodError
-from mrv.model import Methodology, Most, RoleNeeds
+from mrv.model import ClassLimit, Methodology, RoleNeeds
 from mrv.parameters.inputs import read
 from mrv.registry.calibration import by_plan, larger, of_channels, registers_of, uncovered
 from mrv.registry.declared import Calibration
@@ -58,7 +58,7 @@ def stretches(first: int, last: int) -> tuple[int, ...]:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    What the registry and the methodology bound of each device; nothing in rule set 1.
+    Limits of each device by registry and methodology; none in rule set 1.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Limits:
         Rated powers by device, from when on. [us UTC, W]
     per_day : callable
         Design capacity of a role, documented before the period. [base units/d]
-    most : callable
+    class_limit : callable
         What a device of its class can do at most.
     stretches : tuple of int
         Edges of the period's stretches of about a week; empty in rule set 1. [numbers]
@@ -76,14 +76,14 @@ class Limits:
 
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     per_day: Callable[[str], Fraction | None] = lambda _: None
-    most: Callable[[ProjectDevice, RoleNeeds], Most | None] = lambda *_: None
+    class_limit: Callable[[ProjectDevice, RoleNeeds], ClassLimit | None] = lambda *_: None
     stretches: tuple[int, ...] = ()
     versions: tuple[Version, ...] = ()
 
 
 @dataclass(frozen=True)
 class Metered:
-    """A device in its role: what was metered, before any rule."""
+    """A device in its role with its metered quantity, before any rule."""
 
     base: Monitored
     whole: Service
@@ -102,25 +102,25 @@ class Metered:
     @cached_property
     def cells(self) -> list[tuple[int, int, int, int]]:
         """Stretch, part, and the slice of `whole` that is in both."""
-        first, found = self.whole.first, []
+        first, result = self.whole.first, []
         for j, (a, b) in enumerate(self.edges):
             for k, (begin, end) in enumerate(pairwise(self.stretches)):
                 low, high = max(a, begin) - first, min(b, end) - first
                 if low < high:
-                    found.append((k, j, low, high))
-        return found
+                    result.append((k, j, low, high))
+        return result
 
     @cached_property
     def lost(self) -> list[tuple[int, int]]:
         """Time lost and time in service of each stretch. [us]"""
-        found = [self.whole.cut(begin, end) for begin, end in pairwise(self.stretches)]
-        return [(part.lost_us, len(part) * INTERVAL_US) for part in found]
+        services = [self.whole.cut(begin, end) for begin, end in pairwise(self.stretches)]
+        return [(part.lost_us, len(part) * INTERVAL_US) for part in services]
 
 
 @dataclass
 class Reader:
     """
-    Lays out the rows of a period's devices; intervals are kept for values that are tried.
+    Reads the rows of a period's devices, and keeps intervals for repeated closes.
 
     Raises
     ------
@@ -138,7 +138,7 @@ class Reader:
     known: dict[_Key, list[Service]] = field(default_factory=dict)
 
     def metered(self, project: Project, limits: Limits) -> tuple[Metered, ...]:
-        """Return every device in its role, by id, role and begin; of a project's parameters."""
+        """Return every device of a project in its role, by id, role and begin."""
         from_us, to_us = self.period_us
         period = from_us // INTERVAL_US, to_us // INTERVAL_US
         bound = sorted(
@@ -150,13 +150,15 @@ class Reader:
                 f"project {project.id} has no device in this period; bind its devices"
             )
         gaining = common([period], costed(project, self.methodology, self.fleet))
-        return tuple(one for b in bound for one in self._of(project, b, period, gaining, limits))
+        return tuple(
+            metered for b in bound for metered in self._of(project, b, period, gaining, limits)
+        )
 
     def _of(
         self, project: Project, bound: ProjectDevice, period: Span, gaining: Sequence[Span],
         limits: Limits,
     ) -> list[Metered]:  # fmt: skip
-        """Read one device, in each part of its service that may count."""
+        """Return a device in each part of its service that may count."""
         where = f"project {project.id}: device {bound.device}"
         needs = role_needs(self.methodology, bound, where)
         if bound.device not in self.fleet.by_id:
@@ -170,7 +172,7 @@ class Reader:
             spans = common([(first, last)], gaining) or [(period[1], period[1])]
         # each row belongs to one of the spans: the period is cut at their begins
         begins = [period[0], *(begin for begin, _ in spans[1:]), period[1]]
-        found = []
+        metered = []
         for span, window in zip(spans, pairwise(begins), strict=True):
             begin = max(first, span[0])
             end = max(begin, min(last, span[1]))
@@ -180,21 +182,23 @@ class Reader:
                     service(self._rows_of(device.id, q, window), begin, end, device.id)
                     for q in needs.quantities
                 ]
-            found.append(self._metered_part(bound, device, needs, params, self.known[key], limits))
-        return found
+            metered.append(
+                self._metered_part(bound, device, needs, params, self.known[key], limits)
+            )
+        return metered
 
     def _metered_part(
         self, bound: ProjectDevice, device: Device, needs: RoleNeeds, params: Mapping[str, Any],
         services: Sequence[Service], limits: Limits,
     ) -> Metered:  # fmt: skip
-        """Say what was metered of one device, in one part of its service."""
+        """Return the metered quantity of a device in a part of its service."""
         timezone, whole = self.project.timezone, services[0]
         first, last = whole.first, whole.first + len(whole)
-        papers = of_channels(
+        valid = of_channels(
             self.calibrations.get(device.id, ()), registers_of(device.class_id, needs.quantity)
         )
         rate = _rate(device, needs, whole, limits.ratings.get(device.id, ()))
-        bare = tuple(uncovered(papers, needs.quantity, timezone, first, last))
+        bare = tuple(uncovered(valid, needs.quantity, timezone, first, last))
         planned = by_plan(limits.versions, bound.role, device.id, timezone, first, last)
         errors = tuple(larger(bare, planned))
         own = OwnUse.of(device, needs, services[1]) if needs.less else None
@@ -220,22 +224,23 @@ class Reader:
             made = YearPart(year, exact_sum(part.value), tuple(cuts), month, edges=edges)
             parts.append(made)
         base = Monitored(
-            bound, device, needs, params, papers, whole.sums(), bare, tuple(parts),
+            bound, device, needs, params, valid, whole.sums(), bare, tuple(parts),
             errors=errors,
-            nets=own is None or own.metered, rate=rate, most=limits.most(bound, needs),
+            nets=own is None or own.metered, rate=rate,
+            class_limit=limits.class_limit(bound, needs),
             series=_series(whole) if rated else None,
         )  # fmt: skip
         return Metered(base, whole, limits.stretches)
 
     @cached_property
     def _ordered(self) -> tuple[Int64, Int64]:
-        """The order of the rows by device and quantity, and their keys in it."""
+        """Order of the rows by device and quantity, and their sorted keys."""
         keys = self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
         order = np.argsort(keys, kind="stable")
         return order, keys[order]
 
     def _rows_of(self, device: str, quantity: str, window: Span) -> IntervalRows:
-        """Return a device's rows of a quantity in some intervals, half-open."""
+        """Return a device's rows of a quantity in intervals, half-open."""
         order, keys = self._ordered
         key = self.fleet.by_id[device] * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
         begin, end = np.searchsorted(keys, [key, key + 1])
@@ -245,20 +250,20 @@ class Reader:
 
 
 def _end(bound: ProjectDevice, to_us: int) -> int:
-    """Return until when a device is bound; of one without an end, the period's. [us UTC]"""
+    """Return the end of a device's assignment; without one, the period's. [us UTC]"""
     return to_us if bound.to_us is None else bound.to_us
 
 
 def _series(whole: Service) -> Int32:
-    """Quantity of each interval, in half the memory."""
-    found: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
-    return found
+    """Return the quantity of each interval as int32, half the memory. [base units]"""
+    result: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
+    return result
 
 
 def _rate(
     device: Device, needs: RoleNeeds, whole: Service, ratings: Sequence[tuple[int, int]]
 ) -> Fraction | None:
-    """Highest rate that a gap of the project's side is charged at. [base units/h]"""
+    """Return the highest rate for gaps of the project's side. [base units/h]"""
     rate = highest_rate(device, needs.quantity, int(whole.value.max(initial=0)))
     if needs.side == "baseline" or not ratings:
         return rate

@@ -17,11 +17,11 @@ from mrv.accounting.coverage import Service
 from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.register_scan import rated_at
 from mrv.calendar import days
-from mrv.model import SOLAR, TECHNOLOGY, Most
+from mrv.model import SOLAR, TECHNOLOGY, ClassLimit
 from mrv.quantity_text import amount
-from mrv.registry.project import Certified, Unshown
+from mrv.registry.project import Certified, Uncorroborated
 from mrv.rounding import decimal_text, exact_sum
-from mrv.rules.effects import Cap, CapEach, Effect, Exclude, Floor, Level, Said, SetAside
+from mrv.rules.effects import Cap, CapEach, Effect, Exclude, Floor, Level, RuleReport, SetAside
 from mrv.rules.equipment import above_power
 from mrv.rules.facts import Facts, node
 from mrv.rules.metering import Metered
@@ -36,19 +36,19 @@ LEAST = Fraction(5, 100)
 _NEXT_TO_ALL = 0.9
 
 
-def lay_out(metered: Metered, some: Unshown | Certified) -> Int64:
-    """Lay values by interval number out over a device's intervals. [base units]"""
-    found = np.zeros(len(metered.whole), dtype=np.int64)
-    inside = (some.number >= metered.whole.first) & (
-        some.number < metered.whole.first + len(metered.whole)
+def lay_out(metered: Metered, certified: Uncorroborated | Certified) -> Int64:
+    """Return values by interval number as an array over a device's intervals. [base units]"""
+    result = np.zeros(len(metered.whole), dtype=np.int64)
+    inside = (certified.number >= metered.whole.first) & (
+        certified.number < metered.whole.first + len(metered.whole)
     )
-    np.add.at(found, some.number[inside] - metered.whole.first, some.value[inside])
-    return found
+    np.add.at(result, certified.number[inside] - metered.whole.first, certified.value[inside])
+    return result
 
 
-def most_on(facts: Facts, one: Metered, lost: Int64) -> str:
-    """Return the local day on which most of what a device's intervals lost is."""
-    first = one.whole.first
+def most_on(facts: Facts, metered: Metered, lost: Int64) -> str:
+    """Return the local day with the largest deduction of a device's intervals."""
+    first = metered.whole.first
     span_us = first * INTERVAL_US, (first + len(lost)) * INTERVAL_US
     sums = {
         day: exact_sum(lost[begin // INTERVAL_US - first : end // INTERVAL_US - first])
@@ -61,34 +61,34 @@ def most_on(facts: Facts, one: Metered, lost: Int64) -> str:
 
 
 def _counting(facts: Facts) -> Iterator[tuple[int, Metered]]:
-    for i, one in enumerate(facts.metered):
-        if one.baseline and not facts.views[i].uncounted:
-            yield i, one
+    for i, metered in enumerate(facts.metered):
+        if metered.baseline and not facts.views[i].uncounted:
+            yield i, metered
 
 
 def _reported(
     texts: Sequence[Text], settled: Sequence[Text] = (), cause: Texts = ()
-) -> Iterator[Said]:
-    """Report what does not hold, after its cause; where there is none, what was settled."""
+) -> Iterator[RuleReport]:
+    """Yield the report of unmet requirements after their cause, or else of settled ones."""
     if texts:
-        yield Said(False, (*texts_of(cause), *texts))
+        yield RuleReport(False, (*texts_of(cause), *texts))
     elif settled:
-        yield Said(True, tuple(settled))
+        yield RuleReport(True, tuple(settled))
 
 
-def device_limits(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-01: more than the rating and the class of a device allow."""
+def device_limits(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """MTR-01: a quantity above the rating or the class of a device."""
     texts = []
     for i, metered in _counting(facts):
         base, kept = metered.base, metered.whole.value
         limit = text("MTR-01.above_rating", percent=MARGIN_PERCENT)
-        name, unit, most = base.device.id, base.needs.unit, base.most
-        ratings = facts.besides.ratings.get(name, ())
+        name, unit, maximum = base.device.id, base.needs.unit, base.class_limit
+        ratings = facts.supporting.ratings.get(name, ())
         if ratings and unit == "Wh":
             kept = kept - above_rating(metered.whole, ratings)
-        if most is not None:
-            kept = kept - above_class(replace(metered.whole, value=kept), most, facts.timezone)
-            hour, day = amount(most.per_hour, unit), amount(most.per_day, unit)
+        if maximum is not None:
+            kept = kept - above_class(replace(metered.whole, value=kept), maximum, facts.timezone)
+            hour, day = amount(maximum.per_hour, unit), amount(maximum.per_day, unit)
             limit = text(
                 "MTR-01.above_class",
                 per_hour=hour["quantity"], per_day=day["quantity"], unit=hour["unit"],
@@ -101,42 +101,42 @@ def device_limits(facts: Facts) -> Iterator[Effect | Said]:
     yield from _reported(texts)
 
 
-def above_class(whole: Service, most: Most, timezone: str) -> Int64:
+def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64:
     """
-    Quantity above what a device of a class can count for in an hour and a day.
+    Return the quantity above the hourly and daily limits of a device's class. [base units]
 
-    A bus does not drive 119 km/h day and night.  What is above such a bound is a fault of the
-    meter; on the project's side it stays, since it costs the claimant.
+    A bus does not drive 119 km/h day and night.  A quantity above such a limit is a fault of the
+    meter; on the project's side it stays, since that is conservative.
 
     Parameters
     ----------
     whole : Service
         n intervals.
-    most : Most
+    class_limit : ClassLimit
     timezone : str
-        Whose days.
+        Zone of the days.
 
     Returns
     -------
     int64 array, n
-        What is above it; all of a day that is above its bound, for then what was done of it is
-        not known. [base unit]
+        Excess by interval; the whole of a day above its limit, since its distribution is not
+        known. [base units]
     """
-    beyond = np.maximum(whole.value - most.per_hour * INTERVAL_US // HOUR_US, 0)
+    beyond = np.maximum(whole.value - class_limit.per_hour * INTERVAL_US // HOUR_US, 0)
     if not len(whole):
         return beyond
     first, last = whole.first, whole.first + len(whole)
     for _, begin_us, end_us in days(first * INTERVAL_US, last * INTERVAL_US, timezone):
         begin = max(begin_us // INTERVAL_US - first, 0)
         end = min(-(-end_us // INTERVAL_US) - first, len(whole))
-        if int(whole.value[begin:end].sum()) > most.per_day:
+        if int(whole.value[begin:end].sum()) > class_limit.per_day:
             beyond[begin:end] = whole.value[begin:end]
     return beyond
 
 
 def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
     """
-    Energy above what the rated power of the time allows. [Wh]
+    Return the energy above the rated power at the time. [Wh]
 
     Parameters
     ----------
@@ -146,23 +146,23 @@ def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
         As `register_scan.rated_at`.
     """
     watt = rated_at(ratings, whole.first, len(whole))
-    most = watt * MARGIN_PERCENT // 100 * INTERVAL_US // HOUR_US
-    beyond: Int64 = np.maximum(whole.value - most, 0)
+    maximum = watt * MARGIN_PERCENT // 100 * INTERVAL_US // HOUR_US
+    beyond: Int64 = np.maximum(whole.value - maximum, 0)
     return beyond
 
 
-def own_channels(facts: Facts) -> Iterator[Effect | Said]:
+def own_channels(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    MTR-02: a register above what the other channels of its device corroborate.
+    MTR-02: a register above the energy that the device's other channels corroborate.
 
-    A check meter or an invoice that agrees with the register settles it: what that one states
-    counts, where it is less.
+    A check meter or an invoice that agrees with the register settles it; the lower quantity
+    counts.
     """
     texts, causes, settled = [], dict[Text, None](), []
     for i, metered in _counting(facts):
         name, needs = metered.base.device.id, metered.base.needs
-        unshown = facts.besides.unshown.get((name, needs.quantity), ())
-        check = facts.agreeing(facts.views[i]) if unshown else None
+        uncorroborated = facts.supporting.uncorroborated.get((name, needs.quantity), ())
+        check = facts.agreeing(facts.views[i]) if uncorroborated else None
         if check is not None:
             settled.append(text("MTR-02.settled", device=name, witness=check.witness))
             of = [
@@ -176,25 +176,25 @@ def own_channels(facts: Facts) -> Iterator[Effect | Said]:
                 yield Cap(node(Level.PERIOD, of), Fraction(kept - more), stated)
             continue
         total, kept_each = np.zeros(len(metered.whole), dtype=np.int64), facts.solved.kept[i]
-        for some in unshown:
+        for subset in uncorroborated:
             before = exact_sum(np.minimum(total, kept_each))
-            total = total + lay_out(metered, some)
+            total = total + lay_out(metered, subset)
             above = exact_sum(np.minimum(total, kept_each)) - before
             if above:
-                values = {"device": name, "reason": some.reason}
-                yield CapEach(i, metered.whole.value - total, some.reason)
-                values["day"] = most_on(facts, metered, lay_out(metered, some))
+                values = {"device": name, "reason": subset.reason}
+                yield CapEach(i, metered.whole.value - total, subset.reason)
+                values["day"] = most_on(facts, metered, lay_out(metered, subset))
                 texts.append(text("deduction.device", **values, **amount(above, needs.unit)))
-                causes |= dict.fromkeys(_cause(metered.base, some.reason, above))
+                causes |= dict.fromkeys(_cause(metered.base, subset.reason, above))
     yield from _reported(texts, settled, tuple(causes))
 
 
 def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Text]:
     """
-    Say what the registry or the meter may have wrong.
+    Yield the possible cause: an error of the registry or of the meter.
 
-    The plant's technology, where none is given; the sign of a power that corroborates next to
-    nothing of what was delivered.
+    Either no technology of the plant is entered, or a power with the wrong sign corroborates
+    next to none of the delivery.
     """
     name, kind = monitored.device.id, monitored.device.class_id
     if (
@@ -213,16 +213,18 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
                 yield text("MTR-02.sign", device=name, channel=channel.power, class_id=kind)
 
 
-def certified_elsewhere(facts: Facts) -> Iterator[Effect | Said]:
+def certified_elsewhere(facts: Facts) -> Iterator[Effect | RuleReport]:
     """CLM-01: energy that a certificate of another scheme certifies."""
-    for i, one in enumerate(facts.metered):
-        key = one.base.device.id, one.base.needs.quantity
-        for some in facts.besides.certified.get(key, ()):
-            if one.baseline:
-                yield SetAside(i, some.certificate, some.scheme, lay_out(one, some))
+    for i, metered in enumerate(facts.metered):
+        key = metered.base.device.id, metered.base.needs.quantity
+        for certified in facts.supporting.certified.get(key, ()):
+            if metered.baseline:
+                yield SetAside(
+                    i, certified.certificate, certified.scheme, lay_out(metered, certified)
+                )
 
 
-def certified_twice(facts: Facts) -> Iterator[Effect | Said]:
+def certified_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
     """CLM-01: certificates of more energy than their intervals hold."""
     more: defaultdict[tuple[str, str], int] = defaultdict(int)
     for view in facts.views:
@@ -231,22 +233,22 @@ def certified_twice(facts: Facts) -> Iterator[Effect | Said]:
                 if cut.certified is not None:
                     certificate, quantity = cut.certified
                     more[view.device.id, certificate] += quantity - int(cut.quantity)
-    found = [
+    result = [
         f"{device}: certificate {name} is of {wh:,} Wh more than its intervals hold"
         for (device, name), wh in more.items()
         if wh
     ]
-    if found:
-        rest = [f"and {len(found) - MOST_LINES} more"] if len(found) > MOST_LINES else []
-        yield Said(False, "; ".join([*found[:MOST_LINES], *rest]))
+    if result:
+        rest = [f"and {len(result) - MOST_LINES} more"] if len(result) > MOST_LINES else []
+        yield RuleReport(False, "; ".join([*result[:MOST_LINES], *rest]))
 
 
-def unrecorded_use(facts: Facts) -> Iterator[Effect | Said]:
+def unrecorded_use(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-04: a register of the project's side below the integral of its own power or flow."""
     texts, settled = [], []
     for i, metered in enumerate(facts.metered):
         name, needs = metered.base.device.id, metered.base.needs
-        gauge = facts.besides.untold.get((name, needs.quantity))
+        gauge = facts.supporting.unrecorded.get((name, needs.quantity))
         if gauge is None or metered.baseline:
             continue
         check = facts.agreeing(facts.views[i], alone=True)
@@ -255,10 +257,10 @@ def unrecorded_use(facts: Facts) -> Iterator[Effect | Said]:
             continue
         more, total = lay_out(metered, gauge), 0
         for j, (a, b) in enumerate(metered.edges):
-            some = more[a - metered.whole.first : b - metered.whole.first]
-            at = np.flatnonzero(some)
+            subset = more[a - metered.whole.first : b - metered.whole.first]
+            at = np.flatnonzero(subset)
             if len(at):
-                quantity = exact_sum(some)
+                quantity = exact_sum(subset)
                 span_us = (a + int(at[0])) * INTERVAL_US, (a + int(at[-1]) + 1) * INTERVAL_US
                 yield Floor(i, j, Fraction(quantity), gauge.reason, span_us)
                 total += quantity
@@ -269,33 +271,32 @@ def unrecorded_use(facts: Facts) -> Iterator[Effect | Said]:
     yield from _reported(texts, settled)
 
 
-def single_channel(facts: Facts) -> Iterator[Effect | Said]:
+def single_channel(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    EVD-01: energy of the baseline that rests on one register alone.
+    EVD-01: energy of the baseline with one register as its only evidence.
 
-    Where a device reports no power and no direct current, or too seldom to be compared, a
-    register that runs fast is bounded by its rating and the sun alone: one that counts a third
-    too much passes both.  Such energy is credited once a check meter, or an invoice with its
-    file, corroborates it.  No discount would do in place of the evidence: any share would be a
-    guess at how much of it is false.
+    Without power and direct current, or with too few values of them, only the rating and the sun
+    limit a register that runs fast: one that counts a third too much passes both.  Such energy is
+    credited once a check meter, or an invoice with its file, corroborates it.  A discount instead
+    would be a guess at the false share.
 
-    A calibrated register counts, and is asked for the power that it sent at other times.
+    A calibrated register counts; the finding requests the power that it sent at other times.
     """
     texts, settled, left_out, total, whole = [], [], [], 0, 0
-    invoices = facts.besides.asked is not None and facts.besides.asked.quantities < "C"
+    invoices = facts.supporting.required is not None and facts.supporting.required.quantities < "C"
     for i, metered in enumerate(facts.metered):
         name, needs, view = metered.base.device.id, metered.base.needs, facts.views[i]
         if invoices and metered.baseline and not facts.invoiced(view):
             # the programme asks for a better grade than an instrument has
             yield Exclude(i, text("EVD-01.reason_asked"))
-            yield Said(False, (text("EVD-01.below", device=name),))
+            yield RuleReport(False, (text("EVD-01.below", device=name),))
             continue
         if not metered.baseline or needs.unit != "Wh":
             continue
         parts = () if view.uncounted else view.parts
         counts = sum(p.metered - int(p.cut(Kind.PLAUSIBILITY, Kind.CERTIFIED)) for p in parts)
         whole += counts
-        alone = facts.besides.alone.get((name, needs.quantity))
+        alone = facts.supporting.alone.get((name, needs.quantity))
         if alone is None or counts <= 0:
             continue
         rests = lay_out(metered, alone)
@@ -312,16 +313,16 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
             settled.append(text("EVD-01.corroborated", device=name, witness=witness, **size))
         elif facts.evidence.evidenced(view):
             settled.append(text("EVD-01.calibrated", device=name, **size))
-            some = facts.besides.left_out.get((name, needs.quantity))
-            wh = 0 if some is None else exact_sum(lay_out(metered, some))
+            subset = facts.supporting.left_out.get((name, needs.quantity))
+            wh = 0 if subset is None else exact_sum(lay_out(metered, subset))
             if wh > LEAST * counts:
                 size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
                 left_out.append(text("EVD-01.left_out", device=name, **size))
         else:
             texts.append(text("EVD-01.device", device=name, **size))
             total += wh
-            unshown = facts.besides.unshown.get((name, needs.quantity), ())
-            above = sum((lay_out(metered, some) for some in unshown), start=rests)
+            uncorroborated = facts.supporting.uncorroborated.get((name, needs.quantity), ())
+            above = sum((lay_out(metered, some) for some in uncorroborated), start=rests)
             yield CapEach(i, metered.whole.value - above, alone.reason)
     size = {**amount(total, "Wh"), "percent": _percent(total, whole)}
     limits = {"tolerance": round(100 * METERS), "least": round(100 * LEAST)}
@@ -330,13 +331,13 @@ def single_channel(facts: Facts) -> Iterator[Effect | Said]:
     yield from _reported(left_out)
 
 
-def equipment_power(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-12: a power below what the device's own electricity measures."""
+def equipment_power(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """MTR-12: an entered power below that of the device's own electricity meter."""
     yield from _reported(above_power(facts.price.views, facts.price.pricing, facts.timezone))
 
 
-def equipment_efficiency(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-13: an efficiency above what the device itself measures."""
+def equipment_efficiency(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """MTR-13: an entered efficiency above the device's measured one."""
     price = facts.price
     yield from _reported(price.performed.reported(price.stated, price.reduced))
 

@@ -31,7 +31,7 @@ from mrv.model import LINE_DIAGRAM
 from mrv.quantity_text import amount
 from mrv.rounding import decimal_text, exact_sum, figure
 from mrv.rules.consumption import stands_still
-from mrv.rules.effects import Cap, Effect, Level, Said
+from mrv.rules.effects import Cap, Effect, Level, RuleReport
 from mrv.rules.equipment import ROOM, serving, unknown_time, watts
 from mrv.rules.facts import Facts, node
 from mrv.texts import Text, Value, text
@@ -50,59 +50,62 @@ _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 # --- MTR-08, MTR-09: hours of operation ---------------------------------------------------
 
 
-def device_clocks(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-08: more hours than elapsed while a device's readings came."""
+def device_clocks(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """MTR-08: more hours in a device's readings than elapsed while they arrived."""
     texts = []
-    for i, one in enumerate(facts.views):
-        clock = facts.besides.clocks.get(one.device.id)
-        if clock is None or one.needs.unit != "s" or not facts.views[i].counts:
+    for i, meter in enumerate(facts.views):
+        clock = facts.supporting.clocks.get(meter.device.id)
+        if clock is None or meter.needs.unit != "s" or not facts.views[i].counts:
             continue
-        reason = text("MTR-08.above_elapsed", hours=clock.told_h, elapsed=clock.passed_h)
+        reason = text("MTR-08.above_elapsed", hours=clock.reported_h, elapsed=clock.passed_h)
         yield Cap(node(Level.DEVICE, [i]), Fraction(clock.passed_h * _S_PER_HOUR), reason)
-        texts.append(text("MTR-08.clock", device=one.device.id, reason=reason))
+        texts.append(text("MTR-08.clock", device=meter.device.id, reason=reason))
     if texts:
-        yield Said(False, tuple(texts))
+        yield RuleReport(False, tuple(texts))
 
 
-def own_electricity(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-09: more hours than a device's own electricity carries."""
+def own_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """MTR-09: more hours than a device's own electricity allows."""
     texts = []
-    for name, energy in facts.besides.drawn.items():
+    for name, energy in facts.supporting.drawn.items():
         of = [i for i, m in enumerate(facts.views) if m.device.id == name and m.needs.draws]
-        some = [facts.views[i] for i in of]
+        meters = [facts.views[i] for i in of]
         for first, last in facts.months():
             edges = facts.stretches[first], facts.stretches[last]
             begin, end = np.searchsorted(energy.number, edges)
             number = energy.number[begin:end]
-            value = energy.value[begin:end][serving(some, number)]
+            value = energy.value[begin:end][serving(meters, number)]
             wh = exact_sum(value) if len(value) else 0
             hours = [facts.served([i], first, last) for i in of]
-            unknown = [unknown_time(m, number, *edges) for m in some]
+            unknown = [unknown_time(m, number, *edges) for m in meters]
             # groups of one controller share its electricity [W s]
-            most = [
+            maximum = [
                 max(Fraction(0), t - u) * watts(m)
-                for m, t, u in zip(some, hours, unknown, strict=True)
+                for m, t, u in zip(meters, hours, unknown, strict=True)
             ]
             carried = wh * _S_PER_HOUR * (1 + ROOM)
-            if not len(number) or sum(most) <= carried:
+            if not len(number) or sum(maximum) <= carried:
                 continue
-            whole = sum(most)
+            whole = sum(maximum)
             share = 1 - carried / whole
-            for i, one, t, m in zip(of, some, hours, most, strict=True):
+            for i, meter, t, m in zip(of, meters, hours, maximum, strict=True):
                 if m:
-                    reason = _carries(one, wh * m / whole, m, share)
-                    left = t - m / watts(one) * share
+                    reason = _carries(meter, wh * m / whole, m, share)
+                    remaining = t - m / watts(meter) * share
                     weeks = node(Level.MONTH, [i], (first, last))
-                    yield Cap(weeks, left, reason, moves_weeks=False)
+                    yield Cap(weeks, remaining, reason, moves_weeks=False)
                     time = local_span(facts.span_us(first, last), facts.timezone)
                     texts.append(text("MTR-09.hours", device=name, reason=reason, **time))
     if texts:
-        yield Said(False, tuple(texts))
+        yield RuleReport(False, tuple(texts))
 
 
-def _carries(monitored: Monitored, wh: Fraction, most: Fraction, share: Fraction) -> Text:
-    """Say how many hours count by a group's part of its controller's electricity."""
-    hours = most / watts(monitored) / _S_PER_HOUR
+def _carries(monitored: Monitored, wh: Fraction, maximum: Fraction, share: Fraction) -> Text:
+    """
+    Return the text of the hours that count by a group's share of its
+    controller's electricity.
+    """
+    hours = maximum / watts(monitored) / _S_PER_HOUR
     counted = hours * (1 - share)
     return text(
         "MTR-09.carries",
@@ -115,38 +118,38 @@ def _carries(monitored: Monitored, wh: Fraction, most: Fraction, share: Fraction
 # --- MTR-10: a regression -----------------------------------------------------------------
 
 
-def regression_range(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-10: a variable beyond the range in which its baseline was regressed."""
-    given = facts.parameters
-    for one in facts.methodology.ranges:
-        if one.least not in given or one.most not in given:
+def regression_range(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """MTR-10: a variable outside the range of its baseline's regression."""
+    parameters = facts.parameters
+    for item in facts.methodology.ranges:
+        if item.least not in parameters or item.most not in parameters:
             continue
-        least, most = Fraction(given[one.least]), Fraction(given[one.most])
-        unit, texts = facts.methodology.parameters[one.most].unit, []
-        of, bound = facts.of_role(one.role), most * (1 + _BEYOND)
+        least, maximum = Fraction(parameters[item.least]), Fraction(parameters[item.most])
+        unit, texts = facts.methodology.parameters[item.most].unit, []
+        of, bound = facts.of_role(item.role), maximum * (1 + _BEYOND)
         there = [facts.views[i] for i in of]
         for first, last in facts.months():
             time_us = together_us(there, facts.stretches[first], facts.stretches[last])
             if not time_us:
                 continue
-            length = Fraction(time_us) / _MONTH_US * one.base_units
+            length = Fraction(time_us) / _MONTH_US * item.base_units
             rate = facts.served(of, first, last) / length
             values = {"value": figure(rate), "unit": unit}
             if rate > bound:
-                reason = text("MTR-10.above", most=figure(most), counted=figure(bound), **values)
+                reason = text("MTR-10.above", most=figure(maximum), counted=figure(bound), **values)
                 yield Cap(node(Level.MONTH, of, (first, last)), bound * length, reason)
-                texts.append(facts.in_time(one.role, first, last, reason))
+                texts.append(facts.in_time(item.role, first, last, reason))
             elif rate < least * (1 - _BEYOND):
                 reason = text("MTR-10.below", least=figure(least), **values)
-                texts.append(facts.in_time(one.role, first, last, reason))
-        yield Said(not texts, tuple(texts))
+                texts.append(facts.in_time(item.role, first, last, reason))
+        yield RuleReport(not texts, tuple(texts))
 
 
 # --- MTR-11, CLM-03: the project's side ----------------------------------------------------
 
 
-def project_side(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-11: meters of the project's side that do not report, or stand still."""
+def project_side(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """MTR-11: meters of the project's side that do not transmit, or stand still."""
     views = facts.price.views
     compared = {role for consumption in facts.methodology.consumptions for role in consumption.uses}
     served = [
@@ -163,10 +166,10 @@ def project_side(facts: Facts) -> Iterator[Effect | Said]:
         elif view.bound.role not in compared:
             texts += _still(facts, view, served)
     if texts:
-        yield Said(False, tuple(texts))
+        yield RuleReport(False, tuple(texts))
     missing = _missing(facts)
     if missing is not None:
-        yield Said(False, missing)
+        yield RuleReport(False, missing)
 
 
 def _where(monitored: Monitored) -> dict[str, str]:
@@ -174,7 +177,7 @@ def _where(monitored: Monitored) -> dict[str, str]:
 
 
 def _without_data(facts: Facts, monitored: Monitored) -> Text:
-    """Say what is charged for the time of a meter without any data."""
+    """Return the text of the charge for the time of a meter without data."""
     lost = [(part.year, -part.cut(Kind.GAP)) for part in monitored.parts]
     tonnes = sum((q * facts.price.pricing.rate(monitored, year) for year, q in lost), Fraction(0))
     values = {
@@ -188,15 +191,15 @@ def _without_data(facts: Facts, monitored: Monitored) -> Text:
     return text("MTR-11.no_data", **values)
 
 
-def _cost(facts: Facts, some: Sequence[Monitored]) -> str:
-    """Return what the counted quantity of some devices emits, or saves. [t CO2e]"""
+def _cost(facts: Facts, meters: Sequence[Monitored]) -> str:
+    """Return the emissions or savings of devices' counted quantity. [tCO2e]"""
     rate = facts.price.pricing.rate
-    each = (part.counted * rate(one, part.year) for one in some for part in one.parts)
+    each = (part.counted * rate(meter, part.year) for meter in meters for part in meter.parts)
     return decimal_text(sum(each, start=Fraction(0)), _PLACES, "up")
 
 
 def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterator[Text]:
-    """Say when a meter stood still, and what it would have counted as at other times."""
+    """Yield texts of when a meter stood still, and of the charge for that time."""
     still = [k for k, part in enumerate(monitored.stretches) if served[k] and stands_still(part)]
     always = not any(part.value for part in monitored.stretches)
     if not still or (monitored.needs.unit != "Wh" and not always):
@@ -213,7 +216,10 @@ def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterat
 
 
 def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
-    """What it would have counted in stretches, by its own mean or else its highest rate."""
+    """
+    Return the quantity of stretches at the meter's mean or else its highest
+    rate. [base units]
+    """
     moved = [part for part in monitored.stretches if part.value]
     there = sum(part.time_us for part in still)
     if moved:
@@ -223,7 +229,7 @@ def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
 
 
 def _missing(facts: Facts) -> Text | None:
-    """Ask for the meter of a plant's own electricity, where its methodology counts it."""
+    """Return the text that a plant lacks the meter of its own electricity, where it needs one."""
     meters, views = facts.methodology.draw_meters, facts.price.views
     served = tuple(m.device.id for m in views if m.bound.role in meters)
     there = {m.bound.role for m in views}
@@ -233,25 +239,25 @@ def _missing(facts: Facts) -> Text | None:
     return text("MTR-11.no_meter", roles=roles, device=served[:_LISTED])
 
 
-def claimed_twice(facts: Facts) -> Iterator[Effect | Said]:
+def claimed_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
     """CLM-03: two quantities of a plant that may be the same energy, without a line diagram."""
-    documents = facts.besides.documents
+    documents = facts.supporting.documents
     lacks = undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, facts.first)
-    for one, other in facts.methodology.apart:
+    for value, other in facts.methodology.apart:
         names, tonnes = [], []
-        for role in (one, other):
+        for role in (value, other):
             every = (m for m in facts.price.views if m.bound.role == role)
-            some = [m for m in every if any(part.counted for part in m.parts)]
-            names.append(tuple(dict.fromkeys(m.device.id for m in some)))
-            tonnes.append(_cost(facts, some))
+            meters = [m for m in every if any(part.counted for part in m.parts)]
+            names.append(tuple(dict.fromkeys(m.device.id for m in meters)))
+            tonnes.append(_cost(facts, meters))
         if not all(names):
             continue
-        both: dict[str, Value] = {"device": names[0], "role": one}
+        both: dict[str, Value] = {"device": names[0], "role": value}
         both |= {"other": names[1], "other_role": other}
         if lacks is None:
-            shown = next(d for d in documents if d.parameter == LINE_DIAGRAM)
-            yield Said(True, text("CLM-03.apart", **both, document=named(shown)))
+            document = next(d for d in documents if d.parameter == LINE_DIAGRAM)
+            yield RuleReport(True, text("CLM-03.apart", **both, document=named(document)))
             continue
-        asked = text("document.lacking", parameter=LINE_DIAGRAM, lacks=lacks)
+        request = text("document.lacking", parameter=LINE_DIAGRAM, lacks=lacks)
         priced = text("CLM-03.both", **both, cost=tonnes[0], other_cost=tonnes[1])
-        yield Said(False, (priced, asked))
+        yield RuleReport(False, (priced, request))

@@ -31,7 +31,7 @@ from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs, exact, read, rounded
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.declared import Sample
-from mrv.registry.project import Besides, Project
+from mrv.registry.project import Project, SupportingData
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules.effects import CHANNELS, CONSTANT, LABORATORY, LOWER, UNMEASURED
 from mrv.texts import Text, lines, text
@@ -48,12 +48,12 @@ _SCALE = 10**9
 
 
 def is_monitored(spec: ParameterSpec) -> bool:
-    """Whether a laboratory's results may stand for a parameter."""
+    """Return whether laboratory results may give the value of a parameter."""
     return spec.option in MONITORED or spec.unmeasured is not None
 
 
 def means(samples: Iterable[Sample], methodology: Methodology) -> dict[str, Fraction]:
-    """Mean of the samples of each parameter that the methodology monitors."""
+    """Return the mean of the samples of each monitored parameter, in its unit."""
     by_name: defaultdict[str, list[Fraction]] = defaultdict(list)
     specs = methodology.parameters
     for sample in samples:
@@ -64,24 +64,24 @@ def means(samples: Iterable[Sample], methodology: Methodology) -> dict[str, Frac
 
 def sampled(parameters: Inputs, samples: Iterable[Sample], methodology: Methodology) -> Inputs:
     """Return the parameters with the mean of the samples where there are any."""
-    specs, found = methodology.parameters, means(samples, methodology)
-    return {**parameters, **{n: v for n, v in found.items() if specs[n].option in MONITORED}}
+    specs, result = methodology.parameters, means(samples, methodology)
+    return {**parameters, **{n: v for n, v in result.items() if specs[n].option in MONITORED}}
 
 
 def as_measured(
-    parameters: Inputs, methodology: Methodology, besides: Besides,
+    parameters: Inputs, methodology: Methodology, supporting: SupportingData,
     reduction: Callable[[Inputs], Fraction],
 ) -> tuple[dict[str, Any], dict[str, Text]]:  # fmt: skip
-    """Return the parameters as they were measured, and how each was come by."""
-    laboratory = means(besides.samples, methodology)
+    """Return the parameters as measured, and the origin of each."""
+    laboratory = means(supporting.samples, methodology)
     used, how = dict(parameters), dict[str, Text]()
     specs = {n: s for n, s in methodology.parameters.items() if s.unmeasured is not None}
     known: dict[str, dict[Text, Fraction]] = {}
     for name, spec in specs.items():
         measured = {LABORATORY: laboratory.get(name)}
-        if name in besides.channels:
-            measured[CHANNELS] = besides.channels[name].value
-        choices = {way: value for way, value in measured.items() if value is not None}
+        if name in supporting.channels:
+            measured[CHANNELS] = supporting.channels[name].value
+        choices = {origin: value for origin, value in measured.items() if value is not None}
         if choices and spec.lower_of and name in parameters:
             choices[LOWER] = Fraction(parameters[name])
         known[name] = choices
@@ -91,14 +91,14 @@ def as_measured(
         # what goes out is at most what comes in, whatever the registry says
         if not known[name] and name in parameters and spec.unmeasured not in used:
             choices[CONSTANT] = Fraction(parameters[name])
-        left = {way: reduction({**used, name: value}) for way, value in choices.items()}
-        how[name] = min(left, key=left.__getitem__)
+        remaining = {origin: reduction({**used, name: value}) for origin, value in choices.items()}
+        how[name] = min(remaining, key=remaining.__getitem__)
         used[name] = choices[how[name]]
     return used, how
 
 
 def _bound(spec: ParameterSpec, used: Inputs) -> Fraction:
-    """Return the conservative value: a number, or what another parameter is."""
+    """Return the conservative value: a number, or that of another parameter."""
     bound = spec.unmeasured or "0"
     return Fraction(used.get(bound, bound))
 
@@ -111,7 +111,7 @@ class _Place:
     """
     A value of the project (`device` None) or of one of its devices, and its parameter.
 
-    `beside` are the values of the same device.
+    `beside` are the other values of the same device.
     """
 
     device: str | None
@@ -122,7 +122,7 @@ class _Place:
 
     @property
     def values(self) -> dict[str, str | Text]:
-        """What every text of it says."""
+        """Values for the texts of a place."""
         of = {} if self.device is None else {"device": self.device}
         named = subject(self.name, [self.device])
         return {"subject": named, "amount": amount(self.value, self.spec.unit), **of}
@@ -130,20 +130,20 @@ class _Place:
 
 def keep_plausible(
     project: Project,
-    besides: Besides,
+    supporting: SupportingData,
     period_us: tuple[int, int],
-    left_by: Callable[[Project, Besides], tuple[int, int]],
-) -> tuple[Project, Besides, list[Finding]]:
+    reduction_by: Callable[[Project, SupportingData], tuple[int, int]],
+) -> tuple[Project, SupportingData, list[Finding]]:
     """
-    Return a project whose values are plausible, its evidence, and the findings.
+    Return the project and supporting data with plausible values, and the findings.
 
     Parameters
     ----------
-    left_by : callable
+    reduction_by : callable
         What the period comes to with a project: reduction, and before deductions. [ug CO2e]
     """
     methodology = find(project.methodology, project.version)
-    values = _Values(project, besides, methodology, left_by)
+    values = _Values(project, supporting, methodology, reduction_by)
     entered = list(values.places())
     for place in values.places():
         plausible = place.spec.plausible
@@ -151,29 +151,29 @@ def keep_plausible(
             ranges = [(Fraction(a), Fraction(b)) for a, b in plausible.ranges]
             if not values.bound(RANGE, place, ranges, plausible.source, either=plausible.either):
                 values.rare(place, Fraction(plausible.rare))
-    measured = {name: one.value for name, one in besides.channels.items()}
+    measured = {name: measured.value for name, measured in supporting.channels.items()}
     for relation in methodology.related:
         for place in values.places(relation.parameter):
             span = relation.test({**values.parameters, **place.beside}, measured)
             if span is None or values.bound(RELATION, place, [span], relation.source):
                 continue
-            most = span[1] * relation.usual
-            if place.value > most:
-                usual = {**place.values, "limit": amount(most), "source": relation.source}
+            maximum = span[1] * relation.usual
+            if place.value > maximum:
+                usual = {**place.values, "limit": amount(maximum), "source": relation.source}
                 values.texts[RELATION].append(text("PAR-04.unusual", **usual))
-    for one in entered:
-        values.stated(one)
+    for item in entered:
+        values.stated(item)
     first = local_date(period_us[0], project.timezone)
     for place in values.places():
         values.documented(place, first)
     findings = [
         Finding(rule, False, lines(of), _severity(of)) for rule, of in sorted(values.texts.items())
     ]
-    return values.project, values.besides, findings
+    return values.project, values.supporting, findings
 
 
 def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CAR"]:
-    """Return the severity of a finding, where it is another one than the rule's."""
+    """Return the severity of a finding where it differs from the rule's; else empty."""
     codes = {one.code for one in texts}
     if "PAR-05.contradicted" in codes:
         return "CAR"
@@ -183,39 +183,39 @@ def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CAR"]:
 
 @dataclass(slots=True)
 class _Values:
-    """A project as it counts so far, and the texts of findings by rule."""
+    """A project with the values that count so far, and the texts of findings by rule."""
 
     project: Project
-    besides: Besides
+    supporting: SupportingData
     methodology: Methodology
-    left_by: Callable[[Project, Besides], tuple[int, int]]
+    reduction_by: Callable[[Project, SupportingData], tuple[int, int]]
     texts: defaultdict[str, list[Text]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def parameters(self) -> Inputs:
-        """The project's own, with the means of what was sampled."""
+        """Parameters of the project, with the means of samples."""
         where = f"project {self.project.id}: parameters"
-        given = parameters_of(self.methodology, self.project.parameters, where)
-        return sampled(given, self.besides.samples, self.methodology)
+        parameters = parameters_of(self.methodology, self.project.parameters, where)
+        return sampled(parameters, self.supporting.samples, self.methodology)
 
     def places(self, name: str | None = None) -> Iterator[_Place]:
-        """Values of the project, then those of its devices; of one parameter where named."""
+        """Yield values of the project, then of its devices; of one parameter where named."""
         specs = self.methodology.parameters
         for key, value in self.parameters.items():
             if key in specs and name in (None, key):
                 yield _Place(None, key, specs[key], Fraction(value))
         for bound in self.project.devices:
             params = self.methodology.roles[bound.role].params
-            given = read(params, bound.params, f"project {self.project.id}: {bound.device}")
-            for key, value in given.items():
+            entered = read(params, bound.params, f"project {self.project.id}: {bound.device}")
+            for key, value in entered.items():
                 if name in (None, key):
-                    yield _Place(bound.device, key, params[key], Fraction(value), given)
+                    yield _Place(bound.device, key, params[key], Fraction(value), entered)
 
     def bound(
         self, rule: str, place: _Place, ranges: Sequence[tuple[Fraction, Fraction]], source: str,
         *, either: bool = False,
     ) -> bool:  # fmt: skip
-        """Count a value outside of its ranges by a bound; say whether it was outside."""
+        """Apply a limit to a value outside of its ranges; return whether it was outside."""
         unknown = place.spec.default is not None and place.value == Fraction(place.spec.default)
         if unknown or any(low <= place.value <= high for low, high in ranges):
             return False
@@ -233,30 +233,30 @@ class _Values:
         values = {**place.values, "ranges": spans, "source": source}
         applied = self._least(place, near)
         if applied is None:
-            found = text("PAR-03.kept" if rule == RANGE else "PAR-04.kept", **values)
+            result = text("PAR-03.kept" if rule == RANGE else "PAR-04.kept", **values)
         else:
             values |= applied
-            found = text("PAR-03.applied" if rule == RANGE else "PAR-04.applied", **values)
-        self.texts[rule].append(found)
+            result = text("PAR-03.applied" if rule == RANGE else "PAR-04.applied", **values)
+        self.texts[rule].append(result)
         return True
 
     def rare(self, place: _Place, below: Fraction) -> None:
-        """Say that a value counts and is rare, and whose documents state it."""
+        """Report a value that counts and is rare, and who issued its documents."""
         if place.value >= below:
             return
-        documents = [f"{d.document}, {d.by}" for d in self.besides.documents
+        documents = [f"{d.document}, {d.by}" for d in self.supporting.documents
                      if d.parameter == place.name]  # fmt: skip
-        issuers = {i.issuer for i in self.besides.invoices if place.device in i.devices}
+        issuers = {i.issuer for i in self.supporting.invoices if place.device in i.devices}
         stated = (*documents, *sorted(issuers)) or "-"
         rare = text("PAR-03.rare", **place.values, limit=amount(below), documents=stated)
         self.texts[RANGE].append(rare)
 
     def stated(self, place: _Place) -> None:
-        """Count an entered value by what its document states, where that is more conservative."""
-        document = next((d for d in self.besides.documents if d.parameter == place.name), None)
+        """Apply the value of a document where it is more conservative than the entered one."""
+        document = next((d for d in self.supporting.documents if d.parameter == place.name), None)
         value = None if document is None else document.stated(place.device)
-        issued = {(f.device, f.parameter, Fraction(f.value)) for f in self.besides.fixed}
-        measured = {*self.besides.channels, *(s.parameter for s in self.besides.samples)}
+        issued = {(f.device, f.parameter, Fraction(f.value)) for f in self.supporting.fixed}
+        measured = {*self.supporting.channels, *(s.parameter for s in self.supporting.samples)}
         if (
             document is None
             or value in (None, place.value)
@@ -274,11 +274,13 @@ class _Values:
         )
 
     def documented(self, place: _Place, first: date) -> None:
-        """Count a value without its dated document by the one that needs none."""
+        """Replace a value without dated document by the one that needs none."""
         needs = place.spec.undocumented
         if needs is None or place.value == Fraction(needs):
             return
-        lacks = undocumented(place.name, {place.name: place.value}, self.besides.documents, first)
+        lacks = undocumented(
+            place.name, {place.name: place.value}, self.supporting.documents, first
+        )
         if lacks is None:
             return
         applied, values = self._least(place, [Decimal(needs)]), {**place.values, "lacks": lacks}
@@ -289,39 +291,42 @@ class _Values:
         )
 
     def _least(self, place: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
-        """Take the value that leaves least; it and its effect, None where that is the entered."""
-        ours = self.left_by(self.project, self.besides)
+        """
+        Apply the most conservative value; return it and its effect, None where
+        it is the entered.
+        """
+        ours = self.reduction_by(self.project, self.supporting)
         by = {value: self._with(place, value) for value in others}
-        left = {value: self.left_by(*found) for value, found in by.items()}
-        least = min(left, key=left.__getitem__)
-        if left[least] > ours:
+        remaining = {value: self.reduction_by(*result) for value, result in by.items()}
+        least = min(remaining, key=remaining.__getitem__)
+        if remaining[least] > ours:
             return None
-        self.project, self.besides = by[least]
-        effect = decimal_text(Fraction(ours[0] - left[least][0], UG_PER_T), _PLACES, "up")
+        self.project, self.supporting = by[least]
+        effect = decimal_text(Fraction(ours[0] - remaining[least][0], UG_PER_T), _PLACES, "up")
         return {"applied": amount(Fraction(least)), "effect": effect}
 
-    def _with(self, place: _Place, value: Decimal) -> tuple[Project, Besides]:
+    def _with(self, place: _Place, value: Decimal) -> tuple[Project, SupportingData]:
         return put_in_place(
-            self.project, self.besides, self.methodology, place.device, place.name, value
+            self.project, self.supporting, self.methodology, place.device, place.name, value
         )
 
 
 def put_in_place(
     project: Project,
-    besides: Besides,
+    supporting: SupportingData,
     methodology: Methodology,
     device: str | None,
     name: str,
     value: Decimal,
-) -> tuple[Project, Besides]:
-    """Put a value in place of that of the registry, or of a device, and of the samples."""
+) -> tuple[Project, SupportingData]:
+    """Return project and supporting data with a value of the registry or the samples replaced."""
     # an issued statement that has that value already says nothing more
     fixed = tuple(
         f
-        for f in besides.fixed
+        for f in supporting.fixed
         if (f.device, f.parameter, Decimal(f.value)) != (device, name, value)
     )
-    besides = replace(besides, fixed=fixed)
+    supporting = replace(supporting, fixed=fixed)
     put = {name: int(value) if value == value.to_integral_value() else value}
     if device is not None:
         devices = tuple(
@@ -330,15 +335,15 @@ def put_in_place(
             else b
             for b in project.devices
         )
-        return replace(project, devices=devices), besides
+        return replace(project, devices=devices), supporting
     values: Mapping[str, Any] = {**project.parameters, **put}
-    samples = besides.samples
+    samples = supporting.samples
     if methodology.parameters[name].option in MONITORED:
         samples = tuple(replace(s, value=put[name]) if s.parameter == name else s for s in samples)
-    return replace(project, parameters=values), replace(besides, samples=samples)
+    return replace(project, parameters=values), replace(supporting, samples=samples)
 
 
 def _decimal(value: Fraction, *, down: bool) -> Decimal:
-    """A bound as decimal text can hold it: nine places, inside of its range."""
+    """Return a limit as a decimal of nine places, rounded into its range."""
     scaled = floor(value * _SCALE) if down else ceil(value * _SCALE)
     return Decimal(scaled) / _SCALE

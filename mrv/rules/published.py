@@ -27,7 +27,7 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import FIRST, Project
 from mrv.rules import Severity
 from mrv.rules.account import Account
-from mrv.rules.effects import Bound, Effect, Said, Withheld
+from mrv.rules.effects import Bound, Effect, RuleReport, Withheld
 from mrv.rules.facts import Facts
 from mrv.texts import Text, Value, text
 
@@ -43,9 +43,9 @@ _FIRST_REMEDY = (
 
 class _Beside(NamedTuple):
     """
-    An entered value, and the published ones beside it: official, of a list, or a default.
+    An entered value and the published ones for it: official, from a list, or a default.
 
-    `lacks` is what a document in place of a default lacks.
+    `lacks` is the missing part of a document in place of a default.
     """
 
     name: str
@@ -55,10 +55,10 @@ class _Beside(NamedTuple):
     lacks: Text | None = None
 
 
-def published_values(facts: Facts) -> Iterator[Effect | Said]:
-    """FAC-01: entered values beside published ones, and factors of registry files."""
-    for one in _entered(facts):
-        yield from (Bound(one.name, factor.value) for factor in _near(one))
+def published_values(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """FAC-01: entered values other than published ones, and factors of registry files."""
+    for item in _entered(facts):
+        yield from (Bound(item.name, factor.value) for factor in _near(item))
     counted, _ = _brought(facts)
     ids = {factor.id for factor in counted}
     for factor in facts.factors:
@@ -66,48 +66,48 @@ def published_values(facts: Facts) -> Iterator[Effect | Said]:
             yield Withheld(factor.id)
 
 
-def published_findings(facts: Facts) -> Iterator[Effect | Said]:
-    """FAC-01: which value counts, and what settles it."""
+def published_findings(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """FAC-01: the applied value, and what settles the finding."""
     price = facts.price
     texts, holds, priced = list[Text](), True, True
-    for one in _entered(facts):
-        left = price.reduced(price.stated)
-        tried = [one.value, *(f.value for f in _near(one))]
-        if all(price.reduced({**price.stated, one.name: value}) == left for value in tried):
+    for item in _entered(facts):
+        remaining = price.reduced(price.stated)
+        tried = [item.value, *(f.value for f in _near(item))]
+        if all(price.reduced({**price.stated, item.name: value}) == remaining for value in tried):
             continue
-        found = _finding(facts, one, Fraction(price.stated[one.name]))
-        if found is not None:
-            texts.append(found)
-            holds = holds and found.code == "FAC-01.entered_applied"
+        result = _finding(facts, item, Fraction(price.stated[item.name]))
+        if result is not None:
+            texts.append(result)
+            holds = holds and result.code == "FAC-01.entered_applied"
     ids = {factor.id for factor in price.book}
     for choice in _brought(facts)[1]:
         counts = choice.factor.id in ids
-        texts.append(_of_file(choice, facts.besides.accepted, counts=counts))
+        texts.append(_of_file(choice, facts.supporting.accepted, counts=counts))
         holds, priced = False, priced and not counts
     if texts:
         codes = {one.code for one in texts}
         severity: Severity | None = "CAR" if "FAC-01.official_applied" in codes else None
         if codes == {"FAC-01.default_applied"}:
             severity = "observation"  # the conservative value counts, and no reply is asked for
-        yield Said(holds, tuple(texts), severity, priced)
+        yield RuleReport(holds, tuple(texts), severity, priced)
 
 
 def _entered(facts: Facts) -> Iterator[_Beside]:
-    """Yield the values of a project that are others than the published ones."""
+    """Yield entered values that differ from the published ones."""
     for name, spec in facts.methodology.parameters.items():
         if name not in facts.price.measured:
             continue
         value = Fraction(facts.price.measured[name])
         kind, others = published_of(spec, facts.project, facts.factors)
         lacks = _unpublished(facts, name)
-        shown = spec.by_publication and lacks is None
-        if others and not shown and value not in {f.value for f in others}:
+        documented = spec.by_publication and lacks is None
+        if others and not documented and value not in {f.value for f in others}:
             yield _Beside(name, value, kind, others, lacks)
 
 
 def _unpublished(facts: Facts, name: str) -> Text | None:
-    """Return what a value lacks of a publication, of any day, that states it."""
-    documents = facts.besides.documents
+    """Return the text why no publication of any day supports a value; None where one does."""
+    documents = facts.supporting.documents
     lacks = undocumented(name, facts.price.measured, documents, date.max)
     silent = (d.document for d in documents if d.parameter == name and d.stated() is None)
     if lacks is None and (document := next(silent, None)) is not None:
@@ -118,7 +118,7 @@ def _unpublished(facts: Facts, name: str) -> Text | None:
 def published_of(
     spec: ParameterSpec, project: Project, factors: Factors
 ) -> tuple[str, tuple[Factor, ...]]:
-    """Return which published values a parameter is compared with: official, default, a list."""
+    """Return kind and factors of the published values of a parameter: official, default, a list."""
     book = published(factors)
     if spec.published in _OFFICIAL:
         kind = spec.published if spec.factor is None or spec.published == GRID else spec.factor[0]
@@ -142,7 +142,7 @@ def is_published(
     spec: ParameterSpec, project: Project, issued: Fraction, now: Fraction, factors: Factors
 ) -> bool:
     """
-    Whether an issued value is the published one that counted in place of what was entered.
+    Return whether an issued value is the published one, applied in place of the entered.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def is_published(
 
 
 def _near(beside: _Beside) -> tuple[Factor, ...]:
-    """Return the published values that may count: of a list the ones next to what was entered."""
+    """Return the published values that may count: of a list those next to the entered one."""
     if "list" not in beside.kind:
         return beside.others
     below = [f for f in beside.others if f.value < beside.value]
@@ -174,7 +174,7 @@ def _brought(facts: Facts) -> tuple[Factors, tuple[Choice, ...]]:
 
 
 def _finding(facts: Facts, beside: _Beside, applied: Fraction) -> Text | None:
-    """Say which value counts, and what settles it; a value beside a default may be the lower."""
+    """Return the text of the applied value, and of what settles it."""
     unit, factor = facts.methodology.parameters[beside.name].unit, beside.others[0]
     values: dict[str, Value] = {"parameter": beside.name, "amount": amount(beside.value, unit)}
     lacks = beside.lacks
@@ -210,36 +210,36 @@ def _of_file(choice: Choice, accepted: Mapping[str, str], *, counts: bool) -> Te
 
 def stating(account: Account, project: Project, factors: Factors) -> tuple[Factor, ...]:
     """
-    Return the published factors whose value a parameter has, entered or applied in its place.
+    Return the published factors with a parameter's value, entered or applied in its place.
 
-    Of a list a value names its factor only where no other of the list has the same.
+    Of a list, only a factor with a unique value is returned.
     """
-    found: dict[str, Factor] = {}
+    result: dict[str, Factor] = {}
     for name, spec in account.methodology.parameters.items():
         if name not in account.stated or not (spec.published or spec.factor):
             continue
         kind, others = published_of(spec, project, factors)
-        same = [one for one in others if one.value == Fraction(account.stated[name])]
+        same = [other for other in others if other.value == Fraction(account.stated[name])]
         if len(same) == 1 or "list" not in kind:
-            found |= {one.id: one for one in same}
-    return tuple(found.values())
+            result |= {factor.id: factor for factor in same}
+    return tuple(result.values())
 
 
 def compared_kinds(account: Account) -> tuple[str, ...]:
     """Return the kinds of factors that values are compared with; a pack carries them too."""
-    if account.terms.besides.accounting == FIRST:
+    if account.terms.supporting.accounting == FIRST:
         return ()
-    found: set[str] = set()
+    result: set[str] = set()
     for name, spec in account.methodology.parameters.items():
         if name not in account.terms.parameters:
             continue
         if spec.published == GRID:
-            found.add(GRID)
+            result.add(GRID)
         elif spec.factor is not None:
-            found.add(spec.factor[0])
+            result.add(spec.factor[0])
         if spec.published in _LISTS or (spec.by_publication and spec.published):
-            found |= {f.kind for f in account.book if f.kind.startswith(spec.published)}
-    return tuple(sorted(found))
+            result |= {f.kind for f in account.book if f.kind.startswith(spec.published)}
+    return tuple(sorted(result))
 
 
 # --- unverified default factors ------------------------------------------------------------------
@@ -247,7 +247,7 @@ def compared_kinds(account: Account) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Changed:
-    """A book in which one factor has another value."""
+    """A book of factors with another value for one of them."""
 
     book: Factors
     factor: str
@@ -255,13 +255,15 @@ class _Changed:
 
     @property
     def grid(self) -> str | None:
-        """The grid that the book answers for."""
+        """Grid of the book."""
         return getattr(self.book, "grid", None)
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
-        """Return the book's answer."""
-        found = self.book.select(kind, direction, at)
-        return replace(found, value=found.value * self.times) if found.id == self.factor else found
+        """Return the factor of the book, or the changed one."""
+        factor = self.book.select(kind, direction, at)
+        return (
+            replace(factor, value=factor.value * self.times) if factor.id == self.factor else factor
+        )
 
     def __iter__(self) -> Iterator[Factor]:
         """All factors of the book."""
@@ -269,13 +271,13 @@ class _Changed:
 
 
 def _moves(price: Account, factor: Factor) -> bool:
-    """Whether the account would be another one by half or twice the value of a factor."""
+    """Return whether half or twice the value of a factor changes the account."""
     parameters, views = price.parameters, price.views
-    left = price.comes_to(parameters, price.book, views)
+    remaining = price.comes_to(parameters, price.book, views)
     for times in (Fraction(1, 2), Fraction(2)):
         other = _Changed(price.book, factor.id, times)
         try:
-            if price.comes_to(parameters, other, views) != left:
+            if price.comes_to(parameters, other, views) != remaining:
                 return True
         except MethodologyError:
             return True
@@ -297,25 +299,25 @@ def _of_banks(facts: Facts, used: Sequence[Factor]) -> list[Factor]:
     )
 
 
-def default_factors(facts: Facts) -> Iterator[Effect | Said]:
+def default_factors(facts: Facts) -> Iterator[Effect | RuleReport]:
     """FAC-02: unverified default factors that the account uses, and those of development banks."""
     names = accepted(facts.project.parameters, f"project {facts.project.id}: parameters")
     price = facts.price
-    first_set = facts.besides.accounting == FIRST
+    first_set = facts.supporting.accounting == FIRST
     used = [f for f in price.used if first_set or f.certainty != "M" or _moves(price, f)]
     missing = sorted({(f.id, f.text, f.unit): f for f in unaccepted(used, names)}.items())
     banks = [] if first_set else [f for f in _of_banks(facts, used) if f.id not in names]
     if missing and first_set:
-        shown = ", ".join(f"{f.id} = {f.text} {f.unit}" for _, f in missing)
-        yield Said(False, f"{shown}: {_FIRST_REMEDY}")
+        listed = ", ".join(f"{f.id} = {f.text} {f.unit}" for _, f in missing)
+        yield RuleReport(False, f"{listed}: {_FIRST_REMEDY}")
     elif missing or banks:
-        said = [
+        texts = [
             text(code, factors=tuple(map(_named, those)))
             for code, those in (
                 ("FAC-02.unverified", [f for _, f in missing]), ("FAC-02.of_banks", banks),
             )
             if those
         ]  # fmt: skip
-        yield Said(False, tuple(said) if banks else said[0])
+        yield RuleReport(False, tuple(texts) if banks else texts[0])
     elif any(is_accepted(factor, names) for factor in used):
-        yield Said(True)
+        yield RuleReport(True)

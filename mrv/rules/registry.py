@@ -50,7 +50,7 @@ from mrv.calendar import local_date, local_span, local_text
 from mrv.quantity_text import amount
 from mrv.registry.project import Fallen
 from mrv.rounding import decimal_text, exact_sum
-from mrv.rules.effects import CapEach, Effect, Exclude, Said
+from mrv.rules.effects import CapEach, Effect, Exclude, RuleReport
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Metered
 from mrv.texts import Text, Value, text
@@ -63,18 +63,18 @@ _PAIRS = MANY * MANY // 2
 _Bools = NDArray[np.bool_]
 
 
-def twin_series(facts: Facts) -> Iterator[Effect | Said]:
+def twin_series(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-03: two meters with identical or proportional series, or a check meter that copies."""
     identical, proportional = [], []
     counted: defaultdict[str, list[int]] = defaultdict(list)
     for i, metered in enumerate(facts.metered):
         if metered.baseline:
             counted[metered.base.device.id].append(i)
-    for name, copy, found in _pairs(facts):
-        if not found.equal:
+    for name, copy, result in _pairs(facts):
+        if not result.equal:
             case = text("MTR-03.proportional", device=copy, other=name)
-            if found.lag:
-                apart = abs(found.lag) * _MINUTES
+            if result.lag:
+                apart = abs(result.lag) * _MINUTES
                 case = text("MTR-03.shifted", device=copy, other=name, minutes=apart)
             proportional.append(case)
             continue
@@ -82,41 +82,41 @@ def twin_series(facts: Facts) -> Iterator[Effect | Said]:
         for i in counted[copy]:
             yield Exclude(i, text("MTR-03.copy", other=name))
     details = (check.detail for check in facts.checks)
-    one = (said for said in details if isinstance(said, Text) and said.code == ONE_SIGNAL)
-    yield from _copies(identical, [*proportional, *one])
+    item = (detail for detail in details if isinstance(detail, Text) and detail.code == ONE_SIGNAL)
+    yield from _copies(identical, [*proportional, *item])
 
 
-def _copies(identical: Sequence[Text], proportional: Sequence[Text]) -> Iterator[Said]:
+def _copies(identical: Sequence[Text], proportional: Sequence[Text]) -> Iterator[RuleReport]:
     """Identical series are impossible of two meters; proportional ones are to be clarified."""
     if identical:
-        yield Said(False, tuple(identical))
+        yield RuleReport(False, tuple(identical))
     if proportional:
-        yield Said(False, tuple(proportional), "CL")
+        yield RuleReport(False, tuple(proportional), "CL")
 
 
 def _pairs(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
     groups: defaultdict[tuple[str, int, int], list[Metered]] = defaultdict(list)
-    for one in facts.metered:
-        needs = one.base.needs
-        if one.baseline and needs.unit in MEASURED and one.base.series is not None:
-            groups[needs.quantity, one.whole.first, len(one.whole)].append(one)
+    for metered in facts.metered:
+        needs = metered.base.needs
+        if metered.baseline and needs.unit in MEASURED and metered.base.series is not None:
+            groups[needs.quantity, metered.whole.first, len(metered.whole)].append(metered)
     for group in groups.values():
-        series = [one.base.series for one in group if one.base.series is not None]
+        series = [metered.base.series for metered in group if metered.base.series is not None]
         for twin in twins(series, NEARLY_INSIDE):
             yield group[twin.one].base.device.id, group[twin.other].base.device.id, twin
 
 
-def overlapping_services(facts: Facts) -> Iterator[Effect | Said]:
+def overlapping_services(facts: Facts) -> Iterator[Effect | RuleReport]:
     """MTR-03: two meters with identical or proportional series whose services overlap."""
     identical, proportional = [], []
-    for one in overlapping([m.base for m in facts.metered]):
-        values = one.values(facts.price.pricing, facts.timezone)
-        if not one.equal:
+    for overlap in overlapping([m.base for m in facts.metered]):
+        values = overlap.values(facts.price.pricing, facts.timezone)
+        if not overlap.equal:
             proportional.append(text("MTR-03.proportional_overlap", **values))
             continue
-        whole = facts.metered[one.place].whole
-        reason = text("MTR-03.copy_overlap", other=one.one)
-        yield CapEach(one.place, np.where(one.both, 0, whole.value), reason)
+        whole = facts.metered[overlap.place].whole
+        reason = text("MTR-03.copy_overlap", other=overlap.earlier)
+        yield CapEach(overlap.place, np.where(overlap.both, 0, whole.value), reason)
         identical.append(text("MTR-03.identical_overlap", **values))
     yield from _copies(identical, proportional)
 
@@ -124,83 +124,84 @@ def overlapping_services(facts: Facts) -> Iterator[Effect | Said]:
 @dataclass(frozen=True, slots=True)
 class Overlap:
     """
-    Two devices of a period with one series while both serve; `later` began later.
+    Two devices with one series in the time in which both serve; `later` began later.
 
-    `place` is the later one's among the monitored ones.  `both` says in which intervals of its
-    service both measure something; `equal` that it counts nothing there.
+    `place` is that of the later among the monitored devices.  `both` is the mask of its intervals
+    in which both measure a quantity; `equal`: its quantity does not count there.
     """
 
     place: int
-    one: str
+    earlier: str
     later: Monitored
     both: _Bools
     equal: bool
 
     def values(self, pricing: Pricing, timezone: str) -> dict[str, str]:
-        """Return devices, time, quantity of the later one and its tonnes, as values of a text."""
-        one, first = self.later, self.later.service.first
+        """Return values of a text: devices, time, quantity of the later one and its tonnes."""
+        meter, first = self.later, self.later.service.first
         at = np.flatnonzero(self.both)
         span_us = (first + int(at[0])) * INTERVAL_US, (first + int(at[-1]) + 1) * INTERVAL_US
-        series = np.where(self.both, _series(one), 0).astype(np.int64)
+        series = np.where(self.both, _series(meter), 0).astype(np.int64)
         cost = Fraction(0)
-        for part in one.parts:
+        for part in meter.parts:
             a, b = (edge - first for edge in part.edges)
-            cost += exact_sum(series[a:b]) * pricing.rate(one, part.year)
+            cost += exact_sum(series[a:b]) * pricing.rate(meter, part.year)
         return {
-            "device": one.device.id, "other": self.one, "cost": decimal_text(cost, _PLACES, "up"),
-            **local_span(span_us, timezone), **amount(exact_sum(series), one.needs.unit),
+            "device": meter.device.id, "other": self.earlier,
+            "cost": decimal_text(cost, _PLACES, "up"),
+            **local_span(span_us, timezone), **amount(exact_sum(series), meter.needs.unit),
         }  # fmt: skip
 
 
 def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> list[Overlap]:
-    """Find devices of a side with one series while both serve, by quantity."""
+    """Return pairs of devices of a side with one series while both serve, by quantity."""
     groups: defaultdict[str, defaultdict[tuple[int, int], list[int]]]
     groups = defaultdict(lambda: defaultdict(list))
-    for i, one in enumerate(monitored):
-        measured = one.needs.side == side and one.needs.unit in MEASURED
-        if measured and one.series is not None:
-            groups[one.needs.quantity][one.service.first, len(one.series)].append(i)
-    found = list[Overlap]()
+    for i, meter in enumerate(monitored):
+        measured = meter.needs.side == side and meter.needs.unit in MEASURED
+        if measured and meter.series is not None:
+            groups[meter.needs.quantity][meter.service.first, len(meter.series)].append(i)
+    overlaps = list[Overlap]()
     for services in groups.values():
         pairs = [sorted(pair, key=len) for pair in combinations(services.values(), 2)]
         closely = sum(len(one) * len(other) for one, other in pairs) <= _PAIRS
         for few, many in pairs:
-            found += _compared(monitored, few, many, closely=closely)
-    return found
+            overlaps += _compared(monitored, few, many, closely=closely)
+    return overlaps
 
 
 def _compared(
-    monitored: Sequence[Monitored], some: Sequence[int], others: Sequence[int], *, closely: bool
+    monitored: Sequence[Monitored], subset: Sequence[int], others: Sequence[int], *, closely: bool
 ) -> Iterator[Overlap]:
-    """Compare devices of one time in service with those of another one, over their common part."""
-    begin = max(monitored[i[0]].service.first for i in (some, others))
-    end = min(monitored[i[0]].service.last for i in (some, others))
+    """Yield overlaps between devices of two service times, over their common part."""
+    begin = max(monitored[i[0]].service.first for i in (subset, others))
+    end = min(monitored[i[0]].service.last for i in (subset, others))
     if end - begin < FEW:
         return
     parts = [
         [_series(monitored[i])[begin - monitored[i].service.first :][: end - begin] for i in group]
-        for group in (some, others)
+        for group in (subset, others)
     ]
-    for found in twins_between(*parts, closely=closely):
-        pair = some[found.one], others[found.other]
+    for result in twins_between(*parts, closely=closely):
+        pair = subset[result.one], others[result.other]
         if monitored[pair[0]].device.id != monitored[pair[1]].device.id:
-            yield _overlap(monitored, pair, found, (begin, end))
+            yield _overlap(monitored, pair, result, (begin, end))
 
 
 def _overlap(
-    monitored: Sequence[Monitored], pair: tuple[int, int], found: Twins, edges: tuple[int, int]
+    monitored: Sequence[Monitored], pair: tuple[int, int], result: Twins, edges: tuple[int, int]
 ) -> Overlap:
-    one, later = sorted(pair, key=lambda i: (monitored[i].service.first, i))
+    value, later = sorted(pair, key=lambda i: (monitored[i].service.first, i))
     # by how many intervals the later one is behind
-    lag = found.lag if later == pair[1] else -found.lag
+    lag = result.lag if later == pair[1] else -result.lag
     whole = monitored[later]
     number = np.arange(*edges)
     inside = number[(number - lag >= edges[0]) & (number - lag < edges[1])]
-    there, here = _series(monitored[one]), _series(whole)
+    there, here = _series(monitored[value]), _series(whole)
     both = np.zeros(len(here), dtype=np.bool_)
     at = inside - whole.service.first
-    both[at] = (there[inside - lag - monitored[one].service.first] > 0) & (here[at] > 0)
-    return Overlap(later, monitored[one].device.id, whole, both, found.equal)
+    both[at] = (there[inside - lag - monitored[value].service.first] > 0) & (here[at] > 0)
+    return Overlap(later, monitored[value].device.id, whole, both, result.equal)
 
 
 def _series(monitored: Monitored) -> Int32:
@@ -219,79 +220,86 @@ _DIGITS = range(3, 13)
 # --- meters that do not count --------------------------------------------------------------
 
 
-def known_meters(facts: Facts) -> Iterator[Effect | Said]:
+def known_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
     """REG-01: a second id of a meter, or an electricity meter without rated power."""
     unrated = {
-        one.base.device.id: text("REG-01.unrated", device=one.base.device.id)
-        for one in facts.metered
-        if one.base.needs.unit == "Wh" and one.base.device.rated_power_w is None
+        metered.base.device.id: text("REG-01.unrated", device=metered.base.device.id)
+        for metered in facts.metered
+        if metered.base.needs.unit == "Wh" and metered.base.device.rated_power_w is None
     }
     yield from _excluded(facts, "REG-01", unrated)
 
 
-def copies_elsewhere(facts: Facts) -> Iterator[Effect | Said]:
-    """CLM-02: a meter whose series is that of another project's, or of an earlier time."""
+def copies_elsewhere(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """CLM-02: a meter with the series of another project's meter, or of an earlier time."""
     yield from _excluded(facts, "CLM-02", {})
 
 
-def copies_inside(facts: Facts) -> Iterator[Effect | Said]:
-    """MTR-03: a meter whose series is that of another of the project, seen beyond the period."""
+def copies_inside(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """MTR-03: a meter with the series of another one of the project, also outside the period."""
     yield from _excluded(facts, "MTR-03", {})
 
 
-def _excluded(facts: Facts, rule: str, why: Mapping[str, Text]) -> Iterator[Effect | Said]:
+def _excluded(facts: Facts, rule: str, why: Mapping[str, Text]) -> Iterator[Effect | RuleReport]:
     """Exclude meters of the baseline by a rule of the registry, and report them in one finding."""
-    by_registry = {one.device: one.reason for one in facts.besides.excluded if one.rule == rule}
-    found = dict[Text, None]()
-    for i, one in enumerate(facts.metered):
-        reason = {**why, **by_registry}.get(one.base.device.id)
-        if one.baseline and reason is not None:
-            found[reason] = None
+    by_registry = {
+        excluded.device: excluded.reason
+        for excluded in facts.supporting.excluded
+        if excluded.rule == rule
+    }
+    result = dict[Text, None]()
+    for i, metered in enumerate(facts.metered):
+        reason = {**why, **by_registry}.get(metered.base.device.id)
+        if metered.baseline and reason is not None:
+            result[reason] = None
             yield Exclude(i, reason)
-    if found:
-        yield Said(False, tuple(found))
+    if result:
+        yield RuleReport(False, tuple(result))
 
 
 # --- changes of meters ---------------------------------------------------------------------
 
 
-def changed(facts: Facts) -> Iterator[Effect | Said]:
+def changed(facts: Facts) -> Iterator[Effect | RuleReport]:
     """REG-03: time without a meter, or with two, at a change of meters."""
     price = facts.price
     texts = [*_between(facts, price.views, price.pricing)]
     texts += [
-        text("REG-03.twice", **one.values(price.pricing, facts.timezone))
-        for one in overlapping(price.views, side="project")
-        if one.equal
+        text("REG-03.twice", **overlap.values(price.pricing, facts.timezone))
+        for overlap in overlapping(price.views, side="project")
+        if overlap.equal
     ]
     if texts:
-        yield Said(False, tuple(texts), "observation")
+        yield RuleReport(False, tuple(texts), "observation")
 
 
 def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
-    """Name what the baseline's devices metered between two parts of one service."""
-    period = min((one.service.first for one in views), default=0)
-    for one, after in pairwise(views):
-        begin, end = one.service.first + one.service.intervals, after.service.first
-        apart = one.bound == after.bound and begin < end
+    """
+    Yield texts of quantities that the baseline's devices metered between two
+    parts of a service.
+    """
+    period = min((view.service.first for view in views), default=0)
+    for meter, after in pairwise(views):
+        begin, end = meter.service.first + meter.service.intervals, after.service.first
+        apart = meter.bound == after.bound and begin < end
         # rows before the first part are named with it
-        alone = one.service.first == period or one.service.outside == 0
-        if not (apart and alone and one.service.outside and one.needs.side == "baseline"):
+        alone = meter.service.first == period or meter.service.outside == 0
+        if not (apart and alone and meter.service.outside and meter.needs.side == "baseline"):
             continue
         idle = _idle(views, begin, end)
         if not idle:
             continue
-        rate = pricing.rate(one, one.parts[-1].year) if one.parts else Fraction(0)
+        rate = pricing.rate(meter, meter.parts[-1].year) if meter.parts else Fraction(0)
         yield text(
-            "REG-03.between", device=one.device.id, roles=idle,
-            cost=decimal_text(one.service.outside * rate, _PLACES, "up"),
+            "REG-03.between", device=meter.device.id, roles=idle,
+            cost=decimal_text(meter.service.outside * rate, _PLACES, "up"),
             **local_span((begin * INTERVAL_US, end * INTERVAL_US), facts.timezone),
-            **amount(one.service.outside, one.needs.unit),
+            **amount(meter.service.outside, meter.needs.unit),
         )  # fmt: skip
 
 
 def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
-    """Roles of the project's side none of whose devices serves in a time. [interval numbers]"""
+    """Return roles of the project's side without any serving device. [interval numbers]"""
     there = [m for m in views if m.needs.side == "project"]
     meeting = (
         m.bound.role
@@ -301,46 +309,46 @@ def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
     return tuple(sorted({m.bound.role for m in there}.difference(meeting)))
 
 
-def left_lines(facts: Facts) -> Iterator[Effect | Said]:
-    """REG-03: a register that left its line, with no replacement in the registry."""
+def left_lines(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """REG-03: a register that left its sequence without a replacement in the registry."""
     texts = [
         each
-        for one in facts.price.views
-        if (found := facts.besides.fallen.get((one.device.id, one.needs.quantity), ()))
-        for falls, gaps in _causes(one, found, facts.price.pricing)
-        for each in _named(one, [*_left_by(falls[0], found), *falls], gaps, facts.timezone)
+        for view in facts.price.views
+        if (fallen := facts.supporting.fallen.get((view.device.id, view.needs.quantity), ()))
+        for falls, gaps in _causes(view, fallen, facts.price.pricing)
+        for each in _named(view, [*_left_by(falls[0], fallen), *falls], gaps, facts.timezone)
     ]
     if texts:
-        yield Said(False, tuple(texts))
+        yield RuleReport(False, tuple(texts))
 
 
 def _causes(
-    one: Monitored, found: Sequence[Fallen], pricing: Pricing
+    meter: Monitored, fallen: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
-    """Where a register of a device left its line, with the unknown time that this left."""
-    some = [(fall, gaps) for fall, gaps in _touched(one, found, pricing) if gaps]
+    """Yield breaks of a register's sequence that have one cause, and the unknown time by them."""
+    subset = [(fall, gaps) for fall, gaps in _touched(meter, fallen, pricing) if gaps]
     named = list[Fallen]()
-    for each in (_daily([fall for fall, _ in some]), _rising(one, some)):
+    for each in (_daily([fall for fall, _ in subset]), _rising(meter, subset)):
         named += each
         if each:
-            yield each, [gap for fall, gaps in some if fall in each for gap in gaps]
-    for fall, gaps in some:
+            yield each, [gap for fall, gaps in subset if fall in each for gap in gaps]
+    for fall, gaps in subset:
         if fall not in named and not (fall.brief and fall.after < fall.before):
             yield [fall], gaps
 
 
 def _touched(
-    one: Monitored, found: Sequence[Fallen], pricing: Pricing
+    meter: Monitored, fallen: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[Fallen, list[GapOutcome]]]:
     """
-    Unknown time of a device by what left it, each gap once.
+    Yield each break of a register's sequence and the unknown time by it, each gap once.
 
-    What was before the device's time is known by the gap with which that begins.
+    A break before the device's service belongs to the gap with which the service begins.
     """
-    gaps = [gap for gap in gap_outcomes(one, pricing) if gap.kind == "unknown"]
+    gaps = [gap for gap in gap_outcomes(meter, pricing) if gap.kind == "unknown"]
     starts, done = [gap.start_us for gap in gaps], 0
-    first_us = one.service.first * INTERVAL_US
-    for fall in found:
+    first_us = meter.service.first * INTERVAL_US
+    for fall in fallen:
         since_us, at_us = max(fall.since_us, first_us), max(fall.at_us, first_us + 1)
         end = bisect_left(starts, at_us)
         begin = end
@@ -351,45 +359,47 @@ def _touched(
 
 
 def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
-    """Falls to about zero, where they are those of a counter of each day."""
+    """Return breaks to about zero, where they are those of a daily counter."""
     zero = [fall for fall in falls if 0 <= _FOOT * fall.after <= fall.before]
     days = _days(zero)
     return zero if len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0] else []
 
 
-def _rising(one: Monitored, some: Sequence[tuple[Fallen, list[GapOutcome]]]) -> list[Fallen]:
-    """Jumps that are too many, or leave too much, to be those of replaced meters."""
-    falls = [fall for fall, _ in some]
-    return falls if _beyond(one, falls, [gap for _, gaps in some for gap in gaps]) else []
+def _rising(meter: Monitored, subset: Sequence[tuple[Fallen, list[GapOutcome]]]) -> list[Fallen]:
+    """Return upward breaks that are too many, or of too much time, to be replaced meters."""
+    falls = [fall for fall, _ in subset]
+    return falls if _beyond(meter, falls, [gap for _, gaps in subset for gap in gaps]) else []
 
 
-def _beyond(one: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome]) -> bool:
+def _beyond(meter: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome]) -> bool:
     """
-    Say whether a register rises by more than it may, on several days or for most of the time.
+    Return whether upward breaks are on several days, or of most of the time.
 
     No meter is replaced so often: its rated power is too low, or its unit is wrong.
     """
-    begin, end = one.span_us
-    most = 2 * sum(gap.time_us for gap in gaps) > end - begin
-    return all(fall.after > fall.before for fall in falls) and (most or len(_days(falls)) >= _DAYS)
+    begin, end = meter.span_us
+    mostly = 2 * sum(gap.time_us for gap in gaps) > end - begin
+    return all(fall.after > fall.before for fall in falls) and (
+        mostly or len(_days(falls)) >= _DAYS
+    )
 
 
 def _days(falls: Sequence[Fallen]) -> list[int]:
     return sorted({fall.at_us // (24 * HOUR_US) for fall in falls})
 
 
-def _left_by(jump: Fallen, found: Sequence[Fallen]) -> list[Fallen]:
-    """The fall from a value to which a jump returns."""
+def _left_by(jump: Fallen, fallen: Sequence[Fallen]) -> list[Fallen]:
+    """Return the break from a value to which a later break returns."""
     falls = (
         fall
-        for fall in reversed(found)
+        for fall in reversed(fallen)
         if fall.at_us < jump.at_us and fall.after <= jump.before < fall.before <= jump.after
     )
     return [*islice(falls, 1)]
 
 
 def _named(
-    one: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome], timezone: str
+    meter: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome], timezone: str
 ) -> Iterator[Text]:
     lost = list(gaps)
     tonnes = sum(
@@ -398,13 +408,13 @@ def _named(
     hours = decimal_text(Fraction(sum(g.time_us for g in lost), HOUR_US), 2, "up")
     cost = decimal_text(tonnes, _PLACES, "up")
     effect = text("REG-03.forgone", hours=hours, cost=cost)
-    if one.needs.side == "project":
+    if meter.needs.side == "project":
         effect = text("REG-03.charged", hours=hours, cost=cost)
-    register = file_registers.of_column(one.device.class_id, falls[0].channel)
+    register = file_registers.of_column(meter.device.class_id, falls[0].channel)
     where: dict[str, Value] = {
-        "device": one.device.id, "role": one.bound.role, "register": register.name,
+        "device": meter.device.id, "role": meter.bound.role, "register": register.name,
     }  # fmt: skip
-    rises = _beyond(one, falls, lost)
+    rises = _beyond(meter, falls, lost)
     if len(falls) >= _DAYS or rises:
         first, last = (str(local_date(fall.at_us, timezone)) for fall in (falls[0], falls[-1]))
         where |= {"first": first, "last": last, "effect": effect}
@@ -418,7 +428,7 @@ def _named(
     yield text("REG-03.left_line", moves=moves, effect=effect, rows=rows, **where)
     full = _full(register.to_file(falls[0].before)) if falls[0].after < falls[0].before else None
     if full is not None:
-        yield text("REG-03.rollover", device=one.device.id, register=register.name, last=full)
+        yield text("REG-03.rollover", device=meter.device.id, register=register.name, last=full)
 
 
 def _move(register: Register, fall: Fallen, timezone: str) -> Text:
@@ -429,7 +439,7 @@ def _move(register: Register, fall: Fallen, timezone: str) -> Text:
 
 
 def _row(register: Register, fall: Fallen, timezone: str) -> str:
-    """Return the row of the registry that a replacement is entered with."""
+    """Return the row of the registry that would enter a replacement."""
     last, first = (_plain(register.to_file(n)) for n in (fall.before, fall.after))
     return (
         f"{{channel: {register.name}, at: {local_text(fall.at_us, timezone)}, last: {last},"
@@ -438,7 +448,7 @@ def _row(register: Register, fall: Fallen, timezone: str) -> str:
 
 
 def _full(last: Decimal) -> int | None:
-    """Value at which a register with its digits full begins anew, where it was nearly there."""
+    """Return the rollover value of a register that was nearly full; None where it was not."""
     return next((10**n for n in _DIGITS if Decimal("0.97") * 10**n <= last < 10**n), None)
 
 

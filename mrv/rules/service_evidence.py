@@ -37,7 +37,7 @@ from mrv.accounting.period_result import METER
 from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.quantity_text import amount_text, plain_text
-from mrv.registry.project import Besides, Invoice
+from mrv.registry.project import Invoice, SupportingData
 from mrv.rounding import decimal_text, exact_sum
 from mrv.rules import Severity
 from mrv.rules.capacity import (
@@ -49,7 +49,7 @@ from mrv.rules.capacity import (
     too_large,
     using,
 )
-from mrv.rules.effects import Cap, Effect, Exclude, Fix, Level, Said
+from mrv.rules.effects import Cap, Effect, Exclude, Fix, Level, RuleReport
 from mrv.rules.equipment import unknown_time, watts
 from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import applied
@@ -75,14 +75,14 @@ def _names(meters: Sequence[Monitored]) -> tuple[str, ...]:
 
 
 class _Bare(NamedTuple):
-    """A service without evidence: its meters, and what is missing."""
+    """A service without evidence: its meters, and the missing documents."""
 
     capacity: Capacity
     devices: tuple[str, ...]
     missing: tuple[Text, ...]
 
 
-def delivered_service(facts: Facts) -> Iterator[Effect | Said]:
+def delivered_service(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-02: a service that only the plant's own meters report."""
     method = facts.methodology
     bare = []
@@ -99,49 +99,52 @@ def delivered_service(facts: Facts) -> Iterator[Effect | Said]:
             yield Exclude(i, UNCOUNTED)
     for name in sorted(zero):
         yield Fix(name, Fraction(0))
-    for one in bare:
-        taken = consumption_of(method, one.capacity)
+    for item in bare:
+        taken = consumption_of(method, item.capacity)
         if taken is not None and taken.before:
             rate = Fraction(facts.parameters[taken.before]) / taken.per_base
             carried = electricity(facts.views, taken) / rate if rate else Fraction(0)
-            of = facts.of_role(*one.capacity.serves)
+            of = facts.of_role(*item.capacity.serves)
             yield Cap(node(Level.PERIOD, of), carried, _BEFORE)
     texts = [
-        text("EVD-02.analyser", parameter=one.capacity.of)
-        if one.capacity.of
-        else text("EVD-02.alone", devices=one.devices)
-        for one in bare
+        text("EVD-02.analyser", parameter=bare.capacity.of)
+        if bare.capacity.of
+        else text("EVD-02.alone", devices=bare.devices)
+        for bare in bare
     ]
-    texts += [lack for one in bare for lack in one.missing]
-    yield Said(False, tuple(dict.fromkeys(texts)))
+    texts += [lack for bare in bare for lack in bare.missing]
+    yield RuleReport(False, tuple(dict.fromkeys(texts)))
 
 
-def _alone(facts: Facts, one: Capacity) -> tuple[str, ...]:
-    """Return the meters of a service that nothing else corroborates."""
-    there = [m for m in serving(facts.views, one) if m.moved]
-    if one.of:
-        load = facts.price.parameters.get(one.of)
-        return _names(there) if load and one.of not in reported_samples(facts) else ()
+def _alone(facts: Facts, capacity: Capacity) -> tuple[str, ...]:
+    """Return the meters of a service that have no corroborating evidence."""
+    there = [m for m in serving(facts.views, capacity) if m.moved]
+    if capacity.of:
+        load = facts.price.parameters.get(capacity.of)
+        return _names(there) if load and capacity.of not in reported_samples(facts) else ()
     return _names([m for m in there if not facts.evidence.evidenced(m)])
 
 
-def _missing(facts: Facts, one: Capacity) -> Iterator[Text]:
-    """Say what of a service's design is not given, or not documented, or another plant's."""
-    given = facts.price.parameters
-    taken = consumption_of(facts.methodology, one)
-    names = [one.parameter, *([taken.by_design] if taken is not None and not one.of else [])]
+def _missing(facts: Facts, capacity: Capacity) -> Iterator[Text]:
+    """Yield texts of design values that are missing, undocumented, or of another plant."""
+    parameters = facts.price.parameters
+    taken = consumption_of(facts.methodology, capacity)
+    names = [
+        capacity.parameter,
+        *([taken.by_design] if taken is not None and not capacity.of else []),
+    ]
     for name in names:
-        lacks = undocumented(name, given, facts.besides.documents, facts.first)
+        lacks = undocumented(name, parameters, facts.supporting.documents, facts.first)
         if lacks is not None:
             yield text("document.lacking", parameter=name, lacks=lacks)
         elif taken is None:
-            if name in too_large(facts, given):
+            if name in too_large(facts, parameters):
                 yield text("EVD-02.no_bound", parameter=name)
         elif name == taken.by_design:
             # several times the electricity that its design says
             served = sum(m.delivered for m in serving(facts.views, taken))
             used = electricity(facts.views, taken)
-            rate = Fraction(given[name]) / taken.per_base
+            rate = Fraction(parameters[name]) / taken.per_base
             if served and used > taken.most * rate * served:
                 yield text(
                     "EVD-02.foreign", parameter=name, unit=taken.unit,
@@ -151,11 +154,11 @@ def _missing(facts: Facts, one: Capacity) -> Iterator[Text]:
 
 
 def _not_counted(methodology: Methodology, bare: Sequence[_Bare]) -> tuple[set[str], set[str]]:
-    """Return the devices that count nothing, and the parameters that count 0."""
+    """Return devices whose quantity does not count, and parameters that count 0."""
     devices, zero = set[str](), set[str]()
-    for one, names, _ in bare:
-        strong = {c.of for c in methodology.capacities if c.of and c.serves == one.serves}
-        taken = consumption_of(methodology, one)
+    for capacity, names, _ in bare:
+        strong = {c.of for c in methodology.capacities if c.of and c.serves == capacity.serves}
+        taken = consumption_of(methodology, capacity)
         # water without a known load earns nothing, and what its gas loses is still counted
         zero |= strong
         if not strong and (taken is None or not taken.before):
@@ -166,21 +169,21 @@ def _not_counted(methodology: Methodology, bare: Sequence[_Bare]) -> tuple[set[s
 
 
 def built_for(
-    methodology: Methodology, parameters: Inputs, besides: Besides, role: str, first: date
+    methodology: Methodology, parameters: Inputs, supporting: SupportingData, role: str, first: date
 ) -> Fraction | None:
     """
-    Return the most of a role in a day that documents from before a period say; None without.
+    Return the daily design capacity of a role by dated documents; None without. [base units]
 
-    Such a plant cannot have taken more while its meter was lost, either: a weighbridge that was
-    lost for two weeks was charged with the 1,000 t that one weighs in an hour at most. [base units]
+    It limits the charge for lost time, too: a weighbridge that was lost for two weeks was charged
+    with the 1,000 t that one weighs in an hour at most.
     """
     return min(
         (
-            Fraction(parameters[one.parameter]) * one.base_units
-            for one in methodology.capacities
-            if role in one.serves
-            and not one.of
-            and not undocumented(one.parameter, parameters, besides.documents, first)
+            Fraction(parameters[capacity.parameter]) * capacity.base_units
+            for capacity in methodology.capacities
+            if role in capacity.serves
+            and not capacity.of
+            and not undocumented(capacity.parameter, parameters, supporting.documents, first)
         ),
         default=None,
     )
@@ -189,87 +192,92 @@ def built_for(
 # --- EVD-03, EVD-07: what invoices would show ---------------------------------------------
 
 
-def service_invoices(facts: Facts) -> Iterator[Effect | Said]:
+def service_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-03: services within their design that no invoice corroborates."""
-    method, views, given = facts.methodology, facts.price.views, facts.price.parameters
+    method, views, parameters = facts.methodology, facts.price.views, facts.price.parameters
     for taken in method.consumptions:
         users = using(views, taken)
         there = serving(views, taken)
         # without a charger the methodology's own condition does not hold
         if taken.by_model and users and any(s.value for m in there for s in m.stretches):
             yield _by_invoices(facts, users, text("EVD-03.charging", devices=_names(there)))
-    for one in method.capacities:
+    for capacity in method.capacities:
         # what takes electricity is compared with invoices of that (`invoices`)
-        if consumption_of(method, one) is not None:
+        if consumption_of(method, capacity) is not None:
             continue
-        there = [m for m in serving(views, one) if any(s.value for s in m.stretches)]
-        if one.of or not there or one.parameter not in given:
+        there = [m for m in serving(views, capacity) if any(s.value for s in m.stretches)]
+        if capacity.of or not there or capacity.parameter not in parameters:
             continue
-        if {*one.serves} <= {*method.billed}:
+        if {*capacity.serves} <= {*method.billed}:
             continue
-        shown = _corroborated(facts, there)
-        if shown is None:
-            yield from _within_design(there, one, given)
-        elif shown:
-            yield Said(True, shown)
+        texts = _corroborated(facts, there)
+        if texts is None:
+            yield from _within_design(there, capacity, parameters)
+        elif texts:
+            yield RuleReport(True, texts)
 
 
 def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] | None:
-    """Say what corroborates a service's meters; None where something of it is not shown."""
+    """Return texts of the evidence for a service's meters; None where evidence is missing."""
     if all(map(facts.invoiced, there)):
         # of invoices that state less `lower_invoices` says what they take
         less = any([*facts.evidence.less(m)] for m in there)
         return () if less else (text("invoice.cover", devices=_names(there)),)
     if all(facts.invoiced(m) or _billed_power(facts, m) for m in there):
         return (text("EVD-03.by_power", devices=_names(there)),)
-    found = []
+    texts = []
     for m in there:
         check = facts.agreeing(m, alone=True)
         if check is not None:
-            found.append(text("EVD-07.witness", device=m.device.id, witness=check.witness))
+            texts.append(text("EVD-07.witness", device=m.device.id, witness=check.witness))
         elif _own_power(facts, m):
-            found.append(text("EVD-07.power", device=m.device.id))
+            texts.append(text("EVD-07.power", device=m.device.id))
         else:
             return None
-    return tuple(found)
+    return tuple(texts)
 
 
-def _within_design(there: Sequence[Monitored], one: Capacity, given: Inputs) -> Iterator[Said]:
-    """Say what share of what was delivered would fit within the design besides, where any would."""
-    room = at_capacity(there, one, given) / sum(m.delivered for m in there) - 1
+def _within_design(
+    there: Sequence[Monitored], capacity: Capacity, parameters: Inputs
+) -> Iterator[RuleReport]:
+    """Yield the report of how much more the design would allow, where it would."""
+    room = at_capacity(there, capacity, parameters) / sum(m.delivered for m in there) - 1
     if room <= 0:
         return
     within = text(
-        "EVD-03.within", devices=_names(there), parameter=one.parameter, percent=percent(room)
+        "EVD-03.within", devices=_names(there), parameter=capacity.parameter, percent=percent(room)
     )
     severity: Severity | None = "observation" if room < _SMALL else None
     power = (text("EVD-03.power_too"),) if any(m.needs.draws for m in there) else ()
-    yield Said(False, (within, *power), severity)
+    yield RuleReport(False, (within, *power), severity)
 
 
-def _billed_power(facts: Facts, one: Monitored) -> bool:
-    """Whether invoices of a group's electricity corroborate its hours, by count and power."""
-    quantity, _ = one.needs.draws or ("", ())
+def _billed_power(facts: Facts, meter: Monitored) -> bool:
+    """
+    Return whether invoiced electricity of a group corroborates its hours, by
+    number and power.
+    """
+    quantity, _ = meter.needs.draws or ("", ())
     agreeing, differing = list[Span](), list[Span]()
-    for invoice in facts.besides.invoices:
-        of_group = invoice.quantity == quantity and one.device.id in invoice.devices
+    for invoice in facts.supporting.invoices:
+        of_group = invoice.quantity == quantity and meter.device.id in invoice.devices
         if of_group and name_of(invoice) in facts.evidence.documents:
             span = invoice.from_us, invoice.to_us
             (agreeing if _burnt(facts, invoice) else differing).append(span)
-    begin, end = one.span_us
-    shown = length([*agreeing, *differing], begin, end) - length(differing, begin, end)
-    return shown >= COVERED * (end - begin)
+    begin, end = meter.span_us
+    covered_us = length([*agreeing, *differing], begin, end) - length(differing, begin, end)
+    return covered_us >= COVERED * (end - begin)
 
 
-def _own_power(facts: Facts, one: Monitored) -> bool:
-    """Whether a device's own electricity is that of its hours, by count and power."""
-    drawn = facts.besides.drawn.get(one.device.id)
-    if one.needs.draws is None or drawn is None:
+def _own_power(facts: Facts, meter: Monitored) -> bool:
+    """Return whether a device's own electricity corroborates its hours, by number and power."""
+    drawn = facts.supporting.drawn.get(meter.device.id)
+    if meter.needs.draws is None or drawn is None:
         return False
-    if len(drawn.number) < COVERED * one.service.intervals:
+    if len(drawn.number) < COVERED * meter.service.intervals:
         return False
     edges = facts.stretches[0], facts.stretches[-1]
-    groups = [m for m in facts.price.views if m.device.id == one.device.id and m.needs.draws]
+    groups = [m for m in facts.price.views if m.device.id == meter.device.id and m.needs.draws]
     hours = (
         (m.metered - unknown_time(m, drawn.number, *edges)) * watts(m) / _S_PER_HOUR for m in groups
     )
@@ -278,7 +286,7 @@ def _own_power(facts: Facts, one: Monitored) -> bool:
 
 
 def _burnt(facts: Facts, invoice: Invoice) -> bool:
-    """Whether groups by their hours, count and power take what an invoice states."""
+    """Return whether lamps, by their hours, number and power, use the invoiced energy."""
     groups = [
         m
         for m in facts.price.views
@@ -297,7 +305,7 @@ def _burnt(facts: Facts, invoice: Invoice) -> bool:
     return abs(taken - invoice.value) <= TOLERANCE * invoice.value
 
 
-def project_fuel(facts: Facts) -> Iterator[Effect | Said]:
+def project_fuel(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-07: fuel of the project that only its own meter reports (TOOL03 [M])."""
     there = [
         m
@@ -308,11 +316,11 @@ def project_fuel(facts: Facts) -> Iterator[Effect | Said]:
         yield _by_invoices(facts, there, text("EVD-07.fuel"))
 
 
-def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
+def project_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
     """EVD-07: electricity of the project that only its own meter reports."""
     views, reduction_t = facts.price.views, facts.price.reduction_t
     consumptions = facts.methodology.consumptions
-    charging = {r for one in consumptions if one.by_model for r in one.uses}
+    charging = {r for consumption in consumptions if consumption.by_model for r in consumption.uses}
     there = [
         m
         for m in views
@@ -324,47 +332,47 @@ def project_electricity(facts: Facts) -> Iterator[Effect | Said]:
     if not there or reduction_t <= 0:
         return
     spans = applied(facts)
-    shown = [(m, _witness(facts, m, spans)) for m in there]
-    alone = [m for m, witness in shown if witness is None]
+    witnesses = [(m, _witness(facts, m, spans)) for m in there]
+    alone = [m for m, witness in witnesses if witness is None]
     if not alone:
-        yield Said(True, tuple(dict.fromkeys(w for _, w in shown if w is not None)))
+        yield RuleReport(True, tuple(dict.fromkeys(w for _, w in witnesses if w is not None)))
         return
     more = [_at_most(facts, m) for m in alone]
     tonnes = sum((t for _, t in more), start=Fraction(0))
     if tonnes < _NEGLIGIBLE * reduction_t:
         return
     counted = sum((m.counts for m in alone), start=Fraction(0))
-    most = counted + sum(wh for wh, _ in more)
+    maximum = counted + sum(wh for wh, _ in more)
     means = text(
         "EVD-07.electricity",
-        counted=amount_text(counted, "Wh"), most=amount_text(most, "Wh"),
+        counted=amount_text(counted, "Wh"), most=amount_text(maximum, "Wh"),
         effect=decimal_text(tonnes, _PLACES, "up"),
     )  # fmt: skip
-    yield Said(False, (*facts.evidence.unshown(alone), means))
+    yield RuleReport(False, (*facts.evidence.uncorroborated(alone), means))
 
 
-def _witness(facts: Facts, one: Monitored, spans: Mapping[str, Sequence[Span]]) -> Text | None:
-    """Say what corroborates a meter's electricity; None where nothing does."""
-    name = one.device.id
-    if facts.invoiced(one):
+def _witness(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]) -> Text | None:
+    """Return the text of the evidence for a meter's electricity; None without."""
+    name = meter.device.id
+    if facts.invoiced(meter):
         return text("invoice.cover", devices=(name,))
-    if _applied(facts, one, spans):
+    if _applied(facts, meter, spans):
         return text("EVD-07.applied", device=name)
-    check = facts.agreeing(one)
+    check = facts.agreeing(meter)
     if check is not None:
         return text("EVD-07.witness", device=name, witness=check.witness)
-    gauged = (name, one.needs.quantity) in facts.besides.gauged
+    gauged = (name, meter.needs.quantity) in facts.supporting.gauged
     return text("EVD-07.power", device=name) if gauged else None
 
 
-def _applied(facts: Facts, one: Monitored, spans: Mapping[str, Sequence[Span]]) -> bool:
+def _applied(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]) -> bool:
     """Return whether invoices that are applied to a meter cover its time."""
-    own = spans.get(one.device.id, ())
-    return bool(own) and facts.evidence.covered(one, own)
+    own = spans.get(meter.device.id, ())
+    return bool(own) and facts.evidence.covered(meter, own)
 
 
-def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Said:
-    """Say whether invoices or check meters corroborate meters, and what it means where not."""
+def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> RuleReport:
+    """Return the report whether invoices or check meters corroborate meters."""
     spans = applied(facts)
     rest = [m for m in meters if not facts.invoiced(m) and not _applied(facts, m, spans)]
     checks = {m.device.id: facts.agreeing(m) for m in rest}
@@ -377,15 +385,15 @@ def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Said
             for name, check in checks.items()
             if check is not None
         ]
-        return Said(True, tuple(texts))
-    return Said(False, (*facts.evidence.unshown(lacking), means))
+        return RuleReport(True, tuple(texts))
+    return RuleReport(False, (*facts.evidence.uncorroborated(lacking), means))
 
 
-def _at_most(facts: Facts, one: Monitored) -> tuple[Fraction, Fraction]:
-    """Return what a meter may have used at most beyond what counts. [Wh, tCO2e]"""
-    rated = (one.rate or Fraction(0)) * Fraction(one.service.intervals * INTERVAL_US, HOUR_US)
-    more = max(rated, Fraction(_TIMES * one.metered)) - one.counts
+def _at_most(facts: Facts, meter: Monitored) -> tuple[Fraction, Fraction]:
+    """Return the possible use of a meter above its counted one. [Wh, tCO2e]"""
+    rated = (meter.rate or Fraction(0)) * Fraction(meter.service.intervals * INTERVAL_US, HOUR_US)
+    more = max(rated, Fraction(_TIMES * meter.metered)) - meter.counts
     if more <= 0:
         return Fraction(0), Fraction(0)
     rate = facts.price.pricing.rate
-    return more, more * max(rate(one, part.year) for part in one.parts)
+    return more, more * max(rate(meter, part.year) for part in meter.parts)

@@ -30,12 +30,12 @@ from mrv.accounting.period_result import EvidenceItem, Finding
 from mrv.calendar import local_date, months
 from mrv.errors import MethodologyError, MrvError
 from mrv.model import Factors
-from mrv.parameters.evidence import Asked, of_parameter
+from mrv.parameters.evidence import RequiredGrades, of_parameter
 from mrv.parameters.inputs import Inputs, exact, rounded
 from mrv.parameters.specs import ParameterSpec
 from mrv.quantity_text import plain_text
 from mrv.registry.declared import Precision, of_samples, of_survey, required
-from mrv.registry.project import Besides, Project
+from mrv.registry.project import Project, SupportingData
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.rules.account import Account
 from mrv.rules.effects import (
@@ -50,7 +50,7 @@ from mrv.rules.effects import (
     Fix,
     Least,
     NoReduction,
-    Said,
+    RuleReport,
 )
 from mrv.rules.facts import Facts
 from mrv.rules.grades import Entered, ends_of, graded_values, values_of
@@ -61,156 +61,165 @@ from mrv.texts import Text, Value, lines, text
 _PLACES = 6
 _SCALE = 10**9
 
-LeftBy = Callable[[Project, Besides], tuple[int, int]]
+ReductionBy = Callable[[Project, SupportingData], tuple[int, int]]
 
 
-def keep_asked(
-    project: Project, besides: Besides, asked: Asked, facts: Facts, left_by: LeftBy
-) -> tuple[Project, Besides, list[Finding]]:
+def apply_required_grades(
+    project: Project,
+    supporting: SupportingData,
+    required: RequiredGrades,
+    facts: Facts,
+    reduction_by: ReductionBy,
+) -> tuple[Project, SupportingData, list[Finding]]:
     """
-    Return a project whose values have the grade that is asked for, or count by what is published.
+    Return the project with values of the required grade, or the published ones
+    in their place.
 
     Parameters
     ----------
     facts : Facts
         What the period comes to with the project, and its price.
-    left_by : callable
+    reduction_by : callable
         What the period comes to with another one: reduction, and before deductions. [ug CO2e]
     """
     account = facts.price
     if account.reduction_t <= 0:
-        return project, besides, []  # nothing is claimed
-    most = asked.share * abs(account.reduction_t)
-    kept = _Kept(project, besides, asked, facts, left_by)
+        return project, supporting, []  # nothing is claimed
+    maximum = required.share * abs(account.reduction_t)
+    kept = _Kept(project, supporting, required, facts, reduction_by)
     texts: list[Text] = []
     graded = sorted(
         graded_values(facts, account),
         key=lambda o: (-Fraction(o[0].tonnes), o[1].name, o[1].role, o[1].devices),
     )
-    for item, one in graded:
+    for item, entered in graded:
         # what an analyser of the plant measured is a quantity
-        grade = asked.quantities if one.name in besides.channels else asked.parameters
-        if Fraction(item.tonnes) <= most:
+        grade = required.quantities if entered.name in supporting.channels else required.parameters
+        if Fraction(item.tonnes) <= maximum:
             continue
         if item.grade <= grade:
-            texts += _late(facts, item, one)
+            texts += _late(facts, item, entered)
             continue
-        for value, devices in values_of(account, one).items():
-            said = kept.counted(item, one, value, devices)
-            texts += () if said is None else (said,)
-    found = [Finding(DOCUMENTED, False, lines(texts), "CL")] if texts else []
-    return kept.project, kept.besides, found
+        for value, devices in values_of(account, entered).items():
+            reason = kept.counted(item, entered, value, devices)
+            texts += () if reason is None else (reason,)
+    findings = [Finding(DOCUMENTED, False, lines(texts), "CL")] if texts else []
+    return kept.project, kept.supporting, findings
 
 
-def _late(facts: Facts, item: EvidenceItem, one: Entered) -> Iterator[Text]:
-    """Say that a value counts by a document of the period itself; PAR-07 says it of its own."""
-    if one.name in facts.methodology.dated or one.spec.by_publication:
+def _late(facts: Facts, item: EvidenceItem, entered: Entered) -> Iterator[Text]:
+    """Yield the text of a value by a document of the period itself; those of PAR-07 are its own."""
+    if entered.name in facts.methodology.dated or entered.spec.by_publication:
         return
-    of = [d for d in facts.besides.documents if d.parameter == one.name]
-    lacks = undocumented(one.name, {one.name: ""}, of, facts.first)
+    of = [d for d in facts.supporting.documents if d.parameter == entered.name]
+    lacks = undocumented(entered.name, {entered.name: ""}, of, facts.first)
     if lacks is not None and any(d.document in item.shown_by for d in of):
         percent = _percent(Fraction(item.tonnes) / abs(facts.price.reduction_t))
-        said = subject(one.name, one.devices)
-        yield text("PAR-05.late", subject=said, lacks=lacks, percent=percent)
+        name = subject(entered.name, entered.devices)
+        yield text("PAR-05.late", subject=name, lacks=lacks, percent=percent)
 
 
 @dataclass
 class _Kept:
-    """A project as it counts so far."""
+    """A project with the values that count so far."""
 
     project: Project
-    besides: Besides
-    asked: Asked
+    supporting: SupportingData
+    required: RequiredGrades
     facts: Facts
-    left_by: LeftBy
+    reduction_by: ReductionBy
 
     def counted(
-        self, item: EvidenceItem, one: Entered, value: Fraction, devices: Sequence[str | None]
+        self, item: EvidenceItem, entered: Entered, value: Fraction, devices: Sequence[str | None]
     ) -> Text | None:
-        """Count a value by the conservative end of what is published of it; say so."""
-        spec, ends = one.spec, ends_of(self.facts, one, value)
-        asked, reduction = self.asked, abs(self.facts.price.reduction_t)
+        """Apply the conservative published end of a value; return the text of it."""
+        spec, ends = entered.spec, ends_of(self.facts, entered, value)
+        required, reduction = self.required, abs(self.facts.price.reduction_t)
         values: dict[str, Value] = {
-            "subject": subject(one.name, devices), "amount": amount(value, spec.unit),
+            "subject": subject(entered.name, devices), "amount": amount(value, spec.unit),
             "grade": item.grade, "percent": _percent(Fraction(item.tonnes) / reduction),
-            "asked": asked.parameters, "above": asked.above_percent, "row": row_of(one.name, value),
+            "asked": required.parameters, "above": required.above_percent,
+            "row": row_of(entered.name, value),
         }  # fmt: skip
-        ours = self.left_by(self.project, self.besides)[0]
-        applied = self._least(one, devices, ends, ours)
+        ours = self.reduction_by(self.project, self.supporting)[0]
+        applied = self._least(entered, devices, ends, ours)
         if applied is not None:
-            least, left = applied
+            least, remaining = applied
             if least == value:
                 return None
-            self.besides = replace(
-                self.besides, at_published=self.besides.at_published | {one.name}
+            self.supporting = replace(
+                self.supporting, at_published=self.supporting.at_published | {entered.name}
             )
             values |= {
-                "applied": amount(least, spec.unit), "effect": _tonnes(ours - left),
-                "source": _source(self.facts, one, least),
+                "applied": amount(least, spec.unit), "effect": _tonnes(ours - remaining),
+                "source": _source(self.facts, entered, least),
             }  # fmt: skip
             return text("PAR-05.asked_applied", **values)
-        rest = self._nothing(one, devices, ours)
+        rest = self._nothing(entered, devices, ours)
         if rest is None:
             return text("PAR-05.asked_costs", **values)
         return text("PAR-05.asked_nothing", **values, effect=_tonnes(ours - rest))
 
     def _least(
-        self, one: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
+        self, entered: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
     ) -> tuple[Fraction, int] | None:
-        """Take the end that leaves least, in all places; None where the entered one does."""
-        best: tuple[int, Fraction, Project, Besides] | None = None
+        """
+        Apply the most conservative published end; return it and its reduction,
+        None if the entered.
+        """
+        best: tuple[int, Fraction, Project, SupportingData] | None = None
         for end in sorted(set(ends)):
             with suppress(MrvError):
-                project, besides = self._put(one.name, devices, end)
-                left = self.left_by(project, besides)[0]
-                if left <= ours and (best is None or left < best[0]):
-                    best = left, end, project, besides
+                project, supporting = self._put(entered.name, devices, end)
+                remaining = self.reduction_by(project, supporting)[0]
+                if remaining <= ours and (best is None or remaining < best[0]):
+                    best = remaining, end, project, supporting
         if best is None:
             return None
-        left, end, project, besides = best
-        if left < 0 <= ours:
+        remaining, end, project, supporting = best
+        if remaining < 0 <= ours:
             # what is published gives no reduction: nothing counts, and no debt is made of it
-            names = (*self.besides.unshown_values, one.name)
-            self.besides = replace(self.besides, unshown_values=names)
+            names = (*self.supporting.uncorroborated_values, entered.name)
+            self.supporting = replace(self.supporting, uncorroborated_values=names)
             return end, 0
-        self.project, self.besides = project, besides
-        return end, left
+        self.project, self.supporting = project, supporting
+        return end, remaining
 
     def _nothing(
-        self, one: Entered, devices: Sequence[str | None], ours: int
+        self, entered: Entered, devices: Sequence[str | None], ours: int
     ) -> int | None:  # fmt: skip
-        """Count nothing of what a value carries; None where more of it costs the claimant."""
+        """Credit no reduction by a value; None where a higher value is the conservative one."""
         with suppress(MrvError, ZeroDivisionError):
-            project, besides = self._put(one.name, devices, Fraction(0))
-            left = self.left_by(project, besides)[0]
-            if left > ours:
+            project, supporting = self._put(entered.name, devices, Fraction(0))
+            remaining = self.reduction_by(project, supporting)[0]
+            if remaining > ours:
                 return None
-            if left > 0:
-                self.project, self.besides = project, besides
-                return left
-        names = (*self.besides.unshown_values, one.name)
-        self.besides = replace(self.besides, unshown_values=names)
+            if remaining > 0:
+                self.project, self.supporting = project, supporting
+                return remaining
+        names = (*self.supporting.uncorroborated_values, entered.name)
+        self.supporting = replace(self.supporting, uncorroborated_values=names)
         return min(ours, 0)
 
     def _put(
         self, name: str, devices: Sequence[str | None], value: Fraction
-    ) -> tuple[Project, Besides]:
-        project, besides = self.project, self.besides
+    ) -> tuple[Project, SupportingData]:
+        project, supporting = self.project, self.supporting
         for device in devices:
-            project, besides = put_in_place(
-                project, besides, self.facts.methodology, device, name, _decimal(value)
+            project, supporting = put_in_place(
+                project, supporting, self.facts.methodology, device, name, _decimal(value)
             )
-        return project, besides
+        return project, supporting
 
 
-def _source(facts: Facts, one: Entered, end: Fraction) -> str:
-    """Return where an end of what is published is read."""
-    if end in map(Fraction, one.spec.choices):
+def _source(facts: Facts, entered: Entered, end: Fraction) -> str:
+    """Return the source of a published end of a value."""
+    if end in map(Fraction, entered.spec.choices):
         return facts.methodology.reference  # its own list
-    _, others = published_of(one.spec, facts.project, facts.factors)
+    _, others = published_of(entered.spec, facts.project, facts.factors)
     listed = [factor.id for factor in others if factor.value == end]
-    plausible = one.spec.plausible
-    ranges = of_parameter(one.name).source or ("" if plausible is None else plausible.source)
+    plausible = entered.spec.plausible
+    ranges = of_parameter(entered.name).source or ("" if plausible is None else plausible.source)
     return ranges or ", ".join(listed) or facts.methodology.reference
 
 
@@ -232,47 +241,49 @@ LEAKAGE = "leakage_t_per_year"
 _A_LITTLE = Fraction(1, 1000)
 
 
-def before_crediting(facts: Facts) -> Iterator[Effect | Said]:
+def before_crediting(facts: Facts) -> Iterator[Effect | RuleReport]:
     """BND-02: quantities of years before the crediting period."""
-    method, given = facts.methodology, facts.price.stated
+    method, parameters = facts.methodology, facts.price.stated
     first = local_date(facts.project.from_us, facts.timezone).year
-    early = sorted(method.uncredited(given, first))
+    early = sorted(method.uncredited(parameters, first))
     yield from (Fix(name, Fraction(0), how=None) for name in early)
     if early:
-        yield Said(False, tuple(
+        yield RuleReport(False, tuple(
             text("BND-02.before", parameter=name, year=first,
-                 amount=amount(Fraction(given[name]), method.parameters[name].unit))
+                 amount=amount(Fraction(parameters[name]), method.parameters[name].unit))
             for name in early
         ))  # fmt: skip
 
 
-def unshown_values(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-05: values on the claimant's word that carry all, and of which nothing is published."""
-    if facts.besides.unshown_values:
+def uncorroborated_values(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """PAR-05: uncorroborated values that carry the whole reduction, without a published range."""
+    if facts.supporting.uncorroborated_values:
         yield NoReduction()
 
 
-def agreeing_quantities(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-08: quantities that are measured apart and have to agree, such as gas and its COD."""
+def agreeing_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """PAR-08: separately measured quantities that have to agree, such as gas and its COD."""
     price, method = facts.price, facts.methodology
     # gas of all days against what all days brought, also those on which an analyser was silent
     years = price.quantities(price.as_read(price.stated)) if method.agreement else {}
-    for one in method.agreement:
-        found = {y: f for y, of in years.items() if (f := one.test(of, price.book)) is not None}
-        for _, most in found.values():
-            for name, value in most.items():
+    for agreement in method.agreement:
+        result = {
+            y: f for y, of in years.items() if (f := agreement.test(of, price.book)) is not None
+        }
+        for _, maximum in result.values():
+            for name, value in maximum.items():
                 yield Bound(name, rounded(value, method.parameters[name]), AGREED)
-        if found:
-            yield Said(False, tuple(
+        if result:
+            yield RuleReport(False, tuple(
                 text("PAR-08.year", year=year, finding=finding)
-                for year, (finding, _) in found.items()
+                for year, (finding, _) in result.items()
             ))  # fmt: skip
 
 
-def least_by_quantities(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-06: parameters below what the metered quantities show of them."""
+def least_by_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """PAR-06: parameters below the value that metered quantities give."""
     price, method = facts.price, facts.methodology
-    for name, test in method.shown.items():
+    for name, test in method.lower_limits.items():
         yield Least(name, partial(_least, price, test, method.parameters[name]))
 
 
@@ -283,64 +294,65 @@ def _least(
     return rounded(max((test(year, price.book) for year in years), default=Fraction(0)), spec)
 
 
-def gauge_errors(facts: Facts) -> Iterator[Effect | Said]:
+def gauge_errors(facts: Facts) -> Iterator[Effect | RuleReport]:
     """PAR-06: gauges without a valid certificate, by their permissible error."""
     how, texts = facts.price.how, dict[Text, None]()
-    for name, one in facts.besides.channels.items():
-        if how.get(name) == CHANNELS and one.off:
-            yield from (Bound(name, value) for value in one.off)
-            texts |= dict.fromkeys(one.uncovered)
+    for name, measured in facts.supporting.channels.items():
+        if how.get(name) == CHANNELS and measured.off:
+            yield from (Bound(name, value) for value in measured.off)
+            texts |= dict.fromkeys(measured.uncovered)
     if texts:
-        yield Said(False, tuple(texts), priced=True)
+        yield RuleReport(False, tuple(texts), priced=True)
 
 
-def flare(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-06: gas that reached a flare whose exhaust or detector showed no flame as it should."""
-    for name, one in facts.besides.lit.items():
+def flare(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """PAR-06: gas to a flare whose exhaust or detector did not show a proper flame."""
+    for name, lit in facts.supporting.lit.items():
         if not facts.price.stated.get(name):
             continue
         spec = facts.methodology.parameters[name]
         for channel, _, hottest in (spec.lit or ("", ()))[1]:
-            if channel in one.channels and hottest and hottest not in facts.project.parameters:
-                said = text("PAR-06.no_hottest", parameter=hottest, channel=channel)
-                yield Said(False, (said,), "observation")
-        if one.shown == one.flow:
+            if channel in lit.channels and hottest and hottest not in facts.project.parameters:
+                reason = text("PAR-06.no_hottest", parameter=hottest, channel=channel)
+                yield RuleReport(False, (reason,), "observation")
+        if lit.with_flame == lit.flow:
             continue
         stated = Fraction(facts.price.stated[name])
-        yield Bound(name, rounded(stated * one.shown / one.flow, spec))
+        yield Bound(name, rounded(stated * lit.with_flame / lit.flow, spec))
         known = tuple(channel for channel, *_ in (spec.lit or ("", ()))[1])
-        if one.channels:
-            percent = decimal_text(Fraction(100 * one.shown, one.flow), 1, "down")
-            said = text("PAR-06.flame", parameter=name, channels=one.channels, percent=percent)
+        if lit.channels:
+            percent = decimal_text(Fraction(100 * lit.with_flame, lit.flow), 1, "down")
+            reason = text("PAR-06.flame", parameter=name, channels=lit.channels, percent=percent)
         else:
-            said = text("PAR-06.no_flame", parameter=name, channels=known)
-        yield Said(False, (said,), priced=True)
+            reason = text("PAR-06.no_flame", parameter=name, channels=known)
+        yield RuleReport(False, (reason,), priced=True)
 
 
-def sampled_values(facts: Facts) -> Iterator[Effect | Said]:
+def sampled_values(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    PAR-06: parameters by a survey or by samples of a laboratory, as precise as they are.
+    PAR-06: parameters by a survey or laboratory samples, with their precision.
 
-    Where a sample misses the confidence and precision that are asked for, the bound of its
-    confidence interval counts that costs; of a laboratory's few samples none beyond the lowest
-    and the highest.  A survey that is precise enough counts by its mean.
+    Below the required confidence and precision, the conservative end of the confidence interval
+    counts; of a laboratory's few samples at most the lowest and the highest.  A precise survey
+    counts by its mean.
     """
     method, stated = facts.methodology, facts.price.stated
     least = required(method.id, method.programme)
     newest = {
-        survey.parameter: survey for survey in sorted(facts.besides.surveys, key=lambda s: s.taken)
+        survey.parameter: survey
+        for survey in sorted(facts.supporting.surveys, key=lambda s: s.taken)
     }
-    for name, one in newest.items():
+    for name, item in newest.items():
         if name not in stated:
             continue
-        found, mean = of_survey(one, least), Fraction(one.mean)
-        ends = (mean,) if found.holds else (mean - found.half, mean + found.half)
+        precision, mean = of_survey(item, least), Fraction(item.mean)
+        ends = (mean,) if precision.holds else (mean - precision.half, mean + precision.half)
         yield from (Bound(name, _within(value, method.parameters[name])) for value in ends)
-        values = {**_precision(name, found), "n": one.n, "population": one.population}
-        code = "PAR-06.survey_holds" if found.holds else "PAR-06.survey"
-        yield Said(found.holds, (text(code, **values),), priced=True)
+        values = {**_precision(name, precision), "n": item.n, "population": item.population}
+        code = "PAR-06.survey_holds" if precision.holds else "PAR-06.survey"
+        yield RuleReport(precision.holds, (text(code, **values),), priced=True)
     for name, spec in method.parameters.items():
-        taken = [exact(s.value, s.sample) for s in facts.besides.samples if s.parameter == name]
+        taken = [exact(s.value, s.sample) for s in facts.supporting.samples if s.parameter == name]
         if not spec.channels or facts.price.how.get(name) != LABORATORY:
             continue
         spread = of_samples(taken, least)
@@ -349,15 +361,15 @@ def sampled_values(facts: Facts) -> Iterator[Effect | Said]:
         mean = sum(taken, start=Fraction(0)) / len(taken)
         ends = max(min(taken), mean - spread.half), min(max(taken), mean + spread.half)
         yield from (Bound(name, _within(value, spec)) for value in ends)
-        more = ceil(len(taken) * ((spread.percent or 0) / spread.asked) ** 2)
-        said = text("PAR-06.samples", **_precision(name, spread), n=len(taken), needed=more)
-        yield Said(False, (said,), priced=True)
+        more = ceil(len(taken) * ((spread.percent or 0) / spread.required) ** 2)
+        line = text("PAR-06.samples", **_precision(name, spread), n=len(taken), needed=more)
+        yield RuleReport(False, (line,), priced=True)
 
 
 def _within(value: Fraction, spec: ParameterSpec) -> Fraction:
-    """Return a bound of a value, no farther than such a value can be."""
-    most = value if spec.maximum is None else min(value, Fraction(spec.maximum))
-    return rounded(max(Fraction(spec.minimum), most), spec)
+    """Return a limit of a value, within the possible values of its parameter."""
+    maximum = value if spec.maximum is None else min(value, Fraction(spec.maximum))
+    return rounded(max(Fraction(spec.minimum), maximum), spec)
 
 
 def _precision(name: str, precision: Precision) -> dict[str, Value]:
@@ -365,33 +377,36 @@ def _precision(name: str, precision: Precision) -> dict[str, Value]:
         "parameter": name,
         "confidence": precision.confidence,
         "percent": plain_text(precision.percent or Fraction(100), 2),
-        "asked": plain_text(precision.asked, 2),
+        "asked": plain_text(precision.required, 2),
     }
 
 
-def monitored_values(facts: Facts) -> Iterator[Effect | Said]:
-    """PAR-06: monitored parameters that are constants, or rest on few samples or readings."""
+def monitored_values(facts: Facts) -> Iterator[Effect | RuleReport]:
+    """PAR-06: monitored parameters that are constant, or have few samples or readings."""
     method = facts.methodology
     sampled: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
-    for sample in facts.besides.samples:
+    for sample in facts.supporting.samples:
         sampled[sample.parameter].add((sample.taken.year, sample.taken.month))
-    found = [
+    texts = [
         finding
         for name, spec in method.parameters.items()
         if name in facts.price.stated and (spec.option in MONITORED or name in facts.price.how)
         if (finding := _monitored(facts, name, spec, sampled[name])) is not None
     ]
-    measured = [one for one in found if one.code == "PAR-06.measured"]
-    lacking = [*(one for one in found if one not in measured), *_weak(facts)]
+    measured = [one for one in texts if one.code == "PAR-06.measured"]
+    lacking = [*(one for one in texts if one not in measured), *_weak(facts)]
     if lacking or measured or any(sampled[name] for name in method.parameters):
         by_quantities = all(one.code == "PAR-06.quantities" for one in lacking)
-        yield Said(not lacking, (*lacking, *measured), priced=by_quantities)
+        yield RuleReport(not lacking, (*lacking, *measured), priced=by_quantities)
 
 
 def _monitored(  # noqa: PLR0911 - one return a way of measuring
     facts: Facts, name: str, spec: ParameterSpec, sampled: Collection[tuple[int, int]]
 ) -> Text | None:
-    """Say how a value was measured, or what it lacks; None where samples of each month show it."""
+    """
+    Return the text of how a value was measured, or of what is missing; None
+    with monthly samples.
+    """
     price = facts.price
     how = price.how.get(name)
     value = amount(Fraction(price.stated[name]), spec.unit)
@@ -411,7 +426,7 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
             return None
         listed = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])
         return text("PAR-06.months", **values, months=listed)
-    if any(survey.parameter == name for survey in facts.besides.surveys):
+    if any(survey.parameter == name for survey in facts.supporting.surveys):
         return None
     # a constant stands for what is monitored: not asked where more of it would leave as much
     if _costs_nothing(name, price.stated, price.reduced):
@@ -423,7 +438,7 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
 
 
 def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fraction]) -> bool:
-    """Say whether a parameter is 0, and a little of it would leave as much or more."""
+    """Return whether a parameter is 0 and a small value would not lower the reduction."""
     if used[name]:
         return False
     try:
@@ -434,44 +449,46 @@ def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fracti
 
 def _weak(facts: Facts) -> Iterator[Text]:
     """
-    Say which of what counts as measured is weak evidence.
+    Yield texts of weak evidence of monitored values.
 
-    A sample whose report cannot be found again, and an analyser that was read in less than
-    half of the hours: a grab sample at the strongest hour is no mean of the day.
+    These are a sample without a report, and an analyser that was read in less than half of the
+    hours: a grab sample at the strongest hour is no mean of the day.
     """
-    how, besides = facts.price.how, facts.besides
+    how, supporting = facts.price.how, facts.supporting
     for name in facts.methodology.parameters:
         if how.get(name, LABORATORY) == LABORATORY:
-            bare = [s.sample for s in besides.samples if s.parameter == name and s.sha256 is None]
+            bare = [
+                s.sample for s in supporting.samples if s.parameter == name and s.sha256 is None
+            ]
             if bare:
                 more = (text("text.more", count=len(bare) - _NAMED),) if bare[_NAMED:] else ()
                 yield text("PAR-06.reports", parameter=name, samples=(*bare[:_NAMED], *more))
         elif how[name] == CHANNELS:
-            one = besides.channels[name]
-            if 2 * one.hours < one.of:
-                yield text("PAR-06.hours", parameter=name, hours=one.hours, of=one.of)
+            measured = supporting.channels[name]
+            if 2 * measured.hours < measured.of:
+                yield text("PAR-06.hours", parameter=name, hours=measured.hours, of=measured.of)
 
 
-def documented_values(facts: Facts) -> Iterator[Effect | Said]:
+def documented_values(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    PAR-07: values that the methodology lists, without dated documents; nothing is taken off.
+    PAR-07: values that the methodology lists, without dated documents; no deduction.
 
-    The diesel of the replaced buses is a survey's, the electricity of a model its type approval's,
-    the depth of a lagoon and what the old plant could release are of reports before the project: a
-    free text shows none of them, and lists and classes bound them.  That there is no leakage is a
-    statement, too.
+    They come from surveys, type approvals and reports before the project: a free text does not
+    support them, and lists and classes limit them.  Leakage of 0 is a statement, too.
     """
     method = facts.methodology
     none = () if facts.price.stated.get(LEAKAGE) != 0 else (LEAKAGE,)
     if not (*method.dated, *none):
         return
-    given = {k: v for m in facts.price.views for k, v in m.params.items()} | {**facts.price.stated}
-    documents, first = facts.besides.documents, facts.first
-    found = tuple(
+    entered = {k: v for m in facts.price.views for k, v in m.params.items()} | {
+        **facts.price.stated
+    }
+    documents, first = facts.supporting.documents, facts.first
+    texts = tuple(
         text(
             "PAR-07.leakage" if name == LEAKAGE else "PAR-07.document", parameter=name, lacks=lacks
         )
         for name in (*method.dated, *none)
-        if name in given and (lacks := undocumented(name, given, documents, first)) is not None
+        if name in entered and (lacks := undocumented(name, entered, documents, first)) is not None
     )
-    yield Said(not found, found)
+    yield RuleReport(not texts, texts)

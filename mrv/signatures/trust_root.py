@@ -24,7 +24,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from mrv.errors import CanonicalError, EnrolmentError
-from mrv.parameters.evidence import Asked, asked_of
+from mrv.parameters.evidence import RequiredGrades, required_of
 from mrv.signatures import canonical, ed25519
 from mrv.signatures.authorities import StampRule
 from mrv.signatures.data_integrity import time_of
@@ -82,7 +82,7 @@ class TrustRoot:
     issue: IssueRule | None = None
     timestamps: StampRule | None = None
     log_policy: str | None = None
-    evidence: Asked | None = None
+    evidence: RequiredGrades | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.threshold <= len(set(self.root_keys)) == len(self.root_keys):
@@ -136,7 +136,7 @@ class Trust(NamedTuple):
     timestamps: StampRule | None = None
     log_policy: str | None = None
     roots: tuple[str, ...] = ()
-    evidence: Asked | None = None
+    evidence: RequiredGrades | None = None
 
 
 def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) -> bytes:
@@ -277,7 +277,7 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
             _issue(signed["issue"]) if "issue" in signed else None,
             StampRule.from_json(signed["timestamps"]) if "timestamps" in signed else None,
             _text(signed["logPolicy"]) if "logPolicy" in signed else None,
-            asked_of(signed["evidence"]) if "evidence" in signed else None,
+            required_of(signed["evidence"]) if "evidence" in signed else None,
         )
         signatures = [(one["key"], decode_base58(one["value"])) for one in listed]
     except (KeyError, TypeError, ValueError, AttributeError, CanonicalError) as error:

@@ -66,7 +66,7 @@ class Gauged(NamedTuple):
 
 def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
     """Return the channels that measure a parameter of the project's methodology."""
-    found: dict[int, tuple[str, ...]] = {}
+    result: dict[int, tuple[str, ...]] = {}
     lit: dict[int, tuple[str, ...]] = {}
 
     def add(to: dict[int, tuple[str, ...]], role: str, channels: Iterable[str]) -> None:
@@ -77,92 +77,97 @@ def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
             to[index] = tuple(dict.fromkeys((*to.get(index, ()), *more)))
 
     for spec in _specs(project).values():
-        add(found, spec.channels[0], spec.channels[1:])
+        add(result, spec.channels[0], spec.channels[1:])
     for role, levels in _flames(project).values():
-        add(found, role, [channel for channel, *_ in levels])
+        add(result, role, [channel for channel, *_ in levels])
         add(lit, role, [channel for channel, *_ in levels])
     ends = [min(end, to_us) for _, _, end in days(from_us, to_us, project.timezone)]
-    return Wanted(found, np.array([from_us, *ends], dtype=np.int64), lit)
+    return Wanted(result, np.array([from_us, *ends], dtype=np.int64), lit)
 
 
-def gauge(block: Frame, device: int, rows: slice, asked: Wanted) -> dict[tuple[int, str], Gauged]:
+def gauge(
+    block: Frame, device: int, rows: slice, analysers: Wanted
+) -> dict[tuple[int, str], Gauged]:
     """Return the daily sums of the channels of one device of a block."""
-    count = len(asked.edges) - 1
-    found = {}
-    for channel in asked.channels.get(device, ()):
+    count = len(analysers.edges) - 1
+    gauged = {}
+    for channel in analysers.channels.get(device, ()):
         value: Any = block.columns[channel][rows]
-        day = np.searchsorted(asked.edges, block.time_us[rows], side="right") - 1
-        held = (day >= 0) & (day < count) & np.isfinite(value)
+        day = np.searchsorted(analysers.edges, block.time_us[rows], side="right") - 1
+        inside = (day >= 0) & (day < count) & np.isfinite(value)
         total = np.zeros(count, dtype=np.int64)
-        np.add.at(total, day[held], np.rint(value[held] * _SCALE).astype(np.int64))
-        hours = frozenset(np.unique(block.time_us[rows][held] // HOUR_US).tolist())
+        np.add.at(total, day[inside], np.rint(value[inside] * _SCALE).astype(np.int64))
+        hours = frozenset(np.unique(block.time_us[rows][inside] // HOUR_US).tolist())
         ends: tuple[Floats, ...] = ()
-        if channel in asked.lit.get(device, ()):
-            times, shown = block.time_us[rows][held], value[held]
-            ends = _lowest(times, shown, asked.edges), -_lowest(times, -shown, asked.edges)
-        number = np.bincount(day[held], minlength=count)
-        found[device, channel] = Gauged(total, number, hours, *ends)
-    return found
+        if channel in analysers.lit.get(device, ()):
+            times, values = block.time_us[rows][inside], value[inside]
+            ends = (
+                _lowest(times, values, analysers.edges),
+                -_lowest(times, -values, analysers.edges),
+            )
+        number = np.bincount(day[inside], minlength=count)
+        gauged[device, channel] = Gauged(total, number, hours, *ends)
+    return gauged
 
 
 def _lowest(time_us: Int64, value: Any, edges: Int64) -> Floats:
     """Lowest reading of each interval of a period; without any that of the last hour's."""
     first = int(edges[0]) // INTERVAL_US
-    found = np.full(-(-int(edges[-1]) // INTERVAL_US) - first, np.inf)
-    np.minimum.at(found, time_us // INTERVAL_US - first, value)
-    found[np.isinf(found)] = np.nan
-    shown = found.copy()
+    result = np.full(-(-int(edges[-1]) // INTERVAL_US) - first, np.inf)
+    np.minimum.at(result, time_us // INTERVAL_US - first, value)
+    result[np.isinf(result)] = np.nan
+    lowest = result.copy()
     for k in range(1, HOUR_US // INTERVAL_US):
-        bare = np.isnan(shown)
+        bare = np.isnan(lowest)
         bare[:k] = False
         at = np.flatnonzero(bare)
-        shown[at] = found[at - k]
-    return shown
+        lowest[at] = result[at - k]
+    return lowest
 
 
 def flames(
     project: Project,
     fleet: Fleet,
     rows: IntervalRows,
-    asked: Wanted,
+    analysers: Wanted,
     gauged: Mapping[tuple[int, str], Gauged],
     certificates: Mapping[str, Sequence[Calibration]],
 ) -> dict[str, Lit]:
     """
-    Return by parameter the flow to a flare, and the part during which a flame was shown.
+    Return flow to a flare, and flow with a flame, by parameter. [base units]
 
-    A flame is shown in an interval of which every reading of a channel is at its level or
-    above, and not above what the manufacturer allows where the project has it.  An interval without
-    a reading is as the last one of the hour before.  Without a valid certificate the levels are
-    closer by the permissible error.
+    An interval has a flame if every reading of a channel is at its level or above, and not above
+    the manufacturer's maximum where the project has it.  An interval without a reading takes the
+    last one of the hour before.  Without a valid certificate the levels are tightened by the
+    permissible error.
     """
-    first, last = (int(us) // INTERVAL_US for us in (asked.edges[0], asked.edges[-1]))
-    bench = _Bench(project, fleet, rows, asked.edges, gauged, certificates)
-    found = {}
+    first, last = (int(us) // INTERVAL_US for us in (analysers.edges[0], analysers.edges[-1]))
+    bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
+    lit = {}
     for name, (role, levels) in _flames(project).items():
-        flow, shown, known = 0, 0, dict[str, None]()
+        flow, with_flame, known = 0, 0, dict[str, None]()
         for device in _serving(project, role):
             number, value = bench.flowed(device, role)
             burning = np.zeros(last - first, dtype=bool)
             for channel, level, hottest in levels:
-                one = gauged.get((fleet.by_id[device], channel))
-                if one is None or one.least is None or one.most is None or not one.number.any():
+                item = gauged.get((fleet.by_id[device], channel))
+                if item is None or item.least is None or item.most is None or not item.number.any():
                     continue
                 known[channel] = None
                 off = np.zeros(last - first)
-                papers = of_channels(certificates.get(device, ()), (channel,))
-                for span in uncovered(papers, channel, project.timezone, first, last):
+                valid = of_channels(certificates.get(device, ()), (channel,))
+                for span in uncovered(valid, channel, project.timezone, first, last):
                     off[span.first - first : span.last - first] = float(span.percent) / 100
                 above = float(project.parameters.get(hottest, np.inf))
-                burning |= (one.least[: last - first] >= float(level) * (1 + off)) & (
-                    one.most[: last - first] <= above * (1 - off)
+                burning |= (item.least[: last - first] >= float(level) * (1 + off)) & (
+                    item.most[: last - first] <= above * (1 - off)
                 )
             inside = (number >= first) & (number < last)
             flow += int(value[inside].sum())
-            shown += int(value[inside][burning[number[inside] - first]].sum())
+            with_flame += int(value[inside][burning[number[inside] - first]].sum())
         if flow:
-            found[name] = Lit(flow, shown, tuple(known))
-    return found
+            lit[name] = Lit(flow, with_flame, tuple(known))
+    return lit
 
 
 def _flames(project: Project) -> dict[str, tuple[str, tuple[tuple[str, str, str], ...]]]:
@@ -174,7 +179,7 @@ def measured(
     project: Project,
     fleet: Fleet,
     rows: IntervalRows,
-    asked: Wanted,
+    analysers: Wanted,
     gauged: Mapping[tuple[int, str], Gauged],
     certificates: Mapping[str, Sequence[Calibration]] = {},
 ) -> dict[str, Measured]:
@@ -188,9 +193,9 @@ def measured(
     certificates : mapping of str to sequence of Calibration
         By device, of the meters that were there.
     """
-    bench = _Bench(project, fleet, rows, asked.edges, gauged, certificates)
-    found = {name: bench.measured(spec) for name, spec in _specs(project).items()}
-    return {name: one for name, one in found.items() if one is not None}
+    bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
+    result = {name: bench.measured(spec) for name, spec in _specs(project).items()}
+    return {name: one for name, one in result.items() if one is not None}
 
 
 @dataclass(frozen=True)
@@ -223,14 +228,14 @@ class _Bench:
             both = np.where(np.all([one.number > 0 for one in seen], axis=0), by_day, 0)
             read_flow += int(both.sum())
             compared = by_day if len(seen) == 1 else np.where(seen[0].number > 0, by_day, 0)
-            for k, one in enumerate(seen):
+            for k, gauged in enumerate(seen):
                 # what is removed gains by what comes in, and loses by what goes out
-                loads[k] += _load(compared, one, low=gains == (k == 0))
-                best[k] += _load(compared, one, low=gains != (k == 0))
-                read[k] += _load(both, one, low=True)
+                loads[k] += _load(compared, gauged, low=gains == (k == 0))
+                best[k] += _load(compared, gauged, low=gains != (k == 0))
+                read[k] += _load(both, gauged, low=True)
                 percents, told_of = self._errors(device, channels[k], compared)
                 bare += told_of
-                each = _loads(compared, one, low=gains == (k == 0))
+                each = _loads(compared, gauged, low=gains == (k == 0))
                 errors[k] += sum((load * p / 100 for load, p in zip(each, percents, strict=True)),
                                  start=Fraction(0))  # fmt: skip
             silent += self._silent(device, by_day, seen)
@@ -242,13 +247,14 @@ class _Bench:
             hours += min(len(one.hours) for one in seen)
         if not flow or not loads[0]:
             return None
-        value, most = (_mean(some, flow, spec) for some in (loads, best))
+        value, maximum = (_mean(some, flow, spec) for some in (loads, best))
         days_ = (len(self.edges) - 1) * len(of)
-        told = f"{' and '.join(channels)} of {', '.join(of)} on {known} of {days_} days"
+        message = f"{' and '.join(channels)} of {', '.join(of)} on {known} of {days_} days"
         off = (_mean(some, flow, spec) for some in _shifted(loads, errors) if some[0] > 0)
         whole = (int(self.edges[-1]) - int(self.edges[0])) // HOUR_US
         return Measured(
-            rounded(value, spec), told, hours, whole * len(of), tuple(silent), rounded(most, spec),
+            rounded(value, spec), message, hours, whole * len(of), tuple(silent),
+            rounded(maximum, spec),
             tuple(
                 Loaded(*edges, *of_day)
                 for edges, of_day in zip(
@@ -262,43 +268,43 @@ class _Bench:
     def _errors(self, device: str, channel: str, flow: Int64) -> tuple[list[Fraction], list[Text]]:
         """Permissible error of a channel on days without a certificate, and a text of it. [%]"""
         begin, end = (int(us) // INTERVAL_US for us in (self.edges[0], self.edges[-1]))
-        papers = of_channels(self.certificates.get(device, ()), (channel,))
-        spans = uncovered(papers, channel, self.project.timezone, begin, end)
-        found, days_ = [Fraction(0)] * len(flow), 0
+        valid = of_channels(self.certificates.get(device, ()), (channel,))
+        spans = uncovered(valid, channel, self.project.timezone, begin, end)
+        result, days_ = [Fraction(0)] * len(flow), 0
         for k, (a, b) in enumerate(pairwise(us // INTERVAL_US for us in self.edges.tolist())):
-            found[k] = max((s.percent for s in spans if s.first < b and a < s.last), default=ZERO)
-            days_ += bool(found[k] and flow[k])
+            result[k] = max((s.percent for s in spans if s.first < b and a < s.last), default=ZERO)
+            days_ += bool(result[k] and flow[k])
         if not days_:
-            return found, []
-        percent = plain_text(max(found), 4)
+            return result, []
+        percent = plain_text(max(result), 4)
         why = next(s.reason for s in spans)
-        return found, [
+        return result, [
             text("PAR-06.gauge", device=device, channel=channel, days=days_, of=len(flow),
                  percent=percent, why=why)
         ]  # fmt: skip
 
     def _silent(self, device: str, flow: Int64, seen: Sequence[Gauged]) -> Iterator[Silent]:
-        """Days on which something flowed and a channel reported nothing, those in a row as one."""
-        bare = (flow > 0) & np.any([one.number == 0 for one in seen], axis=0)
+        """Yield days with flow and without readings of a channel, consecutive days together."""
+        bare = (flow > 0) & np.any([gauged.number == 0 for gauged in seen], axis=0)
         edges = np.flatnonzero(np.diff(np.concatenate([[0], bare, [0]]).astype(np.int8)))
         for first, last in edges.reshape(-1, 2).tolist():
             begin, end = int(self.edges[first]), int(self.edges[last])
             yield Silent(device, begin, end, int(flow[first:last].sum()))
 
     def _seen(self, device: str, channels: Sequence[str]) -> list[Gauged]:
-        """Readings of all channels of a device; empty where one of them has none."""
+        """Return the readings of all channels of a device; empty where a channel has none."""
         index = self.fleet.by_id[device]
-        found = [self.gauged.get((index, channel)) for channel in channels]
-        seen = [one for one in found if one is not None and one.number.any()]
+        gauged = [self.gauged.get((index, channel)) for channel in channels]
+        seen = [one for one in gauged if one is not None and one.number.any()]
         return seen if len(seen) == len(channels) else []
 
     def _flow(self, device: str, role: str) -> Int64:
-        """What a device counted in its role, by local day. [base unit]"""
+        """Return the quantity of a device in its role, by local day. [base units]"""
         number, value = self.flowed(device, role)
         day = np.searchsorted(self.edges, number * INTERVAL_US, side="right") - 1
-        found = np.zeros(len(self.edges) - 1, dtype=np.int64)
-        np.add.at(found, day, value)
-        return found
+        result = np.zeros(len(self.edges) - 1, dtype=np.int64)
+        np.add.at(result, day, value)
+        return result
 
     def flowed(self, device: str, role: str) -> tuple[Int64, Int64]:
         """Return interval numbers, and the quantity of a device in its role in each. [base unit]"""
@@ -320,7 +326,7 @@ def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[
 
 
 def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction:
-    """Value of a parameter by the loads of its channels; of two, what is removed."""
+    """Return the mean of a parameter by the loads of its channels; of two channels, the removal."""
     if len(loads) > 1:
         return max(Fraction(0), 1 - loads[1] / loads[0])
     return loads[0] / flow / _SCALE / spec.per

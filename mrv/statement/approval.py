@@ -40,9 +40,9 @@ def sign_approval(
     created: datetime,
 ) -> dict[str, Any]:
     """Return a signed approval of the issue of a verified statement."""
-    said = Approved(id=statement["id"], verification_sha256=_digest(verification))
+    approved = Approved(id=statement["id"], verification_sha256=_digest(verification))
     part = f"approval:{holder.multikey}"
-    document = about(statement, part, TYPES, (write(said), holder, valid_from(created)))
+    document = about(statement, part, TYPES, (write(approved), holder, valid_from(created)))
     return create_proof(document, key, created)
 
 
@@ -72,12 +72,12 @@ def check_approval(
         or document.get("issuer") != issuer(holder)
     ):
         raise CanonicalError(f"{name!r} is not an approval of {statement['id']} by {holder.name}")
-    said = read(IssueApproval, document, f"approval {name!r}").credential_subject
+    approved = read(IssueApproval, document, f"approval {name!r}").credential_subject
     named = [related(statement["id"], canonical.encode(statement))]
     if (
         document["relatedResource"] != named
-        or said.id != statement["id"]
-        or said.verification_sha256 != _digest(verification)
+        or approved.id != statement["id"]
+        or approved.verification_sha256 != _digest(verification)
     ):
         raise SignatureError(f"{name} approves another statement or another verification")
     times = [proofs_of(one)[0]["created"] for one in (verification, document)]
@@ -86,15 +86,15 @@ def check_approval(
 
 
 def people(holders: Iterable[EnrolledKey]) -> int:
-    """Return the number of approving people; two keys of one holder count as one."""
+    """Return the number of approving people; two keys of one holder are one person."""
     return len({normalised(holder.name) for holder in holders})
 
 
-def check_enough(found: int, wanted: int, statement: str) -> None:
+def check_enough(result: int, wanted: int, statement: str) -> None:
     """Refuse an issue with too few approvals; EnrolmentError states the next step."""
-    if found < wanted:
+    if result < wanted:
         raise EnrolmentError(
-            f"{wanted} approvals are required to issue {statement}; signed so far: {found}; "
+            f"{wanted} approvals are required to issue {statement}; signed so far: {result}; "
             f"each person signs with `tonne statement approve {statement} --key NAME`"
         )
 

@@ -55,7 +55,7 @@ from mrv.statement.device_days import summary
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_extract import NOWHERE, MonitoringPlan
-from mrv.statement.plan_json import asked_out
+from mrv.statement.plan_json import required_out
 from mrv.statement.plan_writer import approval_shown, calibration_out, document_out, sample_out
 from mrv.statement.prior_statements import difference, figures
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
@@ -84,12 +84,12 @@ class Label:
     reason: str | None = None
 
 
-def label_of(said: wire.Claims) -> Label:
+def label_of(claims: wire.Claims) -> Label:
     """Return the label of a statement."""
-    replaced = said.supersedes
+    replaced = claims.supersedes
     if replaced is None:
-        return Label(said.sequence, said.code_version)
-    return Label(said.sequence, said.code_version, replaced.statement, replaced.reason)
+        return Label(claims.sequence, claims.code_version)
+    return Label(claims.sequence, claims.code_version, replaced.statement, replaced.reason)
 
 
 def compose(case: Case, label: Label) -> dict[str, Any]:
@@ -101,10 +101,10 @@ def compose(case: Case, label: Label) -> dict[str, Any]:
     PeriodError, MethodologyError, FactorError
         As `mrv.rules.closing.close` raises.
     """
-    found = write(composed(case, label))
+    result = write(composed(case, label))
     # a type does not look at what it is made of; whoever reads the statement does
-    read(wire.Statement, found, "the statement that was composed")
-    return found
+    read(wire.Statement, result, "the statement that was composed")
+    return result
 
 
 def composed(case: Case, label: Label) -> wire.Statement:
@@ -146,9 +146,9 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         ),
         credited=_credited(result),
         gwp=GWP,
-        factors=tuple(_factor(one, calculated.get(one.id)) for one in result.factors),
+        factors=tuple(_factor(factor, calculated.get(factor.id)) for factor in result.factors),
         fixed_parameters=tuple(map(_fixed, result.parameters)),
-        monitoring_plan=tuple(_version(case.plan, one) for one in case.plan.versions),
+        monitoring_plan=tuple(_version(case.plan, version) for version in case.plan.versions),
         laboratory=tuple(map(sample_out, case.plan.samples)) or UNSET,
         design_documents=tuple(map(document_out, case.plan.documents)) or UNSET,
         accepted_factors=case.plan.accepted or UNSET,
@@ -156,7 +156,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         monitored_parameters=tuple(_parameter(case, d) for d in result.devices),
         coverage=result.covered_share,
         gaps=tuple(map(_gap, result.gaps)),
-        deductions=tuple(_deduction(one, plan.accounting) for one in result.deductions),
+        deductions=tuple(_deduction(d, plan.accounting) for d in result.deductions),
         applicability=_conditions(case),
         rules=UNSET if plan.accounting == FIRST else _effects(result),
         evidence=UNSET if plan.accounting == FIRST else _evidence(case),
@@ -177,7 +177,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
 
 
 def _with_difference(claims: wire.Claims, plan: MonitoringPlan) -> wire.Claims:
-    """Say in a correction what it changes of the statement that it replaces."""
+    """Return the claims of a correction with its differences from the replaced statement."""
     replaces, corrected = claims.supersedes, plan.corrected
     if replaces is None or corrected is None:
         return claims
@@ -190,7 +190,7 @@ def _with_difference(claims: wire.Claims, plan: MonitoringPlan) -> wire.Claims:
 
 def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
     plan, result = case.plan, case.result
-    found = (
+    findings = (
         *result.applicability,
         *conditions(plan, result),
         *since_before(plan),
@@ -209,62 +209,67 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
             tonnes=f.tonnes or UNSET,
             devices=f.devices or UNSET,
         )
-        for f in found
+        for f in findings
     )
 
 
 def _effects(result: PeriodResult) -> tuple[wire_account.RuleEffect, ...]:
     return tuple(
         wire_account.RuleEffect(
-            rule=one.rule,
-            deducted_alone_t=one.deducted_alone_t,
-            returns_if_resolved_t=one.returns_if_resolved_t,
-            applied=one.applied,
+            rule=rule.rule,
+            deducted_alone_t=rule.deducted_alone_t,
+            returns_if_resolved_t=rule.returns_if_resolved_t,
+            applied=rule.applied,
         )
-        for one in result.rules
+        for rule in result.rules
     )
 
 
 def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
-    """Say when readings of the project's meters arrived; nothing where no one counted."""
-    found = case.plan.arrivals
-    if found is None:
+    """Return the arrival times of the project's readings; UNSET where not recorded."""
+    arrived = case.plan.arrivals
+    if arrived is None:
         return UNSET
     zone, mine = case.plan.project.timezone, {d.device for d in case.plan.project.devices}
     whole = {day.isoformat() for day, *_ in days(case.from_us, case.to_us, zone)}
-    return summary(found, (x for x in case.readings.leaves if x.device in mine and x.day in whole))
+    return summary(
+        arrived, (x for x in case.readings.leaves if x.device in mine and x.day in whole)
+    )
 
 
 def _signed(case: Case) -> wire_monitoring.SignedEnergy | UnsetType:
-    """Say what of the energy is signed; nothing where no one looked, or no meter counts energy."""
-    said, outcomes = case.plan.signed, case.result.devices
-    if said is None or not any(one.quantity in ENERGY for one in outcomes):
+    """Return the signed share of the energy; UNSET where not compared, or without energy meters."""
+    extract, outcomes = case.plan.signed, case.result.devices
+    if extract is None or not any(outcome.quantity in ENERGY for outcome in outcomes):
         return UNSET
-    return shares(said, case.fitting, outcomes, case.rows, case.fleet)
+    return shares(extract, case.fitting, outcomes, case.rows, case.fleet)
 
 
 def _evidence(case: Case) -> wire_account.Evidence:
-    """Grade what the reduction rests on; what a meter signed itself is of the best grade."""
+    """
+    Return the graded evidence of the reduction; energy that a meter signed has
+    the best grade.
+    """
     result, backed = case.result, _signed(case)
     kinds = () if backed is UNSET else backed.shares
     percent = sum((Fraction(s.share_percent) for s in kinds if s.kind in OF_METERS), Fraction(0))
-    meters = {one.device for one in result.devices if one.unit == "Wh"}
+    meters = {device.device for device in result.devices if device.unit == "Wh"}
     items = signed(result.evidence, meters, percent / 100)
     reduction = Fraction(result.net.reduction.t)
     return wire_account.Evidence(
         shares=dict(by_grade(items, reduction)),
         items=tuple(
             wire_account.EvidenceItem(
-                kind="meter" if one.kind == METERED else "parameter",
-                name=one.name,
-                role=one.role,
-                grade=one.grade,
-                tonnes=one.tonnes,
-                shown_by=one.shown_by,
+                kind="meter" if item.kind == METERED else "parameter",
+                name=item.name,
+                role=item.role,
+                grade=item.grade,
+                tonnes=item.tonnes,
+                shown_by=item.shown_by,
             )
-            for one in items
+            for item in items
         ),
-        asked=asked_out(case.plan.asked),
+        asked=required_out(case.plan.required),
     )
 
 
@@ -279,43 +284,46 @@ def _credited(result: PeriodResult) -> wire_account.Credited:
     )
 
 
-def _version(plan: MonitoringPlan, one: Version) -> wire_monitoring.PlanVersion:
-    digest = canonical.sha256_hex(canonical.encode(version_out(one)))
+def _version(plan: MonitoringPlan, version: Version) -> wire_monitoring.PlanVersion:
+    digest = canonical.sha256_hex(canonical.encode(version_out(version)))
     named = wire_monitoring.PlanVersion(
-        version=one.name, from_=one.begins.isoformat(), responsible=one.responsible, sha256=digest
+        version=version.name,
+        from_=version.begins.isoformat(),
+        responsible=version.responsible,
+        sha256=digest,
     )
     if plan.accounting == FIRST:
         return named
-    before = replaced((*plan.versions_before, *plan.versions), one)
+    before = replaced((*plan.versions_before, *plan.versions), version)
     return msgspec.structs.replace(
         named,
-        kind=one.kind,
-        to=UNSET if one.ends is None else one.ends.isoformat(),
-        reason=one.reason,
-        entered=UNSET if one.entered is None else utc_text(one.entered),
-        approval=UNSET if one.approval is None else approval_shown(one.approval),
-        differs=UNSET if before is None else tuple(map(coded, differences(before, one))),
+        kind=version.kind,
+        to=UNSET if version.ends is None else version.ends.isoformat(),
+        reason=version.reason,
+        entered=UNSET if version.entered is None else utc_text(version.entered),
+        approval=UNSET if version.approval is None else approval_shown(version.approval),
+        differs=UNSET if before is None else tuple(map(coded, differences(before, version))),
     )
 
 
-def _comparison(one: Comparison) -> wire_account.Comparison:
+def _comparison(comparison: Comparison) -> wire_account.Comparison:
     return wire_account.Comparison(
-        what=one.what,
-        expected=one.expected,
-        actual=one.actual,
-        difference_percent=one.difference_percent,
-        roles=one.roles or UNSET,
+        what=comparison.what,
+        expected=comparison.expected,
+        actual=comparison.actual,
+        difference_percent=comparison.difference_percent,
+        roles=comparison.roles or UNSET,
     )
 
 
-def _of_period(one: Comparison) -> wire_account.PeriodComparison:
+def _of_period(comparison: Comparison) -> wire_account.PeriodComparison:
     return wire_account.PeriodComparison(
-        statement=one.basis,
-        what=one.what,
-        expected=one.expected,
-        actual=one.actual,
-        difference_percent=one.difference_percent,
-        roles=one.roles or UNSET,
+        statement=comparison.basis,
+        what=comparison.what,
+        expected=comparison.expected,
+        actual=comparison.actual,
+        difference_percent=comparison.difference_percent,
+        roles=comparison.roles or UNSET,
     )
 
 
@@ -339,160 +347,162 @@ def _period(from_us: int, to_us: int, timezone: str) -> wire.Period:
     )
 
 
-def _amount(one: Amount) -> wire_account.Amount:
-    return wire_account.Amount(t=one.t, ug=str(one.ug))
+def _amount(amount: Amount) -> wire_account.Amount:
+    return wire_account.Amount(t=amount.t, ug=str(amount.ug))
 
 
-def _totals(one: Totals) -> wire_account.Totals:
+def _totals(totals: Totals) -> wire_account.Totals:
     return wire_account.Totals(
-        baseline=_amount(one.baseline),
-        project=_amount(one.project),
-        leakage=_amount(one.leakage),
-        reduction=_amount(one.reduction),
+        baseline=_amount(totals.baseline),
+        project=_amount(totals.project),
+        leakage=_amount(totals.leakage),
+        reduction=_amount(totals.reduction),
     )
 
 
-def _factor(one: FactorUse, how: Calculation | None) -> wire_account.FactorUsed:
+def _factor(factor: FactorUse, how: Calculation | None) -> wire_account.FactorUsed:
     return wire_account.FactorUsed(
-        id=one.id,
-        kind=one.kind,
-        value=one.value,
-        unit=one.unit,
-        direction=one.direction,
-        valid_from=one.valid_from,
-        valid_to=one.valid_to,
-        source=one.source,
-        certainty=one.certainty,
-        verified=one.verified,
-        provisional=one.provisional,
-        accepted_by_project=one.accepted,
-        sha256=one.sha256,
+        id=factor.id,
+        kind=factor.kind,
+        value=factor.value,
+        unit=factor.unit,
+        direction=factor.direction,
+        valid_from=factor.valid_from,
+        valid_to=factor.valid_to,
+        source=factor.source,
+        certainty=factor.certainty,
+        verified=factor.verified,
+        provisional=factor.provisional,
+        accepted_by_project=factor.accepted,
+        sha256=factor.sha256,
         calculation=UNSET if how is None else wire_account.FactorCalculated(**how._asdict()),
     )
 
 
-def _fixed(one: ParameterUse) -> wire_account.FixedParameter:
+def _fixed(use: ParameterUse) -> wire_account.FixedParameter:
     return wire_account.FixedParameter(
-        device=one.device,
-        parameter=one.name,
-        symbol=one.symbol,
-        value=one.value,
-        unit=one.unit,
-        meaning=one.meaning,
-        source=one.source,
-        certainty=one.certainty,
-        monitoring_option=one.option or None,
+        device=use.device,
+        parameter=use.name,
+        symbol=use.symbol,
+        value=use.value,
+        unit=use.unit,
+        meaning=use.meaning,
+        source=use.source,
+        certainty=use.certainty,
+        monitoring_option=use.option or None,
     )
 
 
-def _parameter(case: Case, one: DeviceOutcome) -> wire_monitoring.MonitoredParameter:
-    index = case.fleet.by_id[one.device]
-    certificates = case.plan.calibrations.get(one.device, ())
+def _parameter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.MonitoredParameter:
+    index = case.fleet.by_id[outcome.device]
+    certificates = case.plan.calibrations.get(outcome.device, ())
     return wire_monitoring.MonitoredParameter(
-        device=one.device,
-        role=one.role,
-        side=one.side,
-        parameter=one.quantity,
-        symbol=one.symbol,
-        unit=one.unit,
-        source=one.source,
-        monitoring_option=one.option,
-        from_=utc_text(one.from_us),
-        to=utc_text(one.to_us),
-        metered=str(one.metered),
-        outside_service=str(one.outside_service),
-        deducted=one.deducted if case.plan.accounting == FIRST else UNSET,
-        adjusted=UNSET if case.plan.accounting == FIRST else _adjusted(one),
-        substituted=one.substituted,
-        counted=one.counted,
-        emissions_t=one.emissions_t,
-        meter=_meter(case, one),
+        device=outcome.device,
+        role=outcome.role,
+        side=outcome.side,
+        parameter=outcome.quantity,
+        symbol=outcome.symbol,
+        unit=outcome.unit,
+        source=outcome.source,
+        monitoring_option=outcome.option,
+        from_=utc_text(outcome.from_us),
+        to=utc_text(outcome.to_us),
+        metered=str(outcome.metered),
+        outside_service=str(outcome.outside_service),
+        deducted=outcome.deducted if case.plan.accounting == FIRST else UNSET,
+        adjusted=UNSET if case.plan.accounting == FIRST else _adjusted(outcome),
+        substituted=outcome.substituted,
+        counted=outcome.counted,
+        emissions_t=outcome.emissions_t,
+        meter=_meter(case, outcome),
         calibrations=tuple(
-            calibration_out(c, case.calibration_intervals.get(one.device)) for c in certificates
+            calibration_out(c, case.calibration_intervals.get(outcome.device)) for c in certificates
         ),
-        plan=planned(case.plan, one.role, one.device),
+        plan=planned(case.plan, outcome.role, outcome.device),
         readings=readings_out(case.reaches[index]),
-        coverage=_coverage(one.coverage, one.side),
+        coverage=_coverage(outcome.coverage, outcome.side),
     )
 
 
-def _meter(case: Case, one: DeviceOutcome) -> wire_monitoring.Meter:
-    device = case.fleet.devices[case.fleet.by_id[one.device]]
-    interval = case.calibration_intervals.get(one.device)
-    certificates = case.plan.calibrations.get(one.device, ())
+def _meter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.Meter:
+    device = case.fleet.devices[case.fleet.by_id[outcome.device]]
+    interval = case.calibration_intervals.get(outcome.device)
+    certificates = case.plan.calibrations.get(outcome.device, ())
     return wire_monitoring.Meter(
         class_=device.class_id,
         profile=device.profile,
-        serial=case.plan.serials.get(one.device),
+        serial=case.plan.serials.get(outcome.device),
         accuracy_class=certificates[-1].accuracy_class if certificates else None,
-        replacements=one.replacements,
-        maker=case.plan.meters.get(one.device, (None, None))[0] or UNSET,
-        model=case.plan.meters.get(one.device, (None, None))[1] or UNSET,
+        replacements=outcome.replacements,
+        maker=case.plan.meters.get(outcome.device, (None, None))[0] or UNSET,
+        model=case.plan.meters.get(outcome.device, (None, None))[1] or UNSET,
         ratings=tuple(
             wire_monitoring.Rated(from_=utc_text(us), rated_power_w=str(watt))
-            for us, watt in case.plan.ratings.get(one.device, ())
+            for us, watt in case.plan.ratings.get(outcome.device, ())
         )
         or UNSET,
         calibration_every=UNSET
         if interval is None
         else wire_monitoring.CalibrationEvery(months=interval.months, source=interval.source),
-        point=case.plan.points.get(one.device, NOWHERE)[0] or UNSET,
-        feeds=case.plan.points.get(one.device, NOWHERE)[1] or UNSET,
-        gas_basis=case.plan.gas.get(one.device, UNSET),
+        point=case.plan.points.get(outcome.device, NOWHERE)[0] or UNSET,
+        feeds=case.plan.points.get(outcome.device, NOWHERE)[1] or UNSET,
+        gas_basis=case.plan.gas.get(outcome.device, UNSET),
     )
 
 
-def _adjusted(one: DeviceOutcome) -> str:
-    """Return what is added to the metered quantity of a device. [base unit]"""
-    sign = -1 if one.side == "baseline" else 1
-    return adjusts(one.side, sign * Fraction(one.deducted))
+def _adjusted(outcome: DeviceOutcome) -> str:
+    """Return the adjustment of a device's metered quantity. [base units]"""
+    sign = -1 if outcome.side == "baseline" else 1
+    return adjusts(outcome.side, sign * Fraction(outcome.deducted))
 
 
-def _coverage(one: Coverage, side: str) -> wire_monitoring.CoverageShown:
+def _coverage(coverage: Coverage, side: str) -> wire_monitoring.CoverageShown:
     # on the project side all that is not known has something put in for it
-    substituted = one.unknown_us + one.missing_us if side == "project" else 0
+    substituted = coverage.unknown_us + coverage.missing_us if side == "project" else 0
     return wire_monitoring.CoverageShown(
-        installed_s=_seconds(one.installed_us),
-        measured_s=_seconds(one.measured_us),
-        estimated_s=_seconds(one.estimated_us),
-        unknown_s=_seconds(one.unknown_us),
-        missing_s=_seconds(one.missing_us),
+        installed_s=_seconds(coverage.installed_us),
+        measured_s=_seconds(coverage.measured_us),
+        estimated_s=_seconds(coverage.estimated_us),
+        unknown_s=_seconds(coverage.unknown_us),
+        missing_s=_seconds(coverage.missing_us),
         substituted_s=_seconds(substituted),
-        calibrated_s=_seconds(one.calibrated_us),
-        installed_share=one.installed_share,
-        measured_share=one.measured_share,
-        estimated_share=one.estimated_share,
-        unknown_share=one.unknown_share,
-        missing_share=one.missing_share,
-        calibrated_share=one.calibrated_share,
+        calibrated_s=_seconds(coverage.calibrated_us),
+        installed_share=coverage.installed_share,
+        measured_share=coverage.measured_share,
+        estimated_share=coverage.estimated_share,
+        unknown_share=coverage.unknown_share,
+        missing_share=coverage.missing_share,
+        calibrated_share=coverage.calibrated_share,
     )
 
 
-def _gap(one: GapOutcome) -> wire_account.Gap:
+def _gap(gap: GapOutcome) -> wire_account.Gap:
     return wire_account.Gap(
-        device=one.device,
-        from_=utc_text(one.start_us),
-        to=utc_text(one.end_us),
-        kind=one.kind,
-        time_s=_seconds(one.time_us),
-        rule=one.rule,
-        substituted=one.substituted,
-        cost_t=one.cost_t,
-        forgone_at_most_t=one.forgone_at_most_t,
+        device=gap.device,
+        from_=utc_text(gap.start_us),
+        to=utc_text(gap.end_us),
+        kind=gap.kind,
+        time_s=_seconds(gap.time_us),
+        rule=gap.rule,
+        substituted=gap.substituted,
+        cost_t=gap.cost_t,
+        forgone_at_most_t=gap.forgone_at_most_t,
     )
 
 
-def _deduction(one: Deduction, accounting: int) -> wire_account.Deduction:
+def _deduction(deduction: Deduction, accounting: int) -> wire_account.Deduction:
     return wire_account.Deduction(
-        device=one.device,
-        kind=UNSET if accounting == FIRST else one.kind,
-        from_=utc_text(one.start_us),
-        to=utc_text(one.end_us),
-        reason=words_of_0_1_0(one.reason) if accounting == FIRST else coded_or_words(one.reason),
-        percent=one.percent,
-        quantity=one.quantity if accounting == FIRST else UNSET,
-        adjustment=UNSET if accounting == FIRST else one.quantity,
-        cost_t=one.cost_t,
+        device=deduction.device,
+        kind=UNSET if accounting == FIRST else deduction.kind,
+        from_=utc_text(deduction.start_us),
+        to=utc_text(deduction.end_us),
+        reason=words_of_0_1_0(deduction.reason)
+        if accounting == FIRST
+        else coded_or_words(deduction.reason),
+        percent=deduction.percent,
+        quantity=deduction.quantity if accounting == FIRST else UNSET,
+        adjustment=UNSET if accounting == FIRST else deduction.quantity,
+        cost_t=deduction.cost_t,
     )
 
 

@@ -64,8 +64,8 @@ class Materiality:
         Return whether either total reaches the threshold; any error is material if the reduction is
         0.
         """
-        most = max(abs(self.net_t), self.absolute_t)
-        return most > 0 and most * 100 >= abs(self.reduction_t) * self.percent
+        maximum = max(abs(self.net_t), self.absolute_t)
+        return maximum > 0 and maximum * 100 >= abs(self.reduction_t) * self.percent
 
     def stated(self) -> Misstatements:
         """Return the figures as in statement and verification, shares rounded up."""
@@ -159,137 +159,139 @@ class Unmet(NamedTuple):
 _UNIT, _NEARLY = 1000, Decimal("0.8")
 
 
-def unmet(said: Claims) -> tuple[Unmet, ...]:
+def unmet(claims: Claims) -> tuple[Unmet, ...]:
     """Return the conditions and cross-checks not met according to a statement, in its order."""
-    return tuple(one for one in _all(said) if one.severity != OBSERVATION)
+    return tuple(one for one in _all(claims) if one.severity != OBSERVATION)
 
 
-def _all(said: Claims) -> Iterator[Unmet]:
-    reported = [_finding(one) for one in said.applicability if not one.holds]
+def _all(claims: Claims) -> Iterator[Unmet]:
+    reported = [_finding(condition) for condition in claims.applicability if not condition.holds]
     yield from reported
     by_rule = {name for one in reported for each in one.texts for name in each.named("invoice")}
-    for one in said.cross_checks or ():
-        if one.holds is False:
+    for check in claims.cross_checks or ():
+        if check.holds is False:
             # what is counted already is the conservative one of the two
-            lower = Decimal(one.effect_t) <= 0
-            if lower and one.against in by_rule:
+            lower = Decimal(check.effect_t) <= 0
+            if lower and check.against in by_rule:
                 continue  # one finding an invoice: the rule that counts by it
-            rule = INVOICED if one.kind == INVOICE else AGREEING
+            rule = INVOICED if check.kind == INVOICE else AGREEING
             differs = text(
-                "cross_check.of_zero" if one.difference_percent is None else "cross_check.differs",
-                kind=text("cross_check.invoice" if one.kind == INVOICE else "cross_check.meter"),
-                against=one.against,
-                devices=one.devices,
-                percent=one.difference_percent or "",
-                tolerance=one.tolerance_percent,
-                effect=one.effect_t,
+                "cross_check.of_zero"
+                if check.difference_percent is None
+                else "cross_check.differs",
+                kind=text("cross_check.invoice" if check.kind == INVOICE else "cross_check.meter"),
+                against=check.against,
+                devices=check.devices,
+                percent=check.difference_percent or "",
+                tolerance=check.tolerance_percent,
+                effect=check.effect_t,
             )
             severity = OBSERVATION if lower else severity_of(rule)
-            texts = (differs, text("cross_check.unit")) if _slipped(one) else (differs,)
-            yield Unmet(rule, texts, severity, one.effect_t, one.devices)
+            texts = (differs, text("cross_check.unit")) if _slipped(check) else (differs,)
+            yield Unmet(rule, texts, severity, check.effect_t, check.devices)
 
 
-def _slipped(one: CrossCheck) -> bool:
+def _slipped(check: CrossCheck) -> bool:
     """Whether an invoice was entered in another unit than its own: a thousand times, or a part."""
-    times = 1 + Decimal(one.difference_percent or 0) / 100
+    times = 1 + Decimal(check.difference_percent or 0) / 100
     about = (times / _UNIT, times * _UNIT)
-    return one.kind == INVOICE and any(_NEARLY < part < 1 / _NEARLY for part in about)
+    return check.kind == INVOICE and any(_NEARLY < part < 1 / _NEARLY for part in about)
 
 
-def _finding(one: Condition) -> Unmet:
+def _finding(condition: Condition) -> Unmet:
     return Unmet(
-        one.name,
-        tuple(map(text_in, one.texts)) if one.texts else plain(one.detail or ""),
-        one.severity or "CAR",
-        one.tonnes or "",
-        one.devices or (),
+        condition.name,
+        tuple(map(text_in, condition.texts)) if condition.texts else plain(condition.detail or ""),
+        condition.severity or "CAR",
+        condition.tonnes or "",
+        condition.devices or (),
     )
 
 
-def findings(said: Claims) -> tuple[Unmet, ...]:
+def findings(claims: Claims) -> tuple[Unmet, ...]:
     """Return the findings of a statement that are not met, observations last."""
-    return tuple(sorted(_all(said), key=lambda one: one.severity == OBSERVATION))
+    return tuple(sorted(_all(claims), key=lambda one: one.severity == OBSERVATION))
 
 
-def finding_json(one: Unmet, language: str = "en") -> dict[str, Any]:
+def finding_json(item: Unmet, language: str = "en") -> dict[str, Any]:
     """Return a finding for people and programs: text, deduction and remedy."""
     return {
-        "rule": one.rule,
-        "title": titled(one.rule, language),
-        "severity": one.severity,
-        "tonnes": one.tonnes or "0.000000",
-        "devices": list(one.devices),
-        "text": one.words(language),
-        "texts": [write(coded(each)) for each in one.texts],
-        "remedy": remedy_of(one.rule, language),
+        "rule": item.rule,
+        "title": titled(item.rule, language),
+        "severity": item.severity,
+        "tonnes": item.tonnes or "0.000000",
+        "devices": list(item.devices),
+        "text": item.words(language),
+        "texts": [write(coded(each)) for each in item.texts],
+        "remedy": remedy_of(item.rule, language),
     }
 
 
-def observations(said: Claims) -> Iterator[str]:
+def observations(claims: Claims) -> Iterator[str]:
     """Yield findings that need no reply: their effect is small, or already applied."""
-    yield from (str(one) for one in _all(said) if one.severity == OBSERVATION)
+    yield from (str(one) for one in _all(claims) if one.severity == OBSERVATION)
 
 
-def graded(said: Claims) -> str:
+def graded(claims: Claims) -> str:
     """Return the share of the reduction by grade of evidence; empty before 0.2.0."""
-    if said.evidence is UNSET:
+    if claims.evidence is UNSET:
         return ""
-    shares = said.evidence.shares.items()
+    shares = claims.evidence.shares.items()
     return ", ".join(f"{grade} {float(share) * 100:.1f} %" for grade, share in shares)
 
 
-def effects(said: Claims) -> Iterator[str]:
+def effects(claims: Claims) -> Iterator[str]:
     """Yield each rule with a deduction, and its amount; none before 0.2.0."""
-    for one in said.rules or ():
-        if one.applied:
+    for rule in claims.rules or ():
+        if rule.applied:
             yield (
-                f"{titled(one.rule)}: deducts {one.deducted_alone_t} t alone;"
-                f" {one.returns_if_resolved_t} t return if it alone is resolved"
+                f"{titled(rule.rule)}: deducts {rule.deducted_alone_t} t alone;"
+                f" {rule.returns_if_resolved_t} t return if it alone is resolved"
             )
         else:
-            yield f"{titled(one.rule)}: not applied, since it would raise the reduction"
+            yield f"{titled(rule.rule)}: not applied, since it would raise the reduction"
 
 
-def shown(found: Sequence[Unmet], reasons: Sequence[str] = ()) -> tuple[UnmetCondition, ...]:
+def shown(result: Sequence[Unmet], reasons: Sequence[str] = ()) -> tuple[UnmetCondition, ...]:
     """Return unmet conditions as in the verifier's credential, in order."""
     return tuple(
         UnmetCondition(
-            rule=one.rule,
-            texts=tuple(map(coded, one.texts)),
+            rule=item.rule,
+            texts=tuple(map(coded, item.texts)),
             reason=reason if reason.strip() else UNSET,
         )
-        for one, reason in zip(found, (*reasons, *("" for _ in found)), strict=False)
+        for item, reason in zip(result, (*reasons, *("" for _ in result)), strict=False)
     )
 
 
 def reasons_of(conclusion: Conclusion) -> dict[tuple[str, tuple[Text, ...]], str]:
     """Return the verifier's worded justifications, by rule and texts of the finding closed."""
     return {
-        (one.rule, tuple(map(text_in, one.texts))): one.reason
-        for one in conclusion.unmet or ()
-        if one.reason is not UNSET and reasoned(one.reason)
+        (condition.rule, tuple(map(text_in, condition.texts))): condition.reason
+        for condition in conclusion.unmet or ()
+        if condition.reason is not UNSET and reasoned(condition.reason)
     }
 
 
 def forward_of(texts: Sequence[Text]) -> tuple[str | None, str] | None:
     """Return statement (None: the validation) and name of a finding's forward action request."""
-    for one in texts:
-        if one.code == "PLN-02.forward":
-            said = dict(one.values)
-            statement = said["statement"]
-            return (statement if isinstance(statement, str) else None), str(said["finding"])
+    for item in texts:
+        if item.code == "PLN-02.forward":
+            values = dict(item.values)
+            statement = values["statement"]
+            return (statement if isinstance(statement, str) else None), str(values["finding"])
     return None
 
 
-def unanswered(said: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
+def unanswered(claims: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
     """Return the conditions without the verifier's justification; all before 0.2.0."""
     answered = reasons_of(conclusion)
-    return tuple(one for one in unmet(said) if (one.rule, one.texts) not in answered)
+    return tuple(one for one in unmet(claims) if (one.rule, one.texts) not in answered)
 
 
-def reasoned(given: str) -> bool:
+def reasoned(reason: str) -> bool:
     """Return whether a justification has words."""
-    words = " ".join(given.split())
+    words = " ".join(reason.split())
     letters = sum(map(str.isalpha, words))
     return len(words) >= _LEAST_CHARACTERS and letters >= _LEAST_LETTERS
 
@@ -300,8 +302,8 @@ def first_of(texts: Sequence[str]) -> str:
     return "; ".join(texts[:_LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
-def check_reason(given: str, what: str = "the reason") -> None:
+def check_reason(reason: str, what: str = "the reason") -> None:
     """Refuse a justification, or a finding's text, that is too short; StatementStateError."""
-    if not reasoned(given):
-        shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}..."
-        raise StatementStateError(f"{what} {shown!r} is too short for a reader to assess: {WANTED}")
+    if not reasoned(reason):
+        start = reason if len(reason) <= _SHOWN else f"{reason[:_SHOWN]}..."
+        raise StatementStateError(f"{what} {start!r} is too short for a reader to assess: {WANTED}")

@@ -63,20 +63,20 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
     yield from _capacity(plan, result)
     method = plan.project.methodology, plan.project.version
     yield from wet_gas(*method, [(d.device, d.role) for d in plan.project.devices], plan.gas)
-    if not any(_explains(one, days) for one in plan.declared.events):
+    if not any(_explains(event, days) for event in plan.declared.events):
         yield from _above(result)
 
 
 def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
     """Compare the project's devices with the equipment of the design, where it names any."""
-    named = {(stem(one.make), stem(one.model)): one for one in design.devices}
-    held: dict[tuple[str, str], list[str]] = {}
-    rated = {one.id: one.rated_power_w for one in plan.devices}
-    for device in sorted({one.device for one in plan.project.devices}):
+    named = {(stem(device.make), stem(device.model)): device for device in design.devices}
+    installed: dict[tuple[str, str], list[str]] = {}
+    rated = {device.id: device.rated_power_w for device in plan.devices}
+    for device in sorted({device.device for device in plan.project.devices}):
         maker, model = plan.meters.get(device, (None, None))
         if named and maker and model:
-            held.setdefault((stem(maker), stem(model)), []).append(device)
-    for key, devices in held.items():
+            installed.setdefault((stem(maker), stem(model)), []).append(device)
+    for key, devices in installed.items():
         maker, model = plan.meters[devices[0]]
         of: dict[str, Value] = {"make": maker or "", "model": model or "", "design": design.version}
         if key not in named:
@@ -92,13 +92,13 @@ def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
 
 
 def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
-    """Say where a survey's population is not the number of units of the design."""
-    number = {one.parameter: one.number for one in design.populations}
-    for one in plan.declared.surveys:
-        if one.population != number.get(one.parameter, one.population):
+    """Yield texts of surveys whose population differs from the number of units of the design."""
+    number = {population.parameter: population.number for population in design.populations}
+    for survey in plan.declared.surveys:
+        if survey.population != number.get(survey.parameter, survey.population):
             yield text(
-                "PLN-01.other_population", parameter=one.parameter, held=one.population,
-                number=number[one.parameter], design=design.version,
+                "PLN-01.other_population", parameter=survey.parameter, held=survey.population,
+                number=number[survey.parameter], design=design.version,
             )  # fmt: skip
 
 
@@ -114,14 +114,14 @@ def _old_surveys(plan: MonitoringPlan, first: date) -> Iterator[Text]:
 
 
 def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
-    """Say where the energy that is expected of a year is more than the plant can give in one."""
-    devices = {one.id: (one.class_id, one.rated_power_w) for one in plan.devices}
-    bound = ((one.role, *devices[one.device]) for one in plan.project.devices)
+    """Yield the text if the expected yearly energy exceeds the plant's full load."""
+    devices = {device.id: (device.class_id, device.rated_power_w) for device in plan.devices}
+    bound = ((device.role, *devices[device.device]) for device in plan.project.devices)
     counted = [one for one in bound if not plan.energy or one[0] in plan.energy]
     method = plan.project.methodology, plan.project.version
-    found = over_full_load(*method, plan.project.expected.get("energy_kwh_per_year"), counted)
-    if found is not None:
-        yield found
+    result = over_full_load(*method, plan.project.expected.get("energy_kwh_per_year"), counted)
+    if result is not None:
+        yield result
 
 
 def wet_gas(
@@ -136,24 +136,29 @@ def wet_gas(
 
 
 def _capacity(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
-    """Say where the plant has another rated power than the estimate of its last day is of."""
+    """Yield the text if the plant's rated power differs from that of the estimate."""
     span = result.from_us, result.to_us, result.timezone
     estimate, _, _ = in_force(plan.project.expected, span)[-1]
     stated = estimate.get("capacity_kw")
     if stated is None:
         return
     roles = find(plan.project.methodology, plan.project.version).roles
-    rated = {one.id: one.rated_power_w for one in plan.devices}
+    rated = {device.id: device.rated_power_w for device in plan.devices}
     there = [
-        rated[one.device]
-        for one in plan.project.devices
-        if roles[one.role].unit == "Wh" and roles[one.role].side == "baseline"
-        and one.from_us < result.to_us and (one.to_us is None or one.to_us >= result.to_us)
+        rated[device.device]
+        for device in plan.project.devices
+        if roles[device.role].unit == "Wh" and roles[device.role].side == "baseline"
+        and device.from_us < result.to_us and (device.to_us is None or device.to_us >= result.to_us)
     ]  # fmt: skip
-    held = Fraction(sum(watt or 0 for watt in there), 1000)
-    if None not in there and abs(held - exact(stated, "capacity_kw")) * 100 > _OFF_CAPACITY * held:
+    installed_kw = Fraction(sum(watt or 0 for watt in there), 1000)
+    if (
+        None not in there
+        and abs(installed_kw - exact(stated, "capacity_kw")) * 100 > _OFF_CAPACITY * installed_kw
+    ):
         begin = str(estimate["from"])
-        yield text("PLN-01.capacity", begin=begin, capacity=str(stated), held=plain_text(held, 3))
+        yield text(
+            "PLN-01.capacity", begin=begin, capacity=str(stated), held=plain_text(installed_kw, 3)
+        )
 
 
 def over_full_load(
@@ -178,12 +183,12 @@ def over_full_load(
     watt = sum(power or 0 for _, power in rated)
     if expected is None or not watt or any(power is None for _, power in rated):
         return None
-    most = _SUN_H if all(kind == _SUN for kind, _ in rated) else _YEAR_H
+    maximum = _SUN_H if all(kind == _SUN for kind, _ in rated) else _YEAR_H
     hours = exact(expected, "energy_kwh_per_year") * 1000 / watt
-    if hours <= most:
+    if hours <= maximum:
         return None
     values = {"energy": str(expected), "hours": plain_text(hours, 0), "power": str(watt)}
-    return text("PLN-01.full_load", **values, most=most)
+    return text("PLN-01.full_load", **values, most=maximum)
 
 
 def _phases(design: Design, last: date) -> Iterator[Text]:
@@ -201,15 +206,15 @@ def _phases(design: Design, last: date) -> Iterator[Text]:
 
 def _commissioned(plan: MonitoringPlan, result: PeriodResult, design: Design) -> Iterator[Text]:
     """Name the meter that counts before the first phase was commissioned."""
-    phases = [one for one in design.phases if one.commissioned]
-    begun = min(phases, key=lambda one: one.commissioned or date.max, default=None)
+    phases = [phase for phase in design.phases if phase.commissioned]
+    begun = min(phases, key=lambda phase: phase.commissioned or date.max, default=None)
     first = None if begun is None or begun.reason else begun.commissioned
     roles = find(plan.project.methodology, plan.project.version).roles
-    installed = {one.id: one.installed_us for one in plan.devices}
+    installed = {device.id: device.installed_us for device in plan.devices}
     began = [
-        (max(one.from_us, installed[one.device], result.from_us), one.device)
-        for one in plan.project.devices
-        if roles[one.role].side == "baseline"
+        (max(device.from_us, installed[device.device], result.from_us), device.device)
+        for device in plan.project.devices
+        if roles[device.role].side == "baseline"
     ]
     if first is None or not began:
         return
@@ -221,11 +226,11 @@ def _commissioned(plan: MonitoringPlan, result: PeriodResult, design: Design) ->
 
 
 def _elsewhere(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
-    """Say where the plant is in another place than its design says."""
+    """Yield the text if the plant is not at the place of its design."""
     if design.latitude is None or design.longitude is None:
         return
-    mine = {one.device for one in plan.project.devices}
-    places = {one.place: one.id for one in reversed(plan.devices) if one.id in mine and one.place}
+    mine = {device.device for device in plan.project.devices}
+    places = {d.place: d.id for d in reversed(plan.devices) if d.id in mine and d.place}
     stated = float(design.latitude), float(design.longitude)
     away = [(_km(stated, place), name) for place, name in places.items()]
     if away and min(away)[0] > _SAME_PLACE_KM:
@@ -236,27 +241,29 @@ def _elsewhere(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
         )  # fmt: skip
 
 
-def _km(one: tuple[float, float], other: tuple[float, float]) -> float:
+def _km(item: tuple[float, float], other: tuple[float, float]) -> float:
     """Return the distance of two places on the sphere. [km]"""
-    (a, x), (b, y) = (map(radians, place) for place in (one, other))
+    (a, x), (b, y) = (map(radians, place) for place in (item, other))
     h = sin((b - a) / 2) ** 2 + cos(a) * cos(b) * sin((y - x) / 2) ** 2
     return 2 * _EARTH_KM * asin(sqrt(h))
 
 
-def _explains(one: Event, days: tuple[date, date]) -> bool:
+def _explains(event: Event, days: tuple[date, date]) -> bool:
     """Whether an event with its document explains a reduction above the estimate of these days."""
-    return one.what == "increase" and bool(one.document) and one.covers(None, *days)
+    return event.what == "increase" and bool(event.document) and event.covers(None, *days)
 
 
 def _above(result: PeriodResult) -> Iterator[Text]:
     whole = result.to_us - result.from_us >= _YEAR_US
     code = "PLN-01.above_estimate" if whole else "PLN-01.above_share"
-    for one in result.comparisons:
-        above = one.basis == DESIGN and exceeds(one.what, one.difference_percent)
-        if above and (whole or Fraction(one.difference_percent or 0) > _SEASON):
+    for comparison in result.comparisons:
+        above = comparison.basis == DESIGN and exceeds(
+            comparison.what, comparison.difference_percent
+        )
+        if above and (whole or Fraction(comparison.difference_percent or 0) > _SEASON):
             yield text(
-                code, expected=one.expected, actual=one.actual,
-                percent=str(one.difference_percent),
+                code, expected=comparison.expected, actual=comparison.actual,
+                percent=str(comparison.difference_percent),
             )  # fmt: skip
 
 
@@ -292,47 +299,47 @@ def conditions(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
         return
     first = local_date(result.from_us, result.timezone)
     earliest = min(plan.versions, key=lambda v: v.begins)
-    found = list[Text]()
+    texts = list[Text]()
     if earliest.begins > first:
         begins = str(earliest.begins)
-        found.append(text("PLN-01.begins", version=earliest.name, begins=begins))
+        texts.append(text("PLN-01.begins", version=earliest.name, begins=begins))
     if plan.accounting > FIRST:
-        found += [each for one in plan.versions for each in _entered(plan, one, first)]
-        found += as_designed(plan, result)
-        found += [
-            text("PLN-01.departs", version=one.name, wrong=wrong)
-            for one in plan.versions
-            for wrong in seldom(one, (plan.project.methodology, plan.project.version))
+        texts += [each for version in plan.versions for each in _entered(plan, version, first)]
+        texts += as_designed(plan, result)
+        texts += [
+            text("PLN-01.departs", version=version.name, wrong=wrong)
+            for version in plan.versions
+            for wrong in seldom(version, (plan.project.methodology, plan.project.version))
         ]
-    found += [
+    texts += [
         text("PLN-01.departs", version=version.name, wrong=wrong)
         for version in plan.versions
         for wrong in _departs(plan, version)
     ]
-    if not found or plan.accounting == FIRST:
-        yield Finding(RULE, not found, lines(found))
+    if not texts or plan.accounting == FIRST:
+        yield Finding(RULE, not texts, lines(texts))
         return
-    for code in dict.fromkeys(one.code for one in found):
-        same = [one for one in found if one.code == code]
+    for code in dict.fromkeys(one.code for one in texts):
+        same = [one for one in texts if one.code == code]
         yield Finding(RULE, False, lines(same), "observation" if code in _ESTIMATES else "")
 
 
-def _entered(plan: MonitoringPlan, one: Version, first: date) -> Iterator[Text]:
-    """Say what a version lacks: approval, entry before the days that it counts for, procedures."""
-    counts = max(first, one.begins)
-    if one.approval is None:
-        yield text("PLN-01.not_approved", version=one.name, kind=called(one.kind))
+def _entered(plan: MonitoringPlan, version: Version, first: date) -> Iterator[Text]:
+    """Yield texts of a version without approval, timely entry, or procedures."""
+    counts = max(first, version.begins)
+    if version.approval is None:
+        yield text("PLN-01.not_approved", version=version.name, kind=called(version.kind))
     # a date alone is typed at any time; the hash names the document that shows it
-    approval = one.approval
+    approval = version.approval
     approved = approval is not None and bool(approval.sha256) and approval.day <= counts
-    if one.entered is not None and not approved:
-        entered = local_date(one.entered, plan.project.timezone)
+    if version.entered is not None and not approved:
+        entered = local_date(version.entered, plan.project.timezone)
         if entered > counts:
             yield text(
-                "PLN-01.entered_late", version=one.name, entered=str(entered), begin=str(counts)
+                "PLN-01.entered_late", version=version.name, entered=str(entered), begin=str(counts)
             )
-    if missing := blank(one, surveyed=bool(plan.declared.surveys)):
-        yield text("PLN-01.no_procedure", version=one.name, procedures=missing)
+    if missing := blank(version, surveyed=bool(plan.declared.surveys)):
+        yield text("PLN-01.no_procedure", version=version.name, procedures=missing)
 
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
@@ -349,15 +356,15 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
     elif spans:
         yield Finding(CONSECUTIVE, False, (*lines(spans), text("PLN-02.close")))
     # each by itself: a verifier closes it with a reason of its own
-    for one in plan.forward:
+    for action in plan.forward:
         yield Finding(
             CONSECUTIVE,
             False,
             text(
                 "PLN-02.forward",
-                finding=one.finding,
-                statement=one.statement or text("PLN-02.validation"),
-                said=one.text if len(one.text) <= _SAID else f"{one.text[:_SAID]}...",
+                finding=action.finding,
+                statement=action.statement or text("PLN-02.validation"),
+                said=action.text if len(action.text) <= _SAID else f"{action.text[:_SAID]}...",
             ),
         )
 
@@ -380,12 +387,12 @@ def registered(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
     What an excluded meter serves stays to be clarified, whatever shows it, where the project's own
     meters used less than its service takes.
     """
-    used = (one for one in result.applicability if one.rule == "MTR-06" and not one.holds)
-    short = any(said.code != "MTR-06.no_model" for one in used for said in one.lines)
-    for one in plan.registry:
-        texts = tuple(map(text_in, one.texts))
-        severity = "" if short and one.rule == "BND-01" else one.severity or ""
-        yield Finding(one.rule, one.holds, texts, severity, devices=devices_of(texts))
+    used = (f for f in result.applicability if f.rule == "MTR-06" and not f.holds)
+    short = any(line.code != "MTR-06.no_model" for finding in used for line in finding.lines)
+    for item in plan.registry:
+        texts = tuple(map(text_in, item.texts))
+        severity = "" if short and item.rule == "BND-01" else item.severity or ""
+        yield Finding(item.rule, item.holds, texts, severity, devices=devices_of(texts))
 
 
 def _departs(plan: MonitoringPlan, version: Version) -> Iterator[Text]:

@@ -135,8 +135,8 @@ def verification_body(
     check_threshold(finding.materiality_percent)
     errors = materiality(statement, records, finding.materiality_percent)
     check_opinion(finding.opinion, records, errors)
-    said = claims_of(statement)
-    check_words(finding.opinion, said, finding.words)
+    claims = claims_of(statement)
+    check_words(finding.opinion, claims, finding.words)
     check_people(finding.team, finding.reviewer, finding.site_visits, created)
     subject = Conclusion(
         id=statement["id"],
@@ -148,7 +148,7 @@ def verification_body(
             *(record.shown() for record in records),
             *(FindingShown(kind="OBS", text=text) for text in finding.findings),
         ),
-        unmet=shown(unmet(said), finding.words.reasons),
+        unmet=shown(unmet(claims), finding.words.reasons),
         parameters=finding.words.parameters or UNSET,
         requirements=finding.words.requirements or UNSET,
         procedure=_text(finding.procedure),
@@ -175,29 +175,29 @@ def conclusion_of(verification: Mapping[str, Any]) -> Finding:
     CanonicalError
         If it is not in the form that `verification_body` writes.
     """
-    said = verification_of(verification).credential_subject
-    if said.opinion not in _OPINIONS:
+    conclusion = verification_of(verification).credential_subject
+    if conclusion.opinion not in _OPINIONS:
         raise CanonicalError(
-            f"{verification.get('id')!r} has the opinion {said.opinion!r}; sign one of "
+            f"{verification.get('id')!r} has the opinion {conclusion.opinion!r}; sign one of "
             f"{', '.join(_OPINIONS)}"
         )
-    remarks = tuple(one.text for one in said.shown if one.remark and one.text)
+    remarks = tuple(finding.text for finding in conclusion.shown if finding.remark and finding.text)
     return Finding(
-        said.opinion,
-        said.level_of_assurance,
-        said.materiality_percent,
+        conclusion.opinion,
+        conclusion.level_of_assurance,
+        conclusion.materiality_percent,
         remarks,
         Words(
-            said.parameters or (),
-            said.requirements or (),
-            tuple(one.reason or "" for one in said.unmet or ()),
+            conclusion.parameters or (),
+            conclusion.requirements or (),
+            tuple(condition.reason or "" for condition in conclusion.unmet or ()),
         ),
-        said.procedure or None,
-        said.team or (),
-        said.site_visits or (),
-        said.signatory or None,
-        said.accreditation or None,
-        said.reviewer or None,
+        conclusion.procedure or None,
+        conclusion.team or (),
+        conclusion.site_visits or (),
+        conclusion.signatory or None,
+        conclusion.accreditation or None,
+        conclusion.reviewer or None,
     )
 
 

@@ -72,23 +72,26 @@ def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield f"{device['id']} {key}", _text(value)
     yield from map(_of_version, record.get("monitoring", ()))
     for what, by in _LISTS.items():
-        for one in record.get(what, ()):
-            yield f"{what} {one[by]}", _text(one)
-    for one in record.get("outsidePeriod", ()):
-        yield f"{one['device']} {one['quantity']} {one['from']} to {one['to']}", one["metered"]
-    said = record.get("declared", {})
-    yield from ((f"declared {key}", _text(value)) for key, value in said.items() if value)
-    for one in record.get("certified", ()):
-        energy = sum(int(wh) for run in one["runs"] for wh in run["energy_Wh"])
-        yield f"{one['device']} certificate {one['certificate']}", f"{energy} Wh, {one['scheme']}"
+        for item in record.get(what, ()):
+            yield f"{what} {item[by]}", _text(item)
+    for item in record.get("outsidePeriod", ()):
+        yield f"{item['device']} {item['quantity']} {item['from']} to {item['to']}", item["metered"]
+    declared = record.get("declared", {})
+    yield from ((f"declared {key}", _text(value)) for key, value in declared.items() if value)
+    for item in record.get("certified", ()):
+        energy = sum(int(wh) for run in item["runs"] for wh in run["energy_Wh"])
+        yield (
+            f"{item['device']} certificate {item['certificate']}",
+            f"{energy} Wh, {item['scheme']}",
+        )
 
 
-def _of_version(one: Mapping[str, Any]) -> tuple[str, str]:
-    name = f"monitoring plan from {one['from']}, version {one['version']}"
-    digest = canonical.sha256_hex(canonical.encode(one))
-    entered = one.get("entered", "before 0.2.0")
-    kind = one.get("kind", REGISTERED)
-    return name, f"{kind}, entered {entered}: {one['reason']} (SHA-256 {digest})"
+def _of_version(item: Mapping[str, Any]) -> tuple[str, str]:
+    name = f"monitoring plan from {item['from']}, version {item['version']}"
+    digest = canonical.sha256_hex(canonical.encode(item))
+    entered = item.get("entered", "before 0.2.0")
+    kind = item.get("kind", REGISTERED)
+    return name, f"{kind}, entered {entered}: {item['reason']} (SHA-256 {digest})"
 
 
 def _text(value: Any) -> str:
@@ -102,35 +105,35 @@ _PLACES = 6
 
 def unusual_out(case: Case) -> tuple[UnusualReadings, ...]:
     """Return the findings of each test, in order; tests without findings are omitted."""
-    found = ((test, case.unusual.of(test)) for test in TESTS)
+    result = ((test, case.unusual.of(test)) for test in TESTS)
     key = case.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + case.rows.quantity
-    return tuple(_test(case, test, one, key) for test, one in found if len(one.interval))
+    return tuple(_test(case, test, u, key) for test, u in result if len(u.interval))
 
 
-def _test(case: Case, test: str, found: Unusual, key: Int64) -> UnusualReadings:
+def _test(case: Case, test: str, unusual: Unusual, key: Int64) -> UnusualReadings:
     energy, emissions = 0, Fraction(0)
-    for one in case.result.devices:
-        value = _metered(case, one, found, key)
-        energy += value if one.unit == "Wh" else 0
-        emissions += value * rate(one)
+    for device in case.result.devices:
+        value = _metered(case, device, unusual, key)
+        energy += value if device.unit == "Wh" else 0
+        emissions += value * rate(device)
     return UnusualReadings(
         test=test,
-        readings=str(exact_sum(found.readings)),
-        devices=str(len(np.unique(found.device))),
-        quarter_hours=str(len(found.interval)),
+        readings=str(exact_sum(unusual.readings)),
+        devices=str(len(np.unique(unusual.device))),
+        quarter_hours=str(len(unusual.interval)),
         energy_wh=str(energy),
         emissions_t=decimal_text(emissions, _PLACES, "up"),
-        days=tuple(_runs(case, found)),
+        days=tuple(_runs(case, unusual)),
     )
 
 
-def _runs(case: Case, found: Unusual) -> Iterator[UnusualDays]:
+def _runs(case: Case, unusual: Unusual) -> Iterator[UnusualDays]:
     """Yield runs of successive local days, by device in its order."""
     every = [*days(case.from_us, case.to_us, case.plan.project.timezone)]
     names = {index: name for name, index in case.fleet.by_id.items()}
     edges = [begin for _, begin, _ in every]
-    place = np.searchsorted(edges, found.interval * INTERVAL_US, side="right") - 1
-    cells, count = np.unique(np.stack([found.device, place]), axis=1, return_counts=True)
+    place = np.searchsorted(edges, unusual.interval * INTERVAL_US, side="right") - 1
+    cells, count = np.unique(np.stack([unusual.device, place]), axis=1, return_counts=True)
     # a run ends where the device changes or a day is left out
     ends = np.flatnonzero((np.diff(cells[0]) != 0) | (np.diff(cells[1]) != 1)) + 1
     for first, last in pairwise([0, *ends.tolist(), cells.shape[1]]):
@@ -144,15 +147,15 @@ def _runs(case: Case, found: Unusual) -> Iterator[UnusualDays]:
         )
 
 
-def _metered(case: Case, one: DeviceOutcome, found: Unusual, key: Int64) -> int:
-    """What a device metered in unusual quarter hours of its service. [base unit]"""
-    index, rows = case.fleet.by_id[one.device], case.rows
-    first, last = np.searchsorted(found.device, [index, index + 1])
-    at = found.interval[first:last] * INTERVAL_US
-    at = at[(at >= one.from_us) & (at < one.to_us)]
+def _metered(case: Case, outcome: DeviceOutcome, unusual: Unusual, key: Int64) -> int:
+    """Return the quantity of a device in unusual quarter hours of its service. [base units]"""
+    index, rows = case.fleet.by_id[outcome.device], case.rows
+    first, last = np.searchsorted(unusual.device, [index, index + 1])
+    at = unusual.interval[first:last] * INTERVAL_US
+    at = at[(at >= outcome.from_us) & (at < outcome.to_us)]
     if not len(at):
         return 0
-    whose = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[one.quantity]
+    whose = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[outcome.quantity]
     begin, end = np.searchsorted(key, [whose, whose + 1])
     inside = np.isin(rows.start_us[begin:end], at)
     return exact_sum(rows.value[begin:end][inside])

@@ -85,8 +85,11 @@ def summary(arrivals: Arrivals, leaves: Iterable[DayLeaf]) -> Arrival:
     leaves : iterable of DayLeaf
         Device-days of the period, with their rows.
     """
-    every = [one for of_device in arrivals.values() for one in of_device.values()]
-    readings, late = sum(one.readings for one in every), sum(one.late for one in every)
+    every = [arrived for of_device in arrivals.values() for arrived in of_device.values()]
+    readings, late = (
+        sum(arrived.readings for arrived in every),
+        sum(arrived.late for arrived in every),
+    )
     rows: dict[tuple[str, str], int] = defaultdict(int)
     for leaf in leaves:
         rows[leaf.device, leaf.day] += leaf.rows
@@ -94,7 +97,7 @@ def summary(arrivals: Arrivals, leaves: Iterable[DayLeaf]) -> Arrival:
         readings=str(readings),
         late=str(late),
         late_percent=share(late, readings),
-        at_once_days=str(sum(one.at_once for one in every)),
+        at_once_days=str(sum(arrived.at_once for arrived in every)),
         device_days=str(len(rows)),
         not_noted=str(
             sum(max(0, count - _of(arrivals, device, day)) for (device, day), count in rows.items())
@@ -103,8 +106,8 @@ def summary(arrivals: Arrivals, leaves: Iterable[DayLeaf]) -> Arrival:
 
 
 def _of(arrivals: Arrivals, device: str, day: str) -> int:
-    one = arrivals.get(device, {}).get(day)
-    return 0 if one is None else one.readings
+    arrived = arrivals.get(device, {}).get(day)
+    return 0 if arrived is None else arrived.readings
 
 
 def share(part: int, whole: int) -> str:
@@ -113,16 +116,16 @@ def share(part: int, whole: int) -> str:
     return f"{Fraction(hundredths, 100).__float__():.2f}"
 
 
-def rows_of(found: Mapping[str, Arrived]) -> list[tuple[str, str]]:
+def rows_of(arrived: Mapping[str, Arrived]) -> list[tuple[str, str]]:
     """Return a day's devices and their arrival data, as below a seal's root."""
-    return [(device, str(one)) for device, one in sorted(found.items())]
+    return [(device, str(one)) for device, one in sorted(arrived.items())]
 
 
-def check_sealed(day: str, said: object, found: Mapping[str, Arrived], root: str) -> None:
+def check_sealed(day: str, sealed: object, arrived: Mapping[str, Arrived], root: str) -> None:
     """Refuse arrivals that differ from root and sums of a day's seal; LogError."""
-    named = said if isinstance(said, dict) else {}
-    late = sum(one.late for one in found.values())
-    sums = {"root": root, "readings": str(sum(one.readings for one in found.values()))}
+    named = sealed if isinstance(sealed, dict) else {}
+    late = sum(one.late for one in arrived.values())
+    sums = {"root": root, "readings": str(sum(one.readings for one in arrived.values()))}
     if {name: named.get(name) for name in (*sums, "late")} != sums | {"late": str(late)}:
         raise LogError(
             f"plan.json states that {late} readings of {day} arrived late, but the log sealed "
@@ -168,10 +171,10 @@ def _interval_leaves(fleet: Fleet, rows: IntervalRows, timezone: str) -> Iterato
 
 def reading_leaves(fleet: Fleet, block: Frame, timezone: str) -> Iterator[DayLeaf]:
     """Return the leaves of a block of readings."""
-    held = {name: values for name, values in block.columns.items() if not is_absent(values)}
-    valid = {n: v != NULL for n, v in held.items() if v.dtype == np.int64}
+    columns = {name: values for name, values in block.columns.items() if not is_absent(values)}
+    valid = {n: v != NULL for n, v in columns.items() if v.dtype == np.int64}
     table = f"reading_{block.class_id}"
-    return leaves(fleet, table, (block.device, block.time_us), held, timezone, valid)
+    return leaves(fleet, table, (block.device, block.time_us), columns, timezone, valid)
 
 
 def leaves(
@@ -188,9 +191,9 @@ def leaves(
     Parameters
     ----------
     key : tuple of arrays
-        Device and time of each row; rows come by device and time. [us UTC]
+        Device and time of each row, ascending. [us UTC]
     valid : mapping of str to bool array, optional
-        False where a column has no value, for columns that cannot say so.
+        False where a column has no value, for columns without a null.
     """
     device, time_us = key
     if not len(device):
@@ -219,5 +222,5 @@ def leaves(
 @lru_cache(maxsize=1024)
 def local_days(first_us: int, last_us: int, timezone: str) -> tuple[Int64, list[date]]:
     """Return the begins of the local days that overlap [first, last], and their dates. [us UTC]"""
-    found = list(days(first_us, last_us + 1, timezone))
-    return np.array([begin for _, begin, _ in found], dtype=np.int64), [day for day, *_ in found]
+    result = list(days(first_us, last_us + 1, timezone))
+    return np.array([begin for _, begin, _ in result], dtype=np.int64), [day for day, *_ in result]

@@ -85,9 +85,9 @@ class _Drawing:
 
     def text(self, x: int, y: int, style: str, size: int, text: str | Text) -> None:
         """Return a line of text, cut to the width of a box."""
-        said = render(text, self.language) if isinstance(text, Text) else text
-        shown = plain(said, _CHARACTERS.get(size, 90))
-        self.parts.append(f'<text class="{style}" x="{x}" y="{y}">{escape(shown)}</text>')
+        message = render(text, self.language) if isinstance(text, Text) else text
+        plain_text = plain(message, _CHARACTERS.get(size, 90))
+        self.parts.append(f'<text class="{style}" x="{x}" y="{y}">{escape(plain_text)}</text>')
 
     def line(self, begin: tuple[int, int], end: tuple[int, int], style: str = "") -> None:
         """Return a line with two bends."""
@@ -118,12 +118,12 @@ def diagram(
     project = plan.project
     drawing = _Drawing(language, names or {})
     drawing.text(_EDGE, 38, "h", 19, f"{project.name} ({project.id})")
-    said = text("diagram.no_plan")
+    title = text("diagram.no_plan")
     if plan.versions:
         begin = drawing.day(plan.versions[-1].begins)
-        said = text("diagram.plan", version=plan.versions[-1].name, begin=begin)
+        title = text("diagram.plan", version=plan.versions[-1].name, begin=begin)
     method = f"{project.methodology} {project.version}"
-    drawing.text(_EDGE, 60, "s", 12, text("diagram.monitoring", methodology=method, plan=said))
+    drawing.text(_EDGE, 60, "s", 12, text("diagram.monitoring", methodology=method, plan=title))
     ends, y = _meters(plan, drawing)
     middle = max(_TOP, (_TOP + y - _GAP_Y - _BOX[1]) // 2)
     _account(plan, drawing, ends, middle)
@@ -131,7 +131,7 @@ def diagram(
 
 
 def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, int]], int]:
-    """Draw the meters of each role, each with its check meters; return where lines leave."""
+    """Draw the meters of each role with their check meters; return the start points of lines."""
     methodology = find(plan.project.methodology, plan.project.version)
     devices = {device.id: device for device in plan.devices}
     own = _EDGE + (_BOX[0] + _GAP_X if plan.checks else 0)
@@ -140,8 +140,8 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, in
         bound = [d for d in plan.project.devices if d.role == role]
         names = sorted({d.device for d in bound})
         needs = role_needs(methodology, bound[0], role)
-        shown = _SHOWN if len(names) > _SHOWN + 1 else len(names)
-        for name in names[:shown]:
+        count = _SHOWN if len(names) > _SHOWN + 1 else len(names)
+        for name in names[:count]:
             about = _about(plan, devices[name], role, drawing)
             box = drawing.box(own, y, needs.side, name, *about)
             ends.append((box[2], y + _BOX[1] // 2))
@@ -155,8 +155,8 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing) -> tuple[list[tuple[int, in
                 beside = drawing.box(_EDGE, top, "check", check.check, *texts)
                 drawing.line((beside[2], top + _BOX[1] // 2), (own, y + _BOX[1] // 2), "dash")
             y += max(1, len(checks)) * (_BOX[1] + _GAP_Y)
-        if len(names) > shown:
-            rest = text("diagram.more_meters", count=len(names) - shown)
+        if len(names) > count:
+            rest = text("diagram.more_meters", count=len(names) - count)
             in_role = text("diagram.in_role", role=drawing.named("role", role))
             box = drawing.box(own, y, "rest", rest, in_role)
             ends.append((box[2], y + _BOX[1] // 2))
@@ -220,12 +220,12 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
         drawing.parts.append(f'<path class="dash" d="M{middle} {lower}V{below + height}"/>')
 
 
-def plain(text: str, most: int) -> str:
+def plain(text: str, maximum: int) -> str:
     """Return text on one line without control or formatting characters, cut to a length."""
     kept = "".join(
         c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in text
     )
-    return kept if len(kept) <= most else kept[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return kept if len(kept) <= maximum else kept[: maximum - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _page(drawing: _Drawing, title: str) -> str:
@@ -263,7 +263,7 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
     bottom = _LINE_TOP
     for column in range(max(level.values()) + 1):
         y = _LINE_TOP
-        for name in (one for one in names if level[one] == column):
+        for name in (name for name in names if level[name] == column):
             lines = _lines(plan, name, more, language)
             height = _HEAD + _LINE * len(lines)
             x = _MARGIN + column * (_LINE_W + _LINE_GAP_X)
@@ -295,19 +295,19 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
 def _limited(
     feeds: Mapping[str, tuple[str, ...]],
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, int]]:
-    """Return meters to draw, and by the last one of a group how many more feed the same."""
+    """Return the meters to draw, and for the last of a group the number of those left out."""
     groups: dict[tuple[str, ...], list[str]] = {}
     fed = {to for each in feeds.values() for to in each}
     for name, to in sorted(feeds.items()):
         # a meter that others feed is always drawn
         groups.setdefault((*to, name) if name in fed else to, []).append(name)
-    shown: dict[str, tuple[str, ...]] = {}
+    limited: dict[str, tuple[str, ...]] = {}
     more: dict[str, int] = {}
     for names in groups.values():
-        shown |= {name: feeds[name] for name in names[:_MOST]}
+        limited |= {name: feeds[name] for name in names[:_MOST]}
         if len(names) > _MOST:
             more[names[_MOST - 1]] = len(names) - _MOST
-    return shown, more
+    return limited, more
 
 
 def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str, int]:
@@ -338,20 +338,20 @@ def _lanes(feeds: Mapping[str, tuple[str, ...]], level: Mapping[str, int]) -> di
 
 
 def _lines(plan: MonitoringPlan, name: str, more: Mapping[str, int], language: str) -> list[str]:
-    said = [name]
+    lines = [name]
     if name in plan.points:
         point = plan.points[name][0]
         serial = plan.serials.get(name)
-        said += [point] if point else []
-        said += [render(text("diagram.serial", serial=serial), language)] if serial else []
+        lines += [point] if point else []
+        lines += [render(text("diagram.serial", serial=serial), language)] if serial else []
     if name in more:
-        said.append(render(text("diagram.more_meters", count=more[name]), language))
-    return [line for one in said for line in textwrap.wrap(plain(one, _ELSE), _COLUMNS) or [""]]
+        lines.append(render(text("diagram.more_meters", count=more[name]), language))
+    return [line for one in lines for line in textwrap.wrap(plain(one, _ELSE), _COLUMNS) or [""]]
 
 
 def _box(x: int, y: int, height: int, kind: str, lines: list[str]) -> list[str]:
-    found = [f'<rect class="{kind}" x="{x}" y="{y}" width="{_LINE_W}" height="{height}" rx="4"/>']
+    result = [f'<rect class="{kind}" x="{x}" y="{y}" width="{_LINE_W}" height="{height}" rx="4"/>']
     for number, line in enumerate(lines):
         at = y + 20 + _LINE * number
-        found.append(f'<text class="s" x="{x + 10}" y="{at}">{escape(line)}</text>')
-    return found
+        result.append(f'<text class="s" x="{x + 10}" y="{at}">{escape(line)}</text>')
+    return result

@@ -66,12 +66,12 @@ def monitored_names(project: Project, checks: Iterable[CheckMeter] = ()) -> set[
 def drawing(project: Project, fleet: Fleet) -> frozenset[tuple[int, int]]:
     """Return (device, quantity) pairs of energy consumed or delivered by the project."""
     methodology = find(project.methodology, project.version)
-    found = set()
+    result = set()
     for bound in project.devices:
         needs = role_needs(methodology, bound, f"device {bound.device}")
         if needs.beside and bound.device in fleet.by_id:
-            found.add((fleet.by_id[bound.device], QUANTITY_INDEX[needs.beside]))
-    return frozenset(found)
+            result.add((fleet.by_id[bound.device], QUANTITY_INDEX[needs.beside]))
+    return frozenset(result)
 
 
 def drawn(rows: IntervalRows) -> Iterator[tuple[int, Drawn]]:

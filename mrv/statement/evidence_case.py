@@ -25,14 +25,14 @@ from mrv.model import SOLAR, TECHNOLOGY
 from mrv.registry.calibration import of_meters
 from mrv.registry.calibration_interval import Interval, intervals_of
 from mrv.registry.declared import Calibration
-from mrv.registry.project import FIRST, Besides, Lit, Measured
+from mrv.registry.project import FIRST, Lit, Measured, SupportingData
 from mrv.rules import closing
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Digest
 from mrv.statement import evidence
 from mrv.statement.analysers import Wanted, flames, measured, wanted
 from mrv.statement.device_days import intervals_digest
-from mrv.statement.evidence_pass import Asked, Reach, Recheck, Scanned, scan
+from mrv.statement.evidence_pass import Reach, ReadingChecks, Recheck, Scanned, scan
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.register_check import Judge, Unusual, undercounted, windows
 from mrv.statement.signed_energy import RegisterComparison, registers_of
@@ -107,63 +107,67 @@ class Case:
             self._reference_data(),
         )
 
-    def _reference_data(self) -> Besides:
-        """What the period is compared with; by later rules on its readings, too."""
-        found = replace(self.plan.besides(), channels=self._channels(), lit=self._lit())
+    def _reference_data(self) -> SupportingData:
+        """Data that the period is compared with; by later rules also from its readings."""
+        result = replace(self.plan.supporting(), channels=self._channels(), lit=self._lit())
         if self.plan.accounting == FIRST:
-            return found
-        shown, untold, fleet = self._scanned.shown, self._scanned.untold, self.fleet
+            return result
+        compared, unrecorded, fleet = (
+            self._scanned.other_channels,
+            self._scanned.unrecorded,
+            self.fleet,
+        )
         return replace(
-            found,
-            unshown={key: one.beyond for key, one in shown.items() if one.beyond},
-            alone={key: one.alone for key, one in shown.items() if one.alone is not None},
-            left_out={k: one.left_out for k, one in shown.items() if one.left_out is not None},
-            untold={k: one.more for k, one in untold.items() if one.more is not None},
-            gauged=frozenset(key for key, one in untold.items() if one.agrees),
-            drawn={fleet.devices[i].id: one for i, one in evidence.drawn(self._scanned.drawn)},
+            result,
+            uncorroborated={key: one.beyond for key, one in compared.items() if one.beyond},
+            alone={key: one.alone for key, one in compared.items() if one.alone is not None},
+            left_out={k: one.left_out for k, one in compared.items() if one.left_out is not None},
+            unrecorded={k: u.more for k, u in unrecorded.items() if u.more is not None},
+            gauged=frozenset(key for key, unreported in unrecorded.items() if unreported.agrees),
+            drawn={fleet.devices[i].id: d for i, d in evidence.drawn(self._scanned.drawn)},
             fallen=self._scanned.fallen,
         )
 
-    def _required_evidence(self) -> Asked | None:
+    def _reading_checks(self) -> ReadingChecks | None:
         plan, period = self.plan, (self.from_us, self.to_us)
         if plan.accounting == FIRST:
             return None
         first = local_date(self.from_us, plan.project.timezone)
         lacks = undocumented(TECHNOLOGY, {TECHNOLOGY: SOLAR}, plan.documents, first)
-        shown = CorroboratedEnergy.of(
+        energy = CorroboratedEnergy.of(
             plan.project, self.fleet, self.rows, plan.ratings, period,
             documented=lacks is None,
         )  # fmt: skip
         signed = None
         if plan.signed is not None and plan.signed.values:
             signed = RegisterComparison(self.fleet, registers_of(plan.signed))
-        return Asked(
-            shown,
+        return ReadingChecks(
+            energy,
             Judge(self.fleet, *period),
             self._analysers,
             signed,
             drawn=evidence.drawing(plan.project, self.fleet),
-            untold=UnreportedUse.of(plan.project, self.fleet, self.rows, period),
+            unrecorded=UnreportedUse.of(plan.project, self.fleet, self.rows, period),
             fallen=FallenRegisters.of(plan.project, self.fleet, period),
         )
 
     def _channels(self) -> dict[str, Measured]:
-        """What the plant's own analysers measured, where the rules ask for it."""
-        asked = self._analysers
-        if asked is None or not asked.channels:
+        """Values of parameters by the plant's own analysers, where the rules use them."""
+        analysers = self._analysers
+        if analysers is None or not analysers.channels:
             return {}
         return measured(
-            self.plan.project, self.fleet, self.rows, asked, self._scanned.gauged,
+            self.plan.project, self.fleet, self.rows, analysers, self._scanned.gauged,
             self._certificates,
         )  # fmt: skip
 
     def _lit(self) -> dict[str, Lit]:
-        """What flowed to a flare, and what of it while a flame was shown."""
-        asked = self._analysers
-        if asked is None or not asked.lit:
+        """Flow to a flare, and flow with a flame, by parameter."""
+        analysers = self._analysers
+        if analysers is None or not analysers.lit:
             return {}
         return flames(
-            self.plan.project, self.fleet, self.rows, asked, self._scanned.gauged,
+            self.plan.project, self.fleet, self.rows, analysers, self._scanned.gauged,
             self._certificates,
         )  # fmt: skip
 
@@ -191,8 +195,8 @@ class Case:
             again = Recheck(pairs, self.rows, self.check_leaves)
         period, zone = (self.from_us, self.to_us), plan.project.timezone
         looked = windows(plan.project, self.fleet, *period)
-        asked = self._required_evidence()
-        return scan(self.fleet, self.frames, *period, zone, again, looked, self.metering, asked)
+        checks = self._reading_checks()
+        return scan(self.fleet, self.frames, *period, zone, again, looked, self.metering, checks)
 
     @property
     def unusual(self) -> Unusual:
@@ -225,9 +229,9 @@ class Case:
         PeriodError
             If less is counted than they rose by; names device, figures and remedy.
         """
-        found = list(undercounted(self._scanned.risen, self.result.devices))
-        if found:
-            raise PeriodError("; ".join(found))
+        result = list(undercounted(self._scanned.risen, self.result.devices))
+        if result:
+            raise PeriodError("; ".join(result))
 
     @cached_property
     def intervals(self) -> Digest:
@@ -256,11 +260,11 @@ class Case:
 
     def leaves(self) -> dict[str, list[dict[str, Any]]]:
         """Return ordered leaves below the two roots, as in a pack."""
-        found: dict[str, tuple[DayLeaf, ...]] = {
+        result: dict[str, tuple[DayLeaf, ...]] = {
             "readings": self.readings.leaves,
             "intervals": self.intervals.leaves,
         }
-        return {name: [leaf.to_json() for leaf in leaves] for name, leaves in found.items()}
+        return {name: [leaf.to_json() for leaf in leaves] for name, leaves in result.items()}
 
 
 def identifier(project: str, from_us: int, to_us: int, timezone: str, sequence: int) -> str:

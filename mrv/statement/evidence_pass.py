@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.model import Fleet, Frame, IntervalRows
-from mrv.accounting.corroborated_energy import CorroboratedEnergy, Found
+from mrv.accounting.corroborated_energy import ChannelComparison, CorroboratedEnergy
 from mrv.accounting.register_scan import FallenRegisters, Key, Unreported, UnreportedUse
 from mrv.errors import CanonicalError
 from mrv.registry.project import Fallen
@@ -41,23 +41,41 @@ class Scanned(NamedTuple):
     """
     Results of one pass over the readings.
 
-    Their digest, each device's reach, the interval rows if asked for, the least that
-    registers rose by in their windows, what no other channel shows, which readings are
-    unusual, what analysers said by day, which signed registers fit the readings beside
-    them, the rows of what is asked for beside the account, what gauges of the project's side
-    show of their registers, and where registers left their line.
+    Attributes
+    ----------
+    readings : Digest
+    reaches : list of Reach
+        By device.
+    rows : IntervalRows or None
+        Interval rows, if requested.
+    risen : list of (Window, int)
+        Minimum rise of registers in their windows. [base units]
+    other_channels : dict
+        Registers compared with the other channels of their device.
+    unusual : Unusual
+        Unusual readings.
+    gauged : dict
+        Daily values of analysers.
+    fitting : set of int
+        Signed registers that agree with the readings.
+    drawn : IntervalRows
+        Rows outside the account.
+    unrecorded : dict
+        Registers of the project's side compared with their gauges.
+    fallen : dict
+        Breaks of registers' sequences.
     """
 
     readings: Digest
     reaches: list[Reach]
     rows: IntervalRows | None
     risen: list[tuple[Window, int]]
-    shown: dict[Key, Found]
+    other_channels: dict[Key, ChannelComparison]
     unusual: Unusual
     gauged: dict[tuple[int, str], Gauged]
     fitting: set[int]
     drawn: IntervalRows
-    untold: dict[Key, Unreported]
+    unrecorded: dict[Key, Unreported]
     fallen: dict[Key, tuple[Fallen, ...]]
 
 
@@ -70,9 +88,9 @@ class Recheck(NamedTuple):
     pairs : set of (int, int)
         Device and quantity that are metered again.
     rows : IntervalRows
-        What that should give; where it does, these rows are returned and no copy is held.
+        Expected rows; if equal, these are returned and no copy is held.
     check : callable, optional
-        Called with the leaves of each block; raises where they are other ones than were signed.
+        Called with the leaves of each block; raises where they differ from the signed ones.
     """
 
     pairs: set[tuple[int, int]]
@@ -80,21 +98,21 @@ class Recheck(NamedTuple):
     check: Callable[[Sequence[DayLeaf]], None] | None = None
 
 
-class Asked(NamedTuple):
+class ReadingChecks(NamedTuple):
     """
-    Data that the accounting rules need from readings; none under the first rules.
+    Checks that the accounting rules make on readings; none under the first rules.
 
-    `analysers` are the channels that measure a parameter, `signed` what meters and gateways
-    signed, `drawn` devices and quantities that are metered beside the account, `untold` registers
-    of the project's side, `fallen` registers of either.
+    `analysers` are the channels that measure a parameter, `signed` signed registers, `drawn`
+    devices and quantities metered outside the account, `unrecorded` registers of the project's
+    side, `fallen` registers of either side.
     """
 
-    shown: CorroboratedEnergy
+    energy: CorroboratedEnergy
     flagged: Judge
     analysers: Wanted | None
     signed: RegisterComparison | None
     drawn: frozenset[tuple[int, int]]
-    untold: UnreportedUse
+    unrecorded: UnreportedUse
     fallen: FallenRegisters
 
 
@@ -107,7 +125,7 @@ def scan(
     recheck: Recheck | None,
     windows: Mapping[int, Iterable[Window]],
     metering: int,
-    asked: Asked | None = None,
+    checks: ReadingChecks | None = None,
 ) -> Scanned:
     """
     Return the results of one pass over the readings.
@@ -126,7 +144,7 @@ def scan(
         As `mrv.statement.register_check.windows` gives them.
     metering : int
         Version of the rules to meter by.
-    asked : Asked, optional
+    checks : ReadingChecks, optional
         What else the readings are compared with.
 
     Raises
@@ -140,14 +158,14 @@ def scan(
     drawn: list[IntervalRows] = []
     reaches = [Reach(0, None, None, 0)] * len(fleet)
     risen: list[tuple[Window, int]] = []
-    shown: dict[Key, Found] = {}
-    untold: dict[Key, Unreported] = {}
+    other_channels: dict[Key, ChannelComparison] = {}
+    unrecorded: dict[Key, Unreported] = {}
     fallen: dict[Key, tuple[Fallen, ...]] = {}
     unusual: list[Unusual] = []
     gauged: dict[tuple[int, str], Gauged] = {}
     fitting: set[int] = set()
     meter = meter_of(metering, fleet)
-    beside = set() if asked is None else {*asked.drawn}
+    beside = set() if checks is None else {*checks.drawn}
     # what is among the rows of the account is taken from these
     more = beside if pairs is None else beside - pairs
     for frame in frames:
@@ -155,15 +173,15 @@ def scan(
             leaves.extend(_digested(fleet, block, timezone, recheck))
             _reach(block, from_us, to_us, reaches, fleet)
             risen.extend(rises(block, fleet, windows))
-            if asked is not None:
-                shown |= asked.shown.beyond(block)
-                unusual.append(asked.flagged.of(block))
-                untold |= asked.untold.beyond(block)
-                fallen |= asked.fallen.of_block(block)
-                if asked.analysers is not None:
-                    gauged |= _gauged(block, asked.analysers)
-                if asked.signed is not None:
-                    fitting |= asked.signed.fitting(block)
+            if checks is not None:
+                other_channels |= checks.energy.beyond(block)
+                unusual.append(checks.flagged.of(block))
+                unrecorded |= checks.unrecorded.beyond(block)
+                fallen |= checks.fallen.of_block(block)
+                if checks.analysers is not None:
+                    gauged |= _gauged(block, checks.analysers)
+                if checks.signed is not None:
+                    fitting |= checks.signed.fitting(block)
             if pairs is None and not more:
                 continue
             metered = meter([block])
@@ -180,25 +198,25 @@ def scan(
         reaches,
         again,
         risen,
-        shown,
+        other_channels,
         flagged,
         gauged,
         fitting,
         energy,
-        untold,
+        unrecorded,
         fallen,
     )
 
 
 def _digested(fleet: Fleet, block: Frame, timezone: str, recheck: Recheck | None) -> list[DayLeaf]:
-    found = list(reading_leaves(fleet, block, timezone))
+    leaves = list(reading_leaves(fleet, block, timezone))
     if recheck is not None and recheck.check is not None:
-        recheck.check(found)
-    return found
+        recheck.check(leaves)
+    return leaves
 
 
 def _again(rows: list[IntervalRows], expected: IntervalRows) -> IntervalRows:
-    """Join what was metered; the expected rows where all of them, and no others, were found."""
+    """Return the metered rows joined; the expected rows themselves where equal."""
     if len(expected) == sum(map(len, rows)):
         of_it = (np.shares_memory(part.value, expected.value) for part in rows if len(part))
         if all(of_it):
@@ -209,7 +227,7 @@ def _again(rows: list[IntervalRows], expected: IntervalRows) -> IntervalRows:
 def _with(
     drawn: IntervalRows, again: IntervalRows | None, beside: set[tuple[int, int]]
 ) -> IntervalRows:
-    """Rows beside the account, those among the account's rows too."""
+    """Return rows outside the account, with those that the account has too."""
     if again is None or not beside:
         return drawn
     own = evidence.only(again, beside)
@@ -218,10 +236,10 @@ def _with(
 
 def _gauged(block: Frame, analysers: Wanted) -> dict[tuple[int, str], Gauged]:
     heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
-    found: dict[tuple[int, str], Gauged] = {}
+    gauged: dict[tuple[int, str], Gauged] = {}
     for begin, end in pairwise([*heads, len(block)]):
-        found |= gauge(block, int(block.device[begin]), slice(begin, end), analysers)
-    return found
+        gauged |= gauge(block, int(block.device[begin]), slice(begin, end), analysers)
+    return gauged
 
 
 def _reach(block: Frame, from_us: int, to_us: int, reaches: list[Reach], fleet: Fleet) -> None:

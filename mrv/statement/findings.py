@@ -106,8 +106,8 @@ class Record:
     @property
     def kind(self) -> Kind:
         """CAR, CL, OBS or FAR."""
-        found: Kind = self.name.split("-")[0]  # type: ignore[assignment]  # of the name's pattern
-        return found
+        result: Kind = self.name.split("-")[0]  # type: ignore[assignment]  # of the name's pattern
+        return result
 
     def shown(self) -> FindingShown:
         """Return the finding as in a verifier's credential, with digests of the signed events."""
@@ -161,7 +161,7 @@ def sign_event(
     check_reason(text, "the text of the finding")
     if what == "raised":
         name = next_name(name, before)
-    known = next((one for one in before if one.name == name), None)
+    known = next((record for record in before if record.name == name), None)
     number = 1 if known is None else len(known.events) + 1
     subject = FindingSaid(
         id=statement["id"],
@@ -171,8 +171,8 @@ def sign_event(
         effect_t=None if effect is None else exact_text(decimal(effect, "effect")),
         about=about_what,
     )
-    said = write(subject), holder, valid_from(created)
-    document = about(statement, f"finding:{name}:{number}", TYPES, said)
+    signed = write(subject), holder, valid_from(created)
+    document = about(statement, f"finding:{name}:{number}", TYPES, signed)
     said_so = read(FindingSaid, document["credentialSubject"], f"event {document['id']!r}")
     add(before, _event(document, said_so, statement))
     return create_proof(document, key, created)
@@ -180,7 +180,7 @@ def sign_event(
 
 def next_name(kind: str, before: Iterable[Record]) -> str:
     """Return the name of the next finding of a kind."""
-    return f"{kind}-{sum(one.kind == kind for one in before) + 1}"
+    return f"{kind}-{sum(record.kind == kind for record in before) + 1}"
 
 
 def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Event:
@@ -193,62 +193,64 @@ def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Eve
         If it is not in the form that `sign_event` writes, or of another statement.
     """
     name = repr(document.get("id"))
-    found = read(FindingEvent, document, f"event {name} of a finding")
-    if found.context != CONTEXT or found.type != TYPES:
+    finding_event = read(FindingEvent, document, f"event {name} of a finding")
+    if finding_event.context != CONTEXT or finding_event.type != TYPES:
         raise CanonicalError(
             f"not an event of a finding: {name}; a finding is CAR, CL, OBS or FAR"
             f" with a number, its text has 1 to {MOST_CHARACTERS} characters"
         )
-    return _event(document, found.credential_subject, statement)
+    return _event(document, finding_event.credential_subject, statement)
 
 
-def _event(document: Mapping[str, Any], said: FindingSaid, statement: Mapping[str, Any]) -> Event:
+def _event(
+    document: Mapping[str, Any], finding: FindingSaid, statement: Mapping[str, Any]
+) -> Event:
     """Return the event of a document, signed or about to be."""
     named = related(statement["id"], canonical.encode(statement))
-    if said.id != statement["id"] or document["relatedResource"] != [named]:
+    if finding.id != statement["id"] or document["relatedResource"] != [named]:
         raise CanonicalError(f"{document['id']!r} belongs to another statement or another text")
     number = str(document["id"]).rpartition(":")[2]
-    if document["id"] != f"{statement['id']}:finding:{said.finding}:{number}":
+    if document["id"] != f"{statement['id']}:finding:{finding.finding}:{number}":
         raise CanonicalError(f"{document['id']!r} does not name its finding")
     claims = claims_of(statement)
-    if said.about is not UNSET:
-        _check_about(said.about, said.event, claims)
+    if finding.about is not UNSET:
+        _check_about(finding.about, finding.event, claims)
     return Event(
         statement=claims.statement,
-        finding=said.finding,
+        finding=finding.finding,
         number=int(number) if number.isdecimal() else 0,
-        what=said.event,
-        text=said.text,
-        effect_t=None if said.effect_t is None else decimal(said.effect_t, "effect_t"),
+        what=finding.event,
+        text=finding.text,
+        effect_t=None if finding.effect_t is None else decimal(finding.effect_t, "effect_t"),
         by=str(document["issuer"]["name"]),
         at=str(document["validFrom"]),
         sha256=canonical.sha256_hex(canonical.encode(document)),
-        about=said.about,
+        about=finding.about,
     )
 
 
-def about_text(said: About) -> str:
+def about_text(subject: About) -> str:
     """Return devices and days of a finding as text; the last day is included."""
     days = []
-    if said.from_ is not UNSET and said.to is not UNSET:
-        last = date.fromisoformat(said.to) - timedelta(days=1)
-        days = list(dict.fromkeys((said.from_, last.isoformat())))
-    return "; ".join(part for part in (", ".join(said.devices), " - ".join(days)) if part)
+    if subject.from_ is not UNSET and subject.to is not UNSET:
+        last = date.fromisoformat(subject.to) - timedelta(days=1)
+        days = list(dict.fromkeys((subject.from_, last.isoformat())))
+    return "; ".join(part for part in (", ".join(subject.devices), " - ".join(days)) if part)
 
 
-def _check_about(said: About, event: What, claims: Claims) -> None:
+def _check_about(subject: About, event: What, claims: Claims) -> None:
     """Refuse devices and days that are none of the statement's; StatementStateError."""
     if event != "raised":
         raise StatementStateError("devices and days are entered when a finding is raised")
-    known = sorted({one.device for one in claims.monitored_parameters})
-    for device in said.devices:
+    known = sorted({parameter.device for parameter in claims.monitored_parameters})
+    for device in subject.devices:
         if device not in known:
             raise StatementStateError(
                 f"device {device!r} is not a device of {claims.statement}; its devices: "
                 f"{first_of(known)}"
             )
-    if said.from_ is UNSET or said.to is UNSET:
-        if said.from_ is not said.to:
+    if subject.from_ is UNSET or subject.to is UNSET:
+        if subject.from_ is not subject.to:
             raise StatementStateError("a finding's days have both `from` and `to`")
         return
     period = claims.monitoring_period
@@ -257,12 +259,12 @@ def _check_about(said: About, event: What, claims: Claims) -> None:
         local_date(instant_us(period.to, "UTC") - 1, period.timezone),
     )
     try:
-        begin, until = date.fromisoformat(said.from_), date.fromisoformat(said.to)
+        begin, until = date.fromisoformat(subject.from_), date.fromisoformat(subject.to)
     except ValueError:
         begin = until = date.min
-    if (begin.isoformat(), until.isoformat()) != (said.from_, said.to):
+    if (begin.isoformat(), until.isoformat()) != (subject.from_, subject.to):
         raise StatementStateError(
-            f"the days {said.from_} to {said.to} are not dates; write 2026-01-31"
+            f"the days {subject.from_} to {subject.to} are not dates; write 2026-01-31"
         )
     if not date.fromisoformat(first) <= begin < until <= end + timedelta(days=1):
         raise StatementStateError(
@@ -280,14 +282,14 @@ def add(before: Sequence[Record], event: Event) -> tuple[Record, ...]:
     StatementStateError
         If it does not follow.
     """
-    known = next((one for one in before if one.name == event.finding), None)
+    known = next((record for record in before if record.name == event.finding), None)
     _check_order(before, known, event)
     state = _AFTER[event.what]
     if known is None:
         return (*before, Record(event.finding, state, event.effect_t, (event,)))
     effect = known.effect_t if event.effect_t is None else event.effect_t
     after = replace(known, state=state, effect_t=effect, events=(*known.events, event))
-    return tuple(after if one is known else one for one in before)
+    return tuple(after if record is known else record for record in before)
 
 
 def _check_order(before: Sequence[Record], known: Record | None, event: Event) -> None:
@@ -296,7 +298,7 @@ def _check_order(before: Sequence[Record], known: Record | None, event: Event) -
         raise StatementStateError(f"{name}: only the verifier states the effect of an error")
     if known is None:
         if event.what != "raised":
-            names = ", ".join(one.name for one in before) or "none"
+            names = ", ".join(record.name for record in before) or "none"
             raise StatementStateError(f"there is no finding {name}; there are: {names}")
         if name != next_name(name.split("-")[0], before):
             raise StatementStateError(
@@ -337,7 +339,7 @@ def read_events(data: bytes, statement: Mapping[str, Any]) -> tuple[Record, ...]
 
 def fold(events: Iterable[Event]) -> tuple[Record, ...]:
     """Return findings after their events; StatementStateError for events in a wrong order."""
-    found: tuple[Record, ...] = ()
+    records: tuple[Record, ...] = ()
     for event in events:
-        found = add(found, event)
-    return found
+        records = add(records, event)
+    return records

@@ -33,35 +33,35 @@ _KNOWN = Fraction(9, 10)
 _PLAUSIBLE = {Kind.CALIBRATION, Kind.OWN_USE, Kind.DESIGN, "CLM-01"}
 
 
-def usage(said: Claims) -> Usage | None:
+def usage(claims: Claims) -> Usage | None:
     """Return the energy of a statement's service; None where not stated."""
-    methodology = find(said.methodology.id, said.methodology.version)
+    methodology = find(claims.methodology.id, claims.methodology.version)
     for consumption in methodology.consumptions:
-        if not consumption.by_history or Fraction(said.coverage) < _KNOWN:
+        if not consumption.by_history or Fraction(claims.coverage) < _KNOWN:
             continue
-        used = _sum(said, consumption.uses)
-        served = _sum(said, consumption.serves) - _implausible(said, consumption.serves)
+        used = _sum(claims, consumption.uses)
+        served = _sum(claims, consumption.serves) - _implausible(claims, consumption.serves)
         if used > 0 and served > 0:
             begin, end = (
                 instant_us(edge, "UTC")
-                for edge in (said.monitoring_period.from_, said.monitoring_period.to)
+                for edge in (claims.monitoring_period.from_, claims.monitoring_period.to)
             )
-            return Usage(said.statement, begin, end, used, int(served))
+            return Usage(claims.statement, begin, end, used, int(served))
     return None
 
 
-def _sum(said: Claims, roles: Iterable[str]) -> int:
+def _sum(claims: Claims, roles: Iterable[str]) -> int:
     wanted = set(roles)
-    return sum(int(p.metered) for p in said.monitored_parameters if p.role in wanted)
+    return sum(int(p.metered) for p in claims.monitored_parameters if p.role in wanted)
 
 
-def _implausible(said: Claims, roles: Iterable[str]) -> Fraction:
+def _implausible(claims: Claims, roles: Iterable[str]) -> Fraction:
     wanted = set(roles)
-    devices = {p.device for p in said.monitored_parameters if p.role in wanted}
+    devices = {p.device for p in claims.monitored_parameters if p.role in wanted}
     return sum(
         (
             -d.adjusts("baseline")
-            for d in said.deductions
+            for d in claims.deductions
             if d.device in devices and d.kind and d.kind not in _PLAUSIBLE
         ),
         start=Fraction(0),
@@ -72,19 +72,19 @@ def _implausible(said: Claims, roles: Iterable[str]) -> Fraction:
 _Key = tuple[str | None, str]
 
 
-def changed(said: Claims, project: Project) -> tuple[str, ...]:
+def changed(claims: Claims, project: Project) -> tuple[str, ...]:
     """
     Return the fixed values of a project that differ from those of its issued statement.
 
     Parameters
     ----------
-    said : Claims
+    claims : Claims
         Of the issued statement.
     project : Project
         As the registry has it now, with the devices of the period.
     """
     was: defaultdict[_Key, set[str]] = defaultdict(set)
-    for device, parameter, value in fixed_ex_ante(said):
+    for device, parameter, value in fixed_ex_ante(claims):
         was[device, parameter].add(value)
     now: defaultdict[_Key, set[str]] = defaultdict(set)
     for key, value in _fixed(project):
@@ -93,16 +93,16 @@ def changed(said: Claims, project: Project) -> tuple[str, ...]:
     every = sorted({**now, **left_out}.items(), key=lambda item: (item[0][0] or "", item[0][1]))
     return tuple(
         f"{name}{'' if device is None else f' of {device}'} was {', '.join(sorted(was[key]))}"
-        f" in {said.statement} and is {', '.join(sorted(values)) or 'left out'}"
+        f" in {claims.statement} and is {', '.join(sorted(values)) or 'left out'}"
         for key, values in every
         for device, name in [key]
         if was[key] and (values - was[key] or not values)
     )
 
 
-def issued_with(said: Claims) -> tuple[FixedBefore, ...]:
+def issued_with(claims: Claims) -> tuple[FixedBefore, ...]:
     """Return the values fixed ex ante in a statement."""
-    return tuple(FixedBefore(*one, said.statement) for one in fixed_ex_ante(said))
+    return tuple(FixedBefore(*one, claims.statement) for one in fixed_ex_ante(claims))
 
 
 def departed(issued: Iterable[FixedBefore], project: Project) -> tuple[FixedBefore, ...]:
@@ -112,13 +112,13 @@ def departed(issued: Iterable[FixedBefore], project: Project) -> tuple[FixedBefo
         now[key].add(value)
     was: defaultdict[_Key, set[str]] = defaultdict(set)
     every = [((one.device, one.parameter), one) for one in issued]
-    for key, one in every:
-        was[key].add(one.value)
+    for key, fixed in every:
+        was[key].add(fixed.value)
     ours = may_be_fixed(project)
     return tuple(
-        one
-        for key, one in every
-        if key in ours and (one.value not in now[key] or now[key] - was[key])
+        item
+        for key, item in every
+        if key in ours and (item.value not in now[key] or now[key] - was[key])
     )
 
 
@@ -133,7 +133,7 @@ def _fixed(project: Project) -> Iterator[tuple[_Key, str]]:
 
 
 def may_be_fixed(project: Project) -> dict[_Key, ParameterSpec]:
-    """Return all parameters that a project and its devices may fix ex ante, given or not."""
+    """Return all ex-ante parameters of a project and its devices, entered or not."""
     methodology = find(project.methodology, project.version)
     every: list[tuple[str | None, Mapping[str, ParameterSpec]]] = [(None, methodology.parameters)]
     every += [

@@ -43,17 +43,17 @@ def materiality(
     statement: Mapping[str, Any], records: Sequence[Record], percent: str
 ) -> Materiality:
     """Return the uncorrected effects of findings in a statement."""
-    effects = [one.effect_t for one in records if one.effect_t is not None]
-    said = claims_of(statement)
+    effects = [record.effect_t for record in records if record.effect_t is not None]
+    claims = claims_of(statement)
     return Materiality(
         decimal(percent, "materiality"),
         sum(effects, start=Fraction(0)),
         sum(map(abs, effects), start=Fraction(0)),
-        decimal(said.emissions.reduction.t, "reduction"),
+        decimal(claims.emissions.reduction.t, "reduction"),
     )
 
 
-def check_opinion(opinion: Opinion, records: Sequence[Record], found: Materiality) -> None:
+def check_opinion(opinion: Opinion, records: Sequence[Record], result: Materiality) -> None:
     """
     Refuse an unqualified opinion while requirements or findings are open.
 
@@ -64,17 +64,17 @@ def check_opinion(opinion: Opinion, records: Sequence[Record], found: Materialit
     """
     if opinion_word(opinion) != "unqualified":
         return
-    open_ = [one.name for one in records if one.kind in BLOCKING and one.state != "closed"]
+    open_ = [r.name for r in records if r.kind in BLOCKING and r.state != "closed"]
     if open_:
         raise StatementStateError(
             f"the opinion cannot be unqualified while {', '.join(open_)} is open; close it with"
             " `tonne statement finding close`, or sign a qualified opinion"
         )
-    if found.material:
-        said = found.stated()
+    if result.material:
+        sums = result.stated()
         raise StatementStateError(
-            f"the opinion cannot be unqualified: misstatements of {said.net_misstatement_t} t net "
-            f"and {said.absolute_misstatement_t} t absolute reach {said.threshold_percent} % of "
+            f"the opinion cannot be unqualified: misstatements of {sums.net_misstatement_t} t net "
+            f"and {sums.absolute_misstatement_t} t absolute reach {sums.threshold_percent} % of "
             "the reduction; have the operator correct the statement"
         )
 
@@ -93,21 +93,21 @@ def check_people(
     StatementStateError
         Naming the person, or the day.
     """
-    names = {one.name.casefold() for one in team}
+    names = {person.name.casefold() for person in team}
     if reviewer is not None and reviewer.name.casefold() in names:
         raise StatementStateError(
             f"the reviewer {reviewer.name!r} is a member of the verification team; "
             "an independent review is by a person outside it (--reviewer)"
         )
-    for one in visits:
-        if one.day > created[: len(one.day)]:
+    for visit in visits:
+        if visit.day > created[: len(visit.day)]:
             raise StatementStateError(
-                f"the site visit at {one.place!r} is dated {one.day}, after the signature "
-                f"of {created[: len(one.day)]}; correct --site-visit"
+                f"the site visit at {visit.place!r} is dated {visit.day}, after the signature "
+                f"of {created[: len(visit.day)]}; correct --site-visit"
             )
 
 
-def check_words(opinion: Opinion, said: Claims, words: Words) -> None:
+def check_words(opinion: Opinion, claims: Claims, words: Words) -> None:
     """
     Refuse an unqualified opinion with blank descriptions.
 
@@ -116,12 +116,12 @@ def check_words(opinion: Opinion, said: Claims, words: Words) -> None:
     StatementStateError
         Naming the findings that are open, or the first blanks; or a row of another statement.
     """
-    check_rows(said, words)
+    check_rows(claims, words)
     for reason in filter(str.strip, words.reasons):
         check_reason(reason, "the reason of a finding")
     if opinion_word(opinion) != "unqualified":
         return
-    open_ = open_findings(said, words)
+    open_ = open_findings(claims, words)
     if open_:
         raise StatementStateError(
             "the opinion cannot be unqualified while findings are open: "
@@ -129,7 +129,7 @@ def check_words(opinion: Opinion, said: Claims, words: Words) -> None:
             + "; have the period closed again once they are resolved, close each "
             f"with its reason ({_FILE}), or sign a qualified opinion"
         )
-    blank = list(blanks(said, words))
+    blank = list(blanks(claims, words))
     if blank:
         raise StatementStateError(
             "the opinion cannot be unqualified while the verifier's descriptions "

@@ -38,12 +38,11 @@ from mrv.documents.plan import (
     SignedExtract,
     StatementFigures,
 )
-from mrv.parameters.evidence import USUAL, Asked
+from mrv.parameters.evidence import USUAL, RequiredGrades
 from mrv.registry.declared import Calibration, Declared, Sample
 from mrv.registry.monitoring_plan import Version, as_first
 from mrv.registry.project import (
     FIRST,
-    Besides,
     Certified,
     ChangedLate,
     CheckMeter,
@@ -54,18 +53,19 @@ from mrv.registry.project import (
     Invoice,
     MeteredOutside,
     Project,
+    SupportingData,
     Usage,
 )
 from mrv.statement.device_days import Arrivals
 from mrv.statement.plan_json import (
     arrivals_out,
-    asked_out,
     certified_out,
     check_meter_out,
     common_in,
     earlier_in,
     invoice_named,
     outside_out,
+    required_out,
     span_out,
 )
 from mrv.statement.plan_writer import (
@@ -168,7 +168,7 @@ class MonitoringPlan:
         Requests of earlier verifications and of the validation that are open.
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
-    asked : Asked
+    required : RequiredGrades
         The grades of evidence that the programme asks for.
     declared : Declared
         Surveys, events, the registered design, common meters.
@@ -213,7 +213,7 @@ class MonitoringPlan:
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     outside: tuple[MeteredOutside, ...] = ()
     calibrated_every: Mapping[str, int] = field(default_factory=dict)
-    asked: Asked = USUAL
+    required: RequiredGrades = USUAL
     forward: tuple[ForwardAction, ...] = ()
     points: Mapping[str, Point] = field(default_factory=dict)
     gas: Mapping[str, str] = field(default_factory=dict)
@@ -221,9 +221,9 @@ class MonitoringPlan:
     common: tuple[CommonMetered, ...] = ()
     row_signers: tuple[RowSigner, ...] = ()
 
-    def besides(self) -> Besides:
+    def supporting(self) -> SupportingData:
         """Return the data for comparison with the period, other than its own readings."""
-        return Besides(
+        return SupportingData(
             self.checks,
             self.invoices,
             tuple(map(earlier_in, self.earlier)),
@@ -236,14 +236,14 @@ class MonitoringPlan:
             self.history,
             fixed=self.fixed,
             certified=self.certified,
-            accepted={one.factor: one.acceptance for one in self.accepted},
+            accepted={factor.factor: factor.acceptance for factor in self.accepted},
             documents=self.documents,
             clocks=self.clocks,
             late=self.late,
             replaced=self.replaced,
             outside=self.outside,
             calibrated_every=self.calibrated_every,
-            asked=self.asked,
+            required=self.required,
             surveys=self.declared.surveys,
             common=tuple(map(common_in, self.common)),
             versions=self.versions,
@@ -275,7 +275,7 @@ class MonitoringPlan:
             public_url=None,
             accepted=(),
             calibrated_every=none,
-            asked=USUAL,
+            required=USUAL,
             declared=Declared(),
             common=(),
             row_signers=(),
@@ -297,8 +297,8 @@ class MonitoringPlan:
             devices=tuple(map(self._device_out, self.devices)),
             carried=CarriedIn(ug=str(self.carried_ug), from_=self.carried_from),
             check_meters=tuple(map(check_meter_out, self.checks)) or UNSET,
-            monitoring=tuple(version_out(one) for one in self.versions) or UNSET,
-            monitoring_before=tuple(version_out(one) for one in self.versions_before) or UNSET,
+            monitoring=tuple(version_out(version) for version in self.versions) or UNSET,
+            monitoring_before=tuple(version_out(v) for v in self.versions_before) or UNSET,
             invoices=tuple(map(invoice_named, self.invoices)) or UNSET,
             earlier=self.earlier or UNSET,
             corrected=self.corrected or UNSET,
@@ -308,8 +308,10 @@ class MonitoringPlan:
             accounting=self.accounting if self.accounting > FIRST else UNSET,
             registry=self.registry or UNSET,
             excluded=tuple(
-                ExcludedDevice(device=one.device, rule=one.rule, reason=coded(one.reason))
-                for one in sorted(self.excluded)
+                ExcludedDevice(
+                    device=excluded.device, rule=excluded.rule, reason=coded(excluded.reason)
+                )
+                for excluded in sorted(self.excluded)
             )
             or UNSET,
             certified=certified_out(self.certified) or UNSET,
@@ -317,24 +319,24 @@ class MonitoringPlan:
             history=tuple(map(usage_out, self.history)) or UNSET,
             fixed_before=tuple(
                 FixedAsIssued(
-                    device=one.device,
-                    parameter=one.parameter,
-                    value=one.value,
-                    statement=one.statement,
+                    device=fixed.device,
+                    parameter=fixed.parameter,
+                    value=fixed.value,
+                    statement=fixed.statement,
                 )
-                for one in self.fixed
+                for fixed in self.fixed
             )
             or UNSET,
             arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
             signed=UNSET if self.signed is None else self.signed,
             issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
-            evidence_asked=asked_out(self.asked),
+            evidence_asked=required_out(self.required),
             public_url=self.public_url or UNSET,
             accepted_factors=self.accepted or UNSET,
             design_documents=tuple(map(document_out, self.documents)) or UNSET,
             clocks=tuple(
-                ClockAhead(device=d, told_h=str(one.told_h), passed_h=str(one.passed_h))
-                for d, one in sorted(self.clocks.items())
+                ClockAhead(device=d, told_h=str(clocked.reported_h), passed_h=str(clocked.passed_h))
+                for d, clocked in sorted(self.clocks.items())
             )
             or UNSET,
             changed_late=tuple(map(changed_late_out, self.late)) or UNSET,
@@ -396,8 +398,8 @@ class MonitoringPlan:
 
 
 def _as_before(corrected: StatementFigures | None) -> StatementFigures | None:
-    """Leave out what older rules did not compare."""
+    """Return the figures without those that older rules did not compare."""
     if corrected is None or not corrected.inputs:
         return corrected
-    kept = tuple(one for one in corrected.inputs if not one.name.startswith(PREFIX))
+    kept = tuple(value for value in corrected.inputs if not value.name.startswith(PREFIX))
     return msgspec.structs.replace(corrected, inputs=kept)

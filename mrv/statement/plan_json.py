@@ -29,21 +29,23 @@ from mrv.documents.plan import (
     Span,
     StatementFigures,
 )
-from mrv.parameters.evidence import USUAL, Asked, asked_of
+from mrv.parameters.evidence import USUAL, RequiredGrades, required_of
 from mrv.registry.project import Certified, CheckMeter, Common, Earlier, Invoice, MeteredOutside
 from mrv.rounding import UG_PER_T, decimal_of
 from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.device_days import Arrivals, Arrived
 
 
-def check_meter_out(one: CheckMeter) -> CheckMeterNamed:
+def check_meter_out(check_meter: CheckMeter) -> CheckMeterNamed:
     """Return a check meter as JSON."""
-    return CheckMeterNamed(meter=one.check, of=one.main, tolerance_percent=str(one.percent))
+    return CheckMeterNamed(
+        meter=check_meter.check, of=check_meter.main, tolerance_percent=str(check_meter.percent)
+    )
 
 
-def check_meter_in(one: CheckMeterNamed) -> CheckMeter:
+def check_meter_in(check_meter: CheckMeterNamed) -> CheckMeter:
     """Return a check meter from `check_meter_out`."""
-    return CheckMeter(one.of, one.meter, decimal_of(one.tolerance_percent))
+    return CheckMeter(check_meter.of, check_meter.meter, decimal_of(check_meter.tolerance_percent))
 
 
 def span_out(span: tuple[int, int]) -> Span:
@@ -51,9 +53,9 @@ def span_out(span: tuple[int, int]) -> Span:
     return Span(from_=utc_text(span[0]), to=utc_text(span[1]))
 
 
-def span_in(one: Span) -> tuple[int, int]:
+def span_in(span: Span) -> tuple[int, int]:
     """Return a span from `span_out`. [us UTC]"""
-    return _time(one.from_), _time(one.to)
+    return _time(span.from_), _time(span.to)
 
 
 def certified_out(
@@ -62,21 +64,21 @@ def certified_out(
     """Return certified energy as JSON, in the order of devices and certificates."""
     return tuple(
         EnergyCertified(
-            certificate=one.certificate,
-            scheme=one.scheme,
+            certificate=item.certificate,
+            scheme=item.scheme,
             device=device,
             quantity=quantity,
-            runs=tuple(_runs(one)),
+            runs=tuple(_runs(item)),
         )
-        for (device, quantity), held in sorted(certified.items())
-        for one in held
+        for (device, quantity), certified in sorted(certified.items())
+        for item in certified
     )
 
 
-def _runs(one: Certified) -> Iterator[CertifiedRun]:
-    breaks = np.flatnonzero(np.diff(one.number) != 1) + 1
+def _runs(certified: Certified) -> Iterator[CertifiedRun]:
+    breaks = np.flatnonzero(np.diff(certified.number) != 1) + 1
     for number, value in zip(
-        np.split(one.number, breaks), np.split(one.value, breaks), strict=True
+        np.split(certified.number, breaks), np.split(certified.value, breaks), strict=True
     ):
         yield CertifiedRun(
             from_=utc_text(int(number[0]) * INTERVAL_US), energy_wh=tuple(map(str, value.tolist()))
@@ -95,120 +97,123 @@ def certified_in(
         For an amount that is not above 0, a time inside an interval, runs out of order, or
         a certificate that is named twice of a device.
     """
-    found: dict[tuple[str, str], tuple[Certified, ...]] = {}
-    for one in certified:
-        key = one.device, one.quantity
-        held = found.get(key, ())
-        said = f"certificate {one.certificate} of {one.device}"
-        if any(other.certificate == one.certificate for other in held):
-            raise ValueError(f"{said} appears twice")
-        number, value = _intervals(one, said)
-        found[key] = (*held, Certified(one.certificate, one.scheme, number, value))
-    return found
+    result: dict[tuple[str, str], tuple[Certified, ...]] = {}
+    for certificate in certified:
+        key = certificate.device, certificate.quantity
+        before = result.get(key, ())
+        message = f"certificate {certificate.certificate} of {certificate.device}"
+        if any(other.certificate == certificate.certificate for other in before):
+            raise ValueError(f"{message} appears twice")
+        number, value = _intervals(certificate, message)
+        result[key] = (
+            *before,
+            Certified(certificate.certificate, certificate.scheme, number, value),
+        )
+    return result
 
 
-def _intervals(one: EnergyCertified, said: str) -> tuple[Int64, Int64]:
+def _intervals(certificate: EnergyCertified, message: str) -> tuple[Int64, Int64]:
     numbers: list[int] = []
     values: list[int] = []
-    for run in one.runs:
+    for run in certificate.runs:
         begin, rest = divmod(_time(run.from_), INTERVAL_US)
         if rest or (numbers and begin <= numbers[-1]) or not run.energy_wh:
-            raise ValueError(f"{said}: the run from {run.from_} is not one of its intervals")
+            raise ValueError(f"{message}: the run from {run.from_} is not one of its intervals")
         numbers += range(begin, begin + len(run.energy_wh))
         values += map(int, run.energy_wh)
     if not values or min(values) < 1 or max(values) > MAX_SAFE_INTEGER:
-        raise ValueError(f"{said}: energy must be a whole number of Wh above 0")
+        raise ValueError(f"{message}: energy must be a whole number of Wh above 0")
     return np.array(numbers, dtype=np.int64), np.array(values, dtype=np.int64)
 
 
-def earlier_in(one: StatementFigures) -> Earlier:
+def earlier_in(figures: StatementFigures) -> Earlier:
     """Return the figures of another statement from JSON."""
     return Earlier(
-        one.statement,
-        _time(one.from_),
-        _time(one.to),
-        int(one.energy_wh),
-        Fraction(int(one.reduction_ug), UG_PER_T),
+        figures.statement,
+        _time(figures.from_),
+        _time(figures.to),
+        int(figures.energy_wh),
+        Fraction(int(figures.reduction_ug), UG_PER_T),
     )
 
 
-def invoice_named(one: Invoice) -> InvoiceNamed:
+def invoice_named(invoice: Invoice) -> InvoiceNamed:
     """Return an invoice as its document type."""
     return InvoiceNamed(
-        id=one.id,
-        issuer=one.issuer,
-        number=one.number,
-        issued=one.issued.isoformat(),
-        devices=one.devices,
-        quantity=one.quantity,
-        from_=utc_text(one.from_us),
-        to=utc_text(one.to_us),
-        value=str(one.value),
-        tolerance_percent=str(one.percent),
-        sha256=one.sha256,
-        doubt=UNSET if one.doubt is None else one.doubt,
-        signed=one.signed or UNSET,
+        id=invoice.id,
+        issuer=invoice.issuer,
+        number=invoice.number,
+        issued=invoice.issued.isoformat(),
+        devices=invoice.devices,
+        quantity=invoice.quantity,
+        from_=utc_text(invoice.from_us),
+        to=utc_text(invoice.to_us),
+        value=str(invoice.value),
+        tolerance_percent=str(invoice.percent),
+        sha256=invoice.sha256,
+        doubt=UNSET if invoice.doubt is None else invoice.doubt,
+        signed=invoice.signed or UNSET,
     )
 
 
-def invoice_of(one: InvoiceNamed) -> Invoice:
+def invoice_of(invoice: InvoiceNamed) -> Invoice:
     """Return an invoice from `invoice_named`; ValueError for an invalid day."""
     return Invoice(
-        id=one.id,
-        issuer=one.issuer,
-        number=one.number,
-        issued=date.fromisoformat(one.issued),
-        devices=one.devices,
-        quantity=one.quantity,
-        from_us=_time(one.from_),
-        to_us=_time(one.to),
-        value=int(one.value),
-        percent=decimal_of(one.tolerance_percent),
-        sha256=one.sha256,
-        doubt=None if one.doubt is UNSET else one.doubt,
-        signed=one.signed or None,
+        id=invoice.id,
+        issuer=invoice.issuer,
+        number=invoice.number,
+        issued=date.fromisoformat(invoice.issued),
+        devices=invoice.devices,
+        quantity=invoice.quantity,
+        from_us=_time(invoice.from_),
+        to_us=_time(invoice.to),
+        value=int(invoice.value),
+        percent=decimal_of(invoice.tolerance_percent),
+        sha256=invoice.sha256,
+        doubt=None if invoice.doubt is UNSET else invoice.doubt,
+        signed=invoice.signed or None,
     )
 
 
-def outside_out(one: MeteredOutside) -> OutsidePeriod:
+def outside_out(outside: MeteredOutside) -> OutsidePeriod:
     """Return the quantity of a meter outside the period as JSON."""
     return OutsidePeriod(
-        device=one.device,
-        quantity=one.quantity,
-        from_=utc_text(one.from_us),
-        to=utc_text(one.to_us),
-        metered=str(one.value),
-        known_us=str(one.known_us),
+        device=outside.device,
+        quantity=outside.quantity,
+        from_=utc_text(outside.from_us),
+        to=utc_text(outside.to_us),
+        metered=str(outside.value),
+        known_us=str(outside.known_us),
     )
 
 
-def outside_in(one: OutsidePeriod) -> MeteredOutside:
+def outside_in(outside: OutsidePeriod) -> MeteredOutside:
     """Return the quantity from `outside_out`."""
     return MeteredOutside(
-        one.device,
-        one.quantity,
-        _time(one.from_),
-        _time(one.to),
-        int(one.metered),
-        int(one.known_us),
+        outside.device,
+        outside.quantity,
+        _time(outside.from_),
+        _time(outside.to),
+        int(outside.metered),
+        int(outside.known_us),
     )
 
 
-def common_in(one: CommonMetered) -> Common:
+def common_in(common_metered: CommonMetered) -> Common:
     """Return the quantities of a common meter and its users from JSON."""
     return Common(
-        one.main,
-        one.users,
-        one.quantity,
-        int(one.main_metered),
-        int(one.users_metered),
-        Fraction(one.compared_share),
-        Fraction(one.lost_percent),
-        one.days_above,
+        common_metered.main,
+        common_metered.users,
+        common_metered.quantity,
+        int(common_metered.main_metered),
+        int(common_metered.users_metered),
+        Fraction(common_metered.compared_share),
+        Fraction(common_metered.lost_percent),
+        common_metered.days_above,
     )
 
 
-def arrivals_out(found: Arrivals) -> tuple[ArrivedDevice, ...]:
+def arrivals_out(arrived: Arrivals) -> tuple[ArrivedDevice, ...]:
     """Return arrivals by device and day as JSON."""
     return tuple(
         ArrivedDevice(
@@ -216,33 +221,33 @@ def arrivals_out(found: Arrivals) -> tuple[ArrivedDevice, ...]:
             days=tuple(
                 ArrivedDay(
                     day=day,
-                    readings=str(one.readings),
-                    late=str(one.late),
-                    hours=str(one.hours),
-                    span=str(one.span),
+                    readings=str(item.readings),
+                    late=str(item.late),
+                    hours=str(item.hours),
+                    span=str(item.span),
                 )
-                for day, one in sorted(of_device.items())
+                for day, item in sorted(of_device.items())
             ),
         )
-        for device, of_device in sorted(found.items())
+        for device, of_device in sorted(arrived.items())
     )
 
 
 def arrivals_in(record: tuple[ArrivedDevice, ...]) -> Arrivals:
     """Return arrivals from `arrivals_out`; ValueError if more arrived late than in all."""
-    found: Arrivals = {}
+    arrived: Arrivals = {}
     for of_device in record:
-        here = found.setdefault(of_device.device, {})
-        for one in of_device.days:
-            if one.day in here or not 0 <= int(one.late) <= int(one.readings):
-                raise ValueError(f"arrivals of {of_device.device} on {one.day} are not consistent")
-            here[one.day] = Arrived(int(one.readings), int(one.late), int(one.hours), int(one.span))
-    return found
+        here = arrived.setdefault(of_device.device, {})
+        for day in of_device.days:
+            if day.day in here or not 0 <= int(day.late) <= int(day.readings):
+                raise ValueError(f"arrivals of {of_device.device} on {day.day} are not consistent")
+            here[day.day] = Arrived(int(day.readings), int(day.late), int(day.hours), int(day.span))
+    return arrived
 
 
-def invoice_out(one: Invoice) -> dict[str, Any]:
+def invoice_out(invoice: Invoice) -> dict[str, Any]:
     """Return an invoice as canonical JSON."""
-    return write(invoice_named(one))
+    return write(invoice_named(invoice))
 
 
 def invoice_in(record: Mapping[str, Any]) -> Invoice:
@@ -254,15 +259,15 @@ def _time(text: str) -> int:
     return instant_us(text, "UTC")
 
 
-def asked_out(asked: Asked) -> EvidenceAsked | UnsetType:
+def required_out(required: RequiredGrades) -> EvidenceAsked | UnsetType:
     """Return the grades that a programme requires as JSON; empty for the usual ones."""
-    if asked == USUAL:
+    if required == USUAL:
         return UNSET
-    return read(EvidenceAsked, asked.to_json(), "evidenceAsked")
+    return read(EvidenceAsked, required.to_json(), "evidenceAsked")
 
 
-def asked_in(record: EvidenceAsked | UnsetType) -> Asked:
+def required_in(record: EvidenceAsked | UnsetType) -> RequiredGrades:
     """Return the grades that a programme requires; the usual ones where none are stated."""
     if record is UNSET:
         return USUAL
-    return asked_of(write(record))
+    return required_of(write(record))

@@ -39,11 +39,11 @@ from mrv.rounding import decimal_of
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_json import (
     arrivals_in,
-    asked_in,
     certified_in,
     check_meter_in,
     invoice_of,
     outside_in,
+    required_in,
     span_in,
 )
 from mrv.statement.plan_writer import time_in, time_us, values_in
@@ -77,9 +77,9 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         carried_ug=int(plan.carried.ug),
         carried_from=plan.carried.from_,
         checks=tuple(map(check_meter_in, plan.check_meters or ())),
-        versions=tuple(version_in(write(one)) for one in plan.monitoring or ()),
+        versions=tuple(version_in(write(version)) for version in plan.monitoring or ()),
         forward=plan.forward_actions or (),
-        versions_before=tuple(version_in(write(one)) for one in plan.monitoring_before or ()),
+        versions_before=tuple(version_in(write(v)) for v in plan.monitoring_before or ()),
         invoices=tuple(map(invoice_of, plan.invoices or ())),
         earlier=plan.earlier or (),
         corrected=plan.corrected or None,
@@ -91,27 +91,29 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         samples=tuple(map(_sample_in, plan.laboratory or ())),
         history=tuple(map(_usage_in, plan.history or ())),
         fixed=tuple(
-            FixedBefore(one.device, one.parameter, one.value, one.statement)
-            for one in plan.fixed_before or ()
+            FixedBefore(fixed.device, fixed.parameter, fixed.value, fixed.statement)
+            for fixed in plan.fixed_before or ()
         ),
         arrivals=None if plan.arrivals is UNSET else arrivals_in(plan.arrivals),
         signed=None if plan.signed is UNSET else plan.signed,
         issue_signatures=_signatures(plan.issue_signatures),
-        asked=asked_in(plan.evidence_asked),
+        required=required_in(plan.evidence_asked),
         public_url=plan.public_url or None,
         accepted=plan.accepted_factors or (),
         documents=tuple(map(_document_in, plan.design_documents or ())),
         excluded=tuple(
-            Excluded(one.device, one.rule, text_in(one.reason)) for one in plan.excluded or ()
+            Excluded(excluded.device, excluded.rule, text_in(excluded.reason))
+            for excluded in plan.excluded or ()
         ),
         late=tuple(map(_changed_late_in, plan.changed_late or ())),
         replaced=tuple(
-            (invoice_of(one.invoices[0]), invoice_of(one.invoices[1]), one.reason)
-            for one in plan.replaced_invoices or ()
+            (invoice_of(invoice.invoices[0]), invoice_of(invoice.invoices[1]), invoice.reason)
+            for invoice in plan.replaced_invoices or ()
         ),
         outside=tuple(map(outside_in, plan.outside_period or ())),
         clocks={
-            one.device: Clocked(int(one.told_h), int(one.passed_h)) for one in plan.clocks or ()
+            clock.device: Clocked(int(clock.told_h), int(clock.passed_h))
+            for clock in plan.clocks or ()
         },
         certified=certified_in(plan.certified or ()),
         ratings={
@@ -131,12 +133,12 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
     )
 
 
-def _signatures(said: int | UnsetType) -> int:
-    if said is UNSET:
+def _signatures(number: int | UnsetType) -> int:
+    if number is UNSET:
         return 1
-    if said < 2:  # noqa: PLR2004 - one is not written
-        raise ValueError(f"{said} signatures to issue; the number must be 2 or more")
-    return said
+    if number < 2:  # noqa: PLR2004 - one is not written
+        raise ValueError(f"{number} signatures to issue; the number must be 2 or more")
+    return number
 
 
 def _known(accounting: int) -> int:
@@ -205,7 +207,7 @@ def _place_in(record: PlaceExtract | UnsetType) -> tuple[float, float] | None:
 
 
 def _floats(value: Any) -> Any:
-    """Limits as quality tests take them: what stands as decimal text was a float."""
+    """Return limits with decimal text as floats, for quality tests."""
     match value:
         case dict():
             return {name: _floats(inner) for name, inner in value.items()}
@@ -217,7 +219,7 @@ def _floats(value: Any) -> Any:
 
 
 def _calibration_in(record: CalibrationShown) -> Calibration:
-    error, found = record.max_error_percent, record.found_error_percent
+    error, result = record.max_error_percent, record.found_error_percent
     return Calibration(
         date.fromisoformat(record.performed),
         date.fromisoformat(record.valid_until),
@@ -226,50 +228,63 @@ def _calibration_in(record: CalibrationShown) -> Calibration:
         None if error is None else decimal_of(error),
         record.serial or None,
         record.channel or None,
-        decimal_of(found) if isinstance(found, str) else None,
+        decimal_of(result) if isinstance(result, str) else None,
         bool(record.last_test),
     )
 
 
-def _usage_in(one: UsageBefore) -> Usage:
-    return Usage(one.statement, time_us(one.from_), time_us(one.to), int(one.used), int(one.served))
+def _usage_in(usage_before: UsageBefore) -> Usage:
+    return Usage(
+        usage_before.statement,
+        time_us(usage_before.from_),
+        time_us(usage_before.to),
+        int(usage_before.used),
+        int(usage_before.served),
+    )
 
 
-def _sample_in(one: LaboratoryResult) -> Sample:
+def _sample_in(item: LaboratoryResult) -> Sample:
     return Sample(
-        one.parameter,
-        one.sample,
-        date.fromisoformat(one.taken),
-        decimal_of(one.value),
-        one.method,
-        one.laboratory,
-        one.sha256,
-        one.signed or None,
+        item.parameter,
+        item.sample,
+        date.fromisoformat(item.taken),
+        decimal_of(item.value),
+        item.method,
+        item.laboratory,
+        item.sha256,
+        item.signed or None,
     )
 
 
-def _document_in(one: DesignDocument) -> Document:
-    issued = None if one.issued is None else date.fromisoformat(one.issued)
-    value = None if one.value is UNSET else Fraction(one.value)
-    by_device = {k: Fraction(v) for k, v in (one.by_device or {}).items()}
-    signed = one.signed or None
+def _document_in(document: DesignDocument) -> Document:
+    issued = None if document.issued is None else date.fromisoformat(document.issued)
+    value = None if document.value is UNSET else Fraction(document.value)
+    by_device = {k: Fraction(v) for k, v in (document.by_device or {}).items()}
+    signed = document.signed or None
     return Document(
-        one.parameter, one.document, one.by, issued, one.sha256, value, by_device, signed
+        document.parameter,
+        document.document,
+        document.by,
+        issued,
+        document.sha256,
+        value,
+        by_device,
+        signed,
     )
 
 
-def _changed_late_in(one: ChangedAfterwards) -> ChangedLate:
+def _changed_late_in(change: ChangedAfterwards) -> ChangedLate:
     was, now = (
-        None if paper is UNSET else _document_in(paper) for paper in (one.was, one.document)
+        None if paper is UNSET else _document_in(paper) for paper in (change.was, change.document)
     )
-    before = None if one.before is UNSET else one.before
+    before = None if change.before is UNSET else change.before
     return ChangedLate(
-        one.device,
-        one.parameter,
+        change.device,
+        change.parameter,
         before,
-        time_us(one.changed),
-        one.by,
+        time_us(change.changed),
+        change.by,
         was,
         now,
-        paper_only=one.before is UNSET,
+        paper_only=change.before is UNSET,
     )

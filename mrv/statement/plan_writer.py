@@ -92,86 +92,86 @@ def place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
     return PlaceExtract(latitude=latitude, longitude=longitude)
 
 
-def usage_out(one: Usage) -> UsageBefore:
+def usage_out(usage: Usage) -> UsageBefore:
     """Return the consumption of an earlier statement's service as JSON."""
     return UsageBefore(
-        statement=one.statement,
-        from_=utc_text(one.from_us),
-        to=utc_text(one.to_us),
-        used=str(one.used),
-        served=str(one.served),
+        statement=usage.statement,
+        from_=utc_text(usage.from_us),
+        to=utc_text(usage.to_us),
+        used=str(usage.used),
+        served=str(usage.served),
     )
 
 
-def sample_out(one: Sample) -> LaboratoryResult:
+def sample_out(sample: Sample) -> LaboratoryResult:
     """Return a laboratory result as in plan and statement."""
     return LaboratoryResult(
-        parameter=one.parameter,
-        sample=one.sample,
-        taken=one.taken.isoformat(),
-        value=str(one.value),
-        method=one.method,
-        laboratory=one.laboratory,
-        sha256=one.sha256,
-        signed=one.signed or UNSET,
+        parameter=sample.parameter,
+        sample=sample.sample,
+        taken=sample.taken.isoformat(),
+        value=str(sample.value),
+        method=sample.method,
+        laboratory=sample.laboratory,
+        sha256=sample.sha256,
+        signed=sample.signed or UNSET,
     )
 
 
-def document_out(one: Document) -> DesignDocument:
+def document_out(document: Document) -> DesignDocument:
     """Return the document of a design value as in plan and statement."""
     return DesignDocument(
-        parameter=one.parameter,
-        document=one.document,
-        by=one.by,
-        issued=None if one.issued is None else one.issued.isoformat(),
-        sha256=one.sha256,
-        value=UNSET if one.value is None else exact_text(one.value),
-        by_device={k: exact_text(v) for k, v in one.by_device.items()} or UNSET,
-        signed=one.signed or UNSET,
+        parameter=document.parameter,
+        document=document.document,
+        by=document.by,
+        issued=None if document.issued is None else document.issued.isoformat(),
+        sha256=document.sha256,
+        value=UNSET if document.value is None else exact_text(document.value),
+        by_device={k: exact_text(v) for k, v in document.by_device.items()} or UNSET,
+        signed=document.signed or UNSET,
     )
 
 
-def changed_late_out(one: ChangedLate) -> ChangedAfterwards:
+def changed_late_out(change: ChangedLate) -> ChangedAfterwards:
     """Return changes made after the period began, as JSON."""
     return ChangedAfterwards(
-        device=one.device,
-        parameter=one.parameter,
-        changed=utc_text(one.changed_us),
-        by=one.by,
-        before=UNSET if one.paper_only else one.before,
-        was=UNSET if one.was is None else document_out(one.was),
-        document=UNSET if one.document is None else document_out(one.document),
+        device=change.device,
+        parameter=change.parameter,
+        changed=utc_text(change.changed_us),
+        by=change.by,
+        before=UNSET if change.paper_only else change.before,
+        was=UNSET if change.was is None else document_out(change.was),
+        document=UNSET if change.document is None else document_out(change.document),
     )
 
 
-def calibration_out(one: Calibration, interval: Interval | None = None) -> CalibrationShown:
+def calibration_out(calibration: Calibration, interval: Interval | None = None) -> CalibrationShown:
     """Return a certificate as in plan and statement; in the statement with its interval."""
-    (limit,) = limited([one], interval)
+    (limit,) = limited([calibration], interval)
     return CalibrationShown(
-        certificate=one.certificate,
-        performed=one.performed.isoformat(),
-        valid_until=one.valid_until.isoformat(),
-        accuracy_class=one.accuracy_class,
-        max_error_percent=number_out(one.max_error_percent),
-        serial=one.serial or UNSET,
-        due=limit.valid_until.isoformat() if limit is not one else UNSET,
-        channel=one.channel or UNSET,
-        found_error_percent=number_out(one.found_error_percent) or UNSET,
-        last_test=one.last_test or UNSET,
+        certificate=calibration.certificate,
+        performed=calibration.performed.isoformat(),
+        valid_until=calibration.valid_until.isoformat(),
+        accuracy_class=calibration.accuracy_class,
+        max_error_percent=number_out(calibration.max_error_percent),
+        serial=calibration.serial or UNSET,
+        due=limit.valid_until.isoformat() if limit is not calibration else UNSET,
+        channel=calibration.channel or UNSET,
+        found_error_percent=number_out(calibration.found_error_percent) or UNSET,
+        last_test=calibration.last_test or UNSET,
     )
 
 
-def approval_shown(one: Approval) -> PlanApproval:
+def approval_shown(approval: Approval) -> PlanApproval:
     """Return a programme's decision on a version."""
-    return read(PlanApproval, monitoring_plan.approval_out(one), "an approval of the plan")
+    return read(PlanApproval, monitoring_plan.approval_out(approval), "an approval of the plan")
 
 
-def version_out(one: Version) -> PlanVersionWhole:
+def version_out(version: Version) -> PlanVersionWhole:
     """Return a version of the project's own monitoring plan."""
     return read(
         PlanVersionWhole,
-        monitoring_plan.extract_out(one),
-        f"version {one.name} of the monitoring plan",
+        monitoring_plan.extract_out(version),
+        f"version {version.name} of the monitoring plan",
     )
 
 

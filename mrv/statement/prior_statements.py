@@ -21,7 +21,7 @@ _MEASURED = ("readings", "intervals", "factors")
 
 
 def figures(
-    said: Claims,
+    claims: Claims,
     *,
     energy: Collection[str] = (),
     by_device: bool = False,
@@ -32,7 +32,7 @@ def figures(
 
     Parameters
     ----------
-    said : Claims
+    claims : Claims
         Of the statement, signed or not.
     energy : collection of str
         Roles whose energy counts; that of all where it is empty.
@@ -41,31 +41,35 @@ def figures(
     registry : mapping of str to str, optional
         What the registry said beside (`mrv.statement.cross_check_json`).
     """
-    known = {**inputs(said), **(registry or {})}
+    known = {**inputs(claims), **(registry or {})}
     meters = [
-        p for p in said.monitored_parameters if p.unit == "Wh" and (not energy or p.role in energy)
+        p
+        for p in claims.monitored_parameters
+        if p.unit == "Wh" and (not energy or p.role in energy)
     ]
     return StatementFigures(
-        statement=said.statement,
-        from_=said.monitoring_period.from_,
-        to=said.monitoring_period.to,
+        statement=claims.statement,
+        from_=claims.monitoring_period.from_,
+        to=claims.monitoring_period.to,
         energy_wh=str(sum(int(p.metered) for p in meters)),
-        reduction_ug=said.emissions.reduction.ug,
-        credited_t=said.credited.t,
-        coverage=said.coverage,
-        devices=_by_device(said) if by_device else UNSET,
-        factors=tuple(f"{f.id} = {f.value} {f.unit}" for f in said.factors) if by_device else UNSET,
-        digests=said.digests if by_device else UNSET,
+        reduction_ug=claims.emissions.reduction.ug,
+        credited_t=claims.credited.t,
+        coverage=claims.coverage,
+        devices=_by_device(claims) if by_device else UNSET,
+        factors=tuple(f"{f.id} = {f.value} {f.unit}" for f in claims.factors)
+        if by_device
+        else UNSET,
+        digests=claims.digests if by_device else UNSET,
         inputs=tuple(InputValue(name=n, value=v) for n, v in sorted(known.items()))
-        if by_device and said.accounting is not UNSET
+        if by_device and claims.accounting is not UNSET
         else UNSET,
     )
 
 
-def inputs(said: Claims) -> dict[str, str]:
+def inputs(claims: Claims) -> dict[str, str]:
     """Return the registry data of a statement, under fixed names."""
-    found = {"methodology": f"{said.methodology.id} {said.methodology.version}"}
-    for fixed_parameter in said.fixed_parameters or ():
+    result = {"methodology": f"{claims.methodology.id} {claims.methodology.version}"}
+    for fixed_parameter in claims.fixed_parameters or ():
         if fixed_parameter.parameter == "rated_power_w":
             continue  # named with its meter
         whose = (
@@ -73,26 +77,26 @@ def inputs(said: Claims) -> dict[str, str]:
             if fixed_parameter.device is None
             else f"{fixed_parameter.device}: {fixed_parameter.parameter}"
         )
-        found[whose] = f"{fixed_parameter.value} {fixed_parameter.unit}"
-    for metered in said.monitored_parameters:
+        result[whose] = f"{fixed_parameter.value} {fixed_parameter.unit}"
+    for metered in claims.monitored_parameters:
         meter = metered.meter
-        found[f"{metered.device}: meter"] = " ".join(
+        result[f"{metered.device}: meter"] = " ".join(
             filter(None, [meter.maker or None, meter.model or None, meter.serial])
         )
-        found[f"{metered.device}: rated power"] = ", ".join(
+        result[f"{metered.device}: rated power"] = ", ".join(
             f"{r.rated_power_w} W from {r.from_}" for r in meter.ratings or ()
         )
-        found[f"{metered.device}: certificates"] = ", ".join(
+        result[f"{metered.device}: certificates"] = ", ".join(
             f"{c.certificate} {c.performed} to {c.valid_until}"
             f" {c.accuracy_class or ''} {c.max_error_percent or ''}"
             f" {c.channel or ''} {c.found_error_percent or ''}".rstrip()
             for c in metered.calibrations
         )
-    return found
+    return result
 
 
 def _inputs(before: StatementFigures, now: StatementFigures) -> tuple[InputDifference, ...]:
-    was, is_ = ({one.name: one.value for one in some.inputs or ()} for some in (before, now))
+    was, is_ = ({v.name: v.value for v in some.inputs or ()} for some in (before, now))
     return tuple(
         InputDifference(name=name, before=was.get(name), now=is_.get(name))
         for name in sorted(was.keys() | is_.keys())
@@ -100,12 +104,12 @@ def _inputs(before: StatementFigures, now: StatementFigures) -> tuple[InputDiffe
     )
 
 
-def _by_device(said: Claims) -> tuple[DeviceFigure, ...]:
+def _by_device(claims: Claims) -> tuple[DeviceFigure, ...]:
     return tuple(
         DeviceFigure(
             device=p.device, role=p.role, from_=p.from_, metered=p.metered, counted=p.counted
         )
-        for p in said.monitored_parameters
+        for p in claims.monitored_parameters
     )
 
 

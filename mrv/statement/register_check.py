@@ -128,7 +128,7 @@ def windows(project: Project, fleet: Fleet, from_us: int, to_us: int) -> dict[in
     """Return the windows to be checked, by fleet index."""
     methodology = find(project.methodology, project.version)
     period = (from_us // INTERVAL_US, to_us // INTERVAL_US)
-    found: dict[int, list[Window]] = {}
+    result: dict[int, list[Window]] = {}
     for bound in project.devices:
         needs = role_needs(methodology, bound, f"device {bound.device}")
         if needs.side != "project":
@@ -137,10 +137,10 @@ def windows(project: Project, fleet: Fleet, from_us: int, to_us: int) -> dict[in
         served = service_intervals(project, bound, fleet.devices[index], needs.side)
         for begin, end in common([served], [period]):
             edges = begin * INTERVAL_US, end * INTERVAL_US
-            found.setdefault(index, []).append(
+            result.setdefault(index, []).append(
                 Window(bound.device, bound.role, needs.quantity, *edges)
             )
-    return found
+    return result
 
 
 def rises(
@@ -173,11 +173,11 @@ def rises(
 def _least(value: Int64, time_us: Int64, window: Window, swaps: Iterable[int]) -> int:
     """Sum over the meters that were there one after another, each by its own register."""
     known = value != NULL
-    held, at = value[known], time_us[known]
-    edges = [0, *np.searchsorted(at, sorted(swaps)).tolist(), len(held)]
+    values, at = value[known], time_us[known]
+    edges = [0, *np.searchsorted(at, sorted(swaps)).tolist(), len(values)]
     begin, end = np.searchsorted(at, [window.begin_us, window.end_us]).tolist()
     return sum(
-        _of_one(held[a:b], max(begin - a, 0), min(max(end - a, 0), b - a))
+        _of_one(values[a:b], max(begin - a, 0), min(max(end - a, 0), b - a))
         for a, b in pairwise(edges)
     )
 
@@ -201,18 +201,18 @@ def _of_one(value: Int64, begin: int, end: int) -> int:
 
 
 def undercounted(
-    found: Iterable[tuple[Window, int]], devices: Iterable[DeviceOutcome]
+    result: Iterable[tuple[Window, int]], devices: Iterable[DeviceOutcome]
 ) -> Iterator[str]:
     """Return the devices whose counted quantity is below the rise of their registers."""
     counted = {(d.device, d.role, d.from_us): d for d in devices}
-    for window, least in found:
-        one = counted[window.device, window.role, window.begin_us]
-        whole = one.metered + Fraction(one.substituted)
+    for window, least in result:
+        outcome = counted[window.device, window.role, window.begin_us]
+        whole = outcome.metered + Fraction(outcome.substituted)
         if whole < least:
             yield (
-                f"device {one.device} counts {float(whole):,.0f} {one.unit} as {one.role} "
-                f"from {utc_text(window.begin_us)} to {utc_text(window.end_us)}, but "
-                f"its register rose by at least {least:,}, which is faster than its "
+                f"device {outcome.device} counts {float(whole):,.0f} {outcome.unit} as"
+                f" {outcome.role} from {utc_text(window.begin_us)} to {utc_text(window.end_us)},"
+                f" but its register rose by at least {least:,}, which is faster than its "
                 "limits allow; correct its rated_power_w in the registry, or enter "
                 "the meter's replacement, rebuild its intervals and close again"
             )

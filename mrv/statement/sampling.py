@@ -97,7 +97,7 @@ class _Days(NamedTuple):
 
 
 class _Period(NamedTuple):
-    """What all devices share: the days with their edges, what is doubted, bare or unusual."""
+    """Shared data of all devices: days with their edges, doubtful, uncovered and unusual days."""
 
     dates: list[date]
     edges: list[int]
@@ -116,9 +116,9 @@ def units(case: Case) -> list[Unit]:
         (device, sums.get(_key(case, device), _Days(none, none, none)))
         for device in case.result.devices
     ]
-    largest = max((rate(one) * max(days.value) for one, days in of), default=Fraction(0))
-    found = [unit for one, days in of for unit in _of_device(case, one, days, period, largest)]
-    return sorted(found, key=lambda u: (u.device, u.role, u.day))
+    largest = max((rate(outcome) * max(days.value) for outcome, days in of), default=Fraction(0))
+    result = [unit for o, days in of for unit in _of_device(case, o, days, period, largest)]
+    return sorted(result, key=lambda u: (u.device, u.role, u.day))
 
 
 def _period(case: Case) -> _Period:
@@ -242,8 +242,8 @@ def sign_sampling(
         Its evidence.
     """
     draw = key.sign(_message(statement))
-    said = write(_subject(statement, case, size, draw)), holder, valid_from(created)
-    document = about(statement, "sampling", TYPES, said)
+    signed = write(_subject(statement, case, size, draw)), holder, valid_from(created)
+    document = about(statement, "sampling", TYPES, signed)
     return create_proof(document, key, created)
 
 
@@ -276,17 +276,17 @@ def check_sampling(
             f"{document.get('id')!r} is not a sampling list of the statement {statement['id']} "
             "as signed"
         )
-    said = read(SamplingList, document, f"sampling list {document['id']!r}").credential_subject
-    draw = decode_base58(said.draw.removeprefix("z"))
+    sample = read(SamplingList, document, f"sampling list {document['id']!r}").credential_subject
+    draw = decode_base58(sample.draw.removeprefix("z"))
     if not verifies(holder.public, draw, _message(statement)):
         raise SignatureError(
             f"the draw of {document['id']} is not signed by {holder.name} over the "
             "statement; its seed is not the one that neither party can choose"
         )
-    own = _subject(statement, case, Size(_units(said.random), _units(said.by_risk)), draw)
-    if said != own:
-        one, other = write(said), write(own)
-        wrong = next(key for key in sorted(one) if one[key] != other[key])
+    own = _subject(statement, case, Size(_units(sample.random), _units(sample.by_risk)), draw)
+    if sample != own:
+        item, other = write(sample), write(own)
+        wrong = next(key for key in sorted(item) if item[key] != other[key])
         raise CanonicalError(
             f"{document['id']} differs from the sample that its seed draws from "
             f"the evidence: {wrong}"
@@ -316,7 +316,7 @@ def _subject(statement: Mapping[str, Any], case: Case, size: Size, draw: bytes) 
         population=str(len(population)),
         random=str(first),
         by_risk=str(second),
-        items=tuple(one.drawn(how) for how, one in drawn),
+        items=tuple(unit.drawn(how) for how, unit in drawn),
     )
 
 
@@ -325,22 +325,22 @@ def _draw(
 ) -> list[tuple[Drawn, Unit]]:
     """Draw without putting back; listed by device and day."""
     numbers = _numbers(seed)
-    left = list(population)
+    remaining = list(population)
     drawn: list[tuple[Drawn, Unit]] = [
-        ("at random", left.pop(next(numbers) % len(left))) for _ in range(first)
+        ("at random", remaining.pop(next(numbers) % len(remaining))) for _ in range(first)
     ]
     for _ in range(second):
-        at = next(numbers) % sum(one.weight for one in left)
+        at = next(numbers) % sum(unit.weight for unit in remaining)
         place = 0
-        while at >= left[place].weight:
-            at -= left[place].weight
+        while at >= remaining[place].weight:
+            at -= remaining[place].weight
             place += 1
-        drawn.append(("by risk", left.pop(place)))
+        drawn.append(("by risk", remaining.pop(place)))
     return sorted(drawn, key=lambda one: (one[1].device, one[1].role, one[1].day))
 
 
 def _numbers(seed: bytes) -> Iterator[int]:
-    """Numbers of 256 bits; taken modulo a population they are as good as even."""
+    """Yield numbers of 256 bits; their remainder by a population is uniform."""
     return (
         int.from_bytes(canonical.sha256(seed + number.to_bytes(8, "big")), "big")
         for number in count()

@@ -65,7 +65,7 @@ class Register(NamedTuple):
     value: Decimal
 
 
-def registers_of(said: SignedExtract) -> tuple[Register, ...]:
+def registers_of(extract: SignedExtract) -> tuple[Register, ...]:
     """Return registers of a plan's signed values, in order."""
     return tuple(
         Register(
@@ -76,15 +76,15 @@ def registers_of(said: SignedExtract) -> tuple[Register, ...]:
             instant_us(r.time, "UTC"),
             decimal_of(r.value),
         )
-        for value in said.values
+        for value in extract.values
         for r in value.registers
     )
 
 
 def channel_of(device: Device, quantity: str) -> str | None:
     """Return the name of the register of a device's quantity."""
-    held = classes.load()[device.class_id].registers
-    return next((channel.name for channel in held if channel.quantity == quantity), None)
+    channels = classes.load()[device.class_id].registers
+    return next((channel.name for channel in channels if channel.quantity == quantity), None)
 
 
 class RegisterComparison:
@@ -93,9 +93,9 @@ class RegisterComparison:
     def __init__(self, fleet: Fleet, registers: Sequence[Register]) -> None:
         self._of: dict[int, list[int]] = {}
         self._registers = registers
-        for place, one in enumerate(registers):
-            if one.device in fleet.by_id:
-                self._of.setdefault(fleet.by_id[one.device], []).append(place)
+        for place, register in enumerate(registers):
+            if register.device in fleet.by_id:
+                self._of.setdefault(fleet.by_id[register.device], []).append(place)
 
     def fitting(self, block: Frame) -> set[int]:
         """
@@ -106,25 +106,25 @@ class RegisterComparison:
         block : Frame
             Whole devices, by device and time.
         """
-        found = set()
+        result = set()
         for device, places in self._of.items():
             begin, end = np.searchsorted(block.device, [device, device + 1])
             if begin == end:
                 continue
             for place in places:
-                one = self._registers[place]
-                values = block.columns.get(one.channel)
+                register = self._registers[place]
+                values = block.columns.get(register.channel)
                 if values is None or values.dtype != np.int64:
                     continue  # no register of its class
-                held = values[begin:end].astype(np.int64, copy=False)
-                if _between(block.time_us[begin:end], held, one):
-                    found.add(place)
-        return found
+                readings = values[begin:end].astype(np.int64, copy=False)
+                if _between(block.time_us[begin:end], readings, register):
+                    result.add(place)
+        return result
 
 
 def _between(time_us: Int64, values: Int64, register: Register) -> bool:
-    held = values != NULL
-    times, values = time_us[held], values[held]
+    known = values != NULL
+    times, values = time_us[known], values[known]
     before = int(np.searchsorted(times, register.time_us, side="right"))
     after = int(np.searchsorted(times, register.time_us, side="left"))
     if not before and after == len(times):
@@ -135,7 +135,7 @@ def _between(time_us: Int64, values: Int64, register: Register) -> bool:
 
 
 def shares(
-    said: SignedExtract,
+    extract: SignedExtract,
     fitting: set[int],
     outcomes: Iterable[DeviceOutcome],
     rows: IntervalRows,
@@ -151,7 +151,7 @@ def shares(
     outcomes : iterable of DeviceOutcome
         What each device metered, in its role.
     """
-    registers = registers_of(said)
+    registers = registers_of(extract)
     whole, backed = 0, dict.fromkeys(KINDS, 0)
     for outcome in outcomes:
         if outcome.quantity not in ENERGY:
@@ -159,71 +159,71 @@ def shares(
         device = fleet.devices[fleet.by_id[outcome.device]]
         chains = list(_chains(registers, fitting, device, outcome))
         number, quantity = fleet.by_id[outcome.device], QUANTITY_INDEX[outcome.quantity]
-        found = dict.fromkeys(KINDS, 0)
+        result = dict.fromkeys(KINDS, 0)
         if chains:
             mine = np.flatnonzero((rows.device == number) & (rows.quantity == quantity))
-            found = _of_device(chains, rows.start_us[mine], rows.value[mine])
-        left = outcome.metered
+            result = _of_device(chains, rows.start_us[mine], rows.value[mine])
+        metered = outcome.metered
         whole += outcome.metered
         for kind in KINDS:
-            taken = min(found[kind], left)
+            taken = min(result[kind], metered)
             backed[kind] += taken
-            left -= taken
+            metered -= taken
     return SignedEnergy(
         energy_wh=str(whole),
         shares=tuple(_shares(whole, backed)),
-        signers=tuple(sorted({value.signer for value in said.values})),
-        values=str(len(said.values)),
+        signers=tuple(sorted({value.signer for value in extract.values})),
+        values=str(len(extract.values)),
         contradicted=str(len(registers) - len(fitting)),
-        stored=said.stored,
+        stored=extract.stored,
     )
 
 
 def _chains(
     registers: Sequence[Register], fitting: set[int], device: Device, of: DeviceOutcome
 ) -> Iterator[list[Register]]:
-    """Yield runs of registers that bound what was metered between them."""
+    """Yield runs of signed registers that enclose a metered quantity."""
     channel = channel_of(device, of.quantity)
     swaps = [r.at_us for r in device.replacements if r.channel == channel]
     for kind in KINDS:
         mine = [
-            (one.time_us, place)
-            for place, one in enumerate(registers)
-            if (one.device, one.channel, one.kind) == (device.id, channel, kind)
-            and of.from_us <= one.time_us <= of.to_us
+            (item.time_us, place)
+            for place, item in enumerate(registers)
+            if (item.device, item.channel, item.kind) == (device.id, channel, kind)
+            and of.from_us <= item.time_us <= of.to_us
         ]
         run: list[Register] = []
         for _, place in sorted(mine):
-            one = registers[place]
+            register = registers[place]
             before = run[-1] if run else None
             if before is not None and (
                 place not in fitting
-                or one.value < before.value
-                or one.signer != before.signer
-                or any(before.time_us < at <= one.time_us for at in swaps)
+                or register.value < before.value
+                or register.signer != before.signer
+                or any(before.time_us < at <= register.time_us for at in swaps)
             ):
                 yield run
                 run = []
             if place in fitting:
-                run.append(one)
+                run.append(register)
         if run:
             yield run
 
 
 def _of_device(chains: Sequence[list[Register]], start_us: Int64, value: Int64) -> dict[Kind, int]:
     """Energy of a device by kind. [Wh]"""
-    found = dict.fromkeys(KINDS, 0)
+    result = dict.fromkeys(KINDS, 0)
     free = np.ones(len(start_us), dtype=np.bool_)
     for kind in KINDS:
-        for chain in (one for one in chains if one[0].kind == kind):
+        for chain in (chain for chain in chains if chain[0].kind == kind):
             first, last = chain[0], chain[-1]
             inside = (start_us >= first.time_us) & (start_us + INTERVAL_US <= last.time_us)
             rest = int(value[inside & free].sum())
             # what a better kind took of the chain's energy is not there twice
-            most = int(last.value - first.value) - int(value[inside & ~free].sum())
-            found[kind] += max(0, min(rest, most))
+            maximum = int(last.value - first.value) - int(value[inside & ~free].sum())
+            result[kind] += max(0, min(rest, maximum))
             free &= ~inside
-    return found
+    return result
 
 
 def _shares(whole: int, backed: dict[Kind, int]) -> Iterator[SignedShare]:
@@ -257,7 +257,7 @@ _YEARS = 1_970, 9_999  # that UTC has, whatever the offset
 
 
 def keys_of(
-    said: Iterable[SigningKeyNamed], devices: Iterable[Device], serials: Mapping[str, str | None]
+    named: Iterable[SigningKeyNamed], devices: Iterable[Device], serials: Mapping[str, str | None]
 ) -> dict[str, list[DatedKey]]:
     """
     Return keys by names of signers; each may sign for itself and for devices behind it.
@@ -273,10 +273,10 @@ def keys_of(
         for speaker in {device.id, device.gateway or device.id}:
             behind.setdefault(speaker, {}).update(own)
     keys: dict[str, list[DatedKey]] = {}
-    for one in said:
-        key = None if one.key == ENDED else parse_key(one.key)
-        dated = DatedKey(key, _moment(one.from_), one.device, behind.get(one.device, {}))
-        for name in dict.fromkeys(filter(None, (one.device, one.serial))):
+    for item in named:
+        key = None if item.key == ENDED else parse_key(item.key)
+        dated = DatedKey(key, _moment(item.from_), item.device, behind.get(item.device, {}))
+        for name in dict.fromkeys(filter(None, (item.device, item.serial))):
             keys.setdefault(name, []).append(dated)
     return keys
 
@@ -326,7 +326,7 @@ def _of_record(record: Record, device: Device) -> Iterator[RegisterValue]:
 
 
 def check_kept(
-    said: SignedExtract, devices: Sequence[Device], serials: Mapping[str, str | None]
+    extract: SignedExtract, devices: Sequence[Device], serials: Mapping[str, str | None]
 ) -> None:
     """
     Verify every signed value of a plan, and its registers.
@@ -338,23 +338,23 @@ def check_kept(
     SignedValueError
         If a key or message cannot be read.
     """
-    keys = keys_of(said.keys, devices, serials)
+    keys = keys_of(extract.keys, devices, serials)
     by_id = {device.id: device for device in devices}
-    items = [Item(one.data, received=_moment(one.received)) for one in said.values]
-    for one, found in zip(said.values, check_items(items, keys), strict=True):
-        where = f"the signed value of {one.device} that was received on {one.received}"
-        if found.outcome != VERIFIED or one.device not in by_id:
-            raise CanonicalError(f"{where} is {found.outcome}: {found.detail}")
-        kind = kind_of(found, devices)
-        if (found.device, found.holder, kind) != (one.device, one.signer, one.kind):
+    items = [Item(one.data, received=_moment(one.received)) for one in extract.values]
+    for kept, checked in zip(extract.values, check_items(items, keys), strict=True):
+        where = f"the signed value of {kept.device} that was received on {kept.received}"
+        if checked.outcome != VERIFIED or kept.device not in by_id:
+            raise CanonicalError(f"{where} is {checked.outcome}: {checked.detail}")
+        kind = kind_of(checked, devices)
+        if (checked.device, checked.holder, kind) != (kept.device, kept.signer, kept.kind):
             raise CanonicalError(
-                f"{where} is of kind {one.kind}, signed by {one.signer}, in plan.json; "
-                f"but of kind {kind}, signed by {found.holder} for {found.device}"
+                f"{where} is of kind {kept.kind}, signed by {kept.signer}, in plan.json; "
+                f"but of kind {kind}, signed by {checked.holder} for {checked.device}"
             )
-        tells = set(energy_registers(found, by_id[one.device]))
-        for register in one.registers:
+        registers = set(energy_registers(checked, by_id[kept.device]))
+        for register in kept.registers:
             at_us, value = instant_us(register.time, "UTC"), decimal_of(register.value)
-            if (at_us, register.channel, value) not in tells:
+            if (at_us, register.channel, value) not in registers:
                 raise CanonicalError(
                     f"{where} does not contain {register.channel} {register.value} at "
                     f"{register.time}"

@@ -65,39 +65,39 @@ class SignedRow(NamedTuple):
     signed: str
 
 
-def message_of(project: str, one: AnyRow) -> bytes:
+def message_of(project: str, item: AnyRow) -> bytes:
     """Return the bytes of a row for its issuer's signature."""
-    match one:
+    match item:
         case Invoice():
-            kind, fields = "invoice", write(invoice_named(one))
-            fields["tolerancePercent"] = exact_text(Fraction(one.percent))
+            kind, fields = "invoice", write(invoice_named(item))
+            fields["tolerancePercent"] = exact_text(Fraction(item.percent))
         case Sample():
-            kind, fields = "laboratory", write(sample_out(one))
-            fields["value"] = exact_text(Fraction(one.value))
+            kind, fields = "laboratory", write(sample_out(item))
+            fields["value"] = exact_text(Fraction(item.value))
         case Document():
-            kind, fields = "document", write(document_out(one))
+            kind, fields = "document", write(document_out(item))
     stated: dict[str, Any] = {k: v for k, v in fields.items() if k not in _NOT_STATED}
     return canonical.encode({"type": TYPE, "row": kind, "project": project, **stated})
 
 
-def row_of(project: str, one: AnyRow) -> SignedRow:
+def row_of(project: str, item: AnyRow) -> SignedRow:
     """Return a row as signed by its issuer, with its signature."""
-    return SignedRow(*_whose(one), project, message_of(project, one), one.signed or "")
+    return SignedRow(*_whose(item), project, message_of(project, item), item.signed or "")
 
 
-def signed_row(project: str, one: AnyRow) -> SignedRow | None:
+def signed_row(project: str, item: AnyRow) -> SignedRow | None:
     """Return a row with its signature; None without one."""
-    return None if one.signed is None else row_of(project, one)
+    return None if item.signed is None else row_of(project, item)
 
 
-def _whose(one: AnyRow) -> tuple[str, str | None, date | None]:
-    match one:
+def _whose(item: AnyRow) -> tuple[str, str | None, date | None]:
+    match item:
         case Invoice():
-            return f"invoice {one.id}", one.issuer, one.issued
+            return f"invoice {item.id}", item.issuer, item.issued
         case Sample():
-            return f"sample {one.sample} of {one.parameter}", one.laboratory, one.taken
+            return f"sample {item.sample} of {item.parameter}", item.laboratory, item.taken
         case Document():
-            return f"document of {one.parameter}", one.by, one.issued
+            return f"document of {item.parameter}", item.by, item.issued
 
 
 # --- signatures ---------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def sign(message: bytes, key: SigningKey, *, cose: bool = False) -> str:
 
 
 class _Detached(NamedTuple):
-    """A signature taken apart: who says to have signed, the signature, and what it is over."""
+    """A signature in parts: the claimed signer, the signature, and the signed bytes."""
 
     key: str
     signature: bytes
@@ -140,21 +140,21 @@ def key_of(signed: str) -> str:
 
 def holds(row: SignedRow) -> bool:
     """Return whether the signature is of this row, by the key that it names."""
-    found = _read(row.signed, row.message)
-    return ed25519.verifies(decode_multikey(found.key), found.signature, found.over)
+    detached = _read(row.signed, row.message)
+    return ed25519.verifies(decode_multikey(detached.key), detached.signature, detached.over)
 
 
 def _read(signed: str, message: bytes) -> _Detached:
     try:
-        found = _read_jws(signed, message) if ".." in signed else _read_cose(signed, message)
-        decode_multikey(found.key)
+        detached = _read_jws(signed, message) if ".." in signed else _read_cose(signed, message)
+        decode_multikey(detached.key)
     except (InputError, binascii.Error, ValueError, KeyError, TypeError) as error:
         raise SignatureError(
             f"signed is neither a detached JWS of EdDSA nor a detached COSE_Sign1 in base64, with"
             f" the key as a Multikey in `kid` ({error}); have the row signed again with"
             " `tonne signed row`"
         ) from error
-    return found
+    return detached
 
 
 def _read_jws(signed: str, message: bytes) -> _Detached:
@@ -168,10 +168,10 @@ def _read_jws(signed: str, message: bytes) -> _Detached:
 def _read_cose(signed: str, message: bytes) -> _Detached:
     from ingest.formats import cose_batch  # noqa: PLC0415 - loads cbor2, for this form alone
 
-    found = cose_batch.read_sign1(b64decode(signed, validate=True), detached=message)
-    if found.algorithm not in _COSE_ALGORITHMS:
-        raise ValueError(f"its algorithm is {found.algorithm}")
-    return _Detached(found.protected[_KEY_ID].decode(), found.signature, found.signed)
+    result = cose_batch.read_sign1(b64decode(signed, validate=True), detached=message)
+    if result.algorithm not in _COSE_ALGORITHMS:
+        raise ValueError(f"its algorithm is {result.algorithm}")
+    return _Detached(result.protected[_KEY_ID].decode(), result.signature, result.signed)
 
 
 def _jws_input(header: str, message: bytes) -> bytes:
@@ -183,10 +183,10 @@ def _text64(data: bytes) -> str:
 
 
 def _bytes64(text: str) -> bytes:
-    found = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if _text64(found) != text:
+    result = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if _text64(result) != text:
         raise ValueError("it is not base64url without padding")
-    return found
+    return result
 
 
 # --- whose signature counts ---------------------------------------------------------------
@@ -209,7 +209,7 @@ def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
         If the key is none of a third party, or not of who issued the row.
     """
     named = key_of(row.signed)
-    key = next((one for one in keys if one.multikey == named and one.role == ROLE), None)
+    key = next((key for key in keys if key.multikey == named and key.role == ROLE), None)
     if key is None:
         raise EnrolmentError(
             f"{row.name} is signed by {named}, which is not enrolled as {ROLE}; "
@@ -235,12 +235,12 @@ def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) 
             f"{whose} as its issuer"
         )
     operators = (
-        one.bounds.organisation or one.name
-        for one in keys
-        if one.role == "operator"
-        and (one.bounds.projects is None or row.project in one.bounds.projects)
+        key.bounds.organisation or key.name
+        for key in keys
+        if key.role == "operator"
+        and (key.bounds.projects is None or row.project in key.bounds.projects)
     )
-    if own := [one for one in operators if affiliated(one, whose)]:
+    if own := [operator for operator in operators if affiliated(operator, whose)]:
         raise EnrolmentError(
             f"{row.name} is signed by {whose}, which is the project's operator {own[0]} "
             "or its affiliate, so it is the operator's own statement: omit `signed`"
@@ -262,7 +262,7 @@ def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) 
 def unsigned(row: SignedRow, keys: Sequence[EnrolledKey]) -> list[str]:
     """Return why a new row is not accepted as signed; an ended key cannot sign new rows."""
     try:
-        check(row, [one for one in keys if one.role != ROLE or one.valid_until is None])
+        check(row, [key for key in keys if key.role != ROLE or key.valid_until is None])
     except (SignatureError, EnrolmentError) as error:
         return [f"signed: {error}"]
     return []
@@ -272,17 +272,17 @@ def counted(
     project: str, rows: Iterable[Row], keys: Sequence[EnrolledKey], signers: set[RowSigner]
 ) -> tuple[Row, ...]:
     """Return rows with their accepted signatures; record the signers in `signers`."""
-    found = list[Row]()
-    for one in rows:
-        row = signed_row(project, one)
+    invoices = list[Row]()
+    for invoice in rows:
+        row = signed_row(project, invoice)
         try:
             key = None if row is None else check(row, keys)
         except (SignatureError, EnrolmentError):
             key = None
         if key is not None:
             signers.add(_signer(key))
-        found.append(one if key or row is None else replace(one, signed=None))
-    return tuple(found)
+        invoices.append(invoice if key or row is None else replace(invoice, signed=None))
+    return tuple(invoices)
 
 
 def check_kept(
@@ -305,8 +305,10 @@ def check_kept(
         As `check`.
     """
     keys = [
-        EnrolledKey(one.name, ROLE, one.key, bounds=KeyBounds(organisation=one.organisation))
-        for one in signers
+        EnrolledKey(
+            signer.name, ROLE, signer.key, bounds=KeyBounds(organisation=signer.organisation)
+        )
+        for signer in signers
     ]
     signed = filter(None, map(partial(signed_row, project), rows))
     return Counter(check(row, [*keys, *operators]).multikey for row in signed)
@@ -314,7 +316,7 @@ def check_kept(
 
 def check_named(project: str, rows: Iterable[AnyRow], keys: Sequence[EnrolledKey] | None) -> None:
     """Refuse rows signed by a key with other limits in the reader's own keys, as `check`."""
-    known = {one.multikey for one in keys or ()}
+    known = {key.multikey for key in keys or ()}
     for row in filter(None, map(partial(signed_row, project), rows)):
         if key_of(row.signed) in known:
             check(row, keys or ())

@@ -64,7 +64,7 @@ def about(
     statement: Mapping[str, Any],
     part: str,
     types: tuple[str, ...],
-    said: tuple[dict[str, Any], EnrolledKey, str],
+    signed: tuple[dict[str, Any], EnrolledKey, str],
 ) -> dict[str, Any]:
     """
     Return a credential about a signed statement, without its proof.
@@ -73,10 +73,10 @@ def about(
     ----------
     part : str
         What its id has behind that of the statement.
-    said : tuple
+    signed : tuple
         Its subject, who says it, and its `validFrom`.
     """
-    subject, holder, when = said
+    subject, holder, when = signed
     return {
         "@context": list(CONTEXT),
         "id": f"{statement['id']}:{part}",

@@ -151,12 +151,12 @@ def lasts(document: Mapping[str, Any]) -> tuple[datetime, datetime]:
     CanonicalError, SignatureError
         If it is not a list, or a time is none.
     """
-    said = read(StatusList, document, f"status list {document.get('id')!r}")
-    begin = time_of(said.valid_from, "validFrom of the status list")
+    status_list = read(StatusList, document, f"status list {document.get('id')!r}")
+    begin = time_of(status_list.valid_from, "validFrom of the status list")
     latest = begin + timedelta(days=LIFE_DAYS)
-    if said.valid_until is UNSET:
+    if status_list.valid_until is UNSET:
         return begin, latest
-    return begin, min(latest, time_of(said.valid_until, "validUntil of the status list"))
+    return begin, min(latest, time_of(status_list.valid_until, "validUntil of the status list"))
 
 
 def _encode(bits: bytes) -> str:

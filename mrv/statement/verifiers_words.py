@@ -53,30 +53,32 @@ class Words:
     reasons: tuple[str, ...] = ()
 
 
-def requirements(said: Claims) -> tuple[Requirement, ...]:
+def requirements(claims: Claims) -> tuple[Requirement, ...]:
     """Return the requirements that a verifier describes, other than parameters."""
-    above = any(exceeds(one.what, one.difference_percent or None) for one in said.comparisons)
+    above = any(exceeds(one.what, one.difference_percent or None) for one in claims.comparisons)
     asked = {
         *(("estimate",) if above else ()),
-        *(("sampling",) if said.declared and said.declared.surveys else ()),
-        *find(said.methodology.id, said.methodology.version).asks,
+        *(("sampling",) if claims.declared and claims.declared.surveys else ()),
+        *find(claims.methodology.id, claims.methodology.version).asks,
     }
     sometimes = REQUIREMENTS[REQUIREMENTS.index("estimate") :]
     return tuple(one for one in REQUIREMENTS if one in asked or one not in sometimes)
 
 
-def subjects(said: Claims) -> tuple[Subject, ...]:
+def subjects(claims: Claims) -> tuple[Subject, ...]:
     """Return each monitored parameter, with its device if a single one measures it."""
-    metered = ((one.role, one.device) for one in said.monitored_parameters)
-    shown = (
-        (one.parameter, one.device) for one in said.fixed_parameters or () if one.monitoring_option
+    metered = ((parameter.role, parameter.device) for parameter in claims.monitored_parameters)
+    listed = (
+        (fixed.parameter, fixed.device)
+        for fixed in claims.fixed_parameters or ()
+        if fixed.monitoring_option
     )
-    return tuple(dict.fromkeys((*metered, *shown)))
+    return tuple(dict.fromkeys((*metered, *listed)))
 
 
-def known(said: Claims) -> Words:
+def known(claims: Claims) -> Words:
     """Return the rows of a statement with known data, and blanks for the verifier."""
-    every = subjects(said)
+    every = subjects(claims)
     count = Counter(parameter for parameter, _ in every)
     rows = dict.fromkeys(
         (parameter, device if count[parameter] <= _ROWS else None) for parameter, device in every
@@ -87,23 +89,24 @@ def known(said: Claims) -> Words:
                 parameter=parameter,
                 device=device,
                 means="",
-                source=_source(said, parameter, device),
-                cross_checked=_cross_checked(said, device),
+                source=_source(claims, parameter, device),
+                cross_checked=_cross_checked(claims, device),
                 opinion="",
             )
             for parameter, device in rows
         ),
         tuple(
-            RequirementVerified(requirement=one, means="", opinion="") for one in requirements(said)
+            RequirementVerified(requirement=requirement, means="", opinion="")
+            for requirement in requirements(claims)
         ),
-        tuple("" for _ in unmet(said)),
+        tuple("" for _ in unmet(claims)),
     )
 
 
-def blanks(said: Claims, words: Words) -> Iterator[str]:
+def blanks(claims: Claims, words: Words) -> Iterator[str]:
     """Return the blank descriptions of a statement, without justifications of findings."""
-    of_parameter = {(one.parameter, one.device): one for one in words.parameters}
-    for parameter, device in subjects(said):
+    of_parameter = {(p.parameter, p.device): p for p in words.parameters}
+    for parameter, device in subjects(claims):
         row = of_parameter.get((parameter, device)) or of_parameter.get((parameter, None))
         named = parameter if device is None else f"{parameter} ({device})"
         if row is None:
@@ -112,20 +115,20 @@ def blanks(said: Claims, words: Words) -> Iterator[str]:
         for name in ("means", "source", "cross_checked", "opinion"):
             if not _written(getattr(row, name), whole=name in ("means", "opinion")):
                 yield f"{named}: {name}"
-    by_requirement = {one.requirement: one for one in words.requirements}
-    for requirement in requirements(said):
-        found = by_requirement.get(requirement)
+    by_requirement = {requirement.requirement: requirement for requirement in words.requirements}
+    for requirement in requirements(claims):
+        result = by_requirement.get(requirement)
         for name in ("means", "opinion"):
-            if found is None or not _written(getattr(found, name), whole=True):
+            if result is None or not _written(getattr(result, name), whole=True):
                 yield f"{requirement}: {name}"
 
 
-def _written(given: str, *, whole: bool) -> bool:
+def _written(words: str, *, whole: bool) -> bool:
     """Whether words are there: a sentence of them, or a name at least."""
-    return reasoned(given) if whole else sum(map(str.isalpha, given)) >= _LETTERS
+    return reasoned(words) if whole else sum(map(str.isalpha, words)) >= _LETTERS
 
 
-def check_rows(said: Claims, words: Words) -> None:
+def check_rows(claims: Claims, words: Words) -> None:
     """
     Refuse rows that are not of the statement, and repeated rows.
 
@@ -134,10 +137,10 @@ def check_rows(said: Claims, words: Words) -> None:
     StatementStateError
         Naming the first of them.
     """
-    every = subjects(said)
+    every = subjects(claims)
     known_rows = {*every, *((parameter, None) for parameter, _ in every)}
-    rows: list[Subject | str] = [(one.parameter, one.device) for one in words.parameters]
-    rows += [one.requirement for one in words.requirements]
+    rows: list[Subject | str] = [(p.parameter, p.device) for p in words.parameters]
+    rows += [requirement.requirement for requirement in words.requirements]
     for row, times in Counter(rows).items():
         if times > 1 or (isinstance(row, tuple) and row not in known_rows):
             what = "appears twice" if times > 1 else "is not in the statement"
@@ -146,65 +149,64 @@ def check_rows(said: Claims, words: Words) -> None:
             )
 
 
-def missing(said: Claims, conclusion: Conclusion) -> tuple[str, ...]:
+def missing(claims: Claims, conclusion: Conclusion) -> tuple[str, ...]:
     """Return the missing descriptions of a signed conclusion."""
-    return tuple(blanks(said, Words(conclusion.parameters or (), conclusion.requirements or ())))
+    return tuple(blanks(claims, Words(conclusion.parameters or (), conclusion.requirements or ())))
 
 
-def open_findings(said: Claims, words: Words) -> list[Unmet]:
+def open_findings(claims: Claims, words: Words) -> list[Unmet]:
     """Return the findings of a statement without a worded justification."""
-    every = unmet(said)
+    every = unmet(claims)
     reasons = (*words.reasons, *("" for _ in every))
     return [one for one, reason in zip(every, reasons, strict=False) if not reasoned(reason)]
 
 
-def _source(said: Claims, parameter: str, device: str | None) -> str:
-    """What of the registry and the readings a figure comes from."""
+def _source(claims: Claims, parameter: str, device: str | None) -> str:
+    """Return the sources of a figure in registry and readings."""
     metered = [
-        one
-        for one in said.monitored_parameters
-        if one.role == parameter and device in (None, one.device)
+        item
+        for item in claims.monitored_parameters
+        if item.role == parameter and device in (None, item.device)
     ]
     if metered:
         return "; ".join(dict.fromkeys(map(_of_meter, metered[:_ROWS])))
     fixed = [
-        one
-        for one in said.fixed_parameters or ()
-        if (one.parameter, one.device) == (parameter, device)
+        fixed
+        for fixed in claims.fixed_parameters or ()
+        if (fixed.parameter, fixed.device) == (parameter, device)
     ]
-    documents = [one for one in said.design_documents or () if one.parameter == parameter]
+    documents = [d for d in claims.design_documents or () if d.parameter == parameter]
     named = (", ".join(text for text in (d.document, d.by, d.issued) if text) for d in documents)
-    return "; ".join(
-        dict.fromkeys((*named, *(f"{one.value} {one.unit}: {one.source}" for one in fixed)))
-    )
+    return "; ".join(dict.fromkeys((*named, *(f"{f.value} {f.unit}: {f.source}" for f in fixed))))
 
 
-def _of_meter(one: MonitoredParameter) -> str:
-    meter = one.meter
+def _of_meter(parameter: MonitoredParameter) -> str:
+    meter = parameter.meter
     made = " ".join(text for text in (meter.maker, meter.model) if text)
-    told = [
-        f"readings of {one.device}",
+    parts = [
+        f"readings of {parameter.device}",
         made,
         f"serial {meter.serial}" if meter.serial else "no serial number",
-        *map(_certificate, one.calibrations),
-        f"{_percent(one.coverage.measured_share)} % of the time measured",
+        *map(_certificate, parameter.calibrations),
+        f"{_percent(parameter.coverage.measured_share)} % of the time measured",
     ]
-    return ", ".join(text for text in told if text)
+    return ", ".join(text for text in parts if text)
 
 
-def _certificate(one: CalibrationShown) -> str:
-    return f"certificate {one.certificate} of {one.performed} to {one.valid_until}"
+def _certificate(calibration: CalibrationShown) -> str:
+    dates = f"{calibration.performed} to {calibration.valid_until}"
+    return f"certificate {calibration.certificate} of {dates}"
 
 
 def _percent(share: str) -> str:
     return f"{Decimal(share) * 100:.2f}"
 
 
-def _cross_checked(said: Claims, device: str | None) -> str:
+def _cross_checked(claims: Claims, device: str | None) -> str:
     """Which invoices and check meters a device's readings were compared with."""
     return "; ".join(
-        f"{'invoice' if one.kind == INVOICE else 'check meter'} {one.against}: difference"
-        f" {one.difference_percent or 'not known'} %, tolerance {one.tolerance_percent} %"
-        for one in said.cross_checks or ()
-        if device is None or device in one.devices
+        f"{'invoice' if check.kind == INVOICE else 'check meter'} {check.against}: difference"
+        f" {check.difference_percent or 'not known'} %, tolerance {check.tolerance_percent} %"
+        for check in claims.cross_checks or ()
+        if device is None or device in check.devices
     )

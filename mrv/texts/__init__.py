@@ -90,11 +90,11 @@ def plain(words: str) -> tuple[Text, ...]:
 Texts = tuple[Text, ...] | Text | str
 
 
-def texts_of(given: Texts) -> tuple[Text, ...]:
+def texts_of(texts: Texts) -> tuple[Text, ...]:
     """Return texts as a tuple."""
-    if isinstance(given, str):
-        return plain(given)
-    return (given,) if isinstance(given, Text) else given
+    if isinstance(texts, str):
+        return plain(texts)
+    return (texts,) if isinstance(texts, Text) else texts
 
 
 def devices_of(texts: Iterable[Text]) -> tuple[str, ...]:
@@ -102,28 +102,28 @@ def devices_of(texts: Iterable[Text]) -> tuple[str, ...]:
     return tuple(sorted({name for one in texts for name in one.named("device")}))
 
 
-def lines(texts: Iterable[Text], most: int = MOST_LINES) -> tuple[Text, ...]:
+def lines(texts: Iterable[Text], maximum: int = MOST_LINES) -> tuple[Text, ...]:
     """Return the first lines of a finding, and the number of further ones."""
     every = tuple(texts)
-    if len(every) <= most:
+    if len(every) <= maximum:
         return every
-    return (*every[:most], text("text.more", count=len(every) - most))
+    return (*every[:maximum], text("text.more", count=len(every) - maximum))
 
 
-def render(one: Text, language: str = "en", **besides: Value) -> str:
+def render(one: Text, language: str = "en", **others: Value) -> str:
     """
     Return a text in a language, or in English where a translation is missing.
 
     Parameters
     ----------
-    besides : str, int or Text
+    others : str, int or Text
         Values that are not the text's own, as the `tonnes` of its finding.
 
     Notes
     -----
     A code that this release does not know is shown with its values.
     """
-    values = {**besides, **dict(one.values)}
+    values = {**others, **dict(one.values)}
     pattern = words(language).get(one.code)
     if pattern is None:
         return (
@@ -135,12 +135,12 @@ def render(one: Text, language: str = "en", **besides: Value) -> str:
 def sourced(source: str, language: str = "en") -> str:
     """Write out how a source was read, which its letter of certainty says: [M] is unverified."""
     own = words(language)
-    return _CERTAINTY.sub(lambda found: f"({own[f'certainty.read_{found[1]}']})", source)
+    return _CERTAINTY.sub(lambda match: f"({own[f'certainty.read_{match[1]}']})", source)
 
 
-def joined(texts: Sequence[Text], language: str = "en", **besides: Value) -> str:
+def joined(texts: Sequence[Text], language: str = "en", **others: Value) -> str:
     """Return the texts of a finding as one line."""
-    return "; ".join(render(one, language, **besides) for one in texts)
+    return "; ".join(render(one, language, **others) for one in texts)
 
 
 def number(decimal: str, language: str) -> str:
@@ -162,8 +162,8 @@ def languages() -> tuple[str, ...]:
 
 def form(name: str, language: str) -> str:
     """Return the name of a language, or a form of its numbers or dates, by key."""
-    found: str = _tables(language)[_LANGUAGE][name]
-    return found
+    result: str = _tables(language)[_LANGUAGE][name]
+    return result
 
 
 @cache
@@ -171,18 +171,18 @@ def words(language: str) -> Mapping[str, str]:
     """Return the words of a language by code; English where missing."""
     tables = _tables(language).items()
     return {
-        f"{table}.{key}": one
+        f"{table}.{key}": value
         for table, rows in tables
         if table != _LANGUAGE
-        for key, one in rows.items()
+        for key, value in rows.items()
     }
 
 
 @cache
 def signed_by_0_1_0(key: str) -> str:
     """Return words signed by tonne 0.1.0 without a code, unchanged."""
-    found: str = read(resources.files(__name__), RELEASE_0_1_0)["signed"][key]
-    return found
+    result: str = read(resources.files(__name__), RELEASE_0_1_0)["signed"][key]
+    return result
 
 
 def _tables(language: str) -> Mapping[str, Mapping[str, str]]:
@@ -208,7 +208,7 @@ class _Formatter(string.Formatter):
         self._language = language
 
     def format_field(self, value: object, format_spec: str) -> str:
-        shown = _formatted(value, self._language)
+        formatted = _formatted(value, self._language)
         if format_spec == "number":
-            return number(shown, self._language)
-        return format(float(shown), format_spec) if format_spec else shown
+            return number(formatted, self._language)
+        return format(float(formatted), format_spec) if format_spec else formatted

@@ -12,9 +12,9 @@ from mrv.texts import form
 _DASH = " \N{EN DASH} "
 
 
-def day(one: date, language: str) -> str:
+def day(item: date, language: str) -> str:
     """Return a day: `5 January 2026`, `05/01/2026`."""
-    return format_date(one, form("day", language), _locale(language))
+    return format_date(item, form("day", language), _locale(language))
 
 
 def moment(local: datetime, language: str) -> str:
@@ -38,14 +38,14 @@ def days(first: date, last: date, language: str) -> str:
     return format_date(first, begin, locale) + format_date(last, end, locale)
 
 
-def month(one: date, language: str) -> str:
+def month(item: date, language: str) -> str:
     """Return the month of a day: `January 2026`."""
-    return format_skeleton("yMMMM", one, locale=_locale(language))
+    return format_skeleton("yMMMM", item, locale=_locale(language))
 
 
-def year(one: date, language: str) -> str:
+def year(item: date, language: str) -> str:
     """Return the year of a day."""
-    return format_skeleton("y", one, locale=_locale(language))
+    return format_skeleton("y", item, locale=_locale(language))
 
 
 def mark(name: str, language: str) -> str:
@@ -53,14 +53,14 @@ def mark(name: str, language: str) -> str:
     skeletons = {len("2026-01-01"): "MMMd", len("2026-01"): "yMMM"}
     if (skeleton := skeletons.get(len(name))) is None:
         return name
-    one = date.fromisoformat(f"{name}-01"[: len("2026-01-01")])
+    item = date.fromisoformat(f"{name}-01"[: len("2026-01-01")])
     locale = _locale("en-GB" if language == "en" else language)  # day before month, as in `day`
-    return format_skeleton(skeleton, one, locale=locale)
+    return format_skeleton(skeleton, item, locale=locale)
 
 
-def short_month(one: date, language: str) -> str:
+def short_month(item: date, language: str) -> str:
     """Return the short month of a day: `Jan`."""
-    return format_date(one, "LLL", _locale(language))
+    return format_date(item, "LLL", _locale(language))
 
 
 def period(begin: str, end: str, language: str) -> str:

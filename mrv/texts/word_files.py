@@ -46,25 +46,27 @@ def filled(package: str, folder: str, name: str) -> Words:
 
 def _filled(english: Words, own: Words) -> Words:
     return {
-        key: _filled(one, own.get(key) or {}) if isinstance(one, Mapping) else own.get(key) or one
-        for key, one in english.items()
+        key: _filled(item, own.get(key) or {})
+        if isinstance(item, Mapping)
+        else own.get(key) or item
+        for key, item in english.items()
     }
 
 
 def faults(english: Words, own: Words) -> Iterator[Fault]:
     """Yield missing words of a language, missing words of English, and different values."""
     here, there = dict(_flat(english)), dict(_flat(own))
-    for key, one in here.items():
+    for key, value in here.items():
         if not there.get(key, "").strip(" "):
             yield Fault(key, "missing")
             continue
         try:
-            wrong = fields(one) != fields(there[key])
+            wrong = fields(value) != fields(there[key])
         except ValueError as error:
             yield Fault(key, f"braces: {error}")
             continue
         if wrong:
-            needed = ", ".join(f"{{{name}}}" for name in fields(one).elements()) or "none"
+            needed = ", ".join(f"{{{name}}}" for name in fields(value).elements()) or "none"
             yield Fault(key, f"its values differ from the English ones: {needed}")
     yield from (Fault(key, "unknown to English") for key in there if key not in here)
 
@@ -72,13 +74,15 @@ def faults(english: Words, own: Words) -> Iterator[Fault]:
 def fields(pattern: str) -> Counter[str]:
     """Return the value names in a text."""
     parsed = [(name, form) for _, name, form, _ in string.Formatter().parse(pattern)]
-    found = Counter(f"{name}:{form}" if form else name for name, form in parsed if name is not None)
-    return Counter({name: 1 if name else often for name, often in found.items()})
+    result = Counter(
+        f"{name}:{form}" if form else name for name, form in parsed if name is not None
+    )
+    return Counter({name: 1 if name else often for name, often in result.items()})
 
 
 def _flat(words: Words, head: str = "") -> Iterator[tuple[str, str]]:
-    for key, one in words.items():
-        if isinstance(one, Mapping):
-            yield from _flat(one, f"{head}{key}.")
+    for key, item in words.items():
+        if isinstance(item, Mapping):
+            yield from _flat(item, f"{head}{key}.")
         else:
-            yield f"{head}{key}", str(one)
+            yield f"{head}{key}", str(item)

@@ -27,25 +27,27 @@ _INPUT = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the file or folder of the arguments; return the exit code."""
     keep_freed()
-    asked = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        at = asked_at(asked.at)
-        trusted = None if asked.keys is None else own_keys(asked.keys, asked.path, at)
-        status = None if asked.status is None else given(asked.status, "--status")
-        policy = None if asked.policy is None else own_policy(asked.policy, asked.path)
-        named = asked.authorities
-        rule = None if named is None else own_authorities(named, asked.path)
-        meters = None if asked.meter_keys is None else own_meter_keys(asked.meter_keys, asked.path)
-        with opened_pack(asked.path, LARGE if asked.large else USUAL) as pack:
+        at = asked_at(options.at)
+        trusted = None if options.keys is None else own_keys(options.keys, options.path, at)
+        status = None if options.status is None else given(options.status, "--status")
+        policy = None if options.policy is None else own_policy(options.policy, options.path)
+        named = options.authorities
+        rule = None if named is None else own_authorities(named, options.path)
+        meters = (
+            None if options.meter_keys is None else own_meter_keys(options.meter_keys, options.path)
+        )
+        with opened_pack(options.path, LARGE if options.large else USUAL) as pack:
             report = verify(
-                pack, trusted, status, at=at, accept=asked.accept, policy=policy,
+                pack, trusted, status, at=at, accept=options.accept, policy=policy,
                 authorities=rule, meter_keys=meters,
             )  # fmt: skip
     except (InputError, OSError) as error:
         print(f"mrv.verify: {plain(str(error))}", file=sys.stderr)  # noqa: T201 - a command
         return _INPUT
-    shown = [json.dumps(report.to_json(), indent=2, ensure_ascii=False)] if asked.json else None
-    print(*(shown or lines(report)), sep="\n")  # noqa: T201 - a command
+    printed = [json.dumps(report.to_json(), indent=2, ensure_ascii=False)] if options.json else None
+    print(*(printed or lines(report)), sep="\n")  # noqa: T201 - a command
     return report.exit_code
 
 

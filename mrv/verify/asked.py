@@ -61,10 +61,10 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
             "keys that you obtained from operator, verifier and log, or omit --keys "
             "to check the pack alone"
         )
-    found = read_trusted(given(file, "--keys"), at)
-    if found.log_policy is not None:
-        _policy(found.log_policy.encode("utf-8", "surrogatepass"), f"--keys {file}, logPolicy")
-    for place, kept in enumerate(found.status_lists):
+    trust = read_trusted(given(file, "--keys"), at)
+    if trust.log_policy is not None:
+        _policy(trust.log_policy.encode("utf-8", "surrogatepass"), f"--keys {file}, logPolicy")
+    for place, kept in enumerate(trust.status_lists):
         try:
             lasts(canonical.parse_object(kept))
         except InputError as error:
@@ -72,7 +72,7 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
                 f"--keys {file}: statusLists[{place}] is not a status list: {error}; remove it, or "
                 "replace it by the newest from the operator"
             ) from error
-    return found
+    return trust
 
 
 def own_policy(file: str, pack: str) -> Policy:

@@ -24,7 +24,7 @@ from mrv.statement.compose import compose, label_of
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import same
-from mrv.statement.plan_json import asked_in
+from mrv.statement.plan_json import required_in
 from mrv.verify.subject import Subject, refuse, refuse_differences
 
 _WHOLE = re.compile(r"0|[1-9][0-9]*")
@@ -60,13 +60,14 @@ def plan_and_factors(subject: Subject) -> str:
 
 
 def _recalculated(subject: Subject, book: Sequence[Factor]) -> Iterator[str]:
-    """Say what the calculation of a factor that a project calculated comes to."""
+    """Yield texts of factors that a project calculated, with the result of the calculation."""
     own = load().within(grid_of(subject.plan.project))
-    for one in book:
-        if one.calculation is not None:
-            value = calculated(one.calculation, own, one.id)
-            said = decimal_text(value, _DIGITS, "half_even")
-            yield f"{one.id} = {one.text} {one.unit}: {one.calculation.tool} gives {said}"
+    for factor in book:
+        if factor.calculation is not None:
+            value = calculated(factor.calculation, own, factor.id)
+            message = decimal_text(value, _DIGITS, "half_even")
+            tool = factor.calculation.tool
+            yield f"{factor.id} = {factor.text} {factor.unit}: {tool} gives {message}"
 
 
 def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, str]]:
@@ -77,56 +78,65 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
     claim.  Where the reader has no root key of a programme, no one knows whose it is.
     """
     known = {one.id: one for one in book}
-    for one in subject.plan.accepted:
-        if one.signature is UNSET:
-            yield one.factor, f" ({one.acceptance}; not signed)"
+    for factor in subject.plan.accepted:
+        if factor.signature is UNSET:
+            yield factor.factor, f" ({factor.acceptance}; not signed)"
             continue
-        if one.factor not in known:
+        if factor.factor not in known:
             continue
-        key = one.signature.key
-        said = Accepted(
-            one.factor, known[one.factor].sha256, one.by, one.date, one.document, one.sha256
+        key = factor.signature.key
+        accepted = Accepted(
+            factor.factor,
+            known[factor.factor].sha256,
+            factor.by,
+            factor.date,
+            factor.document,
+            factor.sha256,
         )
-        check(said, key, one.signature.value)
+        check(accepted, key, factor.signature.value)
         if subject.roots and key not in subject.roots:
             raise SignatureError(
-                f"the acceptance of {one.factor} by {one.by} is signed by {key}, which is not a "
-                f"root key of {subject.source}"
+                f"the acceptance of {factor.factor} by {factor.by} is signed by {key}, which is not"
+                f" a root key of {subject.source}"
             )
         whose = "a root key of the programme" if subject.roots else "a key that you do not know"
-        yield one.factor, f" ({one.acceptance}, {whose})"
+        yield factor.factor, f" ({factor.acceptance}, {whose})"
 
 
 def _same_digest(name: str, data: bytes, subject: Subject) -> None:
-    found, said = canonical.sha256_hex(data), getattr(subject.claims.digests, name)
-    if found != said:
-        raise CanonicalError(f"{name}.json has the digest {found}, but the statement names {said}")
+    value_text, stated = canonical.sha256_hex(data), getattr(subject.claims.digests, name)
+    if value_text != stated:
+        raise CanonicalError(
+            f"{name}.json has the digest {value_text}, but the statement names {stated}"
+        )
 
 
 def readings(subject: Subject) -> str:
     """Every device-day of readings is equal to the signed one."""
     subject.needs_evidence()
-    found = subject.case.readings
-    _same_leaves("readings", found, subject)
-    return f"{sum(leaf.rows for leaf in found.leaves)} readings of {len(found.leaves)} device-days"
+    digest = subject.case.readings
+    _same_leaves("readings", digest, subject)
+    return (
+        f"{sum(leaf.rows for leaf in digest.leaves)} readings of {len(digest.leaves)} device-days"
+    )
 
 
 def intervals(subject: Subject) -> str:
     """Every device-day of intervals is equal to the signed one."""
     subject.needs_evidence()
-    found = subject.case.intervals
-    _same_leaves("intervals", found, subject)
+    digest = subject.case.intervals
+    _same_leaves("intervals", digest, subject)
     check_order(subject.case.rows, subject.fleet)
-    return f"{sum(leaf.rows for leaf in found.leaves)} intervals"
+    return f"{sum(leaf.rows for leaf in digest.leaves)} intervals"
 
 
-def _same_leaves(name: str, found: Digest, subject: Subject) -> None:
-    said, signed = subject.leaves[name], getattr(subject.claims.digests, name)
-    if said == list(found.leaves) and found.root == signed:
+def _same_leaves(name: str, digest: Digest, subject: Subject) -> None:
+    leaves, signed = subject.leaves[name], getattr(subject.claims.digests, name)
+    if leaves == list(digest.leaves) and digest.root == signed:
         return
-    refuse_differences(said, found.leaves)
-    root = digest_leaves(said).root
-    if root != signed or [leaf.key for leaf in said] != sorted(leaf.key for leaf in said):
+    refuse_differences(leaves, digest.leaves)
+    root = digest_leaves(leaves).root
+    if root != signed or [leaf.key for leaf in leaves] != sorted(leaf.key for leaf in leaves):
         raise CanonicalError(
             f"the {name} leaves of digests.json have the root {root}, but the statement "
             f"names {signed}"
@@ -148,32 +158,32 @@ def account(subject: Subject) -> str:
     """The whole statement, composed again from the evidence, is equal to the last digit."""
     subject.needs_evidence()
     again = compose(subject.case, label_of(subject.claims))
-    said = {k: v for k, v in subject.statement.items() if k not in _SIGNED_LATER}
-    where = first_difference(again, said)
+    stated = {k: v for k, v in subject.statement.items() if k not in _SIGNED_LATER}
+    where = first_difference(again, stated)
     if where is not None:
         raise PeriodError(f"the statement and its evidence differ at {where}")
     subject.case.check_counted()
     return f"{subject.claims.credited.t} t credited, recalculated"
 
 
-def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
+def first_difference(expected: Any, result: Any, path: str = "") -> str | None:
     """Return the path of the first differing value, with both values; None where all are equal."""
-    if type(expected) is type(found):
+    if type(expected) is type(result):
         if isinstance(expected, dict):
-            for key in sorted({*expected, *found}):
+            for key in sorted({*expected, *result}):
                 inner = f"{path}.{key}" if path else key
-                one, other = expected.get(key, _ABSENT), found.get(key, _ABSENT)
-                if (where := first_difference(one, other, inner)) is not None:
+                item, other = expected.get(key, _ABSENT), result.get(key, _ABSENT)
+                if (where := first_difference(item, other, inner)) is not None:
                     return where
             return None
-        if isinstance(expected, list) and len(expected) == len(found):
-            for i, (one, other) in enumerate(zip(expected, found, strict=True)):
-                if (where := first_difference(one, other, f"{path}[{i}]")) is not None:
+        if isinstance(expected, list) and len(expected) == len(result):
+            for i, (item, other) in enumerate(zip(expected, result, strict=True)):
+                if (where := first_difference(item, other, f"{path}[{i}]")) is not None:
                     return where
             return None
-        if expected == found:
+        if expected == result:
             return None
-    return f"{path}: evidence gives {_short(expected)}, statement states {_short(found)}"
+    return f"{path}: evidence gives {_short(expected)}, statement states {_short(result)}"
 
 
 class _Absent:
@@ -191,8 +201,8 @@ def _short(value: object) -> str:
 
 def claims(subject: Subject) -> str:
     """The period is within the crediting period, and credits do not exceed the reduction."""
-    said = subject.claims
-    inner, outer = said.monitoring_period, said.project.crediting_period
+    stated = subject.claims
+    inner, outer = stated.monitoring_period, stated.project.crediting_period
     begin, end, first, last = (
         instant_us(edge, "UTC") for edge in (inner.from_, inner.to, outer.from_, outer.to)
     )
@@ -201,25 +211,25 @@ def claims(subject: Subject) -> str:
             f"the period {inner.from_} to {inner.to} is not within the crediting period"
             f" {outer.from_} to {outer.to}"
         )
-    credited = said.credited.t
-    balance = int(said.emissions.reduction.ug) + int(said.carried.in_ug)
+    credited = stated.credited.t
+    balance = int(stated.emissions.reduction.ug) + int(stated.carried.in_ug)
     if not _WHOLE.fullmatch(credited) or int(credited) > max(0, balance // UG_PER_T):
         raise PeriodError(
             f"{credited} t are credited, but the reduction is {balance} ug; credits are rounded "
             "down"
         )
-    if said.supersedes and said.supersedes.statement == said.statement:
-        raise PeriodError(f"statement {said.statement} supersedes itself")
+    if stated.supersedes and stated.supersedes.statement == stated.statement:
+        raise PeriodError(f"statement {stated.statement} supersedes itself")
     _graded(subject)
     return f"{inner.local_from} to {inner.local_to}, {credited} whole tonnes"
 
 
 def _graded(subject: Subject) -> None:
-    """Note where a statement asked for less evidence than the programme does."""
+    """Note where a statement required a lower grade of evidence than the programme."""
     evidence = subject.claims.evidence
     if evidence is UNSET:
         return
-    own, wanted = asked_in(evidence.asked), subject.evidence_asked
+    own, wanted = required_in(evidence.asked), subject.required_grades
     if not own.at_least(wanted):
         subject.lack(
             "evidence-asked",

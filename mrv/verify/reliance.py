@@ -67,9 +67,9 @@ def _note_keys(subject: Subject) -> None:
     if subject.trusted is None:
         subject.lack("keys", "submitted", "keys that you trust", _KEYS)
         return
-    held = {key.role for key in subject.trusted}
+    roles = {key.role for key in subject.trusted}
     for role, state in _ROLES.items():
-        if role not in held:
+        if role not in roles:
             what = f"a key of {a(role)} that you trust"
             subject.lack(f"key-{role}", state, what, f"{_KEYS}; it has none of that role")
     _note_unnamed(subject)
@@ -77,27 +77,27 @@ def _note_keys(subject: Subject) -> None:
 
 
 def _note_unnamed(subject: Subject) -> None:
-    """Note whose organisation, or accreditation, the reader's keys do not say."""
+    """Note keys without an organisation or accreditation in the reader's key ring."""
     if of_first_release(subject.claims):
         return  # its keyrings said none of it
     signed = {("operator", _issuer(subject.statement))}
     if subject.verification is not None:
         signed.add(("verifier", _issuer(subject.verification)))
     for key in subject.trusted or ():
-        for one in unnamed(key.role, key.bounds) if (key.role, key.did) in signed else ():
+        for value in unnamed(key.role, key.bounds) if (key.role, key.did) in signed else ():
             subject.lack(
-                f"{key.role}-{one}",
+                f"{key.role}-{value}",
                 _ROLES[key.role],
-                f"{one} of {key.name!r} ({key.role}) in your keys: operator and verifier must be "
+                f"{value} of {key.name!r} ({key.role}) in your keys: operator and verifier must be "
                 "two organisations, and the verifier accredited",
-                f"give keys that name it (`tonne keys create --{one}`, or a trust root), "
+                f"give keys that name it (`tonne keys create --{value}`, or a trust root), "
                 "or accept this with --accept unbound-keys",
                 "unbound-keys",
             )
 
 
 def _note_unbound(subject: Subject) -> None:
-    """Among keys of several operators, each says for which projects it may sign."""
+    """Note operators' keys without the projects that they may sign for, if there are several."""
     operators = [key for key in subject.trusted or () if key.role == "operator"]
     # of keys whose holders' organisations nobody wrote down, nobody can tell
     if not any(key.bounds.organisation or key.bounds.organisation_id for key in operators):
@@ -105,14 +105,14 @@ def _note_unbound(subject: Subject) -> None:
     if all(same_organisation(operators[0], other) for other in operators):
         return
     signers = _signers(subject)
-    found = sorted(
+    result = sorted(
         {key.name for key in operators if key.did in signers and key.bounds.projects is None}
     )
-    if found:
+    if result:
         subject.lack(
             "unbound-key",
             "submitted",
-            f"the projects for which {' and '.join(map(repr, found))} may sign: "
+            f"the projects for which {' and '.join(map(repr, result))} may sign: "
             "your keys are of several operators, and any of them could have signed "
             f"for project {subject.claims.project.id}",
             "give keys that name the projects (`tonne keys create --project`, or "
@@ -127,8 +127,8 @@ def _signers(subject: Subject) -> set[object]:
 
 
 def _issuer(document: Mapping[str, Any]) -> object:
-    found = document.get("issuer")
-    return found.get("id") if isinstance(found, dict) else None
+    result = document.get("issuer")
+    return result.get("id") if isinstance(result, dict) else None
 
 
 def relied_on(subject: Subject, rules: Rules | None) -> Iterator[str]:
@@ -154,18 +154,18 @@ def relied_on(subject: Subject, rules: Rules | None) -> Iterator[str]:
             "arrival: hours recorded by the operator's server when it stored the "
             "readings, fixed by the log in the seal of each day"
         )
-    every = all(one.code != "meter-key" for one in subject.lacking)
+    every = all(missing.code != "meter-key" for missing in subject.lacking)
     if subject.meter_keys is not None and every and (signers := _value_signers(subject)):
         yield f"meters' keys, from your own list: {', '.join(signers)}"
     order = "the order of the log's entries, and " if head is not None else ""
     yield f"clock: {order}the time of your check, {subject.at:%Y-%m-%dT%H:%M:%SZ}"
-    said = subject.claims
+    claims = subject.claims
     yield (
-        f"rules: {said.methodology.id} {said.methodology.version}, closed by "
-        f"{said.code_version}; recalculated by {rules.then}, with "
-        f"{'the same program' if same(said.code_version) else program()}"
+        f"rules: {claims.methodology.id} {claims.methodology.version}, closed by "
+        f"{claims.code_version}; recalculated by {rules.then}, with "
+        f"{'the same program' if same(claims.code_version) else program()}"
         if rules is not None
-        else f"rules: none; {said.methodology.id} was not recalculated"
+        else f"rules: none; {claims.methodology.id} was not recalculated"
     )
 
 
@@ -210,7 +210,7 @@ def _dates(subject: Subject) -> Iterator[str]:
 
 
 def not_relied_on(subject: Subject) -> Iterator[str]:
-    """Return what was not checked or not relied on."""
+    """Yield texts of what was not checked or not relied on."""
     if subject.trusted is None:
         yield "the signers: the pack's own keys only show that its parts match"
     for key in subject.trusted or ():
@@ -234,16 +234,17 @@ def not_relied_on(subject: Subject) -> Iterator[str]:
         )
     if subject.state == "issued" and not subject.arrived:
         yield "the hour in which readings arrived: a seal only shows that they had arrived by then"
-    said = subject.claims.arrival
-    if said is not UNSET and int(said.not_noted):
-        yield f"the arrival of {said.not_noted} readings: it was not recorded when they were stored"
+    arrival = subject.claims.arrival
+    if arrival is not UNSET and int(arrival.not_noted):
+        number = arrival.not_noted
+        yield f"the arrival of {number} readings: it was not recorded when they were stored"
     yield from _signing_keys(subject)
     yield "the meters: calibration and site visits have to show whether they measured correctly"
 
 
 def _value_signers(subject: Subject) -> tuple[str, ...]:
-    said = subject.claims.signed_energy
-    return () if said is UNSET else said.signers
+    signed_energy = subject.claims.signed_energy
+    return () if signed_energy is UNSET else signed_energy.signers
 
 
 def _signing_keys(subject: Subject) -> Iterator[str]:

@@ -226,15 +226,15 @@ class Report:
         """Return missing evidence for the state that the reader requires."""
         upto = STATES.index(self.wanted)
         return tuple(
-            one
-            for one in self.lacking
-            if STATES.index(one.state) <= upto and one.waiver not in self.accepted
+            missing
+            for missing in self.lacking
+            if STATES.index(missing.state) <= upto and missing.waiver not in self.accepted
         )
 
     @property
     def waived(self) -> tuple[Missing, ...]:
         """Return missing evidence that was accepted with `--accept`."""
-        return tuple(one for one in self.lacking if one not in self.missing)
+        return tuple(missing for missing in self.lacking if missing not in self.missing)
 
     @property
     def consistent(self) -> bool:
@@ -274,13 +274,13 @@ class Report:
             "effects": list(self.effects),
             "evidence": self.graded,
             "rules": None if self.rules is None else self.rules.to_json(),
-            "arrival": [one._asdict() for one in self.arrived],
+            "arrival": [arrival._asdict() for arrival in self.arrived],
             "timestamps": {
                 "statement": [{"authority": name, "time": at} for name, at in self.stamps],
                 "days": [stamped_day._asdict() for stamped_day in self.stamped_days],
             },
-            "missing": [one._asdict() for one in self.missing],
-            "waived": [one._asdict() for one in self.waived],
+            "missing": [missing._asdict() for missing in self.missing],
+            "waived": [missing._asdict() for missing in self.waived],
             "reliedOn": list(self.relied),
             "notReliedOn": list(self.not_relied),
         }
@@ -328,24 +328,24 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _arrivals(report: Report) -> Iterator[str]:
     """Name the days whose readings came late or all at once, the worst first."""
-    asked = [one for one in report.arrived if one.striking]
-    for one in sorted(asked, key=lambda x: (-x.late, x.hours, x.day))[:_DAYS_SHOWN]:
-        hours = "1 hour" if one.hours == 1 else f"{one.hours} different hours"
+    arrivals = [one for one in report.arrived if one.striking]
+    for arrival in sorted(arrivals, key=lambda x: (-x.late, x.hours, x.day))[:_DAYS_SHOWN]:
+        hours = "1 hour" if arrival.hours == 1 else f"{arrival.hours} different hours"
         yield (
-            f"arrival of {one.day}: {one.readings} readings in {hours},"
-            f" {one.late} of them later than 36 h after the day"
+            f"arrival of {arrival.day}: {arrival.readings} readings in {hours},"
+            f" {arrival.late} of them later than 36 h after the day"
         )
-    if len(asked) > _DAYS_SHOWN:
-        yield f"arrival: and {len(asked) - _DAYS_SHOWN} more such days; --json lists all"
+    if len(arrivals) > _DAYS_SHOWN:
+        yield f"arrival: and {len(arrivals) - _DAYS_SHOWN} more such days; --json lists all"
 
 
 def _stamped(report: Report) -> Iterator[str]:
-    """Name the days whose seals no one outside saw in time, the latest first."""
+    """Yield texts of days whose seals have no timestamp in time, the latest first."""
     late = [stamped_day for stamped_day in report.stamped_days if stamped_day.late]
-    for one in sorted(late, key=lambda x: x.stamped or "", reverse=True)[:_DAYS_SHOWN]:
-        said = f"sealed at {one.sealed} by the log's own clock" if one.sealed else "sealed"
+    for day in sorted(late, key=lambda x: x.stamped or "", reverse=True)[:_DAYS_SHOWN]:
+        message = f"sealed at {day.sealed} by the log's own clock" if day.sealed else "sealed"
         yield (
-            f"time stamp of {one.day}: {said}, seen by authorities at {one.stamped}: "
+            f"time stamp of {day.day}: {message}, seen by authorities at {day.stamped}: "
             "no evidence that it was sealed earlier"
         )
     if len(late) > _DAYS_SHOWN:
@@ -359,10 +359,10 @@ def _stamped(report: Report) -> Iterator[str]:
 
 
 def _outcome(report: Report) -> Iterator[str]:
-    yield from (f"missing, and accepted by you (--accept): {one.what}" for one in report.waived)
+    yield from (f"missing, and accepted by you (--accept): {m.what}" for m in report.waived)
     if report.missing:
         yield "INCOMPLETE: consistent so far, but the following evidence is missing:"
-        yield from (f"missing: {one.what}; {one.remedy}" for one in report.missing)
+        yield from (f"missing: {missing.what}; {missing.remedy}" for missing in report.missing)
     elif report.accepted:
         yield f"complete to the extent requested (--accept {', '.join(sorted(report.accepted))})"
     else:

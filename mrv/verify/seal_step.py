@@ -31,36 +31,36 @@ from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
 def approvals(subject: Subject) -> str:
     """Each approval is valid and for these documents, and their number is sufficient."""
-    own, asked = _own(subject), _programmes(subject)
+    own, required = _own(subject), _programmes(subject)
     if subject.verification is None and subject.approvals:
         raise SignatureError(f"{APPROVALS} is present, but the statement is not verified")
-    if subject.approvals or (subject.receipt is not None and max(own, asked) > 1):
+    if subject.approvals or (subject.receipt is not None and max(own, required) > 1):
         subject.needs_keys("operator")
     holders = [_approver(subject, document) for document in subject.approvals]
-    found = people(holders)
+    result = people(holders)
     if subject.receipt is None:
-        raise NotApplicableError(f"not issued yet, {found} approvals so far")
-    if not found and max(own, asked) == 1:
+        raise NotApplicableError(f"not issued yet, {result} approvals so far")
+    if not result and max(own, required) == 1:
         return "only the preparer's signature is required"
-    if own > 1 and found < own:
+    if own > 1 and result < own:
         raise SignatureError(
-            f"{own} approvals are required by the statement; signed so far: {found}"
+            f"{own} approvals are required by the statement; signed so far: {result}"
         )
-    if found < asked:
+    if result < required:
         subject.lack(
             "approvals",
             "issued",
-            f"approval of the issue by {asked} people, as {subject.source} requires: "
-            f"{found} approved",
+            f"approval of the issue by {required} people, as {subject.source} requires: "
+            f"{result} approved",
             "approvals cannot be added after issue; have the statement superseded "
             "by one with enough approvals",
         )
-    return f"{found} people approved: {', '.join(sorted({holder.name for holder in holders}))}"
+    return f"{result} people approved: {', '.join(sorted({holder.name for holder in holders}))}"
 
 
 def _own(subject: Subject) -> int:
-    said = subject.claims.issue_signatures
-    return 1 if said is UNSET else said
+    issue_signatures = subject.claims.issue_signatures
+    return 1 if issue_signatures is UNSET else issue_signatures
 
 
 def _programmes(subject: Subject) -> int:
@@ -153,12 +153,12 @@ def _before(subject: Subject, head: Checkpoint) -> None:
 def _unsealed(subject: Subject, whole: set[str], seen: set[str]) -> None:
     late = sorted(whole - seen)
     if late or not whole:
-        shown = ", ".join(late[:_SHOWN]) + (" and others" if len(late) > _SHOWN else "")
+        named = ", ".join(late[:_SHOWN]) + (" and others" if len(late) > _SHOWN else "")
         subject.lack(
             "seals",
             "issued",
             f"seals that were made before the statement, for {len(late)} of {len(whole)} days"
-            f" ({shown or 'the period has no whole day'})",
+            f" ({named or 'the period has no whole day'})",
             "seals cannot be added later; accept this with --accept unsealed-days, "
             "or have the days sealed and the period closed again",
             "unsealed-days",
@@ -166,45 +166,45 @@ def _unsealed(subject: Subject, whole: set[str], seen: set[str]) -> None:
 
 
 def _check_seal(
-    one: Mapping[str, Any],
+    item: Mapping[str, Any],
     head: Checkpoint,
     of_day: Mapping[str, list[DayLeaf]],
     subject: Subject,
     project: Project,
 ) -> None:
-    entry, proof = one["entry"], [decode_hash(line) for line in one["proof"]]
-    verify_inclusion(one["index"], head.size, leaf_hash(canonical.encode(entry)), proof, head.root)
+    entry, proof = item["entry"], [decode_hash(line) for line in item["proof"]]
+    verify_inclusion(item["index"], head.size, leaf_hash(canonical.encode(entry)), proof, head.root)
     if entry["event"] != DATA or entry["project"] != project.id:
-        raise LogError(f"entry {one['index']} of seals.json seals no day of this project")
+        raise LogError(f"entry {item['index']} of seals.json seals no day of this project")
     if readings_root(project, of_day.get(entry["day"], ()), entry) != entry["readings"]["root"]:
         raise LogError(
             f"the readings of {entry['day']} differ from those sealed by the log "
-            f"in entry {one['index']}: they were changed after sealing"
+            f"in entry {item['index']}: they were changed after sealing"
         )
     _arrival(entry, subject, project)
 
 
 def _arrival(entry: Mapping[str, Any], subject: Subject, project: Project) -> None:
-    """When a day's readings came is the same in the log and in what the statement rests on."""
-    said, plan, day = entry.get("arrival"), subject.plan.arrivals, entry["day"]
-    if said is None:
+    """Refuse an arrival of a day's readings that differs between log and statement."""
+    sealed, plan, day = entry.get("arrival"), subject.plan.arrivals, entry["day"]
+    if sealed is None:
         return
     if plan is not None:
         mine = serving(project, entry)
-        found = {d: of[day] for d, of in plan.items() if d in mine and day in of}
-        check_sealed(day, said, found, rows_root(rows_of(found)))
-    hours = {str(hour): int(count) for hour, count in said["hours"].items()}
-    readings, late = int(said["readings"]), int(said["late"])
+        arrived = {d: of[day] for d, of in plan.items() if d in mine and day in of}
+        check_sealed(day, sealed, arrived, rows_root(rows_of(arrived)))
+    hours = {str(hour): int(count) for hour, count in sealed["hours"].items()}
+    readings, late = int(sealed["readings"]), int(sealed["late"])
     fits = sum(hours.values()) == readings and 0 <= late <= readings
     if not fits or min(hours.values(), default=1) < 1:
         raise LogError(f"the counts of arrival in the seal of {day} contradict each other")
     due = time_of(entry["to"], "end of the day") + timedelta(hours=36)
-    late_seal = time_of(said["sealed"], "time of the seal") > due
+    late_seal = time_of(sealed["sealed"], "time of the seal") > due
     subject.arrived.append(SealedArrival(day, readings, late, len(hours), late_seal))
 
 
 def _came(subject: Subject, days: int) -> str:
-    """Say in a sentence when the sealed days' readings came."""
+    """Return a sentence on the arrival of the sealed days' readings."""
     every = subject.arrived
     if not every:
         return ""
@@ -214,7 +214,7 @@ def _came(subject: Subject, days: int) -> str:
         "%) arrived later than"
     )
     tail += " 36 h after their day"
-    if waited := sum(one.sealed_late for one in every):
+    if waited := sum(arrival.sealed_late for arrival in every):
         tail += f", {waited} days were sealed later than that"
     if len(every) < days:
         tail += f"; {days - len(every)} seals do not state arrivals"

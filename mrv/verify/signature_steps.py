@@ -82,7 +82,7 @@ def form(subject: Subject) -> str:
 
 
 def _of_this_version(subject: Subject) -> None:
-    """Refuse a pack that is as another version writes it, and say which."""
+    """Refuse a pack in another version's format, and name that version."""
     pack, written = subject.pack, subject.stated.get("codeVersion")
     if README in pack.hashes and not {MANIFEST, GUIDE} & pack.files.keys():
         raise PackFormatError(
@@ -93,12 +93,12 @@ def _of_this_version(subject: Subject) -> None:
         )
     if MANIFEST not in pack.files:
         return
-    found = canonical.parse_object(pack.files[MANIFEST]).get("format")
-    if found != FORMAT and type(found) is int:
+    result = canonical.parse_object(pack.files[MANIFEST]).get("format")
+    if result != FORMAT and type(result) is int:
         raise PackFormatError(
-            f"the pack has format {found}, written by {written}; this version reads {FORMAT}",
+            f"the pack has format {result}, written by {written}; this version reads {FORMAT}",
             "install a newer version of tonne"
-            if found > FORMAT
+            if result > FORMAT
             else "verify it with the version that wrote it, or ask the operator to export it again",
         )
 
@@ -130,7 +130,7 @@ def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) 
 
 
 def _signed_in_order(subject: Subject) -> None:
-    """No document may have been taken out from below another."""
+    """Refuse a pack in which a document below another one is missing."""
     if ("proof" in subject.statement) != ("issuer" in subject.statement):
         raise CanonicalError("statement.json has an issuer without a proof, or a proof without one")
     if subject.verification is not None:
@@ -157,37 +157,37 @@ def keys(subject: Subject) -> str:
     else:
         _signers(subject, [role for _, role in _signed(subject)])
         subject.ring = subject.trusted
-        held = {key.role for key in subject.ring}
-        signers = _signers(subject, [role for role in _needed(subject) if role in held])
+        roles = {key.role for key in subject.ring}
+        signers = _signers(subject, [role for role in _needed(subject) if role in roles])
         subject.needs_keys(*_needed(subject))
     return ", ".join(f"{key.name} ({key.role}) {key.multikey}" for key in signers)
 
 
 def _needed(subject: Subject) -> list[Role]:
-    """Roles whose signatures stand under what there is."""
+    """Return the roles whose signatures the documents require."""
     needed: list[Role] = [role for _, role in _signed(subject)]
     return needed if subject.receipt is None else [*needed, "log"]
 
 
 def _signers(subject: Subject, roles: Collection[Role]) -> list[EnrolledKey]:
     """Who signed in these roles, each within its bounds; EnrolmentError where the ring differs."""
-    found = [_signer(d, subject.ring, role) for d, role in _signed(subject) if role in roles]
-    for key in found:
+    result = [_signer(d, subject.ring, role) for d, role in _signed(subject) if role in roles]
+    for key in result:
         check_project(key, subject.claims.project.id, subject.claims.statement)
-    if len(found) > 1:
-        check_other(*found)
+    if len(result) > 1:
+        check_other(*result)
     if "log" in roles and subject.receipt is not None:
         log_key(subject.ring, parse_receipt(subject.receipt).checkpoint)
-    return found
+    return result
 
 
 def _own_keys(subject: Subject) -> tuple[EnrolledKey, ...]:
-    """Keys that came with what is checked."""
+    """Return the keys that came with the pack."""
     if KEYS in subject.pack.files:
-        data, most = subject.pack.files[KEYS], subject.pack.budget.keys
+        data, maximum = subject.pack.files[KEYS], subject.pack.budget.keys
         listed = canonical.parse_object(data).get("keys")
-        if isinstance(listed, list) and len(listed) > most:
-            raise too_much(f"keys of {KEYS}", len(listed), most)
+        if isinstance(listed, list) and len(listed) > maximum:
+            raise too_much(f"keys of {KEYS}", len(listed), maximum)
         return read_keyring(data)
     if subject.state == "draft":
         return ()
@@ -198,17 +198,17 @@ def _own_keys(subject: Subject) -> tuple[EnrolledKey, ...]:
 
 
 def _signed(subject: Subject) -> list[tuple[Mapping[str, Any], Role]]:
-    found: list[tuple[Mapping[str, Any], Role]] = [(subject.statement, "operator")]
+    result: list[tuple[Mapping[str, Any], Role]] = [(subject.statement, "operator")]
     if subject.verification is not None:
-        found.append((subject.verification, "verifier"))
-    return found
+        result.append((subject.verification, "verifier"))
+    return result
 
 
 def _issuer(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = document.get("issuer")
-    if not isinstance(found, dict) or found.keys() != {"id", "name"}:
-        raise CanonicalError(f"issuer of {document.get('id')} is {found!r}; expected id and name")
-    return found
+    result = document.get("issuer")
+    if not isinstance(result, dict) or result.keys() != {"id", "name"}:
+        raise CanonicalError(f"issuer of {document.get('id')} is {result!r}; expected id and name")
+    return result
 
 
 def _signer(document: Mapping[str, Any], ring: Iterable[EnrolledKey], role: Role) -> EnrolledKey:
@@ -254,13 +254,13 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
     logs = [key for key in ring if key.role == "log"]
     if all(key.name != origin for key in logs):
         raise NotCheckedError(f"no key of log {origin!r} that you trust")
-    found = [key for key in logs if (key.name, NoteKey(*_named(key)).key_id) in ids]
-    if len(found) != 1:
+    result = [key for key in logs if (key.name, NoteKey(*_named(key)).key_id) in ids]
+    if len(result) != 1:
         raise EnrolmentError(
-            f"the head of log {origin!r} is signed by {len(found)} of the {len(logs)} "
+            f"the head of log {origin!r} is signed by {len(result)} of the {len(logs)} "
             "log keys among the trusted keys; exactly one is required"
         )
-    return found[0]
+    return result[0]
 
 
 def operator(subject: Subject) -> str:
@@ -285,37 +285,37 @@ def verifier(subject: Subject) -> str:
             f"the verifier signed {document.get('relatedResource')!r}; this statement is"
             f" {expected['id']} with digest {expected['digestMultibase']}"
         )
-    said = subject.conclusion
-    if said is None or said.id != subject.statement["id"]:
-        raise SignatureError(f"the verifier's opinion is on {said and said.id!r}")
-    if said.opinion in REJECTING:
+    conclusion = subject.conclusion
+    if conclusion is None or conclusion.id != subject.statement["id"]:
+        raise SignatureError(f"the verifier's opinion is on {conclusion and conclusion.id!r}")
+    if conclusion.opinion in REJECTING:
         raise SignatureError(
-            f"the verifier {key.name} rejected this statement: opinion {said.opinion}"
+            f"the verifier {key.name} rejected this statement: opinion {conclusion.opinion}"
         )
-    _listed_conditions(subject, said)
-    _threshold(subject, said)
-    return f"{said.opinion}, {said.level_of_assurance} assurance, by {key.name}"
+    _listed_conditions(subject, conclusion)
+    _threshold(subject, conclusion)
+    return f"{conclusion.opinion}, {conclusion.level_of_assurance} assurance, by {key.name}"
 
 
-def _listed_conditions(subject: Subject, said: Conclusion) -> None:
+def _listed_conditions(subject: Subject, conclusion: Conclusion) -> None:
     """The verifier saw the conditions that do not hold, where the credential lists any."""
-    listed = [(one.rule, one.texts) for one in said.unmet or ()]
-    found = [(one.rule, one.texts) for one in shown(unmet(subject.claims))]
-    if said.unmet is not UNSET and listed != found:
+    listed = [(condition.rule, condition.texts) for condition in conclusion.unmet or ()]
+    result = [(condition.rule, condition.texts) for condition in shown(unmet(subject.claims))]
+    if conclusion.unmet is not UNSET and listed != result:
         raise SignatureError(
             "the unmet conditions in verification.json differ from those in statement.json"
         )
-    for one in unanswered(subject.claims, said):
+    for item in unanswered(subject.claims, conclusion):
         subject.lack(
             "conditions",
             "verified",
-            f"the verifier's signed justification for a finding that is not met ({one})",
+            f"the verifier's signed justification for a finding that is not met ({item})",
             "have it verified with a reason for the finding (`tonne statement template`), "
             "or accept this with --accept unmet-conditions",
             "unmet-conditions",
         )
-    unqualified = said.opinion == "unqualified" and not of_first_release(subject.claims)
-    blank = missing(subject.claims, said) if unqualified else ()
+    unqualified = conclusion.opinion == "unqualified" and not of_first_release(subject.claims)
+    blank = missing(subject.claims, conclusion) if unqualified else ()
     if blank:
         subject.lack(
             "words",
@@ -326,14 +326,14 @@ def _listed_conditions(subject: Subject, said: Conclusion) -> None:
         )
 
 
-def _threshold(subject: Subject, said: Conclusion) -> None:
+def _threshold(subject: Subject, conclusion: Conclusion) -> None:
     """No programme takes a materiality so high; under tonne 0.1.0 any was."""
-    if beyond(said.materiality_percent) and not of_first_release(subject.claims):
+    if beyond(conclusion.materiality_percent) and not of_first_release(subject.claims):
         subject.lack(
             "materiality",
             "verified",
             f"a verification with a materiality of at most {MOST_PERCENT} %: this "
-            f"one has {said.materiality_percent} %",
+            f"one has {conclusion.materiality_percent} %",
             "have the period closed again and verified with `tonne statement verify --materiality"
             f" {USUAL_PERCENT}`",
         )
@@ -370,7 +370,7 @@ def log(subject: Subject) -> str:
 
 
 def _seen(subject: Subject) -> str:
-    names = ", ".join(one.witness.name for one in subject.witnesses)
+    names = ", ".join(witness.witness.name for witness in subject.witnesses)
     return f", seen by {names}" if names else ""
 
 
@@ -389,11 +389,11 @@ def status(subject: Subject) -> str:
     past = [one for one in made if one.at - AHEAD <= subject.at] or made
     project, name = subject.claims.project.id, subject.claims.statement
     # an end is for good, so that any list that names it outweighs a newer one that does not
-    for one in past:
-        if not counts(one.document, project, name):
+    for item in past:
+        if not counts(item.document, project, name):
             raise SignatureError(
                 f"{name} is no longer valid: it was superseded or revoked, according to the list "
-                f"of {one.at:%Y-%m-%dT%H:%M:%SZ}"
+                f"of {item.at:%Y-%m-%dT%H:%M:%SZ}"
             )
     good = [one for one in past if not one.signer.has_ended(subject.at)]
     newest = max(good or past, key=lambda one: one.at)
@@ -404,20 +404,20 @@ def status(subject: Subject) -> str:
 
 
 class _List(NamedTuple):
-    """A status list, when it was signed, as it says itself, and by whom."""
+    """A status list, its stated time, and its signer."""
 
     at: datetime
     document: Mapping[str, Any]
     signer: EnrolledKey
 
 
-def _by_an_ended_key(subject: Subject, one: _List) -> None:
-    """Lists stand in no log, so that anyone who holds an ended key can sign one of any date."""
+def _by_an_ended_key(subject: Subject, item: _List) -> None:
+    """Refuse a list by an ended key, which could sign one of any date, as no log has it."""
     subject.lack(
         "status-key",
         "issued",
         f"a status list with a key valid at {subject.at:%Y-%m-%dT%H:%M:%SZ}: "
-        f"the list of {one.document['validFrom']} is by {one.signer.name!r}, "
+        f"the list of {item.document['validFrom']} is by {item.signer.name!r}, "
         "whose key has ended",
         "get the newest list from the operator and give it with --status, or "
         "accept this one with --accept ended-keys",
@@ -439,7 +439,7 @@ def _listed(subject: Subject, where: str, document: Mapping[str, Any]) -> _List:
 
 
 def _current(subject: Subject, document: Mapping[str, Any]) -> None:
-    """Whether the list was made after what it is about, and speaks of the reader's time."""
+    """Return whether a list is newer than its subject, and valid at the reader's time."""
     begin, end = lasts(document)
     signed = time_of(proofs_of(document)[0]["created"], "created of the status list")
     if not begin <= end or abs(signed - begin) > AHEAD:

@@ -78,14 +78,14 @@ def rules(subject: Subject) -> Rules | None:
     """
     if subject.pack.bare:
         return None
-    said = subject.claims
-    then = _Versions(of_claims(said), FIRST if said.accounting is UNSET else said.accounting)
+    claims = subject.claims
+    then = _Versions(of_claims(claims), FIRST if claims.accounting is UNSET else claims.accounting)
     if then == (METERING, ACCOUNTING):
         return Rules(*then, METERING, ACCOUNTING)
     _ask_for_todays(subject, then)
     try:
-        found = _by_todays(subject.case).result
-        today = Figures(found.net.reduction.t, str(found.credit_t))
+        period_result = _by_todays(subject.case).result
+        today = Figures(period_result.net.reduction.t, str(period_result.credit_t))
     except _UNFIT as error:
         why = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         return Rules(*then, METERING, ACCOUNTING, None, why)
@@ -99,7 +99,7 @@ def _by_todays(case: Case) -> Case:
         pairs = evidence.monitored(plan.project, fleet, plan.checks)
         rows = evidence.remeter(fleet, case.frames, pairs, case.from_us, case.to_us)
     known = factors.load()
-    own = {one.id for one in known}
+    own = {factor.id for factor in known}
     brought = [replace(factor, brought=True) for factor in case.factors if factor.id not in own]
     return Case(plan, case.frames, rows, case.from_us, case.to_us, known.with_more(brought))
 
@@ -142,18 +142,18 @@ def _listed(subject: Subject) -> list[dict[str, Any]]:
     data = subject.pack.files.get(FINDINGS)
     if data is None:
         return []
-    found = canonical.parse(data)
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    result = canonical.parse(data)
+    if not isinstance(result, list) or not all(isinstance(one, dict) for one in result):
         raise CanonicalError(f"{FINDINGS} is not a list of events; get the pack again")
-    return found
+    return result
 
 
 def _what(document: dict[str, Any]) -> str:
-    found = document.get("credentialSubject")
-    said = found.get("event") if isinstance(found, dict) else None
-    if not isinstance(said, str) or said not in SIGNED_BY:
-        raise CanonicalError(f"{FINDINGS} has an unknown event {said!r}; get the pack again")
-    return said
+    result = document.get("credentialSubject")
+    event = result.get("event") if isinstance(result, dict) else None
+    if not isinstance(event, str) or event not in SIGNED_BY:
+        raise CanonicalError(f"{FINDINGS} has an unknown event {event!r}; get the pack again")
+    return event
 
 
 def _event(document: dict[str, Any], subject: Subject) -> Event:
@@ -169,24 +169,27 @@ def _event(document: dict[str, Any], subject: Subject) -> Event:
 
 
 def _same(
-    records: tuple[Record, ...], verification: Mapping[str, Any], said: Conclusion, subject: Subject
+    records: tuple[Record, ...],
+    verification: Mapping[str, Any],
+    stated: Conclusion,
+    subject: Subject,
 ) -> None:
-    if said.misstatements is UNSET:  # written before findings were signed
+    if stated.misstatements is UNSET:  # written before findings were signed
         if records:
             raise CanonicalError(f"{FINDINGS} has findings, verification.json has none")
         return
-    shown = [one for one in said.shown if not one.remark]
-    if shown != [record.shown() for record in records]:
+    listed = [finding for finding in stated.shown if not finding.remark]
+    if listed != [record.shown() for record in records]:
         raise SignatureError(
             f"the findings in verification.json differ from the events in {FINDINGS}"
         )
     conclusion = conclusion_of(verification)
-    found = materiality(subject.statement, records, conclusion.materiality_percent)
-    if said.misstatements != found.stated():
+    result = materiality(subject.statement, records, conclusion.materiality_percent)
+    if stated.misstatements != result.stated():
         raise SignatureError(
-            f"the findings sum to {found.to_json()}, which differs from the stated sum"
+            f"the findings sum to {result.to_json()}, which differs from the stated sum"
         )
-    check_opinion(conclusion.opinion, records, found)
+    check_opinion(conclusion.opinion, records, result)
 
 
 def sampling(subject: Subject) -> str:
@@ -296,20 +299,20 @@ def verify(
         raise InputError(f"--accept {', '.join(sorted(accepted))}: possible words are {known}")
     if trusted is not None and not isinstance(trusted, Trust):
         trusted = Trust(tuple(trusted), "your own keyring")
-    said: Trust | None = trusted
+    trust: Trust | None = trusted
     subject = Subject(
         pack,
-        None if said is None else said.keys,
+        None if trust is None else trust.keys,
         status=status,
         at=at or datetime.now(UTC),
-        source="" if said is None else said.source,
-        status_lists=() if said is None else said.status_lists,
-        issue_rule=None if said is None else said.issue,
-        evidence_asked=USUAL if said is None or said.evidence is None else said.evidence,
-        authorities=authorities or (None if said is None else said.timestamps),
-        policies=_policies(None if said is None else said.log_policy, policy),
+        source="" if trust is None else trust.source,
+        status_lists=() if trust is None else trust.status_lists,
+        issue_rule=None if trust is None else trust.issue,
+        required_grades=USUAL if trust is None or trust.evidence is None else trust.evidence,
+        authorities=authorities or (None if trust is None else trust.timestamps),
+        policies=_policies(None if trust is None else trust.log_policy, policy),
         meter_keys=meter_keys,
-        roots=() if said is None else said.roots,
+        roots=() if trust is None else trust.roots,
     )
     steps = tuple(_walk(subject, begun))
     broken = any(step.outcome == "failed" for step in steps)
@@ -335,10 +338,10 @@ def verify(
     )
 
 
-def _policies(said: str | None, given: Policy | None) -> tuple[Policy, ...]:
+def _policies(stated: str | None, policy: Policy | None) -> tuple[Policy, ...]:
     """Policies that both have to be met: of the trust root or keyring, and the reader's own."""
-    kept = () if said is None else (read_policy(said.encode("utf-8", "surrogateescape")),)
-    return kept if given is None else (*kept, given)
+    kept = () if stated is None else (read_policy(stated.encode("utf-8", "surrogateescape")),)
+    return kept if policy is None else (*kept, policy)
 
 
 def _walk(subject: Subject, begun: Callable[[int, str], None] | None) -> Iterator[StepResult]:

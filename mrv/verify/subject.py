@@ -31,7 +31,7 @@ from mrv.packs.pack import (
     PackReadings,
     rows_of,
 )
-from mrv.parameters.evidence import USUAL, Asked
+from mrv.parameters.evidence import USUAL, RequiredGrades
 from mrv.signatures import canonical
 from mrv.signatures.authorities import StampRule
 from mrv.signatures.day_digests import DayLeaf, differences
@@ -65,7 +65,7 @@ class Subject:
     the step that judges keys.  `status` is a status list, if there is one, and `at` the
     time for which the reader asks; `source` says where the
     reader's keys come from.  `status_lists` are those that the reader keeps beside the
-    keys, beside `status`.  `evidence_asked` are the grades that the programme asks for.
+    keys, beside `status`.  `required_grades` are the grades that the programme asks for.
     `issue_rule` is how many have to approve an issue, by the
     programme's word.  `arrived` is what the seals say of when readings came; `lacking`
     is what steps found missing.  `authorities` are the time-stamp authorities that the reader
@@ -83,7 +83,7 @@ class Subject:
     status_lists: tuple[bytes, ...] = ()
     lacking: list[Missing] = field(default_factory=list)
     issue_rule: IssueRule | None = None
-    evidence_asked: Asked = USUAL
+    required_grades: RequiredGrades = USUAL
     arrived: list[SealedArrival] = field(default_factory=list)
     head: Checkpoint | None = None
     witnesses: tuple[Cosignature, ...] = ()
@@ -122,10 +122,14 @@ class Subject:
         data = self.pack.files.get(APPROVALS)
         if data is None:
             return []
-        found = canonical.parse(data)
-        if not isinstance(found, list) or not found or not all(isinstance(x, dict) for x in found):
+        result = canonical.parse(data)
+        if (
+            not isinstance(result, list)
+            or not result
+            or not all(isinstance(x, dict) for x in result)
+        ):
             raise CanonicalError(f"{APPROVALS} is not a list of approvals; get the pack again")
-        return found
+        return result
 
     @cached_property
     def lists(self) -> tuple[dict[str, Any], ...]:
@@ -135,19 +139,19 @@ class Subject:
     @cached_property
     def named_lists(self) -> tuple[tuple[str, dict[str, Any]], ...]:
         """Return status lists, each with its source."""
-        given = () if self.status is None else (("given", canonical.parse_object(self.status)),)
+        entered = () if self.status is None else (("given", canonical.parse_object(self.status)),)
         own = list_id(self.claims.project.id)
         kept = enumerate(map(canonical.parse_object, self.status_lists))
         mine = ((f"statusLists[{n}] of your keys", one) for n, one in kept)
-        return (*given, *(one for one in mine if one[1].get("id") == own))
+        return (*entered, *(one for one in mine if one[1].get("id") == own))
 
     @property
     def stated(self) -> Mapping[str, Any]:
         """Return the statement's `credentialSubject` as in its file, in any form."""
-        found = self.statement.get("credentialSubject")
-        if not isinstance(found, dict):
+        result = self.statement.get("credentialSubject")
+        if not isinstance(result, dict):
             raise CanonicalError("statement.json has no credentialSubject; get the pack again")
-        return found
+        return result
 
     @cached_property
     def claims(self) -> Claims:
@@ -173,19 +177,19 @@ class Subject:
     @cached_property
     def plan(self) -> MonitoringPlan:
         """Return the registry extract."""
-        plan, most = read_plan(canonical.parse_object(self.pack.files[PLAN])), self.pack.budget
-        if len(plan.devices) > most.devices:
-            raise too_much("devices of plan.json", len(plan.devices), most.devices)
+        plan, budget = read_plan(canonical.parse_object(self.pack.files[PLAN])), self.pack.budget
+        if len(plan.devices) > budget.devices:
+            raise too_much("devices of plan.json", len(plan.devices), budget.devices)
         return plan
 
     @cached_property
     def period_us(self) -> tuple[int, int]:
         """Return the period, half-open [us UTC]; CanonicalError where it is too long."""
-        said = self.claims.monitoring_period
-        begin, end = instant_us(said.from_, "UTC"), instant_us(said.to, "UTC")
+        period = self.claims.monitoring_period
+        begin, end = instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
         if end - begin > MOST_YEARS * 366 * 86_400_000_000:
             raise CanonicalError(
-                f"the period {said.from_} to {said.to} is longer than {MOST_YEARS} years"
+                f"the period {period.from_} to {period.to} is longer than {MOST_YEARS} years"
             )
         return begin, end
 
@@ -207,10 +211,10 @@ class Subject:
     @cached_property
     def factor_records(self) -> list[dict[str, Any]]:
         """Return the factors as in their file."""
-        found = canonical.parse(self.pack.files[FACTORS])
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        result = canonical.parse(self.pack.files[FACTORS])
+        if not isinstance(result, list) or not all(isinstance(one, dict) for one in result):
             raise CanonicalError("factors.json is not a list of factors; get the pack again")
-        return found
+        return result
 
     @cached_property
     def case(self) -> Case:
@@ -230,18 +234,18 @@ class Subject:
 
     @cached_property
     def _signed_leaves(self) -> dict[str, list[DayLeaf]]:
-        """Leaves of readings by device."""
+        """Signed leaves of readings by device."""
         signed_leaves: dict[str, list[DayLeaf]] = {}
         for leaf in self.leaves["readings"]:
             signed_leaves.setdefault(leaf.device, []).append(leaf)
         return signed_leaves
 
     def _check_leaves(self, leaves: Sequence[DayLeaf]) -> None:
-        """Refuse readings of some devices that are not those of digests.json, as they are read."""
+        """Refuse readings that differ from digests.json, device by device."""
         devices = dict.fromkeys(leaf.device for leaf in leaves)
-        signed = [one for device in devices for one in self._signed_leaves.get(device, ())]
+        signed = [leaf for device in devices for leaf in self._signed_leaves.get(device, ())]
         tables = {leaf.table for leaf in leaves}
-        refuse_differences([one for one in signed if one.table in tables], leaves)
+        refuse_differences([leaf for leaf in signed if leaf.table in tables], leaves)
 
     def needs_evidence(self) -> None:
         """Skip the step for a statement without evidence."""
@@ -250,8 +254,8 @@ class Subject:
 
     def needs_keys(self, *roles: Role) -> None:
         """Skip the step where the reader trusts no key of a role."""
-        held = {key.role for key in self.ring}
-        lacks = [role for role in roles if role not in held]
+        have = {key.role for key in self.ring}
+        lacks = [role for role in roles if role not in have]
         if lacks:
             raise NotCheckedError(f"no key of {' and '.join(map(a, lacks))} that you trust")
 
@@ -265,12 +269,12 @@ def refuse_differences(expected: Iterable[DayLeaf], day_leafs: Iterable[DayLeaf]
     refuse(differences(expected, day_leafs), "differs from digests.json")
 
 
-def refuse(found: Sequence[object], what: str) -> None:
+def refuse(result: Sequence[object], what: str) -> None:
     """Refuse evidence with any difference; CanonicalError."""
-    if found:
-        shown = "; ".join(str(one) for one in found[:_SHOWN])
-        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise CanonicalError(f"evidence {what}: {shown}{more}")
+    if result:
+        named = "; ".join(str(one) for one in result[:_SHOWN])
+        more = f"; and {len(result) - _SHOWN} more" if len(result) > _SHOWN else ""
+        raise CanonicalError(f"evidence {what}: {named}{more}")
 
 
 def a(role: str) -> str:

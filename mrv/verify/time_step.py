@@ -57,31 +57,31 @@ from mrv.verify.witness_step import seen_before
 _WORDINGS = ("guide.md", "guide_0_1_0.md")
 
 
-def guide(said: Claims, wording: str = _WORDINGS[0]) -> bytes:
+def guide(claims: Claims, wording: str = _WORDINGS[0]) -> bytes:
     """Return the guide page for a statement."""
-    period, method = said.monitoring_period, said.methodology
+    period, method = claims.monitoring_period, claims.methodology
     return (
         _text(wording)
         .format(
-            name=said.statement,
-            project=said.project.id,
-            project_name=said.project.name,
+            name=claims.statement,
+            project=claims.project.id,
+            project_name=claims.project.name,
             methodology=method.id,
             version=method.version,
             title=method.title,
             begin=period.local_from,
             end=period.local_to,
             zone=period.timezone,
-            reduction=said.emissions.reduction.t,
-            credited=said.credited.t,
+            reduction=claims.emissions.reduction.t,
+            credited=claims.credited.t,
         )
         .encode()
     )
 
 
-def is_guide(data: bytes, said: Claims) -> bool:
+def is_guide(data: bytes, claims: Claims) -> bool:
     """Return whether bytes are the guide page of this or an earlier version for a statement."""
-    return any(data == guide(said, wording) for wording in _WORDINGS)
+    return any(data == guide(claims, wording) for wording in _WORDINGS)
 
 
 @cache
@@ -134,7 +134,7 @@ def _rows(subject: Subject) -> str:
     """
     plan, project = subject.plan, subject.plan.project.id
     rows: tuple[AnyRow, ...] = (*plan.invoices, *plan.samples, *plan.documents)
-    if not plan.row_signers and not any(one.signed for one in rows):
+    if not plan.row_signers and not any(row.signed for row in rows):
         return ""
     ring = subject.trusted or subject.ring
     issuer = subject.statement.get("issuer")
@@ -143,30 +143,30 @@ def _rows(subject: Subject) -> str:
         for key in ring
         if key.role == "operator" and isinstance(issuer, dict) and issuer.get("id") == key.did
     ]
-    held = check_kept(project, rows, plan.row_signers, operators)
-    for one in plan.row_signers:
-        named = [key for key in subject.trusted or () if key.multikey == one.key]
+    counts = check_kept(project, rows, plan.row_signers, operators)
+    for signer in plan.row_signers:
+        named = [key for key in subject.trusted or () if key.multikey == signer.key]
         if not any(key.role == ROLE for key in named) and subject.trusted is not None:
             subject.lack(
                 "row-key",
                 "draft",
-                f"the key {one.key} of {one.organisation} as {ROLE} among the keys that you trust:"
-                f" it signed {held[one.key]} rows of grade A",
-                f"compare it with {one.organisation}'s own publication, and have the "
+                f"the key {signer.key} of {signer.organisation} as {ROLE} among the keys that you"
+                f" trust: it signed {counts[signer.key]} rows of grade A",
+                f"compare it with {signer.organisation}'s own publication, and have the "
                 "programme name it in its trust root, or add it to your keys",
             )
     check_named(project, rows, subject.trusted)
-    by_signer = ", ".join(f"{held[one.key]} by {one.organisation}" for one in plan.row_signers)
+    by_signer = ", ".join(f"{counts[one.key]} by {one.organisation}" for one in plan.row_signers)
     return f"signed rows are valid: {by_signer}"
 
 
 def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
     """Verify the values once more by the keys that the reader has too; note signers without one."""
-    said = plan.signed
-    if said is None:
+    extract = plan.signed
+    if extract is None:
         return
-    for signer in sorted({value.signer for value in said.values}):
-        serial = next((one.serial for one in said.keys if one.device == signer), None)
+    for signer in sorted({value.signer for value in extract.values}):
+        serial = next((key.serial for key in extract.keys if key.device == signer), None)
         named = f"{signer} (serial {serial})" if serial else signer
         # a serial number stands on the label; an id is the operator's choice, and may be another's
         mine = own.get(serial or "") or own.get(signer, ())
@@ -178,16 +178,16 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
                 "add its line, from the label or the manufacturer's list, or omit --meter-keys",
             )
             continue
-        theirs = [one for one in said.keys if one.device == signer and one.key != ENDED]
+        theirs = [key for key in extract.keys if key.device == signer and key.key != ENDED]
         strange = [x for x in theirs if not any(same_key(parse_key(x.key), key) for key in mine)]
         if len(strange) == len(theirs):
-            ends = ", ".join(f"..{one.key[-16:]} from {one.from_}" for one in strange)
+            ends = ", ".join(f"..{key.key[-16:]} from {key.from_}" for key in strange)
             raise CanonicalError(
                 f"plan.json has the key {ends} of {named}; your --meter-keys has another key for it"
             )
-        said = replace(said, keys=tuple(one for one in said.keys if one not in strange))
+        extract = replace(extract, keys=tuple(key for key in extract.keys if key not in strange))
     try:
-        signed_energy.check_kept(said, plan.devices, plan.serials)
+        signed_energy.check_kept(extract, plan.devices, plan.serials)
     except CanonicalError as error:
         raise CanonicalError(f"with your --meter-keys only: {error}") from error
 
@@ -286,9 +286,9 @@ def _signed_at(document: Mapping[str, Any]) -> datetime:
 
 
 def _dated_once(document: Mapping[str, Any]) -> None:
-    """A document says of itself when it is of as its proof does: reports show the one."""
-    at, said = _signed_at(document), time_of(document["validFrom"], "validFrom")
-    if said != at:
+    """Refuse a document whose own time differs from that of its proof."""
+    at, time = _signed_at(document), time_of(document["validFrom"], "validFrom")
+    if time != at:
         raise SignatureError(
             f"{document.get('id')} states the time {document['validFrom']}, but "
             f"was signed at {at:%Y-%m-%dT%H:%M:%SZ}"
@@ -308,8 +308,8 @@ def _within(subject: Subject, first: datetime, last: datetime) -> None:
 
 def _papers(subject: Subject) -> list[dict[str, Any]]:
     files = subject.pack.files
-    found = list(canonical.parse(files[FINDINGS])) if FINDINGS in files else []
-    return [*found, canonical.parse_object(files[SAMPLING])] if SAMPLING in files else found
+    result = list(canonical.parse(files[FINDINGS])) if FINDINGS in files else []
+    return [*result, canonical.parse_object(files[SAMPLING])] if SAMPLING in files else result
 
 
 def _signers(subject: Subject) -> set[EnrolledKey]:
@@ -321,7 +321,7 @@ def _signers(subject: Subject) -> set[EnrolledKey]:
 
 
 def _key_counted(subject: Subject, key: EnrolledKey) -> None:
-    """Refuse what entered the log after a key's end; note where nothing shows the order."""
+    """Refuse log entries after a key's end; note where their order is unproved."""
     place, until = key.bounds.ends_at, key.valid_until
     if place is None and not key.has_ended(subject.at):
         return
@@ -349,7 +349,7 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
 
 
 def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
-    """Note where nothing but the verifier's own date says that the accreditation still held."""
+    """Note where only the verifier's own date supports a valid accreditation."""
     body = key.bounds.accreditation
     until = None if body is None else body.valid_until
     if until is None or datetime.fromisoformat(until) > subject.at or _shown_before(subject, until):

@@ -38,32 +38,35 @@ def timestamps(subject: Subject) -> str:
     if subject.state == "draft":
         raise NotApplicableError("a draft, not signed")
     data, rule = subject.pack.files.get(TIMESTAMPS), subject.authorities
-    held = None if data is None else read(data)
+    tokens = None if data is None else read(data)
     if rule is None:
-        there = "no time stamps" if held is None else f"{held.tokens} time stamps"
+        there = "no time stamps" if tokens is None else f"{tokens.tokens} time stamps"
         raise NotApplicableError(
             f"{there} in the pack, but no trusted authority is given; name authorities with "
             f"{_OPTION}"
         )
-    if held is None or not held.tokens:
+    if tokens is None or not tokens.tokens:
         _lack(subject, rule, 0)
         raise NotApplicableError("no time stamps in the pack")
     try:
-        return _checked(subject, held, rule)
+        return _checked(subject, tokens, rule)
     except LibraryMissingError as error:
-        what = f"the check of {held.tokens} time stamps"
+        what = f"the check of {tokens.tokens} time stamps"
         subject.lack("timestamps", "submitted", what, str(error), "no-timestamps")
         raise NotCheckedError(str(error)) from error
 
 
-def _checked(subject: Subject, held: StoredTokens, rule: StampRule) -> str:
+def _checked(subject: Subject, stored_tokens: StoredTokens, rule: StampRule) -> str:
     strange: list[str] = []
-    over = _Seen(subject, held, rule, strange)
-    mine = over.of(held.statement, canonical.encode(subject.statement))
+    over = _Seen(subject, stored_tokens, rule, strange)
+    mine = over.of(stored_tokens.statement, canonical.encode(subject.statement))
     for stamp in mine:
         _after_signing(subject, stamp)
-    heads = {n: over.of(head.tokens, _text(head.checkpoint)) for n, head in enumerate(held.heads)}
-    issued = _issue(subject, held, heads)
+    heads = {
+        n: over.of(head.tokens, _text(head.checkpoint))
+        for n, head in enumerate(stored_tokens.heads)
+    }
+    issued = _issue(subject, stored_tokens, heads)
     every = _by_authority([*mine, *issued])
     subject.stamped = StampedStatement(
         tuple(sorted((name, _moment(at.time)) for name, at in every.items())),
@@ -72,15 +75,15 @@ def _checked(subject: Subject, held: StoredTokens, rule: StampRule) -> str:
             sorted((name, _moment(at.ends)) for name, at in every.items() if at.ends < subject.at)
         ),
     )
-    subject.stamped_days.extend(_days(subject, held, heads, rule))
+    subject.stamped_days.extend(_days(subject, stored_tokens, heads, rule))
     if len(every) < rule.threshold:
         _lack(subject, rule, len(every))
-    said = "; ".join(f"{name} at {_moment(one.time)}" for name, one in sorted(every.items()))
-    return (said or "none of an authority that you trust") + _tail(subject, strange)
+    message = "; ".join(f"{name} at {_moment(stamp.time)}" for name, stamp in sorted(every.items()))
+    return (message or "none of an authority that you trust") + _tail(subject, strange)
 
 
 class _Seen(NamedTuple):
-    """Verifies tokens as the reader's rule has it; those of strangers are noted and left."""
+    """Verifies tokens by the reader's rule; tokens of unknown authorities are noted."""
 
     subject: Subject
     stored: StoredTokens
@@ -89,20 +92,20 @@ class _Seen(NamedTuple):
 
     def of(self, tokens: Iterable[bytes], message: bytes) -> list[Stamp]:
         """Return valid tokens over a message, not later than the reader's time."""
-        found = []
+        stamps = []
         for token in tokens:
             try:
-                one = verify(token, message, self.rule.authorities, self.stored.chains)
+                stamp = verify(token, message, self.rule.authorities, self.stored.chains)
             except UnknownAuthorityError as why:
                 self.strange.append(str(why))
                 continue
-            if one.time - AHEAD <= self.subject.at:
-                found.append(one)
-        return found
+            if stamp.time - AHEAD <= self.subject.at:
+                stamps.append(stamp)
+        return stamps
 
 
 def _after_signing(subject: Subject, stamp: Stamp) -> None:
-    """Refuse a statement that an authority saw before it was signed, as it says itself."""
+    """Refuse a statement with a timestamp before its own time of signing."""
     signed = _created(subject.statement)
     end = time_of(subject.claims.monitoring_period.to, "end of the period")
     if stamp.latest + AHEAD < end:
@@ -117,40 +120,46 @@ def _after_signing(subject: Subject, stamp: Stamp) -> None:
         )
 
 
-def _issue(subject: Subject, held: StoredTokens, heads: Mapping[int, list[Stamp]]) -> list[Stamp]:
+def _issue(
+    subject: Subject, stored_tokens: StoredTokens, heads: Mapping[int, list[Stamp]]
+) -> list[Stamp]:
     """Time stamps of the first stamped head that holds the statement's entry."""
     if subject.receipt is None or subject.verification is None:
         return []
     index = parse_receipt(subject.receipt).index
     entry = issued_entry(subject.statement, subject.verification, subject.approvals)
-    found = _over(subject, held, heads, index, entry)
+    stamps = _over(subject, stored_tokens, heads, index, entry)
     verified = _created(subject.verification)
-    for stamp in found:
+    for stamp in stamps:
         _after_signing(subject, stamp)
         if stamp.latest + AHEAD < verified:
             raise TimestampError(
                 f"{stamp.authority} saw the log with the verification at {_moment(stamp.time)}, "
                 f"but its stated signing time is {_moment(verified)}"
             )
-    return found
+    return stamps
 
 
 def _over(
-    subject: Subject, held: StoredTokens, heads: Mapping[int, list[Stamp]], index: int, entry: bytes
+    subject: Subject,
+    stored_tokens: StoredTokens,
+    heads: Mapping[int, list[Stamp]],
+    index: int,
+    entry: bytes,
 ) -> list[Stamp]:
     """Time stamps of the heads that hold an entry."""
-    found: list[Stamp] = []
-    for place in held.entries.get(index, ()):
+    stamps: list[Stamp] = []
+    for place in stored_tokens.entries.get(index, ()):
         try:
-            _under(subject, held, place, index, entry)
+            _under(subject, stored_tokens, place, index, entry)
         except NotCheckedError:
             continue  # a log before this one, whose key the reader does not have
-        found += heads[place.head]
-    return found
+        stamps += heads[place.head]
+    return stamps
 
 
 def _days(
-    subject: Subject, held: StoredTokens, heads: Mapping[int, list[Stamp]], rule: StampRule
+    subject: Subject, stored_tokens: StoredTokens, heads: Mapping[int, list[Stamp]], rule: StampRule
 ) -> list[StampedDay]:
     """By when each sealed day's seal was there, as enough authorities saw."""
     data = subject.pack.files.get(SEALS)
@@ -159,7 +168,7 @@ def _days(
     days = []
     for day in canonical.parse_object(data)["days"]:
         entry, index = day["entry"], day["index"]
-        seen = _over(subject, held, heads, index, canonical.encode(entry))
+        seen = _over(subject, stored_tokens, heads, index, canonical.encode(entry))
         days.append(_day(entry, _enough(seen, rule)))
     return days
 
@@ -168,11 +177,11 @@ def _day(entry: Mapping[str, Any], at: datetime | None) -> StampedDay:
     end = time_of(entry["to"], "end of the day").astimezone(UTC)
     came = entry.get("arrival") or {}
     sealed = came.get("sealed")
-    said = None if sealed is None else time_of(sealed, "time of the seal").astimezone(UTC)
-    if at is not None and said is not None and at + AHEAD < said:
+    sealed_at = None if sealed is None else time_of(sealed, "time of the seal").astimezone(UTC)
+    if at is not None and sealed_at is not None and at + AHEAD < sealed_at:
         raise LogError(
-            f"the seal of {entry['day']} states the time {_moment(said)}, but authorities saw it "
-            f"at {_moment(at)}: the clock of the log was ahead"
+            f"the seal of {entry['day']} states the time {_moment(sealed_at)}, but authorities saw"
+            f" it at {_moment(at)}: the clock of the log was ahead"
         )
     if at is not None and at + AHEAD < end:
         raise LogError(
@@ -180,15 +189,17 @@ def _day(entry: Mapping[str, Any], at: datetime | None) -> StampedDay:
         )
     return StampedDay(
         entry["day"],
-        None if said is None else _moment(said),
+        None if sealed_at is None else _moment(sealed_at),
         None if at is None else _moment(at),
         at is not None and at > end + _DUE,
     )
 
 
-def _under(subject: Subject, held: StoredTokens, place: Place, index: int, entry: bytes) -> None:
+def _under(
+    subject: Subject, stored_tokens: StoredTokens, place: Place, index: int, entry: bytes
+) -> None:
     """An entry is under a stamped head, and the reader's log signed that head."""
-    note = held.heads[place.head].checkpoint
+    note = stored_tokens.heads[place.head].checkpoint
     subject.needs_keys("log")
     try:
         head = verify_checkpoint(note, log_key(subject.ring, note))
@@ -214,19 +225,19 @@ def _text(checkpoint: str) -> bytes:
 
 def _by_authority(stamps: Iterable[Stamp]) -> dict[str, Stamp]:
     """The earliest time stamp of each authority."""
-    found: dict[str, Stamp] = {}
+    result: dict[str, Stamp] = {}
     for stamp in sorted(stamps, key=lambda x: x.latest):
-        found.setdefault(str(stamp.authority), stamp)
-    return found
+        result.setdefault(str(stamp.authority), stamp)
+    return result
 
 
 def _enough(stamps: Iterable[Stamp], rule: StampRule) -> datetime | None:
     """By when as many authorities as have to had seen it, UTC; None where fewer did."""
-    seen = sorted(one.latest for one in _by_authority(stamps).values())
+    seen = sorted(stamp.latest for stamp in _by_authority(stamps).values())
     return seen[rule.threshold - 1] if len(seen) >= rule.threshold else None
 
 
-def _lack(subject: Subject, rule: StampRule, found: int) -> None:
+def _lack(subject: Subject, rule: StampRule, result: int) -> None:
     end = time_of(subject.claims.monitoring_period.to, "end of the period")
     if end <= time_of(rule.since, "since"):
         return
@@ -235,7 +246,7 @@ def _lack(subject: Subject, rule: StampRule, found: int) -> None:
         "timestamps",
         "issued",
         f"time stamps of the statement by {rule.threshold} of the authorities "
-        f"that you trust ({names}): {found} stamped it",
+        f"that you trust ({names}): {result} stamped it",
         "have the operator request them again (`tonne timestamp request`) and "
         "export the pack again, or accept this with --accept no-timestamps",
         "no-timestamps",
@@ -246,7 +257,7 @@ def _tail(subject: Subject, strange: list[str]) -> str:
     days, text = subject.stamped_days, ""
     if days:
         seen = [day for day in days if day.stamped is not None]
-        late = [one for one in seen if one.late]
+        late = [stamped_day for stamped_day in seen if stamped_day.late]
         text += f"; {len(seen)} of {len(days)} sealed days were stamped"
         text += f", {len(late)} of them later than 36 h after the day" if late else ""
     return text + "".join(f"; {why}, not counted" for why in dict.fromkeys(strange))

@@ -71,10 +71,10 @@ def _cosignatures(note: str, keys: Iterable[Vkey]) -> tuple[list[Cosignature], l
     return good, false
 
 
-def _timely(subject: Subject, found: Iterable[Cosignature]) -> list[Cosignature]:
+def _timely(subject: Subject, result: Iterable[Cosignature]) -> list[Cosignature]:
     # one without a time says nothing of what was seen last, and may be of any head
     last_s = subject.at.timestamp() + _AHEAD_S
-    return [one for one in found if 0 < one.time_s <= last_s]
+    return [cosignature for cosignature in result if 0 < cosignature.time_s <= last_s]
 
 
 def witnesses(subject: Subject) -> str:
@@ -89,17 +89,19 @@ def witnesses(subject: Subject) -> str:
     if not keys and not _enrolled(subject) and all(p.reached(()) for p in subject.policies):
         _check_logs(subject, note)
         raise NotApplicableError("you trust no witness" + _unknown(subject, note, keys))
-    found, false = _cosignatures(note, keys)
+    result, false = _cosignatures(note, keys)
     sealed, false_seals = _of_seals(subject, keys)
     if false or false_seals:
         raise LogError("; ".join((*false, *false_seals)))
-    good = _timely(subject, found)
-    enough = _quorum(subject, good, len(found) - len(good))
+    good = _timely(subject, result)
+    enough = _quorum(subject, good, len(result) - len(good))
     _check_logs(subject, note)
-    names = [f"{one.witness.name} at {_moment(one.time_s)}" for one in good]
-    said = f"{', '.join(names) or 'no witness that you trust'} cosigned {subject.head.size} entries"
-    said += "" if enough else ", too few"
-    return said + _before(sealed) + _unknown(subject, note, keys)
+    names = [f"{c.witness.name} at {_moment(c.time_s)}" for c in good]
+    message = (
+        f"{', '.join(names) or 'no witness that you trust'} cosigned {subject.head.size} entries"
+    )
+    message += "" if enough else ", too few"
+    return message + _before(sealed) + _unknown(subject, note, keys)
 
 
 def _of_seals(subject: Subject, keys: tuple[Vkey, ...]) -> tuple[list[Cosignature], list[str]]:
@@ -109,20 +111,20 @@ def _of_seals(subject: Subject, keys: tuple[Vkey, ...]) -> tuple[list[Cosignatur
     head = canonical.parse_object(subject.pack.files[SEALS]).get("head")
     if not isinstance(head, str):
         return [], []
-    found, false = _cosignatures(head, keys)
-    return _timely(subject, found), [f"seals.json: {one}" for one in false]
+    result, false = _cosignatures(head, keys)
+    return _timely(subject, result), [f"seals.json: {one}" for one in false]
 
 
 def _before(sealed: list[Cosignature]) -> str:
     if not sealed:
         return ""
-    first = min(sealed, key=lambda one: one.time_s)
+    first = min(sealed, key=lambda cosignature: cosignature.time_s)
     return f"; the seals existed by {_moment(first.time_s)}, as {first.witness.name} saw"
 
 
 def _quorum(subject: Subject, good: list[Cosignature], late: int) -> bool:
-    """Note what is missing for each policy, or any one witness where there is none."""
-    keys = {one.witness for one in good}
+    """Note the missing cosignatures of each policy, or of any witness without a policy."""
+    keys = {cosignature.witness for cosignature in good}
     lacks = [text for policy in subject.policies if (text := policy.lacks(keys)) is not None]
     if not subject.policies and not keys:
         lacks = [f"one of the witnesses that you trust ({_names(subject)})"]
@@ -161,7 +163,7 @@ def _check_logs(subject: Subject, note: str) -> None:
 
 
 def _unknown(subject: Subject, note: str, keys: tuple[Vkey, ...]) -> str:
-    """Name whose cosignatures count for nothing, since no one whom the reader trusts vouches."""
+    """Return the text of witnesses whose cosignatures do not count, as they are not trusted."""
     logs = [NoteKey(key.name, key.public) for key in subject.ring if key.role == "log"]
     try:
         names = strangers(note, *keys, *logs)

@@ -134,13 +134,13 @@ class BrokerQueue(Collector):
         self._warn(f"{self._host}:{self._port} cannot be reached")
 
     def _warn(self, why: str) -> None:
-        """Tell once, until the broker is heard again."""
+        """Warn once, until the broker answers again."""
         if not self._told:
             self._told = True
             self._log.warning("broker not watched", reason=why)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give what is known now to anyone who scrapes."""
+        """Yield the current values for a scrape."""
         found = dict(self._found)
         for what, name, limit in (
             ("count", "messages", self._room.messages),

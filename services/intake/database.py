@@ -23,11 +23,10 @@ _BLIND_S = 5.0
 
 def held(error: BaseException) -> bool:
     """
-    Whether work is held and done again on another connection.
+    Return whether work is to be repeated on another connection after an error.
 
-    The server is gone, or has thrown us out (after a pause in the middle of a
-    transaction, or when another server has become the one that writes); or others
-    have been in the way for long.  What it refuses, it refuses again.
+    That is after a lost server, a disconnection (after a pause within a transaction, or a switch of
+    the primary), or a long lock.  A refusal would be repeated.
     """
     if isinstance(error, psycopg.Error):
         return verdict(error) is not Verdict.REFUSED
@@ -77,7 +76,7 @@ class Database:
 
     def connection(self) -> Connection:
         """
-        Return the connection, opened again where it is gone.
+        Return the connection, opened again after a loss.
 
         Raises
         ------
@@ -110,10 +109,9 @@ class Database:
     @contextmanager
     def if_connected(self) -> Iterator[Connection | None]:
         """
-        Lend the connection for what may as well be done later.
+        Yield the connection for work that may be done later; None while the database is away.
 
-        None while the database is away.  One that is lost is noted, ends the block,
-        and is left alone for a while; what it refuses is noted, and ends the block.
+        A lost connection or a refusal is logged and ends the block.
         """
         try:
             yield self._at_hand()
@@ -140,7 +138,7 @@ class Database:
         self._log.warning("database lost", error=line(error))
 
     def attempt(self) -> Attempt:
-        """Lend the connection for one try at what must be done, however long it takes."""
+        """Return an attempt at necessary work, repeated until it succeeds."""
         return Attempt(self, self._retry)
 
 

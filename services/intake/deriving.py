@@ -36,14 +36,14 @@ _PATIENCE_S = 20.0
 
 class Deriving:
     """
-    Derives what a store's commits note; begun by `start`, ended by `close`.
+    Thread that derives rows for a store's commits; begun by `start`, ended by `close`.
 
     Parameters
     ----------
     ours : callable
-        Tells by fleet and id for which devices this process answers.
+        Returns by fleet and id the devices of this process.
     waiting : bool
-        Whether it goes on with devices that wait, span by span; else who stores does.
+        Whether it derives waiting devices, span by span; else the storing thread does.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class Deriving:
 
     def wake(self) -> None:
         """
-        Say that something was noted; wait where too much waits already.
+        Report new notes; wait where the queue is full.
 
         Raises
         ------
         Exception
-            What ended the thread.
+            The error that ended the thread.
         """
         if self._failure is not None:
             raise self._failure
@@ -102,18 +102,18 @@ class Deriving:
             yield
 
     def use(self, store: Store) -> None:
-        """Derive for a store from now on; call it where nothing else derives, see `changing`."""
+        """Derive for a store from now on; call it within `changing`."""
         store.behind_commits = True
         self._store = store
         self._looked_s = self._spans_from_s = 0.0
 
     def leave(self) -> None:
-        """Derive no more for the store; what is noted and not made waits in the database."""
+        """Stop deriving for the store; underived notes wait in the database."""
         with self.changing():
             self._store = None
 
     def settle(self, patience_s: float = _PATIENCE_S) -> bool:
-        """Wait until what was noted has its rows; whether it has."""
+        """Wait until noted readings have their rows; return whether they have."""
         end_s = time.monotonic() + patience_s
         while self._thread is not None and self._thread.is_alive() and self._left():
             if time.monotonic() > end_s or self._failure is not None:
@@ -130,7 +130,7 @@ class Deriving:
         return 0.0 if store is None else store.deriver.notes.age_s()
 
     def close(self) -> None:
-        """Make what is noted, where the database is there, and end."""
+        """Derive the notes, if the database is there, and end."""
         with self._news:
             self._ended = True
             self._news.notify()
@@ -149,7 +149,7 @@ class Deriving:
         return self._store is not None and self._store.deriver.notes.age_s() > 0
 
     def _distrust(self) -> None:
-        """Trust nothing remembered: what the lost connection committed is not known."""
+        """Discard the remembered state: the last commit of the lost connection is unknown."""
         if self._store is not None:
             self._store.deriver.notes.lost = True
 
@@ -172,7 +172,7 @@ class Deriving:
             self._failure = error
 
     def _wait(self, rested_s: float) -> None:
-        """Wait for something to do, and for the rest after the last round."""
+        """Wait for work, at least for the pause after the last round."""
         with self._news:
             self._news.wait_for(lambda: self._ended or self._due(), timeout=CHECK_S)
             rest_s = rested_s - time.monotonic()
@@ -190,12 +190,12 @@ class Deriving:
         return many or self._hurried or self._ended
 
     def _spans(self) -> bool:
-        """Whether devices wait that can be gone on with."""
+        """Return whether waiting devices can be derived."""
         rested = self._waiting and time.monotonic() >= self._spans_from_s
         return rested and self._store is not None and self._store.behind > 0
 
     def _round(self, *, spans: bool) -> bool:
-        """Derive what is noted and a span of what waits; whether the database was there."""
+        """Derive notes and a span of waiting devices; return whether the database was there."""
         store, done = self._store, False
         if store is None:
             return False
@@ -215,7 +215,7 @@ class Deriving:
         return done
 
     def _look(self, connection: Connection, store: Store) -> None:
-        """Take up now and then what the registry asks for."""
+        """Load requests of the registry from time to time."""
         if time.monotonic() - self._looked_s > CHECK_S:
             self._looked_s = time.monotonic()
             store.look_for_requests(connection, self._ours)

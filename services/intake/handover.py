@@ -37,7 +37,7 @@ _MOST = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A batch that is durable, and what receipts say of it: readings, and what was refused."""
+    """A durable batch, and its receipts: readings, and refusals."""
 
     inbox: Inbox
     fleet: Fleet
@@ -96,7 +96,7 @@ class Bell:
             os.read(self.descriptor, 4_096)
 
     def close(self) -> None:
-        """Let go of both ends; ringing does nothing from then on."""
+        """Close both ends; ringing has no effect afterwards."""
         rung, self._rung = self._rung, None
         if rung is not None:
             os.close(rung)
@@ -133,13 +133,13 @@ class Handover:
         self._said: queue.SimpleQueue[list[Said]] = queue.SimpleQueue()
 
     def close(self) -> None:
-        """Let go of the bell, when both threads have ended."""
+        """Close the bell, when both threads have ended."""
         self.bell.close()
 
     # the receiving thread
 
     def full(self) -> bool:
-        """Whether the storing thread has as much before it as may wait."""
+        """Return whether the storing thread has as many batches as may wait."""
         return self._todo.full()
 
     def busy(self) -> bool:
@@ -151,7 +151,7 @@ class Handover:
         return self._under_way > 0
 
     def give(self, inbox: Inbox, said: list[Said]) -> None:
-        """Hand over a batch, and what principals say of themselves."""
+        """Hand over a batch, and the status messages of principals."""
         if said:
             self._said.put(said)
         if len(inbox):
@@ -159,7 +159,7 @@ class Handover:
             self._todo.put(inbox)
 
     def end(self) -> int:
-        """Have the storing thread end after what it has; return how many batches it leaves."""
+        """End the storing thread after its batches; return the number of unstored ones."""
         try:
             self._todo.put(None, timeout=1.0)
         except queue.Full:
@@ -188,7 +188,7 @@ class Handover:
         return inbox
 
     def said(self) -> list[list[Said]]:
-        """Take what principals said since."""
+        """Return status messages of principals since the last call."""
         return _all(self._said)
 
     def give_back(self, done: Done) -> None:

@@ -63,7 +63,7 @@ _WORDS[errors.AuthenticationFailedError] = _WORDS[errors.SaslAuthenticationFaile
 
 def client_options(access: KafkaAccess) -> dict[str, Any]:
     """
-    Return what each client of aiokafka is reported.
+    Return the options of each aiokafka client.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def client_options(access: KafkaAccess) -> dict[str, Any]:
 
 
 def security_options(access: KafkaAccess) -> dict[str, Any]:
-    """Return how to speak to brokers, and who we are."""
+    """Return the options of protocol and authentication."""
     found: dict[str, Any] = {"security_protocol": access.protocol}
     if access.secure:
         found["ssl_context"] = access.context()
@@ -90,12 +90,12 @@ def security_options(access: KafkaAccess) -> dict[str, Any]:
 
 def words(error: BaseException, doing: str = "do this") -> str:
     """
-    Return what an error of Kafka's means, and what to do about it.
+    Return the meaning of a Kafka error, and the remedy.
 
     Parameters
     ----------
     doing : str
-        What was asked for, as in "our user may not .."; Kafka does not say it.
+        The operation, as in "our user may not .."; Kafka's error lacks it.
     """
     if isinstance(error, _REFUSED):
         return f"our user may not {doing}{_ACCESS}"
@@ -130,7 +130,7 @@ def _words_of_tls(error: ssl.SSLError) -> str:
 
 
 def without_leader(client: Any, topic: str) -> str | None:
-    """Return what to say where Kafka shows a topic's partitions without a leader; else None."""
+    """Return the error text for partitions without a leader; None with one."""
     cluster = client.cluster
     led = cluster.available_partitions_for_topic(topic) or set()
     if gone := sorted((cluster.partitions_for_topic(topic) or set()) - led):
@@ -143,7 +143,7 @@ def without_leader(client: Any, topic: str) -> str | None:
 
 
 def unreachable(access: KafkaAccess, error: BaseException, doing: str = "do this") -> ServerError:
-    """Return the error of a broker that cannot be reached, or refuses, with what to do."""
+    """Return the error for a broker that cannot be reached, or refuses, with the remedy."""
     asked = ", ".join(access.bootstrap)
     if isinstance(error, _REFUSED):  # it was reached
         return ServerError(f"Kafka {asked}: {words(error, doing)}")
@@ -155,9 +155,9 @@ def unreachable(access: KafkaAccess, error: BaseException, doing: str = "do this
 
 class Reasons(logging.Handler):
     """
-    What aiokafka gives for a reason in its log, while the block runs: its errors do not say.
+    Collects reasons from aiokafka's log while the block runs, which its errors lack.
 
-    It tries a refused connection, and a refused record, again and again in silence.
+    aiokafka retries a refused connection or record silently.
     """
 
     def __init__(self, access: KafkaAccess) -> None:
@@ -175,7 +175,7 @@ class Reasons(logging.Handler):
         logging.getLogger("aiokafka").removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the error that a line of the log tells."""
+        """Keep the error of a log line."""
         told = record.args if isinstance(record.args, tuple) else ()
         for one in told:
             if isinstance(one, BaseException):
@@ -184,7 +184,7 @@ class Reasons(logging.Handler):
                 self._last = one()
 
     def of(self, error: BaseException) -> BaseException:
-        """Return the reason that was given for an error, or the error itself."""
+        """Return the logged reason of an error, or the error itself."""
         if self._token_refused(error):
             return NoTokenError(_NOT_BELIEVED)
         vague = isinstance(error, errors.KafkaConnectionError | TimeoutError)
@@ -202,10 +202,10 @@ class Reasons(logging.Handler):
 
 def _refusal(access: KafkaAccess, told: str) -> ssl.SSLError | None:
     """
-    Return why a broker closed a connection by TLS; None where it does not say.
+    Return the TLS reason of a closed connection; None without one.
 
-    By TLS 1.3 a client hears of its certificate only after the handshake, and aiokafka
-    tells that the connection was closed.
+    With TLS 1.3 a client gets the refusal of its certificate only after the handshake, and aiokafka
+    reports a closed connection.
     """
     context = access.context()
     for (host, port), name in zip(access.servers, access.bootstrap, strict=True):
@@ -224,10 +224,10 @@ def _refusal(access: KafkaAccess, told: str) -> ssl.SSLError | None:
 
 
 class NoTokenError(errors.KafkaError):  # type: ignore[misc]  # aiokafka has no types
-    """There is no token to show to a broker; aiokafka passes it on as one of Kafka's."""
+    """There is no token for a broker; aiokafka passes it on as a Kafka error."""
 
     def __str__(self) -> str:
-        """Say why, without the name of the class."""
+        """Return the reason, without the name of the class."""
         return str(self.args[0])
 
 
@@ -272,7 +272,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no ty
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    """Goes nowhere else: the client's secret would go along, to whatever host and in plain text."""
+    """Follows no redirect, since the client's secret would be sent along."""
 
     def redirect_request(self, *_: object) -> None:
         """Take the redirect for the answer."""

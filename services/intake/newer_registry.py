@@ -54,7 +54,7 @@ class NewerRegistry:
 
     @property
     def ready(self) -> bool:
-        """Whether something waits to be taken."""
+        """Return whether a prepared version is available."""
         return self._thread is not None and not self._thread.is_alive()
 
     def begin(self, before: Store) -> None:
@@ -67,12 +67,12 @@ class NewerRegistry:
 
     def taken(self) -> Prepared | None:
         """
-        Take what is prepared; None where nothing is, not yet, or where the database was lost.
+        Return the prepared version; None without one, or if the database was lost.
 
         Raises
         ------
         Exception
-            What stands in the way of compiling that version.
+            The error of compiling that version.
         """
         if not self.ready:
             return None
@@ -83,7 +83,7 @@ class NewerRegistry:
         return found
 
     def now(self, connection: Connection, before: Store | None) -> Prepared:
-        """Prepare the version that there is now, and wait for it; what is under way is dropped."""
+        """Return the current version, prepared now; a version in preparation is dropped."""
         if self._thread is not None:
             self._thread.join()
             self._thread = self._prepared = self._failure = None

@@ -41,13 +41,13 @@ class Limits(NamedTuple):
 
     @staticmethod
     def by(settings: Settings) -> Limits:
-        """Return what settings say."""
+        """Return the limits of the settings."""
         return Limits(settings.principal_messages_a_minute, settings.principal_bytes_a_minute)
 
 
 @dataclass(slots=True)
 class _Left:
-    """What a principal may still send, and as of when."""
+    """Remaining quota of a principal, and its time."""
 
     messages: float
     bytes: float
@@ -80,12 +80,12 @@ class PrincipalQuota:
 
     def note_pause(self, seconds: float | None) -> None:
         """
-        Take note that nothing was taken for a while.
+        Record a pause in receiving.
 
         Parameters
         ----------
         seconds : float or None
-            How long; None where no one knows, which counts as an hour. [s]
+            Its length; None where unknown, counted as an hour. [s]
         """
         now_s = self._clock()
         more_s = HOUR_S if seconds is None else max(seconds, 0.0)
@@ -94,7 +94,7 @@ class PrincipalQuota:
         self._away_until_s = now_s + self._away_s + MINUTE_S
 
     def stored(self, seconds: float) -> None:
-        """Take note of how long a batch took; of one that was held up, that it was. [s]"""
+        """Record the time of storing a batch, delays included. [s]"""
         if seconds > STALLED_S:
             self.note_pause(seconds)
 
@@ -127,7 +127,7 @@ class PrincipalQuota:
         return found
 
     def _name(self, router: Router, topic: str) -> str:
-        """Return who speaks on a topic; of topics that no one needs so long none is kept."""
+        """Return the principal of a topic; topics without a need for it are not remembered."""
         name = self._names.get(topic)
         if name is None:
             name = _principal(router, topic)
@@ -202,7 +202,7 @@ class PrincipalQuota:
 
 
 def _principal(router: Router, topic: str) -> str:
-    """Return who speaks on a topic: by its name, or as the registry has it; else no one."""
+    """Return the principal of a topic, by its name or the registry; else empty."""
     name = principal_of(topic)
     if name:
         return name

@@ -50,7 +50,7 @@ class NotStoredError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record on its way: without a partition it goes by its key."""
+    """A record to send; without a partition it is assigned by its key."""
 
     value: bytes
     partition: int | None = None
@@ -107,7 +107,7 @@ class Producer:
                 raise NotStoredError(why) from error
 
     def drop(self) -> None:
-        """Give up the connection and what is unsent; the next `send` makes another."""
+        """Close the connection and discard unsent records; the next `send` connects again."""
         kafka, self._kafka = self._kafka, None
         self._do(_abandon(kafka, self._connections))
 
@@ -122,7 +122,7 @@ class Producer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _within(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do work that must get on; where it stands still, give it up."""
+        """Run work, and cancel it when it stalls."""
         self._moved_s = time.monotonic()
         task = asyncio.ensure_future(work)
         while not task.done():
@@ -152,9 +152,9 @@ class Producer:
 
     async def _start(self) -> Any:
         """
-        Connect; idempotence is asked for at each start.
+        Connect and return the client; idempotence is requested at each start.
 
-        What a broker could not give once it may be able to give the next time.
+        A broker that refused it once may grant it the next time.
         """
         try:
             kafka = await self._started(idempotent=True)
@@ -191,7 +191,7 @@ def _seen(answer: asyncio.Future[Any]) -> None:
 
 async def _abandon(kafka: Any, connections: Connections) -> None:
     """
-    End a producer without what is unsent, and all that it left in its loop.
+    End a producer without its unsent records, and clean up its loop.
 
     Its own end would wait until every record is stored, for as long as Kafka is away.
     """

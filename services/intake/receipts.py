@@ -31,7 +31,7 @@ _REFUSED, _NAMED, _DETAIL = 20, 20, 200
 
 
 class _Stored(msgspec.Struct):
-    """What is durable of a device: message numbers, times without one, the newest time. [ms]"""
+    """Durable data of a device: message numbers, times without one, the newest time. [ms]"""
 
     device: Device
     ids: list[int | str] = []
@@ -113,7 +113,7 @@ class Receipts:
 
 
 def _refusal(rejected: Rejected, readings: Sequence[Reading]) -> dict[str, object]:
-    """Say why, and of which readings: of one where it is known, else of all of the message."""
+    """Return the reason and the readings of a refusal: one where known, else all of the message."""
     if rejected.time_us is not None and len(readings) > 1:
         readings = [r for r in readings if _us(r.ts) == rejected.time_us]
     named = readings[:_NAMED]

@@ -157,7 +157,7 @@ class Receive:
         self._tell()
 
     def _tell(self) -> None:
-        """Say once that the broker keeps for us what is published, and what it refuses."""
+        """Log once that the broker keeps published messages, and its refusals."""
         if not self.session.subscribed:
             return
         self._refused.look(self.session.topics, self.session.refused)
@@ -166,7 +166,7 @@ class Receive:
             self._log.info("receiving", client_id=self.session.client_id, batch=self._batch)
 
     def _gather(self, handover: Handover) -> float:
-        """Let messages come while none may leave; return how long to wait for the network. [s]"""
+        """Collect messages until some may leave; return the wait for the network. [s]"""
         full = handover.full()
         if full or not self.session.waiting:
             patience_s = _IDLE_S
@@ -181,7 +181,7 @@ class Receive:
         return max(patience_s, 0.0)
 
     def step_unread(self, handover: Handover) -> None:
-        """Give the broker what is due, and take nothing more."""
+        """Serve the broker's protocol without reading further messages."""
         handover.bell.silence()
         if not self.session.step(0.05, handover.bell.descriptor, read=False):
             handover.bell.wait(_AWAY_S)
@@ -194,7 +194,7 @@ class Receive:
             self._log.warning("broker lost, trying again", error=str(error))
 
     def hand_on(self, handover: Handover, *, stopping: bool) -> int:
-        """Hand on what was received; return how many batches."""
+        """Hand on received messages; return the number of batches."""
         count = 0
         while self.session.waiting and not handover.full():
             gathering = self._busy(handover) or (not stopping and self._too_soon_s() > 0)
@@ -217,10 +217,11 @@ class Receive:
 
     def _too_soon_s(self) -> float:
         """
-        Return how long messages that wait should gather yet; not above 0 where they may leave. [s]
+        Return the remaining time to collect waiting messages; not above 0 where
+        they may leave. [s]
 
-        Not where nothing came for a moment: a broker that allows few messages in
-        flight sends no more before these are acknowledged.
+        None after a pause in messages: a broker that allows few unacknowledged messages sends no
+        more before these are acknowledged.
         """
         now_s = time.monotonic()
         return min(self._came_s + LINGER_S, self._left_s + self._every_s) - now_s

@@ -30,14 +30,14 @@ _SERVER = "broker"
 
 class RefusedTopics:
     """
-    Tells of topics that the broker refuses to a session.
+    Reports topics that the broker refuses to a session.
 
     Parameters
     ----------
     client_id : str
-        Whose session it is.
+        Of the session.
     share : str
-        What stands before each filter of a shared subscription, or nothing.
+        Prefix of filters of a shared subscription, or empty.
     is_host : bool
         Whether this process is a Sparkplug host by name: then Sparkplug's topics are needed.
     """
@@ -55,19 +55,19 @@ class RefusedTopics:
 
     def look(self, topics: Sequence[str], refused: Mapping[str, str]) -> None:
         """
-        Take what the broker answered, all of its answers being there.
+        Evaluate the broker's answers to all subscriptions.
 
         Parameters
         ----------
         topics : sequence of str
-            Topic filters that the session holds.
+            Topic filters of the session.
         refused : mapping of str to str
-            Those that it refused, with its reason.
+            Refused ones, with the reason.
 
         Raises
         ------
         ServerError
-            When it refused every one, and granted none since the start.
+            If it refused every one, and granted none since the start.
         """
         if not self._granted and topics and len(refused) == len(topics):
             raise ServerError(

@@ -40,7 +40,7 @@ class RegistryWatch:
         return time.monotonic() - self._checked_s > _LOOK_S
 
     def newer(self, connection: Connection, held: Fleet | None) -> bool:
-        """Look whether there is another version than the one held."""
+        """Return whether there is a version other than the given one."""
         self._checked_s = time.monotonic()
         version = registry.registry_version(connection)
         return held is None or held.version != version

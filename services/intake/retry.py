@@ -15,7 +15,7 @@ PULSE = "storing"
 
 
 class GaveUpError(Exception):
-    """The process stops before a server came back; nothing was acknowledged."""
+    """The process stopped before a server came back; nothing was acknowledged."""
 
 
 class ServerRetry:
@@ -65,12 +65,12 @@ class ServerRetry:
         trace: TracebackType | None,
     ) -> bool:
         """
-        End a try; where the server was lost, wait and say that another is needed.
+        End a try; after a loss of the server wait, and return True for another try.
 
         Raises
         ------
         GaveUpError
-            When the process is asked to stop while the server is away.
+            When the process is stopped while the server is away.
         """
         if error is None:
             self._held()
@@ -111,7 +111,7 @@ class ServerRetry:
 
 
 def any_of(*kinds: type[BaseException]) -> Callable[[BaseException], bool]:
-    """Return what tells errors of these kinds."""
+    """Return a predicate for errors of these kinds."""
     return lambda error: isinstance(error, kinds)
 
 

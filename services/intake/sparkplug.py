@@ -79,7 +79,7 @@ class SparkplugNodes:
         ]
 
     def commands(self, connection: Connection) -> list[tuple[str, bytes]]:
-        """Return what is to be published now: topic and payload of each rebirth request."""
+        """Return topic and payload of each rebirth request to publish now."""
         if any(node.wanted_us is not None for node in self.load(connection).values()):
             return claimed(connection, self._rebirth_s)
         return []
@@ -137,7 +137,7 @@ class Turn:
         return self.read(fleet, inbox, messages)
 
     def _settle(self) -> None:
-        """Let what waits be known by itself: its batch is past."""
+        """Publish the waiting state: its batch is complete."""
         for node in self._changed.values():
             node.held = [one._replace(message=None) for one in node.held]
 
@@ -148,12 +148,12 @@ class Turn:
 
     def read(self, fleet: Fleet, inbox: Messages, messages: Sequence[int]) -> list[Given]:
         """
-        Take the Sparkplug messages of a batch, after those that the turn has taken.
+        Return the Sparkplug messages of a batch, after those already in the turn.
 
         Parameters
         ----------
         fleet : Fleet
-            A node that it does not hold is refused.
+            An unknown node is refused.
         messages : sequence of int
             Their places in the batch.
         """
@@ -165,7 +165,7 @@ class Turn:
         return self.outcome.given
 
     def sweep(self, names: Collection[str], now_us: int) -> None:
-        """Decide what has waited too long at these nodes."""
+        """Decide messages that have waited too long at these nodes."""
         host = Host(self._node, self._rules, self.outcome, names)
         for name in names:
             host.sweep(self._node(name), now_us)
@@ -204,13 +204,13 @@ class Turn:
         )
 
     def write(self, cursor: Cursor) -> None:
-        """Write what has changed, in the transaction of the readings."""
+        """Write changed state, in the transaction of the readings."""
         if self._changed:
             pairs = [(self._known.get(name, Node(name)), n) for name, n in self._changed.items()]
             stored.write(cursor, pairs)
 
     def keep(self) -> None:
-        """Remember what has changed, once it is durable."""
+        """Take over changed state, once it is durable."""
         if self._changed:
             self._settle()
             for name, node in self._changed.items():

@@ -28,10 +28,10 @@ _T = TypeVar("_T")
 
 def collect_seldom() -> None:
     """
-    Have Python look for circles of objects seldom, and not among what it has loaded so far.
+    Set Python to search for reference cycles rarely, excluding modules loaded so far.
 
-    A message makes no circle, but a few objects: at Python's usual pace a seventh of a process
-    that stores went into looking through the registry and all modules again and again.
+    A message makes few objects and no cycle: at the default rate a seventh of a storing process's
+    time went into searching the registry and all modules again and again.
     """
     gc.freeze()
     gc.set_threshold(_SELDOM)
@@ -92,7 +92,7 @@ def _is_away(error: BaseException) -> bool:
 
 @contextmanager
 def quiet_stop() -> Iterator[None]:
-    """End a start that was asked to stop while it waited, as one that had begun."""
+    """End a start that was stopped while it waited, like a running process."""
     try:
         yield
     except GaveUpError:

@@ -47,7 +47,7 @@ class Grant:
 
 def needed(topic: str, group: str, bridge: str, worker: str, admin: str) -> list[Grant]:
     """
-    Return what the three users need.
+    Return the grants that the three users need.
 
     Parameters
     ----------
@@ -73,12 +73,12 @@ def needed(topic: str, group: str, bridge: str, worker: str, admin: str) -> list
 
 def grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
     """
-    Let users do what they need; what they may do already stays.
+    Grant users their rights; existing ones stay.
 
     Raises
     ------
     ServerError
-        When Kafka cannot be reached, or refuses: only who may alter the cluster may do this.
+        When Kafka cannot be reached, or refuses: this requires the right to alter the cluster.
     """
     run_once(_grant(access, grants))
 

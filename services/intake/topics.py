@@ -40,10 +40,10 @@ _OF_TOPIC = 1  # Kafka's number of a setting's source: the topic itself
 @dataclass(frozen=True, slots=True)
 class Topic:
     """
-    What a topic should be: partitions, copies, how long records are kept.
+    Specification of a topic: partitions, replicas, retention.
 
-    `compact` keeps of records with one key the last: of a dead letter one copy.
-    Parcels have no key, and every one of them counts.
+    `compact` keeps the last record of a key: of a dead letter one copy.  Parcels have no key, and
+    all are kept.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that a topic has and should not have, and how it is changed."""
+    """A wrong setting of a topic, and how it is changed."""
 
     topic: str
     what: str
@@ -123,14 +123,14 @@ def settle(
     access: KafkaAccess, wanted: Topic, *, alter: bool = False
 ) -> tuple[bool, list[Difference]]:
     """
-    Make a topic, or compare the one that is there, and change what can be if asked to.
+    Create a topic, or compare the existing one and change it if requested.
 
     Returns
     -------
     bool
-        Whether it was made now.
+        Whether it was created now.
     list of Difference
-        What is not as wanted, after that.
+        Remaining differences.
     """
     return run_once(_settle(access, wanted, alter=alter))
 
@@ -217,7 +217,7 @@ async def _make(admin: Any, wanted: Topic) -> None:
 
 
 async def _wait_for_topic(admin: Any, name: str) -> None:
-    """Wait until a broker tells of a topic: it hears of it after the controller has made it."""
+    """Wait until a broker knows a topic, after the controller has created it."""
     for _ in range(_LOOKS):
         if name in await admin.list_topics():
             return
@@ -227,7 +227,7 @@ async def _wait_for_topic(admin: Any, name: str) -> None:
 async def _alter(
     admin: Any, wanted: Topic, found: list[dict[str, Any]], configs: dict[str, Setting]
 ) -> None:
-    """Add partitions, and change settings; those of its own that it has besides stay."""
+    """Add partitions, and change settings; other settings of the topic stay."""
     if len(found) < wanted.partitions:
         await admin.create_partitions({wanted.name: NewPartitions(wanted.partitions)})
     own = {key: one.value for key, one in configs.items() if one.own}
@@ -274,14 +274,14 @@ async def _configs(admin: Any, name: str) -> dict[str, Setting]:
 
 
 def _is_own(source: bool | int) -> bool:
-    """Whether a value was set for the topic: by version 0 `is_default` says no, later a source."""
+    """Return whether a value was set for the topic: version 0 has `is_default`, later a source."""
     return not source if isinstance(source, bool) else source == _OF_TOPIC
 
 
 def differences(
     wanted: Topic, found: list[dict[str, Any]], configs: dict[str, Setting]
 ) -> list[Difference]:
-    """Return what of a topic is not as wanted; what a broker does not tell is not compared."""
+    """Return the differences of a topic; settings that a broker omits are not compared."""
     out = []
     if len(found) != wanted.partitions:
         more = len(found) < wanted.partitions

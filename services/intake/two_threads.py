@@ -36,14 +36,14 @@ from services.store.messages.principal_status import Said
 
 
 class Acknowledge:
-    """Acknowledges batches, and tells devices of them and of what else waits for them."""
+    """Acknowledges batches, and sends receipts and waiting messages to devices."""
 
     def __init__(self, session: Session, metrics: Metrics) -> None:
         self._session, self._metrics = session, metrics
         self._receipts = Receipts()
 
     def step(self, handover: Handover) -> int:
-        """Acknowledge what has become durable; return how many batches."""
+        """Acknowledge durable batches; return their number."""
         now_s = time.monotonic()
         durable = handover.durable()
         for done in durable:
@@ -55,7 +55,7 @@ class Acknowledge:
         return len(durable)
 
     def finish(self) -> None:
-        """Tell devices what they have not been informed yet."""
+        """Send the remaining receipts."""
         self._session.publish(self._receipts.due(float("inf")))
 
 
@@ -64,7 +64,7 @@ _DRAIN_S = 30.0
 
 class Receiver:
     """
-    Receives, and acknowledges what is durable.
+    Receives messages, and acknowledges durable ones.
 
     Parameters
     ----------
@@ -89,17 +89,17 @@ class Receiver:
 
     def run(self, storing: threading.Thread, wait_s: float = 0.0) -> None:
         """
-        Receive until asked to stop, with the storing thread beside.
+        Receive until stopped, beside the storing thread.
 
         Parameters
         ----------
         wait_s : float
-            How long a broker that is not there is waited for at the start. [s]
+            Longest wait for a missing broker at the start. [s]
 
         Raises
         ------
         ServerError
-            When the broker cannot be reached at start, or a server refuses us later.
+            When the broker cannot be reached at start, or a server refuses later.
         """
         wait_for_server("broker", self._connect, wait_s, self._stopping, self._log)
         storing.start()
@@ -124,10 +124,10 @@ class Receiver:
 
     def _finish(self) -> None:
         """
-        Store what was received before the stop; leave the rest to the broker.
+        Store messages received before the stop; leave the rest to the broker.
 
-        Nothing more is read: under load, each acknowledgement brings new messages,
-        and there would be no end.
+        Nothing more is read: under load, each acknowledgement brings new messages, and there would
+        be no end.
         """
         deadline_s = time.monotonic() + _DRAIN_S
         while self._handover.failure is None and time.monotonic() < deadline_s:
@@ -160,10 +160,10 @@ class Chain(Protocol):
         """Make a batch durable."""
 
     def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
-        """Do what is due between batches; return what edge nodes are to be sent."""
+        """Do due work between batches; return messages for edge nodes."""
 
     def idle(self) -> None:
-        """Do what is due while no batch comes."""
+        """Do due work without a batch."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -200,18 +200,18 @@ class TwoThreads:
         self._receiver = Receiver(receive, self._handover, stopping, metrics, log)
 
     def stop(self) -> None:
-        """Ask to finish what it holds and leave; safe in a signal handler."""
+        """Request to finish the current work and end; safe in a signal handler."""
         self._stopping.set()
         self._handover.bell.ring()
 
     def run(self) -> None:
         """
-        Receive and store until asked to stop.
+        Receive and store until stopped.
 
         Raises
         ------
         ServerError
-            When a server cannot be reached at start, or refuses us later.
+            When a server cannot be reached at start, or refuses later.
         """
         collect_seldom()
         with closing(self._handover), closing(self._chain) as chain, quiet_stop():

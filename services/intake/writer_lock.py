@@ -36,7 +36,7 @@ def alone(connection: Connection) -> None:
 
 def share(connection: Connection, wanted: Source) -> int:
     """
-    Write beside other workers of the same topic; return its number of partitions.
+    Lock the database for workers of one topic; return its number of partitions.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def share(connection: Connection, wanted: Source) -> int:
 
 
 def _become_source(connection: Connection, wanted: Source) -> None:
-    """Turn to another topic while no one writes; a worker that starts beside may come first."""
+    """Switch to another topic while no process writes; another worker may do it first."""
     for _ in range(PREDECESSOR_S):
         if _wait(connection, "pg_advisory_lock", 1):
             break
@@ -92,7 +92,7 @@ def _refused(connection: Connection, wanted: Source) -> ServerError:
 
 
 def _holder(connection: Connection) -> str:
-    """Say who writes; what they hold tells."""
+    """Return the name of the writing process."""
     row = connection.execute(
         "SELECT bool_or(mode = 'ExclusiveLock') FROM pg_locks WHERE locktype = 'advisory'"
         " AND granted AND (classid::bigint << 32) + objid::bigint = %s"

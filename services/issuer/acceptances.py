@@ -36,9 +36,9 @@ Accepted = dict[tuple[str, str, str | None], Acceptance]
 
 def acceptances(conn: Connection, registry: Registry) -> Accepted:
     """
-    Return what is entered as accepted by the programme, by subject, id and project.
+    Return the programme's acceptances by subject, id and project.
 
-    What is entered in the name of an operator's own organisation is no acceptance.
+    Acceptances entered in the name of an operator's own organisation do not count.
     """
     own = operators(conn)
     return {
@@ -51,13 +51,13 @@ def acceptances(conn: Connection, registry: Registry) -> Accepted:
 def operators(conn: Connection) -> frozenset[str]:
     """Return the organisations that hold an operator's key, as `stem` spells them."""
     return frozenset(
-        stem(organisation_of(one.key))
-        for one in signing_keys.load(conn)
-        if one.key.role == "operator"
+        stem(organisation_of(enrolment.key))
+        for enrolment in signing_keys.load(conn)
+        if enrolment.key.role == "operator"
     )
 
 
-def signed_rows(given: Incoming, name: str, key: SigningKey) -> list[dict[str, Any]]:
+def signed_rows(incoming: Incoming, name: str, key: SigningKey) -> list[dict[str, Any]]:
     """
     Return the acceptances of factors in a file as rows of a registry file, signed.
 
@@ -66,51 +66,53 @@ def signed_rows(given: Incoming, name: str, key: SigningKey) -> list[dict[str, A
     RegistryError
         If a row of the file is wrong, it accepts no factor, or does not bring one that it accepts.
     """
-    wrong = [f"{given.places.get(k, name)}: {t}" for k, v in given.problems.items() for t in v]
+    wrong = [
+        f"{incoming.places.get(k, name)}: {t}" for k, v in incoming.problems.items() for t in v
+    ]
     if wrong:
         raise RegistryError("; ".join(wrong))
-    found = entered_records(given.registry).acceptances
+    result = entered_records(incoming.registry).acceptances
     rows = []
-    for one in found:
-        if one.subject != "factor":
+    for acceptance in result:
+        if acceptance.subject != "factor":
             continue
-        if one.id not in given.registry.factors:
+        if acceptance.id not in incoming.registry.factors:
             raise RegistryError(
-                f"{name}: {one.id} is accepted but not listed under `factors` of the file; give "
-                "the file that contains it, because its value is signed too"
+                f"{name}: {acceptance.id} is accepted but not listed under `factors` of the file;"
+                " give the file that contains it, because its value is signed too"
             )
-        said = one.of(factor_of(given.registry.factors[one.id].record).sha256)
-        multikey, value = sign(said, key)
-        row = {n: v for n, v in said._asdict().items() if n not in {"factor", "factor_sha256"}}
+        accepted = acceptance.of(factor_of(incoming.registry.factors[acceptance.id].record).sha256)
+        multikey, value = sign(accepted, key)
+        row = {n: v for n, v in accepted._asdict().items() if n not in {"factor", "factor_sha256"}}
         kept = {n: v for n, v in row.items() if v is not None}
         signature = {"key": multikey, "value": value}
-        rows.append({"subject": "factor", "id": one.id, **kept, "signature": signature})
+        rows.append({"subject": "factor", "id": acceptance.id, **kept, "signature": signature})
     if not rows:
         raise RegistryError(f"{name}: the file accepts no factor; add it under `acceptances`")
     return rows
 
 
 def acceptance_of(acceptance: Acceptance) -> Text:
-    """Return who accepted something, when, by which document, and whose key signed that."""
-    given = {
+    """Return the text of an acceptance: by whom, when, document, and signing key."""
+    values = {
         "by": acceptance.by,
         "date": acceptance.date.isoformat(),
         "document": acceptance.document,
     }
-    found = (
-        text("acceptance.entered", **given)
+    result = (
+        text("acceptance.entered", **values)
         if acceptance.sha256 is None
-        else text("acceptance.hashed", **given, sha256=acceptance.sha256)
+        else text("acceptance.hashed", **values, sha256=acceptance.sha256)
     )
     if acceptance.signature is None:
-        return found
-    return text("acceptance.signed", acceptance=found, key=acceptance.signature.key)
+        return result
+    return text("acceptance.signed", acceptance=result, key=acceptance.signature.key)
 
 
 def factors_accepted(
     project: Project, registry: Registry, accepted: Accepted
 ) -> Iterator[FactorAccepted]:
-    """Return what is entered of acceptances of the factors that a methodology asks for."""
+    """Yield the entered acceptances of the factors that a methodology requires."""
     uses = find(project.methodology, project.version).uses
     for factor in registry.factors.values():
         by = accepted.get(("factor", factor.id, None))

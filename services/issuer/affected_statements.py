@@ -36,7 +36,7 @@ _LIVE = ("draft", "submitted", "under_verification", "verified", "issued")
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """A statement, the factors that would be others today, and what to do."""
+    """A statement, its factors that have changed since, and the remedy."""
 
     statement: Stored
     changes: tuple[Change, ...]
@@ -57,25 +57,25 @@ def affected(conn: Connection, book: Factors) -> list[Affected]:
 
 def _affected(conn: Connection, book: Factors) -> Iterator[Affected]:
     newest: dict[tuple[str, int, int], Stored] = {}
-    for one in statements.all_of(conn):
-        newest[one.project, one.from_us, one.to_us] = one
-    for one in statements.all_of(conn):
-        last = newest[one.project, one.from_us, one.to_us]
+    for stored in statements.all_of(conn):
+        newest[stored.project, stored.from_us, stored.to_us] = stored
+    for stored in statements.all_of(conn):
+        last = newest[stored.project, stored.from_us, stored.to_us]
         # an issued statement counts until its successor is issued too
-        if one.state not in _LIVE or (one.state != "issued" and one != last):
+        if stored.state not in _LIVE or (stored.state != "issued" and stored != last):
             continue
-        plan = read_plan(statements.detail(conn, one.id)["plan"])
-        said = [write(factor) for factor in one.claims.factors]
-        span = one.from_us, one.to_us
+        plan = read_plan(statements.detail(conn, stored.id)["plan"])
+        used = [write(factor) for factor in stored.claims.factors]
+        span = stored.from_us, stored.to_us
         asker = _Asker(plan.project)
         own = within(book, grid_of(plan.project))
-        asked: Factors = centres(own)
+        factors: Factors = centres(own)
         if plan.accounting > FIRST:
-            asked, _ = bounded(own, partial(asker.comes_to, one.claims))
-        now = used_by(asker, span, plan.project.timezone, asked)
-        found = tuple(changes(said, now))
-        if found:
-            yield Affected(one, found, _todo(one, plan.project.timezone))
+            factors, _ = bounded(own, partial(asker.comes_to, stored.claims))
+        now = used_by(asker, span, plan.project.timezone, factors)
+        result = tuple(changes(used, now))
+        if result:
+            yield Affected(stored, result, _todo(stored, plan.project.timezone))
 
 
 class _Asker:
@@ -92,7 +92,10 @@ class _Asker:
             self._unit(bound, factors, year)
 
     def comes_to(self, claims: Claims, factors: Factors) -> Fraction:
-        """What a statement's quantities come to by some factors, as far as they add up. [tCO2e]"""
+        """
+        Return the reduction of a statement's quantities by given factors, as far as additive.
+        [tCO2e]
+        """
         counted = {(p.device, p.role): Fraction(p.counted) for p in claims.monitored_parameters}
         year = int(claims.monitoring_period.local_from[:4])
         return sum(

@@ -53,7 +53,7 @@ from services.store.timeseries.underived import waiting as to_make
 
 
 def entries(walk: Walk) -> str:
-    """Entries are dense, and each is what its leaf says."""
+    """Check that entries are consecutive, and that each agrees with its leaf."""
     walk.entries = log.entries(walk.conn)
     for place, entry in enumerate(walk.entries):
         if entry.index != place:
@@ -72,8 +72,8 @@ def entries(walk: Walk) -> str:
         if body.get("statement") != entry.statement:
             walk.breaks.append(f"entry {place} is stored for another statement than its body names")
     rooted = {entry.index for entry in walk.entries if entry.kind in (DATA, RECORDS, *STATES)}
-    found = {int(i) for (i,) in walk.conn.execute("SELECT index FROM log_detail")}
-    for index in sorted(rooted ^ found):
+    result = {int(i) for (i,) in walk.conn.execute("SELECT index FROM log_detail")}
+    for index in sorted(rooted ^ result):
         what = "has lost" if index in rooted else "cannot have"
         walk.breaks.append(f"entry {index} {what} what stands under its roots (log_detail)")
     return f"{len(walk.entries)} entries"
@@ -81,7 +81,7 @@ def entries(walk: Walk) -> str:
 
 def heads(walk: Walk) -> str:
     """Every signed head is over exactly the entries below it, and the last over all."""
-    keys = [_note_key(one.key) for one in enrolled.load(walk.conn) if one.key.role == "log"]
+    keys = [_note_key(e.key) for e in enrolled.load(walk.conn) if e.key.role == "log"]
     leaves = [entry.leaf for entry in walk.entries]
     rows = walk.conn.execute("SELECT size, root, note FROM log_checkpoint ORDER BY size").fetchall()
     for size, root, note in rows:
@@ -123,11 +123,11 @@ def _head(
 
 
 def witnesses(walk: Walk) -> str:
-    """Every countersignature is by an enrolled witness, of the head that it stands under."""
+    """Check that every cosignature is by an enrolled witness, of the head below which it is."""
     known = {
-        one.key.multikey: _note_key(one.key)
-        for one in enrolled.load(walk.conn)
-        if one.key.role == "witness"
+        enrolment.key.multikey: _note_key(enrolment.key)
+        for enrolment in enrolled.load(walk.conn)
+        if enrolment.key.role == "witness"
     }
     rows = walk.conn.execute(
         "SELECT size, multikey, note, line FROM log_cosignature"
@@ -141,24 +141,24 @@ def witnesses(walk: Walk) -> str:
             walk.breaks.append(f"{key.name} countersigned head {size}, which is not there")
         elif [c.line for c in cosignatures(note + line, key)] != [line]:
             walk.breaks.append(f"the countersignature of {key.name} is not of head {size}")
-    asked = walk.conn.execute(
+    cosigned = walk.conn.execute(
         "SELECT size, vkey, time_s, note, line FROM witness_cosignature"
         " LEFT JOIN log_checkpoint USING (size) ORDER BY size, vkey"
     ).fetchall()
-    for size, vkey, time_s, note, line in asked:
+    for size, vkey, time_s, note, line in cosigned:
         if note is None:
             walk.breaks.append(f"head {size} is cosigned by {_name(vkey)}, and is not there")
         elif not _cosigned(note + line, vkey, time_s, line):
             walk.breaks.append(f"the cosignature of {_name(vkey)} is not of head {size}")
-    return f"{len(rows) + len(asked)} countersignatures"
+    return f"{len(rows) + len(cosigned)} countersignatures"
 
 
 def _cosigned(note: str, vkey: str, time_s: int, line: str) -> bool:
     try:
-        found = cosignatures(note, Vkey.parse(vkey))
+        result = cosignatures(note, Vkey.parse(vkey))
     except MrvError:
         return False
-    return [(one.time_s, one.line) for one in found] == [(time_s, line)]
+    return [(cosignature.time_s, cosignature.line) for cosignature in result] == [(time_s, line)]
 
 
 def _name(vkey: str) -> str:
@@ -196,31 +196,31 @@ def states(walk: Walk) -> str:
 
 
 def append_only(walk: Walk) -> str:
-    """What append-only tables ever held, they still hold; nothing was slipped in behind."""
+    """Check that append-only tables still hold all earlier rows, and no inserted ones."""
     with snapshot(walk.conn):
         sealed = records.records_of(walk.conn)
-        found = tables(walk.conn)
-        now = hashes(walk.conn, found.records)
+        result = tables(walk.conn)
+        now = hashes(walk.conn, result.records)
         backdated = records.backdated(walk.conn, sealed, now)
     walk.breaks += records.lost(sealed, now)
     walk.breaks += backdated
     fresh = sum(len(rows) for rows in now.values()) - sum(len(rows) for rows in sealed.values())
     if fresh > len(backdated):
         walk.notes.append(f"{fresh} rows since the last seal; `tonne log seal` enters them")
-    if found.unknown:
-        walk.notes.append(f"no seal covers {', '.join(found.unknown)}")
-    return f"{sum(map(len, sealed.values()))} rows of {len(found.records)} append-only tables"
+    if result.unknown:
+        walk.notes.append(f"no seal covers {', '.join(result.unknown)}")
+    return f"{sum(map(len, sealed.values()))} rows of {len(result.records)} append-only tables"
 
 
 def sealed_days(walk: Walk) -> str:
-    """What every sealed day held, it still holds."""
+    """Check that every sealed day is unchanged."""
     conn, of = walk.conn, Registry(walk.conn)
     latest = seals.latest(conn)
     walk.breaks += _seal_rows(walk)
     walk.ended = list(ended(conn, of.fleet, walk.now_us))
     jobs = {(job.project, job.day): job for job in walk.ended}
     days = (sealed_day(conn, seal_, jobs) for _, seal_ in sorted(latest.items()))
-    for run in together(days, lambda one: one.job):
+    for run in together(days, lambda day: day.job):
         _look(walk, of, run, jobs)
     return f"{len(latest)} days"
 
@@ -231,59 +231,59 @@ def _look(
     """Compare days with their last seals in the snapshot."""
     with snapshot(walk.conn), walk.conn.cursor() as cursor:
         fleet = of.of_snapshot()
-        last = seals.last_of(walk.conn, run[0].seal.project, [one.seal.day for one in run])
+        last = seals.last_of(walk.conn, run[0].seal.project, [day.seal.day for day in run])
         runs = [run]
-        if any(last[one.seal.day] != one.seal for one in run):
+        if any(last[day.seal.day] != day.seal for day in run):
             # sealed again since they were read: maybe with other devices
-            runs = [[sealed_day(walk.conn, last[one.seal.day], jobs)] for one in run]
-        for some in runs:
-            for now in compared(cursor, fleet, some):
+            runs = [[sealed_day(walk.conn, last[day.seal.day], jobs)] for day in run]
+        for days in runs:
+            for now in compared(cursor, fleet, days):
                 _say(walk, of, cursor, now)
 
 
 def _say(walk: Walk, of: Registry, cursor: Cursor, now: Compared) -> None:
-    """Tell how what a day holds differs from its seal."""
-    job, body, found = now.day.job, now.day.body, now.found
-    walk.breaks += [f"{job}: {what}" for what in found.by_hand]
+    """Report the differences of a day from its seal."""
+    job, body, changes = now.day.job, now.day.body, now.found
+    walk.breaks += [f"{job}: {what}" for what in changes.by_hand]
     if now.joined:
         walk.notes.append(
             f"{job}: by the registry {', '.join(now.joined)} served on it, whose readings other"
             " days hold; `tonne log seal --recheck`"
         )
-    pending = to_make(cursor, sorted({one.device for one in found.derived}), job.to_us)
+    pending = to_make(cursor, sorted({d.device for d in changes.derived}), job.to_us)
     if pending:
         walk.notes.append(
             f"{job}: rows of {', '.join(sorted(pending))} wait to be made from their readings;"
             " audit again when `tonne run` did that"
         )
-    walk.breaks += [f"{job}: {what}" for what in underived(walk.conn, of, job, found)]
-    if not found and not now.joined and "arrival" in body:
+    walk.breaks += [f"{job}: {what}" for what in underived(walk.conn, of, job, changes)]
+    if not changes and not now.joined and "arrival" in body:
         walk.breaks += _arrival(cursor, job, body["arrival"])
-    if found.late:
-        devices = ", ".join(dict.fromkeys(one.device for one in found.late))
+    if changes.late:
+        devices = ", ".join(dict.fromkeys(difference.device for difference in changes.late))
         walk.notes.append(f"{job}: late readings of {devices}, which `tonne log seal` enters")
-    elif found.derived:
+    elif changes.derived:
         walk.notes.append(f"{job}: derived rows were made again; `tonne log seal --recheck`")
 
 
-def _arrival(cursor: Cursor, job: Job, said: dict[str, Any]) -> Iterator[str]:
+def _arrival(cursor: Cursor, job: Job, sealed: dict[str, Any]) -> Iterator[str]:
     """When a day's readings arrived is counted once, with them, and not changed later."""
     now = arrival_of(cursor, job)
-    if {**now, "sealed": said.get("sealed")} != said:
+    if {**now, "sealed": sealed.get("sealed")} != sealed:
         yield (
-            f"{job}: the log sealed {said['late']} of {said['readings']} readings as late, and"
+            f"{job}: the log sealed {sealed['late']} of {sealed['readings']} readings as late, and"
             f" {now['late']} of {now['readings']} are counted now: arrival_count or arrival_day"
             " was changed"
         )
 
 
 def _seal_rows(walk: Walk) -> Iterator[str]:
-    """Where each day's seal stands is said twice: in the table, and in the log."""
-    said = {}
+    """Yield seals whose place in the table differs from that in the log."""
+    logged = {}
     for entry in walk.entries:
         if entry.kind == DATA:
             body = canonical.parse_object(entry.body)
-            said[entry.index] = (body["project"] or "", body["day"], body["sequence"])
+            logged[entry.index] = (body["project"] or "", body["day"], body["sequence"])
     stored = {
         int(index): (project, day.isoformat(), int(sequence))
         for project, day, sequence, index in walk.conn.execute(
@@ -291,25 +291,25 @@ def _seal_rows(walk: Walk) -> Iterator[str]:
             [len(walk.entries)],  # a sealer may have gone on since the log was read
         )
     }
-    for index in sorted(said.keys() | stored.keys()):
-        if said.get(index) != stored.get(index):
+    for index in sorted(logged.keys() | stored.keys()):
+        if logged.get(index) != stored.get(index):
             yield (
-                f"entry {index} seals {said.get(index, 'no day')},"
+                f"entry {index} seals {logged.get(index, 'no day')},"
                 f" data_seal says {stored.get(index, 'nothing')}"
             )
 
 
 def lateness(walk: Walk) -> str:
     """Every day was sealed in the time promised, by the log's clock."""
-    found = overdue(walk.ended, seals.first_sealed(walk.conn), walk.now_us)
+    result = overdue(walk.ended, seals.first_sealed(walk.conn), walk.now_us)
     walk.breaks += [
-        f"{job} ended more than 36 hours ago and is not sealed" for job in found.waiting
+        f"{job} ended more than 36 hours ago and is not sealed" for job in result.waiting
     ]
     walk.notes += [
         f"{job} was sealed at {at:%Y-%m-%dT%H:%M:%SZ}, more than 36 hours after its end"
-        for job, at in found.sealed_late
+        for job, at in result.sealed_late
     ]
-    late = len(found.sealed_late)
+    late = len(result.sealed_late)
     return f"36 hours after a day's end; {late} days were sealed later than that"
 
 
@@ -319,21 +319,22 @@ def published_factors(walk: Walk) -> str:
     if last is None:
         walk.notes.append("factors are not in the log yet; run `tonne log seal`")
         return "none"
-    own, said = (canonical.parse_object(b) for b in (records.factors_entry(), last.body))
+    own, published = (canonical.parse_object(b) for b in (records.factors_entry(), last.body))
     # the book only grows: what an older tonne published is in it, without what came since
     before = canonical.parse_object(records.factors_entry(centres(factors.load())))
-    if said == before:
+    if published == before:
         walk.notes.append("factors were added since; `tonne log seal` enters them")
-    elif own != said:
-        same = own["codeVersion"] == said["codeVersion"]
-        text = f"the log has factors {said['sha256'][:16]} of {said['codeVersion']}, this program"
+    elif own != published:
+        same = own["codeVersion"] == published["codeVersion"]
+        version = published["codeVersion"]
+        text = f"the log has factors {published['sha256'][:16]} of {version}, this program"
         (walk.breaks if same else walk.notes).append(f"{text} has {own['sha256'][:16]}")
-    return f"{said['factors']} factors"
+    return f"{published['factors']} factors"
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A step: what it looked at, what is wrong, and what it cannot say anything about."""
+    """Result of a step: what it checked, errors, and what it could not check."""
 
     number: int
     name: str
@@ -344,7 +345,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """All steps; every one is walked, whatever was wrong before it."""
+    """Results of all steps; each runs whatever the ones before it found."""
 
     origin: str
     size: int
@@ -367,13 +368,13 @@ class AuditReport:
 
 
 class Step(NamedTuple):
-    """A step: its name, and what it does."""
+    """A step: its name and function."""
 
     name: str
     run: Callable[[Walk], str]
 
 
-def audit(conn: Connection, now_us: int, held: tuple[str, ...] = ()) -> AuditReport:
+def audit(conn: Connection, now_us: int, archived: tuple[str, ...] = ()) -> AuditReport:
     """
     Walk all steps.
 
@@ -387,7 +388,7 @@ def audit(conn: Connection, now_us: int, held: tuple[str, ...] = ()) -> AuditRep
         Signed heads that the auditor kept from earlier: the log must still lead
         to each of them.
     """
-    walk = Walk(conn, now_us, held)
+    walk = Walk(conn, now_us, archived)
     every = iter(enumerate(STEPS, 1))
     with snapshot(conn):  # the log and what it names as they are at one moment
         log = [_take(number, step, walk) for number, step in islice(every, _OF_THE_LOG)]

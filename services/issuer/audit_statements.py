@@ -24,7 +24,7 @@ from services.store.statements.transparency_log import Entry
 
 @dataclass
 class Walk:
-    """What the steps share."""
+    """Shared state of the steps."""
 
     conn: Connection
     now_us: int
@@ -41,39 +41,39 @@ _LOGGED = (*_STATES, "evidence")
 
 
 def standing(conn: Connection, entries: Sequence[Entry]) -> Iterator[str]:
-    """Say what is not as the log has it, statement by statement."""
-    said: dict[str, dict[str, dict[str, Any]]] = {}
+    """Yield statements whose state differs from the log."""
+    logged: dict[str, dict[str, dict[str, Any]]] = {}
     # version 0.1.0 entered no manifests; whatever else is entered comes from a later one
     since = min((e.index for e in entries if e.kind not in _STATES), default=0)
     without = {e.statement for e in entries if e.kind == "issued" and e.index < since}
     for entry in entries:
         if entry.kind in _LOGGED and entry.statement is not None:
             body = canonical.parse_object(entry.body)
-            if entry.kind in said.setdefault(entry.statement, {}):
+            if entry.kind in logged.setdefault(entry.statement, {}):
                 yield f"statement {entry.statement} is entered as {entry.kind} twice"
-            said[entry.statement][entry.kind] = body
-    stored = {one.id: one for one in statements.all_of(conn)}
-    for name in sorted(said.keys() - stored.keys()):
+            logged[entry.statement][entry.kind] = body
+    stored = {stored.id: stored for stored in statements.all_of(conn)}
+    for name in sorted(logged.keys() - stored.keys()):
         yield f"statement {name} is in the log and nowhere else"
-    for name, one in sorted(stored.items()):
+    for name, item in sorted(stored.items()):
         try:
             yield from _statement_faults(
-                conn, one, said.get(name, {}), manifest=name not in without
+                conn, item, logged.get(name, {}), manifest=name not in without
             )
         except InputError as error:
             yield f"statement {name}: {error}"
-    yield from _claims(conn, said)
+    yield from _claims(conn, logged)
 
 
 def _statement_faults(
-    conn: Connection, stored: Stored, said: dict[str, dict[str, Any]], *, manifest: bool
+    conn: Connection, stored: Stored, logged: dict[str, dict[str, Any]], *, manifest: bool
 ) -> Iterator[str]:
     have = documents(conn, stored.id)
-    issued = said.get("issued")
+    issued = logged.get("issued")
     steps = [event.state for event in statements.events(conn, stored.id)]
     for state in _STATES:
-        if (state in steps) != (state in said):
-            where = "in the log and not among" if state in said else "not in the log but among"
+        if (state in steps) != (state in logged):
+            where = "in the log and not among" if state in logged else "not in the log but among"
             yield f"statement {stored.id}: {state} stands {where} its steps"
     if steps[:1] != ["draft"]:
         yield f"statement {stored.id}: its steps do not begin with draft"
@@ -86,14 +86,14 @@ def _statement_faults(
     ):
         if canonical.sha256_hex(canonical.encode(document)) != issued[key]:
             yield f"statement {stored.id}: its document is not the one whose {key} is in the log"
-    if manifest or "evidence" in said:
-        yield from _evidence(conn, stored, have, said.get("evidence"))
+    if manifest or "evidence" in logged:
+        yield from _evidence(conn, stored, have, logged.get("evidence"))
 
 
 def _evidence(
     conn: Connection, stored: Stored, have: Documents, manifest: dict[str, Any] | None
 ) -> Iterator[str]:
-    """What was kept of a statement's pack is what its manifest in the log says."""
+    """Yield files of a statement's pack that differ from its manifest in the log."""
     kept = evidence.digests(conn, stored.id)
     if manifest is None:
         yield f"statement {stored.id}: the log holds no manifest of its evidence"
@@ -107,9 +107,9 @@ def _evidence(
 
 
 def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
-    """Columns and the closed period repeat what the body says."""
-    said = stored.claims
-    period = said.monitoring_period
+    """Yield columns and figures of the closed period that differ from the signed document."""
+    claims = stored.claims
+    period = claims.monitoring_period
     row = conn.execute(
         "SELECT s.document = convert_from(s.body, 'UTF8')::jsonb, p.project_id,"
         " p.period = s.period, p.baseline_ug::text, p.project_ug::text,"
@@ -117,33 +117,33 @@ def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
         " LEFT JOIN monitoring_period p ON p.id = s.period_id WHERE s.id = %s",
         [stored.id],
     ).fetchone()
-    emissions = said.emissions
+    emissions = claims.emissions
     expected = (
-        True, said.project.id, True,
+        True, claims.project.id, True,
         emissions.baseline.ug, emissions.project.ug, emissions.leakage.ug, emissions.reduction.ug,
-        int(said.credited.t), said.coverage,
+        int(claims.credited.t), claims.coverage,
     )  # fmt: skip
     if row != expected:
         yield f"statement {stored.id}: its closed period or its document says {row}, not {expected}"
     own = (stored.id, stored.project, stored.from_us, stored.to_us, stored.credit_t)
     body = (
-        said.statement,
-        said.project.id,
+        claims.statement,
+        claims.project.id,
         *(instant_us(edge, "UTC") for edge in (period.from_, period.to)),
-        int(said.credited.t),
+        int(claims.credited.t),
     )
     if own != body:
         yield f"statement {stored.id}: its columns say {own}, its body {body}"
 
 
-def _claims(conn: Connection, said: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
-    """Exactly what is issued and neither superseded nor revoked claims its period."""
+def _claims(conn: Connection, logged: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
+    """Yield claims of periods that are missing, or not of an issued, valid statement."""
     rows = conn.execute(
         "SELECT c.statement_id, s.project_id = c.project_id AND s.period = c.period"
         " FROM claim c LEFT JOIN statement s ON s.id = c.statement_id"
     ).fetchall()
     claimed = {name for name, _ in rows}
-    count = {name for name, events in said.items() if events.keys() & set(_STATES) == {"issued"}}
+    count = {name for name, events in logged.items() if events.keys() & set(_STATES) == {"issued"}}
     for name in sorted(claimed ^ count):
         yield f"statement {name}: {'claims' if name in claimed else 'does not claim'} its period"
     for name, same in rows:

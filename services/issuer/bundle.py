@@ -60,7 +60,7 @@ class OtherReadingsError(StatementStateError):
         super().__init__(f"the readings of {day} are not those that the log sealed")
 
 
-class Papers(NamedTuple):
+class StatementDocuments(NamedTuple):
     """A statement's documents, and who signed them."""
 
     statement: dict[str, Any]
@@ -69,15 +69,15 @@ class Papers(NamedTuple):
 
     @property
     def claims(self) -> Claims:
-        """What the statement says."""
+        """Claims of the statement."""
         return claims_of(self.statement)
 
 
 def complete(
-    conn: Connection, papers: Papers, files: Mapping[str, bytes], *, logged: bool
+    conn: Connection, documents: StatementDocuments, files: Mapping[str, bytes], *, logged: bool
 ) -> dict[str, bytes]:
     """
-    Add to a pack's tables all that it holds beside them, and the manifest of it all.
+    Return a pack's tables with all other files and the manifest.
 
     Parameters
     ----------
@@ -92,27 +92,27 @@ def complete(
         If days of a statement that enters the log are sealed with other readings.
     """
     plan = read_plan(canonical.parse_object(files[PLAN]))
-    found = {
+    result = {
         **files,
-        STATEMENT: canonical.encode(papers.statement),
-        GUIDE: guide(papers.claims),
-        KEYS: write_keyring(_keys(conn, papers, logged=logged)),
-        SEALS: canonical.legible(_seals(conn, papers, plan, files) if logged else _NO_SEALS),
-        f"{DEAD_LETTERS}.parquet": _letters(conn, papers, plan),
+        STATEMENT: canonical.encode(documents.statement),
+        GUIDE: guide(documents.claims),
+        KEYS: write_keyring(_keys(conn, documents, logged=logged)),
+        SEALS: canonical.legible(_seals(conn, documents, plan, files) if logged else _NO_SEALS),
+        f"{DEAD_LETTERS}.parquet": _letters(conn, documents, plan),
     }
-    if papers.verification is not None:
-        found[VERIFICATION] = canonical.encode(papers.verification)
-    raised = _findings(conn, papers)
+    if documents.verification is not None:
+        result[VERIFICATION] = canonical.encode(documents.verification)
+    raised = _findings(conn, documents)
     if raised:
-        found[FINDINGS] = canonical.legible(raised)
-    drawn = sampling.document(conn, papers.claims.statement)
+        result[FINDINGS] = canonical.legible(raised)
+    drawn = sampling.document(conn, documents.claims.statement)
     if drawn is not None:
-        found[SAMPLING] = drawn
-    approved = _approvals(conn, papers)
+        result[SAMPLING] = drawn
+    approved = _approvals(conn, documents)
     if approved:
-        found[APPROVALS] = canonical.legible(approved)
-    hashes = {name: canonical.sha256_hex(data) for name, data in found.items()}
-    return {**found, MANIFEST: manifest_of(hashes)}
+        result[APPROVALS] = canonical.legible(approved)
+    hashes = {name: canonical.sha256_hex(data) for name, data in result.items()}
+    return {**result, MANIFEST: manifest_of(hashes)}
 
 
 # Documents that stand in the statement's steps already.
@@ -120,31 +120,33 @@ SIGNED = (STATEMENT, VERIFICATION)
 _NO_SEALS: dict[str, Any] = {"days": [], "head": None}
 
 
-def _keys(conn: Connection, papers: Papers, *, logged: bool) -> list[EnrolledKey]:
+def _keys(conn: Connection, documents: StatementDocuments, *, logged: bool) -> list[EnrolledKey]:
     """Keys of who signed, findings too, and of the log that the receipt is of."""
-    every = [one.key for one in enrolled.load(conn)]
-    signed = {one["issuer"]["id"] for one in (*_findings(conn, papers), *_approvals(conn, papers))}
-    drawn = sampling.document(conn, papers.claims.statement)
+    every = [enrolment.key for enrolment in enrolled.load(conn)]
+    signed = {
+        one["issuer"]["id"] for one in (*_findings(conn, documents), *_approvals(conn, documents))
+    }
+    drawn = sampling.document(conn, documents.claims.statement)
     if drawn is not None:
         signed.add(canonical.parse_object(drawn)["issuer"]["id"])
-    more = [key for key in every if key.did in signed and key not in papers.signers]
+    more = [key for key in every if key.did in signed and key not in documents.signers]
     log_keys = [key for key in every if key.role == "log"]
     # the last one signs the head under which the statement enters the log
-    return [*papers.signers, *more, *(log_keys[-1:] if logged else [])]
+    return [*documents.signers, *more, *(log_keys[-1:] if logged else [])]
 
 
-def _findings(conn: Connection, papers: Papers) -> list[dict[str, Any]]:
-    name = papers.claims.statement
+def _findings(conn: Connection, documents: StatementDocuments) -> list[dict[str, Any]]:
+    name = documents.claims.statement
     return [canonical.parse_object(data) for data in findings.documents(conn, name)]
 
 
-def _approvals(conn: Connection, papers: Papers) -> list[dict[str, Any]]:
-    name = papers.claims.statement
+def _approvals(conn: Connection, documents: StatementDocuments) -> list[dict[str, Any]]:
+    name = documents.claims.statement
     return [canonical.parse_object(data) for data in approvals.documents(conn, name)]
 
 
-def _letters(conn: Connection, papers: Papers, plan: MonitoringPlan) -> bytes:
-    begin, end = _period(papers)
+def _letters(conn: Connection, documents: StatementDocuments, plan: MonitoringPlan) -> bytes:
+    begin, end = _period(documents)
     ids = {d.id for d in plan.devices} | {d.gateway for d in plan.devices if d.gateway}
     out = BytesIO()
     tables.write_letters(out, dead_letters.of_period(conn, sorted(ids), begin, end))
@@ -152,16 +154,19 @@ def _letters(conn: Connection, papers: Papers, plan: MonitoringPlan) -> bytes:
 
 
 def _seals(
-    conn: Connection, papers: Papers, plan: MonitoringPlan, files: Mapping[str, bytes]
+    conn: Connection,
+    documents: StatementDocuments,
+    plan: MonitoringPlan,
+    files: Mapping[str, bytes],
 ) -> dict[str, Any]:
     """Seals of the period's days that are of this evidence, with their proofs."""
-    edges = _period(papers)
+    edges = _period(documents)
     project = plan.project
     leaves = [
         DayLeaf.from_json(leaf) for leaf in canonical.parse_object(files[DIGESTS])["readings"]
     ]
     head = log.checkpoint(conn)
-    found = []
+    result = []
     for day, begin, end in days(*edges, project.timezone):
         if begin < edges[0] or end > edges[1]:
             continue
@@ -174,8 +179,8 @@ def _seals(
         ]
         if bodies and not fitting:
             raise OtherReadingsError(project.id, day)
-        found += fitting[-1:]
-    if head is None or not found:
+        result += fitting[-1:]
+    if head is None or not result:
         return _NO_SEALS
     hashes = log.leaves(conn)[: Checkpoint.from_text(signature_lines(head)[0]).size]
     return {
@@ -186,11 +191,11 @@ def _seals(
                 "entry": body,
                 "proof": [b64encode(h).decode() for h in inclusion_proof(index, hashes)],
             }
-            for index, body in found
+            for index, body in result
         ],
     }
 
 
-def _period(papers: Papers) -> tuple[int, int]:
-    period = papers.claims.monitoring_period
+def _period(documents: StatementDocuments) -> tuple[int, int]:
+    period = documents.claims.monitoring_period
     return instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")

@@ -61,8 +61,13 @@ def of_result(case: Case, result: PeriodResult) -> list[AccountDay]:
     net, device = result.net, case.fleet.by_id
     sums = Sums(net.baseline.ug, net.project.ug, net.leakage.ug, net.reduction.ug)
     counted = [
-        Counted(device[one.device], QUANTITY_INDEX[one.quantity], one.side, _ug(one.emissions_t))
-        for one in result.devices
+        Counted(
+            device[outcome.device],
+            QUANTITY_INDEX[outcome.quantity],
+            outcome.side,
+            _ug(outcome.emissions_t),
+        )
+        for outcome in result.devices
     ]
     zone = case.plan.project.timezone
     return by_day(sums, counted, case.rows, case.from_us, case.to_us, zone)
@@ -70,8 +75,8 @@ def of_result(case: Case, result: PeriodResult) -> list[AccountDay]:
 
 def of_statement(conn: Connection, stored: Stored, claims: Claims) -> list[AccountDay]:
     """Spread a statement over its local days; its devices' intervals are those of now."""
-    said = claims.emissions
-    sides = said.baseline, said.project, said.leakage, said.reduction
+    totals = claims.emissions
+    sides = totals.baseline, totals.project, totals.leakage, totals.reduction
     sums = Sums(*(int(side.ug) for side in sides))
     fleet = registry.load_fleet(conn)
     known = sorted(
@@ -158,7 +163,7 @@ class Closed:
 
 @contextmanager
 def snapshot(conn: Connection) -> Iterator[None]:
-    """See one state of the database throughout, or what a transaction under way sees."""
+    """Hold one state of the database, or that of the current transaction."""
     fresh = conn.info.transaction_status is TransactionStatus.IDLE
     with conn.transaction():
         if fresh:
@@ -205,9 +210,9 @@ def close_period(
         If it has not ended or its last day is not sealed; as `collect` and
         `mrv.rules.closing.close` raise.
     """
-    found = registry.load_project(conn, project)
-    check_edges(found, from_us, to_us)
-    check_over(conn, found, from_us, to_us, now_us())
+    load_project = registry.load_project(conn, project)
+    check_edges(load_project, from_us, to_us)
+    check_over(conn, load_project, from_us, to_us, now_us())
     at = iter(enumerate(STEPS, 1))
     begun(*next(at))
     # before the snapshot, so that it sees what the one before us wrote
@@ -223,11 +228,11 @@ def close_period(
             # what older rules closed stays, where nothing but the rules is other than it was
             older = (last.claims.accounting or FIRST) == FIRST
             plan = case.plan.by_first_rules() if older else case.plan
-            one = case if plan is case.plan else replace(case, plan=plan)
-            document = compose(one, label)
+            item = case if plan is case.plan else replace(case, plan=plan)
+            document = compose(item, label)
             if canonical.encode(document) == last.body:
                 _claims_not_counted_elsewhere(conn, document)
-                return Closed(last.id, last.state, document, one.result, new=False)
+                return Closed(last.id, last.state, document, item.result, new=False)
         standing = statements.claimed_exactly(conn, project, from_us, to_us)
         if supersedes is None and standing is not None:
             supersedes, reason = standing.id, reason or CAME_LATER
@@ -245,7 +250,7 @@ def close_period(
 
 
 def _keep_days(conn: Connection, case: Case, statement: str) -> None:
-    """Keep what the statement says of each local day, and what it says before its evidence."""
+    """Store a statement's account by local day, and its reduction before evidence."""
     project = case.plan.project
     account_spans.write(
         conn,
@@ -260,9 +265,9 @@ def _keep_days(conn: Connection, case: Case, statement: str) -> None:
 
 def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> Closed:
     """
-    Return what a period would come to if it were closed now; nothing is kept.
+    Return the result of a period if it were closed now; nothing is stored.
 
-    It may run still, and its days need not be sealed: readings that come later change it.
+    It may end in the future, and its days need not be sealed: later readings change it.
 
     Parameters
     ----------
@@ -293,7 +298,7 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
 
 
 def _claims_not_counted_elsewhere(conn: Connection, document: Mapping[str, Any]) -> Claims:
-    """Return what a statement says; refuse one that counts what another project has claimed."""
+    """Return a statement's claims; refuse a statement that counts another project's meters."""
     claims = claims_of(document)
     twice = list(counted_elsewhere(conn, claims))
     if twice:
@@ -318,9 +323,9 @@ def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> L
     """Label of a period's last statement, unless another one is to be replaced."""
     if last is None:
         return Label(1, program(), supersedes, reason)
-    said = last.claims.supersedes
-    if supersedes is None and said is not None:
-        supersedes, reason = said.statement, said.reason
+    replaced = last.claims.supersedes
+    if supersedes is None and replaced is not None:
+        supersedes, reason = replaced.statement, replaced.reason
     return Label(last.sequence, program(), supersedes, reason)
 
 
@@ -364,7 +369,7 @@ def _local(case: Case) -> tuple[date, date]:
 
 
 def _detail(case: Case) -> dict[str, Any]:
-    """What makes the pack again, whatever the registry says later."""
+    """Return the data that reproduce the pack, independent of later registry changes."""
     return {"plan": case.plan.to_json(), "factors": case.factor_records, "leaves": case.leaves()}
 
 
@@ -408,7 +413,7 @@ def _correct(conn: Connection, issued: Stored) -> Correction:
 
 
 def _changed(conn: Connection) -> Iterator[Stored]:
-    """Issued statements with a day sealed since whose readings nothing was drafted from yet."""
+    """Yield issued statements with newly sealed days that no draft has yet."""
     for name, indices in conn.execute(
         "SELECT c.statement_id, array_agg(d.index ORDER BY d.day) FROM claim c"
         " JOIN log_entry e ON e.statement_id = c.statement_id AND e.kind = 'issued'"
@@ -431,9 +436,9 @@ def _other_readings(conn: Connection, stored: Stored, indices: list[int]) -> boo
     bodies = [canonical.parse_object(log.at(conn, index)[0].body) for index in indices]
     if all(readings_root(plan.project, leaves, b) == b["readings"]["root"] for b in bodies):
         return False
-    said = stored.claims
+    claims = stored.claims
     with snapshot(conn):
-        frames = evidence_of(conn, plan.fleet(), said, whole=True)
+        frames = evidence_of(conn, plan.fleet(), claims, whole=True)
     # leaves that tonne 0.1.0 made are of UTC's days, and no seal is: they are made again
     again = readings_digest(plan.fleet(), frames, "UTC").root
-    return bool(again != said.digests.readings)
+    return bool(again != claims.digests.readings)

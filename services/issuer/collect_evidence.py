@@ -41,7 +41,7 @@ from services.issuer.outside_period import metered_outside, with_common
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import judged
 from services.issuer.signed_evidence import open_actions, signed_of
-from services.issuer.trust import asked_grades
+from services.issuer.trust import required_grades
 from services.settings import Settings
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
@@ -110,7 +110,7 @@ def _refuse_older(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) 
 def plan_of(
     conn: Connection, project_id: str, from_us: int, to_us: int, supersedes: str | None = None
 ) -> MonitoringPlan:
-    """Return what the registry says of a project in a period; RegistryError if it is unknown."""
+    """Return a project's monitoring plan for a period; RegistryError if it is unknown."""
     project = _until(registry.load_project(conn, project_id), to_us)
     bound = tuple(
         d for d in project.devices if d.from_us < to_us and (d.to_us is None or d.to_us > from_us)
@@ -120,7 +120,7 @@ def plan_of(
     ids = sorted(mains | {c.check for c in checks})
     fleet = registry.load_fleet(conn)
     before = statements.claimed_before(conn, project_id, from_us)
-    left = carried.owed(conn, project_id, mains, from_us, to_us)
+    owed = carried.owed(conn, project_id, mains, from_us, to_us)
     first, last = (local_date(us, project.timezone) for us in (from_us, to_us - 1))
     every = monitoring.load_versions(conn).get(project_id, ())
     versions = in_force(every, first, last + timedelta(days=1))
@@ -133,14 +133,14 @@ def plan_of(
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
     facts = registry_facts(conn, now, (from_us, to_us))
     outcome = judged(facts)
-    keys, signers = [one.key for one in signing_keys.load(conn)], set[RowSigner]()
+    keys, signers = [enrolment.key for enrolment in signing_keys.load(conn)], set[RowSigner]()
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
         serials=periods.load_serials(conn, ids),
         calibrations=registry.load_calibrations(conn, ids),
-        carried_ug=left.ug,
-        carried_from=left.statements,
+        carried_ug=owed.ug,
+        carried_from=owed.statements,
         checks=checks,
         versions=versions,
         forward=open_actions(conn, project_id, from_us),
@@ -175,15 +175,15 @@ def plan_of(
         late=changed_late(conn, now, period),
         signed=signed_of(conn, [fleet.devices[fleet.by_id[name]] for name in ids], period, zone),
         issue_signatures=issue_signatures(conn),
-        asked=asked_grades(Settings().home),
+        required=required_grades(Settings().home),
         public_url=public_url(conn),
     )
-    plan = replace(plan, row_signers=tuple(sorted(signers, key=lambda one: one.key)))
+    plan = replace(plan, row_signers=tuple(sorted(signers, key=lambda signer: signer.key)))
     return correcting(conn, plan, supersedes)
 
 
 def _by_months(conn: Connection, project: Project) -> Mapping[str, Any]:
-    """Return what the design expects, with the months by the sun where it states none."""
+    """Return the design's estimates, split over months by the sun where it has none."""
     row = conn.execute(
         "SELECT months FROM v_project_months WHERE project_id = %s", [project.id]
     ).fetchone()
@@ -226,26 +226,26 @@ def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> A
     edges = [every[0][1], *(end for *_, end in every)]
     arrivals: Arrivals = {}
     with conn.cursor() as cursor:
-        for one in by_day(cursor, ids, (from_us, to_us), edges, LATE_US):
-            day = every[one.day][0].isoformat()
-            arrivals.setdefault(one.device, {})[day] = Arrived(*one[2:])
+        for summed in by_day(cursor, ids, (from_us, to_us), edges, LATE_US):
+            day = every[summed.day][0].isoformat()
+            arrivals.setdefault(summed.device, {})[day] = Arrived(*summed[2:])
     return arrivals
 
 
 def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dict[str, Clocked]:
-    """Devices whose hours are by their own clock, and came in fewer hours than they tell of."""
+    """Return devices whose own clock counts more hours than elapsed while readings arrived."""
     roles = find(project.methodology, project.version).roles
     ids = sorted({d.device for d in project.devices if roles[d.role].unit == "s"})
     if not ids:
         return {}
     with conn.cursor() as cursor:
-        found = not_on_time(cursor, ids, from_us, to_us, LATE_US)
+        result = not_on_time(cursor, ids, from_us, to_us, LATE_US)
     spare = LATE_US // HOUR_US
     # what came at once is no clock's doing, and is counted as such (`mrv.statement.device_days`)
     return {
-        name: Clocked(told, passed + spare)
-        for name, (told, passed) in found.items()
-        if told > passed + spare and passed > FEW_HOURS
+        name: Clocked(reported_h, passed + spare)
+        for name, (reported_h, passed) in result.items()
+        if reported_h > passed + spare and passed > FEW_HOURS
     }
 
 
@@ -253,28 +253,28 @@ def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -
     """Return the plan of a statement that replaces another one, or none."""
     if supersedes is None:
         return replace(plan, corrected=None)
-    said = statements.find(conn, supersedes).claims
+    claims = statements.find(conn, supersedes).claims
     # what was fixed ex ante is fixed for a correction too
-    also = changed(said, plan.project)
+    also = changed(claims, plan.project)
     before = read_plan(statements.detail(conn, supersedes)["plan"])
     return replace(
         plan,
-        corrected=figures(said, by_device=True, registry=registry_inputs(before)),
+        corrected=figures(claims, by_device=True, registry=registry_inputs(before)),
         # each once: the statement that is replaced goes before the one of the period before
         fixed=tuple(
             {
-                (one.device, one.parameter, one.value): one
-                for one in (*plan.fixed, *departed(issued_with(said), plan.project))
+                (fixed.device, fixed.parameter, fixed.value): fixed
+                for fixed in (*plan.fixed, *departed(issued_with(claims), plan.project))
             }.values()
         ),
         changed=tuple(dict.fromkeys((*plan.changed, *also))),
     )
 
 
-def _replaced(every: Sequence[Version], some: Sequence[Version]) -> tuple[Version, ...]:
+def _replaced(every: Sequence[Version], versions: Sequence[Version]) -> tuple[Version, ...]:
     """Return what versions in force correct, change or depart from, where it is not in force."""
-    before = dict.fromkeys(found.name for one in some if (found := replaced(every, one)))
-    return tuple(one for one in every if one.name in before and one not in some)
+    before = dict.fromkeys(version.name for one in versions if (version := replaced(every, one)))
+    return tuple(v for v in every if v.name in before and v not in versions)
 
 
 def _history(conn: Connection, project: Project, from_us: int) -> tuple[Usage, ...]:
@@ -283,7 +283,7 @@ def _history(conn: Connection, project: Project, from_us: int) -> tuple[Usage, .
     if not any(consumption.by_history for consumption in methodology.consumptions):
         return ()
     issued = statements.claimed_within(conn, project.id, from_us - _YEAR_US, from_us)
-    return tuple(filter(None, (usage(one.claims) for one in issued)))
+    return tuple(filter(None, (usage(stored.claims) for stored in issued)))
 
 
 def _earlier(
@@ -294,7 +294,7 @@ def _earlier(
     energy: tuple[str, ...],
 ) -> tuple[StatementFigures, ...]:
     """Figures of the issued period before, and of the same days a year before."""
-    found = [before]
+    stored = [before]
     try:
         edges = [
             midnight_us(day.replace(year=day.year - 1), project.timezone)
@@ -303,11 +303,11 @@ def _earlier(
     except ValueError:  # 29 February has no day a year before
         edges = []
     if edges:
-        found.append(statements.claimed_exactly(conn, project.id, *edges))
+        stored.append(statements.claimed_exactly(conn, project.id, *edges))
     return tuple(
-        figures(one.claims, energy=energy)
-        for i, one in enumerate(found)
-        if one is not None and one not in found[:i]
+        figures(item.claims, energy=energy)
+        for i, item in enumerate(stored)
+        if item is not None and item not in stored[:i]
     )
 
 
@@ -371,12 +371,12 @@ def join(frames: Sequence[Frame]) -> list[Frame]:
 def _mismatch(
     fleet: Fleet, device: int, stored: IntervalRows, again: IntervalRows, from_us: int, to_us: int
 ) -> str:
-    one, other = (_facts(_of(rows, device)) for rows in (stored, again))
-    start = min(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    item, other = (_facts(_of(rows, device)) for rows in (stored, again))
+    start = min(key for key in item.keys() | other.keys() if item.get(key) != other.get(key))
     name = fleet.devices[device].id
     return (
         f"device {name}: the stored interval at {utc_text(start)} is"
-        f" {one.get(start, 'missing')}, its readings give {other.get(start, 'none')};"
+        f" {item.get(start, 'missing')}, its readings give {other.get(start, 'none')};"
         f" run `tonne rebuild --from {utc_text(from_us)} --to {utc_text(to_us)} --device {name}`"
         " and close again"
     )
@@ -402,16 +402,16 @@ def recollect(conn: Connection, body: Mapping[str, Any], detail: Mapping[str, An
     PeriodError
         If readings came or changed since, so that it is not the same evidence.
     """
-    said = claims_of(body)
+    claims = claims_of(body)
     plan = read_plan(detail["plan"])
     fleet = plan.fleet()
-    frames = evidence_of(conn, fleet, said)
-    begin, end = _edges(said)
+    frames = evidence_of(conn, fleet, claims)
+    begin, end = _edges(claims)
     pairs = evidence.monitored(plan.project, fleet, plan.checks)
-    metering = of_claims(said)
+    metering = of_claims(claims)
     rows = evidence.remeter(fleet, frames, pairs, begin, end, metering)
     case = Case(plan, frames, rows, begin, end, book_of(detail["factors"]), metering=metering)
-    _refuse_other_evidence(case, said, detail)
+    _refuse_other_evidence(case, claims, detail)
     return case
 
 
@@ -419,15 +419,15 @@ def evidence_of(
     conn: Connection, fleet: Fleet, claims: Claims, *, whole: bool = False
 ) -> list[Frame]:
     """
-    Readings, as they are stored now, from which to which a statement says its evidence goes.
+    Return the stored readings within the times that a statement gives for its evidence.
 
-    With `whole`, all others of its period too, which it did not have.
+    With `whole`, all others of its period too.
     """
-    said = [(p.device, p.readings) for p in claims.monitored_parameters]
-    said += [(c.against, c.readings) for c in claims.cross_checks or () if c.readings]
+    reaches = [(p.device, p.readings) for p in claims.monitored_parameters]
+    reaches += [(c.against, c.readings) for c in claims.cross_checks or () if c.readings]
     begin, end = _edges(claims)
     reach = {}
-    for device, readings in said:
+    for device, readings in reaches:
         edges = [(begin, end - 1)] if whole else []
         if readings.first is not None and readings.last is not None:
             edges.append((instant_us(readings.first, "UTC"), instant_us(readings.last, "UTC")))
@@ -447,16 +447,16 @@ def _edges(claims: Claims) -> tuple[int, int]:
 def _refuse_other_evidence(case: Case, claims: Claims, detail: Mapping[str, Any]) -> None:
     if case.digests() == claims.digests:
         return
-    said = detail["leaves"]
-    found = [
+    sealed = detail["leaves"]
+    result = [
         f"{leaf['table']} of {leaf['device']} on {leaf['day']}"
         for name, leaves in case.leaves().items()
         for leaf in leaves
-        if leaf not in said[name]
+        if leaf not in sealed[name]
     ]
     raise PeriodError(
         f"the evidence of statement {claims.statement} differs from the closed period "
-        f"({'; '.join(found[:3]) or 'rows are missing'}): late readings came, or rows were "
+        f"({'; '.join(result[:3]) or 'rows are missing'}): late readings came, or rows were "
         "changed, and `tonne log audit` says which; close the period again, or supersede the "
         "statement"
     )

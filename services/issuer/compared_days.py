@@ -46,7 +46,7 @@ from services.store.timeseries import register_checkpoints as marks
 
 
 def noted(cursor: Cursor, job: Job) -> Notes:
-    """Return what was noted of a day's readings that its last seal does not hold."""
+    """Return late readings of a day that its last seal does not include."""
     name = late_readings.name_of(job.project, job.day)
     return late_readings.of_day(cursor, name, job.devices, job.from_us, job.to_us)
 
@@ -55,23 +55,23 @@ def without_late(
     cursor: Cursor, fleet: Fleet, job: Job, leaves: Sequence[DayLeaf], late: Mapping[str, Late]
 ) -> list[DayLeaf]:
     """
-    Return the leaves of a day's readings as they are without those that came late.
+    Return the leaves of a day's readings without those that arrived late.
 
     Parameters
     ----------
     leaves : sequence of DayLeaf
         Of all of the day's readings, in the snapshot of the cursor.
     late : mapping of str to Late
-        What was noted, by device.
+        Late readings by device.
     """
-    found = [leaf for leaf in leaves if leaf.device not in late]
+    result = [leaf for leaf in leaves if leaf.device not in late]
     index = [fleet.by_id[name] for name in late if name in fleet.by_id]
     for class_id, members in marks.by_class(fleet, index).items():
         after = dict.fromkeys(members, job.from_us - 1)
         frame = readings.fetch(cursor, fleet, class_id, after, job.to_us)
         for block in evidence_rows.blocks(_frame_before(frame, fleet, late)):
-            found += reading_leaves(fleet, block, job.timezone)
-    return found
+            result += reading_leaves(fleet, block, job.timezone)
+    return result
 
 
 def _frame_before(frame: Frame, fleet: Fleet, late: Mapping[str, Late]) -> Frame:
@@ -79,10 +79,10 @@ def _frame_before(frame: Frame, fleet: Fleet, late: Mapping[str, Late]) -> Frame
     kept = np.ones(len(frame), dtype=np.bool_)
     columns = dict(frame.columns)
     for device in np.unique(frame.device).tolist():
-        one = late[fleet.devices[device].id]
+        item = late[fleet.devices[device].id]
         own = np.flatnonzero(frame.device == device)
-        kept[own[np.isin(frame.time_us[own], one.added)]] = False
-        for channel, times in one.filled.items():
+        kept[own[np.isin(frame.time_us[own], item.added)]] = False
+        for channel, times in item.filled.items():
             values = columns[channel].copy()
             values[own[np.isin(frame.time_us[own], times)]] = (
                 NULL if values.dtype == np.int64 else np.nan
@@ -92,7 +92,7 @@ def _frame_before(frame: Frame, fleet: Fleet, late: Mapping[str, Late]) -> Frame
 
 
 class Changes(NamedTuple):
-    """Differences of a day from its seal: of its readings, and of what is derived from them."""
+    """Differences of a day from its seal, in readings and in derived rows."""
 
     late: list[Difference]
     by_hand: list[Difference]
@@ -106,7 +106,7 @@ def sealed_leaves(
     entry: Mapping[str, object], detail: bytes | None
 ) -> dict[str, tuple[DayLeaf, ...]]:
     """
-    Leaves under a sealed day's roots.
+    Return the leaves below a sealed day's roots.
 
     Raises
     ------
@@ -116,18 +116,18 @@ def sealed_leaves(
     if detail is None:
         raise LogError("the details of the log entry are missing; restore log_detail")
     record = canonical.parse_object(detail)
-    found = {}
+    result = {}
     for name in PARTS:
         leaves = tuple(DayLeaf.from_json(leaf) for leaf in record[name])
         part = entry[name]
         if not isinstance(part, dict) or digest_leaves(leaves).root != part["root"]:
             raise LogError(f"the {name} stored with the log entry do not match its root hash")
-        found[name] = leaves
-    return found
+        result[name] = leaves
+    return result
 
 
 def detail_of(parts: Mapping[str, Digest]) -> bytes:
-    """What stands under the roots of a day."""
+    """Return the file of leaves below the roots of a day."""
     return canonical.encode(
         {name: [leaf.to_json() for leaf in parts[name].leaves] for name in PARTS}
     )
@@ -140,18 +140,18 @@ def compare(
     noted: Collection[tuple[str, str]],
 ) -> Changes:
     """
-    Tell how a day differs from its seal.
+    Return the differences of a day from its seal.
 
     Parameters
     ----------
     before : sequence of DayLeaf
         Its readings without late ones.
     noted : collection of (str, str)
-        Device and day that tonne 0.1.0 noted late readings for, without saying which.
+        Device and day with late readings that tonne 0.1.0 noted without listing them.
     """
     late = differences(before, now["readings"].leaves)
     by_hand: list[Difference] = []
-    was, is_ = ({x.key: x.rows for x in some} for some in (sealed["readings"], before))
+    was, is_ = ({x.key: x.rows for x in leaves} for leaves in (sealed["readings"], before))
     for difference in differences(sealed["readings"], before):
         key = (difference.device.encode(), difference.day.encode(), difference.table.encode())
         grew = is_.get(key, 0) >= was.get(key, 0)
@@ -186,7 +186,7 @@ class Registry:
 
 
 class SealedDay(NamedTuple):
-    """A day, its last seal, what the log's entry says, and the leaves under it."""
+    """A day, its last seal, its log entry, and the leaves below it."""
 
     job: Job
     seal: Seal
@@ -249,10 +249,10 @@ def compared(
     accept_joined : bool
         Leave out devices that joined since and that other seals hold.
     """
-    parts = parts_of(cursor, fleet, [one.job for one in run])
+    parts = parts_of(cursor, fleet, [day.job for day in run])
     return [
-        _compared(cursor, fleet, one, now, accept_joined=accept_joined)
-        for one, now in zip(run, parts, strict=True)
+        _compared(cursor, fleet, day, now, accept_joined=accept_joined)
+        for day, now in zip(run, parts, strict=True)
     ]
 
 
@@ -263,11 +263,11 @@ def _compared(
     notes = noted(cursor, job)
     before = without_late(cursor, fleet, job, now["readings"].leaves, notes.late)
     old = () if "arrival" in day.body else _whole_days(cursor.connection)
-    found = compare(day.leaves, now, before, old)
-    joined = _joined(cursor.connection, fleet, day, found) if accept_joined else set()
-    by_hand = [one for one in found.by_hand if one.device not in joined]
-    found = found._replace(by_hand=by_hand)
-    return Compared(day, found, tuple(sorted(joined)), now, notes.ids)
+    changes = compare(day.leaves, now, before, old)
+    joined = _joined(cursor.connection, fleet, day, changes) if accept_joined else set()
+    by_hand = [difference for difference in changes.by_hand if difference.device not in joined]
+    changes = changes._replace(by_hand=by_hand)
+    return Compared(day, changes, tuple(sorted(joined)), now, notes.ids)
 
 
 def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
@@ -278,19 +278,19 @@ def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
 
 
 def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) -> set[str]:
-    """Return devices that joined a day, where other seals hold them and nothing changed."""
+    """Return devices added to a day that other seals cover without change."""
     job, known = day.job, {leaf.device for leaf in day.leaves["readings"]}
-    others = {one.device for one in changes.by_hand} - known
+    others = {difference.device for difference in changes.by_hand} - known
     if not others:
         return set()
-    over = [one for one in seals.over(conn, job.from_us, job.to_us) if one.project != job.project]
+    over = [s for s in seals.over(conn, job.from_us, job.to_us) if s.project != job.project]
     return {name for name in others if _held_elsewhere(conn, fleet, over, job, name)}
 
 
 def _held_elsewhere(
     conn: Connection, fleet: Fleet, over: Collection[Seal], job: Job, device: str
 ) -> bool:
-    """Whether other seals cover a device's day; what they hold, without late ones, is as it was."""
+    """Return whether other seals cover a device's day without change, late readings aside."""
     spans = []
     for seal in over:
         entry, detail = log.at(conn, seal.entry)
@@ -311,7 +311,7 @@ def _held_elsewhere(
 
 
 def _before(conn: Connection, fleet: Fleet, job: Job) -> list[DayLeaf]:
-    """Leaves of a sealed day's readings, without late ones."""
+    """Return the leaves of a sealed day's readings, without late ones."""
     with conn.cursor() as cursor:
         (now,) = parts_of(cursor, fleet, [job])
         return without_late(cursor, fleet, job, now["readings"].leaves, noted(cursor, job).late)
@@ -323,10 +323,10 @@ def _us(moment: datetime) -> int:
 
 def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
     """
-    Devices and days, whatever the zone, that tonne 0.1.0 noted late readings for.
+    Return devices and days, in any zone, for which tonne 0.1.0 noted late readings.
 
-    They count for days that it sealed: such a note says of no row whether it came late, and a
-    change by hand could hide behind it.
+    They apply to days that it sealed: such a note does not list rows, and a change by hand could
+    hide behind it.
     """
     return {
         (device, (day + timedelta(days=shift)).isoformat())
@@ -337,30 +337,31 @@ def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
 
 def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> list[str]:
     """Derived rows that differ from their seal, and that readings and registry do not give."""
-    names = {one.device for one in changes.derived} & of.fleet.by_id.keys()
+    names = {difference.device for difference in changes.derived} & of.fleet.by_id.keys()
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:
         return []
     differ = rebuild(conn, of.plan, index, job.from_us, job.to_us, replace=False)
     return [
-        f"{one.table} of {' '.join(one.key)} does not follow from the readings" for one in differ
+        f"{difference.table} of {' '.join(difference.key)} does not follow from the readings"
+        for difference in differ
     ]
 
 
 def why_other(conn: Connection, project: str, day: date) -> str:
     """
-    Say why a statement's readings of a day are none that the log sealed, and what to do.
+    Return why a statement's readings of a day differ from the sealed ones, and the remedy.
 
     Call it in a snapshot.
     """
     last = seals.last_of(conn, project, [day])[day]
     with conn.cursor() as cursor:
-        (one,) = compared(cursor, registry.load_fleet(conn), [sealed_day(conn, last)])
-    late = ", ".join(dict.fromkeys(x.device for x in one.found.late))
-    if one.found.by_hand:
+        (item,) = compared(cursor, registry.load_fleet(conn), [sealed_day(conn, last)])
+    late = ", ".join(dict.fromkeys(x.device for x in item.found.late))
+    if item.found.by_hand:
         also = f"; late readings of {late} came too" if late else ""
         return (
-            f"they were changed by hand: {one.found.by_hand[0]}{also}; `tonne log audit` names all"
+            f"they were changed by hand: {item.found.by_hand[0]}{also}; `tonne log audit` names all"
         )
     if late:
         return f"late readings of {late} came; run `tonne log seal` and issue again"

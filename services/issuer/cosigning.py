@@ -57,17 +57,17 @@ _OK, _CONFLICT, _UNKNOWN, _FALSE, _BUSY, _BROKEN = 200, 409, 404, 422, 429, 500
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    What a witness said of a head.
+    Answer of a witness on a head.
 
     Attributes
     ----------
     state : str
-        `cosigned`; `away`, where it gave no answer; `refused`, where it does not sign for a
-        reason that its operator or ours can mend; `contradicts`, where it saw another history.
+        `cosigned`; `away` without answer; `refused` for a reason that an operator can correct;
+        `contradicts` if it knows another history.
     why : str
-        In a sentence; empty where it cosigned.
+        A sentence; empty where it cosigned.
     took_s : float
-        From the question to the answer. [s]
+        From question to answer. [s]
     """
 
     state: State
@@ -84,7 +84,7 @@ class Question(NamedTuple):
 
     @property
     def head(self) -> Checkpoint:
-        """Return what the head says."""
+        """Return the checkpoint of the head."""
         return Checkpoint.from_text(signature_lines(self.note)[0])
 
 
@@ -153,11 +153,11 @@ def _post(http: httpx.Client, url: str, body: str, until_s: float) -> tuple[int,
 
 def _read(question: Question, witness: Member, answer: tuple[int, str], now_s: float) -> Outcome:
     status, text = answer
-    shown = " ".join(text.split())[:200]
+    start = " ".join(text.split())[:200]
     if status == _OK:
         return _cosigned(question, witness, text, now_s)
     if status == _FALSE:
-        return Outcome("contradicts", f"it saw another history of this log: {shown}")
+        return Outcome("contradicts", f"it saw another history of this log: {start}")
     if status == _UNKNOWN:
         return Outcome(
             "refused",
@@ -165,17 +165,17 @@ def _read(question: Question, witness: Member, answer: tuple[int, str], now_s: f
             " key, which `tonne log tiles` prints",
         )
     if status == _BUSY or status >= _BROKEN:
-        return Outcome("away", f"it answers {status}: {shown}")
-    return Outcome("refused", f"it answers {status}: {shown}")
+        return Outcome("away", f"it answers {status}: {start}")
+    return Outcome("refused", f"it answers {status}: {start}")
 
 
 def _cosigned(question: Question, witness: Member, lines: str, now_s: float) -> Outcome:
     """Take the witness's own line, and no other."""
     try:
-        found = cosignatures(question.note + lines, witness.key)
+        result = cosignatures(question.note + lines, witness.key)
     except MrvError as error:
         return Outcome("refused", f"its answer does not verify: {error}")
-    timed = [one for one in found if one.time_s]
+    timed = [cosignature for cosignature in result if cosignature.time_s]
     if not timed:
         return Outcome("refused", f"its answer holds no cosignature of {witness.key}"[:200])
     if abs(timed[0].time_s - now_s) > _APART_S:
@@ -211,11 +211,11 @@ class Round:
     @property
     def contradicting(self) -> list[str]:
         """Names of witnesses that saw another history."""
-        return [n for n, one in self.outcomes.items() if one.state == "contradicts"]
+        return [n for n, outcome in self.outcomes.items() if outcome.state == "contradicts"]
 
     def said(self) -> list[str]:
-        """Say in a line each why witnesses did not sign."""
-        return [f"{name}: {one.why}" for name, one in self.outcomes.items() if one.why]
+        """Return a line for each witness that did not sign, with the reason."""
+        return [f"{name}: {o.why}" for name, o in self.outcomes.items() if o.why]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ class Witnesses:
     @staticmethod
     def by(settings: Settings) -> Witnesses | None:
         """
-        Return what settings say; None where no witness is asked.
+        Return the witnesses of the settings; None without any.
 
         Raises
         ------
@@ -244,7 +244,7 @@ class Witnesses:
     @property
     def asked(self) -> dict[str, Member]:
         """Witnesses that have a URL."""
-        return {name: one for name, one in self.policy.witnesses.items() if one.url}
+        return {name: member for name, member in self.policy.witnesses.items() if member.url}
 
     @property
     def digest(self) -> bytes:
@@ -259,13 +259,14 @@ def _policy(path: Path) -> Policy:
         raise InputError(f"TONNE_WITNESS_POLICY {path}: {error.strerror}") from error
     except InputError as error:
         raise InputError(f"TONNE_WITNESS_POLICY {path}: {error}") from error
-    for name, one in policy.witnesses.items():
-        if one.url is not None and not one.url.startswith(("http://", "https://")):
+    for name, member in policy.witnesses.items():
+        if member.url is not None and not member.url.startswith(("http://", "https://")):
             raise InputError(
-                f"TONNE_WITNESS_POLICY {path}: witness {name} has {one.url!r}, which is not a URL"
+                f"TONNE_WITNESS_POLICY {path}: witness {name} has {member.url!r}, which is"
+                " not a URL"
             )
-    asked = [witness.key for witness in policy.witnesses.values() if witness.url]
-    if lacks := policy.lacks(asked):
+    vkeys = [witness.key for witness in policy.witnesses.values() if witness.url]
+    if lacks := policy.lacks(vkeys):
         raise InputError(
             f"TONNE_WITNESS_POLICY {path}: its quorum cannot be reached by the witnesses that have "
             f"a URL; missing: {lacks}"
@@ -295,45 +296,48 @@ def _once(conn: Connection, whom: Witnesses) -> Round:
     if head is None:
         return Round(0, {}, (), None)
     kept = {line.vkey for line in stored.of_head(conn, head.size)}
-    asked = {name: one for name, one in whom.asked.items() if str(one.key) not in kept}
-    outcomes = look(conn, whom, asked) if asked else {}
-    for name, one in outcomes.items():
-        if one.cosignature is not None:
-            found = one.cosignature
-            line = stored.Line(str(asked[name].key), found.time_s, found.line)
+    members = {name: member for name, member in whom.asked.items() if str(member.key) not in kept}
+    outcomes = look(conn, whom, members) if members else {}
+    for name, outcome in outcomes.items():
+        if outcome.cosignature is not None:
+            cosignature = outcome.cosignature
+            line = stored.Line(str(members[name].key), cosignature.time_s, cosignature.line)
             stored.add(conn, head.size, line)
     kept = {line.vkey for line in stored.of_head(conn, head.size)}
     keys = [Vkey.parse(vkey) for vkey in kept]
     lacks = whom.policy.lacks(keys)
     if lacks is None and (stored.enough(conn) or 0) < head.size:
         stored.mark(conn, head.size, whom.digest)
-    names = tuple(n for n, one in whom.policy.witnesses.items() if str(one.key) in kept)
+    names = tuple(n for n, member in whom.policy.witnesses.items() if str(member.key) in kept)
     return Round(head.size, outcomes, names, lacks)
 
 
 def look(
-    conn: Connection, whom: Witnesses, asked: dict[str, Member] | None = None
+    conn: Connection, whom: Witnesses, chosen: dict[str, Member] | None = None
 ) -> dict[str, Outcome]:
-    """Ask witnesses, all of the policy where none are named, for the last head; keep nothing."""
+    """
+    Return the answers of witnesses on the last head, of all in the policy by default; store
+    nothing.
+    """
     head = stored.newest(conn)
-    members = whom.asked if asked is None else asked
+    members = whom.asked if chosen is None else chosen
     if head is None or not members:
         return {}
     question = Question(head.note, log.leaves(conn)[: head.size])
     origin = Checkpoint.from_text(signature_lines(head.note)[0]).origin
-    known = {n: stored.last_of(conn, str(one.key), origin) for n, one in members.items()}
+    known = {n: stored.last_of(conn, str(member.key), origin) for n, member in members.items()}
     with ThreadPoolExecutor(len(members)) as pool:
         asked_s = now_us() / 1e6
         going = {
-            name: pool.submit(ask, question, one, known[name], whom.wait_s, asked_s)
-            for name, one in members.items()
+            name: pool.submit(ask, question, member, known[name], whom.wait_s, asked_s)
+            for name, member in members.items()
         }
         return {name: one.result() for name, one in going.items()}
 
 
 def require(conn: Connection, whom: Witnesses) -> None:
     """
-    Have the last head cosigned enough before something is issued after it.
+    Require enough cosignatures of the last head before an issue.
 
     Raises
     ------
@@ -351,7 +355,7 @@ def require(conn: Connection, whom: Witnesses) -> None:
 
 def require_enough(conn: Connection) -> None:
     """
-    Refuse to go on from a head that too few witnesses have cosigned so far; ask no one.
+    Refuse to continue from a head with too few cosignatures; ask no witness.
 
     Raises
     ------
@@ -398,7 +402,7 @@ class Cosigning:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; an answer that is on its way is left."""
+        """Stop without waiting for a pending answer."""
         self._stopping.set()
         self._thread.join(timeout=5)
 
@@ -408,7 +412,7 @@ class Cosigning:
             self._stopping.wait(self._every_s)
 
     def once(self) -> None:
-        """Ask for the last head, where anybody has not signed it; say what is wrong, once each."""
+        """Request missing cosignatures of the last head; report each problem once."""
         try:
             with connect(
                 self._url, role="tonne_mrv", name="tonne cosigning", autocommit=True
@@ -424,23 +428,23 @@ class Cosigning:
         states = [outcome.state for outcome in done.outcomes.values()]
         self._metrics.witnesses_away.set(sum(state != "cosigned" for state in states))
         self._metrics.witnesses_contradicting.set(states.count("contradicts"))
-        for one in done.outcomes.values():
-            if one.state == "cosigned":
-                self._metrics.cosigning_seconds.observe(one.took_s)
-        said = set()
-        for name, one in done.outcomes.items():
-            if one.state == "cosigned":
+        for item in done.outcomes.values():
+            if item.state == "cosigned":
+                self._metrics.cosigning_seconds.observe(item.took_s)
+        problems = set()
+        for name, item in done.outcomes.items():
+            if item.state == "cosigned":
                 self._log.info("head cosigned", witness=name, entries=done.size)
                 continue
-            said.add(f"{name} {one.state}")
-            if f"{name} {one.state}" in self._told:
+            problems.add(f"{name} {item.state}")
+            if f"{name} {item.state}" in self._told:
                 continue
-            loud = self._log.error if one.state == "contradicts" else self._log.warning
+            loud = self._log.error if item.state == "contradicts" else self._log.warning
             loud(
                 "witness did not cosign",
                 witness=name,
-                state=one.state,
-                reason=one.why,
+                state=item.state,
+                reason=item.why,
                 lacks=done.lacks,
             )
-        self._told = said
+        self._told = problems

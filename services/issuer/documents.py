@@ -52,7 +52,7 @@ class Documents:
 
     @property
     def claims(self) -> Claims:
-        """What the statement says."""
+        """Claims of the statement."""
         return claims_of(self.statement, self.stored.id)
 
 
@@ -71,7 +71,7 @@ def documents(conn: Connection, statement: str) -> Documents:
     held = {e.state: e.document for e in steps if e.document}
     if "submitted" not in held:
         return Documents(stored, body, None, ())
-    trusted = [one.key for one in enrolled.load(conn)]
+    trusted = [enrolment.key for enrolment in enrolled.load(conn)]
     signed = canonical.parse_object(held["submitted"])
     check_body(statement, signed, body)
     signers = [verify_proof(signed, trusted)]
@@ -100,30 +100,30 @@ def signer_of(
     conn: Connection, document: Mapping[str, Any], role: Role, statement: str
 ) -> EnrolledKey:
     """
-    Tell who signed a document that came from elsewhere; the key must be valid now.
+    Return the signer of an external document; the key must be valid now.
 
     Raises
     ------
     SignatureError, EnrolmentError
-        If the proof does not hold, its key has another role or has ended, the
-        document names another issuer, or it says a time that has not come.
+        If the proof is invalid, its key has another role or has ended, the document names another
+        issuer, or it is dated in the future.
     """
-    found = verify_proof(document, [one.key for one in enrolled.load(conn)])
-    _check_times(document, may_sign(conn, found, role, statement))
-    if document.get("issuer") != issuer(found):
+    key = verify_proof(document, [enrolment.key for enrolment in enrolled.load(conn)])
+    _check_times(document, may_sign(conn, key, role, statement))
+    if document.get("issuer") != issuer(key):
         raise EnrolmentError(
-            f"{document.get('id')} is signed by {found.name!r}, who is not its issuer;"
-            f" name {issuer(found)} as the issuer and sign again"
+            f"{document.get('id')} is signed by {key.name!r}, who is not its issuer;"
+            f" name {issuer(key)} as the issuer and sign again"
         )
-    return found
+    return key
 
 
 def _check_times(document: Mapping[str, Any], now: datetime) -> None:
-    """Refuse what says that it is of a time to come; SignatureError."""
-    said = {"proof created": proofs_of(document)[0]["created"]}
+    """Refuse a document that is dated in the future; SignatureError."""
+    times = {"proof created": proofs_of(document)[0]["created"]}
     if document.get("type") != list(TYPES):  # a statement's validFrom is its period's end
-        said["validFrom"] = document.get("validFrom")
-    for name, text in said.items():
+        times["validFrom"] = document.get("validFrom")
+    for name, text in times.items():
         if time_of(text, name) > now + _AHEAD:
             raise SignatureError(
                 f"{document.get('id')}: {name} is {text}, and it is {now:%Y-%m-%dT%H:%M:%SZ};"
@@ -180,32 +180,32 @@ def approvers(conn: Connection, have: Documents) -> tuple[list[dict[str, Any]], 
     SignatureError, EnrolmentError, CanonicalError
         If a stored approval is not what its holder signed over these documents.
     """
-    trusted = [one.key for one in enrolled.load(conn)]
-    found, holders = [], []
+    trusted = [enrolment.key for enrolment in enrolled.load(conn)]
+    result, holders = [], []
     for data in approvals.documents(conn, have.stored.id):
         document = canonical.parse_object(data)
         holder = verify_proof(document, trusted)
         verification = have.verification or {}
         check_approval(document, have.statement, verification, holder, have.stored.project)
-        found.append(document)
+        result.append(document)
         holders.append(holder)
-    return found, holders
+    return result, holders
 
 
 def records(conn: Connection, have: Documents) -> tuple[Record, ...]:
     """
-    Return a statement's findings as their events left them, every proof checked.
+    Return a statement's findings after their events, every proof checked.
 
     Raises
     ------
     SignatureError, EnrolmentError, CanonicalError
-        If a stored event is not what its holder signed.
+        If a stored event differs from the signed one.
     """
     return fold(_events(conn, have))
 
 
 def _events(conn: Connection, have: Documents) -> list[Event]:
-    trusted = [one.key for one in enrolled.load(conn)]
+    trusted = [enrolment.key for enrolment in enrolled.load(conn)]
     events = []
     for data in findings.documents(conn, have.stored.id):
         document = canonical.parse_object(data)
@@ -218,7 +218,7 @@ def sign(
     conn: Connection,
     statement: str,
     signer: Signer,
-    said: tuple[What, str, str, str | None],
+    event: tuple[What, str, str, str | None],
     about: About | UnsetType = UNSET,
 ) -> dict[str, Any]:
     """
@@ -226,7 +226,7 @@ def sign(
 
     Parameters
     ----------
-    said : tuple
+    event : tuple
         Event, finding (a kind for a new one), text, effect as decimal text. [t CO2e]
     about : About, optional
         Devices and days of the statement, of a finding that is raised.
@@ -242,5 +242,5 @@ def sign(
             f"statement {statement} is {have.stored.state}: it is not signed yet; run `tonne "
             "statement submit` first"
         )
-    now = may_sign(conn, signer.holder, SIGNED_BY[said[0]], statement)
-    return sign_event(have.statement, records(conn, have), said, *signer, now, about)
+    now = may_sign(conn, signer.holder, SIGNED_BY[event[0]], statement)
+    return sign_event(have.statement, records(conn, have), event, *signer, now, about)

@@ -80,14 +80,14 @@ class Invoices:
     def touching(self) -> tuple[Invoice, ...]:
         """Invoices of the period: those that count, and corrections by another issuer."""
         counting, foreign = self._standing
-        return tuple(one for one in (*counting, *(new for new, _ in foreign)) if self._touches(one))
+        return tuple(i for i in (*counting, *(new for new, _ in foreign)) if self._touches(i))
 
     def _touches(self, invoice: Invoice) -> bool:
         return invoice.from_us < self.period_us[1] and invoice.to_us > self.period_us[0]
 
     @cached_property
     def foreign(self) -> list[tuple[Invoice, Invoice]]:
-        """Corrections by another issuer, each with what it corrects."""
+        """Corrections by another issuer, each with the corrected invoice."""
         return self._standing[1]
 
     @cached_property
@@ -95,9 +95,9 @@ class Invoices:
         """Documents that name one file and are not one document, by the file's SHA-256."""
         number = self.project.id
         mine = [
-            _of_invoice(one, number)._replace(imported=self.imported.get(one.id))
-            for one in self._standing[0]
-            if one.sha256
+            _of_invoice(invoice, number)._replace(imported=self.imported.get(invoice.id))
+            for invoice in self._standing[0]
+            if invoice.sha256
         ]
         return same_file([*mine, *self.documents], self.elsewhere)
 
@@ -105,31 +105,34 @@ class Invoices:
     def unsupported(self) -> frozenset[str]:
         """Parameters whose document is no evidence."""
         return frozenset(
-            one.name
-            for some in self.shared.values()
-            for one in some
-            if one.kind == "document" and one.project == self.project.id
+            item.name
+            for cited in self.shared.values()
+            for item in cited
+            if item.kind == "document" and item.project == self.project.id
         )
 
     @cached_property
     def own(self) -> tuple[Invoice, ...]:
         """Invoices of the period that the operator itself wrote."""
-        return tuple(one for one in self.touching if self.by_operator(one.issuer))
+        return tuple(invoice for invoice in self.touching if self.by_operator(invoice.issuer))
 
     def by_operator(self, issuer: str) -> bool:
         """Whether a name is that of an operator of the project, or of an affiliate."""
         return any(_by(issuer, key) for key in self.operators)
 
     def doubted(self) -> tuple[Invoice, ...]:
-        """Return the invoices of the period by id; those that are no evidence say why."""
+        """
+        Return the invoices of the period by id, with the reason for those that
+        are no evidence.
+        """
         doubts: dict[str, Doubt] = {new.id: "other_issuer" for new, _ in self.foreign}
-        for some in self.shared.values():
-            doubts |= {one.name: "one_file" for one in some
-                       if one.invoice is not None and one.project == self.project.id}  # fmt: skip
-        doubts |= {one.id: "operator" for one in self.own}
+        for cited in self.shared.values():
+            doubts |= {c.name: "one_file" for c in cited
+                       if c.invoice is not None and c.project == self.project.id}  # fmt: skip
+        doubts |= {invoice.id: "operator" for invoice in self.own}
         return tuple(
-            replace(one, doubt=doubts.get(one.id))
-            for one in sorted(self.touching, key=lambda i: i.id)
+            replace(invoice, doubt=doubts.get(invoice.id))
+            for invoice in sorted(self.touching, key=lambda i: i.id)
         )
 
     def replaced(self) -> tuple[tuple[Invoice, Invoice, str], ...]:
@@ -157,17 +160,17 @@ def invoices_of(
     every = stored.every(conn, project.id, corrected=True)
     documents = tuple(_of_documents(registry, project.id))
     files = {i.sha256 for i in standing(every)[0] if i.sha256} | {d.sha256 for d in documents}
-    held = stored.of_files(conn, files)
+    rows = stored.of_files(conn, files)
     others = [
-        *(_of_invoice(one, name)._replace(imported=when)
-          for name, one, when in held if name != project.id),
-        *(one for name in registry.projects if name != project.id
-          for one in _of_documents(registry, name) if one.sha256 in files),
+        *(_of_invoice(invoice, name)._replace(imported=when)
+          for name, invoice, when in rows if name != project.id),
+        *(of_document for name in registry.projects if name != project.id
+          for of_document in _of_documents(registry, name) if of_document.sha256 in files),
     ]  # fmt: skip
-    keys = (one.key for one in signing_keys.load(conn) if one.key.role == "operator")
+    keys = (e.key for e in signing_keys.load(conn) if e.key.role == "operator")
     return Invoices(
         project, period_us, every, documents, tuple(others),
-        {one.id: when for _, one, when in held},
+        {invoice.id: when for _, invoice, when in rows},
         tuple(k for k in keys if k.bounds.projects is None or project.id in k.bounds.projects),
     )  # fmt: skip
 
@@ -176,10 +179,10 @@ def standing(
     every: Iterable[tuple[str, Invoice, str | None, str | None]],
 ) -> tuple[list[Invoice], list[tuple[Invoice, Invoice]]]:
     """
-    Return the invoices that count, and corrections by another issuer with what they correct.
+    Return the valid invoices, and corrections by another issuer with the corrected ones.
 
-    A correction counts in place of the first invoice where it is by the same issuer, or is the
-    same document, so that a mistyped issuer is corrected.
+    A correction replaces the first invoice where it is by the same issuer, or is the same document,
+    so that a mistyped issuer is corrected.
 
     Parameters
     ----------
@@ -202,7 +205,7 @@ def replaced(
     every : sequence of (project, invoice, corrects, reason)
         All of a project.
     """
-    reasons = {one.id: reason or "" for _, one, _, reason in every}
+    reasons = {invoice.id: reason or "" for _, invoice, _, reason in every}
     return [
         (old, counted[-1], reasons[counted[-1].id])
         for counted, _ in _chains(every)
@@ -215,11 +218,11 @@ def _chains(
 ) -> Iterator[tuple[list[Invoice], Invoice]]:
     """Invoices each in the place of the one before, as far as they count, and the last one."""
     known, after = dict[str, Invoice](), dict[str, str]()
-    for _, one, corrects, _ in every:
-        known[one.id] = one
+    for _, invoice, corrects, _ in every:
+        known[invoice.id] = invoice
         if corrects is not None:
-            after[corrects] = one.id
-    for first in (one for name, one in known.items() if name not in {*after.values()}):
+            after[corrects] = invoice.id
+    for first in (invoice for name, invoice in known.items() if name not in {*after.values()}):
         counted, last = [first], first
         while last.id in after:
             last = known[after[last.id]]
@@ -239,12 +242,12 @@ def same_file(mine: Sequence[Cited], others: Sequence[Cited]) -> dict[str, list[
 
     Of two projects the one whose invoice was imported first keeps it; documents were there before.
     """
-    found = defaultdict[str, list[Cited]](list)
-    for at, one in enumerate(mine):
-        for other in (*mine[:at], *mine[at + 1 :], *(o for o in others if not _first(one, o))):
-            if one.sha256 == other.sha256 and not _one_document(one, other):
-                found[one.sha256] += [p for p in (one, other) if p not in found[one.sha256]]
-    return dict(found)
+    cited = defaultdict[str, list[Cited]](list)
+    for at, item in enumerate(mine):
+        for other in (*mine[:at], *mine[at + 1 :], *(o for o in others if not _first(item, o))):
+            if item.sha256 == other.sha256 and not _one_document(item, other):
+                cited[item.sha256] += [p for p in (item, other) if p not in cited[item.sha256]]
+    return dict(cited)
 
 
 def _first(cited: Cited, other: Cited) -> bool:
@@ -257,11 +260,11 @@ def _first(cited: Cited, other: Cited) -> bool:
 
 
 def _one_document(cited: Cited, other: Cited) -> bool:
-    """Whether two documents that name one file say the same of it."""
-    given = cited.giver is None or other.giver is None or affiliated(cited.giver, other.giver)
+    """Return whether two documents with one file agree on it."""
+    same_giver = cited.giver is None or other.giver is None or affiliated(cited.giver, other.giver)
     dated = cited.issued is None or other.issued is None or cited.issued == other.issued
     numbered = cited.number == other.number or _entered_twice(cited.invoice, other.invoice)
-    return cited.kind == other.kind and given and dated and numbered
+    return cited.kind == other.kind and same_giver and dated and numbered
 
 
 def _entered_twice(invoice: Invoice | None, other: Invoice | None) -> bool:
@@ -280,11 +283,11 @@ def _of_invoice(invoice: Invoice, project: str) -> Cited:
 
 
 def _of_documents(registry: Registry, project: str) -> Iterator[Cited]:
-    for parameter, given in (registry.projects[project].documents or {}).items():
-        if isinstance(given, Mapping) and given.get("sha256") is not None:
-            issued = given.get("issued")
+    for parameter, entry in (registry.projects[project].documents or {}).items():
+        if isinstance(entry, Mapping) and entry.get("sha256") is not None:
+            issued = entry.get("issued")
             day = None if issued is None else date.fromisoformat(issued)
-            yield Cited("document", project, parameter, given.get("by"), day, "", given["sha256"])
+            yield Cited("document", project, parameter, entry.get("by"), day, "", entry["sha256"])
 
 
 def _by(issuer: str, key: EnrolledKey) -> bool:

@@ -57,7 +57,7 @@ _HALF = 2
 
 
 def counted_elsewhere(conn: Connection, claims: Claims) -> Iterator[str]:
-    """Say which of a statement's devices an issued statement of another project counts too."""
+    """Yield texts of a statement's devices that an issued statement of another project counts."""
     mine = _counted(claims)
     devices = sorted({device for device, _ in mine})
     period = claims.monitoring_period
@@ -97,7 +97,7 @@ def before_elsewhere(
 
 def _counted(claims: Claims) -> dict[_Counted, _Span]:
     """When each device of the baseline counted, by its quantity."""
-    found: dict[_Counted, _Span] = {}
+    result: dict[_Counted, _Span] = {}
     for monitored_parameter in claims.monitored_parameters:
         if monitored_parameter.side != "baseline":
             continue
@@ -105,19 +105,19 @@ def _counted(claims: Claims) -> dict[_Counted, _Span]:
             instant_us(monitored_parameter.from_, "UTC"),
             instant_us(monitored_parameter.to, "UTC"),
         )
-        first, last = found.get(
+        first, last = result.get(
             (monitored_parameter.device, monitored_parameter.parameter), (begin, end)
         )
-        found[monitored_parameter.device, monitored_parameter.parameter] = (
+        result[monitored_parameter.device, monitored_parameter.parameter] = (
             min(begin, first),
             max(end, last),
         )
-    return found
+    return result
 
 
 class TakenOver:
     """
-    What the devices of a project measured in a period, read once.
+    Measured quantities of a project's devices in a period, read once.
 
     Parameters
     ----------
@@ -139,17 +139,16 @@ class TakenOver:
         meters = dict.fromkeys((device, needs.quantity) for needs, device in roles)
         sums = year_sums(conn, meters, *period_us)
         for needs, device in roles:
-            found = sums.get((device, needs.quantity))
-            if found is not None and found.value > 0:
-                self._reported[needs.side, needs.quantity][device] = found.value
+            year_sum = sums.get((device, needs.quantity))
+            if year_sum is not None and year_sum.value > 0:
+                self._reported[needs.side, needs.quantity][device] = year_sum.value
 
     def of(self, had: Collection[str]) -> bool:
         """
-        Say whether the project is the one that had some devices.
+        Return whether the project continues the one that had given devices.
 
-        That is where half of its devices that measured something are of it, or half of a quantity
-        of the baseline; one that reports nothing says nothing about whose project it is.  Where
-        none reported anything all of them count.
+        It does if half of its devices with data are among them, or half of a quantity of the
+        baseline.  Without any data all devices count.
         """
         telling = {
             device for by_device in self._reported.values() for device in by_device
@@ -184,7 +183,7 @@ def changed_late(
     conn: Connection, project: Project, period_us: tuple[int, int]
 ) -> tuple[ChangedLate, ...]:
     """
-    Return what of a project was changed after a period began. [us UTC]
+    Return ex-ante parameters that were changed after a period began.
 
     Parameters
     ----------
@@ -213,16 +212,21 @@ def _under_another_name(
     mine = sorted({bound.device for bound in project.devices})
     days = [local_date(us, project.timezone) for us in (period_us[0], period_us[1] - 1)]
     others = [
-        one
-        for one in load_others(conn, project.id, mine)
-        if one.imported_us <= first.imported_us and one.entry["methodology"] == project.methodology
+        load_other
+        for load_other in load_others(conn, project.id, mine)
+        if load_other.imported_us <= first.imported_us
+        and load_other.entry["methodology"] == project.methodology
     ]
     if not others:
         return []
     taken = TakenOver(conn, project, period_us)
-    found = [one for one in others if taken.of(_serving(one.entry, *days))]
-    last = found[-1].entry["id"] if found else None
-    return [one for one in found if one.entry["id"] == last]
+    project_versions = [other for other in others if taken.of(_serving(other.entry, *days))]
+    last = project_versions[-1].entry["id"] if project_versions else None
+    return [
+        project_version
+        for project_version in project_versions
+        if project_version.entry["id"] == last
+    ]
 
 
 def _serving(entry: Mapping[str, Any], first: date, last: date) -> set[str]:
@@ -266,10 +270,10 @@ def _changes(
                 device, name, value, when.imported_us, _by(when, first, olds), *documents
             )
     for name in sorted({name for _, name in specs} - changed):
-        given = [one.documents[name] for one in since if name in one.documents]
-        held, document = given[0] if given else None, now.documents.get(name)
-        for one in given:
-            held = one if filled_in(held, one) else held
+        versions = [one.documents[name] for one in since if name in one.documents]
+        held, document = versions[0] if versions else None, now.documents.get(name)
+        for item in versions:
+            held = item if filled_in(held, item) else held
         if held is not None and held != document:
             when = _last(since, [one.documents.get(name) for one in since])
             documents = held, document
@@ -288,9 +292,9 @@ def _by(when: ProjectVersion, first: _Import, olds: Sequence[str]) -> str:
     return ", ".join([when.author, *where])
 
 
-def _last(since: Sequence[_Import], held: Sequence[Any]) -> ProjectVersion:
-    """Return the import that brought what the last one has."""
-    others = [i for i, one in enumerate(held) if one != held[-1]]
+def _last(since: Sequence[_Import], contents: Sequence[Any]) -> ProjectVersion:
+    """Return the import that brought the content of the last one."""
+    others = [i for i, one in enumerate(contents) if one != contents[-1]]
     return since[others[-1] + 1 if others else 0].version
 
 
@@ -298,24 +302,28 @@ def _imported(
     version: ProjectVersion, specs: Mapping[_Key, ParameterSpec], operators_: Collection[str]
 ) -> _Import:
     entry = version.entry
-    given: dict[str | None, list[Mapping[str, Any]]] = {None: [entry.get("parameters", {})]}
+    parameters: dict[str | None, list[Mapping[str, Any]]] = {None: [entry.get("parameters", {})]}
     for bound in entry.get("devices", ()):
-        given.setdefault(bound["device"], []).append(bound)
+        parameters.setdefault(bound["device"], []).append(bound)
     values = {}
     for key, spec in specs.items():
         device, name = key
-        found = frozenset(filter(None, (_text(spec, one, name) for one in given.get(device, ()))))
-        if found:
-            values[key] = found
-    documents = {name: document_of(name, said) for name, said in entry.get("documents", {}).items()}
+        result = frozenset(
+            filter(None, (_text(spec, one, name) for one in parameters.get(device, ())))
+        )
+        if result:
+            values[key] = result
+    documents = {
+        name: document_of(name, entered) for name, entered in entry.get("documents", {}).items()
+    }
     # what its operator wrote shows nothing
     documents = {n: p for n, p in documents.items() if p.by is None or stem(p.by) not in operators_}
-    return _Import(version, given.keys(), values, documents)
+    return _Import(version, parameters.keys(), values, documents)
 
 
-def _text(spec: ParameterSpec, given: Mapping[str, Any], name: str) -> str | None:
-    """Return the value that counts by an entry, its default where it gives none."""
-    value = given.get(name)
+def _text(spec: ParameterSpec, parameters: Mapping[str, Any], name: str) -> str | None:
+    """Return the value of an entry, or its default."""
+    value = parameters.get(name)
     if value is None:
         value = None if spec.default is None else Decimal(spec.default)
     if value is None:
@@ -349,24 +357,24 @@ def replaced(
     before: dict[str, set[str]] = {}
     for bound in now.get("devices", ()):
         if bound["device"] not in known:
-            found = before.setdefault(bound["device"], set())
-            found.update(_ending(bound, now))
-            found.update(_gone(bound, was, now))
+            result = before.setdefault(bound["device"], set())
+            result.update(_ending(bound, now))
+            result.update(_gone(bound, was, now))
     return {
         device: frozenset(one for one in _back(device, before) if one in known) for device in before
     }
 
 
 def _gone(new: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Devices of the same role that served the project when one begins and are bound no more."""
+    """Yield devices of the same role that served the project before and are no longer assigned."""
     if was["id"] != now["id"]:  # devices that stay in another project
         return
-    left = {bound["device"] for bound in now["devices"]}
+    remaining = {bound["device"] for bound in now["devices"]}
     begin = _edges(new, now)[0]
     for device in was.get("devices", ()):
         first, end = _edges(device, was)
         serves = first - _AROUND <= begin <= end + _AROUND
-        if serves and device["role"] == new["role"] and device["device"] not in left:
+        if serves and device["role"] == new["role"] and device["device"] not in remaining:
             yield device["device"]
 
 
@@ -386,11 +394,11 @@ def _edges(bound: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[date, da
 
 
 def _back(device: str, before: Mapping[str, Collection[str]]) -> set[str]:
-    """All that a device stands in the place of, however often it was replaced."""
-    found, left = set[str](), [device]
-    while left:
-        for one in before.get(left.pop(), ()):
-            if one not in found:
-                found.add(one)
-                left.append(one)
-    return found
+    """Return all devices that a device replaced, directly or through others."""
+    result, remaining = set[str](), [device]
+    while remaining:
+        for value in before.get(remaining.pop(), ()):
+            if value not in result:
+                result.add(value)
+                remaining.append(value)
+    return result

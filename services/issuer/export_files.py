@@ -120,7 +120,7 @@ def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> S
         claims_of(canonical.parse_object(pack.files[STATEMENT])),
         read_bytes(Verification, pack.files[VERIFICATION], "the verification"),
         read_bytes(PlanExtract, pack.files[PLAN], PLAN),
-        tuple(f"{one.what}; {one.remedy}" for one in report.missing),
+        tuple(f"{missing.what}; {missing.remedy}" for missing in report.missing),
     )
 
 
@@ -134,22 +134,22 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
         If no facility is registered for the site.
     """
     registry = load_registry(conn)
-    found = next(
+    result = next(
         (facility for facility in entered_records(registry).facilities if facility.site == site),
         None,
     )
-    if found is None:
+    if result is None:
         raise RegistryError(
             f"no facility is registered for site {site!r}; add it under `facilities`, see"
             " docs/registries.md"
         )
     zone = registry.sites[site].clock
     span = period_us(date(year, 1, 1), date(year + 1, 1, 1), zone)
-    meters = [(s.device, s.quantity) for s in found.supplies if s.device and s.quantity]
+    meters = [(s.device, s.quantity) for s in result.supplies if s.device and s.quantity]
     sums = year_sums(conn, meters, *span)
     book = factors.load().with_more(factor_of(f.record) for f in registry.factors.values())
     book = book.within(grid_of(registry.sites[site]))
-    return inventory(found, year, {key: Metered(*one) for key, one in sums.items()}, book)
+    return inventory(result, year, {key: Metered(*y) for key, y in sums.items()}, book)
 
 
 def facility_files(made: Inventory, form: CellMap, template: bytes | None) -> dict[str, bytes]:
@@ -197,46 +197,46 @@ _TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
     """Return files as a zip: the same bytes for the same files."""
-    held = BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in files.items():
             archive.writestr(zipfile.ZipInfo(path, _EPOCH), data, zipfile.ZIP_DEFLATED)
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 class ExportFiles(NamedTuple):
-    """An export: what it lacks, and its files."""
+    """An export: its missing fields, and its files."""
 
     draft: Draft
     files: dict[str, bytes]
 
     def folder(self, sources: Sequence[Source] = ()) -> dict[str, bytes]:
-        """Return all files, with `missing.json` where something is missing."""
+        """Return all files, with `missing.json` where fields are missing."""
         for source in sources:
             for sentence in source.lacking:
                 self.draft.lacks(source.name, "verification", sentence)
         if not self.draft.missing:
             return dict(self.files)
         missing = [
-            {"table": one.table, "field": one.field, "remedy": one.remedy}
-            for one in self.draft.missing
+            {"table": missing.table, "field": missing.field, "remedy": missing.remedy}
+            for missing in self.draft.missing
         ]
         return {**self.files, "missing.json": json_bytes(missing)}
 
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     """
-    Return statements in the order of time, compared with each other and what is entered.
+    Return statements in order of time, checked against each other and the entries.
 
     Raises
     ------
     ExportError
-        Naming the rule, before anything is made.
+        Naming the rule, before a file is made.
     """
-    found = sorted(sources, key=begin_us)
-    check_together(found)
-    check(authority, found)
-    return found
+    result = sorted(sources, key=begin_us)
+    check_together(result)
+    check(authority, result)
+    return result
 
 
 def sources_of(conn: Connection, statements: Sequence[str], authority: Authority) -> list[Source]:
@@ -297,21 +297,26 @@ def jcm_files(
     from mrv.exports.jcm import COLUMNS, VALUES, jcm  # noqa: PLC0415
 
     methodology = source.claims.methodology.id
-    if form is None and (methodology in names() or not methodology.startswith(JCM)):
+    if form is None and methodology in names():
         form = shipped(methodology)
+    elif form is None and not methodology.startswith(JCM):
+        raise ExportError(
+            f"{methodology} is no methodology of the JCM, whose forms this export fills; give the"
+            " official file and its map with --template and --map, or use `tonne report`"
+        )
     own = {
         "issuance-request": shipped("jcm-issuance"),
         "contribution-report": shipped("jcm-contribution"),
         "design-extract": shipped("jcm-design"),
     }
     made = jcm(source, authority.registration(source.claims.project.id))
-    for one in (*([] if form is None else [form]), *own.values()):
-        check_known(one, VALUES, COLUMNS)
+    for cell_map in (*([] if form is None else [form]), *own.values()):
+        check_known(cell_map, VALUES, COLUMNS)
     day = days(source.claims.monitoring_period)[1]
     sheet = workbook() if form is None else filled(form, made.values, made.rows, day, template)
     files = {"monitoring.xlsx": sheet}
-    for name, one in own.items():
-        files[f"{name}.xlsx"] = filled(one, made.values, made.rows, day)
+    for name, cell_map in own.items():
+        files[f"{name}.xlsx"] = filled(cell_map, made.values, made.rows, day)
     return ExportFiles(made.draft, files)
 
 
@@ -336,11 +341,11 @@ def json_bytes(value: Any) -> bytes:
 
 
 def export_summary(draft: Draft, sources: Sequence[Source]) -> Mapping[str, Any]:
-    """Return what an export came to: whether it is a draft, of what, and what is missing."""
+    """Return the summary of an export: draft or not, statements, missing fields."""
     return {
         "state": "draft" if draft.missing else "complete",
         "statements": [source.name for source in sources],
-        "missing": [str(one) for one in draft.missing],
+        "missing": [str(missing) for missing in draft.missing],
     }
 
 
@@ -360,22 +365,22 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     """
     facts = facts_of(conn, statement)
     project = facts.subject.project.id
-    found = (
+    result = (
         entered.record
         for entered in authority.load(conn)
         if isinstance(entered.record, Registration) and entered.record.project == project
     )
-    registered, words = next(found, None) or Registration(project=project), Words(language)
-    given = {
+    registered, words = next(result, None) or Registration(project=project), Words(language)
+    fields = {
         "form": tuple(_form(facts, registered)),
         "registered": tuple(_registered(facts, registered)),
         "backed": tuple(signed_share(facts, words, registered.signed_percent)),
     }
-    return facts, lines(facts, words, given)
+    return facts, lines(facts, words, fields)
 
 
 def _form(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Say what the programme's forms lack: fields of the registration."""
+    """Yield fields of the registration that the programme's forms lack."""
     ask = f"registrations[{registration.project}]"
     # the JCM's own form names its participants
     participants = () if facts.subject.methodology.id.startswith(JCM) else ("participants",)
@@ -393,13 +398,13 @@ def _form(facts: Facts, registration: Registration) -> Iterator[str]:
         return
     plan: PlanExtract = facts.plan.extract()
     source = Source(facts.subject, facts.opinion, plan)
-    for one in jcm(source, registration).draft.missing:
-        if one.field != "project":
-            yield f"{one.field}: {one.remedy}"
+    for missing in jcm(source, registration).draft.missing:
+        if missing.field != "project":
+            yield f"{missing.field}: {missing.remedy}"
 
 
 def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Say where methodology and design are not in the versions that the programme registered."""
+    """Yield texts where methodology or design differ from the registered versions."""
     ask = f"registrations[{registration.project}]"
     period = facts.subject.monitoring_period
     first = date.fromisoformat(period.local_from[:10])
@@ -409,7 +414,7 @@ def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
     if not registration.methodologies:
         yield f"{ask}.methodologies: name, version and since, as the programme registered it"
     else:
-        own = [one for one in registration.methodologies if one.name in (method.id, method.title)]
+        own = [m for m in registration.methodologies if m.name in (method.id, method.title)]
         yield from _other(f"{ask}.methodologies: {method.id}", own, method.version, (first, last))
         for name, version in _tools(facts.subject).items():
             own = [one for one in registration.methodologies if one.name.upper() == name]
@@ -451,25 +456,25 @@ def _tools(said: Claims) -> dict[str, str]:
 
 
 def _other(what: str, rows: Sequence[InForce], version: str, days: Sequence[date]) -> Iterator[str]:
-    """Say on which of some days another version than a statement's is registered."""
+    """Yield the days on which a version other than a statement's is registered."""
     for day in dict.fromkeys(days):
-        there = [one.version for one in rows if _holds(one, day)]
+        there = [row.version for row in rows if _holds(row, day)]
         if not {version, f"{version}.0", version.removesuffix(".0")}.intersection(there):
             yield f"{what} {version} on {day}; registered: {', '.join(there) or 'none'}"
 
 
-def _holds(one: InForce, day: date) -> bool:
-    return one.since <= day and (one.until is None or day <= one.until)
+def _holds(force: InForce, day: date) -> bool:
+    return force.since <= day and (force.until is None or day <= force.until)
 
 
-def line_json(one: Line, words: Words) -> dict[str, Any]:
+def line_json(line: Line, words: Words) -> dict[str, Any]:
     """Return a line for people and programs."""
     return {
-        "part": one.part,
-        "check": one.check,
-        "title": words[f"submission.{one.check}"],
-        "holds": one.holds,
-        "lacking": list(one.lacking),
-        "chapter": one.chapter,
-        "page": one.page,
+        "part": line.part,
+        "check": line.check,
+        "title": words[f"submission.{line.check}"],
+        "holds": line.holds,
+        "lacking": list(line.lacking),
+        "chapter": line.chapter,
+        "page": line.page,
     }

@@ -103,12 +103,12 @@ def statement(
 
 
 def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
-    """Refuse, where it is asked for, what rests on a factor that no one accepted."""
-    said = claims_of(body).applicability if strict else ()
-    found = [one.words() for one in said if one.name == acceptance.UNVERIFIED and not one.holds]
-    if found:
+    """Refuse, if `strict`, a document that uses a factor without acceptance."""
+    conditions = claims_of(body).applicability if strict else ()
+    result = [c.words() for c in conditions if c.name == acceptance.UNVERIFIED and not c.holds]
+    if result:
         raise StatementStateError(
-            f"statement {name} may not be signed: {'; '.join(found)}"
+            f"statement {name} may not be signed: {'; '.join(result)}"
             " (TONNE_REQUIRE_ACCEPTED_FACTORS is set)"
         )
 
@@ -149,11 +149,11 @@ def verification(
         have = steps.documents(conn, name)
         check_step(name, have.stored.state, wanted)
         holder = _verifier(conn, have, document, principal)
-        said = {k: v for k, v in document.items() if k != "proof"}
+        unsigned = {k: v for k, v in document.items() if k != "proof"}
         records = steps.records(conn, have)
         when = str(document.get("validFrom"))
         own = verification_body(have.statement, conclusion, holder, when, records)
-        where = first_difference(own, said)
+        where = first_difference(own, unsigned)
         if where is not None:
             raise CanonicalError(
                 f"{document.get('id')!r} is not the verification of {name} with its {len(records)} "
@@ -164,7 +164,7 @@ def verification(
             case = recompute(conn, have.stored, go_on)
             go_on()
             reused = fitting(conn, case)
-            parts = {file: one.part for file, one in by_name(reused).items()}
+            parts = {file: reused.part for file, reused in by_name(reused).items()}
             evidence.keep(conn, name, files(case, reused), parts)
         steps.take(conn, name, wanted, holder, document, principal)
     return wanted
@@ -188,7 +188,7 @@ def _verifier(
 
 
 def _through(names: Sequence[str], begun: Callable[[int, str], None]) -> Callable[[], None]:
-    """Return what tells that the next step begins."""
+    """Return a callback that reports the begin of the next step."""
     at = iter(enumerate(names, 1))
     return lambda: begun(*next(at))
 
@@ -281,16 +281,15 @@ def status_list(
     conn: Connection, project: str, document: Mapping[str, Any], principal: str | None = None
 ) -> None:
     """
-    Take a project's status list that its operator signed; readers get the newest.
+    Store a project's status list that its operator signed; readers get the newest.
 
     Raises
     ------
     SignatureError, EnrolmentError, CanonicalError
-        If it is not a list of the project, not signed by an operator who may sign for it, or
-        its times do not fit.
+        If it is not a list of the project, not by an authorised operator, or its times do not
+        fit.
     StatementStateError
-        If it says that a statement counts which was superseded or revoked, or one not that
-        counts, or it is older than the list that is there.
+        If it contradicts the state of a statement, or is older than the stored list.
     """
     with conn.transaction():
         registry.load_project(conn, project)
@@ -320,9 +319,9 @@ def status_list(
 
 def misstated(conn: Connection, project: str, document: Mapping[str, Any]) -> set[str]:
     """Return the statements whose state a project's list gives wrongly."""
-    every = {one.id: one.state in _ENDED for one in statements.all_of(conn, project)}
-    told = ended(document, project, every)
-    return {name for name, gone in every.items() if gone != (name in told)}
+    every = {stored.id: stored.state in _ENDED for stored in statements.all_of(conn, project)}
+    listed = ended(document, project, every)
+    return {name for name, gone in every.items() if gone != (name in listed)}
 
 
 def sampling(
@@ -364,8 +363,8 @@ def sampling(
         holder = _verifier(conn, have, document, principal)
         case = case or recompute(conn, have.stored, go_on)
         go_on()
-        found = check_sampling(document, have.statement, case, holder)
+        result = check_sampling(document, have.statement, case, holder)
         if have.stored.state == "submitted":
             steps.take(conn, name, "under_verification", holder, None, principal)
         store_sampling.insert(conn, name, holder, document, principal)
-    return found
+    return result

@@ -90,8 +90,8 @@ def _signed_by_command(command: list[str], message: bytes) -> bytes:
     except subprocess.TimeoutExpired as error:
         raise ServerError(f"signer {command[0]} gave nothing in {_WAIT_S} s; try again") from error
     if done.returncode:
-        said = " ".join(done.stderr.decode(errors="replace").split())[:_MOST_SAID]
-        raise ServerError(f"signer {command[0]} ended with {done.returncode}: {said or 'nothing'}")
+        line = " ".join(done.stderr.decode(errors="replace").split())[:_MOST_SAID]
+        raise ServerError(f"signer {command[0]} ended with {done.returncode}: {line or 'nothing'}")
     return done.stdout
 
 
@@ -118,8 +118,8 @@ def public_key(where: Mapping[str, str], *, make: bool = False) -> str:
     with _session(where, write=make) as session:
         if make:
             _make(session, where["key"])
-        found = session.get_key(pkcs11.ObjectClass.PUBLIC_KEY, label=where["key"])
-        point = bytes(found[pkcs11.Attribute.EC_POINT])
+        result = session.get_key(pkcs11.ObjectClass.PUBLIC_KEY, label=where["key"])
+        point = bytes(result[pkcs11.Attribute.EC_POINT])
     if len(point) != len(_POINT) + _KEY_BYTES or not point.startswith(_POINT):
         raise InputError(f"key {where['key']!r} of the token is not of Ed25519; name another one")
     return encode_multikey(point[len(_POINT) :])
@@ -181,21 +181,21 @@ def _session(where: Mapping[str, str], *, write: bool = False) -> Iterator[Any]:
             f"token {where['token']!r} asks for a PIN: set TONNE_PKCS11_PIN or"
             " TONNE_PKCS11_PIN_FILE"
         )
-    told = f"token {where['token']!r} by {where['module']}"
+    message = f"token {where['token']!r} by {where['module']}"
     try:
         token = pkcs11.lib(where["module"]).get_token(token_label=where["token"])
         with token.open(rw=write, user_pin=pin) as session:
             yield session
     except (wrong.PinIncorrect, wrong.PinLenRange, wrong.PinLocked) as error:
-        raise InputError(f"{told}: the PIN is refused ({type(error).__name__})") from error
+        raise InputError(f"{message}: the PIN is refused ({type(error).__name__})") from error
     except (wrong.NoSuchToken, wrong.NoSuchKey, wrong.MultipleObjectsReturned) as error:
         raise InputError(
-            f"{told}: {type(error).__name__} for key {where['key']!r}; list what it holds with"
+            f"{message}: {type(error).__name__} for key {where['key']!r}; list what it holds with"
             f" `pkcs11-tool --module {where['module']} --list-objects`"
         ) from error
     except (wrong.PKCS11Error, RuntimeError, OSError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise ServerError(f"{told} does not answer: {said}") from error
+        line = " ".join(str(error).split()) or type(error).__name__
+        raise ServerError(f"{message} does not answer: {line}") from error
 
 
 LOG_KEY = "tonne-log"  # unless another name is given
@@ -284,8 +284,8 @@ def token_of(home: Path, name: str) -> dict[str, str] | None:
     """
     load(home, name)
     signer = canonical.parse_object(_path(home, name).read_bytes()).get("signer", {})
-    found: dict[str, str] | None = signer.get("pkcs11")
-    return found
+    result: dict[str, str] | None = signer.get("pkcs11")
+    return result
 
 
 def follow_in_token(
@@ -332,7 +332,7 @@ _NUMBER = re.compile(r"(.*)-([0-9]+)")
 
 def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKey:
     """
-    Close a log and let a new one go on from it.
+    Close a log and open its successor; return the new log's key.
 
     Parameters
     ----------
@@ -353,7 +353,7 @@ def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKe
     """
     with conn.transaction():
         log.lock(conn)
-        holders = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
+        holders = [e.key for e in enrolled.load(conn) if e.key.role == "log"]
         if not holders or holders[-1].name != name:
             known = holders[-1].name if holders else "none"
             raise EnrolmentError(f"{name!r} is not the key of the log; that is {known!r}")
@@ -382,7 +382,7 @@ def _made(home: Path, old: EnrolledKey, name: str) -> EnrolledKey:
 
 
 def _go_on(conn: Connection, new: Signer, old: EnrolledKey, head: str) -> None:
-    """Enter which log this one goes on from, and sign the first head."""
+    """Enter the preceding log into the new one, and sign its first head."""
     entry = {
         "event": _ROTATED,
         "from": {"name": old.name, "publicKeyMultibase": old.multikey, "finalHead": head},

@@ -39,7 +39,7 @@ _BESIDE = 3
 
 class Unserved(NamedTuple):
     """
-    A meter, when it serves no project, and what of the registry makes it so.
+    A meter, its time without a project, and the reason in the registry.
 
     Attributes
     ----------
@@ -48,15 +48,15 @@ class Unserved(NamedTuple):
     reason : str or None
         The owner's, of the project's `boundary`.
     installed_us, removed_us : int or None
-        Where they lie within the period, or end it. [us UTC]
+        Within the period. [us UTC]
     served : tuple of (int, int)
-        Time of the period in which it is in the account. [us UTC]
+        Time of the period in the account. [us UTC]
     moved_to : str or None
-        Site where it is now, of one that was the project's or at its site before.
+        Current site of a meter that was the project's or at its site before.
     checks : str or None
         Meter of the project that it is registered to check.
     project : str or None
-        Another project that has it, of which no statement is closed.
+        Another project that has it, without a closed statement.
     upstream_of : tuple of str
         Meters of the project that it supplies, by the project's `boundary`.
     """
@@ -76,9 +76,9 @@ class Unserved(NamedTuple):
 
     @property
     def is_excluded(self) -> bool:
-        """Whether it never was the project's, and the boundary's reason is all that is said."""
-        told = self.served, self.moved_to, self.checks, self.project, self.upstream_of
-        return self.reason is not None and not any(told)
+        """Return whether the boundary excludes it with a reason and it never was the project's."""
+        others = self.served, self.moved_to, self.checks, self.project, self.upstream_of
+        return self.reason is not None and not any(others)
 
 
 def counted(project: Project, class_id: str, *, left_out: bool) -> frozenset[str]:
@@ -109,14 +109,14 @@ def unserved(
     """Return the meters that serve no project in a part of a period, by id."""
     devices, reasons = registry.devices, boundary_reasons(registry, project.id)
     outside = registry.projects[project.id].boundary or ()
-    upstream = {one.device: one.upstream_of for one in outside}
+    upstream = {outside.device: outside.upstream_of for outside in outside}
     mine = {d.device for d in project.devices}
     sites = {devices[name].site for name in mine if name in devices}
     around = registry.around(sites)
     was_bound, placed = devices_before(conn, project.id, sorted(around))
     before = was_bound | placed
     served = _serving(registry)
-    found = []
+    result = []
     for name in sorted(devices):
         device = devices[name]
         near = device.site in around or name in reasons or name in before
@@ -127,7 +127,7 @@ def unserved(
         spans = _without(edges, period_us)
         if spans:
             edges = sorted(edge for edge in edges if edge[0] < edge[1])
-            found.append(
+            result.append(
                 Unserved(
                     name, device.class_id, spans, reasons.get(name),
                     installed if installed > period_us[0] else None,
@@ -139,8 +139,8 @@ def unserved(
                     upstream_of=tuple(one for one in upstream.get(name, ()) if one in mine),
                 )
             )  # fmt: skip
-    near_by = {name for name, one in devices.items() if one.site in sites or name in before}
-    return [*found, *_unclosed(conn, registry, project, near_by, was_bound, period_us)]
+    near_by = {name for name, device in devices.items() if device.site in sites or name in before}
+    return [*result, *_unclosed(conn, registry, project, near_by, was_bound, period_us)]
 
 
 def _unclosed(
@@ -162,11 +162,11 @@ def _unclosed(
             continue
         alike = entry.methodology == project.methodology
         theirs = [
-            (one.device, _common(service_times.during_us(entry, one, zone), period_us))
-            for one in entry.devices
-            if one.device in near
-            and (alike or one.device in was_bound)
-            and counted(project, registry.devices[one.device].class_id, left_out=False)
+            (device.device, _common(service_times.during_us(entry, device, zone), period_us))
+            for device in entry.devices
+            if device.device in near
+            and (alike or device.device in was_bound)
+            and counted(project, registry.devices[device.device].class_id, left_out=False)
         ]
         closed = statements.closed_within(conn, entry.id, *period_us) if theirs else []
         for name, span in theirs:
@@ -198,17 +198,19 @@ def unbound(registry: Registry, project: Project, period_us: Span) -> Iterator[D
 
 def boundary_reasons(registry: Registry, project: str) -> dict[str, str]:
     """Why meters of the site are outside of a project's boundary, by its owner."""
-    return {one.device: one.reason for one in registry.projects[project].boundary or ()}
+    return {o.device: o.reason for o in registry.projects[project].boundary or ()}
 
 
 def _serving(registry: Registry) -> defaultdict[str, list[Span]]:
     """When each device serves a project. [us UTC]"""
-    found: defaultdict[str, list[Span]] = defaultdict(list)
+    result: defaultdict[str, list[Span]] = defaultdict(list)
     for project in registry.projects.values():
         zone = service_times.timezone(project, registry)
-        for one in project.devices if zone else ():
-            found[one.device].append(service_times.during_us(project, one, zone or ""))
-    return found
+        for project_device in project.devices if zone else ():
+            result[project_device.device].append(
+                service_times.during_us(project, project_device, zone or "")
+            )
+    return result
 
 
 def _lifetime(device: Device) -> Span:
@@ -219,15 +221,15 @@ def _lifetime(device: Device) -> Span:
 
 
 def _without(spans: Sequence[Span], whole: Span) -> tuple[Span, ...]:
-    """Return the time of a span that others leave out."""
-    reached, found = whole[0], []
+    """Return the parts of a span outside other spans."""
+    reached, result = whole[0], []
     for begin, end in sorted(spans):
         if begin > reached and reached < whole[1]:
-            found.append((reached, min(begin, whole[1])))
+            result.append((reached, min(begin, whole[1])))
         reached = max(reached, end) if begin < end else reached
     if reached < whole[1]:
-        found.append((reached, whole[1]))
-    return tuple(found)
+        result.append((reached, whole[1]))
+    return tuple(result)
 
 
 def _common(span: Span, other: Span) -> Span:

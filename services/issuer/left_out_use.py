@@ -55,18 +55,18 @@ _SURE = 3
 
 class Beneath(NamedTuple):
     """
-    A meter and those beneath it, in the hours of which all is known. [base units]
+    A meter and those downstream, in hours with all data known. [base units]
 
     Attributes
     ----------
     quantity : str
-        Of which both have a register.
+        Common quantity of both.
     measured, took : int
-        By the meter upstream, and by those beneath it together.
+        By the upstream meter, and by the downstream ones together.
     below : int
-        By how much it measured less than they, in hours in which it did.
+        Deficit of the upstream meter, in hours with one.
     steps : bool
-        Whether it shows the steps of those beneath, as far as that can be seen.
+        Whether it shows the steps of those downstream, as far as visible.
     """
 
     quantity: str
@@ -91,8 +91,8 @@ def beneath(
 ) -> tuple[Beneath, ...]:
     """Compare a meter with those that are named as beneath it, by index, in each quantity."""
     known = rows.take(rows.unknown_us == 0)
-    found = []
-    for number in (i for i, one in enumerate(QUANTITIES) if one.name in quantities):
+    beneaths = []
+    for number in (i for i, quantity in enumerate(QUANTITIES) if quantity.name in quantities):
         of = known.take(known.quantity == number)
         main, under = (of.take(np.isin(of.device, some)) for some in ([upstream], others))
         if not len(main.value):
@@ -105,7 +105,7 @@ def beneath(
         at = np.searchsorted(hours, under.start_us[both] // HOUR_US)
         theirs = np.bincount(at, under.value[both], len(hours))
         below = np.maximum(theirs - ours, 0).sum()
-        found.append(
+        beneaths.append(
             Beneath(
                 QUANTITIES[number].name,
                 round(float(ours.sum())),
@@ -114,7 +114,7 @@ def beneath(
                 _follows(np.diff(ours).astype(np.float64), np.diff(theirs).astype(np.float64)),
             )
         )
-    return tuple(found)
+    return tuple(beneaths)
 
 
 def _follows(mine: Float64, steps: Float64) -> bool:
@@ -146,20 +146,20 @@ class Refused(NamedTuple):
 
 class LeftOut(NamedTuple):
     """
-    What a meter that is left out measured in that time, by quantity. [base units]
+    Quantities of an excluded meter, by quantity. [base units]
 
     Attributes
     ----------
     last_us : int
-        End of the last interval in which it measured something; 0 without one. [us UTC]
+        End of the last interval with a quantity; 0 without one. [us UTC]
     unknown_us : int
-        Time of which its energy is not known. [us]
+        Time without known energy. [us]
     rise : dict
-        By how much its registers rose, where that is more than was measured.
+        Rise of its registers, where above the metered quantity.
     readings : int
-        From which `rise` is.
+        Number of readings of `rise`.
     beneath : tuple of Beneath
-        How its readings compare with those of the meters that it is said to supply.
+        Comparison with the meters that it supplies by the registry.
     """
 
     of: Unserved
@@ -200,34 +200,34 @@ def left_out(
     names = sorted({one.device for one in known} | {name for name in others if name})
     with conn.cursor() as cursor:
         rows = intervals_of(cursor, fleet, *period_us, names, marks=False)
-    for one in known:
-        index = fleet.by_id[one.device]
-        wanted = counted(project, one.class_id, left_out=True)
-        if one.checks and _agrees(rows, index, fleet.by_id[one.checks], wanted):
+    for item in known:
+        index = fleet.by_id[item.device]
+        wanted = counted(project, item.class_id, left_out=True)
+        if item.checks and _agrees(rows, index, fleet.by_id[item.checks], wanted):
             continue
-        measured, last_us, unknown_us = _measured(rows, index, one.spans, wanted)
+        measured, last_us, unknown_us = _measured(rows, index, item.spans, wanted)
         rise, number, refused = dict[str, int](), 0, Refused(0, {})
         if unknown_us >= HOUR_US or not measured:
-            rise, number = _rise(conn, fleet, index, one.spans, wanted)
-            refused = _refused(conn, one.device, one.class_id, period_us[0], wanted)
+            rise, number = _rise(conn, fleet, index, item.spans, wanted)
+            refused = _refused(conn, item.device, item.class_id, period_us[0], wanted)
         more = {q: value for q, value in rise.items() if value > measured.get(q, 0)}
-        under = [fleet.by_id[name] for name in one.upstream_of if name in fleet.by_id]
-        within = rows.take(_within(rows.start_us, one.spans))
-        compared = beneath(within, index, under, measured) if one.upstream_of else ()
-        yield LeftOut(one, measured, last_us, unknown_us, more, number, refused, compared)
+        under = [fleet.by_id[name] for name in item.upstream_of if name in fleet.by_id]
+        within = rows.take(_within(rows.start_us, item.spans))
+        compared = beneath(within, index, under, measured) if item.upstream_of else ()
+        yield LeftOut(item, measured, last_us, unknown_us, more, number, refused, compared)
 
 
 def _within(start_us: Int64, spans: Sequence[Span]) -> NDArray[np.bool_]:
-    found = np.zeros(len(start_us), dtype=np.bool_)
+    result = np.zeros(len(start_us), dtype=np.bool_)
     for begin, end in spans:
-        found |= (start_us >= begin) & (start_us < end)
-    return found
+        result |= (start_us >= begin) & (start_us < end)
+    return result
 
 
 def _measured(
     rows: IntervalRows, index: int, spans: Sequence[Span], wanted: frozenset[str]
 ) -> tuple[dict[str, int], int, int]:
-    """What a meter's intervals hold of some time, when that ended, and what is not known of it."""
+    """Return the quantities of a meter in given times, their end, and the time without data."""
     own = rows.take((rows.device == index) & _within(rows.start_us, spans))
     measured: dict[str, int] = {}
     unknown_us, last_us = 0, 0
@@ -246,25 +246,28 @@ def _measured(
 def _rise(
     conn: Connection, fleet: Fleet, index: int, spans: Sequence[Span], wanted: frozenset[str]
 ) -> tuple[dict[str, int], int]:
-    """By how much registers rose in some time, by the readings alone [base units]; how many."""
+    """
+    Return the rise of registers in given times by readings alone [base units],
+    and their number.
+    """
     class_id = fleet.devices[index].class_id
     edges = spans[0][0], spans[-1][1]
     with conn.cursor() as cursor:
         frame = readings.months(cursor, fleet, class_id, {index: edges})
-    found: dict[str, int] = {}
+    result: dict[str, int] = {}
     number = 0
     for channel in classes.load()[class_id].registers:
         values = frame.columns[channel.name].astype(np.int64, copy=False)
-        held = (values != NULL) & _within(frame.time_us, spans)
-        if str(channel.quantity) in wanted and held.any():
-            number = max(number, int(held.sum()))
+        known = (values != NULL) & _within(frame.time_us, spans)
+        if str(channel.quantity) in wanted and known.any():
+            number = max(number, int(known.sum()))
             name = str(channel.quantity)
-            found[name] = found.get(name, 0) + _risen(values[held])
-    return found, number
+            result[name] = result.get(name, 0) + _risen(values[known])
+    return result, number
 
 
 def _risen(values: Int64) -> int:
-    """Sum of a register's rises; a single reading beside its line is none."""
+    """Return the sum of a register's rises; a single outlier is ignored."""
     if len(values) >= _BESIDE:
         beside = np.sort(sliding_window_view(values, _BESIDE), axis=1)
         values = np.concatenate([values[:1], beside[:, _BESIDE // 2], values[-1:]])
@@ -290,14 +293,14 @@ def _agrees(rows: IntervalRows, check: int, main: int, wanted: frozenset[str]) -
 def _refused(
     conn: Connection, device: str, class_id: str, from_us: int, wanted: frozenset[str]
 ) -> Refused:
-    """Return what was refused since a period began, for more than the rating allows."""
+    """Return readings refused since a period began as above the rating."""
     since = datetime.fromisoformat(utc_text(from_us))
     letters = list_letters(conn, Filter(device=device, reason=_REFUSED, received_from=since))
     messages, rise = 0, dict[str, int]()
     for channel in classes.load()[class_id].registers:
         name = str(channel.quantity)
         named = [re.findall(rf"\b{channel.name} (\d+) ", letter.detail) for letter in letters]
-        values = [int(value) for found in named for value in found]
+        values = [int(value) for result in named for value in result]
         if name in wanted and values:
             messages = max(messages, sum(map(bool, named)))
             rise[name] = rise.get(name, 0) + max(values) - min(values)
@@ -308,123 +311,123 @@ def _refused(
 
 
 def reported(
-    one: LeftOut, project: Project, factors: Factors, period_us: Span, drawn: Document | None = None
+    out: LeftOut, project: Project, factors: Factors, period_us: Span, drawn: Document | None = None
 ) -> Text | None:
     """
-    Say what a meter that is left out measured, and what it would emit; None where it did not.
+    Return the text of an excluded meter's quantity and emissions; None without any.
 
-    Nor is a meter reported that supplies those of the project, as readings confirm.
+    A meter that supplies those of the project, confirmed by readings, is not reported.
 
     Parameters
     ----------
     factors : Factors
-        By which it is priced.
+        For its emissions.
     drawn : Document, optional
-        A third party's line diagram, which shows what it serves.
+        A third party's line diagram with its loads.
     """
-    if one.is_upstream:
+    if out.is_upstream:
         return None
-    of = one.of
+    of = out.of
     year = local_date(period_us[0], project.timezone).year
 
     def priced(measured: Mapping[str, int]) -> list[dict[str, Value]]:
         return _priced(project, factors, year, of.class_id, measured)
 
-    texts = [text("BND-01.measured", **given) for given in priced(one.measured)]
+    texts = [text("BND-01.measured", **values) for values in priced(out.measured)]
     if texts and of.ended:
-        texts.append(text("BND-01.until", time=utc_text(one.last_us)))
-    if one.unknown_us >= HOUR_US:
-        texts.append(text("BND-01.unknown", hours=one.unknown_us // HOUR_US))
-    risen = priced(one.rise)
-    texts += [text("BND-01.risen", readings=one.readings, **given) for given in risen]
-    if one.refused.messages:
+        texts.append(text("BND-01.until", time=utc_text(out.last_us)))
+    if out.unknown_us >= HOUR_US:
+        texts.append(text("BND-01.unknown", hours=out.unknown_us // HOUR_US))
+    risen = priced(out.rise)
+    texts += [text("BND-01.risen", readings=out.readings, **values) for values in risen]
+    if out.refused.messages:
         since = utc_text(period_us[0])
-        texts.append(text("BND-01.refused", messages=one.refused.messages, since=since))
-        refused = priced(one.refused.rise)
-        texts += [text("BND-01.refused_rise", **given) for given in refused]
+        texts.append(text("BND-01.refused", messages=out.refused.messages, since=since))
+        refused = priced(out.refused.rise)
+        texts += [text("BND-01.refused_rise", **values) for values in refused]
     if not texts:
         return None
-    why = (*_why(of), *_not_upstream(one, project))
+    why = (*_why(of), *_not_upstream(out, project))
     of_all: dict[str, Value] = {"device": of.device, "why": why, "measured": tuple(texts)}
     if drawn is not None:
         return text("BND-01.drawn", document=named(drawn), **of_all)
     return text("BND-01.left_out", **of_all)
 
 
-def _compared(one: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[str, Value]]]:
-    """Yield a meter's comparisons with those that it is said to supply, with their amounts."""
-    roles = roles_of(project, one.of.class_id, left_out=True)
+def _compared(out: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[str, Value]]]:
+    """Yield a meter's comparisons with those that it supplies by the registry, with amounts."""
+    roles = roles_of(project, out.of.class_id, left_out=True)
     units = {needs.quantity: needs.unit for _, needs in roles}
-    for found in one.beneath:
-        unit = units[found.quantity]
+    for result in out.beneath:
+        unit = units[result.quantity]
         names = ("measured", "took", "below")
         yield (
-            found,
+            result,
             {
-                "devices": one.of.upstream_of,
-                **{name: amount_text(getattr(found, name), unit) for name in names},
+                "devices": out.of.upstream_of,
+                **{name: amount_text(getattr(result, name), unit) for name in names},
             },
         )
 
 
-def _not_upstream(one: LeftOut, project: Project) -> Iterator[Text]:
-    """Say what contradicts that a meter supplies those of the project."""
-    for found, values in _compared(one, project):
-        if not found.took:
-            yield text("BND-01.upstream_unknown", devices=one.of.upstream_of)
-        elif not found.holds:
-            code = "BND-01.upstream_steps" if found.covers else "BND-01.upstream_below"
+def _not_upstream(out: LeftOut, project: Project) -> Iterator[Text]:
+    """Yield contradictions to a meter's supplying those of the project."""
+    for result, values in _compared(out, project):
+        if not result.took:
+            yield text("BND-01.upstream_unknown", devices=out.of.upstream_of)
+        elif not result.holds:
+            code = "BND-01.upstream_steps" if result.covers else "BND-01.upstream_below"
             yield text(code, **values)
 
 
-def supplying(one: LeftOut, project: Project) -> Iterator[Text]:
-    """Say what a meter measured that supplies those of the project, as readings confirm."""
-    if one.is_upstream:
-        for _, values in _compared(one, project):
-            yield text("BND-01.upstream", device=one.of.device, **values)
+def supplying(out: LeftOut, project: Project) -> Iterator[Text]:
+    """Yield texts of a meter that supplies those of the project, confirmed by readings."""
+    if out.is_upstream:
+        for _, values in _compared(out, project):
+            yield text("BND-01.upstream", device=out.of.device, **values)
 
 
-def _why(one: Unserved) -> list[Text]:
-    """Say why a meter is left out."""
-    if one.project is not None:
-        return [text("BND-01.unclosed", project=one.project)]
-    found = []
-    if one.reason is not None:
-        found.append(text("BND-01.reason", reason=one.reason))
-    if one.installed_us is not None:
-        found.append(text("BND-01.installed", time=utc_text(one.installed_us)))
-    if one.removed_us is not None:
-        found.append(text("BND-01.removed", time=utc_text(one.removed_us)))
-    for begin, end in one.served:
-        found.append(text("BND-01.served", begin=utc_text(begin), end=utc_text(end)))
-    if one.moved_to is not None:
-        found.append(text("BND-01.moved", site=one.moved_to))
-    if one.checks is not None:
-        found.append(text("BND-01.checks", meter=one.checks))
-    return found or [text("BND-01.no_project")]
+def _why(item: Unserved) -> list[Text]:
+    """Return the reasons why a meter is excluded."""
+    if item.project is not None:
+        return [text("BND-01.unclosed", project=item.project)]
+    texts = []
+    if item.reason is not None:
+        texts.append(text("BND-01.reason", reason=item.reason))
+    if item.installed_us is not None:
+        texts.append(text("BND-01.installed", time=utc_text(item.installed_us)))
+    if item.removed_us is not None:
+        texts.append(text("BND-01.removed", time=utc_text(item.removed_us)))
+    for begin, end in item.served:
+        texts.append(text("BND-01.served", begin=utc_text(begin), end=utc_text(end)))
+    if item.moved_to is not None:
+        texts.append(text("BND-01.moved", site=item.moved_to))
+    if item.checks is not None:
+        texts.append(text("BND-01.checks", meter=item.checks))
+    return texts or [text("BND-01.no_project")]
 
 
 def _priced(
     project: Project, factors: Factors, year: int, class_id: str, measured: Mapping[str, int]
 ) -> list[dict[str, Value]]:
-    """Return by quantity what the role of the project that emits most would emit. [t CO2e]"""
+    """Return by quantity the emissions in the project's role that emits most. [tCO2e]"""
     method = find(project.methodology, project.version)
     parameters = parameters_of(method, project.parameters, f"project {project.id}")
     params = {bound.role: bound.params for bound in project.devices}
-    most: dict[str, tuple[Fraction, str, str]] = {}
+    maximum: dict[str, tuple[Fraction, str, str]] = {}
     for role, needs in roles_of(project, class_id, left_out=True):
         if measured.get(needs.quantity, 0) <= 0 or (needs.params and role not in params):
             continue
         unit = unit_reductions(
             method, role, params.get(role, {}), parameters, factors, year
         ).project_t
-        found = unit, role, needs.unit
-        most[needs.quantity] = max(most.get(needs.quantity, found), found)
+        result = unit, role, needs.unit
+        maximum[needs.quantity] = max(maximum.get(needs.quantity, result), result)
     return [
         {
             "amount": amount_text(measured[quantity], unit),
             "role": role,
             "emission": decimal_text(rate * measured[quantity], 3, "up"),
         }
-        for quantity, (rate, role, unit) in most.items()
+        for quantity, (rate, role, unit) in maximum.items()
     ]

@@ -65,7 +65,7 @@ def refresh(conn: Connection) -> int:
     if not free:
         return 0
     try:
-        made = sum(_statement(conn, one) for one in spans.without_days(conn, _STATEMENTS))
+        made = sum(_statement(conn, w) for w in spans.without_days(conn, _STATEMENTS))
         touched = registry.last_touched(conn)
         for project in registry.load_projects(conn):
             made += of_project(conn, project, touched.get(project.id, 0))
@@ -81,9 +81,9 @@ def of_project(conn: Connection, project: Project, touched: int) -> int:
     `touched` is the version of the registry that changed the project last.
     """
     wanted, there = list(_wanted(conn, project, touched)), spans.open_spans(conn, project.id)
-    made = [(one, *_attempted(conn, project, one)) for one in wanted if one not in there]
+    made = [(span, *_attempted(conn, project, span)) for span in wanted if span not in there]
     with conn.transaction():  # what is there is shown until the new is
-        spans.forget(conn, project.id, [one for one in there if one not in wanted])
+        spans.forget(conn, project.id, [span for span in there if span not in wanted])
         for span, days, before_ug, problem in made:
             spans.write(
                 conn, project.id, span, project.timezone, days,
@@ -96,9 +96,9 @@ def _attempted(
     conn: Connection, project: Project, span: Span
 ) -> tuple[list[AccountDay], int | None, str | None]:
     """
-    Return the days of a time and what it is before its evidence, or why there are none.
+    Return the account by day and its reduction before evidence, or the reason without one.
 
-    One project stops no other.
+    An error in one project does not stop the others.
     """
     try:
         return *_accounted(conn, project, span), None
@@ -108,19 +108,19 @@ def _attempted(
 
 def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
     """
-    Months of a project's open time of which its meters reported a value, until now.
+    Yield months of a project's open time for which its meters have data, until now.
 
-    Each from the first to the last that they reported: time before a device came, and after all
-    fell silent, is no loss yet.
+    Each is from the first to the last interval with data: time before installation or after all
+    meters stopped is no loss yet.
     """
     zone, now = project.timezone, now_us()
     today = local_date(now, zone)
-    told = spans.metered_days(conn, project.id, today + timedelta(days=1))
+    metered_days = spans.metered_days(conn, project.id, today + timedelta(days=1))
     closed = spans.closed(conn, project.id)
     rest = f"{touched} {version('tonne')}"
     rest += f" {spans.inputs_key(conn, project.id)}"
-    for _, some in groupby(told, lambda day: (day.year, day.month)):
-        month = list(some)
+    for _, days in groupby(metered_days, lambda day: (day.year, day.month)):
+        month = list(days)
         whole = midnight_us(month[0], zone), midnight_us(month[-1] + timedelta(days=1), zone)
         begin, end = spans.metered_edges(conn, project.id, *whole)
         if month[-1] == today:
@@ -129,17 +129,16 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
         for from_us, to_us in _uncovered(begin, end, closed):
             first, last = local_date(from_us, zone), local_date(to_us - 1, zone)
             # of today the end tells what is new
-            sums = [told[day] for day in month if first <= day <= last and day < today]
+            sums = [metered_days[day] for day in month if first <= day <= last and day < today]
             key = " ".join(str(sum(one)) for one in zip(*sums, strict=True))
             yield Span(from_us, to_us, f"{rest} {key}")
 
 
 def _told_by_all(conn: Connection, project: Project, today: date) -> int:
     """
-    Return until when all meters reported that a gap of costs, of those that reported something
-    today.
+    Return the time until which all meters with data today have reported. [us UTC]
 
-    A meter that sends later is not silent, and its gap would be charged. [us UTC]
+    A meter that sends later is not silent, and its gap would be charged.
     """
     roles = find(project.methodology, project.version).roles
     charged = {
@@ -154,7 +153,7 @@ def _told_by_all(conn: Connection, project: Project, today: date) -> int:
 def _uncovered(
     begin: int, end: int, closed: Iterable[tuple[int, int]]
 ) -> Iterator[tuple[int, int]]:
-    """What of a time none of some others covers; they are in their order."""
+    """Yield the parts of a time outside others, which are ascending."""
     for from_us, to_us in closed:
         if to_us <= begin or from_us >= end:
             continue
@@ -196,7 +195,7 @@ def _frames(
 
 
 def _statement(conn: Connection, name: str) -> int:
-    """Spread a statement that an older release made over its days, by what it says itself."""
+    """Store the account of an older release's statement by day; return the number of days."""
     stored = statements.find(conn, name)
     claims = stored.claims
     days = close.of_statement(conn, stored, claims)

@@ -48,25 +48,25 @@ _LOST = 2
 
 
 def with_common(conn: Connection, plan: MonitoringPlan, span_us: tuple[int, int]) -> MonitoringPlan:
-    """Return a plan with what its common meters and their users metered."""
+    """Return a plan with the quantities of its common meters and their users."""
     if not plan.declared.shared_meters:
         return plan
     roles = find(plan.project.methodology, plan.project.version).roles
-    bound = [(one.device, roles[one.role].quantity) for one in plan.project.devices]
-    found = []
+    bound = [(device.device, roles[device.role].quantity) for device in plan.project.devices]
+    common_metered = []
     for shared_meter in plan.declared.shared_meters:
         for quantity in sorted(
             {quantity for device, quantity in bound if device in shared_meter.users}
         ):
             joint = [r for r in shared_meter.readings if r.quantity == quantity]
-            asked = conn, shared_meter, quantity, span_us, plan.project.timezone
-            own = _metered(*asked)
+            arguments = conn, shared_meter, quantity, span_us, plan.project.timezone
+            own = _metered(*arguments)
             # a meter that is read by people alone sends nothing
             if not joint or Fraction(own.compared_share):
-                found.append(own)
+                common_metered.append(own)
             if joint:
-                found.append(_jointly(*asked))
-    return replace(plan, common=tuple(found))
+                common_metered.append(_jointly(*arguments))
+    return replace(plan, common=tuple(common_metered))
 
 
 def _jointly(
@@ -76,7 +76,7 @@ def _jointly(
     span_us: tuple[int, int],
     timezone: str,
 ) -> CommonMetered:
-    """Compare joint meter readings with what the users' meters counted in their days."""
+    """Return the comparison of joint readings with the users' meters."""
     fleet = registry.load_fleet(conn)
     main = together = covered_us = 0
     with conn.cursor() as cursor:
@@ -109,17 +109,21 @@ def _jointly(
 
 
 def _metered(
-    conn: Connection, one: SharedMeter, quantity: str, span_us: tuple[int, int], timezone: str
+    conn: Connection,
+    shared_meter: SharedMeter,
+    quantity: str,
+    span_us: tuple[int, int],
+    timezone: str,
 ) -> CommonMetered:
     fleet = registry.load_fleet(conn)
-    names = [one.main, *one.users]
+    names = [shared_meter.main, *shared_meter.users]
     with conn.cursor() as cursor:
         rows = Rows(intervals_of(cursor, fleet, *span_us, names, marks=False), fleet)
     known = [rows.known(name, quantity) for name in names]
-    number = reduce(np.intersect1d, (some.number for some in known))
-    main, *users = (some.value[np.searchsorted(some.number, number)] for some in known)
+    number = reduce(np.intersect1d, (known.number for known in known))
+    main, *users = (known.value[np.searchsorted(known.number, number)] for known in known)
     together: Int64 = sum(users, start=np.zeros(len(number), dtype=np.int64))
-    lost = Fraction(_LOST if one.lost is None else one.lost)
+    lost = Fraction(_LOST if shared_meter.lost is None else shared_meter.lost)
     above = []
     for day, begin_us, end_us in days(*span_us, timezone):
         begin, end = np.searchsorted(number, [begin_us // INTERVAL_US, end_us // INTERVAL_US])
@@ -127,8 +131,8 @@ def _metered(
         if sums[1] * 100 > sums[0] * (100 + lost):
             above.append(day.isoformat())
     return CommonMetered(
-        main=one.main,
-        users=one.users,
+        main=shared_meter.main,
+        users=shared_meter.users,
         quantity=quantity,
         main_metered=str(exact_sum(main)),
         users_metered=str(exact_sum(together)),
@@ -156,7 +160,7 @@ def metered_outside(
         If intervals wait to be made anew.
     """
     fleet = _fleet_of(conn, plan)
-    corrected = (one for old, new, _ in plan.replaced for one in (old, new))
+    corrected = (invoice for old, new, _ in plan.replaced for invoice in (old, new))
     every = [*plan.invoices, *corrected]
     parts = sorted({*_parts(every, plan.fleet(), (from_us, to_us)), *_others(conn, every, plan)})
     names = sorted({device for device, *_ in parts})
@@ -173,15 +177,15 @@ def metered_outside(
 def _parts(
     invoices: Iterable[Invoice], fleet: Fleet, period_us: tuple[int, int]
 ) -> Iterator[_Part]:
-    for one in invoices:
-        for span in outside(one, period_us) or ():
-            for device in set(one.devices) & fleet.by_id.keys():
-                yield device, one.quantity, *span
+    for invoice in invoices:
+        for span in outside(invoice, period_us) or ():
+            for device in set(invoice.devices) & fleet.by_id.keys():
+                yield device, invoice.quantity, *span
 
 
 def _fleet_of(conn: Connection, plan: MonitoringPlan) -> Fleet:
-    """Return the plan's devices, with those that its invoices or what it says of them name."""
-    named = {name for one in plan.invoices for name in one.devices}
+    """Return the plan's devices, and those that its invoices and rules name."""
+    named = {name for invoice in plan.invoices for name in invoice.devices}
     if named | {one.device for one in plan.outside} <= plan.fleet().by_id.keys():
         return plan.fleet()
     return registry.load_fleet(conn)
@@ -190,28 +194,28 @@ def _fleet_of(conn: Connection, plan: MonitoringPlan) -> Fleet:
 def _others(conn: Connection, invoices: Sequence[Invoice], plan: MonitoringPlan) -> Iterator[_Part]:
     """Yield the time of invoices for calibrated meters on them that serve others."""
     mine = plan.fleet().by_id.keys()
-    named = sorted({name for one in invoices for name in one.devices} - mine)
+    named = sorted({name for invoice in invoices for name in invoice.devices} - mine)
     certificates = registry.load_calibrations(conn, named) if named else {}
     zone = plan.project.timezone
-    for one in invoices:
-        first, last = one.from_us // INTERVAL_US, one.to_us // INTERVAL_US
-        for name in set(one.devices) - mine:
-            bare = uncovered(certificates[name], one.quantity, zone, first, last)
+    for invoice in invoices:
+        first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
+        for name in set(invoice.devices) - mine:
+            bare = uncovered(certificates[name], invoice.quantity, zone, first, last)
             if sum(span.last - span.first for span in bare) <= TOLERANCE * (last - first):
-                yield name, one.quantity, one.from_us, one.to_us
+                yield name, invoice.quantity, invoice.from_us, invoice.to_us
 
 
 def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[MeteredOutside]:
-    """Yield what devices metered in some time, as the stored intervals of today's rules have it."""
+    """Yield stored quantities of devices in given times, by today's rules."""
     of_span = defaultdict[tuple[int, int], dict[str, list[str]]](lambda: defaultdict(list))
     for device, quantity, begin, end in parts:
         of_span[begin, end][device].append(quantity)
     for (begin, end), quantities in sorted(of_span.items()):
         names = sorted(quantities)
-        for some in (names[k : k + _AT_ONCE] for k in range(0, len(names), _AT_ONCE)):
+        for subset in (names[k : k + _AT_ONCE] for k in range(0, len(names), _AT_ONCE)):
             with conn.cursor() as cursor:
-                older = older_rows(cursor, some, begin, end) is not None
-                mine = [n for n in some if not older or not older_rows(cursor, [n], begin, end)]
+                older = older_rows(cursor, subset, begin, end) is not None
+                mine = [n for n in subset if not older or not older_rows(cursor, [n], begin, end)]
                 rows = Rows(intervals_of(cursor, fleet, begin, end, mine, marks=False), fleet)
             for device in mine:
                 for quantity in quantities[device]:
@@ -223,22 +227,22 @@ def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[M
 
 
 def changed(conn: Connection) -> Iterator[str]:
-    """Yield what issued statements say of time outside their periods, and is not stored so."""
-    for one in statements.all_of(conn):
-        if one.state != "issued":
+    """Yield issued statements whose quantities outside the period differ from the stored ones."""
+    for item in statements.all_of(conn):
+        if item.state != "issued":
             continue
-        plan = read_plan(statements.detail(conn, one.id)["plan"])
+        plan = read_plan(statements.detail(conn, item.id)["plan"])
         now = {
-            found[:4]: found
-            for found in stored(conn, _fleet_of(conn, plan), (o[:4] for o in plan.outside))
+            rows[:4]: rows
+            for rows in stored(conn, _fleet_of(conn, plan), (o[:4] for o in plan.outside))
         }
         for was in plan.outside:
-            found = now.get(was[:4])
-            if found != was:
+            result = now.get(was[:4])
+            if result != was:
                 begin, end = utc_text(was.from_us), utc_text(was.to_us)
-                is_now = "nothing" if found is None else str(found.value)
+                is_now = "nothing" if result is None else str(result.value)
                 yield (
-                    f"statement {one.id}: it compares invoices with {was.value} of"
+                    f"statement {item.id}: it compares invoices with {was.value} of"
                     f" {was.quantity} that {was.device} metered from {begin} to {end}, and"
                     f" {is_now} is stored now; close its period again"
                 )

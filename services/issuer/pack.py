@@ -84,39 +84,39 @@ def _collected(conn: Connection, have: Documents, statement: str) -> dict[str, b
     body = canonical.parse_object(have.stored.body)
     case = recollect(conn, body, statements.detail(conn, statement))
     reused = fitting(conn, case)
-    archived = {name: one.data for name, one in by_name(reused).items()}
+    archived = {name: reused.data for name, reused in by_name(reused).items()}
     return case_files(case, reused) | archived
 
 
 def _documents(
     conn: Connection, have: Documents, statement: str, files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """All that is listed with the tables; of an issued statement what was entered in the log."""
+    """Return all documents listed with the tables; of an issued statement those in the log."""
     receipt = log.receipt(conn, statement)
     if receipt is None:
-        papers = bundle.Papers(have.statement, have.verification, have.signers)
-        return bundle.complete(conn, papers, files, logged=False)
-    found = {STATEMENT: canonical.encode(have.statement), RECEIPT: receipt.encode()}
+        signed = bundle.StatementDocuments(have.statement, have.verification, have.signers)
+        return bundle.complete(conn, signed, files, logged=False)
+    result = {STATEMENT: canonical.encode(have.statement), RECEIPT: receipt.encode()}
     if have.verification is not None:
-        found[VERIFICATION] = canonical.encode(have.verification)
+        result[VERIFICATION] = canonical.encode(have.verification)
     stamped = timestamps.held(conn, statement, files.get(SEALS), receipt)
     if stamped is not None:
-        found[TIMESTAMPS] = stamped
+        result[TIMESTAMPS] = stamped
     logged = log.receipt(conn, statement, EVIDENCE)
     if logged is not None:
-        found[MANIFEST_RECEIPT] = logged.encode()
-    return found if logged is not None else found | _as_first_released(conn, have)
+        result[MANIFEST_RECEIPT] = logged.encode()
+    return result if logged is not None else result | _as_first_released(conn, have)
 
 
 def _as_first_released(conn: Connection, have: Documents) -> dict[str, bytes]:
     """What tonne 0.1.0 added to a pack: it issued this statement, without a manifest in the log."""
-    said = have.claims
+    claims = have.claims
     text = (
-        f"Evidence of statement {said.statement}, closed by {said.code_version}.\n"
+        f"Evidence of statement {claims.statement}, closed by {claims.code_version}.\n"
         "Its digests are by UTC day: verify it with tonne 0.1.0 (`tonne verify PACK`).\n"
         "A statement that supersedes it has a pack that later versions verify.\n"
     )
-    logs = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
+    logs = [enrolment.key for enrolment in enrolled.load(conn) if enrolment.key.role == "log"]
     # that version's keys had no times of validity, and it takes none
     keys = [EnrolledKey(key.name, key.role, key.multikey) for key in (*have.signers, *logs[:1])]
     return {KEYS: write_keyring(keys), README: text.encode()}

@@ -56,7 +56,7 @@ _NEXT: dict[str, tuple[Kind, str]] = {
 
 
 class Due(NamedTuple):
-    """Something that is due: of which kind, what, by which local day, and who answers for it."""
+    """A due task: kind, subject, last local day, and responsible role."""
 
     kind: Kind
     what: str
@@ -72,7 +72,7 @@ class Due(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A project with what is known of it, on its local day of today."""
+    """A project with its data on its local day of today."""
 
     project: Project
     versions: Sequence[Version]
@@ -82,7 +82,7 @@ class _Known:
     @property
     def plan(self) -> Version | None:
         """The plan in force; before it begins the one that begins first."""
-        first = min(self.versions, key=lambda one: one.begins, default=None)
+        first = min(self.versions, key=lambda version: version.begins, default=None)
         return at(self.versions, self.today) or first
 
     def responsible(self, parameter: str = "", device: str | None = None) -> str | None:
@@ -100,22 +100,22 @@ class _Known:
 
 def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
     """
-    Return a project's local day, and what of it is due: what is open first, then by day.
+    Return a project's local day and its due tasks: open ones first, then by day.
 
     Raises
     ------
     RegistryError
         If the project is unknown.
     """
-    found = load_project(conn, project)
-    (said,) = conn.execute("SELECT declared FROM project WHERE id = %s", [project]).fetchone() or (
-        None,
-    )
+    result = load_project(conn, project)
+    (declared,) = conn.execute(
+        "SELECT declared FROM project WHERE id = %s", [project]
+    ).fetchone() or (None,)
     known = _Known(
-        found,
+        result,
         load_versions(conn).get(project, ()),
-        Declared() if said is None else msgspec.convert(said, Declared),
-        local_date(now_us(), found.timezone),
+        Declared() if declared is None else msgspec.convert(declared, Declared),
+        local_date(now_us(), result.timezone),
     )
     rows = [
         *_calibrations(conn, known),
@@ -134,13 +134,13 @@ def rows_json(rows: Sequence[Due], today: date) -> list[dict[str, str | None]]:
     """Return rows for programs."""
     return [
         {
-            "kind": one.kind,
-            "what": one.what,
-            "due": None if one.day is None else str(one.day),
-            "state": one.state(today),
-            "responsible": one.responsible,
+            "kind": row.kind,
+            "what": row.what,
+            "due": None if row.day is None else str(row.day),
+            "state": row.state(today),
+            "responsible": row.responsible,
         }
-        for one in rows
+        for row in rows
     ]
 
 
@@ -157,8 +157,8 @@ def _calibrations(conn: Connection, known: _Known) -> Iterator[Due]:
 
 def _surveys(known: _Known) -> Iterator[Due]:
     last: dict[str, date] = {}
-    for one in known.declared.surveys:
-        last[one.parameter] = max(one.taken, last.get(one.parameter, one.taken))
+    for survey in known.declared.surveys:
+        last[survey.parameter] = max(survey.taken, last.get(survey.parameter, survey.taken))
     for parameter, taken in last.items():
         day = known.next(parameter, taken, SURVEY_MONTHS)
         yield Due("survey", parameter, day, known.responsible(parameter))
@@ -166,8 +166,8 @@ def _surveys(known: _Known) -> Iterator[Due]:
 
 def _samples(conn: Connection, known: _Known) -> Iterator[Due]:
     last: dict[str, date] = {}
-    for one in load_samples(conn)[known.project.id]:
-        last[one.parameter] = max(one.taken, last.get(one.parameter, one.taken))
+    for sample in load_samples(conn)[known.project.id]:
+        last[sample.parameter] = max(sample.taken, last.get(sample.parameter, sample.taken))
     for parameter, taken in last.items():
         day = known.next(parameter, taken, None)
         if day is not None:
@@ -175,11 +175,11 @@ def _samples(conn: Connection, known: _Known) -> Iterator[Due]:
 
 
 def _plan(known: _Known) -> Iterator[Due]:
-    for one in known.versions:
-        if one.approval is None:
-            yield Due("approval", one.name, None, one.responsible)
-        if one.kind == DEVIATION and one.ends is not None and one.ends > known.today:
-            yield Due("deviation", one.name, one.ends, one.responsible)
+    for version in known.versions:
+        if version.approval is None:
+            yield Due("approval", version.name, None, version.responsible)
+        if version.kind == DEVIATION and version.ends is not None and version.ends > known.today:
+            yield Due("deviation", version.name, version.ends, version.responsible)
     for event in known.declared.events:
         if event.what == "anomaly" and event.resolved is None:
             what = f"{', '.join(event.devices)}, {event.begins}"
@@ -190,13 +190,13 @@ def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
     """The statement after the last one, of as many days; what waits for its next step."""
     project = known.project
     every = statements.all_of(conn, project.id)
-    issued = [one for one in every if one.state == "issued"]
-    end_us = max((one.to_us for one in issued), default=project.from_us)
-    for one in every:
-        if (step := _NEXT.get(one.state)) and one.to_us > end_us:
+    issued = [stored for stored in every if stored.state == "issued"]
+    end_us = max((stored.to_us for stored in issued), default=project.from_us)
+    for stored in every:
+        if (step := _NEXT.get(stored.state)) and stored.to_us > end_us:
             kind, who = step
-            yield Due(kind, one.id, None, who)
-    last = max(issued, key=lambda one: one.to_us, default=None)
+            yield Due(kind, stored.id, None, who)
+    last = max(issued, key=lambda stored: stored.to_us, default=None)
     begin = local_date(end_us, project.timezone)
     if last is None:
         yield Due("statement", f"{begin} ..", None, known.responsible())
@@ -215,11 +215,11 @@ def _registered(conn: Connection, known: _Known) -> Iterator[Due]:
         record = entered.record
         if isinstance(record, Registration) and record.project == known.project.id:
             versions = (*record.forms, *record.methodologies, *record.designs)
-            for one in versions:
-                replaced = any(v.name == one.name and v.since > one.since for v in versions)
-                if one.until is not None and not replaced:
-                    what = f"{one.name} {one.version}"
-                    yield Due("registered_version", what, one.until, known.responsible())
+            for version in versions:
+                replaced = any(v.name == version.name and v.since > version.since for v in versions)
+                if version.until is not None and not replaced:
+                    what = f"{version.name} {version.version}"
+                    yield Due("registered_version", what, version.until, known.responsible())
     end = local_date(known.project.to_us, known.project.timezone)
     yield Due("crediting_period", str(end), end, known.responsible())
 

@@ -44,7 +44,7 @@ from mrv.model import Factors, Methodology
 from mrv.registry.calibration_interval import Lengthened, lengthened
 from mrv.registry.project import Certified, Project
 from mrv.rules import Severity
-from mrv.rules.effects import Said
+from mrv.rules.effects import RuleReport
 from mrv.signatures.organisations import stem
 from mrv.texts import MOST_LINES, Text, lines
 from services.issuer import acceptances
@@ -102,9 +102,9 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
     repeated : sequence of Copy
         What the comparison of days found.
     """
-    known = same.pairs | {(one.device, one.other) for one in repeated}
-    excluded = same.excluded() | {one.device for one in repeated if one.excluded}
-    found = list[Copy]()
+    known = same.pairs | {(copy.device, copy.other) for copy in repeated}
+    excluded = same.excluded() | {copy.device for copy in repeated if copy.excluded}
+    copies = list[Copy]()
     for quantity, names in energy.measured:
         at = Looked.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
@@ -112,7 +112,7 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
             continue
         for copy in (*_sums(names, own, excluded), *_sums_elsewhere(at, own, excluded)):
             excluded |= {copy.device} if copy.excluded else set()
-            found.append(copy)
+            copies.append(copy)
         for others in _groups(at, own):
             for copy in (*_in_any_order(at, own, others), *_under_noise(at, own, others)):
                 name, other = copy.device, copy.other
@@ -121,20 +121,22 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
                 if copy.equal and copy.project is not None and not energy.is_second(name, other):
                     continue
                 known.add((name, other))
-                found.append(copy._replace(excluded=copy.equal))
+                copies.append(copy._replace(excluded=copy.equal))
                 if copy.equal:
                     excluded.add(name)
-    return found
+    return copies
 
 
 def _sums(names: Sequence[str], own: Int64, excluded: Collection[str]) -> list[Copy]:
     """Meters of the project that are the sum of others of it."""
-    left = [i for i, name in enumerate(names) if name not in excluded]
-    found = []
-    for one in summed(own[left]):
-        parts = tuple(names[left[i]] for i in one.others)
-        found.append(Copy(names[left[one.one]], parts[0], None, True, excluded=True, parts=parts))
-    return found
+    remaining = [i for i, name in enumerate(names) if name not in excluded]
+    copies = []
+    for item in summed(own[remaining]):
+        parts = tuple(names[remaining[i]] for i in item.others)
+        copies.append(
+            Copy(names[remaining[item.one]], parts[0], None, True, excluded=True, parts=parts)
+        )
+    return copies
 
 
 def _sums_elsewhere(at: Looked, own: Int64, excluded: Collection[str]) -> Iterator[Copy]:
@@ -144,27 +146,27 @@ def _sums_elsewhere(at: Looked, own: Int64, excluded: Collection[str]) -> Iterat
     sums = np.concatenate([own, at.sums(names[len(own) :], [0])[:, 0]]) if beside else own
     span_us = _span(at, own)
     for i, name in enumerate(at.names):
-        some = [j for j in may_be_parts(own[i], sums) if names[j] not in {name, *excluded}]
-        if not any(names[j] in beside for j in some):
+        subset = [j for j in may_be_parts(own[i], sums) if names[j] not in {name, *excluded}]
+        if not any(names[j] in beside for j in subset):
             continue
-        read = all_series(energy.conn, [name, *(names[j] for j in some)], at.quantity, span_us)
-        parts = [names[some[k]] for k in parts_of(own[i], sums[some], read[0], read[1:])]
-        theirs = [one for one in parts if one in beside]
+        read = all_series(energy.conn, [name, *(names[j] for j in subset)], at.quantity, span_us)
+        parts = [names[subset[k]] for k in parts_of(own[i], sums[subset], read[0], read[1:])]
+        theirs = [part for part in parts if part in beside]
         if theirs:
-            second = any(energy.is_second(name, one) for one in theirs)
+            second = any(energy.is_second(name, their) for their in theirs)
             yield Copy(name, theirs[0], beside[theirs[0]], True, second, parts=tuple(parts))
 
 
 def _groups(at: Looked, own: Int64) -> Iterator[_Others]:
-    """The project's own meters, and then those of other projects, some at once."""
+    """Yield the project's own meters, then groups of other projects' meters."""
     inside = np.triu(np.ones((len(own), len(own)), dtype=np.bool_), 1)
     yield _Others(at.names, own, inside, {})
     beside = at.energy.others(at.quantity, at.names)
     every = sorted(beside)
     for begin in range(0, len(every), AT_ONCE):
-        some = every[begin : begin + AT_ONCE]
-        pairs = np.ones((len(own), len(some)), dtype=np.bool_)
-        yield _Others(some, at.sums(some, [0])[:, 0], pairs, beside)
+        subset = every[begin : begin + AT_ONCE]
+        pairs = np.ones((len(own), len(subset)), dtype=np.bool_)
+        yield _Others(subset, at.sums(subset, [0])[:, 0], pairs, beside)
 
 
 def _copy(at: Looked, others: _Others, i: int, j: int, days: Agreeing, *, equal: bool) -> Copy:
@@ -175,13 +177,13 @@ def _copy(at: Looked, others: _Others, i: int, j: int, days: Agreeing, *, equal:
 
 
 def _in_any_order(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
-    for one in shuffled(own, others.sums, others.pairs):
-        days = Agreeing(one.days, one.known, 1 / one.ratio, ordered=False)
-        yield _copy(at, others, one.one, one.other, days, equal=one.equal)
+    for item in shuffled(own, others.sums, others.pairs):
+        days = Agreeing(item.days, item.known, 1 / item.ratio, ordered=False)
+        yield _copy(at, others, item.one, item.other, days, equal=item.equal)
 
 
 def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
-    """Meters most of whose days are near, and what differs in their quarter hours is even."""
+    """Yield meters with nearly equal days whose quarter hours differ by even noise."""
     if np.count_nonzero(others.pairs) <= _PAIRS:  # each of them is looked at
         near = others.pairs
     else:
@@ -195,39 +197,39 @@ def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
     every = {name: k for k, name in enumerate(sorted({*names[0], *names[1]}))}  # each read once
     read = all_series(at.energy.conn, [*every], at.quantity, span_us)
     own_read, read = (read[[every[name] for name in some]] for some in names)
-    for one, i in zip(own_read, mine, strict=True):
-        some = np.flatnonzero(near[i, theirs])
-        for k, noise, moved in _noises(one, read[some]):
-            j = theirs[some[k]]
+    for item, i in zip(own_read, mine, strict=True):
+        subset = np.flatnonzero(near[i, theirs])
+        for k, noise, moved in _noises(item, read[subset]):
+            j = theirs[subset[k]]
             known = int(np.count_nonzero((own[i] > 0) & (others.sums[j] > 0)))
             days = Agreeing(known, known, 1 / noise.ratio, not moved, noise.deviation)
             yield _copy(at, others, i, j, days, equal=False)
 
 
 def _near_in_any_order(own: Int64, others: Int64) -> NDArray[np.bool_]:
-    """Say of which meters most sums are near, the largest with the largest."""
+    """Return a mask of meters with nearly equal sorted sums."""
     ordered, there = (-np.sort(-table, axis=1) for table in (own, others))
     return near_days(ordered, there, _NEAR, _HALF)
 
 
-def _noises(one: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:
+def _noises(item: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:
     """Yield which of others are one under noise, and whether shifted or in another order."""
-    left = np.arange(len(others))
-    for moved in (others, in_step(one, others)):
-        for k in left[likely_noisy(one, moved[left])].tolist():
-            noise = noisy(one, moved[k])
+    remaining = np.arange(len(others))
+    for moved in (others, in_step(item, others)):
+        for k in remaining[likely_noisy(item, moved[remaining])].tolist():
+            noise = noisy(item, moved[k])
             if noise is not None:
-                left = left[left != k]
+                remaining = remaining[remaining != k]
                 yield k, noise, moved is not others
-    for k in left.tolist():
-        ordered = in_order(one, others[k])
-        noise = None if ordered is None else noisy(one, ordered)
+    for k in remaining.tolist():
+        ordered = in_order(item, others[k])
+        noise = None if ordered is None else noisy(item, ordered)
         if noise is not None:
             yield k, noise, True
 
 
 def _span(at: Looked, own: Int64) -> tuple[int, int]:
-    """Whole days of the period, which ones the values say. [us UTC]"""
+    """Return the whole days of a period in which values exist. [us UTC]"""
     begin_us, end_us = at.energy.span_us
     spare = max(0, (end_us - begin_us) // _DAY_US - _DAYS)
     begin_us += crc32(own.tobytes()) % (spare + 1) * _DAY_US
@@ -243,7 +245,7 @@ Lived = tuple[Life, date | None]
 @dataclass(frozen=True, slots=True)
 class RegistryFacts:
     """
-    A period as a rule of the registry sees it; nothing in it can be changed.
+    Immutable input of a registry rule: a period with its registry data.
 
     Attributes
     ----------
@@ -254,40 +256,40 @@ class RegistryFacts:
     devices : tuple of Device
         The project's, by id.
     ratings : mapping of str to sequence of (Rating, datetime)
-        Of these devices, with when each was recorded.
+        Of these devices, each with its time of entry.
     same, alike : tuple of (Device, Device)
-        Ids of one serial, and of serials that read alike; the second of each pair came later.
+        Pairs of one serial, and of similar serials; the second came later.
     beyond : tuple of Beyond
-        Devices whose registers rise many times faster than their rated power allows.
+        Devices whose registers rise many times faster than their rated power.
     copies : tuple of Copy
-        Meters whose energy is that of others, or of an earlier time.
+        Meters with the series of others, or of an earlier time.
     operators : frozenset of str
-        Organisations that hold an operator's key.
+        Organisations with an operator's key.
     accepted : mapping
-        What programmes accepted.
+        Acceptances by programmes.
     owed : tuple of (str, int)
-        Statements at the project's site that left something below zero. [ug CO2e]
+        Statements at the project's site with a negative reduction. [ug CO2e]
     lives : tuple of (Life, date or None)
-        Of the methodology in the programmes that registered the project, with the day.
+        Validity of the methodology in the programmes that registered the project, with the day.
     certified : mapping of (str, str) to tuple of Certified
-        What certificates of energy certify, by device and quantity.
+        Certificates of energy, by device and quantity.
     certified_beside : tuple of (str, str)
         Certificates of energy of other meters at the site, and these.
     left_out : tuple of LeftOut
-        Meters that a role of the project's side would count, and what they measured.
+        Excluded meters of the project side's roles, and their quantities.
     unbound : tuple of Device
-        Meters of the site of such a role's class that are in no project, without a reason.
+        Meters of the site of such a role's class without project and reason.
     factors : Factors
-        By which `left_out` is priced.
+        For the emissions of `left_out`.
     issued : tuple of IssuedCertificate
-        Calibration certificates of these devices as issued statements have them.
+        Calibration certificates of these devices in issued statements.
     lengthened : mapping of str to Lengthened
-        Intervals of calibration that became longer after the period began, by device.
+        Calibration intervals that were lengthened after the period began, by device.
     intervals : mapping of str to IssuedInterval
-        Own intervals of calibration of these devices by their last issued statements.
+        Own calibration intervals of these devices in their last issued statements.
     placed : mapping of str to IssuedPoint
-        Where these devices measured before: by the last issued statement, or in the registry when
-        the period began.
+        Earlier monitoring points of these devices: of the last issued statement, or in the registry
+        when the period began.
     """
 
     project: Project
@@ -331,7 +333,7 @@ class RegistryFacts:
 
 def registry_facts(conn: Connection, project: Project, period_us: Span) -> RegistryFacts:
     """
-    Read what the registry and its neighbours say of a period.
+    Return the registry facts of a period.
 
     Parameters
     ----------
@@ -343,7 +345,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
     registry, recorded = load_registry(conn), load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
     every = registry.devices  # made anew at each look
-    since = {name: held[0][1] for name, held in recorded.items() if held}
+    since = {name: rows[0][1] for name, rows in recorded.items() if rows}
     energy = Energy(conn, registry, project, period_us, since)
     same = same_elsewhere(energy)
     days = repeated_elsewhere(energy, same)
@@ -378,48 +380,48 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
 def _placed(
     conn: Connection, devices: list[str], project: Project, period_us: Span
 ) -> dict[str, IssuedPoint]:
-    said = {key: attribute_versions(conn, devices, key) for key in ("point", "feeds")}
+    versions = {key: attribute_versions(conn, devices, key) for key in ("point", "feeds")}
     first = local_date(period_us[0], project.timezone)
 
     def at_begin(device: str, key: str) -> Any:
-        values = (one for us, one in said[key].get(device, ()) if us <= period_us[0])
+        values = (one for us, one in versions[key].get(device, ()) if us <= period_us[0])
         return next(reversed([one for one in values if one is not None]), None)
 
-    found = {}
+    issued_points = {}
     for device in devices:
         point, feeds = at_begin(device, "point"), at_begin(device, "feeds")
         if point is not None:
-            found[device] = IssuedPoint(device, str(point), tuple(feeds or ()), "", first)
-    return found | points_of_devices(conn, devices, period_us[1])
+            issued_points[device] = IssuedPoint(device, str(point), tuple(feeds or ()), "", first)
+    return issued_points | points_of_devices(conn, devices, period_us[1])
 
 
 def _lengthened(conn: Connection, devices: list[str], from_us: int) -> dict[str, Lengthened]:
-    said = attribute_versions(conn, devices, CALIBRATION_EVERY)
-    found = {
+    versions = attribute_versions(conn, devices, CALIBRATION_EVERY)
+    result = {
         name: lengthened(((us, calibration_every(one)) for us, one in values), from_us)
-        for name, values in said.items()
+        for name, values in versions.items()
     }
-    return {name: one for name, one in found.items() if one is not None}
+    return {name: one for name, one in result.items() if one is not None}
 
 
 def lives_of(registry: Registry, project: Project) -> tuple[Lived, ...]:
     """Return the lives of a project's methodology in the programmes that registered it."""
-    found = (
-        (life_of(one, project.methodology, project.version), one.registered)
-        for one in entered_records(registry).registrations
-        if one.project == project.id
+    result = (
+        (life_of(registration, project.methodology, project.version), registration.registered)
+        for registration in entered_records(registry).registrations
+        if registration.project == project.id
     )
-    return tuple((life, day) for life, day in found if life is not None)
+    return tuple((life, day) for life, day in result if life is not None)
 
 
 class Barred(NamedTuple):
-    """A meter of which nothing counts for the baseline, and why."""
+    """A meter that does not count for the baseline, and the reason."""
 
     device: str
     reason: Text
 
 
-Judged = Said | Barred
+Judged = RuleReport | Barred
 
 
 def listed(
@@ -428,8 +430,8 @@ def listed(
     holds: bool = False,
     most: int | None = MOST_LINES,
     severity: Severity | None = None,
-) -> Iterator[Said]:
-    """Report one finding of some texts, of the rule's severity or another; of none no finding."""
-    found = tuple(texts)
-    if found:
-        yield Said(holds, found if most is None else lines(found, most), severity)
+) -> Iterator[RuleReport]:
+    """Yield one finding with the texts, of the rule's severity or another; none without texts."""
+    result = tuple(texts)
+    if result:
+        yield RuleReport(holds, result if most is None else lines(result, most), severity)

@@ -44,25 +44,25 @@ _DIGITS = 12  # of a hash that is named
 
 class Outcome(NamedTuple):
     """
-    What the registry's rules come to.
+    Result of the registry's rules.
 
     Attributes
     ----------
     accepted : tuple of FactorAccepted
-        Factors of registry files that are entered as accepted.
+        Factors of registry files with acceptance.
     excluded : tuple of Excluded
-        Meters that count nothing, by the rule that says so.
+        Meters that do not count, and the rule.
     ratings : mapping of str to tuple of (int, int)
-        Rated powers by device, from when on. [us UTC, W]
+        Rated powers by device, each from a time on. [us UTC, W]
     documents : tuple of Document
-        Of what the plant was built for.
+        Design documents of the plant.
     invoices : tuple of Invoice
-        That touch the period; those that are no evidence say why.
+        Of the period, with the reason where they are no evidence.
     replaced : tuple of (Invoice, Invoice, str)
-        Invoices that another one corrects, that one, and the reason given.
+        Corrected invoices, the correction, and the reason.
     calibrated_every : mapping of str to int
-        Interval of calibration by device that has one: the shorter, where it became longer
-        after the period began. [months]
+        Calibration interval by device: the shorter, where it was lengthened after the period began.
+        [months]
     """
 
     conditions: tuple[RegistryCondition, ...]
@@ -81,32 +81,32 @@ def judged(facts: RegistryFacts) -> Outcome:
     """Evaluate every rule of the registry once."""
     conditions, excluded = list[RegistryCondition](), list[Excluded]()
     for rule, judge in JUDGES:
-        for one in judge(facts):
-            if isinstance(one, Barred):
-                excluded.append(Excluded(one.device, rule, one.reason))
+        for item in judge(facts):
+            if isinstance(item, Barred):
+                excluded.append(Excluded(item.device, rule, item.reason))
             else:
-                texts = tuple(map(coded, texts_of(one.texts)))
-                severity = one.severity or UNSET
+                texts = tuple(map(coded, texts_of(item.texts)))
+                severity = item.severity or UNSET
                 conditions.append(
-                    RegistryCondition(rule=rule, holds=one.holds, texts=texts, severity=severity)
+                    RegistryCondition(rule=rule, holds=item.holds, texts=texts, severity=severity)
                 )
     return Outcome(
         tuple(conditions),
         tuple(acceptances.factors_accepted(facts.project, facts.registry, facts.accepted)),
         tuple(excluded),
         facts.certified,
-        {name: ratings.rated_powers(held) for name, held in facts.ratings.items() if held},
+        {name: ratings.rated_powers(rows) for name, rows in facts.ratings.items() if rows},
         tuple(s for s in _of_period(facts) if not facts.own(s.laboratory)),
         tuple(design(facts)),
         facts.invoices.doubted(),
         facts.invoices.replaced(),
         {
             **{
-                one.id: months
-                for one in facts.devices
-                if (months := calibration_every(one.attributes.get(CALIBRATION_EVERY)))
+                device.id: months
+                for device in facts.devices
+                if (months := calibration_every(device.attributes.get(CALIBRATION_EVERY)))
             },
-            **{name: one.before for name, one in facts.lengthened.items()},
+            **{name: lengthened.before for name, lengthened in facts.lengthened.items()},
         },
     )
 
@@ -118,20 +118,20 @@ def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
     """REG-01: meters without maker or serial, two ids of one meter, serials that read alike."""
     roles, twice = facts.methodology.roles, dict[str, Text]()
     earning = {d.device for d in facts.project.devices if roles[d.role].side == "baseline"}
-    for one, other in facts.same:
-        twice[other.id] = meters.duplicate_meter(one, other)
+    for device, other in facts.same:
+        twice[other.id] = meters.duplicate_meter(device, other)
     yield from (Barred(name, why) for name, why in twice.items() if name in earning)
     texts = [
         text(
-            "REG-01.no_serial" if one.maker
-            else "REG-01.no_maker" if one.serial else "REG-01.no_maker_or_serial",
-            device=one.id,
+            "REG-01.no_serial" if item.maker
+            else "REG-01.no_maker" if item.serial else "REG-01.no_maker_or_serial",
+            device=item.id,
         )
-        for one in facts.devices
-        if not (one.maker and one.serial)
+        for item in facts.devices
+        if not (item.maker and item.serial)
     ]  # fmt: skip
     texts += [why for name, why in twice.items() if name not in earning]
-    texts += [meters.alike_meter(one, other) for one, other in facts.alike]
+    texts += [meters.alike_meter(device, other) for device, other in facts.alike]
     yield from listed(texts)
 
 
@@ -139,27 +139,27 @@ def certificates(facts: RegistryFacts) -> Iterator[Judged]:
     """REG-02: certificates that name no serial or another one, and dates that were changed."""
     texts = [*_changed_dates(facts)]
     for device in facts.devices:
-        for one in device.calibrations or ():
-            of = {"device": device.id, "certificate": one.certificate}
-            if one.serial is None:
+        for calibration in device.calibrations or ():
+            of = {"device": device.id, "certificate": calibration.certificate}
+            if calibration.serial is None:
                 texts.append(text("REG-02.no_serial", **of))
-            elif device.serial not in (None, one.serial) and not any(
-                swap.at.date() > one.performed for swap in device.replacements or ()
+            elif device.serial not in (None, calibration.serial) and not any(
+                swap.at.date() > calibration.performed for swap in device.replacements or ()
             ):
-                other = {"named": one.serial, "serial": device.serial or ""}
+                other = {"named": calibration.serial, "serial": device.serial or ""}
                 texts.append(text("REG-02.other_serial", **of, **other))
     yield from listed([*texts, *_longer_intervals(facts), *_longer_than_issued(facts)])
 
 
 def _changed_dates(facts: RegistryFacts) -> Iterator[Text]:
-    """Say which certificates have other dates than issued statements have for their number."""
+    """Yield certificates with other dates than in issued statements."""
     now: dict[tuple[str, str], list[Calibration]] = {}
     for device in facts.devices:
-        for one in device.calibrations or ():
-            now.setdefault((device.id, one.certificate), []).append(one)
+        for calibration in device.calibrations or ():
+            now.setdefault((device.id, calibration.certificate), []).append(calibration)
     for was in facts.issued:
-        held = now.get((was.device, was.certificate), ())
-        dates = [(str(one.performed), str(one.valid_until)) for one in held]
+        current = now.get((was.device, was.certificate), ())
+        dates = [(str(c.performed), str(c.valid_until)) for c in current]
         if dates and (was.performed, was.valid_until) not in dates:
             yield text(
                 "REG-02.other_dates", device=was.device, certificate=was.certificate,
@@ -169,24 +169,24 @@ def _changed_dates(facts: RegistryFacts) -> Iterator[Text]:
 
 
 def _longer_intervals(facts: RegistryFacts) -> Iterator[Text]:
-    """Say which intervals of calibration became longer after the period began."""
-    for name, one in sorted(facts.lengthened.items()):
+    """Yield calibration intervals that were lengthened after the period began."""
+    for name, lengthened in sorted(facts.lengthened.items()):
         of: dict[str, Value] = {
-            "device": name, "before": one.before, "changed": utc_text(one.changed_us),
+            "device": name, "before": lengthened.before, "changed": utc_text(lengthened.changed_us),
         }  # fmt: skip
-        if one.now is None:
+        if lengthened.now is None:
             yield text("REG-02.no_interval", **of)
         else:
-            yield text("REG-02.longer_interval", **of, now=one.now)
+            yield text("REG-02.longer_interval", **of, now=lengthened.now)
 
 
 def _longer_than_issued(facts: RegistryFacts) -> Iterator[Text]:
-    """Say which intervals are longer than issued, without an approved change of the plan since."""
+    """Yield calibration intervals above the issued ones without an approved change of plan."""
     first = local_date(facts.period_us[0], facts.project.timezone)
     changes = [
-        one.begins
-        for one in facts.entry.monitoring or ()
-        if one.kind == PERMANENT and one.approval is not None and one.begins <= first
+        version.begins
+        for version in facts.entry.monitoring or ()
+        if version.kind == PERMANENT and version.approval is not None and version.begins <= first
     ]
     for device in facts.devices:
         was = facts.intervals.get(device.id)
@@ -195,12 +195,12 @@ def _longer_than_issued(facts: RegistryFacts) -> Iterator[Text]:
             continue
         if not any(begins > was.since for begins in changes):
             of: dict[str, Value] = {"before": was.months, "statement": was.statement}
-            said = text("REG-02.none") if now is None else str(now)
-            yield text("REG-02.longer_than_issued", device=device.id, now=said, **of)
+            months = text("REG-02.none") if now is None else str(now)
+            yield text("REG-02.longer_than_issued", device=device.id, now=months, **of)
 
 
 def replacements(facts: RegistryFacts) -> Iterator[Judged]:
-    """REG-03: replacements, and meters that moved, of which no document is named."""
+    """REG-03: replacements and moved meters without a document."""
     bare = [
         text("REG-03.no_document", device=device.id, time=utc_text(_us(swap.at)))
         for device in facts.devices
@@ -214,17 +214,17 @@ def replacements(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _moved(facts: RegistryFacts) -> tuple[list[Text], list[Text]]:
-    """Return meters that feed something else than before, and points that have another name."""
+    """Return meters with another load than before, and points that were renamed."""
     zone = facts.project.timezone
     last = local_date(facts.period_us[1] - 1, zone)
-    events = [one for one in facts.entry.events or () if one.what == "moved" and one.document]
+    events = [e for e in facts.entry.events or () if e.what == "moved" and e.document]
     elsewhere, renamed = list[Text](), list[Text]()
     for device in facts.devices:
         was = facts.placed.get(device.id)
-        said = device.attributes
-        point, feeds = str(said.get("point", "")), tuple(said.get("feeds") or ())
+        attributes = device.attributes
+        point, feeds = str(attributes.get("point", "")), tuple(attributes.get("feeds") or ())
         if was is None or any(
-            device.id in one.devices and was.since <= one.begins <= last for one in events
+            device.id in event.devices and was.since <= event.begins <= last for event in events
         ):
             continue
         of: dict[str, Value] = {
@@ -240,63 +240,63 @@ def _moved(facts: RegistryFacts) -> tuple[list[Text], list[Text]]:
 
 def late_ratings(facts: RegistryFacts) -> Iterator[Judged]:
     """REG-04: rated powers that were recorded after they began."""
-    late = [one for name, held in facts.ratings.items()
-            for one in _back_dated(name, held, facts.period_us[1])]  # fmt: skip
+    late = [one for name, rows in facts.ratings.items()
+            for one in _back_dated(name, rows, facts.period_us[1])]  # fmt: skip
     bare = [one for one, hashed in late if not hashed]
     yield from listed(bare)
     if not bare:
         yield from listed((one for one, _ in late), holds=True)
 
 
-def _back_dated(name: str, held: Ratings, to_us: int) -> Iterator[tuple[Text, bool]]:
-    """Yield what counts of each rating that was recorded late, and if a file's hash shows it."""
-    for (before, _), (one, recorded) in pairwise(held):
-        if not (one.begins < recorded and _us(one.begins) < to_us):
+def _back_dated(name: str, rows: Ratings, to_us: int) -> Iterator[tuple[Text, bool]]:
+    """Yield the effect of each rating that was entered late, and whether a file supports it."""
+    for (before, _), (rating, recorded) in pairwise(rows):
+        if not (rating.begins < recorded and _us(rating.begins) < to_us):
             continue
-        given: dict[str, Value] = {
-            "device": name, "power": one.rated_power_w, "before": before.rated_power_w,
-            "begins": utc_text(_us(one.begins)), "recorded": utc_text(_us(recorded)),
-            "document": one.document or text("REG-04.no_document"),
+        values: dict[str, Value] = {
+            "device": name, "power": rating.rated_power_w, "before": before.rated_power_w,
+            "begins": utc_text(_us(rating.begins)), "recorded": utc_text(_us(recorded)),
+            "document": rating.document or text("REG-04.no_document"),
         }  # fmt: skip
-        if one.sha256:
-            yield text("REG-04.corrected", sha256=one.sha256, **given), True
+        if rating.sha256:
+            yield text("REG-04.corrected", sha256=rating.sha256, **values), True
             continue
-        first = recorded == min(at for _, at in held)
-        lower = one.rated_power_w > before.rated_power_w and not (first and one.document)
-        yield text("REG-04.late_lower" if lower else "REG-04.late", **given), False
+        first = recorded == min(at for _, at in rows)
+        lower = rating.rated_power_w > before.rated_power_w and not (first and rating.document)
+        yield text("REG-04.late_lower" if lower else "REG-04.late", **values), False
 
 
 def implausible_ratings(facts: RegistryFacts) -> Iterator[Judged]:
     """MTR-01: registers that rise many times faster than their rated power allows."""
-    yield from listed(one.text() for one in facts.beyond)
+    yield from listed(beyond.text() for beyond in facts.beyond)
 
 
 def copies_inside(facts: RegistryFacts) -> Iterator[Judged]:
     """MTR-03: meters of the project whose series are those of another of its meters."""
-    yield from _copies(one for one in facts.copies if one.project is None and not one.days_before)
+    yield from _copies(c for c in facts.copies if c.project is None and not c.days_before)
 
 
 def copies_elsewhere(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-02: meters whose series are those of another project's meter, or of an earlier time."""
-    yield from _copies(one for one in facts.copies if one.project or one.days_before)
+    yield from _copies(copy for copy in facts.copies if copy.project or copy.days_before)
 
 
 def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
-    found = [*copies]
-    excluded = {one.device: one for one in found if one.excluded}
-    yield from (Barred(name, one.reason) for name, one in excluded.items())
-    left = [one for one in found if one.device not in excluded]
-    yield from listed(one.alike for one in left if one.equal)
+    result = [*copies]
+    excluded = {copy.device: copy for copy in result if copy.excluded}
+    yield from (Barred(name, copy.reason) for name, copy in excluded.items())
+    remaining = [copy for copy in result if copy.device not in excluded]
+    yield from listed(copy.alike for copy in remaining if copy.equal)
     # of a proportional one, or one under noise, nothing is taken off: it is to be clarified
-    yield from listed((one.alike for one in left if not one.equal), severity="CL")
+    yield from listed((copy.alike for copy in remaining if not copy.equal), severity="CL")
 
 
 # --- documents and invoices ---------------------------------------------------------------
 
 
 def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
-    """PAR-07: numbers that were typed once and for all, of which no document is named."""
-    method, given = facts.methodology, facts.entry.documents or {}
+    """PAR-07: manually entered constants without a document."""
+    method, parameters = facts.methodology, facts.entry.documents or {}
     typed = {n: spec for n, spec in method.parameters.items() if n in facts.project.parameters}
     for bound in facts.project.devices:
         specs = method.roles[bound.role].params
@@ -312,11 +312,11 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
             or name in method.dated
             or "default" in of_parameter(name).by
         )
-        and name not in given
+        and name not in parameters
     ]
     for name in method.documented:
-        held = given.get(name)
-        by = held.get("by") if isinstance(held, Mapping) else None
+        value = parameters.get(name)
+        by = value.get("by") if isinstance(value, Mapping) else None
         if by is not None and facts.own(by):
             texts.append(text("PAR-07.own_document", parameter=name, by=by))
     yield from listed(texts)
@@ -324,23 +324,23 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
 
 def design(facts: RegistryFacts) -> Iterator[Document]:
     """Documents of values, and line diagrams; one that the plant's operator wrote is none."""
-    given = facts.entry.documents or {}
+    parameters = facts.entry.documents or {}
     known = {*facts.project.parameters, LINE_DIAGRAM}
     known = known.union(*(bound.params for bound in facts.project.devices))
-    for name in dict.fromkeys((*facts.methodology.documented, *given)):
-        if name in known and name in given and name not in facts.invoices.unsupported:
-            one = document_of(name, given[name])
-            if one.by is None or not facts.own(one.by):
-                yield one
+    for name in dict.fromkeys((*facts.methodology.documented, *parameters)):
+        if name in known and name in parameters and name not in facts.invoices.unsupported:
+            document = document_of(name, parameters[name])
+            if document.by is None or not facts.own(document.by):
+                yield document
 
 
 def own_laboratories(facts: RegistryFacts) -> Iterator[Judged]:
     """PAR-06: results of a laboratory that the operator is, or is affiliated with."""
     yield from listed(
-        text("PAR-06.own_laboratory", parameter=one.parameter, sample=one.sample,
-             laboratory=one.laboratory)
-        for one in _of_period(facts)
-        if facts.own(one.laboratory)
+        text("PAR-06.own_laboratory", parameter=sample.parameter, sample=sample.sample,
+             laboratory=sample.laboratory)
+        for sample in _of_period(facts)
+        if facts.own(sample.laboratory)
     )  # fmt: skip
 
 
@@ -353,14 +353,14 @@ def _of_period(facts: RegistryFacts) -> Iterator[Sample]:
 def own_invoices(facts: RegistryFacts) -> Iterator[Judged]:
     """EVD-08: invoices by who operates the plant."""
     yield from listed(
-        text("EVD-08.own_invoice", invoice=one.id, issuer=one.issuer, number=one.number)
-        for one in facts.invoices.own
+        text("EVD-08.own_invoice", invoice=invoice.id, issuer=invoice.issuer, number=invoice.number)
+        for invoice in facts.invoices.own
     )
 
 
 def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
     """EVD-09: corrections by another issuer, and documents that name one file and differ."""
-    of_period = {one.id for one in facts.invoices.touching}
+    of_period = {invoice.id for invoice in facts.invoices.touching}
     texts = [
         text(
             "EVD-09.other_issuer", invoice=new.id, issuer=new.issuer, number=new.number,
@@ -369,30 +369,32 @@ def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
         for new, old in facts.invoices.foreign
         if new.id in of_period
     ]  # fmt: skip
-    for sha256, some in facts.invoices.shared.items():
-        mine = [one for one in some if one.project == facts.project.id]
-        if any(one.kind == "document" or one.name in of_period for one in mine):
-            names = dict.fromkeys(_cited(one, facts, of_period) for one in some)
+    for sha256, cited in facts.invoices.shared.items():
+        mine = [cited for cited in cited if cited.project == facts.project.id]
+        if any(cited.kind == "document" or cited.name in of_period for cited in mine):
+            names = dict.fromkeys(_cited(cited, facts, of_period) for cited in cited)
             texts.append(
                 text("EVD-09.one_file", documents=tuple(names), sha256=f"{sha256[:_DIGITS]}...")
             )
     yield from listed(texts)
 
 
-def _cited(one: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
-    """Name a document; an invoice of other time by its days, one of another project by that."""
-    own = one.project == facts.project.id
-    if one.invoice is None:
+def _cited(cited: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
+    """Return the name of a document; an invoice with its days or project where these differ."""
+    own = cited.project == facts.project.id
+    if cited.invoice is None:
         if own:
-            return text("EVD-09.document", parameter=one.name)
-        return text("EVD-09.document_elsewhere", parameter=one.name, project=one.project)
+            return text("EVD-09.document", parameter=cited.name)
+        return text("EVD-09.document_elsewhere", parameter=cited.name, project=cited.project)
     if not own:
-        return text("EVD-09.invoice_elsewhere", project=one.project)
-    given = one.invoice
-    if one.name in of_period:
-        return text("EVD-09.invoice", invoice=given.id, issuer=given.issuer, number=given.number)
+        return text("EVD-09.invoice_elsewhere", project=cited.project)
+    invoice = cited.invoice
+    if cited.name in of_period:
+        return text(
+            "EVD-09.invoice", invoice=invoice.id, issuer=invoice.issuer, number=invoice.number
+        )
     zone = facts.project.timezone
-    begin, end = (str(local_date(us, zone)) for us in (given.from_us, given.to_us))
+    begin, end = (str(local_date(us, zone)) for us in (invoice.from_us, invoice.to_us))
     return text("EVD-09.invoice_of", begin=begin, end=end)
 
 
@@ -400,13 +402,13 @@ def _cited(one: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
 
 
 def debts(facts: RegistryFacts) -> Iterator[Judged]:
-    """CLM-04: what others left below zero at the project's sites and no project took."""
+    """CLM-04: negative reductions at the project's sites that no project has taken over."""
     yield from listed(_debt(facts, *one) for one in facts.owed)
 
 
 def _debt(facts: RegistryFacts, statement: str, ug: int) -> Text:
-    left = decimal_text(Fraction(ug, UG_PER_T), _PLACES, "down")
-    of = {"statement": statement, "project": facts.project.id, "left": left}
+    remaining = decimal_text(Fraction(ug, UG_PER_T), _PLACES, "down")
+    of = {"statement": statement, "project": facts.project.id, "left": remaining}
     by = facts.accepted.get(("debt", statement, facts.project.id))
     if by is None:
         return text("CLM-04.owed", **of)
@@ -419,28 +421,28 @@ def ended_methodology(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[Text]:
-    """Say where a period's methodology has ended in the programme that registered the project."""
+    """Yield the text if a period's methodology has ended in the programme of the project."""
     after = local_date(to_us - 1, project.timezone) + timedelta(days=1)
     for life, registered in lives:
         yield from broken(life, registered, after)
 
 
 def boundary(facts: RegistryFacts) -> Iterator[Judged]:
-    """BND-01: meters of the site that are left out, what they measured, and what it would cost."""
+    """BND-01: excluded meters of the site, their quantities and emissions."""
     drawn = _drawn(facts)
-    asked, shown = list[Text](), list[Text]()
-    for one in facts.left_out:
-        by = drawn if one.of.is_excluded else None
-        found = reported(one, facts.project, facts.factors, facts.period_us, by)
-        if found is not None:
-            (asked if by is None else shown).append(found)
-    yield from listed(asked)
-    yield from listed(shown, severity="observation")
-    above = (line for one in facts.left_out for line in supplying(one, facts.project))
+    requests, confirmed = list[Text](), list[Text]()
+    for out in facts.left_out:
+        by = drawn if out.of.is_excluded else None
+        result = reported(out, facts.project, facts.factors, facts.period_us, by)
+        if result is not None:
+            (requests if by is None else confirmed).append(result)
+    yield from listed(requests)
+    yield from listed(confirmed, severity="observation")
+    above = (line for out in facts.left_out for line in supplying(out, facts.project))
     yield from listed(above, holds=True)
     yield from listed(
-        text("BND-01.unbound", device=one.id, kind=one.class_id, site=one.site)
-        for one in facts.unbound
+        text("BND-01.unbound", device=device.id, kind=device.class_id, site=device.site)
+        for device in facts.unbound
     )
     if not facts.unbound:
         reasons = sorted(boundary_reasons(facts.registry, facts.project.id).items())
@@ -454,7 +456,7 @@ def _drawn(facts: RegistryFacts) -> Document | None:
     first = local_date(facts.period_us[0], facts.project.timezone)
     if undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, first) is not None:
         return None
-    return next(one for one in documents if one.parameter == LINE_DIAGRAM)
+    return next(document for document in documents if document.parameter == LINE_DIAGRAM)
 
 
 def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
@@ -465,10 +467,10 @@ def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
     )
     yield from listed(
         (
-            text("CLM-01.certified", device=device, certificate=one.certificate,
-                 scheme=one.scheme, wh=int(one.value.sum()))
-            for (device, _), held in facts.certified.items()
-            for one in held
+            text("CLM-01.certified", device=device, certificate=item.certificate,
+                 scheme=item.scheme, wh=int(item.value.sum()))
+            for (device, _), certified in facts.certified.items()
+            for item in certified
         ),
         holds=True,
         most=None,  # the database looks for each

@@ -71,8 +71,8 @@ class Looked:
         """Return sums of the days so many days before. [devices x back x days, base unit]"""
         far, near = max(back), min(back)
         edges = (self.first - timedelta(days=far), self.end - timedelta(days=near))
-        held = day_sums(self.energy.conn, devices, self.quantity, *edges)
-        return held[:, far - np.asarray(back)[:, None] + self.days]
+        sums = day_sums(self.energy.conn, devices, self.quantity, *edges)
+        return sums[:, far - np.asarray(back)[:, None] + self.days]
 
     def places(self, devices: Sequence[str]) -> NDArray[np.float64]:
         """Return latitude and longitude of devices. [devices x 2, degrees]"""
@@ -93,7 +93,7 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
     same : Same
         What the comparison of quarter hours found.
     """
-    found, excluded = list[Copy](), same.excluded()
+    copies, excluded = list[Copy](), same.excluded()
     for quantity, names in energy.meters:
         at = Looked.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
@@ -108,40 +108,40 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
                 at.done.add(names.index(name))
                 if name not in excluded:
                     excluded.add(name)
-                    found.append(copy._replace(excluded=True))
+                    copies.append(copy._replace(excluded=True))
             elif name not in same.excluded() and (
                 copy.days_before or not {(name, other), (other, name)} & same.pairs
             ):
-                found.append(copy)
-    return found
+                copies.append(copy)
+    return copies
 
 
 def _copy(
-    name: str, other: str, project: str | None, found: Repeated, days_before: int = 0
+    name: str, other: str, project: str | None, repeated: Repeated, days_before: int = 0
 ) -> Copy:
-    by_day = Agreeing(found.days, found.known, 1 / found.ratio)
-    return Copy(name, other, project, found.equal, False, days_before, by_day)
+    by_day = Agreeing(repeated.days, repeated.known, 1 / repeated.ratio)
+    return Copy(name, other, project, repeated.equal, False, days_before, by_day)
 
 
 def _earlier(at: Looked, own: Int64) -> Iterator[Copy]:
-    """Meters that repeat what they measured themselves."""
+    """Yield meters that repeat their own earlier series."""
     back = range(1, _OWN_BACK + 1)
     for begin in range(0, len(at.names), _OWN_AT_ONCE):
-        some = at.names[begin : begin + _OWN_AT_ONCE]
-        for i, (name, sums) in enumerate(zip(some, at.sums(some, back), strict=True), begin):
-            for found in repeated_days(own[i : i + 1], sums[None], _EARLIER):
-                yield _copy(name, name, None, found, back[found.time])
+        subset = at.names[begin : begin + _OWN_AT_ONCE]
+        for i, (name, sums) in enumerate(zip(subset, at.sums(subset, back), strict=True), begin):
+            for repeated_day in repeated_days(own[i : i + 1], sums[None], _EARLIER):
+                yield _copy(name, name, None, repeated_day, back[repeated_day.time])
 
 
 def _beside(at: Looked, own: Int64) -> Iterator[Copy]:
     """Meters of the project whose days are the same."""
     pairs = np.triu(np.ones((len(own), len(own)), dtype=np.bool_), 1)
-    for found in _now(at, own, at.names, own[:, None], pairs):
-        two = at.names[found.one], at.names[found.other]
+    for repeated in _now(at, own, at.names, own[:, None], pairs):
+        two = at.names[repeated.one], at.names[repeated.other]
         if at.energy.came_later(*two):
-            yield _copy(*two, None, found)
+            yield _copy(*two, None, repeated)
         else:
-            yield _copy(*two[::-1], None, found._replace(ratio=1 / found.ratio))
+            yield _copy(*two[::-1], None, repeated._replace(ratio=1 / repeated.ratio))
 
 
 def _elsewhere(at: Looked, own: Int64) -> Iterator[Copy]:
@@ -151,18 +151,21 @@ def _elsewhere(at: Looked, own: Int64) -> Iterator[Copy]:
     for begin in range(0, len(every), AT_ONCE):
         others = every[begin : begin + AT_ONCE]
         pairs = np.ones((len(own), len(others)), dtype=np.bool_)
-        for found in _now(at, own, others, at.sums(others, [0]), pairs):
-            other = others[found.other]
-            yield _copy(at.names[found.one], other, beside[other], found)
-        for found in repeated_days(own, at.sums(others, _OTHERS_BACK), _EARLIER, done=at.done):
-            other, ago = others[found.other], _OTHERS_BACK[found.time]
-            yield _copy(at.names[found.one], other, beside[other], found, ago)
+        for repeated in _now(at, own, others, at.sums(others, [0]), pairs):
+            other = others[repeated.other]
+            yield _copy(at.names[repeated.one], other, beside[other], repeated)
+        for repeated in repeated_days(own, at.sums(others, _OTHERS_BACK), _EARLIER, done=at.done):
+            other, ago = others[repeated.other], _OTHERS_BACK[repeated.time]
+            yield _copy(at.names[repeated.one], other, beside[other], repeated, ago)
 
 
 def _now(
     at: Looked, own: Int64, others: Sequence[str], sums: Int64, pairs: NDArray[np.bool_]
 ) -> Iterator[Repeated]:
-    """Pairs of the same days: of neighbours, whose weather is one, only what is all but equal."""
+    """
+    Yield pairs with equal days; of neighbours with the same weather only nearly
+    identical ones.
+    """
     places = [at.places(devices) for devices in (at.names, others)]
     near = (np.abs(places[0][:, None] - places[1]) <= _ONE_SKY_DEG).all(axis=2)
     yield from repeated_days(own, sums, _ONE_SKY, pairs & near, at.done)
@@ -194,52 +197,52 @@ def repeated_days(
     done: Collection[int] = (),
 ) -> Iterator[Repeated]:
     """
-    Find meters of which the sums of days have one ratio to those of others.
+    Yield meters whose daily sums have a constant ratio to those of others.
 
     Parameters
     ----------
     own : int64 array, n x days
-        Sums of the days of n meters; 0 where they measured nothing. [base unit]
+        Daily sums of n meters; 0 without data. [base units]
     others : int64 array, m x times x days
         Sums of as many days of m meters, at one time or at several.
     nearly : float
-        Part by which ratios of days that agree may differ. [1]
+        Relative tolerance of equal ratios. [1]
     pairs : bool array, n x m, optional
-        Which of them are compared; all without it.
+        Pairs to compare; all without it.
     done : collection of int
-        Meters of the n that are looked at no more; it may grow meanwhile.
+        Meters of the n to skip; it may grow meanwhile.
     """
     if pairs is not None and not pairs.any():
         return
-    some = np.unique(np.linspace(0, own.shape[1] - 1, _LOOK).round().astype(np.intp))
-    need = _needed(own[:, some], _LEAST_LOOKED)
-    for i, j in agreeing(own[:, some], others[:, :, some], need, nearly):
+    subset = np.unique(np.linspace(0, own.shape[1] - 1, _LOOK).round().astype(np.intp))
+    need = _needed(own[:, subset], _LEAST_LOOKED)
+    for i, j in agreeing(own[:, subset], others[:, :, subset], need, nearly):
         if i in done or (pairs is not None and not pairs[i, j]):
             continue
         for time in range(others.shape[1]):
-            found = _repeats(own[i], others[j, time], nearly)
-            if found is not None:
-                yield Repeated(i, j, time, *found)
+            result = _repeats(own[i], others[j, time], nearly)
+            if result is not None:
+                yield Repeated(i, j, time, *result)
                 break
 
 
 def near_days(own: Int64, others: Int64, nearly: float, share: float = SHARE) -> NDArray[np.bool_]:
     """
-    Say of which meters a share of days have one ratio, by some of the days. [n x m]
+    Return a mask of meters with a constant ratio on a share of a sample of days. [n x m]
 
     Parameters
     ----------
     own, others : int64 arrays, n x days and m x days
-        Sums of days; 0 where nothing was measured. [base unit]
+        Daily sums; 0 without data. [base units]
     nearly : float
-        Part by which ratios may differ. [1]
+        Relative tolerance of ratios. [1]
     """
-    some = np.unique(np.linspace(0, own.shape[1] - 1, _LOOK).round().astype(np.intp))
-    need = _needed(own[:, some], _LEAST_LOOKED, share)
-    found = np.zeros((len(own), len(others)), dtype=np.bool_)
-    for i, j in agreeing(own[:, some], others[:, None, some], need, nearly):
-        found[i, j] = True
-    return found
+    subset = np.unique(np.linspace(0, own.shape[1] - 1, _LOOK).round().astype(np.intp))
+    need = _needed(own[:, subset], _LEAST_LOOKED, share)
+    result = np.zeros((len(own), len(others)), dtype=np.bool_)
+    for i, j in agreeing(own[:, subset], others[:, None, subset], need, nearly):
+        result[i, j] = True
+    return result
 
 
 def _needed(own: Int64, least: int, share: float = SHARE) -> Int64:
@@ -249,24 +252,24 @@ def _needed(own: Int64, least: int, share: float = SHARE) -> Int64:
     return needed
 
 
-def _repeats(one: Int64, other: Int64, nearly: float) -> tuple[int, int, float, bool] | None:
+def _repeats(item: Int64, other: Int64, nearly: float) -> tuple[int, int, float, bool] | None:
     """How many days agree, by which ratio, and whether they are equal; None where they do not."""
-    need = int(_needed(one[None], LEAST)[0])
-    both = np.flatnonzero((one > 0) & (other > 0))
+    need = int(_needed(item[None], LEAST)[0])
+    both = np.flatnonzero((item > 0) & (other > 0))
     if len(both) < need:
         return None
-    ratios: NDArray[np.float64] = other[both] / one[both]
+    ratios: NDArray[np.float64] = other[both] / item[both]
     ordered = np.sort(ratios)
     counts = np.searchsorted(ordered, ordered * (1 + nearly), side="right") - np.arange(len(both))
     low = ordered[np.argmax(counts)]
     agree = both[(ratios >= low) & (ratios <= low * (1 + nearly))]
     if len(agree) < need:
         return None
-    poor, good = np.quantile(one[agree], [0.1, 0.9])
-    if good < poor * _VARIED or poor < _STEPS * np.gcd.reduce(one[agree]):
+    poor, good = np.quantile(item[agree], [0.1, 0.9])
+    if good < poor * _VARIED or poor < _STEPS * np.gcd.reduce(item[agree]):
         return None
-    if len(np.unique(np.log(one[agree]) // _LEVEL)) < _LEVELS:
+    if len(np.unique(np.log(item[agree]) // _LEVEL)) < _LEVELS:
         return None
-    ratio = float(np.median(other[agree] / one[agree]))
-    known = int(np.count_nonzero(one > 0))
-    return len(agree), known, ratio, bool((one[agree] == other[agree]).all())
+    ratio = float(np.median(other[agree] / item[agree]))
+    known = int(np.count_nonzero(item > 0))
+    return len(agree), known, ratio, bool((item[agree] == other[agree]).all())

@@ -129,22 +129,22 @@ def public_twin(
     originals: dict[str, Any] = {"statement": facts.statement, "verification": facts.verification}
     marks = public.secrets_of([*originals.values(), plan], categories, more)
     subject = facts.subject
-    shown = {subject.project.id: "project's id", facts.name: "statement's id",
+    replaced = {subject.project.id: "project's id", facts.name: "statement's id",
              subject.project.name: "project's name"}  # fmt: skip
-    public.check_hideable(marks, shown)
+    public.check_hideable(marks, replaced)
     twin = public.hide(originals, marks, lambda: secrets.token_urlsafe(16))
     document = public.twin_document(twin, originals, categories, CONTEXT)
     document["issuer"] = issuer(signer.holder)
     document["validFrom"] = valid_from(created)
     signed = create_proof(document, signer.key, created)
-    told = replace(
+    hidden = replace(
         facts,
         statement=twin.documents["statement"],
         verification=twin.documents["verification"],
         plan=read_plan(public.redacted(plan, marks)),
         raised=tuple(
-            read(FindingShown, public.redacted(write(one), marks), "a finding")
-            for one in facts.raised
+            read(FindingShown, public.redacted(write(finding), marks), "a finding")
+            for finding in facts.raised
         ),
         sampling=None if facts.sampling is None else public.redacted(dict(facts.sampling), marks),
         twin=signed,
@@ -152,7 +152,7 @@ def public_twin(
     files = {"public.json": canonical.encode(signed)}
     for language in LANGUAGES:
         for form in ("pdf", "xlsx"):
-            files[f"statement-{language}.{form}"] = make(told, form, language)
+            files[f"statement-{language}.{form}"] = make(hidden, form, language)
     if receipt is not None:
         files["receipt.txt"] = receipt.encode()
     count = len(twin.hidden)
@@ -175,14 +175,14 @@ def check_public(
     SignatureError, EnrolmentError
         If the twin's proof, a disclosure or an original's proof does not hold.
     """
-    operators = [one for one in trusted if one.role == "operator"]
+    operators = [key for key in trusted if key.role == "operator"]
     holder = verify_proof(document, operators)
     if opened is None:
         return holder, None
     originals = public.restored(document, opened)
     statement, verification = originals["statement"], originals["verification"]
     verify_proof(statement, operators)
-    verify_proof(verification, [one for one in trusted if one.role == "verifier"])
+    verify_proof(verification, [key for key in trusted if key.role == "verifier"])
     named = [related(statement["id"], canonical.encode(statement))]
     if verification["relatedResource"] != named:
         raise SignatureError("the verification is of another statement than this one")
@@ -226,7 +226,7 @@ def facts_of(conn: Connection, statement: str) -> Facts:
             stamps=stamps_of(conn, statement, receipt),
             superseded_by=statements.successor(conn, statement),
             sampling=sample_of(conn, statement),
-            organisations=_organisations(one.key for one in enrolled.load(conn)),
+            organisations=_organisations(enrolment.key for enrolment in enrolled.load(conn)),
             names=names(conn).get(("project", have.stored.project), {}),
         )
 
@@ -248,9 +248,9 @@ def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
     data = sampling.document(conn, statement)
     if data is None:
         return None
-    found = canonical.parse_object(data)
-    verify_proof(found, [one.key for one in enrolled.load(conn)])
-    return found
+    result = canonical.parse_object(data)
+    verify_proof(result, [enrolment.key for enrolment in enrolled.load(conn)])
+    return result
 
 
 def _evidence(
@@ -268,13 +268,12 @@ def _evidence(
 
 def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = None) -> Facts:
     """
-    Read what a pack says, once it holds.
+    Return the facts of a pack after verifying it.
 
     Raises
     ------
     VerificationError
-        Naming the first step of `tonne verify` that fails, or that the given keys do not
-        reach.
+        Naming the first step of `tonne verify` that fails, or that the given keys do not reach.
     CanonicalError
         If it is a statement without its evidence.
     """
@@ -306,7 +305,7 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
 
 
 def _state(subject: Subject) -> str:
-    """How far a pack's documents carry it; that it was superseded since stands nowhere in it."""
+    """Return the state that a pack's documents prove; a later supersession is not in it."""
     if subject.conclusion is not None and subject.conclusion.opinion in REJECTING:
         return "rejected"
     return subject.state
@@ -317,7 +316,7 @@ def _raised(pack: Pack) -> tuple[FindingShown, ...]:
     if data is None:
         return ()
     statement = canonical.parse_object(pack.files[STATEMENT])
-    return tuple(one.shown() for one in read_events(data, statement))
+    return tuple(read_event.shown() for read_event in read_events(data, statement))
 
 
 def _book(data: bytes) -> Factors:

@@ -85,7 +85,7 @@ class Runner:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop, once what is being done is answered."""
+        """Stop after the current request is answered."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()
@@ -95,7 +95,7 @@ class Runner:
         self._stopping.wait()
 
     def stop(self) -> None:
-        """End `wait`, and take nothing more."""
+        """End `wait`, and take no further request."""
         self._stopping.set()
 
     def _serve(self, name: str, of: Sequence[str]) -> None:
@@ -120,8 +120,9 @@ class Runner:
                 pass
 
     def _tell(self, id_: UUID, number: int, of: int, step: str) -> None:
-        """Note how far a request is, beside its own transaction; not to be informed is no
-        failure.
+        """
+        Store the progress of a request, outside its own transaction; a failure
+        to do so is ignored.
         """
         try:
             with connect(self._url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
@@ -141,51 +142,51 @@ class Runner:
             self._stopping.wait(pause_s)
 
     def once(self, conn: Connection, of: Sequence[str] = kinds.KINDS) -> bool:
-        """Do the next request of some kinds; whether there was one."""
+        """Execute the next request of given kinds; return whether there was one."""
         with queue.taken(conn, of) as request:
             if request is None:
                 return False
             self._do(conn, request, queue.begin(conn, request.id))
             return True
 
-    def _do(self, conn: Connection, asked: Request, attempt: int) -> None:
-        told = self._log.bind(request=str(asked.id), kind=asked.kind, subject=asked.subject)
+    def _do(self, conn: Connection, request: Request, attempt: int) -> None:
+        entry = self._log.bind(request=str(request.id), kind=request.kind, subject=request.subject)
         if attempt > _MOST_ATTEMPTS:
-            told.error("given up", attempts=attempt - 1)
+            entry.error("given up", attempts=attempt - 1)
             why = f"it was begun {attempt - 1} times and did not end; the signer's log says why"
-            self._refuse(conn, asked, kinds.named(ServerError()), why)
+            self._refuse(conn, request, kinds.named(ServerError()), why)
             return
         try:
-            self._done(conn, asked)
+            self._done(conn, request)
         except _AGAIN as error:
             reason = " ".join(str(error).split())[:300]
-            self._count(asked, "again")
-            told.warning("to be done again", attempt=attempt, reason=reason)
+            self._count(request, "again")
+            entry.warning("to be done again", attempt=attempt, reason=reason)
         except InputError as error:
-            told.info("refused", reason=" ".join(str(error).split())[:300], actor=asked.actor)
-            self._refuse(conn, asked, kinds.named(error), str(error))
+            entry.info("refused", reason=" ".join(str(error).split())[:300], actor=request.actor)
+            self._refuse(conn, request, kinds.named(error), str(error))
         except Exception as error:  # noqa: BLE001 - one request must not end the signer
             number = uuid4().hex
-            told.error("defect", number=number, exc_info=error)
-            self._refuse(conn, asked, kinds.DEFECT, number)
+            entry.error("defect", number=number, exc_info=error)
+            self._refuse(conn, request, kinds.DEFECT, number)
         else:
-            self._count(asked, "done")
-            told.info("done", actor=asked.actor)
+            self._count(request, "done")
+            entry.info("done", actor=request.actor)
 
-    def _done(self, conn: Connection, asked: Request) -> None:
-        if asked.kind in kinds.REPEATABLE:
-            done = kinds.do(conn, asked, self._desk)
-            queue.answer(conn, asked.id, done.result, created=done.created)
+    def _done(self, conn: Connection, request: Request) -> None:
+        if request.kind in kinds.REPEATABLE:
+            done = kinds.do(conn, request, self._desk)
+            queue.answer(conn, request.id, done.result, created=done.created)
             return
         with conn.transaction():
-            if asked.kind in kinds.SNAPSHOT:
+            if request.kind in kinds.SNAPSHOT:
                 conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            done = kinds.do(conn, asked, self._desk)
-            queue.answer(conn, asked.id, done.result, created=done.created)
+            done = kinds.do(conn, request, self._desk)
+            queue.answer(conn, request.id, done.result, created=done.created)
 
-    def _refuse(self, conn: Connection, asked: Request, error: str, detail: str) -> None:
-        self._count(asked, "refused" if error != kinds.DEFECT else "failed")
-        queue.refuse(conn, asked.id, error, detail)
+    def _refuse(self, conn: Connection, request: Request, error: str, detail: str) -> None:
+        self._count(request, "refused" if error != kinds.DEFECT else "failed")
+        queue.refuse(conn, request.id, error, detail)
 
-    def _count(self, asked: Request, result: str) -> None:
-        self._metrics.signer_requests.labels(asked.kind, result).inc()
+    def _count(self, request: Request, result: str) -> None:
+        self._metrics.signer_requests.labels(request.kind, result).inc()

@@ -43,7 +43,7 @@ from services.store.statements.signer_requests import Answer, Request
 
 
 class Issued(NamedTuple):
-    """Place of the issue in the log, and what was stamped or who is away, in sentences."""
+    """Place of the issue in the log, with timestamps or missing authorities as sentences."""
 
     entry: int
     notes: tuple[str, ...]
@@ -128,62 +128,62 @@ class Desk(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What came of a request, and whether something new was made."""
+    """Result of a request, and whether it created something."""
 
     created: bool
     result: dict[str, Any]
 
 
-def _close(conn: Connection, asked: Request, desk: Desk) -> Done:
-    said = canonical.parse_object(asked.said)
-    span = int(said["from_us"]), int(said["to_us"])
-    begun = _steps(asked, desk, close.STEPS)
-    return _closed(close.close_period(conn, asked.subject, *span, asked.actor, begun=begun))
+def _close(conn: Connection, request: Request, desk: Desk) -> Done:
+    body = canonical.parse_object(request.said)
+    span = int(body["from_us"]), int(body["to_us"])
+    begun = _steps(request, desk, close.STEPS)
+    return _closed(close.close_period(conn, request.subject, *span, request.actor, begun=begun))
 
 
-def _steps(asked: Request, desk: Desk, names: Sequence[str]) -> Callable[[int, str], None]:
-    """Return what a long request calls as each of its steps begins."""
-    return lambda number, name: desk.begun(asked.id, number, len(names), name)
+def _steps(request: Request, desk: Desk, names: Sequence[str]) -> Callable[[int, str], None]:
+    """Return the callback of a long request's steps."""
+    return lambda number, name: desk.begun(request.id, number, len(names), name)
 
 
-def _supersede(conn: Connection, asked: Request, desk: Desk) -> Done:
-    reason = str(canonical.parse_object(asked.said)["reason"])
-    begun = _steps(asked, desk, close.STEPS)
-    return _closed(close.supersede(conn, asked.subject, asked.actor, reason, begun=begun))
+def _supersede(conn: Connection, request: Request, desk: Desk) -> Done:
+    reason = str(canonical.parse_object(request.said)["reason"])
+    begun = _steps(request, desk, close.STEPS)
+    return _closed(close.supersede(conn, request.subject, request.actor, reason, begun=begun))
 
 
 def _closed(closed: Closed) -> Done:
-    said = claims_of(closed.document)
+    claims = claims_of(closed.document)
     return Done(
         closed.new,
         {
             "statement": closed.statement,
             "state": closed.state,
             "new": closed.new,
-            "reduction_t": said.emissions.reduction.t,
+            "reduction_t": claims.emissions.reduction.t,
             "credit_t": closed.result.credit_t,
         },
     )
 
 
-def _submit(conn: Connection, asked: Request, desk: Desk) -> Done:
-    name = asked.subject
+def _submit(conn: Connection, request: Request, desk: Desk) -> Done:
+    name = request.subject
     draft = canonical.parse_object(statements.find(conn, name).body)
-    signed = {**draft, **canonical.parse_object(asked.said)}
-    unmet = accept.statement(conn, name, signed, strict=desk.strict, principal=asked.principal)
+    signed = {**draft, **canonical.parse_object(request.said)}
+    unmet = accept.statement(conn, name, signed, strict=desk.strict, principal=request.principal)
     return Done(created=True, result={"statement": name, "state": "submitted", "unmet": unmet})
 
 
-def _sample(conn: Connection, asked: Request, desk: Desk) -> Done:
-    document = canonical.parse_object(asked.said)
-    begun = _steps(asked, desk, accept.SAMPLING)
+def _sample(conn: Connection, request: Request, desk: Desk) -> Done:
+    document = canonical.parse_object(request.said)
+    begun = _steps(request, desk, accept.SAMPLING)
     random, by_risk, population = accept.sampling(
-        conn, asked.subject, document, asked.principal, begun=begun
+        conn, request.subject, document, request.principal, begun=begun
     )
     return Done(
         created=True,
         result={
-            "statement": asked.subject,
+            "statement": request.subject,
             "state": "under_verification",
             "random": random,
             "by_risk": by_risk,
@@ -192,10 +192,10 @@ def _sample(conn: Connection, asked: Request, desk: Desk) -> Done:
     )
 
 
-def _finding(conn: Connection, asked: Request, desk: Desk) -> Done:
+def _finding(conn: Connection, request: Request, desk: Desk) -> Done:
     del desk
-    name = asked.subject
-    event = accept.finding(conn, name, canonical.parse_object(asked.said), asked.principal)
+    name = request.subject
+    event = accept.finding(conn, name, canonical.parse_object(request.said), request.principal)
     records = steps.records(conn, steps.documents(conn, name))
     now = next(record for record in records if record.name == event.finding)
     return Done(
@@ -204,22 +204,22 @@ def _finding(conn: Connection, asked: Request, desk: Desk) -> Done:
     )
 
 
-def _verify(conn: Connection, asked: Request, desk: Desk) -> Done:
-    document = canonical.parse_object(asked.said)
-    begun = _steps(asked, desk, accept.VERIFYING)
-    state = accept.verification(conn, asked.subject, document, asked.principal, begun)
-    return Done(created=True, result={"statement": asked.subject, "state": state})
+def _verify(conn: Connection, request: Request, desk: Desk) -> Done:
+    document = canonical.parse_object(request.said)
+    begun = _steps(request, desk, accept.VERIFYING)
+    state = accept.verification(conn, request.subject, document, request.principal, begun)
+    return Done(created=True, result={"statement": request.subject, "state": state})
 
 
-def _approve(conn: Connection, asked: Request, desk: Desk) -> Done:
+def _approve(conn: Connection, request: Request, desk: Desk) -> Done:
     del desk
-    document = canonical.parse_object(asked.said)
-    count = accept.approval(conn, asked.subject, document, asked.principal)
-    result = {"statement": asked.subject, "state": "verified", "approvals": count}
+    document = canonical.parse_object(request.said)
+    count = accept.approval(conn, request.subject, document, request.principal)
+    result = {"statement": request.subject, "state": "verified", "approvals": count}
     return Done(created=True, result=result)
 
 
-def _issue(conn: Connection, asked: Request, desk: Desk) -> Done:
+def _issue(conn: Connection, request: Request, desk: Desk) -> Done:
     if desk.waits:
         require_enough(conn)
     signer = life.log_signer(conn, desk.home, desk.log_key)
@@ -227,42 +227,42 @@ def _issue(conn: Connection, asked: Request, desk: Desk) -> Done:
     policy = desk.stamps()
     if policy is not None:
         try:  # the log's head is stamped by the sealer: here the log may still be locked
-            notes = stamped(conn, asked.subject, policy).sentences
+            notes = stamped(conn, request.subject, policy).sentences
         except ServerError as error:
             raise StatementStateError(str(error)) from error
-    index = life.issue(conn, asked.subject, signer, asked.actor)
-    result = {"statement": asked.subject, "state": "issued", "log_index": index, "notes": notes}
+    index = life.issue(conn, request.subject, signer, request.actor)
+    result = {"statement": request.subject, "state": "issued", "log_index": index, "notes": notes}
     return Done(created=False, result=result)
 
 
-def _revoke(conn: Connection, asked: Request, desk: Desk) -> Done:
-    reason = str(canonical.parse_object(asked.said)["reason"])
+def _revoke(conn: Connection, request: Request, desk: Desk) -> Done:
+    reason = str(canonical.parse_object(request.said)["reason"])
     signer = life.log_signer(conn, desk.home, desk.log_key)
-    index = life.revoke(conn, asked.subject, signer, asked.actor, reason)
-    result = {"statement": asked.subject, "state": "revoked", "log_index": index}
+    index = life.revoke(conn, request.subject, signer, request.actor, reason)
+    result = {"statement": request.subject, "state": "revoked", "log_index": index}
     return Done(created=False, result=result)
 
 
-def _registry(conn: Connection, asked: Request, desk: Desk) -> Done:
+def _registry(conn: Connection, request: Request, desk: Desk) -> Done:
     del desk
-    said = canonical.parse_object(asked.said)
-    data = b64decode(str(said["file"]))
+    body = canonical.parse_object(request.said)
+    data = b64decode(str(body["file"]))
     try:
-        incoming = read_bytes(str(said["name"]), data)
-        planned = import_registry(conn, incoming, author=asked.actor, shown=str(said["shown"]))
+        incoming = read_bytes(str(body["name"]), data)
+        planned = import_registry(conn, incoming, author=request.actor, shown=str(body["shown"]))
     except RegistryError as error:
         raise InputError(str(error)) from error
     if planned.refused:
         errors = [text for one in planned.results for text in one.messages if one.result == "error"]
         raise InputError(f"nothing was imported: {errors[0]}; {len(errors) - 1} more")
-    return Done(created=True, result={"sha256": asked.subject, "written": len(planned.changes)})
+    return Done(created=True, result={"sha256": request.subject, "written": len(planned.changes)})
 
 
-def _status_list(conn: Connection, asked: Request, desk: Desk) -> Done:
+def _status_list(conn: Connection, request: Request, desk: Desk) -> Done:
     del desk
-    document = canonical.parse_object(asked.said)
-    accept.status_list(conn, asked.subject, document, asked.principal)
-    result = {"project": asked.subject, "valid_from": document["validFrom"]}
+    document = canonical.parse_object(request.said)
+    accept.status_list(conn, request.subject, document, request.principal)
+    result = {"project": request.subject, "valid_from": document["validFrom"]}
     return Done(created=True, result=result)
 
 
@@ -288,28 +288,27 @@ REPEATABLE = ("close", "supersede")
 SNAPSHOT = ("sample", "verify")
 
 _ERRORS: dict[str, type[Exception]] = {
-    one.__name__: one
-    for one in (StatementStateError, VerificationError, EnrolmentError, RegistryError,
+    item.__name__: item
+    for item in (StatementStateError, VerificationError, EnrolmentError, RegistryError,
                 InputError, ServerError)
 }  # fmt: skip
 
 
-def do(conn: Connection, asked: Request, desk: Desk) -> Done:
+def do(conn: Connection, request: Request, desk: Desk) -> Done:
     """
-    Do what is asked for.
+    Execute a request and return its result.
 
     Parameters
     ----------
     conn : Connection
-        As `tonne_mrv`; in autocommit, or in a transaction that is of a snapshot where the
-        kind is one of `SNAPSHOT`.
+        As `tonne_mrv`; in autocommit, or in a snapshot's transaction for a kind of `SNAPSHOT`.
 
     Raises
     ------
     TonneError
         As the steps of a statement's life raise.
     """
-    return _HOW[asked.kind](conn, asked, desk)
+    return _HOW[request.kind](conn, request, desk)
 
 
 def awaited(conn: Connection, id_: UUID, patience_s: float) -> Answer | None:
@@ -324,24 +323,24 @@ def awaited(conn: Connection, id_: UUID, patience_s: float) -> Answer | None:
         How long to wait. [s]
     """
     until_s, pause_s = time.monotonic() + patience_s, _FIRST_LOOK_S
-    while (found := queue.answer_of(conn, id_)) is None and time.monotonic() < until_s:
+    while (answer := queue.answer_of(conn, id_)) is None and time.monotonic() < until_s:
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, _LAST_LOOK_S)
-    return found
+    return answer
 
 
 def elsewhere(conn: Connection, home: Path, name: str = LOG_KEY) -> bool:
     """Whether a log's key is enrolled whose secret is not here: then a signer has it."""
-    logs = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
+    logs = [enrolment.key for enrolment in enrolled.load(conn) if enrolment.key.role == "log"]
     here = keys.names(home)
     return bool(logs) and logs[-1].name not in here and name not in here
 
 
 def named(error: Exception) -> str:
-    """Name of the error by which an answer says it."""
+    """Return the name of an error in an answer."""
     return next((name for name, kind in _ERRORS.items() if isinstance(error, kind)), DEFECT)
 
 
 def kind_of(answer: Answer) -> type[Exception]:
-    """Return the kind of error that an answer tells of; RuntimeError for a defect of ours."""
+    """Return the class of the error in an answer; RuntimeError for a defect of tonne."""
     return _ERRORS.get(answer.error or "", RuntimeError)

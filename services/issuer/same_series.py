@@ -108,7 +108,7 @@ class Copy(NamedTuple):
 
     @property
     def reason(self) -> Text:
-        """Why it counts nothing."""
+        """Return the reason why it does not count."""
         if self.parts:
             return text("copy.sum", device=self.device, others=self.parts)
         code = "copy.quarter_hours"
@@ -119,17 +119,17 @@ class Copy(NamedTuple):
     @property
     def alike(self) -> Text:
         """How it agrees with the other meter, where both count."""
-        given: dict[str, Value] = {"device": self.device, "other": self.of}
+        values: dict[str, Value] = {"device": self.device, "other": self.of}
         by = self.by_day
         if self.equal or by is None:
-            return text("copy.where_both" if self.equal else "copy.proportional", **given)
+            return text("copy.where_both" if self.equal else "copy.proportional", **values)
         ratio = plain_text(Fraction(by.ratio), 3 if by.noise else 6)
         if by.noise:
             noise = plain_text(100 * Fraction(by.noise), 1)
             code = "copy.under_noise" if by.ordered else "copy.under_noise_moved"
-            return text(code, **given, ratio=ratio, noise=noise)
+            return text(code, **values, ratio=ratio, noise=noise)
         code = "copy.proportional_days" if by.ordered else "copy.proportional_any_order"
-        return text(code, **given, ratio=ratio, agree=by.days, known=by.known)
+        return text(code, **values, ratio=ratio, agree=by.days, known=by.known)
 
 
 class Same(NamedTuple):
@@ -139,8 +139,8 @@ class Same(NamedTuple):
     pairs: set[tuple[str, str]]
 
     def excluded(self) -> set[str]:
-        """Return the meters that count nothing."""
-        return {one.device for one in self.copies if one.excluded}
+        """Return the meters that do not count."""
+        return {copy.device for copy in self.copies if copy.excluded}
 
 
 @dataclass(frozen=True)
@@ -172,12 +172,14 @@ class Energy:
 
     @property
     def measured(self) -> list[tuple[str, list[str]]]:
-        """The project's devices that count what no two meters have in common, by quantity."""
+        """Return the project's devices with quantities that no two meters share, by quantity."""
         return self._counted(MEASURED)
 
     def _counted(self, units: Collection[str]) -> list[tuple[str, list[str]]]:
-        one = self.project
-        return sorted(_baseline(one.methodology, one.version, one.devices, units).items())
+        project = self.project
+        return sorted(
+            _baseline(project.methodology, project.version, project.devices, units).items()
+        )
 
     @property
     def span_us(self) -> tuple[int, int]:
@@ -186,12 +188,12 @@ class Energy:
 
     def others(self, quantity: str, names: Collection[str]) -> dict[str, str]:
         """Return the devices of other projects that count a quantity, with their project."""
-        found: dict[str, str] = {}
+        result: dict[str, str] = {}
         for entry in self.registry.projects.values():
             if entry.id != self.project.id:
                 theirs = _baseline(entry.methodology, entry.version, entry.devices, MEASURED)
-                found |= {d: entry.id for d in theirs.get(quantity, ()) if d not in names}
-        return found
+                result |= {d: entry.id for d in theirs.get(quantity, ()) if d not in names}
+        return result
 
     def came_later(self, *pair: str) -> bool:
         """Return whether the first of a pair was registered after the other one."""
@@ -199,7 +201,7 @@ class Energy:
         return name > other
 
     def is_second(self, *pair: str) -> bool:
-        """Return whether the first of a pair counts nothing: the other claimed or came before."""
+        """Return whether the first of a pair does not count: the other claimed or came before."""
         other = pair[1]
         if other not in self.claimed:  # a meter that many are like is asked of once
             self.claimed[other] = bool(
@@ -210,53 +212,53 @@ class Energy:
 
 def same_elsewhere(energy: Energy) -> Same:
     """Compare a project's energy with that of its other meters and of all projects."""
-    found, conn, span_us = Same([], set()), energy.conn, energy.span_us
+    result, conn, span_us = Same([], set()), energy.conn, energy.span_us
     # meters that are all alike come again and again
     kept = lru_cache(_KEPT)(lambda name, quantity: all_series(conn, [name], quantity, span_us)[0])
     for quantity, names in energy.meters:
         beside = energy.others(quantity, names)
         near = _near(conn, names, sorted({*beside, *names}), quantity, span_us)
-        held = {name: kept(name, quantity) for name in {n for n, _ in near}}
-        _inside(energy, found, names, [pair for pair in near if pair[1] in held], held)
+        series = {name: kept(name, quantity) for name in {n for n, _ in near}}
+        _inside(energy, result, names, [pair for pair in near if pair[1] in series], series)
         for name, other in near:
-            if other in beside and name not in found.excluded():
+            if other in beside and name not in result.excluded():
                 there = kept(other, quantity)
-                same = copied(held[name], there) or _moving(held[name], there)
+                same = copied(series[name], there) or _moving(series[name], there)
                 if same is not None:
-                    found.pairs.add((name, other))
+                    result.pairs.add((name, other))
                     second = same.equal and energy.is_second(name, other)
                     # the other one's close may not see that it is the same
-                    if not same.equal or second or _shorter(held[name], there):
-                        found.copies.append(
+                    if not same.equal or second or _shorter(series[name], there):
+                        result.copies.append(
                             Copy(name, other, beside[other], same.equal, excluded=second)
                         )
-    return found
+    return result
 
 
 def _inside(
     energy: Energy,
-    found: Same,
+    result: Same,
     names: Sequence[str],
     near: Sequence[tuple[str, str]],
-    held: Mapping[str, Int32],
+    series: Mapping[str, Int32],
 ) -> None:
-    """Compare meters of the project; what the accounting finds in the period is left to it."""
+    """Compare meters of the project, without the pairs that the accounting finds itself."""
     quarters = (energy.period_us[1] - energy.period_us[0]) // INTERVAL_US
-    known = [name for name in names if name in held] if len(names) <= MANY else []
+    known = [name for name in names if name in series] if len(names) <= MANY else []
     seen = {
-        (known[one], known[other]): equal
-        for one, other, _, equal in twins([held[name][-quarters:] for name in known])
+        (known[value], known[other]): equal
+        for value, other, _, equal in twins([series[name][-quarters:] for name in known])
     }
-    found.pairs.update(seen)
+    result.pairs.update(seen)
     again = {other for (_, other), equal in seen.items() if equal}
     for name, other in near:
         if not energy.came_later(name, other) or {name, other} & again:
             continue
         if not {(name, other), (other, name)} & seen.keys():
-            same = copied(held[name], held[other])
+            same = copied(series[name], series[other])
             if same is not None:
-                found.pairs.add((name, other))
-                found.copies.append(Copy(name, other, None, same.equal, excluded=same.equal))
+                result.pairs.add((name, other))
+                result.copies.append(Copy(name, other, None, same.equal, excluded=same.equal))
                 if same.equal:
                     again.add(name)
 
@@ -276,16 +278,16 @@ def _baseline(
     bound: Sequence[ProjectDevice] | Sequence[Entry],
     units: Collection[str],
 ) -> dict[str, list[str]]:
-    """Return the devices of the baseline that count something of some units, by quantity."""
+    """Return devices of the baseline with quantities in given units, by quantity."""
     roles = find(method, version).roles
-    found: dict[str, list[str]] = {}
-    for one in bound:
-        needs = roles.get(one.role)
+    result: dict[str, list[str]] = {}
+    for item in bound:
+        needs = roles.get(item.role)
         if needs is not None and needs.side == "baseline" and needs.unit in units:
-            some = found.setdefault(needs.quantity, [])
-            if one.device not in some:  # it may be bound for two times
-                some.append(one.device)
-    return found
+            subset = result.setdefault(needs.quantity, [])
+            if item.device not in subset:  # it may be bound for two times
+                subset.append(item.device)
+    return result
 
 
 def _near(
@@ -296,27 +298,31 @@ def _near(
     period_us: tuple[int, int],
 ) -> list[tuple[str, str]]:
     """Pairs that agree, but for a scale, in the strongest quarter hours of days and before them."""
-    found: list[tuple[str, str]] = []
-    left = list(dict.fromkeys(names))
+    result: list[tuple[str, str]] = []
+    remaining = list(dict.fromkeys(names))
     for look in range(_LOOKS):
-        at = peaks(conn, left, quantity, period_us, _DAYS) if len(others) > 1 and left else []
+        at = (
+            peaks(conn, remaining, quantity, period_us, _DAYS)
+            if len(others) > 1 and remaining
+            else []
+        )
         if not at:
             break
-        own = values_at(conn, left, quantity, at)
+        own = values_at(conn, remaining, quantity, at)
         known = np.count_nonzero(own, axis=1)
         here = (known >= min(_AGREE, len(at))) | (look == _LOOKS - 1)
-        some = [name for name, now in zip(left, here, strict=True) if now]
-        strong = _agreeing(conn, some, own[here], at, others, quantity)
+        subset = [name for name, now in zip(remaining, here, strict=True) if now]
+        strong = _agreeing(conn, subset, own[here], at, others, quantity)
         # inverters that reach their limit agree at noon and differ in the morning
-        also = [name for name in some if name in {one for one, _ in strong}]
+        also = [name for name in subset if name in {one for one, _ in strong}]
         slope = [number - _BEFORE for number in at]
         before = values_at(conn, also, quantity, slope)
         dark = {also[i] for i in np.flatnonzero(~before.any(axis=1)).tolist()}
         agree = _agreeing(conn, also, before, slope, others, quantity) if also else set()
-        found += [pair for pair in strong if pair in agree or pair[0] in dark]
-        left = [name for name, now in zip(left, here, strict=True) if not now]
+        result += [pair for pair in strong if pair in agree or pair[0] in dark]
+        remaining = [name for name, now in zip(remaining, here, strict=True) if not now]
     place = {name: i for i, name in enumerate(names)}
-    return sorted(found, key=lambda pair: (place[pair[0]], pair[1]))
+    return sorted(result, key=lambda pair: (place[pair[0]], pair[1]))
 
 
 def _agreeing(
@@ -330,9 +336,9 @@ def _agreeing(
     moved = np.add.outer(range(-FAR_LAGS, FAR_LAGS + 1), at)
     around, places = np.unique(moved, return_inverse=True)
     need = np.minimum(np.count_nonzero(own, axis=1), _AGREE)
-    found = set[tuple[str, str]]()
+    result = set[tuple[str, str]]()
     for begin in range(0, len(others), _AT_ONCE):
-        some = others[begin : begin + _AT_ONCE]
-        held = values_at(conn, some, quantity, around.tolist())[:, places.reshape(moved.shape)]
-        found |= {(names[i], some[j]) for i, j in agreeing(own, held, need, _RATIO)}
-    return {(name, other) for name, other in found if name != other}
+        subset = others[begin : begin + _AT_ONCE]
+        values = values_at(conn, subset, quantity, around.tolist())[:, places.reshape(moved.shape)]
+        result |= {(names[i], subset[j]) for i, j in agreeing(own, values, need, _RATIO)}
+    return {(name, other) for name, other in result if name != other}

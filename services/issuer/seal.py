@@ -75,24 +75,24 @@ _SEALER = "hashtextextended('tonne sealer', 0)"
 @dataclass
 class Report:
     """
-    What a run sealed.
+    Result of a sealing run.
 
     Attributes
     ----------
     days, again : int
-        Days sealed for the first time, and again because of what came later.
+        Days sealed for the first time, and again for late data.
     entries : list of str
-        Kinds of the entries beside them.
+        Kinds of the other entries.
     refused : list of str
-        What differs from its seal by hand, and was left as it is.
+        Differences from a seal by manual changes, left as they are.
     late : list of str
-        Late readings of the same days, which wait until that is settled.
+        Late readings of the same days, which wait for that.
     corrections : list of str
-        Issued statements whose readings changed, and the drafts that correct them.
+        Issued statements with changed readings, and the drafts that correct them.
     waiting : list of str
-        Devices whose derived rows are to be made again first, as after an import.
+        Devices whose derived rows are to be rebuilt first, as after an import.
     late_s : float
-        How much longer than promised the oldest day waited before this run. [s]
+        Delay of the oldest day beyond the promised time before this run. [s]
     """
 
     days: int = 0
@@ -107,9 +107,9 @@ class Report:
 
 class Prepared(NamedTuple):
     """
-    An entry about a day, with what stands under it and where its seal will stand.
+    An entry about a day, with the data below it and the place of its seal.
 
-    `notes` are those of late readings that it holds.
+    `notes` are those of its late readings.
     """
 
     job: Job
@@ -164,7 +164,7 @@ def _alone(conn: Connection) -> Iterator[None]:
 
 
 class _Run(NamedTuple):
-    """What the steps of a run share."""
+    """Shared state of a run's steps."""
 
     conn: Connection
     signer: Signer
@@ -203,7 +203,7 @@ def _seal_again(
     *,
     everything: bool,
 ) -> None:
-    """Seal days that changed, and forget what was noted of them."""
+    """Seal changed days again, and delete their notes of late readings."""
     waiting = late_readings.waiting(run.conn)
     unsettled: list[Job] = []
     for seal_ in known.values() if everything else _to_compare(known, waiting):
@@ -214,15 +214,15 @@ def _seal_again(
             continue
         _append(run, made)
         run.report.again += len(made)
-    done = [one for one in waiting if not any(_touches(one, job) for job in unsettled)]
+    done = [w for w in waiting if not any(_touches(w, job) for job in unsettled)]
     late_readings.forget(run.conn, [x for x in done if x.device not in run.report.waiting])
 
 
 def _to_compare(known: Mapping[tuple[str, date], Seal], waiting: Sequence[Waiting]) -> list[Seal]:
     """Sealed days that late readings touch; what follows from them may reach a day further."""
-    held: dict[date, set[frozenset[str]]] = {}
-    for one in waiting:
-        held.setdefault(one.day, set()).add(one.sealed)
+    covered: dict[date, set[frozenset[str]]] = {}
+    for item in waiting:
+        covered.setdefault(item.day, set()).add(item.sealed)
     margin = timedelta(days=2)
 
     def touched(seal_: Seal) -> bool:
@@ -230,7 +230,7 @@ def _to_compare(known: Mapping[tuple[str, date], Seal], waiting: Sequence[Waitin
         first, last = seal_.begin.date() - margin, seal_.end.date() + margin
         return any(
             first <= day <= last and any(name not in names for names in every)
-            for day, every in held.items()
+            for day, every in covered.items()
         )
 
     return [seal_ for seal_ in known.values() if touched(seal_)]
@@ -271,14 +271,15 @@ def _prepared(
 
 
 def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
-    """Return arrival of a day's readings and time of its seal, as the seal says them."""
+    """Return arrival of a day's readings and time of its seal, in the form of the seal."""
     span = job.from_us, job.to_us
-    found = {
-        one.device: Arrived(*one[2:]) for one in by_day(cursor, job.devices, span, span, LATE_US)
+    arrived = {
+        summed.device: Arrived(*summed[2:])
+        for summed in by_day(cursor, job.devices, span, span, LATE_US)
     }
-    sums = sum(one.readings for one in found.values()), sum(one.late for one in found.values())
+    sums = sum(a.readings for a in arrived.values()), sum(a.late for a in arrived.values())
     sealed = utc_text(clock_us() // 1_000_000 * 1_000_000)
-    return arrival_part(rows_of(found), sums, by_hour(cursor, job.devices, *span), sealed)
+    return arrival_part(rows_of(arrived), sums, by_hour(cursor, job.devices, *span), sealed)
 
 
 def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
@@ -296,21 +297,21 @@ def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
 
 
 def _refused(run: _Run, job: Job, changes: Changes) -> bool:
-    """Whether a day waits for rows to be made again, or was changed by hand; say which."""
+    """Return whether a day waits for rebuilt rows, or was changed manually; report which."""
     conn, of, report = run.conn, run.of, run.report
     wrong = underived(conn, of, job, changes)
     with conn.cursor() as cursor:
         pending = sorted(to_make(cursor, sorted({d.device for d in changes.derived}), job.to_us))
     if wrong and pending and not changes.by_hand:
         # rows that `tonne run` has not made yet, of late readings or since an import
-        rest = [one for one in changes.derived if one.device not in pending]
+        rest = [difference for difference in changes.derived if difference.device not in pending]
         if not underived(conn, of, job, changes._replace(derived=rest)):
             report.waiting += [name for name in pending if name not in report.waiting]
             return True
     wrong = [*map(str, changes.by_hand), *wrong]
     if wrong:
         report.refused += [f"{job}: {one}" for one in wrong]
-        report.late += [f"{job}: {one}" for one in changes.late]
+        report.late += [f"{job}: {difference}" for difference in changes.late]
     return bool(wrong)
 
 
@@ -327,12 +328,12 @@ def _append(run: _Run, made: Sequence[Prepared]) -> None:
     conn, signer = run.conn, run.signer
     with conn.transaction():
         log.lock(conn)
-        for one in made:
-            index = log.append(conn, DATA, None, one.entry, one.detail)
-            whose = one.job.project, one.job.day
-            edges = _time(one.job.from_us), _time(one.job.to_us)
-            seals.add(conn, Seal(*whose, one.sequence, index, *edges))
-            late_readings.sealed(conn, one.notes, late_readings.name_of(*whose))
+        for prepared in made:
+            index = log.append(conn, DATA, None, prepared.entry, prepared.detail)
+            whose = prepared.job.project, prepared.job.day
+            edges = _time(prepared.job.from_us), _time(prepared.job.to_us)
+            seals.add(conn, Seal(*whose, prepared.sequence, index, *edges))
+            late_readings.sealed(conn, prepared.notes, late_readings.name_of(*whose))
         log.sign_head(conn, signer.holder.name, signer.key)
 
 
@@ -407,7 +408,7 @@ class Sealer:
                 self._stopping.wait(self._every_s)
 
     def once(self) -> None:
-        """Seal what is due; what prevents it is logged and counted."""
+        """Seal due days; errors are logged and counted."""
         try:
             with connect(self._url, role="tonne_mrv", name="tonne sealer", autocommit=True) as conn:
                 signer = life.log_signer(conn, self._home, self._key)

@@ -60,7 +60,7 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Serving:
-    """Devices with the times in which they serve; without times, always."""
+    """Devices with their service times; without times, always."""
 
     project: str
     timezone: str
@@ -72,11 +72,11 @@ class _Serving:
     def on(self, from_us: int, to_us: int) -> tuple[str, ...]:
         """Return the devices that a day is about."""
         if self.project:
-            found = {d.device for d in self.bound if _overlaps(d, from_us, to_us)}
+            result = {d.device for d in self.bound if _overlaps(d, from_us, to_us)}
         else:
             whole = {d.device for d in self.bound if _covers(d, from_us, to_us)}
-            found = set(self.others) - whole
-        return tuple(sorted(found))
+            result = set(self.others) - whole
+        return tuple(sorted(result))
 
 
 def _overlaps(project_device: ProjectDevice, from_us: int, to_us: int) -> bool:
@@ -109,18 +109,18 @@ def ended(conn: Connection, fleet: Fleet, until_us: int) -> Iterator[Job]:
     serving.append(_Serving("", "UTC", 0, until_us, bound, every))
     with conn.cursor() as cursor:
         began = seals.first_us(cursor, tuple({*every, *(d.device for d in bound)}))
-    for one in serving:
-        ids = every if not one.project else tuple({d.device for d in one.bound})
+    for item in serving:
+        ids = every if not item.project else tuple({d.device for d in item.bound})
         first = min((began[name] for name in ids if name in began), default=None)
         if first is None:
             continue
         for day, begin, end in days(
-            max(first, one.begin_us), min(until_us, one.end_us), one.timezone
+            max(first, item.begin_us), min(until_us, item.end_us), item.timezone
         ):
-            devices = one.on(begin, end)
+            devices = item.on(begin, end)
             if end <= until_us and devices:
-                zone = narrowed(one.timezone, begin, end)
-                yield Job(one.project, day, zone, begin, end, devices)
+                zone = narrowed(item.timezone, begin, end)
+                yield Job(item.project, day, zone, begin, end, devices)
 
 
 class Overdue(NamedTuple):
@@ -134,22 +134,22 @@ def overdue(
     jobs: Iterable[Job], sealed: Mapping[tuple[str, date], datetime], now_us: int
 ) -> Overdue:
     """
-    Tell which days were not sealed within `PROMISED_US` of their end.
+    Return the days that were not sealed within `PROMISED_US` of their end.
 
     Parameters
     ----------
     sealed : mapping
-        When each sealed day was first sealed.
+        Time of the first seal of each sealed day.
     """
-    found = Overdue([], [])
+    result = Overdue([], [])
     for job in jobs:
         at = sealed.get((job.project, job.day))
         due = datetime.fromtimestamp((job.to_us + PROMISED_US) / 1e6, UTC)
         if at is None and job.to_us <= now_us - PROMISED_US:
-            found.waiting.append(job)
+            result.waiting.append(job)
         elif at is not None and at > due:
-            found.sealed_late.append((job, at))
-    return found
+            result.sealed_late.append((job, at))
+    return result
 
 
 def together(days: Iterable[T], job_of: Callable[[T], Job]) -> Iterator[list[T]]:
@@ -181,39 +181,39 @@ def _follows(before: Job, job: Job, days: int) -> bool:
 
 def parts_of(cursor: Cursor, fleet: Fleet, run: Sequence[Job]) -> list[dict[str, Digest]]:
     """
-    Digests of what the days of a run hold now: `readings`, `intervals`, `emissions` of each.
+    Return digests of the days of a run: `readings`, `intervals`, `emissions` of each.
 
     Parameters
     ----------
     run : sequence of Job
-        One or more days that `together` gave.
+        One or more days of `together`.
     """
-    found: list[dict[str, list[DayLeaf]]] = [
+    result: list[dict[str, list[DayLeaf]]] = [
         {"readings": [], "intervals": [], "emissions": []} for _ in run
     ]
     place = {job.day.isoformat(): k for k, job in enumerate(run)}
 
-    def add(part: str, some: Iterable[DayLeaf]) -> None:
-        for leaf in some:
-            found[place[leaf.day]][part].append(leaf)
+    def add(part: str, members: Iterable[DayLeaf]) -> None:
+        for leaf in members:
+            result[place[leaf.day]][part].append(leaf)
 
     zone, begin_us, end_us = run[0].timezone, run[0].from_us, run[-1].to_us
     known = [name for name in run[0].devices if name in fleet.by_id]
-    for some in _batched(known):
-        index = [fleet.by_id[name] for name in some]
+    for subset in _batched(known):
+        index = [fleet.by_id[name] for name in subset]
         for class_id, members in marks.by_class(fleet, index).items():
             after = dict.fromkeys(members, begin_us - 1)
             frame = readings.fetch(cursor, fleet, class_id, after, end_us)
             for block in evidence_rows.blocks(frame):
                 add("readings", reading_leaves(fleet, block, zone))
-        rows = intervals_of(cursor, fleet, begin_us, end_us, list(some), marks=False)
+        rows = intervals_of(cursor, fleet, begin_us, end_us, list(subset), marks=False)
         add("intervals", intervals_digest(fleet, rows, zone).leaves)
-        stored = seals.emissions_of(cursor, fleet, some, begin_us, end_us)
+        stored = seals.emissions_of(cursor, fleet, subset, begin_us, end_us)
         order = np.argsort(stored.device, kind="stable")
         columns: dict[str, Any] = {name: values[order] for name, values in stored.columns.items()}
         key = stored.device[order], stored.start_us[order]
         add("emissions", leaves(fleet, "interval_emission", key, columns, zone))
-    return [{name: digest_leaves(some) for name, some in parts.items()} for parts in found]
+    return [{name: digest_leaves(some) for name, some in parts.items()} for parts in result]
 
 
 def _batched(names: list[str]) -> Iterator[list[str]]:

@@ -69,32 +69,32 @@ class Reused(NamedTuple):
 
 def fitting(conn: Connection, case: Case) -> list[Reused]:
     """
-    Return the archived files that hold nothing but what a case rests on, no device-day twice.
+    Return the archived files with only a case's evidence, no device-day twice.
 
     Raises
     ------
     DamagedError, VaultError
-        If one of them is not as it was recorded, or cannot be reached.
+        If a file was changed, or cannot be reached.
     """
     wanted = {leaf.key: leaf for leaf in case.readings.leaves}
     ids = [device.id for device in case.fleet.devices]
-    found: list[Reused] = []
+    reused: list[Reused] = []
     with conn.cursor() as cursor:
         for class_id in sorted({device.class_id for device in case.fleet.devices}):
             parts = archived.parts(cursor, class_id, ids, case.from_us, case.to_us)
             for part in reversed(parts):  # the last one made counts
                 leaves = part.leaves.values()
                 if all(wanted.get(leaf.key) == leaf for leaf in leaves):
-                    found.append(Reused(part, table.whole(archived.place_of(cursor), part)))
+                    reused.append(Reused(part, table.whole(archived.place_of(cursor), part)))
                     for leaf in leaves:
                         del wanted[leaf.key]
-    return found
+    return reused
 
 
 def without(frame: Frame, fleet: Fleet, reused: Iterable[Reused]) -> Frame:
     """Readings that no reused file holds."""
     kept: NDArray[np.bool_] = np.ones(len(frame), dtype=np.bool_)
-    for part in (one.part for one in reused if one.part.class_id == frame.class_id):
+    for part in (reused.part for reused in reused if reused.part.class_id == frame.class_id):
         devices = [fleet.by_id[name] for name in part.leaves]
         inside = (frame.time_us >= part.day.from_us) & (frame.time_us < part.day.to_us)
         kept &= ~(inside & np.isin(frame.device, devices))
@@ -111,7 +111,7 @@ def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
         Files of the archive that the pack takes as they are, so that nothing of them is
         written here.
     """
-    found = {
+    result = {
         PLAN: canonical.legible(case.plan.to_json()),
         FACTORS: canonical.legible(case.factor_records),
         DIGESTS: canonical.legible(case.leaves()),
@@ -123,33 +123,34 @@ def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
             continue
         out = BytesIO()
         tables.write_readings(out, case.fleet, frame)
-        found[f"{READINGS}/{frame.class_id}.parquet"] = out.getvalue()
+        result[f"{READINGS}/{frame.class_id}.parquet"] = out.getvalue()
     out = BytesIO()
     tables.write_intervals(out, case.fleet, case.rows)
-    found[f"{INTERVALS}.parquet"] = out.getvalue()
-    return found
+    result[f"{INTERVALS}.parquet"] = out.getvalue()
+    return result
 
 
 def by_name(reused: Sequence[Reused]) -> dict[str, Reused]:
     """Name files of the archive as a pack does."""
     return {
-        f"{READINGS}/{one.part.class_id}/{one.part.path.rpartition('/')[2]}": one for one in reused
+        f"{READINGS}/{reused.part.class_id}/{reused.part.path.rpartition('/')[2]}": reused
+        for reused in reused
     }
 
 
 def open_actions(conn: Connection, project: str, from_us: int) -> tuple[ForwardAction, ...]:
     """Return a project's open forward actions of the validation and of statements before a time."""
-    found = [
+    actions = [
         ForwardAction(statement=None, finding=forward_action.id, text=forward_action.text)
         for entered in authority.load(conn)
         if isinstance(entered.record, Registration) and entered.record.project == project
         for forward_action in entered.record.validation.forward_actions
     ]
-    found += [
+    actions += [
         ForwardAction(statement=statement, finding=finding, text=text)
         for statement, finding, text in findings.forward(conn, project, from_us)
     ]
-    if not found:
+    if not actions:
         return ()
     closed = {
         forward_of(texts)
@@ -158,7 +159,7 @@ def open_actions(conn: Connection, project: str, from_us: int) -> tuple[ForwardA
             verification_of(canonical.parse_object(document)).credential_subject
         )
     }
-    return tuple(one for one in found if (one.statement, one.finding) not in closed)
+    return tuple(action for action in actions if (action.statement, action.finding) not in closed)
 
 
 _Tried = tuple[Candidate, Checked, Item]
@@ -187,14 +188,14 @@ def signed_of(
     named = list(_keys(conn, every, serials))
     begin, end = period
     inside = [(day, max(a, begin), min(b, end)) for day, a, b in days(*period, timezone)]
-    found = store.candidates(conn, ids, inside)
-    items = [Item(plain(one.data), received=one.received) for one in found]
+    candidates = store.candidates(conn, ids, inside)
+    items = [Item(plain(candidate.data), received=candidate.received) for candidate in candidates]
     keys = keys_of(named, devices, serials)
-    checked = zip(found, check_items(items, keys), items, strict=True)
+    checked = zip(candidates, check_items(items, keys), items, strict=True)
     kept = list(_bounded(_taken(checked, devices, period)))
-    signers = {one.signer for one in kept}
+    signers = {kept.signer for kept in kept}
     return SignedExtract(
-        keys=tuple(one for one in named if one.device in signers),
+        keys=tuple(key for key in named if key.device in signers),
         values=tuple(kept),
         stored=str(store.count(conn, ids, *period)),
     )
@@ -205,10 +206,10 @@ def _keys(
 ) -> Iterator[SigningKeyNamed]:
     every = load_meter_keys(conn)
     for device in ids:
-        for one in every.get(device, ()):
-            begins = utc_text(_us(one.begins))
+        for meter_key in every.get(device, ()):
+            begins = utc_text(_us(meter_key.begins))
             yield SigningKeyNamed(
-                device=device, serial=serials.get(device), from_=begins, key=one.key
+                device=device, serial=serials.get(device), from_=begins, key=meter_key.key
             )
 
 
@@ -231,25 +232,27 @@ def _first(
     checked: Iterable[_Tried], devices: Sequence[Device], period: tuple[int, int]
 ) -> SignedValueKept | None:
     by_id = {device.id: device for device in devices}
-    for one, found, item in checked:
-        if found.outcome != VERIFIED or found.device != one.device or not found.holder:
+    for candidate, result, item in checked:
+        if result.outcome != VERIFIED or result.device != candidate.device or not result.holder:
             continue
         try:
-            tells = sorted(
+            registers = sorted(
                 t
-                for t in set(energy_registers(found, by_id[one.device]))
+                for t in set(energy_registers(result, by_id[candidate.device]))
                 if period[0] <= t[0] <= period[1]
             )
         except SignedValueError:
             continue
-        channels = {channel: [t for t in tells if t[1] == channel] for _, channel, _ in tells}
+        channels = {
+            channel: [t for t in registers if t[1] == channel] for _, channel, _ in registers
+        }
         ends = sorted({end for of in channels.values() for end in (of[0], of[-1])})
         if ends and len(item.text) <= _LONGEST:
             return SignedValueKept(
-                device=one.device,
-                kind=kind_of(found, devices),
-                signer=found.holder,
-                received=utc_text(_us(one.received)),
+                device=candidate.device,
+                kind=kind_of(result, devices),
+                signer=result.holder,
+                received=utc_text(_us(candidate.received)),
                 data=item.text,
                 registers=tuple(
                     SignedRegister(
@@ -262,14 +265,14 @@ def _first(
 
 
 def _bounded(every: Iterable[SignedValueKept]) -> Iterator[SignedValueKept]:
-    """Leave out days in the middle where all together are too long; a chain needs its ends."""
-    found = list(every)
-    step, whole = 1, sum(len(one.data) for one in found)
+    """Yield signed values without days in the middle if too long; a chain needs its ends."""
+    kept = list(every)
+    step, whole = 1, sum(len(kept.data) for kept in kept)
     while whole > MOST_BYTES * step:
         step += 1
     by_device: dict[tuple[str, str], list[SignedValueKept]] = {}
-    for one in found:
-        by_device.setdefault((one.device, one.kind), []).append(one)
+    for item in kept:
+        by_device.setdefault((item.device, item.kind), []).append(item)
     for of in by_device.values():
         ends = {0, len(of) - 1}
-        yield from (one for place, one in enumerate(of) if place in ends or not place % step)
+        yield from (kept for place, kept in enumerate(of) if place in ends or not place % step)

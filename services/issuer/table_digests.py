@@ -48,26 +48,26 @@ def state_of(conn: Connection, kind: str) -> State:
         If what is kept beside the entry does not lead to its roots.
     """
     now = hashes(conn, STATES[kind])
-    found = log.details(conn, kind)
-    if not found:
+    result = log.details(conn, kind)
+    if not result:
         return State(now, None, {})
-    entry, detail = found[-1]
+    entry, detail = result[-1]
     return State(now, entry, read_tables(canonical.parse_object(entry.body), detail or b"{}"))
 
 
 def changes(sealed: Mapping[str, Mapping[str, str]], now: Mapping[str, list[RowHash]]) -> list[str]:
     """Rows that differ, in words."""
-    found = []
+    result = []
     for name in sorted({*sealed, *now}):
         was, is_ = sealed.get(name, {}), dict(now.get(name, []))
         for key in sorted(was.keys() | is_.keys()):
             if key not in is_:
-                found.append(f"{name} {key!r} is missing")
+                result.append(f"{name} {key!r} is missing")
             elif key not in was:
-                found.append(f"{name} {key!r} was added")
+                result.append(f"{name} {key!r} was added")
             elif was[key] != is_[key]:
-                found.append(f"{name} {key!r} was changed")
-    return found
+                result.append(f"{name} {key!r} was changed")
+    return result
 
 
 def expected(conn: Connection, kind: str, last: Entry, what: str) -> bool:
@@ -79,8 +79,8 @@ def expected(conn: Connection, kind: str, last: Entry, what: str) -> bool:
     seal enters them.
     """
     if kind in IMPORTED:
-        said = canonical.parse_object(last.body)["registryVersion"]
-        return registry.registry_version(conn) > int(said)
+        versions = canonical.parse_object(last.body)["registryVersion"]
+        return registry.registry_version(conn) > int(versions)
     if kind != "keys":
         return False
     key = what.split("'")[1]
@@ -103,7 +103,7 @@ def records_of(conn: Connection) -> Rows:
 
 
 def _without_expired(conn: Connection, rows: Rows) -> None:
-    """Leave out dead letters that a removal names: that record stands in the log in their stead."""
+    """Remove dead letters that a logged removal names."""
     gone = removed_of(conn, [int(key) for key in rows.get("dead_letter", {})])
     for name in ("dead_letter", "dead_letter_replay"):
         kept = rows.get(name, {})
@@ -121,13 +121,13 @@ def backdated(conn: Connection, sealed: Rows, now: Mapping[str, list[RowHash]]) 
     last = log.last(conn, RECORDS)
     if last is None:
         return []
-    found = []
+    result = []
     for name, rows in now.items():
         new = [key for key, _ in rows if key not in sealed.get(name, {})]
         if new and name in WRITTEN:
             older = older_than(conn, name, WRITTEN[name], last.appended, new)
-            found += [f"{name} {key!r} was added behind the seal" for key in older]
-    return found
+            result += [f"{name} {key!r} was added behind the seal" for key in older]
+    return result
 
 
 def append_changes(
@@ -138,13 +138,13 @@ def append_changes(
         with snapshot(conn):
             state = state_of(conn, kind)
             version = registry.registry_version(conn)
-        found = changes(state.sealed, state.now)
-        if state.last is not None and not found:
+        result = changes(state.sealed, state.now)
+        if state.last is not None and not result:
             continue
-        said = {} if state.last is None else canonical.parse_object(state.last.body)
-        by_hand = kind in IMPORTED and said and said["registryVersion"] == version
+        stated = {} if state.last is None else canonical.parse_object(state.last.body)
+        by_hand = kind in IMPORTED and stated and stated["registryVersion"] == version
         if by_hand and accept is None:
-            refused += [f"{what}, and no import did that" for what in found]
+            refused += [f"{what}, and no import did that" for what in result]
             continue
         entry = tables_entry(kind, state.now, registryVersion=version, reason=accept)
         _append(conn, signer, kind, entry, tables_detail(state.now))

@@ -53,7 +53,7 @@ def held(
     conn: Connection, statement: str, seals: bytes | None, receipt: str | None
 ) -> bytes | None:
     """
-    Return `timestamps.json` of a statement, None where nothing of it was stamped.
+    Return `timestamps.json` of a statement; None without timestamps.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ def held(
         Of the statement's issue.
     """
     over, heads, chosen = _used(conn, statement, seals, receipt)
-    sizes = sorted({size for found in chosen.values() for size in found})
-    used = [*over, *(one for size in sizes for one in heads[size])]
+    sizes = sorted({size for result in chosen.values() for size in result})
+    used = [*over, *(token for size in sizes for token in heads[size])]
     if not used:
         return None
     leaves = log.leaves(conn) if sizes else []
@@ -72,15 +72,15 @@ def held(
     return write(
         StoredTokens(
             _chains(used),
-            tuple(one.token for one in over),
+            tuple(token.token for token in over),
             tuple(_head(conn, size, heads[size]) for size in sizes),
             {
                 index: tuple(
                     Place(number[size], tuple(inclusion_proof(index, leaves[:size])))
-                    for size in found
+                    for size in result
                 )
-                for index, found in chosen.items()
-                if found
+                for index, result in chosen.items()
+                if result
             },
         )
     )
@@ -98,9 +98,9 @@ def edition(conn: Connection, statement: str, receipt: str | None) -> str:
         return ""
     seals = evidence.kept(conn, statement, (SEALS,)).get(SEALS)
     over, heads, chosen = _used(conn, statement, seals, receipt)
-    sizes = sorted({size for found in chosen.values() for size in found})
-    used = [*over, *(one for size in sizes for one in heads[size])]
-    return ",".join(f"{one.digest.hex()} {one.authority}" for one in used)
+    sizes = sorted({size for result in chosen.values() for size in result})
+    used = [*over, *(token for size in sizes for token in heads[size])]
+    return ",".join(f"{token.digest.hex()} {token.authority}" for token in used)
 
 
 def _used(
@@ -117,14 +117,14 @@ def _used(
 
 def _heads_over(index: int, heads: Mapping[int, list[Token]]) -> list[int]:
     """The first head over an entry that one authority stamped, that two did, and so on."""
-    found: list[int] = []
-    most = 0
+    result: list[int] = []
+    maximum = 0
     for size in sorted(size for size in heads if size > index):
-        count = len({one.authority for one in heads[size]})
-        if count > most:
-            found.append(size)
-            most = count
-    return found
+        count = len({token.authority for token in heads[size]})
+        if count > maximum:
+            result.append(size)
+            maximum = count
+    return result
 
 
 def _head(conn: Connection, size: int, tokens: list[Token]) -> Head:
@@ -146,12 +146,12 @@ _TYPE = "application/timestamp-reply"
 
 
 class _NoWayOn(HTTPRedirectHandler):
-    """Only the authority that was named is asked."""
+    """Refuses redirects: only the named authority is asked."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> None:
-        """Follow no redirect; the answer then counts as an error."""
+        """Follow no redirect; the answer is an error."""
 
 
 def ask(url: str, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
@@ -170,14 +170,14 @@ def ask(url: str, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
     ServerError
         If it is away, refuses, or answers with something else.
     """
-    asked = Request(  # noqa: S310 - settings take http and https alone
+    post = Request(  # noqa: S310 - settings take http and https alone
         url,
         data=request,
         headers={"Content-Type": "application/timestamp-query", "Accept": _TYPE},
         method="POST",
     )
     try:
-        with build_opener(_NoWayOn).open(asked, timeout=timeout_s) as answer:
+        with build_opener(_NoWayOn).open(post, timeout=timeout_s) as answer:
             status, kind = answer.status, answer.headers.get_content_type()
             content: bytes = answer.read(_LONGEST + 1)
     except HTTPError as error:
@@ -210,7 +210,7 @@ def no_authority() -> None:
 
 class Policy(NamedTuple):
     """
-    Who is asked, whose tokens count, and whether issue waits for them.
+    Timestamp authorities, valid tokens, and whether an issue waits for them.
 
     Attributes
     ----------
@@ -218,7 +218,7 @@ class Policy(NamedTuple):
     rule : StampRule
     required : bool
     source : str
-        Who says so, in a few words.
+        Origin of the policy, in a few words.
     """
 
     urls: tuple[str, ...]
@@ -236,14 +236,14 @@ class Policy(NamedTuple):
 @dataclass
 class Stamped:
     """
-    What a round of requests came to.
+    Result of a round of requests.
 
     Attributes
     ----------
     got : list of str
-        What was stamped, by whom and when.
+        New timestamps: subject, authority, time.
     owed : list of str
-        Who is away, or answered what does not count.
+        Authorities without a valid answer.
     """
 
     got: list[str] = field(default_factory=list)
@@ -251,12 +251,12 @@ class Stamped:
 
     @property
     def sentences(self) -> list[str]:
-        """Taken tokens and refusals, as sentences."""
+        """Return timestamps and refusals as sentences."""
         return [*self.got, *self.owed]
 
 
 class Subject(NamedTuple):
-    """What is to be stamped: a head by its size, or a statement by its id."""
+    """Subject of a timestamp: a head by its size, or a statement by its id."""
 
     message: bytes
     size: int | None
@@ -273,18 +273,18 @@ class Subject(NamedTuple):
 
 def policy_of(settings: Settings) -> Policy | None:
     """
-    Return whom this installation asks; None where it asks no one and no one wants it to.
+    Return the timestamp policy of this installation; None without one.
 
-    A pinned trust root that names authorities decides whose tokens count, and issue then waits;
-    for ever, where TONNE_TIMESTAMP_URLS names no one.  Processes ask anew each time: a trust
-    root that has expired stops no pipeline.
+    A pinned trust root with authorities decides whose tokens count, and an issue then waits, for
+    ever without TONNE_TIMESTAMP_URLS.  Processes look it up each time: an expired trust root stops
+    no pipeline.
 
     Raises
     ------
     SettingsError
-        If no one says whose tokens count, or two do.
+        If valid authorities are defined nowhere, or twice.
     EnrolmentError
-        If the file or the trust root does not hold.
+        If the file or the trust root is invalid.
     """
     urls = tuple(filter(None, (settings.timestamp_urls or "").split(",")))
     file = settings.timestamp_authorities
@@ -325,19 +325,24 @@ def _pinned(settings: Settings) -> TrustRoot | None:
 def stamp(
     conn: Connection, subject: Subject, policy: Policy, asking: Callable[[str, bytes], bytes] = ask
 ) -> Stamped:
-    """Ask each authority that has not stamped these bytes yet, and keep what it answers."""
+    """
+    Request timestamps of a subject from authorities that have not given one;
+    store the answers.
+    """
     report = Stamped()
-    had = {one.url for one in stored.of_digest(conn, subject.digest)}
+    had = {token.url for token in stored.of_digest(conn, subject.digest)}
     for url in policy.urls:
         if shown(url) in had:
             continue
         try:
-            one = _token(subject, url, policy, asking)
+            token = _token(subject, url, policy, asking)
         except (ServerError, TimestampError) as error:
             report.owed.append(f"{subject} is not stamped: {error}")
             continue
-        if stored.add(conn, one):
-            report.got.append(f"{subject} was stamped by {one.authority} at {_moment(one.time)}")
+        if stored.add(conn, token):
+            report.got.append(
+                f"{subject} was stamped by {token.authority} at {_moment(token.time)}"
+            )
     return report
 
 
@@ -350,21 +355,21 @@ def _token(
     after = datetime.fromtimestamp(now_us() / 1e6, UTC)
     rule = policy.rule
     try:
-        said = tokens.verify(answer, subject.message, rule.authorities, nonce=request.nonce)
+        token = tokens.verify(answer, subject.message, rule.authorities, nonce=request.nonce)
     except TimestampError as error:
         raise TimestampError(f"{shown(url)}: {error}") from error
-    if not before - _APART <= said.time <= after + _APART:
+    if not before - _APART <= token.time <= after + _APART:
         raise TimestampError(
-            f"{shown(url)}: the token is of {_moment(said.time)}, and it was asked for at "
+            f"{shown(url)}: the token is of {_moment(token.time)}, and it was asked for at "
             f"{_moment(before)} by this machine's clock: one of them is wrong; set this machine's "
             "clock, or remove that authority"
         )
-    name = str(said.authority)
+    name = str(token.authority)
     chain = next(
         "".join(authority.certificates) for authority in rule.authorities if authority.name == name
     )
     return stored.Token(
-        subject.digest, subject.size, subject.statement, name, said.signer, shown(url), said.time,
+        subject.digest, subject.size, subject.statement, name, token.signer, shown(url), token.time,
         answer, chain, after,
     )  # fmt: skip
 
@@ -389,7 +394,7 @@ def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
         If issue has to wait: fewer authorities stamped it than have to.
     """
     report = stamp(conn, of_statement(conn, statement), policy)
-    have = {one.authority for one in stored.of_statement(conn, statement)}
+    have = {token.authority for token in stored.of_statement(conn, statement)}
     known = {authority.name for authority in policy.rule.authorities}
     count, wanted = len(have & known), policy.rule.threshold
     claims = documents(conn, statement).claims
@@ -407,7 +412,7 @@ def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
 
 
 def request_missing(conn: Connection, policy: Policy) -> Stamped:
-    """Ask again for what has too few tokens: the newest head that seals, and issued statements."""
+    """Request missing timestamps of the newest sealing head and of issued statements."""
     report = Stamped()
     head = stored.head_to_stamp(conn, policy.rule.threshold)
     waiting = [] if head is None else [of_head(head)]

@@ -119,8 +119,8 @@ def verify(conn: Connection, statement: str, signer: Signer, finding: Finding) -
     wanted: State = "rejected" if finding.opinion in REJECTING else "verified"
     check_step(statement, have.stored.state, wanted)
     now = may_sign(conn, signer.holder, "verifier", statement)
-    found = records(conn, have)
-    opinion = sign_verification(have.statement, finding, *signer, now, found)
+    result = records(conn, have)
+    opinion = sign_verification(have.statement, finding, *signer, now, result)
     return accept.verification(conn, statement, opinion)
 
 
@@ -256,9 +256,9 @@ def _issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey
 
 
 def _still_valid(conn: Connection, have: Documents) -> None:
-    """Refuse an issue by a methodology that ended, where the statement does not say so."""
+    """Refuse an issue by an ended methodology, where the statement does not report it."""
     claims = have.claims
-    if any(one.name == LIFE and not one.holds for one in claims.applicability):
+    if any(condition.name == LIFE and not condition.holds for condition in claims.applicability):
         return  # the verifier concluded over it
     project = registry.load_project(conn, claims.project.id)
     to_us = instant_us(claims.monitoring_period.to, "UTC")
@@ -269,10 +269,10 @@ def _still_valid(conn: Connection, have: Documents) -> None:
 
 
 def _wanted(conn: Connection, have: Documents) -> int:
-    """How many have to approve: as the statement says, and no fewer than the programme now asks."""
-    said = have.claims.issue_signatures
-    asked = max(1 if said is UNSET else said, issue_signatures(conn))
-    return asked if asked > 1 else 0
+    """Return the required number of approvals: the statement's, or the programme's if more."""
+    stated = have.claims.issue_signatures
+    required = max(1 if stated is UNSET else stated, issue_signatures(conn))
+    return required if required > 1 else 0
 
 
 def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None:
@@ -287,25 +287,25 @@ def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None
 
 
 def _nothing_more_owed(conn: Connection, have: Documents) -> None:
-    """Refuse a statement that was closed before another one left less than nothing to it."""
+    """Refuse a statement closed before another one left it a negative reduction."""
     stored = have.stored
     took = int(have.claims.carried.in_ug)
     devices = {
         monitored_parameter.device for monitored_parameter in have.claims.monitored_parameters
     }
-    left = carried.owed(conn, stored.project, devices, stored.from_us, stored.to_us)
-    if left.ug < took:
+    owed = carried.owed(conn, stored.project, devices, stored.from_us, stored.to_us)
+    if owed.ug < took:
         raise StatementStateError(
-            f"statement {stored.id} takes over {took} ug, and issued {left.statements} leave"
-            f" {left.ug} ug by now: close its period again, so that it is taken off"
+            f"statement {stored.id} takes over {took} ug, and issued {owed.statements} leave"
+            f" {owed.ug} ug by now: close its period again, so that it is taken off"
         )
 
 
 def _seal_pack(conn: Connection, have: Documents, statement: str) -> None:
-    """Complete the evidence that was kept, and enter its manifest: nothing is added later."""
-    papers = bundle.Papers(have.statement, have.verification, have.signers)
+    """Complete the stored evidence, and enter its manifest; it is final."""
+    signed = bundle.StatementDocuments(have.statement, have.verification, have.signers)
     kept = evidence.kept(conn, statement)
-    whole = bundle.complete(conn, papers, kept, logged=True)
+    whole = bundle.complete(conn, signed, kept, logged=True)
     mine = {n: d for n, d in whole.items() if n not in kept and n not in bundle.SIGNED}
     evidence.keep(conn, statement, mine)
     entry = evidence_entry(statement, whole[MANIFEST])
@@ -325,7 +325,8 @@ def revoke(
     conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey | str, reason: str
 ) -> int:
     """
-    Revoke an issued statement: its claim ends, and the log says why.
+    Revoke an issued statement, end its claim, and log the reason; return the
+    place in the log.
 
     Parameters
     ----------
@@ -334,17 +335,12 @@ def revoke(
     by : EnrolledKey or str
         Who revokes, for the record: an operator's key, or a name.
     reason : str
-        Stands in the log, for everybody to read.
-
-    Returns
-    -------
-    int
-        Place of the revocation in the log.
+        Public, in the log.
 
     Raises
     ------
     StatementStateError
-        If it is not issued, or the reason is not of words.
+        If it is not issued, or the reason has no words.
     """
     check_reason(reason)
     actor, multikey = (by, None) if isinstance(by, str) else (by.name, by.multikey)
@@ -375,8 +371,8 @@ def status_list(conn: Connection, project: str, signer: Signer) -> bytes:
     registry.load_project(conn, project)
     now = may_sign(conn, signer.holder, "operator", f"list of {project}")
     every = statements.all_of(conn, project)
-    ended = [one.id for one in every if one.state in ("superseded", "revoked")]
-    signed = sign_list(project, [one.id for one in every], ended, *signer, now)
+    ended = [stored.id for stored in every if stored.state in ("superseded", "revoked")]
+    signed = sign_list(project, [stored.id for stored in every], ended, *signer, now)
     accept.status_list(conn, project, signed)
     return canonical.encode(signed)
 
@@ -392,7 +388,7 @@ def log_signer(conn: Connection, home: Path, name: str) -> Signer:
     EnrolmentError
         If the log's key has ended, or its secret is not here.
     """
-    holders = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
+    holders = [enrolment.key for enrolment in enrolled.load(conn) if enrolment.key.role == "log"]
     now = datetime.fromtimestamp(now_us() / 1e6, UTC)
     live = [key for key in holders if not _ended(key, now)]
     if not holders:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mrv.errors import EnrolmentError
-from mrv.parameters.evidence import USUAL, Asked
+from mrv.parameters.evidence import USUAL, RequiredGrades
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.trust_root import TrustRoot, read_next, read_pinned, read_root, read_trusted
@@ -50,11 +50,11 @@ def kept_trust_root(home: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-def asked_grades(home: Path) -> Asked:
+def required_grades(home: Path) -> RequiredGrades:
     """Return the grades of evidence that the programme asks for; the usual ones without a root."""
     data = kept_trust_root(home)
-    said = None if data is None else read_pinned(data).evidence
-    return USUAL if said is None else said
+    root = None if data is None else read_pinned(data).evidence
+    return USUAL if root is None else root
 
 
 def check_not_older(home: Path, data: bytes) -> None:
@@ -69,14 +69,15 @@ def check_not_older(home: Path, data: bytes) -> None:
     mine = kept_trust_root(home)
     if mine is None or mine == data or "signed" not in canonical.parse_object(data):
         return
-    own, given = read_pinned(mine), read_pinned(data)
-    if given.programme != own.programme or given.signed() == own.signed():
+    own, trust_root = read_pinned(mine), read_pinned(data)
+    if trust_root.programme != own.programme or trust_root.signed() == own.signed():
         return
-    if given.version <= own.version:
+    if trust_root.version <= own.version:
         raise EnrolmentError(
-            f"this is version {given.version} of the trust root of {given.programme}, and version "
-            f"{own.version} of another text is kept in {pinned(home)}: an old version may name "
-            "keys that are no longer valid; give the stored one"
+            f"this is version {trust_root.version} of the trust root of"
+            f" {trust_root.programme}, and version {own.version} of another text is kept in"
+            f" {pinned(home)}: an old version may name keys that are no longer valid;"
+            " give the stored one"
         )
     read_next(mine, data, _now())
 
@@ -88,15 +89,15 @@ def checked(data: bytes) -> TrustRoot:
 
 def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
     """Keys of a file to enrol; a trust root must be the one that is kept."""
-    found = read_trusted(data, _now())
+    trust = read_trusted(data, _now())
     path = pinned(home)
     is_root = "signed" in canonical.parse_object(data)
     if is_root and (not path.exists() or path.read_bytes() != data):
         raise EnrolmentError(
-            f"{found.source} differs from the one stored in {path}; accept it with `tonne "
+            f"{trust.source} differs from the one stored in {path}; accept it with `tonne "
             "trust pin`"
         )
-    return found.keys
+    return trust.keys
 
 
 def check(home: Path, keys: Iterable[EnrolledKey]) -> None:

@@ -48,15 +48,15 @@ class Report(Form, rename=None):
     findings: tuple[FindingClosed, ...] = ()
 
 
-def template(said: Claims) -> str:
+def template(claims: Claims) -> str:
     """Write the file of a statement for its verifier."""
-    return "\n".join(_lines(said)) + "\n"
+    return "\n".join(_lines(claims)) + "\n"
 
 
-def _lines(said: Claims) -> Iterator[str]:
-    words, language = known(said), Language("en")
-    yield from _comment(_HEAD.format(said.statement, said.statement), "")
-    yield f"statement: {_text(said.statement)}"
+def _lines(claims: Claims) -> Iterator[str]:
+    words, language = known(claims), Language("en")
+    yield from _comment(_HEAD.format(claims.statement, claims.statement), "")
+    yield f"statement: {_text(claims.statement)}"
     yield "parameters:"
     for parameter in words.parameters:
         yield from _row(
@@ -73,12 +73,12 @@ def _lines(said: Claims) -> Iterator[str]:
     for each in words.requirements:
         yield from _comment(language[f"requirement.{each.requirement}"], "  ")
         yield from _row({"requirement": each.requirement, "means": "", "opinion": ""})
-    open_ = unmet(said)
+    open_ = unmet(claims)
     yield "findings:" if open_ else "findings: []"
-    for found in open_:
-        cost = f", {found.tonnes} t" if found.tonnes else ""
-        yield from _comment(f"{found.severity}{cost}", "  ")
-        yield from _row({"rule": found.rule, "text": str(found), "reason": ""})
+    for result in open_:
+        cost = f", {result.tonnes} t" if result.tonnes else ""
+        yield from _comment(f"{result.severity}{cost}", "  ")
+        yield from _row({"rule": result.rule, "text": str(result), "reason": ""})
 
 
 def _row(keys: dict[str, str]) -> Iterator[str]:
@@ -97,9 +97,9 @@ def _comment(text: str, indent: str) -> Iterator[str]:
             yield f"{indent}# {part}"
 
 
-def read(path: Path, said: Claims) -> Words:
+def read(path: Path, claims: Claims) -> Words:
     """
-    Read what a verifier wrote of a statement.
+    Return the content of a verifier's file for a statement.
 
     Raises
     ------
@@ -107,25 +107,25 @@ def read(path: Path, said: Claims) -> Words:
         If it is no such file, of another statement, or lists other findings than it has.
     """
     try:
-        given = yaml.safe_load(path.read_text("utf-8-sig"))
-        report = msgspec.convert(given, Report)
+        safe_load = yaml.safe_load(path.read_text("utf-8-sig"))
+        report = msgspec.convert(safe_load, Report)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
         raise InputError(
             f"{path} is not a verification report: {error}; start from `tonne statement template`"
         ) from error
-    if report.statement != said.statement:
-        raise InputError(f"{path} is of {report.statement!r}, not of {said.statement}")
-    every = unmet(said)
+    if report.statement != claims.statement:
+        raise InputError(f"{path} is of {report.statement!r}, not of {claims.statement}")
+    every = unmet(claims)
     if [(finding.rule, finding.text) for finding in report.findings] != [
         _named(one) for one in every
     ]:
         raise InputError(
-            f"{path} lists other findings than {said.statement} has; get them by"
-            f" `tonne statement template {said.statement}`"
+            f"{path} lists other findings than {claims.statement} has; get them by"
+            f" `tonne statement template {claims.statement}`"
         )
     reasons = tuple(finding.reason for finding in report.findings)
     return Words(report.parameters, report.requirements, reasons)
 
 
-def _named(one: Unmet) -> tuple[str, str]:
-    return one.rule, str(one)
+def _named(item: Unmet) -> tuple[str, str]:
+    return item.rule, str(item)

@@ -61,7 +61,7 @@ class Looked(Collector):
         metrics.registry.register(self)
 
     def saw(self, gauges: Gauges) -> None:
-        """Show what was found."""
+        """Publish the last gauges."""
         self.lost()
         for (state, class_), count in gauges.devices.items():
             self._metrics.fleet_devices.labels(state, class_).set(count)
@@ -91,17 +91,17 @@ class Looked(Collector):
         self._values[_WITNESSES] = waiting_s
 
     def webhooks(self, waiting: Waiting) -> None:
-        """Show what is not delivered, no matter who sends."""
+        """Publish undelivered webhook events of all senders."""
         self._values["tonne_webhook_waiting_deliveries"] = waiting.waiting
         self._values["tonne_webhook_waiting_seconds"] = waiting.oldest_s
         self._values["tonne_webhook_dead_deliveries"] = waiting.dead
 
     def overdue(self, seconds: Mapping[str, float]) -> None:
-        """Show for how long the oldest row of a table should be gone. [s]"""
+        """Publish by how long the oldest row of each table exceeds its retention. [s]"""
         self._overdue = seconds
 
     def lost(self) -> None:
-        """Show that the database is down, and nothing of what was known before."""
+        """Publish that the database is down, without earlier values."""
         self._metrics.fleet_devices.clear()
         self._metrics.coverage_ratio.clear()
         self._now, self._overdue = None, {}
@@ -114,7 +114,7 @@ class Looked(Collector):
         self._alarms = counts or {}
 
     def audited(self, report: AuditReport) -> None:
-        """Show what an audit found; that stays until the next one."""
+        """Publish the result of an audit, until the next one."""
         self._breaks = {step.name: len(step.breaks) for step in report.steps}
         self._values["tonne_log_audit_time_seconds"] = now_us() / 1e6
 
@@ -124,7 +124,7 @@ class Looked(Collector):
         self._metrics.rebuild_mismatch.inc(differences)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give what is known now to anyone who scrapes."""
+        """Yield the current values for a scrape."""
         known = dict(self._values)
         for name, text in _TEXTS.items():
             # a name without a value is told of all the same: rules look for it

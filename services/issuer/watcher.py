@@ -76,14 +76,14 @@ PULSE = "watching"
 @dataclass(frozen=True, slots=True)
 class Keep:
     """
-    What the retention policy removes, and which disk is monitored.
+    Retention policy, and the monitored disk.
 
     Attributes
     ----------
     letter_days, event_days, sky_days : int
         Days for which dead letters, events of webhooks and clear skies are kept; 0 for ever.
     disk : Path or None
-        A folder on the database's disk; where there is none, the database's own is looked for.
+        A folder on the database's disk; the database's own by default.
     witnessed : bool
         Witnesses are asked to cosign the log's heads.
     """
@@ -105,7 +105,7 @@ class Keep:
 
     @staticmethod
     def by(settings: Settings) -> Keep:
-        """Return what settings say of retention."""
+        """Return the retention policy of the settings."""
         local = local_urls(settings.home).get("database_url") == settings.database_url
         return Keep(
             settings.dead_letter_days,
@@ -175,7 +175,7 @@ class Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; what is under way is left, for it changes nothing."""
+        """Stop without waiting; nothing is left half done."""
         self._stopping.set()
         for thread in self._threads:
             thread.join(timeout=5)
@@ -189,7 +189,7 @@ class Watcher:
         self._stopping.set()
 
     def look(self) -> None:
-        """Look once; a database that is away is shown as such."""
+        """Update all gauges once; an unreachable database is reported as such."""
         try:
             with self._connected() as conn:
                 conn.execute(_PATIENCE)
@@ -203,7 +203,7 @@ class Watcher:
             self._warn("database not seen", error)
 
     def see_alarms(self) -> None:
-        """Raise and clear alarms; while the database is away nothing is stored about them."""
+        """Raise and clear alarms; without the database nothing is stored."""
         try:
             with self._connected() as conn:
                 conn.execute(_LONG)
@@ -240,7 +240,7 @@ class Watcher:
         self._stopping.wait(max(0.0, min(_DAYS_SHARE * took_s, DAYS_S) - _MINUTE_S))
 
     def look_ahead(self) -> None:
-        """Work out what is expected; by itself, for pages read slowly until days are added up."""
+        """Compute expected energy, so that slow pages have it before days are added up."""
         began_s = time.monotonic()
         try:
             with self._connected() as conn:
@@ -255,7 +255,7 @@ class Watcher:
         self._rest(began_s)
 
     def account(self) -> None:
-        """Account open time anew where it changed; whole months cost what a close does."""
+        """Update accounts of open time that changed."""
         began_s = time.monotonic()
         try:
             with self._connected() as conn:
@@ -267,7 +267,7 @@ class Watcher:
         self._rest(began_s)
 
     def _rest(self, began_s: float) -> None:
-        """Wait for as long as sums may take no more of the time."""
+        """Wait so that sums take no more than their share of the time."""
         self._stopping.wait(max(0.0, _DAYS_SHARE * (time.monotonic() - began_s) - DAYS_S))
 
     def compress(self) -> None:
@@ -284,7 +284,7 @@ class Watcher:
             self._warn("chunks not compressed", error)
 
     def expire(self) -> None:
-        """Delete what is older than the policy keeps; what fails does not keep the rest."""
+        """Delete rows older than the retention policy; a failure does not stop the others."""
         for what, work in (
             ("dead letters", self._expire_letters),
             ("webhook events", self._expire_events),
@@ -344,20 +344,22 @@ class Watcher:
             if not (size := len(plan.fleet)):
                 return
             # rows that are about to be made, of new readings or another registry, may differ
-            some = sorted({(self._next + j) % size for j in range(_COMPARED)})
+            subset = sorted({(self._next + j) % size for j in range(_COMPARED)})
             with conn.cursor() as cursor:
-                asked = remake_requests.without(cursor, plan.fleet.ids(some))
-            chosen = [k for k in some if plan.fleet.devices[k].id in asked]
+                requested = remake_requests.without(cursor, plan.fleet.ids(subset))
+            chosen = [k for k in subset if plan.fleet.devices[k].id in requested]
             self._next = (self._next + _COMPARED) % size
             # the open quarter hour is still being written
             end = now_us() // 900_000_000 * 900_000_000
-            found = rebuild(conn, plan, chosen, end - _WEEK_US, end, replace=False)
+            differences = rebuild(conn, plan, chosen, end - _WEEK_US, end, replace=False)
             with conn.cursor() as cursor:
-                waiting = underived.waiting(cursor, [one.device for one in found])
-            found = [one for one in found if one.device not in waiting]
-        self._looked.compared(len(chosen), len(found))
-        for one in found[:10]:
-            self._log.error("differs from its readings", table=one.table, key=" ".join(one.key))
+                waiting = underived.waiting(cursor, [d.device for d in differences])
+            differences = [d for d in differences if d.device not in waiting]
+        self._looked.compared(len(chosen), len(differences))
+        for difference in differences[:10]:
+            self._log.error(
+                "differs from its readings", table=difference.table, key=" ".join(difference.key)
+            )
 
     def _connected(self) -> Connection:
         return connect(self._url, role="tonne_watch", name="tonne watch", autocommit=True)

@@ -44,27 +44,27 @@ def countersign(home: Path, request: str, keys: bytes, signer: Signer, now_s: in
             f"key {signer.holder.name!r} is a key of role {signer.holder.role}; make a witness key "
             "with `tonne keys create --role witness --name N`"
         )
-    asked = parse_request(request)
-    log_key = _log_key(asked.checkpoint, keys)
+    question = parse_request(request)
+    log_key = _log_key(question.checkpoint, keys)
     path = home / "witness" / hashlib.sha256(log_key.vkey.encode()).hexdigest()[:16]
     last = _last(path, log_key)
-    check_request(asked, log_key, last)
-    line = cosign(asked.checkpoint, signer.holder.name, signer.key, now_s)
+    check_request(question, log_key, last)
+    line = cosign(question.checkpoint, signer.holder.name, signer.key, now_s)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    fresh.write_text(asked.checkpoint, encoding="utf-8")
+    fresh.write_text(question.checkpoint, encoding="utf-8")
     fresh.replace(path)
-    return asked.checkpoint + line
+    return question.checkpoint + line
 
 
 def _log_key(note: str, keys: bytes) -> NoteKey:
     names = {name for name, _ in signature_lines(note)[1]}
-    found = [k for k in read_keyring(keys) if k.role == "log" and k.name in names]
-    if len(found) != 1:
+    result = [k for k in read_keyring(keys) if k.role == "log" and k.name in names]
+    if len(result) != 1:
         raise EnrolmentError(
-            f"the keyring holds {len(found)} keys of log {', '.join(sorted(names))}; it needs one"
+            f"the keyring holds {len(result)} keys of log {', '.join(sorted(names))}; it needs one"
         )
-    return NoteKey(found[0].name, found[0].public)
+    return NoteKey(result[0].name, result[0].public)
 
 
 def _last(path: Path, log_key: NoteKey) -> Checkpoint | None:
@@ -90,15 +90,17 @@ def keep(conn: Connection, note: str) -> list[str]:
             f"this log has no head of {size} entries with that root; check both values"
         )
     keys = {
-        (one.key.name, one.key.public): one.key.multikey
-        for one in enrolled.load(conn)
-        if one.key.role == "witness"
+        (enrolment.key.name, enrolment.key.public): enrolment.key.multikey
+        for enrolment in enrolled.load(conn)
+        if enrolment.key.role == "witness"
     }
-    found = cosignatures(note, *(NoteKey(*pair) for pair in keys))
-    if not found:
+    result = cosignatures(note, *(NoteKey(*pair) for pair in keys))
+    if not result:
         raise InputError(
             "no enrolled witness signed it; enrol the auditor's key with `tonne keys enroll FILE`"
         )
-    for one in found:
-        log.add_cosignature(conn, size, keys[one.witness.name, one.witness.public], one.line)
-    return [one.witness.name for one in found]
+    for cosignature in result:
+        log.add_cosignature(
+            conn, size, keys[cosignature.witness.name, cosignature.witness.public], cosignature.line
+        )
+    return [one.witness.name for one in result]

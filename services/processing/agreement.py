@@ -31,7 +31,7 @@ _WEEK_US = LOOK_BACK_US + INTERVAL_US
 
 
 class _Sought(NamedTuple):
-    """What is asked of a device: after which reading, and how far was metered. [us UTC]"""
+    """Request for a device: the reading after which rows are made, and the metered end. [us UTC]"""
 
     last_us: int
     until_us: int
@@ -89,7 +89,10 @@ def agreed(
 def _of_device(
     rows: IntervalRows, held: Held, device: int, sought: _Sought, later: set[int]
 ) -> int | None:
-    """End of what is to be written of a device; `later` are quantities read after the change."""
+    """
+    Return the end of a device's rows to write; `later` are quantities read after the change. [us
+    UTC]
+    """
     rows = rows.take(rows.device == device)
     stored = _take(held, held.device == device)
     if (stored.metering != METERING).any():

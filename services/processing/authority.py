@@ -13,12 +13,12 @@ from services.store.registry import authority
 
 def registered(conn: Connection, given: Authority) -> Authority:
     """
-    Return what is registered with a file's entries in place of those of the same name.
+    Return the registered entries with a file's in place of those of the same name.
 
     Raises
     ------
     ExportError
-        If the file has a submission that is filed as another.
+        If a filed submission differs in the file.
     """
     stored = entered_records(Registry.of(authority.load(conn)))
     for text in changed_after_filing(stored, given):

@@ -28,7 +28,7 @@ from services.store.timeseries.last_seen import heard
 
 
 class Backlog:
-    """What one process knows of the devices that wait, and how it goes on with them."""
+    """Devices that wait for their rows, as one process knows them."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
@@ -71,7 +71,7 @@ class Backlog:
         return len(mine)
 
     def load(self, cursor: Cursor, devices: Sequence[int]) -> None:
-        """Read which of some devices are held."""
+        """Load which of the devices wait."""
         self._held.difference_update(devices)
         self._held |= requests.held(cursor, self._rows.plan.fleet, devices)
 
@@ -97,7 +97,7 @@ class Backlog:
     def span(
         self, connection: Connection, guard: Callable[[Cursor], object], last_us: Int64
     ) -> Answered:
-        """Derive the next span of some devices; see `Store.catch_up`."""
+        """Derive the next span of waiting devices and return it; see `Store.catch_up`."""
         some = self._next()
         ids = [*self._gone, *(self._queue[d] for d in some)]
 

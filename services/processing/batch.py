@@ -16,7 +16,7 @@ from services.store.messages.dead_letter_write import Letters
 @dataclass(frozen=True, slots=True)
 class Batch:
     """
-    What one transaction is to store.
+    Data to store in one transaction.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ class Batch:
     trust: bool = True
 
     def numbers(self) -> list[int]:
-        """Return the messages that it holds something of, in order of arrival."""
+        """Return the messages with data in the batch, in order of arrival."""
         found = {refusal.message for refusal in self.rejected}
         for frame in self.frames:
             found.update(np.unique(frame.message).tolist())
         return sorted(found)
 
     def of(self, numbers: Collection[int]) -> Batch:
-        """Return what it holds of some messages."""
+        """Return the part of the batch from given messages."""
         index = np.array(sorted(numbers), dtype=np.int32)
         frames = [frame.take(np.isin(frame.message, index)) for frame in self.frames]
         return replace(
@@ -53,14 +53,14 @@ class Batch:
         )
 
     def refused(self, reason: str, detail: str) -> Batch:
-        """Return a batch in which all its messages are refused, and nothing is stored of them."""
+        """Return the batch with all messages refused."""
         refusals = [Rejected(number, reason, detail) for number in self.numbers()]
         return Batch([], refusals, self.messages)
 
 
 @dataclass(slots=True)
 class Committed:
-    """What a batch did, for metrics and receipts."""
+    """Result of a batch, for metrics and receipts."""
 
     rows: Counter[str] = field(default_factory=Counter)
     events: list[str] = field(default_factory=list)
@@ -84,10 +84,10 @@ class Committed:
 @dataclass(frozen=True, slots=True)
 class Answered:
     """
-    A span of what some devices waited for.
+    A derived span of waiting devices.
 
-    `ended` are those with nothing left to wait for, `dropped` ids that the registry no
-    longer holds; of `moved` more is to come.
+    `ended` are those that wait no more, `dropped` ids that the registry no longer has; `moved`
+    those that still wait.
     """
 
     ended: list[int] = field(default_factory=list)

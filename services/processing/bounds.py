@@ -38,7 +38,7 @@ def registers(fleet: Fleet, device: int) -> int:
 
 
 def rows_between(fleet: Fleet, device: int, from_us: int, to_us: int) -> int:
-    """Most interval rows of a device between two times."""
+    """Return the highest number of interval rows of a device between two times."""
     return registers(fleet, device) * max((to_us - from_us) // INTERVAL_US + 1, 0)
 
 
@@ -103,9 +103,9 @@ def expected(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Expe
 
 class Span(NamedTuple):
     """
-    What is derived next of a device: from where, up to where; no end where it is the last.
+    The next span to derive of a device; without end if it is the last.
 
-    `rows` and `readings` are what it may come to.
+    `rows` and `readings` are upper bounds of its size.
     """
 
     from_us: int

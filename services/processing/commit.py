@@ -60,7 +60,7 @@ from services.vault.part import DamagedError, VaultError
 
 
 def without_archived(connection: Connection, fleet: Fleet, batch: Batch, why: str) -> Batch:
-    """Return a batch in which these readings are refused; the same where there are none."""
+    """Return the batch with readings of archived days refused; the same without such."""
     last = _last_archived(connection, fleet, batch)
     young, refused = [], []
     for frame in batch.frames:
@@ -91,7 +91,7 @@ def _last_archived(connection: Connection, fleet: Fleet, batch: Batch) -> Int64:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a transaction wrote, and what holds once it is committed."""
+    """Data written by a transaction, and the state after its commit."""
 
     committed: Committed
     arrived: Arrived
@@ -141,30 +141,29 @@ class Store:
 
     def share(self, homes: Int32, ours: Callable[[], Collection[int]]) -> None:
         """
-        Derive beside others, each the devices of its own partitions.
+        Derive the devices of this process's partitions only.
 
         Parameters
         ----------
         homes : int32 array
             Partition of each device, by fleet index.
         ours : callable
-            Tells which partitions are ours.
+            Returns the partitions of this process.
         """
         self._homes, self._ours = homes, ours
         self.deriver.homes = ours
 
     def go_on_from(self, before: Store, here: Int32, there: Int32) -> None:
         """
-        Take over what an earlier version remembers of devices that are as they were.
+        Take over the state of unchanged devices from an earlier version, which
+        ends with that.
 
-        That one is not to be used any more.
-
-        Else each would be looked up with its next reading, a whole fleet at once.
+        Otherwise each would be looked up with its next reading, a whole fleet at once.
 
         Parameters
         ----------
         before : Store
-            Its state may be ours from now on.
+            The earlier version.
         here, there : int32 array
             Indices of these devices in this fleet and in that: `Fleet.unchanged`.
         """
@@ -238,13 +237,16 @@ class Store:
             raise
 
     def _publish(self, connection: Connection) -> None:
-        """Hand over what is committed, behind the gate; inside another transaction, not yet."""
+        """Publish committed notes to the deriving thread; inside another transaction, not yet."""
         if connection.info.transaction_status is TransactionStatus.IDLE:
             self.deriver.notes.enter(self._committed)
             self._committed = []
 
     def forget(self, devices: Int32 | None = None) -> None:
-        """Trust nothing remembered about these devices (all, if None): others may have written."""
+        """
+        Discard the remembered state of devices (all, if None): other processes
+        may have written.
+        """
         self.known[slice(None) if devices is None else devices] = False
         if devices is None:
             self._seen.forget()
@@ -280,7 +282,7 @@ class Store:
         return Written(out, arrived, heard, clocks, made, note)
 
     def _follow(self, cursor: Cursor, arrived: Arrived) -> tuple[Made | None, Note | None]:
-        """Derive, or note what is to be derived."""
+        """Derive rows of new readings, or return a note of what to derive."""
         spans = arrived.spans() if self.behind_commits or self._homes is not None else {}
         if not self.behind_commits:
             if self._homes is not None and spans:
@@ -302,7 +304,7 @@ class Store:
         return None, note if numbers else None
 
     def remember(self, written: Written) -> Committed:
-        """Go on from what was committed; return what it did."""
+        """Take over the committed state; return the result."""
         for frame in written.arrived.every:
             np.maximum.at(self.newest_us, frame.device, frame.time_us)
         self._clocks.remember(written.clocks)
@@ -315,15 +317,15 @@ class Store:
 
     def after_failure(self, connection: Connection, batch: Batch, error: BaseException) -> Batch:
         """
-        Forget what a failed transaction may have changed; return the batch to try instead.
+        Discard state that a failed transaction may have changed; return the batch to retry.
 
-        Where another party stored rows that we took for new, all are looked at.  What
-        an archive that cannot be read stands in the way of is put aside.
+        Where another process stored rows that were taken for new, all are compared.  Readings of an
+        unreadable archive are put aside.
 
         Raises
         ------
         BaseException
-            The error itself, where another try would end the same.
+            The error itself, where a retry would fail in the same way.
         """
         committed = self._committed
         self.forget()
@@ -361,9 +363,9 @@ class Store:
 
     def remake_requested(self, connection: Connection) -> int:
         """
-        Make again all that is asked for, span by span; return how many devices.
+        Rebuild all requested rows, span by span; return the number of devices.
 
-        Requests of devices that the registry no longer holds are dropped.
+        Requests of devices that the registry no longer has are dropped.
         """
         self.look_for_requests(connection)
         count = 0
@@ -378,14 +380,14 @@ class Store:
         self, connection: Connection, guard: Callable[[Cursor], object] = lambda _: None
     ) -> Answered:
         """
-        Derive the next span of some devices that wait; return once it is durable.
+        Derive the next span of waiting devices; return it once it is durable.
 
-        A registry that is newer than ours must answer by its own plan: then nothing is done.
+        With a newer registry version nothing is done: it derives them by its own plan.
 
         Parameters
         ----------
         guard : callable, optional
-            Called in the transaction: raises where the devices are no longer ours.
+            Called in the transaction: raises where the devices belong to another process.
 
         Raises
         ------

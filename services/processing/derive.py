@@ -38,22 +38,22 @@ from services.store.timeseries.remake_requests import Request
 @dataclass(slots=True)
 class Derived:
     """
-    What a transaction derived from stored readings.
+    Rows that a transaction derived from stored readings.
 
     Attributes
     ----------
     asked : dict of int to Request
         By fleet index.
     rest : dict of int to Request
-        What is left of requests: to go on, to begin anew, or not begun.
+        Unfinished requests: to continue, to restart, or not begun.
     ended : list of int
-        Devices with nothing left of theirs.
+        Devices without further requests.
     to_the_end : list of int
-        Those of them whose rows were made up to their last reading.
+        Those of them with rows up to their last reading.
     whole : set of int
-        Those of which all values of stations are to be made.
+        Stations with all values to be made.
     size : int
-        Rows that it may have come to.
+        Upper bound of its rows.
     """
 
     asked: Mapping[int, Request]
@@ -70,7 +70,7 @@ class Derived:
         self.rest = dict(self.asked)
 
     def go_on(self, other: Derived) -> None:
-        """Take up what was made next of the rest, in the same transaction."""
+        """Add the result of the next span, in the same transaction."""
         self.rest = other.rest
         self.remade.join(other.remade)
         self.ended += other.ended
@@ -82,7 +82,7 @@ class Derived:
 
 
 class Rows:
-    """Makes rows of one registry version from stored readings; remembers nothing of them."""
+    """Derives rows from stored readings by one registry version; stateless."""
 
     def __init__(self, plan: Plan, ids: Words) -> None:
         self.plan, self.ids, self.words = plan, ids, BindingWords(plan.bindings)
@@ -98,16 +98,17 @@ class Rows:
         bare: Bare = NONE,
     ) -> Derived:
         """
-        Make the next span of what is asked of devices, and write what differs.
+        Derive the next span of requested devices, write the differences, and
+        return the result.
 
         Parameters
         ----------
         asked : mapping of int to Request
-            By fleet index; as many as a transaction may hold are begun, and one at the least.
+            By fleet index; as many as a transaction may hold are begun, at least one.
         touched : Touched
-            Takes the hours and days of stations with other readings or flows.
+            Collects hours and days of stations with other readings or flows.
         known : mapping of int to Ahead, optional
-            What need not be looked up of the readings ahead.
+            Known data of later readings, which are not looked up.
         bare
             As for `register_checkpoints.last`.
         """
@@ -144,7 +145,7 @@ class Rows:
         bare: Bare,
         out: Derived,
     ) -> Remade:
-        """Meter spans again, up to where rows agree; what is left then is the rest."""
+        """Meter spans again up to where rows agree; return the rows."""
         begins = {d: one.from_us for d, one in cut.items()}
         whole = {d for d in cut if asked[d].whole}
         made = late.remake(cursor, self.plan, self._scratch, begins, until, whole, bare)
@@ -202,7 +203,7 @@ class Rows:
             touched.readings(frame)
 
     def settle_stations(self, cursor: Cursor, touched: Touched, whole: Collection[int]) -> int:
-        """Make the values of stations that follow from what was touched; return how many."""
+        """Compute the station values of touched hours; return their number."""
         if not (touched or whole):
             return 0
         touched.drop(whole)

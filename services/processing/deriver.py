@@ -53,9 +53,10 @@ from services.store.timeseries.remake_requests import Request
 @dataclass(frozen=True, slots=True)
 class Made:
     """
-    What a transaction derived, and the state that holds once it is committed.
+    Result of a transaction, and the state after its commit.
 
-    `put_off` are devices whose rows are made later; `newest` their and others' last readings.
+    `put_off` are devices with rows to be made later; `newest` their and others'
+    last readings.
     """
 
     committed: Committed
@@ -67,18 +68,18 @@ class Made:
 
 
 class _Asked(NamedTuple):
-    """What is to be made from the store, and of which devices with all that came in order."""
+    """Requests for rows from the store, and devices with readings in order only."""
 
     requests: dict[int, Request]
     near: set[int]
 
 
 class _GoneError(Exception):
-    """Another process has taken up what is noted here: nothing remembered is to be trusted."""
+    """Another process has taken the notes: the remembered state is invalid."""
 
 
 class Step(NamedTuple):
-    """What one step did; what was refused of a device that waits is left to wait."""
+    """Result of one step; waiting devices with an error continue to wait."""
 
     notes: int
     committed: Committed
@@ -87,7 +88,7 @@ class Step(NamedTuple):
 
 
 class Deriver:
-    """The live state of one registry version, and how it goes on."""
+    """The live state of one registry version."""
 
     def __init__(self, plan: Plan, ids: Words) -> None:
         self.plan, self._ids = plan, ids
@@ -101,14 +102,14 @@ class Deriver:
         self.homes: Callable[[], Collection[int] | None] = lambda: None
 
     def take_over(self, before: Deriver, here: Int32, there: Int32) -> None:
-        """Take what an earlier version knows of devices, by index `here` and `there`."""
+        """Take over an earlier version's state of devices, by index `here` and `there`."""
         self.state.take_over(before.state, here, there)
         self._quality.take_over(before._quality, here, there)
         # what it has not made waits in the database
         self.notes.lost = bool(before.notes)
 
     def forget(self, devices: Int32 | None = None) -> None:
-        """Trust nothing remembered about these devices (all, if None)."""
+        """Discard the remembered state of devices (all, if None)."""
         self.state.forget(devices)
 
     def look(self, connection: Connection, ours: Callable[[Fleet, str], bool]) -> int:
@@ -118,7 +119,7 @@ class Deriver:
 
     @property
     def behind(self) -> int:
-        """How many devices wait for their rows, beside what is noted."""
+        """Return the number of devices that wait for their rows, without those in notes."""
         return len(self._backlog)
 
     def make(self, cursor: Cursor, arrived: Arrived) -> Made:
@@ -150,7 +151,7 @@ class Deriver:
         return Made(out, settled, judged, again, put_off, newest)
 
     def remember(self, made: Made, ended: Collection[int] = ()) -> Committed:
-        """Go on from what was committed, with devices that wait no more; return what it did."""
+        """Take over the committed state; return the result."""
         made.settled.metered.apply(self.state)
         made.judged.apply()
         self._quality.forget([*made.again.asked])
@@ -163,7 +164,8 @@ class Deriver:
 
     def step(self, connection: Connection, *, spans: bool) -> Step:
         """
-        Derive what is noted, and with `spans` the next span of devices that wait.
+        Derive noted readings, and with `spans` the next span of waiting
+        devices; return the result.
 
         Parameters
         ----------
@@ -173,7 +175,7 @@ class Deriver:
         Raises
         ------
         psycopg.Error
-            Nothing of it is stored.  What was noted waits by device from the next step on.
+            Nothing of it is stored.  Noted devices wait from the next step on.
         """
         try:
             if self.notes.lost:
@@ -190,7 +192,7 @@ class Deriver:
             raise
 
     def _fold(self, connection: Connection) -> None:
-        """Have all that is noted wait by device, as what a process before left behind."""
+        """Turn all notes into waiting devices, as after a restart."""
         with self.notes.gate:
             self.notes.clear()  # what is lost from here on is folded the next time
             with connection.transaction(), connection.cursor() as cursor:
@@ -230,7 +232,7 @@ class Deriver:
         return made
 
     def _more(self, connection: Connection) -> tuple[Answered, psycopg.Error | None]:
-        """Answer a span of what waits; what the server refuses of it is no hindrance."""
+        """Derive a span of waiting devices; return it, and the server's error if any."""
         if not self.behind:
             return Answered(), None
         try:
@@ -251,7 +253,7 @@ class Deriver:
         return answered
 
     def _load(self, cursor: Cursor, arrived: Arrived) -> None:
-        """Read what the readings go on from: rows as they were before them."""
+        """Load the state before new readings: stored rows and registers."""
         begins = {d: one.first_us for d, one in arrived.newest().items()}
         devices = begins.keys() | arrived.changed.keys()
         missing = [d for d in devices if not self.state.loaded[d]]
@@ -277,7 +279,7 @@ class Deriver:
     def _going(
         self, arrived: Arrived, late: _Asked, onward: Mapping[int, Changed]
     ) -> tuple[list[Frame], dict[int, Request]]:
-        """Readings that go on from what is remembered, and what is put off, which asks instead."""
+        """Return readings that continue the remembered state, and requests for the others."""
         much = expected(self.plan.bounds, self.state, arrived.onward).too_much()
         since = {d: us + 1 for d, us in much.items() if d not in late.near}
         since |= dict.fromkeys(self._backlog.held_of(arrived), FAR_US)
@@ -300,7 +302,7 @@ class Deriver:
         newest: Mapping[int, int],
         touched: Touched,
     ) -> Derived:
-        """Make from the store what is asked for, as much as a transaction may hold."""
+        """Derive requested rows from the store, as many as a transaction may hold."""
         fleet, state = self.plan.fleet, self.state
         last = {d: newest.get(d, int(state.last_us[d])) for d in asked}
         known = {d: Ahead(0, one.from_us, one.last_us, last[d], None) for d, one in asked.items()}

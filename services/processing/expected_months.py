@@ -52,12 +52,13 @@ _WRITE = (
 
 def refresh(conn: Connection) -> int:
     """
-    Make the months of some projects whose modules are new or changed; return of how many.
+    Update expected months of projects with new or changed modules; return the
+    number of projects.
 
     Raises
     ------
     MethodologyError
-        Where the process that makes them ends early.
+        If the process that computes them ends early.
     """
     conn.execute(_GONE)
     due = conn.execute(_DUE, [_MOST]).fetchall()

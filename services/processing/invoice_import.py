@@ -15,14 +15,14 @@ from services.store.registry.load import load_projects
 
 def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool = True) -> Import:
     """
-    Store the invoices of a delivery, unless one of them is wrong.
+    Store the invoices of a delivery, unless one of them is wrong; return the result.
 
     Parameters
     ----------
     conn : Connection
         In autocommit; deliveries wait for each other.
     write : bool
-        False only says what would become of them.
+        False: only report the result.
     """
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('invoices', 0))")
@@ -40,7 +40,7 @@ def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool =
 
 
 def _others(conn: Connection) -> dict[str, set[str]]:
-    """Return by project the meters that it names beside its own."""
+    """Return other meters that each project names."""
     return {
         name: {
             *(one.device for one in project.boundary or ()),

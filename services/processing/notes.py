@@ -56,11 +56,11 @@ class Notes:
 
     @property
     def readings(self) -> int:
-        """How many readings wait to be taken."""
+        """Return the number of readings in notes."""
         return self._readings
 
     def enter(self, notes: Sequence[Note]) -> None:
-        """Enter what was committed, behind the gate."""
+        """Add committed notes to the queue."""
         self._waiting.extend(notes)
         self._readings += sum(one.readings for one in notes)
 
@@ -72,7 +72,7 @@ class Notes:
         return found
 
     def derived(self) -> None:
-        """Say that rows of what was taken are committed."""
+        """Report that rows of taken notes are committed."""
         self._taken_s = None
         with self._room:
             self._room.notify_all()
@@ -84,7 +84,7 @@ class Notes:
         self.derived()
 
     def wait_for_room(self) -> None:
-        """Wait while much waits here; what would still be too much is left to the database."""
+        """Wait while the queue is full; a remainder is left to the database."""
         with self._room:
             full = not self._room.wait_for(
                 lambda: self._readings < MOST_READINGS, timeout=_PATIENCE_S

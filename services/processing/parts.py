@@ -69,7 +69,7 @@ def in_parts(
 
 
 def _stored(parts: deque[Batch], commit: Commit) -> Committed:
-    """Store each part, or what it falls into."""
+    """Store each part, or its own parts after an error."""
     out = Committed()
     while parts:
         part = parts.popleft()
@@ -93,7 +93,7 @@ def tried(commit: Callable[[], _T]) -> _T:
 
 
 def _apart(batch: Batch, error: psycopg.Error) -> list[Batch]:
-    """Return what to try in place of a batch that was refused; raise where there is nothing."""
+    """Return the parts to retry of a refused batch; raise where there are none."""
     numbers = batch.numbers()
     if verdict(error) is Verdict.WAIT or not numbers:
         raise error

@@ -94,19 +94,19 @@ class Made:
 
 def refresh(conn: Connection) -> Made:
     """
-    Make what is missing, of each some; anyone who calls again makes the rest.
+    Compute a portion of missing skies and expectations; repeated calls compute the rest.
 
     Raises
     ------
     MethodologyError
-        Where the process that makes skies ends early.
+        If the process that computes skies ends early.
     """
     trends = _trends(conn)
     return Made(_skies(conn), trends)
 
 
 def forget_skies(conn: Connection, before: date) -> int:
-    """Remove clear skies of days before this one, some in each transaction; return how many."""
+    """Delete clear skies before a day, in several transactions; return their number."""
     gone = 0
     while some := conn.execute(_FORGET_SKIES, [before]).rowcount:
         gone += some

@@ -70,7 +70,7 @@ class Again(NamedTuple):
 
 
 class Judging:
-    """Judges stored readings again, of one registry version; nothing is remembered."""
+    """Quality tests of stored readings by one registry version; stateless."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -111,10 +111,10 @@ class Judging:
 
 class Quality:
     """
-    What the quality tests remember of readings in order, for one registry version.
+    State of the quality tests after the last readings, for one registry version.
 
-    It is true for those devices that `MeterState` calls loaded, but for those that are
-    `unsure`: of them it is loaded again before the next reading.
+    It is valid for loaded devices of `MeterState`, but for `unsure` ones, which are loaded again
+    before their next reading.
     """
 
     def __init__(self, plan: Plan, ids: Words) -> None:
@@ -124,23 +124,23 @@ class Quality:
         self._unsure = np.zeros(len(plan.fleet), dtype=np.bool_)
 
     def take_over(self, before: Quality, here: Int32, there: Int32) -> None:
-        """Take what is known of devices in an earlier version, by index `here` and `there`."""
+        """Take over an earlier version's state of devices, by index `here` and `there`."""
         self._live.take_over(before._live, here, there)
         self._unsure[here] = before._unsure[there]
 
     def load(self, cursor: Cursor, state: MeterState, devices: Sequence[int]) -> None:
-        """Load what the tests go on from; `state` knows each device's newest reading."""
+        """Load the state of the tests; `state` has each device's newest reading."""
         newest = zip(devices, state.last_us[list(devices)].tolist(), strict=True)
         before = {d: us + 1 if us > NEVER else FROM_START for d, us in newest}
         _go_on(cursor, self._plan.checks, self._live, before)
         self._unsure[list(devices)] = False
 
     def forget(self, devices: Sequence[int]) -> None:
-        """Trust no more what the tests go on from; where registers stand is as it was."""
+        """Discard the state of the tests; that of registers stays."""
         self._unsure[list(devices)] = True
 
     def unsure(self, devices: Collection[int]) -> list[int]:
-        """Return those of some devices whose state is to be loaded again."""
+        """Return the devices whose state is to be loaded again."""
         return [d for d in devices if self._unsure[d]]
 
     def store(self, cursor: Cursor, new: Sequence[Frame]) -> Judged:
@@ -151,6 +151,6 @@ class Quality:
 
 
 def _go_on(cursor: Cursor, checks: Checks, state: Watched, before_us: Mapping[int, int]) -> None:
-    """Make devices' state what it was before a time, as `quality_lookback.load` does."""
+    """Set the state of devices to a time, as `quality_lookback.load` does."""
     for found in watched.load(cursor, checks, state, before_us):
         settle(checks, state, found)

@@ -48,7 +48,7 @@ Key = tuple[str, ...]
 
 
 class Difference(NamedTuple):
-    """A row that is not what its readings give; None where there is none."""
+    """A row that differs from its readings; None where it is missing."""
 
     table: str
     key: Key
@@ -70,7 +70,10 @@ def rebuild(
     conn: Connection, plan: Plan, devices: Sequence[int], from_us: int, to_us: int, *, replace: bool
 ) -> list[Difference]:
     """
-    Compare the derived rows of some devices in [from, to), and replace them if asked to.
+    Return differences of the derived rows of devices in [from, to); replace
+    them if requested.
+
+    Rows that the pipeline is about to derive are compared again.
 
     Parameters
     ----------
@@ -80,8 +83,6 @@ def rebuild(
         Fleet indices, not too many at once: their readings are held in memory.
     replace : bool
         Write the computed rows where a device differs.  The pipeline waits meanwhile.
-
-    Where rows are just being made of what a pipeline stored, they are looked at again.
     """
     fresh = conn.info.transaction_status is TransactionStatus.IDLE
     for _ in range(_LOOKS):
@@ -95,7 +96,7 @@ def rebuild(
 def _compared(
     conn: Connection, plan: Plan, devices: Sequence[int], from_us: int, to_us: int, *, replace: bool
 ) -> tuple[list[Difference], bool]:
-    """Return differences, and whether their devices lack rows yet; replace if asked to."""
+    """Return differences, and whether rows are still missing; replace if requested."""
     fresh = conn.info.transaction_status is TransactionStatus.IDLE
     if replace:
         lift_limit(conn)
@@ -180,7 +181,7 @@ def _by_first(
 def _new_by_factors(
     plan: Plan, computed: _Computed, differences: Sequence[Difference]
 ) -> list[Difference]:
-    """Leave out emissions that are what the factors of older rules give: they name those."""
+    """Return differences without emissions by the factors that the rows name."""
     if not any(difference.table == EMISSIONS for difference in differences):
         return [*differences]
     older = changed(plan, bindings=plan.older())
@@ -314,7 +315,7 @@ def _replace(
     from_us: int,
     to_us: int,
 ) -> None:
-    """Bring a range of derived rows to what was computed; rows outside of it stay as they are."""
+    """Replace a range of derived rows by the computed ones."""
     fleet = plan.fleet
     ids, names = Words.of([d.id for d in fleet.devices]), fleet.ids(list(devices))
     indicator_rows.clear(cursor, names, (from_us, to_us))

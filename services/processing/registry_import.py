@@ -24,7 +24,7 @@ from services.store.registry.write import write_entries, write_lives
 
 
 class Outcome(NamedTuple):
-    """What an import would come to: its plan, what it changes, and a digest of both."""
+    """Result of an import: its plan, its changes, and a digest of both."""
 
     plan: Plan
     changes: list[dict[str, Any]]
@@ -103,7 +103,7 @@ def import_registry(
 
 
 def try_out(conn: Connection, incoming: Incoming, *, strict: bool = False) -> Outcome:
-    """Return what an import of files would come to now; it reads alone, and keeps nothing."""
+    """Return the result of an import of files now; nothing is stored."""
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         stored = load_registry(conn)

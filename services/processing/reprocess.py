@@ -40,14 +40,14 @@ _MANY = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Rows of some devices, each one's of [from, to); `FAR_US` for all from a time on. [us UTC]"""
+    """Rows of devices, each in [from, to); `FAR_US` for no end. [us UTC]"""
 
     from_us: dict[int, int]
     to_us: dict[int, int]
     metered: Metered
 
     def only(self, devices: Collection[int]) -> Piece:
-        """Return what it has of some devices."""
+        """Return the part of given devices."""
         kept = [d for d in self.from_us if d in devices]
         return replace(self, from_us={d: self.from_us[d] for d in kept})
 
@@ -92,7 +92,7 @@ class Remade:
         return {device for device, _, _ in self.spans()}
 
     def only(self, devices: Collection[int]) -> Remade:
-        """Return what was made of some devices."""
+        """Return the part of given devices."""
         return Remade([p.only(devices) for p in self.pieces], self.events)
 
     def shortened(self, to_us: Mapping[int, int]) -> Remade:
@@ -100,7 +100,7 @@ class Remade:
         return Remade([p.shortened(to_us) for p in self.pieces], self.events)
 
     def within(self, from_us: int, to_us: int) -> Remade:
-        """Return what was made of a half-open span. [us UTC]"""
+        """Return the part in a half-open span. [us UTC]"""
         return Remade(
             [
                 replace(
@@ -185,7 +185,7 @@ def _first_registers(
 
 
 def _keep_only(metered: Metered, rows: IntervalRows, devices: set[int]) -> None:
-    """Leave out the ends of devices that are metered again."""
+    """Remove the ends of devices that are metered again."""
     metered.rows = rows
     index = np.array(sorted(devices), dtype=np.int32)
     metered.ends = [(q, e.of(index)) for q, e in metered.ends]
@@ -235,7 +235,7 @@ def _begin(
 
 
 def _note_shown(cursor: Cursor, plan: Plan, scratch: MeterState, devices: list[int]) -> None:
-    """Note which devices have a register that no reading so far has shown."""
+    """Record devices with a register without readings so far."""
     for class_id, members in marks.by_class(plan.fleet, devices).items():
         for column in plan.bounds.columns(class_id):
             register = scratch.registers[column.quantity]
@@ -277,9 +277,9 @@ def write(
     cursor: Cursor, plan: Plan, ids: Words, words: BindingWords, remade: Remade
 ) -> Counter[str]:
     """
-    Bring stored rows to what was made again; return rows written or deleted, by table.
+    Update stored rows to the derived ones; return the number written or deleted, by table.
 
-    Of many, those later than any that is stored go in by COPY, not compared.
+    Of many, those later than all stored ones are written by COPY, not compared.
     """
     written: Counter[str] = Counter()
     for piece in remade.pieces:

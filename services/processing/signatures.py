@@ -65,7 +65,7 @@ class Signatures:
         return found
 
     def _tell(self, device: str | None, why: str) -> None:
-        """Log what is refused, once a device."""
+        """Log a refusal, once a device."""
         name = device or "?"
         if name not in self._told and len(self._told) < _TOLD:
             self._told.add(name)

@@ -12,7 +12,7 @@ from services.settle import Plan
 
 
 class Stale(NamedTuple):
-    """A device's rows in [from, to) that may rest on another factor. [us UTC]"""
+    """A device's rows in [from, to) whose factor may have changed. [us UTC]"""
 
     device: int
     from_us: int

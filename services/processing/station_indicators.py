@@ -34,7 +34,7 @@ _REMADE_US = 30 * 24 * HOUR_US
 
 
 def settle(cursor: Cursor, fleet: Fleet, ids: Words, touched: Touched) -> int:
-    """Recompute what the batch touched; return how many values were computed."""
+    """Recompute the values of touched hours and days; return their number."""
     return sum(_settle(cursor, fleet, ids, spans, days) for spans, days in touched.portions())
 
 
@@ -173,7 +173,7 @@ def _follow(
 def _flows(
     cursor: Cursor, fleet: Fleet, days: Mapping[int, set[Day]]
 ) -> dict[int, dict[int, Flow]]:
-    """What plants let through in days, by the register's stored intervals."""
+    """Return the flow of plants on given days, by stored intervals."""
     spans = [
         Span(device, day.begin_us, day.end_us)
         for device, found in days.items()

@@ -53,12 +53,12 @@ class Arrived:
 
     @property
     def every(self) -> list[Frame]:
-        """Readings that changed what is stored."""
+        """Return the readings that changed stored rows."""
         return [*self.stored, *(one.frame for one in self.completed)]
 
     @staticmethod
     def together(parts: Sequence[Arrived], fleet: Fleet, last_us: Int64) -> Arrived:
-        """What transactions in turn stored, as one; of rows only what is derived from them."""
+        """Return successive transactions as one, with rows from their derivation only."""
         out = Arrived([], {}, Touched(fleet, last_us), [], [])
         of_class: dict[str, list[Frame]] = {}
         for part in parts:
@@ -71,7 +71,7 @@ class Arrived:
         return out
 
     def without(self, devices: Collection[int]) -> Arrived:
-        """Return it without what is to be derived of some devices; it has no use for that then."""
+        """Return it without the readings of given devices."""
         self.touched.drop(devices)
         changed = {d: one for d, one in self.changed.items() if d not in devices}
         return replace(self, onward=without(self.onward, devices), changed=changed)
@@ -113,7 +113,7 @@ def joined(one: Changed, other: Changed | None) -> Changed:
 
 
 def without(frames: Sequence[Frame], devices: Collection[int]) -> list[Frame]:
-    """Frames without the readings of some devices."""
+    """Return frames without the readings of given devices."""
     if not devices:
         return list(frames)
     index = np.array(sorted(devices), dtype=np.int32)
@@ -169,7 +169,7 @@ def _merge(
     out: Committed,
     arrived: Arrived,
 ) -> None:
-    """Merge rows that may exist; say which readings changed what is stored."""
+    """Merge rows that may exist, and record readings that changed stored ones."""
     names = [device.id for device in fleet.devices] if frames else []
     for frame in frames:
         merged = _merge_beside(cursor, ids, names, frame)
@@ -198,7 +198,10 @@ def _rows(frame: Frame, rows: Sequence[int]) -> Frame:
 def _merge_beside(
     cursor: Cursor, words: Words, ids: Sequence[str], frame: Frame
 ) -> readings.Merged:
-    """Merge what is new of a frame beside stored and archived rows; row numbers are its own."""
+    """
+    Merge new rows of a frame with stored and archived rows; return the result
+    by row of the frame.
+    """
     split = cold.split(cursor, ids, frame)
     merged = readings.merge(cursor, words, split.frame)
     row = split.rows.tolist()

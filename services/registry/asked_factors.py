@@ -95,7 +95,10 @@ def _beside_official(
 
 
 def _another_grid(project: Project, used: Sequence[Factor], book: FactorBook) -> Iterator[Finding]:
-    """Warn of a country's factor where the country has several grids, with what to write."""
+    """
+    Yield the warning of a national factor where the country has several grids,
+    with the remedy.
+    """
     country, some = book.country, grids(book.country)
     if country is None or (book.grid == country and not some):
         return

@@ -77,7 +77,7 @@ def entry(kind: str, row: Row) -> Entered:
 
 
 def _lacks(record: Acceptance) -> Iterator[tuple[str, str]]:
-    """Say what an acceptance does not tell, though anyone who relies on it has to know it."""
+    """Yield the missing fields of an acceptance that its users need."""
     for key, what in (("by", "who accepted it"), ("document", "the letter that says so")):
         if not getattr(record, key).strip():
             yield key, f"is empty; give {what}"
@@ -182,7 +182,7 @@ def _unknown(
 
 
 def _accepted(record: Acceptance, merged: Registry) -> Iterator[str]:
-    """Say what an acceptance is about that no one knows."""
+    """Yield the unknown subjects of an acceptance."""
     if record.subject == "factor" and record.id not in merged.factors:
         yield (
             f"id: {record.id!r} is no factor of a registry file; those that tonne publishes"
@@ -205,7 +205,7 @@ def life_of(record: Registration, methodology: str, version: str) -> Life | None
 
 
 def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
-    """Say which meters of a facility are none of its own, or would count something twice."""
+    """Yield meters of a facility that are not its own, or would be counted twice."""
     if facility.site not in merged.sites:
         yield f"site: {facility.site!r} is not registered; add it under `sites`"
     for one in facility.supplies:
@@ -229,7 +229,7 @@ def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
 
 
 def _filed(found: Entered, stored: Registry, authority: Authority) -> Iterator[str]:
-    """Say where a submission that was filed is changed, or would come out as another."""
+    """Yield filed submissions that a file would change."""
     now = found.record
     if not isinstance(now, Submission):
         return
@@ -249,7 +249,7 @@ def _filed(found: Entered, stored: Registry, authority: Authority) -> Iterator[s
 
 
 def changed_after_filing(stored: Authority, given: Authority) -> Iterator[str]:
-    """Return filed submissions that are given with other contents."""
+    """Yield filed submissions that a file gives with other contents."""
     by_name = {contradictions.submission_name(one): one for one in stored.submissions}
     for now in given.submissions:
         name = contradictions.submission_name(now)

@@ -15,7 +15,7 @@ from services.registry.fields import MAX_WHOLE, Row
 
 
 def calibrator(class_id: str) -> Callable[[Row], Calibration]:
-    """Return a reader of certificates; one of a channel names it as the class does."""
+    """Return a reader of certificates, with channels named as by the class."""
     columns = {one.name: one.column for one in file_registers.registers(class_id).values()}
     device_class = classes.load().get(class_id)
     if device_class is not None:

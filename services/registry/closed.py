@@ -70,7 +70,7 @@ def unknown(merged: Registry) -> Iterator[tuple[Key, str]]:
 def _outside(
     sample: Sample, methodology: str, known: Mapping[str, ParameterSpec], monitored: Sequence[str]
 ) -> str | None:
-    """Say why a result is none of what the methodology monitors; None where it is."""
+    """Return why a laboratory result is not of the methodology; None where it is."""
     if sample.parameter not in known:
         return (
             f"{sample.parameter!r} is not a parameter of {methodology}; known: {', '.join(known)}"

@@ -92,7 +92,7 @@ def _stratum(row: Row) -> Stratum:
 
 
 def _unlike(strata: Sequence[Stratum], population: int, n: int, mean: Decimal) -> Iterator[str]:
-    """Say where strata do not make up their survey."""
+    """Yield texts where strata do not add up to their survey."""
     for name, given in (("population", population), ("n", n)):
         total = sum(getattr(one, name) for one in strata)
         if total != given:

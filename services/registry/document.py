@@ -119,7 +119,7 @@ def _device(device: Device) -> dict[str, Any]:
 
 
 def _ratings(device: Device) -> list[dict[str, Any]]:
-    """Ratings with their times, where there is more to say than the one that it came with."""
+    """Return ratings with their times, where there is more than the initial one."""
     held = device.ratings or ()
     if len(held) == 1 and held[0].begins == device.installed and held[0].document is None:
         return []
@@ -131,7 +131,7 @@ def _ratings(device: Device) -> list[dict[str, Any]]:
 
 
 def _arrays(device: Device) -> list[dict[str, Any]]:
-    """Modules with their times, where there is more to say than those that it came with."""
+    """Return modules with their times, where there are more than the initial ones."""
     held = device.arrays or ()
     if len(held) == 1 and held[0].begins == device.installed and held[0].document is None:
         return []

@@ -436,7 +436,7 @@ class Registry:
         return next((e for e in self.entries.values() if isinstance(e, Programme)), None)
 
     def around(self, ids: Iterable[str]) -> set[str]:
-        """Return ids of some sites, and of those within about 100 metres, as one location."""
+        """Return ids of sites, and of those within about 100 metres, as one location."""
         sites = self.sites
         known = [sites[name] for name in ids if name in sites]
         return {

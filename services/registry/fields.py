@@ -80,7 +80,7 @@ class Row:
         return str(value)
 
     def _left_open(self, key: str, value: Value, line: int | None = None) -> bool:
-        """Note all placeholders of the example in a value; tell whether there are any."""
+        """Record all placeholders of the example in a value; return whether there are any."""
         if isinstance(value, Table):
             cells = value.cells.items()
             inside = [self._left_open(f"{key}.{k}", v, value.lines[k]) for k, v in cells]

@@ -203,7 +203,10 @@ def with_samples(
 
 
 def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
-    """What a file does not speak of stays as it is: certificates, swaps, limits, plan versions."""
+    """
+    Return the entry with stored lists that the file omits: certificates, swaps,
+    limits, plans.
+    """
     if isinstance(entry, Project):
         before = stored if isinstance(stored, Project) else None
         return replace(

@@ -106,7 +106,7 @@ def _project(
 ) -> dict[str, Any]:
     asked = {k: s for k, s in method.parameters.items() if s.required or k in method.designed}
     optional = dict(_optional(one.params for one in taken.values()))
-    every = dict.fromkeys((*method.designed, *method.papers, *method.dated))
+    every = dict.fromkeys((*method.designed, *method.baseline_documents, *method.dated))
     documents = [key for key in every if key not in optional]
     serving = []
     for role, needs in taken.items():
@@ -133,7 +133,7 @@ def _project(
         if not getattr(spec, "choices", None):  # a choice is no number that a document states
             made["documents"][key]["value"] = f"{PLACEHOLDER}NUMBER"
         notes["projects.documents", key] = (
-            "without it nothing is reduced" if key in method.papers
+            "without it nothing is reduced" if key in method.baseline_documents
             else "until it is entered, what only the plant's own meters report counts nothing"
             if key in method.designed
             else "until it is entered, the conservative end of what is published counts, nothing"
@@ -143,7 +143,7 @@ def _project(
 
 
 def _optional(some: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield what may be entered of choices, each with its document."""
+    """Yield optional entries, each with its document."""
     for specs in some:
         yield from ((key, s) for key, s in specs.items() if not s.required and s.choices)
 

@@ -188,7 +188,7 @@ def _latest() -> date:
 
 
 def _usual_quantity(project: Project | None, devices: tuple[str, ...]) -> str:
-    """What the project counts of these meters, where the document does not name it."""
+    """Return the counted quantity of the meters, where the document does not name one."""
     known = _quantities(project) if project is not None else {}
     bound = project.devices if project is not None else ()
     found = {known.get(d.role) for d in bound if d.device in devices} - {None}
@@ -197,7 +197,13 @@ def _usual_quantity(project: Project | None, devices: tuple[str, ...]) -> str:
 
 def _devices(row: Row) -> tuple[str, ...]:
     value = row.table.cells.get("devices")
-    names = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
+    names = (
+        value.replace(",", " ").split()
+        if isinstance(value, str)
+        else value
+        if isinstance(value, list)
+        else []
+    )
     found = [str(name) for name in names if isinstance(name, str)]
     if not found or len(found) != len(names) or len(set(found)) != len(found):
         row.problem("devices", "must name the meters that it is about, each once")
@@ -211,7 +217,7 @@ def _check(
     keys: Sequence[EnrolledKey],
     others: Mapping[str, Collection[str]],
 ) -> list[str]:
-    """Say why an invoice cannot be stored beside what is registered and stored."""
+    """Return why an invoice cannot be stored with the registered data; empty if it can."""
     project, one = projects[entered.project], entered.invoice
     found = []
     before = known.get(one.id)
@@ -257,7 +263,7 @@ def _check(
 
 
 def _of_use(project: Project, devices: Sequence[str]) -> bool:
-    """Whether the project's meters of an invoice are all of what it uses."""
+    """Return whether the project's meters of an invoice cover all of its use."""
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:

@@ -161,7 +161,7 @@ def _numbers(row: Row, key: str, given: object, column: str) -> str | dict[str, 
 
 
 def _number(row: Row, key: str, given: object, column: str) -> str:
-    """Return a stated value as exact decimal text; what is not a number becomes a problem."""
+    """Return a value as exact decimal text; another value is recorded as a problem."""
     with suppress(ArithmeticError):
         number = Decimal(str(given))
         if number.is_finite() and abs(number.adjusted()) <= _DIGITS:
@@ -227,7 +227,7 @@ def _problems(
 
 
 def _misplaced(name: str, held: Channel | None) -> str | None:
-    """Say why a limit would say nothing where it stands."""
+    """Return why a limit has no effect on its channel; None where it has."""
     if (name in ("gap_s", "sleep_s")) != (held is None):
         return f"is a limit of {'channels' if held is None else 'the channel time'}; move it there"
     if held is not None and held.kind == "register" and name in _GAUGES_ONLY:

@@ -104,7 +104,7 @@ def _cell(key: str, text: str, name: str, line: int) -> Value:
 
 
 class _Reading:
-    """Reads the nodes of a document of some name, whose first line has a number, into values."""
+    """Reader of a document's nodes, with its name and first line number, into values."""
 
     def __init__(self, name: str, first: int, most: int) -> None:
         self._name, self._first, self._left = name, first, most

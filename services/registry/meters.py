@@ -163,7 +163,7 @@ def _serial(device: Device) -> str:
 
 
 def _read(device: Device) -> str:
-    """Return a serial as an eye reads it: O is 0 and I is 1, and leading zeros say nothing."""
+    """Return a serial as it is read: O is 0 and I is 1, without leading zeros."""
     parts = (normalised(_ZEROS.sub("", part)) for part in _PARTS.split(_serial(device)))
     shape = "".join(_ZERO_SHAPES.sub("", part) for part in parts)
     return shape.lstrip("o") or _serial(device)
@@ -277,7 +277,7 @@ def _undocumented(device: Device) -> bool:
 
 
 def _earning(project: Project) -> list[str]:
-    """Devices whose energy counts for the baseline."""
+    """Return devices whose energy counts for the baseline."""
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:

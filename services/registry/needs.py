@@ -141,12 +141,12 @@ def _strange(
 def _not_designed(
     project: Project, methodology: Methodology, parameters: Inputs
 ) -> Iterator[Finding]:
-    """Warn of what no document or invoice shows of a plant or a baseline: it counts nothing."""
+    """Yield warnings of undocumented design or baseline values, which do not count."""
     given = project.documents or {}
     lacking: dict[bool, list[str]] = {False: [], True: []}
     known = {*parameters}.union(*(bound.params for bound in project.devices))
     for name in methodology.designed_of(bound.role for bound in project.devices):
-        paper, some = given.get(name), lacking[name in methodology.papers]
+        paper, some = given.get(name), lacking[name in methodology.baseline_documents]
         if name not in known:
             some.append(f"{name} ({methodology.spec_of(name).meaning}) is not given")
         elif not _whole(paper):
@@ -178,7 +178,7 @@ def _unshown(
     book: FactorBook,
     country: str | None,
 ) -> Iterator[Finding]:
-    """Warn of values on the project participant's word alone: what each carries, and its row."""
+    """Yield warnings of uncorroborated values: the share that each carries, and its row."""
     given = project.documents or {}
     sampled = {one.parameter for one in project.laboratory or ()}
     typed = {n: v for n, v in project.parameters.items() if n in methodology.parameters}
@@ -219,7 +219,7 @@ def _unshown(
 def _carried(
     project: Project, methodology: Methodology, parameters: Inputs, name: str, book: FactorBook
 ) -> str:
-    """Say what share of a role's unit a value carries: 100 times its effect at a hundredth less."""
+    """Return the share of a role's unit that a value carries: 100 times the effect of 1 % less."""
     year, most, most_of = project.crediting_from.year, ZERO, ""
 
     def less(values: Inputs) -> Inputs:
@@ -261,7 +261,7 @@ def _with_default(methodology: Methodology) -> list[str]:
 def _units(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> Fraction | None:
-    """Return what a unit of each role reduces together; None where an error is reported already."""
+    """Return the reduction of a unit of each role together; None where an error is reported."""
     found, year = ZERO, project.crediting_from.year
     for bound in {d.role: d for d in project.devices}.values():
         params = read(methodology.roles[bound.role].params, bound.params, bound.device)
@@ -328,7 +328,7 @@ def _least(
 def _undeclared(
     project: Project, methodology: Methodology, devices: Mapping[str, Device]
 ) -> Iterator[Finding]:
-    """Warn of meters of which nothing says what makes their electricity."""
+    """Yield warnings of electricity meters without an energy source."""
     for bound in project.devices:
         needs, class_id = methodology.roles[bound.role], devices[bound.device].class_id
         if is_declared(needs, class_id) and TECHNOLOGY not in bound.params:
@@ -337,7 +337,7 @@ def _undeclared(
 
 
 def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> Iterator[Finding]:
-    """Warn of documents that do not say what they state, or state another value than entered."""
+    """Yield warnings of documents without a stated value, or with one other than entered."""
     entered: defaultdict[str, dict[str | None, Fraction]] = defaultdict(dict)
     sampled = {one.parameter for one in project.laboratory or ()}
     for device, values in ((None, parameters), *((b.device, b.params) for b in project.devices)):
@@ -375,7 +375,7 @@ def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> I
 
 
 def _is_cautious(methodology: Methodology, name: str, parameters: Inputs) -> bool:
-    """Whether a parameter has the value that needs no document; one of a device always does."""
+    """Return whether a parameter has the value that needs no document; always for a device's."""
     spec, value = methodology.spec_of(name), parameters.get(name)
     if spec.by_publication:
         kinds = spec.published if spec.factor is None else spec.factor[0]
@@ -384,7 +384,7 @@ def _is_cautious(methodology: Methodology, name: str, parameters: Inputs) -> boo
 
 
 def _whole(paper: object) -> bool:
-    """Whether a document says all that shows a value."""
+    """Return whether a document has all fields that corroborate a value."""
     return isinstance(paper, Mapping) and set(DOCUMENT) <= paper.keys()
 
 

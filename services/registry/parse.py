@@ -108,7 +108,7 @@ def _dated(row: Row, key: str) -> date | None:
 
 
 def _names(row: Row) -> dict[str, str] | None:
-    """Read what something is called in languages other than that of its `name`."""
+    """Return the names of an entry in other languages than that of its `name`."""
     if not row.has("names"):
         return None
     found = row.mapping("names")
@@ -185,7 +185,7 @@ def _attributes(row: Row) -> dict[str, Any]:
 
 
 def _placed(found: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is wrong with where a device measures, and what it feeds."""
+    """Yield errors of a device's monitoring point and loads."""
     point, feeds = found.get("point", "-"), found.get("feeds", ["-"])
     if not isinstance(point, str) or not 0 < len(point.strip()) <= _MOST_NAME:
         yield f"point {point!r} must be text of 1 to {_MOST_NAME} characters: where it measures"

@@ -130,7 +130,7 @@ def _same_meters(findings: _Findings, stored: Registry, merged: Registry) -> Non
 
 
 def _documents(findings: _Findings, given: Registry) -> None:
-    """Refuse documents of values that the methodology does not know; one typed wrong shows none."""
+    """Refuse documents of values that the methodology does not know, as by a typing error."""
     for project in given.projects.values():
         key = (project.kind, project.id)
         for text in needs.unknown_documents(project):
@@ -162,7 +162,7 @@ def _signed(project: Project) -> Iterator[SignedRow]:
 def _whole(
     findings: _Findings, stored: Registry, merged: Registry, credited: Sequence[Credited] | None
 ) -> None:
-    """Hold the registry as it would be against what must hold between rows."""
+    """Check the merged registry against the conditions between its rows."""
     for key, text, held in authority.problems(stored, merged, credited):
         findings.add(key, f"{findings.place(key)}{text}", warning=held)
     said = [*rules.check(merged)]
@@ -190,7 +190,7 @@ def _outcome(stored: Registry, merged: Registry, key: Key) -> str:
 
 
 def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[Key, str]]:
-    """Find devices whose readings would be left behind in another class's table."""
+    """Yield devices whose readings would remain in another class's table."""
     for key, after in merged.entries.items():
         before = stored.entries.get(key)
         if not isinstance(after, Device) or not isinstance(before, Device):

@@ -18,6 +18,8 @@ from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
 from fractions import Fraction
+from functools import cache
+from importlib import resources
 
 from ingest import classes
 from ingest.classes import SUN
@@ -58,6 +60,8 @@ def check_programme(registry: Registry) -> Iterator[Finding]:
         yield from _system(project)
         if programme is not None:
             yield from _action(project, programme)
+    for site in registry.sites.values():
+        yield from _swapped(site)
     if programme is not None:
         yield from _targets(programme)
         yield from _parts(programme)
@@ -66,7 +70,7 @@ def check_programme(registry: Registry) -> Iterator[Finding]:
 
 
 def _flow(device: Device, registry: Registry) -> Iterator[Finding]:
-    """Find flows of a park that begin or end nowhere, or that nothing counts."""
+    """Yield flows of a park without begin, end or meter."""
     flow = device.attributes.get("flow")
     if flow is None:
         return
@@ -155,6 +159,56 @@ def _whole(part: Action, programme: Programme) -> Action | None:
     return max(found, key=lambda a: len(a.id), default=None)
 
 
+def _swapped(site: Site) -> Iterator[Finding]:
+    """Warn of coordinates in the wrong order, by the reference location of the time zone."""
+    near = _zone_places().get(site.timezone.partition(",")[0])
+    if near is None:
+        return
+    given, swapped = site.latitude, site.longitude
+    far = _degrees_apart(near, (given, swapped))
+    if (
+        abs(swapped) <= _POLE
+        and far > _FAR
+        and far > _TIMES * _degrees_apart(near, (swapped, given))
+    ):
+        yield Finding(
+            site.kind,
+            site.id,
+            f"latitude, longitude: {given}, {swapped} is far from time zone {site.timezone}, and"
+            f" {swapped}, {given} is near; latitude (north) and longitude (east) may be swapped",
+            warning=True,
+        )
+
+
+# degrees: the largest latitude, how far from its zone's city a site may be swapped, and how many
+# times nearer it is in the other order
+_POLE, _FAR, _TIMES = 90, 15, 3
+
+
+@cache
+def _zone_places() -> Mapping[str, tuple[float, float]]:
+    """Return the reference location of each time zone, by the zone database. [degrees]"""
+    table = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text("utf-8")
+    rows = (line.split("\t") for line in table.splitlines() if not line.startswith("#"))
+    found = {}
+    for _, place, name, *_ in rows:
+        at = max(place.rfind("+"), place.rfind("-"))
+        found[name] = _degrees(place[:at], 2), _degrees(place[at:], 3)
+    return found
+
+
+def _degrees(text: str, whole: int) -> float:
+    """Return degrees from a sign, whole degrees of so many digits, and minutes. [degrees]"""
+    size = int(text[1 : 1 + whole]) + int(text[1 + whole : 3 + whole]) / 60
+    return -size if text[0] == "-" else size
+
+
+def _degrees_apart(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return the larger difference of latitudes or longitudes. [degrees]"""
+    east = abs(one[1] - other[1]) % 360
+    return max(abs(one[0] - other[0]), min(east, 360 - east))
+
+
 def _place(site: Site, programme: Programme) -> Iterator[Finding]:
     area = programme.area
     if area is None or (
@@ -228,7 +282,7 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
 
 
 def _miscalculated(factor: Factor, country: str | None) -> str | None:
-    """Say where a factor is another value than its calculation, rounded conservatively, gives."""
+    """Return the text if a factor differs from its calculation, rounded conservatively."""
     if factor.calculation is None:
         return None
     country = country or countries.FIRST_COUNTRY
@@ -250,13 +304,13 @@ def _miscalculated(factor: Factor, country: str | None) -> str | None:
 
 
 def _stated(factor: Factor) -> Factor:
-    """Return a factor as a book holds it: one with a document goes before tonne's own."""
+    """Return a factor in the form of a book: one with a document precedes tonne's own."""
     given = factor.document is not None
     return replace(factor, brought=given, documented=given)
 
 
 def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
-    """Say why a factor of a country's grid is none: another unit, out of bounds, no document."""
+    """Return why a grid factor is invalid: unit, bounds, document; None where valid."""
     what, _ = factors.national(factor.kind)
     unit, most = factors.UNITS[what], _MOST[what]
     if factor.unit != unit:
@@ -276,7 +330,7 @@ def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
 
 
 def _doubtful(factor: Factor, registry: Registry) -> Iterator[str]:
-    """Say what a verifier will ask of a country's factor that its document states."""
+    """Yield a verifier's questions on a national factor that its document states."""
     begins = factor.valid_from or date.min
     if (begins.month, begins.day) != (1, 1):
         yield (
@@ -296,9 +350,9 @@ def _doubtful(factor: Factor, registry: Registry) -> Iterator[str]:
 
 def _far(factor: Factor, book: FactorBook) -> str | None:
     """
-    Say where a factor is far off the last one that tonne publishes of its kind.
+    Return the text if a factor is far off tonne's last published one of its kind.
 
-    Others that registry files brought are no measure: step by step they would lead anywhere.
+    Other factors of registry files are no reference: step by step they would lead anywhere.
     """
     of_kind = [f for f in book if f.kind == factor.kind]
     same = [f for f in of_kind if f.direction == factor.direction] or of_kind
@@ -331,7 +385,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
 
 
 def _by_sun(project: Project, bound: ProjectDevice, device: Device) -> bool:
-    """Whether a device, or its role in the project, says that the sun makes what it counts."""
+    """Return whether a device, or its role in the project, has solar energy."""
     known = classes.load().get(device.class_id)
     if known is not None and known.made_from("energy_export") == SUN:
         return True
@@ -343,11 +397,24 @@ def _by_sun(project: Project, bound: ProjectDevice, device: Device) -> bool:
     return needs is not None and (needs.made_from == SUN or (needs.made_from == DECLARED and solar))
 
 
+# kWh/kW a year of PV: below it a unit is wrong; a north wall in the north gives more
+_LEAST_HOURS = 200
+
+
 def _energy(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
     expected = project.expected.get("energy_kwh_per_year")
     if expected is None:
         return
     hours = Decimal(expected) / rated_kw
+    if hours < _LEAST_HOURS:
+        yield Finding(
+            project.kind,
+            project.id,
+            f"expected.energy_kwh_per_year: {expected:,} kWh from {rated_kw:,} kW rated are"
+            f" {hours:,.1f} kWh/kW a year, less than any PV plant gives; check the unit (kWh, not"
+            " MWh) and rated_power_w",
+            warning=True,
+        )
     if hours <= HOURS_PER_YEAR * HIGHEST_PV_FACTOR:
         return
     share = hours / HOURS_PER_YEAR * 100
@@ -363,7 +430,7 @@ def _energy(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
 
 
 def _fits(project: Project, expected: Decimal) -> str:
-    """Say what the declared modules would make of the expected energy."""
+    """Return the text of the energy of the declared modules beside the expected one."""
     modules = project.modules
     if modules is None:
         return ""

@@ -22,12 +22,13 @@ from datetime import date, datetime
 from itertools import pairwise
 from typing import Any
 
+from babel.numbers import list_currencies
+
 from ingest import classes
 from services.registry.entries import Device, Rating, Registry, Site, Tariff
 from services.registry.fields import Row
 
 PRICES = ("import_per_kwh", "export_per_kwh", "feed_in_per_kwh")
-_CURRENCY = re.compile("[A-Z]{3}")
 # a kWh costs some 3,000 VND or 1,500 IDR; dearer than this is a slip in the unit
 _HIGHEST = 1_000_000
 
@@ -37,7 +38,7 @@ def tariff(row: Row) -> Tariff:
     row.only("from", "currency", *PRICES, "source")
     begins = row.required("from", row.day("from"), "the first local day of the prices")
     currency = row.text("currency")
-    if currency and not _CURRENCY.fullmatch(currency):
+    if currency and currency not in list_currencies():
         row.problem("currency", f"{currency!r} is no currency of ISO 4217, such as EUR or KES")
     prices = {name: row.number(name, 0, _HIGHEST) for name in PRICES}
     if not row.problems and all(price is None for price in prices.values()):
@@ -118,7 +119,7 @@ def _dated(before: Device | None, device: Device, now: datetime) -> Device:
 
 
 def _with_corrected(known: tuple[Rating, ...], given: tuple[Rating, ...]) -> tuple[Rating, ...]:
-    """Keep all that is registered where a file has nothing but a correction of one of its times."""
+    """Return all registered ratings where a file has only a correction of one of their times."""
     times = {one.begins for one in given if one.sha256 is not None}
     corrects = any(one.begins in times for one in known)
     kept = [one for one in known if corrects or one in given]

@@ -79,7 +79,7 @@ def check(registry: Registry) -> Iterator[Finding]:
 
 
 def _clock(site: Site) -> Iterator[str]:
-    """Say what is wrong with a site's time zones."""
+    """Yield errors of a site's time zones."""
     later = site.timezones or ()
     names = [("timezone", site.timezone), *(("timezones", one.timezone) for one in later)]
     unknown = [(key, name) for key, name in names if name not in zones()]
@@ -157,7 +157,7 @@ def _offsets(zone: str) -> list[timedelta | None]:
 
 
 def _grid(site: Site, book: FactorBook) -> Iterator[str]:
-    """Say where a site is of a grid that is not known, or that lies elsewhere."""
+    """Yield errors of a site's grid: unknown, or elsewhere."""
     if site.grid is None or site.timezone not in zones() or (where := country_of(site)) is None:
         return
     some, kind = countries.grids(where), kinds_in(GRID, grid_of(site))[0]
@@ -237,7 +237,7 @@ def _device(
 
 
 def _check_meter(device: Device, devices: dict[str, Device]) -> Iterator[str]:
-    """Say why a meter cannot be the check meter of another."""
+    """Yield why a meter cannot be the check meter of another."""
     main = devices.get(device.check_of or "")
     if main is None:
         yield f"{device.check_of!r} is not registered; add it under `devices`"

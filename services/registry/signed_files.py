@@ -81,7 +81,7 @@ def sign_file(
 def _rows(
     path: Path, given: Mapping[str, Any], zone: str | None
 ) -> Iterator[tuple[SignedRow, dict[str, Any]]]:
-    """Yield each row, and where in the file its signature goes."""
+    """Yield each row, and the place of its signature in the file."""
     top = Row(read_document(path, "invoices"), str(path), "file", 1)
     for row, into in zip(top.rows("invoices") or (), given.get("invoices") or (), strict=True):
         if zone is None:

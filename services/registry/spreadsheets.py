@@ -113,7 +113,7 @@ def _header(cells: list[str], name: str, known: Sequence[str]) -> list[str]:
 
 
 def _key(cell: str, known: Sequence[str]) -> str | None:
-    """Return the registry key that a header stands for."""
+    """Return the registry key of a header."""
     plain = cell.strip()
     if plain in known:
         return plain

@@ -119,7 +119,7 @@ def _offset(country: str) -> str:
 
 
 def _azimuth(country: str) -> str:
-    """Where modules face: south at the example's place, of another one for the reader to say."""
+    """Return the orientation of modules: south at the example's place, elsewhere for the reader."""
     return "180" if country in _PLACES else f"{PLACEHOLDER}NUMBER"
 
 
@@ -155,7 +155,7 @@ def _device(held: DeviceClass, country: str) -> Iterator[str]:
 
 
 def _later(held: DeviceClass, country: str) -> Iterator[str]:
-    """What is added in the life of a device: swaps of its meter, limits of its tests."""
+    """Yield later entries of a device: swaps of its meter, limits of its tests."""
     registers = list(file_registers.registers(held.id).values())
     if registers:
         one = registers[0]
@@ -237,7 +237,7 @@ def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterato
     if method.designed:
         yield "    documents:  # of the plant's design and its baseline: dated before the period"
     for key in method.designed:
-        whole = key in method.papers
+        whole = key in method.baseline_documents
         lost = "nothing is reduced" if whole else "what only its meters tell counts nothing"
         yield f"      {key}:  # without it {lost}"
         yield f"        document: {PLACEHOLDER}TITLE-AND-NUMBER"

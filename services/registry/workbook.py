@@ -87,7 +87,7 @@ def _opened(data: bytes, name: str) -> Any:
 
 
 def _rows(sheet: Any, where: str) -> Iterator[Table]:
-    """Yield a sheet's rows below its header, each with its number; empty rows are left out."""
+    """Yield a sheet's rows below its header with their numbers, without empty rows."""
     sheet.reset_dimensions()  # what the file says of its size may be wrong
     header: list[str] | None = None
     cells = sheet.iter_rows(max_col=_MOST_COLUMNS + 1)
@@ -138,7 +138,7 @@ def _header(row: Sequence[Any], where: str) -> list[str]:
 
 
 def _cell(cell: Any, where: str) -> Value | None:
-    """Return what a cell says; None where it is empty."""
+    """Return the value of a cell; None where it is empty."""
     value = cell.value
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
@@ -313,7 +313,7 @@ def _sheets(sections: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a mapping as cells: what is within it by dotted names, what is deeper as YAML."""
+    """Return a mapping as cells: nested keys as dotted names, deeper ones as YAML."""
     cells: dict[str, Any] = {}
     for key, value in entry.items():
         plain = (
@@ -349,7 +349,7 @@ def _written(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Return text that reads back as itself: what looks like another value stands in quotes."""
+    """Return text that reads back as itself, quoted where it looks like another value."""
     text = str(value)
     other = text.startswith(_YAML) or text.strip() != text or NUMBER.match(text)
     return json.dumps(text, ensure_ascii=False) if other or text in _WORDS else text

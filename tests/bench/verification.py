@@ -35,8 +35,8 @@ def measure(pipeline: Pipeline) -> dict[str, float]:
         frame = month.frame(range(len(fleet)), month.MINUTE_US)
         rows = remeter(fleet, [frame], monitored(plan.project, fleet), *span)
         case = Case(plan, [frame], rows, *span, load_book(conn))
-        papers = bundle.Papers(compose(case, Label(1, program())), None, ())
-        whole = bundle.complete(conn, papers, case_files(case), logged=False)
+        documents = bundle.StatementDocuments(compose(case, Label(1, program())), None, ())
+        whole = bundle.complete(conn, documents, case_files(case), logged=False)
     for name, data in whole.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mrv.factors import FactorBook
-from mrv.registry.project import Besides
+from mrv.registry.project import SupportingData
 from mrv.rules.closing import close
 from tests.closes.plain import fact, plain
 
@@ -35,17 +35,18 @@ class Close(NamedTuple):
     to_us: int
     factors: object
     carried_ug: int = 0
-    besides: object = None
+    supporting: object = None
 
 
 def stored(asked, books):
     """Write the arguments of a close as JSON; factor books go to `books` by their digest."""
     book = plain(tuple(asked.factors))
     books[digest(book)] = book
-    besides = plain(asked.besides or Besides())
-    rules = besides.pop("accounting", Besides().accounting)
-    others = plain({**asked._asdict(), "factors": digest(book), "besides": None})
-    return {"rules": rules, **others, "besides": besides}
+    supporting = plain(asked.supporting or SupportingData())
+    rules = supporting.pop("accounting", SupportingData().accounting)
+    others = plain({**asked._asdict(), "factors": digest(book), "supporting": None})
+    del others["supporting"]
+    return {"rules": rules, **others, "besides": supporting}
 
 
 def read():
@@ -71,8 +72,8 @@ def name_of(facts):
 def asked_of(facts, books):
     """Read the arguments of a close; `books` are factor books that were read."""
     found = fact(facts)
-    besides = replace(found["besides"], accounting=found.pop("rules"))
-    return Close(**{**found, "factors": books[facts["factors"]], "besides": besides})
+    supporting = replace(found.pop("besides"), accounting=found.pop("rules"))
+    return Close(**{**found, "factors": books[facts["factors"]], "supporting": supporting})
 
 
 def books_of(found):

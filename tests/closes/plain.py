@@ -26,6 +26,24 @@ _TYPES = {
     if is_dataclass(kind) or hasattr(kind, "_fields")
 } | {"Fleet": Fleet}
 
+# names in the stored facts where the code has others
+_STORED = {
+    "SupportingData": "Besides",
+    "SupportingData.required": "asked",
+    "SupportingData.uncorroborated": "unshown",
+    "SupportingData.uncorroborated_values": "unshown_values",
+    "SupportingData.unrecorded": "untold",
+    "Uncorroborated": "Unshown",
+    "RequiredGrades": "Asked",
+    "Measured.text": "told",
+    "Clocked.reported_h": "told_h",
+}
+# by kind ("" for kinds themselves) and stored name
+_OWN = {
+    ("" if "." not in own else own.partition(".")[0], stored): own.rpartition(".")[2]
+    for own, stored in _STORED.items()
+}
+
 
 def plain(value):
     """Write a fact as JSON."""
@@ -51,8 +69,9 @@ def _record(value):
     names = value._fields if isinstance(value, tuple) else [f.name for f in fields(value)]
     usual = {} if isinstance(value, tuple) else {f.name: _default(f) for f in fields(value)}
     left_out = MARK_FIELDS if isinstance(value, IntervalRows) else ()  # metering's, not a close's
-    return {"$": type(value).__name__} | {
-        name: plain(getattr(value, name))
+    kind = type(value).__name__
+    return {"$": _STORED.get(kind, kind)} | {
+        _STORED.get(f"{kind}.{name}", name): plain(getattr(value, name))
         for name in names
         if name not in left_out and not _same(getattr(value, name), usual.get(name, MISSING))
     }
@@ -86,8 +105,9 @@ def fact(value):
     if "$ints" in value:
         return _numbers(value["$ints"], value.get("as", "int64"))
     if "$" in value:
-        fields = {key: fact(one) for key, one in value.items() if key != "$"}
-        return _TYPES[value["$"]](**fields)
+        kind = _OWN.get(("", value["$"]), value["$"])
+        fields = {_OWN.get((kind, k), k): fact(v) for k, v in value.items() if k != "$"}
+        return _TYPES[kind](**fields)
     tag = next(iter(value), "")
     return _READ[tag](value[tag]) if tag in _READ else {k: fact(one) for k, one in value.items()}
 

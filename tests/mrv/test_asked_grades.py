@@ -12,8 +12,15 @@ from ingest.model import INTERVAL_US
 from mrv.factors import load as factors
 from mrv.methodologies import load
 from mrv.parameters import evidence
-from mrv.parameters.evidence import GRADES, USUAL, Asked, asked_of, of_parameter, of_role
-from mrv.registry.project import ACCOUNTING, Besides, Document
+from mrv.parameters.evidence import (
+    GRADES,
+    USUAL,
+    RequiredGrades,
+    of_parameter,
+    of_role,
+    required_of,
+)
+from mrv.registry.project import ACCOUNTING, Document, SupportingData
 from mrv.rules.closing import close
 from mrv.signatures.trust_root import read_trusted, write_root
 from mrv.texts import joined
@@ -26,12 +33,14 @@ SURVEY = Document(
 )
 
 
-def closed(*documents, project=plant.BUS, given=HOURS, asked=USUAL, **more):
+def closed(*documents, project=plant.BUS, given=HOURS, required=USUAL, **more):
     """Close a day with some documents, by what a programme asks for."""
-    besides = Besides(accounting=ACCOUNTING, documents=documents, asked=asked, **more)
+    supporting = SupportingData(
+        accounting=ACCOUNTING, documents=documents, required=required, **more
+    )
     return close(
         project, plant.FLEET, plant.CERTIFICATES, plant.laid_out(plant.FLEET, given), plant.FROM,
-        plant.FROM + plant.DAY * INTERVAL_US, factors(), besides=besides,
+        plant.FROM + plant.DAY * INTERVAL_US, factors(), supporting=supporting,
     )  # fmt: skip
 
 
@@ -78,7 +87,7 @@ def test_what_is_not_declared_is_the_claimants_word(monkeypatch):
     assert (of_parameter("no such"), of_role("no such")) == (evidence.Declared(), ())
     assert {o.grade for o in closed(SURVEY).evidence if o.name == "sfc_l_per_100km"} == {"B"}
     monkeypatch.setattr(evidence, "_table", lambda: evidence._Table({}, {}, {}))
-    bare = {o.name: o.grade for o in closed(SURVEY, asked=None).evidence}
+    bare = {o.name: o.grade for o in closed(SURVEY, required=None).evidence}
     assert {bare["sfc_l_per_100km"], bare["bus-1"], bare["ch-1"]} == {"D"}
 
 
@@ -136,7 +145,7 @@ def test_a_value_on_the_claimants_word_counts_at_the_end_of_what_is_published():
 def test_a_value_on_the_claimants_word_makes_no_debt():
     """An operator who states no value of a document would owe tonnes that nobody emitted."""
     given = {**HOURS, ("ch-1", "energy_import"): [2_900] * plant.DAY}
-    assert closed(SURVEY, *plant.LOSSES, given=given, asked=None).net.reduction.ug > 0
+    assert closed(SURVEY, *plant.LOSSES, given=given, required=None).net.reduction.ug > 0
     typed = closed(*plant.LOSSES, given=given)
     assert typed.net.reduction.ug == 0
     ((_, words),) = said(typed)
@@ -151,9 +160,9 @@ def test_a_value_below_the_published_needs_no_document():
 
 def test_what_carries_little_may_rest_on_anything():
     """Twenty values of a thousandth each would cost an operator twenty documents."""
-    assert said(closed(asked=USUAL))
-    assert not said(closed(asked=Asked("C", "B", "100")))
-    assert not said(closed(asked=Asked("C", "D", "5")))
+    assert said(closed(required=USUAL))
+    assert not said(closed(required=RequiredGrades("C", "B", "100")))
+    assert not said(closed(required=RequiredGrades("C", "D", "5")))
 
 
 def test_where_nothing_is_published_what_a_value_carries_does_not_count():
@@ -185,8 +194,12 @@ def test_where_nothing_is_published_what_a_value_carries_does_not_count():
 def test_the_laws_of_two_programmes_are_compared():
     """A close that asks for less than the programme would pass as one that asks for as much."""
     assert USUAL.at_least(USUAL)
-    assert Asked("B", "B", "2").at_least(USUAL)
-    for less in (Asked("D", "B", "5"), Asked("C", "C", "5"), Asked("C", "B", "5.5")):
+    assert RequiredGrades("B", "B", "2").at_least(USUAL)
+    for less in (
+        RequiredGrades("D", "B", "5"),
+        RequiredGrades("C", "C", "5"),
+        RequiredGrades("C", "B", "5.5"),
+    ):
         assert not less.at_least(USUAL)
 
 
@@ -203,14 +216,14 @@ def test_the_laws_of_two_programmes_are_compared():
 def test_what_no_programme_can_ask_for_is_refused(wrong):
     """A slip in a trust root would ask for nothing, in silence."""
     with pytest.raises(ValueError, match="programme"):
-        asked_of(wrong)
+        required_of(wrong)
 
 
 def test_a_trust_root_signs_what_the_programme_asks_for():
     """Whoever keeps the server could ask for less than the programme does."""
-    asked = Asked("B", "C", "2.5")
-    data = signed(replace(root(), evidence=asked), *OLD[:2])
-    assert read_trusted(data, THEN).evidence == asked
+    required = RequiredGrades("B", "C", "2.5")
+    data = signed(replace(root(), evidence=required), *OLD[:2])
+    assert read_trusted(data, THEN).evidence == required
     assert read_trusted(signed(root(), *OLD[:2]), THEN).evidence is None
     assert b'"above_percent": "2.5"' in data
     assert b"evidence" not in write_root(root())

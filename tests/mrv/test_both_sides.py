@@ -73,11 +73,11 @@ def _rows(device, **given):
     return plant.laid_out(FLEET, every | others)
 
 
-def _closed(project, rows, certificates=None, besides=None):
+def _closed(project, rows, certificates=None, supporting=None):
     sure = (Calibration(date(2025, 12, 20), date(2040, 1, 1), "C", "0.5", None),)
     papers = certificates or {device.id: sure for device in FLEET.devices}
     end = plant.FROM + DAY_US
-    return close(project, FLEET, papers, rows, plant.FROM, end, BOOK, besides=besides)
+    return close(project, FLEET, papers, rows, plant.FROM, end, BOOK, supporting=supporting)
 
 
 loads = st.lists(st.integers(0, 100 * T), min_size=2, max_size=plant.DAY)

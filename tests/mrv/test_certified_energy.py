@@ -12,7 +12,7 @@ from ingest.model import INTERVAL_US
 from mrv import factors
 from mrv.documents.form import read, write
 from mrv.documents.plan import EnergyCertified
-from mrv.registry.project import ACCOUNTING, Besides, Certified
+from mrv.registry.project import ACCOUNTING, Certified, SupportingData
 from mrv.rules.closing import close
 from mrv.statement.plan_json import certified_in, certified_out
 from tests.mrv import plant
@@ -47,10 +47,10 @@ def _closed(values, certified, accounting=ACCOUNTING):
     rows = plant.rows(
         *((device, ENERGY, at, wh) for device, of in values.items() for at, wh in enumerate(of))
     )
-    besides = Besides(accounting=accounting, ratings=RATINGS, certified=certified)
+    supporting = SupportingData(accounting=accounting, ratings=RATINGS, certified=certified)
     return close(
         replace(plant.PV, expected={}), plant.FLEET, plant.CERTIFICATES, rows,
-        plant.FROM, plant.FROM + COUNT * INTERVAL_US, BOOK, besides=besides,
+        plant.FROM, plant.FROM + COUNT * INTERVAL_US, BOOK, supporting=supporting,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.registry.project import ACCOUNTING, Besides, CheckMeter, Earlier, Invoice
+from mrv.registry.project import ACCOUNTING, CheckMeter, Earlier, Invoice, SupportingData
 from mrv.rules import closing as period
 from mrv.rules.closing import close
 from mrv.signatures.organisations import affiliated
@@ -96,9 +96,9 @@ def closed(*invoices, times=1.0, second=1.0, skip=(), accounting=ACCOUNTING, out
             full("inv-2", "energy_export", count, int(EACH * second)),
         ]
     )
-    besides = Besides(accounting=accounting, invoices=invoices, outside=outside)
+    supporting = SupportingData(accounting=accounting, invoices=invoices, outside=outside)
     end = FROM + DAYS * DAY_US
-    return close(PV, FLEET, CERTIFICATES, rows, FROM, end, factors.load(), besides=besides)
+    return close(PV, FLEET, CERTIFICATES, rows, FROM, end, factors.load(), supporting=supporting)
 
 
 def test_a_difference_that_only_the_claimants_tolerance_explains_is_reported():
@@ -128,7 +128,7 @@ def test_what_is_deducted_is_no_misstatement():
 
 
 CHECKED = Fleet([*FLEET.devices, Device("check-1", "s", "energy_meter", installed_us=FROM)])
-METER = Besides((CheckMeter("inv-1", "check-1", 2),))
+METER = SupportingData((CheckMeter("inv-1", "check-1", 2),))
 
 
 def _check_rows(value, count=DAY, skip=()):
@@ -136,13 +136,21 @@ def _check_rows(value, count=DAY, skip=()):
     return replace(rows, device=rows.device * 0 + CHECKED.by_id["check-1"])
 
 
-def _close(project, rows, besides, days=1):
+def _close(project, rows, supporting, days=1):
     return period.close(
-        project, CHECKED, CERTIFICATES, rows, FROM, FROM + days * DAY_US, factors.load(), 0, besides
+        project,
+        CHECKED,
+        CERTIFICATES,
+        rows,
+        FROM,
+        FROM + days * DAY_US,
+        factors.load(),
+        0,
+        supporting,
     )
 
 
-def _pv(main, check, besides=METER, **more):
+def _pv(main, check, supporting=METER, **more):
     rows = IntervalRows.concat(
         [
             full("inv-1", "energy_export", DAY, main),
@@ -150,7 +158,7 @@ def _pv(main, check, besides=METER, **more):
             _check_rows(check, **more),
         ]
     )
-    return _close(PV, rows, besides)
+    return _close(PV, rows, supporting)
 
 
 def test_a_main_meter_that_shows_too_much_is_reported_with_its_cost():
@@ -210,7 +218,7 @@ def test_invoices(invoice, holds, detail):
     rows = IntervalRows.concat(
         [full("inv-1", "energy_export", DAY, 10_000), full("inv-2", "energy_export", DAY, 7)]
     )
-    (found,) = _close(PV, rows, Besides(invoices=(invoice,))).cross_checks
+    (found,) = _close(PV, rows, SupportingData(invoices=(invoice,))).cross_checks
     assert found.holds is holds
     assert detail in found.detail
     if holds is not None:
@@ -225,7 +233,7 @@ def test_an_invoice_in_another_unit_is_told_by_its_factor(value, asked):
     """An operator who entered MWh as kWh would read of 99,900 %, and not what to enter."""
     rows = full("inv-1", "energy_export", DAY, 10_000_000 // DAY)
     invoice = _invoice(value, devices=("inv-1",))
-    checks = _close(PV, rows, Besides(invoices=(invoice,))).cross_checks
+    checks = _close(PV, rows, SupportingData(invoices=(invoice,))).cross_checks
     (found,) = findings(SimpleNamespace(applicability=(), cross_checks=checks))
     assert ("`unit`" in found.words()) == asked
 
@@ -242,7 +250,7 @@ def test_other_periods_are_compared_by_their_length():
         2_400_000,
         factors.load().select("jcm-vn-am007.case-1", "avoided").value,
     )
-    found = _close(PV, rows, Besides(earlier=(before,))).comparisons
+    found = _close(PV, rows, SupportingData(earlier=(before,))).comparisons
     bases = [(c.basis, c.what) for c in found]
     assert bases[:2] == [("design", "energy [kWh]"), ("design", "reduction [t]")]
     energy = next(c for c in found if (c.basis, c.what) == ("TN-before", "energy [kWh]"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from ingest.quality.power_bounds import WH_PER_ML_M, most_flow
 from mrv import factors
-from mrv.registry.project import ACCOUNTING, FIRST, Besides, Measured, ProjectDevice
+from mrv.registry.project import ACCOUNTING, FIRST, Measured, ProjectDevice, SupportingData
 from mrv.rules.closing import close
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
@@ -75,22 +75,22 @@ TREATED = replace(
 )  # fmt: skip
 
 
-def ended(project, fleet, rows, built, weeks=WEEKS, *, certified=True, **besides):
+def ended(project, fleet, rows, built, weeks=WEEKS, *, certified=True, **supporting):
     """Close weeks over rows by device and quantity."""
     one = replace(project, parameters={**project.parameters, **built})
     papers = {d.id: plant.CERTIFICATES["inv-1"] for d in fleet.devices if certified}
     end = plant.FROM + weeks * WEEK * INTERVAL_US
-    held = Besides(
+    held = SupportingData(
         **{
             "accounting": ACCOUNTING, "documents": (*plant.papers(*built), *plant.LOSSES),
-            "invoices": plant.bills(rows, "power"), **besides,
+            "invoices": plant.bills(rows, "power"), **supporting,
         }
     )  # fmt: skip
     given = plant.laid_out(fleet, rows)
-    return close(one, fleet, papers, given, plant.FROM, end, BOOK, besides=held)
+    return close(one, fleet, papers, given, plant.FROM, end, BOOK, supporting=held)
 
 
-def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, **besides):
+def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, **supporting):
     """Close five weeks of a plant whose meters tell more than was there, each by its factor."""
     values = (5 * 10**6 * flow, 12 * 10**6 * gas, 4_000 * power)
     steady = {key: [int(v)] * (WEEKS * WEEK) for key, v in zip(WATER, values, strict=True)}
@@ -100,7 +100,7 @@ def treated(flow=1.0, gas=1.0, cod=1.0, power=1.0, built=BUILT, **besides):
         "flare_efficiency": Decimal("0.9"),
     }  # fmt: skip
     channels = {n: Measured(Fraction(v), "by its analyser", 1, 1) for n, v in analysed.items()}
-    return ended(TREATED, PLANT, steady, built, channels=channels, **besides)
+    return ended(TREATED, PLANT, steady, built, channels=channels, **supporting)
 
 
 def unmet(result, what="design"):

@@ -20,7 +20,7 @@ BUILT = {"design_mass_t_per_d": 50, "design_kwh_per_t": 10}
 WATT = 150_000
 
 
-def composted(fuel, rated=None, **besides):
+def composted(fuel, rated=None, **supporting):
     """Close five weeks of a composting plant; None where its diesel meter told nothing."""
     count = WEEKS * WEEK
     fleet = Fleet(
@@ -39,7 +39,7 @@ def composted(fuel, rated=None, **besides):
                  ProjectDevice("fuel", "fuel")),
     )  # fmt: skip
     ratings = {"fuel": ((0, rated),)} if rated else {}
-    return ended(project, fleet, rows, BUILT, ratings=ratings, **besides)
+    return ended(project, fleet, rows, BUILT, ratings=ratings, **supporting)
 
 
 def test_a_diesel_meter_that_never_told_closes_by_the_power_of_what_it_feeds():

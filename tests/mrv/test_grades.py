@@ -13,7 +13,7 @@ from mrv.accounting.period_result import INVOICE, METER, CrossCheck, EvidenceIte
 from mrv.documents.form import coded
 from mrv.methodologies import find
 from mrv.parameters.evidence import GRADES
-from mrv.registry.project import Besides, ProjectDevice
+from mrv.registry.project import ProjectDevice, SupportingData
 from mrv.rules import rules
 from mrv.rules.closing import close
 from mrv.rules.grades import shares, signed
@@ -78,7 +78,7 @@ def test_a_meter_that_another_source_contradicts_is_no_evidence(kind, holds):
     """A register a fifth too high would count beside a true check meter that says so."""
     result = check_of(kind, ours=120, theirs=120 if holds else 100, holds=holds)
     one = monitored()
-    evidence = Corroboration(Besides(), [result])
+    evidence = Corroboration(SupportingData(), [result])
     assert evidence.contradicted(one) is not holds
     assert evidence.evidenced(one) is holds
 

@@ -10,7 +10,7 @@ from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
 from mrv.methodologies import find
 from mrv.registry.declared import Calibration
-from mrv.registry.project import ACCOUNTING, Besides, Invoice, ProjectDevice
+from mrv.registry.project import ACCOUNTING, Invoice, ProjectDevice, SupportingData
 from mrv.rules.closing import close
 from tests.mrv import plant
 
@@ -72,12 +72,12 @@ def building(
         plant.PV, id="p", methodology="ams-ii-e", version=METHOD.version, expected={},
         parameters={**line, "ef_grid_t_per_mwh": Decimal("0.6592")}, devices=bound,
     )  # fmt: skip
-    papers = plant.papers(*METHOD.papers) if documents is None else documents
-    besides = Besides(accounting=accounting, invoices=invoices, documents=papers)
+    papers = plant.papers(*METHOD.baseline_documents) if documents is None else documents
+    supporting = SupportingData(accounting=accounting, invoices=invoices, documents=papers)
     certificates = dict.fromkeys(HONEST if certified else (), SURE)
     return close(
         project, fleet, certificates, plant.laid_out(fleet, rows), plant.FROM,
-        END, BOOK, besides=besides,
+        END, BOOK, supporting=supporting,
     )  # fmt: skip
 
 

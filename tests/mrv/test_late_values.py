@@ -8,7 +8,14 @@ import pytest
 
 from mrv import factors
 from mrv.errors import MethodologyError
-from mrv.registry.project import ACCOUNTING, Besides, ChangedLate, Document, Project, ProjectDevice
+from mrv.registry.project import (
+    ACCOUNTING,
+    ChangedLate,
+    Document,
+    Project,
+    ProjectDevice,
+    SupportingData,
+)
 from mrv.rules.issued import LATE, choose
 from tests.mrv import plant
 
@@ -36,15 +43,15 @@ def value(name, project):
     return int(project.parameters[name] * 10**6)
 
 
-def chosen(changes, project, left_by):
+def chosen(changes, project, reduction_by):
     """Close by both values; the project as it counts, and the findings."""
-    besides = Besides(accounting=ACCOUNTING, late=tuple(changes))
-    return choose(project, besides, FIRST, factors.load(), left_by)
+    supporting = SupportingData(accounting=ACCOUNTING, late=tuple(changes))
+    return choose(project, supporting, FIRST, factors.load(), reduction_by)
 
 
-def kept(changes, project, left_by):
+def kept(changes, project, reduction_by):
     """Close by both values; which counts, and what is said of it."""
-    project, found = chosen(changes, project, left_by)
+    project, found = chosen(changes, project, reduction_by)
     assert all(f.rule == LATE and not f.holds for f in found)
     return project.parameters, "".join(f.detail for f in found)
 

@@ -5,7 +5,7 @@ from datetime import date
 from ingest.model import INTERVAL_US, IntervalRows
 from mrv import factors
 from mrv.accounting.cross_checks import outside
-from mrv.registry.project import ACCOUNTING, Besides, Invoice, MeteredOutside
+from mrv.registry.project import ACCOUNTING, Invoice, MeteredOutside, SupportingData
 from mrv.rules.closing import close
 from tests.mrv.plant import CERTIFICATES, DAY, FLEET, FROM, PV, full
 
@@ -41,9 +41,9 @@ def compared(invoice, *facts, times=1.0, period=5, accounting=ACCOUNTING):
             full("inv-2", "energy_export", period * DAY, 7),
         ]
     )
-    besides = Besides(accounting=accounting, invoices=(invoice,), outside=facts)
+    supporting = SupportingData(accounting=accounting, invoices=(invoice,), outside=facts)
     end = FROM + period * DAY_US
-    result = close(PV, FLEET, CERTIFICATES, rows, FROM, end, factors.load(), besides=besides)
+    result = close(PV, FLEET, CERTIFICATES, rows, FROM, end, factors.load(), supporting=supporting)
     (found,) = result.cross_checks
     return found
 

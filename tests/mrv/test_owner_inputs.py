@@ -10,7 +10,7 @@ from mrv.accounting.live_emissions import account, compile_bindings
 from mrv.factors.records import book_of, factor_of, records_of, unmarked
 from mrv.methodologies import find
 from mrv.registry.declared import Sample
-from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice
+from mrv.registry.project import ACCOUNTING, Project, ProjectDevice, SupportingData
 from mrv.rules.closing import close
 from tests.mrv import plant
 
@@ -42,7 +42,7 @@ BUILT = {
 
 
 def closed(
-    fleet, methodology, version, roles, parameters, rows, besides, book=BOOK, built=BUILT,
+    fleet, methodology, version, roles, parameters, rows, supporting, book=BOOK, built=BUILT,
     *, certified=True,
 ):  # fmt: skip
     """Close a week of a project of which each device has a role."""
@@ -50,8 +50,8 @@ def closed(
     parameters = {**built, **parameters}
     bills = plant.bills(rows, "power")
     # the losses stand in a publication of the operator of the grid
-    papers = (*plant.papers(*built, *find(methodology).papers), *plant.LOSSES)
-    besides = replace(besides, documents=papers, invoices=bills)
+    papers = (*plant.papers(*built, *find(methodology).baseline_documents), *plant.LOSSES)
+    supporting = replace(supporting, documents=papers, invoices=bills)
     bound = tuple(ProjectDevice(device, role) for device, role in roles.items())
     one = Project(
         "p", "P", methodology, version, plant.ZONE, plant.FROM, plant.TO,
@@ -59,7 +59,7 @@ def closed(
     )  # fmt: skip
     papers = {d.id: plant.CERTIFICATES["inv-1"] for d in fleet.devices if certified}
     given = plant.laid_out(fleet, rows)
-    return close(one, fleet, papers, given, plant.FROM, END, book, besides=besides)
+    return close(one, fleet, papers, given, plant.FROM, END, book, supporting=supporting)
 
 
 def treated(samples=(), channels=None, accounting=ACCOUNTING, book=BOOK, **parameters):
@@ -70,8 +70,8 @@ def treated(samples=(), channels=None, accounting=ACCOUNTING, book=BOOK, **param
         ("power", "energy_import"): [4_000] * WEEK,
     }
     roles = {"in": "inflow", "gas": "biogas", "power": "power"}
-    besides = Besides(accounting=accounting, samples=samples, channels=channels or {})
-    return closed(PLANT, "ams-iii-h", "19.0", roles, {**COD, **parameters}, rows, besides, book)
+    supporting = SupportingData(accounting=accounting, samples=samples, channels=channels or {})
+    return closed(PLANT, "ams-iii-h", "19.0", roles, {**COD, **parameters}, rows, supporting, book)
 
 
 def lab(sha256="a1" * 32, **found):

@@ -11,7 +11,7 @@ from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.methodologies import evaluate, find
 from mrv.methodologies.acm0012 import most_enthalpy
-from mrv.registry.project import ACCOUNTING, Besides, Project, ProjectDevice
+from mrv.registry.project import ACCOUNTING, Project, ProjectDevice, SupportingData
 from mrv.rules.closing import close
 from tests.golden import case
 from tests.mrv import plant
@@ -74,9 +74,11 @@ def test_energy_above_the_rating_of_its_time_counts_nothing():
         devices=plant.PV.devices[:1],
     )
     end = plant.FROM + WEEK * INTERVAL_US
-    later = Besides(accounting=ACCOUNTING, ratings={"inv-1": ((plant.FROM, 100_000), (end, 10**8))})
+    later = SupportingData(
+        accounting=ACCOUNTING, ratings={"inv-1": ((plant.FROM, 100_000), (end, 10**8))}
+    )
     result = close(
-        one, fleet, PAPERS | plant.CERTIFICATES, rows, plant.FROM, end, BOOK, besides=later
+        one, fleet, PAPERS | plant.CERTIFICATES, rows, plant.FROM, end, BOOK, supporting=later
     )
     assert result.devices[0].counted == f"{27_500 * WEEK}.000000"
     assert unmet(result)
@@ -109,9 +111,9 @@ def by_model(kwh_per_km, metres, *, weeks=4, given=True, fixed=(), billed=False)
     end = plant.FROM + weeks * WEEK * INTERVAL_US
     bills = plant.bills(rows, "ch-1") if billed else ()
     bills = tuple(replace(bill, issued=date(2026, 6, 1)) for bill in bills)
-    besides = Besides(accounting=ACCOUNTING, fixed=fixed, invoices=bills)
+    supporting = SupportingData(accounting=ACCOUNTING, fixed=fixed, invoices=bills)
     given_rows = plant.laid_out(FLEET, rows)
-    return close(one, FLEET, PAPERS, given_rows, plant.FROM, end, BOOK, besides=besides)
+    return close(one, FLEET, PAPERS, given_rows, plant.FROM, end, BOOK, supporting=supporting)
 
 
 def test_odometer_that_is_fast_from_the_first_day_gains_nothing():

@@ -140,8 +140,8 @@ def test_one_more_true_sample_lowers_no_more_than_to_the_lowest(values, more):
 )  # fmt: skip
 def test_a_survey_counts_by_its_mean_or_its_bound(given, counted, monkeypatch):
     """A typed value would count although the survey behind it found another, or is too small."""
-    built = owner.Besides
-    monkeypatch.setattr(owner, "Besides", lambda **more: built(surveys=(given,), **more))
+    built = owner.SupportingData
+    monkeypatch.setattr(owner, "SupportingData", lambda **more: built(surveys=(given,), **more))
     rest = {n: owner.COD[n] for n in owner.MONITORED}
     result = owner.treated(owner.lab(**rest))
     found = Fraction(owner.used(result)["cod_in_kg_per_m3"])

@@ -17,7 +17,7 @@ from mrv.accounting.period_result import INVOICE
 from mrv.documents.plan import RowSigner
 from mrv.errors import EnrolmentError, SignatureError
 from mrv.registry.declared import Sample
-from mrv.registry.project import Besides, Document, Invoice
+from mrv.registry.project import Document, Invoice, SupportingData
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey, SigningKey, decode_multikey
 from mrv.statement.plan_json import invoice_named, invoice_of
@@ -191,7 +191,7 @@ def test_signed_invoices_show_a_meter_at_grade_a_only_where_they_cover_it():
             check_of(INVOICE, ours=100, theirs=100, holds=True), against=name_of(bill),
             from_us=bill.from_us, to_us=bill.to_us,
         )  # fmt: skip
-        found = Corroboration(Besides(invoices=(bill,)), [result])
+        found = Corroboration(SupportingData(invoices=(bill,)), [result])
         assert found.invoiced(one)
         assert found.signed().invoiced(one) == grade
 

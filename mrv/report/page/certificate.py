@@ -149,7 +149,7 @@ def _opinion(facts: Facts, words: Words) -> dict[str, str]:
 def _steps(facts: Facts, words: Words) -> list[dict[str, Any]]:
     """Go from the measured reduction to the credit: each a bar on the scale of the largest."""
     gross, net, credited = (
-        Fraction(one)
+        Fraction(decimal_text(Fraction(one), 3, "down"))  # as shown, so that the steps add up
         for one in (
             facts.subject.emissions_before_deductions.reduction.t,
             facts.subject.emissions.reduction.t,

@@ -267,7 +267,7 @@ def _services(methodology: Methodology) -> Iterator[str]:
 def _maxima(methodology: Methodology) -> Iterator[str]:
     """Yield the most that a device counts: in an hour and a day (MTR-01), as a mean (EVD-04)."""
     for role, needs in methodology.roles.items():
-        if needs.most is _vehicles.most:
+        if needs.class_limit is _vehicles.class_limit:
             yield (
                 "The class of a vehicle follows from its baseline fuel consumption. Each class has"
                 " limits of electricity and distance (MTR-01, MTR-05, EVD-04):\n"
@@ -283,7 +283,7 @@ def _maxima(methodology: Methodology) -> Iterator[str]:
                 ],
             )  # fmt: skip
             yield ""
-        elif needs.most is not None and (most := needs.most(_LIQUID)) is not None:
+        elif needs.class_limit is not None and (most := needs.class_limit(_LIQUID)) is not None:
             hour, day = (amount_text(n, needs.unit) for n in (most.per_hour, most.per_day))
             of = " of a liquid" if "density_kg_per_m3" in needs.params else ""
             yield (

@@ -90,7 +90,7 @@ _ASKED: Mapping[str, Callable[[Methodology], bool]] = {
     "MTR-13": lambda m: any(one.delivers for one in _roles(m)),
     "PAR-08": lambda m: bool(m.agreement),
     "EVD-01": lambda m: any(one.unit == _ELECTRIC for one in _roles(m, "baseline")),
-    "EVD-04": lambda m: any(one.most is _vehicles.most for one in _roles(m)),
+    "EVD-04": lambda m: any(one.class_limit is _vehicles.class_limit for one in _roles(m)),
     "BND-02": lambda m: m.uncredited is not _UNCREDITED,
     "CLM-03": lambda m: bool(m.apart),
 }

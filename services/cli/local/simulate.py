@@ -49,9 +49,9 @@ class Start(click.ParamType):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is not a time; write 2026-01-01T00:00:00+07:00", param, ctx)
+            self.fail(f"{value!r} is not a time; write 2026-01-01T00:00:00Z", param, ctx)
         if moment.tzinfo is None:
-            self.fail(f"{value!r} has no offset; add Z or +07:00", param, ctx)
+            self.fail(f"{value!r} has no offset; add Z for UTC, or the local offset", param, ctx)
         return round(moment.timestamp() * 1_000) * 1_000
 
 

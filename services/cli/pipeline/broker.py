@@ -171,15 +171,16 @@ def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
     _show(done)
 
 
-def tell_broker(settings: Settings) -> None:
+def tell_broker(settings: Settings, *, changed: bool = True) -> None:
     """Apply changes to the broker in use, if this machine may; print a note otherwise."""
     done = carry_to_broker(settings)
     if done is None:
-        click.echo(
-            "no secured broker of tonne's is in use: apply the change to your broker "
-            "with `tonne broker config` or `tonne broker apply`",
-            err=True,
-        )
+        if changed:
+            click.echo(
+                "no secured broker of tonne's is in use: apply the change to your broker "
+                "with `tonne broker config` or `tonne broker apply`",
+                err=True,
+            )
         return
     _show(done)
 

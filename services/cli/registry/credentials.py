@@ -199,8 +199,8 @@ def issue_credentials(
                 conn, folder, names, wish, author or getpass.getuser(), progress.advance
             )
     _show(done, as_json=as_json)
-    if apply and any(one.result != "unchanged" for one in done):
-        tell_broker(settings)
+    if apply:  # also where nothing is new: a broker secured since does not know them
+        tell_broker(settings, changed=any(one.result != "unchanged" for one in done))
 
 
 @click.command("issue-service")

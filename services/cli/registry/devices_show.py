@@ -171,7 +171,8 @@ _NO_SOILING = {
     "unclear": "no clear rate of soiling",
 }
 _CAUSES = {
-    "removed": "removed", "unknown": "not registered", "gateway": "its gateway has no connection",
+    "removed": "removed", "unknown": "not registered",
+    "gateway": "no current data from its gateway",
     "refused": "its messages are rejected", "credential": "no valid credential",
     "will": "the broker lost its connection", "not commissioned": "it has not reported yet",
     "never heard": "never heard", "silence": "silent by itself",

@@ -176,9 +176,7 @@ def import_(
         if not (planned.refused or dry_run):
             conn.commit()
             told = [import_folder(conn, folder, who) for folder in folders]
-    done = (
-        "nothing was written" if planned.refused or dry_run else "the registry already has all rows"
-    )
+    done = "nothing was written" if planned.refused or dry_run else "all rows are in the registry"
     _show(planned, done, as_json=as_json)
     for line in filter(None, told):
         click.echo(line, err=as_json)

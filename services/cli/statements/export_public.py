@@ -15,7 +15,7 @@ from ingest.errors import InputError
 from mrv.errors import SignatureError, VerificationError
 from mrv.exports.public import CATEGORIES
 from mrv.signatures import canonical
-from mrv.signatures.keyfile import read_keyring
+from mrv.signatures.keyfile import read_own_keyring
 from mrv.verify.asked import own_keys
 from services.cli.errors import Exit
 from services.cli.options.common import Choice, json_option, pack_budget
@@ -142,7 +142,9 @@ def check_public_(
         raise InputError(f"{folder}: {error}; name the folder of a public version") from None
     try:
         document = canonical.parse_object(data)
-        holder, originals = check_public(document, read_keyring(keys_file.read_bytes()), opened)
+        holder, originals = check_public(
+            document, read_own_keyring(keys_file.read_bytes())[0], opened
+        )
     except (SignatureError, KeyError, TypeError) as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)

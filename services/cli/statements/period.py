@@ -207,7 +207,7 @@ def _rounded(said: Claims) -> Iterator[str]:
         if enough <= _YEAR_DAYS
         else "one period per calendar year loses less than one tonne by rounding"
     )
-    yield f"  rounding    {decimal_text(left, 3, 'up')} t below a whole tonne; {advice}"
+    yield f"  rounding    {decimal_text(left, 3, 'down')} t above the whole tonnes; {advice}"
 
 
 def _lines(closed: Closed) -> list[str]:

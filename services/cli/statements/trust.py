@@ -10,7 +10,7 @@ import yaml
 
 from ingest.errors import InputError
 from mrv.log.policy import read_policy
-from mrv.parameters.evidence import ASKABLE, USUAL, Asked, Grade, asked_of
+from mrv.parameters.evidence import ASKABLE, USUAL, Grade, RequiredGrades, required_of
 from mrv.signatures.authorities import read_authorities
 from mrv.signatures.data_integrity import time_of
 from mrv.signatures.keyfile import read_keyring
@@ -149,12 +149,12 @@ def create(  # noqa: PLR0917 - options of one command
     if said_policy is not None:
         read_policy(said_policy.encode())
     try:
-        asked = asked_of(Asked(quantities, parameters, above).to_json())
+        required = required_of(RequiredGrades(quantities, parameters, above).to_json())
     except ValueError as error:
         raise InputError(f"--above {above}: {error}") from error
     made = TrustRoot(
         programme, version, expires, multikeys, threshold, keys, rule, stamps, said_policy,
-        None if asked == USUAL else asked,
+        None if required == USUAL else required,
     )  # fmt: skip
     out.write_bytes(write_root(made))
     message = f"{out}: version {version}, {threshold} of {len(multikeys)} root keys must sign"

@@ -31,7 +31,7 @@ class Contact(NamedTuple):
 
 
 class Silence(NamedTuple):
-    """What is held back until `ends`: of a subject, or all."""
+    """A pause of messages until `ends`, on a subject or on all."""
 
     id: int
     subject: str | None
@@ -179,11 +179,11 @@ def verdict(
     conn: Connection, contact: str, event: webhooks.Due
 ) -> tuple[Literal["send", "leave", "wait"], datetime | None]:
     """
-    Say whether a contact gets an event now, never, or when its silence ends.
+    Return whether a contact gets an event now, never, or when its silence ends.
 
-    A message is left out where it is of no severity that the contact takes, where it says neither
-    that an alarm was raised nor that it was cleared, where another is on duty, or where the alarm
-    is over already.  An end is sent to whom the beginning was sent.
+    A message is left out if its severity is not the contact's, if it neither raises nor clears an
+    alarm, if another contact is on duty, or if the alarm is over.  An end is sent to those who got
+    the begin.
     """
     data: dict[str, Any] = event.data
     step = event.type.rpartition(".")[2]
@@ -237,7 +237,7 @@ def _was_sent(conn: Connection, contact: str, alarm: int) -> bool:
 
 
 def postpone(conn: Connection, contact: str, sequence: int, until: datetime) -> None:
-    """Let a message wait; no attempt was made."""
+    """Postpone a message without an attempt."""
     conn.execute(
         "UPDATE webhook_delivery SET due = %s WHERE webhook_id = %s AND event_sequence = %s",
         [until, contact, sequence],

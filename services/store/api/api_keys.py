@@ -131,7 +131,7 @@ def all_keys(conn: Connection) -> list[ApiKey]:
 
 def revoke(conn: Connection, id_: str) -> ApiKey:
     """
-    Make a key invalid from now on; again changes nothing.
+    Revoke a key from now on; return it. A second call changes nothing.
 
     Raises
     ------
@@ -166,7 +166,7 @@ _LIVES = (
 
 
 def open_session(conn: Connection, key: ApiKey) -> str:
-    """Open a session for a key's holder; return its secret, and let go of old sessions."""
+    """Open a session for a key's holder and delete old ones; return its secret."""
     secret = secrets.token_urlsafe(32)
     conn.execute(
         "INSERT INTO api_session (secret_sha256, key_id, until)"
@@ -188,7 +188,7 @@ def holder(conn: Connection, session: bytes) -> ApiKey | None:
 
 
 def living(conn: Connection, sessions: Sequence[bytes]) -> set[bytes]:
-    """Return those of some sessions that live now."""
+    """Return the valid ones of the sessions."""
     rows = conn.execute(
         f"SELECT s.secret_sha256 FROM api_session s JOIN api_key k ON k.id = s.key_id"
         f" WHERE s.secret_sha256 = ANY(%s) AND {_LIVES}",
@@ -198,12 +198,12 @@ def living(conn: Connection, sessions: Sequence[bytes]) -> set[bytes]:
 
 
 def end(conn: Connection, session: bytes) -> None:
-    """End a session; again changes nothing."""
+    """End a session; a second call changes nothing."""
     conn.execute(
         "UPDATE api_session SET ended = now() WHERE secret_sha256 = %s AND ended IS NULL", [session]
     )
 
 
 def digest(secret: str) -> bytes:
-    """Return by what a session is kept; 256 random bits need no slow hash."""
+    """Return the stored hash of a session's secret; 256 random bits need no slow hash."""
     return hashlib.sha256(secret.encode()).digest()

@@ -29,7 +29,7 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request was answered; `request` is the digest of what was asked."""
+    """The answer to a request; `request` is the digest of the request."""
 
     request: bytes
     status: int

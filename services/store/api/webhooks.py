@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 class Webhook(NamedTuple):
-    """Who is informed; `projects` None is all of them. `ended` once nothing more is sent."""
+    """A subscriber; `projects` None is all of them. `ended`: nothing more is sent."""
 
     id: str
     url: str
@@ -71,7 +71,7 @@ class Due(NamedTuple):
 
 
 class Open(NamedTuple):
-    """A webhook that something is due at, and the secrets that sign now."""
+    """A webhook with due events, and its current signing secrets."""
 
     id: str
     url: str
@@ -80,7 +80,7 @@ class Open(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """Events that were removed, and their deliveries that no one had taken."""
+    """Removed events, and their undelivered deliveries."""
 
     events: int
     undelivered: int
@@ -168,7 +168,7 @@ def end(conn: Connection, id_: str, reason: str) -> None:
 
 
 def rotate(conn: Connection, id_: str, secret: str, overlap_s: int) -> None:
-    """Sign by a new secret from now on, and by those before for some time beside it. [s]"""
+    """Sign with a new secret from now on, and for some time with earlier ones as well. [s]"""
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
         if one(conn, id_).ended is not None:
@@ -288,7 +288,7 @@ def _utc(moment: datetime) -> str:
 
 
 def open_ones(conn: Connection) -> list[Open]:
-    """Return webhooks that something is due at now."""
+    """Return webhooks with due events."""
     rows = conn.execute(
         "SELECT w.id, w.url, w.projects, (SELECT array_agg(s.secret ORDER BY s.number DESC)"
         "  FROM webhook_secret s WHERE s.webhook_id = w.id AND s.begins <= now()"
@@ -300,7 +300,7 @@ def open_ones(conn: Connection) -> list[Open]:
 
 
 def due(conn: Connection, id_: str, limit: int) -> list[Due]:
-    """Return what is due at a webhook, in the order of events."""
+    """Return the due events of a webhook, in order."""
     rows = conn.execute(
         "SELECT e.sequence, e.id, e.type, e.subject, e.projects, e.at, e.data, d.attempts"
         " FROM webhook_delivery d JOIN webhook_event e ON e.sequence = d.event_sequence"
@@ -324,7 +324,7 @@ def took(conn: Connection, id_: str, sequence: int, status: int) -> None:
 def failed(
     conn: Connection, id_: str, sequence: int, status: int | None, error: str, again_s: float | None
 ) -> None:
-    """Note an attempt that failed; `again_s` says when to try again, None that it has ended. [s]"""
+    """Record a failed attempt; `again_s` is the time until the next, None for no more. [s]"""
     conn.execute(
         "UPDATE webhook_delivery SET state = CASE WHEN %(a)s::float8 IS NULL THEN 'dead'"
         "  ELSE 'waiting' END, attempts = attempts + 1, tried = now(), status = %(s)s,"
@@ -335,7 +335,7 @@ def failed(
 
 
 def hold_back(conn: Connection, id_: str, wait_s: float) -> None:
-    """Leave a webhook alone for a while: what is due at it waits so long. [s]"""
+    """Pause a webhook: its due events wait so long. [s]"""
     conn.execute(
         "UPDATE webhook_delivery SET due = now() + make_interval(secs => %s)"
         " WHERE webhook_id = %s AND state = 'waiting' AND due < now() + make_interval(secs => %s)",
@@ -344,7 +344,7 @@ def hold_back(conn: Connection, id_: str, wait_s: float) -> None:
 
 
 def waiting(conn: Connection) -> Waiting:
-    """Return what is not delivered."""
+    """Return the undelivered events."""
     row = conn.execute(
         "SELECT count(*) FILTER (WHERE state = 'waiting'),"
         " coalesce(extract(epoch FROM now() - min(asked) FILTER (WHERE state = 'waiting')), 0),"
@@ -355,9 +355,9 @@ def waiting(conn: Connection) -> Waiting:
 
 def expire(conn: Connection, before: datetime) -> Expired:
     """
-    Remove events from before a moment, some in each transaction.
+    Delete events from before a moment, in several transactions; return them.
 
-    One that someone has sent again stays for a day, as long as it is not delivered.
+    An event that was sent again stays for a day if undelivered.
 
     Parameters
     ----------
@@ -367,7 +367,7 @@ def expire(conn: Connection, before: datetime) -> Expired:
     Raises
     ------
     psycopg.errors.InvalidParameterValue
-        When it is less than 30 days ago.
+        When the moment is less than 30 days ago.
     """
     events = undelivered = 0
     while row := conn.execute(

@@ -38,7 +38,7 @@ class Asked(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Archived readings, and what arrival said of them by device id and time."""
+    """Archived readings, and their arrival notes by device id and time."""
 
     frames: list[Frame]
     flags: table.Flags
@@ -86,7 +86,7 @@ def _touches(asked: Asked, part: Part) -> bool:
 
 
 def _cut(read: table.Stored, asked: Sequence[Asked]) -> Frame:
-    """Rows that were asked for, under the numbers that the asker gives their devices."""
+    """Return the requested rows, with the requested numbers of devices."""
     frame, number = read.frame, {name: k for k, name in enumerate(read.devices)}
     kept = np.zeros(len(frame), dtype=np.bool_)
     index = np.empty(len(read.devices), dtype=np.int32)
@@ -199,7 +199,7 @@ def _archived_rows(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:
 
 
 def _places(held: Frame, frame: Frame) -> NDArray[np.intp]:
-    """Row of `held` with the device and time of each row of `frame`; -1 for none."""
+    """Return the row of `held` for each row of `frame`, by device and time; -1 for none."""
     known, asked = _keys(held, frame)
     at = np.searchsorted(known, asked)
     at[at == len(known)] = 0
@@ -207,7 +207,7 @@ def _places(held: Frame, frame: Frame) -> NDArray[np.intp]:
 
 
 def _keys(held: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """One ascending number for each device and time of two frames; `held` comes in order."""
+    """Return an ascending number for each device and time of two frames; `held` is sorted."""
     pairs = np.concatenate(
         [np.stack([f.device.astype(np.int64), f.time_us], axis=1) for f in (held, frame)]
     )
@@ -270,7 +270,7 @@ def lonely(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
 
 def relation(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> str:
     """
-    SQL by which a class's readings are asked, archived ones of some spans among them.
+    Return SQL for a class's readings, archived ones of some spans included.
 
     Call it in the transaction of the query: no chunk is dropped before that ends.
     """

@@ -59,7 +59,7 @@ def home(cursor: Cursor) -> Home | None:
 
 
 def place_of(cursor: Cursor) -> Place:
-    """Where archived readings are read: as this machine's settings say, else as recorded."""
+    """Return the location of archived readings: by this machine's settings, or else as recorded."""
     found = home(cursor)
     if found is None:
         raise InputError("this database has no archive; `tonne archive run` makes one")
@@ -89,7 +89,7 @@ def identity(conn: Connection) -> str:
 def parts(
     cursor: Cursor, class_id: str, ids: Sequence[str], from_us: int, to_us: int
 ) -> list[Part]:
-    """Parts that may hold readings of some devices in [from, to), in the order they were made."""
+    """Return parts with possible readings of devices in [from, to), in order of creation."""
     cursor.execute(
         f"SELECT {_PART} FROM archive_part p WHERE p.class_id = %s"
         " AND p.from_time < %s AND p.to_time > %s AND p.devices && %s::text[] ORDER BY p.id",
@@ -206,7 +206,7 @@ def waiting(conn: Connection, before_us: int) -> tuple[int, date | None]:
 
 
 def add_day(conn: Connection, day: Day) -> None:
-    """Note that all that a seal says of a day is in the archive."""
+    """Record that a sealed day is completely in the archive."""
     conn.execute(
         "INSERT INTO archive_day (project_id, day, seal_index) VALUES (%s, %s, %s)"
         " ON CONFLICT DO NOTHING",
@@ -215,7 +215,7 @@ def add_day(conn: Connection, day: Day) -> None:
 
 
 def reach(cursor: Cursor, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Times of some devices' first and last archived reading. [us UTC]"""
+    """Return the times of devices' first and last archived reading. [us UTC]"""
     cursor.execute(
         f"SELECT device_id, {_US.format('first_time')}, {_US.format('last_time')}"
         " FROM archive_reach WHERE device_id = ANY(%s)",
@@ -253,7 +253,7 @@ def drop(conn: Connection, chunk: Chunk) -> str:
 
 
 def hold(conn: Connection, from_us: int, to_us: int, days: int, reason: str) -> None:
-    """Keep what lies in [from, to) in the database for some days."""
+    """Keep rows of [from, to) in the database for some days."""
     conn.execute(
         "INSERT INTO archive_hold (from_time, to_time, until, reason)"
         " VALUES (%s, %s, now() + make_interval(days => %s), %s)",

@@ -22,7 +22,7 @@ LEAST_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """One removal: how many letters of which reasons, older than when, and by whom."""
+    """One removal: number of letters by reason, age limit, and author."""
 
     id: int
     removed: datetime
@@ -51,18 +51,18 @@ def expire(conn: Connection, before: datetime, author: str) -> int:
 
 def tidy(conn: Connection, before: datetime | None) -> None:
     """
-    Forget the room of days that are over, and what was noted of letters that found none.
+    Delete the quota of past days, and counts of letters beyond it.
 
     Parameters
     ----------
     before : datetime or None
-        How messages from before then began goes; None keeps it.
+        Starts of messages from before are deleted; None keeps them.
     """
     conn.execute("SELECT tonne_tidy_letters(%s)", [before])
 
 
 def removals(conn: Connection) -> list[Removal]:
-    """Return what was ever removed, oldest first."""
+    """Return all removals, oldest first."""
     rows = conn.execute(
         "SELECT id, removed, author, before, letters, reasons, encode(sha256, 'hex')"
         " FROM dead_letter_removal ORDER BY id"
@@ -71,7 +71,7 @@ def removals(conn: Connection) -> list[Removal]:
 
 
 def removed_of(conn: Connection, letters: list[int]) -> set[int]:
-    """Return which of some letters a removal names."""
+    """Return the letters that a removal names."""
     rows: list[Any] = conn.execute(
         "SELECT l.id FROM unnest(%s::bigint[]) l (id)"
         " WHERE EXISTS (SELECT FROM dead_letter_removal r WHERE r.ids @> l.id)",
@@ -106,7 +106,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which dead letters; what is None does not narrow. `waiting`: never sent again."""
+    """Conditions on dead letters; None for any. `waiting`: never sent again."""
 
     ids: Sequence[int] | None = None
     reason: str | None = None
@@ -130,7 +130,7 @@ class Count:
 
 
 def count_letters(conn: Connection, wanted: Filter) -> list[Count]:
-    """Return dead letters by reason and device, the most frequent first."""
+    """Return the number of dead letters by reason and device, largest first."""
     condition, values = where(wanted)
     rows = conn.execute(
         "SELECT d.reason, d.device_id, count(*), count(*) FILTER (WHERE NOT EXISTS "
@@ -177,7 +177,7 @@ def mark_replayed(conn: Connection, letter_id: int, author: str) -> None:
 
 
 def where(wanted: Filter) -> tuple[str, dict[str, object]]:
-    """Only the conditions that were asked for, so that each can use its index."""
+    """Return SQL of the given conditions only, so that each can use its index."""
     conditions = {
         "ids": ("d.id = ANY(%(ids)s)", None if wanted.ids is None else list(wanted.ids)),
         "reason": ("d.reason = %(reason)s", wanted.reason),
@@ -198,7 +198,7 @@ def of_period(
     conn: Connection, principals: Sequence[str], from_us: int, to_us: int
 ) -> list[tuple[Any, ...]]:
     """
-    Messages that were refused of some devices or gateways in [from, to), oldest first.
+    Return refused messages of devices or gateways in [from, to), oldest first.
 
     Returns
     -------

@@ -45,9 +45,9 @@ _TYPES = ["timestamptz", "text", "text", "text", "text", "text", "bytea", "text"
 @dataclass(frozen=True, slots=True)
 class Letters:
     """
-    The messages of a batch: what a dead letter keeps of each.
+    Messages of a batch, as dead letters need them.
 
-    `received_us` is one time for all, or one a message.
+    `received_us` is one time for all, or one for each message.
     """
 
     topics: Sequence[str]
@@ -195,7 +195,7 @@ def _newest_days(
 
 
 def _count_over(cursor: Cursor, over: Sequence[_Row]) -> None:
-    """Count what found no room, with the beginning of the last of each kind."""
+    """Count letters beyond the quota, with the start of the last of each kind."""
     groups: dict[tuple[str, date, str], list[_Row]] = {}
     for row in over:
         groups.setdefault((row.principal, row.received.date(), row.reason), []).append(row)

@@ -39,7 +39,7 @@ _DATA = (
 
 
 class _Note(msgspec.Struct):
-    """What the codec noted of a signed value."""
+    """The codec's note on a signed value."""
 
     ts: int | str
     channel: str
@@ -138,7 +138,7 @@ def find(
 
 
 class Candidate(NamedTuple):
-    """A signed value that may go into evidence: whose, when received, of which local day."""
+    """A signed value as possible evidence: device, time of receipt, local day."""
 
     device: str
     cose: bool
@@ -189,7 +189,7 @@ def candidates(
 
 
 def count(conn: Connection, devices: Sequence[str], from_us: int, to_us: int) -> int:
-    """Return how many values of some devices are stored of a half-open span. [us UTC]"""
+    """Return the number of stored values of devices in a half-open span. [us UTC]"""
     row = conn.execute(
         "SELECT count(*) FROM signed_value WHERE device_id = ANY(%s) AND time >= %s AND time < %s",
         [list(devices), stamp(from_us), stamp(to_us)],
@@ -198,7 +198,7 @@ def count(conn: Connection, devices: Sequence[str], from_us: int, to_us: int) ->
 
 
 def devices(conn: Connection) -> set[str]:
-    """Return the devices of which anything is stored."""
+    """Return the devices with stored values."""
     rows = conn.execute("SELECT DISTINCT device_id FROM signed_value WHERE device_id IS NOT NULL")
     return {str(row[0]) for row in rows}
 

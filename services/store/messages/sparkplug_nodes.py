@@ -134,7 +134,7 @@ def _write_held(cursor: Cursor, before: Node, after: Node) -> None:
 
 
 def claim(connection: Connection, at_most_every_s: float) -> list[tuple[str, str]]:
-    """Return group and name of the nodes that are to be asked for a rebirth now, by us."""
+    """Return group and name of nodes to request a rebirth from, and reserve them."""
     return list(connection.execute(_CLAIM, (at_most_every_s,)).fetchall())
 
 

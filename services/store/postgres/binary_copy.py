@@ -149,7 +149,7 @@ class Blob:
         return max((len(v) for v in self.values if v is not None), default=0) + len(self.version)
 
     def fill(self, out: Bytes, keep: Mask) -> None:
-        """Write each value; the one column kind with a loop, used for what is rare."""
+        """Write each value in a loop, for rare columns."""
         keep[:, _LENGTH:] = False
         for i, value in enumerate(self.values):
             if value is None:

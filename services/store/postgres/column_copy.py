@@ -36,7 +36,7 @@ def fetch(
     cursor: Cursor, query: str, arguments: Sequence[Any], types: Mapping[str, str]
 ) -> dict[str, NDArray[Any]]:
     """
-    Fetch what a query selects.
+    Return the columns of a query as arrays.
 
     Parameters
     ----------
@@ -83,14 +83,14 @@ def fetch_runs(
     cursor: Cursor, query: str, arguments: Sequence[Any], types: Mapping[str, str]
 ) -> Runs:
     """
-    Fetch what a query selects in arrays, a run of rows at a time.
+    Return the runs of a query that selects arrays.
 
     Parameters
     ----------
     query : str
         A SELECT of a run's number (int4, each once) and one array for each of `types`, all
-        of one length.  An array holds no NULL; where a run has no value of a column at all,
-        NULL stands for the array, and costs nothing.
+        of one length.  An array holds no NULL; a run without values of a column has NULL instead of
+        the array.
     types : mapping of column name to PostgreSQL type
         As for `fetch`, of the elements.  The first column always has its array.
 
@@ -146,7 +146,7 @@ def _elements(field: memoryview, name: str, kind: str, form: np.dtype[Any]) -> N
 
 
 def _joined(parts: Sequence[Any], lengths: Sequence[int], kind: str) -> NDArray[Any]:
-    """Arrays of all runs; a column without any value costs one, whatever its length."""
+    """Return the arrays of all runs joined; a column without values takes one element."""
     if all(part is None for part in parts):
         form = np.dtype(_TYPES[kind]).newbyteorder("=")
         return np.broadcast_to(_NONE.get(kind, np.zeros((), form)), sum(lengths))

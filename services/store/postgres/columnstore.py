@@ -27,7 +27,7 @@ from psycopg import Connection, sql
 
 
 class Verdict(Enum):
-    """What to do after an error of the server."""
+    """Action after an error of the server."""
 
     WAIT = "wait"
     AGAIN = "again"
@@ -53,7 +53,7 @@ _AGAIN = (
 
 
 def verdict(error: psycopg.Error) -> Verdict:
-    """Return what to do after an error."""
+    """Return the action after an error."""
     code = error.sqlstate
     if code is None:
         # psycopg's own: the connection is gone, or it could not even send what it was given
@@ -65,7 +65,7 @@ def verdict(error: psycopg.Error) -> Verdict:
 
 
 def words(error: psycopg.Error) -> str:
-    """Return what the server said, in one line, with its code."""
+    """Return the server's error message in one line, with its code."""
     said = error.diag.message_primary or str(error) or type(error).__name__
     code = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
     return " ".join(said.split())[:500] + code
@@ -98,7 +98,7 @@ _IN_USE = "others write to it: the server compressed it not, or not wholly"
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk that is rows, or has some beside what is compressed."""
+    """A chunk with uncompressed rows."""
 
     table: str
     name: str
@@ -107,7 +107,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class Done:
-    """What a run compressed, and what it could not, with the server's words."""
+    """Compressed chunks of a run, and failures with the server's message."""
 
     compressed: list[Chunk] = field(default_factory=list)
     failed: list[tuple[Chunk, str]] = field(default_factory=list)
@@ -135,7 +135,7 @@ def locked(conn: Connection) -> int:
 
 
 def why_not(conn: Connection) -> str:
-    """Say why the server has no columnstore, and what that means; empty where it has one."""
+    """Return why the server has no columnstore, and the consequence; empty where it has one."""
     if available(conn):
         return ""
     name = licence(conn) or "not set"
@@ -146,7 +146,7 @@ def why_not(conn: Connection) -> str:
 
 def lift_limit(conn: Connection) -> None:
     """
-    Let a transaction decompress what it must, where the server has a limit of that.
+    Remove the server's limit on decompression in a transaction, if any.
 
     Its default, 100,000 rows, refuses a few late readings of many devices (53400).
     """
@@ -154,7 +154,7 @@ def lift_limit(conn: Connection) -> None:
 
 
 def switch_on(conn: Connection) -> str:
-    """Lay tables out for the columnstore; say what was done, or why nothing was."""
+    """Prepare tables for the columnstore; return a sentence on the result."""
     if said := why_not(conn):
         return said
     try:
@@ -216,7 +216,7 @@ def failed_jobs(conn: Connection) -> list[str]:
 
 def compress(conn: Connection, days: float = AFTER_DAYS) -> Done:
     """
-    Compress every chunk that is old enough; one that cannot be now is left for the next run.
+    Compress every chunk that is old enough; failures are left for the next run.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def _is_whole(conn: Connection, chunk: Chunk) -> bool:
 
 
 def sizes(conn: Connection) -> list[tuple[str, int, int]]:
-    """Return bytes of compressed chunks before and after, by table; as the server says."""
+    """Return bytes of compressed chunks before and after, by table, as measured by the server."""
     rows = conn.execute(
         "SELECT h.hypertable_name, coalesce(s.before_compression_total_bytes, 0)::bigint,"
         " coalesce(s.after_compression_total_bytes, 0)::bigint"

@@ -16,7 +16,7 @@ from psycopg import Connection
 
 
 class Room(NamedTuple):
-    """Bytes of the database, and bytes that its disk has left, where that can be seen."""
+    """Bytes of the database, and free bytes of its disk, where visible."""
 
     size: int
     free: int | None

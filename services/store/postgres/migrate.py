@@ -72,17 +72,17 @@ _LACKING = """
 
 def without_rights(conn: Connection, applied: Iterable[str]) -> list[str]:
     """
-    Roles that may not do what the applied migrations let them.
+    Return roles that lack rights of the applied migrations.
 
-    They are looked for in the rights of the schema itself: a dump that is restored where a role
-    is missing, or without privileges, has lost those of all tables with them.
+    The rights on the schema are checked: a dump that is restored without a role, or without
+    privileges, lacks them and those of all tables.
     """
     names = {name for text in applied for some in _USERS.findall(text) for name in some.split(", ")}
     return [name for (name,) in conn.execute(_LACKING, [sorted(names)])]
 
 
 def give_back(conn: Connection) -> str:
-    """Give what a restored dump left with its login back to its roles; say whose it was."""
+    """Return ownership of a restored dump to its roles; return the former owners."""
     row = conn.execute(
         "SELECT relowner::regrole::text FROM pg_class WHERE oid = to_regclass('public.device')"
     ).fetchone()
@@ -105,7 +105,7 @@ PRELOAD = "set shared_preload_libraries = 'timescaledb' in postgresql.conf and r
 
 
 class PrerequisiteError(InputError):
-    """PostgreSQL or TimescaleDB is missing or too old; the message says what to install."""
+    """PostgreSQL or TimescaleDB is missing or too old; the message has the remedy."""
 
 
 def make_extensions(conn: Connection, where: str) -> None:
@@ -212,7 +212,7 @@ class Migration:
 
     @property
     def sha256(self) -> str:
-        """Checksum by which a changed file is found."""
+        """Return the checksum that reveals a changed file."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
@@ -294,7 +294,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
 
 
 def what_lacks(conn: Connection) -> str:
-    """Say what `tonne migrate` has to do before this version can run; empty if nothing."""
+    """Return what `tonne migrate` has to do for this version; empty if nothing."""
     found, wanted = version_of(conn), load()[-1].version
     if found != wanted:
         return f"the schema is of version {found}, this version of tonne needs {wanted}"
@@ -373,7 +373,7 @@ def _check_history(migrations: list[Migration], done: dict[int, tuple[str, str]]
 
 
 def _check_rights(conn: Connection, applied: list[str]) -> None:
-    """Refuse a database that was restored without what its roles may do."""
+    """Refuse a database that was restored without its roles' rights."""
     if lacking := without_rights(conn, applied):
         raise SchemaError(
             f"{', '.join(lacking)}: the privileges of these roles were lost when the database was "
@@ -397,7 +397,7 @@ def _apply(conn: Connection, migration: Migration) -> None:
 
 @contextmanager
 def _whole(conn: Connection, what: str) -> Iterator[None]:
-    """Do it in one transaction, or tell why nothing of it was done."""
+    """Run the block in one transaction, or report why it had no effect."""
     try:
         with conn.transaction():
             yield

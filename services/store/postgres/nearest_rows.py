@@ -108,10 +108,10 @@ def together(times_us: Sequence[int]) -> Iterator[list[int]]:
 
 def within(column: str, since_us: int, until_us: int) -> str:
     """
-    SQL for a half-open span, behind other conditions; nothing for an end that is far. [us UTC]
+    Return SQL for a half-open span, after other conditions; empty for an open end. [us UTC]
 
-    It is listed with the times of each device and says in values what these come to together:
-    a server knows no times that come out of a join before it runs.
+    It is given with the times of each device and gives their common bounds as constants: the
+    planner does not know times that come from a join.
     """
     ends = ((">=", since_us), ("<", until_us))
     return "".join(

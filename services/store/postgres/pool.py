@@ -61,10 +61,10 @@ def connect(
 
 def session_settings(role: str | None, name: str, limits: Sequence[str] = ()) -> dict[str, Any]:
     """
-    Return what every connection of ours asks for: UTC, a role, a name to be seen by.
+    Return the settings of each connection: UTC, a role, a visible name.
 
-    No just-in-time compilation: it takes up to a second for a view over hypertables whose
-    rows take a tenth of that.
+    Just-in-time compilation is off: it takes up to a second for a view over hypertables whose rows
+    take a tenth of that.
     """
     settings = ["timezone=UTC", "jit=off", *([f"role={role}"] if role else []), *limits]
     options = " ".join(f"-c {setting}" for setting in settings)

@@ -68,7 +68,7 @@ def lengths(conn: Connection) -> list[Length]:
 
 
 def memory(conn: Connection) -> int:
-    """Return what the server says that it has for caching. [bytes]"""
+    """Return the server's memory for caching. [bytes]"""
     row = conn.execute(
         "SELECT setting::bigint * 8192 FROM pg_settings WHERE name = 'effective_cache_size'"
     ).fetchone()
@@ -76,7 +76,7 @@ def memory(conn: Connection) -> int:
 
 
 def shorten(conn: Connection) -> list[Length]:
-    """Make new chunks as short as is advised, as the tables' owner; return what was changed."""
+    """Set the recommended length of new chunks, as the tables' owner; return the changes."""
     changed = [length for length in lengths(conn) if length.advised < length.days]
     for one in changed:
         with conn.transaction():

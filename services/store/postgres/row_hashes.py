@@ -155,7 +155,7 @@ class Tables(NamedTuple):
 
 
 def tables(conn: Connection) -> Tables:
-    """Sort the schema's tables; append-only are those whose trigger says so."""
+    """Return the schema's tables by kind; append-only ones have a trigger."""
     rows = conn.execute(
         "SELECT c.relname, EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid"
         " AND t.tgname = 'append_only'), has_table_privilege(c.oid, 'SELECT')"
@@ -178,7 +178,7 @@ def tables(conn: Connection) -> Tables:
 def older_than(
     conn: Connection, table: str, column: str, moment: datetime, keys: list[str]
 ) -> list[str]:
-    """Return which rows say that they were written well before a moment."""
+    """Return rows with a time of writing well before a moment."""
     key = _key(_columns(conn, [table])[table])
     rows = conn.execute(
         f"SELECT key FROM (SELECT {key} AS key, r.{column} AS at FROM {table} r) k"
@@ -221,7 +221,7 @@ def hashes(
     conn: Connection, names: Sequence[str], without: tuple[str, ...] = ()
 ) -> dict[str, list[RowHash]]:
     """
-    Key and hash of every row of some tables, by key; the connection thinks in UTC.
+    Return key and hash of every row of tables, by key; the connection is in UTC.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def hashes(
 
 
 def _filled(conn: Connection, names: Sequence[str]) -> list[str]:
-    """Tables that have a row: of a small installation most have none."""
+    """Return the tables that have rows."""
     if not names:
         return []
     each = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in names)

@@ -17,7 +17,7 @@ from psycopg import Connection
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is on record of a token; `certificate` is what was answered, PEM."""
+    """A recorded token; `certificate` is the issued one, PEM."""
 
     principal: str
     expires: datetime
@@ -37,7 +37,7 @@ def make(conn: Connection, principal: str, expires: datetime, author: str) -> st
 
 
 def take(conn: Connection, token: str) -> Token | None:
-    """Return what is on record of a token, and hold it until the transaction ends."""
+    """Return the record of a token, locked until the transaction ends."""
     row = conn.execute(
         "SELECT principal, expires, used, key, certificate FROM enrolment_token"
         " WHERE sha256 = %s FOR UPDATE",
@@ -47,7 +47,7 @@ def take(conn: Connection, token: str) -> Token | None:
 
 
 def use(conn: Connection, token: str, key: bytes, certificate: bytes) -> None:
-    """Note by which key a token was used, and what was answered."""
+    """Record the key for which a token was used, and the issued certificate."""
     conn.execute(
         "UPDATE enrolment_token SET used = now(), key = %s, certificate = %s WHERE sha256 = %s",
         (key, certificate, _digest(token)),
@@ -65,7 +65,7 @@ _IN_USE = "revoked IS NULL AND (expires IS NULL OR expires > now())"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What is on record of one credential; a password has no serial and does not expire."""
+    """A recorded credential; a password has no serial and does not expire."""
 
     principal: str
     kind: Kind
@@ -92,7 +92,7 @@ def in_use(conn: Connection) -> dict[str, Credential]:
 
 
 def all_of(conn: Connection, principals: Sequence[str]) -> list[Credential]:
-    """Return everything on record of some principals (of all, if none is named), oldest first."""
+    """Return all credentials of principals (of all, if none is named), oldest first."""
     rows = conn.execute(
         f"SELECT {_COLUMNS} FROM credential WHERE %(all)s OR principal = ANY(%(names)s)"
         " ORDER BY id",
@@ -102,7 +102,7 @@ def all_of(conn: Connection, principals: Sequence[str]) -> list[Credential]:
 
 
 def by_serial(conn: Connection, serial: str) -> Credential | None:
-    """Return what is on record of a certificate; None where it is no one's."""
+    """Return the record of a certificate; None for an unknown one."""
     row = conn.execute(f"SELECT {_COLUMNS} FROM credential WHERE serial = %s", [serial]).fetchone()
     return None if row is None else Credential(*row)
 
@@ -130,7 +130,7 @@ def revoke(
     but_newest: bool = False,
 ) -> int:
     """
-    Revoke what a principal holds; return how many credentials that was.
+    Revoke the credentials of a principal; return their number.
 
     Parameters
     ----------

@@ -171,7 +171,7 @@ def _devices(conn: Connection) -> list[Device]:
 
 
 def load_samples(conn: Connection) -> defaultdict[str, list[Sample]]:
-    """Load what laboratories found, by project and in order of time."""
+    """Return laboratory results by project and in order of time."""
     found: defaultdict[str, list[Sample]] = defaultdict(list)
     for project, *row in conn.execute(
         "SELECT project_id, parameter, sample, taken, value, method, laboratory, sha256, signed"

@@ -56,9 +56,9 @@ def every(
 
 def of_files(conn: Connection, files: Collection[str]) -> list[tuple[str, Invoice, datetime]]:
     """
-    Load the invoices of all projects that name one of some files and are not corrected.
+    Return uncorrected invoices of all projects with one of the files.
 
-    Each with its project and when it was imported.
+    Each with its project and the time of its import.
 
     Parameters
     ----------

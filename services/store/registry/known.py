@@ -32,7 +32,7 @@ def names(conn: Connection, kind: str) -> list[str]:
 
 
 def unknown(conn: Connection, kind: str, name: str, more: Collection[str] = ()) -> RegistryError:
-    """Make the error for a name that is not registered; it says what may have been meant."""
+    """Return the error for an unregistered name, with similar names."""
     known = sorted({*names(conn, kind), *more})
     if not known:
         hint = f"no {kind} is; add it with `tonne registry import FILE`"
@@ -70,7 +70,7 @@ def zones_of(conn: Connection, devices: Collection[str | None]) -> dict[str | No
 
 
 def timezones(conn: Connection) -> list[tuple[str, int]]:
-    """Return the zones of the sites with how many sites each has, the most first."""
+    """Return the zones of the sites with their number of sites, largest first."""
     rows = conn.execute("SELECT timezone, count(*) FROM site GROUP BY 1 ORDER BY 2 DESC, 1")
     return [(str(zone), int(count)) for zone, count in rows]
 

@@ -101,9 +101,10 @@ def changed_since(conn: Connection, version: int) -> Changes | None:
 
 def last_touched(conn: Connection) -> dict[str, int]:
     """
-    Return the version that last changed what each project's account rests on.
+    Return the version that last changed each project's account.
 
-    Its own row, its devices' and their sites'; a factor or the programme touches all.
+    That is by its own row, its devices' and their sites'; a factor or the
+    programme affects all.
     """
     rows = conn.execute(
         "WITH change AS MATERIALIZED (SELECT c ->> 'kind' AS kind, c ->> 'id' AS id,"
@@ -139,7 +140,7 @@ def load_changed_projects(
 
 
 def _load_devices(conn: Connection, ids: Sequence[str] | None) -> list[Device]:
-    """Load some devices, or all."""
+    """Return the given devices, or all."""
     asked = {"ids": ids}
     swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
     for device, channel, at_us, last, first in conn.execute(_SWAPS, asked):
@@ -160,7 +161,7 @@ def _load_devices(conn: Connection, ids: Sequence[str] | None) -> list[Device]:
 
 
 def _limits(text: str) -> dict[str, Any]:
-    """What `attributes.limits` holds; whatever else stands there names no standard."""
+    """Return `attributes.limits`; other content names no standard."""
     found = exact(text)
     return found if isinstance(found, dict) else {}
 
@@ -171,7 +172,7 @@ def load_projects(conn: Connection) -> list[Project]:
 
 
 def _load_projects(conn: Connection, ids: Sequence[str] | None) -> list[Project]:
-    """Load some projects, or all."""
+    """Return the given projects, or all."""
     asked = {"ids": ids}
     services: defaultdict[str, list[ProjectDevice]] = defaultdict(list)
     for project, device, role, params, from_us, to_us in conn.execute(_SERVICES, asked):

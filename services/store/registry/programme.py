@@ -55,19 +55,19 @@ def name_of(conn: Connection) -> str | None:
 
 
 def issue_signatures(conn: Connection) -> int:
-    """Return how many operators have to approve an issue; 1 where no one asks for more."""
+    """Return the number of operators that have to approve an issue; 1 by default."""
     row = conn.execute("SELECT issue_signatures FROM programme").fetchone()
     return 1 if row is None or row[0] is None else int(row[0])
 
 
 def public_url(conn: Connection) -> str | None:
-    """Return where anybody may ask the API, if the registry says it."""
+    """Return the public address of the API; None where the registry has none."""
     row = conn.execute("SELECT public_url FROM programme").fetchone()
     return None if row is None else row[0]
 
 
 def last_year(conn: Connection) -> int | None:
-    """Return the last year of which either account knows something."""
+    """Return the last year with figures in either account."""
     row = conn.execute("SELECT max(year) FROM v_programme_year").fetchone()
     return None if row is None or row[0] is None else int(row[0])
 

@@ -11,7 +11,7 @@ from services.store.postgres.jsonb import exact
 
 
 class ProjectVersion(NamedTuple):
-    """A project's entry as an import left it, with its time [us UTC] and who imported it."""
+    """A project's entry after an import, its time [us UTC] and author."""
 
     imported_us: int
     author: str
@@ -33,7 +33,7 @@ def load_versions(conn: Connection, project: str) -> list[ProjectVersion]:
 
 
 def load_others(conn: Connection, project: str, devices: Sequence[str]) -> list[ProjectVersion]:
-    """Return the entries of other projects that have one of some devices, as `load_versions`."""
+    """Return entries of other projects with one of the devices, as `load_versions`."""
     rows = conn.execute(
         f"{_ROWS} FROM registry_version CROSS JOIN LATERAL jsonb_path_query(changes,"
         " '$[*] ? (@.kind == \"project\" && @.id != $id).after',"
@@ -49,9 +49,9 @@ def attribute_versions(
     conn: Connection, devices: Sequence[str], key: str
 ) -> dict[str, list[tuple[int, Any]]]:
     """
-    Return what imports said of an attribute, by device that ever had it, in their order.
+    Return the imported values of an attribute in order, by device that ever had it.
 
-    Each with its time [us UTC]; None where the entry has it not.
+    Each with its time [us UTC]; None where the entry lacks it.
     """
     found: dict[str, list[tuple[int, Any]]] = {}
     rows = conn.execute(
@@ -69,7 +69,10 @@ def attribute_versions(
 def devices_before(
     conn: Connection, project: str, sites: Sequence[str]
 ) -> tuple[set[str], set[str]]:
-    """Return the devices that any import bound to a project, and placed at one of some sites."""
+    """
+    Return devices that any import assigned to a project, and those placed at
+    one of the sites.
+    """
     bound = conn.execute(
         "SELECT DISTINCT id #>> '{}' FROM registry_version CROSS JOIN LATERAL"
         ' jsonb_path_query(changes, \'$[*] ? (@.kind == "project" && @.id == $id)'

@@ -35,7 +35,7 @@ def write(
     conn: Connection, assets: Iterable[Asset], events: Iterable[Event], author: str
 ) -> tuple[int, int]:
     """
-    Write assets and events in one transaction; what is there already stays.
+    Write assets and events in one transaction; existing ones stay.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def write(
     Raises
     ------
     RegistryError
-        Where a sensor is not a device, or an event's asset is not there.
+        Where a sensor is not a device, or an event's asset is missing.
     """
     try:
         with conn.transaction():
@@ -164,7 +164,7 @@ def _asset(row: Sequence[Any]) -> Asset:
 
 
 def history(conn: Connection, asset: str) -> tuple[Asset, list[Event]] | None:
-    """Return an asset and what was seen and done of it, the newest first; None: unknown."""
+    """Return an asset and its events, the newest first; None if unknown."""
     row = conn.execute(
         f"SELECT {', '.join(COLUMNS)}, path FROM sewer_asset WHERE id = %s", [asset]
     ).fetchone()
@@ -179,7 +179,7 @@ def history(conn: Connection, asset: str) -> tuple[Asset, list[Event]] | None:
 
 
 def summary(conn: Connection) -> dict[str, Any]:
-    """How many assets of each kind there are, how many are watched, and what was recorded."""
+    """Return the number of assets by kind, of monitored ones, and of records."""
     counts: list[tuple[str, int]] = conn.execute(
         "SELECT kind, count(*) FROM sewer_asset GROUP BY kind ORDER BY 1"
     ).fetchall()

@@ -15,7 +15,7 @@ from mrv.signatures.keys import EnrolledKey, Role
 
 
 class Enrolment(NamedTuple):
-    """A key and the time in which it may sign."""
+    """A key and its validity."""
 
     key: EnrolledKey
     valid_from: datetime
@@ -24,13 +24,13 @@ class Enrolment(NamedTuple):
 
 def enroll(conn: Connection, key: EnrolledKey) -> None:
     """
-    Enrol a public key; the same key again changes nothing but its bounds, where it says any.
+    Enrol a public key; for an enrolled key only its bounds are updated, if given.
 
     Raises
     ------
     EnrolmentError
-        If it is enrolled otherwise, or its holder holds another role: then
-        preparer and verifier could be one person.
+        If it is enrolled differently, or its holder has another role: then preparer and verifier
+        could be one person.
     """
     if key.role == "programme":
         raise EnrolmentError(
@@ -90,7 +90,7 @@ def load(conn: Connection) -> list[Enrolment]:
 
 
 def operators(conn: Connection) -> dict[str, str]:
-    """Return the organisation that operates a project, by the newest key that is bound to it."""
+    """Return the organisation that operates each project, by the newest key bound to it."""
     found = [one.key.bounds for one in load(conn) if one.key.role == "operator" and _lives(one)]
     return {
         project: one.organisation
@@ -132,17 +132,17 @@ def _text(moment: datetime | None) -> str | None:
 
 def revoke(conn: Connection, name: str, at: datetime) -> list[EnrolledKey]:
     """
-    End the validity of a holder's keys: what they sign from then on does not count.
+    End the validity of a holder's keys; return the keys that ended.
 
     Parameters
     ----------
     at : datetime
-        From when; it may be in the past, since when a secret was in other hands.
+        Start, possibly in the past, since when a secret was in other hands.
 
     Returns
     -------
     list of EnrolledKey
-        The keys that ended; those that ended before are left as they are.
+        Without those that ended before.
 
     Raises
     ------

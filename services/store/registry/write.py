@@ -35,7 +35,7 @@ from services.store.registry import monitoring_plans as monitoring
 
 
 def write_lives(conn: Connection) -> None:
-    """Write the ledger's rows in place of those that stand there."""
+    """Replace the ledger's rows."""
     names = {live.id: live.name for live in lives()}
     with conn.transaction(), conn.cursor() as cur:
         cur.execute("DELETE FROM method_life")
@@ -92,7 +92,7 @@ def _write_sites(cur: Cursor, sites: list[Site]) -> None:
 
 
 def _write_names(cur: Cursor, kind: str, found: Mapping[str, Mapping[str, str] | None]) -> None:
-    """Keep what each is called in other languages, and forget what it was called before."""
+    """Write names in other languages, in place of the former ones."""
     cur.execute("DELETE FROM registry_names WHERE kind = %s AND id = ANY (%s)", [kind, list(found)])
     cur.executemany(
         "INSERT INTO registry_names (kind, id, names) VALUES (%s, %s, %s)",
@@ -154,7 +154,7 @@ def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
 
 
 def _write_ratings(cur: Cursor, devices: list[Device], author: str) -> None:
-    """Add ratings; those that stand there are never changed, and a correction comes after."""
+    """Add ratings; existing rows never change, and a correction is a later row."""
     before = {
         (device, begins.astimezone(UTC), *rest)
         for device, begins, *rest in cur.execute(
@@ -177,7 +177,7 @@ def _write_ratings(cur: Cursor, devices: list[Device], author: str) -> None:
 
 
 def _write_meter_keys(cur: Cursor, devices: list[Device], author: str) -> None:
-    """Add keys with which meters sign; those that stand there are never changed."""
+    """Add signing keys of meters; existing rows never change."""
     cur.executemany(
         "INSERT INTO meter_key (device_id, begins, key, document, author)"
         " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (device_id, begins) DO NOTHING",
@@ -186,7 +186,7 @@ def _write_meter_keys(cur: Cursor, devices: list[Device], author: str) -> None:
 
 
 def _write_arrays(cur: Cursor, devices: list[Device], author: str) -> None:
-    """Add rows of PV modules; those that stand there are never changed."""
+    """Add rows of PV modules; existing rows never change."""
     cur.executemany(
         "INSERT INTO device_array (device_id, begins, dc_power_w, tilt, azimuth,"
         " temperature_coefficient_percent, document, author)"
@@ -292,7 +292,7 @@ def _write_project(cur: Cursor, project: Project, merged: Registry) -> None:
 
 
 def _write_samples(cur: Cursor, project: Project, author: str) -> None:
-    """Add what laboratories found; what stands there is never changed."""
+    """Add laboratory results; existing rows never change."""
     cur.executemany(
         "INSERT INTO laboratory_result (project_id, laboratory, sample, parameter, taken, value,"
         " method, sha256, signed, author) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"

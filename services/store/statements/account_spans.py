@@ -17,7 +17,7 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 
 class Span(NamedTuple):
-    """Open time of a project, and what its account is made from. [us UTC]"""
+    """Open time of a project, and the sources of its account. [us UTC]"""
 
     from_us: int
     to_us: int
@@ -57,7 +57,7 @@ def write(
 
 
 def forget(conn: Connection, project: str, spans: Sequence[Span]) -> None:
-    """Drop what was made of open time."""
+    """Delete accounts of open time."""
     for span in spans:
         conn.execute(
             "DELETE FROM account_span WHERE project_id = %s AND statement_id IS NULL AND key = %s"
@@ -67,7 +67,7 @@ def forget(conn: Connection, project: str, spans: Sequence[Span]) -> None:
 
 
 def open_spans(conn: Connection, project: str) -> list[Span]:
-    """Return what is there of a project's open time."""
+    """Return the stored accounts of a project's open time."""
     rows = conn.execute(
         f"SELECT {_US.format('lower(during)')}, {_US.format('upper(during)')}, key"
         " FROM account_span WHERE project_id = %s AND statement_id IS NULL ORDER BY during",
@@ -98,9 +98,9 @@ def without_days(conn: Connection, most: int) -> list[str]:
 
 def metered_days(conn: Connection, project: str, end: date) -> dict[date, tuple[int, int, int]]:
     """
-    Return the local days before `end` of which a project's meters reported a value.
+    Return the local days before `end` with data of a project's meters.
 
-    Each with how many sums there are of it, and what values and measured times come to.
+    Each with the number of its sums, and the totals of values and measured times.
     """
     rows = conn.execute(
         "SELECT q.day, count(*), sum(q.value)::numeric, sum(q.measured_us)::numeric"
@@ -128,9 +128,7 @@ def metered_edges(conn: Connection, project: str, from_us: int, to_us: int) -> t
 
 
 def told_until(conn: Connection, devices: Sequence[str], from_us: int) -> int | None:
-    """Return until when all devices reported that reported something since a time; None: none
-    did.
-    """
+    """Return the time until which all devices with data since a time have data; None without."""
     row = conn.execute(
         f"SELECT {_US.format('min(last)')} + 900000000 FROM unnest(%(ids)s::text[]) d (id)"
         " CROSS JOIN LATERAL (SELECT max(i.start) AS last FROM interval_quantity i"
@@ -141,7 +139,7 @@ def told_until(conn: Connection, devices: Sequence[str], from_us: int) -> int | 
 
 
 def inputs_key(conn: Connection, project: str) -> str:
-    """Return what an account rests on beside registry and meters, as text that changes with it."""
+    """Return a text that changes with an account's inputs other than registry and meters."""
     row = conn.execute(
         "SELECT (SELECT count(*) FROM invoice WHERE project_id = %(p)s),"
         " (SELECT count(*) FROM claim WHERE project_id = %(p)s),"

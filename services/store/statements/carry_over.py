@@ -41,14 +41,14 @@ ORDER BY lower(c.period), c.project_id
 
 
 class Owed(NamedTuple):
-    """Micrograms below zero, 0 or negative, and the statements that left them."""
+    """Negative reduction, 0 or below [ug CO2e], and its statements."""
 
     ug: int
     statements: str | None
 
 
 class _Claim(NamedTuple):
-    """An issued statement's balance; whether its period is before the one asked for, or that."""
+    """An issued statement's balance; whether its period precedes the given one, or is it."""
 
     statement: str
     project: str
@@ -71,10 +71,10 @@ class _Claim(NamedTuple):
 
 def owed(conn: Connection, project: str, devices: Iterable[str], from_us: int, to_us: int) -> Owed:
     """
-    Return what issued periods before one left for it: its project's, and those of its meters.
+    Return the negative reductions of earlier issued periods, of the project and its meters.
 
-    What another issued period took already is taken off; what the period itself took,
-    where it is issued and closed again, is not.
+    Amounts that another issued period took are excluded; those that the period itself took when
+    issued before are included.
 
     Parameters
     ----------
@@ -94,14 +94,14 @@ def owed_at_site(
     conn: Connection, project: str, devices: Iterable[str], from_us: int, to_us: int
 ) -> list[tuple[str, int]]:
     """
-    Return what projects of other meters left below zero at the sites of these, before a period.
+    Return negative reductions of projects of other meters at the same sites, before a period.
 
-    A project that had issued something before they did is a neighbour, and is not informed.
+    A project with an earlier issue is a neighbour, and is excluded.
 
     Returns
     -------
     list of (str, int)
-        Statements, and what of each no one took yet. [ug CO2e]
+        Statements, and their amounts that no project has taken. [ug CO2e]
     """
     names = list(devices)
     claims, places, reached = _history(conn, project, from_us, to_us)
@@ -139,7 +139,7 @@ def _history(
 def _owing(
     claims: Iterable[_Claim], places: dict[str, _Place], some: Sequence[_Claim]
 ) -> Iterator[tuple[str, int]]:
-    """What of some claims' balances no other one took, where it is below zero. [ug CO2e]"""
+    """Yield negative balances of claims that no other one took. [ug CO2e]"""
     left = {one.place: int(one.left_ug) for one in some}
     for claim in claims:
         rest = 0 if claim.own else int(claim.taken_ug)
@@ -157,9 +157,9 @@ _OF_DEVICE = "device "
 
 def _reached(claims: Iterable[_Claim], places: dict[str, _Place]) -> dict[_Place, set[str]]:
     """
-    Whose balance each claim's is: its project, its devices, and those of what it took over.
+    Return the owners of each claim's balance: project, devices, and those that it took over.
 
-    Claims come in the order of time, and take over from earlier ones only.
+    Claims come in order of time, and take over from earlier ones only.
     """
     found: dict[_Place, set[str]] = {}
     for claim in claims:
@@ -188,7 +188,7 @@ def one_meter(conn: Connection, devices: Iterable[str]) -> list[str]:
 
 
 def _places(conn: Connection, names: list[str]) -> dict[str, _Place]:
-    """Periods of statements; one that was superseded left what its successor leaves."""
+    """Return the periods of statements; a superseded one has its successor's balance."""
     rows = conn.execute(
         "SELECT id, project_id, period::text FROM statement WHERE id = ANY(%s)", [names]
     )

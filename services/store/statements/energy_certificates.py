@@ -32,7 +32,7 @@ class Certificate(NamedTuple):
 
 
 class CertifiedHour(NamedTuple):
-    """What a certificate certifies of one hour. [Wh]"""
+    """Certified energy of one hour. [Wh]"""
 
     begin: datetime
     wh: int
@@ -77,7 +77,7 @@ def certificates(conn: Connection, device: str | None = None) -> list[Certificat
 
 
 def hours(conn: Connection, certificate: str) -> list[CertifiedHour]:
-    """Return what a certificate certifies, by hours of UTC."""
+    """Return the energy of a certificate, by hours of UTC."""
     rows = conn.execute(
         "SELECT date_trunc('hour', start, 'UTC'), sum(wh)::bigint FROM energy_certified"
         " WHERE certificate_id = %s GROUP BY 1 ORDER BY 1",
@@ -87,7 +87,7 @@ def hours(conn: Connection, certificate: str) -> list[CertifiedHour]:
 
 
 def free_wh(conn: Connection, device: str, begin: datetime, end: datetime) -> int:
-    """Return what a device generated in a time and no certificate has. [Wh]"""
+    """Return the generated energy of a device that no certificate has. [Wh]"""
     row = conn.execute(
         "SELECT coalesce(sum(greatest(0, q.value - coalesce((SELECT sum(c.wh)"
         " FROM energy_certified c WHERE c.device_id = q.device_id AND c.start = q.start), 0))), 0)"

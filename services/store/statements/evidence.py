@@ -40,7 +40,7 @@ def keep(
 
 def kept(conn: Connection, statement: str, names: Sequence[str] | None = None) -> dict[str, bytes]:
     """
-    Return what was kept of a statement: file name to bytes; empty before it is verified.
+    Return the stored files of a statement by name; empty before it is verified.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def kept(conn: Connection, statement: str, names: Sequence[str] | None = None) -
     Raises
     ------
     DamagedError
-        If an archived file is missing or is another one than was archived.
+        If an archived file is missing or was changed.
     VaultError
         If the archive cannot be reached.
     """

@@ -34,7 +34,7 @@ class Wanted(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Steps done, of how many where that is known, and the name of the one that goes on."""
+    """Steps done, their total where known, and the name of the current one."""
 
     done: int
     total: int | None
@@ -112,7 +112,7 @@ def ask(conn: Connection, id_: UUID, wanted: Wanted, principal: str) -> UUID | N
 
 
 def take(conn: Connection) -> FileJob | None:
-    """Take the next job that no one works on; None where there is none."""
+    """Return the next free job; None without one."""
     while True:
         row = conn.execute(_TAKE, {"stale": STALE_S}).fetchone()
         if row is None:
@@ -137,7 +137,7 @@ def end(
 
 
 def give_back(conn: Connection, id_: UUID) -> None:
-    """Leave a job to anyone who comes next: this process ends."""
+    """Release a job for another process, as this one ends."""
     conn.execute(
         "UPDATE file_job SET began = NULL, attempts = attempts - 1 WHERE id = %s AND ended IS NULL",
         [id_],
@@ -165,7 +165,10 @@ def _job(row: TupleRow, ahead: int) -> FileJob:
 
 
 def forget_old(conn: Connection) -> int:
-    """Remove jobs that were asked for more than a day ago, and what was reported of them."""
+    """
+    Delete jobs that were requested more than a day ago, with their results;
+    return the number.
+    """
     conn.execute(
         "DELETE FROM job_progress WHERE at < clock_timestamp() - make_interval(secs => %s)",
         [KEPT_S],
@@ -187,7 +190,7 @@ def tell(conn: Connection, job: UUID, progress: Progress) -> None:
 
 
 def progress_of(conn: Connection, job: UUID) -> Progress | None:
-    """Return how far a job said that it is; None where it said nothing."""
+    """Return the progress of a job; None where it reported none."""
     row = conn.execute(
         "SELECT done, total, step FROM job_progress WHERE job = %s", [job]
     ).fetchone()

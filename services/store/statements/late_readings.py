@@ -34,7 +34,7 @@ _LOOK_S, _PATIENCE_S = 0.02, 600.0
 
 
 class Completed(NamedTuple):
-    """Stored readings in which channels were empty before, and which channels of each."""
+    """Stored readings with formerly empty channels, and these channels."""
 
     frame: Frame
     channels: Sequence[Sequence[str]]
@@ -48,7 +48,7 @@ class Late(NamedTuple):
 
 
 class Notes(NamedTuple):
-    """What was noted of a day since its seal: numbers of the notes, and readings by device."""
+    """Notes of a day since its seal: their numbers, and readings by device."""
 
     ids: list[int]
     late: dict[str, Late]
@@ -91,14 +91,14 @@ def note(
     cursor: Cursor, fleet: Fleet, added: Sequence[Frame], completed: Sequence[Completed] = ()
 ) -> None:
     """
-    Note what was stored of days that may be sealed, in the transaction that stores it.
+    Record rows of days that may be sealed, in the transaction that stores them.
 
     Parameters
     ----------
     added : sequence of Frame
-        Readings that were not there before.
+        New readings.
     completed : sequence of Completed
-        Readings that were, and got values of channels that were empty.
+        Existing readings with values of formerly empty channels.
     """
     reach = _reach_us(cursor)
     if reach is None:
@@ -117,7 +117,7 @@ def note(
 
 def note_made(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]]) -> None:
     """
-    Note days of which derived rows were made: devices and starts of these rows. [us]
+    Record days with new derived rows: devices and starts of these rows. [us]
 
     Fails as a collision where sealing was announced since the transaction's snapshot.
     """
@@ -204,7 +204,7 @@ def announce(conn: Connection, until: datetime) -> None:
 
 def of_day(cursor: Cursor, name: str, devices: Sequence[str], from_us: int, to_us: int) -> Notes:
     """
-    Return what was noted of a sealed day that its last seal does not hold.
+    Return notes of a sealed day that its last seal does not include.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def of_day(cursor: Cursor, name: str, devices: Sequence[str], from_us: int, to_u
 
 
 def sealed(conn: Connection, ids: Sequence[int], name: str) -> None:
-    """Say that the last seal of a day holds what was noted; call it in the seal's transaction."""
+    """Mark notes as included in the last seal of a day; call it in the seal's transaction."""
     if ids:
         conn.execute(
             "UPDATE late_reading SET sealed = sealed || %s::text WHERE id = ANY(%s)",
@@ -267,7 +267,7 @@ def whole_days(conn: Connection) -> list[tuple[str, date]]:
 
 
 def forget(conn: Connection, days: Iterable[Waiting]) -> None:
-    """Forget notes that were sealed; what was noted meanwhile stays."""
+    """Delete sealed notes; newer ones stay."""
     every = list(days)
     ids = [number for one in every for number in one.ids]
     conn.execute("DELETE FROM late_reading WHERE id = ANY(%s)", [ids])
@@ -280,7 +280,7 @@ def forget(conn: Connection, days: Iterable[Waiting]) -> None:
 
 
 def waits(conn: Connection, devices: Sequence[str], from_us: int, to_us: int) -> bool:
-    """Whether something noted of some devices waits, of the UTC days that a span touches. [us]"""
+    """Return whether devices have unsealed notes on the UTC days of a span. [us]"""
     row = conn.execute(
         "SELECT EXISTS (SELECT FROM (SELECT device_id, day FROM late_reading"
         " UNION ALL SELECT device_id, day FROM late_day) l"

@@ -89,7 +89,7 @@ def fetch(cursor: Cursor, fleet: Fleet, reach: Mapping[int, Reach]) -> list[Fram
 
 
 def _span(cursor: Cursor, fleet: Fleet, device: int, reach: Reach) -> tuple[int, int]:
-    """Half-open span of a reach, no longer than what is stored where it has no end."""
+    """Return the half-open span of a reach, up to the last stored reading where it has no end."""
     since, until = reach.after_us + 1, reach.until_us + 1
     if reach.after_us > FROM_START and reach.until_us < _FAR:
         return since, until
@@ -100,7 +100,7 @@ def _span(cursor: Cursor, fleet: Fleet, device: int, reach: Reach) -> tuple[int,
 def load_makers(
     conn: Connection, devices: Sequence[str]
 ) -> dict[str, tuple[str | None, str | None]]:
-    """Load maker and model of the meters of which one is known, by device."""
+    """Return maker and model of meters with either, by device."""
     rows = conn.execute(
         "SELECT id, maker, model FROM device WHERE id = ANY(%s)"
         " AND coalesce(maker, model) IS NOT NULL",
@@ -112,7 +112,7 @@ def load_makers(
 def load_points(
     conn: Connection, devices: Sequence[str]
 ) -> dict[str, tuple[str | None, tuple[str, ...]]]:
-    """Load where devices measure and what they feed, of those that say it."""
+    """Return monitoring point and loads of devices that have them."""
     rows = conn.execute(
         "SELECT id, attributes->>'point', attributes->'feeds' FROM device"
         " WHERE id = ANY(%s) AND attributes ?| ARRAY['point', 'feeds'] ORDER BY id",
@@ -122,7 +122,7 @@ def load_points(
 
 
 def load_gas_bases(conn: Connection, devices: Sequence[str]) -> dict[str, str]:
-    """Load whether devices count gas dry or wet, of those that say it."""
+    """Return the basis of gas meters, dry or wet, where entered."""
     rows = conn.execute(
         "SELECT id, attributes->>'gas_basis' FROM device"
         " WHERE id = ANY(%s) AND attributes ? 'gas_basis' ORDER BY id",

@@ -11,12 +11,12 @@ LARGEST_BYTES = 33_554_432
 
 def insert(conn: Connection, statement: str, signed: datetime, multikey: str, files: bytes) -> None:
     """
-    Keep a public version beside the earlier ones.
+    Store a public version beside the earlier ones.
 
     Parameters
     ----------
     signed : datetime
-        When its operator signed it, with a time zone.
+        Time of the operator's signature, with a time zone.
     multikey : str
         The operator's public key, enrolled here.
     files : bytes

@@ -43,7 +43,7 @@ def latest(conn: Connection) -> dict[tuple[str, date], Seal]:
 
 
 def last_of(conn: Connection, project: str, days: Sequence[date]) -> dict[date, Seal]:
-    """Return the last seals of some days of a project ('' for none)."""
+    """Return the last seals of days of a project ('' for none)."""
     rows = conn.execute(
         f"{_LAST} WHERE project_id = %s AND day = ANY(%s) ORDER BY {_OF_A_DAY}",
         (project, list(days)),
@@ -70,7 +70,7 @@ def first_sealed(conn: Connection) -> dict[tuple[str, date], datetime]:
 
 
 def add(conn: Connection, seal: Seal) -> None:
-    """Note where a day's seal stands in the log."""
+    """Record the place of a day's seal in the log."""
     conn.execute(
         "INSERT INTO data_seal (project_id, day, sequence, index, from_time, to_time)"
         " VALUES (%s, %s, %s, %s, %s, %s)",
@@ -118,7 +118,7 @@ def _by_class(cursor: Cursor, devices: Sequence[str]) -> dict[str, list[str]]:
 
 
 class Emissions(NamedTuple):
-    """Stored emissions of some devices, by device and start; texts as objects."""
+    """Stored emissions of devices, by device and start; texts as objects."""
 
     device: NDArray[np.int32]
     start_us: Int64

@@ -28,7 +28,7 @@ _AT_A_GLANCE = 20
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    What someone asked for.
+    A request to the signer.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class Request:
     subject : str
         The statement, or the project.
     said : bytes
-        Canonical JSON: the document that was handed in, or the arguments.
+        Canonical JSON: the submitted document, or the arguments.
     actor : str
-        Who asks, for the record.
+        Who requests, for the record.
     principal : str or None
-        Who asked the API.
+        Caller of the API.
     """
 
     id: UUID
@@ -64,7 +64,7 @@ class Answer(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a request has come: attempts, when the last began, how many stand before it."""
+    """Progress of a request: attempts, start of the last, number of requests before it."""
 
     request: Request
     attempts: int
@@ -96,7 +96,7 @@ _LOCK = "hashtextextended('signer request:' || %s, 0)"
 
 
 def ask(conn: Connection, request: Request) -> None:
-    """Put a request in the queue; the same id again changes nothing."""
+    """Add a request to the queue; the same id again changes nothing."""
     conn.execute(
         "INSERT INTO signer_request (id, kind, subject, said, actor, principal)"
         " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
@@ -106,7 +106,7 @@ def ask(conn: Connection, request: Request) -> None:
 
 @contextmanager
 def taken(conn: Connection, kinds: Collection[str]) -> Iterator[Request | None]:
-    """Hold the next request of some kinds that no one else holds; None where there is none."""
+    """Yield the next free request of given kinds, locked; None without one."""
     held = next(
         (candidate for candidate in _candidates(conn, kinds) if _lock(conn, candidate)), None
     )
@@ -147,7 +147,7 @@ def begin(conn: Connection, id_: UUID) -> int:
 
 
 def answer(conn: Connection, id_: UUID, result: dict[str, Any], *, created: bool) -> None:
-    """Answer a request, in the transaction that did what it asks for."""
+    """Store the answer to a request, in the transaction of its execution."""
     conn.execute(
         "INSERT INTO signer_answer (request_id, created, result) VALUES (%s, %s, %s)",
         (id_, created, Jsonb(result)),
@@ -155,7 +155,7 @@ def answer(conn: Connection, id_: UUID, result: dict[str, Any], *, created: bool
 
 
 def refuse(conn: Connection, id_: UUID, error: str, detail: str) -> None:
-    """Answer a request with an error: its name, and what is wrong."""
+    """Store an error as answer to a request: name and detail."""
     conn.execute(
         "INSERT INTO signer_answer (request_id, created, error, detail) VALUES (%s, false, %s, %s)",
         (id_, error, detail),

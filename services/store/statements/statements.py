@@ -54,7 +54,7 @@ class Stored:
 
     @property
     def claims(self) -> Claims:
-        """What it says; CanonicalError if the stored body is not in its form."""
+        """Claims of the statement; CanonicalError if the stored body is not in its form."""
         return claims_of(canonical.parse_object(self.body), self.id)
 
 
@@ -89,7 +89,7 @@ def find(conn: Connection, statement: str) -> Stored:
 
 
 def seek(conn: Connection, statement: str) -> Stored | None:
-    """Return one statement, if there is one of that id."""
+    """Return a statement by its id; None without one."""
     row = conn.execute(f"{_SELECT} WHERE s.id = %s", [statement]).fetchone()
     return None if row is None else Stored(*row)
 
@@ -124,7 +124,7 @@ def latest(conn: Connection, project: str, from_us: int, to_us: int) -> Stored |
 
 
 def detail(conn: Connection, statement: str) -> dict[str, Any]:
-    """Return what was kept when the statement's period was closed."""
+    """Return the details stored at the close of the statement's period."""
     row = conn.execute(
         "SELECT p.detail::text FROM statement s JOIN monitoring_period p ON p.id = s.period_id"
         " WHERE s.id = %s",
@@ -227,7 +227,7 @@ def unclaim(conn: Connection, statement: str) -> None:
 
 def claim(conn: Connection, stored: Stored) -> None:
     """
-    Claim a statement's period; a superseded statement's claim goes first.
+    Claim a statement's period, after ending a superseded statement's claim.
 
     Raises
     ------
@@ -318,7 +318,7 @@ _OF_DEVICES = (
 def claimed_of_devices(
     conn: Connection, project: str, devices: Sequence[str], from_us: int, to_us: int
 ) -> list[Stored]:
-    """Return issued statements of other projects that touch a time and have some devices."""
+    """Return issued statements of other projects within a time that have one of the devices."""
     rows = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id <> %s"
         f" AND c.period && %s::tstzrange AND {_OF_DEVICES} ORDER BY s.id",
@@ -338,7 +338,7 @@ class IssuedCertificate(NamedTuple):
 
 
 def certificates_of_devices(conn: Connection, devices: Sequence[str]) -> list[IssuedCertificate]:
-    """Return the certificates of some devices as issued statements of any project have them."""
+    """Return the certificates of devices in issued statements of any project."""
     rows = conn.execute(
         "SELECT p->>'device', q->>'certificate', q->>'performed', q->>'validUntil',"
         " (array_agg(s.id ORDER BY lower(c.period), s.id))[1]"
@@ -353,7 +353,7 @@ def certificates_of_devices(conn: Connection, devices: Sequence[str]) -> list[Is
 
 
 class IssuedPoint(NamedTuple):
-    """Where a device measured and what it fed, by the last issued statement of a time before."""
+    """Monitoring point and loads of a device by the last issued statement before a time."""
 
     device: str
     point: str
@@ -414,7 +414,7 @@ def intervals_of_devices(
 def last_of_devices(
     conn: Connection, project: str, devices: Sequence[str], from_us: int
 ) -> Stored | None:
-    """Return the issued statement of another project that had some devices and ends last before."""
+    """Return the last issued statement before a time of another project with one of the devices."""
     row = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id <> %s"
         f" AND upper(c.period) <= %s AND {_OF_DEVICES} ORDER BY upper(c.period) DESC LIMIT 1",

@@ -27,7 +27,7 @@ def insert(
     document: Mapping[str, object],
     principal: str | None = None,
 ) -> None:
-    """Keep a project's list beside the earlier ones."""
+    """Store a project's list beside the earlier ones."""
     conn.execute(
         "INSERT INTO status_list (project_id, signed, multikey, document, principal)"
         " VALUES (%s, %s, %s, %s, %s)",
@@ -36,7 +36,7 @@ def insert(
 
 
 def projects(conn: Connection) -> list[str]:
-    """Return the projects of which a list was ever published."""
+    """Return the projects with published lists."""
     rows = conn.execute("SELECT DISTINCT project_id FROM status_list ORDER BY project_id")
     return [project for (project,) in rows]
 

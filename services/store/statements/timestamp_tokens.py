@@ -44,7 +44,7 @@ class Token:
 
 
 class HeadToStamp(NamedTuple):
-    """A head of the log that seals something, and when the oldest of it was entered."""
+    """A head of the log with seals, and the time of the oldest."""
 
     size: int
     note: str
@@ -96,14 +96,15 @@ def _tokens(conn: Connection, where: str, values: Sequence[object]) -> list[Toke
 
 def head_to_stamp(conn: Connection, enough: int) -> HeadToStamp | None:
     """
-    Return the newest head that seals what no sufficiently stamped head holds yet.
+    Return the newest head with seals that no sufficiently stamped head
+    includes; None without.
 
-    A token over an older head would be no older, and show less.
+    A token over an older head would be no older, and prove less.
 
     Parameters
     ----------
     enough : int
-        How many authorities make a head stamped.
+        Number of authorities that a stamped head needs.
     """
     row = conn.execute(
         "WITH done AS (SELECT coalesce(max(size), 0) AS size FROM (SELECT size FROM timestamp_token"

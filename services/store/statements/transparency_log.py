@@ -124,7 +124,7 @@ def append(
     conn: Connection, kind: str, statement: str | None, entry: bytes, detail: bytes | None = None
 ) -> int:
     """
-    Append an entry, with what stands under its roots; return its place, from 0.
+    Append an entry and its detail; return its place, from 0.
 
     Call `lock` first, in the same transaction.
     """
@@ -169,7 +169,7 @@ def last(conn: Connection, kind: str) -> Entry | None:
 
 
 def details(conn: Connection, kind: str) -> list[tuple[Entry, bytes | None]]:
-    """Return the entries of a kind with what stands under their roots, first to last."""
+    """Return the entries of a kind with their details, first to last."""
     rows = conn.execute(
         "SELECT e.index, e.kind, e.statement_id, e.body, e.leaf, e.appended, d.content"
         " FROM log_entry e LEFT JOIN log_detail d USING (index) WHERE e.kind = %s ORDER BY 1",
@@ -179,7 +179,7 @@ def details(conn: Connection, kind: str) -> list[tuple[Entry, bytes | None]]:
 
 
 def at(conn: Connection, index: int) -> tuple[Entry, bytes | None]:
-    """Return an entry with what stands under its roots; LogError if there is none."""
+    """Return an entry with its detail; LogError if there is none."""
     row = conn.execute(
         "SELECT e.index, e.kind, e.statement_id, e.body, e.leaf, e.appended, d.content"
         " FROM log_entry e LEFT JOIN log_detail d USING (index) WHERE e.index = %s",
@@ -223,7 +223,7 @@ def _lines(conn: Connection, size: int) -> list[str]:
 
 
 def add_cosignature(conn: Connection, size: int, multikey: str, line: str) -> None:
-    """Keep a witness's line under a head; the same witness again changes nothing."""
+    """Store a witness's cosignature of a head; the same witness again changes nothing."""
     conn.execute(
         "INSERT INTO log_cosignature (size, multikey, line) VALUES (%s, %s, %s)"
         " ON CONFLICT DO NOTHING",

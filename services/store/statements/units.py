@@ -84,7 +84,7 @@ def enter(conn: Connection, one: UnitEvent, author: str) -> int:
 
 
 def events(conn: Connection, statement: str | None = None) -> list[UnitEvent]:
-    """Return events in the order in which they were entered."""
+    """Return events in order of entry."""
     rows = conn.execute(
         "SELECT statement_id, vintage, lower(units), upper(units) - 1, event, day, document, holder"
         " FROM unit_event WHERE %(s)s::text IS NULL OR statement_id = %(s)s ORDER BY sequence",

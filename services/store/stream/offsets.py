@@ -58,7 +58,7 @@ def choose(connection: Connection, wanted: Source) -> None:
 
 def grow(connection: Connection, seen: Source) -> int:
     """
-    Note how many partitions Kafka shows; return how many the workers agree on.
+    Record Kafka's number of partitions; return the number that the workers use.
 
     The number never falls: Kafka takes no partition away.
     """
@@ -86,7 +86,7 @@ def _fill(connection: Connection, source: Source) -> None:
 
 
 class FencedError(TonneError):
-    """Another worker has taken a partition over; nothing of ours was stored since."""
+    """Another worker has taken a partition over; nothing of this process was stored since."""
 
 
 class VisitedError(TonneError):
@@ -212,7 +212,7 @@ def _check(position: Position, row: TupleRow | None) -> None:
 
 
 def visited(connection: Connection, topic: str, positions: Iterable[Position]) -> bool:
-    """Whether another party wrote for the devices of one; of what is not ours any more, no."""
+    """Return whether another process wrote for devices of these partitions; False for lost ones."""
     rows = connection.execute(
         "SELECT partition, epoch, visits FROM stream_offset WHERE topic = %s", [topic]
     )
@@ -222,12 +222,12 @@ def visited(connection: Connection, topic: str, positions: Iterable[Position]) -
 
 def reread(connection: Connection, position: Position) -> Position:
     """
-    Return where a partition of ours stands: a commit may have held though its answer was lost.
+    Return the stored position of a partition: a commit may have succeeded without an answer.
 
     Raises
     ------
     FencedError
-        When the partition is no longer ours.
+        When another process has the partition.
     """
     row = connection.execute(
         'SELECT "offset", visits, last_sha256 FROM stream_offset'

@@ -131,20 +131,21 @@ def not_on_time(
     cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int, late_us: int
 ) -> dict[str, tuple[int, int]]:
     """
-    Return hours that readings tell of and came in, of devices that were never on time before.
+    Return hours covered by readings and hours of their arrival, of devices that
+    are always late.
 
     Parameters
     ----------
     from_us, to_us : int
         Readings of these times, half-open. [us UTC]
     late_us : int
-        How long after its hour a reading arrives that is late. [us]
+        Delay after its hour from which a reading is late. [us]
 
     Returns
     -------
     dict of str to (int, int)
-        By device whose first reading of the span was late, as all before it were: whole hours
-        from the first to the last, and from the arrival of the one to that of the other.
+        By device whose first reading of the span and all before it were late: whole hours from the
+        first to the last, and between their arrivals.
     """
     cursor.execute(
         "WITH c AS (SELECT device_id, made, min(arrived) AS arrived"
@@ -178,7 +179,7 @@ def by_hour(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> dic
 
 
 def pack(conn: Connection, before: date) -> None:
-    """Keep by day what is from before a day of UTC, some devices in each transaction."""
+    """Aggregate rows from before a day of UTC by day, in several transactions."""
     beyond: str | None = ""
     while beyond is not None:
         row = conn.execute(

@@ -51,7 +51,7 @@ class Beyond(NamedTuple):
     rising_w: float
 
     def text(self) -> Text:
-        """Say it, and what to do."""
+        """Return the text of the excess, and the remedy."""
         rated = self.rated_power_w
         return text(
             "MTR-01.unit_slip", device=self.device, rising=f"{self.rising_w:.0f}",

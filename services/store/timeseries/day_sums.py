@@ -45,7 +45,7 @@ def day_sums(
     conn: Connection, devices: Sequence[str], quantity: str, first: date, end: date
 ) -> Int64:
     """
-    Return what devices measured on each local day of their sites, 0 where nothing.
+    Return devices' quantities of each local day of their sites, 0 without data. [base units]
 
     Parameters
     ----------
@@ -55,7 +55,6 @@ def day_sums(
     Returns
     -------
     int64 array, devices x days
-        [base unit]
     """
     found: Int64 = np.zeros((len(devices), (end - first).days), dtype=np.int64)
     around = (first - _EDGE, end + _EDGE)
@@ -75,7 +74,7 @@ def day_sums(
 
 
 def _waiting(cursor: Cursor, devices: Sequence[str], around: tuple[date, date]) -> set[str]:
-    """Devices some of whose days are not as their quarter hours say."""
+    """Return devices with days that differ from their quarter hours."""
     found = cursor.execute(_WAITING, [around[1], around[0], list(devices), around[1]])
     names = {name for (name,) in found}
     return set(devices) if None in names else names

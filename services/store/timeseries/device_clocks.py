@@ -24,7 +24,7 @@ _NONE = np.iinfo(np.int64).max
 
 
 class Clocks:
-    """What is stored already of each device's newest day of receipt, by fleet index."""
+    """Stored clock offsets of each device's newest day of receipt, by fleet index."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -32,14 +32,14 @@ class Clocks:
         self._least: Int64 = np.full(len(fleet), _NONE, dtype=np.int64)
 
     def take_over(self, before: Clocks, here: Int32, there: Int32) -> None:
-        """Take what is known of devices in an earlier fleet, by index `here` and `there`."""
+        """Take over the state of devices in an earlier fleet, by index `here` and `there`."""
         self._day[here], self._least[here] = before._day[there], before._least[there]
 
     def observe(
         self, cursor: Cursor, frames: Sequence[Frame], messages: Letters
     ) -> list[tuple[int, int, int]]:
         """
-        Store what readings say of their devices' clocks, where it is new.
+        Store new clock offsets of devices, by their readings.
 
         Returns
         -------
@@ -67,7 +67,7 @@ class Clocks:
         return rows
 
     def remember(self, rows: Sequence[tuple[int, int, int]]) -> None:
-        """Ask no more for what is committed."""
+        """Take over committed rows."""
         for device, day, least in rows:
             if day > self._day[device]:
                 self._day[device], self._least[device] = day, least

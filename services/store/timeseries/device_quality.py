@@ -67,7 +67,7 @@ def flags_of(conn: Connection, device: Device, begin_us: int, end_us: int) -> li
 
 
 def clock_of(conn: Connection, device: str) -> str | None:
-    """What a device's clock was like on the last day that it was heard."""
+    """Return a device's clock state on its last day with data."""
     row = conn.execute(
         "SELECT clock, offset_s, drift_s_per_day, day FROM v_device_clock WHERE device_id = %s",
         [device],
@@ -83,7 +83,7 @@ def clock_of(conn: Connection, device: str) -> str | None:
 
 
 def beside(conn: Connection, device: str) -> tuple[tuple[str, ...], float]:
-    """Which meter the registry puts beside a device, and the percent that they may differ by."""
+    """Return the registered check meters of a device, and the tolerance. [%]"""
     row = conn.execute(
         "SELECT CASE WHEN id = %(id)s THEN check_of ELSE id END, check_percent FROM device"
         " WHERE (id = %(id)s AND check_of IS NOT NULL) OR check_of = %(id)s"

@@ -132,7 +132,7 @@ def said_texts(values: Values, row: int) -> tuple[str | None, str | None]:
 
 
 def canonical(detail: str | None) -> str | None:
-    """Stored detail as `said_texts` writes it, whatever order the database keeps."""
+    """Return stored detail in the form of `said_texts`, whatever the database's order."""
     return None if detail is None else _ORDERED.encode(msgspec.json.decode(detail)).decode()
 
 

@@ -42,7 +42,7 @@ KEY = 3  # columns of either table's key come first
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of derived rows; `other_key` is what its key has beside device and start."""
+    """A table of derived rows; `other_key` are its key columns besides device and start."""
 
     name: str
     columns: tuple[str, ...]
@@ -55,7 +55,7 @@ class Table:
 
     @property
     def incoming(self) -> str:
-        """Name of the temporary table beside it."""
+        """Name of its temporary table."""
         return f"incoming_{self.name}"
 
 
@@ -136,7 +136,7 @@ def _copy(cursor: Cursor, table: Table, target: str, data: bytes) -> None:
 
 
 def _incoming(cursor: Cursor, table: Table, data: bytes) -> None:
-    """Put rows into the temporary table beside a table."""
+    """Write rows to the temporary table."""
     cursor.execute(
         f"CREATE TEMP TABLE IF NOT EXISTS {table.incoming} (LIKE {table.name})"
         " ON COMMIT DELETE ROWS"
@@ -192,7 +192,7 @@ def replace_intervals(
     rows: IntervalRows,
     spans: Mapping[int, tuple[int, int]],
 ) -> int:
-    """Make these devices' interval rows those given, each in its own span: `_replace`."""
+    """Replace the devices' interval rows in their spans; return the number changed."""
     return _replace(cursor, fleet, INTERVALS, _intervals(ids, rows), spans)
 
 
@@ -204,7 +204,7 @@ def replace_emissions(
     rows: EmissionRows,
     spans: Mapping[int, tuple[int, int]],
 ) -> int:
-    """Make these devices' emission rows those given, each in its own span: `_replace`."""
+    """Replace the devices' emission rows in their spans; return the number changed."""
     return _replace(cursor, fleet, EMISSIONS, _emissions(ids, words, rows), spans)
 
 
@@ -212,16 +212,11 @@ def _replace(
     cursor: Cursor, fleet: Fleet, table: Table, data: bytes, spans: Mapping[int, tuple[int, int]]
 ) -> int:
     """
-    Make the stored rows those given in half-open spans; write only those that differ.
+    Replace the stored rows in half-open spans, writing only differences; return
+    the number changed.
 
-    A late reading mostly changes an interval or two, and all after them come out as
-    they are.  To write these again would double the table, and beside compressed
-    chunks decompress them.
-
-    Returns
-    -------
-    int
-        Rows written or deleted.
+    A late reading mostly changes an interval or two.  Rewriting all would double the table, and
+    decompress chunks.
     """
     _incoming(cursor, table, data)
     key = " AND ".join(f"r.{c} = s.{c}" for c in table.columns[:KEY])
@@ -274,10 +269,9 @@ def intervals_of(
     marks: bool = True,
 ) -> IntervalRows:
     """
-    Stored interval rows of some devices whose start lies in [from, to), as columns.
+    Return stored interval rows of devices with starts in [from, to), as columns.
 
-    Sorted by device, quantity and start; without `marks` it is left out where
-    registers stood.
+    Sorted by device, quantity and start; without `marks` without the registers' positions.
     """
     types = {"quantity": "int2", "start": "timestamptz"}
     types |= dict.fromkeys(_HELD[: None if marks else -_MARKS], "int8")

@@ -48,7 +48,7 @@ class Written(NamedTuple):
 
 
 class Seen:
-    """What is known of each device of a fleet, and how much of it is stored."""
+    """Last times of each device of a fleet, and how much of it is stored."""
 
     def __init__(self, fleet: Fleet) -> None:
         n = len(fleet)
@@ -61,7 +61,7 @@ class Seen:
         self._written_s = 0.0
 
     def take_over(self, before: Seen, here: Int32, there: Int32, now_us: int) -> None:
-        """Take what is known of devices in an earlier fleet, by index `here` and `there`."""
+        """Take over the state of devices in an earlier fleet, by index `here` and `there`."""
         for name in ("_last", "_stored", "_received"):
             getattr(self, name)[here] = getattr(before, name)[there]
         self._days.turn(now_us)
@@ -72,7 +72,7 @@ class Seen:
 
     def observe(self, cursor: Cursor, frames: Sequence[Frame], messages: Letters) -> Written:
         """
-        Take in a batch, and write what is new or long unwritten.
+        Add a batch, and write times that are new or long unwritten.
 
         Returns
         -------
@@ -94,7 +94,7 @@ class Seen:
         return self._write(cursor, np.flatnonzero(fresh), whole=whole)
 
     def flush(self, connection: Connection) -> None:
-        """Write what is not stored yet, while no batch comes."""
+        """Write unstored times, while no batch comes."""
         waiting = np.flatnonzero(self._last > self._stored)
         if len(waiting) and time.monotonic() - self._written_s > EVERY_S:
             with connection.transaction(), connection.cursor() as cursor:
@@ -102,13 +102,13 @@ class Seen:
             self.remember(written)
 
     def remember(self, written: Written) -> None:
-        """Take for stored what was committed."""
+        """Mark committed times as stored."""
         self._stored[written.device] = written.last_us
         if written.whole:
             self._written_s = time.monotonic()
 
     def forget(self) -> None:
-        """Nothing of the last batch was stored: its quarter hours are written again."""
+        """Mark the last batch as not stored: its quarter hours are written again."""
         self._quarters[:] = False
 
     def _add_quarters(self, frame: Frame) -> NDArray[np.int32]:
@@ -192,7 +192,7 @@ def heard(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> dict[int, int
 
 
 def see(connection: Connection) -> None:
-    """Bring the newest times up to what is stored, as after a crash."""
+    """Update the newest times from stored readings, as after a crash."""
     connection.execute("SELECT tonne_see_devices()")
 
 

@@ -62,7 +62,7 @@ def clear(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) ->
 
 
 def stored(cursor: Cursor, fleet: Fleet, devices: Sequence[int], from_us: int, to_us: int) -> Flags:
-    """Stored flags of some devices whose reading's time lies in [from, to)."""
+    """Return stored flags of devices for readings in [from, to)."""
     cursor.execute(
         "SELECT device_id, (extract(epoch FROM time) * 1000000)::bigint, channel, test"
         " FROM quality_flag WHERE device_id = ANY(%s) AND time >= %s AND time < %s"

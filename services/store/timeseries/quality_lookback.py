@@ -39,14 +39,14 @@ def load(
     cursor: Cursor, checks: Checks, watched: Watched, before_us: Mapping[int, int]
 ) -> list[Standstill]:
     """
-    Make devices' state what it was after their last reading before a time.
+    Set devices' state to that after their last reading before a time.
 
     Return the readings of gauges that stand still, which their registers may corroborate.
 
     Parameters
     ----------
     before_us : mapping of int to int
-        Fleet index to that time, without; FROM_START for a device as if never heard of.
+        Fleet index to that time, exclusive; FROM_START for a device without readings.
     """
     watched.reset(np.array(list(before_us), dtype=np.int32))
     heard = {d: us for d, us in before_us.items() if us > FROM_START}
@@ -88,7 +88,7 @@ def _source(cursor: Cursor, checks: Checks, class_id: str, before_us: Mapping[in
 
 
 class _Look:
-    """Look-ups for some devices of one class, and the SQL by which its readings are asked."""
+    """Look-ups for devices of one class, and the SQL of its readings."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class _Look:
         return self._cursor.fetchall()
 
     def run(self, channel: Channel, watch: Watch) -> None:
-        """A run that the last value before stands in, back to where it is too long anyway."""
+        """Set the run of the last value before, back to where it is too long anyway."""
         if not len(self._members):
             return
         least, key, held = self._terms(channel, watch)
@@ -183,7 +183,7 @@ class _Look:
             standing.start_us[index] = start_us
 
     def standstill(self, channel: Channel, watch: Watch) -> Standstill:
-        """Readings of the runs that may be too long, with what their registers say."""
+        """Return readings of runs that may be too long, with their registers."""
         run, limits = self._watched.run(watch.key), self._checks.of(self._class, channel.name)
         members, rows = self._members, list[TupleRow]()
         if limits is not None:
@@ -214,7 +214,7 @@ class _Look:
         return Standstill(watch, table[:, 0].astype(np.int32), table[:, 1], columns)
 
     def _within(self, back_us: int) -> str:
-        """SQL for a time that no look-up leaves."""
+        """Return SQL for a time that bounds all look-ups."""
         return near.within("r.time", int(self._before.min()) - back_us, int(self._before.max()))
 
     def _terms(self, channel: Channel, watch: Watch) -> tuple[Float64, str, str]:

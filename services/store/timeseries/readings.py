@@ -179,15 +179,14 @@ def fetch(
     until_us: int | Mapping[int, int] | None = None,
 ) -> Frame:
     """
-    Readings of some devices, each from its own time on, whether stored or archived.
+    Return readings of devices, each from its own time on, stored or archived.
 
     Parameters
     ----------
     after_us : mapping of int to int
-        Fleet index to the time after which readings are wanted. [us UTC]
+        Fleet index to the exclusive begin. [us UTC]
     until_us : int, mapping of int to int, or None
-        End of the span, exclusive; of each device, where it is a mapping, with no end for those
-        that are not in it; None for no end. [us UTC]
+        Exclusive end, also by device; None or a missing device for no end. [us UTC]
 
     Returns
     -------
@@ -288,7 +287,7 @@ def within(
 def said_of(
     cursor: Cursor, class_id: str, ids: Sequence[str], from_us: int, to_us: int
 ) -> dict[tuple[str, int], str]:
-    """What arrival said of stored and archived readings in [from, to), by device id and time."""
+    """Return arrival notes of stored and archived readings in [from, to), by device id and time."""
     cursor.execute(
         f"SELECT device_id, {_us('time')}, flags::text FROM reading_{class_id}"
         " WHERE device_id = ANY(%s) AND time >= %s AND time < %s AND flags IS NOT NULL",
@@ -326,10 +325,10 @@ def _absent(kind: str) -> tuple[str, str]:
 
 class Ahead(NamedTuple):
     """
-    What of a device's readings lies ahead of a time.
+    Readings of a device from a time on.
 
-    `number` of them are looked at, from `first_us` to `last_us`; `newest_us` is the newest of
-    all.  `archived_us` is the newest one in the archive, where some of those ahead are.
+    `number` of them are counted, from `first_us` to `last_us`; `newest_us` is the newest of all.
+    `archived_us` is the newest one in the archive, where there is one.
     """
 
     number: int
@@ -343,7 +342,7 @@ def ahead(
     cursor: Cursor, fleet: Fleet, class_id: str, from_us: Mapping[int, int], most: int
 ) -> dict[int, Ahead]:
     """
-    Look ahead over readings of some devices, each from its own time on, that time too.
+    Return the readings ahead of devices, each from its own time on, inclusive.
 
     Devices without any are left out; readings in the archive are not counted.
     """
@@ -378,9 +377,10 @@ def second_after(
     cursor: Cursor, fleet: Fleet, class_id: str, from_us: Mapping[int, int]
 ) -> dict[int, int]:
     """
-    Time of the second stored reading of some devices from a time on, that time too. [us UTC]
+    Return the time of the second stored reading from a time on, inclusive, by
+    device. [us UTC]
 
-    Devices with fewer are left out, and those of which some are in the archive.
+    Devices with fewer, or with archived ones among them, are left out.
     """
     index, ids = list(from_us), fleet.ids(list(from_us))
     rows = near.nearest(

@@ -34,7 +34,7 @@ NONE: Bare = {}
 
 
 class Checkpoint(NamedTuple):
-    """A stored mark of one register: where it stands, when read, when risen, and its interval."""
+    """A stored state of one register: position, times of reading and last rise, interval."""
 
     device: int
     quantity: int
@@ -52,7 +52,7 @@ class Checkpoint(NamedTuple):
 
     @property
     def since_us(self) -> int:
-        """Since when rows may change with readings after the mark: where its line was left."""
+        """Time from which rows may change with later readings: the last break of its sequence."""
         return self.read_us if self.other is None else min(self.read_us, self.other[1])
 
     def set(self, register: Register) -> None:
@@ -100,7 +100,7 @@ def load(
 
 
 def bare(fleet: Fleet, state: MeterState, devices: Collection[int]) -> dict[int, set[int]]:
-    """Registers of devices that no stored row shows, by a state that is true for them."""
+    """Return registers of devices that no stored row has, by a valid state."""
     known = classes.load()
     kinds = {
         class_id: {QUANTITY_INDEX[str(c.quantity)] for c in known[class_id].registers}
@@ -141,10 +141,10 @@ def departed(
     cursor: Cursor, fleet: Fleet, from_us: Mapping[int, int], bare: Bare = NONE
 ) -> dict[int, int]:
     """
-    Return since when the registers of devices have another line beside theirs.
+    Return the time since which registers of devices have a second sequence. [us UTC]
 
-    Only of devices that have one soon after `from_us`: what is left later than a week after
-    it cannot reach back before it.  `bare` as for `last`. [us UTC]
+    Only of devices with one soon after `from_us`: a break more than a week later cannot reach back.
+    `bare` as for `last`.
     """
     spans = {
         device: (us - 1 - INTERVAL_US, us + LOOK_BACK_US + INTERVAL_US)
@@ -187,7 +187,7 @@ def departed(
 
 
 class Held(NamedTuple):
-    """Stored interval rows with what a register's state is compared by; n rows."""
+    """Stored interval rows with the data of a register's state; n rows."""
 
     device: Int32
     quantity: Int16
@@ -200,7 +200,7 @@ class Held(NamedTuple):
 
 
 def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Held:
-    """Stored interval rows of some devices, each in its half-open span; sorted. [us UTC]"""
+    """Return stored interval rows of devices, each in its half-open span; sorted. [us UTC]"""
     types = {"device": "int4", "quantity": "int2", "start": "timestamptz"}
     types |= dict.fromkeys(("value", "read", "changed"), "int8")
     types |= {"other": "int2", "metering": "int2"}
@@ -274,7 +274,7 @@ def newest(
 
 
 def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Channel) -> list[int]:
-    """Return which of some devices of a class have ever shown a register."""
+    """Return the devices of a class that ever had a register's reading."""
     class_id = fleet.devices[devices[0]].class_id
     cursor.execute(
         "SELECT d.index FROM unnest(%s::text[], %s::int[]) AS d (id, index)"

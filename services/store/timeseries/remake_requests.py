@@ -30,7 +30,7 @@ _TIMES = ", ".join(
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    What is to be derived of a device.
+    A request to derive rows of a device.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Request:
     whole : bool
         Flags and values of stations are made again as well.
     unjudged : bool
-        Flags and values of stations are not made yet of readings from `from_us` to `last_us`.
+        Readings from `from_us` to `last_us` lack flags and values of stations.
     """
 
     from_us: int = -FAR_US
@@ -80,7 +80,7 @@ def count(connection: Connection) -> int:
 
 
 def held(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> set[int]:
-    """Return of which devices readings are only stored for now, by fleet index."""
+    """Return the devices whose readings are only stored for now, by fleet index."""
     cursor.execute(
         "SELECT device_id FROM remake_request WHERE held AND device_id = ANY(%s)",
         (fleet.ids(list(devices)),),
@@ -89,7 +89,7 @@ def held(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> set[int]:
 
 
 def without(cursor: Cursor, ids: Sequence[str]) -> set[str]:
-    """Return which of some ids have no request any more."""
+    """Return the ids without a request."""
     cursor.execute("SELECT device_id FROM remake_request WHERE device_id = ANY(%s)", (list(ids),))
     return set(ids) - {device_id for (device_id,) in cursor.fetchall()}
 

@@ -41,7 +41,7 @@ _TYPES = {"at": "int4", "value": "int8"}
 def peaks(
     conn: Connection, devices: Sequence[str], quantity: str, period_us: tuple[int, int], most: int
 ) -> list[int]:
-    """Return the quarter hours of `most` days in which devices together measured most. [number]"""
+    """Return the quarter hours of the `most` days with the largest quantities. [number]"""
     edges = [utc_text(us) for us in period_us]
     rows = conn.execute(_PEAKS, [INTERVAL_US, list(devices), quantity, *edges, most])
     return sorted(int(number) for (number,) in rows)
@@ -50,7 +50,7 @@ def peaks(
 def values_at(
     conn: Connection, devices: Sequence[str], quantity: str, numbers: Sequence[int]
 ) -> Int64:
-    """Return what devices measured in some quarter hours, 0 where nothing. [n x k, base unit]"""
+    """Return devices' quantities in quarter hours, 0 without data. [n x k, base units]"""
     starts = [stamp(number * INTERVAL_US) for number in numbers]
     values: Int64 = np.zeros((len(devices), len(numbers)), dtype=np.int64)
     with conn.cursor() as cursor:

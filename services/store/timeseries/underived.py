@@ -51,18 +51,18 @@ def drop(cursor: Cursor, notes: Sequence[int]) -> bool:
 
 def fold(cursor: Cursor, homes: Collection[int] | None = None) -> None:
     """
-    Have what is noted wait by device; what waits already is widened.
+    Turn notes into waiting devices; existing requests are extended.
 
     Parameters
     ----------
     homes : collection of int, optional
-        Only what is noted for these partitions, or for none; else all.
+        Only notes of these partitions, or without one; else all.
     """
     cursor.execute("SELECT tonne_fold_underived(%s)", (None if homes is None else sorted(homes),))
 
 
 def waiting(cursor: Cursor, ids: Sequence[str], before_us: int = FAR_US) -> set[str]:
-    """Return which of some devices lack rows of readings before a time, or of any. [us UTC]"""
+    """Return the devices without rows for readings before a time, or any. [us UTC]"""
     cursor.execute(
         "SELECT DISTINCT device_id FROM v_underived WHERE device_id = ANY(%s) AND from_time < %s",
         (list(ids), stamp(before_us)),
@@ -71,7 +71,7 @@ def waiting(cursor: Cursor, ids: Sequence[str], before_us: int = FAR_US) -> set[
 
 
 def just_stored(cursor: Cursor, ids: Sequence[str]) -> bool:
-    """Whether rows of some of these devices are about to be made from what was just stored."""
+    """Return whether rows of a device are about to be derived from new readings."""
     cursor.execute(
         "SELECT EXISTS (SELECT FROM underived WHERE devices && %s"
         " AND stored > clock_timestamp() - INTERVAL '1 minute')",

@@ -25,12 +25,13 @@ _AGED_BY = {"dead_letter": "received", "webhook_event": "at", "clear_sky_day": "
 
 def overdue_s(conn: Connection, days: Mapping[str, int]) -> dict[str, float]:
     """
-    Return for how long the oldest row of each table should be gone; by whole days of UTC. [s]
+    Return by how long the oldest row of each table exceeds its retention; whole
+    days of UTC. [s]
 
     Parameters
     ----------
     days : mapping of str to int
-        Days for which rows of a table are kept, by its name; 0 keeps them, and has no answer.
+        Retention of a table in days, by its name; 0 for no limit, and no answer.
     """
     midnight = datetime.combine(datetime.now(UTC), time(tzinfo=UTC))
     found = {}
@@ -131,7 +132,7 @@ _COUNTS = (
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What a round did, and alarms that are not cleared by (kind, severity, state)."""
+    """Result of a round, and open alarms by (kind, severity, state)."""
 
     raised: int
     cleared: int
@@ -151,7 +152,7 @@ def run(conn: Connection) -> Round:
 
 
 def _sync_rules(conn: Connection) -> None:
-    """Let the database hold the rules of this version."""
+    """Write the rules of this version to the database."""
     wanted = list(alarm_rules.rows())
     held = {
         (*row[:5], *(None if one is None else float(one) for one in row[5:]))

@@ -76,7 +76,7 @@ FROM unnest(%s::text[]) AS d (id) LEFT JOIN device_seen s ON s.device_id = d.id
 
 
 def causes(conn: Connection, devices: Sequence[str]) -> dict[str, str]:
-    """Devices that speak and are refused, and those that hold no valid credential: `TO_DO`'s."""
+    """Return devices whose messages are refused, or without valid credentials; keys of `TO_DO`."""
     if not devices:
         return {}
     rows = conn.execute(_CAUSES.encode(), [list(devices)]).fetchall()
@@ -170,7 +170,7 @@ class Group(NamedTuple):
 
     @property
     def cost_t_per_day(self) -> Decimal | None:
-        """What all of them cost a day; None where none is priced. [t]"""
+        """Deduction of all of them per day; None where none is priced. [t]"""
         return added(
             None if one["cost_t_per_day"] is None else Decimal(str(one["cost_t_per_day"]))
             for one in self.alarms
@@ -178,7 +178,7 @@ class Group(NamedTuple):
 
     @property
     def cost_t(self) -> Decimal:
-        """What they have cost since they began; 0 where none is priced. [t]"""
+        """Deduction since they began; 0 where none is priced. [t]"""
         days = Decimal((datetime.now(UTC) - self.since).total_seconds()) / _DAY_S
         return (self.cost_t_per_day or Decimal(0)) * days
 
@@ -297,7 +297,7 @@ def acknowledge(
 def comment(
     conn: Connection, id_: int, actor: str, text: str, principal: str | None = None
 ) -> None:
-    """Add what someone says of an alarm, also after it is cleared."""
+    """Add a comment to an alarm, also after it is cleared."""
     _require(conn, id_)
     if not text.strip():
         raise InputError("the comment is empty; describe the finding or the action")
@@ -318,7 +318,7 @@ def _require(conn: Connection, id_: int) -> None:
 
 
 def _alarm_values(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, Any]]:
-    """Name the columns, and add what to do by the cause of now."""
+    """Return rows with column names, and the remedy of the current cause."""
     found = [dict(zip(NAMES, row, strict=True)) for row in rows]
     now = causes(
         conn, [one["subject"] for one in found if one["kind"] in _SILENT and one["cleared"] is None]
@@ -341,7 +341,7 @@ def _alarm_values(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, 
 
 
 def _exceeded(conn: Connection, found: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """What is over its limit, by the alarm's number."""
+    """Return the exceeded limit, by the alarm's number."""
     columns = [[one[name] for one in found] for name in ("id", "subject", "part")]
     return {
         number: {"standard": standard, "exceeded": exceeded}

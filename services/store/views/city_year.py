@@ -62,13 +62,13 @@ class ProjectYear:
 
     @property
     def percent(self) -> int | None:
-        """What was avoided of what was expected to date [%], rounded down; None where not known."""
+        """Avoided share of the expected tonnes to date [%], rounded down; None where unknown."""
         return percent(self.avoided_t, self.expected_t)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is other than a day ago: days' tonnes of the counted projects, alarms, statements."""
+    """Differences from a day ago: daily tonnes of the counted projects, alarms, statements."""
 
     yesterday_t: Decimal | None
     day_before_t: Decimal | None
@@ -79,7 +79,7 @@ class Change:
 
 
 def years(conn: Connection) -> list[int]:
-    """Return the years of which anything is accounted, and this one."""
+    """Return the years with an account, and this one."""
     rows = conn.execute(
         "SELECT DISTINCT extract(year FROM day)::int FROM v_account_day"
         " UNION SELECT extract(year FROM now())::int ORDER BY 1"
@@ -88,7 +88,7 @@ def years(conn: Connection) -> list[int]:
 
 
 class Accounted(NamedTuple):
-    """What one source says of a project's local day, statement or not. [t CO2e]"""
+    """Account of a project's local day by one source, a statement or not. [tCO2e]"""
 
     project: str
     timezone: str
@@ -99,7 +99,7 @@ class Accounted(NamedTuple):
 
 
 def accounted(conn: Connection, year: int) -> list[Accounted]:
-    """Return the account's days of a year and of the two days before it, asked once for a page."""
+    """Return the account's days of a year and of the two days before it."""
     rows = conn.execute(
         "SELECT project_id, timezone, day, source, statement_id IS NOT NULL,"
         " sum(reduction_ug) * 0.000000000001 FROM v_account_part"
@@ -111,13 +111,13 @@ def accounted(conn: Connection, year: int) -> list[Accounted]:
 
 
 def added(decimals: Iterable[Decimal | None]) -> Decimal | None:
-    """Return a sum; None where nothing is known."""
+    """Return a sum; None without values."""
     known = [one for one in decimals if one is not None]
     return sum(known, Decimal(0)) if known else None
 
 
 def percent(avoided: Decimal | None, expected: Decimal | None) -> int | None:
-    """Return a share in whole per cent, rounded down; None where one of both is not known."""
+    """Return a share in whole per cent, rounded down; None where one of both is unknown."""
     return None if avoided is None or not expected else int(avoided / expected * 100)
 
 
@@ -162,7 +162,7 @@ def estimates(conn: Connection, project: str | None = None) -> list[tuple[Any, .
 
 
 def avoided_by_day(days: Sequence[Accounted], year: int) -> list[tuple[str, date, Decimal]]:
-    """Return project, local day and tonnes of a year, of which anything is accounted."""
+    """Return project, local day and tonnes of the accounted days of a year."""
     found: dict[tuple[str, date], Decimal] = {}
     for one in days:
         if one.day.year == year and one.tonnes is not None:
@@ -172,7 +172,7 @@ def avoided_by_day(days: Sequence[Accounted], year: int) -> list[tuple[str, date
 
 
 def expected_by_month(conn: Connection, year: int) -> list[Decimal | None]:
-    """Return what is expected of the counted projects in each month, past and to come. [t]"""
+    """Return the expected tonnes of the counted projects in each month, past and future. [t]"""
     rows = conn.execute(
         "SELECT sum(coalesce(tonne_expected_t(p.project_id, tonne_clock(p.timezone, b.at),"
         "     tonne_clock(p.timezone, b.at + INTERVAL '1 month')), 0)"
@@ -187,7 +187,7 @@ def expected_by_month(conn: Connection, year: int) -> list[Decimal | None]:
 
 
 def main_sites(conn: Connection) -> dict[str, str]:
-    """Return the site of each project: where most of its devices are."""
+    """Return the site with most devices of each project."""
     rows = conn.execute(
         "SELECT DISTINCT ON (m.project_id) m.project_id, d.site FROM project_device m"
         " JOIN device d ON d.id = m.device_id GROUP BY m.project_id, d.site"
@@ -198,7 +198,7 @@ def main_sites(conn: Connection) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What of a year's account is of one source: projects, tonnes, and its first and last day."""
+    """Part of a year's account by one source: projects, tonnes, first and last day."""
 
     source: str
     projects: int
@@ -208,7 +208,7 @@ class Part:
 
 
 def parts(days: Sequence[Accounted], year: int, counted: Collection[str]) -> list[Part]:
-    """Return of what a year's account of the counted projects is made."""
+    """Return the sources of the counted projects' account of a year."""
     found: dict[str, list[Accounted]] = {}
     for one in days:
         if one.day.year == year and one.project in counted:
@@ -223,7 +223,7 @@ def parts(days: Sequence[Accounted], year: int, counted: Collection[str]) -> lis
 
 
 def changes(conn: Connection, days: Sequence[Accounted], counted: Collection[str]) -> Change:
-    """Return what is other than a day ago, from the account's days of this year."""
+    """Return the differences from a day ago, by the account's days of this year."""
     today = {zone: local_date(now_us(), zone) for zone in {one.timezone for one in days}}
     yesterday, before = (
         added(

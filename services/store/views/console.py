@@ -30,7 +30,7 @@ class Site:
 
 
 def _heard(expected: int, heard: int) -> str:
-    """All, some or none are heard of those that are expected to report; `new`: there are none."""
+    """Return whether all, some or none of the expected devices report; `new` without any."""
     if not expected:
         return "new"
     return "none" if not heard else "all" if heard >= expected else "some"
@@ -39,11 +39,11 @@ def _heard(expected: int, heard: int) -> str:
 @dataclass(frozen=True, slots=True)
 class ProjectSums:
     """
-    A project, its account and what was expected of it.
+    A project, its account and its expected tonnes.
 
-    `reduction_ug` is of all stored intervals and `month_ug` of today and the 29 local days
-    before: None where there is none.  `expected_t` is what was expected to date, `missed_t`
-    since it is silent.  `counted`: it belongs to the programme.
+    `reduction_ug` is of all stored intervals and `month_ug` of today and the 29 local days before:
+    None without any.  `expected_t` is the expectation to date, `missed_t` that since it is silent.
+    `counted`: it belongs to the programme.
     """
 
     id: str
@@ -116,7 +116,7 @@ def project_sums(conn: Connection, project: str | None = None) -> list[ProjectSu
 
 
 def account_days(conn: Connection, project: str, first: date, end: date) -> list[EmissionDay]:
-    """Return a project's local days in [first, end) of which anything is stored."""
+    """Return a project's local days with stored emissions in [first, end)."""
     rows = conn.execute(
         "SELECT day, baseline_ug, project_ug, leakage_ug, reduction_ug FROM v_account_day"
         " WHERE project_id = %s AND day >= %s AND day < %s ORDER BY day",
@@ -144,14 +144,14 @@ class AccountSource(NamedTuple):
 
     @property
     def lacking_t(self) -> Decimal | None:
-        """What documents and invoices would bring; None where that is nothing, or not known."""
+        """Additional reduction with documents and invoices; None for 0 or unknown. [t]"""
         if self.before_t is None or self.reduction_t is None:
             return None
         return self.before_t - self.reduction_t or None
 
 
 def account_sources(conn: Connection, project: str) -> list[AccountSource]:
-    """Return what a project's account is made of, newest first."""
+    """Return the sources of a project's account, newest first."""
     rows = conn.execute(
         "SELECT source, statement_id, first_day, last_day, reduction_t, before_t, made, problem"
         " FROM v_account_source WHERE project_id = %s ORDER BY first_day DESC, source",
@@ -173,7 +173,7 @@ def account_quarters(
 
 
 def account_months(conn: Connection, project: str, year: int) -> list[int]:
-    """Return the months of a year of which anything is accounted."""
+    """Return the accounted months of a year."""
     rows = conn.execute(
         "SELECT DISTINCT extract(month FROM day)::int FROM v_account_day WHERE project_id = %s"
         " AND day >= make_date(%s, 1, 1) AND day < make_date(%s + 1, 1, 1) ORDER BY 1",
@@ -185,7 +185,7 @@ def account_months(conn: Connection, project: str, year: int) -> list[int]:
 def account_hours(
     conn: Connection, project: str, since: datetime, until: datetime
 ) -> list[tuple[datetime, Decimal]]:
-    """Return a project's hours in [since, until) of which anything is accounted. [t CO2e]"""
+    """Return a project's accounted hours in [since, until). [tCO2e]"""
     rows = conn.execute(
         "SELECT date_trunc('hour', time), sum(reduction_ug) * 0.000000000001"
         " FROM tonne_account_quarters(%s, %s, %s) GROUP BY 1 ORDER BY 1",
@@ -197,7 +197,7 @@ def account_hours(
 def expected_between(
     conn: Connection, project: str, edges: Sequence[datetime]
 ) -> list[Decimal | None]:
-    """Return what was expected between each edge and the next, as far as it has come. [t]"""
+    """Return the expected tonnes between successive edges, up to now. [t]"""
     rows = conn.execute(
         "SELECT tonne_expected_t(%s, b, e) FROM unnest(%s::timestamptz[], %s::timestamptz[])"
         " WITH ORDINALITY AS edge (b, e, n) ORDER BY n",
@@ -209,7 +209,7 @@ def expected_between(
 def expected_days(
     conn: Connection, project: str, timezone: str, first: date, end: date
 ) -> dict[date, Decimal]:
-    """Return what was expected of each local day in [first, end), as far as it has come. [t]"""
+    """Return the expected tonnes of each local day in [first, end), up to now. [t]"""
     rows = conn.execute(
         "SELECT d::date, tonne_expected_t(%(project)s, tonne_clock(%(zone)s, d),"
         " tonne_clock(%(zone)s, d + INTERVAL '1 day'))"
@@ -224,10 +224,10 @@ def device_day(
     conn: Connection, project: str, device: str, since: datetime, until: datetime
 ) -> list[tuple[datetime, str, int, int, int, int, int | None]]:
     """
-    Return a device's intervals that start in [since, until), with what they avoided.
+    Return a device's intervals that start in [since, until), with the reduction.
 
-    Each row is start, quantity, value, measured, estimated and unknown time [us], and the
-    reduction of the project there, None where none is accounted. [ug CO2e]
+    Each row is start, quantity, value, measured, estimated and unknown time [us], and the reduction
+    of the project there, None without account. [ug CO2e]
     """
     rows = conn.execute(
         "SELECT i.start, i.quantity, i.value, i.measured_us, i.estimated_us, i.unknown_us,"
@@ -244,7 +244,7 @@ def device_day(
 def stations(
     conn: Connection, shown: Collection[str]
 ) -> list[tuple[str, str, str, str, datetime, float | None, str]]:
-    """Return each station's newest of some: device, site, zone, indicator, start, value, grade."""
+    """Return each station's newest values: device, site, zone, indicator, start, value, grade."""
     rows = conn.execute(
         "SELECT v.device_id, s.name, s.timezone, v.indicator, v.start, v.value,"
         " coalesce(v.grade, '') FROM (SELECT DISTINCT ON (device_id, indicator) *"

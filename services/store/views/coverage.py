@@ -124,7 +124,7 @@ class CoverageDay:
 
     @property
     def share(self) -> Fraction | None:
-        """The part that is known; None where nothing serves."""
+        """The known share; None without devices in service."""
         if not self.serving_us:
             return None
         return min(Fraction(self.measured_us + self.estimated_us, self.serving_us), Fraction(1))

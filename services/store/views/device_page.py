@@ -48,10 +48,9 @@ def devices(
     alarm: bool = False,
 ) -> list[dict[str, Any]]:
     """
-    Return devices by id, as `NAMES`; `alarm` leaves those of which one has to be informed.
+    Return devices by id, as `NAMES`; `alarm` filters those with a reportable state.
 
-    What a gateway says of its own clock counts before what its readings tell, whose times
-    it has corrected.
+    A gateway's own clock state precedes that of its readings, whose times it has corrected.
     """
     asked = {"state": state, "site": site, "gateway": gateway, "alarm": alarm}
     return [dict(zip(NAMES, row, strict=True)) for row in conn.execute(_QUERY, asked).fetchall()]
@@ -59,9 +58,10 @@ def devices(
 
 class NotCommissioned(NamedTuple):
     """
-    A device that has not reported yet, and that no one waits for.
+    A device without data that is not expected to report yet.
 
-    `stored` is its newest reading, from a file of earlier days; `commissioned` is a day to come.
+    `stored` is its newest reading, from a file of earlier days; `commissioned`
+    is a future day.
     """
 
     device: str
@@ -205,12 +205,12 @@ _CREDENTIAL_NAMES = ("kind", "serial", "issued", "expires", "revoked", "reason")
 
 def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
     """
-    Return what is known of a device; None where there is nothing that the scope may see.
+    Return all data of a device; None outside the scope.
 
     Parameters
     ----------
     scope : sequence of str, optional
-        Projects of the caller; devices that are not registered show to callers without one.
+        Projects of the caller; unregistered devices show to callers without one.
     """
     known = registered(conn, scope, id_)
     if known is None:
@@ -291,7 +291,7 @@ def _cause(
     refused: list[dict[str, Any]],
     credentials: list[dict[str, Any]],
 ) -> tuple[str, Any]:
-    """Why a device is not heard, and since when; the cause that explains most comes first."""
+    """Return the cause of a silent device and its start; the most general cause first."""
     heard = health["last_reading"]
     if health["state"] is None:
         return "removed", known["removed"]
@@ -315,7 +315,7 @@ def _cause(
 def _own_cause(
     health: dict[str, Any], refused: list[dict[str, Any]], credentials: list[dict[str, Any]]
 ) -> tuple[str, Any] | None:
-    """What was refused, revoked or reported of the device itself since it was heard."""
+    """Return refusals, revocations or reports of the device itself since its last data."""
     heard, received = health["last_reading"], health["received"]
     since = [r["received"] for r in refused if received is None or r["received"] > received]
     if since:
@@ -345,7 +345,7 @@ def _pv(conn: Connection, id_: str) -> dict[str, Any]:
 
 
 def _newest(conn: Connection, class_id: str, id_: str) -> dict[str, Any]:
-    """Return the channels of a device's newest reading that say something."""
+    """Return the non-empty channels of a device's newest reading."""
     query = sql.SQL("SELECT * FROM {} WHERE device_id = %s ORDER BY time DESC LIMIT 1")
     cursor = conn.execute(query.format(sql.Identifier(f"reading_{class_id}")), [id_])
     row, names = cursor.fetchone(), [c.name for c in cursor.description or ()]

@@ -34,7 +34,7 @@ def projects(
 
 
 def project_devices(conn: Connection, project: str) -> list[dict[str, Any]]:
-    """Return what serves a project, in which role and when."""
+    """Return the devices of a project, with role and time."""
     rows = conn.execute(
         "SELECT device_id, role, lower(during), upper(during) FROM project_device"
         " WHERE project_id = %s ORDER BY position, lower(during)",

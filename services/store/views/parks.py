@@ -59,7 +59,7 @@ GROUP BY 1, 2, 3 ORDER BY 1, 3, 2
 
 
 class Money(NamedTuple):
-    """An amount: `kind` is cost, earned or saved; days are the first and last that have one."""
+    """An amount: `kind` is cost, earned or saved; days are the first and last with one."""
 
     kind: str
     currency: str
@@ -70,12 +70,12 @@ class Money(NamedTuple):
 
 
 def of_device(conn: Connection, device: str, first: date, end: date) -> list[Money]:
-    """Return what a device cost, saved and earned on the local days from first to before end."""
+    """Return cost, savings and earnings of a device on the local days from first to before end."""
     return [_money(*row) for row in conn.execute(_OF_DEVICE, [device, first, end]).fetchall()]
 
 
 def of_project(conn: Connection, project: str, first: date, end: date) -> list[Money]:
-    """Return what the devices of a project cost, saved and earned while they served it."""
+    """Return cost, savings and earnings of a project's devices while they served it."""
     return of_projects(conn, [project], first, end).get(project, [])
 
 
@@ -200,7 +200,7 @@ def shown(of: str, base: int) -> str:
 
 
 def _of_member(site: str, flows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What a member made itself, got and gave, by what it is."""
+    """Return generated, received and supplied amounts of a member, by kind."""
     sums: defaultdict[str, Sums] = defaultdict(lambda: {"made": 0, "got": 0, "given": 0})
     for group in _by_side(flows, lambda f: _side_of_member(f, site)).items():
         _add(sums, *group)
@@ -214,7 +214,7 @@ def _side_of_member(flow: dict[str, Any], site: str) -> str | None:
 
 
 def _of_park(members: set[str], flows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What the park drew from around it, gave back, made and exchanged between members."""
+    """Return the park's import, export, generation and internal exchange."""
     sums: defaultdict[str, Sums] = defaultdict(
         lambda: {"made": 0, "drawn": 0, "released": 0, "exchanged": 0}
     )
@@ -244,7 +244,7 @@ def _by_side(
 def _add(
     sums: defaultdict[str, Sums], where: tuple[str, str], flows: Sequence[dict[str, Any]]
 ) -> None:
-    """Add what is known; a side none of whose meters said anything is missing, not zero."""
+    """Add known amounts; a side without any meter data is missing, not zero."""
     of, side = where
     known = [f["base"] for f in flows if f["amount"] is not None]
     sums[of][side] = sum(known) if known else None
@@ -265,7 +265,7 @@ _WITHIN = (
 def _not_accounted(
     conn: Connection, sites: Sequence[str], begin: datetime, end: datetime
 ) -> list[str]:
-    """Projects within the park that measured something in a time of which no day is accounted."""
+    """Return projects within the park with data in a time without an accounted day."""
     rows = conn.execute(
         f"SELECT w.project_id FROM ({_WITHIN}) w"
         " WHERE EXISTS (SELECT FROM project_device m JOIN interval_quantity i"
@@ -282,10 +282,10 @@ def _not_accounted(
 
 def _tonnes(conn: Connection, sites: Sequence[str], begin: datetime, end: datetime) -> str | None:
     """
-    Monitored tonnes of the projects that lie within the park; None where nothing was accounted.
+    Return monitored tonnes of the projects within the park; None without account.
 
-    A project counts whole or not at all: where one of its devices stands elsewhere, the
-    park's devices are one part of its account, which has no tonnes by itself.
+    A project counts whole or not at all: where one of its devices is elsewhere, the park's devices
+    are one part of its account, which has no tonnes by itself.
     """
     row = conn.execute(
         "SELECT (sum(e.reduction_ug) * 0.000000000001)::text FROM v_account_day e"

@@ -43,7 +43,7 @@ _ACCOUNTS = (
 
 def progress_document(conn: Connection, year: int | None, language: str = "en") -> dict[str, Any]:
     """
-    Return target and progress of each action in a year, and what may be transferred abroad.
+    Return target and progress of each action in a year, and transferable credits.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def progress_document(conn: Connection, year: int | None, language: str = "en") 
     Returns
     -------
     dict
-        Tonnes as decimal text; None where nothing is known.
+        Tonnes as decimal text; None where unknown.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def progress_document(conn: Connection, year: int | None, language: str = "en") 
 
 
 def _transfer(every: Iterable[ProjectCredits], language: str) -> dict[str, Any] | None:
-    """What may go abroad of projects in a country whose rules are known; None without any."""
+    """Return transferable credits of projects in countries with known rules; None without any."""
     own = [(decree, one) for one in every if (decree := rules(one.country)) is not None]
     if not own:
         return None
@@ -270,7 +270,7 @@ def _named(
 
 
 def _statements(conn: Connection, year: int, language: str) -> list[dict[str, Any]]:
-    """Statements that count, with what is credited of the year, newest first."""
+    """Return valid statements with their credits of the year, newest first."""
     called = registered_names(conn)
     return [
         {
@@ -286,7 +286,7 @@ def _statements(conn: Connection, year: int, language: str) -> list[dict[str, An
 
 
 def _alarms(conn: Connection, language: str) -> list[dict[str, Any]]:
-    """What is open now by its cause, as the console groups it; without its price last."""
+    """Return open alarms by cause, as the console groups them; unpriced ones last."""
     called = registered_names(conn)
     sites: dict[str, str] = dict(conn.execute("SELECT id, name FROM site").fetchall())
     standing, _ = alarms.standing(conn, None, _MOST_ALARMS)
@@ -310,7 +310,7 @@ def _alarms(conn: Connection, language: str) -> list[dict[str, Any]]:
 
 
 def _money(conn: Connection, year: int, projects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What projects cost, saved and earned in a year; a row a kind and currency."""
+    """Return cost, savings and earnings of projects in a year; a row per kind and currency."""
     names = {one["project"]: one["name"] for one in projects}
     found = money.of_projects(conn, None, date(year, 1, 1), date(year + 1, 1, 1))
     return [

@@ -69,7 +69,7 @@ def facts_of(name):
         {},
         asked.calibrations,
         carried_ug=asked.carried_ug,
-        accounting=asked.besides.accounting,
+        accounting=asked.supporting.accounting,
     )
     # by device and quantity, as evidence comes
     rows = asked.rows

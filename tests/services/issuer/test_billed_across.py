@@ -101,7 +101,7 @@ def test_a_small_plant_is_told_what_rounding_takes(url, monkeypatch):
     said = tonne("period", "preview", "pv", "--from", MONTHS[0], "--to", "2026-03-06").output
     (line,) = [one for one in said.splitlines() if one.startswith("  rounding")]
     lost, days = re.fullmatch(
-        r"  rounding    (0\.\d{3}) t below a whole tonne; a period of (\d+) days like these loses"
+        r"  rounding    (0\.\d{3}) t above the whole tonnes; a period of (\d+) days like these loses"
         " less than 1 % by rounding", line,
     ).groups()  # fmt: skip
     reduction, credited = (

@@ -117,9 +117,9 @@ def test_the_project_s_side_has_no_less(monkeypatch):
     common = Common(
         "main", ("power", "other"), "energy_import", 1_100, 1_000, Fraction(1), Fraction(2), ()
     )
-    built = owner.Besides
+    built = owner.SupportingData
     before = owner.treated(owner.lab(**owner.ALL))
-    monkeypatch.setattr(owner, "Besides", lambda **more: built(common=(common,), **more))
+    monkeypatch.setattr(owner, "SupportingData", lambda **more: built(common=(common,), **more))
     after = owner.treated(owner.lab(**owner.ALL))
     used = [
         next(Fraction(d.counted) for d in one.devices if d.device == "power")

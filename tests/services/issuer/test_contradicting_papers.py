@@ -297,7 +297,7 @@ def test_a_pack_holds_the_first_invoice(url, tmp_path):
     ((old, new, reason),) = plan.replaced
     assert (old.id, new.id, reason) == ("b", "c", "it was too high")
     assert old.value == 2 * new.value
-    assert plan.besides().replaced == plan.replaced
+    assert plan.supporting().replaced == plan.replaced
     assert plan.by_first_rules().replaced == ()
     assert other.replaced == ()
     who = logged.signers(url, tmp_path)

@@ -11,7 +11,7 @@ from mrv.calendar import utc_text
 from mrv.documents.form import UNSET
 from mrv.documents.statement import claims_of
 from mrv.packs.reader import read_pack
-from mrv.parameters.evidence import Asked
+from mrv.parameters.evidence import RequiredGrades
 from mrv.statement.plan_reader import read_plan
 from mrv.verify import verify
 from services.cli.main import main
@@ -83,7 +83,7 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
     ((one,), again) = plan["changedLate"], read_plan(plan)
     assert (one["parameter"], one["before"], one["by"]) == ("sfc_l_per_100km", "34", "owner")
     assert again.to_json() == plan
-    assert not again.by_first_rules().besides().late
+    assert not again.by_first_rules().supporting().late
 
 
 def test_only_what_is_changed_after_the_period_began_is_late(url, tmp_path):
@@ -306,7 +306,7 @@ def test_a_period_closes_by_the_evidence_that_the_pinned_trust_root_asks_for(
     (one,) = (o for o in usual.applicability if o.rule == "PAR-05")
     assert "sfc_l_per_100km = 34 L/100 km has evidence of grade D" in str(one.detail)
     file = tmp_path / "root.json"
-    file.write_bytes(signed(replace(root(), evidence=Asked("C", "D", "5")), *OLD_KEYS[:2]))
+    file.write_bytes(signed(replace(root(), evidence=RequiredGrades("C", "D", "5")), *OLD_KEYS[:2]))
     monkeypatch.setenv("TONNE_TRUST_ROOT", str(file))
     less, asked = shown_asked(url)
     assert (asked.quantities, asked.parameters, asked.above_percent) == ("C", "D", "5")

@@ -134,6 +134,8 @@ def test_a_solar_plant_is_held_against_the_sun_whatever_class_its_meter_has(load
     meter = BASE.replace("pv_inverter", "energy_meter")
     planned = load(meter + PROJECT.replace("120000", "480000"))
     assert "a capacity factor of 54.8 %, implausible for PV" in messages(planned)
+    in_mwh = load(meter + PROJECT.replace("120000", "120"))
+    assert "1.2 kWh/kW a year, less than any PV plant gives" in messages(in_mwh)
 
 
 def test_a_meter_at_the_grid_has_to_say_what_makes_its_electricity(load):

@@ -91,6 +91,15 @@ def test_a_name_that_no_pdf_can_print_is_warned_of(load):
     assert "PDFs have no letters of 'กรุงเทพ' and print '[U+0E01]" in messages(planned)
 
 
+def test_swapped_coordinates_are_warned_of(load):
+    """A plant would lie in the sea, and its sun be that of another place."""
+    swapped = "latitude: 9.5, longitude: 51.3, timezone: Europe/Berlin, country: DE"
+    at = "latitude: 20.9, longitude: 106.6, timezone: Asia/Ho_Chi_Minh, country: VN"
+    assert "may be swapped" in messages(load(BASE.replace(at, swapped)))
+    right = swapped.replace("9.5, longitude: 51.3", "51.3, longitude: 9.5")
+    assert "may be swapped" not in messages(load(BASE.replace(at, right)))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -17,7 +18,7 @@ from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.processing import invoice_import
 from services.registry.document import dump
-from services.registry.fields import Row
+from services.registry.fields import GROUPED, Row
 from services.registry.located import Plain, Table
 from services.store.registry import document_files as files
 from services.store.registry.load import load_projects
@@ -28,6 +29,8 @@ _LISTED = 100
 _KEYS = ("id", "project", "issuer", "number", "issued", "devices", "from", "to", "amount", "unit",
          "quantity", "corrects", "reason")  # fmt: skip
 _CREATED = 201
+# 24583.86, 24,583.86 or 24.583,86
+_TYPED = re.compile(r"^(\d+|\d{1,3}(?:([.,])\d{3})+)(?!\2)[.,](\d+)$")
 
 
 @router.get("/console/{language}/documents")
@@ -58,10 +61,9 @@ def invoice(ask: View, language: Language, form: Form) -> Response:
     """Keep an invoice with its file, both or none."""
     name, data = _allowed(ask, form)
     sha256 = hashlib.sha256(data).hexdigest()
-    cells = {key: Plain(form.said(key)) for key in _KEYS if form.said(key)}
-    row = Row(Table(0, {**cells, "sha256": sha256}, {}), "form", "invoice")
 
     def work(conn: Connection) -> tuple[int, Any]:
+        row = Row(Table(0, {**_cells(form), "sha256": sha256}, {}), "form", "invoice")
         with conn.transaction():
             files.keep(conn, name, data, ask.who.name, ask.who.id)
             found = invoice_import.deliver(conn, [row], ask.who.name)
@@ -71,7 +73,7 @@ def invoice(ask: View, language: Language, form: Form) -> Response:
         return _CREATED, {"invoice": form.said("id")}
 
     try:
-        ask.write(f"{sha256} {cells}", work)
+        ask.write(f"{sha256} {dict(form.fields)}", work)
     except ProblemError as error:
         return _page(ask, language, form=form, wrong=error.detail, status=error.status)
     return _page(ask, language, kept={"name": name, "sha256": sha256, "invoice": form.said("id")})
@@ -95,6 +97,29 @@ def file(
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
     return Response(found[1], media_type="application/octet-stream", headers=headers)
+
+
+def _cells(form: Upload) -> dict[str, Plain]:
+    """Return the keys of an invoice from its form; ProblemError for an amount without unit."""
+    if not form.said("unit"):
+        raise ProblemError(422, "unit: give the unit of the amount, such as kWh, m3, km or t")
+    cells = {key: Plain(form.said(key)) for key in _KEYS if form.said(key)}
+    return {**cells, "amount": Plain(_decimal(form.said("amount")))}
+
+
+def _decimal(text: str) -> str:
+    """Return a number with a point for its decimals, from that of a bill in any country."""
+    bare = "".join(text.split()).replace("'", "")
+    if GROUPED.match(bare):
+        raise ProblemError(
+            422,
+            f"amount: {text!r} can mean two numbers; write it without separators of thousands, or"
+            f" with four decimals",
+        )
+    found = _TYPED.match(bare)
+    if found is None:
+        return bare
+    return f"{re.sub('[.,]', '', found[1])}.{found[3]}"
 
 
 def _allowed(ask: Asked, form: Upload) -> tuple[str, bytes]:

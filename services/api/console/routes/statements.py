@@ -261,7 +261,7 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
 def _account(said: Claims, t: Words) -> list[Drawn]:
     """Draw the account from what was measured to what is credited."""
     gross, net, credited = (
-        Fraction(one)
+        Fraction(_three(Fraction(one)))  # as shown, so that the steps add up
         for one in (
             said.emissions_before_deductions.reduction.t,
             said.emissions.reduction.t,

@@ -470,7 +470,7 @@ def test_an_officer_uploads_a_registry_file_a_document_and_an_invoice(tab, serve
     send(tab.locator("form[action$='/documents']"), "plan.pdf", "%PDF a plan", title="Plan 7")
     assert "sha256: " in tab.locator("main").inner_text()
     fields = {"id": "up-1", "issuer": "Utility", "number": "1", "issued": "2026-04-02",
-              "from": "2026-03-01", "to": "2026-04-01", "amount": "100"}  # fmt: skip
+              "from": "2026-03-01", "to": "2026-04-01", "amount": "100", "unit": "kWh"}  # fmt: skip
     form = tab.locator("form[action$='/invoice']")
     form.locator("[name=project]").select_option("pv")
     send(form, "invoice.pdf", "%PDF an invoice", devices="inv-1", **fields)

@@ -77,6 +77,28 @@ def test_an_invoice_is_taken_with_its_file(served):
     )
 
 
+@pytest.mark.parametrize(("typed", "wh"), [("1.234,5", 1_234_500), ("0,25", 250)])
+def test_an_amount_is_read_as_bills_write_it(served, typed, wh):
+    """A German bill would be refused, or be entered as a thousandth of itself."""
+    fields = {**INVOICE, "id": f"inv-{wh}", "number": f"R-{wh}", "amount": typed}
+    answer = _handed_in(served, "/invoice", data=PDF + typed.encode(), **fields)
+    assert answer.status_code == 200, html.unescape(answer.text)
+    with connect(served.database_url) as conn:
+        sql = "SELECT (document->>'value')::bigint FROM invoice WHERE id = %s"
+        assert conn.execute(sql, [fields["id"]]).fetchone() == (wh,)
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [({"amount": "24.583"}, "can mean two numbers"), ({"unit": ""}, "give the unit")],
+)
+def test_an_amount_is_not_guessed(served, change, wrong):
+    """An invoice of 24,583 kWh would count as 24.583, or 712 litres as cubic metres."""
+    answer = _handed_in(served, "/invoice", **{**INVOICE, "id": "inv-guess", **change})
+    assert answer.status_code == 422
+    assert wrong in answer.text
+
+
 def test_a_wrong_invoice_keeps_nothing(served):
     """Half of a delivery would be there, and the other half be handed in twice."""
     data = PDF + b"wrong"

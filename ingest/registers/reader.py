@@ -12,6 +12,7 @@ from ingest.registers.lines import (
     CLIMB,
     FOOT,
     GLITCH,
+    INF,
     KNOWN,
     REPLACEMENT,
     RETIRED_US,
@@ -153,7 +154,10 @@ class Reader(Waiting):
         climb = mark.value - before.value
         near = FOOT * (value - before.value) <= climb
         near &= climb <= self.meter.largest_step(before.read_us, mark.changed_us)
-        about_zero = value <= self.meter.allowance(time_us - self._seen_us())
+        if self.meter.rate == INF:
+            about_zero = FOOT * value <= mark.value  # where nothing bounds it, by its own value
+        else:
+            about_zero = value <= self.meter.allowance(time_us - self._seen_us())
         same = value == before.value and value > self.meter.tolerance
         return about_zero and near and rises >= CLIMB and not same
 

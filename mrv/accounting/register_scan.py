@@ -59,6 +59,7 @@ _LARGEST_STEP_WH = 10_000
 _MARGIN = 1.2
 # so many readings that are too high are a fault of reading, unless they come again and again
 _FEW = 3
+_HALF_DAY_US = 12 * HOUR_US
 # device id and quantity
 Key = tuple[str, str]
 
@@ -227,6 +228,8 @@ class FallenRegisters:
         places = np.flatnonzero(remaining & (time_us[1:] < self.to_us))
         # of what was before the period, the last one may still be unknown in it
         first = int(np.searchsorted(time_us[places + 1], self.from_us))
+        places = places[max(first - 1, 0) :]
+        since = np.searchsorted(time_us, time_us[places + 1] - _HALF_DAY_US)
         return tuple(
             Fallen(
                 channel.name,
@@ -235,8 +238,9 @@ class FallenRegisters:
                 int(value[k]),
                 int(value[k + 1]),
                 brief=bool((value[max(k - _FEW, 0) : k] <= value[k + 1] + channel.tolerance).any()),
+                taken_off=bool((value[day:k] <= value[k + 1] + channel.tolerance).any()),
             )
-            for k in places[max(first - 1, 0) :].tolist()
+            for k, day in zip(places, since, strict=True)
         )
 
 

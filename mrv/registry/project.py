@@ -329,7 +329,7 @@ class Fallen(NamedTuple):
     """
     A register that left its sequence: readings before and after. [us UTC, base units]
 
-    `brief`: it is back where it stood a few readings before.
+    `brief`: it is back where it stood a few readings before; `taken_off`: within half a day before.
     """
 
     channel: str
@@ -338,6 +338,7 @@ class Fallen(NamedTuple):
     before: int
     after: int
     brief: bool = False
+    taken_off: bool = False
 
 
 class MeteredOutside(NamedTuple):

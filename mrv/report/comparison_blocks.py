@@ -125,13 +125,13 @@ def _unusual(subject: Claims, found: Sequence[UnusualReadings], words: Words) ->
         for one in found
     ])  # fmt: skip
     heads = [
-        (words["device"], "l", 1.0), (words["unusual.test"], "l", 1.2), (words["days"], "l", 1.4),
+        (words["device"], "l", 1.0), (words["unusual.test"], "l", 1.2), (words["day"], "l", 1.4),
         (words["unusual.quarter_hours"], "r", 0.8), (words["unusual.found"], "l", 2.4),
     ]  # fmt: skip
     events = (subject.declared or Declared()).events
     rows = [
         [
-            run.device, quality_test(one.test, words), _days(run, words),
+            run.device, quality_test(one.test, words), words.period(run.from_, run.to),
             words.number(run.quarter_hours), _explained(run, events, words),
         ]
         for one in found
@@ -139,11 +139,6 @@ def _unusual(subject: Claims, found: Sequence[UnusualReadings], words: Words) ->
     ]  # fmt: skip
     if rows:
         yield table(words, heads, rows)
-
-
-def _days(run: UnusualDays, words: Words) -> str:
-    last = date.fromisoformat(run.to) - timedelta(days=1)
-    return " - ".join(dict.fromkeys((words.day(run.from_), words.day(last.isoformat()))))
 
 
 def _explained(run: UnusualDays, events: Sequence[Event], words: Words) -> str:

@@ -144,7 +144,7 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
             yield from evidence.uncorroborated([*alone, *bare(users)])
     entered = {k: v for m in facts.views for k, v in m.params.items()} | {**facts.price.parameters}
     for name in method.baseline_documents:
-        lacks = undocumented(name, entered, facts.supporting.documents, facts.first)
+        lacks = undocumented(name, entered, facts.supporting.documents, facts.last)
         if lacks is not None:
             yield text("document.lacking", parameter=name, lacks=lacks)
 

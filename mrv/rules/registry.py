@@ -333,7 +333,9 @@ def _causes(
         if each:
             yield each, [gap for fall, gaps in subset if fall in each for gap in gaps]
     for fall, gaps in subset:
-        if fall not in named and not (fall.brief and fall.after < fall.before):
+        # what was counted twice and taken off is counted once, and no row of a replacement does so
+        off = fall.brief or (fall.taken_off and meter.needs.side == "baseline")
+        if fall not in named and not (off and fall.after < fall.before):
             yield [fall], gaps
 
 

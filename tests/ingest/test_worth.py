@@ -46,6 +46,13 @@ EXAMPLES = {
     "fall to the register's value": [
         Example([10_000_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 1),
         Example([10_000_000, 10_010_000, 10_020_000, 10_001_000, 10_002_000], 2_000, 1),
+        # a scale that nothing bounds: what was weighed twice is taken off
+        Example(
+            [10**7 + 100_000 * k + 999_000 * (10 <= k < 30) for k in range(36)],
+            3_500_000,
+            1,
+            Meter(),
+        ),
     ],
     "fall to the start": [Example([20_000 * k for k in range(10)] + [0] + FROM_ZERO, 184_000, 1)],
     "rollover at the model's": [

@@ -35,7 +35,7 @@ from mrv.report.page.verified import audit_file, checked, evidence, status, veri
 from mrv.report.printable_text import legible, printable
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, SHOWN, kind, quantity, reason, role, rule
-from mrv.report.words import Words
+from mrv.report.words import Words, punctuated
 from mrv.signatures import canonical
 
 
@@ -373,7 +373,8 @@ def _document_data(
             "of": words["page.of"],
             "not_stated": words["not_stated"],
             "blocks": blocks,
-        }
+        },
+        words.language,
     )
     return shown
 
@@ -384,14 +385,14 @@ def _public(facts: Facts, words: Words) -> Iterator[Block]:
         yield banner(words["public.text"].format(hidden=hidden, original=original), "warn")
 
 
-def _printable(value: Any) -> Any:
-    """Make every text one that our fonts can show."""
+def _printable(value: Any, language: str) -> Any:
+    """Make every text one that our fonts can show, with the signs of the language."""
     if isinstance(value, str):
-        return printable(value)
+        return punctuated(printable(value), language)
     if isinstance(value, dict):
-        return {key: _printable(one) for key, one in value.items()}
+        return {key: _printable(one, language) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_printable(one) for one in value]
+        return [_printable(one, language) for one in value]
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import ROUND_FLOOR, Decimal
@@ -14,9 +15,36 @@ from mrv.rounding import UG_PER_T, decimal_text, exact_text
 from mrv.texts import dates, form, languages, number
 from mrv.texts.word_files import filled
 
-__all__ = ["LANGUAGES", "Numbers", "Words", "meanings", "names", "number", "percent_sign"]
+__all__ = [
+    "LANGUAGES",
+    "Numbers",
+    "Words",
+    "meanings",
+    "names",
+    "number",
+    "percent_sign",
+    "punctuated",
+]
 
 LANGUAGES = languages()
+
+# signs that code puts between two texts, of which one is written in full width
+_WIDE = "\u3001-\u30ff\u4e00-\u9fff\uff01-\uff60"
+_BETWEEN = re.compile(
+    rf"(?<=[{_WIDE}])([:;,.]) |(?<=[{_WIDE}])([.])(?=\s*(?:<|$))"
+    rf"|([:;,]|(?<!\d)[.]) (?=[{_WIDE}])"
+)
+_BRACKETED = re.compile(rf" \(([{_WIDE}](?:[^()<>]*[{_WIDE}])?)\)")
+_IN_FULL_WIDTH = "\N{FULLWIDTH LEFT PARENTHESIS}\\1\N{FULLWIDTH RIGHT PARENTHESIS}"
+_CODE = re.compile(
+    r"(`[^`\n]*`|<code\b.*?</code>|<pre\b.*?</pre>|<script\b.*?</script>)", re.DOTALL
+)
+_FULL_WIDTH = {
+    ":": "\N{FULLWIDTH COLON}",
+    ";": "\N{FULLWIDTH SEMICOLON}",
+    ",": "\N{IDEOGRAPHIC COMMA}",
+    ".": "\N{IDEOGRAPHIC FULL STOP}",
+}
 
 
 # by the unit of a value: what it is shown in, and how many of the value's own that is
@@ -155,6 +183,20 @@ class Words(Numbers):
 def percent_sign(language: str) -> str:
     """Return the percent sign of a language, with a blank where usual."""
     return form("percent", language)
+
+
+def punctuated(text: str, language: str) -> str:
+    """Return a text or page with the signs between its texts as its language writes; code stays."""
+    if language != "ja":
+        return text
+    return "".join(
+        part if at % 2 else _BRACKETED.sub(_IN_FULL_WIDTH, _BETWEEN.sub(_full_width, part))
+        for at, part in enumerate(_CODE.split(text))
+    )
+
+
+def _full_width(found: re.Match[str]) -> str:
+    return _FULL_WIDTH[found[found.lastindex or 0]]
 
 
 def names(language: str) -> Mapping[str, str]:

@@ -25,14 +25,14 @@ from starlette.responses import HTMLResponse, Response
 from mrv import calendar
 from mrv.report.printable_text import legible
 from mrv.report.translations import factor_kind
-from mrv.report.words import LANGUAGES
+from mrv.report.words import LANGUAGES, punctuated
 from mrv.rounding import decimal_text
 from mrv.rules import remedy_of, titled
 from mrv.texts import form
 from services.api.console import assets
 from services.api.console.maps.plots import week_of
 from services.api.console.navigation import menu, own
-from services.api.console.translations import Words, preferred, punctuated, unit
+from services.api.console.translations import Words, preferred, unit
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked

@@ -22,17 +22,8 @@ _UNITS = (
     ("ug", "\N{MICRO SIGN}g"),
 )
 _NAMED = 3
-# signs that templates put between two texts, of which one is written in full width
-_WIDE = "\u3001-\u30ff\u4e00-\u9fff\uff01-\uff60"
-_BETWEEN = re.compile(
-    rf"(?<=[{_WIDE}])([:;,.]) |(?<=[{_WIDE}])([.])(?=\s*<)|([:;,]|(?<!\d)[.]) (?=[{_WIDE}])"
-)
-_FULL_WIDTH = {
-    ":": "\N{FULLWIDTH COLON}",
-    ";": "\N{FULLWIDTH SEMICOLON}",
-    ",": "\N{IDEOGRAPHIC COMMA}",
-    ".": "\N{IDEOGRAPHIC FULL STOP}",
-}
+# days as documents write them, alone or as a span that may be open
+_DAYS = re.compile(r"(?<![\w-])(\d{4}-\d\d-\d\d)(?:( \.\.)(?: (\d{4}-\d\d-\d\d))?)?(?![\w-])")
 
 
 class Words(Numbers):
@@ -83,6 +74,17 @@ class Words(Numbers):
         """Write the days from the first to the last."""
         return dates.days(first, last, self.language)
 
+    def dated(self, text: str) -> str:
+        """Write a text's days, alone or `first .. last`, as the language does."""
+
+        def written(found: re.Match[str]) -> str:
+            first, open_, last = found.groups()
+            if last:
+                return self.days(date.fromisoformat(first), date.fromisoformat(last))
+            return self("fault.since", since=self.day(first)) if open_ else self.day(first)
+
+        return _DAYS.sub(written, text)
+
     def month(self, day: date) -> str:
         """Write the month of a day."""
         return dates.month(day, self.language)
@@ -104,13 +106,6 @@ class Words(Numbers):
 def texts(of: str) -> Mapping[str, str]:
     """Return every text of a language by its key, also the names of reports."""
     return {**names(of), **filled("services.api.console", "words", of)}
-
-
-def punctuated(page: str, language: str) -> str:
-    """Return a page with the signs between its texts as its language writes them."""
-    if language != "ja":
-        return page
-    return _BETWEEN.sub(lambda found: _FULL_WIDTH[found[found.lastindex or 0]], page)
 
 
 def unit(code: str) -> str:

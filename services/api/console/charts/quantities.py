@@ -76,7 +76,7 @@ def days_chart(found: Mapping[date, Amount], today: date, base: str, name: str, 
     days = [first + timedelta(days=k) for k in range((max(*found, today) - first).days + 1)]
     drawn = []
     for day in days:
-        label = t.short_month(day) if day == first or day.day == 1 else str(day.day)
+        label = t.short_month(day) if day.day == 1 else str(day.day)
         drawn.append(_bar(found.get(day), t.day(day), label, unit, size, t))
     return bars(drawn, unit, _alt(found.values(), unit, size, name, t), "days")
 

@@ -18,6 +18,7 @@ from services.api.console.routes.finding import Finding, judged, short_name
 from services.api.console.routes.overview import rounded
 from services.api.console.session import View, signed_in_for_all
 from services.api.console.translations import Words
+from services.api.console.translations import unit as written
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.programme import Pages, Workbook, report_file
@@ -44,6 +45,7 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
     except _NoProgrammeError:
         return render(ask, language, "no_programme.html")  # the menu leads here, whatever there is
     listed = [p for s in found["systems"] for p in s["projects"]] + found["without_system"]
+    listed.sort(key=_short, reverse=True)
     return render(
         ask,
         language,
@@ -67,6 +69,12 @@ def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> Finding:
     return judged(
         avoided, expected, issued, [_both(one) for one in listed if not one["counted"]], year, t
     )
+
+
+def _short(one: dict[str, Any]) -> Decimal:
+    """Return how much less a project avoided than expected."""
+    avoided, expected = _both(one)
+    return max((expected or Decimal(0)) - (avoided or Decimal(0)), Decimal(0))
 
 
 def _both(one: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
@@ -131,7 +139,7 @@ def _flows(
             names.get(one[end]) or t.or_as_is(f"around.{one[end]}", one[end])
             for end in ("from", "to")
         )
-        shown = f"{t.number(one['amount'])} {one['unit']}"
+        shown = f"{t.number(one['amount'])} {written(one['unit'])}"
         held.setdefault((one["of"], one["unit"]), []).append(
             Flow(giver, receiver, float(one["amount"]), shown)
         )
@@ -139,7 +147,8 @@ def _flows(
     for (of, unit), found in held.items():
         title = t(f"flow.{of}")
         alt = f"{title}: " + "; ".join(f"{f.giver} > {f.receiver} {f.shown}" for f in found)
-        drawn.append((f"{title} [{unit}]", flow_chart(found, unit, title, alt, f"flow-{of}")))
+        named = written(unit)
+        drawn.append((f"{title} [{named}]", flow_chart(found, named, title, alt, f"flow-{of}")))
     return drawn
 
 

@@ -77,7 +77,7 @@ OTHER = replace(
 SHARES = {
     f"share_{kind}": ParameterSpec(
         unit="1",
-        meaning=f"{kind} in the wet waste, by mass; what is left of it does not decay",
+        meaning=f"{kind} in the wet waste, by mass; the rest of the waste does not decay",
         default="0",
         maximum="1",
         source="sorting of at least three samples a quarter, lower 95 % bound",
@@ -222,7 +222,7 @@ CLIMATE = ParameterSpec(
     unit="1",
     meaning="climate of the disposal site: 1 tropical (above 20 Cel) and wet (above 1000 mm of rain"
     " a year), 2 tropical and dry, 3 cooler and wet (more rain than evaporation), 4 cooler and dry;"
-    " where none is entered that of the whole country counts, and 4 if it has several",
+    " default: the climate of the whole country, or 4 if the country has several",
     required=False,
     choices=(1, 2, 3, 4),
     source="mean temperature, rain and evaporation of the weather service",

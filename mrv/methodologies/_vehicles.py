@@ -110,7 +110,7 @@ CONSUMPTION = Consumption(
 MODEL = {
     CONSUMPTION.by_model: ParameterSpec(
         unit="kWh/km",
-        meaning="electricity that a kilometre takes by the type approval of the vehicle's model",
+        meaning="electricity per kilometre, by the type approval of the vehicle's model",
         required=False,
         minimum="0.02",
         maximum="3",

@@ -33,6 +33,8 @@ from mrv.statement.verifiers_words import blanks
 
 Part = Literal["completeness", "information"]
 _WHOLE = "1.000000"
+# its rule: a value fixed ex ante without the dated document of a third party
+DOCUMENTED = "PAR-07"
 _ASKED = ("CAR", "CL")
 # kinds of published factors of which a supplier's or a measured value comes first (TOOL03)
 _OF_FUEL = (".ncv", ".co2")
@@ -190,10 +192,9 @@ def _cross_checked(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _documented(facts: Facts, words: Words) -> Iterator[str]:
-    listed = {document.parameter for document in facts.subject.design_documents or ()}
-    for fixed in facts.subject.fixed_parameters or ():
-        if fixed.monitoring_option and fixed.parameter not in listed:
-            yield words.get(f"parameter.{fixed.parameter}", fixed.parameter)
+    for finding in facts.subject.applicability:
+        if finding.rule == DOCUMENTED and not finding.holds:
+            yield finding.words(words.language)
 
 
 def _factors(facts: Facts, words: Words) -> Iterator[str]:

@@ -159,7 +159,7 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
 @click.command()
 @click.argument("id_", metavar="CONTACT")
 @click.option("--from", "begin", required=True, metavar=METAVAR, help="Start of the duty.")
-@click.option("--to", "end", required=True, metavar=METAVAR, help="When it ends.")
+@click.option("--to", "end", required=True, metavar=METAVAR, help="End of the duty.")
 @click.option(
     "--every-weeks", type=click.IntRange(1, 52), help="Repeat it after this number of weeks."
 )

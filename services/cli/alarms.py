@@ -43,9 +43,11 @@ def alarms() -> None:
 
 
 @alarms.command("list")
-@click.option("--state", type=Choice(_STATES), default="now", help="`now`: not cleared.")
-@click.option("--severity", type=Choice(stored.SEVERITIES), help="Of this severity.")
-@click.option("--kind", type=Choice(tuple(kinds())), help="Of this kind.")
+@click.option(
+    "--state", type=Choice(_STATES), default="now", help="`now`: only alarms that are not cleared."
+)
+@click.option("--severity", type=Choice(stored.SEVERITIES), help="Only alarms of this severity.")
+@click.option("--kind", type=Choice(tuple(kinds())), help="Only alarms of this kind.")
 @click.option(
     "--of", "subject", metavar="ID", help="Only alarms of this device, gateway or project."
 )

@@ -121,7 +121,7 @@ def list_(*, as_json: bool) -> None:
 
 @webhooks.command()
 @_id
-@click.option("--state", type=Choice(store.STATES), help="In this state.")
+@click.option("--state", type=Choice(store.STATES), help="Only deliveries in this state.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="Maximum number of rows.")
 @json_option
 def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
@@ -170,13 +170,19 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
 
 @webhooks.command()
 @_id
-@click.option("--event", "events", type=click.UUID, multiple=True, help="This event; repeatable.")
+@click.option(
+    "--event",
+    "events",
+    type=click.UUID,
+    multiple=True,
+    help="Id of an event to resend; repeatable.",
+)
 @click.option(
     "--since",
     metavar=METAVAR,
     help="Resend all events from this time on, including those before the webhook was added.",
 )
-@click.option("--dead", is_flag=True, help="All failed events.")
+@click.option("--dead", is_flag=True, help="Resend all failed events.")
 @json_option
 def replay(
     id_: str, *, events: tuple[UUID, ...], since: str | None, dead: bool, as_json: bool

@@ -30,7 +30,8 @@ def listed(
         Query(description="`now`: open or acknowledged alarms that are not cleared."),
     ] = "now",
     severity: Annotated[
-        Literal["critical", "major", "minor"] | None, Query(description="Of this severity.")
+        Literal["critical", "major", "minor"] | None,
+        Query(description="Only alarms of this severity."),
     ] = None,
     device: Annotated[
         str | None,

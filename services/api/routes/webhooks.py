@@ -61,7 +61,8 @@ def deliveries(
     limit: Limit = 100,
     cursor: Cursor = None,
     state: Annotated[
-        Literal["waiting", "delivered", "dead"] | None, Query(description="In this state.")
+        Literal["waiting", "delivered", "dead"] | None,
+        Query(description="Only deliveries in this state."),
     ] = None,
 ) -> Response:
     """List deliveries of a webhook, the newest event first."""

@@ -272,7 +272,7 @@ def _referenced(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _investigated(facts: Facts, words: Words) -> Iterator[str]:
-    """Gaps and unusual readings of which no event says who resolved them, and when."""
+    """Yield gaps and unusual readings without an event that names investigator and day."""
     for device, days in anomalies(facts.subject).items():
         events = _declared(facts).events
         remaining = [day for day in days if not any(e.settles(device, day) for e in events)]

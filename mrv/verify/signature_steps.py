@@ -104,7 +104,7 @@ def _of_this_version(subject: Subject) -> None:
 
 
 def _exactly_listed(subject: Subject) -> None:
-    """No file of the manifest may be missing or added, and no document be read that is another."""
+    """Refuse files that are missing from the manifest or the pack, or that differ from it."""
     listed = canonical.parse_object(subject.pack.files[MANIFEST]).get("files")
     if not isinstance(listed, dict):
         raise CanonicalError(f"{MANIFEST} lists no files; get the pack again")

@@ -339,7 +339,10 @@ def verify(
 
 
 def _policies(stated: str | None, policy: Policy | None) -> tuple[Policy, ...]:
-    """Policies that both have to be met: of the trust root or keyring, and the reader's own."""
+    """
+    Return the policies that have to be met: of the trust root or key ring, and
+    the reader's own.
+    """
     kept = () if stated is None else (read_policy(stated.encode("utf-8", "surrogateescape")),)
     return kept if policy is None else (*kept, policy)
 

@@ -136,7 +136,10 @@ class PrincipalQuota:
         return name
 
     def _take(self, spent: dict[str, list[int]], now_s: float) -> set[str]:
-        """Take room for all messages of each; return the principals that lack it."""
+        """
+        Deduct all messages of each principal from its quota; return the
+        principals above theirs.
+        """
         beyond = set()
         most_s = MINUTE_S + self._credit_s(now_s)
         a_second = self._limits.messages / MINUTE_S, self._limits.bytes / MINUTE_S

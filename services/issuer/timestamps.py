@@ -106,7 +106,10 @@ def edition(conn: Connection, statement: str, receipt: str | None) -> str:
 def _used(
     conn: Connection, statement: str, seals: bytes | None, receipt: str | None
 ) -> tuple[list[Token], dict[int, list[Token]], dict[int, list[int]]]:
-    """Tokens over the statement, over heads by size, and which heads are over each entry."""
+    """
+    Return tokens of the statement, tokens of heads by size, and the heads that
+    cover each entry.
+    """
     heads = stored.of_heads(conn)
     indices = [] if seals is None else [d["index"] for d in canonical.parse_object(seals)["days"]]
     if receipt is not None:

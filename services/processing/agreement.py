@@ -142,7 +142,7 @@ def _of_register(
 
 
 def _calm(stored: StoredRows, at: int, sought: _Sought) -> bool:
-    """Whether no reading of the week after a mark can reach back before it."""
+    """Return whether no reading of the week after a mark can change rows before it."""
     week = int(stored.read_us[at]) + LOOK_BACK_US
     end = int(np.searchsorted(stored.read_us, week, side="right"))
     if end == len(stored.read_us) and sought.newest_us > sought.until_us + LOOK_BACK_US:

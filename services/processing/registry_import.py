@@ -147,7 +147,7 @@ def sealed_until(conn: Connection) -> dict[str, datetime]:
 
 
 def check_registry(conn: Connection, *, strict: bool = False) -> Plan:
-    """Hold the stored registry against every rule of this version."""
+    """Return the plan of the stored registry, checked by every rule of this version."""
     stored = load_registry(conn)
     everything = Incoming(stored, dict.fromkeys(stored.entries, "registry"))
     return plan(stored, everything, strict=strict, credited=issued(conn))

@@ -129,7 +129,7 @@ def park(ask: View, language: Language, park: IdPath, year: Year = None) -> Resp
 def _flows(
     flows: list[dict[str, Any]], names: dict[str, str], t: Words
 ) -> list[tuple[str, Markup]]:
-    """Draw what flows, a picture for each thing that is metered in one unit."""
+    """Return a chart of the park's flows for each quantity and unit, with its title."""
     # "Nam Cau Kien: steel works" is the steel works to whoever looks at the park
     names = {site: short_name(name.rpartition(": ")[2]) for site, name in names.items()}
     stored: dict[tuple[str, str], list[Flow]] = {}

@@ -33,6 +33,8 @@ from mrv.statement.verifiers_words import blanks
 
 Part = Literal["completeness", "information"]
 _WHOLE = "1.000000"
+# its rule: a value fixed ex ante without the dated document of a third party
+DOCUMENTED = "PAR-07"
 _ASKED = ("CAR", "CL")
 # kinds of published factors of which a supplier's or a measured value comes first (TOOL03)
 _OF_FUEL = (".ncv", ".co2")
@@ -184,10 +186,9 @@ def _cross_checked(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _documented(facts: Facts, words: Words) -> Iterator[str]:
-    shown = {one.parameter for one in facts.subject.design_documents or ()}
-    for one in facts.subject.fixed_parameters or ():
-        if one.monitoring_option and one.parameter not in shown:
-            yield words.get(f"parameter.{one.parameter}", one.parameter)
+    for one in facts.subject.applicability:
+        if one.rule == DOCUMENTED and not one.holds:
+            yield one.words(words.language)
 
 
 def _factors(facts: Facts, words: Words) -> Iterator[str]:

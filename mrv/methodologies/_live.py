@@ -44,7 +44,7 @@ OUTPUT_ROLE = RoleNeeds(
     "baseline",
     required=False,
     symbol="Q_i",
-    source="scale of the sold material, checked by invoices",
+    source="scale of what is sold, checked by invoices",
 )
 EF_BOTH = replace(
     EF_GRID, meaning="emission factor of the grid, fixed ex ante for both sides of the account"

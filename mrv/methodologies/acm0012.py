@@ -269,7 +269,7 @@ METHODOLOGY = Methodology(
         "auxiliary": replace(
             POWER_ROLE,
             required=False,
-            source="import register of the plant's electricity from the grid",
+            source="import register of what the plant draws from the grid",
         ),
         "fuel": FUEL_ROLE,
     },

@@ -140,7 +140,7 @@ _SPECIFIC = ParameterSpec(
     unit="kWh/m3",
     meaning="electricity per cubic metre before the project, lower 95 % bound",
     maximum="20",
-    source="records of one year, preferably three",
+    source="records of one year, better three",
     symbol="SEC_BL",
     side="baseline",
 )

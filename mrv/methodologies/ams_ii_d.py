@@ -175,7 +175,7 @@ _SPECIFIC = ParameterSpec(
     unit="MWh/t",
     meaning="electricity per tonne before the project, lower 95 % bound",
     maximum="20",
-    source="records of one year, preferably three",
+    source="records of one year, better three",
     symbol="SEC_BL",
     side="baseline",
 )

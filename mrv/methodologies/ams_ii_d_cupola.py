@@ -145,7 +145,7 @@ _CHARGE = ParameterSpec(
     unit="t/t",
     meaning="coke per tonne before the project, lower 95 % bound",
     maximum="2",
-    source="records of one year, preferably three",
+    source="records of one year, better three",
     symbol="SFC_BL",
     side="baseline",
 )

@@ -211,7 +211,7 @@ def test_text_that_looks_like_a_number_may_be_quoted_or_not(
     section, key, document, tmp_path
 ) -> None:
     """Version 1.0 would be refused for its quotes, or become 1."""
-    assert 'such as the version "1.0", may stand in quotes or without' in PAGE
+    assert 'such as the version "1.0", may have quotes or not' in PAGE
     row = _said(section, key)
     value = float(holder(document, row)[key])
     for one in (Text(value), value):
@@ -223,15 +223,15 @@ def test_text_that_looks_like_a_number_may_be_quoted_or_not(
     [
         ("projects.monitoring.lines", "option", "A, B or C of the JCM", "D"),
         ("projects.transfer", "list", "1 or 2", 3),
-        ("projects", "system", "System of the pilots", "nonsense"),
+        ("projects", "system", "System of the list of pilot projects", "nonsense"),
         ("projects", "action", "Action of the programme", "9"),
         ("devices", "site", "Site of the device", "nowhere"),
-        ("devices", "gateway", "registered as well", "no-one"),
+        ("devices", "gateway", "Registered device that transmits", "no-one"),
         ("devices.replacements", "channel", "such as `energy_export_kwh`", "energy_export_wh"),
         ("devices.quality", "channel", "or `time`", "energy"),
         ("projects.laboratory", "sha256", "SHA-256 of the file", "ab"),
-        ("programme", "public_url", "Where the public reaches this API", "tonne.example.org"),
-        ("factors", "supersedes", "Factor that it replaces", "vn-grid-1999"),
+        ("programme", "public_url", "Public address of this API", "tonne.example.org"),
+        ("factors", "supersedes", "Id of the factor that this row replaces", "vn-grid-1999"),
     ],
 )
 def test_what_a_value_may_be(section, key, meaning, wrong, document, tmp_path) -> None:
@@ -276,7 +276,7 @@ LISTS = [
 @pytest.mark.parametrize(("section", "key"), LISTS)
 def test_a_list_that_a_file_leaves_out_stays(section, key, document, tmp_path) -> None:
     """Certificates, or a plan in force, would be gone after the import of another change."""
-    assert "So does a list of a device or project." in " ".join(PAGE.split())
+    assert "a list of a device or project, the registered data remain unchanged" in " ".join(PAGE.split())
     whole = copy.deepcopy(document)
     for one in ("laboratory", "surveys"):
         del whole["projects"][0][one]  # its methodology takes none
@@ -325,7 +325,7 @@ def test_names_are_of_any_language(document, tmp_path) -> None:
 
 def test_a_key_ends_in_a_later_row(document, tmp_path) -> None:
     """A meter whose key was stolen would go on to be believed."""
-    row = _said("devices.meter_keys", "key", meaning="`ended`, in a later row")
+    row = _said("devices.meter_keys", "key", meaning="The text `ended` in a later row")
     assert problems(changed(document, row, "ended"), tmp_path)
 
 

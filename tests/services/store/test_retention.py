@@ -218,6 +218,6 @@ def test_the_page_and_the_settings_agree(setting, least):
     assert getattr(Settings(**{setting: least}), setting) == least
     assert getattr(Settings(**{setting: 0}), setting) == 0
     days = getattr(Settings(), setting)
-    assert f"{days} days, or `TONNE_{setting.upper()}` ({least} at least" in Path(
+    assert f"{days} days, or `TONNE_{setting.upper()}` (at least {least}" in Path(
         "docs/retention.md"
     ).read_text("utf-8")

@@ -276,7 +276,7 @@ def _registered(world: World, one: Mapping[str, Any]) -> dict[str, Any]:
         "installed": INSTALLED,
         "maker": "Maker",
         "serial": serial,
-        "attributes": {"cadence_s": one.get("minutes", 15) * 60},
+        "attributes": {"cadence_s": one.get("minutes", 15) * 60, **one.get("attributes", {})},
         "calibrations": [certificate],
     }
     more = {k: one[k] for k in ("rated_power_w", "check_of", "check_percent") if k in one}

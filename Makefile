@@ -15,8 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 ROUNDS ?= 6
 # histories of meters with faults, whose seed is printed
 TRUTHS ?= 42300
-# what has a short form, or draws examples, in `make test`, and all of it here; the console in every language
-SOAKED = tests/services/api/console \
+# what has a short form, or draws examples, in `make test`, and all of it here
+SOAKED = tests/services/api/console tests/figures \
 	$(shell grep -rlE --include='test_*.py' 'tests\.soak|FAULT_ROUNDS|from hypothesis' tests)
 
 help: #- What is used every day; ALL=1 lists every target

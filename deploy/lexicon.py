@@ -58,17 +58,20 @@ def page() -> str:
         lines.append("")
     lines += ["## Words not used", "", "| not | but |", "|---|---|"]
     lines += [f"| {word} | {better} |" for word, better in said["refused"].items()]
+    lines += ["", "Also refused, in pages and in words of the console and reports:", ""]
+    lines += ["| not | but |", "|---|---|"]
+    lines += [f"| {word} | {better} |" for word, better in said["refused_in_texts"].items()]
     return "\n".join(lines) + "\n"
 
 
-def refused(text: str) -> Iterator[str]:
-    """Yield the refused words of a text, with repetitions."""
-    yield from (found.lower() for found in _pattern().findall(text))
+def refused(text: str, *tables: str) -> Iterator[str]:
+    """Yield the refused words of a text by tables of the lexicon, with repetitions."""
+    yield from (found.lower() for found in _pattern(tables or ("refused",)).findall(text))
 
 
 @cache
-def _pattern() -> re.Pattern[str]:
-    words = "|".join(re.escape(word) for word in lexicon()["refused"])
+def _pattern(tables: tuple[str, ...]) -> re.Pattern[str]:
+    words = "|".join(re.escape(word) for table in tables for word in lexicon()[table])
     return re.compile(rf"\b({words})\b", re.IGNORECASE)
 
 
@@ -117,15 +120,18 @@ def files() -> Iterator[Path]:
 @cache
 def faults() -> list[str]:
     """Return faults: files, lines and their refused words."""
-    found, better = [], lexicon()["refused"]
+    found, better = [], lexicon()["refused"] | lexicon()["refused_in_texts"]
     for path in sorted(files()):
         name = path.relative_to(ROOT).as_posix()
         if name.startswith(_MADE) or path == Path(__file__).resolve():
             continue
+        # the changelog keeps the words of its releases
+        read_alone = path.suffix != ".py" and path.name != "CHANGELOG.md"
+        tables = ("refused", "refused_in_texts") if read_alone else ("refused",)
         for number, text in prose(path):
             found += [
                 f"{name}:{number}: {word!r} is not used; write: {better[word]}"
-                for word in refused(text)
+                for word in refused(text, *tables)
             ]
     return found
 

@@ -20,17 +20,17 @@ from services.metrics import Metrics
 PAGE = Path(__file__).parents[1] / "docs/roles.md"
 ROLES = ("operator", "verifier", "auditor", "admin")
 _HEAD = """\
-# Who may do what over the API
+# Permissions of the API by role
 
-For: operators and engineers. Written from the routes by `make pages`. A key has one role and a scope: all projects, or those that it was made for (`tonne api keys create --role ROLE --project ID`). Data outside the scope are answered as not found (404). Statements that were issued, their status, proofs and reports are public; drafts, meters and evidence are for keys whose scope has the project.
+For: operators and engineers. `make pages` writes this page from the routes. An API key has one role and a scope: all projects, or the projects named when it was created (`tonne api keys create --role ROLE --project ID`). Data outside the scope are answered as not found (404). Issued statements, their status, proofs and reports are public. Drafts, meters and evidence require a key with the project in its scope.
 
-| scope | it means |
+| scope | visible data |
 |---|---|
-| own | what is within the key's scope |
-| all | only keys whose scope is all projects: what is shown cannot be separated by project |
-| public | everyone; a key also sees drafts of its scope |
+| own | data of the projects in the key's scope |
+| all | data that cannot be separated by project; only for keys with the scope "all projects" |
+| public | data for everyone; a key also sees drafts of the projects in its scope |
 
-Signing needs no role here: a document counts by the key that signed it ([security.md](signing-keys.md#who-signs)).
+Signing requires no API role: the signing key of a document determines whether it is accepted ([signing-keys.md](signing-keys.md#who-signs)).
 
 """  # noqa: E501 - a page, a line a paragraph
 
@@ -71,7 +71,7 @@ def _routes() -> list[APIRoute]:
 
 def page() -> str:
     """Return the page."""
-    head = f"| request | does | anybody | {' | '.join(ROLES)} | scope |"
+    head = f"| request | action | without a key | {' | '.join(ROLES)} | scope |"
     lines = [head, "|---" * (len(ROLES) + 4) + "|"]
     for row in rows():
         roles, whole = row.let_in

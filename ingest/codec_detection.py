@@ -25,7 +25,7 @@ UNREAD = "unread"
 
 
 def _codecs() -> tuple[Codec, ...]:
-    names = (one.name for one in iter_modules(codecs.__path__) if one.ispkg)
+    names = (i.name for i in iter_modules(codecs.__path__) if i.ispkg)
     loaded = (import_module(f"{codecs.__name__}.{name}").CODEC for name in names)
     return tuple(sorted(loaded, key=lambda codec: codec.order))
 

@@ -28,7 +28,7 @@ UNUSABLE = -1
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A message, or some readings of it, that became a dead letter; `time_us` if one reading."""
+    """A refused message, or readings of it; `time_us` for one reading."""
 
     message: int
     reason: str
@@ -81,7 +81,7 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
         If the class lacks a channel of the profile, or a unit cannot become its channel's.
     """
     device_class = classes.load()[class_id]
-    found: dict[str, Slot] = {}
+    result: dict[str, Slot] = {}
     for source in profiles.load()[class_id, profile_id].channels.values():
         channel = device_class.channels.get(source.channel)
         where = f"profile {profile_id}, channel {source.channel}"
@@ -92,10 +92,10 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
         except ProfileError as error:
             raise ProfileError(f"{where}: {error}") from None
         slot = Slot(channel.name, channel.kind == "register", source.unit, channel.unit)
-        found |= dict.fromkeys((source.path, *source.also), slot)
+        result |= dict.fromkeys((source.path, *source.also), slot)
         if profile_id == profiles.OWN:  # its name in base units is read too
-            found.setdefault(channel.name, replace(slot, unit=channel.unit))
-    return found
+            result.setdefault(channel.name, replace(slot, unit=channel.unit))
+    return result
 
 
 @lru_cache(maxsize=16_384)
@@ -156,7 +156,7 @@ def _refuse(bucket: Bucket, reason: str, detail: str) -> Iterator[Rejected]:
 
 
 def _register(values: Float64) -> Column:
-    """Whole base units; absent becomes NULL, and what is no register `UNUSABLE`."""
+    """Return whole base units; NULL where absent, `UNUSABLE` for an invalid register."""
     rounded = np.rint(values)
     usable = (rounded >= 0) & (rounded < MAX_REGISTER)
     if usable.all():

@@ -38,7 +38,7 @@ _UNKNOWN = Bucket("", "", ())
 def place(
     fleet: Fleet,
     route: Callable[[str], int],
-    given: Iterable[Given],
+    values: Iterable[Given],
     buckets: dict[Key, Bucket],
     rejected: list[Rejected],
 ) -> None:
@@ -52,15 +52,15 @@ def place(
     """
     order = _LAST
     known: dict[tuple[int, Names], Bucket | None] = {}
-    for one in given:
+    for item in values:
         try:
-            index = route(one.topic)
+            index = route(item.topic)
         except PayloadError as error:
-            rejected.append(Rejected(one.message, error.reason, error.detail))
+            rejected.append(Rejected(item.message, error.reason, error.detail))
             continue
-        if one.refused or one.declares:
-            _refuse(one, fleet.devices[index], rejected)
-        for line in one.lines:
+        if item.refused or item.declares:
+            _refuse(item, fleet.devices[index], rejected)
+        for line in item.lines:
             where = index, line.of
             bucket = known.get(where, _UNKNOWN)
             if bucket is _UNKNOWN:
@@ -70,11 +70,11 @@ def place(
             ts = line.ts
             if not -MAX_MS < ts < MAX_MS:
                 detail = f"timestamp {ts} is not in epoch milliseconds"
-                rejected.append(Rejected(one.message, "time_invalid", detail))
+                rejected.append(Rejected(item.message, "time_invalid", detail))
                 continue
             bucket.time.append(ts * 1000)
             bucket.device.append(index)
-            bucket.message.append(one.message)
+            bucket.message.append(item.message)
             bucket.order.append(order)
             bucket.flat.extend(line.numbers)
             order += 1
@@ -92,7 +92,7 @@ def _bucket(device: Device, of: Names, buckets: dict[Key, Bucket]) -> Bucket | N
 
 
 def _refuse(given: Given, device: Device, rejected: list[Rejected]) -> None:
-    """Refuse what the profile knows and was not usable, and a birth without anything known."""
+    """Refuse unusable known channels, and a birth without known ones."""
     where = device.class_id, device.profile
     for name, reason, detail in given.refused:
         if not name or holds(*where, Names("", (name,))):
@@ -171,7 +171,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     out = Decoded([], [*unread], codecs=[PLAIN] * len(payloads))
     messages: Iterable[tuple[int, bytes]] = enumerate(payloads)
     if unread:
-        shut = {one.message for one in unread}
+        shut = {rejected.message for rejected in unread}
         messages = [(k, payload) for k, payload in messages if k not in shut]
         for k in shut:
             out.codecs[k] = encodings.UNREAD
@@ -179,13 +179,13 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     alike: dict[tuple[int, Names], Bucket] = {}  # of rows, whose many names are hashed once
     devices, seen, codecs = fleet.devices, out.seen, out.codecs
     plain, pack = json_object.decode, senml_json.decode
-    order, left = 0, []
+    order, remaining = 0, []
     for k, payload in messages:
         index = -1
         try:
             index = route(topics[k])
             if index < 0:
-                left.append(k)
+                remaining.append(k)
                 continue
             content_type = content_types[k]
             if (
@@ -241,7 +241,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
             out.rejected.append(Rejected(k, error.reason, error.detail))
             if index < 0:
                 codecs[k] = encodings.UNREAD
-    for k in left:
+    for k in remaining:
         codecs[k] = SPARKPLUG
     place(fleet, route, given, buckets, out.rejected)
     out.frames = _frames(list(buckets.values()), out)
@@ -261,7 +261,7 @@ def _codec(payload: bytes, content_type: str | None) -> encodings.Codec:
 
 
 def _time(ts: int | str, k: int, out: Decoded) -> int | None:
-    """Microseconds of a reading's time; one that is none costs its own reading alone."""
+    """Return the time of a reading [us UTC]; an invalid one refuses that reading alone."""
     try:
         return time_us(ts)
     except PayloadError as error:
@@ -272,7 +272,7 @@ def _time(ts: int | str, k: int, out: Decoded) -> int | None:
 def _stated(
     reading: Reading, device: Device, k: int, out: Decoded
 ) -> tuple[Collection[float | None], Key]:
-    """Values and bucket of a reading that says more than numbers; its refusals go to `out`."""
+    """Return values and bucket of a reading with more than numbers; its refusals go to `out`."""
     if isinstance(reading, Registers):
         reading = register_blocks.read(reading, profiles.load()[device.class_id, device.profile])
     units: tuple[str | None, ...] = ()
@@ -338,18 +338,18 @@ def _refuse_registers(frame: Frame, out: Decoded) -> Frame:
 
 def _drop_empty(frame: Frame, out: Decoded) -> Frame:
     """A row without any value is no reading: its device would seem to measure."""
-    held = np.zeros(len(frame), dtype=np.bool_)
+    known = np.zeros(len(frame), dtype=np.bool_)
     for values in frame.columns.values():
-        held |= values != NULL if values.dtype == np.int64 else ~np.isnan(values)
-        if held.all():
+        known |= values != NULL if values.dtype == np.int64 else ~np.isnan(values)
+        if known.all():
             return frame
-    told = {one.message for one in out.rejected}
-    for k in frame.message[~held].tolist():
+    lines = {rejected.message for rejected in out.rejected}
+    for k in frame.message[~known].tolist():
         # that a metric is null Sparkplug tells in so many words, and then of nothing else
-        if k not in told and out.codecs[k] != SPARKPLUG:
+        if k not in lines and out.codecs[k] != SPARKPLUG:
             out.rejected.append(
                 Rejected(
                     k, "value_missing", "every value is null; send at least one measured value"
                 )
             )
-    return frame.take(held)
+    return frame.take(known)

@@ -130,14 +130,14 @@ class _Sums(NamedTuple):
 
 
 def _places(steps: Steps) -> tuple[Int64, NDArray[np.intp]]:
-    """Interval in which each step begins, and which steps reach beyond it."""
+    """Return the interval in which each step begins, and the steps that reach beyond it."""
     # a step of no length ends where it begins: on the grid, in the interval before
     first = (steps.from_us - (steps.to_us == steps.from_us)) // INTERVAL_US
     return first, np.flatnonzero(steps.to_us > (first + 1) * INTERVAL_US)
 
 
 def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
-    """Steps by the interval they begin in; those `across` add nothing, their pieces do."""
+    """Return steps by the interval of their begin; those `across` add nothing, their pieces do."""
     if 2 * len(across) > len(first):
         # few are whole, as at a reading a quarter hour: the others need not be sorted
         inside = np.delete(np.arange(len(first)), across)
@@ -221,8 +221,8 @@ def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
     if there.all():
         last = tails(key)
     else:
-        held = np.flatnonzero(there)
-        last = held[tails(key[held])]
+        known = np.flatnonzero(there)
+        last = known[tails(key[known])]
     return key[last], last
 
 

@@ -25,8 +25,8 @@ def fault(error: json.JSONDecodeError) -> json.JSONDecodeError:
     kind = _BEHIND_COMMA.get((error.msg, text[at : at + 1]))
     if kind is None or not before.endswith(","):
         return error
-    told = f"Illegal trailing comma before end of {kind}"
-    return json.JSONDecodeError(told, text, len(before) - 1)
+    message = f"Illegal trailing comma before end of {kind}"
+    return json.JSONDecodeError(message, text, len(before) - 1)
 
 
 def describe_fault(error: ValueError | RecursionError) -> str:

@@ -100,22 +100,22 @@ class Limits:
         for name, value in spec.items():
             if problem := _problem(name, value):
                 raise ProfileError(f"{where}, limits: {problem}")
-        found: dict[str, Any] = {
+        result: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list | tuple) else v for k, v in spec.items()
         }
-        for one, other in _EITHER:
-            if found.get(one) is not None and found.get(other) is not None:
-                raise ProfileError(f"{where}, limits: {one} and {other} are identical; keep one")
-            if one in found or other in found:
-                found = {one: None, other: None} | found
-        return replace(self, **found)
+        for item, other in _EITHER:
+            if result.get(item) is not None and result.get(other) is not None:
+                raise ProfileError(f"{where}, limits: {item} and {other} are identical; keep one")
+            if item in result or other in result:
+                result = {item: None, other: None} | result
+        return replace(self, **result)
 
 
 NAMES = tuple(f.name for f in fields(Limits))
 
 
 def _problem(name: str, value: Any) -> str | None:
-    """Say what is wrong with one limit, if anything is."""
+    """Return the error of a limit; None without one."""
     if name not in NAMES:
         return f"{name} is unknown; known: {', '.join(NAMES)}"
     if value is None:

@@ -102,36 +102,36 @@ class Fleet:
         return len(self.devices)
 
     def following(self, changed: Iterable[Device], version: int) -> Fleet:
-        """Return a later version of the fleet, with some devices changed or added."""
+        """Return a later version of the fleet, with changed or added devices."""
         by_id = {d.id: d for d in changed}
         if not by_id.keys() <= self.by_id.keys():
             others = (d for d in self.devices if d.id not in by_id)
             return Fleet(sorted([*others, *by_id.values()], key=_id), version, self.topics)
-        found = copy(self)
-        found.version = version
-        found.devices = list(self.devices)
-        found.rated_w, found.installed_us = self.rated_w.copy(), self.installed_us.copy()
+        fleet = copy(self)
+        fleet.version = version
+        fleet.devices = list(self.devices)
+        fleet.rated_w, fleet.installed_us = self.rated_w.copy(), self.installed_us.copy()
         for name, device in by_id.items():
             index = self.by_id[name]
-            found.devices[index] = device
-            found.rated_w[index] = device.rated_power_w or 0
-            found.installed_us[index] = device.installed_us
-        return found
+            fleet.devices[index] = device
+            fleet.rated_w[index] = device.rated_power_w or 0
+            fleet.installed_us[index] = device.installed_us
+        return fleet
 
     def unchanged(self, before: Fleet) -> tuple[Int32, Int32]:
         """Return the indices, in both versions, of devices that are the same."""
         if self.by_id is before.by_id:
             here = there = np.arange(len(self), dtype=np.int32)
-            held = before.devices
+            devices = before.devices
         else:
-            found = np.array([before.by_id.get(d.id, -1) for d in self.devices], dtype=np.int32)
-            here = np.flatnonzero(found >= 0).astype(np.int32)
-            there = found[here]
-            held = [before.devices[old] for old in there.tolist()]
+            result = np.array([before.by_id.get(d.id, -1) for d in self.devices], dtype=np.int32)
+            here = np.flatnonzero(result >= 0).astype(np.int32)
+            there = result[here]
+            devices = [before.devices[old] for old in there.tolist()]
         ours = self.devices if len(here) == len(self) else [self.devices[i] for i in here.tolist()]
-        other = np.fromiter(map(is_not, ours, held), np.bool_, len(here))
+        other = np.fromiter(map(is_not, ours, devices), np.bool_, len(here))
         for k in np.flatnonzero(other).tolist():
-            other[k] = ours[k] != held[k]
+            other[k] = ours[k] != devices[k]
         return here[~other], there[~other]
 
     def ids(self, indices: Sequence[int] | Int32) -> list[str]:
@@ -210,8 +210,8 @@ def _none() -> Int64:
 
 def absent(rows: int) -> Int64:
     """Return a column without values; it takes the memory of one value."""
-    found: Int64 = np.broadcast_to(np.int64(NULL), rows)
-    return found
+    result: Int64 = np.broadcast_to(np.int64(NULL), rows)
+    return result
 
 
 def is_absent(values: NDArray[Any]) -> bool:
@@ -278,14 +278,14 @@ class IntervalRows:
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> IntervalRows:
         """Return the rows selected by an index or mask array."""
         count = len(self.start_us[rows])
-        held: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]
-        some: list[Any] = [absent(count) if is_absent(one) else one[rows] for one in held]
-        return IntervalRows(*some)
+        stored: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]
+        subset: list[Any] = [absent(count) if is_absent(one) else one[rows] for one in stored]
+        return IntervalRows(*subset)
 
     def within(self, begin: int, end: int) -> IntervalRows:
         """Return the rows of a range, without copying them."""
-        held: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]
-        return IntervalRows(*(one[begin:end] for one in held))
+        stored: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]
+        return IntervalRows(*(one[begin:end] for one in stored))
 
     @staticmethod
     def concat(parts: Sequence[IntervalRows]) -> IntervalRows:

@@ -99,7 +99,9 @@ def time_us(ts: int | str) -> int:
             "time_invalid", f"ts {ts!r:.80} is neither epoch ms nor RFC 3339"
         ) from None
     if moment.tzinfo is None:
-        raise PayloadError("time_invalid", f"ts {ts!r} has no UTC offset; add Z for UTC, or the local offset")
+        raise PayloadError(
+            "time_invalid", f"ts {ts!r} has no UTC offset; add Z for UTC, or the local offset"
+        )
     whole = int(moment.replace(microsecond=0).timestamp())
     return whole * _SECOND + moment.microsecond
 

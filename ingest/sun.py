@@ -91,11 +91,11 @@ def above(
         if int(time_us.max()) // INTERVAL_US - first < len(time_us):
             return _at_one_place(time_us, float(latitude[0]), float(longitude[0]), least_deg)
     from_noon_us = np.abs((time_us + longitude * (_DAY_US / 360)) % _DAY_US - _DAY_US / 2)
-    found: NDArray[np.bool_] = (from_noon_us < _NOON_US) & (np.abs(latitude) < _EVER_NIGHT_DEG)
-    rows = np.flatnonzero(~found)
+    result: NDArray[np.bool_] = (from_noon_us < _NOON_US) & (np.abs(latitude) < _EVER_NIGHT_DEG)
+    rows = np.flatnonzero(~result)
     if len(rows):
-        found[rows] = _by_quarters(time_us[rows], latitude[rows], longitude[rows], least_deg)
-    return found
+        result[rows] = _by_quarters(time_us[rows], latitude[rows], longitude[rows], least_deg)
+    return result
 
 
 def _one_place(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> bool:
@@ -106,16 +106,16 @@ def _one_place(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) ->
 def _at_one_place(
     time_us: NDArray[np.int64], latitude: float, longitude: float, least_deg: float
 ) -> NDArray[np.bool_]:
-    """Tell the sun above an elevation of devices of one place, which ask for the same days."""
+    """Return whether the sun is above an elevation, for devices of one place and the same days."""
     quarter = time_us // INTERVAL_US
     first, last = int(quarter.min()) // QUARTERS, int(quarter.max()) // QUARTERS
     days = range(first, last + 1)
     height = np.concatenate([_heights(latitude, longitude, day) for day in days])
     quarter -= first * QUARTERS
-    found: NDArray[np.bool_] = (height >= least_deg)[quarter]
+    result: NDArray[np.bool_] = (height >= least_deg)[quarter]
     near = np.flatnonzero((np.abs(height - least_deg) < _A_QUARTER_DEG)[quarter])
-    found[near] = elevation_deg(time_us[near], latitude, longitude) >= least_deg
-    return found
+    result[near] = elevation_deg(time_us[near], latitude, longitude) >= least_deg
+    return result
 
 
 @lru_cache(maxsize=8192)
@@ -134,10 +134,10 @@ def _by_quarters(
     least_deg: float,
 ) -> NDArray[np.bool_]:
     """
-    Whether the sun stands above an elevation, decided once a quarter hour where it is clear.
+    Return whether the sun is above an elevation, computed once a quarter hour where certain.
 
-    It moves by less than 4 degrees in a quarter hour: where it is farther from the elevation
-    at a quarter hour's begin, all of it is on that side.
+    It moves by less than 4 degrees in a quarter hour: where it is farther from the elevation at the
+    begin, the whole quarter hour is on that side.
     """
     quarter = time_us // INTERVAL_US
     new = np.ones(len(quarter), dtype=np.bool_)
@@ -151,10 +151,10 @@ def _by_quarters(
         return elevation_deg(time_us, latitude, longitude) >= least_deg
     height = elevation_deg(quarter[head] * INTERVAL_US, latitude[head], longitude[head])
     count = np.diff(np.append(head, len(quarter)))
-    found = np.repeat(height >= least_deg, count)
+    result = np.repeat(height >= least_deg, count)
     near = np.flatnonzero(np.repeat(np.abs(height - least_deg) < _A_QUARTER_DEG, count))
-    found[near] = elevation_deg(time_us[near], latitude[near], longitude[near]) >= least_deg
-    return found
+    result[near] = elevation_deg(time_us[near], latitude[near], longitude[near]) >= least_deg
+    return result
 
 
 @lru_cache(maxsize=8192)
@@ -173,17 +173,17 @@ def lit_of_day(latitude: float, longitude: float, day: int) -> NDArray[np.bool_]
     """
     start = day * _DAY_US + np.arange(QUARTERS) * INTERVAL_US
     place = np.full((2, QUARTERS), [[latitude], [longitude]])
-    found = lit(start, *place)
-    found.flags.writeable = False
-    return found
+    result = lit(start, *place)
+    result.flags.writeable = False
+    return result
 
 
 def lit_us(latitude: float, longitude: float, from_us: int, to_us: int) -> int:
     """Return the time with light between two times, by quarter hours. [us]"""
     start = np.arange(from_us // INTERVAL_US, -(-to_us // INTERVAL_US)) * INTERVAL_US
     place = np.full((2, len(start)), [[latitude], [longitude]])
-    held = np.minimum(start + INTERVAL_US, to_us) - np.maximum(start, from_us)
-    return int(held[lit(start, *place)].sum())
+    known = np.minimum(start + INTERVAL_US, to_us) - np.maximum(start, from_us)
+    return int(known[lit(start, *place)].sum())
 
 
 def lit(

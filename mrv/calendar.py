@@ -87,7 +87,7 @@ def zones(timezone: str) -> tuple[Zoned, ...]:
     """
     first, *later = timezone.split(_FROM)
     _plain(first)
-    found = [Zoned(None, first, 0)]
+    zoned = [Zoned(None, first, 0)]
     for text in later:
         day, _, name = text.partition(" ")
         try:
@@ -96,8 +96,8 @@ def zones(timezone: str) -> tuple[Zoned, ...]:
             raise PeriodError(
                 f"time zone {timezone!r}: {day!r} is not a date; write 2026-07-01"
             ) from None
-        found.append(Zoned(begins, name, _midnight_us(begins, name)))
-    return tuple(found)
+        zoned.append(Zoned(begins, name, _midnight_us(begins, name)))
+    return tuple(zoned)
 
 
 def joined(first: str, later: Iterable[tuple[date, str]]) -> str:
@@ -164,13 +164,13 @@ def period_us(first: date, end: date, timezone: str) -> tuple[int, int]:
 
 def local_date(instant_us: int, timezone: str) -> date:
     """Return the local date of an instant."""
-    found = _local(instant_us, timezone).date()
+    day = _local(instant_us, timezone).date()
     if _FROM in timezone:
         every = zones(timezone)
         after = every[every.index(_at(instant_us, timezone)) + 1 :]
         if after and after[0].first is not None:
-            return min(found, after[0].first - _DAY)
-    return found
+            return min(day, after[0].first - _DAY)
+    return day
 
 
 def offset_us(instant_us: int, timezone: str) -> int:

@@ -86,14 +86,14 @@ def find_life(methodology: str, version: str | None, named: Iterable[str | None]
 
 def not_computed(methodology: str) -> str | None:
     """Return the description of a methodology that tonne lists but does not calculate."""
-    found = next((live for live in lives() if live.id == methodology and not live.computes), None)
-    if found is None:
+    life = next((live for live in lives() if live.id == methodology and not live.computes), None)
+    if life is None:
         return None
     before = [live.name for live in lives() if live.successor == methodology]
     follows = f", which follows {' and '.join(before)}" if before else ""
     return (
-        f"{found.name}{follows} in {found.programme} is in the list of methodologies "
-        f"but not calculated, as its equations were not available; source: {found.source}"
+        f"{life.name}{follows} in {life.programme} is in the list of methodologies "
+        f"but not calculated, as its equations were not available; source: {life.source}"
     )
 
 

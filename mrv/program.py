@@ -49,9 +49,9 @@ def digest(packages: Iterable[Traversable]) -> str:
 
 
 def _lines(folder: Traversable, path: str) -> Iterator[str]:
-    for one in folder.iterdir():
-        below = f"{path}/{one.name}"
-        if one.is_dir() and one.name != _CASES:
-            yield from _lines(one, below)
-        elif one.is_file() and not one.name.endswith(_LEFT_OUT):
-            yield f"{sha256(one.read_bytes()).hexdigest()}  {below}\n"
+    for item in folder.iterdir():
+        below = f"{path}/{item.name}"
+        if item.is_dir() and item.name != _CASES:
+            yield from _lines(item, below)
+        elif item.is_file() and not item.name.endswith(_LEFT_OUT):
+            yield f"{sha256(item.read_bytes()).hexdigest()}  {below}\n"

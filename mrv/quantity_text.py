@@ -40,8 +40,8 @@ def significant(value: Fraction, digits: int = 6) -> str:
 
 def plain_text(value: Fraction, places: int) -> str:
     """Return decimal text with a maximum number of places."""
-    shown = decimal_text(value, places, "half_even")
-    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+    label = decimal_text(value, places, "half_even")
+    return label.rstrip("0").rstrip(".") if "." in label else label
 
 
 def amount(value: int | Fraction, unit: str) -> dict[str, str]:

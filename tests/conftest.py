@@ -90,14 +90,14 @@ WAITING = 5
 SERVERS = {"cluster", "mqtt_broker", "run_kafka", "own_kafka", "embedded_kafka", "s3_server"}
 
 # How long an example takes depends on what else runs, and says nothing of what is tested.  The
-# same examples each time, and a third as many: a change of something else must not fail on a
+# same examples each time, and a fifth as many: a change of something else must not fail on a
 # new one.  `make soak` and `tests.fuzz` look for new ones, and for more.
 settings.register_profile(
     "tests",
     settings(),
     deadline=None,
     derandomize=not SOAK,
-    max_examples=often(30, 100),
+    max_examples=often(20, 100),
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("tests")

@@ -167,9 +167,9 @@ def _check(class_id: str, channel: Channel, channels: dict[str, Channel]) -> Non
 @cache
 def load() -> dict[str, DeviceClass]:
     """Return all class files of tonne, by id."""
-    found = {}
+    device_classes = {}
     for entry in sorted(resources.files(__name__).iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".toml"):
             device_class = parse(tomllib.loads(entry.read_text(encoding="utf-8")))
-            found[device_class.id] = device_class
-    return found
+            device_classes[device_class.id] = device_class
+    return device_classes

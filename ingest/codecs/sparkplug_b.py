@@ -77,18 +77,18 @@ def decode(payload: bytes) -> Message:
         `malformed_protobuf`, `wrong_shape`, `invalid_utf8`.
     """
     try:
-        found = _parse(payload)
+        result = _parse(payload)
     except (DecodeError, RecursionError) as error:
         raise PayloadError("malformed_protobuf", f"{NAME}: {error!s:.200}") from None
-    if len(found.metrics) > _MAX_METRICS:
+    if len(result.metrics) > _MAX_METRICS:
         raise PayloadError("wrong_shape", f"{NAME}: more than {_MAX_METRICS} metrics; split it")
-    for i, metric in enumerate(found.metrics):
+    for i, metric in enumerate(result.metrics):
         if not isinstance(metric.name, str):  # the runtime leaves what is no text as bytes
             raise _no_text(f"name of metric {i}", metric.name)
     return Message(
-        found.timestamp if found.HasField("timestamp") else None,
-        found.seq if found.HasField("seq") else None,
-        found.metrics,
+        result.timestamp if result.HasField("timestamp") else None,
+        result.seq if result.HasField("seq") else None,
+        result.metrics,
     )
 
 
@@ -160,7 +160,7 @@ def read(message: Message, birth: Birth, payload: bytes | None = None) -> Read:
 
 @dataclass(slots=True)
 class _Draft:
-    """What is known of one time."""
+    """Values of one time."""
 
     values: dict[str, float | None]
     units: list[str | None]
@@ -221,9 +221,9 @@ def _value(metric: Any, tag: Tag) -> float:
 
 
 def _judge_quality(metric: Any, tag: Tag) -> None:
-    found = _property(metric, ("Quality",))
-    if found is not None and found.WhichOneof("value") in ("int_value", "long_value"):
-        quality = found.int_value or found.long_value
+    result = _property(metric, ("Quality",))
+    if result is not None and result.WhichOneof("value") in ("int_value", "long_value"):
+        quality = result.int_value or result.long_value
         if quality != _GOOD:
             raise PayloadError(
                 "quality_bad", f"{tag.name!r:.80} has Quality {quality}, not {_GOOD}"
@@ -233,12 +233,12 @@ def _judge_quality(metric: Any, tag: Tag) -> None:
 def _unit(metric: Any) -> str | None:
     if not metric.HasField("properties"):
         return None
-    found = _property(metric, _UNITS)
-    if found is None:
+    result = _property(metric, _UNITS)
+    if result is None:
         return None
-    if not isinstance(found.string_value, str):
-        raise _no_text("unit", found.string_value)
-    return found.string_value.strip() or None
+    if not isinstance(result.string_value, str):
+        raise _no_text("unit", result.string_value)
+    return result.string_value.strip() or None
 
 
 def _no_text(what: str, held: bytes) -> PayloadError:
@@ -246,8 +246,8 @@ def _no_text(what: str, held: bytes) -> PayloadError:
 
 
 def _property(metric: Any, names: tuple[str, ...]) -> Any:
-    held = metric.properties
-    for key, value in zip(held.keys, held.values, strict=False):
+    properties = metric.properties
+    for key, value in zip(properties.keys, properties.values, strict=False):
         if key in names and not value.is_null:
             return value
     return None

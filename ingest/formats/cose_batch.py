@@ -150,10 +150,10 @@ def read_sign1(data: bytes, detached: bytes | None = None) -> Sign1:
     PayloadError
         With reason `malformed_cbor` or `wrong_shape`.
     """
-    found = _loads(data)
-    if not isinstance(found, cbor2.CBORTag) or found.tag != TAG:
+    result = _loads(data)
+    if not isinstance(result, cbor2.CBORTag) or result.tag != TAG:
         _refuse("it does not begin with tag 18, the tag of COSE_Sign1")
-    parts = found.value
+    parts = result.value
     if not isinstance(parts, list | tuple) or len(parts) != 4:  # noqa: PLR2004 - RFC 9052, 4.2
         _refuse("it is not an array of four items")
     head, loose, payload, signature = parts
@@ -184,14 +184,14 @@ def read(data: bytes) -> Batch:
     PayloadError
         With reason `malformed_cbor` or `wrong_shape`.
     """
-    one = read_sign1(data)
-    claims = _loads(one.payload)
-    if not isinstance(claims, dict) or cbor2.dumps(claims) != one.payload:
+    item = read_sign1(data)
+    claims = _loads(item.payload)
+    if not isinstance(claims, dict) or cbor2.dumps(claims) != item.payload:
         _refuse("its payload is not a CBOR map in preferred serialization with unique keys")
-    algorithm = one.algorithm
+    algorithm = item.algorithm
     if type(algorithm) is not int:
         _refuse(f"algorithm {algorithm!r:.40} is not a number; name it in the protected header")
-    kid = one.protected.get(_SIGNER, one.unprotected.get(_SIGNER))
+    kid = item.protected.get(_SIGNER, item.unprotected.get(_SIGNER))
     kind = claims.get(_TYPE)
     if kind is not None and not isinstance(kind, str):
         _refuse("header 4, the content type, is not text")
@@ -206,8 +206,8 @@ def read(data: bytes) -> Batch:
         device=_name("3, the device,", claims.get(_DEVICE)),
         content_type=kind,
         messages=messages,
-        signature=one.signature,
-        signed=one.signed,
+        signature=item.signature,
+        signed=item.signed,
     )
 
 
@@ -239,10 +239,10 @@ def write(
 
 def _loads(data: bytes) -> Any:
     source = BytesIO(data)
-    found = _decoded(lambda: cbor2.CBORDecoder(source, read_size=1).decode())
+    result = _decoded(lambda: cbor2.CBORDecoder(source, read_size=1).decode())
     if source.tell() != len(data):  # the library passes over what follows
         _refuse("further bytes follow its end")
-    return found
+    return result
 
 
 def _decoded(decode: Callable[[], Any]) -> Any:
@@ -252,23 +252,23 @@ def _decoded(decode: Callable[[], Any]) -> Any:
         raise PayloadError("malformed_cbor", f"{NAME}: {error!s:.200}") from None
 
 
-def _text(found: object) -> object:
+def _text(value: object) -> object:
     try:
-        return found.decode() if isinstance(found, bytes) else found
+        return value.decode() if isinstance(value, bytes) else value
     except UnicodeDecodeError:
         return None
 
 
-def _name(what: str, found: object) -> str:
-    if not isinstance(found, str) or not 0 < len(found) <= _LONGEST_NAME or not found.isprintable():
+def _name(what: str, value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME or not value.isprintable():
         _refuse(f"{what} is not an id or serial number of up to {_LONGEST_NAME} characters")
-    return found
+    return value
 
 
-def _number(what: str, found: object, largest: int) -> int:
-    if type(found) is not int or not 0 <= found < largest:
+def _number(what: str, value: object, largest: int) -> int:
+    if type(value) is not int or not 0 <= value < largest:
         _refuse(f"{what} is not a whole number from 0 to {largest}")
-    return found
+    return value
 
 
 def _refuse(what: str) -> NoReturn:

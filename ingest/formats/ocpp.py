@@ -56,13 +56,13 @@ def messages(
         With reason `malformed_json`, `invalid_utf8`, `time_missing` or `wrong_shape`.
     """
     try:
-        found = decoder.decode(utf8(payload, codec))
+        result = decoder.decode(utf8(payload, codec))
     except msgspec.ValidationError as error:
         reason = "time_missing" if "required field `ts`" in str(error) else "wrong_shape"
         raise PayloadError(reason, f"{codec}: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadError("malformed_json", f"{codec}: {error}") from None
-    return found if isinstance(found, list) else [found]
+    return result if isinstance(result, list) else [result]
 
 
 _CALL = re.compile(rb"\s*\[\s*\d+\s*,")
@@ -237,7 +237,7 @@ def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
 def _stated(
     us: int, chosen: dict[str, list[Sample]], refused: list[tuple[str, str]], message: str | None
 ) -> Stated:
-    """Return a moment's reading; a channel of which it has two values equally good goes."""
+    """Return a moment's reading, without channels that have two equally good values."""
     agreed = {}
     for name, samples in chosen.items():
         if all(sample.same_amount(samples[0]) for sample in samples):
@@ -255,7 +255,7 @@ def _stated(
 
 
 def _choose(chosen: dict[str, list[Sample]], sample: Sample) -> None:
-    """Keep what is preferred, all of it."""
+    """Keep all samples of the preferred kind."""
     before = chosen.setdefault(sample.channel, [])
     if before and sample.rank < before[0].rank:
         before.clear()

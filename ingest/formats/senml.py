@@ -47,7 +47,7 @@ class Record(msgspec.Struct, gc=False):
 
 
 class _Pack:
-    """Base fields as they stand, and the readings so far by time."""
+    """Current base fields, and the readings so far by time."""
 
     def __init__(self, received_us: int) -> None:
         self.received_us = received_us
@@ -63,7 +63,7 @@ class _Pack:
 
 
 class _Draft:
-    """What is known of one time."""
+    """Values of one time."""
 
     __slots__ = ("refused", "time_us", "units", "values")
 

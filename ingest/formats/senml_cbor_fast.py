@@ -31,7 +31,7 @@ _SIZES = {"d": 8, "f": 4, "I": 4}
 
 
 class _Layout(NamedTuple):
-    """How a sender's packs are cut, what stands between the numbers, and its names."""
+    """Layout of a sender's packs: cuts, bytes between the numbers, names."""
 
     cut: Callable[[bytes], tuple[float | bytes, ...]]
     between: tuple[float | bytes, ...]
@@ -59,7 +59,7 @@ def read(payload: bytes) -> Row | None:
 
 
 def _sender(payload: bytes) -> tuple[int, bytes]:
-    """Whose pack it seems to be: its length, and what stands before the base time."""
+    """Return the probable sender of a pack: its length, and the bytes before the base time."""
     at = payload.find(_TIMES[0], 0, _WITHIN)
     if at < 0:
         at = payload.find(_TIMES[1], 0, _WITHIN)
@@ -93,7 +93,7 @@ def _form(places: list[tuple[int, str]], size: int) -> str:
 
 
 def _places(data: bytes) -> list[tuple[int, str]] | None:
-    """Where the numbers of a plain pack stand, the base time first; None for another pack."""
+    """Return the places of a plain pack's numbers, the base time first; None for another pack."""
     try:
         records, at = (data[0] - 0x80, 1) if data[0] in _ARRAYS else (data[1], 2)
         if data[0] not in _ARRAYS and data[0] != _LONG_ARRAY:
@@ -115,7 +115,7 @@ def _places(data: bytes) -> list[tuple[int, str]] | None:
 
 
 def _pair(data: bytes, at: int, places: list[tuple[int, str]]) -> int | None:
-    """End of a label and its value; notes where a number stands."""
+    """Return the end of a label and its value; record the place of a number."""
     label = data[at] if data[at] in _WHOLE else 0x1F - data[at]
     if data[at] not in _WHOLE and data[at] not in _MINUS:
         return None

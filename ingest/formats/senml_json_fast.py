@@ -79,7 +79,7 @@ def read(payload: bytes) -> Row | None:
 
 
 def _first_name(payload: bytes, at: int) -> bytes:
-    """Tell senders without a base name apart: a guess that a decoder confirms or refuses."""
+    """Return a guess of a sender without base name, which a decoder confirms or refuses."""
     name = payload.find(b'"n"', at, _WITHIN) if at > 0 else -1
     return payload[name : payload.find(b'"v"', name, name + _WITHIN)] if name > 0 else b""
 
@@ -97,10 +97,10 @@ def _plain(payload: bytes, sender: bytes) -> Row | None:
         return None
     own = tuple([one.u for one in pack])
     names, numbers = tuple([one.n for one in pack]), [one.v for one in pack]
-    found = row(first.bt, first.bn, names, numbers, [unit or first.bu or None for unit in own])
-    if sender and found is not None:
-        _learn(sender, first, found.of, own)
-    return found
+    result = row(first.bt, first.bn, names, numbers, [unit or first.bu or None for unit in own])
+    if sender and result is not None:
+        _learn(sender, first, result.of, own)
+    return result
 
 
 def row(
@@ -142,7 +142,7 @@ def _names(base: str, names: tuple[str, ...], units: Units) -> Names:
 
 
 def _learn(sender: bytes, first: _First, of: Names, own: Units) -> None:
-    """Make a decoder for a pack that came some times already."""
+    """Create a decoder for a pack that was received several times."""
     before, times = _seen.get(sender, (of, 0))
     if before is not of or times < _SEEN_BEFORE:
         _remember(_seen, sender, (of, times + 1 if before is of else 1))

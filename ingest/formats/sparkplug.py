@@ -59,12 +59,12 @@ class Birth:
 
     def called(self, names: tuple[str, ...], units: tuple[str | None, ...]) -> Names:
         """Return the names of a message's numbers, as one shared object for equal names."""
-        found = self.sets.get((names, units))
-        if found is None:
-            found = Names("", names, units)
+        result = self.sets.get((names, units))
+        if result is None:
+            result = Names("", names, units)
             if len(self.sets) < _SETS:
-                self.sets[names, units] = found
-        return found
+                self.sets[names, units] = result
+        return result
 
     def agrees(self, other: Birth, used: Iterable[int | str]) -> bool:
         """Return whether both births give these aliases and names the same meaning."""

@@ -270,7 +270,7 @@ def _varint(packed: bytes) -> int | None:
 
 
 def _getter(wanted: Sequence[int]) -> Any:
-    """Several parts of a tuple, as a tuple whatever their number."""
+    """Return a getter of parts of a tuple, as a tuple of any length."""
     if len(wanted) > 1:
         return itemgetter(*wanted)
     return (lambda parts: (parts[wanted[0]],)) if wanted else (lambda _parts: ())

@@ -71,12 +71,12 @@ class Value:
 def models() -> dict[int, Model]:
     """Return the supported models, by id."""
     text = resources.files(__package__).joinpath("sunspec_models.toml").read_text("utf-8")
-    found: dict[int, Model] = {}
+    result: dict[int, Model] = {}
     for family in tomllib.loads(text).values():
         scales = family["scale"]
         points = tuple(_point(line, scales) for line in family["points"])
-        found |= dict.fromkeys(family["models"], Model(family["length"], points))
-    return found
+        result |= dict.fromkeys(family["models"], Model(family["length"], points))
+    return result
 
 
 def _point(line: str, scales: dict[str, int]) -> Point:
@@ -104,7 +104,7 @@ def read(data: bytes, word_order: Order, where: str) -> Iterator[Value | Payload
     PayloadError
         `registers_invalid` where the block ends within a model, or holds none.
     """
-    given: set[str] = set()
+    values: set[str] = set()
     known = 0
     for model_id, at, length in _chain(data, where):
         model = models().get(model_id)
@@ -119,10 +119,10 @@ def read(data: bytes, word_order: Order, where: str) -> Iterator[Value | Payload
         for point in _points(data, at, model, word_order, f"{where}: model {model_id}"):
             if isinstance(point, PayloadError):
                 yield point
-            elif point.name in given:
+            elif point.name in values:
                 yield Value(f"{model_id}.{point.name}", point.value, point.unit)
             else:
-                given.add(point.name)
+                values.add(point.name)
                 yield point
     if not known:
         raise PayloadError(

@@ -54,7 +54,7 @@ class MeterState:
         self.registers = [_register(devices) for _ in QUANTITIES]
 
     def forget(self, devices: NDArray[np.int32] | None = None) -> None:
-        """Trust nothing about these devices (all, if None) until loaded again."""
+        """Discard the state of devices (all, if None) until loaded again."""
         self.loaded[slice(None) if devices is None else devices] = False
 
 
@@ -86,7 +86,7 @@ _FAR = int(np.iinfo(np.int64).max)
 
 @dataclass(frozen=True)
 class RegisterColumn:
-    """One register column of a class: its quantity and the power that may stand in."""
+    """One register column of a class: its quantity and the power that may replace it."""
 
     channel: Channel
     quantity: int

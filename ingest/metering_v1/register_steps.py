@@ -30,7 +30,7 @@ class Column(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """Where each device's register stands after its last reading; arrays, one row a device."""
+    """Position of each device's register after its last reading; arrays, one row a device."""
 
     device: Int32
     value: Int64
@@ -39,7 +39,7 @@ class Ends(NamedTuple):
     away: NDArray[np.bool_]
 
     def of(self, devices: Int32) -> Ends:
-        """Return the rows of some devices."""
+        """Return the rows of the given devices."""
         rows = np.isin(self.device, devices)
         return Ends(
             self.device[rows],
@@ -113,7 +113,7 @@ def trace(
 
 
 def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
-    """Where rows are kept; a slice, which copies nothing, where they follow one another."""
+    """Return the places of kept rows; a slice, without a copy, where they are consecutive."""
     places = np.flatnonzero(kept)
     if len(places) and places[-1] - places[0] + 1 == len(places):
         return slice(int(places[0]), int(places[-1]) + 1)
@@ -132,7 +132,7 @@ def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int6
 
 
 def _changed(rows: Column, head: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
-    """Time of the last rise up to each row; the first reading of all counts as one."""
+    """Return the time of the last rise up to each row; the first reading of all counts as one."""
     first = rows.device[head]
     last = np.where(rise > 0, np.arange(len(rise)), 0)
     last[head] = head

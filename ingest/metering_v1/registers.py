@@ -88,7 +88,7 @@ class Meter:
 
 @dataclass(slots=True)
 class Mark:
-    """Where a register stands: its highest value, when last read, when last risen."""
+    """Position of a register: its highest value, time of last reading and of last rise."""
 
     value: int
     read_us: int
@@ -121,7 +121,7 @@ class Reader:
     next_swap: int = 0
 
     def read(self, time_us: int, value: int) -> None:
-        """Take one reading, later than all before, and note where the register stands."""
+        """Add one reading, later than all before, and update the register's position."""
         self._take(time_us, value)
         mark = self.mark
         settled = mark is not None and self.away is None
@@ -169,7 +169,7 @@ class Reader:
             mark.value, mark.changed_us = value, time_us
 
     def _catch_up(self, mark: Mark, time_us: int, value: int, rise: int) -> None:
-        """Spread a rise over the standstill in which the register made it."""
+        """Distribute a rise over the standstill before it."""
         self.events.append(CATCH_UP)
         earliest = max(mark.changed_us, time_us - SPREAD_US)
         kept = len(self.steps)

@@ -187,7 +187,7 @@ class BufferedClient(Client):
         return known
 
     def _other(self, command: int, body: bytes) -> MQTTErrorCode:
-        """Let paho handle a packet as if it had read it."""
+        """Pass a packet to paho as if it had read it."""
         self._in_packet = {
             "command": command,
             "have_remaining": 1,
@@ -254,7 +254,7 @@ class BufferedClient(Client):
 
 
 def _remaining(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """Start and length of what an integer announces; start -1 if incomplete, 0 if wrong."""
+    """Return start and length of the announced bytes; start -1 if incomplete, 0 if wrong."""
     length, shift = 0, 0
     for i in range(at, min(at + 4, end)):
         length |= (data[i] & 0x7F) << shift

@@ -7,10 +7,10 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 def receipt_topic(principal: str) -> str:
-    """Return the topic on which a principal learns what is durable."""
+    """Return the topic of a principal's receipts."""
     return f"{PREFIX}{principal}/receipt"
 
 
 def status_topic(principal: str) -> str:
-    """Return the topic on which a principal says that it lives, and its will that it does not."""
+    """Return the topic of a principal's birth and will."""
     return f"{PREFIX}{principal}/status"

@@ -67,7 +67,7 @@ class HostState:
 
 class Session:
     """
-    Messages of some subscriptions, each acknowledged once durable.
+    Messages of subscriptions, each acknowledged once durable.
 
     Parameters
     ----------
@@ -78,16 +78,16 @@ class Session:
     topics : sequence of str
         Topic filters, QoS 1; those of births and wills QoS 0.
     receive_maximum : int
-        Most messages that may be unacknowledged.
+        Highest number of unacknowledged messages.
     state : HostState, optional
         Called with each connection.
     tls : Tls, optional
-        Whom to trust and who we are, for `mqtts://`; else the system's authorities and no identity.
+        Trusted authorities and own identity, for `mqtts://`; else the system's authorities.
 
     Attributes
     ----------
     refused : dict of str to str
-        Topic filters that the broker does not let us hear, and the reason it gave.
+        Topic filters that the broker refused, and its reason.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Session:
             ) from error
 
     def _seal(self) -> None:
-        """Keep what the last connection brought: it may be stored, not acknowledged."""
+        """Keep messages of the last connection: they may be stored, not acknowledged."""
         if len(self._inbox):
             self._sealed.append(self._inbox)
         self._inbox = Inbox(self._inbox.epoch + 1)
@@ -208,7 +208,7 @@ class Session:
         self.refused[topic], self._refused_by = failed, self.epoch
 
     def _ask_again(self) -> None:
-        """Ask for what was refused: its rights may have been mended meanwhile."""
+        """Subscribe again to refused topics: the rights may have changed meanwhile."""
         now_s = time.monotonic()
         if not self.refused or not self.subscribed or now_s < self._again_at_s:
             return

@@ -39,14 +39,14 @@ class Template:
         words = topic.split("/")
         if len(words) != len(self.levels):
             return None
-        found = {}
+        result = {}
         for level, word in zip(self.levels, words, strict=True):
             if not _is_open(level):
                 if level != word:
                     return None
             elif level != ANY:
-                found[level[1:-1]] = word
-        return found
+                result[level[1:-1]] = word
+        return result
 
     def overlaps(self, other: Template) -> bool:
         """Return whether one topic could match both templates."""
@@ -86,9 +86,9 @@ def parse(text: str) -> Template:
         raise RegistryError(f"{text!r:.80} must not begin with {forbidden}, nor be longer")
     if not fixed or not all(_LEVEL.fullmatch(level) for level in fixed):
         raise RegistryError(f"{text!r} needs a fixed level, and braces and + as whole levels; no #")
-    found = Template(text, levels)
-    if any(found.overlaps(own) for own in _OWN):
+    template = Template(text, levels)
+    if any(template.overlaps(own) for own in _OWN):
         raise RegistryError(
             f"{text!r} also matches tonne's own topics; begin it with a fixed level"
         )
-    return found
+    return template

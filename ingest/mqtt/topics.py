@@ -99,7 +99,7 @@ class Router:
         return index
 
     def _resolve_named(self, names: dict[str, str]) -> int:
-        """Find a device by what stands in a template's place of it, compared with its row."""
+        """Return the device by the place-holders of a template, compared with its row."""
         device_id = names["device"]
         index = self._index(device_id)
         device = self.fleet.devices[index]

@@ -46,7 +46,7 @@ def admit(
     payloads: Sequence[bytes],
     content_types: Sequence[str | None],
     received_us: int,
-    given: Sequence[Given] = (),
+    values: Sequence[Given] = (),
     unread: Sequence[Rejected] = (),
 ) -> Admitted:
     """
@@ -60,12 +60,12 @@ def admit(
     topics, payloads, content_types : sequences, n
     received_us : int
         When the batch was received; times more than 5 minutes later are refused. [us UTC]
-    given : sequence of Given
+    values : sequence of Given
         What Sparkplug's messages among them hold, which their own rules have read.
     unread : sequence of Rejected
         Messages that are refused before they are read.
     """
-    decoded = decode(fleet, route, topics, payloads, content_types, received_us, given, unread)
+    decoded = decode(fleet, route, topics, payloads, content_types, received_us, values, unread)
     frames = [_judge(fleet, frame, decoded, received_us) for frame in decoded.frames]
     kept = [f for f in frames if len(f)]
     return Admitted(kept, decoded.rejected, decoded.ignored, decoded.seen, decoded.codecs)
@@ -150,12 +150,12 @@ def _judge_register(
 
 
 def _drop_empty(frame: Frame) -> Frame:
-    """Rows whose every channel was refused hold nothing to store."""
+    """Return the frame without rows whose every channel was refused."""
     rows = np.array(sorted(frame.flags), dtype=np.intp)
     empty = np.ones(len(rows), dtype=np.bool_)
     for values in frame.columns.values():
-        held = values[rows]
-        empty &= (held == NULL) if held.dtype == np.int64 else np.isnan(held)
+        known = values[rows]
+        empty &= (known == NULL) if known.dtype == np.int64 else np.isnan(known)
     if not empty.any():
         return frame
     keep = np.ones(len(frame), dtype=np.bool_)

@@ -104,15 +104,15 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
             register = state.registers[column.quantity]
             value: Any = frame.columns[column.channel.name][order]
             rows = _unread(device, time_us, value, register)
-            found = trace(bounds, frame.class_id, column, rows, register)
-            steps.append(found.steps)
-            marks.append(found.marks)
-            out.ends.append((column.quantity, found.ends))
-            out.events.extend(found.events)
-            out.rewrites.update(found.rewrites)
-            out.spread |= {d: min(us, out.spread.get(d, us)) for d, us in found.spread.items()}
+            result = trace(bounds, frame.class_id, column, rows, register)
+            steps.append(result.steps)
+            marks.append(result.marks)
+            out.ends.append((column.quantity, result.ends))
+            out.events.extend(result.events)
+            out.rewrites.update(result.rewrites)
+            out.spread |= {d: min(us, out.spread.get(d, us)) for d, us in result.spread.items()}
             if column.channel.power is not None:
-                metered = found.ends.device
+                metered = result.ends.device
                 out.rewrites.update(_newly_metered(state, register, metered))
                 watts = frame.columns[column.channel.power][order].astype(np.float64, copy=False)
                 _from_power(
@@ -142,10 +142,10 @@ def _capped(bounds: Bounds, rows: IntervalRows) -> IntervalRows:
     What a catch-up has beyond that is unknown, and so is when the rest was made.
     """
     for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
-        most = bounds.interval_maximum(quantity)[rows.device]
-        over = np.flatnonzero((rows.quantity == quantity) & (rows.value > most))
+        maximum = bounds.interval_maximum(quantity)[rows.device]
+        over = np.flatnonzero((rows.quantity == quantity) & (rows.value > maximum))
         if len(over):
-            rows.value[over] = most[over].astype(np.int64) + 1
+            rows.value[over] = maximum[over].astype(np.int64) + 1
             rows.unknown_us[over] += rows.measured_us[over] + rows.estimated_us[over]
             rows.measured_us[over] = rows.estimated_us[over] = 0
     return rows
@@ -173,9 +173,9 @@ def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> 
 
 
 def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> Sequence[Any]:
-    held = [part for part in parts if len(part.device)]
-    if len(held) == 1:
-        return held[0]
+    markses = [part for part in parts if len(part.device)]
+    if len(markses) == 1:
+        return markses[0]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
@@ -198,12 +198,12 @@ def _from_power(
     """Estimate the energy of devices that never showed the register."""
     bare = ~(register.known | register.shown)
     bare[metered] = False
-    held = bare[rows.device]
-    if held.any():
-        held &= np.isfinite(rows.power_w) & (rows.time_us > register.power_us[rows.device])
-    if not held.any():
+    known = bare[rows.device]
+    if known.any():
+        known &= np.isfinite(rows.power_w) & (rows.time_us > register.power_us[rows.device])
+    if not known.any():
         return
-    rows = Power(rows.device[held], rows.time_us[held], rows.power_w[held])
+    rows = Power(rows.device[known], rows.time_us[known], rows.power_w[known])
     counts = bounds.counts(class_id, column.channel)
     steps.append(power.steps(column, rows, register, counts))
     out.powers.append((column.quantity, power.last(rows)))

@@ -47,14 +47,14 @@ def compare(
     differences : list of Difference
     """
     keys = sorted(key for key in whole if all(key in part for part in parts))
-    left = np.array([whole[key] for key in keys], dtype=np.int64)
+    remaining = np.array([whole[key] for key in keys], dtype=np.int64)
     right = np.array([sum(part[key] for part in parts) for key in keys], dtype=np.int64)
     tolerance = {c.quantity: max(c.tolerance, 1) for c in classes.load()[device.class_id].registers}
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for quantity, resolution in tolerance.items():
         of = np.array([key[1] == quantity for key in keys], dtype=np.bool_)
-        marks = comparisons.sums_differ(left, right, share, resolution) & of
-        found.extend(
-            Difference(*keys[i], int(left[i]), int(right[i])) for i in np.flatnonzero(marks)
+        marks = comparisons.sums_differ(remaining, right, share, resolution) & of
+        differences.extend(
+            Difference(*keys[i], int(remaining[i]), int(right[i])) for i in np.flatnonzero(marks)
         )
-    return len(keys), found
+    return len(keys), differences

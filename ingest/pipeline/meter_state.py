@@ -60,8 +60,8 @@ class Registers(dict[int, Register]):
         self._devices = devices
 
     def __missing__(self, quantity: int) -> Register:
-        self[quantity] = found = _register(self._devices)
-        return found
+        self[quantity] = register = _register(self._devices)
+        return register
 
 
 class MeterState:

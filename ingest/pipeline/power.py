@@ -22,7 +22,7 @@ class Power(NamedTuple):
     power_w: Float64
 
     def of(self, devices: Int32) -> Power:
-        """Return the rows of some devices."""
+        """Return the rows of the given devices."""
         rows = np.isin(self.device, devices)
         return Power(self.device[rows], self.time_us[rows], self.power_w[rows])
 

@@ -40,8 +40,8 @@ def each(values: NDArray[Any], rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
     """Return `values[rows]`; a value common to all rows is stored once."""
     if len(rows) and (rows.strides == (0,) or _same(rows)):
         return np.broadcast_to(values[rows[0]], rows.shape)
-    found: NDArray[Any] = values[rows]
-    return found
+    result: NDArray[Any] = values[rows]
+    return result
 
 
 def _same(rows: NDArray[np.integer[Any]]) -> bool:
@@ -109,8 +109,8 @@ class Series:
             held = getattr(self, name)
             out = np.empty(n, dtype=held.dtype)
             out[own] = held
-            for k, one in enumerate(earlier):
-                out[head + k] = getattr(one, name)
+            for k, series in enumerate(earlier):
+                out[head + k] = getattr(series, name)
             parts.append(out)
         device, time_us, limits, value = parts
         return Series(device, time_us, limits, head, value), new
@@ -129,7 +129,7 @@ TESTS = (
     "phase_sum",
 )
 TEST_INDEX = {name: i for i, name in enumerate(TESTS)}
-CHANNELS = (TIME, *sorted({c for one in classes.load().values() for c in one.channels}))
+CHANNELS = (TIME, *sorted({c for d in classes.load().values() for c in d.channels}))
 CHANNEL_INDEX = {name: i for i, name in enumerate(CHANNELS)}
 
 
@@ -252,8 +252,8 @@ class Checks:
     def _places(self, index: Sequence[int]) -> Float64:
         nowhere = (np.nan, np.nan)
         devices = self.fleet.devices
-        found = np.array([devices[i].place or nowhere for i in index], dtype=np.float64)
-        return found.reshape(-1, 2).T
+        result = np.array([devices[i].place or nowhere for i in index], dtype=np.float64)
+        return result.reshape(-1, 2).T
 
     def _follow(self, before: Checks, here: Int32, there: Int32) -> None:
         rest = others(len(self.fleet), here)
@@ -264,11 +264,11 @@ class Checks:
         ours = _runs(self._first[here], self._count[here])
         theirs = _runs(before._first[there], before._count[there])
         of_profile = self._of_profiles(rest.tolist())
-        for (class_id, channel), held in list(before._channels.items()):
+        for (class_id, channel), thresholds in list(before._channels.items()):
             table = self._nothing()
-            if held is not None:
+            if thresholds is not None:
                 for row, name in enumerate(Thresholds.__slots__):
-                    table[row, ours] = getattr(held, name)[theirs]
+                    table[row, ours] = getattr(thresholds, name)[theirs]
             self._fill_devices(table, class_id, channel, of_profile, rest.tolist())
             self._channels[class_id, channel] = _thresholds(table)
 
@@ -278,14 +278,14 @@ class Checks:
             index: sorted({c.from_us for c in devices[index].quality}) for index in self._changing
         }
         self._count: Int64 = np.ones(len(devices), dtype=np.int64)
-        for index, found in dates.items():
-            self._count[index] += len(found)
+        for index, result in dates.items():
+            self._count[index] += len(result)
         self._first: Int64 = np.cumsum(self._count) - self._count
         self._most = int(self._count.max(initial=0))
         self.begin_us: Int64 = np.full(int(self._count.sum()), _EVER, dtype=np.int64)
-        for index, found in dates.items():
+        for index, result in dates.items():
             first = int(self._first[index]) + 1
-            self.begin_us[first : first + len(found)] = found
+            self.begin_us[first : first + len(result)] = result
         self.device: Int64 = np.repeat(np.arange(len(devices)), self._count)
 
     def version(self, device: np.ndarray, time_us: Int64) -> Int64:
@@ -293,11 +293,11 @@ class Checks:
         if self._most <= 1:
             return each(self._first, device)
         first, count = self._first[device], self._count[device]
-        found: Int64 = first.copy()
+        result: Int64 = first.copy()
         for k in range(1, self._most):
             later = np.flatnonzero(count > k)
-            found[later] += time_us[later] >= self.begin_us[first[later] + k]
-        return found
+            result[later] += time_us[later] >= self.begin_us[first[later] + k]
+        return result
 
     def of(self, class_id: str, channel: str) -> Thresholds | None:
         """Return the limits of a class's channel, or of its times; None where no device has any."""
@@ -311,12 +311,12 @@ class Checks:
         return self._of_profiles(range(len(self.fleet)))
 
     def _of_profiles(self, index: Sequence[int]) -> dict[tuple[str, str], Int64]:
-        """Versions of some devices, by their class and profile."""
-        found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        """Return the indices of devices by class and profile."""
+        result: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         devices = self.fleet.devices
         for i in index:
-            found[devices[i].class_id, devices[i].profile].append(i)
-        return {key: _runs(self._first[own], self._count[own]) for key, own in found.items()}
+            result[devices[i].class_id, devices[i].profile].append(i)
+        return {key: _runs(self._first[own], self._count[own]) for key, own in result.items()}
 
     def _thresholds(self, class_id: str, channel: str) -> Thresholds | None:
         table = self._nothing()
@@ -334,7 +334,7 @@ class Checks:
         of_profile: dict[tuple[str, str], Int64],
         index: Sequence[int],
     ) -> None:
-        """Write limits of some devices' channel: their profile's, and their own over these."""
+        """Write limits of devices' channels: their profile's, and their own instead of these."""
         for (class_, profile), own in of_profile.items():
             if class_ == class_id:
                 self._fill(table, own, profile_limits(class_id, profile, channel))
@@ -351,9 +351,12 @@ class Checks:
         changes = sorted((c for c in device.quality if c.channel == channel), key=_from)
         first = int(self._first[index])
         for version in range(first, first + int(self._count[index])):
-            held = [c for c in changes if c.from_us <= self.begin_us[version]]
-            if held:
-                yield version, base.changed(held[-1].limits, f"device {device.id}, {channel}")
+            quality_limitses = [c for c in changes if c.from_us <= self.begin_us[version]]
+            if quality_limitses:
+                yield (
+                    version,
+                    base.changed(quality_limitses[-1].limits, f"device {device.id}, {channel}"),
+                )
 
     def _fill(self, table: Float64, versions: Int64, limits: Limits) -> None:
         rated = self.rated[self.device[versions]]

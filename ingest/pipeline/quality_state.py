@@ -97,16 +97,16 @@ class Standstill(NamedTuple):
 
 def pairs_of(checks: Checks, class_id: str) -> list[str]:
     """Return the channels of a class whose last two values are needed."""
-    found = [TIME] if checks.of(class_id, TIME) is not None else []
+    result = [TIME] if checks.of(class_id, TIME) is not None else []
     for name in classes.load()[class_id].channels:
         limits = checks.of(class_id, name)
         if limits is not None and not (np.isnan(limits.spike) & np.isnan(limits.rate)).all():
-            found.append(name)
-    return found
+            result.append(name)
+    return result
 
 
 def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
-    """Return the runs of a channel that some device of the fleet needs."""
+    """Return the runs of a channel that a device of the fleet needs."""
     limits = checks.of(class_id, channel.name)
     if limits is None:
         return []
@@ -123,14 +123,14 @@ def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
 
 
 def _registers(class_id: str, gauge: str) -> tuple[Channel, ...]:
-    """Registers that count what a gauge says."""
+    """Return the registers of a gauge's quantity."""
     return tuple(
         register for register in classes.load()[class_id].registers if register.power == gauge
     )
 
 
 def _reports_state(channel: Channel) -> bool:
-    """Whether a register's device says when it works: else standing still is nothing."""
+    """Return whether a register's device reports its operation; else a standstill is no finding."""
     return channel.kind == "gauge" or channel.power is not None
 
 
@@ -160,10 +160,10 @@ class Watched:
 
     def reset(self, devices: Int32 | NDArray[np.intp]) -> None:
         """Reset the state of devices to that of devices without readings."""
-        held: list[Pair | Standing] = [*self.pairs.values(), *self.runs.values()]
-        for one in held:
-            for field in fields(one):
-                array = getattr(one, field.name)
+        stored: list[Pair | Standing] = [*self.pairs.values(), *self.runs.values()]
+        for item in stored:
+            for field in fields(item):
+                array = getattr(item, field.name)
                 array[devices] = NEVER if array.dtype == np.int64 else np.nan
 
     def take_over(self, before: Watched, here: Int32, there: Int32) -> None:
@@ -179,7 +179,7 @@ class Watched:
             self.copy(before, here, there)
 
     def copy(self, other: Watched, devices: Int32, there: Int32 | None = None) -> None:
-        """Copy the state of some devices from another; `there` are their indices in it."""
+        """Copy the state of devices from another; `there` are their indices in it."""
         self.reset(devices)
         old = devices if there is None else there
         for (class_id, channel), pair in other.pairs.items():

@@ -89,13 +89,13 @@ def judge(
         device, time_us = frame.device[order], frame.time_us[order]
         limits = checks.version(device, time_us)
         times = Series(device, time_us, limits, heads(device), np.zeros(len(device)))
-        one = _Judge(checks, watched, frame.class_id, out, whole=whole)
-        parts.extend(one.times(times))
+        item = _Judge(checks, watched, frame.class_id, out, whole=whole)
+        parts.extend(item.times(times))
         columns = {name: values[order] for name, values in frame.columns.items()}
         for channel in classes.load()[frame.class_id].channels.values():
             thresholds = checks.of(frame.class_id, channel.name)
             if thresholds is not None:
-                parts.extend(one.channel(channel, thresholds, times, columns))
+                parts.extend(item.channel(channel, thresholds, times, columns))
     out.flags = Flags.concat([part for part in parts if len(part)]).distinct()
     return out
 
@@ -140,26 +140,26 @@ class _Judge:
     ) -> Iterator[Flags]:
         """Apply every test of a channel."""
         values = columns[channel.name]
-        held = values != NULL if values.dtype == np.int64 else ~np.isnan(values)
+        known = values != NULL if values.dtype == np.int64 else ~np.isnan(values)
         if channel.kind == "register":
-            held &= self._at_work(channel, times, columns)
-        if not held.any():
+            known &= self._at_work(channel, times, columns)
+        if not known.any():
             return
-        found = times.of(values.astype(np.float64))
-        series = found if held.all() else found.take(held)
+        result = times.of(values.astype(np.float64))
+        series = result if known.all() else result.take(known)
         if channel.kind == "gauge":
             yield from self._alone(channel.name, thresholds, series)
             if channel.phases:
-                yield from self._phases(channel, thresholds, found, columns)
+                yield from self._phases(channel, thresholds, result, columns)
         if channel.name in self._pairs:
             yield from self._neighbours(channel.name, thresholds, series)
         for watch in runs_of(self._checks, self._class, channel):
             if not self._whole or self._lasts(watch, thresholds, series):
-                wh = counted_wh(watch.registers, columns)[held] if watch.registers else None
+                wh = counted_wh(watch.registers, columns)[known] if watch.registers else None
                 yield self._run(watch, channel, thresholds, series, wh)
 
     def _at_work(self, channel: Channel, times: Series, columns: dict[str, Column]) -> Mask:
-        """Where a device surely works: its register has to rise then."""
+        """Return a mask of readings with a device certainly at work: its register has to rise."""
         if channel.power is None:
             return np.zeros(len(times), dtype=np.bool_)
         with np.errstate(invalid="ignore"):
@@ -221,7 +221,7 @@ class _Judge:
         return whole, new
 
     def _lasts(self, watch: Watch, limits: Thresholds, series: Series) -> bool:
-        """Whether any run of a whole series may be too long: most are seen at once not to be."""
+        """Return whether any run of a series may be too long; most are excluded at once."""
         value = series.value
         if watch.key.what == "flat":
             floor = each(limits.floor, series.limits)
@@ -273,8 +273,8 @@ class _Judge:
 def counted_wh(registers: Sequence[Channel], columns: Mapping[str, Column]) -> Float64:
     """Return energy counted by registers in a gauge's direction; NaN if unknown. [Wh]"""
     known = [columns[register.name] != NULL for register in registers]
-    parts = [one.direction * np.where(at, columns[one.name], 0)
-             for one, at in zip(registers, known, strict=True)]  # fmt: skip
+    parts = [channel.direction * np.where(at, columns[channel.name], 0)
+             for channel, at in zip(registers, known, strict=True)]  # fmt: skip
     return np.where(np.any(known, axis=0), np.sum(parts, axis=0, dtype=np.float64), np.nan)
 
 
@@ -324,7 +324,7 @@ def _stands_longer(changed: Mask, series: Series, most_us: float) -> bool:
 
 
 def _changes_often(changed: Mask, time_us: Int64, most_us: float) -> bool:
-    """Whether something changes in each half of that time: then nothing stands for all of it."""
+    """Return whether there is a change in each half of the time, so that no run fills it."""
     half = int(most_us) // 2
     count = (int(time_us[-1]) - int(time_us[0])) // max(half, 1)
     if not 0 < count < len(changed) // 2:

@@ -60,17 +60,17 @@ class Bounds:
         rest = others(len(self.fleet), here)
 
         def moved(old: NDArray[_Number], new: NDArray[_Number]) -> NDArray[_Number]:
-            found = np.empty((*old.shape[:-1], len(self.fleet)), old.dtype)
-            found[..., here], found[..., rest] = old[..., there], new
-            return found
+            result = np.empty((*old.shape[:-1], len(self.fleet)), old.dtype)
+            result[..., here], result[..., rest] = old[..., there], new
+            return result
 
         self._places = moved(before._places, self._places_of(rest))
         self.next_swap_us = moved(before.next_swap_us, self._next_swaps_of(rest))
         for (class_id, name), rate in list(before._rates.items()):
             channel = classes.load()[class_id].channels[name]
             self._rates[class_id, name] = moved(rate, self._rates_of(channel, rest))
-        for quantity, most in list(before._most.items()):
-            self._most[quantity] = moved(most, self._most_of(quantity, rest))
+        for quantity, maximum in list(before._most.items()):
+            self._most[quantity] = moved(maximum, self._most_of(quantity, rest))
 
     def columns(self, class_id: str) -> list[RegisterColumn]:
         """Return the register columns of a class, in column order."""
@@ -102,8 +102,10 @@ class Bounds:
         return self._next_swaps_of(self._all)
 
     def _next_swaps_of(self, index: NDArray[np.intp]) -> Int64:
-        found = (min((r.at_us for r in d.replacements), default=_FAR) for d in self._devices(index))
-        return np.fromiter(found, np.int64, len(index))
+        result = (
+            min((r.at_us for r in d.replacements), default=_FAR) for d in self._devices(index)
+        )
+        return np.fromiter(result, np.int64, len(index))
 
     def counts(self, class_id: str, channel: Channel) -> NDArray[np.bool_] | None:
         """Return which devices have a limit and are counted, by fleet index; None: all."""
@@ -119,29 +121,29 @@ class Bounds:
         return self._most[quantity]
 
     def _most_of(self, quantity: int, index: NDArray[np.intp]) -> Float64:
-        found = np.full(len(index), np.inf)
+        result = np.full(len(index), np.inf)
         class_ids = [d.class_id for d in self._devices(index)]
         for class_id in set(class_ids):
             of = np.array([held == class_id for held in class_ids])
             for column in self.columns(class_id):
                 if column.quantity == quantity:
                     rate = self.rate(class_id, column.channel)[index[of]]
-                    found[of] = np.floor(rate * INTERVAL_US) + column.channel.tolerance
-        return found
+                    result[of] = np.floor(rate * INTERVAL_US) + column.channel.tolerance
+        return result
 
     def light(self, device: Int32, quantity: Int16, interval: Int64) -> NDArray[np.bool_]:
         """Return whether a device can generate in each quarter hour: PV not at night."""
         latitude, longitude = self._places
-        found = np.ones(len(device), dtype=np.bool_)
+        result = np.ones(len(device), dtype=np.bool_)
         of = np.flatnonzero(
             (quantity == QUANTITY_INDEX[SUN_QUANTITY]) & np.isfinite(latitude[device])
         )
         at = device[of]
         if len(of) and (at == at[0]).all():
-            found[of] = _of_place(interval[of], *self._places[:, at[0]].tolist())
+            result[of] = _of_place(interval[of], *self._places[:, at[0]].tolist())
         else:
-            found[of] = lit(interval[of] * INTERVAL_US, latitude[at], longitude[at])
-        return found
+            result[of] = lit(interval[of] * INTERVAL_US, latitude[at], longitude[at])
+        return result
 
     @cached_property
     def has_light(self) -> bool:
@@ -177,7 +179,7 @@ class Bounds:
 
 
 def _of_place(interval: Int64, latitude: float, longitude: float) -> NDArray[np.bool_]:
-    """Light of some quarter hours at one place."""
+    """Return a mask of quarter hours with daylight at one place."""
     first, last = int(interval.min()) // QUARTERS, int(interval.max()) // QUARTERS
     if (last - first) * QUARTERS > _SPARSE * len(interval):
         place = np.full((2, len(interval)), [[latitude], [longitude]])

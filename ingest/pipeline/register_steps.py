@@ -40,7 +40,7 @@ class Ends(NamedTuple):
     other: Int64
 
     def of(self, devices: Int32) -> Ends:
-        """Return the rows of some devices."""
+        """Return the rows of the given devices."""
         rows = np.isin(self.device, devices)
         return Ends(
             self.device[rows],
@@ -124,7 +124,7 @@ def trace(
 
 
 def _unbounded(steps: Steps, counts: NDArray[np.bool_]) -> Steps:
-    """Steps of devices that nothing bounds are of unknown size."""
+    """Return the steps with those of devices without a limit marked as unknown."""
     free = np.flatnonzero(~counts[steps.device])
     if not len(free):
         return steps
@@ -134,7 +134,7 @@ def _unbounded(steps: Steps, counts: NDArray[np.bool_]) -> Steps:
 
 
 def _others(start: Register, first: Int32) -> Int64 | None:
-    """Lines beside the marks' of some devices, one row each; None where there is none at all."""
+    """Return second sequences of devices, one row each; None where there are none."""
     there = start.known[first] & (start.other_read_us[first] != NEVER)
     if not there.any():
         return None
@@ -152,7 +152,7 @@ def _clear_of(
     tail: NDArray[np.intp],
     tolerance: int,
 ) -> NDArray[np.bool_]:
-    """Devices that rise without coming near a line they left, and while it is remembered."""
+    """Return a mask of devices that rise far from a remembered sequence."""
     value, _, count, since = other.T
     none = value == NULL
     kept = (count == 0) & (rows.time_us[tail] - np.abs(since) <= RETIRED_US)
@@ -162,7 +162,7 @@ def _clear_of(
 
 
 def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
-    """Where rows are kept; a slice, which copies nothing, where they follow one another."""
+    """Return the places of kept rows; a slice, without a copy, where they are consecutive."""
     places = np.flatnonzero(kept)
     if len(places) and places[-1] - places[0] + 1 == len(places):
         return slice(int(places[0]), int(places[-1]) + 1)
@@ -181,7 +181,7 @@ def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int6
 
 
 def _changed(rows: Column, head: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
-    """Time of the last rise up to each row; the first reading of all counts as one."""
+    """Return the time of the last rise up to each row; the first reading of all counts as one."""
     first = rows.device[head]
     last = np.where(rise > 0, np.arange(len(rise)), 0)
     last[head] = head

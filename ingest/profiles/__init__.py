@@ -59,10 +59,10 @@ def _own_source(channel: Channel) -> dict[str, Any]:
     unit = channel.wire or units.get(channel.unit, channel.unit)
     stem, _, _ = channel.name.rpartition("_")
     path = channel.name if unit == channel.unit else f"{stem}_{unit.lower().replace(' ', '')}"
-    found: dict[str, Any] = {"path": path, "unit": unit}
+    result: dict[str, Any] = {"path": path, "unit": unit}
     if register and channel.unit not in _COUNTED_BY_TIME:
-        found["moduli"] = channel.moduli or _MODULI
-    return found
+        result["moduli"] = channel.moduli or _MODULI
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
     spec.pop("moduli", None)
     also = tuple(spec.pop("also", ()))
     register = spec.pop("register", None)
-    found = None if register is None else register_map.parse(register, where)
+    result = None if register is None else register_map.parse(register, where)
     Limits().changed(spec.get("limits", {}), where)
     try:
         return Source(
@@ -192,7 +192,7 @@ def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
             moduli=moduli,
             exact_modulus=modulus is not None,
             also=also,
-            register=found,
+            register=result,
             **spec,
         )
     except TypeError as error:
@@ -202,15 +202,15 @@ def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
 @cache
 def load() -> dict[tuple[str, str], Profile]:
     """Return all profiles of tonne, by (class, profile id)."""
-    own = [parse(_own_profile(one)) for one in classes.load().values()]
-    found = {(profile.class_id, profile.id): profile for profile in own}
+    own = [parse(_own_profile(device_class)) for device_class in classes.load().values()]
+    profiles = {(profile.class_id, profile.id): profile for profile in own}
     for entry in sorted(resources.files(__name__).iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".toml"):
             profile = read(entry.name, entry.read_text(encoding="utf-8"))
             key = (profile.class_id, profile.id)
-            if key in found:
+            if key in profiles:
                 raise ProfileError(
                     f"profile {key} is in two files; keep {entry.name} or the other file"
                 )
-            found[key] = profile
-    return found
+            profiles[key] = profile
+    return profiles

@@ -42,15 +42,15 @@ def registers(class_id: str) -> dict[str, Register]:
     generic = profiles.load().get((class_id, "generic"))
     if device_class is None or generic is None:
         return {}
-    found = {}
+    result = {}
     for source in generic.channels.values():
         channel = device_class.channels[source.channel]
         if channel.kind == "register":
             numerator, denominator, _ = factor(source.unit, channel.unit)
-            found[source.path] = Register(
+            result[source.path] = Register(
                 channel.name, source.path, source.unit, numerator, denominator
             )
-    return found
+    return result
 
 
 def of_column(class_id: str, column: str) -> Register:

@@ -46,17 +46,21 @@ def parse(spec: dict[str, Any], where: str) -> Register:
         Naming the profile, the channel and what is wrong.
     """
     try:
-        found = Register(**{**spec, "absent": tuple(spec.get("absent", ()))})
+        register = Register(**{**spec, "absent": tuple(spec.get("absent", ()))})
     except TypeError as error:
         raise ProfileError(f"{where}, register: {error}") from None
-    if found.type not in SIZES or found.table not in _TABLES or found.word_order not in _ORDERS:
+    if (
+        register.type not in SIZES
+        or register.table not in _TABLES
+        or register.word_order not in _ORDERS
+    ):
         raise ProfileError(
             f"{where}, register: type must be one of {', '.join(SIZES)}, table one "
             f"of {', '.join(_TABLES)}, word_order one of {', '.join(_ORDERS)}"
         )
-    if not 0 <= found.address <= _LAST or found.divide < 1:
+    if not 0 <= register.address <= _LAST or register.divide < 1:
         raise ProfileError(f"{where}, register: address must be 0 to {_LAST}, divide at least 1")
-    return found
+    return register
 
 
 def no_overlap(

@@ -76,16 +76,16 @@ def at_night(
     latitude, longitude : float64 array, n
         Of the site, north and east positive; NaN where it is not known. [deg]
     """
-    found = np.zeros(len(power), dtype=np.bool_)
+    result = np.zeros(len(power), dtype=np.bool_)
     with np.errstate(invalid="ignore"):
         rows = np.flatnonzero((power > least) & np.isfinite(latitude))
     places = (_rows(latitude, rows), _rows(longitude, rows))
-    found[rows] = ~above(time_us[rows], *places, NIGHT_DEG)
-    return found
+    result[rows] = ~above(time_us[rows], *places, NIGHT_DEG)
+    return result
 
 
 def _rows(values: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Some rows; a value that all have stays one in memory."""
+    """Return the given rows; a common value stays one in memory."""
     if values.strides == (0,) and len(values):
         return np.broadcast_to(values[0], rows.shape)
     return values[rows]

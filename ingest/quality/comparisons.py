@@ -60,7 +60,7 @@ def below(
     values: NDArray[np.float64], peak: NDArray[np.float64], level: UnitLevel
 ) -> NDArray[np.float64]:
     """
-    Return series whose runs of 1.0 are times in which no value reached a level.
+    Return series whose runs of 1.0 are times with all values below a level.
 
     Parameters
     ----------

@@ -100,25 +100,25 @@ def integral(
     known &= (edges[:-1] >= _begin(time_us, reported_us)) & (
         edges[1:] <= _end(time_us, reported_us)
     )
-    found = _smooth(_by_edges(time_us, variance, edges))
-    return Integral(_by_edges(time_us, energy, edges), found, known, left_out)
+    result = _smooth(_by_edges(time_us, variance, edges))
+    return Integral(_by_edges(time_us, energy, edges), result, known, left_out)
 
 
-def _within(time_us: Int64, step_us: Int64, some: Int64, edges: Int64) -> np.ndarray:
+def _within(time_us: Int64, step_us: Int64, part: Int64, edges: Int64) -> np.ndarray:
     """Return which quarter hours touch some of the steps."""
-    if not len(some):
+    if not len(part):
         return np.zeros(len(edges) - 1, dtype=np.bool_)
     away = np.zeros(len(step_us))
-    away[some] = step_us[some]
+    away[part] = step_us[part]
     return np.asarray(_by_edges(time_us, away, edges) > 0)
 
 
 def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int64, Int64]:
     """
-    Return the steps of silence, and those in which the register was read without the power.
+    Return the silent steps, and those in which the register was read without the power.
 
-    Silence is of more than an hour.  What was left out is no error of samples.  A device that
-    sends its power once an hour leaves out what is missing beyond that.
+    Silence is more than an hour.  Missing samples are no sampling error.  Of a device that sends
+    its power once an hour only longer gaps are missing.
     """
     long = np.flatnonzero(step_us > POWER_GAP_US)
     if len(long):
@@ -138,7 +138,10 @@ def _cadence(step_us: Int64) -> int:
 
 
 def _begin(time_us: Int64, reported_us: Int64) -> int:
-    """From when on power is asked for: its first sample, or the register's long before it."""
+    """
+    Return the time from which power is expected: its first sample, or the
+    register's long before.
+    """
     first = int(time_us[0])
     if len(reported_us) and reported_us[0] < first - HOUR_US:
         return int(reported_us[0])
@@ -155,17 +158,17 @@ def _end(time_us: Int64, reported_us: Int64) -> int:
 def _by_edges(time_us: Int64, of_step: Float64, edges: Int64) -> Float64:
     """Cut steps at edges, in proportion to their time."""
     total = np.concatenate([[0.0], np.cumsum(of_step)])
-    found: Float64 = np.diff(np.interp(edges, time_us, total))
-    return found.clip(min=0.0)
+    result: Float64 = np.diff(np.interp(edges, time_us, total))
+    return result.clip(min=0.0)
 
 
 def _smooth(variance: Float64) -> Float64:
-    """How much power moves around each quarter hour: one step alone tells little."""
+    """Return the variance of power around each quarter hour: a single step is too uncertain."""
     total = np.concatenate([[0.0], np.cumsum(variance)])
     at = np.arange(len(variance))
     low, high = np.maximum(at - _AROUND, 0), np.minimum(at + _AROUND + 1, len(variance))
-    found: Float64 = np.maximum((total[high] - total[low]) / (high - low), 0.0)
-    return found
+    result: Float64 = np.maximum((total[high] - total[low]) / (high - low), 0.0)
+    return result
 
 
 # two meters of accuracy class 2
@@ -218,16 +221,16 @@ def above(
     claimed = np.where(known, value_wh, 0)
     runs = _runs(estimated & known, into_day) if estimated.any() else None
     by_run = _together(claimed, runs).astype(np.float64)
-    shown, variance = (np.where(known, one, 0.0) for one in (shown_wh, variance))
+    gauged, variance = (np.where(known, one, 0.0) for one in (shown_wh, variance))
     days = into_day, -(into_day + len(by_run)) % DAY
-    left, by_day, errors = (_cut(one, days) for one in (by_run, shown, variance))
-    left = _alone(left, by_day, errors, tolerance)
-    caught = _ahead(left, by_day, errors, tolerance).max(axis=1, initial=0.0) > 0
+    remaining, by_day, errors = (_cut(one, days) for one in (by_run, gauged, variance))
+    remaining = _alone(remaining, by_day, errors, tolerance)
+    caught = _ahead(remaining, by_day, errors, tolerance).max(axis=1, initial=0.0) > 0
     if caught.any():
-        left[caught] -= _running(left[caught] - by_day[caught])
-    whole = left.ravel()[days[0] : days[0] + len(by_run)]
-    if _ahead(whole, shown, variance, tolerance).max(initial=0.0) > 0:
-        whole = whole - _running(whole - shown)
+        remaining[caught] -= _running(remaining[caught] - by_day[caught])
+    whole = remaining.ravel()[days[0] : days[0] + len(by_run)]
+    if _ahead(whole, gauged, variance, tolerance).max(initial=0.0) > 0:
+        whole = whole - _running(whole - gauged)
     return _apart(_up(by_run - whole, by_run), claimed, runs)
 
 
@@ -254,10 +257,10 @@ def scatter(
         What the register counts by: how far it is off by that is no error of samples.
     """
     runs = _runs(estimated & known, into_day)
-    value, shown = (_together(np.where(known, one, 0), runs) for one in (value_wh, shown_wh))
+    value, gauged = (_together(np.where(known, one, 0), runs) for one in (value_wh, shown_wh))
     if not value.any():
         return 0.0
-    off = np.pad(value * (shown.sum() / value.sum()) - shown, (0, _HOUR))
+    off = np.pad(value * (gauged.sum() / value.sum()) - gauged, (0, _HOUR))
     whole = len(value) // _HOUR * _HOUR
     hours = [off[begin : begin + whole].reshape(-1, _HOUR).sum(axis=1) for begin in range(_HOUR)]
     counted = np.count_nonzero(value) / _HOUR * step_wh**2 / 6
@@ -274,17 +277,17 @@ def _runs(estimated: np.ndarray, into_day: int) -> list[tuple[int, int]]:
 
 
 def _together(value: Int64, runs: list[tuple[int, int]] | None) -> Int64:
-    """Put what was spread over a run at its end, where the register showed it."""
+    """Return the quantity of a run at its end, where the register showed it."""
     if not runs:
         return value
-    found = value.copy()
+    result = value.copy()
     for begin, end in runs:
-        found[begin:end], found[end - 1] = 0, value[begin:end].sum()
-    return found
+        result[begin:end], result[end - 1] = 0, value[begin:end].sum()
+    return result
 
 
 def _apart(beyond: Int64, value: Int64, runs: list[tuple[int, int]] | None) -> Int64:
-    """Take what a run has beyond from all of it, in proportion."""
+    """Return an excess distributed over its run, in proportion."""
     for begin, end in runs or ():
         more, whole = int(beyond[end - 1]), int(value[begin:end].sum())
         if more:
@@ -292,43 +295,43 @@ def _apart(beyond: Int64, value: Int64, runs: list[tuple[int, int]] | None) -> I
     return beyond
 
 
-def _alone(value: Float64, shown: Float64, variance: Float64, tolerance: Tolerance) -> Float64:
-    """Leave of each quarter hour what is shown of it, and what its register lagged behind."""
-    behind = np.cumsum(shown, axis=1) - shown - np.cumsum(value, axis=1) + value
-    room = shown + np.maximum(behind, 0.0)
+def _alone(value: Float64, gauged: Float64, variance: Float64, tolerance: Tolerance) -> Float64:
+    """Return the uncorroborated part of each quarter hour, without the register's lag."""
+    behind = np.cumsum(gauged, axis=1) - gauged - np.cumsum(value, axis=1) + value
+    room = gauged + np.maximum(behind, 0.0)
     allowed_wh = (
-        room + tolerance.share * shown + SIGMAS_ALONE * np.sqrt(variance) + tolerance.step_wh
+        room + tolerance.share * gauged + SIGMAS_ALONE * np.sqrt(variance) + tolerance.step_wh
     )
-    left: Float64 = np.where(value > allowed_wh, room, value)
-    return left
+    remaining: Float64 = np.where(value > allowed_wh, room, value)
+    return remaining
 
 
 def _cut(values: Float64, days: tuple[int, int]) -> Float64:
     return np.pad(values, days).reshape(-1, DAY)
 
 
-def _ahead(value: Float64, shown: Float64, variance: Float64, tolerance: Tolerance) -> Float64:
+def _ahead(value: Float64, gauged: Float64, variance: Float64, tolerance: Tolerance) -> Float64:
     """
-    Return how far a running sum is ahead of what is shown with its tolerance; below 0: behind.
+    Return the lead of a running sum over the gauged one with its tolerance; below 0: its lag.
 
-    The tolerance is a share of the whole: at dawn the two differ by more of what little there is.
+    The tolerance is a share of the whole: at dawn the two differ by a larger share.
     """
     errors = SIGMAS * np.sqrt(np.cumsum(variance, axis=-1))
-    share = tolerance.share * shown.sum(axis=-1, keepdims=True)
-    allowed_wh = np.cumsum(shown, axis=-1) + share + errors + tolerance.step_wh
+    share = tolerance.share * gauged.sum(axis=-1, keepdims=True)
+    allowed_wh = np.cumsum(gauged, axis=-1) + share + errors + tolerance.step_wh
     ahead: Float64 = np.cumsum(value, axis=-1) - allowed_wh
     return ahead
 
 
 def _running(ahead: Float64) -> Float64:
-    """What of each quarter hour puts a running sum ahead of another."""
+    """Return the part of each quarter hour by which a running sum leads another."""
     running_wh = np.maximum.accumulate(np.maximum(np.cumsum(ahead, axis=-1), 0.0), axis=-1)
-    found: Float64 = np.diff(running_wh, axis=-1, prepend=0.0)
-    return found
+    result: Float64 = np.diff(running_wh, axis=-1, prepend=0.0)
+    return result
 
 
 def _up(beyond: Float64, value_wh: Float64) -> Int64:
-    """Whole watt-hours, rounded so that what is left is rounded down."""
+    """Return whole watt-hours, rounded so that the remainder is rounded down."""
     whole = np.ceil(np.maximum(beyond - _NOTHING, 0.0))
-    found: Int64 = np.minimum(whole, value_wh).astype(np.int64)
-    return found
+    result: Int64 = np.minimum(whole, value_wh).astype(np.int64)
+    return result

@@ -87,13 +87,13 @@ def too_fast(
         Fastest change, in the unit of the values a minute; a minute at least is
         allowed.  NaN where none is known.
     """
-    found = np.zeros(len(values), dtype=np.bool_)
+    result = np.zeros(len(values), dtype=np.bool_)
     step_us = np.diff(time_us)
     near = (device[1:] == device[:-1]) & (step_us <= NEAR_US)
     with np.errstate(invalid="ignore"):
         allowed = per_minute[1:] * np.maximum(step_us / _MINUTE_US, 1.0)
-        found[1:] = near & (np.abs(np.diff(values)) > allowed)
-    return found
+        result[1:] = near & (np.abs(np.diff(values)) > allowed)
+    return result
 
 
 def spikes(
@@ -115,9 +115,9 @@ def spikes(
     height : float64 array, n
         In the unit of the values; NaN where none is known.
     """
-    found = np.zeros(len(values), dtype=np.bool_)
+    result = np.zeros(len(values), dtype=np.bool_)
     if len(values) < 3:  # noqa: PLR2004 (a value and its neighbours)
-        return found
+        return result
     with np.errstate(invalid="ignore"):
         step = np.diff(values)
         away = np.abs(step)
@@ -126,8 +126,8 @@ def spikes(
     rise, fall = step[at], -step[at + 1]
     near = (device[at] == device[at + 2]) & (time_us[at + 1] - time_us[at] <= NEAR_US)
     near &= time_us[at + 2] - time_us[at + 1] <= NEAR_US
-    found[at + 1] = near & (np.sign(rise) == np.sign(fall))
-    return found
+    result[at + 1] = near & (np.sign(rise) == np.sign(fall))
+    return result
 
 
 def gaps(
@@ -145,10 +145,10 @@ def gaps(
     least_us : float64 array, n
         Shortest step that is called a gap; NaN where none is known. [us]
     """
-    found = np.zeros(len(time_us), dtype=np.bool_)
+    result = np.zeros(len(time_us), dtype=np.bool_)
     step = np.diff(time_us).astype(np.float64)
     same = device[1:] == device[:-1]
     with np.errstate(invalid="ignore"):
         long = step[1:] > np.maximum(GAP_STEPS * step[:-1], least_us[2:])
-    found[2:] = long & same[1:] & same[:-1]
-    return found
+    result[2:] = long & same[1:] & same[:-1]
+    return result

@@ -53,17 +53,17 @@ def most_of_rated(latitude: float, longitude: float, first: int, last: int) -> F
     height = elevation_deg(edges, latitude, longitude)
     highest = np.maximum(height[:-1], height[1:])
     light = np.maximum(irradiance(highest) / _FULL, _TWILIGHT * (highest > NIGHT_DEG))
-    found: Float64 = np.minimum(MODULES_OVER_INVERTER * light, MOST_OF_RATED)
-    found.flags.writeable = False
-    return found
+    result: Float64 = np.minimum(MODULES_OVER_INVERTER * light, MOST_OF_RATED)
+    result.flags.writeable = False
+    return result
 
 
 def irradiance(height_deg: Float64) -> Float64:
     """Return irradiance on a plane facing the sun, under a clear sky. [W/m2]"""
     up = np.maximum(height_deg, 0.0)
     air = 1 / (np.sin(np.radians(up)) + 0.50572 * (up + 6.07995) ** -1.6364)
-    found: Float64 = np.where(height_deg > 0, _SKY * _SUN * 0.7 ** (air**0.678), 0.0)
-    return found
+    result: Float64 = np.where(height_deg > 0, _SKY * _SUN * 0.7 ** (air**0.678), 0.0)
+    return result
 
 
 def above(
@@ -107,7 +107,7 @@ def above(
 
 
 def _spread(beyond: Int64, value_wh: Int64, bound_wh: Int64, estimated: np.ndarray) -> None:
-    """Hold each run of estimated quarter hours as one; what is above leaves it in proportion."""
+    """Limit each run of estimated quarter hours as one; deduct an excess in proportion."""
     run = np.flatnonzero(np.diff(np.concatenate([[0], estimated, [0]]).astype(np.int8)))
     for begin, end in run.reshape(-1, 2).tolist():
         total, room = int(value_wh[begin:end].sum()), int(bound_wh[begin:end].sum())
@@ -143,7 +143,7 @@ def most_flow(power_w: Float64, head_m: Float64) -> Float64:
     if not read.any():
         return np.full(len(power_w), np.nan)
     head = np.where(read, head_m, head_m[read].min())
-    found: Float64 = np.where(
+    result: Float64 = np.where(
         head < _LEAST_HEAD_M, _UNBOUND, power_w / (WH_PER_ML_M * np.maximum(head, _LEAST_HEAD_M))
     )
-    return np.where(np.isfinite(power_w), found, np.nan)
+    return np.where(np.isfinite(power_w), result, np.nan)

@@ -98,18 +98,18 @@ def begins(now: Values, gap_us: int, before: Run) -> NDArray[np.bool_]:
     before : Run
     """
     head, time_us, value, limits = now
-    found = np.ones(len(time_us), dtype=np.bool_)
-    found[1:] = (
+    result = np.ones(len(time_us), dtype=np.bool_)
+    result[1:] = (
         (value[1:] != value[:-1])
         | (time_us[1:] - time_us[:-1] > gap_us)
         | (limits[1:] != limits[:-1])
     )
-    found[head] = (
+    result[head] = (
         (value[head] != before.value)
         | (time_us[head] - before.last_us > gap_us)
         | (limits[head] != before.limits)
     )
-    return found
+    return result
 
 
 def starts(now: Values, begun: NDArray[np.bool_], before: Run) -> NDArray[np.int64]:
@@ -165,10 +165,10 @@ def renewed(
     with np.errstate(invalid="ignore"):
         agrees = np.abs(rise - by_gauge_wh) <= SHARE * np.abs(by_gauge_wh) + counted.tolerance_wh
         agrees &= (rise * by_gauge_wh > 0) & ended
-    found = begun.copy()
-    found[first[agrees]] = True
+    result = begun.copy()
+    result[first[agrees]] = True
     last = np.append(at[1:], len(first)) - 1
-    return found, Part(since_us[last], since_wh[last])
+    return result, Part(since_us[last], since_wh[last])
 
 
 def flat_from_begin(
@@ -195,8 +195,8 @@ def flat_from_begin(
     new[1:] = since_us[1:] != since_us[:-1]
     new[head] = True
     begins = np.flatnonzero(new)
-    found = np.logical_or.reduceat(marks, begins)
-    return np.repeat(found, np.diff(np.append(begins, len(marks))))
+    result = np.logical_or.reduceat(marks, begins)
+    return np.repeat(result, np.diff(np.append(begins, len(marks))))
 
 
 def flat(

@@ -201,30 +201,30 @@ class Trail(NamedTuple):
 @dataclass(slots=True)
 class Other:
     """
-    Another sequence of the register: one that awaits confirmation, or one that was left.
+    Another sequence of the register: one that awaits confirmation, or a former one.
 
     Attributes
     ----------
     value, read_us : int
-        Where it stands, and when that was read.
+        Its position, and the time of reading.
     count : int
-        Readings that agree: above 0 for a rise that the time explains, below 0 for a
-        line that nothing explains; 0 for the line that was left.
+        Readings that agree: above 0 for a plausible rise, below 0 for an implausible sequence; 0
+        for a former one.
     first : int
-        Its first value; of a line that was left, when it was settled that it was [us]: stored
-        below zero where others are left beside it.
+        Its first value; of a former sequence the time of its end [us], stored below zero where
+        there are further former ones.
     more : bool
-        Of a line that is remembered from before: others were left as well, which are not known.
+        Of a remembered sequence: there were others, which are unknown.
     steps_at : int
-        Steps there were before it; NULL where it was remembered from before.
+        Number of steps before it; NULL where it was remembered.
     line : list of Step
-        Steps on it; of a line that was left, those taken back when it was.
+        Its steps; of a former sequence, those taken back at its end.
     mark : Mark or None
-        The mark of the line that was left, or where the waiting line began and stands.
+        Mark of the former sequence, or begin and position of the waiting one.
     ceiling : int
-        Where a line stood that waited before; up to there this one's rise is no rise.
+        Position of an earlier waiting sequence; a rise up to there is none.
     stray : bool
-        It was left by a return, which may have been a stray reading of the line before it.
+        It ended by a return, possibly of a stray reading of the sequence before it.
     anew : bool
         It began at the foot of a climb.
     """

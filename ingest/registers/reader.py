@@ -61,7 +61,7 @@ class Reader(Waiting):
         if self.left:
             while self.left and time_us - self.left[0].first > RETIRED_US:
                 self._forget(self.left[0])
-            above = [left for left in self.left if left.value > mark.value]
+            above = [remaining for remaining in self.left if remaining.value > mark.value]
             back = self._is_back(mark, above, time_us, value)
         if back is not None:
             self._return(mark, back, time_us, value)
@@ -73,15 +73,15 @@ class Reader(Waiting):
             else:
                 self._challenge(mark, time_us, value)
         else:
-            for left in above:
-                if mark.value >= left.value:
-                    self._forget(left)
+            for other in above:
+                if mark.value >= other.value:
+                    self._forget(other)
 
-    def _forget(self, left: Other) -> None:
-        """Remember a line that was left no more; those left beside it stand before it."""
-        self.left.remove(left)
-        if left.more:
-            self._rewrite(left.read_us - LOOK_BACK_US)
+    def _forget(self, other: Other) -> None:
+        """Remove a former sequence; those remembered with it go before it."""
+        self.left.remove(other)
+        if other.more:
+            self._rewrite(other.read_us - LOOK_BACK_US)
 
     def _fall(self, mark: Mark, time_us: int, value: int) -> None:
         """A fall that is no jitter: a wrap, readings before it that were too high, or a reset."""
@@ -95,7 +95,7 @@ class Reader(Waiting):
             self.trail.clear()
             return
         before = self._stood_before(mark, time_us, value)
-        since = [left for left in self.left if before is None or before.steps <= left.steps_at]
+        since = [other for other in self.left if before is None or before.steps <= other.steps_at]
         back = self._is_back(mark, since, time_us, value)
         if back is not None:
             self._return(mark, back, time_us, value)
@@ -122,7 +122,7 @@ class Reader(Waiting):
         since_us, at = time_us - STANDS_US, len(self.steps)
         self.steps += before.replaced
         self.mark = Mark(before.value, before.read_us, before.changed_us)
-        if all(left.value <= high.value for left in self.left):
+        if all(other.value <= high.value for other in self.left):
             # both lines have one beginning: to rise past it is all one
             self._leave(Other(high.value, high.read_us, 0, since_us, at, taken, high), high.read_us)
         if not self._follow(self.mark, time_us, value):
@@ -164,21 +164,21 @@ class Reader(Waiting):
     def _is_back(
         self, mark: Mark, lines: Sequence[Other], time_us: int, value: int
     ) -> Other | None:
-        """Return the highest of the lines that were left to which a reading returns."""
-        found, tolerance = None, self.meter.tolerance
-        for left in lines:
-            if not -tolerance <= value - left.value <= self.meter.allowance(time_us - left.read_us):
+        """Return the highest former sequence to which a reading returns; None without."""
+        other, tolerance = None, self.meter.tolerance
+        for line in lines:
+            if not -tolerance <= value - line.value <= self.meter.allowance(time_us - line.read_us):
                 continue
-            if time_us - left.first > RETIRED_US:
+            if time_us - line.first > RETIRED_US:
                 continue
-            if left.value > mark.value:
-                stands = time_us - left.first > STANDS_US
+            if line.value > mark.value:
+                stands = time_us - line.first > STANDS_US
                 back = not (stands and self._goes_on(mark, time_us, value))
             else:
                 back = value < mark.value - tolerance
-            if back and (found is None or left.value > found.value):
-                found = left
-        return found
+            if back and (other is None or line.value > other.value):
+                other = line
+        return other
 
     def _goes_on(self, mark: Mark, time_us: int, value: int) -> bool:
         """Whether the register can have come here since it was last read, within a day."""
@@ -188,35 +188,35 @@ class Reader(Waiting):
             -self.meter.tolerance <= rise <= self.meter.largest_step(since_us, time_us)
         )
 
-    def _return(self, mark: Mark, left: Other, time_us: int, value: int) -> None:
+    def _return(self, mark: Mark, other: Other, time_us: int, value: int) -> None:
         """
-        Take back what was counted since a line was left, since the register is on it again.
+        Take back steps since a sequence ended, since the register is on it again.
 
-        Or that was another register's: what it made is a doubt.  One stray reading of the old
-        line is no return, so for a day the way back is remembered.
+        Or it was another register: then these steps are doubtful.  One stray reading of the old
+        sequence is no return, so that the other one is remembered for a day.
         """
         self.events.append(GLITCH)
         if self._goes_on(mark, time_us, value):
             self._doubt(value - mark.value)
-        if left.mark is None:
-            self._rewrite(left.read_us - LOOK_BACK_US)
-            self.mark = Mark(left.value, left.read_us, left.read_us)
-            self.left.remove(left)
+        if other.mark is None:
+            self._rewrite(other.read_us - LOOK_BACK_US)
+            self.mark = Mark(other.value, other.read_us, other.read_us)
+            self.left.remove(other)
         else:
-            taken = self._take_back(left.steps_at)
+            taken = self._take_back(other.steps_at)
             made = sum(step.value for step in taken)
             if made > self.meter.tolerance:
                 self._doubt(made)
                 self.doubt_us += time_us - mark.read_us
-            if not left.stray:
+            if not other.stray:
                 self.doubt_us += unknown_us(taken)
-            self.left.remove(left)
+            self.left.remove(other)
             since_us, at = time_us - RETIRED_US + SPARSE_GAP_US, len(self.steps)
-            self.steps += left.line
-            self.mark = left.mark
+            self.steps += other.line
+            self.mark = other.mark
             stray = Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=True)
-            self._leave(stray, left.read_us)
-        self.trail = [t for t in self.trail if t.steps < left.steps_at]
+            self._leave(stray, other.read_us)
+        self.trail = [t for t in self.trail if t.steps < other.steps_at]
         if not self._follow(self.mark, time_us, value):
             # what it made meanwhile is as likely another meter's
             self._challenge(self.mark, time_us, value, explicable=False)
@@ -246,10 +246,10 @@ class Reader(Waiting):
 
     def _confirmed(self, mark: Mark, line: Other, time_us: int) -> None:
         """
-        Settle a line that waited, or return to the one that was left before it began.
+        Confirm a waiting sequence, or return to the former one before it.
 
-        A fall to zero may be a false reading beside a return: what follows it stands where the
-        left line leads, and what was counted meanwhile would be counted twice.
+        A fall to zero may be a false reading before a return: later readings continue the former
+        sequence, and steps in between would be counted twice.
         """
         back = None
         if line.count < 0 and line.steps_at != NULL:

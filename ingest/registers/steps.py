@@ -55,8 +55,8 @@ class Steps:
     def _rises(self, mark: Mark, time_us: int, value: int) -> bool:
         """Take a rise that its own time explains, or jitter."""
         rise = value - mark.value
-        most = self.meter.at_once(time_us - mark.read_us)
-        if rise > most or fell(self.meter.tolerance, mark.value, value):
+        at_once = self.meter.at_once(time_us - mark.read_us)
+        if rise > at_once or fell(self.meter.tolerance, mark.value, value):
             return False
         if rise < 0:
             self.events.append(JITTER)
@@ -77,27 +77,27 @@ class Steps:
 
     def _doubt(self, amount: float) -> None:
         """
-        Let a further amount be possible beside the next step. [base units]
+        Add a further possible amount to the next step. [base units]
 
-        Two stories fit: the step alone, and the step with that amount.  The step's value is
-        all that a baseline can claim; unknown time costs a project's side the rest.
+        Two cases are possible: the step alone, and the step with that amount.  The baseline counts
+        the step alone; unknown time charges the rest to the project's side.
         """
         if amount > self.meter.tolerance:
             self.doubt_us += self.meter.takes_us(amount)
 
     def _doubted(self, since_us: int) -> tuple[int, list[Step]]:
         """
-        Leave time unknown for what is doubted: of the last step, and of those before it.
+        Mark time of doubtful amounts as unknown: of the last step, and of those before it.
 
         Parameters
         ----------
         since_us : int
-            No step before this is any other.
+            Steps before this do not change.
 
         Returns
         -------
         at, were : int, list of Step
-            From which step on they are other ones, and what they were.
+            First changed step, and the former steps from there.
         """
         doubt_us, self.doubt_us = self.doubt_us, 0
         if doubt_us == INF:
@@ -126,7 +126,7 @@ class Steps:
         return at, were
 
     def _shift(self, at: int) -> None:
-        """Let what stands after a step stand after one more: it is cut in two."""
+        """Move places after a step by one, as it is cut in two."""
         self.trail = [t._replace(steps=t.steps + 1) if t.steps > at else t for t in self.trail]
         for line in (self.waits, *self.left):
             if line is not None and line.steps_at > at:
@@ -141,9 +141,8 @@ class Steps:
 
     def _catch_up(self, mark: Mark, time_us: int, value: int, rise: int) -> tuple[int, list[Step]]:
         """
-        Spread a rise over the standstill in which it was made.
-
-        Returns the steps that it replaces, and how many there are before them.
+        Distribute a rise over the standstill before it; return the replaced
+        steps and their place.
         """
         self.events.append(CATCH_UP)
         earliest = max(mark.changed_us, time_us - SPREAD_US)
@@ -168,35 +167,35 @@ class Steps:
         return kept, replaced
 
     def _keep_left(self, kept: int, replaced: list[Step]) -> None:
-        """A return to a line that was left brings back what of it was spread since."""
-        for left in self.left:
-            if left.steps_at > kept:
-                left.line = replaced[: left.steps_at - kept] + left.line
-                left.steps_at = kept
+        """Restore the steps of a former sequence that were distributed since, after a return."""
+        for other in self.left:
+            if other.steps_at > kept:
+                other.line = replaced[: other.steps_at - kept] + other.line
+                other.steps_at = kept
 
     def _leave(self, line: Other, stood_us: int) -> None:
         """
-        Remember a line that is left; those that the mark may pass come first.
+        Remember an ended sequence; those that the mark may pass come first.
 
-        A higher line that was left before is remembered still, unless it was a day ago at
-        `stood_us`: what stood for so long is the register's own.
+        A higher former sequence stays remembered, unless it ended a day before `stood_us`: a
+        position that is stable for so long is the register's own.
         """
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
         stands = self.mark.value
         higher = [
-            left
-            for left in self.left
-            if left.value > line.value and stood_us - left.first <= STANDS_US
+            other
+            for other in self.left
+            if other.value > line.value and stood_us - other.first <= STANDS_US
         ]
-        self.left = sorted([*higher, line], key=lambda left: (left.value <= stands, left.value))
+        self.left = sorted([*higher, line], key=lambda o: (o.value <= stands, o.value))
 
     def _change(self, from_us: int) -> None:
         """Note from when steps are other than they were."""
         self.spread_from_us = min(from_us, self.spread_from_us or from_us)
 
     def _take_back(self, kept: int) -> list[Step]:
-        """Take steps back and return them; lines that were left after them were never left."""
-        self.left = [left for left in self.left if left.steps_at <= kept]
+        """Remove steps and return them; sequences that ended later are no longer former ones."""
+        self.left = [other for other in self.left if other.steps_at <= kept]
         taken = self.steps[kept:]
         if taken:
             self._change(taken[0].from_us)

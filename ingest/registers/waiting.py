@@ -55,28 +55,31 @@ class Waiting(Steps):
         self.waits = Other(value, time_us, count, value, at, [], stands, time_us)
 
     def _astray(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Up to a line that was left, or on one that leads nowhere: no large rise is explained."""
+        """Return whether a reading is up to a former sequence, or on an isolated one."""
         if self.waits is not None:
             return self.waits.count < ASTRAY
         return any(
-            left.value > mark.value
+            other.value > mark.value
             and (
-                value >= left.value - self.meter.tolerance
-                or not (time_us - left.first > STANDS_US and mark.value < value)
+                value >= other.value - self.meter.tolerance
+                or not (time_us - other.first > STANDS_US and mark.value < value)
             )
-            for left in self.left
+            for other in self.left
         )
 
     def _again_read(self, mark: Mark, value: int) -> bool:
-        """Whether a rise leads to where a line that was left stood before: its readings again."""
+        """Return whether a rise repeats a former sequence's earlier readings."""
         if value <= mark.value:
             return False
         if self.waits is not None:
             return self.waits.count <= LOST
-        return any(value < left.value - self.meter.tolerance for left in self.left)
+        return any(value < other.value - self.meter.tolerance for other in self.left)
 
     def _drop(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
-        """Take a waiting line back; its time is the old line's again, and what it made a doubt."""
+        """
+        Discard a waiting sequence; its time is the old one's again, and its
+        steps are doubtful.
+        """
         self._doubt_line(mark, line, time_us, value)
         if line.steps_at == NULL:
             self._rewrite(mark.read_us)
@@ -86,10 +89,10 @@ class Waiting(Steps):
 
     def _doubt_line(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """
-        What a line made that is left may be the meter's, and so may more at either end of it.
+        Mark the steps of an ended sequence, and more at either end, as doubtful.
 
-        One that began at about zero, and was read more than a few times, made its value; if
-        it could have come here since, it made all of the register's.
+        One that began at about zero, with more than a few readings, made its value; if it could
+        have come here since, it made all of the register's.
         """
         made = line.value - line.first
         if line.first < mark.value and len(line.line) >= FEW and self.meter.rate < INF:
@@ -104,13 +107,13 @@ class Waiting(Steps):
     def _agrees(self, mark: Mark, line: Other, time_us: int, value: int) -> bool:
         elapsed = time_us - line.read_us
         if line.count > 0 or self._apart(mark, time_us, value):
-            most = self.meter.allowance(elapsed)
+            at_once = self.meter.allowance(elapsed)
         else:
-            most = self.meter.at_once(elapsed)
-        return value - line.value <= most and not fell(self.meter.tolerance, line.value, value)
+            at_once = self.meter.at_once(elapsed)
+        return value - line.value <= at_once and not fell(self.meter.tolerance, line.value, value)
 
     def _apart(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Whether the mark's line cannot have led to a reading, whatever time has passed."""
+        """Return whether the mark's sequence cannot have led to a reading, in any time."""
         rise = value - mark.value
         return (
             not -self.meter.tolerance <= rise <= self.meter.largest_step(mark.changed_us, time_us)
@@ -146,14 +149,14 @@ class Waiting(Steps):
         )
 
     def _lower(self, line: Other, time_us: int) -> bool:
-        """Whether a line that stood higher may go on unseen, by what is believed at once."""
+        """Return whether a former higher sequence may continue unseen, by plausible rises."""
         return (
             line.value < line.ceiling <= line.first + self.meter.at_once(AT_ONCE_US)
             and time_us - line.begin_us < STANDS_US
         )
 
     def _settle(self, mark: Mark, line: Other, time_us: int) -> None:
-        """Let the waiting line be the register's; its steps count."""
+        """Make the waiting sequence the register's; its steps count."""
         if line.steps_at == NULL or line.mark is None:
             self._rewrite(mark.read_us)
             self.mark, self.waits = Mark(line.value, line.read_us, line.read_us), None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Worth(NamedTuple):
-    """One kind of register step: what happens, what is counted, and why."""
+    """One kind of register step: the event, the counted quantity, and the reason."""
 
     happens: str
     counts: str

@@ -105,8 +105,8 @@ class Host:
                 node.certain_ms = seen.sent_ms
                 self._out.given.append(Given(message, address.own, (seen.line,)))
             else:
-                one = WaitingMessage("", topic, payload, received_us, message=message)
-                self._say(node, one, address, sparkplug_b.decode(payload))
+                waiting_message = WaitingMessage("", topic, payload, received_us, message=message)
+                self._say(node, waiting_message, address, sparkplug_b.decode(payload))
         except PayloadError as error:
             self._out.rejected.append(Rejected(message, error.reason, error.detail))
 
@@ -148,7 +148,7 @@ class Host:
             self._sequenced(node, waiting_message, address, message)
 
     def _death(self, node: Node, waiting_message: WaitingMessage, message: Message) -> None:
-        """End the session whose will this is; the will of an earlier connection ends nothing."""
+        """End the session of a will; the will of an earlier connection has no effect."""
         if node.next_seq is None:
             node.wanted_us = None
         elif message.whole(sparkplug_b.BD_SEQ) == node.bd_seq:
@@ -264,22 +264,24 @@ class Host:
         going = node.next_seq is not None
         while going and node.held:
             going = False
-            for one in list(node.held):
-                if one.seq == node.next_seq and one.sent_ms >= node.born_ms:
-                    node.held.remove(one)
-                    node.advance(one.seq, one.sent_ms)
-                    self._try(one, partial(self._again, self._in_turn, node, one))
+            for waiting_message in list(node.held):
+                if waiting_message.seq == node.next_seq and waiting_message.sent_ms >= node.born_ms:
+                    node.held.remove(waiting_message)
+                    node.advance(waiting_message.seq, waiting_message.sent_ms)
+                    self._try(
+                        waiting_message, partial(self._again, self._in_turn, node, waiting_message)
+                    )
                     going = True
-        waiting = [one.received_us for one in node.held if one.sent_ms >= node.born_ms]
+        waiting = [m.received_us for m in node.held if m.sent_ms >= node.born_ms]
         node.gap_us = min(waiting) if waiting and node.next_seq is not None else None
 
     def _look_back(self, node: Node, about: Callable[[Topic], bool]) -> None:
         """Decide on what waited and was sent before the birth that has come."""
-        for one in list(node.held):
-            address = parse(one.topic)
+        for waiting_message in list(node.held):
+            address = parse(waiting_message.topic)
             birth = node.live.get(address.device if address.kind == "DDATA" else "")
-            if about(address) and birth is not None and one.sent_ms < birth.born_ms:
-                self._decide(node, one)
+            if about(address) and birth is not None and waiting_message.sent_ms < birth.born_ms:
+                self._decide(node, waiting_message)
 
     def _decide(self, node: Node, waiting_message: WaitingMessage) -> None:
         """Read what waited by the births around it, or refuse it."""
@@ -314,8 +316,10 @@ class Host:
         if overdue and (node.wanted_us is None or now_us - node.wanted_us > _ASK_AGAIN_US):
             node.wanted_us = now_us
         oldest_us = now_us - round((self._rules.reorder_s + self._rules.give_up_s) * _S)
-        for one in [waiting for waiting in node.held if waiting.received_us < oldest_us]:
-            self._decide(node, one)
+        for waiting_message in [
+            waiting for waiting in node.held if waiting.received_us < oldest_us
+        ]:
+            self._decide(node, waiting_message)
 
 
 def _past(birth: Birth) -> Birth:

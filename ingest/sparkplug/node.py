@@ -175,7 +175,7 @@ class Node:
 
     def copy(self) -> Node:
         """Return a copy that may change independently."""
-        births = {device: list(found) for device, found in self.births.items()}
+        births = {device: list(births) for device, births in self.births.items()}
         return replace(
             self, births=births, live=dict(self.live), held=list(self.held), rewritten=set()
         )

@@ -88,13 +88,13 @@ def sort(parcel: Parcel, partitions: Int32) -> dict[int, Parcel]:
         Partition of each message.
     """
     order = np.argsort(partitions, kind="stable")
-    found, begins = np.unique(partitions[order], return_index=True)
+    result, begins = np.unique(partitions[order], return_index=True)
     place = np.empty(len(parcel), dtype=np.int32)
     place[order] = np.arange(len(parcel), dtype=np.int32)
     ends = [*begins[1:].tolist(), len(parcel)]
     index = order.tolist()
     parts = {}
-    for partition, begin, end in zip(found.tolist(), begins.tolist(), ends, strict=True):
+    for partition, begin, end in zip(result.tolist(), begins.tolist(), ends, strict=True):
         here = index[begin:end]
         parts[partition] = Parcel(
             [parcel.topics[k] for k in here],
@@ -108,9 +108,11 @@ def sort(parcel: Parcel, partitions: Int32) -> dict[int, Parcel]:
     for frame in parcel.frames:
         for partition, part in _split(frame, partitions, place):
             parts[partition].frames.append(part)
-    for one in parcel.rejected:
-        at = int(place[one.message])
-        parts[int(partitions[one.message])].rejected.append(Rejected(at, one.reason, one.detail))
+    for rejected in parcel.rejected:
+        at = int(place[rejected.message])
+        parts[int(partitions[rejected.message])].rejected.append(
+            Rejected(at, rejected.reason, rejected.detail)
+        )
     return parts
 
 
@@ -119,10 +121,10 @@ def _split(frame: Frame, partitions: Int32, place: Int32) -> Iterator[tuple[int,
     where = partitions[frame.message]
     order = np.argsort(where, kind="stable")
     whole = frame.take(order)
-    found, begins = np.unique(where[order], return_index=True)
+    result, begins = np.unique(where[order], return_index=True)
     ends = [*begins[1:].tolist(), len(frame)]
     message = place[whole.message]
-    for partition, begin, end in zip(found.tolist(), begins.tolist(), ends, strict=True):
+    for partition, begin, end in zip(result.tolist(), begins.tolist(), ends, strict=True):
         yield (
             partition,
             Frame(

@@ -99,5 +99,5 @@ def rules(country: str | None, name: str) -> str | None:
 @cache
 def ruling(name: str) -> Mapping[str, Mapping[str, Any]]:
     """Return the contents of the file of this name, for each country that has one."""
-    found = {country: rules(country, name) for country in known()}
-    return {country: tomllib.loads(text) for country, text in found.items() if text is not None}
+    result = {country: rules(country, name) for country in known()}
+    return {country: tomllib.loads(text) for country, text in result.items() if text is not None}

@@ -75,7 +75,7 @@ def _wire_name(name: str) -> str:
 
 
 class _FormType(msgspec.StructMeta):
-    """Struct types by name alone, which msgspec asks each of them to say again."""
+    """Metaclass of documents: all fields by name alone, which msgspec does not inherit."""
 
     def __new__(
         cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **settings: Any
@@ -123,8 +123,8 @@ def read_bytes(kind: type[T], data: bytes, name: str) -> T:
 def write(document: Form) -> dict[str, Any]:
     """Return the JSON value of a type for `canonical.encode`; `UNSET` fields are omitted."""
     # through JSON text, so that lists are lists, as they are in a document that was read
-    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
-    return found
+    result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
+    return result
 
 
 Context = tuple[str, ...] | str

@@ -31,5 +31,5 @@ def schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a document; KeyError for a name not in `DOCUMENTS`."""
     # through JSON text: an empty list by default is a tuple otherwise
     told = msgspec.json.encode(msgspec.json.schema(DOCUMENTS[name]))
-    found: dict[str, Any] = msgspec.json.decode(told)
-    return {"$schema": DIALECT, "$id": f"urn:tonne:schema:{name}", **found}
+    result: dict[str, Any] = msgspec.json.decode(told)
+    return {"$schema": DIALECT, "$id": f"urn:tonne:schema:{name}", **result}

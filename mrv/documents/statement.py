@@ -214,9 +214,9 @@ def fixed_ex_ante(said: Claims | FixedExAnte) -> Iterator[tuple[str | None, str,
     that awaits its evidence: the project fixed that, and a document may still show it.
     """
     awaiting: dict[tuple[object, object], str] = {}
-    for one in (text for condition in said.applicability for text in condition.texts or ()):
-        whose, amount = one.values.get("subject"), one.values.get("amount")
-        if one.code in _BELOW_GRADE and isinstance(whose, Coded) and isinstance(amount, Coded):
+    for item in (text for condition in said.applicability for text in condition.texts or ()):
+        whose, amount = item.values.get("subject"), item.values.get("amount")
+        if item.code in _BELOW_GRADE and isinstance(whose, Coded) and isinstance(amount, Coded):
             devices = whose.values.get("devices", (None,))
             for device in devices if isinstance(devices, tuple) else ():
                 awaiting[device, whose.values["parameter"]] = str(amount.values["value"])

@@ -186,8 +186,8 @@ class FindingShown(Form):
 
     def __post_init__(self) -> None:
         of_finding = (self.finding, self.state, self.effect_t, self.events)
-        given = [one is not UNSET for one in of_finding]
-        if any(given) != all(given) or (self.text is UNSET) != all(given):
+        values = [one is not UNSET for one in of_finding]
+        if any(values) != all(values) or (self.text is UNSET) != all(values):
             raise ValueError(
                 "a finding has finding, kind, state, effect_t and events; a remark "
                 "has kind and text"
@@ -283,8 +283,8 @@ class Conclusion(Form):
     def shown(self) -> tuple[FindingShown, ...]:
         """Return findings and remarks in one form; a plain text is a remark."""
         return tuple(
-            FindingShown(kind="OBS", text=one) if isinstance(one, str) else one
-            for one in self.findings
+            FindingShown(kind="OBS", text=finding) if isinstance(finding, str) else finding
+            for finding in self.findings
         )
 
 

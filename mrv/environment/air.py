@@ -67,7 +67,7 @@ def air_hour(values: Hourly, start_us: int) -> Iterator[Row]:
 def air_day(device: Device, values: Hourly, day: Day) -> Iterator[Row]:
     """Return means and highest hours of a day, its index, and exceedances."""
     hours = day.hours()
-    whole = {x: found for x in _KINDS if (found := known(_of(values, x), hours))}
+    whole = {x: result for x in _KINDS if (result := known(_of(values, x), hours))}
     share = {x: len(found) / len(hours) for x, found in whole.items()}
     means = {x: mean(whole[x]) for x in (*DUST, "so2", "no2") if x in whole}
     highest: dict[str, float] = {x: max(whole[x]) for x in GASES if x in whole}
@@ -94,15 +94,15 @@ def _daily_index(
     dust = {x: amount(means[x]) for x in DUST if x in means}
     if not dust:
         return
-    given: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "pm_24h_ug_m3": dust,
         "gas_1h_max_ug_m3": {x: amount(v) for x, v in highest.items()},
     }
     if "o3" in over_8h:
-        given["o3_8h_max_ug_m3"] = amount(over_8h["o3"])
+        parameters["o3_8h_max_ug_m3"] = amount(over_8h["o3"])
     table = limits.load("vn_aqi")
     covered = max(share[x] for x in dust)
-    yield _index("vn-aqi-daily", day.begin_us, covered, vn_aqi.daily(given, table), table)
+    yield _index("vn-aqi-daily", day.begin_us, covered, vn_aqi.daily(parameters, table), table)
 
 
 def _against_limits(
@@ -112,21 +112,21 @@ def _against_limits(
     over_8h: Mapping[str, float],
     day: Day,
 ) -> Iterator[Row]:
-    given = {
+    parameters = {
         "1h": {x: number(v) for x, v in highest.items()},
         "8h": {x: number(v) for x, v in over_8h.items()},
         "24h": {x: number(v) for x, v in means.items()},
     }
-    if any(given.values()) and "table" in device.limits:
-        yield from _by_table(device, given, day)
-    elif any(given.values()):
+    if any(parameters.values()) and "table" in device.limits:
+        yield from _by_table(device, parameters, day)
+    elif any(parameters.values()):
         table = limits.load("qcvn_05_2023")
-        verdict = qcvn_05.judge({"on": day.date, "mean_ug_m3": given}, table)
+        verdict = qcvn_05.judge({"on": day.date, "mean_ug_m3": parameters}, table)
         yield judged("qcvn-05-2023", day, verdict["exceeded"], {})
 
 
 def _by_table(
-    device: Device, given: Mapping[str, Mapping[str, Fraction]], day: Day
+    device: Device, parameters: Mapping[str, Mapping[str, Fraction]], day: Day
 ) -> Iterator[Row]:
     """Judge a day by the table that the registry has of the station's own country."""
     try:
@@ -138,7 +138,7 @@ def _by_table(
         return
     limited = {
         mean: {x: v for x, v in some.items() if table.limit(x, {"mean": mean}, day.date)}
-        for mean, some in given.items()
+        for mean, some in parameters.items()
     }
     if any(limited.values()):
         verdict = qcvn_05.judge({"on": day.date, "mean_ug_m3": limited}, table)
@@ -163,19 +163,19 @@ def _latest_first(values: Mapping[int, float], start_us: int) -> list[Fraction |
 
 
 def _over_8h(values: Hourly, name: str, day: Day) -> float | None:
-    found = []
+    result = []
     for last in day.hours():
         hours = (_of(values, name).get(last - i * HOUR_US) for i in range(DAY_REACH_HOURS + 1))
         there = [value for value in hours if value is not None]
         if len(there) >= _EIGHT_NEEDED:
-            found.append(mean(there))
-    return max(found, default=None)
+            result.append(mean(there))
+    return max(result, default=None)
 
 
 def noise_hour(levels: Sequence[float]) -> dict[str, float]:
     """Return figures of an hour's noise levels, by kind. [dBA]."""
-    given: dict[str, Any] = {"laeq_dba": levels, "exceedance_percent": LEVELS}
-    figures = noise.figures(given, limits.NONE)
+    parameters: dict[str, Any] = {"laeq_dba": levels, "exceedance_percent": LEVELS}
+    figures = noise.figures(parameters, limits.NONE)
     return {kind: float(figures[kind.replace("_1h_", "_")]) for kind in HOURLY}
 
 
@@ -185,11 +185,11 @@ def noise_day(device: Device, values: Hourly, day: Day) -> list[Row]:
     whole = known(levels, day.hours())
     rows = []
     if whole:
-        given: dict[str, Any] = {"laeq_dba": [number(v) for v in whole]}
+        parameters: dict[str, Any] = {"laeq_dba": [number(v) for v in whole]}
         for parts, rest in ((_DEN, "night"), (_DN, "ldn_night")):
-            found = _parts(levels, day, parts, rest)
-            given |= found if len(found) == len(parts) + 1 else {}
-        figures = noise.figures({**given, "exceedance_percent": ()}, limits.NONE)
+            result = _parts(levels, day, parts, rest)
+            parameters |= result if len(result) == len(parts) + 1 else {}
+        figures = noise.figures({**parameters, "exceedance_percent": ()}, limits.NONE)
         names = {"leq_dba": "leq_24h_dba", "lden_dba": "lden_dba", "ldn_dba": "ldn_dba"}
         share = len(whole) / len(day.hours())
         rows = [
@@ -212,11 +212,11 @@ def _parts(
         clock = day.clock(start)
         name = next((n for n, (begin, end) in parts.items() if begin <= clock < end), rest)
         hours[name].append(start)
-    found = {name: known(levels, starts) for name, starts in hours.items()}
+    result = {name: known(levels, starts) for name, starts in hours.items()}
     return {
         f"{name}_dba": noise.figures(
             {"laeq_dba": [number(v) for v in values], "exceedance_percent": ()}, limits.NONE
         )["leq_dba"]
-        for name, values in found.items()
+        for name, values in result.items()
         if values
     }

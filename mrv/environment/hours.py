@@ -120,9 +120,9 @@ def _levels(frame: Frame, start_us: Int64) -> list[Values]:
     measured = np.isfinite(values)
     hours = _complete(frame, measured, start_us)
     levels = values[measured].tolist()
-    found = [air.noise_hour(levels[b:e]) for b, e in zip(hours.begin, hours.end, strict=True)]
+    result = [air.noise_hour(levels[b:e]) for b, e in zip(hours.begin, hours.end, strict=True)]
     return [
-        _values(kind, hours, np.array([one[kind] for one in found], dtype=np.float64))
+        _values(kind, hours, np.array([one[kind] for one in result], dtype=np.float64))
         for kind in air.HOURLY
     ]
 

@@ -243,11 +243,11 @@ class Values:
 
     def by_device(self) -> dict[int, dict[str, dict[int, float]]]:
         """Return hourly values in the order of the figures: device, kind, start."""
-        found: dict[int, dict[str, dict[int, float]]] = {}
+        result: dict[int, dict[str, dict[int, float]]] = {}
         columns = (self.device, self.kind, self.start_us, self.value)
         for device, kind, start, value in zip(*(c.tolist() for c in columns), strict=True):
-            found.setdefault(device, {}).setdefault(KINDS[kind].name, {})[start] = value
-        return found
+            result.setdefault(device, {}).setdefault(KINDS[kind].name, {})[start] = value
+        return result
 
 
 _PLACES = 3
@@ -257,8 +257,8 @@ _NEEDED = Fraction(3, 4)
 
 def known(values: Mapping[int, float], hours: Sequence[int]) -> list[float]:
     """Return the values of hours; none where fewer than three quarters are known."""
-    found = [values[start] for start in hours if start in values]
-    return found if found and len(found) >= _NEEDED * len(hours) else []
+    result = [values[start] for start in hours if start in values]
+    return result if result and len(result) >= _NEEDED * len(hours) else []
 
 
 def mean(values: Sequence[float]) -> float:
@@ -278,7 +278,9 @@ def amount(value: float) -> Fraction:
     return max(number(value), Fraction(0))
 
 
-def verdict(device: Device, given: Mapping[str, Any], day: Day, kind: str = "limits") -> list[Row]:
+def verdict(
+    device: Device, parameters: Mapping[str, Any], day: Day, kind: str = "limits"
+) -> list[Row]:
     """
     Return the judgement of a day by the standard that the registry names for a device.
 
@@ -290,13 +292,13 @@ def verdict(device: Device, given: Mapping[str, Any], day: Day, kind: str = "lim
     rules = dict(device.limits)
     name, text = str(rules.pop("standard", "")), rules.pop("table", None)
     rules.pop("day_hours", None)  # of noise: which hours the standard calls the day
-    if not name or not given:
+    if not name or not parameters:
         return []
     try:
         standard = indicators.find(name)
         measured = {
             key: _limited(value, standard.inputs[key])
-            for key, value in given.items()
+            for key, value in parameters.items()
             if key in standard.inputs
         }
         where = f"device {device.id}: attributes.limits"

@@ -66,9 +66,9 @@ def wastewater_day(device: Device, values: Hourly, day: Day, flow: Flow | None) 
     """Return concentrations, flow and loads of a day, and the judgement by its standard."""
     hours = day.hours()
     whole = {
-        channel: found
+        channel: result
         for channel, kind in _MEANS.items()
-        if (found := known(values.get(kind, {}), hours))
+        if (result := known(values.get(kind, {}), hours))
     }
     means = {x: mean(whole[c]) for x, c in DISCHARGED.items() if c in whole}
     share = {x: len(whole[DISCHARGED[x]]) / len(hours) for x in means}
@@ -89,11 +89,11 @@ def _through(means: dict[str, float], flow: Flow | None, day: Day) -> list[Row]:
         return []
     share = flow.known_us / length
     through = Fraction(flow.ml, _ML_PER_M3)
-    given = {
+    parameters = {
         "flow_m3_d": through,
         "concentration_mg_l": {x: amount(value) for x, value in means.items()},
     }
-    loads = discharge.load(given, limits.NONE)["load_kg_d"]
+    loads = discharge.load(parameters, limits.NONE)["load_kg_d"]
     return [
         Row("flow_24h_m3", day.begin_us, float(through), share),
         *(Row(f"{x}_load_kg_d", day.begin_us, float(v), share) for x, v in loads.items()),
@@ -103,22 +103,22 @@ def _through(means: dict[str, float], flow: Flow | None, day: Day) -> list[Row]:
 def surface_day(device: Device, values: Hourly, day: Day) -> list[Row]:
     """Return the quality index of a day, and the judgement by its standard if one is named."""
     hours = day.hours()
-    found = {
+    result = {
         channel: mean(hourly)
         for channel, kind in _SURFACE_MEANS.items()
         if (hourly := known(values.get(kind, {}), hours))
     }
-    if not found:
+    if not result:
         return []
     plain = ("ph", "temperature_c", "do_mg_l", "coliform_mpn_100ml")
-    given: dict[str, Any] = {x: found[x] for x in plain if x in found}
-    given["measured_mg_l"] = {
-        x.removesuffix(_SURFACE_LIMITED): max(found[x], 0.0)
+    parameters: dict[str, Any] = {x: result[x] for x in plain if x in result}
+    parameters["measured_mg_l"] = {
+        x.removesuffix(_SURFACE_LIMITED): max(result[x], 0.0)
         for x in SURFACE
-        if x in found and x.endswith(_SURFACE_LIMITED)
+        if x in result and x.endswith(_SURFACE_LIMITED)
     }
-    given["on"] = day.date.isoformat()
-    return [_index(found, day), *verdict(device, given, day)]
+    parameters["on"] = day.date.isoformat()
+    return [_index(result, day), *verdict(device, parameters, day)]
 
 
 def _index(found: dict[str, float], day: Day) -> Row:

@@ -58,7 +58,7 @@ def find(identifier: str) -> Estimate:
     return known[identifier]
 
 
-def estimate(one: Estimate, given: object, factors: Factors, where: str) -> Outcome:
+def estimate(item: Estimate, value: object, factors: Factors, where: str) -> Outcome:
     """
     Return the estimate of a planned system from JSON inputs.
 
@@ -67,10 +67,10 @@ def estimate(one: Estimate, given: object, factors: Factors, where: str) -> Outc
     MethodologyError, FactorError
         As `mrv.methodologies.evaluate` raises.
     """
-    inputs = filled(one.inputs, read(one.inputs, given, where), factors)
-    stated = set(given) if isinstance(given, Mapping) else set()
-    found = one.compute(inputs, factors, where)
-    return replace(found, assumptions=tuple(assumptions(one.inputs, inputs, stated)))
+    inputs = filled(item.inputs, read(item.inputs, value, where), factors)
+    stated = set(value) if isinstance(value, Mapping) else set()
+    outcome = item.compute(inputs, factors, where)
+    return replace(outcome, assumptions=tuple(assumptions(item.inputs, inputs, stated)))
 
 
 def _of_methodology(methodology: Methodology) -> Estimate:

@@ -41,11 +41,17 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
     distance = daily_km * inputs["days_per_year"] * inputs["buses"]
     charging_kwh = distance * inputs["kwh_per_km"]
     shared = {key: inputs[key] for key in _OF_METHOD if key in inputs}
-    given = {**shared, "distance_km": distance, "charging_mwh": charging_kwh / 1000}
-    result = evaluate(find(METHOD), given, factors, where)
-    none = hypothetical(find(METHOD), {**given, "charging_mwh": 0}, factors, where)
-    one = hypothetical(find(METHOD), {**given, "distance_km": 0, "charging_mwh": 1}, factors, where)
-    even = none.baseline_t / one.project_t * 1000 / distance if one.project_t else Fraction(0)
+    parameters = {**shared, "distance_km": distance, "charging_mwh": charging_kwh / 1000}
+    result = evaluate(find(METHOD), parameters, factors, where)
+    none = hypothetical(find(METHOD), {**parameters, "charging_mwh": 0}, factors, where)
+    reductions = hypothetical(
+        find(METHOD), {**parameters, "distance_km": 0, "charging_mwh": 1}, factors, where
+    )
+    even = (
+        none.baseline_t / reductions.project_t * 1000 / distance
+        if reductions.project_t
+        else Fraction(0)
+    )
     return Outcome(
         method=METHOD,
         energy_kwh=int(charging_kwh),

@@ -70,14 +70,14 @@ class Estimate:
     compute: Callable[[Inputs, Factors, str], Outcome]
 
 
-def assumptions(spec: Spec, inputs: Inputs, given: set[str]) -> Iterator[Assumption]:
+def assumptions(spec: Spec, inputs: Inputs, values: set[str]) -> Iterator[Assumption]:
     """Return every simple input with the value used; `given` are the keys not by default."""
-    for key, one in spec.items():
+    for key, item in spec.items():
         if key not in inputs:
             continue
-        if isinstance(one, ParameterSpec):
+        if isinstance(item, ParameterSpec):
             # how sure a default is, its source says; a value from the plan is the planner's
-            certainty = "" if key in given else one.certainty.strip("[]")
-            yield Assumption(key, inputs[key], one.unit, key in given, one.source, certainty)
-        elif isinstance(one, ChoiceSpec):
-            yield Assumption(key, inputs[key], "", key in given, one.source, "")
+            certainty = "" if key in values else item.certainty.strip("[]")
+            yield Assumption(key, inputs[key], item.unit, key in values, item.source, certainty)
+        elif isinstance(item, ChoiceSpec):
+            yield Assumption(key, inputs[key], "", key in values, item.source, "")

@@ -141,13 +141,13 @@ def _powers(inputs: Inputs, where: str) -> tuple[Fraction, Fraction]:
 
 def _plant(inputs: Inputs, peak: Fraction, rated: Fraction) -> Plant:
     low, high = map(Fraction, pv_inputs.DC_TO_AC)
-    found = peak / rated
+    result = peak / rated
     return Plant(
         losses=float(inputs["losses"]),
         inverter_efficiency=float(inputs["inverter_efficiency"]),
         temperature_coefficient=-float(inputs["power_loss_per_k"]),
         # a ratio that cannot be meant must not cut the modules' output
-        dc_to_ac=float(found) if low <= found <= high else 1.0,
+        dc_to_ac=float(result) if low <= result <= high else 1.0,
         air_c=float(inputs["air_c"]),
     )
 
@@ -165,11 +165,11 @@ def _method(factors: Factors) -> str:
 def _tonnes(energy_kwh: Fraction | int, inputs: Inputs, factors: Factors, where: str) -> Reductions:
     eg_mwh = Fraction(energy_kwh) / _KWH_PER_MWH
     name = _method(factors)
-    given: dict[str, Any] = {"systems": [{"case": inputs.get("case", 1), "eg_mwh": eg_mwh}]}
+    parameters: dict[str, Any] = {"systems": [{"case": inputs.get("case", 1), "eg_mwh": eg_mwh}]}
     if name == _ELSEWHERE:
         ef = factors.select("grid", "consumed").value
-        given = {"eg_mwh": eg_mwh, "ef_grid_t_per_mwh": ef}
-    return evaluate(find(name), given, factors, where)
+        parameters = {"eg_mwh": eg_mwh, "ef_grid_t_per_mwh": ef}
+    return evaluate(find(name), parameters, factors, where)
 
 
 def _declared(inputs: Inputs, factors: Factors, where: str) -> Reductions | None:

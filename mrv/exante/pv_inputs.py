@@ -158,14 +158,14 @@ def capacity(declared_kwh: Fraction, rated_kw: Fraction, ceiling_kwh_per_kw: int
 
 def ratio(peak_kw: Fraction, rated_kw: Fraction) -> Iterator[Flag]:
     """Compare the modules' power with the inverters'. [kW]"""
-    found = peak_kw / rated_kw
+    result = peak_kw / rated_kw
     low, high = DC_TO_AC
-    if not low <= found <= high:
+    if not low <= result <= high:
         yield Flag(
             "dc_to_ac",
             "check",
             f"the modules are {float(peak_kw):,.0f} kW and rated_kw is {float(rated_kw):,.0f}, "
-            f"a ratio of {float(found):.2f} (usual: {low} to {high}); one of them "
+            f"a ratio of {float(result):.2f} (usual: {low} to {high}); one of them "
             "is wrong or of another phase: correct rated_kw or modules",
         )
 

@@ -172,11 +172,11 @@ _COMMON_YEAR = 2025
 
 def cloudy(clear_kwh_m2: Sequence[float]) -> list[float]:
     """Return monthly irradiation with usual clouds, from that of a clear sky. [kWh/m2]"""
-    found = []
+    result = []
     for month, clear in enumerate(clear_kwh_m2, 1):
         daily = clear / monthrange(_COMMON_YEAR, month)[1]
-        found.append(clear * min(_BASE + _SLOPE * daily, _HIGHEST))
-    return found
+        result.append(clear * min(_BASE + _SLOPE * daily, _HIGHEST))
+    return result
 
 
 def typical_months(roofs: Sequence[tuple[Roof, float]]) -> list[float]:

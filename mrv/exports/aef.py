@@ -135,13 +135,13 @@ def tables(authority: Authority, submission: Submission, statements: Collection[
         for action in authorization.actions
         if reported(action.date, action.reported_in)
     ]
-    own = [one for one in granted if one.party == submission.party]
-    of_year = [one for one in own if one.date.year == submission.year]
-    draft.tables["T2"] = [_authorization(draft, one) for one in of_year]
+    own = [authorization for authorization in granted if authorization.party == submission.party]
+    of_year = [a for a in own if a.date.year == submission.year]
+    draft.tables["T2"] = [_authorization(draft, authorization) for authorization in of_year]
     draft.tables["T3"] = [
-        _action(draft, one, action, statements)
-        for one, action in sorted(actions, key=lambda pair: (pair[1].date, pair[1].first))
-        if action.date.year == submission.year and _actor(one, action) == submission.party
+        _action(draft, authorization, action, statements)
+        for authorization, action in sorted(actions, key=lambda pair: (pair[1].date, pair[1].first))
+        if action.date.year == submission.year and _actor(authorization, action) == submission.party
     ]
     draft.tables["T4"] = [
         _row(
@@ -156,10 +156,10 @@ def tables(authority: Authority, submission: Submission, statements: Collection[
         if holding.holder == submission.party
     ]
     draft.tables["T5"] = [
-        _entity(one, place)
-        for one in own
-        for place in range(len(one.entities))
-        if one.entities[place].date.year == submission.year
+        _entity(authorization, place)
+        for authorization in own
+        for place in range(len(authorization.entities))
+        if authorization.entities[place].date.year == submission.year
     ]
     return draft
 
@@ -170,9 +170,9 @@ class _Reported:
     def __init__(self, authority: Authority, submission: Submission, draft: Draft) -> None:
         self._of, self._draft = submission, draft
         self._days = {
-            (one.year, one.version): one.date
-            for one in authority.submissions
-            if one.party == submission.party
+            (item.year, item.version): item.date
+            for item in authority.submissions
+            if item.party == submission.party
         }
 
     def __call__(self, day: date, version: int) -> bool:

@@ -93,12 +93,12 @@ def _project(case: _Case) -> None:
     row.need("projectId", entered.project_id, case.ask("project_id"))
     row.put(projectName=case.sources[-1].claims.project.name)
     row.need("projectLink", entered.link, case.ask("link"))
-    for name, given, key, picklist in (
+    for name, values, key, picklist in (
         ("projectSector", words.sectors, "sectors", "project_sector"),
         ("projectType", words.types, "types", "project_type"),
     ):
-        row.need(name, list(given) or None, case.ask(f"cad_trust.{key}"))
-        for value in given:
+        row.need(name, list(values) or None, case.ask(f"cad_trust.{key}"))
+        for value in values:
             case.draft.row("project").known(name, value, part[picklist], "")
     row.need("projectStatus", words.project_status, case.ask("cad_trust.project_status"))
     row.need("projectStatusDate", _day(entered.status_date), case.ask("status_date"))
@@ -143,8 +143,8 @@ def _points(source: Source) -> list[list[float]]:
     """Places of the project's devices, east before north as GeoJSON has it (RFC 7946)."""
     bound = {device.device for device in source.plan.project.devices}
     places = [d.place for d in source.plan.devices if d.id in bound]
-    found = {(float(p.longitude), float(p.latitude)) for p in places if p}
-    return [list(point) for point in sorted(found)]
+    result = {(float(p.longitude), float(p.latitude)) for p in places if p}
+    return [list(point) for point in sorted(result)]
 
 
 def _statement(case: _Case, source: Source) -> None:

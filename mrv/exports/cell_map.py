@@ -79,7 +79,7 @@ class CellMap(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def values(self) -> set[str]:
         """Return the names of its single values."""
-        return {one.value for one in self.cell}
+        return {cell.value for cell in self.cell}
 
 
 def shipped(name: str) -> CellMap:
@@ -106,21 +106,21 @@ def inventory_form(country: str | None) -> CellMap:
     ExportError
         If tonne has none of that country.
     """
-    found = rules(country, "facility")
-    if found is None:
+    result = rules(country, "facility")
+    if result is None:
         raise ExportError(
             f"no inventory form of {country or 'an unknown country'} is included "
             "in tonne; give the authority's own form with --template FORM.xlsx "
             "and --map MAP.toml, see docs/exports.md"
         )
-    return read_map(found, f"countries/{country}/facility.toml")
+    return read_map(result, f"countries/{country}/facility.toml")
 
 
 def names() -> list[str]:
     """Return the names of all maps included in tonne."""
     folder = resources.files(__package__) / "forms"
-    found = (f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
-    return sorted(found)
+    result = (f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(result)
 
 
 def read_map(text: str, name: str) -> CellMap:
@@ -133,21 +133,21 @@ def read_map(text: str, name: str) -> CellMap:
         Naming the file and the key that is wrong, or two values for one cell.
     """
     try:
-        found = msgspec.convert(tomllib.loads(text), CellMap)
+        cell_map = msgspec.convert(tomllib.loads(text), CellMap)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ExportError(f"{name}: {error}") from None
     taken: set[tuple[str, str]] = set()
-    single: list[Cell | Formula] = [*found.cell, *found.formula]
-    for one in single:
-        if not _AT.match(one.at):
-            raise ExportError(f"{name}: at {one.at!r} is not a cell, such as B4")
-        if (one.sheet, one.at) in taken:
-            raise ExportError(f"{name}: {one.sheet}!{one.at} is given twice; keep one")
-        taken.add((one.sheet, one.at))
-    for table in found.table:
+    single: list[Cell | Formula] = [*cell_map.cell, *cell_map.formula]
+    for item in single:
+        if not _AT.match(item.at):
+            raise ExportError(f"{name}: at {item.at!r} is not a cell, such as B4")
+        if (item.sheet, item.at) in taken:
+            raise ExportError(f"{name}: {item.sheet}!{item.at} is given twice; keep one")
+        taken.add((item.sheet, item.at))
+    for table in cell_map.table:
         if bad := next((key for key in table.columns if not _COLUMN.match(key)), None):
             raise ExportError(f"{name}: column {bad!r} is not a column name, such as B")
-    return found
+    return cell_map
 
 
 def check_known(cell_map: CellMap, known: Collection[str], columns: Collection[str]) -> None:

@@ -76,8 +76,8 @@ def check(authority: Authority, sources: Sequence[Credited] = ()) -> None:
     ExportError
         Naming the rule, the entry and its value.
     """
-    for one in problems(authority, sources):
-        raise ExportError(one.text)
+    for problem in problems(authority, sources):
+        raise ExportError(problem.text)
 
 
 def problems(authority: Authority, sources: Sequence[Credited] = ()) -> Iterator[Problem]:
@@ -86,27 +86,27 @@ def problems(authority: Authority, sources: Sequence[Credited] = ()) -> Iterator
     yield from _unique("registrations", (one.project for one in authority.registrations))
     yield from _unique("authorizations", names)
     yield from _unique("submissions", map(submission_name, authority.submissions))
-    for one in authority.registrations:
-        for text in _registration(one):
-            yield Problem("registrations", one.project, text)
+    for registration in authority.registrations:
+        for text in _registration(registration):
+            yield Problem("registrations", registration.project, text)
     yield from _authorizations(authority)
     yield from _submissions(authority)
     yield from _written(authority)
-    yield from _unique("facilities", (one.site for one in authority.facilities))
+    yield from _unique("facilities", (facility.site for facility in authority.facilities))
     for facility in authority.facilities:
         for text in _facility(facility):
             yield Problem("facilities", facility.site, text)
     yield from _against_statements(authority, sources)
 
 
-def authorization_name(one: Authorization) -> str:
+def authorization_name(authorization: Authorization) -> str:
     """Return the name of one version of an authorization."""
-    return f"{one.id} version {one.version}"
+    return f"{authorization.id} version {authorization.version}"
 
 
-def submission_name(one: Submission) -> str:
+def submission_name(submission: Submission) -> str:
     """Return the name of one version of a Party's year."""
-    return f"{one.party} {one.year} version {one.version}"
+    return f"{submission.party} {submission.year} version {submission.version}"
 
 
 def _unique(section: str, names: Iterable[str]) -> Iterator[Problem]:
@@ -117,29 +117,31 @@ def _unique(section: str, names: Iterable[str]) -> Iterator[Problem]:
 
 def _submissions(authority: Authority) -> Iterator[Problem]:
     last: dict[tuple[str, int], Submission] = {}
-    for one in sorted(authority.submissions, key=lambda s: (s.party, s.year, s.version)):
-        before = last.get((one.party, one.year))
-        for text in _submission(one, before):
-            yield Problem("submissions", submission_name(one), text)
-        last[one.party, one.year] = one
+    for submission in sorted(authority.submissions, key=lambda s: (s.party, s.year, s.version)):
+        before = last.get((submission.party, submission.year))
+        for text in _submission(submission, before):
+            yield Problem("submissions", submission_name(submission), text)
+        last[submission.party, submission.year] = submission
 
 
-def _submission(one: Submission, before: Submission | None) -> Iterator[str]:
-    where = f"submissions[{one.year}]"
-    yield from _party(f"{where}.party", one.party)
-    if one.year not in _YEARS:
-        yield f"{where}.year {one.year}: reports under Article 6.2 begin with 2021"
-    if one.version < 1:
-        yield f"{where}.version {one.version}: versions start at 1"
-    if one.date.year <= one.year:
+def _submission(submission: Submission, before: Submission | None) -> Iterator[str]:
+    where = f"submissions[{submission.year}]"
+    yield from _party(f"{where}.party", submission.party)
+    if submission.year not in _YEARS:
+        yield f"{where}.year {submission.year}: reports under Article 6.2 begin with 2021"
+    if submission.version < 1:
+        yield f"{where}.version {submission.version}: versions start at 1"
+    if submission.date.year <= submission.year:
         yield (
-            f"{where}.date {one.date}: holdings are those of 31 December, so the date must be later"
+            f"{where}.date {submission.date}: holdings are those of 31 December, so the date must"
+            " be later"
         )
-    if one.ndc_from > one.ndc_to:
-        yield f"{where}: the NDC's period {one.ndc_from} to {one.ndc_to} ends before it begins"
-    if before is not None and one.date < before.date:
+    if submission.ndc_from > submission.ndc_to:
+        period = f"{submission.ndc_from} to {submission.ndc_to}"
+        yield f"{where}: the NDC's period {period} ends before it begins"
+    if before is not None and submission.date < before.date:
         yield (
-            f"{where}.date {one.date}: version {before.version} has the date {before.date}; "
+            f"{where}.date {submission.date}: version {before.version} has the date {before.date}; "
             "a later version must not have an earlier date"
         )
 
@@ -147,14 +149,14 @@ def _submission(one: Submission, before: Submission | None) -> Iterator[str]:
 def _written(authority: Authority) -> Iterator[Problem]:
     """Refuse texts that are blank, that hold control characters, or that a sheet would compute."""
     named: list[tuple[str, str, object]] = [
-        *(("registrations", one.project, one) for one in authority.registrations),
-        *(("authorizations", authorization_name(one), one) for one in authority.authorizations),
-        *(("submissions", submission_name(one), one) for one in authority.submissions),
-        *(("facilities", one.site, one) for one in authority.facilities),
+        *(("registrations", r.project, r) for r in authority.registrations),
+        *(("authorizations", authorization_name(a), a) for a in authority.authorizations),
+        *(("submissions", submission_name(s), s) for s in authority.submissions),
+        *(("facilities", facility.site, facility) for facility in authority.facilities),
     ]
-    for section, name, one in named:
+    for section, name, item in named:
         tables = section in ("authorizations", "submissions")
-        for path, text in _texts(msgspec.to_builtins(one)):
+        for path, text in _texts(msgspec.to_builtins(item)):
             place = f"{section}[{name}]{path} {text!r}"
             plain = text if tables else text.replace("\n", " ")
             if not plain.strip() or not plain.isprintable():
@@ -173,11 +175,11 @@ def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
-        for key, one in value.items():
-            yield from _texts(one, f"{path}.{key}")
+        for key, item in value.items():
+            yield from _texts(item, f"{path}.{key}")
     elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one, path)
+        for item in value:
+            yield from _texts(item, path)
 
 
 def _party(where: str, code: str | None) -> Iterator[str]:
@@ -188,10 +190,13 @@ def _party(where: str, code: str | None) -> Iterator[str]:
         )
 
 
-def _registration(one: Registration) -> Iterator[str]:
-    where = f"registrations[{one.project}]"
-    for key, found in (("verifications", one.verifications), ("issuances", one.issuances)):
-        for twice in _unique(f"{where}.{key}", (entry.statement for entry in found)):
+def _registration(registration: Registration) -> Iterator[str]:
+    where = f"registrations[{registration.project}]"
+    for key, result in (
+        ("verifications", registration.verifications),
+        ("issuances", registration.issuances),
+    ):
+        for twice in _unique(f"{where}.{key}", (entry.statement for entry in result)):
             yield twice.text
     for key in (
         "programme",
@@ -203,47 +208,66 @@ def _registration(one: Registration) -> Iterator[str]:
         "mitigation_type",
         "unit_type",
     ):
-        yield from _listed(f"{where}.cdop.{key}", getattr(one.cdop, key), source.cdop()[key])
-    for attestation in one.disclosures.attestations or ():
+        yield from _listed(
+            f"{where}.cdop.{key}", getattr(registration.cdop, key), source.cdop()[key]
+        )
+    for attestation in registration.disclosures.attestations or ():
         yield from _listed(
             f"{where}.disclosures.attestations", attestation, source.cdop()["attestation"]
         )
-    for goal in one.cdop.sdgs:
+    for goal in registration.cdop.sdgs:
         yield from _listed(f"{where}.cdop.sdgs", goal, source.cdop()["sdg"])
     whole = source.cad_trust()["whole"]
     yield from _listed(
-        f"{where}.cad_trust.project_status", one.cad_trust.project_status, whole["project_status"]
+        f"{where}.cad_trust.project_status",
+        registration.cad_trust.project_status,
+        whole["project_status"],
     )
-    yield from _listed(f"{where}.cad_trust.unit_type", one.cad_trust.unit_type, whole["unit_type"])
-    yield from _listed(f"{where}.validation.type", one.validation.type, whole["validation_type"])
     yield from _listed(
-        f"{where}.estimation.status", one.estimation.status, source.cdop()["estimation_status"]
+        f"{where}.cad_trust.unit_type", registration.cad_trust.unit_type, whole["unit_type"]
     )
-    for units in one.units:
+    yield from _listed(
+        f"{where}.validation.type", registration.validation.type, whole["validation_type"]
+    )
+    yield from _listed(
+        f"{where}.estimation.status",
+        registration.estimation.status,
+        source.cdop()["estimation_status"],
+    )
+    for units in registration.units:
         yield from _listed(f"{where}.units.status", units.status, whole["unit_status"])
         yield from _listed(
             f"{where}.units.cdop_status", units.cdop_status, source.cdop()["unit_status"]
         )
-    if one.place is not None:
-        yield from _listed(f"{where}.place.region", one.place.region, source.cdop()["region"])
-        if source.country(one.place.country) is None:
+    if registration.place is not None:
+        yield from _listed(
+            f"{where}.place.region", registration.place.region, source.cdop()["region"]
+        )
+        if source.country(registration.place.country) is None:
             yield (
-                f"{where}.place.country {one.place.country!r} is not an ISO 3166-1 alpha-3 "
+                f"{where}.place.country {registration.place.country!r} is not an ISO 3166-1 alpha-3"
+                " "
                 "code; give one such as VNM"
             )
-    yield from _disjoint(f"{where}.units", one.units)
-    yield from _participants(f"{where}.participants", one.participants)
+    yield from _disjoint(f"{where}.units", registration.units)
+    yield from _participants(f"{where}.participants", registration.participants)
 
 
-def _participants(where: str, found: Sequence[Participant]) -> Iterator[str]:
+def _participants(where: str, participants: Sequence[Participant]) -> Iterator[str]:
     """Refuse shares that are none, or that are not the whole together."""
-    for twice in _unique(where, (one.name for one in found)):
+    for twice in _unique(where, (one.name for one in participants)):
         yield twice.text
-    wrong = [text for one in found for text in _decimal(f"{where}[{one.name}]", one.share_percent)]
+    wrong = [
+        text for one in participants for text in _decimal(f"{where}[{one.name}]", one.share_percent)
+    ]
     yield from wrong
-    for one in found:
-        yield from _party(f"{where}[{one.name}].side", one.side)
-    if found and not wrong and (total := sum(Decimal(one.share_percent) for one in found)) != 100:  # noqa: PLR2004 - percent
+    for participant in participants:
+        yield from _party(f"{where}[{participant.name}].side", participant.side)
+    if (
+        participants
+        and not wrong
+        and (total := sum(Decimal(one.share_percent) for one in participants)) != 100  # noqa: PLR2004 - per cent
+    ):
         yield f"{where}: the shares sum to {total} %, not 100 %"
 
 
@@ -254,30 +278,30 @@ def _listed(where: str, value: str | None, known: Iterable[str]) -> Iterator[str
 
 def _disjoint(where: str, ranges: Sequence[Units | Itmos]) -> Iterator[str]:
     """Refuse ranges that run backwards, or that share a number."""
-    for one in ranges:
-        if not 0 < one.first <= one.last:
-            yield f"{where}: {one.first} to {one.last} is not a range; first <= last"
+    for item in ranges:
+        if not 0 < item.first <= item.last:
+            yield f"{where}: {item.first} to {item.last} is not a range; first <= last"
     ordered = sorted(ranges, key=lambda one: one.first)
-    for one, other in itertools.pairwise(ordered):
-        if other.first <= one.last:
+    for item, other in itertools.pairwise(ordered):
+        if other.first <= item.last:
             yield (
-                f"{where}: ranges {one.first}-{one.last} and {other.first}-{other.last} "
+                f"{where}: ranges {item.first}-{item.last} and {other.first}-{other.last} "
                 "overlap; each unit has one number"
             )
 
 
 def _against_statements(authority: Authority, sources: Sequence[Credited]) -> Iterator[Problem]:
     """Refuse more units than a statement credited of a vintage, over all entries of a section."""
-    known = {one.name: one for one in sources}
+    known = {credited.name: credited for credited in sources}
     ranges: list[tuple[str, str, Units | Itmos]] = [
-        ("registrations", one.project, units)
-        for one in authority.registrations
-        for units in one.units
+        ("registrations", registration.project, units)
+        for registration in authority.registrations
+        for units in registration.units
     ]
     ranges += [
-        ("authorizations", authorization_name(one), units)
-        for one in authority.authorizations
-        for units in one.units
+        ("authorizations", authorization_name(authorization), units)
+        for authorization in authority.authorizations
+        for units in authorization.units
     ]
     entered: Counter[tuple[str, str, int]] = Counter()
     owner: dict[tuple[str, str, int], str] = {}
@@ -301,103 +325,105 @@ def _against_statements(authority: Authority, sources: Sequence[Credited]) -> It
 def _authorizations(authority: Authority) -> Iterator[Problem]:
     by_registry: dict[tuple[str, str, str], list[Itmos]] = defaultdict(list)
     last: dict[tuple[str, str, str], str] = {}
-    for one in authority.authorizations:
-        name = authorization_name(one)
-        for text in _authorization(one):
+    for authorization in authority.authorizations:
+        name = authorization_name(authorization)
+        for text in _authorization(authorization):
             yield Problem("authorizations", name, text)
-        for units in one.units:
-            by_registry[one.approach, one.party, units.registry].append(units)
-            last[one.approach, one.party, units.registry] = name
+        for units in authorization.units:
+            by_registry[authorization.approach, authorization.party, units.registry].append(units)
+            last[authorization.approach, authorization.party, units.registry] = name
     dated: dict[str, Authorization] = {}
-    for one in sorted(authority.authorizations, key=lambda a: (a.id, a.version)):
-        before = dated.get(one.id)
-        if before is not None and one.date < before.date:
+    for authorization in sorted(authority.authorizations, key=lambda a: (a.id, a.version)):
+        before = dated.get(authorization.id)
+        if before is not None and authorization.date < before.date:
             yield Problem(
                 "authorizations",
-                authorization_name(one),
-                f"authorizations[{one.id}].date {one.date}: version {before.version} "
+                authorization_name(authorization),
+                f"authorizations[{authorization.id}].date {authorization.date}: version"
+                f" {before.version} "
                 f"has the date {before.date}; a later version must not have an earlier "
                 "date",
             )
-        dated[one.id] = one
+        dated[authorization.id] = authorization
     for key, ranges in by_registry.items():
         approach, party, registry = key
         for text in _disjoint(f"ITMOs of {approach} {party} in registry {registry}", ranges):
             yield Problem("authorizations", last[key], text)
 
 
-def _authorization(one: Authorization) -> Iterator[str]:
-    where = f"authorizations[{one.id}]"
+def _authorization(authorization: Authorization) -> Iterator[str]:
+    where = f"authorizations[{authorization.id}]"
     for key in ("party", "authorized_party", "oimp_party"):
-        yield from _party(f"{where}.{key}", getattr(one, key))
-    for action in one.actions:
+        yield from _party(f"{where}.{key}", getattr(authorization, key))
+    for action in authorization.actions:
         for code in (action.from_party, action.to_party):
             yield from _party(f"{where}.actions of {action.date}: party", code)
-    if not _APPROACH.match(one.approach):
-        yield f"{where}.approach {one.approach!r}: must be CA and four digits"
-    if one.version < 1:
-        yield f"{where}.version {one.version}: versions start at 1"
-    for entity in one.entities:
+    if not _APPROACH.match(authorization.approach):
+        yield f"{where}.approach {authorization.approach!r}: must be CA and four digits"
+    if authorization.version < 1:
+        yield f"{where}.version {authorization.version}: versions start at 1"
+    for entity in authorization.entities:
         if source.country(entity.country) is None:
             yield (
                 f"{where}.entities[{entity.id}].country {entity.country!r} is not an "
                 "ISO 3166-1 alpha-3 code; give one such as VNM"
             )
-    yield from _words(one, where)
-    total = sum(units.quantity for units in one.units)
-    if one.quantity is not None and total > one.quantity:
+    yield from _words(authorization, where)
+    total = sum(units.quantity for units in authorization.units)
+    if authorization.quantity is not None and total > authorization.quantity:
         yield (
-            f"{where}: units of {total} t are entered but {one.quantity} t are authorized; "
+            f"{where}: units of {total} t are entered but {authorization.quantity} t are"
+            " authorized; "
             "correct the wrong figure"
         )
     try:
-        holdings([one], [(one, action) for action in one.actions])
+        holdings([authorization], [(authorization, action) for action in authorization.actions])
     except ExportError as error:
         yield str(error)
 
 
-def _words(one: Authorization, where: str) -> Iterator[str]:
+def _words(authorization: Authorization, where: str) -> Iterator[str]:
     for key, known in (
         ("metric", METRICS),
         ("mitigation", MITIGATION),
         ("purposes", PURPOSES),
         ("first_transfer", FIRST_TRANSFERS),
     ):
-        value = getattr(one, key)
+        value = getattr(authorization, key)
         if value is not None and value not in known:
             yield f"{where}.{key} {value!r} is not one of {'; '.join(known)}"
 
 
-def _facility(one: Facility) -> Iterator[str]:
-    where = f"facilities[{one.site}]"
-    if one.tax_code is not None and not _TAX_CODE.match(one.tax_code):
+def _facility(facility: Facility) -> Iterator[str]:
+    where = f"facilities[{facility.site}]"
+    if facility.tax_code is not None and not _TAX_CODE.match(facility.tax_code):
         yield (
-            f"{where}.tax_code {one.tax_code!r}: must consist of digits, with a "
+            f"{where}.tax_code {facility.tax_code!r}: must consist of digits, with a "
             "hyphen before a branch"
         )
-    if one.uncertainty_percent is not None:
-        yield from _decimal(f"{where}.uncertainty_percent", one.uncertainty_percent)
-    for twice in _unique(f"{where}.supplies", (supply.id for supply in one.supplies)):
+    if facility.uncertainty_percent is not None:
+        yield from _decimal(f"{where}.uncertainty_percent", facility.uncertainty_percent)
+    for twice in _unique(f"{where}.supplies", (supply.id for supply in facility.supplies)):
         yield twice.text
-    metered = (f"{s.device} {s.quantity}" for s in one.supplies if s.device is not None)
+    metered = (f"{s.device} {s.quantity}" for s in facility.supplies if s.device is not None)
     for twice in _unique(f"{where}.supplies", metered):
         yield f"{twice.text}: energy must be counted only once"
-    for supply in one.supplies:
+    for supply in facility.supplies:
         yield from _supply(f"{where}.supplies[{supply.id}]", supply)
 
 
-def _supply(where: str, one: Supply) -> Iterator[str]:
-    if one.line not in LINES:
-        yield f"{where}.line {one.line!r} is not one of {', '.join(LINES)}"
-    if (one.device is None) != (one.quantity is None):
+def _supply(where: str, supply: Supply) -> Iterator[str]:
+    if supply.line not in LINES:
+        yield f"{where}.line {supply.line!r} is not one of {', '.join(LINES)}"
+    if (supply.device is None) != (supply.quantity is None):
         yield f"{where}: a meter needs both `device` and `quantity`"
-    if one.device is not None and one.entered:
+    if supply.device is not None and supply.entered:
         yield f"{where}: it is counted by a meter and also entered; keep one"
-    if one.line == "fuel" and one.device is not None and one.fuel is None:
+    if supply.line == "fuel" and supply.device is not None and supply.fuel is None:
         yield f"{where}.fuel is missing; name it, such as diesel"
-    for twice in _unique(f"{where}.entered", (str(entered.year) for entered in one.entered)):
+    for twice in _unique(f"{where}.entered", (str(entered.year) for entered in supply.entered)):
         yield twice.text
-    for entered in one.entered:
+    for entered in supply.entered:
         yield from _decimal(f"{where}.entered[{entered.year}].emissions_t", entered.emissions_t)
 
 

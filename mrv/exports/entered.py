@@ -419,22 +419,27 @@ class Authority(Entry, frozen=True, kw_only=True):
 
     def registration(self, project: str) -> Registration:
         """Return a project's registration; an empty one where none was entered."""
-        found = (one for one in self.registrations if one.project == project)
-        return next(found, Registration(project=project))
+        result = (r for r in self.registrations if r.project == project)
+        return next(result, Registration(project=project))
 
 
-def merged(stored: Authority, given: Authority) -> Authority:
+def merged(stored: Authority, authority: Authority) -> Authority:
     """Return all entries; those of `given` replace stored ones of the same name."""
-    registrations = {one.project: one for one in (*stored.registrations, *given.registrations)}
+    registrations = {r.project: r for r in (*stored.registrations, *authority.registrations)}
     authorizations = {
-        (one.id, one.version): one for one in (*stored.authorizations, *given.authorizations)
+        (authorization.id, authorization.version): authorization
+        for authorization in (*stored.authorizations, *authority.authorizations)
     }
     submissions = {
-        (one.party, one.year, one.version): one for one in (*stored.submissions, *given.submissions)
+        (submission.party, submission.year, submission.version): submission
+        for submission in (*stored.submissions, *authority.submissions)
     }
-    facilities = {one.site: one for one in (*stored.facilities, *given.facilities)}
+    facilities = {
+        facility.site: facility for facility in (*stored.facilities, *authority.facilities)
+    }
     acceptances = {
-        (one.subject, one.id, one.project): one for one in (*stored.acceptances, *given.acceptances)
+        (acceptance.subject, acceptance.id, acceptance.project): acceptance
+        for acceptance in (*stored.acceptances, *authority.acceptances)
     }
     return Authority(
         acceptances=tuple(acceptances.values()),

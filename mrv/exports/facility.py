@@ -92,56 +92,66 @@ def inventory(
 
 def _row(
     draft: Draft,
-    one: Supply,
+    supply: Supply,
     year: int,
     metered: Mapping[tuple[str, str], Metered],
     factors: Factors,
 ) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {"scope": SCOPES[one.line], "line": one.line, "source": one.id, "device": one.device}
-    if one.device is None:
-        found = next((e for e in one.entered if e.year == year), None)
-        if found is None:
-            draft.lacks(one.id, "emissions_t", f"enter it for {year} with its document, or a meter")
+    row |= {
+        "scope": SCOPES[supply.line],
+        "line": supply.line,
+        "source": supply.id,
+        "device": supply.device,
+    }
+    if supply.device is None:
+        year_entered = next((e for e in supply.entered if e.year == year), None)
+        if year_entered is None:
+            draft.lacks(
+                supply.id, "emissions_t", f"enter it for {year} with its document, or a meter"
+            )
         else:
-            row |= {"emissions_t": Decimal(found.emissions_t), "document": found.document}
+            row |= {
+                "emissions_t": Decimal(year_entered.emissions_t),
+                "document": year_entered.document,
+            }
         return row
-    meter = metered.get((one.device, one.quantity or ""))
+    meter = metered.get((supply.device, supply.quantity or ""))
     if meter is None:
-        draft.lacks(one.id, "amount", f"{one.device} has no {one.quantity} in {year}")
+        draft.lacks(supply.id, "amount", f"{supply.device} has no {supply.quantity} in {year}")
         return row
     row["measured_percent"] = _up(meter.measured * 100, 2, down=True)
     if meter.measured < 1:
         draft.lacks(
-            one.id,
+            supply.id,
             "amount",
-            f"{one.device} measured {row['measured_percent']} % of {year}; the sum "
+            f"{supply.device} measured {row['measured_percent']} % of {year}; the sum "
             "excludes the rest: enter it by the Decree's rule for lost data",
         )
     try:
-        emissions = _emissions(row, one, year, meter, factors)
+        emissions = _emissions(row, supply, year, meter, factors)
     except FactorError as error:
-        draft.lacks(one.id, "factor", f"{error}; enter emissions_t with its document")
+        draft.lacks(supply.id, "factor", f"{error}; enter emissions_t with its document")
         return row
     if emissions is None:
         draft.lacks(
-            one.id,
+            supply.id,
             "factor",
-            f"tonne has no factor for {one.line} in {meter.unit}; enter"
+            f"tonne has no factor for {supply.line} in {meter.unit}; enter"
             " emissions_t with its document",
         )
     else:
         row["emissions_t"] = _up(emissions, 6)
-    if one.line == "fuel":
+    if supply.line == "fuel":
         draft.lacks(
-            one.id,
+            supply.id,
             "CH4 and N2O",
             "the factor book has no factor for burnt fuel; enter a source of line "
             "fuel with its document",
         )
     if "provisional" in str(row["factor_source"] or ""):
         draft.lacks(
-            one.id,
+            supply.id,
             "factor",
             f"no factor of {year} is published; the last published one is used: "
             "compare it with the ministry's",
@@ -150,30 +160,30 @@ def _row(
 
 
 def _emissions(
-    row: dict[str, Any], one: Supply, year: int, meter: Metered, factors: Factors
+    row: dict[str, Any], supply: Supply, year: int, meter: Metered, factors: Factors
 ) -> Fraction | None:
     """Fill amount and factor of a row, and return its emissions. [t CO2]"""
     middle = date(year, 7, 1)
-    if one.line == "electricity" and meter.unit == "Wh":
+    if supply.line == "electricity" and meter.unit == "Wh":
         grid = factors.select("grid", "consumed", middle)
         amount = Fraction(meter.value, _WH_A_MWH)
         row |= {"amount": _up(amount, 6), "unit": "MWh"} | _factor_cells(grid)
         return amount * grid.value
-    if one.line != "fuel":
+    if supply.line != "fuel":
         return None
     if meter.unit == "g":
         gigagrams = Fraction(meter.value, _G_A_GG)
         row |= {"amount": _up(gigagrams * 1000, 6), "unit": "t"}
     elif meter.unit == "mL":
-        density = factors.select(f"{one.fuel}.density", "either", middle)
+        density = factors.select(f"{supply.fuel}.density", "either", middle)
         litres = Fraction(meter.value, _ML_A_L)
         row |= {"amount": _up(litres, 3), "unit": "L"}
         gigagrams = litres * density.value / 10**6
     else:
         return None
     # an inventory takes the centre, where a project's account takes the bound that costs it
-    heat = factors.select(f"{one.fuel}.ncv", "either", middle)
-    carbon = factors.select(f"{one.fuel}.co2", "either", middle)
+    heat = factors.select(f"{supply.fuel}.ncv", "either", middle)
+    carbon = factors.select(f"{supply.fuel}.co2", "either", middle)
     row |= _factor_cells(carbon)
     return gigagrams * heat.value * carbon.value
 

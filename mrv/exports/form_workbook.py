@@ -145,13 +145,13 @@ def _formulas(
         t.sheet: (t.first, t.first + max(len(rows.get(t.rows, ())), 1) - 1) for t in form.table
     }
     first, last = next(iter(spans.values()), (1, 1))
-    for one in form.formula:
-        own_first, own_last = spans.get(one.sheet, (first, last))
-        sheet = book[one.sheet]
-        sheet[one.at] = one.formula.format(first=own_first, last=own_last)
-        _, row = coordinate_from_string(one.at)
-        if one.label:
-            sheet[f"A{row}"] = one.label
+    for formula in form.formula:
+        own_first, own_last = spans.get(formula.sheet, (first, last))
+        sheet = book[formula.sheet]
+        sheet[formula.at] = formula.formula.format(first=own_first, last=own_last)
+        _, row = coordinate_from_string(formula.at)
+        if formula.label:
+            sheet[f"A{row}"] = formula.label
 
 
 def _dated(data: bytes, day: date) -> bytes:

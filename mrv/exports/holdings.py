@@ -82,9 +82,9 @@ def holdings(
         by a Party that does not hold them.
     """
     ranges = [
-        Holding(one, units, units.first, units.last, one.party)
-        for one in authorizations
-        for units in one.units
+        Holding(authorization, units, units.first, units.last, authorization.party)
+        for authorization in authorizations
+        for units in authorization.units
     ]
     for authorization, action in sorted(actions, key=lambda pair: pair[1].date):
         _check(authorization, action)
@@ -107,39 +107,39 @@ def _check(authorization: Authorization, action: Action) -> None:
 
 
 def _after(
-    one: Holding, authorization: Authorization, units: Itmos, action: Action
+    item: Holding, authorization: Authorization, units: Itmos, action: Action
 ) -> Iterable[Holding]:
     """Cut a range at the edges of an action, and change the part that lies in it."""
-    apart = one.last < action.first or action.last < one.first
-    if one.authorization is not authorization or one.units is not units or apart:
-        yield one
+    apart = item.last < action.first or action.last < item.first
+    if item.authorization is not authorization or item.units is not units or apart:
+        yield item
         return
-    if one.first < action.first:
-        yield replace(one, last=action.first - 1)
+    if item.first < action.first:
+        yield replace(item, last=action.first - 1)
     yield replace(
-        one,
-        first=max(one.first, action.first),
-        last=min(one.last, action.last),
-        holder=_holder(one, action),
+        item,
+        first=max(item.first, action.first),
+        last=min(item.last, action.last),
+        holder=_holder(item, action),
     )
-    if action.last < one.last:
-        yield replace(one, first=action.last + 1)
+    if action.last < item.last:
+        yield replace(item, first=action.last + 1)
 
 
-def _holder(one: Holding, action: Action) -> str | None:
-    where = _named(one.authorization, action)
-    if one.holder is None:
+def _holder(item: Holding, action: Action) -> str | None:
+    where = _named(item.authorization, action)
+    if item.holder is None:
         raise ExportError(
-            f"{where}: units from {max(one.first, action.first)} on were used or cancelled earlier"
+            f"{where}: units from {max(item.first, action.first)} on were used or cancelled earlier"
         )
     giver = action.from_party
     # an acquisition is the other side of a transfer that may stand here as well
-    received = action.type == "Acquisition" and one.holder == action.to_party
-    if giver is not None and giver != one.holder and not received:
-        raise ExportError(f"{where}: the units are held by {one.holder}, not by {giver}")
+    received = action.type == "Acquisition" and item.holder == action.to_party
+    if giver is not None and giver != item.holder and not received:
+        raise ExportError(f"{where}: the units are held by {item.holder}, not by {giver}")
     if action.type in _ENDING:
         return None
-    return action.to_party or one.holder if action.type in _MOVING else one.holder
+    return action.to_party or item.holder if action.type in _MOVING else item.holder
 
 
 def _named(authorization: Authorization, action: Action) -> str:

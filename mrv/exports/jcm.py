@@ -85,7 +85,7 @@ def jcm(source: Source, registration: Registration) -> Filled:
         if values[name] is None:
             draft.lacks("jcm", name, f"{ask}.{remedy}")
     rows = {
-        "parameters": [_parameter(draft, claims, one) for one in claims.monitored_parameters],
+        "parameters": [_parameter(draft, claims, p) for p in claims.monitored_parameters],
         "vintages": [
             {"year": v.year, "vintage_reduction_t": Decimal(v.reduction_t),
              "vintage_credited_t": int(v.credited_t)}
@@ -99,25 +99,28 @@ def jcm(source: Source, registration: Registration) -> Filled:
     return Filled(values, rows, draft)
 
 
-def _parameter(draft: Draft, claims: Claims, one: MonitoredParameter) -> dict[str, Any]:
-    amount = Decimal(one.counted)
+def _parameter(draft: Draft, claims: Claims, parameter: MonitoredParameter) -> dict[str, Any]:
+    amount = Decimal(parameter.counted)
     row: dict[str, Any] = {
-        "device": one.device, "role": one.role, "side": one.side, "parameter": one.parameter,
-        "symbol": one.symbol or None, "amount": amount, "unit": one.unit,
-        "option": one.monitoring_option, "accuracy_class": one.meter.accuracy_class,
-        "emissions_t": Decimal(one.emissions_t),
+        "device": parameter.device, "role": parameter.role, "side": parameter.side,
+        "parameter": parameter.parameter,
+        "symbol": parameter.symbol or None, "amount": amount, "unit": parameter.unit,
+        "option": parameter.monitoring_option, "accuracy_class": parameter.meter.accuracy_class,
+        "emissions_t": Decimal(parameter.emissions_t),
     }  # fmt: skip
-    if one.unit == "Wh":
+    if parameter.unit == "Wh":
         row |= {"amount": amount / _WH_A_MWH, "unit": "MWh"}
-    found = [f for f in claims.factors if _fits(f, row["amount"], row["unit"], row["emissions_t"])]
-    if len({f.value for f in found}) == 1:
-        factor = found[0]
+    factors = [
+        f for f in claims.factors if _fits(f, row["amount"], row["unit"], row["emissions_t"])
+    ]
+    if len({f.value for f in factors}) == 1:
+        factor = factors[0]
         row |= {"factor": factor.id, "factor_value": Decimal(factor.value),
                 "factor_unit": factor.unit}  # fmt: skip
     else:
         draft.lacks(
             "jcm",
-            f"factor of {one.device}",
+            f"factor of {parameter.device}",
             "no single factor of the statement gives its emissions; enter it in the form manually",
         )
     return row
@@ -133,28 +136,28 @@ def _allocation(
 ) -> list[dict[str, Any]]:
     """Whole tonnes of each participant, rounded down; what is left is a person's to say."""
     rows: list[dict[str, Any]] = []
-    left = credited
-    for one in registration.participants:
-        tonnes = int(credited * Decimal(one.share_percent) / 100)
+    remaining = credited
+    for participant in registration.participants:
+        tonnes = int(credited * Decimal(participant.share_percent) / 100)
         rows.append(
             {
-                "name": one.name,
-                "party": one.side,
-                "share_percent": Decimal(one.share_percent),
-                "account": one.account,
+                "name": participant.name,
+                "party": participant.side,
+                "share_percent": Decimal(participant.share_percent),
+                "account": participant.account,
                 "allocated_t": tonnes,
             }
         )
-        left -= tonnes
-        if one.account is None:
-            draft.lacks("jcm", f"account of {one.name}", f"{ask}.participants, account")
+        remaining -= tonnes
+        if participant.account is None:
+            draft.lacks("jcm", f"account of {participant.name}", f"{ask}.participants, account")
     if not rows:
         draft.lacks("jcm", "participants", f"{ask}.participants")
-    elif left:
+    elif remaining:
         draft.lacks(
             "jcm",
             "allocation",
-            f"{left} t are left by rounding down; the participants agree who receives them",
+            f"{remaining} t are left by rounding down; the participants agree who receives them",
         )
     return rows
 
@@ -171,9 +174,9 @@ def _contributions(
         "basis": source.name,
     }]  # fmt: skip
     made = [
-        Decimal(one.counted)
-        for one in claims.monitored_parameters
-        if one.parameter == "energy_export" and roles[one.role].made_from in _RENEWABLE
+        Decimal(parameter.counted)
+        for parameter in claims.monitored_parameters
+        if parameter.parameter == "energy_export" and roles[parameter.role].made_from in _RENEWABLE
     ]
     if made:
         rows.append(
@@ -185,20 +188,22 @@ def _contributions(
                 "basis": source.name,
             }
         )
-    for one in registration.contributions:
-        if one.statement == source.name:
-            amount = None if one.amount is None else Decimal(one.amount)
+    for contribution in registration.contributions:
+        if contribution.statement == source.name:
+            amount = None if contribution.amount is None else Decimal(contribution.amount)
             rows.append(
                 {
-                    "goal": one.goal,
-                    "contribution": one.what,
+                    "goal": contribution.goal,
+                    "contribution": contribution.what,
                     "contribution_amount": amount,
-                    "contribution_unit": one.unit,
-                    "basis": one.document,
+                    "contribution_unit": contribution.unit,
+                    "basis": contribution.document,
                 }
             )
-            if one.document is None:
-                draft.lacks("jcm", f"document of {one.goal}", f"{ask}.contributions, document")
+            if contribution.document is None:
+                draft.lacks(
+                    "jcm", f"document of {contribution.goal}", f"{ask}.contributions, document"
+                )
     return rows
 
 
@@ -223,19 +228,21 @@ def _planned(source: Source) -> dict[str, Any]:
 def _design(source: Source) -> dict[str, list[dict[str, Any]]]:
     """Equipment, values fixed ex ante, monitoring plan and conditions of the statement."""
     claims, plan = source.claims, source.plan
-    roles = {one.device: one.role for one in plan.project.devices}
+    roles = {device.device: device.role for device in plan.project.devices}
     return {
         "equipment": [
-            {"device": one.id, "role": roles.get(one.id, "check meter"), "class": one.class_,
-             "serial": one.serial, "maker": one.maker or None,
-             "rated_kw": None if one.rated_power_w is None else Decimal(one.rated_power_w) / 1000,
-             "installed": one.installed}
-            for one in plan.devices
+            {"device": device.id, "role": roles.get(device.id, "check meter"),
+             "class": device.class_,
+             "serial": device.serial, "maker": device.maker or None,
+             "rated_kw": None if (watt := device.rated_power_w) is None else Decimal(watt) / 1000,
+             "installed": device.installed}
+            for device in plan.devices
         ],
         "fixed": [
-            {"device": one.device, "parameter": one.parameter, "symbol": one.symbol or None,
-             "meaning": one.meaning, "value": one.value, "unit": one.unit, "source": one.source}
-            for one in claims.fixed_parameters or ()
+            {"device": fixed.device, "parameter": fixed.parameter, "symbol": fixed.symbol or None,
+             "meaning": fixed.meaning, "value": fixed.value, "unit": fixed.unit,
+             "source": fixed.source}
+            for fixed in claims.fixed_parameters or ()
         ],
         "monitoring": [
             {"plan_version": version.version, "parameter": line.parameter, "device": line.device,
@@ -247,10 +254,10 @@ def _design(source: Source) -> dict[str, list[dict[str, Any]]]:
         ],
         "conditions": [
             {
-                "clause": titled(one.name),
-                "holds": "yes" if one.holds else "no",
-                "detail": one.words(),
+                "clause": titled(condition.name),
+                "holds": "yes" if condition.holds else "no",
+                "detail": condition.words(),
             }
-            for one in claims.applicability
+            for condition in claims.applicability
         ],
     }  # fmt: skip

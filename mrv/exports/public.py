@@ -80,12 +80,12 @@ def secrets_of(
     """
     fields = {name: of for of in categories for name in CATEGORIES[of]}
     fields |= dict.fromkeys(more, "text")
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for document in documents:
         for category, text in _identifying(document, fields):
-            found.setdefault(category, set()).add(text)
+            result.setdefault(category, set()).add(text)
     marks: dict[str, str] = {}
-    for category, texts in found.items():
+    for category, texts in result.items():
         width = len(str(len(texts)))
         for number, text in enumerate(sorted(texts), 1):
             marks.setdefault(text, f"[{category} {number:0{width}}]")
@@ -94,19 +94,19 @@ def secrets_of(
 
 def _identifying(value: Any, fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if isinstance(value, list):
-        for one in value:
-            yield from _identifying(one, fields)
+        for item in value:
+            yield from _identifying(item, fields)
     elif isinstance(value, dict):
-        for name, one in value.items():
-            if name in fields and not _counts(name, one):
-                yield from ((fields[name], text) for text in _texts(one))
-            if name in _LISTED and isinstance(one, list) and _LISTED[name] in fields.values():
+        for name, item in value.items():
+            if name in fields and not _counts(name, item):
+                yield from ((fields[name], text) for text in _texts(item))
+            if name in _LISTED and isinstance(item, list) and _LISTED[name] in fields.values():
                 yield from (
                     (_LISTED[name], row["id"])
-                    for row in one
+                    for row in item
                     if isinstance(row, dict) and "id" in row
                 )
-            yield from _identifying(one, fields)
+            yield from _identifying(item, fields)
 
 
 def _counts(name: str, value: Any) -> bool:
@@ -119,16 +119,16 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str) and value.strip():
         yield value
     elif isinstance(value, list):
-        for one in value:
-            if isinstance(one, str):
-                yield one
-            elif isinstance(one, dict) and set(one) <= {"name", "function"}:
-                yield from (text for text in one.values() if isinstance(text, str))
+        for item in value:
+            if isinstance(item, str):
+                yield item
+            elif isinstance(item, dict) and set(item) <= {"name", "function"}:
+                yield from (text for text in item.values() if isinstance(text, str))
     elif isinstance(value, dict) and set(value) <= {"name", "function"}:
         yield from (text for text in value.values() if isinstance(text, str))
 
 
-def check_hideable(marks: Mapping[str, str], shown: Mapping[str, str]) -> None:
+def check_hideable(marks: Mapping[str, str], values: Mapping[str, str]) -> None:
     """
     Refuse to hide the identifiers of the statement itself.
 
@@ -137,7 +137,7 @@ def check_hideable(marks: Mapping[str, str], shown: Mapping[str, str]) -> None:
     ExportError
         Naming the text, and what it is.
     """
-    for text, what in shown.items():
+    for text, what in values.items():
         if text in marks:
             raise ExportError(
                 f"{text!r} is hidden as {marks[text]} but is also the {what}, which "
@@ -163,12 +163,12 @@ def hide(documents: Mapping[str, Any], marks: Mapping[str, str], salt: Callable[
         changed = deepcopy(document)
         for path, text, put in _places(changed):
             if _SIGNATURE.search(path) and name == "statement":
-                shown = "[signature]"
+                label = "[signature]"
             else:
-                shown = covered(text, marks, pattern, own=_own(path))
-            if shown != text:
+                label = covered(text, marks, pattern, own=_own(path))
+            if label != text:
                 hidden.append(Hidden(name, path, text, salt()))
-                put(shown)
+                put(label)
         # a document that is changed has no proof of its own any more
         made[name] = changed
     return Twin(made, hidden)
@@ -187,24 +187,24 @@ def covered(
         return text
     if text in marks:
         return marks[text]
-    return pattern.sub(lambda found: marks[found[0]], text)
+    return pattern.sub(lambda match: marks[match[0]], text)
 
 
 def redacted(value: Any, marks: Mapping[str, str]) -> Any:
     """Return a JSON value with marks in place of secrets, in keys and texts."""
     pattern = _pattern(marks)
 
-    def walk(one: Any, name: str) -> Any:
-        if isinstance(one, dict):
+    def walk(item: Any, name: str) -> Any:
+        if isinstance(item, dict):
             return {
                 covered(k, marks, pattern): walk(inner, "" if _counts(k, inner) else k)
-                for k, inner in one.items()
+                for k, inner in item.items()
             }
-        if isinstance(one, list):
-            return [walk(inner, name) for inner in one]
-        if isinstance(one, str):
-            return covered(one, marks, pattern, own=name in _FIELDS)
-        return one
+        if isinstance(item, list):
+            return [walk(inner, name) for inner in item]
+        if isinstance(item, str):
+            return covered(item, marks, pattern, own=name in _FIELDS)
+        return item
 
     return walk(value, "")
 
@@ -230,12 +230,12 @@ def _places(value: Any, path: str = "") -> Iterator[tuple[str, str, Callable[[st
         items = list(value.items())
     elif isinstance(value, list):
         items = list(enumerate(value))
-    for key, one in items:
+    for key, item in items:
         here = f"{path}/{str(key).replace('~', '~0').replace('/', '~1')}"
-        if isinstance(one, str):
-            yield here, one, _setter(value, key)
+        if isinstance(item, str):
+            yield here, item, _setter(value, key)
         else:
-            yield from _places(one, here)
+            yield from _places(item, here)
 
 
 def _setter(container: Any, key: Any) -> Callable[[str], None]:
@@ -270,8 +270,8 @@ def twin_document(
             },
             "documents": twin.documents,
             "redactions": [
-                {"document": one.document, "path": one.path, "digest": one.digest}
-                for one in twin.hidden
+                {"document": item.document, "path": item.path, "digest": item.digest}
+                for item in twin.hidden
             ],
         },
     }
@@ -280,8 +280,8 @@ def twin_document(
 def disclosures(twin: Twin) -> list[dict[str, str]]:
     """Return the disclosures of the public version, for readers allowed to see the original."""
     return [
-        {"document": one.document, "path": one.path, "salt": one.salt, "text": one.text}
-        for one in twin.hidden
+        {"document": item.document, "path": item.path, "salt": item.salt, "text": item.text}
+        for item in twin.hidden
     ]
 
 
@@ -298,22 +298,23 @@ def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -
     subject = document["credentialSubject"]
     wanted = {(r["document"], r["path"]): r["digest"] for r in subject["redactions"]}
     made = deepcopy(subject["documents"])
-    for one in opened:
-        key = one["document"], one["path"]
-        digest = digest_of(one["salt"], "".join(key), one["text"])
+    for item in opened:
+        key = item["document"], item["path"]
+        digest = digest_of(item["salt"], "".join(key), item["text"])
         if wanted.pop(key, None) != digest:
             raise SignatureError(
                 f"the disclosure of {''.join(key)} does not belong to this public version"
             )
-        places = {path: put for path, _, put in _places(made[one["document"]])}
-        places[one["path"]](one["text"])
+        places = {path: put for path, _, put in _places(made[item["document"]])}
+        places[item["path"]](item["text"])
     if wanted:
         name, path = next(iter(wanted))
         raise SignatureError(f"{len(wanted)} disclosures are missing, the first is {name}{path}")
     for name, digest in subject["originals"].items():
-        found = canonical.sha256_hex(canonical.encode(made[name]))
-        if found != digest:
+        value_text = canonical.sha256_hex(canonical.encode(made[name]))
+        if value_text != digest:
             raise SignatureError(
-                f"the {name} has the digest {found}, but the public version was made from {digest}"
+                f"the {name} has the digest {value_text}, but the public version was made from"
+                f" {digest}"
             )
     return dict(made)

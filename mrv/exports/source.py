@@ -46,8 +46,8 @@ def country(code: str) -> str | None:
 
 def is_party(code: str) -> bool:
     """Return whether a country is a Party to the Paris Agreement."""
-    found = _countries()
-    return code in found["names"] and code not in found["not_parties"]
+    result = _countries()
+    return code in result["names"] and code not in result["not_parties"]
 
 
 @cache
@@ -91,8 +91,8 @@ class Source:
 
     def vintage(self, year: int) -> int | None:
         """Return whole tonnes credited of a vintage; None without any. [t]"""
-        found = (v for v in self.claims.credited.vintages if v.year == year)
-        return next((int(v.credited_t) for v in found), None)
+        result = (v for v in self.claims.credited.vintages if v.year == year)
+        return next((int(v.credited_t) for v in result), None)
 
 
 def check_issued(name: str, state: str, successor: str | None = None) -> None:
@@ -122,13 +122,13 @@ def check_one_project(sources: Sequence[Source]) -> str:
     ExportError
         If they are of several.
     """
-    found = sorted({source.claims.project.id for source in sources})
-    if len(found) != 1:
+    result = sorted({source.claims.project.id for source in sources})
+    if len(result) != 1:
         raise ExportError(
-            f"the statements belong to several projects: {', '.join(found)}; export "
+            f"the statements belong to several projects: {', '.join(result)}; export "
             "one project at a time"
         )
-    return found[0]
+    return result[0]
 
 
 def check_together(sources: Sequence[Source]) -> None:
@@ -204,9 +204,9 @@ class Draft:
 
     def lacks(self, table: str, name: str, remedy: str) -> None:
         """Record that a field is missing."""
-        one = Missing(table, name, remedy)
-        if one not in self.missing:
-            self.missing.append(one)
+        missing = Missing(table, name, remedy)
+        if missing not in self.missing:
+            self.missing.append(missing)
 
     def row(self, table: str) -> Fields:
         """Start a row of a table, or a part of a document."""

@@ -220,7 +220,7 @@ def _by_country(tables: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for table in tables:
         for country, value in table["values"].items():
             whose = {key: f"{table[key]}.{country.lower()}" for key in ("id", "kind")}
-            alike = {key: given for key, given in table.items() if key != "values"}
+            alike = {key: value for key, value in table.items() if key != "values"}
             yield {**alike, **whose, "value": value}
 
 
@@ -269,36 +269,36 @@ def parse_entry(entry: dict[str, Any], name: str) -> Factor:
     )
 
 
-def _calculation(given: object, where: str) -> Calculation | None:
-    if given is None:
+def _calculation(value: object, where: str) -> Calculation | None:
+    if value is None:
         return None
     keys = Calculation._fields
     if (
-        not isinstance(given, dict)
-        or set(given) != set(keys)
-        or not isinstance(given["inputs"], dict)
-        or not all(isinstance(given[key], str) for key in keys[:2])
+        not isinstance(value, dict)
+        or set(value) != set(keys)
+        or not isinstance(value["inputs"], dict)
+        or not all(isinstance(value[key], str) for key in keys[:2])
     ):
         raise FactorError(
             f"{where}: calculation must have `tool`, such as tool07, `result`, such as"
             " ef_cm_t_per_mwh, and `inputs`; `tonne evaluate tool07 --describe` lists both"
         )
-    return Calculation(**given)
+    return Calculation(**value)
 
 
-def _stated(given: object, where: str) -> Stated | None:
-    if given is None:
+def _stated(value: object, where: str) -> Stated | None:
+    if value is None:
         return None
     if (
-        not isinstance(given, dict)
-        or set(given) != set(Stated._fields)
-        or not all(isinstance(text, str) for text in given.values())
+        not isinstance(value, dict)
+        or set(value) != set(Stated._fields)
+        or not all(isinstance(text, str) for text in value.values())
     ):
         raise FactorError(
-            f"{where}: document = {given!r} must have the texts {', '.join(Stated._fields)}: its"
+            f"{where}: document = {value!r} must have the texts {', '.join(Stated._fields)}: its"
             " title and number, who gave it, its date, the SHA-256 of its file"
         )
-    return Stated(**given)
+    return Stated(**value)
 
 
 def kinds_in(kind: str, grid: str | None) -> list[str]:
@@ -310,10 +310,10 @@ def kinds_in(kind: str, grid: str | None) -> list[str]:
 
 def national(kind: str) -> tuple[str, str | None]:
     """Return the general kind of a grid's kind, and the grid; None if it is of none."""
-    found = _OF_A_GRID.fullmatch(kind)
-    if found is None:
+    match = _OF_A_GRID.fullmatch(kind)
+    if match is None:
         return kind, None
-    return found["what"], found["country"].upper() + found["area"]
+    return match["what"], match["country"].upper() + match["area"]
 
 
 def country_of(kind: str) -> str | None:
@@ -375,7 +375,7 @@ def _valid(kind: str, group: list[InForce], at: date) -> Factor:
     if len(group) > 1 and at >= latest.end:
         return replace(latest.factor, provisional=True)
     # a country's last value goes on into each year of which none is known
-    before = [one.factor for one in group if one.end <= at] if country_of(kind) else []
+    before = [force.factor for force in group if force.end <= at] if country_of(kind) else []
     if before:
         return replace(before[-1], provisional=True)
     raise FactorError(

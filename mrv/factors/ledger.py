@@ -122,12 +122,12 @@ def changes(recorded: Iterable[Mapping[str, Any]], now: Iterable[Factor]) -> Ite
         today.setdefault(factor.kind, set()).add(_factor_text(factor.id, factor.text, factor.unit))
     before: dict[str, set[str]] = {}
     carried: set[str] = set()
-    for one in recorded:
-        before.setdefault(one["kind"], set()).add(
-            _factor_text(one["id"], one["value"], one["unit"])
+    for item in recorded:
+        before.setdefault(item["kind"], set()).add(
+            _factor_text(item["id"], item["value"], item["unit"])
         )
-        if one["provisional"]:
-            carried.add(one["kind"])
+        if item["provisional"]:
+            carried.add(item["kind"])
     for kind in sorted(before.keys() & today.keys()):
         if before[kind] != today[kind]:
             was, is_ = tuple(sorted(before[kind])), tuple(sorted(today[kind]))
@@ -187,10 +187,10 @@ def bounded(
         What the account comes to with a book. [tCO2e]
     """
     every = list(book)
-    brought = [one for one in every if one.brought and not one.documented]
+    brought = [factor for factor in every if factor.brought and not factor.documented]
     if not brought:
         return book, ()
-    counted, found = published(book), []
+    counted, choices = published(book), []
     for factor in brought:
         try:
             more = counted.with_factor(factor)
@@ -204,15 +204,15 @@ def bounded(
             without_it, theirs = _account(counted, reduction)
         except FactorError:  # no other is published, so there is nothing to compare it with
             counted = more
-            found.append(Choice(factor, (), ours, ours, counts=True))
+            choices.append(Choice(factor, (), ours, ours, counts=True))
             continue
         others = tuple(f for f in without_it.values() if f.kind == factor.kind)
         same = any(f.value == factor.value for f in others)
         counts = ours < theirs or (ours == theirs and same)
-        found.append(Choice(factor, others, ours, theirs, counts))
+        choices.append(Choice(factor, others, ours, theirs, counts))
         if counts:
             counted = more
-    return counted, tuple(found)
+    return counted, tuple(choices)
 
 
 def _account(

@@ -26,8 +26,8 @@ _MARKS = ("brought", "documented")
 
 def records_of(kinds: Iterable[str], book: Iterable[Factor]) -> list[dict[str, Any]]:
     """Return the records of all factors of some kinds, in the book's order."""
-    asked, grid = set(kinds), getattr(book, "grid", None)
-    wanted = asked.union(*(kinds_in(national(kind)[0], grid) for kind in asked))
+    required, grid = set(kinds), getattr(book, "grid", None)
+    wanted = required.union(*(kinds_in(national(kind)[0], grid) for kind in required))
     return [to_record(factor) for factor in book if factor.kind in wanted]
 
 
@@ -129,15 +129,16 @@ def departures(factors: Iterable[Factor]) -> list[str]:
     validity that differs is another factor under an old name.
     """
     own = {factor.id: factor for factor in load()}
-    found = []
+    result = []
     for factor in factors:
         published = own.get(factor.id)
         if published is None:
             continue
-        given, known = to_record(factor), to_record(published)
-        found += [
-            f"factor {factor.id!r}: {name} is {given.get(name)!r}, published: {known.get(name)!r}"
+        parameters, known = to_record(factor), to_record(published)
+        result += [
+            f"factor {factor.id!r}: {name} is {parameters.get(name)!r}, published:"
+            f" {known.get(name)!r}"
             for name in _NUMBERS
-            if given.get(name) != known.get(name)
+            if parameters.get(name) != known.get(name)
         ]
-    return found
+    return result

@@ -70,15 +70,15 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
         InForce(factor, begin(factor), min(_end(factor), ends.get(factor.id, date.max)))
         for factor in group
     ]
-    found = _given_way([one for one in kept if one.begin < one.end])
-    for earlier, later in pairwise(found):
+    forces = _given_way([force for force in kept if force.begin < force.end])
+    for earlier, later in pairwise(forces):
         if later.begin < earlier.end:
             raise FactorError(
                 f"factors {earlier.factor.id!r} and {later.factor.id!r} of kind {kind!r} are both "
                 f"valid on {later.begin}; end the earlier one at that date, or name it in "
                 "`supersedes` of the later one"
             )
-    return found
+    return forces
 
 
 def _given_way(rows: list[InForce]) -> list[InForce]:
@@ -92,7 +92,7 @@ def _given_way(rows: list[InForce]) -> list[InForce]:
                     for our in ours]  # fmt: skip
     whole = [our for our in ours if our.begin < our.end]
     cut = [_before(their, whole) for their in theirs]
-    return sorted((one for one in (*whole, *cut) if one.begin < one.end), key=_first_day)
+    return sorted((force for force in (*whole, *cut) if force.begin < force.end), key=_first_day)
 
 
 def _before(brought: InForce, ours: list[InForce]) -> InForce:
@@ -105,8 +105,8 @@ def _before(brought: InForce, ours: list[InForce]) -> InForce:
     return brought
 
 
-def _first_day(one: InForce) -> date:
-    return one.begin
+def _first_day(force: InForce) -> date:
+    return force.begin
 
 
 def begin(factor: Factor) -> date:

@@ -25,12 +25,12 @@ __all__ = ["evaluate", "find", "load"]
 @cache
 def load() -> Mapping[str, Indicator]:
     """Return all indicators by id."""
-    found: list[Indicator] = [
+    indicators: list[Indicator] = [
         indicator
         for module in pkgutil.iter_modules(__path__)
         for indicator in import_module(f"{__name__}.{module.name}").INDICATORS
     ]
-    return MappingProxyType({one.id: one for one in sorted(found, key=lambda i: i.id)})
+    return MappingProxyType({i.id: i for i in sorted(indicators, key=lambda i: i.id)})
 
 
 def find(identifier: str) -> Indicator:
@@ -43,7 +43,7 @@ def find(identifier: str) -> Indicator:
 
 
 def evaluate(
-    indicator: Indicator, given: object, where: str, configured: Table | None = None
+    indicator: Indicator, value: object, where: str, configured: Table | None = None
 ) -> dict[str, Any]:
     """
     Return the result of an indicator from JSON inputs.
@@ -51,7 +51,7 @@ def evaluate(
     Parameters
     ----------
     indicator : Indicator
-    given : object
+    value : object
         The `inputs` object.
     where : str
         Where the inputs stand, for the error.
@@ -66,7 +66,7 @@ def evaluate(
         The inputs do not suit the standard, or its limits are not known.
     """
     table = _table(indicator, configured)
-    inputs = read(indicator.inputs, given, where)
+    inputs = read(indicator.inputs, value, where)
     try:
         return dict(indicator.compute(inputs, table))
     except IndicatorError as error:

@@ -27,10 +27,10 @@ _SUBSTANCES = ("bod5", "cod", "toc", "tss", "tn", "tp", "nh4_n", "no3_n", "no2_n
 def surface(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     """Return the limits of the water's kind and class from the table. [mg/L]."""
     select = {"water": inputs["water"], "class": inputs["class"]}
-    given = {name: inputs[name] for name in _UNSCALED if name in inputs}
+    parameters = {name: inputs[name] for name in _UNSCALED if name in inputs}
     scaled, unscaled = (
         {name: value for name, value in of.items() if table.limit(name, select) is not None}
-        for of in (inputs["measured_mg_l"], given)
+        for of in (inputs["measured_mg_l"], parameters)
     )
     if not scaled and not unscaled:
         raise IndicatorError(

@@ -107,18 +107,18 @@ class Table:
         `on` None asks for the one that has no end; with `flow` the one of the
         narrowest band that holds it. [m3/d]
         """
-        found = [
-            one
-            for one in self.limits
-            if one.parameter == parameter
-            and one.select == select
-            and _holds(one, on)
-            and (one.flow_up_to is None or (flow is not None and flow <= one.flow_up_to))
+        limits = [
+            limit
+            for limit in self.limits
+            if limit.parameter == parameter
+            and limit.select == select
+            and _holds(limit, on)
+            and (limit.flow_up_to is None or (flow is not None and flow <= limit.flow_up_to))
         ]
-        banded = [one for one in found if one.flow_up_to is not None]
+        banded = [limit for limit in limits if limit.flow_up_to is not None]
         if banded:
-            return min(banded, key=lambda one: one.flow_up_to or 0)
-        return found[0] if found else None
+            return min(banded, key=lambda limit: limit.flow_up_to or 0)
+        return limits[0] if limits else None
 
     def band(self, result: Fraction) -> Band:
         """Return the word for a result; the last band has no upper end."""

@@ -157,11 +157,11 @@ def read_tables(entry: Mapping[str, Any], detail: bytes) -> dict[str, dict[str, 
     LogError
         If the detail does not lead to the entry's roots.
     """
-    found = canonical.parse_object(detail)
-    said = {name: one["root"] for name, one in entry["tables"].items()}
-    roots = {name: rows_root((key, value) for key, value in rows) for name, rows in found.items()}
-    if roots != said:
+    result = canonical.parse_object(detail)
+    content = {name: one["root"] for name, one in entry["tables"].items()}
+    roots = {name: rows_root((key, value) for key, value in rows) for name, rows in result.items()}
+    if roots != content:
         raise LogError(
             "the rows stored with the log entry do not match its root hash; they were changed"
         )
-    return {name: dict(rows) for name, rows in found.items()}
+    return {name: dict(rows) for name, rows in result.items()}

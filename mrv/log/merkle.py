@@ -40,12 +40,12 @@ def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
     path: list[bytes] = []
     while len(leaves) > 1:
         split = _split(len(leaves))
-        left, right = leaves[:split], leaves[split:]
+        remaining, right = leaves[:split], leaves[split:]
         if index < split:
             path.append(root_hash(right))
-            leaves = left
+            leaves = remaining
         else:
-            path.append(root_hash(left))
+            path.append(root_hash(remaining))
             leaves, index = right, index - split
     return path[::-1]
 
@@ -73,17 +73,17 @@ def verify_inclusion(
     if not 0 <= index < size:
         raise LogError(f"no leaf {index} in a tree of {size}; indices count from 0")
     _check_hashes([leaf, root, *proof])
-    place, last, found = index, size - 1, leaf
+    place, last, result = index, size - 1, leaf
     for sibling in proof:
         if last == 0:
             raise LogError("inclusion proof is too long for the tree; get a new one")
         if place & 1 or place == last:
-            found = node_hash(sibling, found)
+            result = node_hash(sibling, result)
             place, last = _climb(place, last)
         else:
-            found = node_hash(found, sibling)
+            result = node_hash(result, sibling)
         place, last = place >> 1, last >> 1
-    if last or found != root:
+    if last or result != root:
         raise LogError(f"inclusion proof of leaf {index} does not lead to the root {root.hex()}")
 
 
@@ -107,16 +107,16 @@ def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
         If nothing stands before the leaf, or the proof is of another place.
     """
     place, last = index, size - 1
-    left: list[bytes] = []
+    remaining: list[bytes] = []
     for sibling in proof:
         if place & 1 or place == last:
-            left.append(sibling)
+            remaining.append(sibling)
             place, last = _climb(place, last)
         place, last = place >> 1, last >> 1
-    if not left or len(left) != index.bit_count():
+    if not remaining or len(remaining) != index.bit_count():
         raise LogError(f"the proof of leaf {index} does not prove the entries before it")
-    root = left[0]
-    for bigger in left[1:]:
+    root = remaining[0]
+    for bigger in remaining[1:]:
         root = node_hash(bigger, root)
     return root
 
@@ -142,12 +142,12 @@ def consistency_proof(earlier: int, leaves: Sequence[bytes]) -> list[bytes]:
     whole = True  # the part looked at is still the whole earlier tree, whose root is known
     while earlier != len(leaves):
         split = _split(len(leaves))
-        left, right = leaves[:split], leaves[split:]
+        remaining, right = leaves[:split], leaves[split:]
         if earlier <= split:
             path.append(root_hash(right))
-            leaves = left
+            leaves = remaining
         else:
-            path.append(root_hash(left))
+            path.append(root_hash(remaining))
             leaves, earlier, whole = right, earlier - split, False
     return ([] if whole else [root_hash(leaves)]) + path[::-1]
 

@@ -89,12 +89,12 @@ class Policy:
             return f"witness {name} ({self.witnesses[name].key.name})"
         group = self.groups[name]
         have = sum(self._has(member, keys) for member in group.members)
-        left = [
+        remaining = [
             self._missing(member, keys) for member in group.members if not self._has(member, keys)
         ]
         return (
             f"{group.needed - have} more of {name}, which has {have} of the {group.needed} "
-            f"required: {', '.join(left)}"
+            f"required: {', '.join(remaining)}"
         )
 
 
@@ -117,8 +117,8 @@ def read_policy(data: bytes) -> Policy:
         except (LogError, SignatureError) as error:
             raise LogError(f"line {number} of the policy: {error}") from error
     logs = {log.key.public for log in made.logs}
-    for name, one in made.witnesses.items():
-        if one.key.public in logs:
+    for name, member in made.witnesses.items():
+        if member.key.public in logs:
             raise LogError(
                 f"witness {name} of the policy has the key of a log; a log cannot witness itself"
             )

@@ -77,7 +77,7 @@ def _bundle(begin: int, entries: Sequence[bytes]) -> bytes:
             raise LogError(
                 f"entry {place} has {len(entry)} bytes; a bundle has entries of at most {_LONGEST}"
             )
-    return b"".join(len(one).to_bytes(_LENGTH_BYTES, "big") + one for one in entries)
+    return b"".join(len(entry).to_bytes(_LENGTH_BYTES, "big") + entry for entry in entries)
 
 
 def bundle_paths(begin: int, size: int) -> Iterator[tuple[int, int, str, str]]:
@@ -103,15 +103,15 @@ def read_bundle(content: bytes, width: int) -> list[bytes]:
     LogError
         If it holds fewer, or is cut.
     """
-    found: list[bytes] = []
+    result: list[bytes] = []
     place = 0
-    while len(found) < width:
+    while len(result) < width:
         begin = place + _LENGTH_BYTES
         place = begin + int.from_bytes(content[place:begin], "big")
         if len(content) < max(begin, place):
-            raise LogError(f"a bundle ends after {len(found)} of {width} entries; get it again")
-        found.append(content[begin:place])
-    return found
+            raise LogError(f"a bundle ends after {len(result)} of {width} entries; get it again")
+        result.append(content[begin:place])
+    return result
 
 
 class Tiles:

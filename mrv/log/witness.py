@@ -87,15 +87,15 @@ def cosignatures(note: str, *witnesses: NoteKey | Vkey) -> list[Cosignature]:
     """
     text, lines = signature_lines(note)
     keys = [witness_key(witness) for witness in witnesses]
-    found = []
+    result = []
     for name, raw in lines:
         for key in keys:
             if (key.name, key.key_id) != (name, raw[:_ID_BYTES]):
                 continue
-            found.append(
+            result.append(
                 Cosignature(key, _time(key, text, raw), f"{DASH}{name} {encode_base64(raw)}\n")
             )
-    return found
+    return result
 
 
 def witness_key(key: NoteKey | Vkey) -> Vkey:
@@ -113,7 +113,7 @@ def signed_by(note: str, keys: tuple[Vkey, ...]) -> list[Vkey]:
         If the note is malformed, or a line of a known key does not verify.
     """
     text, lines = signature_lines(note)
-    found = []
+    vkeys = []
     for name, raw in lines:
         for key in keys:
             if (key.name, key.key_id) != (name, raw[:_ID_BYTES]):
@@ -124,8 +124,8 @@ def signed_by(note: str, keys: tuple[Vkey, ...]) -> list[Vkey]:
                 raise SignatureError(
                     f"signature of {name} does not match this note, which was changed"
                 )
-            found.append(key)
-    return found
+            vkeys.append(key)
+    return vkeys
 
 
 def strangers(note: str, *known: NoteKey | Vkey) -> list[str]:

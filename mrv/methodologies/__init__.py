@@ -56,8 +56,8 @@ def load() -> Mapping[str, Methodology]:
         for module in pkgutil.iter_modules(__path__)
         if not (module.ispkg or module.name.startswith("_"))
     )
-    found: list[Methodology] = [module.METHODOLOGY for module in modules]
-    return MappingProxyType({m.id: m for m in sorted(found, key=lambda m: m.id)})
+    methodologies: list[Methodology] = [module.METHODOLOGY for module in modules]
+    return MappingProxyType({m.id: m for m in sorted(methodologies, key=lambda m: m.id)})
 
 
 def find(identifier: str, version: str | None = None) -> Methodology:
@@ -87,21 +87,21 @@ def find(identifier: str, version: str | None = None) -> Methodology:
 
 def filled(spec: Spec, inputs: Inputs, factors: Factors) -> dict[str, Any]:
     """Fill inputs that have a published value and were not given."""
-    found = dict(inputs)
-    for key, one in spec.items():
-        if isinstance(one, ParameterSpec) and one.factor is not None and key not in found:
-            found[key] = factors.select(*one.factor).value
-    return found
+    result = dict(inputs)
+    for key, item in spec.items():
+        if isinstance(item, ParameterSpec) and item.factor is not None and key not in result:
+            result[key] = factors.select(*item.factor).value
+    return result
 
 
-def evaluate(methodology: Methodology, given: object, factors: Factors, where: str) -> Reductions:
+def evaluate(methodology: Methodology, value: object, factors: Factors, where: str) -> Reductions:
     """
     Return the result of a methodology from JSON inputs.
 
     Parameters
     ----------
     methodology : Methodology
-    given : object
+    value : object
         The `inputs` object.
     factors : Factors
         `mrv.factors.load()`.
@@ -116,7 +116,7 @@ def evaluate(methodology: Methodology, given: object, factors: Factors, where: s
     FactorError
         A factor that it needs is not there.
     """
-    inputs = filled(methodology.inputs, read(methodology.inputs, given, where), factors)
+    inputs = filled(methodology.inputs, read(methodology.inputs, value, where), factors)
     return compute(methodology, inputs, factors, where)
 
 
@@ -213,25 +213,31 @@ def _specific(
     methodology: Methodology, inputs: Inputs
 ) -> Iterator[tuple[Fraction, tuple[Fraction, Fraction], str]]:
     """Yield what each service took [its unit], what such services take, and both in words."""
-    for one in methodology.consumptions:
-        if one.keys is None or one.span is None or not set(one.keys) <= inputs.keys():
+    for consumption in methodology.consumptions:
+        if (
+            consumption.keys is None
+            or consumption.span is None
+            or not set(consumption.keys) <= inputs.keys()
+        ):
             continue
-        used, service = (inputs[key] for key in one.keys)
-        low, high = span = one.span(inputs)
+        used, service = (inputs[key] for key in consumption.keys)
+        low, high = span = consumption.span(inputs)
         if service:
-            specific = used / service * one.per_input
+            specific = used / service * consumption.per_input
             yield (
                 specific,
                 span,
                 (
-                    f"{one.keys[0]} divided by {one.keys[1]} is {float(specific):.4g} {one.unit}; "
-                    f"such services take {float(low):.4g} to {float(high):.4g} ({one.source})"
+                    f"{consumption.keys[0]} divided by {consumption.keys[1]} is"
+                    f" {float(specific):.4g} {consumption.unit}; "
+                    f"such services take {float(low):.4g} to {float(high):.4g}"
+                    f" ({consumption.source})"
                 ),
             )
 
 
 def hypothetical(
-    methodology: Methodology, given: Mapping[str, Any], factors: Factors, where: str
+    methodology: Methodology, parameters: Mapping[str, Any], factors: Factors, where: str
 ) -> Reductions:
     """
     Return one side of a plan alone, as an equation and not as a claim.
@@ -244,7 +250,7 @@ def hypothetical(
     MethodologyError, FactorError
         A key is missing, unknown or out of bounds, or a factor is not there.
     """
-    inputs = filled(methodology.inputs, read(methodology.inputs, given, where), factors)
+    inputs = filled(methodology.inputs, read(methodology.inputs, parameters, where), factors)
     return methodology.reductions(inputs, factors)
 
 

@@ -77,7 +77,7 @@ OTHER = replace(
 SHARES = {
     f"share_{kind}": ParameterSpec(
         unit="1",
-        meaning=f"{kind} in the wet waste, by mass; what is left of it does not decay",
+        meaning=f"{kind} in the wet waste, by mass; the rest of the waste does not decay",
         default="0",
         maximum="1",
         source="sorting of at least three samples a quarter, lower 95 % bound",
@@ -127,8 +127,8 @@ PROJECT: Spec = {
 
 def by_kind(waste_t: Fraction, parameters: Inputs) -> dict[str, Fraction]:
     """Return waste by composition. [t]."""
-    found = {kind: waste_t * parameters[f"share_{kind}"] for kind in DEGRADABLE}
-    return {**found, "inert": waste_t - sum(found.values())}
+    result = {kind: waste_t * parameters[f"share_{kind}"] for kind in DEGRADABLE}
+    return {**result, "inert": waste_t - sum(result.values())}
 
 
 def uncredited(parameters: Inputs, first_year: int) -> frozenset[str]:
@@ -222,7 +222,7 @@ CLIMATE = ParameterSpec(
     unit="1",
     meaning="climate of the disposal site: 1 tropical (above 20 Cel) and wet (above 1000 mm of rain"
     " a year), 2 tropical and dry, 3 cooler and wet (more rain than evaporation), 4 cooler and dry;"
-    " where none is entered that of the whole country counts, and 4 if it has several",
+    " default: the climate of the whole country, or 4 if the country has several",
     required=False,
     choices=(1, 2, 3, 4),
     source="mean temperature, rain and evaporation of the weather service",
@@ -272,7 +272,7 @@ CONSUMPTIONS = (
     ),
     Consumption(("fuel",), ("waste",), "L/t", Fraction(1000)),
 )
-CAPACITIES = (*(replace(one, years=tuple(EARLIER)) for one in built_for_mass("waste")),)
+CAPACITIES = (*(replace(capacity, years=tuple(EARLIER)) for capacity in built_for_mass("waste")),)
 FIXED = {
     "design_mass_t_per_d": replace(DESIGN_MASS, meaning="design capacity of the composting plant"),
     "design_kwh_per_t": DESIGN_PER_T,

@@ -73,17 +73,17 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
     for name, values in (("cdd", x), ("energy_mwh", y)):
         if len(set(values)) == 1:
             raise MethodologyError(f"all months have the same {name}, so no slope can be fitted")
-    found = stats.linregress(x, y)
-    residual = float(found.stderr) * sqrt(spread)
+    result = stats.linregress(x, y)
+    residual = float(result.stderr) * sqrt(spread)
     return Line(
         months=len(x),
         mean_days=mean,
-        intercept=float(found.intercept),
-        slope=float(found.slope),
-        of_intercept=float(found.intercept_stderr),
-        of_slope=float(found.stderr),
+        intercept=float(result.intercept),
+        slope=float(result.slope),
+        of_intercept=float(result.intercept_stderr),
+        of_slope=float(result.stderr),
         residual=residual,
-        r_squared=float(found.rvalue) ** 2,
+        r_squared=float(result.rvalue) ** 2,
         cv=residual / (sum(y) / len(y)),
         student=float(stats.t.ppf(_TAIL, len(x) - 2)),
     )

@@ -44,7 +44,7 @@ OUTPUT_ROLE = RoleNeeds(
     "baseline",
     required=False,
     symbol="Q_i",
-    source="scale of what is sold, checked by invoices",
+    source="scale of the sold material, checked by invoices",
 )
 EF_BOTH = replace(
     EF_GRID, meaning="emission factor of the grid, fixed ex ante for both sides of the account"
@@ -73,7 +73,7 @@ DESIGN_MASS = replace(DESIGN_FLOW, unit="t/d", symbol="M_design")
 DESIGN_PER_M3 = replace(
     DESIGN_FLOW,
     unit="kWh/m3",
-    meaning="electricity that a cubic metre takes by the plant's design",
+    meaning="electricity per cubic metre, by the plant's design",
     minimum="0.001",
     maximum="20",
     source="design report, or test of commissioning",
@@ -82,7 +82,7 @@ DESIGN_PER_M3 = replace(
 DESIGN_PER_T = replace(
     DESIGN_PER_M3,
     unit="kWh/t",
-    meaning="electricity that a tonne takes by the plant's design",
+    meaning="electricity per tonne, by the plant's design",
     maximum="10000",
 )
 

@@ -70,7 +70,7 @@ _M_PER_KM = 1000
 def class_of(inputs: Inputs) -> VehicleClass:
     """Return the class of a baseline's fuel consumption."""
     fuel = inputs["sfc_l_per_100km"]
-    return next(one for one in CLASSES if fuel < one.below)
+    return next(kind for kind in CLASSES if fuel < kind.below)
 
 
 def specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
@@ -80,12 +80,12 @@ def specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
 
 def class_limit(inputs: Inputs) -> ClassLimit:
     """Return the maximum distance of a vehicle of the class in an hour and in a day. [m]."""
-    one = class_of(inputs)
+    kind = class_of(inputs)
     return ClassLimit(
-        per_hour=one.km_per_h * _M_PER_KM,
-        per_day=one.km_per_day * _M_PER_KM,
+        per_hour=kind.km_per_h * _M_PER_KM,
+        per_day=kind.km_per_day * _M_PER_KM,
         source=SOURCE,
-        per_day_as_mean=one.km_per_mean_day * _M_PER_KM,
+        per_day_as_mean=kind.km_per_mean_day * _M_PER_KM,
     )
 
 
@@ -110,7 +110,7 @@ CONSUMPTION = Consumption(
 MODEL = {
     CONSUMPTION.by_model: ParameterSpec(
         unit="kWh/km",
-        meaning="electricity that a kilometre takes by the type approval of the vehicle's model",
+        meaning="electricity per kilometre, by the type approval of the vehicle's model",
         required=False,
         minimum="0.02",
         maximum="3",

@@ -71,10 +71,10 @@ def _by_temperature(
 ) -> tuple[Fraction, Fraction]:
     """At most that of its temperature, or of saturated steam where no meter tells it. [kJ/kg]."""
     del parameters
-    most = Fraction(_SATURATED)
+    maximum = Fraction(_SATURATED)
     if _TEMPERATURE in measured:
-        most = most_enthalpy(measured[_TEMPERATURE])
-    return Fraction(0), most
+        maximum = most_enthalpy(measured[_TEMPERATURE])
+    return Fraction(0), maximum
 
 
 BY_TEMPERATURE = Related(
@@ -269,7 +269,7 @@ METHODOLOGY = Methodology(
         "auxiliary": replace(
             POWER_ROLE,
             required=False,
-            source="import register of what the plant draws from the grid",
+            source="import register of the plant's electricity from the grid",
         ),
         "fuel": FUEL_ROLE,
     },

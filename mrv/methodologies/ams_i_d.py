@@ -55,8 +55,8 @@ _HISTORY = ParameterSpec(
 )
 _TECHNOLOGY = ParameterSpec(
     unit="1",
-    meaning="what makes the electricity: 1 sun, 2 water, 3 tide or waves, 4 wind, 5 heat of the"
-    " earth, 6 biomass; what a meter counts is the sun's unless a dated document shows another",
+    meaning="energy source of the plant: 1 sun, 2 water, 3 tide or waves, 4 wind, 5 heat of the"
+    " earth, 6 biomass; 1 unless a dated document shows another",
     required=False,
     choices=(1, 2, 3, 4, 5, 6),
     source="licence of the plant",

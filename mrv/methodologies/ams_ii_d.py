@@ -103,7 +103,7 @@ BUILT = {
     "design_mwh_per_t": replace(
         DESIGN_PER_T,
         unit="MWh/t",
-        meaning="electricity that a tonne takes by the furnace's design",
+        meaning="electricity per tonne, by the furnace's design",
         maximum="20",
     ),
 }
@@ -175,7 +175,7 @@ _SPECIFIC = ParameterSpec(
     unit="MWh/t",
     meaning="electricity per tonne before the project, lower 95 % bound",
     maximum="20",
-    source="records of one year, better three",
+    source="records of one year, preferably three",
     symbol="SEC_BL",
     side="baseline",
 )
@@ -215,7 +215,7 @@ METHODOLOGY = Methodology(
             POWER,
             required=False,
             meaning="electricity of the furnace, instead of sec_project_mwh_per_t; all of it "
-            "counts, including output above the historical level",
+            "is included, also for output above the historical level",
         ),
         "leakage_t": replace(
             LEAKAGE, meaning="emissions of equipment that another site continues to use"

@@ -145,7 +145,7 @@ _CHARGE = ParameterSpec(
     unit="t/t",
     meaning="coke per tonne before the project, lower 95 % bound",
     maximum="2",
-    source="records of one year, better three",
+    source="records of one year, preferably three",
     symbol="SFC_BL",
     side="baseline",
 )
@@ -189,8 +189,8 @@ METHODOLOGY = Methodology(
         "energy_mwh": replace(
             POWER,
             required=False,
-            meaning="electricity of the furnace, instead of sec_mwh_per_t; all of it counts, "
-            "including output above the historical level",
+            meaning="electricity of the furnace, instead of sec_mwh_per_t; all of it is included, "
+            "also for output above the historical level",
         ),
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,

@@ -101,7 +101,7 @@ STEPS = steps(
     _fitted(
         "line", "line", "", "fit(history)", "regression line through the months before the project"
     ),
-    (_fitted(name, *said) for name, said in _FITTED.items()),
+    (_fitted(name, *lines) for name, lines in _FITTED.items()),
     Step(
         *_ADJUSTED,
         "adjusted_lower_95_mwh",

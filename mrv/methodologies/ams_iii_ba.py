@@ -75,9 +75,9 @@ STEPS = steps(
 
 _SE = ParameterSpec(
     unit="tCO2/t",
-    meaning="primary production less recovery",
+    meaning="emissions of primary production minus those of recovery",
     maximum="100",
-    source="project design; the published values only illustrate",
+    source="project design; the published values are only examples",
     symbol="SE_i",
     side="baseline",
     published="material",

@@ -233,7 +233,7 @@ METHODOLOGY = Methodology(
         "service_km_per_year": ParameterSpec(
             unit="km/year",
             meaning="distance that the baseline vehicles would have driven a year, where the"
-            " service is new or grows; what is driven beyond it earns nothing",
+            " service is new or grows; no reduction is credited for distance beyond it",
             required=False,
             maximum="10000000000",
             source="timetable before the project",
@@ -305,7 +305,7 @@ METHODOLOGY = Methodology(
     dated=("sfc_l_per_100km", "baseline_year", *_vehicles.MODEL),
     rules=(
         "Charging emits at the grid's own factor and losses, not at a reference factor.",
-        "Distance beyond the baseline service is not credited; its electricity is charged.",
+        "Distance beyond the baseline service is not credited; its electricity is an emission.",
         "Baseline vehicles have the same size and routes; their biofuel has no emissions.",
         "A replaced vehicle that is sold, or has no evidence of scrapping, is leakage.",
         "Electricity per km must lie in the range of the class; below it, the highest applies.",

@@ -64,10 +64,10 @@ STEPS = steps(
 
 def plausible(inputs: Inputs) -> None:
     """Refuse a year without any waste."""
-    given = len(inputs["waste_t_by_year"])
-    if given < inputs["year"]:
+    count = len(inputs["waste_t_by_year"])
+    if count < inputs["year"]:
         raise MethodologyError(
-            f"waste_t_by_year holds {given} years and year = {inputs['year']}; give each year up "
+            f"waste_t_by_year holds {count} years and year = {inputs['year']}; give each year up "
             "to it, with 0 for years without waste"
         )
 

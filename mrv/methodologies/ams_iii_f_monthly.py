@@ -89,10 +89,10 @@ STEPS = steps(
 
 def plausible(inputs: Inputs) -> None:
     """Refuse a year with missing months."""
-    given, needed = len(inputs["waste_t_by_month"]), inputs["year"] * _MONTHS
-    if given < needed:
+    count, needed = len(inputs["waste_t_by_month"]), inputs["year"] * _MONTHS
+    if count < needed:
         raise MethodologyError(
-            f"waste_t_by_month holds {given} months and year = {inputs['year']} needs {needed}; "
+            f"waste_t_by_month holds {count} months and year = {inputs['year']} needs {needed}; "
             "give each month up to its end, with 0 for months without waste"
         )
     parts = len(inputs.get("month_parts", ()))

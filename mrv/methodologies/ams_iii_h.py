@@ -185,8 +185,8 @@ def _digested(inputs: Inputs, factors: Factors) -> Fraction:
     What forms the gas was removed in the reactor: eta_COD,PJ is no less.  The meters of water
     and gas may differ by what is plausible.
     """
-    found = STEPS.values(inputs, factors)
-    least = _share(found["least_load_t"], found["load_t"]) / _MOST_FORMED
+    result = STEPS.values(inputs, factors)
+    least = _share(result["least_load_t"], result["load_t"]) / _MOST_FORMED
     return min(Fraction(1), least)
 
 
@@ -254,11 +254,14 @@ _FIXED = {
     ),
     "mcf_baseline": water.MCF,
     "mcf_project": replace(
-        water.MCF, meaning="methane correction of the reactor", symbol="MCF_k", side="project"
+        water.MCF,
+        meaning="methane correction factor of the reactor",
+        symbol="MCF_k",
+        side="project",
     ),
     "mcf_discharge": replace(
         water.MCF,
-        meaning="methane correction of the water that takes the outflow",
+        meaning="methane correction factor of the receiving water",
         symbol="MCF_disch",
         side="both",
     ),
@@ -291,7 +294,7 @@ _FIXED = {
 _MANUFACTURERS = ParameterSpec(
     unit="Cel",
     meaning="highest temperature of the flare's exhaust by its manufacturer; above it the"
-    " efficiency counts 0",
+    " efficiency is 0",
     required=False,
     minimum="500",
     maximum="2000",

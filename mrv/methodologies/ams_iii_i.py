@@ -74,7 +74,7 @@ STEPS = steps(
 )
 
 
-_MCF = replace(water.MCF, meaning="methane correction of the system that was replaced")
+_MCF = replace(water.MCF, meaning="methane correction factor of the system that was replaced")
 
 _FIXED = {
     "cod_in_kg_per_m3": replace(water.COD, side="baseline"),
@@ -95,7 +95,7 @@ _FIXED = {
     "mcf_project": replace(
         _MCF,
         default="0",
-        meaning="methane correction of the aerobic plant, 0 where it is well managed",
+        meaning="methane correction factor of the aerobic plant, 0 where it is well managed",
         symbol="MCF_PJ",
         side="project",
     ),

@@ -182,7 +182,7 @@ _OF_MODE = {
         unit="g/km",
         meaning="emission factor of the vehicle",
         maximum="5000",
-        source="fuel survey; biofuel counts nothing",
+        source="fuel survey; emission factor of biofuel is zero",
         symbol="EF_km,i",
         side="baseline",
         published="transport.ef",
@@ -192,13 +192,13 @@ _OF_MODE = {
         meaning="people in the vehicle",
         minimum="1",
         maximum="500",
-        source="counts on the road",
+        source="traffic counts on the road",
         symbol="OC_i",
         side="baseline",
     ),
     "improvement": ParameterSpec(
         unit="1",
-        meaning="what a year of technical progress leaves of consumption",
+        meaning="share of consumption that remains after a year of technical progress",
         minimum="0.5",
         maximum="1",
         source="AMS-III.U",
@@ -242,7 +242,7 @@ METHODOLOGY = Methodology(
             DESIGN_PIECES, meaning="passengers a day by the line's design"
         ),
         "design_kwh_per_passenger": replace(
-            DESIGN_PER_PIECE, meaning="electricity that a passenger takes by the line's design"
+            DESIGN_PER_PIECE, meaning="electricity per passenger, by the line's design"
         ),
         "trip_km": _TRIP,
         "baseline_year": replace(

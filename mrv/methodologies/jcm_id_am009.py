@@ -190,7 +190,7 @@ _EFFICIENCY = ParameterSpec(
     meaning="efficiency of the furnace with ordinary burners",
     minimum="0.01",
     maximum="1",
-    source="measured, or the maker's",
+    source="measured, or the manufacturer's value",
     symbol="eta_RE",
     side="baseline",
     plausible=Plausible((("0.2", "0.6"),), f"furnaces with cold air; {_EFFICIENCIES}"),
@@ -204,7 +204,7 @@ _REACHED = replace(
 )
 _DENSITY = ParameterSpec(
     unit="kg/m3",
-    meaning="density of the fuel at the conditions that its meter counts at, the lowest of the"
+    meaning="density of the fuel at the reference conditions of its meter, the lowest of the"
     " year; 540 for liquid propane, 0.7 for natural gas",
     minimum="0.1",
     maximum="1200",
@@ -248,7 +248,7 @@ METHODOLOGY = Methodology(
     },
     parameters={
         "design_fuel_m3_per_d": replace(
-            DESIGN_FLOW, meaning="fuel that the burners take in a day at their rated power"
+            DESIGN_FLOW, meaning="fuel of the burners per day at their rated power"
         ),
         "eta_reference": _EFFICIENCY,
         "eta_project": _REACHED,

@@ -108,9 +108,9 @@ _OF_MATERIAL = {
     ),
     "ef_t_per_t": ParameterSpec(
         unit="tCO2/t",
-        meaning="primary production less recovery",
+        meaning="emissions of primary production minus those of recovery",
         maximum="100",
-        source="project design; the published values only illustrate",
+        source="project design; the published values are only examples",
         symbol="SE_i",
         side="baseline",
         published="material",
@@ -139,7 +139,7 @@ METHODOLOGY = Methodology(
     parameters={
         "design_panels_per_d": replace(DESIGN_PIECES, meaning="panels a day by the line's design"),
         "design_kwh_per_panel": replace(
-            DESIGN_PER_PIECE, meaning="electricity that a panel takes by the line's design"
+            DESIGN_PER_PIECE, meaning="electricity per panel, by the line's design"
         ),
         "panel_kg": _PANEL_KG,
         **{

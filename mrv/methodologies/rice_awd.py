@@ -285,7 +285,7 @@ METHODOLOGY = Methodology(
             "baseline",
             params={"area_ha": _AREA},
             symbol="L_s,g",
-            source="the season's clock of the field's water tube",
+            source="season counter of the field's water tube",
         ),
         "fuel": replace(FUEL_ROLE, required=False),
     },

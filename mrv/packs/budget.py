@@ -66,7 +66,7 @@ class Budget:
 
 USUAL = Budget()
 # of a pack whose maker the reader knows, on a machine that has the memory
-LARGE = Budget(*(20 * most for most in astuple(USUAL)))
+LARGE = Budget(*(20 * maximum for maximum in astuple(USUAL)))
 LARGER = (
     "if you know who made it, read it with `tonne verify --large` (in other "
     "commands TONNE_LARGE_PACKS=true) on a machine with more memory"

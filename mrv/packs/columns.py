@@ -181,13 +181,13 @@ class _Head:
         """Return a Thrift struct."""
         if depth > _DEEPEST:
             raise ValueError("nested too deeply")
-        found: dict[int, Any] = {}
+        result: dict[int, Any] = {}
         field = 0
         while kind := self._byte():
             delta, kind = kind >> 4, kind & 0xF
             field = field + delta if delta else self._whole()
-            found[field] = self._value(kind, depth)
-        return found
+            result[field] = self._value(kind, depth)
+        return result
 
     def _value(self, kind: int, depth: int) -> Any:
         match kind:
@@ -215,13 +215,13 @@ class _Head:
             raise ValueError("longer than a page header")
 
     def _number(self) -> int:
-        found = shift = 0
+        result = shift = 0
         while True:
             byte = self._byte()
-            found |= (byte & 0x7F) << shift
+            result |= (byte & 0x7F) << shift
             shift += 7
             if not byte & 0x80:
-                return found
+                return result
             if shift >= _MOST_BITS:
                 raise ValueError("a number longer than 64 bits")
 

@@ -86,18 +86,18 @@ class Readings:
             return
         waiting: list[_Own] = []
         rows = 0
-        for name, some in groupby(self._merged(), key=lambda own: own.name):
-            found = list(some)
-            own_rows = sum(len(own.table.time_us) for own in found)
+        for name, subset in groupby(self._merged(), key=lambda own: own.name):
+            result = list(subset)
+            own_rows = sum(len(own.table.time_us) for own in result)
             rows_at_once = self.budget.device_values // self.files[0].columns
             if own_rows > rows_at_once:
                 raise too_much(f"readings of {name}", own_rows, rows_at_once)
-            one = _by_time(found)
-            if waiting and rows + len(one.table.time_us) > _ROWS:
+            item = _by_time(result)
+            if waiting and rows + len(item.table.time_us) > _ROWS:
                 yield _together(waiting)
                 waiting, rows = [], 0
-            waiting.append(one)
-            rows += len(one.table.time_us)
+            waiting.append(item)
+            rows += len(item.table.time_us)
         if waiting:
             yield _together(waiting)
 
@@ -136,24 +136,24 @@ def _devices(file: ReadingsFile, values_of: dict[int, int]) -> Iterator[_Own]:
     values_of.pop(id(file), None)
 
 
-def _by_time(some: Sequence[_Own]) -> _Own:
+def _by_time(subset: Sequence[_Own]) -> _Own:
     """One device's rows from several files."""
-    if len(some) == 1:
-        return some[0]
-    found = _together(some)
-    order = np.argsort(found.time_us, kind="stable")
-    columns = {name: values[order] for name, values in found.columns.items()}
+    if len(subset) == 1:
+        return subset[0]
+    table = _together(subset)
+    order = np.argsort(table.time_us, kind="stable")
+    columns = {name: values[order] for name, values in table.columns.items()}
     whose = np.zeros(len(order), dtype=np.int32)
-    return _Own(some[0].name, Table((some[0].name,), whose, found.time_us[order], columns))
+    return _Own(subset[0].name, Table((subset[0].name,), whose, table.time_us[order], columns))
 
 
-def _together(some: Sequence[_Own]) -> Table:
+def _together(subset: Sequence[_Own]) -> Table:
     """Put tables one behind the other."""
-    if len(some) == 1:
-        return some[0].table
-    tables = [own.table for own in some]
+    if len(subset) == 1:
+        return subset[0].table
+    tables = [own.table for own in subset]
     return Table(
-        tuple(own.name for own in some),
+        tuple(own.name for own in subset),
         np.repeat(np.arange(len(tables), dtype=np.int32), [len(t.time_us) for t in tables]),
         np.concatenate([t.time_us for t in tables]),
         {n: np.concatenate([t.columns[n] for t in tables]) for n in tables[0].columns},
@@ -186,18 +186,18 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
             f"{path} is not an evidence pack: it has no {STATEMENT}; give a folder "
             "that `tonne statement export` made, or the file of a statement"
         )
-    found = _FolderContents(budget)
+    contents = _FolderContents(budget)
     for file in _files(path):
         name = file.relative_to(path).as_posix()
         try:
-            found.take(name, file)
+            contents.take(name, file)
         except PackTooLargeError:
             raise
         except InputError as error:
-            found.damaged[name] = str(error)
+            contents.damaged[name] = str(error)
     return Pack(
-        found.files, found.readings, found.intervals, found.damaged, found.hashes, found.letters,
-        budget,
+        contents.files, contents.readings, contents.intervals, contents.damaged, contents.hashes,
+        contents.letters, budget,
     )  # fmt: skip
 
 
@@ -251,17 +251,17 @@ def _class_of(folder: str, stem: str) -> str | None:
 
 def _files(path: Path) -> list[Path]:
     """All files below a folder, none of which is a way out of it."""
-    found = []
+    paths = []
     for file in path.rglob("*"):
         if file.is_symlink() or not (file.is_file() or file.is_dir()):
             raise InputError(f"{file} is a link or a device; a pack contains files only")
         if file.is_file():
-            found.append(file)
-        if len(found) > MOST_FILES:
+            paths.append(file)
+        if len(paths) > MOST_FILES:
             raise InputError(
                 f"{path} contains more than {MOST_FILES} files; it is not an evidence pack"
             )
-    return sorted(found)
+    return sorted(paths)
 
 
 def is_part_of(file: Path | str, pack: Path | str) -> bool:

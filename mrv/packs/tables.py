@@ -286,9 +286,9 @@ def _opened(
             yield file
             return
         with _legible():
-            found = file.schema.to_arrow_schema()
-        if not _fits(found, schema):
-            raise InputError(f"its columns are {found.names[:_SHOWN]}; expected {schema.names}")
+            result = file.schema.to_arrow_schema()
+        if not _fits(result, schema):
+            raise InputError(f"its columns are {result.names[:_SHOWN]}; expected {schema.names}")
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         if max(sizes, default=0) > most_rows:
             raise InputError(
@@ -341,13 +341,13 @@ def _parts(file: Any, names: list[str], group: int) -> Iterator[Any]:
             yield pa.Table.from_batches([batch])
 
 
-def _fits(found: Any, schema: Any) -> bool:
+def _fits(result: Any, schema: Any) -> bool:
     """Whether columns are those of a schema; a pack lacks channels that its class gained later."""
     import pyarrow as pa  # noqa: PLC0415
 
-    names = set(found.names)
+    names = set(result.names)
     required = pa.schema([f for f in schema if f.name in names or not f.nullable])
-    return bool(found.equals(required))
+    return bool(result.equals(required))
 
 
 @contextmanager

@@ -61,19 +61,19 @@ def _unpack(path: Path, folder: Path, budget: Budget) -> Path:
         with zipfile.ZipFile(path) as source:
             _check_whole(path, source)
             entries = _checked(path, source.infolist())
-            left = _room(path, entries, folder, budget)
+            remaining = _room(path, entries, folder, budget)
             for entry in entries:
-                left = _write(source, entry, folder / entry.filename, left)
+                remaining = _write(source, entry, folder / entry.filename, remaining)
     except _SPOILED as error:
         raise InputError(f"{path} cannot be unpacked: {error}; download it again") from error
     tops = {PurePosixPath(entry.filename).parts[0] for entry in entries}
-    found = folder / tops.pop() if len(tops) == 1 else folder
-    if not (found / STATEMENT).is_file():
+    result = folder / tops.pop() if len(tops) == 1 else folder
+    if not (result / STATEMENT).is_file():
         raise InputError(
             f"{path} contains no evidence pack: {STATEMENT} is neither at its top "
             "nor in its only folder; give a zip file of one pack and nothing else"
         )
-    return found
+    return result
 
 
 def _check_whole(path: Path, source: zipfile.ZipFile) -> None:
@@ -176,15 +176,15 @@ def _checked(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo
     return files
 
 
-def _write(source: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, left: int) -> int:
+def _write(source: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, remaining: int) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     with source.open(entry) as packed, target.open("xb") as out:
         while chunk := packed.read(_CHUNK):
-            left -= len(chunk)
-            if left < 0:
+            remaining -= len(chunk)
+            if remaining < 0:
                 raise InputError(
                     f"{entry.filename!r} is longer than stated in the zip file, or longer "
                     "than allowed; download it again"
                 )
             out.write(chunk)
-    return left
+    return remaining

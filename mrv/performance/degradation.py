@@ -74,8 +74,8 @@ def plane_w_m2(roof: Roof, first: date, days: int) -> NDArray[np.float64]:
         roof.tilt, roof.azimuth, zenith, sun["azimuth"], clear["dni"],
         clear["ghi"], clear["dhi"], dni_extra=extra, model="haydavies",
     )["poa_global"]  # fmt: skip
-    found: NDArray[np.float64] = plane.fillna(0.0).clip(lower=0.0).to_numpy()
-    return found.reshape(days, QUARTERS)
+    result: NDArray[np.float64] = plane.fillna(0.0).clip(lower=0.0).to_numpy()
+    return result.reshape(days, QUARTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +111,13 @@ def year_on_year(days: NDArray[np.datetime64], ratio: NDArray[np.float64]) -> Tr
     first = ratio[days < days[0] + YEAR_D * _DAY]
     level = float(np.median(first[first > np.quantile(first, 0.99) / _SMALL]))
     shifted = _years_after(days, 1)
-    left = np.searchsorted(shifted, days, side="right") - 1
-    there = left >= 0
-    there[there] = (days[there] - shifted[left[there]]).astype(int) <= _TOLERANCE_D
+    remaining = np.searchsorted(shifted, days, side="right") - 1
+    there = remaining >= 0
+    there[there] = (days[there] - shifted[remaining[there]]).astype(int) <= _TOLERANCE_D
     if not there.any():
         return None
-    years = (days[there] - days[left[there]]).astype(float) / YEAR_D
-    change = 100.0 * (ratio[there] - ratio[left[there]]) / level / years
+    years = (days[there] - days[remaining[there]]).astype(float) / YEAR_D
+    change = 100.0 * (ratio[there] - ratio[remaining[there]]) / level / years
     low, high = np.percentile(_medians(change), _INTERVAL_PERCENT)
     return Trend(float(np.median(change)), float(low), float(high), int(change.size))
 

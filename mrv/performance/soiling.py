@@ -114,16 +114,16 @@ def soiling(days: NDArray[np.datetime64], ratio: Float, insolation: Float) -> So
         return NoEstimate.GAPS
     if np.nanmedian(daily[:YEAR_D]) <= 0:
         return NoEstimate.UNCLEAR
-    found = intervals(daily)
-    valid = sum(one.last - one.first + 1 for one in found if one.valid)
+    result = intervals(daily)
+    valid = sum(interval.last - interval.first + 1 for interval in result if interval.valid)
     if valid <= _LEAST_VALID * len(daily):
         return NoEstimate.UNCLEAR
-    middle, low, high = np.percentile(_draws(found, sun), _PERCENTILES)
+    middle, low, high = np.percentile(_draws(result, sun), _PERCENTILES)
     return Soiling(
         100 * (1 - float(middle)),
         100 * (1 - float(high)),
         100 * (1 - float(low)),
-        sum(one.valid for one in found),
+        sum(interval.valid for interval in result),
     )
 
 
@@ -169,11 +169,11 @@ def _filled(norm: Float) -> Float:
 def _rolling_median(values: Float) -> Float:
     """Median of the window around each day; NaN where it has a gap, or passes an end."""
     half = _WINDOW_D // 2
-    found = np.full(len(values), np.nan)
+    result = np.full(len(values), np.nan)
     if len(values) >= _WINDOW_D:
         windows = np.lib.stride_tricks.sliding_window_view(values, _WINDOW_D)
-        found[half : len(values) - half] = np.median(windows, axis=1)
-    return found
+        result[half : len(values) - half] = np.median(windows, axis=1)
+    return result
 
 
 def _outages(norm: Float) -> Bool:
@@ -199,23 +199,23 @@ def _theil_sen(x: Float, y: Float) -> _Fit:
     return _Fit(slope, float(low), float(high), float(np.median(y) - slope * np.median(x)))
 
 
-def _draws(found: list[Interval], sun: Float) -> Float:
+def _draws(result: list[Interval], sun: Float) -> Float:
     """Soiling ratio of each drawn history, weighted by the sun."""
     draw = np.random.default_rng(1)
-    valid = [k for k, one in enumerate(found) if one.valid]
-    slopes = [draw.uniform(one.low, one.high, _DRAWS) for one in found]
-    begin, end = np.ones((len(found), _DRAWS)), np.ones((len(found), _DRAWS))
+    valid = [k for k, one in enumerate(result) if one.valid]
+    slopes = [draw.uniform(one.low, one.high, _DRAWS) for one in result]
+    begin, end = np.ones((len(result), _DRAWS)), np.ones((len(result), _DRAWS))
     level = np.ones(_DRAWS)
     for k, after in zip(valid, [*valid[1:], None], strict=True):
         begin[k] = level
-        end[k] = level + slopes[k] * (found[k].last - found[k].first)
-        inferred = 1.0 if after is None else min(max(found[after].begin, 0.0), 1.0) - found[k].end
+        end[k] = level + slopes[k] * (result[k].last - result[k].first)
+        inferred = 1.0 if after is None else min(max(result[after].begin, 0.0), 1.0) - result[k].end
         clean = np.clip(end[k] + min(max(inferred, 0.0), 1.0), 0.0, 1.0)
         level = 1 - np.abs(draw.normal(0.0, (1 - clean) / 3))
     _between(draw, valid, begin, end)
     ratio: Float = np.zeros(_DRAWS)
-    for k, one in enumerate(found):
-        weight = sun[one.first : one.last + 1]
+    for k, interval in enumerate(result):
+        weight = sun[interval.first : interval.last + 1]
         ratio += begin[k] * weight.sum() + slopes[k] * (weight * np.arange(len(weight))).sum()
     return np.asarray(ratio / sun.sum())
 

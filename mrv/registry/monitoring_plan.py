@@ -124,10 +124,10 @@ def at(versions: Sequence[Version], day: date) -> Version | None:
 
 def in_force(versions: Sequence[Version], first: date, end: date) -> tuple[Version, ...]:
     """Return the versions in force in half-open local days, that of the last day last."""
-    edges = {one.begins for one in versions} | {one.ends for one in versions if one.ends}
+    edges = {version.begins for version in versions} | {v.ends for v in versions if v.ends}
     days = sorted({first} | {day for day in edges if first < day < end})
     result = [version for day in days if (version := at(versions, day)) is not None]
-    return tuple(one for place, one in enumerate(result) if one not in result[place + 1 :])
+    return tuple(v for place, v in enumerate(result) if v not in result[place + 1 :])
 
 
 def replaced(versions: Sequence[Version], version: Version) -> Version | None:

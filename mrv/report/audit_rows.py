@@ -51,14 +51,14 @@ class Uncertainty(NamedTuple):
 
 def percent_of(parameter: MonitoredParameter) -> Fraction | None:
     """Return the maximum permissible error of a meter [%]; None where not stated."""
-    found = [
+    result = [
         Fraction(c.max_error_percent)
         if c.max_error_percent is not None
         else class_percent(c.accuracy_class)
         for c in parameter.calibrations
     ]
-    known = [percent for percent in found if percent is not None]
-    return max(known) if known and len(known) == len(found) else None
+    known = [percent for percent in result if percent is not None]
+    return max(known) if known and len(known) == len(result) else None
 
 
 def combined(parameters: Sequence[MonitoredParameter]) -> Uncertainty:
@@ -99,15 +99,17 @@ Row = list[str | None]
 
 def meter_rows(facts: Facts, words: Words) -> Iterator[Row]:
     """Yield each meter: device, maker and model, serial, ratings, uncertainty."""
-    for one in facts.parameters:
-        basis = one.meter.gas_basis and words[f"gas.{one.meter.gas_basis}"]
-        named = " ".join(text for text in (one.meter.maker, one.meter.model, basis) if text)
-        percent = percent_text(percent_of(one))
+    for parameter in facts.parameters:
+        basis = parameter.meter.gas_basis and words[f"gas.{parameter.meter.gas_basis}"]
+        named = " ".join(
+            text for text in (parameter.meter.maker, parameter.meter.model, basis) if text
+        )
+        percent = percent_text(percent_of(parameter))
         yield [
-            one.device,
+            parameter.device,
             named or None,
-            one.meter.serial,
-            _ratings(one, facts, words),
+            parameter.meter.serial,
+            _ratings(parameter, facts, words),
             None if percent is None else words.number(percent),
         ]
 
@@ -115,32 +117,38 @@ def meter_rows(facts: Facts, words: Words) -> Iterator[Row]:
 def point_rows(facts: Facts) -> list[Row]:
     """Return each meter with its monitoring point and load, as in the statement."""
     return [
-        [one.device, one.meter.point or None, ", ".join(one.meter.feeds or ()) or None]
-        for one in facts.parameters
+        [
+            parameter.device,
+            parameter.meter.point or None,
+            ", ".join(parameter.meter.feeds or ()) or None,
+        ]
+        for parameter in facts.parameters
     ]
 
 
-def _ratings(one: MonitoredParameter, facts: Facts, words: Words) -> str | None:
-    found = one.meter.ratings or ()
-    if not found:
-        rated = next((d.rated_power_w for d in facts.plan.devices if d.id == one.device), None)
+def _ratings(parameter: MonitoredParameter, facts: Facts, words: Words) -> str | None:
+    result = parameter.meter.ratings or ()
+    if not result:
+        rated = next(
+            (d.rated_power_w for d in facts.plan.devices if d.id == parameter.device), None
+        )
         return None if rated is None else f"{words.number(str(rated))} W"
-    begun = (local_date(instant_us(r.from_, "UTC"), facts.timezone).isoformat() for r in found)
+    begun = (local_date(instant_us(r.from_, "UTC"), facts.timezone).isoformat() for r in result)
     texts = (
         f"{words.number(r.rated_power_w)} W ({words.day(day)})"
-        for r, day in zip(found, begun, strict=True)
+        for r, day in zip(result, begun, strict=True)
     )
     return "; ".join(texts)
 
 
 def uncertainty_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     """Yield the uncertainty of the sum, and the rule of combination."""
-    found = combined(facts.parameters)
-    if found.tonnes is None:
+    uncertainty = combined(facts.parameters)
+    if uncertainty.tonnes is None:
         yield words["uncertainty_sum"], words["uncertainty_unknown"]
     else:
-        share = "" if found.percent is None else f"; {words.in_percent(found.percent)}"
-        yield words["uncertainty_sum"], f"{words.number(found.tonnes)} t CO2e{share}"
+        share = "" if uncertainty.percent is None else f"; {words.in_percent(uncertainty.percent)}"
+        yield words["uncertainty_sum"], f"{words.number(uncertainty.tonnes)} t CO2e{share}"
     yield words["uncertainty_rule"], words["uncertainty_rule_text"]
 
 
@@ -161,9 +169,11 @@ def quality_rows(facts: Facts, words: Words) -> Iterator[Row]:
 
 def _delivered(facts: Facts, line: Line) -> str | None:
     """Return how often the slowest device of a line gave a reading. [min]"""
-    mine = (one for one in facts.parameters if one.role == line.parameter)
+    mine = (parameter for parameter in facts.parameters if parameter.role == line.parameter)
     every = [
-        s for one in mine if line.device in (None, one.device) and (s := cadence_s(one)) is not None
+        s
+        for parameter in mine
+        if line.device in (None, parameter.device) and (s := cadence_s(parameter)) is not None
     ]
     return plain_text(max(every) / 60, 1) if every else None
 
@@ -174,98 +184,104 @@ def procedure_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None
         yield words["plan_responsible"], None
     for version in facts.plan.versions:
         yield f"{words['plan_responsible']} ({version.name})", version.responsible or None
-        told = {**dict.fromkeys(PROCEDURES, ""), **version.procedures}
-        for about, said in told.items():
-            yield words.get(f"procedure.{about}", about), said.strip() or None
+        answer = {**dict.fromkeys(PROCEDURES, ""), **version.procedures}
+        for about, message in answer.items():
+            yield words.get(f"procedure.{about}", about), message.strip() or None
 
 
 def deviation_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     """Yield deviations from the plan: as computed, and as stated by the operator."""
     conditions = [
-        one
-        for one in facts.subject.applicability
-        if not one.holds and one.name in (RULE, FIXED, CONSECUTIVE)
+        condition
+        for condition in facts.subject.applicability
+        if not condition.holds and condition.name in (RULE, FIXED, CONSECUTIVE)
     ]
     computed = "; ".join(
-        f"{titled(one.name, words.language)}: {one.words(words.language)}" for one in conditions
+        f"{titled(condition.name, words.language)}: {condition.words(words.language)}"
+        for condition in conditions
     )
     yield words["deviations_computed"], computed or words["deviations_none"]
-    for one in facts.subject.monitoring_plan or ():
-        if one.kind:
-            yield words.filled("plan_of_version", one.version), _of_version(one, facts, words)
-    said = [
-        told
+    for item in facts.subject.monitoring_plan or ():
+        if item.kind:
+            yield words.filled("plan_of_version", item.version), _of_version(item, facts, words)
+    lines = [
+        message
         for version in facts.plan.versions
-        for about, told in version.procedures.items()
+        for about, message in version.procedures.items()
         if about.strip().lower() == "deviations"
     ]
-    yield words["deviations_operator"], "; ".join(said) or None
+    yield words["deviations_operator"], "; ".join(lines) or None
 
 
-def _of_version(one: PlanVersion, facts: Facts, words: Words) -> str:
+def _of_version(version: PlanVersion, facts: Facts, words: Words) -> str:
     """Say what a version is, why, when it was entered, who approved it, what differs."""
-    kind = render(called(one.kind or REGISTERED), words.language)
-    said = [words.filled("plan_kind", kind, words.day(one.from_))]
-    if one.to:
-        said.append(words.filled("plan_until", words.day(one.to)))
-    said.append(words.filled("plan_reason", one.reason or ""))
-    if one.entered:
+    kind = render(called(version.kind or REGISTERED), words.language)
+    lines = [words.filled("plan_kind", kind, words.day(version.from_))]
+    if version.to:
+        lines.append(words.filled("plan_until", words.day(version.to)))
+    lines.append(words.filled("plan_reason", version.reason or ""))
+    if version.entered:
         timezone = facts.subject.monitoring_period.timezone
-        entered = local_date(instant_us(one.entered, "UTC"), timezone)
-        said.append(words.filled("plan_entered", words.day(entered.isoformat())))
-    if one.approval:
-        by = one.approval
-        said.append(words.filled("plan_approved", by.by, words.day(by.date), by.reference))
+        entered = local_date(instant_us(version.entered, "UTC"), timezone)
+        lines.append(words.filled("plan_entered", words.day(entered.isoformat())))
+    if version.approval:
+        by = version.approval
+        lines.append(words.filled("plan_approved", by.by, words.day(by.date), by.reference))
     else:
-        said.append(words["plan_not_approved"])
-    if one.differs is not UNSET:
-        differs = "; ".join(words_of(each, words.language) for each in one.differs)
-        said.append(words.filled("plan_differs", differs) if differs else words["plan_same"])
-    return "; ".join(said)
+        lines.append(words["plan_not_approved"])
+    if version.differs is not UNSET:
+        differs = "; ".join(words_of(each, words.language) for each in version.differs)
+        lines.append(words.filled("plan_differs", differs) if differs else words["plan_same"])
+    return "; ".join(lines)
 
 
 def arrival_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     """Yield the arrival of the readings, as in the statement."""
-    said = facts.subject.arrival
-    if not said:
+    arrival = facts.subject.arrival
+    if not arrival:
         yield words["arrival"], None
         return
-    counts = map(words.number, (said.readings, said.not_noted))
+    counts = map(words.number, (arrival.readings, arrival.not_noted))
     yield words["arrival"], words.filled("arrival_text", *counts)
-    share = words.in_percent(said.late_percent)
-    yield words["arrival_late"], f"{words.number(said.late)}; {share}"
+    share = words.in_percent(arrival.late_percent)
+    yield words["arrival_late"], f"{words.number(arrival.late)}; {share}"
     yield (
         words["arrival_at_once"],
-        words.filled("arrival_days", *map(words.number, (said.at_once_days, said.device_days))),
+        words.filled(
+            "arrival_days", *map(words.number, (arrival.at_once_days, arrival.device_days))
+        ),
     )
 
 
 def signed_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     """Yield the share of signed energy by kind, as in the statement."""
-    said = facts.subject.signed_energy
-    if not said:
+    signed_energy = facts.subject.signed_energy
+    if not signed_energy:
         yield words["signed"], None
         return
-    for one in said.shares:
-        kwh = words.number(f"{Decimal(one.energy_wh) / 1_000:f}")
-        yield words[f"signed.{one.kind}"], f"{words.in_percent(one.share_percent)}; {kwh} kWh"
-    yield words["signed_signers"], ", ".join(said.signers) or words["signed_nobody"]
-    counts = (said.values, said.stored, said.contradicted)
+    for share in signed_energy.shares:
+        kwh = words.number(f"{Decimal(share.energy_wh) / 1_000:f}")
+        yield words[f"signed.{share.kind}"], f"{words.in_percent(share.share_percent)}; {kwh} kWh"
+    yield words["signed_signers"], ", ".join(signed_energy.signers) or words["signed_nobody"]
+    counts = (signed_energy.values, signed_energy.stored, signed_energy.contradicted)
     yield words["signed_values"], words.filled("signed_values_text", *map(words.number, counts))
 
 
 def verifier_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     """Yield team, site visits, accreditation and signatory, as stated by the verifier."""
-    said = facts.opinion.credential_subject if facts.opinion else None
-    team = "; ".join(f"{one.name}, {one.function}" for one in (said and said.team) or ())
-    visits = "; ".join(
-        f"{one.day}, {one.place}: {one.text}" for one in (said and said.site_visits) or ()
+    conclusion = facts.opinion.credential_subject if facts.opinion else None
+    team = "; ".join(
+        f"{person.name}, {person.function}" for person in (conclusion and conclusion.team) or ()
     )
-    reviews = (said and said.reviewer) or None
-    signs = (said and said.signatory) or None
+    visits = "; ".join(
+        f"{visit.day}, {visit.place}: {visit.text}"
+        for visit in (conclusion and conclusion.site_visits) or ()
+    )
+    reviews = (conclusion and conclusion.reviewer) or None
+    signs = (conclusion and conclusion.signatory) or None
     yield words["team"], team or None
     yield words["site_visits"], visits or None
-    yield words["accreditation"], (said and said.accreditation) or None
+    yield words["accreditation"], (conclusion and conclusion.accreditation) or None
     yield words["reviewer"], None if reviews is None else f"{reviews.name}, {reviews.function}"
     yield words["signatory"], None if signs is None else f"{signs.name}, {signs.function}"
 
@@ -276,16 +292,16 @@ def status_url(facts: Facts) -> str | None:
     return None if base is None else f"{base}/statements/{facts.name}"
 
 
-def cadence_s(one: MonitoredParameter) -> Fraction | None:
+def cadence_s(parameter: MonitoredParameter) -> Fraction | None:
     """
     Return the mean interval of a device's readings; None without readings.
 
     By the time that they measured, so that an inverter may sleep at night; of readings too far
     apart to measure any, by all time that is not missing.
     """
-    count = one.readings.count - one.readings.outside_period
-    measured = Fraction(one.coverage.measured_s)
-    there = Fraction(one.coverage.installed_s) - Fraction(one.coverage.missing_s)
+    count = parameter.readings.count - parameter.readings.outside_period
+    measured = Fraction(parameter.coverage.measured_s)
+    there = Fraction(parameter.coverage.installed_s) - Fraction(parameter.coverage.missing_s)
     return (measured or there) / count if count > 0 and there > 0 else None
 
 
@@ -293,17 +309,17 @@ def anomalies(subject: Claims) -> dict[str, list[date]]:
     """Return the local days of each device with an hour or more of missing or unusual data."""
     zone = subject.monitoring_period.timezone
     lost: defaultdict[tuple[str, date], int] = defaultdict(int)
-    found: set[tuple[str, date]] = set()
+    result: set[tuple[str, date]] = set()
     for gap in subject.gaps:
         for day, begin, end in days(instant_us(gap.from_, "UTC"), instant_us(gap.to, "UTC"), zone):
             inside = min(end, instant_us(gap.to, "UTC")) - max(begin, instant_us(gap.from_, "UTC"))
             lost[gap.device, day] += inside
-    found |= {key for key, us in lost.items() if us >= HOUR_US}
+    result |= {key for key, us in lost.items() if us >= HOUR_US}
     for test in subject.unusual_readings or ():
         for run in test.days or ():
             first, end_day = date.fromisoformat(run.from_), date.fromisoformat(run.to)
-            found |= {(run.device, first + timedelta(k)) for k in range((end_day - first).days)}
+            result |= {(run.device, first + timedelta(k)) for k in range((end_day - first).days)}
     by_device: dict[str, list[date]] = {}
-    for device, day in sorted(found):
+    for device, day in sorted(result):
         by_device.setdefault(device, []).append(day)
     return by_device

@@ -20,7 +20,7 @@ SCALES: dict[str, tuple[tuple[str, int], ...]] = {
 }
 
 
-def unit_for(base: str, most: Fraction, number: Callable[[str], str]) -> tuple[str, int]:
+def unit_for(base: str, maximum: Fraction, number: Callable[[str], str]) -> tuple[str, int]:
     """
     Return the unit in which an amount has few digits, and its number of base units.
 
@@ -28,13 +28,13 @@ def unit_for(base: str, most: Fraction, number: Callable[[str], str]) -> tuple[s
     ----------
     base : str
         Base unit: Wh, m, mL, g, s, K s or 1.
-    most : Fraction
+    maximum : Fraction
         Largest amount. [base units]
     number : callable
         Writes a decimal text in the reader's language.
     """
     scales = SCALES[base]
-    name, size = next((scale for scale in reversed(scales) if scale[1] <= most), scales[0])
+    name, size = next((scale for scale in reversed(scales) if scale[1] <= maximum), scales[0])
     return name.replace("1000", number("1000")), size
 
 
@@ -48,11 +48,11 @@ def steps(low: Fraction, high: Fraction) -> list[Fraction]:
         Least and largest value; what does not reach zero is drawn from zero.
     """
     low, high = min(low, Fraction(0)), max(high, Fraction(0))
-    most = max(high, -low) or Fraction(1)
+    maximum = max(high, -low) or Fraction(1)
     step = Fraction(1)
-    while step * _STEPS < most:
+    while step * _STEPS < maximum:
         step *= 10
-    while step * _STEPS >= most * 10:
+    while step * _STEPS >= maximum * 10:
         step /= 10
-    step = next(one for one in (step / 5, step / 2, step) if one * _STEPS >= most)
+    step = next(one for one in (step / 5, step / 2, step) if one * _STEPS >= maximum)
     return [step * i for i in range(floor(low / step), max(ceil(high / step), 1) + 1)]

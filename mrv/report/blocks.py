@@ -114,14 +114,14 @@ def sampled(document: SamplingList | None, zone: str, words: Words) -> Iterator[
 
 def drawn_rows(document: SamplingList, zone: str, words: Words) -> list[tuple[str, str | None]]:
     """Return who drew the sample, numbers, time and seed."""
-    said = document.credential_subject
+    sample = document.credential_subject
     return [
-        (words["sampling.population"], words.number(said.population)),
-        (words["sampling.random"], words.number(said.random)),
-        (words["sampling.by_risk"], words.number(said.by_risk)),
+        (words["sampling.population"], words.number(sample.population)),
+        (words["sampling.random"], words.number(sample.random)),
+        (words["sampling.by_risk"], words.number(sample.by_risk)),
         (words["sampling.by"], document.issuer.name),
         (words["sampling.at"], words.moment(document.valid_from, zone)),
-        (words["sampling.seed"], said.seed),
+        (words["sampling.seed"], sample.seed),
     ]
 
 

@@ -24,12 +24,12 @@ from mrv.report.words import Words
 def designed(subject: Claims, words: Words) -> Iterator[Block]:
     """Return the comparison of results with the project design, pro rata."""
     yield chapter(words["page.comparisons"])
-    found = subject.comparisons
-    if not found:
+    comparisons = subject.comparisons
+    if not comparisons:
         yield paragraph(words["page.no_design"], small=True)
         return
     heads = [(words["page.what"], "l", 1.6), *_compared(words["page.expected"], words)]
-    yield table(words, heads, [[what(one, words), *_comparison(one, words)] for one in found])
+    yield table(words, heads, [[what(c, words), *_comparison(c, words)] for c in comparisons])
 
 
 def held(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:
@@ -58,14 +58,14 @@ def held(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[
 
 
 def _periods(subject: Claims, words: Words) -> Iterator[Block]:
-    found = subject.other_periods or ()
-    if not found:
+    comparisons = subject.other_periods or ()
+    if not comparisons:
         yield paragraph(words["page.no_other_periods"], small=True)
         return
     heads = [(words["statement"], "l", 2.0), (words["page.what"], "l", 1.2),
              *_compared(words["page.pro_rata"], words)]  # fmt: skip
     yield table(
-        words, heads, [[one.statement, what(one, words), *_comparison(one, words)] for one in found]
+        words, heads, [[c.statement, what(c, words), *_comparison(c, words)] for c in comparisons]
     )
 
 
@@ -73,14 +73,14 @@ def _compared(other: str, words: Words) -> list[tuple[str, str, float]]:
     return [(other, "r", 1.0), (words["page.actual"], "r", 1.0), (words["difference"], "r", 0.8)]
 
 
-def _comparison(one: Comparison, words: Words) -> list[str | None]:
-    amounts = map(words.number, (one.expected, one.actual))
-    return [*amounts, _percent(one.difference_percent or None, words)]
+def _comparison(comparison: Comparison, words: Words) -> list[str | None]:
+    amounts = map(words.number, (comparison.expected, comparison.actual))
+    return [*amounts, _percent(comparison.difference_percent or None, words)]
 
 
 def _cross_checks(subject: Claims, words: Words) -> Iterator[Block]:
-    found = subject.cross_checks or ()
-    if not found:
+    checks = subject.cross_checks or ()
+    if not checks:
         yield paragraph(words["page.no_checks"], small=True)
         return
     yield note(words["checks_note"])
@@ -90,23 +90,23 @@ def _cross_checks(subject: Claims, words: Words) -> Iterator[Block]:
         (words["difference"], "r", 0.9), (words["tolerance"], "r", 0.9),
         (words["effect_t"], "r", 0.9), (words["page.holds"], "l", 1.4),
     ]  # fmt: skip
-    yield table(words, heads, [_check(one, words) for one in found])
+    yield table(words, heads, [_check(check, words) for check in checks])
 
 
-def _check(one: CrossCheck, words: Words) -> list[str | None]:
-    unit, size = SHOWN[one.unit]
-    amounts = (words.plain(Fraction(n) / size, 6) for n in (one.metered, one.witnessed))
+def _check(check: CrossCheck, words: Words) -> list[str | None]:
+    unit, size = SHOWN[check.unit]
+    amounts = (words.plain(Fraction(n) / size, 6) for n in (check.metered, check.witnessed))
     return [
-        f"{witness(one, words)} {one.against}", ", ".join(one.devices),
-        words.percent(one.compared_share), *(f"{words.number(a)} {unit}" for a in amounts),
-        _percent(one.difference_percent, words), _percent(one.tolerance_percent, words),
-        words.number(one.effect_t), holds(one, words),
+        f"{witness(check, words)} {check.against}", ", ".join(check.devices),
+        words.percent(check.compared_share), *(f"{words.number(a)} {unit}" for a in amounts),
+        _percent(check.difference_percent, words), _percent(check.tolerance_percent, words),
+        words.number(check.effect_t), holds(check, words),
     ]  # fmt: skip
 
 
-def _unusual(subject: Claims, found: Sequence[UnusualReadings], words: Words) -> Iterator[Block]:
+def _unusual(subject: Claims, unusuals: Sequence[UnusualReadings], words: Words) -> Iterator[Block]:
     """List what each quality test found, and what stands in those quarter hours."""
-    if not found:
+    if not unusuals:
         yield paragraph(words["page.no_unusual"], small=True)
         return
     yield note(words["unusual_note"])
@@ -117,44 +117,40 @@ def _unusual(subject: Claims, found: Sequence[UnusualReadings], words: Words) ->
     ]  # fmt: skip
     yield table(words, heads, [
         [
-            quality_test(one.test, words), words.number(one.readings), words.number(one.devices),
-            words.number(one.quarter_hours),
-            words.number(words.plain(Fraction(one.energy_wh) / 10**6, 6)),
-            words.number(one.emissions_t),
+            quality_test(unusual.test, words), words.number(unusual.readings),
+            words.number(unusual.devices),
+            words.number(unusual.quarter_hours),
+            words.number(words.plain(Fraction(unusual.energy_wh) / 10**6, 6)),
+            words.number(unusual.emissions_t),
         ]
-        for one in found
+        for unusual in unusuals
     ])  # fmt: skip
     heads = [
-        (words["device"], "l", 1.0), (words["unusual.test"], "l", 1.2), (words["days"], "l", 1.4),
+        (words["device"], "l", 1.0), (words["unusual.test"], "l", 1.2), (words["day"], "l", 1.4),
         (words["unusual.quarter_hours"], "r", 0.8), (words["unusual.found"], "l", 2.4),
     ]  # fmt: skip
     events = (subject.declared or Declared()).events
     rows = [
         [
-            run.device, quality_test(one.test, words), _days(run, words),
+            run.device, quality_test(unusual.test, words), words.period(run.from_, run.to),
             words.number(run.quarter_hours), _explained(run, events, words),
         ]
-        for one in found
-        for run in one.days or ()
+        for unusual in unusuals
+        for run in unusual.days or ()
     ]  # fmt: skip
     if rows:
         yield table(words, heads, rows)
 
 
-def _days(run: UnusualDays, words: Words) -> str:
-    last = date.fromisoformat(run.to) - timedelta(days=1)
-    return " - ".join(dict.fromkeys((words.day(run.from_), words.day(last.isoformat()))))
-
-
 def _explained(run: UnusualDays, events: Sequence[Event], words: Words) -> str:
     """Say what an event of the device and of all of the days found."""
     first, last = date.fromisoformat(run.from_), date.fromisoformat(run.to) - timedelta(days=1)
-    found = [
-        found_words(one, words)
-        for one in events
-        if one.covers(run.device, first, first) and one.covers(run.device, last, last)
+    result = [
+        found_words(event, words)
+        for event in events
+        if event.covers(run.device, first, first) and event.covers(run.device, last, last)
     ]
-    return "; ".join(found) or words["unusual.open"]
+    return "; ".join(result) or words["unusual.open"]
 
 
 def _materiality(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:
@@ -173,12 +169,13 @@ def _materiality(subject: Claims, opinion: Conclusion | None, words: Words) -> I
     yield table(words, heads, rows)
 
 
-def _misstated(by: str, said: Misstatements, words: Words) -> list[str | None]:
-    threshold = words.in_percent(words.plain(Fraction(said.threshold_percent)))
+def _misstated(by: str, misstatements: Misstatements, words: Words) -> list[str | None]:
+    threshold = words.in_percent(words.plain(Fraction(misstatements.threshold_percent)))
     return [
-        by, words.number(said.net_misstatement_t), words.number(said.absolute_misstatement_t),
-        _percent(said.absolute_share_percent, words), threshold,
-        words["yes" if said.material else "no"],
+        by, words.number(misstatements.net_misstatement_t),
+        words.number(misstatements.absolute_misstatement_t),
+        _percent(misstatements.absolute_share_percent, words), threshold,
+        words["yes" if misstatements.material else "no"],
     ]  # fmt: skip
 
 

@@ -33,8 +33,8 @@ def dated(subject: Claims, words: Words) -> Iterator[Block]:
         heads = [
             (words[name], align, share) for name, (align, share) in zip(HEADS, _SHARES, strict=True)
         ]
-        shown = [[*row[:2], _day(row[2], words), words.number(row[3]), *row[4:]] for row in rows]
-        yield table(words, heads, shown)
+        listed = [[*row[:2], _day(row[2], words), words.number(row[3]), *row[4:]] for row in rows]
+        yield table(words, heads, listed)
 
 
 Row = tuple[str, str, str, str, str, str]
@@ -47,17 +47,19 @@ def _day(text: str, words: Words) -> str:
 def _declared(subject: Claims, words: Words) -> Iterator[Row]:
     """Yield surveys with their precision, events with the gaps in their time, and the design."""
     declared = subject.declared or Declared()
-    units = {one.parameter: one.unit for one in subject.fixed_parameters or ()}
+    units = {fixed.parameter: fixed.unit for fixed in subject.fixed_parameters or ()}
     for survey in declared.surveys:
-        found = of_survey(survey, SMALL)
-        percent = DASH if found.percent is None else words.number(plain_text(found.percent, 2))
+        precision = of_survey(survey, SMALL)
+        percent = (
+            DASH if precision.percent is None else words.number(plain_text(precision.percent, 2))
+        )
         strata = (f"{s.name} {s.n}/{s.population}: {s.mean}" for s in survey.strata)
         drawn = "; ".join((survey.drawn, *strata))
         yield (
             words["whole_project"],
             words.filled("dated.survey", survey.parameter, survey.n, survey.population),
             survey.taken.isoformat(), str(survey.mean), units.get(survey.parameter, DASH),
-            words.filled("dated.survey_by", drawn, found.confidence, percent),
+            words.filled("dated.survey_by", drawn, precision.confidence, percent),
         )  # fmt: skip
     for event in declared.events:
         until = DASH if event.ends is None else words.day(event.ends.isoformat())
@@ -76,20 +78,20 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
                 str(read.value), QUANTITIES[QUANTITY_INDEX[read.quantity]].unit,
                 f"{read.document}, {read.by}",
             )  # fmt: skip
-    for one in declared.defaults:
+    for default in declared.defaults:
         yield (
-            words["whole_project"], words.filled("dated.default", one.factor), DASH, DASH, DASH,
-            f"{one.reason} ({one.document})" if one.document else one.reason,
+            words["whole_project"], words.filled("dated.default", default.factor), DASH, DASH, DASH,
+            f"{default.reason} ({default.document})" if default.document else default.reason,
         )  # fmt: skip
     design = declared.design
     if design is None:
         return
-    said = f"{design.document}, {design.version}"
+    message = f"{design.document}, {design.version}"
     for made in design.devices:
         yield (
             made.place or words["whole_project"],
             words.filled("dated.designed", made.make, made.model),
-            design.issued.isoformat(), str(made.number), "1", said,
+            design.issued.isoformat(), str(made.number), "1", message,
         )  # fmt: skip
     for phase in design.phases:
         began = DASH if phase.commissioned is None else words.day(phase.commissioned.isoformat())
@@ -97,7 +99,7 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
         yield (
             words["whole_project"],
             words.filled("dated.phase", phase.name, began),
-            phase.planned.isoformat(), DASH, DASH, "; ".join(why) or said,
+            phase.planned.isoformat(), DASH, DASH, "; ".join(why) or message,
         )  # fmt: skip
 
 
@@ -139,20 +141,20 @@ def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, st
 def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:
     """Return the dated values in order of meters, parameters and factors."""
     listed, zone = set(), subject.monitoring_period.timezone
-    for one in subject.monitored_parameters:
-        if one.device in listed:
+    for parameter in subject.monitored_parameters:
+        if parameter.device in listed:
             continue
-        listed.add(one.device)
-        for rated in one.meter.ratings or ():
+        listed.add(parameter.device)
+        for rated in parameter.meter.ratings or ():
             yield (
-                one.device,
+                parameter.device,
                 words["dated.rating"],
                 local_date(instant_us(rated.from_, "UTC"), zone).isoformat(),
                 rated.rated_power_w,
                 "W",
                 words["dated.registry"],
             )
-    units = {one.parameter: one.unit for one in subject.fixed_parameters or ()}
+    units = {fixed.parameter: fixed.unit for fixed in subject.fixed_parameters or ()}
     for sample in subject.laboratory or ():
         yield (
             words["whole_project"],

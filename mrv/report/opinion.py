@@ -54,12 +54,12 @@ def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | Non
     if facts.opinion is None:
         yield words["opinion"], words["not_verified"]
         return
-    said = facts.opinion.credential_subject
-    yield words["opinion"], words.get(f"opinion.{said.opinion}", said.opinion)
-    level = said.level_of_assurance
+    conclusion = facts.opinion.credential_subject
+    yield words["opinion"], words.get(f"opinion.{conclusion.opinion}", conclusion.opinion)
+    level = conclusion.level_of_assurance
     yield words["assurance"], words.get(f"assurance.{level}", level)
-    yield words["materiality"], words.in_percent(said.materiality_percent)
-    errors = said.misstatements
+    yield words["materiality"], words.in_percent(conclusion.materiality_percent)
+    errors = conclusion.misstatements
     if errors:
         net = errors.net_misstatement_t, errors.net_share_percent
         absolute = errors.absolute_misstatement_t, errors.absolute_share_percent
@@ -67,74 +67,76 @@ def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | Non
         yield words["misstatement_absolute"], _error(*absolute, words)
         yield words["material"], words["yes" if errors.material else "no"]
     # tonne 0.1.0 wrote a procedure by itself; it is nobody's word
-    if said.procedure and said.unmet is not UNSET:
-        yield words["procedure"], said.procedure
+    if conclusion.procedure and conclusion.unmet is not UNSET:
+        yield words["procedure"], conclusion.procedure
 
 
 def finding_rows(facts: Facts, words: Words) -> Iterator[FindingRow]:
     """Yield the events of each finding, then the verifier's remarks."""
-    for one in facts.findings:
-        kind = words.get(f"finding.{one.kind}", one.kind)
-        if not one.finding:
-            yield FindingRow(words["remark"], kind, "", None, None, one.text or "", None)
+    for finding in facts.findings:
+        kind = words.get(f"finding.{finding.kind}", finding.kind)
+        if not finding.finding:
+            yield FindingRow(words["remark"], kind, "", None, None, finding.text or "", None)
             continue
-        events = one.events or ()
+        events = finding.events or ()
         for place, event in enumerate(events):
             last = place == len(events) - 1
             name = words.get(f"finding.{event.event}", event.event)
-            effect = one.effect_t or None if last else None
-            where = about_text(one.about) if one.about is not UNSET and place == 0 else ""
-            said = f"{where}: {event.text}" if where else event.text
-            yield FindingRow(one.finding, kind, name, event.by, event.at, said, effect)
+            effect = finding.effect_t or None if last else None
+            where = about_text(finding.about) if finding.about is not UNSET and place == 0 else ""
+            message = f"{where}: {event.text}" if where else event.text
+            yield FindingRow(finding.finding, kind, name, event.by, event.at, message, effect)
 
 
 def condition_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str, str]]:
     """Yield the conditions not met: rule, detail, severity and remedy."""
     opinion = facts.opinion
     conclusion = None if opinion is None else opinion.credential_subject
-    left = unmet(facts.subject) if conclusion is None else unanswered(facts.subject, conclusion)
+    remaining = (
+        unmet(facts.subject) if conclusion is None else unanswered(facts.subject, conclusion)
+    )
     reasons = {} if conclusion is None else reasons_of(conclusion)
-    for one in unmet(facts.subject):
-        if conclusion is None or one in left:
-            request = words[f"finding.{one.severity}"], words["finding.open"]
-            answer = f"{', '.join(request)}. {remedy_of(one.rule, words.language)}".strip()
+    for item in unmet(facts.subject):
+        if conclusion is None or item in remaining:
+            request = words[f"finding.{item.severity}"], words["finding.open"]
+            answer = f"{', '.join(request)}. {remedy_of(item.rule, words.language)}".strip()
         else:
-            answer = words.filled("finding.closed_for", reasons[one.rule, one.texts])
-        yield titled(one.rule, words.language), one.words(words.language), answer
+            answer = words.filled("finding.closed_for", reasons[item.rule, item.texts])
+        yield titled(item.rule, words.language), item.words(words.language), answer
 
 
 def parameter_rows(facts: Facts, words: Words) -> list[list[str | None]]:
     """Return the verification of each monitored parameter."""
-    said = None if facts.opinion is None else facts.opinion.credential_subject
+    conclusion = None if facts.opinion is None else facts.opinion.credential_subject
     return [
         [
-            words.get(f"role.{one.parameter}", one.parameter)
-            + ("" if one.device is None else f" ({one.device})"),
-            one.means.strip() or None,
-            one.source.strip() or None,
-            one.cross_checked.strip() or None,
-            one.opinion.strip() or None,
+            words.get(f"role.{parameter.parameter}", parameter.parameter)
+            + ("" if parameter.device is None else f" ({parameter.device})"),
+            parameter.means.strip() or None,
+            parameter.source.strip() or None,
+            parameter.cross_checked.strip() or None,
+            parameter.opinion.strip() or None,
         ]
-        for one in (said and said.parameters) or ()
+        for parameter in (conclusion and conclusion.parameters) or ()
     ]
 
 
 def requirement_rows(facts: Facts, words: Words) -> list[list[str | None]]:
     """Return the verification of each requirement, including blank ones."""
-    said = None if facts.opinion is None else facts.opinion.credential_subject
-    found = {one.requirement: one for one in (said and said.requirements) or ()}
+    conclusion = None if facts.opinion is None else facts.opinion.credential_subject
+    result = {r.requirement: r for r in (conclusion and conclusion.requirements) or ()}
     rows: list[list[str | None]] = []
     for requirement in requirements(facts.subject):
-        one = found.get(requirement)
-        cells = (None, None) if one is None else (one.means.strip(), one.opinion.strip())
+        item = result.get(requirement)
+        cells = (None, None) if item is None else (item.means.strip(), item.opinion.strip())
         rows.append([words[f"requirement.{requirement}"], *(cell or None for cell in cells)])
     return rows
 
 
 def open_findings(facts: Facts) -> tuple[int, int]:
     """Return the number of corrective action and clarification requests: all, and open."""
-    asked = [one for one in facts.findings if one.kind in {"CAR", "CL"} and not one.remark]
-    return len(asked), sum(one.state != "closed" for one in asked)
+    findings = [f for f in facts.findings if f.kind in {"CAR", "CL"} and not f.remark]
+    return len(findings), sum(finding.state != "closed" for finding in findings)
 
 
 def evidence_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
@@ -148,8 +150,8 @@ def evidence_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]
         words["log_entry"],
         (words["not_in_log"] if facts.log_index is None else str(facts.log_index)),
     )
-    for one in facts.stamps:
-        yield words["time_stamp"], f"{one.time}, {one.signer}"
+    for stamp in facts.stamps:
+        yield words["time_stamp"], f"{stamp.time}, {stamp.signer}"
     if facts.log_index is not None and not facts.stamps:
         yield words["time_stamp"], words["no_time_stamp"]
     yield words["code_version"], facts.subject.code_version

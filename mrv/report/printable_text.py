@@ -10,21 +10,21 @@ _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 MOST = 10_000
 
 
-def legible(text: str, most: int = MOST) -> str:
+def legible(text: str, maximum: int = MOST) -> str:
     """
     Return a text with control and direction marks written out, cut to the maximum length.
 
     A name that turns the direction of writing could make a figure beside it read
     backwards; U+202E becomes its number in brackets.
     """
-    shown = "".join(_named(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
-    return shown if len(shown) <= most else f"{shown[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+    label = "".join(_named(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
+    return label if len(label) <= maximum else f"{label[: maximum - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
-def printable(text: str, most: int = MOST) -> str:
+def printable(text: str, maximum: int = MOST) -> str:
     """Return a legible text, with code numbers for characters missing in the fonts."""
     covered = _covered()
-    composed = unicodedata.normalize("NFC", legible(text, most))
+    composed = unicodedata.normalize("NFC", legible(text, maximum))
     return "".join(c if ord(c) in covered else _named(c) for c in composed)
 
 

@@ -49,9 +49,9 @@ def _written(module: str, name: str, of: object, language: str) -> bytes:
     try:
         # the typesetter and the spreadsheet's writer are loaded by whoever makes a report
         maker = getattr(import_module(module), name)
-        found: bytes = maker(of, words)
+        result: bytes = maker(of, words)
     except ModuleNotFoundError as error:
         raise ReportError(
             f"reports need {error.name}, which is not installed: install tonne's extra `report`"
         ) from error
-    return found
+    return result

@@ -78,14 +78,14 @@ def day_sums(
     """
     count = len(QUANTITY_INDEX)
     keys = rows.device.astype(np.int64) * count + rows.quantity
-    found: list[Day] = []
-    for place, one in enumerate(parameters):
-        key = fleet.by_id[one.device] * count + QUANTITY_INDEX[one.parameter]
+    result: list[Day] = []
+    for place, parameter in enumerate(parameters):
+        key = fleet.by_id[parameter.device] * count + QUANTITY_INDEX[parameter.parameter]
         begin, end = np.searchsorted(keys, [key, key + 1])
         mine = rows.take(np.arange(begin, end))
-        begin_us, end_us = (instant_us(edge, "UTC") for edge in (one.from_, one.to))
-        found.extend(_of_one(place, mine, begin_us, end_us, timezone))
-    return found
+        begin_us, end_us = (instant_us(edge, "UTC") for edge in (parameter.from_, parameter.to))
+        result.extend(_of_one(place, mine, begin_us, end_us, timezone))
+    return result
 
 
 def _of_one(
@@ -172,7 +172,7 @@ class Facts:
     state : str
         As `mrv.statement.states` names it.
     raised : tuple of FindingShown
-        Findings so far, as `Record.shown` gives them.
+        Findings so far, as `Record.credential_form` gives them.
     log_index : int or None
         Where the log holds it.
     stamps : tuple of Shown
@@ -208,8 +208,8 @@ class Facts:
         """Number of hidden texts, and SHA-256 of the original; None for the original."""
         if self.twin is None:
             return None
-        said = self.twin["credentialSubject"]
-        return len(said["redactions"]), str(said["originals"]["statement"])
+        content = self.twin["credentialSubject"]
+        return len(content["redactions"]), str(content["originals"]["statement"])
 
     def project(self, language: str) -> str:
         """Return the project's name in a language, else as in the statement."""
@@ -301,8 +301,8 @@ class Facts:
     @cached_property
     def methodology(self) -> Methodology:
         """Return the methodology of the statement's version."""
-        said = self.subject.methodology
-        return find(said.id, said.version)
+        methodology = self.subject.methodology
+        return find(methodology.id, methodology.version)
 
     @cached_property
     def days(self) -> list[Day]:
@@ -312,11 +312,11 @@ class Facts:
     @cached_property
     def lines(self) -> list[Line]:
         """Return rows of the calculation, by local calendar year and monitored parameter."""
-        found: dict[_Key, list[int]] = {}
+        result: dict[_Key, list[int]] = {}
         for place, day in enumerate(self.days):
-            found.setdefault((*self._when(day.day), day.parameter), []).append(place)
+            result.setdefault((*self._when(day.day), day.parameter), []).append(place)
         # roles together, so that a sum of one is a span
-        order = sorted(found, key=lambda key: (*key[:2], self.parameters[key[2]].role, key[2]))
+        order = sorted(result, key=lambda key: (*key[:2], self.parameters[key[2]].role, key[2]))
         deductions = self._by_line(self.subject.deductions)
         gaps = self._by_line(self.subject.gaps)
         return [
@@ -331,7 +331,7 @@ class Facts:
                 tuple(gaps.get((year, month, parameter), ())),
             )
             for year, month, parameter in order
-            for places in (found[year, month, parameter],)
+            for places in (result[year, month, parameter],)
         ]
 
     def _when(self, day: date) -> tuple[int, int]:
@@ -341,23 +341,23 @@ class Facts:
     def _by_line(self, entries: Sequence[Gap | Deduction]) -> dict[_Key, list[int]]:
         """Places of gaps or deductions by year, month and parameter; each is of one line."""
         serving: dict[str, list[tuple[int, int, int]]] = {}
-        for place, one in enumerate(self.parameters):
-            begin, end = (instant_us(edge, "UTC") for edge in (one.from_, one.to))
-            serving.setdefault(one.device, []).append((place, begin, end))
-        found: dict[_Key, list[int]] = {}
+        for place, item in enumerate(self.parameters):
+            begin, end = (instant_us(edge, "UTC") for edge in (item.from_, item.to))
+            serving.setdefault(item.device, []).append((place, begin, end))
+        result: dict[_Key, list[int]] = {}
         for place, entry in enumerate(entries):
             begin = instant_us(entry.from_, "UTC")
             year, month = self._when(local_date(begin, self.timezone))
             whose = [p for p, first, last in serving[entry.device] if first <= begin < last]
             for parameter in whose[:1]:
-                found.setdefault((_year_named(entry) or year, month, parameter), []).append(place)
-        return found
+                result.setdefault((_year_named(entry) or year, month, parameter), []).append(place)
+        return result
 
     def adjusted(self, line: Line) -> Fraction:
         """Return the adjustment of a row by meter errors, design and rules. [base units]"""
         side = self.parameters[line.parameter].side
-        some = (self.subject.deductions[i].adjusts(side) for i in line.deductions)
-        return sum(some, start=Fraction(0))
+        subset = (self.subject.deductions[i].adjusts(side) for i in line.deductions)
+        return sum(subset, start=Fraction(0))
 
     def substituted(self, line: Line) -> Fraction:
         """Return the quantity substituted for a row's gaps. [base units]"""

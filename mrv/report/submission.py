@@ -33,6 +33,8 @@ from mrv.statement.verifiers_words import blanks
 
 Part = Literal["completeness", "information"]
 _WHOLE = "1.000000"
+# its rule: a value fixed ex ante without the dated document of a third party
+DOCUMENTED = "PAR-07"
 _ASKED = ("CAR", "CL")
 # kinds of published factors of which a supplier's or a measured value comes first (TOOL03)
 _OF_FUEL = (".ncv", ".co2")
@@ -66,21 +68,21 @@ class Line(NamedTuple):
 Asks = Callable[[Facts, Words], Iterator[str]]
 
 
-def lines(facts: Facts, words: Words, given: Mapping[str, Sequence[str]]) -> tuple[Line, ...]:
+def lines(facts: Facts, words: Words, reasons: Mapping[str, Sequence[str]]) -> tuple[Line, ...]:
     """
     Return the checks of a statement before submission.
 
     Parameters
     ----------
-    given : mapping of str to sequence of str
+    reasons : mapping of str to sequence of str
         What lacks of checks that the programme's registration decides, in sentences.
     """
     pages = chapters(facts, words)
-    found = []
+    result = []
     for part, check, chapter, asks in CHECKS:
-        lacking = tuple(given[check] if asks is None else asks(facts, words))
-        found.append(Line(part, check, lacking, words[chapter], pages.get(words[chapter])))
-    return tuple(found)
+        lacking = tuple(reasons[check] if asks is None else asks(facts, words))
+        result.append(Line(part, check, lacking, words[chapter], pages.get(words[chapter])))
+    return tuple(result)
 
 
 # --- completeness --------------------------------------------------------------------------
@@ -99,12 +101,14 @@ def _verified(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _closed(facts: Facts, words: Words) -> Iterator[str]:
-    for one in facts.findings:
-        if one.kind in _ASKED and not one.remark and one.state != "closed":
-            yield str(one.finding)
+    for finding in facts.findings:
+        if finding.kind in _ASKED and not finding.remark and finding.state != "closed":
+            yield str(finding.finding)
     conclusion = None if facts.opinion is None else facts.opinion.credential_subject
-    left = unmet(facts.subject) if conclusion is None else unanswered(facts.subject, conclusion)
-    for each in left:
+    remaining = (
+        unmet(facts.subject) if conclusion is None else unanswered(facts.subject, conclusion)
+    )
+    for each in remaining:
         yield f"{titled(each.rule, words.language)}: {each.words(words.language)}"
 
 
@@ -120,9 +124,10 @@ def _approved(facts: Facts, words: Words) -> Iterator[str]:
     versions = facts.subject.monitoring_plan or ()
     if not versions:
         yield words["structure.by_nobody"]
-    for one in versions:
-        if not one.approval:
-            yield f"{words.filled('plan_of_version', one.version)}: {words['plan_not_approved']}"
+    for version in versions:
+        if not version.approval:
+            name = words.filled("plan_of_version", version.version)
+            yield f"{name}: {words['plan_not_approved']}"
 
 
 def _described(facts: Facts, words: Words) -> Iterator[str]:
@@ -133,70 +138,72 @@ def _described(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _meters(facts: Facts, wants: Callable[[MonitoredParameter], bool]) -> Iterator[str]:
-    yield from dict.fromkeys(one.device for one in facts.parameters if not wants(one))
+    yield from dict.fromkeys(p.device for p in facts.parameters if not wants(p))
 
 
 def _points(facts: Facts, words: Words) -> Iterator[str]:
     del words
-    yield from _meters(facts, lambda one: bool(one.meter.point and one.meter.feeds))
+    yield from _meters(facts, lambda p: bool(p.meter.point and p.meter.feeds))
 
 
 def _identified(facts: Facts, words: Words) -> Iterator[str]:
     del words
-    yield from _meters(facts, lambda one: bool(one.meter.serial and one.meter.maker))
+    yield from _meters(facts, lambda p: bool(p.meter.serial and p.meter.maker))
 
 
 def _accurate(facts: Facts, words: Words) -> Iterator[str]:
     del words
     yield from _meters(
         facts,
-        lambda one: bool(
-            one.meter.accuracy_class or any(c.max_error_percent for c in one.calibrations)
+        lambda parameter: bool(
+            parameter.meter.accuracy_class
+            or any(c.max_error_percent for c in parameter.calibrations)
         ),
     )
 
 
 def _calibrated(facts: Facts, words: Words) -> Iterator[str]:
-    for one in facts.parameters:
-        if one.coverage.calibrated_share != _WHOLE:
-            share = words.percent(one.coverage.calibrated_share)
-            yield f"{one.device}: {share}"
+    for parameter in facts.parameters:
+        if parameter.coverage.calibrated_share != _WHOLE:
+            share = words.percent(parameter.coverage.calibrated_share)
+            yield f"{parameter.device}: {share}"
 
 
 def _planned(facts: Facts, words: Words) -> Iterator[str]:
     del words
-    yield from _meters(facts, lambda one: bool(one.plan))
+    yield from _meters(facts, lambda parameter: bool(parameter.plan))
 
 
 def _cross_checked(facts: Facts, words: Words) -> Iterator[str]:
     del words
     compared = {
         device
-        for one in facts.subject.cross_checks or ()
-        if one.holds is not None
-        for device in one.devices
+        for check in facts.subject.cross_checks or ()
+        if check.holds is not None
+        for device in check.devices
     }
-    said = None if facts.opinion is None else facts.opinion.credential_subject
-    if said and any(one.device is None for one in said.parameters or ()):
+    conclusion = None if facts.opinion is None else facts.opinion.credential_subject
+    if conclusion and any(parameter.device is None for parameter in conclusion.parameters or ()):
         return
-    told = {one.device for one in (said and said.parameters) or () if one.cross_checked.strip()}
-    yield from _meters(facts, lambda one: one.device in compared or one.device in told)
+    told = {
+        p.device for p in (conclusion and conclusion.parameters) or () if p.cross_checked.strip()
+    }
+    yield from _meters(facts, lambda p: p.device in compared or p.device in told)
 
 
 def _documented(facts: Facts, words: Words) -> Iterator[str]:
-    shown = {one.parameter for one in facts.subject.design_documents or ()}
-    for one in facts.subject.fixed_parameters or ():
-        if one.monitoring_option and one.parameter not in shown:
-            yield words.get(f"parameter.{one.parameter}", one.parameter)
+    for finding in facts.subject.applicability:
+        if finding.rule == DOCUMENTED and not finding.holds:
+            yield finding.words(words.language)
 
 
 def _factors(facts: Facts, words: Words) -> Iterator[str]:
     del words
     by_programme = {one.factor for one in facts.subject.accepted_factors or ()}
-    for one in facts.subject.factors:
+    for factor in facts.subject.factors:
         # one that the project accepts by name is no finding either (FAC-02)
-        if one.certainty == "M" and not one.accepted and one.id not in by_programme:
-            yield one.id
+        if factor.certainty == "M" and not factor.accepted and factor.id not in by_programme:
+            yield factor.id
 
 
 def _compared(facts: Facts, words: Words) -> Iterator[str]:
@@ -215,14 +222,14 @@ def _explained(facts: Facts, words: Words) -> Iterator[str]:
     period = facts.subject.monitoring_period
     first, last = date.fromisoformat(period.local_from[:10]), _last_day(facts)
     if not any(
-        one.what == "increase" and one.document and one.covers(None, first, last)
-        for one in _declared(facts).events
+        event.what == "increase" and event.document and event.covers(None, first, last)
+        for event in _declared(facts).events
     ):
         percent = words.number(above.difference_percent or "0")
         yield words.filled("submission.no_increase", percent)
-    said = None if facts.opinion is None else facts.opinion.credential_subject
-    rows = (said and said.requirements) or ()
-    if not any(one.requirement == "estimate" and reasoned(one.opinion) for one in rows):
+    conclusion = None if facts.opinion is None else facts.opinion.credential_subject
+    rows = (conclusion and conclusion.requirements) or ()
+    if not any(row.requirement == "estimate" and reasoned(row.opinion) for row in rows):
         yield words["requirement.estimate"]
 
 
@@ -238,50 +245,52 @@ def _last_day(facts: Facts) -> date:
 def _defaults(facts: Facts, words: Words) -> Iterator[str]:
     """Published properties of fuels, of which a supplier's or a measured value comes first."""
     del words
-    known = {one.factor for one in _declared(facts).defaults}
+    known = {default.factor for default in _declared(facts).defaults}
     brought = {one.id for one in facts.factors if one.brought}
-    for one in facts.subject.factors:
-        if one.kind.endswith(_OF_FUEL) and one.id not in brought and one.kind not in known:
-            yield one.kind
+    for factor in facts.subject.factors:
+        if factor.kind.endswith(_OF_FUEL) and factor.id not in brought and factor.kind not in known:
+            yield factor.kind
 
 
 def _calculated(facts: Facts, words: Words) -> Iterator[str]:
     """Factors that the project brought."""
     del words
     used = {one.id for one in facts.subject.factors}
-    for one in facts.factors:
-        shown = one.calculation is not None or (one.documented and one.document is not None)
-        if one.brought and one.id in used and not shown:
-            yield one.id
+    for factor in facts.factors:
+        shown = factor.calculation is not None or (
+            factor.documented and factor.document is not None
+        )
+        if factor.brought and factor.id in used and not shown:
+            yield factor.id
 
 
 def _referenced(facts: Facts, words: Words) -> Iterator[str]:
     del words
-    for one in facts.findings:
-        if one.kind != "FAR" and not one.remark and one.about is UNSET:
-            yield str(one.finding)
+    for finding in facts.findings:
+        if finding.kind != "FAR" and not finding.remark and finding.about is UNSET:
+            yield str(finding.finding)
 
 
 def _investigated(facts: Facts, words: Words) -> Iterator[str]:
-    """Gaps and unusual readings of which no event says who resolved them, and when."""
+    """Yield gaps and unusual readings without an event that names investigator and day."""
     for device, days in anomalies(facts.subject).items():
         events = _declared(facts).events
-        left = [day for day in days if not any(e.settles(device, day) for e in events)]
-        if left:
-            begin, end = words.day(left[0].isoformat()), words.day(left[-1].isoformat())
-            several = words.filled("submission.days", device, len(left), begin, end)
-            yield several if len(left) > 1 else f"{device}: {begin}"
+        remaining = [day for day in days if not any(e.settles(device, day) for e in events)]
+        if remaining:
+            begin, end = words.day(remaining[0].isoformat()), words.day(remaining[-1].isoformat())
+            several = words.filled("submission.days", device, len(remaining), begin, end)
+            yield several if len(remaining) > 1 else f"{device}: {begin}"
 
 
 def _cadence(facts: Facts, words: Words) -> Iterator[str]:
     """Meters whose readings came less often than the plan says."""
-    for one in facts.parameters:
-        often, every_s = one.plan.frequency if one.plan else "", cadence_s(one)
-        most = _LONGEST_S.get(often)
-        if most is None or (every_s is not None and every_s <= most):
+    for parameter in facts.parameters:
+        often, every_s = parameter.plan.frequency if parameter.plan else "", cadence_s(parameter)
+        maximum = _LONGEST_S.get(often)
+        if maximum is None or (every_s is not None and every_s <= maximum):
             continue
-        said = DASH if every_s is None else words.number(plain_text(every_s / 60, 1))
-        yield words.filled("submission.every", one.device, often, said)
+        message = DASH if every_s is None else words.number(plain_text(every_s / 60, 1))
+        yield words.filled("submission.every", parameter.device, often, message)
 
 
 def signed_share(facts: Facts, words: Words, asked: str | None) -> Iterator[str]:
@@ -299,35 +308,37 @@ def _verifiers_words(facts: Facts, words: Words) -> Iterator[str]:
     if facts.opinion is None:
         yield words["not_verified"]
         return
-    said = facts.opinion.credential_subject
-    yield from blanks(facts.subject, VerifiersWords(said.parameters or (), said.requirements or ()))
+    conclusion = facts.opinion.credential_subject
+    yield from blanks(
+        facts.subject, VerifiersWords(conclusion.parameters or (), conclusion.requirements or ())
+    )
 
 
 def _team(facts: Facts, words: Words) -> Iterator[str]:
-    said = None if facts.opinion is None else facts.opinion.credential_subject
+    conclusion = None if facts.opinion is None else facts.opinion.credential_subject
     for name in ("team", "signatory", "accreditation"):
-        if said is None or not getattr(said, name):
+        if conclusion is None or not getattr(conclusion, name):
             yield words[name]
 
 
 def _reviewed(facts: Facts, words: Words) -> Iterator[str]:
-    said = None if facts.opinion is None else facts.opinion.credential_subject
-    if said is None or not said.reviewer:
+    conclusion = None if facts.opinion is None else facts.opinion.credential_subject
+    if conclusion is None or not conclusion.reviewer:
         yield words["reviewer"]
 
 
 def _visited(facts: Facts, words: Words) -> Iterator[str]:
-    said = None if facts.opinion is None else facts.opinion.credential_subject
+    conclusion = None if facts.opinion is None else facts.opinion.credential_subject
     # where nobody went, the procedure says why
-    if said is None or not (said.site_visits or said.procedure):
+    if conclusion is None or not (conclusion.site_visits or conclusion.procedure):
         yield words["site_visits"]
-    serving = {one.device for one in facts.plan.project.devices}
-    installed = [one.installed_us for one in facts.plan.devices if one.id in serving]
+    serving = {device.device for device in facts.plan.project.devices}
+    installed = [device.installed_us for device in facts.plan.devices if device.id in serving]
     first = str(local_date(min(installed, default=0), facts.timezone))
-    visits = (said and said.site_visits) or ()
+    visits = (conclusion and conclusion.site_visits) or ()
     if visits and all(one.day < first for one in visits):
-        for one in visits:
-            yield words.filled("submission.visit_before", one.place, words.day(one.day))
+        for visit in visits:
+            yield words.filled("submission.visit_before", visit.place, words.day(visit.day))
 
 
 def _sampled(facts: Facts, words: Words) -> Iterator[str]:

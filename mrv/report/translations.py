@@ -25,9 +25,9 @@ _ENGLISH = Words(ENGLISH)
 _WHAT = {"energy [kWh]": "what.energy_kwh", "reduction [t]": "what.reduction_t"}
 
 
-def quantity(one: MonitoredParameter, words: Words) -> str:
+def quantity(parameter: MonitoredParameter, words: Words) -> str:
     """Return the name of a monitored parameter's quantity."""
-    return words.get(f"quantity.{one.parameter}", one.parameter)
+    return words.get(f"quantity.{parameter.parameter}", parameter.parameter)
 
 
 def role(name: str, words: Words) -> str:
@@ -41,14 +41,14 @@ def methodology(subject: Claims, words: Words) -> str:
     return f"{said.id} {said.version}: {words.get(f'methodology.{said.id}', said.title)}"
 
 
-def meaning(one: FixedParameter, subject: Claims, words: Words) -> str:
+def meaning(fixed: FixedParameter, subject: Claims, words: Words) -> str:
     """Return the meaning of a fixed parameter; as signed in English and in untranslated cases."""
     if words.language == ENGLISH:
-        return one.meaning
-    name = one.parameter.removeprefix(MEASURED)
-    found = described(("parameter",), subject.methodology.id, name, words) or one.meaning
+        return fixed.meaning
+    name = fixed.parameter.removeprefix(MEASURED)
+    result = described(("parameter",), subject.methodology.id, name, words) or fixed.meaning
     known = meanings("parameter", words.language)
-    return found if name == one.parameter else known["measured"].format(found)
+    return result if name == fixed.parameter else known["measured"].format(result)
 
 
 def described(tables: Iterable[str], methodology_id: str, name: str, words: Words) -> str | None:
@@ -62,48 +62,54 @@ def described(tables: Iterable[str], methodology_id: str, name: str, words: Word
     return next((one[key] for key in keys for one in known if key in one), None)
 
 
-def source(one: FixedParameter | MonitoredParameter, subject: Claims, words: Words) -> str:
+def source(item: FixedParameter | MonitoredParameter, subject: Claims, words: Words) -> str:
     """Return the source of a parameter; as signed if it differs from today's declaration."""
-    if isinstance(one, MonitoredParameter):
-        table, name = "role_source", one.role
-    elif one.parameter.startswith(MEASURED):
-        table, name = "source", "measured_of_all" if one.device is None else "measured"
+    if isinstance(item, MonitoredParameter):
+        table, name = "role_source", item.role
+    elif item.parameter.startswith(MEASURED):
+        table, name = "source", "measured_of_all" if item.device is None else "measured"
     else:
-        table, name = "source", one.parameter
-    declared, found = (
+        table, name = "source", item.parameter
+    declared, result = (
         described((table,), subject.methodology.id, name, of) for of in (_ENGLISH, words)
     )
-    return found if found is not None and declared == one.source else one.source or ""
+    return result if result is not None and declared == item.source else item.source or ""
 
 
-def until(one: CalibrationShown, words: Words) -> str:
+def until(calibration: CalibrationShown, words: Words) -> str:
     """Return the end of a certificate's validity, and an earlier due date of calibration."""
-    if one.due is UNSET:
-        return words.day(one.valid_until)
-    return words.filled("valid_until_due", words.day(one.valid_until), words.day(one.due))
+    if calibration.due is UNSET:
+        return words.day(calibration.valid_until)
+    return words.filled(
+        "valid_until_due", words.day(calibration.valid_until), words.day(calibration.due)
+    )
 
 
-def plain_until(one: CalibrationShown, words: Words) -> str:
+def plain_until(calibration: CalibrationShown, words: Words) -> str:
     """Return the same with days as in the statement."""
-    if one.due is UNSET:
-        return one.valid_until
-    return words.filled("valid_until_due", one.valid_until, one.due)
+    if calibration.due is UNSET:
+        return calibration.valid_until
+    return words.filled("valid_until_due", calibration.valid_until, calibration.due)
 
 
-def certificate(one: CalibrationShown, words: Words) -> str:
+def certificate(calibration: CalibrationShown, words: Words) -> str:
     """Return a certificate with its instrument, marked if it is a last test."""
-    shown = one.certificate
-    if one.channel is not UNSET:
-        shown = f"{shown} ({one.channel})"
-    return shown if one.last_test is UNSET else words.filled("last_test", shown)
+    label = calibration.certificate
+    if calibration.channel is not UNSET:
+        label = f"{label} ({calibration.channel})"
+    return label if calibration.last_test is UNSET else words.filled("last_test", label)
 
 
-def error(one: CalibrationShown, words: Words) -> str | None:
+def error(calibration: CalibrationShown, words: Words) -> str | None:
     """Return the permissible error and the error found [%]; None where neither is known."""
-    known = None if one.max_error_percent is None else words.number(one.max_error_percent)
-    if one.found_error_percent is UNSET:
+    known = (
+        None
+        if calibration.max_error_percent is None
+        else words.number(calibration.max_error_percent)
+    )
+    if calibration.found_error_percent is UNSET:
         return known
-    return words.filled("found_error", known or "-", words.number(one.found_error_percent))
+    return words.filled("found_error", known or "-", words.number(calibration.found_error_percent))
 
 
 def rule(gap: Gap, words: Words) -> str:
@@ -124,16 +130,16 @@ def reason(deduction: Deduction, words: Words) -> str:
 
 def what(comparison: Comparison, words: Words) -> str:
     """Return the subject of a comparison with the design, and its roles if not all."""
-    said = comparison.what
-    text = words[_WHAT[said]] if said in _WHAT else said
+    message = comparison.what
+    text = words[_WHAT[message]] if message in _WHAT else message
     roles = [role(one, words) for one in comparison.roles or ()]
     return f"{text}: {', '.join(roles)}" if roles else text
 
 
 def witness(check: CrossCheck, words: Words) -> str:
     """Return the kind of a comparison source."""
-    said = check.kind
-    return words.get(f"witness.{said.replace(' ', '_')}", said)
+    message = check.kind
+    return words.get(f"witness.{message.replace(' ', '_')}", message)
 
 
 def holds(check: CrossCheck, words: Words) -> str:
@@ -159,10 +165,10 @@ def certainty(factor: FactorUsed, words: Words) -> str:
 
 def factor_kind(kind: str, language: str) -> str:
     """Say what a factor is, by its kind: `diesel.ncv` is the energy of a fuel."""
-    found, parts = names(language), kind.split(".")
+    result, parts = names(language), kind.split(".")
     keys = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
-    return next((found[f"factor.{one}"] for one in [*keys, parts[-1], "other"]
-                 if f"factor.{one}" in found), kind)  # fmt: skip
+    return next((result[f"factor.{one}"] for one in [*keys, parts[-1], "other"]
+                 if f"factor.{one}" in result), kind)  # fmt: skip
 
 
 def quality_test(name: str, words: Words) -> str:
@@ -177,23 +183,23 @@ def yes_no(value: bool | None, words: Words) -> str:
 
 def period(subject: Claims, words: Words) -> str:
     """Return the monitoring period: its days, or local times if not midnights."""
-    said = subject.monitoring_period
-    return dates.period(said.local_from, said.local_to, words.language)
+    monitoring_period = subject.monitoring_period
+    return dates.period(monitoring_period.local_from, monitoring_period.local_to, words.language)
 
 
 def found_words(event: Event, words: Words) -> str:
     """Return the result of an investigation, its record, investigator and date of resolution."""
-    said = f"{event.found} ({event.document})" if event.document else event.found
+    message = f"{event.found} ({event.document})" if event.document else event.found
     if event.by is None:
-        return said
+        return message
     day = DASH if event.resolved is None else words.day(event.resolved.isoformat())
-    return f"{said}; {words.filled('dated.resolved', event.by, day)}"
+    return f"{message}; {words.filled('dated.resolved', event.by, day)}"
 
 
-def calculated(one: FactorUsed, words: Words) -> str:
+def calculated(factor: FactorUsed, words: Words) -> str:
     """Return the source of a factor's value, and the tool of a project's calculation."""
-    if one.calculation is UNSET:
-        return one.source
-    said = one.calculation
-    inputs = json.dumps(said.inputs, ensure_ascii=False, sort_keys=True)
-    return f"{one.source}; {words.filled('calculated_by', said.tool, said.result, inputs)}"
+    if factor.calculation is UNSET:
+        return factor.source
+    done = factor.calculation
+    inputs = json.dumps(done.inputs, ensure_ascii=False, sort_keys=True)
+    return f"{factor.source}; {words.filled('calculated_by', done.tool, done.result, inputs)}"

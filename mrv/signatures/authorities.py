@@ -134,19 +134,20 @@ class StampRule:
                 f"{_MOST} authorities, and a threshold of at most their number"
             )
         seen: dict[object, str] = {}
-        for one in self.authorities:
-            mine = (one.name, *map(_der, one.roots))
+        for authority in self.authorities:
+            mine = (authority.name, *map(_der, authority.roots))
             for key in mine:
                 if key in seen:
                     raise EnrolmentError(
-                        f"authorities {seen[key]!r} and {one.name!r} have one name or one root; "
+                        f"authorities {seen[key]!r} and {authority.name!r} have one name or one"
+                        " root; "
                         "list each authority once"
                     )
-            seen |= dict.fromkeys(mine, one.name)
+            seen |= dict.fromkeys(mine, authority.name)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form in a trust root."""
-        listed = [one.to_json() for one in self.authorities]
+        listed = [authority.to_json() for authority in self.authorities]
         return {"threshold": self.threshold, "since": self.since, "authorities": listed}
 
     @classmethod
@@ -177,11 +178,11 @@ def read_authorities(data: bytes) -> StampRule:
     if not data.lstrip().startswith(b"-----BEGIN"):
         return StampRule.from_json(canonical.parse_object(data))
     try:
-        found = x509.load_pem_x509_certificates(data)
+        result = x509.load_pem_x509_certificates(data)
     except ValueError as error:
         raise EnrolmentError(f"the file holds no certificates in PEM: {error}") from error
-    roots = [one for one in found if self_signed(one)]
-    between = tuple(pem(one) for one in found if one not in roots)
+    roots = [one for one in result if self_signed(one)]
+    between = tuple(pem(one) for one in result if one not in roots)
     return StampRule(
         1, tuple(Authority(named(root.subject), (pem(root), *between)) for root in roots)
     )
@@ -195,12 +196,12 @@ def certificate(text: str, where: str) -> x509.Certificate:
         raise EnrolmentError(f"a certificate of {where} is not in PEM: {error}") from error
 
 
-def self_signed(one: x509.Certificate) -> bool:
+def self_signed(item: x509.Certificate) -> bool:
     """Return whether a certificate is self-signed."""
-    if one.issuer != one.subject:
+    if item.issuer != item.subject:
         return False
     try:
-        one.verify_directly_issued_by(one)
+        item.verify_directly_issued_by(item)
     except (InvalidSignature, TypeError, ValueError):
         return False
     return True
@@ -208,14 +209,14 @@ def self_signed(one: x509.Certificate) -> bool:
 
 def named(subject: x509.Name) -> str:
     """Return the name of a certificate's holder: its common name, or the full name."""
-    found = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    text = str(found[0].value) if found else subject.rfc4514_string()
+    result = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    text = str(result[0].value) if result else subject.rfc4514_string()
     return "".join(c if c.isprintable() else "?" for c in text) or "without a name"
 
 
-def pem(one: x509.Certificate) -> str:
+def pem(item: x509.Certificate) -> str:
     """Return the PEM text of a certificate."""
-    return one.public_bytes(Encoding.PEM).decode()
+    return item.public_bytes(Encoding.PEM).decode()
 
 
 def counts(authority: Authority, moment: datetime) -> bool:
@@ -223,8 +224,8 @@ def counts(authority: Authority, moment: datetime) -> bool:
     return authority.until is None or moment < datetime.fromisoformat(authority.until)
 
 
-def _der(one: x509.Certificate) -> bytes:
-    return one.public_bytes(Encoding.DER)
+def _der(item: x509.Certificate) -> bytes:
+    return item.public_bytes(Encoding.DER)
 
 
 def _check_moment(text: str | None, what: str) -> None:

@@ -48,9 +48,9 @@ def encode(value: object, *, allow_floats: bool = False) -> bytes:
     CanonicalError
         With the path of the first value that has no canonical form.
     """
-    found = None if allow_floats else _quickly(value)
-    if found is not None:
-        return found
+    result = None if allow_floats else _quickly(value)
+    if result is not None:
+        return result
     _check_depth_safe(value, allow_floats=allow_floats)
     return rfc8785.dumps(value)  # type: ignore[arg-type]  # checked just above
 
@@ -127,14 +127,14 @@ def sha256_hex(data: bytes) -> str:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    result = dict(pairs)
+    if len(result) != len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
                 raise CanonicalError(f"key {key!r} appears twice in one object; keep one of them")
             seen.add(key)
-    return found
+    return result
 
 
 def _no_constant(name: str) -> NoReturn:

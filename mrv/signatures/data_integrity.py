@@ -203,8 +203,8 @@ def hash_data(document: Mapping[str, Any], options: Mapping[str, Any]) -> bytes:
 
 def proofs_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return a document's proofs: one object, or a list of them."""
-    found = document.get("proof")
-    proofs: list[Any] = found if isinstance(found, list) else [found]
+    result = document.get("proof")
+    proofs: list[Any] = result if isinstance(result, list) else [result]
     if not proofs or not all(isinstance(proof, Mapping) for proof in proofs):
         raise SignatureError("document has no proof, or one that is not an object; sign it")
     return proofs
@@ -238,10 +238,10 @@ def _with_context_of(proof: Mapping[str, Any], document: Mapping[str, Any]) -> d
     """Document as it was signed: later @context entries may follow, none may precede or change."""
     if "@context" not in proof:
         return dict(document)
-    signed, found = _as_list(proof["@context"]), _as_list(document.get("@context"))
-    if found[: len(signed)] != signed:
+    signed, result = _as_list(proof["@context"]), _as_list(document.get("@context"))
+    if result[: len(signed)] != signed:
         raise SignatureError(
-            f"@context of the document, {found!r}, does not start with that of the "
+            f"@context of the document, {result!r}, does not start with that of the "
             f"proof, {signed!r}; restore the original @context"
         )
     return {**document, "@context": proof["@context"]}

@@ -163,10 +163,11 @@ def cut_leaf(key: DayKey, rows: Rows, begin: int, end: int) -> DayLeaf:
 def digest_leaves(leaves: Iterable[DayLeaf]) -> Digest:
     """Return the digest of leaves in any order; a repeated device-day is refused."""
     ordered = tuple(sorted(leaves, key=lambda leaf: leaf.key))
-    for one, other in pairwise(ordered):
-        if one.key == other.key:
+    for item, other in pairwise(ordered):
+        if item.key == other.key:
             raise CanonicalError(
-                f"{one.table} of {one.device} on {one.day} is given twice; give its rows together"
+                f"{item.table} of {item.device} on {item.day} is given twice; give its rows"
+                " together"
             )
     return Digest(root_hash(leaf.hash() for leaf in ordered).hex(), ordered)
 
@@ -184,13 +185,13 @@ def differences(expected: Iterable[DayLeaf], actual: Iterable[DayLeaf]) -> list[
     """
     was = {leaf.key: leaf for leaf in expected}
     now = {leaf.key: leaf for leaf in actual}
-    found = []
+    result = []
     for key in sorted(was.keys() | now.keys()):
         what = _change(was.get(key), now.get(key))
         if what:
             leaf = was.get(key) or now[key]
-            found.append(Difference(leaf.device, leaf.day, leaf.table, what))
-    return found
+            result.append(Difference(leaf.device, leaf.day, leaf.table, what))
+    return result
 
 
 def _change(was: DayLeaf | None, now: DayLeaf | None) -> str:

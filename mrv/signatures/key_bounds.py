@@ -120,15 +120,17 @@ class KeyBounds:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Return the value from `to_json`; EnrolmentError names the fault."""
-        given = {name: record[name] for name in NAMES if name in record}
-        body, place = given.get("accreditation"), given.get("endsAt")
+        parameters = {name: record[name] for name in NAMES if name in record}
+        body, place = parameters.get("accreditation"), parameters.get("endsAt")
         return cls(
-            organisation=_optional(given, "organisation"),
-            organisation_id=_optional(given, "organisationId"),
-            projects=_texts(given["projects"], "projects") if "projects" in given else None,
+            organisation=_optional(parameters, "organisation"),
+            organisation_id=_optional(parameters, "organisationId"),
+            projects=_texts(parameters["projects"], "projects")
+            if "projects" in parameters
+            else None,
             accreditation=None if body is None else Accreditation.from_json(body),
             ends_at=None if place is None else LogPlace.from_json(place),
-            final_head=_optional(given, "finalHead"),
+            final_head=_optional(parameters, "finalHead"),
         )
 
 

@@ -122,8 +122,8 @@ def _letters(text: str) -> Iterator[str]:
 
 def shape(text: str) -> str:
     """Return a text with one letter for all letters of similar shape."""
-    for one, other in _SHAPES:
-        text = text.replace(one, other)
+    for value, other in _SHAPES:
+        text = text.replace(value, other)
     return text
 
 
@@ -200,9 +200,9 @@ _PLACES = tuple(
 _SHORTEST = 3
 
 
-def affiliated(one: str, other: str) -> bool:
+def affiliated(value: str, other: str) -> bool:
     """Return whether two names are equal, or one contains all distinguishing words of the other."""
-    return stem(one) == stem(other) or _within(one, other) or _within(other, one)
+    return stem(value) == stem(other) or _within(value, other) or _within(other, value)
 
 
 def _within(short: str, long: str) -> bool:
@@ -234,10 +234,10 @@ def _without_places(words: Sequence[str]) -> list[str]:
         return []
     if any([*words[: len(before)]] == before for before in _BODIES_BEFORE):
         return []
-    left, at = [], 0
+    remaining, at = [], 0
     while at < len(words):
         place = next((p for p in _PLACES if [*words[at : at + len(p)]] == p), None)
         if place is None:
-            left.append(words[at])
+            remaining.append(words[at])
         at += len(place or words[at : at + 1])
-    return left
+    return remaining

@@ -173,8 +173,10 @@ def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
     if kinds <= {str}:
         return values
     if not (kinds <= {int, bool} or kinds <= {float}):
-        found = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise CanonicalError(f"column {name!r} mixes or contains {found}; give one kind of value")
+        value_text = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise CanonicalError(
+            f"column {name!r} mixes or contains {value_text}; give one kind of value"
+        )
     try:
         return np.where(mask, values, 0).astype(np.float64 if float in kinds else np.int64)
     except OverflowError as error:
@@ -233,8 +235,8 @@ def _write(column: _Column, begin: int, end: int) -> list[bytes | memoryview]:
 def _texts(values: _Array) -> bytes:
     texts: list[str] = values.tolist()
     if texts and texts.count(texts[0]) == len(texts):  # names mostly repeat
-        one = texts[0].encode()
-        return _uint(len(one), 4) * len(texts) + one * len(texts)
+        item = texts[0].encode()
+        return _uint(len(item), 4) * len(texts) + item * len(texts)
     encoded = [text.encode() for text in texts]
     return np.array([len(text) for text in encoded], "<u4").tobytes() + b"".join(encoded)
 

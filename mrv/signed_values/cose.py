@@ -69,8 +69,8 @@ def registers(batch: Batch, device: Device) -> list[tuple[int, str, Decimal]]:
         If its messages cannot be read.
     """
     try:
-        found = cose_sign1.readings(batch, batch.at_ms * 1_000)
-        return [register for reading in found for register in _registers(reading, device)]
+        readings = cose_sign1.readings(batch, batch.at_ms * 1_000)
+        return [register for reading in readings for register in _registers(reading, device)]
     except InputError as error:
         raise SignedValueError(f"its messages cannot be read: {error}") from error
 
@@ -85,9 +85,9 @@ def _registers(reading: Reading, device: Device) -> Iterator[tuple[int, str, Dec
     at = time_us(reading.ts)
     bucket = Bucket(class_id, profile, tuple(reading.values), units, [0], [at], [0], [0])
     bucket.flat.extend(reading.values.values())
-    held = columns.convert(bucket).columns
+    known = columns.convert(bucket).columns
     for channel in classes.load()[class_id].registers:
-        if channel.name in held:
-            value = int(held[channel.name][0])
+        if channel.name in known:
+            value = int(known[channel.name][0])
             if value not in (NULL, columns.UNUSABLE):
                 yield at, channel.name, Decimal(value)

@@ -131,14 +131,14 @@ def _points(key: MeterKey) -> set[tuple[str, bytes]]:
         public = _read(key.raw)
         if isinstance(public, Ed25519PublicKey):
             return {("ed25519", public.public_bytes_raw())}
-        found = [_loaded(key.raw)]
+        result = [_loaded(key.raw)]
     else:
-        found = []
+        result = []
         for curve in _CURVES.values():
             with suppress(ValueError):
-                found.append(ec.EllipticCurvePublicKey.from_encoded_point(curve, key.raw))
+                result.append(ec.EllipticCurvePublicKey.from_encoded_point(curve, key.raw))
     whole = Encoding.X962, PublicFormat.UncompressedPoint
-    return {(one.curve.name, one.public_bytes(*whole)) for one in found}
+    return {(one.curve.name, one.public_bytes(*whole)) for one in result}
 
 
 def _supported(key: MeterKey) -> MeterKey:

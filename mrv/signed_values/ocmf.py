@@ -131,8 +131,8 @@ class Record:
     @property
     def name(self) -> str:
         """Return the serial numbers for people."""
-        found = [self.meter and f"meter {self.meter}", self.gateway and f"gateway {self.gateway}"]
-        return " behind ".join(filter(None, found))
+        result = [self.meter and f"meter {self.meter}", self.gateway and f"gateway {self.gateway}"]
+        return " behind ".join(filter(None, result))
 
 
 def is_ocmf(text: str) -> bool:
@@ -183,19 +183,19 @@ def _object(text: str, begin: int) -> tuple[dict[str, Any], int]:
     """JSON object at a place of a text, its numbers as they are written, and its end."""
     start = begin + len(text[begin:]) - len(text[begin:].lstrip())
     try:
-        found, end = _JSON.raw_decode(text, start)
+        result, end = _JSON.raw_decode(text, start)
     except (ValueError, RecursionError) as error:
         _refuse(f"its JSON cannot be read: {error}")
-    if not isinstance(found, dict):
+    if not isinstance(result, dict):
         _refuse("payload and signature must be JSON objects")
-    return found, end + len(text[end:]) - len(text[end:].lstrip())
+    return result, end + len(text[end:]) - len(text[end:].lstrip())
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    result = dict(pairs)
+    if len(result) != len(pairs):
         _refuse("a key of its JSON appears twice")
-    return found
+    return result
 
 
 # numbers stay texts: 2935.60 says more than 2935.6
@@ -204,16 +204,16 @@ _JSON = json.JSONDecoder(
 )
 
 
-def _readings(found: Any) -> tuple[Reading, ...]:
-    if not isinstance(found, list) or not found:
+def _readings(result: Any) -> tuple[Reading, ...]:
+    if not isinstance(result, list) or not result:
         _refuse("RD is not a list of readings")
     done: list[Reading] = []
-    held: dict[str, Any] = {}
-    for one in found:
-        if not isinstance(one, dict):
+    stored: dict[str, Any] = {}
+    for item in result:
+        if not isinstance(item, dict):
             _refuse("a reading is not a JSON object")
-        held = held | {"RV": None} | one
-        done.append(_reading(held))
+        stored = stored | {"RV": None} | item
+        done.append(_reading(stored))
     return tuple(done)
 
 
@@ -249,24 +249,24 @@ def _signature(section: dict[str, Any]) -> bytes:
     encoding = _text(section, "SE") or "hex"
     try:
         if encoding == "hex":
-            found = bytes.fromhex(text)
+            result = bytes.fromhex(text)
         elif encoding == "base64":
-            found = b64decode(text, validate=True)
+            result = b64decode(text, validate=True)
         else:
             _refuse(f"SE {encoding!r} is neither hex nor base64")
     except (ValueError, binascii.Error) as error:
         _refuse(f"SD is not {encoding}: {error}")
-    if not found:
+    if not result:
         _refuse("SD, the signature, is missing")
-    return found
+    return result
 
 
 def _text(row: dict[str, Any], key: str) -> str | None:
     """Text of a field; None where it is absent or empty, as makers write what they do not have."""
-    found = row.get(key)
-    if found is not None and not isinstance(found, str):
+    result = row.get(key)
+    if result is not None and not isinstance(result, str):
         _refuse(f"{key} is not text")
-    return (found or "").strip() or None
+    return (result or "").strip() or None
 
 
 def _refuse(what: str) -> NoReturn:

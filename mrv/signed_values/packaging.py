@@ -86,8 +86,8 @@ def read_items(content: bytes) -> list[Item]:
 
 def _lines(text: str) -> list[Item]:
     """Batches in hex or base64, one a line; none where a line is something else."""
-    found = [Item(plain(line)) for line in text.splitlines() if line.strip()]
-    return found if all(one.text.startswith("0o") for one in found) else []
+    items = [Item(plain(line)) for line in text.splitlines() if line.strip()]
+    return items if all(item.text.startswith("0o") for item in items) else []
 
 
 def plain(text: str) -> str:
@@ -111,11 +111,11 @@ def plain(text: str) -> str:
             raw = decode(text)
             if raw.startswith(_COSE):
                 return b64encode(raw).decode()
-            found = raw.decode()
+            result = raw.decode()
         except ValueError:
             continue
-        if ocmf.is_ocmf(found):
-            return found.strip()
+        if ocmf.is_ocmf(result):
+            return result.strip()
     return text
 
 

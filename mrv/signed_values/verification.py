@@ -128,13 +128,13 @@ def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
     notes = tuple(dict.fromkeys(note for reading in record.readings for note in _notes(reading)))
     last = record.readings[-1]
     at = None if last.clock == "U" else last.time  # its time picks no key
-    held = next((keys[n] for n in (record.meter, record.gateway) if n and keys.get(n)), ())
-    known, ended = _known(held, at, item.received)
+    stored = next((keys[n] for n in (record.meter, record.gateway) if n and keys.get(n)), ())
+    known, ended = _known(stored, at, item.received)
     if known:
-        found = _by_keys(record, known)
+        checked = _by_keys(record, known)
     else:
-        found = Checked(REFUSED, ended) if ended else _by_sent_key(record, item)
-    return replace(found, record=record, notes=notes, device=found.holder)
+        checked = Checked(REFUSED, ended) if ended else _by_sent_key(record, item)
+    return replace(checked, record=record, notes=notes, device=checked.holder)
 
 
 def _check_batch(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
@@ -149,28 +149,28 @@ def _check_batch(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
     known, ended = _known(keys.get(batch.signer, ()), at, item.received)
     if not known:
         unknown = f"no key of {batch.signer} is known for that time; register or give the key"
-        found = Checked(REFUSED, ended) if ended else Checked(NOT_CHECKED, unknown)
-        return replace(found, batch=batch)
+        checked = Checked(REFUSED, ended) if ended else Checked(NOT_CHECKED, unknown)
+        return replace(checked, batch=batch)
     return replace(_batch_by_keys(batch, known), batch=batch)
 
 
 def _batch_by_keys(batch: Batch, known: Sequence[DatedKey]) -> Checked:
-    for one in known:
+    for key in known:
         try:
-            fits = one.key is not None and verifies_cose(
-                one.key, batch.algorithm, batch.signature, batch.signed
+            fits = key.key is not None and verifies_cose(
+                key.key, batch.algorithm, batch.signature, batch.signed
             )
         except SignedValueError as error:
             return Checked(NOT_CHECKED, str(error))
         if not fits:
             continue
-        device = batch.device if one.speaks is None else one.speaks.get(batch.device)
+        device = batch.device if key.speaks is None else key.speaks.get(batch.device)
         if device is None:
             return Checked(
-                REFUSED, f"signed by the key of {one.holder}, which may not sign for {batch.device}"
+                REFUSED, f"signed by the key of {key.holder}, which may not sign for {batch.device}"
             )
-        text = f"signed by the key of {one.holder} for {device}"
-        return Checked(VERIFIED, text, holder=one.holder, device=device)
+        text = f"signed by the key of {key.holder} for {device}"
+        return Checked(VERIFIED, text, holder=key.holder, device=device)
     return Checked(
         REFUSED,
         f"not signed by the key of {' or '.join(one.holder for one in known)}: "
@@ -191,7 +191,7 @@ def of_device(checked: Checked, device: str | None) -> Checked:
 
 
 def _known(
-    held: Sequence[DatedKey], at: datetime | None, received: datetime | None
+    keys: Sequence[DatedKey], at: datetime | None, received: datetime | None
 ) -> tuple[list[DatedKey], str]:
     """
     Keys that may have signed at a time, and why there is none where they ended.
@@ -200,7 +200,7 @@ def _known(
     received before the end as well.
     """
     known, ended = [], ""
-    for rows in _by_holder(held):
+    for rows in _by_holder(keys):
         if at is None:
             known += [row for row in rows if row.key is not None and rows[-1].key is not None]
             continue
@@ -220,11 +220,11 @@ def _known(
     return known, ended
 
 
-def _by_holder(held: Sequence[DatedKey]) -> Iterable[list[DatedKey]]:
-    found: dict[str, list[DatedKey]] = {}
-    for one in held:
-        found.setdefault(one.holder, []).append(one)
-    return found.values()
+def _by_holder(keys: Sequence[DatedKey]) -> Iterable[list[DatedKey]]:
+    result: dict[str, list[DatedKey]] = {}
+    for key in keys:
+        result.setdefault(key.holder, []).append(key)
+    return result.values()
 
 
 def _day(at: datetime | None) -> str:
@@ -232,12 +232,12 @@ def _day(at: datetime | None) -> str:
 
 
 def _by_keys(record: Record, known: Sequence[DatedKey]) -> Checked:
-    for one in known:
+    for key in known:
         try:
-            if one.key is not None and verifies(
-                one.key, record.algorithm, record.signature, record.signed
+            if key.key is not None and verifies(
+                key.key, record.algorithm, record.signature, record.signed
             ):
-                return Checked(VERIFIED, f"signed by the key of {one.holder}", holder=one.holder)
+                return Checked(VERIFIED, f"signed by the key of {key.holder}", holder=key.holder)
         except SignedValueError as error:
             return Checked(NOT_CHECKED, str(error))
     return Checked(
@@ -267,8 +267,8 @@ def _by_sent_key(record: Record, item: Item) -> Checked:
 
 def _once(checked: Checked, pages: dict[_Place, bytes]) -> Checked:
     """Refuse a page that stands for another payload already, and tell one that comes again."""
-    one = checked.record or checked.batch
-    if one is None or checked.outcome == REFUSED:
+    item = checked.record or checked.batch
+    if item is None or checked.outcome == REFUSED:
         return checked
     # apart by outcome: what nobody checked must take nothing verified down
     if checked.record is not None:
@@ -279,9 +279,9 @@ def _once(checked: Checked, pages: dict[_Place, bytes]) -> Checked:
         batch = cast("Batch", checked.batch)
         place = checked.outcome, batch.signer, batch.device, f"number {batch.sequence}"
         page, whose = place[-1], f"{batch.signer} for {batch.device}"
-    before = pages.setdefault(place, one.signed)
-    if before == one.signed:
-        fresh = before is one.signed
+    before = pages.setdefault(place, item.signed)
+    if before == item.signed:
+        fresh = before is item.signed
         return (
             checked
             if fresh
@@ -306,8 +306,8 @@ def _counted(checked: Checked, last: dict[tuple[str | None, str], int]) -> Check
     text = ""
     if batch.sequence > before + 1:
         lacks = batch.sequence - before - 1
-        told = "1 batch is" if lacks == 1 else f"{lacks} batches are"
-        text = f"{told} missing after number {before}"
+        message = "1 batch is" if lacks == 1 else f"{lacks} batches are"
+        text = f"{message} missing after number {before}"
     elif batch.sequence < before:
         text = f"number {batch.sequence} follows number {before}"
     return replace(checked, notes=(*checked.notes, text)) if text else checked

@@ -225,7 +225,7 @@ class _Bench:
                 continue
             by_day = self._flow(device, role)
             flow += int(by_day.sum())
-            both = np.where(np.all([one.number > 0 for one in seen], axis=0), by_day, 0)
+            both = np.where(np.all([gauged.number > 0 for gauged in seen], axis=0), by_day, 0)
             read_flow += int(both.sum())
             compared = by_day if len(seen) == 1 else np.where(seen[0].number > 0, by_day, 0)
             for k, gauged in enumerate(seen):
@@ -244,7 +244,7 @@ class _Bench:
             first = [a + b for a, b in zip(first, per_day, strict=True)]
             known += int(np.count_nonzero(seen[0].number))
             of.append(device)
-            hours += min(len(one.hours) for one in seen)
+            hours += min(len(gauged.hours) for gauged in seen)
         if not flow or not loads[0]:
             return None
         value, maximum = (_mean(some, flow, spec) for some in (loads, best))
@@ -295,7 +295,7 @@ class _Bench:
         """Return the readings of all channels of a device; empty where a channel has none."""
         index = self.fleet.by_id[device]
         gauged = [self.gauged.get((index, channel)) for channel in channels]
-        seen = [one for one in gauged if one is not None and one.number.any()]
+        seen = [gauged for gauged in gauged if gauged is not None and gauged.number.any()]
         return seen if len(seen) == len(channels) else []
 
     def _flow(self, device: str, role: str) -> Int64:

@@ -43,7 +43,7 @@ from mrv.rules import severity_of
 from mrv.rules.grades import shares as by_grade
 from mrv.rules.grades import signed
 from mrv.signatures import canonical
-from mrv.statement.conformity import condition, planned, registered, since_before
+from mrv.statement.conformity import conditions, planned, registered, since_before
 from mrv.statement.cross_check_json import (
     cross_check_out,
     indicated,
@@ -192,7 +192,7 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
     plan, result = case.plan, case.result
     findings = (
         *result.applicability,
-        condition(plan, result),
+        *conditions(plan, result),
         *since_before(plan),
         *registered(plan, result),
     )

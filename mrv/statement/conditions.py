@@ -252,7 +252,9 @@ def effects(claims: Claims) -> Iterator[str]:
             yield f"{titled(rule.rule)}: not applied, since it would raise the reduction"
 
 
-def shown(result: Sequence[Unmet], reasons: Sequence[str] = ()) -> tuple[UnmetCondition, ...]:
+def credential_conditions(
+    result: Sequence[Unmet], reasons: Sequence[str] = ()
+) -> tuple[UnmetCondition, ...]:
     """Return unmet conditions as in the verifier's credential, in order."""
     return tuple(
         UnmetCondition(

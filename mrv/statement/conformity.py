@@ -106,8 +106,8 @@ def _old_surveys(plan: MonitoringPlan, first: date) -> Iterator[Text]:
     """Name parameters whose newest survey was due again before the period began."""
     version = plan.versions[-1] if plan.versions else None
     method = find(plan.project.methodology, plan.project.version)
-    for name in dict.fromkeys(one.parameter for one in plan.declared.surveys):
-        last = max(one.taken for one in plan.declared.surveys if one.parameter == name)
+    for name in dict.fromkeys(survey.parameter for survey in plan.declared.surveys):
+        last = max(survey.taken for survey in plan.declared.surveys if survey.parameter == name)
         due = again(version, name, method, last, SURVEY_MONTHS)
         if due is not None and due < first:
             yield text("PLN-01.old_survey", parameter=name, taken=str(last), due=str(due))
@@ -292,10 +292,11 @@ def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
     )
 
 
-def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
-    """Return the comparison of a period with the versions of its plan."""
+def conditions(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
+    """Compare a period with the versions of its plan; each matter is a finding by itself."""
     if not plan.versions:
-        return Finding(RULE, False, text("PLN-01.none"))
+        yield Finding(RULE, False, text("PLN-01.none"))
+        return
     first = local_date(result.from_us, result.timezone)
     earliest = min(plan.versions, key=lambda v: v.begins)
     texts = list[Text]()
@@ -315,9 +316,12 @@ def condition(plan: MonitoringPlan, result: PeriodResult) -> Finding:
         for version in plan.versions
         for wrong in _departs(plan, version)
     ]
-    # an estimate of another plant, or that none reaches, is a fault of the plan
-    estimate = bool(texts) and all(one.code in _ESTIMATES for one in texts)
-    return Finding(RULE, not texts, lines(texts), "observation" if estimate else "")
+    if not texts or plan.accounting == FIRST:
+        yield Finding(RULE, not texts, lines(texts))
+        return
+    for code in dict.fromkeys(one.code for one in texts):
+        same = [one for one in texts if one.code == code]
+        yield Finding(RULE, False, lines(same), "observation" if code in _ESTIMATES else "")
 
 
 def _entered(plan: MonitoringPlan, version: Version, first: date) -> Iterator[Text]:

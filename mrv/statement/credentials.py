@@ -30,7 +30,7 @@ from mrv.signatures import canonical
 from mrv.signatures.data_integrity import create_proof
 from mrv.signatures.keys import EnrolledKey, SigningKey
 from mrv.statement.approval import digests
-from mrv.statement.conditions import check_threshold, shown, unmet
+from mrv.statement.conditions import check_threshold, credential_conditions, unmet
 from mrv.statement.findings import Record
 from mrv.statement.opinion import (
     check_opinion,
@@ -145,10 +145,10 @@ def verification_body(
         materiality_percent=finding.materiality_percent,
         misstatements=errors.stated(),
         findings=(
-            *(record.shown() for record in records),
+            *(record.credential_form() for record in records),
             *(FindingShown(kind="OBS", text=text) for text in finding.findings),
         ),
-        unmet=shown(unmet(claims), finding.words.reasons),
+        unmet=credential_conditions(unmet(claims), finding.words.reasons),
         parameters=finding.words.parameters or UNSET,
         requirements=finding.words.requirements or UNSET,
         procedure=_text(finding.procedure),

@@ -118,14 +118,14 @@ def share(part: int, whole: int) -> str:
 
 def rows_of(arrived: Mapping[str, Arrived]) -> list[tuple[str, str]]:
     """Return a day's devices and their arrival data, as below a seal's root."""
-    return [(device, str(one)) for device, one in sorted(arrived.items())]
+    return [(device, str(arrived)) for device, arrived in sorted(arrived.items())]
 
 
 def check_sealed(day: str, sealed: object, arrived: Mapping[str, Arrived], root: str) -> None:
     """Refuse arrivals that differ from root and sums of a day's seal; LogError."""
     named = sealed if isinstance(sealed, dict) else {}
-    late = sum(one.late for one in arrived.values())
-    sums = {"root": root, "readings": str(sum(one.readings for one in arrived.values()))}
+    late = sum(arrived.late for arrived in arrived.values())
+    sums = {"root": root, "readings": str(sum(arrived.readings for arrived in arrived.values()))}
     if {name: named.get(name) for name in (*sums, "late")} != sums | {"late": str(late)}:
         raise LogError(
             f"plan.json states that {late} readings of {day} arrived late, but the log sealed "

@@ -109,7 +109,7 @@ class Record:
         result: Kind = self.name.split("-")[0]  # type: ignore[assignment]  # of the name's pattern
         return result
 
-    def shown(self) -> FindingShown:
+    def credential_form(self) -> FindingShown:
         """Return the finding as in a verifier's credential, with digests of the signed events."""
         return FindingShown(
             finding=self.name,
@@ -125,7 +125,7 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as canonical JSON."""
-        return write(self.shown())
+        return write(self.credential_form())
 
 
 def sign_event(

@@ -111,7 +111,7 @@ def departed(issued: Iterable[FixedBefore], project: Project) -> tuple[FixedBefo
     for key, value in _fixed(project):
         now[key].add(value)
     was: defaultdict[_Key, set[str]] = defaultdict(set)
-    every = [((one.device, one.parameter), one) for one in issued]
+    every = [((fixed.device, fixed.parameter), fixed) for fixed in issued]
     for key, fixed in every:
         was[key].add(fixed.value)
     ours = may_be_fixed(project)

@@ -340,7 +340,7 @@ def check_kept(
     """
     keys = keys_of(extract.keys, devices, serials)
     by_id = {device.id: device for device in devices}
-    items = [Item(one.data, received=_moment(one.received)) for one in extract.values]
+    items = [Item(kept.data, received=_moment(kept.received)) for kept in extract.values]
     for kept, checked in zip(extract.values, check_items(items, keys), strict=True):
         where = f"the signed value of {kept.device} that was received on {kept.received}"
         if checked.outcome != VERIFIED or kept.device not in by_id:

@@ -55,7 +55,7 @@ class Words:
 
 def requirements(claims: Claims) -> tuple[Requirement, ...]:
     """Return the requirements that a verifier describes, other than parameters."""
-    above = any(exceeds(one.what, one.difference_percent or None) for one in claims.comparisons)
+    above = any(exceeds(c.what, c.difference_percent or None) for c in claims.comparisons)
     asked = {
         *(("estimate",) if above else ()),
         *(("sampling",) if claims.declared and claims.declared.surveys else ()),

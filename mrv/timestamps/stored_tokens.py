@@ -96,23 +96,25 @@ def read(data: bytes) -> StoredTokens:
     if any(len(one) > _MOST for one in record.values()):
         raise CanonicalError(f"a list of more than {_MOST} time stamps is not accepted")
     heads = tuple(
-        Head(_text(one, "checkpoint"), _tokens(one.get("tokens")))
-        for one in _objects(record["heads"], {"checkpoint", "tokens"})
+        Head(_text(entry, "checkpoint"), _tokens(entry.get("tokens")))
+        for entry in _objects(record["heads"], {"checkpoint", "tokens"})
     )
     entries: dict[int, tuple[Place, ...]] = {}
-    for one in _objects(record["entries"], {"index", "head", "proof"}):
-        index = _number(one, "index")
-        entries[index] = (*entries.get(index, ()), _place(one, len(heads)))
-    found = StoredTokens(
+    for item in _objects(record["entries"], {"index", "head", "proof"}):
+        index = _number(item, "index")
+        entries[index] = (*entries.get(index, ()), _place(item, len(heads)))
+    stored_tokens = StoredTokens(
         tuple(map(_chain, record["chains"])), _tokens(record["statement"]), heads, entries
     )
-    if found.tokens > _MOST:
-        raise CanonicalError(f"{found.tokens} tokens are too many; at most {_MOST} are read")
-    return found
+    if stored_tokens.tokens > _MOST:
+        raise CanonicalError(
+            f"{stored_tokens.tokens} tokens are too many; at most {_MOST} are read"
+        )
+    return stored_tokens
 
 
-def _place(one: Mapping[str, Any], heads: int) -> Place:
-    head, proof = _number(one, "head"), one["proof"]
+def _place(item: Mapping[str, Any], heads: int) -> Place:
+    head, proof = _number(item, "head"), item["proof"]
     if head >= heads or not isinstance(proof, list):
         raise CanonicalError(f"an entry of the time stamps names head {head} of {heads}")
     return Place(head, tuple(map(decode_hash, proof)))
@@ -129,16 +131,16 @@ def _tokens(listed: object) -> tuple[bytes, ...]:
 
 
 def _objects(listed: Sequence[Any], fields: set[str]) -> list[dict[str, Any]]:
-    for one in listed:
-        if not isinstance(one, dict) or one.keys() != fields:
+    for item in listed:
+        if not isinstance(item, dict) or item.keys() != fields:
             raise CanonicalError(f"a part of the time stamps must have only {sorted(fields)}")
     return list(listed)
 
 
-def _text(one: Mapping[str, Any], name: str) -> str:
-    if not isinstance(one[name], str):
+def _text(item: Mapping[str, Any], name: str) -> str:
+    if not isinstance(item[name], str):
         raise CanonicalError(f"{name} of the time stamps is not text")
-    return str(one[name])
+    return str(item[name])
 
 
 def _chain(value: object) -> str:
@@ -147,10 +149,10 @@ def _chain(value: object) -> str:
     return value
 
 
-def _number(one: Mapping[str, Any], name: str) -> int:
-    if type(one[name]) is not int or one[name] < 0:
-        raise CanonicalError(f"{name} of the time stamps is {one[name]!r}; it must be 0 or more")
-    return int(one[name])
+def _number(item: Mapping[str, Any], name: str) -> int:
+    if type(item[name]) is not int or item[name] < 0:
+        raise CanonicalError(f"{name} of the time stamps is {item[name]!r}; it must be 0 or more")
+    return int(item[name])
 
 
 class TokenSummary(NamedTuple):
@@ -176,8 +178,8 @@ def summaries(data: bytes | None, index: int | None) -> tuple[TokenSummary, ...]
     if data is None:
         return ()
     first: dict[str, str] = {}
-    for one in sorted(_legible(data, index), key=lambda x: (x.time, x.signer)):
-        first.setdefault(one.signer, one.time)
+    for token in sorted(_legible(data, index), key=lambda x: (x.time, x.signer)):
+        first.setdefault(token.signer, token.time)
     return tuple(TokenSummary(signer, at) for signer, at in first.items())
 
 
@@ -187,7 +189,7 @@ def _legible(data: bytes, index: int | None) -> Iterator[TokenSummary]:
     over = [token for place in places for token in stored.heads[place.head].tokens]
     for token in (*stored.statement, *over):
         try:
-            found = said(token)
+            stamp = said(token)
         except TimestampError:
             continue  # `tonne verify` names it; a page shows what can be read
-        yield TokenSummary(found.signer, found.time.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        yield TokenSummary(stamp.signer, stamp.time.strftime("%Y-%m-%dT%H:%M:%SZ"))

@@ -66,11 +66,11 @@ def _sorted(response: bytes) -> bytes:
 def _set_of(part: _Part) -> bytes:
     if part.tag != _CERTIFICATES:
         return part.whole
-    return _packed(part.tag, b"".join(sorted(one.whole for one in _parts(part.content))))
+    return _packed(part.tag, b"".join(sorted(part.whole for part in _parts(part.content))))
 
 
 def _parts(content: bytes) -> list[_Part]:
-    found, place = [], 0
+    parts, place = [], 0
     while place < len(content):
         size, head = content[place + 1], 2
         if size >= _SHORT:
@@ -82,9 +82,9 @@ def _parts(content: bytes) -> list[_Part]:
         end = place + head + size
         if end > len(content):
             raise ValueError("a value is longer than its container")
-        found.append(_Part(content[place], content[place:end], content[place + head : end]))
+        parts.append(_Part(content[place], content[place:end], content[place + head : end]))
         place = end
-    return found
+    return parts
 
 
 def _packed(tag: int, content: bytes) -> bytes:
@@ -259,12 +259,12 @@ def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
     signers = list(opened.signed_data.signer_infos)
     mine = [(signer.issuer, signer.serial_number) for signer in signers]
     certificates = [x509.load_der_x509_certificate(one) for one in opened.signed_data.certificates]
-    found = [one for one in certificates if (one.issuer, one.serial_number) in mine]
-    if len(signers) != 1 or len(found) != 1:
+    result = [one for one in certificates if (one.issuer, one.serial_number) in mine]
+    if len(signers) != 1 or len(result) != 1:
         raise TimestampError(
             "a token must have one signer with its certificate; request it with certReq"
         )
-    return opened, found[0]
+    return opened, result[0]
 
 
 def _stamp_of(opened: TimeStampResponse, signer: x509.Certificate) -> Stamp:
@@ -295,11 +295,11 @@ def _of_message(opened: TimeStampResponse, message: bytes) -> None:
             f"a token over a digest by {imprint.hash_algorithm.dotted_string} is not accepted; "
             "request SHA-256"
         )
-    found = hashlib.new(name, message).digest()
-    if imprint.message != found:
+    result = hashlib.new(name, message).digest()
+    if imprint.message != result:
         raise TimestampError(
             f"a token stamps the {name} digest {imprint.message.hex()[:16]}.., but "
-            f"this document has {found.hex()[:16]}..: the token is for another document"
+            f"this document has {result.hex()[:16]}..: the token is for another document"
         )
 
 
@@ -324,8 +324,8 @@ def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
 
 
 def _helpers(between: Iterable[str]) -> list[x509.Certificate]:
-    found = [certificate(text, "the chains of the time stamps") for text in between]
-    return [one for one in found if one.issuer != one.subject and not self_signed(one)]
+    result = [certificate(text, "the chains of the time stamps") for text in between]
+    return [one for one in result if one.issuer != one.subject and not self_signed(one)]
 
 
 def _authority(

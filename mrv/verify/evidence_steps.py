@@ -77,7 +77,7 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
     A signature that does not hold, or of a key that is none of the programme's, is a false
     claim.  Where the reader has no root key of a programme, no one knows whose it is.
     """
-    known = {one.id: one for one in book}
+    known = {factor.id: factor for factor in book}
     for factor in subject.plan.accepted:
         if factor.signature is UNSET:
             yield factor.factor, f" ({factor.acceptance}; not signed)"

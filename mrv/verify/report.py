@@ -328,7 +328,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _arrivals(report: Report) -> Iterator[str]:
     """Name the days whose readings came late or all at once, the worst first."""
-    arrivals = [one for one in report.arrived if one.striking]
+    arrivals = [arrival for arrival in report.arrived if arrival.striking]
     for arrival in sorted(arrivals, key=lambda x: (-x.late, x.hours, x.day))[:_DAYS_SHOWN]:
         hours = "1 hour" if arrival.hours == 1 else f"{arrival.hours} different hours"
         yield (

@@ -33,8 +33,8 @@ from mrv.statement.conditions import (
     MOST_PERCENT,
     USUAL_PERCENT,
     beyond,
+    credential_conditions,
     first_of,
-    shown,
     unanswered,
     unmet,
 )
@@ -104,7 +104,7 @@ def _of_this_version(subject: Subject) -> None:
 
 
 def _exactly_listed(subject: Subject) -> None:
-    """No file of the manifest may be missing or added, and no document be read that is another."""
+    """Refuse files that are missing from the manifest or the pack, or that differ from it."""
     listed = canonical.parse_object(subject.pack.files[MANIFEST]).get("files")
     if not isinstance(listed, dict):
         raise CanonicalError(f"{MANIFEST} lists no files; get the pack again")
@@ -300,7 +300,10 @@ def verifier(subject: Subject) -> str:
 def _listed_conditions(subject: Subject, conclusion: Conclusion) -> None:
     """The verifier saw the conditions that do not hold, where the credential lists any."""
     listed = [(condition.rule, condition.texts) for condition in conclusion.unmet or ()]
-    result = [(condition.rule, condition.texts) for condition in shown(unmet(subject.claims))]
+    result = [
+        (condition.rule, condition.texts)
+        for condition in credential_conditions(unmet(subject.claims))
+    ]
     if conclusion.unmet is not UNSET and listed != result:
         raise SignatureError(
             "the unmet conditions in verification.json differ from those in statement.json"

@@ -179,7 +179,7 @@ def _same(
             raise CanonicalError(f"{FINDINGS} has findings, verification.json has none")
         return
     listed = [finding for finding in stated.shown if not finding.remark]
-    if listed != [record.shown() for record in records]:
+    if listed != [record.credential_form() for record in records]:
         raise SignatureError(
             f"the findings in verification.json differ from the events in {FINDINGS}"
         )
@@ -339,7 +339,10 @@ def verify(
 
 
 def _policies(stated: str | None, policy: Policy | None) -> tuple[Policy, ...]:
-    """Policies that both have to be met: of the trust root or keyring, and the reader's own."""
+    """
+    Return the policies that have to be met: of the trust root or key ring, and
+    the reader's own.
+    """
     kept = () if stated is None else (read_policy(stated.encode("utf-8", "surrogateescape")),)
     return kept if policy is None else (*kept, policy)
 

@@ -156,7 +156,7 @@ def _rows(subject: Subject) -> str:
                 "programme name it in its trust root, or add it to your keys",
             )
     check_named(project, rows, subject.trusted)
-    by_signer = ", ".join(f"{counts[one.key]} by {one.organisation}" for one in plan.row_signers)
+    by_signer = ", ".join(f"{counts[s.key]} by {s.organisation}" for s in plan.row_signers)
     return f"signed rows are valid: {by_signer}"
 
 

@@ -256,12 +256,12 @@ def _error_page(request: Request, refused: Response, detail: str) -> Response:
     return page.error_page(request, refused, detail) if page.is_page(request) else refused
 
 
-def _pool(url: str, role: str, most: int) -> ConnectionPool:
+def _pool(url: str, role: str, maximum: int) -> ConnectionPool:
     return ConnectionPool(
         url,
         kwargs={"autocommit": True, **session_settings(role, "tonne api")},
         min_size=1,
-        max_size=most,
+        max_size=maximum,
         timeout=_WAIT_S,
         open=False,
         check=ConnectionPool.check_connection,

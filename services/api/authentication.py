@@ -36,10 +36,10 @@ async def authenticate(authorization: str, reads: ConnectionPool, oidc: Tokens |
         return await oidc.principal(token)
     if not api_keys.is_token(token):
         raise _invalid()  # the database has nothing to say of it
-    found = await run_in_threadpool(_key, reads, token)
-    if found is None:
+    api_key = await run_in_threadpool(_key, reads, token)
+    if api_key is None:
         raise _invalid()
-    return Principal(f"key:{found.id}", found.name, found.role, found.projects)
+    return Principal(f"key:{api_key.id}", api_key.name, api_key.role, api_key.projects)
 
 
 def _key(reads: ConnectionPool, token: str) -> ApiKey | None:

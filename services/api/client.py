@@ -244,7 +244,7 @@ class Client:
         """
         return self._whole(f"/statements/{statement}.{wanted}?lang={language}", out)
 
-    def evidence(self, statement: str, out: Path, most: int | None = None) -> Path:
+    def evidence(self, statement: str, out: Path, maximum: int | None = None) -> Path:
         """
         Download a statement's evidence pack, continuing an interrupted download.
 
@@ -252,7 +252,7 @@ class Client:
         ----------
         out : Path
             The zip file to be; `<out>.part` holds what has come so far.
-        most : int, optional
+        maximum : int, optional
             Bytes that it may have.
 
         Raises
@@ -260,13 +260,13 @@ class Client:
         PackTooLargeError
             If it has more.
         """
-        return self._whole(f"/statements/{statement}/evidence", out, most)
+        return self._whole(f"/statements/{statement}/evidence", out, maximum)
 
-    def _whole(self, path: str, out: Path, most: int | None = None) -> Path:
+    def _whole(self, path: str, out: Path, maximum: int | None = None) -> Path:
         part, tag = out.with_name(f"{out.name}.part"), out.with_name(f"{out.name}.tag")
         for attempt in range(_TRIES):
             try:
-                self._download(path, part, tag, most)
+                self._download(path, part, tag, maximum)
             except httpx.TransportError as error:
                 if attempt == _TRIES - 1:
                     raise ServerError(
@@ -279,7 +279,7 @@ class Client:
         tag.unlink(missing_ok=True)
         return out
 
-    def _download(self, path: str, part: Path, tag: Path, most: int | None) -> None:
+    def _download(self, path: str, part: Path, tag: Path, maximum: int | None) -> None:
         have = part.stat().st_size if part.exists() and tag.exists() else 0
         headers = {}
         if have:
@@ -291,8 +291,8 @@ class Client:
             tag.write_text(answer.headers["etag"], encoding="ascii")
             with part.open("ab" if answer.status_code == _PART else "wb") as file:
                 for piece in answer.iter_bytes():
-                    if most is not None and file.tell() + len(piece) > most:
-                        raise too_much("bytes of the pack", file.tell() + len(piece), most)
+                    if maximum is not None and file.tell() + len(piece) > maximum:
+                        raise too_much("bytes of the pack", file.tell() + len(piece), maximum)
                     file.write(piece)
 
     def checkpoint(self) -> str:

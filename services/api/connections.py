@@ -49,27 +49,27 @@ class TooLargeError(Exception):
 def refusal(status: int) -> bytes:
     """Return the bytes of a rejection."""
     phrase = HTTPStatus(status).phrase
-    said = (
+    message = (
         f'{{"type":"about:blank","title":"{phrase}","status":{status},'
         f'"detail":"{_STATUS[status]}"}}'
     )
     return (
         f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/problem+json\r\n"
-        f"connection: close\r\ncontent-length: {len(said)}\r\n\r\n{said}"
+        f"connection: close\r\ncontent-length: {len(message)}\r\n\r\n{message}"
     ).encode()
 
 
 def share_of(address: str) -> str:
     """Return the counting unit of an address: itself, or its network for IPv6."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        ip_address = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, _NETWORK_6), strict=False))
-    return str(found)
+    if isinstance(ip_address, ipaddress.IPv6Address):
+        if ip_address.ipv4_mapped is not None:
+            return str(ip_address.ipv4_mapped)
+        return str(ipaddress.ip_network((ip_address, _NETWORK_6), strict=False))
+    return str(ip_address)
 
 
 class Places:

@@ -351,19 +351,19 @@ def add(document: dict[str, Any]) -> None:
     """Put an example beside every property and a description beside every parameter."""
     for name, schema in document["components"]["schemas"].items():
         own = _OF_SCHEMAS.get(name, {})
-        for key, said in schema.get("properties", {}).items():
-            if _needs_example(said) and key in {**_PROPERTIES, **own}:
-                said["examples"] = [own[key] if key in own else _PROPERTIES[key]]
+        for key, content in schema.get("properties", {}).items():
+            if _needs_example(content) and key in {**_PROPERTIES, **own}:
+                content["examples"] = [own[key] if key in own else _PROPERTIES[key]]
     for ways in document["paths"].values():
-        for way in ways.values():
+        for direction in ways.values():
             # the first line says more than the function's name
-            way["summary"] = way["description"].partition("\n")[0].rstrip(".")
-            for parameter in way.get("parameters", ()):
+            direction["summary"] = direction["description"].partition("\n")[0].rstrip(".")
+            for parameter in direction.get("parameters", ()):
                 if "description" not in parameter and parameter["name"] in _PARAMETERS:
                     parameter["description"] = _PARAMETERS[parameter["name"]]
 
 
-def _needs_example(said: dict[str, Any]) -> bool:
-    told = {"examples", "enum", "const", "$ref"} & said.keys()
-    listed = said.get("type") == "array" and "$ref" in said["items"]
-    return not (told or listed or said.get("type") == "boolean")
+def _needs_example(content: dict[str, Any]) -> bool:
+    lines = {"examples", "enum", "const", "$ref"} & content.keys()
+    listed = content.get("type") == "array" and "$ref" in content["items"]
+    return not (lines or listed or content.get("type") == "boolean")

@@ -119,12 +119,12 @@ def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> B
 def _forget_oldest(folder: Path, room: Room) -> None:
     """Keep the files made last; others are made again when asked for.  What is half made goes."""
     files = []
-    for one in folder.iterdir():
+    for path in folder.iterdir():
         with suppress(FileNotFoundError):  # somebody else makes room as well
-            if one.is_file():
-                files.append((one, one.stat()))
-            elif time.time() - one.stat().st_mtime > _MAKES_S:
-                shutil.rmtree(one, ignore_errors=True)
+            if path.is_file():
+                files.append((path, path.stat()))
+            elif time.time() - path.stat().st_mtime > _MAKES_S:
+                shutil.rmtree(path, ignore_errors=True)
     size = 0
     for number, (file, stat) in enumerate(sorted(files, key=lambda one: -one[1].st_mtime_ns)):
         size += stat.st_size
@@ -154,18 +154,18 @@ def sent(
         For a range that cannot be answered.
     """
     entity = f'"{tag}"'
-    said = {**headers, "ETag": entity, "Last-Modified": _MADE}
+    content = {**headers, "ETag": entity, "Last-Modified": _MADE}
     asked = ask.request.headers
     try:
         if has_already(asked.get("if-none-match"), entity):
             file.close()
-            return Response(status_code=304, headers=said)
+            return Response(status_code=304, headers=content)
         if asked.get("if-range") in {None, entity, _MADE}:
             check(asked.get("range"), size_of(file))
     except ProblemError:
         file.close()
         raise
-    return _Opened(file, media_type, said)
+    return _Opened(file, media_type, content)
 
 
 class _Opened(FileResponse):

@@ -55,13 +55,13 @@ class Rates:
     def wait_s(self, caller: bytes) -> float:
         """Take a token; return the waiting time, 0 if one was free."""
         now_s = time.monotonic()
-        left, since_s = self._left.pop(caller, (self._byte_limit, now_s))
-        left = min(self._byte_limit, left + (now_s - since_s) * self._per_s)
-        taken = left >= 1
-        self._left[caller] = (left - 1 if taken else left, now_s)
+        remaining, since_s = self._left.pop(caller, (self._byte_limit, now_s))
+        remaining = min(self._byte_limit, remaining + (now_s - since_s) * self._per_s)
+        taken = remaining >= 1
+        self._left[caller] = (remaining - 1 if taken else remaining, now_s)
         if len(self._left) > _CALLERS:
             self._left.popitem(last=False)
-        return 0.0 if taken else (1 - left) / self._per_s
+        return 0.0 if taken else (1 - remaining) / self._per_s
 
 
 class Guard:
@@ -85,10 +85,10 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                said = {name for name, _ in message["headers"]}
+                lines = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *map(_here, message["headers"]),
-                    *(header for header in _HEADERS if header[0] not in said),
+                    *(header for header in _HEADERS if header[0] not in lines),
                 ]
             await send(message)
 
@@ -128,12 +128,12 @@ class Guard:
     async def _read_and_serve(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
     ) -> None:
-        most = _byte_limit(scope["path"])
-        body = await read_body(receive, most) if _has_body(headers) else b""
+        maximum = _byte_limit(scope["path"])
+        body = await read_body(receive, maximum) if _has_body(headers) else b""
         if body is None:
             await problem(408, f"the body did not arrive in {BODY_S:.0f} s")(scope, receive, send)
-        elif len(body) > most:
-            await _too_large(most)(scope, receive, send)
+        elif len(body) > maximum:
+            await _too_large(maximum)(scope, receive, send)
         else:
             await self._app(scope, _replay(body, receive), send)
 
@@ -202,12 +202,12 @@ def _is_json(path: str, headers: dict[bytes, bytes]) -> bool:
     return not path.startswith("/v1/") or given == b"application/json"
 
 
-async def read_body(receive: Receive, most: int) -> bytes | None:
+async def read_body(receive: Receive, maximum: int) -> bytes | None:
     """Return a body, at most one part more than `most`; None if it takes too long."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
-            while len(body) <= most:
+            while len(body) <= maximum:
                 message = await receive()
                 body += message.get("body", b"")
                 if not message.get("more_body", False):
@@ -231,5 +231,5 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _too_large(most: int) -> ASGIApp:
-    return problem(413, f"the body is larger than {most} bytes")
+def _too_large(maximum: int) -> ASGIApp:
+    return problem(413, f"the body is larger than {maximum} bytes")

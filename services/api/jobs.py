@@ -71,15 +71,15 @@ def outcome(conn: Connection, wanted: Wanted, patience_s: float) -> tuple[int, A
     ProblemError
         As the signer refused it.
     """
-    found = requests.awaited(conn, wanted.id, patience_s)
-    if found is None:
+    answer = requests.awaited(conn, wanted.id, patience_s)
+    if answer is None:
         progress = queue.progress(conn, wanted.id)
         if progress is None:
             raise RuntimeError("a queued request cannot be withdrawn")
         return ACCEPTED, job_of(progress)
-    if found.result is not None:
-        return (CREATED if found.created else DONE), found.result
-    raise ProblemError(*_refused(found.error, found.detail, requests.kind_of(found)))
+    if answer.result is not None:
+        return (CREATED if answer.created else DONE), answer.result
+    raise ProblemError(*_refused(answer.error, answer.detail, requests.kind_of(answer)))
 
 
 def _refused(error: str | None, detail: str | None, kind: type[Exception]) -> tuple[int, str]:

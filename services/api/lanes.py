@@ -36,12 +36,12 @@ class Lane:
 
     Parameters
     ----------
-    most : int
+    maximum : int
         How many of one turn are let in.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, maximum: int) -> None:
+        self._most = maximum
         self._inside: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
@@ -105,16 +105,16 @@ class Lanes:
         if stays_open(path):  # has a limit of its own
             return []
         address = share_of((scope.get("client") or ("",))[0])
-        found = [(self._addresses, address)]
+        result = [(self._addresses, address)]
         if scope["method"] not in {"GET", "HEAD"} and path.startswith("/v1/"):
-            found.append((self._steps if _is_step(path) else self._writes, ""))
+            result.append((self._steps if _is_step(path) else self._writes, ""))
         elif scope["method"] == "POST" and takes_files(path):
-            found.append((self._uploads, ""))
+            result.append((self._uploads, ""))
         elif path.startswith("/v1/sensorthings/"):
-            found.append((self._sensing, ""))
+            result.append((self._sensing, ""))
         elif _makes_a_file(scope, headers):
-            found.append((self._files, ""))
-        return found
+            result.append((self._files, ""))
+        return result
 
 
 def stays_open(path: str) -> bool:
@@ -141,8 +141,8 @@ def _makes_a_file(scope: Scope, headers: dict[bytes, bytes]) -> bool:
 
 def _chooses_a_file(scope: Scope) -> bool:
     """Whether the route will choose a report, by the same reading of what is accepted."""
-    given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"]
+    values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"]
     try:
-        return media_type(", ".join(given) or None, STATEMENT_FORMS) in MEDIA_TYPES.values()
+        return media_type(", ".join(values) or None, STATEMENT_FORMS) in MEDIA_TYPES.values()
     except ProblemError:  # none suits, and the route will say so
         return False

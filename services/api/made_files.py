@@ -46,7 +46,7 @@ class Maker:
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
 
-    def __call__(self, make: Callable[..., Path], *said: Any) -> Path:
+    def __call__(self, make: Callable[..., Path], *lines: Any) -> Path:
         """
         Let a file be made: `make` takes the database's URL, then what is said.
 
@@ -56,10 +56,10 @@ class Maker:
             What `make` raises; BrokenProcessPool where the process ends twice over it.
         """
         try:
-            return self._started().submit(make, self._url, *said).result()
+            return self._started().submit(make, self._url, *lines).result()
         except BrokenProcessPool:  # somebody ended it, or it ran out of memory
             self.close()
-            return self._started().submit(make, self._url, *said).result()
+            return self._started().submit(make, self._url, *lines).result()
 
     def _started(self) -> ProcessPoolExecutor:
         with self._lock:
@@ -130,7 +130,7 @@ def make_pack(url: str, statement: str, work: Path, job: UUID | None = None) -> 
 
 
 def _zip(folder: Path, file: Path, name: str, tell: Callable[[int, int | None, str], None]) -> None:
-    paths = sorted(one for one in folder.rglob("*") if one.is_file())
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
     with zipfile.ZipFile(file, "w") as out:
         for number, path in enumerate(paths, 1):
             tell(number, len(paths) + 1, "files")

@@ -37,11 +37,11 @@ class Preferences(NamedTuple):
     @staticmethod
     def of(headers: Iterable[str]) -> Preferences:
         """Return the preferences of `Prefer` headers; of a repeated one the first."""
-        said = [
+        lines = [
             part.partition(";")[0].strip().lower() for line in headers for part in line.split(",")
         ]
-        waits = [match for one in said if (match := _WAIT.fullmatch(one))]
-        return Preferences("respond-async" in said, float(waits[0][1]) if waits else None)
+        waits = [match for one in lines if (match := _WAIT.fullmatch(one))]
+        return Preferences("respond-async" in lines, float(waits[0][1]) if waits else None)
 
 
 VC = "application/vc"
@@ -66,15 +66,15 @@ def media_type(accept: str | None, offered: Sequence[str]) -> str:
     ProblemError
         406, naming what there is.
     """
-    found = _best(accept, offered, _suits_type)
-    if found is None:
+    result = _best(accept, offered, _suits_type)
+    if result is None:
         raise ProblemError(
             406,
             f"not available as {(accept[:200] if accept else '')!r}; available: "
             f"{', '.join(offered)}",
             {"Vary": "Accept"},
         )
-    return found
+    return result
 
 
 def language(accept: str | None, offered: Sequence[str]) -> str:
@@ -86,15 +86,15 @@ def language(accept: str | None, offered: Sequence[str]) -> str:
     ProblemError
         406, naming what there is.
     """
-    found = _best(accept, offered, _suits_language)
-    if found is None:
+    result = _best(accept, offered, _suits_language)
+    if result is None:
         raise ProblemError(
             406,
             f"not available in the languages {(accept[:200] if accept else '')!r}; "
             f"available: {', '.join(offered)}; choose one with `lang`",
             {"Vary": "Accept-Language"},
         )
-    return found
+    return result
 
 
 def _best(
@@ -105,11 +105,11 @@ def _best(
     if not wishes:
         return offered[0]
     judged = []
-    for place, one in enumerate(offered):
-        fitting = [(suits(wish.value, one), wish.quality) for wish in wishes]
+    for place, value in enumerate(offered):
+        fitting = [(suits(wish.value, value), wish.quality) for wish in wishes]
         closest, quality = max(fitting)
         if closest and quality:
-            judged.append((quality, -place, one))
+            judged.append((quality, -place, value))
     return max(judged)[2] if judged else None
 
 

@@ -114,9 +114,9 @@ def read(options: Mapping[str, str], depth: int = 0) -> Query:
     )
 
 
-def _number(name: str, text: str, most: int) -> int:
-    if not re.fullmatch("[0-9]{1,9}", text) or int(text) > most:
-        raise InputError(f"{name}={text[:20]!r}: give a whole number from 0 to {most:,}")
+def _number(name: str, text: str, maximum: int) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) > maximum:
+        raise InputError(f"{name}={text[:20]!r}: give a whole number from 0 to {maximum:,}")
     return int(text)
 
 
@@ -128,16 +128,16 @@ def _words(name: str, text: str) -> Iterator[str]:
 
 
 def _orders(text: str) -> tuple[tuple[str, bool], ...]:
-    found = []
-    for one in filter(None, (part.strip() for part in text.split(","))):
-        name, *said = one.split()
-        way = [word.lower() for word in said]  # clients write both DESC and desc
-        if len(way) > 1 or (way and way[0] not in {"asc", "desc"}):
-            raise InputError(f"$orderby: {one[:60]!r}; write a property, and asc or desc")
-        found.append((next(_words("$orderby", name), name), way == ["desc"]))
-    if len(found) > _ORDERS:
-        raise InputError(f"$orderby has {len(found)} properties; {_ORDERS} is the maximum")
-    return tuple(found)
+    result = []
+    for value in filter(None, (part.strip() for part in text.split(","))):
+        name, *lines = value.split()
+        direction = [word.lower() for word in lines]  # clients write both DESC and desc
+        if len(direction) > 1 or (direction and direction[0] not in {"asc", "desc"}):
+            raise InputError(f"$orderby: {value[:60]!r}; write a property, and asc or desc")
+        result.append((next(_words("$orderby", name), name), direction == ["desc"]))
+    if len(result) > _ORDERS:
+        raise InputError(f"$orderby has {len(result)} properties; {_ORDERS} is the maximum")
+    return tuple(result)
 
 
 def _expansions(text: str, depth: int) -> dict[str, Query]:
@@ -145,10 +145,10 @@ def _expansions(text: str, depth: int) -> dict[str, Query]:
     if text and depth >= _DEEPEST:
         raise InputError(f"$expand goes deeper than {_DEEPEST}; request the rest by its link")
     expansions: dict[str, Query] = {}
-    for one in _split(text, ","):
-        name, mark, rest = one.partition("(")
+    for value in _split(text, ","):
+        name, mark, rest = value.partition("(")
         if mark and not rest.endswith(")"):
-            raise InputError(f"$expand: {one[:60]!r} lacks a closing bracket")
+            raise InputError(f"$expand: {value[:60]!r} lacks a closing bracket")
         name, slash, below = name.strip().partition("/")
         if not re.fullmatch("[A-Za-z]{1,40}", name):
             raise InputError(f"$expand: {name[:60]!r} is not a navigation property")
@@ -240,9 +240,9 @@ class _Filter:
             if token == ("name", "not"):
                 return Logic("not", (self._condition(),))
             if token == ("mark", "("):
-                found = self.either()
+                logic = self.either()
                 self._mark(")")
-                return found
+                return logic
             if token.kind == "name" and token.text in FUNCTIONS:
                 return self._function(token.text)
             return self._comparison(token)
@@ -259,30 +259,30 @@ class _Filter:
             first, second = second, first
         if first.kind != "name" or second.kind != "text":
             raise InputError(f"$filter: {name} needs a property and a text in '..'")
-        found = Match(name, Property(first.text), _text(second.text))
+        match = Match(name, Property(first.text), _text(second.text))
         if self._at < len(self._tokens) and self._tokens[self._at] == ("name", "eq"):
             self._at += 1
             if self._next() != ("name", "true"):
                 raise InputError(f"$filter: compare {name}(..) with true, or omit the comparison")
-        return found
+        return match
 
-    def _comparison(self, left: _Token) -> Compare:
+    def _comparison(self, token: _Token) -> Compare:
         sign, right = self._next(), self._next()
         if sign.kind != "name" or sign.text not in COMPARISONS:
             known = ", ".join((*COMPARISONS, *FUNCTIONS))
             raise InputError(f"$filter: {sign.text[:40]!r} is not an operator; operators: {known}")
         word = sign.text
-        if left.kind != "name" and right.kind == "name":
-            left, right = right, left
+        if token.kind != "name" and right.kind == "name":
+            token, right = right, token
             word = {"gt": "lt", "ge": "le", "lt": "gt", "le": "ge"}.get(word, word)
-        if left.kind != "name":
-            raise InputError(f"$filter: {left.text[:40]!r} {word} ..: name a property on one side")
-        return Compare(word, Property(left.text), _value(right))
+        if token.kind != "name":
+            raise InputError(f"$filter: {token.text[:40]!r} {word} ..: name a property on one side")
+        return Compare(word, Property(token.text), _value(right))
 
     def _mark(self, mark: str) -> None:
-        found = self._next()
-        if found != ("mark", mark):
-            raise InputError(f"$filter: {found.text[:40]!r} is in the place of {mark!r}")
+        token = self._next()
+        if token != ("mark", mark):
+            raise InputError(f"$filter: {token.text[:40]!r} is in the place of {mark!r}")
 
     def _next(self) -> _Token:
         if self._at >= len(self._tokens):

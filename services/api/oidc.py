@@ -76,20 +76,20 @@ class ProviderKeys:
             When it cannot be asked, and nothing is known from before.
         """
         age_s = time.monotonic() - self._had_s
-        found = self._keys.get(id_) if age_s < STALE_S else None
-        if found is not None:
+        result = self._keys.get(id_) if age_s < STALE_S else None
+        if result is not None:
             if age_s > FRESH_S:  # for the next one; this one does not wait
                 self._begin()
-            return found
+            return result
         if self._is_unknown(id_):
             return None
         answered = await self._answer()
-        found = self._keys.get(id_)
-        if found is None and not answered and time.monotonic() - self._had_s > FRESH_S:
+        result = self._keys.get(id_)
+        if result is None and not answered and time.monotonic() - self._had_s > FRESH_S:
             raise ProviderAwayError
-        if found is None:
+        if result is None:
             self._remember_unknown(id_)
-        return found
+        return result
 
     async def _answer(self) -> bool:
         """Wait for the provider's answer; whether there was one, or one a moment ago."""
@@ -116,12 +116,12 @@ class ProviderKeys:
         loop = asyncio.get_running_loop()
         try:
             body = await loop.run_in_executor(self._thread, self._fetch, self._url)
-            found = jwt.PyJWKSet.from_dict(msgspec.json.decode(body, type=dict))
+            result = jwt.PyJWKSet.from_dict(msgspec.json.decode(body, type=dict))
         except (OSError, ValueError, msgspec.DecodeError, jwt.PyJWTError):
             return False
         self._keys = {
             key.key_id: key
-            for key in found.keys
+            for key in result.keys
             if key.key_id is not None and key.public_key_use in {None, "sig"}
         }
         self._had_s = time.monotonic()

@@ -158,11 +158,11 @@ def _of_the_framework(request: Request, error: HTTPException) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == _NOT_ALLOWED:
         ways = _allowed(request)
-        said = f"{request.method} is not available at this address; available: {ways or 'GET'}"
-        return problem(error.status_code, said, {**headers, **({"Allow": ways} if ways else {})})
+        message = f"{request.method} is not available at this address; available: {ways or 'GET'}"
+        return problem(error.status_code, message, {**headers, **({"Allow": ways} if ways else {})})
     if error.status_code == HTTPStatus.NOT_FOUND:
-        said = "no resource has this address; /v1/openapi.json lists all"
-        return problem(error.status_code, said, headers)
+        message = "no resource has this address; /v1/openapi.json lists all"
+        return problem(error.status_code, message, headers)
     return problem(error.status_code, str(error.detail), headers)
 
 
@@ -181,10 +181,10 @@ def _allowed(request: Request) -> str:
 
 def _invalid(error: RequestValidationError) -> Response:
     """Name each parameter or key that is wrong, without repeating what was sent."""
-    found = error.errors()
-    if any(one["type"] == "json_invalid" for one in found):
+    result = error.errors()
+    if any(one["type"] == "json_invalid" for one in result):
         return problem(400, "the body is not JSON")
     texts = [
-        f"{' '.join(str(part) for part in one['loc'])}: {one['msg']}" for one in found[:_SHOWN]
+        f"{' '.join(str(part) for part in one['loc'])}: {one['msg']}" for one in result[:_SHOWN]
     ]
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(texts))

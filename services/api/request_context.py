@@ -180,23 +180,23 @@ class Asked:
                 answer.headers["Preference-Applied"] = "respond-async"
         return answer
 
-    def _named(self, conn: Connection, key: str | None, said: str) -> UUID:
+    def _named(self, conn: Connection, key: str | None, content: str) -> UUID:
         """Return the id of a step: of one that names itself the same, until it is refused."""
         for again in count():
-            line = f"{self.who.id}\n{key}\n{self.request.url.path}\n{again}\n{said}"
+            line = f"{self.who.id}\n{key}\n{self.request.url.path}\n{again}\n{content}"
             id_ = uuid4() if key is None else uuid5(NAMESPACE_URL, line)
-            found = queue.answer_of(conn, id_)
-            if found is None or found.error is None:
+            answer = queue.answer_of(conn, id_)
+            if answer is None or answer.error is None:
                 break
         return id_
 
-    def write(self, said: str, work: Work) -> Response:
+    def write(self, content: str, work: Work) -> Response:
         """
         Execute a change, once per named request, and record it.
 
         Parameters
         ----------
-        said : str
+        content : str
             The body, by which a repeated request is recognised.
         work : callable
             Takes the request's one connection, in autocommit; returns the status and what
@@ -210,7 +210,7 @@ class Asked:
         key = self.request.headers.get("idempotency-key")
         with self.api.writes.connection() as conn:
             try:
-                answer, again = self._once(conn, key, said, work)
+                answer, again = self._once(conn, key, content, work)
             except Exception as error:
                 self.noted(conn, status_of(error) or _DEFECT)
                 raise
@@ -220,27 +220,27 @@ class Asked:
         return Response(answer.body, answer.status, headers, "application/json")
 
     def _once(
-        self, conn: Connection, key: str | None, said: str, work: Work
+        self, conn: Connection, key: str | None, message: str, work: Work
     ) -> tuple[Answer, bool]:
-        line = f"{self.request.method} {self.request.url.path}\n{said}"
+        line = f"{self.request.method} {self.request.url.path}\n{message}"
         digest = hashlib.sha256(line.encode()).digest()
         if key is None:
             return _answered(digest, work(conn)), False
         with api_records.one_at_a_time(conn, self.who.id, key):
-            found = api_records.answer(conn, self.who.id, key)
-            if found is not None and found.request != digest:
+            result = api_records.answer(conn, self.who.id, key)
+            if result is not None and result.request != digest:
                 raise ProblemError(
                     422, "this Idempotency-Key was used for another request; use a new one"
                 )
-            if found is not None:
-                return found, True
+            if result is not None:
+                return result, True
             answer = _answered(digest, work(conn))
             api_records.keep_answer(conn, self.who.id, key, answer)
             return answer, False
 
 
-def _answered(digest: bytes, found: tuple[int, Any]) -> Answer:
-    status, body = found
+def _answered(digest: bytes, row: tuple[int, Any]) -> Answer:
+    status, body = row
     return Answer(digest, status, msgspec.json.encode(body))
 
 

@@ -35,9 +35,9 @@ def later(ask: Asked, wanted: Wanted) -> Response:
     """
     with ask.reading() as conn:
         id_ = file_jobs.ask(conn, uuid4(), wanted, ask.who.id)
-        found = None if id_ is None else file_jobs.find(conn, id_)
-        ask.noted(conn, _TOO_MANY if found is None else ACCEPTED)
-    if found is None:
+        file_job = None if id_ is None else file_jobs.find(conn, id_)
+        ask.noted(conn, _TOO_MANY if file_job is None else ACCEPTED)
+    if file_job is None:
         raise ProblemError(
             _TOO_MANY,
             (
@@ -46,6 +46,6 @@ def later(ask: Asked, wanted: Wanted) -> Response:
             ),
         )
     ask.api.asked.set()
-    headers = {"Location": f"/v1/jobs/{found.id}", "Preference-Applied": "respond-async"}
-    body = msgspec.json.encode(file_job_of(found, None))
+    headers = {"Location": f"/v1/jobs/{file_job.id}", "Preference-Applied": "respond-async"}
+    body = msgspec.json.encode(file_job_of(file_job, None))
     return Response(body, ACCEPTED, headers, "application/json")

@@ -125,7 +125,7 @@ def answer(
 
 def _open_files(wanted: int) -> None:
     """Let this process hold a file for each connection, as far as the system allows."""
-    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    now, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = wanted if maximum == resource.RLIM_INFINITY else min(wanted, maximum)
     if now != resource.RLIM_INFINITY and now < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, maximum))

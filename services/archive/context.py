@@ -51,16 +51,16 @@ class Pace:
 
 def batches(leaves: Iterable[DayLeaf]) -> Iterator[list[DayLeaf]]:
     """Yield device-days in blocks of few readings, in order."""
-    some: list[DayLeaf] = []
+    subset: list[DayLeaf] = []
     rows = 0
     for leaf in leaves:
-        if some and rows + leaf.rows > _ROWS:
-            yield some
-            some, rows = [], 0
-        some.append(leaf)
+        if subset and rows + leaf.rows > _ROWS:
+            yield subset
+            subset, rows = [], 0
+        subset.append(leaf)
         rows += leaf.rows
-    if some:
-        yield some
+    if subset:
+        yield subset
 
 
 @dataclass

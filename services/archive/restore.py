@@ -23,7 +23,7 @@ from services.archive import verify as home
 from services.archive.verify import Wanted
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
-from services.store.archive.archived_readings import Asked
+from services.store.archive.archived_readings import ReadingSpan
 from services.store.postgres.columnstore import lift_limit
 from services.store.registry import load as registry
 from services.vault.part import Part
@@ -126,13 +126,13 @@ def restore(
 def _put_back(conn: Connection, part: Part, wanted: Wanted, known: frozenset[str]) -> int:
     names = sorted((wanted.devices or part.leaves.keys()) & part.leaves.keys() & known)
     begin, end = max(wanted.from_us, part.day.from_us), min(wanted.to_us, part.day.to_us)
-    requests = [Asked(name, number, begin, end) for number, name in enumerate(names)]
+    requests = [ReadingSpan(name, number, begin, end) for number, name in enumerate(names)]
     with conn.transaction(), conn.cursor() as cursor:
         archived.guard(cursor)
-        found = cold.fetch(cursor, part.class_id, requests)
-        if not found.frames:
+        result = cold.fetch(cursor, part.class_id, requests)
+        if not result.frames:
             return 0
-        name = cold.thaw(cursor, part.class_id, dict(enumerate(names)), found)
+        name = cold.thaw(cursor, part.class_id, dict(enumerate(names)), result)
         cursor.execute(
             f"INSERT INTO reading_{part.class_id} SELECT * FROM {name} ON CONFLICT DO NOTHING"
         )

@@ -80,8 +80,10 @@ def archive_day(now: Run, seal: Seal) -> None:
         if have.get((_class_of(leaf), leaf.device)) != leaf
     ]
     whole = True
-    for (class_id, site), some in groupby(sorted(todo, key=_by_file(now.fleet)), _file(now.fleet)):
-        whole &= _archive_part(now, day, class_id, site, list(some))
+    for (class_id, site), leaves in groupby(
+        sorted(todo, key=_by_file(now.fleet)), _file(now.fleet)
+    ):
+        whole &= _archive_part(now, day, class_id, site, list(leaves))
     if whole:
         archived.add_day(now.conn, day)
         now.report.days += 1
@@ -110,13 +112,13 @@ def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[Day
     """Make one file; whether its readings are what was sealed."""
     writer = table.Writer(class_id)
     ends: dict[str, tuple[int, int]] = {}
-    for some in batches(leaves):
+    for batch in batches(leaves):
         # each device-day is compared with its seal, so each batch may see a state of its own
         with snapshot(now.conn), now.conn.cursor() as cursor:
-            names = [leaf.device for leaf in some if leaf.device in now.fleet.by_id]
+            names = [leaf.device for leaf in batch if leaf.device in now.fleet.by_id]
             frame = read_day(cursor, now.fleet, class_id, names, day)
-            found = {leaf.device: leaf for leaf in leaves_of(now.fleet, frame, day)}
-            wrong = [leaf for leaf in some if found.get(leaf.device) != leaf]
+            result = {leaf.device: leaf for leaf in leaves_of(now.fleet, frame, day)}
+            wrong = [leaf for leaf in batch if result.get(leaf.device) != leaf]
             if wrong:
                 _refuse(now, cursor, day, {leaf.device for leaf in wrong})
                 return False
@@ -143,14 +145,15 @@ def _refuse(now: Run, cursor: Cursor, day: Day, devices: Collection[str]) -> Non
         now.report.waiting.append(f"{whose}: sealed again meanwhile; the next run archives it")
         return
     fleet = registry.load_fleet(now.conn)
-    ((_, found, *_),) = compared(cursor, fleet, [sealed_day(now.conn, last)])
+    ((_, changes, *_),) = compared(cursor, fleet, [sealed_day(now.conn, last)])
     now.report.refused += [
-        f"{one.table} of {one.device} on {one.day} differs from its seal, {one.what}; "
+        f"{difference.table} of {difference.device} on {difference.day} differs from its seal,"
+        f" {difference.what}; "
         "see `tonne log audit`"
-        for one in found.by_hand
-        if one.device in devices
+        for difference in changes.by_hand
+        if difference.device in devices
     ]
-    late = [one.device for one in found.late if one.device in devices]
+    late = [difference.device for difference in changes.late if difference.device in devices]
     if late:
         now.report.waiting.append(
             f"{whose}: late readings of {', '.join(late)} are not sealed yet; run `tonne log seal`"
@@ -158,7 +161,7 @@ def _refuse(now: Run, cursor: Cursor, day: Day, devices: Collection[str]) -> Non
 
 
 def _write(
-    writer: table.Writer, fleet: Fleet, frame: Frame, said: Mapping[tuple[str, int], str]
+    writer: table.Writer, fleet: Fleet, frame: Frame, content: Mapping[tuple[str, int], str]
 ) -> dict[str, tuple[int, int]]:
     """Write devices in order of their ids; return the times of each one's first and last row."""
     edges = np.flatnonzero(np.append(True, frame.device[1:] != frame.device[:-1]))
@@ -167,8 +170,8 @@ def _write(
         name = fleet.devices[frame.device[begin]].id
         own = evidence_rows.part(frame, begin, end)
         times = own.time_us.tolist()
-        flags = {k: said[name, us] for k, us in enumerate(times) if (name, us) in said}
-        writer.add(name, own, flags if said else {})
+        flags = {k: content[name, us] for k, us in enumerate(times) if (name, us) in content}
+        writer.add(name, own, flags if content else {})
         ends[name] = times[0], times[-1]
     return ends
 
@@ -207,27 +210,29 @@ _REASONS = {
 def _proof(now: Run, chunk: Chunk) -> str:
     """What speaks against dropping a chunk; '' for nothing."""
     with now.conn.cursor() as cursor:
-        if archived.held(cursor, chunk):
+        if archived.is_kept(cursor, chunk):
             return _REASONS["held"]
         every = [d.id for d in now.fleet.devices if d.class_id == chunk.class_id]
-        found = archived.newest(
+        result = archived.newest(
             archived.parts(cursor, chunk.class_id, every, chunk.from_us, chunk.to_us)
         )
-    if not found:
+    if not result:
         return "no day of it is archived yet: days are archived after `tonne log seal` sealed them"
-    for one in found:
-        for leaves in batches(one.leaves.values()):
-            some = [leaf.device for leaf in leaves]
+    for part in result:
+        for leaves in batches(part.leaves.values()):
+            subset = [leaf.device for leaf in leaves]
             with snapshot(now.conn), now.conn.cursor() as cursor:
-                frame = read_day(cursor, now.fleet, chunk.class_id, some, one.day)
-                late = late_readings.waits(cursor.connection, some, one.day.from_us, one.day.to_us)
+                frame = read_day(cursor, now.fleet, chunk.class_id, subset, part.day)
+                late = late_readings.waits(
+                    cursor.connection, subset, part.day.from_us, part.day.to_us
+                )
             now.pace.did(len(frame))
-            same = {leaf.device: leaf for leaf in leaves_of(now.fleet, frame, one.day)}
-            wrong = [name for name in some if same.get(name) != one.leaves[name]]
+            same = {leaf.device: leaf for leaf in leaves_of(now.fleet, frame, part.day)}
+            wrong = [name for name in subset if same.get(name) != part.leaves[name]]
             if late:
                 return _REASONS["late"]
             if wrong:
-                return f"device {wrong[0]} on {one.day.day} has readings in no part"
+                return f"device {wrong[0]} on {part.day.day} has readings in no part"
     return ""
 
 

@@ -91,15 +91,15 @@ def find_or_make(conn: Connection, url: str | None) -> Archive:
         )
     place = archived.opened(url)
     place.make()
-    found = _marker(place)
-    if found is not None and found.get("database") != archived.identity(conn):
+    result = _marker(place)
+    if result is not None and result.get("database") != archived.identity(conn):
         raise DamagedError(
-            f"archive {url} belongs to another database ({found.get('database')}); "
+            f"archive {url} belongs to another database ({result.get('database')}); "
             "name an empty location"
         )
     # a marker of ours without a row: a first run that was interrupted between the two
-    name = str(uuid.uuid4()) if found is None else str(found["archive"])
-    if found is None:
+    name = str(uuid.uuid4()) if result is None else str(result["archive"])
+    if result is None:
         _mark(conn, name, place)
     with conn.transaction(), conn.cursor() as cursor:
         archived.add_home(cursor, archived.Home(name, url))
@@ -116,27 +116,27 @@ def _marker(place: Place) -> dict[str, object] | None:
     if data is None:
         return None
     try:
-        found = canonical.parse_object(data)
+        result = canonical.parse_object(data)
     except CanonicalError as error:
         raise DamagedError(f"archive {place.url}: {MARKER} is damaged: {error}") from error
-    if found.get("format") != FORMAT or not isinstance(found.get("archive"), str):
+    if result.get("format") != FORMAT or not isinstance(result.get("archive"), str):
         raise DamagedError(
-            f"archive {place.url}: {MARKER} has format {found.get('format')!r}, not {FORMAT!r}"
+            f"archive {place.url}: {MARKER} has format {result.get('format')!r}, not {FORMAT!r}"
         )
-    return found
+    return result
 
 
 def _check(name: str, place: Place) -> None:
-    found = _marker(place)
-    if found is None:
+    result = _marker(place)
+    if result is None:
         raise DamagedError(
             f"archive {place.url} has no {MARKER}: it is not the archive {name} "
             "of this database; check that its disk is mounted. If it was moved, "
             "set TONNE_ARCHIVE_URL to its new location"
         )
-    if found["archive"] != name:
+    if result["archive"] != name:
         raise DamagedError(
-            f"archive {place.url} is {found['archive']}, but this database's is "
+            f"archive {place.url} is {result['archive']}, but this database's is "
             f"{name}: a database has one archive; set TONNE_ARCHIVE_URL to its location"
         )
 
@@ -158,7 +158,7 @@ class Wanted(NamedTuple):
         inside = part.day.from_us < self.to_us and part.day.to_us > self.from_us
         return inside and (not self.devices or not self.devices.isdisjoint(part.leaves))
 
-    def of(self, found: Sequence[Part]) -> list[Part]:
+    def of(self, result: Sequence[Part]) -> list[Part]:
         """
         Return the parts with selected device-days.
 
@@ -167,13 +167,13 @@ class Wanted(NamedTuple):
         InputError
             If a device is named that no part holds.
         """
-        strange = self.devices.difference(*(part.leaves for part in found))
+        strange = self.devices.difference(*(part.leaves for part in result))
         if strange:
             raise InputError(
                 f"device {min(strange)!r} has no data in the archive; `tonne archive "
                 "list` shows its contents"
             )
-        return [part for part in found if self.takes(part)]
+        return [part for part in result if self.takes(part)]
 
 
 @dataclass
@@ -230,14 +230,14 @@ def check(
         report.breaks.append(str(error))
         return report
     with snapshot(conn):  # a run that is at work is seen whole or not at all
-        found, done, latest = archived.every(conn), archived.done(conn), seals.latest(conn)
+        result, done, latest = archived.every(conn), archived.done(conn), seals.latest(conn)
     sealed = _Sealed(conn)
-    for part in wanted.of(found):
+    for part in wanted.of(result):
         step(part.path)
         _part(archive, part, wanted, sealed, report)
     if wanted.everything:
-        _sealed_days(conn, found, sorted(done), latest, report)
-        _strangers(archive.place, found, report)
+        _sealed_days(conn, result, sorted(done), latest, report)
+        _strangers(archive.place, result, report)
     return report
 
 
@@ -299,14 +299,14 @@ def _count(read: table.Stored, report: Report) -> None:
 
 def _sealed_days(
     conn: Connection,
-    found: Sequence[Part],
+    result: Sequence[Part],
     done: Sequence[tuple[str, date, int]],
     latest: Mapping[tuple[str, date], Seal],
     report: Report,
 ) -> None:
     """What is noted as wholly archived is recorded part by part."""
     have: dict[tuple[str, str, str], DayLeaf] = {}
-    for part in found:
+    for part in result:
         for leaf in part.leaves.values():
             have[part.day.project, part.class_id, leaf.device + " " + leaf.day] = leaf
     for project, day, index in done:
@@ -322,9 +322,9 @@ def _sealed_days(
                 )
 
 
-def _strangers(place: Place, found: Sequence[Part], report: Report) -> None:
+def _strangers(place: Place, result: Sequence[Part], report: Report) -> None:
     """Files that nothing knows of."""
-    known = {MARKER} | {p.path for p in found} | {parts.manifest_path(p.path) for p in found}
+    known = {MARKER} | {p.path for p in result} | {parts.manifest_path(p.path) for p in result}
     for name, size in sorted(place.names().items()):
         if name in known:
             continue

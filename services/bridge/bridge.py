@@ -40,7 +40,7 @@ from services.intake.topics import partitions
 from services.intake.two_threads import TwoThreads
 from services.kafka_access import KafkaAccess
 from services.metrics import Metrics
-from services.store.messages.principal_status import Said
+from services.store.messages.principal_status import Status
 from services.store.timeseries.last_seen import since_received_s
 
 _REMEMBERED, _LONG = 200_000, 256
@@ -80,8 +80,8 @@ class Partitions:
         known = self._known
         if len(known) > _REMEMBERED:
             known.clear()
-        found = [known[topic] if topic in known else self._find(topic) for topic in topics]
-        return np.array(found, dtype=np.int32)
+        result = [known[topic] if topic in known else self._find(topic) for topic in topics]
+        return np.array(result, dtype=np.int32)
 
     def _find(self, topic: str) -> int:
         partition = partition_of(_key(topic, self.fleet), self._count)
@@ -234,7 +234,7 @@ class BridgeChain:
             self._held, self._partitions = Router(fleet), Partitions(fleet, self._count)
             self._log.info("registry", version=fleet.version, devices=len(fleet))
 
-    def between(self, node_messages: list[list[Said]]) -> list[tuple[str, bytes]]:
+    def between(self, node_messages: list[list[Status]]) -> list[tuple[str, bytes]]:
         """
         Do due work between batches; a lost database is retried later.
 
@@ -249,18 +249,18 @@ class BridgeChain:
             return []
         with self._database.if_connected() as connection:
             if connection is not None:
-                for some in node_messages:
-                    self._statuses.keep(connection, self.fleet, some)
+                for node_message in node_messages:
+                    self._statuses.keep(connection, self.fleet, node_message)
                 if asking:
                     return self._claimed(connection)
         return []
 
     def _claimed(self, connection: Connection) -> list[tuple[str, bytes]]:
         self._asked_s = time.monotonic()
-        found = claimed(connection, self._rebirth_s)
-        for topic, _ in found:
+        result = claimed(connection, self._rebirth_s)
+        for topic, _ in result:
             self._log.info("rebirth asked for", topic=topic)
-        return found
+        return result
 
     def idle(self) -> None:
         """Load a new registry version while no batch arrives."""

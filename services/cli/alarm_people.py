@@ -151,7 +151,7 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
       tonne alarms contacts remove anna --reason "moved to another department"
     """
     with _database() as conn:
-        webhooks.one(conn, id_)
+        webhooks.by_id(conn, id_)
         webhooks.end(conn, id_, reason)
     print_result({"contact": id_, "ended": True}, f"{id_}: ended", as_json=as_json)
 
@@ -159,7 +159,7 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
 @click.command()
 @click.argument("id_", metavar="CONTACT")
 @click.option("--from", "begin", required=True, metavar=METAVAR, help="Start of the duty.")
-@click.option("--to", "end", required=True, metavar=METAVAR, help="When it ends.")
+@click.option("--to", "end", required=True, metavar=METAVAR, help="End of the duty.")
 @click.option(
     "--every-weeks", type=click.IntRange(1, 52), help="Repeat it after this number of weeks."
 )

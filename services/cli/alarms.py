@@ -43,9 +43,11 @@ def alarms() -> None:
 
 
 @alarms.command("list")
-@click.option("--state", type=Choice(_STATES), default="now", help="`now`: not cleared.")
-@click.option("--severity", type=Choice(stored.SEVERITIES), help="Of this severity.")
-@click.option("--kind", type=Choice(tuple(kinds())), help="Of this kind.")
+@click.option(
+    "--state", type=Choice(_STATES), default="now", help="`now`: only alarms that are not cleared."
+)
+@click.option("--severity", type=Choice(stored.SEVERITIES), help="Only alarms of this severity.")
+@click.option("--kind", type=Choice(tuple(kinds())), help="Only alarms of this kind.")
 @click.option(
     "--of", "subject", metavar="ID", help="Only alarms of this device, gateway or project."
 )
@@ -185,7 +187,7 @@ def _tonnes(value: Any) -> str | None:
 
 
 def _known(conn: Connection, number: int) -> dict[str, Any]:
-    found = stored.one(conn, None, number)
+    found = stored.by_id(conn, None, number)
     if found is None:
         raise RegistryError(f"there is no alarm {number}; see tonne alarms list --state all")
     return found

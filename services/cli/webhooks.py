@@ -121,7 +121,7 @@ def list_(*, as_json: bool) -> None:
 
 @webhooks.command()
 @_id
-@click.option("--state", type=Choice(store.STATES), help="In this state.")
+@click.option("--state", type=Choice(store.STATES), help="Only deliveries in this state.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="Maximum number of rows.")
 @json_option
 def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
@@ -133,7 +133,7 @@ def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
       tonne webhooks show registry --state dead
     """
     with _database() as conn:
-        store.one(conn, id_)
+        store.by_id(conn, id_)
         found = store.deliveries(conn, id_, state, None, limit)
     if as_json:
         print_json([_fields(one) | {"event": str(one.event)} for one in found])
@@ -170,13 +170,19 @@ def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
 
 @webhooks.command()
 @_id
-@click.option("--event", "events", type=click.UUID, multiple=True, help="This event; repeatable.")
+@click.option(
+    "--event",
+    "events",
+    type=click.UUID,
+    multiple=True,
+    help="Id of an event to resend; repeatable.",
+)
 @click.option(
     "--since",
     metavar=METAVAR,
     help="Resend all events from this time on, including those before the webhook was added.",
 )
-@click.option("--dead", is_flag=True, help="All failed events.")
+@click.option("--dead", is_flag=True, help="Resend all failed events.")
 @json_option
 def replay(
     id_: str, *, events: tuple[UUID, ...], since: str | None, dead: bool, as_json: bool
@@ -224,7 +230,7 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
       tonne webhooks remove registry --reason "moved to another registry"
     """
     with _database() as conn:
-        store.one(conn, id_)
+        store.by_id(conn, id_)
         store.end(conn, id_, reason)
     print_result({"webhook": id_, "ended": True}, f"{id_}: ended", as_json=as_json)
 

@@ -153,13 +153,13 @@ def read(path: Path) -> Config:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     try:
-        found = msgspec.convert(document, Config)
+        config = msgspec.convert(document, Config)
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}; see docs/edge.md") from error
-    problems = list(_problems(found))
+    problems = list(_problems(config))
     if problems:
         raise InputError("\n".join(f"{path}: {problem}" for problem in problems))
-    return found
+    return config
 
 
 def _problems(config: Config) -> Iterator[str]:
@@ -228,14 +228,14 @@ def _source(source: Source) -> Iterator[str]:
 
 
 def _mapped(source: ModbusTcp | ModbusRtu) -> Iterator[str]:
-    found = profiles.load().get((source.class_, source.profile))
-    if found is None:
+    profile = profiles.load().get((source.class_, source.profile))
+    if profile is None:
         known = ", ".join(p for c, p in profiles.load() if c == source.class_)
         yield (
             f"profile: {source.profile!r} is not a profile of {source.class_!r}; "
             f"known: {known or 'none'}"
         )
-    elif not any(channel.register for channel in found.channels.values()):
+    elif not any(channel.register for channel in profile.channels.values()):
         yield f"profile: {source.profile!r} has no register map"
 
 

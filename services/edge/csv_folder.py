@@ -173,13 +173,13 @@ def _records(rows: Reader, numbers: _Numbers, source: CsvFolder) -> Iterator[Rec
 def _check_header(names: Sequence[str], source: CsvFolder) -> None:
     wanted = [source.time_column, *source.columns]
     wanted += [source.device_column] if source.device_column else []
-    for fault, found in (
+    for fault, result in (
         ("no column", [name for name in wanted if name not in names]),
         ("two columns", [name for name in wanted if names.count(name) > 1]),
     ):
-        if found:
+        if result:
             line = 1 + source.skip
-            raise ValueError(f"line {line}: {fault} {', '.join(map(repr, found))}")
+            raise ValueError(f"line {line}: {fault} {', '.join(map(repr, result))}")
 
 
 def _named(names: Sequence[str], cells: Sequence[str], line: int) -> dict[str, str]:
@@ -277,11 +277,11 @@ class Folder(threading.Thread):
 
     def _is_settled(self, path: Path) -> bool:
         """Whether no program has written to it for a while, nor has it open."""
-        found = path.stat()
-        now = (found.st_size, found.st_mtime)
+        result = path.stat()
+        now = (result.st_size, result.st_mtime)
         same = self._sizes.get(path.name) == now
         self._sizes[path.name] = now
-        rested_s = time.time() - found.st_mtime
+        rested_s = time.time() - result.st_mtime
         return (
             same
             and rested_s > _REST_S

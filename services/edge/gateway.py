@@ -48,9 +48,9 @@ _RETRY_S = 5.0
 _REFUSED_S = 60.0
 
 
-def _at(found: dict[str, Any], path: str) -> Any:
+def _at(result: dict[str, Any], path: str) -> Any:
     """Return what stands at a path of names; ValueError if nothing does."""
-    value: Any = found
+    value: Any = result
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:
             raise ValueError(f"has no value at {path!r}, which the source names")
@@ -154,32 +154,32 @@ class Listener(threading.Thread):
     def _records(self, topic: str, payload: bytes, content_type: str | None) -> list[Record]:
         device = self._device(topic)
         try:
-            found = msgspec.json.decode(payload)
+            result = msgspec.json.decode(payload)
         except msgspec.MsgspecError as error:
             raise ValueError(f"is not JSON, and only JSON is forwarded: {error}") from error
-        objects = found if isinstance(found, list) else [found]
+        objects = result if isinstance(result, list) else [result]
         if not objects or not all(isinstance(one, dict) for one in objects):
             raise ValueError("is neither a JSON object nor an array of objects")
         return [self._record(device, one, content_type) for one in objects]
 
-    def _record(self, device: str, found: dict[str, Any], content_type: str | None) -> Record:
+    def _record(self, device: str, result: dict[str, Any], content_type: str | None) -> Record:
         if self._source.values is not None or self._source.time is not None:
-            return self._foreign(device, found)
-        if "ts" in found:
-            return Record(device, found, content_type)
-        values = found.get("values", found)
+            return self._foreign(device, result)
+        if "ts" in result:
+            return Record(device, result, content_type)
+        values = result.get("values", result)
         return Record(device, {"values": values}, None, self._recorder.clock.now())
 
-    def _foreign(self, device: str, found: dict[str, Any]) -> Record:
+    def _foreign(self, device: str, result: dict[str, Any]) -> Record:
         """Take values and time from where another system's message has them."""
-        values = found if self._source.values is None else _at(found, self._source.values)
+        values = result if self._source.values is None else _at(result, self._source.values)
         if not isinstance(values, dict):
             raise ValueError(f"{self._source.values!r} does not contain an object of values")  # noqa: TRY004
         # a decoder may add texts, such as a state; a message is of numbers
         numbers = {k: v for k, v in values.items() if type(v) in (int, float)}
         if self._source.time is None:
             return Record(device, {"values": numbers}, None, self._recorder.clock.now())
-        return Record(device, {"ts": _at(found, self._source.time), "values": numbers})
+        return Record(device, {"ts": _at(result, self._source.time), "values": numbers})
 
     def _device(self, topic: str) -> str:
         words = topic.split("/")

@@ -86,14 +86,14 @@ def _authority(url: str, digest: str) -> bytes:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    (found, *_) = _certificates(_ask(url, context, "GET", "cacerts", {}, None))
-    own = found.fingerprint(hashes.SHA256()).hex()
+    (result, *_) = _certificates(_ask(url, context, "GET", "cacerts", {}, None))
+    own = result.fingerprint(hashes.SHA256()).hex()
     if own != digest.lower().replace(":", ""):
         raise InputError(
             f"{url} presents another certificate authority, {own}, than --ca-sha256: "
             "the connection may be intercepted; keep the token secret"
         )
-    return found.public_bytes(serialization.Encoding.PEM)
+    return result.public_bytes(serialization.Encoding.PEM)
 
 
 def _fetch(folder: Path, url: str, what: str, name: str, headers: dict[str, str]) -> datetime:

@@ -152,22 +152,22 @@ class GatewayMetrics(Collector):
             yield _gauge("clock_ahead_seconds", link.clock_ahead_s)
 
     def _outbox(self) -> Iterator[Metric]:
-        found = outbox_status(self.outbox.path, self.recorder.clock.now())
-        yield _gauge("outbox_messages", found.messages)
-        yield _gauge("outbox_bytes", found.used_bytes)
+        status = outbox_status(self.outbox.path, self.recorder.clock.now())
+        yield _gauge("outbox_messages", status.messages)
+        yield _gauge("outbox_bytes", status.used_bytes)
         yield _gauge("outbox_limit_bytes", self.outbox.limit_bytes)
-        if found.oldest_s is not None:
-            yield _gauge("outbox_oldest_seconds", found.oldest_s)
+        if status.oldest_s is not None:
+            yield _gauge("outbox_oldest_seconds", status.oldest_s)
 
 
 def registry(metrics: GatewayMetrics) -> CollectorRegistry:
     """Return the Prometheus registry: a gateway's metrics, its build and its process."""
-    found = CollectorRegistry()
-    found.register(metrics)
-    build = Info("tonne_build", "Version of the running program", registry=found)
+    result = CollectorRegistry()
+    result.register(metrics)
+    build = Info("tonne_build", "Version of the running program", registry=result)
     build.info({"version": version("tonne"), "python": python_version()})
-    ProcessCollector(registry=found)
-    return found
+    ProcessCollector(registry=result)
+    return result
 
 
 def _gauge(name: str, value: float) -> Metric:

@@ -150,9 +150,9 @@ class Registers:
 
 def joined(spans: Iterable[Span], gap: int) -> list[Span]:
     """Return registers joined into the fewest requests."""
-    found: list[Span] = []
+    result: list[Span] = []
     for span in sorted(spans):
-        last = found[-1] if found else None
+        last = result[-1] if result else None
         end = span.address + span.length
         near = (
             last is not None
@@ -161,10 +161,10 @@ def joined(spans: Iterable[Span], gap: int) -> list[Span]:
             and end - last.address <= _MOST
         )
         if last is not None and near:
-            found[-1] = last._replace(length=max(last.length, end - last.address))
+            result[-1] = last._replace(length=max(last.length, end - last.address))
         else:
-            found.append(span)
-    return found
+            result.append(span)
+    return result
 
 
 _LONGEST_S = 600.0
@@ -222,7 +222,7 @@ class Poller(threading.Thread):
     def run(self) -> None:
         """Poll until `stop` is set."""
         while not self._stopping.is_set():
-            following = min(self._asked, key=lambda one: one.due_s)
+            following = min(self._asked, key=lambda polled_device: polled_device.due_s)
             wait_s = following.due_s - time.monotonic()
             if wait_s > 0 and self._stopping.wait(wait_s):
                 break
@@ -274,18 +274,18 @@ class Models:
 
     def _walk(self, bus: Bus) -> list[Span]:
         at = self._base(bus) + 2
-        found = []
+        spans = []
         for _ in range(_MODELS):
             head = bus.read(Span("holding", at, 2), self._unit)
             model, length = int.from_bytes(head[:2], "big"), int.from_bytes(head[2:], "big")
             if model == _END:
                 break
             if model in models():
-                found.append(Span("holding", at, length + 2))
+                spans.append(Span("holding", at, length + 2))
             at += length + 2
-        if not found:
+        if not spans:
             raise ReadError("it has none of the SunSpec models that tonne reads")
-        return found
+        return spans
 
     def _base(self, bus: Bus) -> int:
         for base in _BASES:

@@ -172,17 +172,17 @@ class Outbox:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            found = self._connect()
+            result = self._connect()
         except sqlite3.DatabaseError as error:
             return self._rescue(str(error))
         try:
-            verdict = found.execute("PRAGMA quick_check(1)").fetchone()[0]
+            verdict = result.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.DatabaseError as error:
             verdict = str(error)
         if verdict == "ok":
-            return found
+            return result
         # before its files get other names: SQLite deletes the log by name when it closes
-        found.close()
+        result.close()
         return self._rescue(verdict)
 
     def _connect(self) -> sqlite3.Connection:
@@ -339,9 +339,9 @@ class Outbox:
         with self._transaction():
             return sum(
                 self._db.execute(
-                    "DELETE FROM message WHERE device = ? AND id = ?", (device, one)
+                    "DELETE FROM message WHERE device = ? AND id = ?", (device, value)
                 ).rowcount
-                for one in ids
+                for value in ids
             )
 
     def next_number(self, device: str) -> int:

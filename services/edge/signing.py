@@ -63,14 +63,18 @@ class Signer:
     def _loaded(self) -> Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
         data = files.read(self._path, "signing key")
         try:
-            found = serialization.load_pem_private_key(data, None)
+            load_pem_private_key = serialization.load_pem_private_key(data, None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise InputError(f"{self._path} holds no private key in PEM: {error}") from error
-        if self._algorithm == EDDSA and isinstance(found, Ed25519PrivateKey):
-            return found
-        curve = found.curve if isinstance(found, ec.EllipticCurvePrivateKey) else None
+        if self._algorithm == EDDSA and isinstance(load_pem_private_key, Ed25519PrivateKey):
+            return load_pem_private_key
+        curve = (
+            load_pem_private_key.curve
+            if isinstance(load_pem_private_key, ec.EllipticCurvePrivateKey)
+            else None
+        )
         if self._algorithm == ES256 and isinstance(curve, ec.SECP256R1):
-            return cast("ec.EllipticCurvePrivateKey", found)
+            return cast("ec.EllipticCurvePrivateKey", load_pem_private_key)
         raise InputError(
             f"{self._path} has no key of {self._algorithm}; set signing.algorithm "
             "to the algorithm of the key, or name a new file"
@@ -142,14 +146,14 @@ class Batches:
         """
         run: list[tuple[Waiting, bytes]] = []
         done: set[str] = set()
-        for one, data in waiting:
-            known = self._made.get((one.device, one.id))
-            if run and (known or not _fits(run, one, data)):
+        for item, data in waiting:
+            known = self._made.get((item.device, item.id))
+            if run and (known or not _fits(run, item, data)):
                 yield self._batch(run, at_ms)
                 run = []
             if known is None:
-                run.append((one, data))
-            elif one.id not in done:
+                run.append((item, data))
+            elif item.id not in done:
                 done |= {message.id for message in known.messages}
                 yield known
         if run:
@@ -160,16 +164,14 @@ class Batches:
         bodies = [data for _, data in run]
         messages = bodies[0] if len(bodies) == 1 else b"[" + b",".join(bodies) + b"]"
         number = self._outbox.next_number(first.device)
-        made = Signed(
-            tuple(one for one, _ in run), self._signer.sign(number, at_ms, first, messages)
-        )
-        self._made.update({(one.device, one.id): made for one, _ in run})
+        made = Signed(tuple(w for w, _ in run), self._signer.sign(number, at_ms, first, messages))
+        self._made.update({(waiting.device, waiting.id): made for waiting, _ in run})
         return made
 
     def free(self, device: str, ids: Sequence[str]) -> None:
         """Delete batches with a receipt."""
-        for one in ids:
-            self._made.pop((device, one), None)
+        for value in ids:
+            self._made.pop((device, value), None)
 
 
 def _fits(run: Sequence[tuple[Waiting, bytes]], waiting: Waiting, data: bytes) -> bool:

@@ -334,7 +334,7 @@ class Link:
             return
         if receipt.now is not None:
             self._take_time(receipt.now)
-        if any(one.reason == OVER_QUOTA for one in receipt.refused):
+        if any(refusal.reason == OVER_QUOTA for refusal in receipt.refused):
             self._slow_down(receipt.device)
         ids = [one for one in receipt.ids if isinstance(one, str)]
         if ids:
@@ -361,8 +361,8 @@ class Link:
         if self._batches is not None:
             self._batches.free(device, ids)
         window = self._windows.setdefault(device, _Window())
-        for one in ids:
-            window.sent.pop(one, None)
+        for value in ids:
+            window.sent.pop(value, None)
         window.wait_s, window.silent, window.reported = FIRST_S, 0, False
 
     def _slow_down(self, device: str) -> None:
@@ -385,10 +385,10 @@ class Link:
             window = self._windows.setdefault(device, _Window())
             self._look_for_silence(device, window, now_s)
             room = (1 if window.silent else WINDOW) - len(window.sent)
-            found = self._outbox.after(window.last_seq, device, max(min(room, budget), 0))
-            if self._batches is not None and self._batches.gathers(found, now_s):
+            waitings = self._outbox.after(window.last_seq, device, max(min(room, budget), 0))
+            if self._batches is not None and self._batches.gathers(waitings, now_s):
                 continue
-            for part in self._parts(found):
+            for part in self._parts(waitings):
                 self._publish(part)
                 for waiting in part.messages:
                     window.sent[waiting.id] = (waiting.seq, now_s)

@@ -55,7 +55,7 @@ from services.processing.batch import Batch, Committed
 from services.processing.commit import Store, Written
 from services.processing.parts import in_parts
 from services.store.messages.dead_letter_write import DAY_BYTES
-from services.store.messages.principal_status import Said
+from services.store.messages.principal_status import Status
 from services.store.timeseries.last_seen import see, since_received_s
 
 
@@ -116,9 +116,9 @@ def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] =
     The same batch may come again, by a newer version.  `unread` are messages of it that are
     refused as they are.
     """
-    shut = {one.message for one in unread}
+    shut = {rejected.message for rejected in unread}
     nodes = [k for k in of_nodes(inbox.topics) if k not in shut]
-    given = turn.read_anew(router.fleet, inbox, nodes)
+    values = turn.read_anew(router.fleet, inbox, nodes)
     admitted = decoding.admit(
         router.fleet,
         router.route,
@@ -126,7 +126,7 @@ def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] =
         inbox.payloads,
         inbox.content_types,
         inbox.received_us,
-        given,
+        values,
         unread,
     )
     admitted.rejected.extend(turn.outcome.rejected)
@@ -261,15 +261,15 @@ class EmbeddedChain:
         """
         if prepared := self._newer.taken():
             self._take_up(connection, prepared)
-        held = self._held
-        if self._watch.newer(connection, None if held is None else held.fleet):
-            if held is None:
+        version = self._held
+        if self._watch.newer(connection, None if version is None else version.fleet):
+            if version is None:
                 see(connection)
                 self._take_up(connection, self._newer.now(connection, None))
             elif waits:
-                self._take_up(connection, self._newer.now(connection, held.store))
+                self._take_up(connection, self._newer.now(connection, version.store))
             else:
-                self._newer.begin(held.store)
+                self._newer.begin(version.store)
         return self._version
 
     def _take_up(self, connection: Connection, prepared: Prepared) -> None:
@@ -277,7 +277,7 @@ class EmbeddedChain:
             self._held = take_up(connection, prepared, self._held, self._log)
             self._deriving.use(self._held.store)
 
-    def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
+    def between(self, lines: list[list[Status]]) -> list[tuple[str, bytes]]:
         """
         Do due work between batches; a lost database is retried later.
 
@@ -288,12 +288,12 @@ class EmbeddedChain:
         """
         with self._database.if_connected() as connection:
             if connection is not None:
-                for some in said:
-                    self._statuses.keep(connection, self.fleet, some)
-                found = self._nodes.commands(connection)
-                for topic, _ in found:
+                for subset in lines:
+                    self._statuses.keep(connection, self.fleet, subset)
+                result = self._nodes.commands(connection)
+                for topic, _ in result:
                     self._log.info("rebirth asked for", topic=topic)
-                return found
+                return result
         return []
 
     def idle(self) -> None:

@@ -34,7 +34,7 @@ def known(conn: Connection, folder: IdentityFolder, *, sparkplug: bool) -> list[
     templates = [topic.template for topic in registry.topics.values() if topic.active]
     filters = [parse(text).filter for text in templates]
     in_use = credentials.in_use(conn)
-    hashes = folder.passwords(name for name, one in in_use.items() if one.kind == "password")
+    hashes = folder.passwords(name for name, c in in_use.items() if c.kind == "password")
     names = {principals.PIPELINE, principals.ADMIN, *folder.services()}
     ours = [principals.service(name, filters, sparkplug=sparkplug) for name in sorted(names)]
     devices = registry.devices.values()
@@ -103,9 +103,9 @@ def apply(
         fresh += [one for one in known if one.name in not_carried and one not in fresh]
         for name in stale:
             control.throw_out(name)
-        for one in fresh:
-            control.admit(one, _password(folder, one))
-            folder.note_password(one.name)
+        for principal in fresh:
+            control.admit(principal, _password(folder, principal))
+            folder.note_password(principal.name)
     return Applied([one.name for one in fresh], stale)
 
 

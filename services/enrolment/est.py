@@ -135,8 +135,8 @@ def _decoded(text: bytes, what: str) -> bytes:
 
 
 def _certificates(pem: bytes) -> Answer:
-    found = x509.load_pem_x509_certificates(pem)
-    body = base64.encodebytes(pkcs7.serialize_certificates(found, Encoding.DER))
+    result = x509.load_pem_x509_certificates(pem)
+    body = base64.encodebytes(pkcs7.serialize_certificates(result, Encoding.DER))
     headers = (("Content-Transfer-Encoding", "base64"),)
     return Answer(200, body, _CERTIFICATES, headers)
 
@@ -195,9 +195,9 @@ class Server(ThreadingHTTPServer):
         finally:
             end.cancel()
             with self._lock:
-                left = self._inside.get(client_address[0], 1) - 1
-                self._inside[client_address[0]] = left
-                if left <= 0:
+                remaining = self._inside.get(client_address[0], 1) - 1
+                self._inside[client_address[0]] = remaining
+                if remaining <= 0:
                     del self._inside[client_address[0]]
 
     def finish_request(self, request: Any, client_address: Any) -> None:

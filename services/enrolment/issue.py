@@ -108,13 +108,13 @@ def issue(
         credentials.lock(conn)
         in_use = credentials.in_use(conn)
         authority = folder.authority()
-        found = []
+        rows = []
         for name in names:
-            found.append(_issue_one(conn, folder, authority, name, in_use.get(name), wish, author))
+            rows.append(_issue_one(conn, folder, authority, name, in_use.get(name), wish, author))
             watch()
         # in the database last: what it does not know was never handed to anyone
-        credentials.record(conn, (row for _, row in found if row is not None), author)
-    return [result for result, _ in found]
+        credentials.record(conn, (row for _, row in rows if row is not None), author)
+    return [result for result, _ in rows]
 
 
 _Row = tuple[str, "Kind", str | None, str | None, datetime | None]
@@ -170,13 +170,13 @@ def revoke(
     older : bool
         Leave each principal the credential that it was issued last.
     """
-    found: list[Result] = []
+    results: list[Result] = []
     with conn.transaction():
         credentials.lock(conn)
         for name in names:
             count = credentials.revoke(conn, name, author, reason, but_newest=older)
-            found.append(Result(name, "revoked" if count else "none"))
+            results.append(Result(name, "revoked" if count else "none"))
             if not older:
                 folder.forget(name)
         folder.authority().write_crl(credentials.revoked_certificates(conn))
-    return found
+    return results

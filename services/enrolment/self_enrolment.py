@@ -125,17 +125,17 @@ def enrol(
     """
     with conn.transaction():
         credentials.lock(conn)
-        found = tokens.take(conn, token)
-        if found is None or found.expires <= datetime.now(UTC):
+        result = tokens.take(conn, token)
+        if result is None or result.expires <= datetime.now(UTC):
             raise EnrolmentError(
                 "the token is unknown or expired; `tonne registry enrol-token ID` makes a new one"
             )
-        if wanted.principal != found.principal or named not in (None, "", found.principal):
+        if wanted.principal != result.principal or named not in (None, "", result.principal):
             raise EnrolmentError("the token is for another device; the common name must be its id")
-        if found.certificate is not None:
-            if found.key != wanted.key_sha256:
+        if result.certificate is not None:
+            if result.key != wanted.key_sha256:
                 raise EnrolmentError("the token was used with another key; ask for a new token")
-            return found.certificate
+            return result.certificate
         certificate = _issue(conn, folder, wanted, days)
         tokens.use(conn, token, wanted.key_sha256, certificate)
     return certificate

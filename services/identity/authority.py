@@ -90,9 +90,9 @@ class Authority:
         )
         write(folder / "ca.key", _private(key))
         write(folder / "ca.crt", own.public_bytes(serialization.Encoding.PEM), PUBLIC)
-        found = cls(folder, key, own)
-        found.write_crl(())
-        return found
+        authority = cls(folder, key, own)
+        authority.write_crl(())
+        return authority
 
     @property
     def certificate(self) -> bytes:

@@ -95,14 +95,14 @@ class Control:
     def clients(self) -> dict[str, bool]:
         """Return the broker's clients, and whether each may connect."""
         (answer,) = self._ask([{"command": "listClients", "verbose": True, "count": -1}])
-        found = answer.get("data", {}).get("clients", [])
-        return {one["username"]: not one.get("disabled", False) for one in found}
+        result = answer.get("data", {}).get("clients", [])
+        return {one["username"]: not one.get("disabled", False) for one in result}
 
     def roles(self) -> dict[str, list[dict[str, Any]]]:
         """Return the broker's roles and their permissions."""
         (answer,) = self._ask([{"command": "listRoles", "verbose": True, "count": -1}])
-        found = answer.get("data", {}).get("roles", [])
-        return {one["rolename"]: one.get("acls", []) for one in found}
+        result = answer.get("data", {}).get("roles", [])
+        return {one["rolename"]: one.get("acls", []) for one in result}
 
     @property
     def lets_sparkplug(self) -> bool:
@@ -174,13 +174,14 @@ class Control:
 
 def differences(control: Control, wanted: Iterable[Principal]) -> tuple[list[Principal], list[str]]:
     """Return principals with missing or wrong permissions at the broker, and obsolete ones."""
-    principals = {one.name: one for one in wanted}
+    principals = {principal.name: principal for principal in wanted}
     clients, roles = control.clients(), control.roles()
     stale = [name for name in clients if name not in principals]
     fresh = [
-        one
-        for name, one in principals.items()
-        if not clients.get(name, False) or _bare(roles.get(name, [])) != _bare(role_of(one)["acls"])
+        principal
+        for name, principal in principals.items()
+        if not clients.get(name, False)
+        or _bare(roles.get(name, [])) != _bare(role_of(principal)["acls"])
     ]
     return fresh, stale
 

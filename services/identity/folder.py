@@ -120,17 +120,17 @@ class IdentityFolder:
         InputError
             When one is missing or spoilt: the broker would lock its device out.
         """
-        found = {}
+        hashed = {}
         for name in names:
             path = self._hash(name)
             try:
-                found[name] = _decoder.decode(path.read_bytes())
+                hashed[name] = _decoder.decode(path.read_bytes())
             except (OSError, msgspec.MsgspecError) as error:
                 raise InputError(
                     f"{path}: the password of {name!r} cannot be read: {error}; restore the "
                     f"folder, or `tonne registry issue-credentials {name} --password --renew`"
                 ) from error
-        return found
+        return hashed
 
     def not_carried(self) -> list[str]:
         """Return principals whose new password no running broker has yet."""

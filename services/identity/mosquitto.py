@@ -190,9 +190,9 @@ def security(principals: Iterable[Principal]) -> bytes:
             "subscribe": False,
             "unsubscribe": True,
         },
-        "clients": [client_of(one) for one in known],
+        "clients": [client_of(principal) for principal in known],
         "groups": [],
-        "roles": [role_of(one) for one in known],
+        "roles": [role_of(principal) for principal in known],
     }
     return json.dumps(document, indent=1).encode()
 

@@ -131,11 +131,11 @@ def field(
 
 
 def _telemetry(name: str, *, sparkplug: bool) -> list[str]:
-    found = [f"{PREFIX}{name}/{what}" for what in ("telemetry", "+/telemetry", "status")]
+    result = [f"{PREFIX}{name}/{what}" for what in ("telemetry", "+/telemetry", "status")]
     if sparkplug:
-        found += (f"spBv1.0/+/{kind}/{name}" for kind in ("NBIRTH", "NDATA", "NDEATH"))
-        found += (f"spBv1.0/+/{kind}/{name}/+" for kind in ("DBIRTH", "DDATA", "DDEATH"))
-    return found
+        result += (f"spBv1.0/+/{kind}/{name}" for kind in ("NBIRTH", "NDATA", "NDEATH"))
+        result += (f"spBv1.0/+/{kind}/{name}/+" for kind in ("DBIRTH", "DDATA", "DDEATH"))
+    return result
 
 
 def _commands(name: str) -> tuple[str, ...]:

@@ -73,9 +73,9 @@ def definitions(principals: Iterable[Principal]) -> bytes:
     known = list(principals)
     document = {
         "vhosts": [{"name": "/"}],
-        "users": [_user(one) for one in known],
-        "permissions": [_permission(one) for one in known],
-        "topic_permissions": [_topics(one) for one in known],
+        "users": [_user(principal) for principal in known],
+        "permissions": [_permission(principal) for principal in known],
+        "topic_permissions": [_topics(principal) for principal in known],
     }
     return json.dumps(document, indent=1).encode()
 
@@ -120,11 +120,11 @@ def _pattern(topics: Iterable[str], *, filters: bool = False) -> str:
 
     As a filter is subscribed to, `+` arrives as `*`; as a topic, it is any one level.
     """
-    found = []
+    result = []
     for topic in topics:
         levels = [_level(level, filters=filters) for level in topic.split("/")]
-        found.append(r"\.".join(levels))
-    return rf"^({'|'.join(found)})$" if found else "^$"
+        result.append(r"\.".join(levels))
+    return rf"^({'|'.join(result)})$" if result else "^$"
 
 
 def _level(level: str, *, filters: bool) -> str:

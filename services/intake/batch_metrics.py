@@ -15,7 +15,7 @@ from ingest.pipeline.admit import Admitted
 from ingest.reading import SIGNED_VALUE
 from services.metrics import Metrics
 from services.processing.batch import Committed
-from services.store.messages.principal_status import Said, keep
+from services.store.messages.principal_status import Status, keep
 
 
 def count_messages(
@@ -42,8 +42,8 @@ def count_lag(metrics: Metrics, frames: Iterable[Frame], received_us: int) -> No
 def _median(values: Int64) -> float:
     """Return the median; ten times as fast as `np.median` on the rows of a batch."""
     middle = (len(values) - 1) // 2, len(values) // 2
-    found = np.partition(values, middle)
-    return (int(found[middle[0]]) + int(found[middle[1]])) / 2
+    result = np.partition(values, middle)
+    return (int(result[middle[0]]) + int(result[middle[1]])) / 2
 
 
 def count_commit(metrics: Metrics, committed: Committed) -> None:
@@ -92,15 +92,15 @@ class Statuses:
         self._log = log
         self._told: set[str] = set()
 
-    def keep(self, connection: Connection, fleet: Fleet, said: Iterable[Said]) -> None:
+    def keep(self, connection: Connection, fleet: Fleet, lines: Iterable[Status]) -> None:
         """Keep the last word of each registered principal."""
-        for one in keep(connection, fleet, said):
-            if one.principal in self._told or len(self._told) >= _TOLD:
+        for item in keep(connection, fleet, lines):
+            if item.principal in self._told or len(self._told) >= _TOLD:
                 continue
-            self._told.add(one.principal)
-            known = one.principal in fleet.by_id
+            self._told.add(item.principal)
+            known = item.principal in fleet.by_id
             self._log.warning(
                 "status ignored",
-                principal=one.principal[:_SHOWN],
+                principal=item.principal[:_SHOWN],
                 why='not {"state": "online"} or "offline"' if known else "not in the registry",
             )

@@ -141,7 +141,7 @@ class BrokerQueue(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the current values for a scrape."""
-        found = dict(self._found)
+        result = dict(self._found)
         for what, name, limit in (
             ("count", "messages", self._room.messages),
             ("bytes", "bytes", self._room.bytes),
@@ -149,7 +149,7 @@ class BrokerQueue(Collector):
             yield GaugeMetricFamily(
                 f"tonne_broker_queued_{name}",
                 f"Queue length at the broker, in {name}",
-                found.get(what),
+                result.get(what),
             )
             yield GaugeMetricFamily(
                 f"tonne_broker_queue_limit_{name}",

@@ -21,7 +21,7 @@ from services.store.postgres.pool import connect
 _BLIND_S = 5.0
 
 
-def held(error: BaseException) -> bool:
+def is_retryable(error: BaseException) -> bool:
     """
     Return whether work is to be repeated on another connection after an error.
 
@@ -70,7 +70,7 @@ class Database:
         self._limits = limits
         self._join = join
         self._opened = opened
-        self._retry = ServerRetry("database", held, log, stopping, pulse)
+        self._retry = ServerRetry("database", is_retryable, log, stopping, pulse)
         self._connection: Connection | None = None
         self._blind_until_s = 0.0
 
@@ -116,7 +116,7 @@ class Database:
         try:
             yield self._at_hand()
         except (psycopg.Error, ServerError) as error:
-            if held(error):
+            if is_retryable(error):
                 self._lost(error)
             else:
                 self._log.warning("database refused, left for later", error=line(error))
@@ -127,7 +127,7 @@ class Database:
         try:
             return self.connection()
         except (psycopg.Error, ServerError) as error:
-            if not held(error):
+            if not is_retryable(error):
                 raise
             self._lost(error)
             return None
@@ -161,7 +161,7 @@ class Attempt:
             try:
                 return self._database.connection()
             except (psycopg.Error, ServerError) as error:
-                if not held(error):
+                if not is_retryable(error):
                     raise
                 self._retry.wait(error)
 
@@ -172,6 +172,6 @@ class Attempt:
         trace: TracebackType | None,
     ) -> bool:
         """End the try; a connection that was lost is closed, and the next opens another."""
-        if error is not None and held(error):
+        if error is not None and is_retryable(error):
             self._database.close()
         return self._retry.__exit__(kind, error, trace)

@@ -29,7 +29,7 @@ from ingest.pipeline.admit import Admitted
 from ingest.reading import SIGNED_VALUE, Reading
 from services.intake.registry_watch import CHECK_S
 from services.intake.retry import GaveUpError
-from services.store.messages.principal_status import Said
+from services.store.messages.principal_status import Status
 
 # of a batch: a device that sends nothing else tells itself of these, and shows the rest to nobody
 _MOST = 2_000
@@ -48,12 +48,12 @@ class Done:
     def of(inbox: Inbox, router: Router, admitted: Admitted) -> Done:
         """Gather what receipts need of a batch."""
         route = router.route
-        seen = [(route(inbox.topics[k]), found) for k, found in admitted.seen.items()]
+        seen = [(route(inbox.topics[k]), readings) for k, readings in admitted.seen.items()]
         refused = [
-            (index, one, admitted.seen.get(one.message, ()))
-            for one in admitted.rejected[:_MOST]
-            if one.reason != SIGNED_VALUE
-            and (index := _routed(router, inbox.topics[one.message])) >= 0
+            (index, rejected, admitted.seen.get(rejected.message, ()))
+            for rejected in admitted.rejected[:_MOST]
+            if rejected.reason != SIGNED_VALUE
+            and (index := _routed(router, inbox.topics[rejected.message])) >= 0
         ]
         return Done(inbox, router.fleet, seen, refused)
 
@@ -130,7 +130,7 @@ class Handover:
         self._todo: queue.Queue[Inbox | None] = queue.Queue(IN_FLIGHT)
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._told: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-        self._said: queue.SimpleQueue[list[Said]] = queue.SimpleQueue()
+        self._said: queue.SimpleQueue[list[Status]] = queue.SimpleQueue()
 
     def close(self) -> None:
         """Close the bell, when both threads have ended."""
@@ -150,10 +150,10 @@ class Handover:
         """Whether a batch is not durable yet."""
         return self._under_way > 0
 
-    def give(self, inbox: Inbox, said: list[Said]) -> None:
+    def give(self, inbox: Inbox, lines: list[Status]) -> None:
         """Hand over a batch, and the status messages of principals."""
-        if said:
-            self._said.put(said)
+        if lines:
+            self._said.put(lines)
         if len(inbox):
             self._under_way += 1
             self._todo.put(inbox)
@@ -168,9 +168,9 @@ class Handover:
 
     def durable(self) -> list[Done]:
         """Take the batches that are durable."""
-        found = _all(self._done)
-        self._under_way -= len(found)
-        return found
+        dones = _all(self._done)
+        self._under_way -= len(dones)
+        return dones
 
     def messages(self) -> list[tuple[str, bytes]]:
         """Take what devices are to be sent: topics and payloads."""
@@ -187,7 +187,7 @@ class Handover:
         self.ended = inbox is None
         return inbox
 
-    def said(self) -> list[list[Said]]:
+    def said(self) -> list[list[Status]]:
         """Return status messages of principals since the last call."""
         return _all(self._said)
 
@@ -216,8 +216,8 @@ class Handover:
 
 
 def _all(waiting: queue.SimpleQueue[_T]) -> list[_T]:
-    found = []
+    result = []
     with contextlib.suppress(queue.Empty):
         while True:
-            found.append(waiting.get_nowait())
-    return found
+            result.append(waiting.get_nowait())
+    return result

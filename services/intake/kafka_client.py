@@ -75,17 +75,17 @@ def client_options(access: KafkaAccess) -> dict[str, Any]:
 
 def security_options(access: KafkaAccess) -> dict[str, Any]:
     """Return the options of protocol and authentication."""
-    found: dict[str, Any] = {"security_protocol": access.protocol}
+    result: dict[str, Any] = {"security_protocol": access.protocol}
     if access.secure:
-        found["ssl_context"] = access.context()
+        result["ssl_context"] = access.context()
     if access.user is not None:
-        found["sasl_mechanism"] = access.mechanism
+        result["sasl_mechanism"] = access.mechanism
         if access.mechanism == TOKEN:
-            found["sasl_oauth_token_provider"] = Tokens(access)
+            result["sasl_oauth_token_provider"] = Tokens(access)
         else:
-            found["sasl_plain_username"] = access.user
-            found["sasl_plain_password"] = access.password
-    return found
+            result["sasl_plain_username"] = access.user
+            result["sasl_plain_password"] = access.password
+    return result
 
 
 def words(error: BaseException, doing: str = "do this") -> str:
@@ -176,22 +176,22 @@ class Reasons(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the error of a log line."""
-        told = record.args if isinstance(record.args, tuple) else ()
-        for one in told:
-            if isinstance(one, BaseException):
-                self._last = one
-            elif isinstance(one, type) and issubclass(one, BaseException):
-                self._last = one()
+        lines = record.args if isinstance(record.args, tuple) else ()
+        for item in lines:
+            if isinstance(item, BaseException):
+                self._last = item
+            elif isinstance(item, type) and issubclass(item, BaseException):
+                self._last = item()
 
     def of(self, error: BaseException) -> BaseException:
         """Return the logged reason of an error, or the error itself."""
         if self._token_refused(error):
             return NoTokenError(_NOT_BELIEVED)
         vague = isinstance(error, errors.KafkaConnectionError | TimeoutError)
-        found = self._last if vague and self._last is not None else error
-        if self._access.secure and isinstance(found, errors.KafkaConnectionError):
-            return _refusal(self._access, str(found)) or found
-        return found
+        result = self._last if vague and self._last is not None else error
+        if self._access.secure and isinstance(result, errors.KafkaConnectionError):
+            return _refusal(self._access, str(result)) or result
+        return result
 
     def _token_refused(self, error: BaseException) -> bool:
         """Whether a token was refused: aiokafka hears no refusal, and learns of no broker."""
@@ -200,7 +200,7 @@ class Reasons(logging.Handler):
         return asked and away and isinstance(self._last, errors.StaleMetadata)
 
 
-def _refusal(access: KafkaAccess, told: str) -> ssl.SSLError | None:
+def _refusal(access: KafkaAccess, message: str) -> ssl.SSLError | None:
     """
     Return the TLS reason of a closed connection; None without one.
 
@@ -209,7 +209,7 @@ def _refusal(access: KafkaAccess, told: str) -> ssl.SSLError | None:
     """
     context = access.context()
     for (host, port), name in zip(access.servers, access.bootstrap, strict=True):
-        if context is None or f"{name} closed" not in told:
+        if context is None or f"{name} closed" not in message:
             continue
         with suppress(TimeoutError, ConnectionError, socket.gaierror):
             try:
@@ -314,7 +314,7 @@ class Connections:
 
     async def _noted(self, *where: Any, **how: Any) -> tuple[Any, Any]:
         transport, protocol = await self._create(*where, **how)
-        self._transports = [one for one in self._transports if _open(one)]
+        self._transports = [transport for transport in self._transports if _open(transport)]
         self._transports.append(transport)
         return transport, protocol
 

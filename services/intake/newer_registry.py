@@ -76,11 +76,11 @@ class NewerRegistry:
         """
         if not self.ready:
             return None
-        found, failure = self._prepared, self._failure
+        prepared, failure = self._prepared, self._failure
         self._thread = self._prepared = self._failure = None
         if failure is not None:
             raise failure
-        return found
+        return prepared
 
     def now(self, connection: Connection, before: Store | None) -> Prepared:
         """Return the current version, prepared now; a version in preparation is dropped."""

@@ -46,7 +46,7 @@ class Limits(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Left:
+class _Quota:
     """Remaining quota of a principal, and its time."""
 
     messages: float
@@ -70,7 +70,7 @@ class PrincipalQuota:
     ) -> None:
         self._limits = Limits() if limits is None else limits
         self._clock = clock
-        self._left: dict[str, _Left] = {}
+        self._quota: dict[str, _Quota] = {}
         self._names: dict[str, str] = {}
         self._router: Router | None = None
         self._epoch: int | None = None
@@ -113,18 +113,18 @@ class PrincipalQuota:
         """Messages and bytes of each principal in a batch."""
         if router is not self._router or len(self._names) > _REMEMBERED:
             self._router, self._names = router, {}
-        names, found = self._names, dict[str, list[int]]()
+        names, result = self._names, dict[str, list[int]]()
         for topic, payload in zip(inbox.topics, inbox.payloads, strict=True):
             name = names.get(topic)
             if name is None:
                 name = self._name(router, topic)
-            spent = found.get(name)
+            spent = result.get(name)
             if spent is None:
-                found[name] = [1, len(payload)]
+                result[name] = [1, len(payload)]
             else:
                 spent[0] += 1
                 spent[1] += len(payload)
-        return found
+        return result
 
     def _name(self, router: Router, topic: str) -> str:
         """Return the principal of a topic; topics without a need for it are not remembered."""
@@ -136,56 +136,59 @@ class PrincipalQuota:
         return name
 
     def _take(self, spent: dict[str, list[int]], now_s: float) -> set[str]:
-        """Take room for all messages of each; return the principals that lack it."""
+        """
+        Deduct all messages of each principal from its quota; return the
+        principals above theirs.
+        """
         beyond = set()
         most_s = MINUTE_S + self._credit_s(now_s)
         a_second = self._limits.messages / MINUTE_S, self._limits.bytes / MINUTE_S
-        most = a_second[0] * most_s, a_second[1] * most_s
+        maximum = a_second[0] * most_s, a_second[1] * most_s
         for name, (messages, size) in spent.items():
-            left = self._left.get(name)
-            if left is None:
+            remaining = self._quota.get(name)
+            if remaining is None:
                 self._forget_idle(now_s)
-                left = self._left[name] = _Left(*most, now_s)
+                remaining = self._quota[name] = _Quota(*maximum, now_s)
             else:
-                passed_s, left.at_s = now_s - left.at_s, now_s
-                left.messages = min(left.messages + passed_s * a_second[0], most[0])
-                left.bytes = min(left.bytes + passed_s * a_second[1], most[1])
-            if self._lacks(left, messages, size):
+                passed_s, remaining.at_s = now_s - remaining.at_s, now_s
+                remaining.messages = min(remaining.messages + passed_s * a_second[0], maximum[0])
+                remaining.bytes = min(remaining.bytes + passed_s * a_second[1], maximum[1])
+            if self._lacks(remaining, messages, size):
                 beyond.add(name)
             else:
-                left.messages -= messages
-                left.bytes -= size
+                remaining.messages -= messages
+                remaining.bytes -= size
         return beyond
 
-    def _lacks(self, left: _Left, messages: int, size: int) -> bool:
+    def _lacks(self, quota: _Quota, messages: int, size: int) -> bool:
         limits = self._limits
         return bool(
-            (limits.messages and messages > left.messages) or (limits.bytes and size > left.bytes)
+            (limits.messages and messages > quota.messages) or (limits.bytes and size > quota.bytes)
         )
 
     def _beyond(self, router: Router, inbox: Inbox, names: set[str]) -> list[Rejected]:
         """Take what there is room for, in order; return the rest."""
-        found = []
+        rejected = []
         for k, topic in enumerate(inbox.topics):
             name = self._name(router, topic)
             if name not in names:
                 continue
-            left, size = self._left[name], len(inbox.payloads[k])
-            if self._lacks(left, 1, size):
-                found.append(Rejected(k, REASON, self._why(name, left)))
+            remaining, size = self._quota[name], len(inbox.payloads[k])
+            if self._lacks(remaining, 1, size):
+                rejected.append(Rejected(k, REASON, self._why(name, remaining)))
             else:
-                left.messages -= 1
-                left.bytes -= size
-        return found
+                remaining.messages -= 1
+                remaining.bytes -= size
+        return rejected
 
-    def _why(self, name: str, left: _Left) -> str:
+    def _why(self, name: str, quota: _Quota) -> str:
         who = repr(name[:64]) if name else "principals without a name"
-        by_number = bool(self._limits.messages) and left.messages < 1
-        most, what = (
+        by_number = bool(self._limits.messages) and quota.messages < 1
+        maximum, what = (
             (self._limits.messages, "MESSAGES") if by_number else (self._limits.bytes, "BYTES")
         )
         return (
-            f"{who} sends more than {most} {what.lower()} a minute; this message was not read:"
+            f"{who} sends more than {maximum} {what.lower()} a minute; this message was not read:"
             f" send it again later, or raise TONNE_PRINCIPAL_{what}_A_MINUTE"
         )
 
@@ -194,11 +197,11 @@ class PrincipalQuota:
 
     def _forget_idle(self, now_s: float) -> None:
         """Forget those that have all of their room again, where very many are known."""
-        if len(self._left) < _REMEMBERED or now_s < self._swept_s + MINUTE_S:
+        if len(self._quota) < _REMEMBERED or now_s < self._swept_s + MINUTE_S:
             return
         self._swept_s = now_s
         since_s = now_s - MINUTE_S - self._credit_s(now_s)
-        self._left = {name: one for name, one in self._left.items() if one.at_s > since_s}
+        self._quota = {name: one for name, one in self._quota.items() if one.at_s > since_s}
 
 
 def _principal(router: Router, topic: str) -> str:

@@ -198,12 +198,12 @@ async def _abandon(kafka: Any, connections: Connections) -> None:
     if kafka is not None:
         await _disconnect(kafka)
     here = asyncio.current_task()
-    left = [task for task in asyncio.all_tasks() if task is not here]
-    for task in left:
+    remaining = [task for task in asyncio.all_tasks() if task is not here]
+    for task in remaining:
         task.cancel()
-    if left:
-        await asyncio.wait(left, timeout=2)
-    for task in left:
+    if remaining:
+        await asyncio.wait(remaining, timeout=2)
+    for task in remaining:
         if task.done() and not task.cancelled():
             task.exception()
     await connections.end()

@@ -21,7 +21,7 @@ from ingest.model import Device, Fleet
 from ingest.mqtt.names import receipt_topic
 from ingest.reading import Reading, time_us
 from services.clock import now_us
-from services.store.messages.principal_status import Said
+from services.store.messages.principal_status import Status
 
 GATHER_S = 0.5
 _LISTED = 1_000
@@ -86,10 +86,10 @@ class Receipts:
                 if isinstance(ts, int) and ts <= latest:
                     newest = entry.newest
                     entry.newest = ts if newest is None or ts > newest else newest
-        for index, one, readings in refused:
+        for index, rejected, readings in refused:
             entry = self._entry(devices[index])
             if len(entry.refused) < _REFUSED:
-                entry.refused.append(_refusal(one, readings))
+                entry.refused.append(_refusal(rejected, readings))
             else:
                 entry.more += 1
         if self._stored and self._due_s == float("inf"):
@@ -106,10 +106,10 @@ class Receipts:
         if now_s < self._due_s:
             return []
         stored, self._stored, self._due_s = self._stored, {}, float("inf")
-        found: list[tuple[str, bytes]] = []
+        result: list[tuple[str, bytes]] = []
         for entry in stored.values():
-            _add_messages(found, entry)
-        return found
+            _add_messages(result, entry)
+        return result
 
 
 def _refusal(rejected: Rejected, readings: Sequence[Reading]) -> dict[str, object]:
@@ -132,21 +132,21 @@ def _us(ts: int | str) -> int | None:
         return None
 
 
-def greetings(fleet: Fleet, said: Iterable[Said]) -> list[tuple[str, bytes]]:
+def greetings(fleet: Fleet, lines: Iterable[Status]) -> list[tuple[str, bytes]]:
     """
     Return the answers to births: that we hear them, and what time it is. [ms]
 
     A gateway whose clock is wrong corrects its times by that before it sends any.
     """
     now = now_us() // 1000
-    names = dict.fromkeys(one.principal for one in said if one.principal in fleet.by_id)
+    names = dict.fromkeys(one.principal for one in lines if one.principal in fleet.by_id)
     return [
         (receipt_topic(name), _ENCODER.encode(_Receipt(name, None, None, now=now)))
         for name in names
     ]
 
 
-def _add_messages(found: list[tuple[str, bytes]], stored: _Stored) -> None:
+def _add_messages(sections: list[tuple[str, bytes]], stored: _Stored) -> None:
     device, ids, times = stored.device, stored.ids, stored.unnumbered
     topic = receipt_topic(device.gateway or device.id)
     last = ids[0] if len(ids) == 1 else _last(ids)
@@ -157,7 +157,7 @@ def _add_messages(found: list[tuple[str, bytes]], stored: _Stored) -> None:
         if at == 0:
             receipt.refused = stored.refused
             receipt.refused_more = stored.more or msgspec.UNSET
-        found.append((topic, _ENCODER.encode(receipt)))
+        sections.append((topic, _ENCODER.encode(receipt)))
 
 
 def _last(ids: Sequence[int | str]) -> int | str | None:

@@ -27,19 +27,19 @@ from services.intake.handover import IN_FLIGHT, Handover
 from services.intake.receipts import greetings
 from services.intake.refused_topics import RefusedTopics
 from services.metrics import Metrics
-from services.store.messages.principal_status import Said
+from services.store.messages.principal_status import Status
 
 
-def part_statuses(inbox: Inbox) -> list[Said]:
+def part_statuses(inbox: Inbox) -> list[Status]:
     """Take the statuses out of an inbox, in their order."""
     rows = [i for i, topic in enumerate(inbox.topics) if topic.endswith("/status")]
-    found = [(i, status_of(inbox.topics[i])) for i in rows]
-    ours = {i: principal for i, principal in found if principal is not None}
+    result = [(i, status_of(inbox.topics[i])) for i in rows]
+    ours = {i: principal for i, principal in result if principal is not None}
     if not ours:
         return []
     taken = inbox.part(list(ours))
     return [
-        Said(principal, payload, inbox.received_us)
+        Status(principal, payload, inbox.received_us)
         for principal, payload in zip(ours.values(), taken.payloads, strict=True)
     ]
 
@@ -203,13 +203,13 @@ class Receive:
             inbox = self.session.take(self._batch, now_us(), BATCH_BYTES)
             if inbox is None:
                 break
-            said = part_statuses(inbox)
-            self.session.publish(greetings(handover.fleet, said))
+            lines = part_statuses(inbox)
+            self.session.publish(greetings(handover.fleet, lines))
             if len(inbox):
                 count += 1
                 self._metrics.unacked.inc(len(inbox))
                 self._left_s = time.monotonic()
-            handover.give(inbox, said)
+            handover.give(inbox, lines)
         return count
 
     def _busy(self, handover: Handover) -> bool:

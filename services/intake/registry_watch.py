@@ -39,11 +39,11 @@ class RegistryWatch:
         """Whether the last look is a while ago."""
         return time.monotonic() - self._checked_s > _LOOK_S
 
-    def newer(self, connection: Connection, held: Fleet | None) -> bool:
+    def newer(self, connection: Connection, fleet: Fleet | None) -> bool:
         """Return whether there is a version other than the given one."""
         self._checked_s = time.monotonic()
         version = registry.registry_version(connection)
-        return held is None or held.version != version
+        return fleet is None or fleet.version != version
 
 
 def names_unknown(rejected: Iterable[Rejected]) -> bool:
@@ -80,9 +80,9 @@ class Plans:
         """Load and compile devices, projects and published factors of one version."""
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            held = self._read(connection)
-        self._held = held
-        fleet, projects, published = held
+            stored = self._read(connection)
+        self._held = stored
+        fleet, projects, published = stored
         self._compiled.by(published)
         book = self._factors.with_more(published)
         self._plan = Plan.of(fleet, projects, book, self._compiled, self._plan)

@@ -75,7 +75,7 @@ class SparkplugNodes:
         return [
             name
             for name, node in self.load(connection).items()
-            if any(one.received_us <= due_us for one in node.held)
+            if any(waiting_message.received_us <= due_us for waiting_message in node.held)
         ]
 
     def commands(self, connection: Connection) -> list[tuple[str, bytes]]:
@@ -139,7 +139,7 @@ class Turn:
     def _settle(self) -> None:
         """Publish the waiting state: its batch is complete."""
         for node in self._changed.values():
-            node.held = [one._replace(message=None) for one in node.held]
+            node.held = [waiting_message._replace(message=None) for waiting_message in node.held]
 
     @property
     def names(self) -> list[str]:
@@ -176,8 +176,8 @@ class Turn:
         admitted = admit(
             router.fleet,
             router.route,
-            [one.topic for one in released],
-            [one.payload for one in released],
+            [waiting_message.topic for waiting_message in released],
+            [waiting_message.payload for waiting_message in released],
             [None] * len(released),
             now_us,
             self.outcome.given,
@@ -193,13 +193,13 @@ class Turn:
                 inbox.topics, inbox.payloads, inbox.content_types, inbox.repeated, inbox.received_us
             )
         return Letters(
-            [*inbox.topics, *(one.topic for one in released)],
-            [*inbox.payloads, *(one.payload for one in released)],
+            [*inbox.topics, *(waiting_message.topic for waiting_message in released)],
+            [*inbox.payloads, *(waiting_message.payload for waiting_message in released)],
             [*inbox.content_types, *(None for _ in released)],
             [*inbox.repeated, *(False for _ in released)],
             [
                 *(inbox.received_us for _ in range(len(inbox))),
-                *(one.received_us for one in released),
+                *(waiting_message.received_us for waiting_message in released),
             ],
         )
 

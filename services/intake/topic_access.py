@@ -55,20 +55,20 @@ def needed(topic: str, group: str, bridge: str, worker: str, admin: str) -> list
         Names of users; by certificate its whole subject, `CN=bridge,O=..`.
     """
     spoiled = dead(topic)
-    found = [Grant(bridge, operation, "topic", topic) for operation in ("Write", "Describe")]
-    found += [Grant(worker, operation, "topic", topic) for operation in ("Read", "Describe")]
-    found += [Grant(worker, operation, "topic", spoiled) for operation in ("Write", "Describe")]
-    found.append(Grant(worker, "Read", "group", group))
+    grants = [Grant(bridge, operation, "topic", topic) for operation in ("Write", "Describe")]
+    grants += [Grant(worker, operation, "topic", topic) for operation in ("Read", "Describe")]
+    grants += [Grant(worker, operation, "topic", spoiled) for operation in ("Write", "Describe")]
+    grants.append(Grant(worker, "Read", "group", group))
     administers = ("Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs")
-    found += [
+    grants += [
         Grant(admin, administer, "topic", name)
         for name in (topic, spoiled)
         for administer in administers
     ]
     # `tonne doctor`, a replay, and dead letters that are sent again
-    found += [Grant(admin, one, "topic", topic) for one in ("Read", "Write")]
-    found.append(Grant(admin, "Describe", "group", group))
-    return found
+    grants += [Grant(admin, one, "topic", topic) for one in ("Read", "Write")]
+    grants.append(Grant(admin, "Describe", "group", group))
+    return grants
 
 
 def grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
@@ -85,14 +85,14 @@ def grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
 
 async def _grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
     async with administering(access) as admin:
-        for one in grants:
+        for item in grants:
             request = CreateAclsRequest(
-                RESOURCES[one.resource],
-                one.name,
+                RESOURCES[item.resource],
+                item.name,
                 _LITERAL,
-                f"User:{one.user}",
+                f"User:{item.user}",
                 _ANY_HOST,
-                OPERATIONS[one.operation],
+                OPERATIONS[item.operation],
                 _ALLOW,
             )
             answer = await admin._send_request(request)  # noqa: SLF001 (no other way is offered)
@@ -100,6 +100,6 @@ async def _grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
                 if code:
                     why = told or words(for_code(code)())
                     raise ServerError(
-                        f"Kafka does not let {one.user!r} {one.operation} {one.resource}"
-                        f" {one.name!r}: {why}; run this as a user who may alter the cluster"
+                        f"Kafka does not let {item.user!r} {item.operation} {item.resource}"
+                        f" {item.name!r}: {why}; run this as a user who may alter the cluster"
                     )

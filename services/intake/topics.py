@@ -113,9 +113,9 @@ def apply(access: KafkaAccess, wanted: Topic) -> bool:
     ServerError
         When the broker cannot be reached or refuses.
     """
-    made, left = settle(access, wanted)
-    if left:
-        raise InputError("\n".join(map(str, left)))
+    made, remaining = settle(access, wanted)
+    if remaining:
+        raise InputError("\n".join(map(str, remaining)))
     return made
 
 
@@ -188,9 +188,9 @@ async def _settle(
     doing = f"make or change topic {wanted.name!r}"
     async with administering(access, doing=doing) as admin:
         there = wanted.name in await admin.list_topics()
-        found = await _describe(admin, wanted.name) if there else []
+        result = await _describe(admin, wanted.name) if there else []
         count = len((await admin.describe_cluster())["brokers"])
-        if wanted.replication > count and not found:
+        if wanted.replication > count and not result:
             raise InputError(
                 f"topic {wanted.name!r} is to have {wanted.replication} copies, and the cluster "
                 f"has {count} brokers; set --replication to at most that number"
@@ -199,11 +199,11 @@ async def _settle(
             await _make(admin, wanted)
             return True, []
         configs = await _configs(admin, wanted.name)
-        left = differences(wanted, found, configs)
-        if alter and any(one.alterable for one in left):
-            await _alter(admin, wanted, found, configs)
-            left = [one for one in left if not one.alterable]
-        return False, left
+        remaining = differences(wanted, result, configs)
+        if alter and any(difference.alterable for difference in remaining):
+            await _alter(admin, wanted, result, configs)
+            remaining = [difference for difference in remaining if not difference.alterable]
+        return False, remaining
 
 
 async def _make(admin: Any, wanted: Topic) -> None:
@@ -225,12 +225,12 @@ async def _wait_for_topic(admin: Any, name: str) -> None:
 
 
 async def _alter(
-    admin: Any, wanted: Topic, found: list[dict[str, Any]], configs: dict[str, Setting]
+    admin: Any, wanted: Topic, result: list[dict[str, Any]], configs: dict[str, Setting]
 ) -> None:
     """Add partitions, and change settings; other settings of the topic stay."""
-    if len(found) < wanted.partitions:
+    if len(result) < wanted.partitions:
         await admin.create_partitions({wanted.name: NewPartitions(wanted.partitions)})
-    own = {key: one.value for key, one in configs.items() if one.own}
+    own = {key: setting.value for key, setting in configs.items() if setting.own}
     resource = ConfigResource(ConfigResourceType.TOPIC, wanted.name, {**own, **wanted.configs})
     for answer in await admin.alter_configs([resource]):
         for code, told, *_ in answer.resources:
@@ -258,8 +258,8 @@ async def _partitions(access: KafkaAccess, name: str) -> int:
 
 
 async def _describe(admin: Any, name: str) -> list[dict[str, Any]]:
-    (found,) = await admin.describe_topics([name])
-    partitions: list[dict[str, Any]] = found["partitions"]
+    (result,) = await admin.describe_topics([name])
+    partitions: list[dict[str, Any]] = result["partitions"]
     return partitions
 
 
@@ -279,21 +279,21 @@ def _is_own(source: bool | int) -> bool:
 
 
 def differences(
-    wanted: Topic, found: list[dict[str, Any]], configs: dict[str, Setting]
+    wanted: Topic, result: list[dict[str, Any]], configs: dict[str, Setting]
 ) -> list[Difference]:
     """Return the differences of a topic; settings that a broker omits are not compared."""
     out = []
-    if len(found) != wanted.partitions:
-        more = len(found) < wanted.partitions
+    if len(result) != wanted.partitions:
+        more = len(result) < wanted.partitions
         how = (
             "a change moves devices between partitions, docs/scaling.md says how to do it"
             if more
             else "partitions cannot be taken away"
         )
         out.append(
-            _difference(wanted, "partitions", len(found), wanted.partitions, how, alterable=more)
+            _difference(wanted, "partitions", len(result), wanted.partitions, how, alterable=more)
         )
-    copies = min(len(partition["replicas"]) for partition in found)
+    copies = min(len(partition["replicas"]) for partition in result)
     if copies < wanted.replication:
         how = "add them with kafka-reassign-partitions"
         out.append(_difference(wanted, "copies", copies, wanted.replication, how))
@@ -311,6 +311,6 @@ def _does(key: str, has: str, wanted: str) -> bool:
 
 
 def _difference(
-    wanted: Topic, what: str, found: object, value: object, how: str, *, alterable: bool = False
+    wanted: Topic, what: str, result: object, value: object, how: str, *, alterable: bool = False
 ) -> Difference:
-    return Difference(wanted.name, what, str(found), str(value), how, alterable)
+    return Difference(wanted.name, what, str(result), str(value), how, alterable)

@@ -32,7 +32,7 @@ from services.intake.receipts import Receipts
 from services.intake.receive import Receive
 from services.intake.start import collect_seldom, quiet_stop, wait_for_server
 from services.metrics import Metrics
-from services.store.messages.principal_status import Said
+from services.store.messages.principal_status import Status
 
 
 class Acknowledge:
@@ -139,8 +139,8 @@ class Receiver:
 
     def _leave(self, storing: threading.Thread) -> None:
         self._stopping.set()
-        if left := self._handover.end():
-            self._log.warning("left unstored batches to the broker", batches=left)
+        if remaining := self._handover.end():
+            self._log.warning("left unstored batches to the broker", batches=remaining)
         storing.join(timeout=_DRAIN_S)
         if not self._receive.session.close(self._handover.bell.descriptor):
             self._log.warning("the broker may send again what is stored; nothing is lost")
@@ -159,7 +159,7 @@ class Chain(Protocol):
     def store(self, inbox: Inbox) -> Done:
         """Make a batch durable."""
 
-    def between(self, said: list[list[Said]]) -> list[tuple[str, bytes]]:
+    def between(self, lines: list[list[Status]]) -> list[tuple[str, bytes]]:
         """Do due work between batches; return messages for edge nodes."""
 
     def idle(self) -> None:

@@ -44,13 +44,13 @@ def share(connection: Connection, wanted: Source) -> int:
         When `tonne run`, or workers of another topic, write to the database.
     """
     while True:
-        held = source.read(connection)
-        if held is None or held.topic != wanted.topic:
+        stored = source.read(connection)
+        if stored is None or stored.topic != wanted.topic:
             _become_source(connection, wanted)
         if not _wait(connection, "pg_advisory_lock_shared"):
             raise _refused(connection, wanted)
-        held = source.read(connection)
-        if held is not None and held.topic == wanted.topic:
+        stored = source.read(connection)
+        if stored is not None and stored.topic == wanted.topic:
             return source.grow(connection, wanted)
         connection.execute("SELECT pg_advisory_unlock_shared(%s)", [_LOCK])
 
@@ -60,14 +60,14 @@ def _become_source(connection: Connection, wanted: Source) -> None:
     for _ in range(PREDECESSOR_S):
         if _wait(connection, "pg_advisory_lock", 1):
             break
-        held = source.read(connection)
-        if held is not None and held.topic == wanted.topic:
+        stored = source.read(connection)
+        if stored is not None and stored.topic == wanted.topic:
             return
     else:
         raise _refused(connection, wanted)
     with connection.transaction():
-        held = source.read(connection)
-        if held is None or held.topic != wanted.topic:
+        stored = source.read(connection)
+        if stored is None or stored.topic != wanted.topic:
             source.choose(connection, wanted)
     connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
@@ -101,7 +101,9 @@ def _holder(connection: Connection) -> str:
     ).fetchone()
     if row is not None and row[0]:
         return "another `tonne run` writes"
-    held = source.read(connection)
+    stored = source.read(connection)
     return (
-        "a `tonne worker` writes" if held is None else f"a `tonne worker` of {held.topic!r} writes"
+        "a `tonne worker` writes"
+        if stored is None
+        else f"a `tonne worker` of {stored.topic!r} writes"
     )

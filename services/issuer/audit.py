@@ -384,7 +384,7 @@ def audit(conn: Connection, now_us: int, archived: tuple[str, ...] = ()) -> Audi
         In autocommit; it only reads.
     now_us : int
         By which time days should have been sealed. [us UTC]
-    held : tuple of str
+    archived : tuple of str
         Signed heads that the auditor kept from earlier: the log must still lead
         to each of them.
     """

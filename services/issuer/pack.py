@@ -99,7 +99,7 @@ def _documents(
     result = {STATEMENT: canonical.encode(have.statement), RECEIPT: receipt.encode()}
     if have.verification is not None:
         result[VERIFICATION] = canonical.encode(have.verification)
-    stamped = timestamps.held(conn, statement, files.get(SEALS), receipt)
+    stamped = timestamps.timestamps_file(conn, statement, files.get(SEALS), receipt)
     if stamped is not None:
         result[TIMESTAMPS] = stamped
     logged = log.receipt(conn, statement, EVIDENCE)

@@ -221,7 +221,7 @@ def facts_of(conn: Connection, statement: str) -> Facts:
             rows=rows,
             factors=factors,
             state=have.stored.state,
-            raised=tuple(record.shown() for record in records(conn, have)),
+            raised=tuple(record.credential_form() for record in records(conn, have)),
             log_index=None if receipt is None else parse_receipt(receipt).index,
             stamps=stamps_of(conn, statement, receipt),
             superseded_by=statements.successor(conn, statement),
@@ -316,7 +316,7 @@ def _raised(pack: Pack) -> tuple[FindingShown, ...]:
     if data is None:
         return ()
     statement = canonical.parse_object(pack.files[STATEMENT])
-    return tuple(read_event.shown() for read_event in read_events(data, statement))
+    return tuple(read_event.credential_form() for read_event in read_events(data, statement))
 
 
 def _book(data: bytes) -> Factors:

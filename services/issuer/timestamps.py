@@ -49,7 +49,7 @@ from services.store.statements.timestamp_tokens import Token
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
 
 
-def held(
+def timestamps_file(
     conn: Connection, statement: str, seals: bytes | None, receipt: str | None
 ) -> bytes | None:
     """
@@ -89,7 +89,7 @@ def held(
 def stamps_of(conn: Connection, statement: str, receipt: str | None) -> tuple[TokenSummary, ...]:
     """Return who stamped a statement, or the log with its issue, as its pack will show it."""
     index = None if receipt is None else parse_receipt(receipt).index
-    return summaries(held(conn, statement, None, receipt), index)
+    return summaries(timestamps_file(conn, statement, None, receipt), index)
 
 
 def edition(conn: Connection, statement: str, receipt: str | None) -> str:
@@ -106,7 +106,10 @@ def edition(conn: Connection, statement: str, receipt: str | None) -> str:
 def _used(
     conn: Connection, statement: str, seals: bytes | None, receipt: str | None
 ) -> tuple[list[Token], dict[int, list[Token]], dict[int, list[int]]]:
-    """Tokens over the statement, over heads by size, and which heads are over each entry."""
+    """
+    Return tokens of the statement, tokens of heads by size, and the heads that
+    cover each entry.
+    """
     heads = stored.of_heads(conn)
     indices = [] if seals is None else [d["index"] for d in canonical.parse_object(seals)["days"]]
     if receipt is not None:
@@ -189,14 +192,14 @@ def ask(url: str, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
     return content
 
 
-def shown(url: str) -> str:
+def without_login(url: str) -> str:
     """Write a URL without user and password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _away(url: str, why: str) -> ServerError:
-    return ServerError(f"time-stamp authority {shown(url)} is away: {why}")
+    return ServerError(f"time-stamp authority {without_login(url)} is away: {why}")
 
 
 # how far this machine's clock and an authority's may be apart
@@ -332,7 +335,7 @@ def stamp(
     report = Stamped()
     had = {token.url for token in stored.of_digest(conn, subject.digest)}
     for url in policy.urls:
-        if shown(url) in had:
+        if without_login(url) in had:
             continue
         try:
             token = _token(subject, url, policy, asking)
@@ -357,10 +360,10 @@ def _token(
     try:
         token = tokens.verify(answer, subject.message, rule.authorities, nonce=request.nonce)
     except TimestampError as error:
-        raise TimestampError(f"{shown(url)}: {error}") from error
+        raise TimestampError(f"{without_login(url)}: {error}") from error
     if not before - _APART <= token.time <= after + _APART:
         raise TimestampError(
-            f"{shown(url)}: the token is of {_moment(token.time)}, and it was asked for at "
+            f"{without_login(url)}: the token is of {_moment(token.time)}, and it was asked for at "
             f"{_moment(before)} by this machine's clock: one of them is wrong; set this machine's "
             "clock, or remove that authority"
         )
@@ -369,7 +372,8 @@ def _token(
         "".join(authority.certificates) for authority in rule.authorities if authority.name == name
     )
     return stored.Token(
-        subject.digest, subject.size, subject.statement, name, token.signer, shown(url), token.time,
+        subject.digest, subject.size, subject.statement, name, token.signer,
+        without_login(url), token.time,
         answer, chain, after,
     )  # fmt: skip
 

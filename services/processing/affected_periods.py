@@ -59,9 +59,9 @@ class Touched:
         """Note interval rows that were written."""
         of = np.flatnonzero(rows.quantity == FLOW)
         for device, start in zip(rows.device[of].tolist(), rows.start_us[of].tolist(), strict=True):
-            found = self._fleet.devices[device]
-            if found.class_id == PLANT:  # pumps and fuel meters count a flow too
-                self._days.setdefault(device, set()).add(day_of(start, found.timezone))
+            result = self._fleet.devices[device]
+            if result.class_id == PLANT:  # pumps and fuel meters count a flow too
+                self._days.setdefault(device, set()).add(day_of(start, result.timezone))
 
     def heard(self, newest_us: Mapping[int, int]) -> None:
         """Note the newest reading of devices that others made known. [us UTC]"""
@@ -70,14 +70,14 @@ class Touched:
 
     def flows_from(self, device: int, from_us: int, to_us: int) -> None:
         """Note that interval rows of a plant in [from, to) were made again."""
-        found = self._fleet.devices[device]
-        if found.class_id != PLANT:
+        result = self._fleet.devices[device]
+        if result.class_id != PLANT:
             return
         newest = min(self._newest.get(device, int(self._last_us[device])), to_us)
-        day = day_of(from_us, found.timezone)
+        day = day_of(from_us, result.timezone)
         while day.begin_us <= newest:
             self._days.setdefault(device, set()).add(day)
-            day = day_of(day.end_us, found.timezone)
+            day = day_of(day.end_us, result.timezone)
 
     def drop(self, devices: Iterable[int]) -> None:
         """Forget stations that are made anew from all their readings."""
@@ -97,10 +97,10 @@ class Touched:
             spans += _runs(device, hours)
             of_hours = _days_of(self._fleet, device, hours)
             every = self._days.get(device, set()) | of_hours
-            found = {day for day in every if _may_be_known(day, newest)}
-            if found:
-                days[device] = found
-            size += len(hours) + len(found)
+            result = {day for day in every if _may_be_known(day, newest)}
+            if result:
+                days[device] = result
+            size += len(hours) + len(result)
             if size >= _HOURS_AT_ONCE:
                 yield spans, days
                 spans, days, size = [], {}, 0
@@ -131,6 +131,6 @@ def _runs(device: int, hours: Sequence[int]) -> list[Span]:
 
 def _days_of(fleet: Fleet, device: int, hours: Iterable[int]) -> set[Day]:
     """Days that follow from hours: their own, and for air those of the eight-hour means."""
-    found = fleet.devices[device]
-    reach = DAY_REACH_HOURS * HOUR_US if found.class_id == "air_station" else 0
-    return {day_of(at, found.timezone) for h in hours for at in {h, h + reach}}
+    result = fleet.devices[device]
+    reach = DAY_REACH_HOURS * HOUR_US if result.class_id == "air_station" else 0
+    return {day_of(at, result.timezone) for h in hours for at in {h, h + reach}}

@@ -25,7 +25,7 @@ from ingest.model import INTERVAL_US, METERING, NULL, Fleet, IntervalRows
 from ingest.pipeline import LOOK_BACK_US, POWER_GAP_US, SPREAD_US
 from services.processing.reprocess import Remade
 from services.store.timeseries import register_checkpoints as marks
-from services.store.timeseries.register_checkpoints import Bare, Held
+from services.store.timeseries.register_checkpoints import Bare, StoredRows
 
 _WEEK_US = LOOK_BACK_US + INTERVAL_US
 
@@ -71,30 +71,30 @@ def agreed(
         if d in last_us and end < newest_us[d]
     }
     spans = {d: (_floor(s.last_us), s.until_us + _WEEK_US) for d, s in sought.items()}
-    held = marks.between(cursor, fleet, spans) if spans else None
-    if held is None:
+    known = marks.between(cursor, fleet, spans) if spans else None
+    if known is None:
         return {}
     newest = marks.newest(cursor, fleet, {d: s.newest_us for d, s in sought.items()}, bare)
-    found = {}
+    result = {}
     for piece in remade.pieces:
         rows = piece.rows
         for device in piece.from_us.keys() & sought.keys():
             later = {q for q, us in newest.get(device, {}).items() if us > sought[device].last_us}
-            at = _of_device(rows, held, device, sought[device], later)
+            at = _of_device(rows, known, device, sought[device], later)
             if at is not None:
-                found[device] = at
-    return found
+                result[device] = at
+    return result
 
 
 def _of_device(
-    rows: IntervalRows, held: Held, device: int, sought: _Sought, later: set[int]
+    rows: IntervalRows, stored_rows: StoredRows, device: int, sought: _Sought, later: set[int]
 ) -> int | None:
     """
     Return the end of a device's rows to write; `later` are quantities read after the change. [us
     UTC]
     """
     rows = rows.take(rows.device == device)
-    stored = _take(held, held.device == device)
+    stored = _take(stored_rows, stored_rows.device == device)
     if (stored.metering != METERING).any():
         return None  # rows of older rules are not what would be made now
     quantities = {*rows.quantity.tolist(), *stored.quantity.tolist(), *later}
@@ -114,7 +114,9 @@ def _of_device(
     return end if end + SPREAD_US <= sought.until_us else None
 
 
-def _of_register(rows: IntervalRows, stored: Held, sought: _Sought, *, shown: bool) -> int | None:
+def _of_register(
+    rows: IntervalRows, stored: StoredRows, sought: _Sought, *, shown: bool
+) -> int | None:
     """End of the first interval after which a register's rows stay; None where none is seen."""
     read = rows.read_us != NULL
     marked = stored.read_us != NULL
@@ -139,8 +141,8 @@ def _of_register(rows: IntervalRows, stored: Held, sought: _Sought, *, shown: bo
     return None
 
 
-def _calm(stored: Held, at: int, sought: _Sought) -> bool:
-    """Whether no reading of the week after a mark can reach back before it."""
+def _calm(stored: StoredRows, at: int, sought: _Sought) -> bool:
+    """Return whether no reading of the week after a mark can change rows before it."""
     week = int(stored.read_us[at]) + LOOK_BACK_US
     end = int(np.searchsorted(stored.read_us, week, side="right"))
     if end == len(stored.read_us) and sought.newest_us > sought.until_us + LOOK_BACK_US:
@@ -148,8 +150,8 @@ def _calm(stored: Held, at: int, sought: _Sought) -> bool:
     return not stored.other[at : end + 1].any()
 
 
-def _take(held: Held, rows: np.ndarray) -> Held:
-    return type(held)(*(column[rows] for column in held))
+def _take(stored_rows: StoredRows, rows: np.ndarray) -> StoredRows:
+    return type(stored_rows)(*(column[rows] for column in stored_rows))
 
 
 def _floor(us: int) -> int:

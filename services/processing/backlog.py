@@ -57,13 +57,13 @@ class Backlog:
             Tells by fleet and id which of them this process answers for.
         """
         fleet, self._ours = self._rows.plan.fleet, ours
-        found = requests.waiting(connection)
-        self._held = {fleet.by_id[name] for name in found if found[name] and name in fleet.by_id}
-        mine = [name for name in found if ours(fleet, name)]
+        result = requests.waiting(connection)
+        self._held = {fleet.by_id[name] for name in result if result[name] and name in fleet.by_id}
+        mine = [name for name in result if ours(fleet, name)]
         self._gone = [name for name in mine if name not in fleet.by_id]
-        asked = {fleet.by_id[name]: name for name in mine if name in fleet.by_id}
+        arguments = {fleet.by_id[name]: name for name in mine if name in fleet.by_id}
         # those that wait already keep their turn
-        self._queue = {d: name for d, name in self._queue.items() if d in asked} | asked
+        self._queue = {d: name for d, name in self._queue.items() if d in arguments} | arguments
         self._silent = set(self._queue)
         if self._silent:
             with connection.cursor() as cursor:
@@ -89,17 +89,17 @@ class Backlog:
         if not self._held:
             return set()
         index = np.array(sorted(self._held), dtype=np.int32)
-        found = self._held & arrived.changed.keys()
+        result = self._held & arrived.changed.keys()
         for frame in arrived.onward:
-            found.update(frame.device[np.isin(frame.device, index)].tolist())
-        return found
+            result.update(frame.device[np.isin(frame.device, index)].tolist())
+        return result
 
     def span(
         self, connection: Connection, guard: Callable[[Cursor], object], last_us: Int64
     ) -> Answered:
         """Derive the next span of waiting devices and return it; see `Store.catch_up`."""
-        some = self._next()
-        ids = [*self._gone, *(self._queue[d] for d in some)]
+        subset = self._next()
+        ids = [*self._gone, *(self._queue[d] for d in subset)]
 
         try:
             with connection.transaction(), connection.cursor() as cursor:
@@ -109,11 +109,11 @@ class Backlog:
             if not (isinstance(error, psycopg.Error) and verdict(error) is Verdict.AGAIN):
                 # what the server refuses of one device holds up no other
                 self._alone = requests.AT_ONCE
-                for device in some:
+                for device in subset:
                     self._queue[device] = self._queue.pop(device)
             raise
         self._alone = max(self._alone - 1, 0)
-        self._go_on(some, answered)
+        self._go_on(subset, answered)
         return answered
 
     def _next(self) -> list[int]:
@@ -130,12 +130,12 @@ class Backlog:
         self._silent.difference_update(silent)
         return silent or mine[: requests.AT_ONCE]
 
-    def _go_on(self, some: Sequence[int], answered: Answered) -> None:
+    def _go_on(self, subset: Sequence[int], answered: Answered) -> None:
         self._gone = [name for name in self._gone if name not in answered.dropped]
         for device in answered.ended:
             self._queue.pop(device, None)
             self._held.discard(device)
-        for device in set(some) - set(answered.ended):
+        for device in set(subset) - set(answered.ended):
             self._queue[device] = self._queue.pop(device)  # the others are next
 
     def _answer(self, cursor: Cursor, ids: Sequence[str], last_us: Int64) -> Answered:
@@ -144,7 +144,7 @@ class Backlog:
         taken = requests.take(cursor, ids, fleet.version)
         nothing = requests.without(cursor, ids)
         out.dropped.extend(n for n in (*taken, *nothing) if n not in fleet.by_id)
-        asked = {fleet.by_id[name]: one for name, one in taken.items() if name in fleet.by_id}
+        asked = {fleet.by_id[name]: r for name, r in taken.items() if name in fleet.by_id}
         touched = Touched(fleet, last_us)
         made = self._rows.derive(cursor, asked, touched)
         out.committed.rows.update(made.written)
@@ -155,8 +155,8 @@ class Backlog:
         late_readings.note_made(cursor, fleet, [(rows.device, rows.start_us)])
         out.ended.extend(fleet.by_id[name] for name in nothing if name in fleet.by_id)
         out.ended.extend(made.ended)
-        moved = {d: one for d, one in made.rest.items() if one != asked[d]}
+        moved = {d: request for d, request in made.rest.items() if request != asked[d]}
         out.moved.extend(moved)
-        requests.move(cursor, {fleet.devices[d].id: one for d, one in moved.items()})
+        requests.move(cursor, {fleet.devices[d].id: request for d, request in moved.items()})
         requests.end(cursor, [*out.dropped, *fleet.ids(out.ended)])
         return out

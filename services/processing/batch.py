@@ -37,10 +37,10 @@ class Batch:
 
     def numbers(self) -> list[int]:
         """Return the messages with data in the batch, in order of arrival."""
-        found = {refusal.message for refusal in self.rejected}
+        result = {refusal.message for refusal in self.rejected}
         for frame in self.frames:
-            found.update(np.unique(frame.message).tolist())
-        return sorted(found)
+            result.update(np.unique(frame.message).tolist())
+        return sorted(result)
 
     def of(self, numbers: Collection[int]) -> Batch:
         """Return the part of the batch from given messages."""

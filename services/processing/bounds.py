@@ -61,8 +61,8 @@ class Expected(NamedTuple):
         if not len(self.device) or int(self.rows.sum()) <= MOST_ROWS:
             return {}
         order = np.argsort(-self.rows, kind="stable")
-        left = int(self.rows.sum()) - np.cumsum(self.rows[order])
-        count = int(np.flatnonzero(left <= MOST_ROWS)[0]) + 1
+        remaining = int(self.rows.sum()) - np.cumsum(self.rows[order])
+        count = int(np.flatnonzero(remaining <= MOST_ROWS)[0]) + 1
         return {int(self.device[k]): int(self.since_us[k]) for k in order[:count]}
 
 
@@ -140,15 +140,15 @@ def spans(
     done: list[int] = []
     rows = count = 0
     for class_id, members in by_class(fleet, list(requests)).items():
-        found = {d: known[d] for d in members if d in known}
+        aheads = {d: known[d] for d in members if d in known}
         since = {d: requests[d].from_us for d in members if d not in known}
         if since:
-            found |= readings.ahead(cursor, fleet, class_id, since, MOST_READINGS // 4)
+            aheads |= readings.ahead(cursor, fleet, class_id, since, MOST_READINGS // 4)
         for device in members:
-            if device not in found:
+            if device not in aheads:
                 done.append(device)
                 continue
-            span = _span(fleet, device, requests[device], found[device])
+            span = _span(fleet, device, requests[device], aheads[device])
             if out and (rows + span.rows > MOST_ROWS or count + span.readings > MOST_READINGS):
                 continue
             out[device] = span

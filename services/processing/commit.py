@@ -404,6 +404,8 @@ class Store:
         missing = [d for d in devices if not self.known[d]]
         if missing:
             fleet = self.plan.fleet
-            found = marks.newest_readings(cursor, fleet, missing, heard(cursor, fleet, missing))
-            self.newest_us[missing] = [found[d] for d in missing]
+            newest_readings = marks.newest_readings(
+                cursor, fleet, missing, heard(cursor, fleet, missing)
+            )
+            self.newest_us[missing] = [newest_readings[d] for d in missing]
             self.known[missing] = True

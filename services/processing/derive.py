@@ -92,7 +92,7 @@ class Rows:
     def derive(
         self,
         cursor: Cursor,
-        asked: Mapping[int, Request],
+        requests: Mapping[int, Request],
         touched: Touched,
         known: Mapping[int, Ahead] | None = None,
         bare: Bare = NONE,
@@ -103,7 +103,7 @@ class Rows:
 
         Parameters
         ----------
-        asked : mapping of int to Request
+        requests : mapping of int to Request
             By fleet index; as many as a transaction may hold are begun, at least one.
         touched : Touched
             Collects hours and days of stations with other readings or flows.
@@ -112,42 +112,42 @@ class Rows:
         bare
             As for `register_checkpoints.last`.
         """
-        fleet, out = self.plan.fleet, Derived(asked)
-        cut, out.ended = spans(cursor, fleet, asked, known or {})
-        until = {d: one.until_us for d, one in cut.items() if one.until_us is not None}
-        made = self._metered(cursor, asked, cut, until, bare, out)
+        fleet, out = self.plan.fleet, Derived(requests)
+        cut, out.ended = spans(cursor, fleet, requests, known or {})
+        until = {d: span.until_us for d, span in cut.items() if span.until_us is not None}
+        made = self._metered(cursor, requests, cut, until, bare, out)
         written = late.write(cursor, self.plan, self.ids, self.words, made)
         out.remade, out.written = made, written
-        out.size = sum(one.rows for one in cut.values())
+        out.size = sum(span.rows for span in cut.values())
         for device in cut.keys() - out.rest.keys():
             out.ended.append(device)
             if device not in until:
                 out.to_the_end.append(device)
         for device in out.ended:
             out.rest.pop(device, None)
-        self._flag(cursor, asked, cut, until, touched, out)
-        touched.heard({d: one.newest_us for d, one in cut.items()})
+        self._flag(cursor, requests, cut, until, touched, out)
+        touched.heard({d: span.newest_us for d, span in cut.items()})
         for device, begin, end in made.spans():
-            if asked[device].whole or begin == FROM_START:
+            if requests[device].whole or begin == FROM_START:
                 out.whole.add(device)
             else:
                 touched.flows_from(device, begin, end)
-        touched.drop(d for d in cut if asked[d].whole)
-        out.whole = {d for d in out.ended if asked[d].whole or d in out.whole}
+        touched.drop(d for d in cut if requests[d].whole)
+        out.whole = {d for d in out.ended if requests[d].whole or d in out.whole}
         return out
 
     def _metered(
         self,
         cursor: Cursor,
-        asked: Mapping[int, Request],
+        requests: Mapping[int, Request],
         cut: Mapping[int, Span],
         until: Mapping[int, int],
         bare: Bare,
         out: Derived,
     ) -> Remade:
         """Meter spans again up to where rows agree; return the rows."""
-        begins = {d: one.from_us for d, one in cut.items()}
-        whole = {d for d in cut if asked[d].whole}
+        begins = {d: span.from_us for d, span in cut.items()}
+        whole = {d for d in cut if requests[d].whole}
         made = late.remake(cursor, self.plan, self._scratch, begins, until, whole, bare)
         # rows made from power go, where the register was shown after them: in spans from the start
         restart = {
@@ -156,15 +156,19 @@ class Rows:
             if begin == FROM_START and d in until and begins[d] != FROM_START
         }
         # rows before this span were made by the one before, and would agree with themselves
-        last = {d: max(asked[d].last_us, begins[d] - 1) for d in until if asked[d].last_us < FAR_US}
-        newest = {d: one.newest_us for d, one in cut.items()}
+        last = {
+            d: max(requests[d].last_us, begins[d] - 1)
+            for d in until
+            if requests[d].last_us < FAR_US
+        }
+        newest = {d: span.newest_us for d, span in cut.items()}
         kept = made.only(made.devices() - restart)
         ends = agreed(cursor, self.plan.fleet, kept, last, newest, bare) if last else {}
         for device in cut:
             if device in restart:
                 out.rest[device] = Request()
             elif device in until and device not in ends:
-                out.rest[device] = asked[device].moved(until[device] + 1)
+                out.rest[device] = requests[device].moved(until[device] + 1)
             else:
                 del out.rest[device]
         return kept.shortened(ends)
@@ -172,7 +176,7 @@ class Rows:
     def _flag(
         self,
         cursor: Cursor,
-        asked: Mapping[int, Request],
+        requests: Mapping[int, Request],
         cut: Mapping[int, Span],
         until: Mapping[int, int],
         touched: Touched,
@@ -180,26 +184,26 @@ class Rows:
     ) -> None:
         """Judge the readings of spans, those just before them, and at the end what follows."""
         begins = {
-            d: min(one.from_us, asked[d].last_us)
-            for d, one in cut.items()
-            if (asked[d].unjudged or asked[d].whole) and out.rest.get(d) != Request()
+            d: min(span.from_us, requests[d].last_us)
+            for d, span in cut.items()
+            if (requests[d].unjudged or requests[d].whole) and out.rest.get(d) != Request()
         }
         ended = {
-            d: Changed(us, asked[d].last_us)
+            d: Changed(us, requests[d].last_us)
             for d, us in begins.items()
-            if not asked[d].whole and d not in out.rest
+            if not requests[d].whole and d not in out.rest
         }
         reach = {d: until[d] for d in begins if d in until} | reaches(cursor, self.plan, ended)
         reach = {d: us for d, us in reach.items() if us < FAR_US}
         near = {d: us if us == FROM_START else us - NEAR_US for d, us in begins.items()}
         if not near:
             return
-        found = self._judging.judge(cursor, near, reach)
-        out.flags += flags.count(found.flags)
+        again = self._judging.judge(cursor, near, reach)
+        out.flags += flags.count(again.flags)
         spans_us = {d: (us, reach.get(d, FAR_US)) for d, us in near.items()}
         out.flags.subtract(flags.clear(cursor, self.plan.fleet, spans_us))
-        flags.write(cursor, self.ids, found.flags)
-        for frame in found.frames:
+        flags.write(cursor, self.ids, again.flags)
+        for frame in again.frames:
             touched.readings(frame)
 
     def settle_stations(self, cursor: Cursor, touched: Touched, whole: Collection[int]) -> int:

@@ -67,7 +67,7 @@ class Made:
     newest: dict[int, int]
 
 
-class _Asked(NamedTuple):
+class _Requested(NamedTuple):
     """Requests for rows from the store, and devices with readings in order only."""
 
     requests: dict[int, Request]
@@ -254,7 +254,7 @@ class Deriver:
 
     def _load(self, cursor: Cursor, arrived: Arrived) -> None:
         """Load the state before new readings: stored rows and registers."""
-        begins = {d: one.first_us for d, one in arrived.newest().items()}
+        begins = {d: changed.first_us for d, changed in arrived.newest().items()}
         devices = begins.keys() | arrived.changed.keys()
         missing = [d for d in devices if not self.state.loaded[d]]
         if missing:
@@ -265,19 +265,19 @@ class Deriver:
         if unsure:
             self._quality.load(cursor, self.state, unsure)
 
-    def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Asked:
+    def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Requested:
         """What late readings ask for: those near the last one before, with what came after it."""
         asked, near = {}, set()
         for device, end in reaches(cursor, self.plan, arrived.changed).items():
-            one = arrived.changed[device]
+            changed = arrived.changed[device]
             if end + NEAR_US >= int(self.state.last_us[device]):
                 near.add(device)
-                one = joined(one, onward.get(device))
-            asked[device] = Request(*one, whole=False, unjudged=True)
-        return _Asked(asked, near)
+                changed = joined(changed, onward.get(device))
+            asked[device] = Request(*changed, whole=False, unjudged=True)
+        return _Requested(asked, near)
 
     def _going(
-        self, arrived: Arrived, late: _Asked, onward: Mapping[int, Changed]
+        self, arrived: Arrived, late: _Requested, onward: Mapping[int, Changed]
     ) -> tuple[list[Frame], dict[int, Request]]:
         """Return readings that continue the remembered state, and requests for the others."""
         much = expected(self.plan.bounds, self.state, arrived.onward).too_much()
@@ -285,13 +285,13 @@ class Deriver:
         since |= dict.fromkeys(self._backlog.held_of(arrived), FAR_US)
         put_off = {}
         for device, us in since.items():
-            asked = late.requests.pop(device, None)
+            request = late.requests.pop(device, None)
             if device in onward:
                 first_us, last_us = onward[device]
                 new = Request(min(first_us, us), last_us, whole=False)
-                asked = new if asked is None else asked.joined(new)
-            assert asked is not None  # noqa: S101 (it has readings here)
-            put_off[device] = asked
+                request = new if request is None else request.joined(new)
+            assert request is not None  # noqa: S101 (it has readings here)
+            put_off[device] = request
         return without(arrived.onward, put_off.keys() | late.near), put_off
 
     def _again(
@@ -305,7 +305,7 @@ class Deriver:
         """Derive requested rows from the store, as many as a transaction may hold."""
         fleet, state = self.plan.fleet, self.state
         last = {d: newest.get(d, int(state.last_us[d])) for d in asked}
-        known = {d: Ahead(0, one.from_us, one.last_us, last[d], None) for d, one in asked.items()}
+        known = {d: Ahead(0, r.from_us, r.last_us, last[d], None) for d, r in asked.items()}
         bare = marks.bare(fleet, state, [d for d in asked if not self._backlog.waits(d)])
         for quantity, ends in settled.metered.ends:
             for device in bare.keys() & set(ends.device.tolist()):

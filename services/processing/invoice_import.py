@@ -28,23 +28,23 @@ def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool =
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('invoices', 0))")
         projects = {project.id: project for project in load_projects(conn)}
         stored = {
-            one.id: (project, one, corrects, reason)
-            for project, one, corrects, reason in invoices.every(conn, corrected=True)
+            invoice.id: (project, invoice, corrects, reason)
+            for project, invoice, corrects, reason in invoices.every(conn, corrected=True)
         }
-        keys = [one.key for one in signing_keys.load(conn)]
-        found = plan(rows, projects, stored, keys, _others(conn))
-        if write and not found.refused:
-            new = [(e.project, e.invoice, e.corrects, e.reason) for e in found.new]
+        keys = [enrolment.key for enrolment in signing_keys.load(conn)]
+        result = plan(rows, projects, stored, keys, _others(conn))
+        if write and not result.refused:
+            new = [(e.project, e.invoice, e.corrects, e.reason) for e in result.new]
             invoices.insert(conn, new, author)
-    return found
+    return result
 
 
 def _others(conn: Connection) -> dict[str, set[str]]:
     """Return other meters that each project names."""
     return {
         name: {
-            *(one.device for one in project.boundary or ()),
-            *(user for one in project.shared_meters or () for user in one.users),
+            *(outside.device for outside in project.boundary or ()),
+            *(user for s in project.shared_meters or () for user in s.users),
         }
         for name, project in load_registry(conn).projects.items()
     }

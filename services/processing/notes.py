@@ -62,14 +62,14 @@ class Notes:
     def enter(self, notes: Sequence[Note]) -> None:
         """Add committed notes to the queue."""
         self._waiting.extend(notes)
-        self._readings += sum(one.readings for one in notes)
+        self._readings += sum(note.readings for note in notes)
 
     def take(self) -> list[Note]:
         """Take all that waits, behind the gate."""
-        found, self._waiting, self._readings = self._waiting, [], 0
-        if found:
-            self._taken_s = found[0].stored_s
-        return found
+        notes, self._waiting, self._readings = self._waiting, [], 0
+        if notes:
+            self._taken_s = notes[0].stored_s
+        return notes
 
     def derived(self) -> None:
         """Report that rows of taken notes are committed."""
@@ -96,6 +96,6 @@ class Notes:
 
     def age_s(self) -> float:
         """How long the oldest reading that has no rows has waited. [s]"""
-        waiting = [one.stored_s for one in self._waiting[:1]]
+        waiting = [note.stored_s for note in self._waiting[:1]]
         since = self._taken_s if self._taken_s is not None else min(waiting, default=None)
         return 0.0 if since is None else time.monotonic() - since

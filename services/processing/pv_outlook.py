@@ -108,8 +108,8 @@ def refresh(conn: Connection) -> Made:
 def forget_skies(conn: Connection, before: date) -> int:
     """Delete clear skies before a day, in several transactions; return their number."""
     gone = 0
-    while some := conn.execute(_FORGET_SKIES, [before]).rowcount:
-        gone += some
+    while rowcount := conn.execute(_FORGET_SKIES, [before]).rowcount:
+        gone += rowcount
     return gone
 
 
@@ -158,11 +158,11 @@ def _trends(conn: Connection) -> int:
     due = [one for (one,) in conn.execute(_DUE, {"least": YEAR_D - 1, "most": _TRENDS}).fetchall()]
     if not due:
         return 0
-    found: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    result: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for device, *day in conn.execute(_RATIOS, [due]).fetchall():
-        found[device].append(tuple(day))
+        result[device].append(tuple(day))
     with conn.transaction():
-        conn.cursor().executemany(_WRITE_TREND, [_row(one, found[one]) for one in due])
+        conn.cursor().executemany(_WRITE_TREND, [_row(one, result[one]) for one in due])
     return len(due)
 
 

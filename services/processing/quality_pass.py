@@ -44,14 +44,14 @@ def reaches(cursor: Cursor, plan: Plan, changed: Mapping[int, Changed]) -> dict[
     The gap test compares two steps, so it reaches over the next two readings, however far
     they are; FAR_US where fewer follow.
     """
-    fleet, found = plan.fleet, dict.fromkeys(changed, FAR_US)
-    late = [d for d, one in changed.items() if one.last_us < FAR_US]
+    fleet, result = plan.fleet, dict.fromkeys(changed, FAR_US)
+    late = [d for d, changed in changed.items() if changed.last_us < FAR_US]
     for class_id, members in marks.by_class(fleet, late).items():
         since = {d: changed[d].last_us + 1 for d in members}
         for device, us in readings.second_after(cursor, fleet, class_id, since).items():
             near = changed[device].last_us + _reach_us(plan, class_id)
-            found[device] = max(near, us + 1)
-    return found
+            result[device] = max(near, us + 1)
+    return result
 
 
 def _reach_us(plan: Plan, class_id: str) -> int:
@@ -100,13 +100,13 @@ class Judging:
             if len(frame):
                 frames.append(frame)
                 parts.append(judge(checks, self._scratch, [frame]).flags)
-        found = Flags.concat(parts)
+        result = Flags.concat(parts)
         starts = np.full(len(fleet), FROM_START, dtype=np.int64)
         starts[list(from_us)] = list(from_us.values())
         stops = np.full(len(fleet), FAR_US, dtype=np.int64)
         stops[list(until_us)] = list(until_us.values())
-        inside = (found.time_us >= starts[found.device]) & (found.time_us < stops[found.device])
-        return Again(found.take(inside), frames)
+        inside = (result.time_us >= starts[result.device]) & (result.time_us < stops[result.device])
+        return Again(result.take(inside), frames)
 
 
 class Quality:
@@ -152,5 +152,5 @@ class Quality:
 
 def _go_on(cursor: Cursor, checks: Checks, state: Watched, before_us: Mapping[int, int]) -> None:
     """Set the state of devices to a time, as `quality_lookback.load` does."""
-    for found in watched.load(cursor, checks, state, before_us):
-        settle(checks, state, found)
+    for standstill in watched.load(cursor, checks, state, before_us):
+        settle(checks, state, standstill)

@@ -86,11 +86,11 @@ def rebuild(
     """
     fresh = conn.info.transaction_status is TransactionStatus.IDLE
     for _ in range(_LOOKS):
-        found, behind = _compared(conn, plan, devices, from_us, to_us, replace=replace)
+        differences, behind = _compared(conn, plan, devices, from_us, to_us, replace=replace)
         if not (fresh and behind):
             break
         time.sleep(_PAUSE_S)
-    return found
+    return differences
 
 
 def _compared(
@@ -115,15 +115,15 @@ def _compared(
         older = derived.older_rows(cursor, ids, from_us, to_us) is not None
         if older and not replace:
             computed = _by_first(cursor, plan, devices, computed, from_us, to_us)
-        found = list(_differences(cursor, plan, devices, computed, from_us, to_us))
+        differences = list(_differences(cursor, plan, devices, computed, from_us, to_us))
         if not replace:
-            found = _new_by_factors(plan, computed, found)
+            differences = _new_by_factors(plan, computed, differences)
         behind = False
-        if replace and (found or older):
+        if replace and (differences or older):
             _replace(cursor, plan, devices, computed, from_us, to_us)
-        elif found:
-            behind = underived.just_stored(cursor, sorted({one.device for one in found}))
-    return found, behind
+        elif differences:
+            behind = underived.just_stored(cursor, sorted({d.device for d in differences}))
+    return differences, behind
 
 
 class _Computed(NamedTuple):
@@ -144,8 +144,8 @@ def _computed(
     remade = remade.within(from_us, to_us)
     within = (values.start_us >= from_us) & (values.start_us < to_us)
     everything = dict.fromkeys(devices, FROM_START)
-    found = Judging(plan).judge(cursor, everything, {}).flags
-    said = found.take((found.time_us >= from_us) & (found.time_us < to_us))
+    result = Judging(plan).judge(cursor, everything, {}).flags
+    said = result.take((result.time_us >= from_us) & (result.time_us < to_us))
     return _Computed(remade, Part.of(plan, remade.rows()), values.take(within), said)
 
 
@@ -169,13 +169,13 @@ def _by_first(
     first = old([frame for frame in frames if len(frame)])
     first = first.take((first.start_us >= from_us) & (first.start_us < to_us))
     rows = computed.part.intervals
-    held = IntervalRows.concat(
+    interval_rows = IntervalRows.concat(
         [
             first.take(first.start_us <= until[first.device]),
             rows.take(rows.start_us > until[rows.device]),
         ]
     )
-    return computed._replace(part=Part.of(plan, held))
+    return computed._replace(part=Part.of(plan, interval_rows))
 
 
 def _new_by_factors(
@@ -255,8 +255,8 @@ def _of_emissions(plan: Plan, rows: EmissionRows) -> dict[Key, tuple[Any, ...]]:
     }
 
 
-def _of_flags(plan: Plan, found: Flags) -> dict[Key, tuple[Any, ...]]:
-    columns = (found.device, found.time_us, found.channel, found.test)
+def _of_flags(plan: Plan, stored: Flags) -> dict[Key, tuple[Any, ...]]:
+    columns = (stored.device, stored.time_us, stored.channel, stored.test)
     return {
         (plan.fleet.devices[device].id, utc_text(us), CHANNELS[channel], TESTS[test]): ()
         for device, us, channel, test in zip(*(c.tolist() for c in columns), strict=True)

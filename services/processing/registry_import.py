@@ -81,7 +81,7 @@ def import_registry(
             closed=covered_until(conn),
             sealed=sealed_until(conn),
             credited=issued(conn),
-            keys=[one.key for one in signing_keys.load(conn)],
+            keys=[enrolment.key for enrolment in signing_keys.load(conn)],
         )
         if shown is not None and _outcome(planned, stored).digest != shown:
             raise StatementStateError(
@@ -114,7 +114,7 @@ def try_out(conn: Connection, incoming: Incoming, *, strict: bool = False) -> Ou
             closed=covered_until(conn),
             sealed=sealed_until(conn),
             credited=issued(conn),
-            keys=[one.key for one in signing_keys.load(conn)],
+            keys=[enrolment.key for enrolment in signing_keys.load(conn)],
         )
         return _outcome(planned, stored)
 
@@ -147,7 +147,7 @@ def sealed_until(conn: Connection) -> dict[str, datetime]:
 
 
 def check_registry(conn: Connection, *, strict: bool = False) -> Plan:
-    """Hold the stored registry against every rule of this version."""
+    """Return the plan of the stored registry, checked by every rule of this version."""
     stored = load_registry(conn)
     everything = Incoming(stored, dict.fromkeys(stored.entries, "registry"))
     return plan(stored, everything, strict=strict, credited=issued(conn))

@@ -49,20 +49,20 @@ class Signatures:
 
     def judge(self, cursor: Cursor, noted: Sequence[Rejected], messages: Letters) -> Counter[str]:
         """Return how many values of a batch came out how: verified, refused, not checked."""
-        found: Counter[str] = Counter()
-        for one in noted:
-            if one.reason != SIGNED_VALUE:
+        result: Counter[str] = Counter()
+        for rejected in noted:
+            if rejected.reason != SIGNED_VALUE:
                 continue
             if self._keys is None:
                 self._keys = self._load(cursor)
-            data = msgspec.json.decode(one.detail, type=_Note).data
-            text = plain(data) if data else b64encode(messages.payloads[one.message]).decode()
-            device = device_of(messages.topics[one.message], self._fleet)
+            data = msgspec.json.decode(rejected.detail, type=_Note).data
+            text = plain(data) if data else b64encode(messages.payloads[rejected.message]).decode()
+            device = device_of(messages.topics[rejected.message], self._fleet)
             outcome = of_device(check_item(Item(text), self._keys), device)
-            found[outcome.outcome] += 1
+            result[outcome.outcome] += 1
             if outcome.outcome == "refused":
                 self._tell(device, outcome.detail)
-        return found
+        return result
 
     def _tell(self, device: str | None, why: str) -> None:
         """Log a refusal, once a device."""
@@ -80,14 +80,14 @@ class Signatures:
             own = dict.fromkeys(filter(None, (device.id, serials.get(device.id))), device.id)
             for speaker in {device.id, device.gateway or device.id}:
                 behind.setdefault(speaker, {}).update(own)
-        found: dict[str, list[DatedKey]] = {}
+        result: dict[str, list[DatedKey]] = {}
         for holder, keys in every.items():
-            for one in keys:
+            for meter_key in keys:
                 try:
-                    key = None if one.key == _ENDED else parse_key(one.key)
+                    key = None if meter_key.key == _ENDED else parse_key(meter_key.key)
                 except SignedValueError:
                     continue  # of a kind that this machine's library lacks
-                dated = DatedKey(key, one.begins, holder, behind.get(holder, {}))
+                dated = DatedKey(key, meter_key.begins, holder, behind.get(holder, {}))
                 for name in dict.fromkeys(filter(None, (holder, serials.get(holder)))):
-                    found.setdefault(name, []).append(dated)
-        return found
+                    result.setdefault(name, []).append(dated)
+        return result

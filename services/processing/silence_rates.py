@@ -74,13 +74,13 @@ def refresh(conn: Connection) -> bool:
 
 
 def _seen(conn: Connection) -> dict[str, Seen]:
-    found: dict[str, Seen] = {
+    seens: dict[str, Seen] = {
         device: Seen(rated, {}) for device, rated in conn.execute(_RATED).fetchall()
     }
     largest: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for device, quantity, value in conn.execute(_LARGEST).fetchall():
         largest[device][quantity] = value
-    return found | {device: Seen(None, values) for device, values in largest.items()}
+    return seens | {device: Seen(None, values) for device, values in largest.items()}
 
 
 def _of_project(

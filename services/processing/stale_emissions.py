@@ -42,7 +42,7 @@ def stale(conn: Connection, plan: Plan) -> list[Stale]:
     stored: dict[tuple[str, str], list[_Stored]] = {}
     for project, device, *rest in rows:
         stored.setdefault((project, device), []).append(_Stored(*rest))
-    found: dict[int, list[int]] = {}
+    result: dict[int, list[int]] = {}
     for project, device, begin, end, source in segments(plan.bindings):
         key = plan.bindings.projects[project], plan.fleet.devices[device].id
         for row in stored.get(key, ()):
@@ -50,10 +50,10 @@ def stale(conn: Connection, plan: Plan) -> list[Stale]:
                 continue
             first, last = max(begin, row.first_us), min(end, row.last_us + 1)
             if first < last:
-                found.setdefault(device, []).extend((first, last))
-    return list(_spans(found.items()))
+                result.setdefault(device, []).extend((first, last))
+    return list(_spans(result.items()))
 
 
-def _spans(found: Iterable[tuple[int, list[int]]]) -> Iterable[Stale]:
-    for device, edges in sorted(found):
+def _spans(rows: Iterable[tuple[int, list[int]]]) -> Iterable[Stale]:
+    for device, edges in sorted(rows):
         yield Stale(device, min(edges), max(edges))

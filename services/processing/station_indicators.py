@@ -53,7 +53,7 @@ def remake(cursor: Cursor, fleet: Fleet, ids: Words, devices: Sequence[int]) -> 
 
 def computed(cursor: Cursor, fleet: Fleet, devices: Sequence[int], flows: IntervalRows) -> Values:
     """Values of stations from all their readings, and from interval rows, with no stored value."""
-    found = []
+    valueses = []
     for device in devices:
         if fleet.devices[device].class_id not in CLASSES:
             continue
@@ -63,8 +63,8 @@ def computed(cursor: Cursor, fleet: Fleet, devices: Sequence[int], flows: Interv
         known = {device: hours.by_device().get(device, {})}
         through = {device: _flow_of(fleet, device, flows)}
         changed = {device: set(hours.start_us.tolist())}
-        found += [hours, _follow(fleet, known, changed, {device: days}, through)]
-    return Values.concat(found)
+        valueses += [hours, _follow(fleet, known, changed, {device: days}, through)]
+    return Values.concat(valueses)
 
 
 def _months(cursor: Cursor, fleet: Fleet, device: int) -> list[Span]:
@@ -94,7 +94,7 @@ def _settle(
     changed = _overlay(stored, hours)
     follow = _follow(fleet, stored, changed, days, _flows(cursor, fleet, days))
     values = Values.concat([hours, follow])
-    anew = [(fleet.devices[d].id, day.begin_us) for d, found in days.items() for day in found]
+    anew = [(fleet.devices[d].id, day.begin_us) for d, days in days.items() for day in days]
     if len(values) or anew:
         indicator_rows.write(cursor, ids, values, anew)
     return len(values)
@@ -107,9 +107,9 @@ def _hours(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
         before = covers_us(class_id)
         wanted = [s._replace(from_us=s.from_us - before) for s in spans if s.device in members]
         frame = readings.within(cursor, class_id, *of_spans(fleet, wanted))
-        found = environment.hourly(fleet.devices, frame)
+        result = environment.hourly(fleet.devices, frame)
         # what covers a span's beginning may be a whole hour itself, known by a part of its past
-        parts.append(_inside(found, spans) if before >= NEEDED_US else found)
+        parts.append(_inside(result, spans) if before >= NEEDED_US else result)
     return Values.concat(parts)
 
 
@@ -176,9 +176,9 @@ def _flows(
     """Return the flow of plants on given days, by stored intervals."""
     spans = [
         Span(device, day.begin_us, day.end_us)
-        for device, found in days.items()
+        for device, days in days.items()
         if fleet.devices[device].class_id == PLANT
-        for day in found
+        for day in days
     ]
     if not spans:
         return {}
@@ -201,11 +201,11 @@ def _flow_of(fleet: Fleet, device: int, rows: IntervalRows) -> dict[int, Flow]:
     """Sum the same from interval rows."""
     of = rows.take((rows.device == device) & (rows.quantity == FLOW))
     known = of.measured_us + of.estimated_us
-    found: dict[int, Flow] = {}
+    flows: dict[int, Flow] = {}
     zone = fleet.devices[device].timezone
     columns = (of.start_us, of.value, known)
     for start, value, us in zip(*(c.tolist() for c in columns), strict=True):
         begin = day_of(start, zone).begin_us
-        before = found.get(begin, Flow(0, 0))
-        found[begin] = Flow(before.ml + value, before.known_us + us)
-    return found
+        before = flows.get(begin, Flow(0, 0))
+        flows[begin] = Flow(before.ml + value, before.known_us + us)
+    return flows

@@ -54,7 +54,7 @@ class Arrived:
     @property
     def every(self) -> list[Frame]:
         """Return the readings that changed stored rows."""
-        return [*self.stored, *(one.frame for one in self.completed)]
+        return [*self.stored, *(completed.frame for completed in self.completed)]
 
     @staticmethod
     def together(parts: Sequence[Arrived], fleet: Fleet, last_us: Int64) -> Arrived:
@@ -64,8 +64,8 @@ class Arrived:
         for part in parts:
             for frame in part.onward:
                 of_class.setdefault(frame.class_id, []).append(frame)
-            for device, one in part.changed.items():
-                out.changed[device] = joined(one, out.changed.get(device))
+            for device, changed in part.changed.items():
+                out.changed[device] = joined(changed, out.changed.get(device))
             out.touched.join(part.touched)
         out.onward.extend(map(Frame.concat, of_class.values()))
         return out
@@ -73,24 +73,24 @@ class Arrived:
     def without(self, devices: Collection[int]) -> Arrived:
         """Return it without the readings of given devices."""
         self.touched.drop(devices)
-        changed = {d: one for d, one in self.changed.items() if d not in devices}
+        changed = {d: changed for d, changed in self.changed.items() if d not in devices}
         return replace(self, onward=without(self.onward, devices), changed=changed)
 
     def first_us(self) -> int:
         """Time of the earliest reading that rows do not hold yet. [us UTC]"""
         onward = (int(frame.time_us.min()) for frame in self.onward if len(frame))
-        return min([*onward, *(one.first_us for one in self.changed.values())], default=FAR_US)
+        return min([*onward, *(c.first_us for c in self.changed.values())], default=FAR_US)
 
     def spans(self) -> dict[int, Changed]:
         """First and last of each device's readings that rows do not hold yet. [us UTC]"""
-        found = self.newest()
-        for device, one in self.changed.items():
-            found[device] = joined(one, found.get(device))
-        return found
+        changed = self.newest()
+        for device, item in self.changed.items():
+            changed[device] = joined(item, changed.get(device))
+        return changed
 
     def newest(self) -> dict[int, Changed]:
         """First and last of each device's onward readings. [us UTC]"""
-        found: dict[int, Changed] = {}
+        changed: dict[int, Changed] = {}
         for frame in self.onward:
             device, of = np.unique(frame.device, return_inverse=True)
             first = np.full(len(device), FAR_US, dtype=np.int64)
@@ -99,17 +99,17 @@ class Arrived:
             np.maximum.at(last, of, frame.time_us)
             edges = map(Changed, first.tolist(), last.tolist())
             more = dict(zip(device.tolist(), edges, strict=True))
-            for index in found.keys() & more.keys():
-                more[index] = joined(more[index], found[index])
-            found |= more
-        return found
+            for index in changed.keys() & more.keys():
+                more[index] = joined(more[index], changed[index])
+            changed |= more
+        return changed
 
 
-def joined(one: Changed, other: Changed | None) -> Changed:
+def joined(changed: Changed, other: Changed | None) -> Changed:
     """Span of two."""
     if other is None:
-        return one
-    return Changed(min(one.first_us, other.first_us), max(one.last_us, other.last_us))
+        return changed
+    return Changed(min(changed.first_us, other.first_us), max(changed.last_us, other.last_us))
 
 
 def without(frames: Sequence[Frame], devices: Collection[int]) -> list[Frame]:

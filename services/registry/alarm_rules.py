@@ -59,12 +59,12 @@ def rows() -> Iterator[tuple[Any, ...]]:
             yield (kind, class_id, own["severity"], *(own.get(name) for name in NUMBERS))
 
 
-def problems(said: object) -> Iterator[str]:
+def problems(value: object) -> Iterator[str]:
     """Yield faults of `attributes.alarms` of a device."""
-    if not isinstance(said, dict):
-        yield f"alarms {said!r} is no mapping; write KIND: {{after_s: 7200}}"
+    if not isinstance(value, dict):
+        yield f"alarms {value!r} is no mapping; write KIND: {{after_s: 7200}}"
         return
-    for kind, own in said.items():
+    for kind, own in value.items():
         if kind not in _read():
             yield f"alarms.{kind} is no kind of alarm; there are: {', '.join(_read())}"
         elif not isinstance(own, dict):

@@ -26,7 +26,7 @@ _PER_KELVIN = 0.05
 
 def values(row: Row, class_id: str = CLASS) -> dict[str, Any]:
     """Return the keys of modules; None for absent ones."""
-    found = {
+    result = {
         "dc_power_w": row.whole("dc_power_w", 1, _MAX_DC_W),
         "tilt": row.number("tilt", 0, 90),
         "azimuth": row.number("azimuth", 0, 360),
@@ -34,7 +34,7 @@ def values(row: Row, class_id: str = CLASS) -> dict[str, Any]:
             "temperature_coefficient_percent", *_COEFFICIENT
         ),
     }
-    per_k = found["temperature_coefficient_percent"]
+    per_k = result["temperature_coefficient_percent"]
     if per_k is not None and -_PER_KELVIN < per_k < 0:
         row.problem(
             "temperature_coefficient_percent",
@@ -43,17 +43,17 @@ def values(row: Row, class_id: str = CLASS) -> dict[str, Any]:
     for key in ARRAY_KEYS if class_id != CLASS else ():
         if row.has(key):
             row.problem(key, f"is of {CLASS}, and this is a {class_id}; leave it out")
-    return found
+    return result
 
 
 def array(row: Row) -> PvArray:
     """Return a row of `arrays`."""
     row.only("from", *ARRAY_KEYS, "document")
     begins = row.required("from", row.moment("from"), "a time with its offset")
-    found = values(row)
-    if not row.problems and all(one is None for one in found.values()):
+    result = values(row)
+    if not row.problems and all(one is None for one in result.values()):
         row.problem(None, f"says nothing; give one of {', '.join(ARRAY_KEYS)}")
-    return PvArray(begins, **found, document=row.optional("document"))
+    return PvArray(begins, **result, document=row.optional("document"))
 
 
 def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
@@ -67,14 +67,14 @@ def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
 
 
 def _dated(before: Device | None, device: Device, now: datetime) -> Device:
-    held = device.arrays or ()
+    pv_arrays = device.arrays or ()
     wanted = array_fields(device)
     if all(one is None for one in wanted.values()):
-        return replace(device, **array_fields(held[-1])) if held else device
-    if held and array_fields(held[-1]) == wanted:
+        return replace(device, **array_fields(pv_arrays[-1])) if pv_arrays else device
+    if pv_arrays and array_fields(pv_arrays[-1]) == wanted:
         return device
-    begins = now if held or (before and before.arrays) else device.installed
-    return replace(device, arrays=(*held, PvArray(begins, **wanted, document=None)))
+    begins = now if pv_arrays or (before and before.arrays) else device.installed
+    return replace(device, arrays=(*pv_arrays, PvArray(begins, **wanted, document=None)))
 
 
 def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]:
@@ -83,8 +83,8 @@ def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]
     for device in merged.devices.values():
         before = earlier.get(device.id)
         known = (before.arrays if before else None) or ()
-        held = device.arrays or ()
-        if held[: len(known)] != known:
+        pv_arrays = device.arrays or ()
+        if pv_arrays[: len(known)] != known:
             yield (
                 device,
                 (
@@ -93,8 +93,11 @@ def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]
                 ),
             )
             continue
-        if held and device.class_id != CLASS:
+        if pv_arrays and device.class_id != CLASS:
             yield device, f"arrays: only a {CLASS} has modules; leave them out"
-        for one, other in pairwise(held):
-            if other.begins <= one.begins:
-                yield device, f"arrays: from {other.begins} is not after {one.begins}; order them"
+        for pv_array, other in pairwise(pv_arrays):
+            if other.begins <= pv_array.begins:
+                yield (
+                    device,
+                    f"arrays: from {other.begins} is not after {pv_array.begins}; order them",
+                )

@@ -66,12 +66,13 @@ def unverified(
     missing = [f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)]
     if missing:
         one = len(missing) == 1
-        said = "factor {} is unverified and was" if one else "factors {} are unverified and were"
+        message = "factor {} is unverified and was" if one else "factors {} are unverified and were"
         it = "it" if one else "them"
         yield Finding(
             project.kind,
             project.id,
-            f"{said.format(', '.join(missing))} not compared with the text; the statement will say"
+            f"{message.format(', '.join(missing))} not compared with the text; the statement will"
+            " say"
             f" that the project does not accept {it}, unless parameters.{KEY} names {it}",
             warning=True,
         )
@@ -99,11 +100,11 @@ def _another_grid(project: Project, used: Sequence[Factor], book: FactorBook) ->
     Yield the warning of a national factor where the country has several grids,
     with the remedy.
     """
-    country, some = book.country, grids(book.country)
-    if country is None or (book.grid == country and not some):
+    country, subset = book.country, grids(book.country)
+    if country is None or (book.grid == country and not subset):
         return
     own, *_ = kinds_in(GRID, book.grid)
-    names = ", ".join(f"{name} ({one.name})" for name, one in some.items())
+    names = ", ".join(f"{name} ({grid.name})" for name, grid in subset.items())
     row = row_to_write(own, date(project.crediting_from.year, 1, 1))
     remedy = (
         f"write `grid` at the site: {names}, or a name of yours with its factor"

@@ -103,20 +103,20 @@ def name_of(record: Record) -> str:
     return contradictions.submission_name(record)
 
 
-def document(found: Entered) -> dict[str, Any]:
+def document(entered: Entered) -> dict[str, Any]:
     """Return an entry with the keys of registry files, without empty optional keys."""
-    return dict(_present(msgspec.to_builtins(found.record, builtin_types=(date,))))
+    return dict(_present(msgspec.to_builtins(entered.record, builtin_types=(date,))))
 
 
 def entered_records(registry: Registry) -> Authority:
     """Return all entries, as used by exports."""
-    found = [one.record for one in registry.entered]
+    result = [entered.record for entered in registry.entered]
     return Authority(
-        registrations=tuple(one for one in found if isinstance(one, Registration)),
-        authorizations=tuple(one for one in found if isinstance(one, Authorization)),
-        submissions=tuple(one for one in found if isinstance(one, Submission)),
-        facilities=tuple(one for one in found if isinstance(one, Facility)),
-        acceptances=tuple(one for one in found if isinstance(one, Acceptance)),
+        registrations=tuple(one for one in result if isinstance(one, Registration)),
+        authorizations=tuple(one for one in result if isinstance(one, Authorization)),
+        submissions=tuple(one for one in result if isinstance(one, Submission)),
+        facilities=tuple(one for one in result if isinstance(one, Facility)),
+        acceptances=tuple(one for one in result if isinstance(one, Acceptance)),
     )
 
 
@@ -142,18 +142,18 @@ def problems(
     }
     # what was let pass by older rules stands in no other row's way
     held = all(same.values())
-    for one in contradictions.problems(authority, credited or ()):
-        yield (KINDS[one.section], one.name), one.text, held
-    for found in merged.entered:
-        key = found.kind, found.id
-        yield from ((key, text, same[key]) for text in _unknown(found, merged, credited))
-        yield from ((key, text, held) for text in _filed(found, stored, authority))
+    for problem in contradictions.problems(authority, credited or ()):
+        yield (KINDS[problem.section], problem.name), problem.text, held
+    for entered in merged.entered:
+        key = entered.kind, entered.id
+        yield from ((key, text, same[key]) for text in _unknown(entered, merged, credited))
+        yield from ((key, text, held) for text in _filed(entered, stored, authority))
 
 
 def _unknown(
-    found: Entered, merged: Registry, credited: Sequence[Credited] | None
+    entered: Entered, merged: Registry, credited: Sequence[Credited] | None
 ) -> Iterator[str]:
-    record = found.record
+    record = entered.record
     if isinstance(record, Submission):
         return
     if isinstance(record, Facility):
@@ -172,11 +172,11 @@ def _unknown(
             yield from () if refused is None else (f"registered: {refused}",)
     if credited is None:
         return
-    issued = {one.name for one in credited}
+    issued = {credited.name for credited in credited}
     named = {units.statement for units in record.units}
     if isinstance(record, Registration):
-        named |= {one.statement for one in record.verifications}
-        named |= {one.statement for one in record.issuances}
+        named |= {verification.statement for verification in record.verifications}
+        named |= {issuance.statement for issuance in record.issuances}
     for name in sorted(named - issued):
         yield f"statement: {name} is not issued, or was superseded; name the one that counts"
 
@@ -189,9 +189,9 @@ def _accepted(record: Acceptance, merged: Registry) -> Iterator[str]:
             " need no acceptance (`tonne factors list`)"
         )
     elif record.signature is not None:
-        said = record.of(factor_of(merged.factors[record.id].record).sha256)
+        accepted = record.of(factor_of(merged.factors[record.id].record).sha256)
         try:
-            signed_acceptance.check(said, record.signature.key, record.signature.value)
+            signed_acceptance.check(accepted, record.signature.key, record.signature.value)
         except SignatureError as error:
             yield f"signature: {error}"
     if record.project is not None and record.project not in merged.projects:
@@ -208,11 +208,11 @@ def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
     """Yield meters of a facility that are not its own, or would be counted twice."""
     if facility.site not in merged.sites:
         yield f"site: {facility.site!r} is not registered; add it under `sites`"
-    for one in facility.supplies:
-        if one.device is None:
+    for supply in facility.supplies:
+        if supply.device is None:
             continue
-        where = f"supplies[{one.id}].device: {one.device!r}"
-        device = merged.devices.get(one.device)
+        where = f"supplies[{supply.id}].device: {supply.device!r}"
+        device = merged.devices.get(supply.device)
         if device is None:
             yield f"{where} is not registered; add it under `devices`"
         elif device.site != facility.site:
@@ -221,19 +221,20 @@ def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
             yield f"{where} checks {device.check_of}, which counts the same; name that one"
         else:
             counted = {str(r.quantity) for r in classes.load()[device.class_id].registers}
-            if one.quantity not in counted:
+            if supply.quantity not in counted:
                 yield (
-                    f"supplies[{one.id}].quantity: {one.device} counts no {one.quantity}; it counts"
+                    f"supplies[{supply.id}].quantity: {supply.device} counts no {supply.quantity};"
+                    " it counts"
                     f" {', '.join(sorted(counted)) or 'nothing'}"
                 )
 
 
-def _filed(found: Entered, stored: Registry, authority: Authority) -> Iterator[str]:
+def _filed(entered: Entered, stored: Registry, authority: Authority) -> Iterator[str]:
     """Yield filed submissions that a file would change."""
-    now = found.record
+    now = entered.record
     if not isinstance(now, Submission):
         return
-    before = stored.entries.get((found.kind, found.id))
+    before = stored.entries.get((entered.kind, entered.id))
     if isinstance(before, Entered) and isinstance(before.record, Submission):
         changed = list(_changed(before.record, now))
         if changed:
@@ -248,10 +249,10 @@ def _filed(found: Entered, stored: Registry, authority: Authority) -> Iterator[s
             yield text
 
 
-def changed_after_filing(stored: Authority, given: Authority) -> Iterator[str]:
+def changed_after_filing(stored: Authority, authority: Authority) -> Iterator[str]:
     """Yield filed submissions that a file gives with other contents."""
-    by_name = {contradictions.submission_name(one): one for one in stored.submissions}
-    for now in given.submissions:
+    by_name = {contradictions.submission_name(s): s for s in stored.submissions}
+    for now in authority.submissions:
         name = contradictions.submission_name(now)
         if name in by_name:
             yield from (f"submission {name}: {text}" for text in _changed(by_name[name], now))

@@ -16,7 +16,7 @@ from services.registry.fields import MAX_WHOLE, Row
 
 def calibrator(class_id: str) -> Callable[[Row], Calibration]:
     """Return a reader of certificates, with channels named as by the class."""
-    columns = {one.name: one.column for one in file_registers.registers(class_id).values()}
+    columns = {r.name: r.column for r in file_registers.registers(class_id).values()}
     device_class = classes.load().get(class_id)
     if device_class is not None:
         columns |= {n: n for n, c in device_class.channels.items() if c.kind == "gauge"}
@@ -34,7 +34,7 @@ def calibrator(class_id: str) -> Callable[[Row], Calibration]:
         if channel is not None and channel not in columns:
             known = ", ".join(sorted(columns))
             row.problem("channel", f"{channel!r} is not a channel of {class_id!r}; known: {known}")
-        found = Calibration(
+        calibration = Calibration(
             performed=performed,
             valid_until=performed if last_test else row.required("valid_until", ends, "a date"),
             certificate=row.text("certificate"),
@@ -45,11 +45,13 @@ def calibrator(class_id: str) -> Callable[[Row], Calibration]:
             found_error_percent=row.number("found_error_percent", 0, 100),
             last_test=last_test,
         )
-        if last_test and found.found_error_percent is None:
+        if last_test and calibration.found_error_percent is None:
             row.problem("found_error_percent", "is missing; give the error that the test found")
-        if not row.problems and not last_test and found.valid_until <= found.performed:
-            row.problem("valid_until", f"{found.valid_until} is not after {found.performed}")
-        return found
+        if not row.problems and not last_test and calibration.valid_until <= calibration.performed:
+            row.problem(
+                "valid_until", f"{calibration.valid_until} is not after {calibration.performed}"
+            )
+        return calibration
 
     return read
 
@@ -79,10 +81,10 @@ def replacer(class_id: str) -> Callable[[Row], Replacement]:
 
 def _base(row: Row, key: str, register: Register | None) -> int:
     """Return a register's value in base units, exactly."""
-    found = row.required(key, row.number(key, 0, MAX_WHOLE), "the register's value")
-    if found is None or register is None:
+    result = row.required(key, row.number(key, 0, MAX_WHOLE), "the register's value")
+    if result is None or register is None:
         return 0
-    value = register.to_base(Decimal(found))
+    value = register.to_base(Decimal(result))
     if value is None or value > MAX_WHOLE:
-        row.problem(key, f"{found} {register.unit} is finer or larger than is stored; round it")
+        row.problem(key, f"{result} {register.unit} is finer or larger than is stored; round it")
     return value or 0

@@ -17,9 +17,9 @@ from services.registry.entries import Key, Project, Published, Registry, place
 from services.registry.service_times import timezone, whole_grid
 
 
-def factors(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
+def factors(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
     """Return factors of a file that differ from stored ones."""
-    for key, entry in given.entries.items():
+    for key, entry in registry.entries.items():
         before = stored.entries.get(key)
         if isinstance(entry, Published) and before is not None and before != entry:
             yield (
@@ -32,20 +32,21 @@ def factors(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
             )
 
 
-def rewritten(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
+def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
     """Return laboratory results of a file that differ from stored ones."""
-    for key, entry in given.entries.items():
+    for key, entry in registry.entries.items():
         before = stored.entries.get(key)
         if not isinstance(entry, Project) or not isinstance(before, Project):
             continue
-        held = {place(one): one for one in before.laboratory or ()}
-        for one in entry.laboratory or ():
-            if held.get(place(one), one) != one:
+        samples = {place(one): one for one in before.laboratory or ()}
+        for sample in entry.laboratory or ():
+            if samples.get(place(sample), sample) != sample:
                 yield (
                     key,
                     (
-                        f"laboratory: sample {one.sample} of {one.laboratory} is stored with"
-                        f" another value, {held[place(one)].value}; results are not changed: give"
+                        f"laboratory: sample {sample.sample} of {sample.laboratory} is stored with"
+                        f" another value, {samples[place(sample)].value}; results are not changed:"
+                        " give"
                         " the corrected report's own number"
                     ),
                 )
@@ -61,10 +62,10 @@ def unknown(merged: Registry) -> Iterator[tuple[Key, str]]:
         except MethodologyError:
             continue  # said elsewhere
         monitored = [name for name, spec in known.items() if is_monitored(spec)]
-        for one in entry.laboratory:
-            text = _outside(one, entry.methodology, known, monitored)
+        for sample in entry.laboratory:
+            text = _outside(sample, entry.methodology, known, monitored)
             if text is not None:
-                yield key, f"laboratory: sample {one.sample}: {text}"
+                yield key, f"laboratory: sample {sample.sample}: {text}"
 
 
 def _outside(
@@ -76,8 +77,8 @@ def _outside(
             f"{sample.parameter!r} is not a parameter of {methodology}; known: {', '.join(known)}"
         )
     if sample.parameter not in monitored:
-        told = ", ".join(monitored) or "none"
-        return f"{sample.parameter} is fixed ex ante; {methodology} monitors by samples: {told}"
+        message = ", ".join(monitored) or "none"
+        return f"{sample.parameter} is fixed ex ante; {methodology} monitors by samples: {message}"
     try:
         spec = replace(known[sample.parameter], integer=False)
         read({sample.parameter: spec}, {sample.parameter: sample.value}, "value")
@@ -105,7 +106,7 @@ def problems(
     closed, sealed : mapping of device id, and of project id, to datetime
         Up to when closed periods, and sealed days, cover it.
     """
-    found: dict[Key, tuple[str, str, date | None, str, datetime]] = {}
+    result: dict[Key, tuple[str, str, date | None, str, datetime]] = {}
     now, devices = merged.projects, merged.devices
     for name, project in stored.projects.items():
         before, after = timezone(project, stored), timezone(now[name], merged)
@@ -119,9 +120,9 @@ def problems(
         site = devices[now[name].devices[0].device].site
         key = ("site", site) if stored.entries.get(("site", site)) else (project.kind, name)
         what, end = max(ends, key=lambda e: e[1], default=("", None))
-        if end is not None and (key not in found or found[key][-1] < end):
-            found[key] = before, after, day, what, end
-    for key, (before, after, day, what, end) in found.items():
+        if end is not None and (key not in result or result[key][-1] < end):
+            result[key] = before, after, day, what, end
+    for key, (before, after, day, what, end) in result.items():
         free = _free(end, before)
         if day is None or day < free:
             yield (
@@ -150,10 +151,10 @@ def _other_country(
 
 def _first_other(before: str, after: str) -> date | None:
     """First local date that another zone has afterwards; None where it is all of them."""
-    one, other = zones(before), zones(after)
-    if one[0].name != other[0].name:
+    zoned, other = zones(before), zones(after)
+    if zoned[0].name != other[0].name:
         return None
-    days = [z.first for z in {*one} ^ {*other} if z.first is not None]
+    days = [z.first for z in {*zoned} ^ {*other} if z.first is not None]
     return min(days)
 
 

@@ -93,12 +93,12 @@ def _stratum(row: Row) -> Stratum:
 
 def _unlike(strata: Sequence[Stratum], population: int, n: int, mean: Decimal) -> Iterator[str]:
     """Yield texts where strata do not add up to their survey."""
-    for name, given in (("population", population), ("n", n)):
-        total = sum(getattr(one, name) for one in strata)
-        if total != given:
-            yield f"have {name} {total} together, and the survey {given}"
-    whole = sum(one.population for one in strata)
-    weighed = sum((one.population * one.mean for one in strata), start=Decimal(0)) / whole
+    for name, count in (("population", population), ("n", n)):
+        total = sum(getattr(stratum, name) for stratum in strata)
+        if total != count:
+            yield f"have {name} {total} together, and the survey {count}"
+    whole = sum(stratum.population for stratum in strata)
+    weighed = sum((s.population * s.mean for s in strata), start=Decimal(0)) / whole
     if abs(weighed - mean) * _ROUNDED > max(mean, weighed):
         yield f"have the mean {weighed:.6g}, weighted by population, and the survey {mean}"
 
@@ -114,7 +114,7 @@ def event(row: Row) -> Event:
     if begins and ends and ends <= begins:
         row.problem("to", f"{ends} is not after {begins}; it is the first day after the event")
     devices = row.all().get("devices") or []
-    if not isinstance(devices, list) or not all(isinstance(one, str) for one in devices):
+    if not isinstance(devices, list) or not all(isinstance(device, str) for device in devices):
         row.problem("devices", f"{devices!r} must be a list of ids")
         devices = []
     if what in _OF_DEVICES and not devices:
@@ -126,9 +126,9 @@ def event(row: Row) -> Event:
         row.problem("resolved", f"{resolved} is in the future; enter it once it is done")
     if resolved and not row.has("by"):
         row.problem("by", "is missing: who investigated what is resolved")
-    found: Any = what
+    result: Any = what
     return Event(
-        first, found, row.text("found"), ends, row.optional("document"), tuple(devices),
+        first, result, row.text("found"), ends, row.optional("document"), tuple(devices),
         row.optional("by"), resolved,
     )  # fmt: skip
 
@@ -138,16 +138,20 @@ def shared_meter(row: Row) -> SharedMeter:
     row.only("main", "users", "lost", "readings")
     main = row.identifier("main")
     users = row.required("users", row.all().get("users"), "the meters of all its users") or []
-    whole = isinstance(users, list) and all(isinstance(one, str) for one in users)
+    whole = isinstance(users, list) and all(isinstance(user, str) for user in users)
     again = whole and (main in users or len(set(users)) < len(users))
     if row.has("users") and (again or not whole or not users):
         row.problem("users", f"{users!r} must be a list of other meters, each once")
         users = []
     readings = tuple(sorted(_rows(row, "readings", _joint), key=lambda r: (r.quantity, r.begins)))
-    for one, other in pairwise(readings):
-        if one.quantity == other.quantity and other.begins < one.ends:
-            both = f"{one.begins} to {one.ends} and {other.begins} to {other.ends}"
-            row.problem("readings", f"{both} overlap; {one.quantity} is read once for each day")
+    for joint_reading, other in pairwise(readings):
+        if joint_reading.quantity == other.quantity and other.begins < joint_reading.ends:
+            both = (
+                f"{joint_reading.begins} to {joint_reading.ends} and {other.begins} to {other.ends}"
+            )
+            row.problem(
+                "readings", f"{both} overlap; {joint_reading.quantity} is read once for each day"
+            )
     return SharedMeter(main, tuple(users), _decimal(row.number("lost", 0, 50)), readings)
 
 
@@ -221,10 +225,10 @@ def _phase(row: Row) -> Phase:
 
 def _rows(row: Row, key: str, read: Callable[[Row], Item]) -> tuple[Item, ...]:
     inner = row.rows(key) or []
-    found = tuple(read(one) for one in inner)
-    for one in inner:
-        row.problems.extend(one.problems)
-    return found
+    result = tuple(read(row) for row in inner)
+    for item in inner:
+        row.problems.extend(item.problems)
+    return result
 
 
 def _hash(row: Row) -> str | None:
@@ -243,26 +247,26 @@ def document(project: Project) -> dict[str, Any]:
     design_ = project.design
     return {
         "surveys": [
-            _kept({**asdict(one), "strata": [_kept(asdict(each)) for each in one.strata]})
-            for one in project.surveys or ()
+            _kept({**asdict(item), "strata": [_kept(asdict(each)) for each in item.strata]})
+            for item in project.surveys or ()
         ],
         "events": [
-            _kept({"from": one.begins, "to": one.ends, "what": one.what, "found": one.found,
-                   "document": one.document, "devices": list(one.devices), "by": one.by,
-                   "resolved": one.resolved})
-            for one in project.events or ()
+            _kept({"from": item.begins, "to": item.ends, "what": item.what, "found": item.found,
+                   "document": item.document, "devices": list(item.devices), "by": item.by,
+                   "resolved": item.resolved})
+            for item in project.events or ()
         ],
         "shared_meters": [
             _kept({
-                "main": one.main, "users": list(one.users), "lost": one.lost,
+                "main": meter.main, "users": list(meter.users), "lost": meter.lost,
                 "readings": [
                     {"from": r.begins, "to": r.ends, "quantity": r.quantity, "amount": r.value,
                      "unit": QUANTITIES[QUANTITY_INDEX[r.quantity]].unit, "document": r.document,
                      "by": r.by, "sha256": r.sha256}
-                    for r in one.readings
+                    for r in meter.readings
                 ],
             })
-            for one in project.shared_meters or ()
+            for meter in project.shared_meters or ()
         ],
         "defaults": [_kept(asdict(one)) for one in project.defaults or ()],
         "design": design_ and {
@@ -271,11 +275,11 @@ def document(project: Project) -> dict[str, Any]:
             "date": design_.issued,
             "sha256": design_.sha256,
             **_kept({
-                "devices": [_kept(asdict(one)) for one in design_.devices],
-                "phases": [_kept(asdict(one)) for one in design_.phases],
+                "devices": [_kept(asdict(device)) for device in design_.devices],
+                "phases": [_kept(asdict(phase)) for phase in design_.phases],
                 "latitude": design_.latitude,
                 "longitude": design_.longitude,
-                "populations": [asdict(one) for one in design_.populations],
+                "populations": [asdict(population) for population in design_.populations],
             }),
         },
     }  # fmt: skip
@@ -289,9 +293,9 @@ def shared(registry: Registry) -> Iterator[Finding]:
     """Warn of one survey's data in two projects, as each phase needs its own survey."""
     of: dict[str, list[Project]] = {}
     for project in registry.projects.values():
-        for one in project.surveys or ():
-            if one.sha256 is not None and project not in of.setdefault(one.sha256, []):
-                of[one.sha256].append(project)
+        for item in project.surveys or ():
+            if item.sha256 is not None and project not in of.setdefault(item.sha256, []):
+                of[item.sha256].append(project)
     for sha256, projects in of.items():
         for project in projects[1:]:
             text = (
@@ -302,22 +306,22 @@ def shared(registry: Registry) -> Iterator[Finding]:
 
 
 def _of_meter(
-    project: Project, one: SharedMeter, devices: Mapping[str, Device]
+    project: Project, meter: SharedMeter, devices: Mapping[str, Device]
 ) -> Iterator[Finding]:
     mine = {bound.device for bound in project.devices}
-    missing = [name for name in (one.main, *one.users) if name not in devices]
+    missing = [name for name in (meter.main, *meter.users) if name not in devices]
     if missing:
         wrong = f"{', '.join(missing)} is not registered; add it under `devices`"
-    elif not mine.intersection(one.users):
-        wrong = f"none of the users of {one.main} serves the project; name its meters, too"
-    elif one.main in mine:
-        wrong = f"{one.main} serves the project itself; bind the meters of its users in its place"
-    elif not counted(devices[one.main]).intersection(
-        *(counted(devices[name]) for name in one.users)
+    elif not mine.intersection(meter.users):
+        wrong = f"none of the users of {meter.main} serves the project; name its meters, too"
+    elif meter.main in mine:
+        wrong = f"{meter.main} serves the project itself; bind the meters of its users in its place"
+    elif not counted(devices[meter.main]).intersection(
+        *(counted(devices[name]) for name in meter.users)
     ):
-        wrong = f"{one.main} and its users count no quantity in common"
-    elif foreign := {r.quantity for r in one.readings} - counted(devices[one.main]):
-        wrong = f"readings: {one.main} counts no {', '.join(sorted(foreign))}"
+        wrong = f"{meter.main} and its users count no quantity in common"
+    elif foreign := {r.quantity for r in meter.readings} - counted(devices[meter.main]):
+        wrong = f"readings: {meter.main} counts no {', '.join(sorted(foreign))}"
     else:
         return
     yield Finding(project.kind, project.id, f"shared_meters: {wrong}")
@@ -326,7 +330,7 @@ def _of_meter(
 def counted(device: Device) -> set[str]:
     """Return the quantities that a device counts."""
     known = classes.load().get(device.class_id)
-    return {str(one.quantity) for one in known.registers if one.quantity} if known else set()
+    return {str(r.quantity) for r in known.registers if r.quantity} if known else set()
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
@@ -335,10 +339,10 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
         specs = find(project.methodology, project.version).parameters
     except MethodologyError:
         return  # said elsewhere
-    for one in project.surveys or ():
-        if one.parameter not in specs:
+    for item in project.surveys or ():
+        if item.parameter not in specs:
             known = ", ".join(specs)
-            what = f"{one.parameter!r} is not a number of {project.methodology}"
+            what = f"{item.parameter!r} is not a number of {project.methodology}"
             text = f"surveys: {what}; known: {known}"
             yield Finding(project.kind, project.id, text)
     for meter in project.shared_meters or ():

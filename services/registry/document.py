@@ -120,23 +120,28 @@ def _device(device: Device) -> dict[str, Any]:
 
 def _ratings(device: Device) -> list[dict[str, Any]]:
     """Return ratings with their times, where there is more than the initial one."""
-    held = device.ratings or ()
-    if len(held) == 1 and held[0].begins == device.installed and held[0].document is None:
+    stored = device.ratings or ()
+    if len(stored) == 1 and stored[0].begins == device.installed and stored[0].document is None:
         return []
     return [
         {"from": _time(r.begins)}
         | _present(rated_power_w=r.rated_power_w, document=r.document, sha256=r.sha256)
-        for r in held
+        for r in stored
     ]
 
 
 def _arrays(device: Device) -> list[dict[str, Any]]:
     """Return modules with their times, where there are more than the initial ones."""
-    held = device.arrays or ()
-    if len(held) == 1 and held[0].begins == device.installed and held[0].document is None:
+    pv_arrays = device.arrays or ()
+    if (
+        len(pv_arrays) == 1
+        and pv_arrays[0].begins == device.installed
+        and pv_arrays[0].document is None
+    ):
         return []
     return [
-        {"from": _time(a.begins)} | _present(**array_fields(a), document=a.document) for a in held
+        {"from": _time(a.begins)} | _present(**array_fields(a), document=a.document)
+        for a in pv_arrays
     ]
 
 
@@ -192,9 +197,9 @@ def _project(project: Project) -> dict[str, Any]:
         system=project.system,
         transfer=_transfer(project.transfer),
         monitoring=[monitoring.document(version) for version in project.monitoring or ()],
-        boundary=[_present(**asdict(one)) for one in project.boundary or ()],
+        boundary=[_present(**asdict(outside)) for outside in project.boundary or ()],
         documents=dict(project.documents or {}),
-        laboratory=[_present(**asdict(one)) for one in project.laboratory or ()],
+        laboratory=[_present(**asdict(sample)) for sample in project.laboratory or ()],
         **declared.document(project),
     )
 

@@ -36,9 +36,9 @@ CALIBRATION_EVERY = "calibration_every"
 ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
 
 
-def calibration_every(said: object) -> int | None:
+def calibration_every(value: object) -> int | None:
     """Return an interval of calibration [months]; None where the attribute is not one."""
-    return said if type(said) is int and 1 <= said <= MAX_MONTHS else None
+    return value if type(value) is int and 1 <= value <= MAX_MONTHS else None
 
 
 # of a document that a value rests on: title and number, who gave it, its date, hash of its file
@@ -440,17 +440,17 @@ class Registry:
         sites = self.sites
         known = [sites[name] for name in ids if name in sites]
         return {
-            one.id
-            for one in sites.values()
+            site.id
+            for site in sites.values()
             for at in known
-            if abs(one.latitude - at.latitude) < _NEAR_DEG
-            and abs(one.longitude - at.longitude) * cos(radians(at.latitude)) < _NEAR_DEG
+            if abs(site.latitude - at.latitude) < _NEAR_DEG
+            and abs(site.longitude - at.longitude) * cos(radians(at.latitude)) < _NEAR_DEG
         }
 
 
-def place(one: Sample) -> tuple[str, str, str]:
+def place(sample: Sample) -> tuple[str, str, str]:
     """Return the key of a sample: laboratory, its number there, parameter."""
-    return one.laboratory, one.sample, one.parameter
+    return sample.laboratory, sample.sample, sample.parameter
 
 
 def document_of(name: str, given: str | Mapping[str, Any]) -> Document:

@@ -44,9 +44,9 @@ class Row:
         if line is None:
             line = self.table.lines.get(key, self.table.line) if key else self.table.line
         path = f"{self.path}.{key}" if key else self.path
-        told = f"{self.file}:{line}: {path}: {text}"
-        if told not in self.problems:
-            self.problems.append(told)
+        message = f"{self.file}:{line}: {path}: {text}"
+        if message not in self.problems:
+            self.problems.append(message)
 
     def only(self, *known: str) -> None:
         """Refuse unknown keys."""
@@ -61,8 +61,8 @@ class Row:
 
     def text(self, key: str) -> str:
         """Return required text."""
-        found = self.optional(key)
-        return str(self.required(key, found, "text") or "")
+        result = self.optional(key)
+        return str(self.required(key, result, "text") or "")
 
     def optional(self, key: str) -> str | None:
         """Return text, or None where the key is absent."""
@@ -95,12 +95,12 @@ class Row:
 
     def identifier(self, key: str) -> str:
         """Return a required id."""
-        found = self.text(key)
-        if found and not ID.match(found):
+        result = self.text(key)
+        if result and not ID.match(result):
             self.problem(
-                key, f"{found!r} is not an id; use 1 to 64 letters, digits, '_' or '-', no spaces"
+                key, f"{result!r} is not an id; use 1 to 64 letters, digits, '_' or '-', no spaces"
             )
-        return found
+        return result
 
     def identifiers(self, key: str) -> tuple[str, ...]:
         """Return a list of ids, or one alone; none where the key is absent."""
@@ -124,10 +124,10 @@ class Row:
         if not isinstance(value, Plain) or not NUMBER.match(value):
             self.problem(key, f"{native(value)!r} must be a number, written without quotes")
             return None
-        found = number(value)
-        if not low <= found <= high:
-            self.problem(key, f"{found} must be from {low} to {high}")
-        return found
+        result = number(value)
+        if not low <= result <= high:
+            self.problem(key, f"{result} must be from {low} to {high}")
+        return result
 
     def whole(self, key: str, low: int, high: int = MAX_WHOLE) -> int | None:
         """Return a whole number within inclusive bounds, or None where the key is absent."""
@@ -135,10 +135,10 @@ class Row:
         if isinstance(text, str) and GROUPED.match(text):
             self.problem(key, f"{str(text)!r} can mean two numbers; write it without separators")
             return None
-        found = self.number(key, low, high)
-        if found is None or isinstance(found, int):
-            return found
-        self.problem(key, f"{found} must be a whole number")
+        result = self.number(key, low, high)
+        if result is None or isinstance(result, int):
+            return result
+        self.problem(key, f"{result} must be a whole number")
         return None
 
     def flag(self, key: str) -> bool | None:
@@ -150,11 +150,11 @@ class Row:
             self.problem(key, f"{native(value)!r} must be true or false, without quotes")
         return value == "true"
 
-    def required(self, key: str, found: Any, what: str) -> Any:
+    def required(self, key: str, value: Any, what: str) -> Any:
         """Record that a key is missing, unless a fault was recorded."""
-        if found is None and not self.has(key):
+        if value is None and not self.has(key):
             self.problem(key, f"is missing; give {what}")
-        return found
+        return value
 
     def day(self, key: str) -> date | None:
         """Return a date, or None where the key is absent."""
@@ -173,9 +173,9 @@ class Row:
             return None
         value = self.table.cells[key]
         try:
-            found = datetime.fromisoformat(value if isinstance(value, str) else "")
-            if found.tzinfo is not None:
-                return found.astimezone(UTC)
+            time = datetime.fromisoformat(value if isinstance(value, str) else "")
+            if time.tzinfo is not None:
+                return time.astimezone(UTC)
         except (ValueError, OverflowError):
             pass
         self.problem(
@@ -218,11 +218,11 @@ class Row:
 
 def amount(row: Row, quantity: str) -> int:
     """Return an amount in whole base units of the quantity."""
-    given = row.required("amount", row.number("amount", 0, MAX_WHOLE), "what the document states")
+    entered = row.required("amount", row.number("amount", 0, MAX_WHOLE), "what the document states")
     if quantity not in QUANTITY_INDEX:
         known = ", ".join(q.name for q in QUANTITIES)
         row.problem("quantity", f"{quantity!r} is no metered quantity; known: {known}")
-    if row.problems or given is None:
+    if row.problems or entered is None:
         return 0
     base = QUANTITIES[QUANTITY_INDEX[quantity]].unit
     try:
@@ -230,7 +230,7 @@ def amount(row: Row, quantity: str) -> int:
     except InputError as error:
         row.problem("unit", str(error))
         return 0
-    value = Decimal(given) * numerator / denominator
+    value = Decimal(entered) * numerator / denominator
     if value != value.to_integral_value():
-        row.problem("amount", f"{given} is finer than one {base}; round it as the document does")
+        row.problem("amount", f"{entered} is finer than one {base}; round it as the document does")
     return int(value)

@@ -100,7 +100,7 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
     RegistryError
         When a folder holds no registry file.
     """
-    found: list[Path] = []
+    result: list[Path] = []
     for path in paths:
         inside = (
             sorted(p for p in path.iterdir() if p.suffix.lower() in FORMATS)
@@ -109,8 +109,8 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
         )
         if not inside:
             raise RegistryError(f"{path} holds no {', '.join(FORMATS)} file; name another folder")
-        found += inside
-    return found
+        result += inside
+    return result
 
 
 def read_document(path: Path, csv_section: str) -> Value:
@@ -183,22 +183,24 @@ def updated(stored: Registry, incoming: Registry) -> Registry:
     return Registry(entries)
 
 
-def merged(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> tuple[Version, ...]:
+def merged(
+    stored: tuple[Version, ...], versions: tuple[Version, ...] | None
+) -> tuple[Version, ...]:
     """Return all versions of a plan: a file adds versions, and approvals of stored ones."""
-    known = {one.name for one in stored}
-    approvals = {one.name: one.approval for one in given or ()}
+    known = {version.name for version in stored}
+    approvals = {version.name: version.approval for version in versions or ()}
     return (
-        *(replace(one, approval=one.approval or approvals.get(one.name)) for one in stored),
-        *(one for one in given or () if one.name not in known),
+        *(replace(v, approval=v.approval or approvals.get(v.name)) for v in stored),
+        *(version for version in versions or () if version.name not in known),
     )
 
 
 def with_samples(
-    stored: tuple[Sample, ...], given: tuple[Sample, ...] | None
+    stored: tuple[Sample, ...], samples: tuple[Sample, ...] | None
 ) -> tuple[Sample, ...]:
     """Return all samples; a file need not repeat stored ones."""
-    known = {place(one) for one in stored}
-    more = (one for one in given or () if place(one) not in known)
+    known = {place(sample) for sample in stored}
+    more = (sample for sample in samples or () if place(sample) not in known)
     return tuple(sorted((*stored, *more), key=lambda s: (s.taken, *place(s))))
 
 

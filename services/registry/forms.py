@@ -62,12 +62,12 @@ def form(methodology: str, country: str) -> Form:
     elsewhere = methodologies.abroad(method.countries, country)
     if elsewhere is not None:
         raise RegistryError(f"methodology {methodology}: {render(elsewhere)}")
-    taken = {role: one for role, one in method.roles.items() if one.required} or method.roles
+    taken = {role: r for role, r in method.roles.items() if r.required} or method.roles
     notes: dict[tuple[str, str], str] = {}
     if len(countries.known()[country]) > 1:
         notes["sites", "timezone"] = f"{country} has several time zones: enter that of the site"
     project = _project(method, taken, notes)
-    devices = [_device(role, one, country) for role, one in taken.items()]
+    devices = [_device(role, role_needs, country) for role, role_needs in taken.items()]
     sections = {"sites": [_site(country)], "devices": devices, "projects": [project]}
     return Form(sections, notes, _about(method, taken))
 
@@ -82,30 +82,32 @@ def _site(country: str) -> dict[str, Any]:
 
 
 def _device(role: str, needs: RoleNeeds, country: str) -> dict[str, Any]:
-    held = classes.load()[needs.classes[0]]
+    device_class = classes.load()[needs.classes[0]]
     clock = datetime(2026, 1, 1, tzinfo=ZoneInfo(countries.known()[country][0])).isoformat()[-6:]
-    found: dict[str, Any] = {
-        "id": role.replace("_", "-"), "site": _SITE, "class": held.id, "profile": "generic",
+    result: dict[str, Any] = {
+        "id": role.replace("_", "-"), "site": _SITE, "class": device_class.id, "profile": "generic",
         "installed": f"{_DAY}{_TIME}{clock}", "maker": f"{PLACEHOLDER}MAKER",
         "serial": f"{PLACEHOLDER}SERIAL",
     }  # fmt: skip
-    if any(one.limit == "rated_power" for one in held.registers):
-        found["rated_power_w"] = f"{PLACEHOLDER}NUMBER"
-    if held.id == arrays.CLASS:
+    if any(register.limit == "rated_power" for register in device_class.registers):
+        result["rated_power_w"] = f"{PLACEHOLDER}NUMBER"
+    if device_class.id == arrays.CLASS:
         names = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
-        found |= dict.fromkeys(names, f"{PLACEHOLDER}NUMBER")
-    found["calibrations"] = [
+        result |= dict.fromkeys(names, f"{PLACEHOLDER}NUMBER")
+    result["calibrations"] = [
         {"performed": _DAY, "valid_until": _DAY, "certificate": f"{PLACEHOLDER}CERTIFICATE",
          "max_error_percent": f"{PLACEHOLDER}NUMBER", "serial": f"{PLACEHOLDER}SERIAL"}
     ]  # fmt: skip
-    return found
+    return result
 
 
 def _project(
     method: Methodology, taken: Mapping[str, RoleNeeds], notes: dict[tuple[str, str], str]
 ) -> dict[str, Any]:
-    asked = {k: s for k, s in method.parameters.items() if s.required or k in method.designed}
-    optional = dict(_optional(one.params for one in taken.values()))
+    parameter_specs = {
+        k: s for k, s in method.parameters.items() if s.required or k in method.designed
+    }
+    optional = dict(_optional(role_needs.params for role_needs in taken.values()))
     every = dict.fromkeys((*method.designed, *method.baseline_documents, *method.dated))
     documents = [key for key in every if key not in optional]
     serving = []
@@ -116,11 +118,12 @@ def _project(
             | {key: _example(spec) for key, spec in own.items()}
         )
         notes |= {("projects.devices", key): _meaning(spec) for key, spec in own.items()}
-    notes |= {("projects.parameters", key): _meaning(spec) for key, spec in asked.items()}
+    notes |= {("projects.parameters", key): _meaning(spec) for key, spec in parameter_specs.items()}
     made: dict[str, Any] = {
         "id": _PROJECT, "name": f"{PLACEHOLDER}NAME", "methodology": method.id,
         "version": method.version, "crediting_period": {"from": _DAY, "to": _DAY},
-        "devices": serving, "parameters": {key: _example(spec) for key, spec in asked.items()},
+        "devices": serving,
+        "parameters": {key: _example(spec) for key, spec in parameter_specs.items()},
     }  # fmt: skip
     for key in documents:
         made.setdefault("documents", {})[key] = {
@@ -128,7 +131,7 @@ def _project(
             "issued": _DAY, "sha256": f"{PLACEHOLDER}SHA256",
         }  # fmt: skip
         spec = method.parameters.get(key) or next(
-            (one.params[key] for one in taken.values() if key in one.params), None
+            (r.params[key] for r in taken.values() if key in r.params), None
         )
         if not getattr(spec, "choices", None):  # a choice is no number that a document states
             made["documents"][key]["value"] = f"{PLACEHOLDER}NUMBER"
@@ -142,9 +145,9 @@ def _project(
     return made
 
 
-def _optional(some: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+def _optional(subset: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
     """Yield optional entries, each with its document."""
-    for specs in some:
+    for specs in subset:
         yield from ((key, s) for key, s in specs.items() if not s.required and s.choices)
 
 
@@ -158,24 +161,24 @@ def _meaning(spec: Any) -> str:
 def _example(spec: Any) -> Any:
     """Return the default or the only choice; a placeholder where only the plant knows it."""
     choices = tuple(getattr(spec, "choices", None) or ())
-    found = (getattr(spec, "default", None), choices[0] if len(choices) == 1 else None)
-    return next((one for one in found if one is not None), f"{PLACEHOLDER}NUMBER")
+    result = (getattr(spec, "default", None), choices[0] if len(choices) == 1 else None)
+    return next((one for one in result if one is not None), f"{PLACEHOLDER}NUMBER")
 
 
 def _about(method: Methodology, taken: Mapping[str, RoleNeeds]) -> str:
-    also = {role: one for role, one in method.roles.items() if role not in taken}
+    also = {role: role_needs for role, role_needs in method.roles.items() if role not in taken}
     lines = [
         f"{method.id} {method.version}: {method.title}",
         f"Fill in what begins with {PLACEHOLDER}: an import refuses it as it is.",
         "Each further site or device is a row more. What begins with # is a note.",
-        *(f"Role {role}: {' or '.join(one.classes)}" for role, one in taken.items()),
+        *(f"Role {role}: {' or '.join(r.classes)}" for role, r in taken.items()),
         *(
-            f"Role {role}, where there is one: {' or '.join(one.classes)}"
-            for role, one in also.items()
+            f"Role {role}, where there is one: {' or '.join(role_needs.classes)}"
+            for role, role_needs in also.items()
         ),
     ]
     sheets = {
-        "projects.devices": _optional(one.params for one in taken.values()),
+        "projects.devices": _optional(role_needs.params for role_needs in taken.values()),
         "projects.parameters": _optional([method.parameters]),
     }
     lines += [

@@ -89,26 +89,26 @@ def plan(
     others : mapping of id to collection of str
         Meters beside a project's that it names: of its boundary, and users of common meters.
     """
-    found = Import()
+    result = Import()
     known = dict(stored)
     for row in rows:
-        one = entered(row, projects)
+        item = entered(row, projects)
         problems = [*row.problems]
-        if not problems and one is not None:
+        if not problems and item is not None:
             problems = [
-                f"{one.place}: {text}" for text in _check(one, projects, known, keys, others)
+                f"{item.place}: {text}" for text in _check(item, projects, known, keys, others)
             ]
-        name = one.invoice.id if one is not None else row.path
-        if problems or one is None:
-            found.results.append(Result(name, "error", tuple(problems)))
+        name = item.invoice.id if item is not None else row.path
+        if problems or item is None:
+            result.results.append(Result(name, "error", tuple(problems)))
             continue
-        record = (one.project, one.invoice, one.corrects, one.reason)
+        record = (item.project, item.invoice, item.corrects, item.reason)
         same = known.get(name) == record
-        found.results.append(Result(name, "unchanged" if same else "created"))
+        result.results.append(Result(name, "unchanged" if same else "created"))
         if not same:
-            found.new.append(one)
+            result.new.append(item)
             known[name] = record
-    return found
+    return result
 
 
 def read(path: Path) -> list[Row]:
@@ -191,8 +191,8 @@ def _usual_quantity(project: Project | None, devices: tuple[str, ...]) -> str:
     """Return the counted quantity of the meters, where the document does not name one."""
     known = _quantities(project) if project is not None else {}
     bound = project.devices if project is not None else ()
-    found = {known.get(d.role) for d in bound if d.device in devices} - {None}
-    return min((str(q) for q in found), default="energy_export")
+    result = {known.get(d.role) for d in bound if d.device in devices} - {None}
+    return min((str(q) for q in result), default="energy_export")
 
 
 def _devices(row: Row) -> tuple[str, ...]:
@@ -204,10 +204,10 @@ def _devices(row: Row) -> tuple[str, ...]:
         if isinstance(value, list)
         else []
     )
-    found = [str(name) for name in names if isinstance(name, str)]
-    if not found or len(found) != len(names) or len(set(found)) != len(found):
+    result = [str(name) for name in names if isinstance(name, str)]
+    if not result or len(result) != len(names) or len(set(result)) != len(result):
         row.problem("devices", "must name the meters that it is about, each once")
-    return tuple(sorted(found))
+    return tuple(sorted(result))
 
 
 def _check(
@@ -218,48 +218,50 @@ def _check(
     others: Mapping[str, Collection[str]],
 ) -> list[str]:
     """Return why an invoice cannot be stored with the registered data; empty if it can."""
-    project, one = projects[entered.project], entered.invoice
-    found = []
-    before = known.get(one.id)
-    if before is not None and before[:3] != (entered.project, one, entered.corrects):
-        found.append(
-            f"{one.id} is stored and says otherwise; a document is not rewritten: enter it under"
-            f" an id of its own with corrects: {one.id} and the reason"
+    project, invoice = projects[entered.project], entered.invoice
+    result = []
+    before = known.get(invoice.id)
+    if before is not None and before[:3] != (entered.project, invoice, entered.corrects):
+        result.append(
+            f"{invoice.id} is stored and says otherwise; a document is not rewritten: enter it"
+            " under"
+            f" an id of its own with corrects: {invoice.id} and the reason"
         )
     if entered.corrects is not None:
-        found += _correction(entered, known)
+        result += _correction(entered, known)
     quantities, drawn = _quantities(project), _drawn(project)
     serve = {d.device for d in project.devices}
-    used = serve.intersection(one.devices) and _of_use(project, one.devices)
-    for device in one.devices:
+    used = serve.intersection(invoice.devices) and _of_use(project, invoice.devices)
+    for device in invoice.devices:
         serving = [d for d in project.devices if d.device == device]
         if not serving and used and device in others.get(project.id, ()):
             continue  # the others' meter on the bill of a common main
         if not serving:
-            found.append(
+            result.append(
                 f"device {device} does not serve project {project.id}; on a bill of what the"
                 " project uses, name other meters of its `boundary` or `shared_meters` too"
             )
-        elif one.quantity not in drawn.get(device, ()) and one.quantity not in {
+        elif invoice.quantity not in drawn.get(device, ()) and invoice.quantity not in {
             quantities.get(d.role) for d in serving
         }:
             counted = sorted({quantities[d.role] for d in serving if d.role in quantities})
-            found.append(
-                f"quantity: {one.id} names {one.quantity}, and {project.methodology} counts"
+            result.append(
+                f"quantity: {invoice.id} names {invoice.quantity}, and {project.methodology} counts"
                 f" {' and '.join(counted) or 'nothing'} of {device}; give the `quantity` and"
                 " `unit` of what its meter counts"
             )
-    if before is None and not one.value:
-        found.append(
-            f"amount: {one.id} says 0, which shows nothing; give the billed amount, or leave the"
+    if before is None and not invoice.value:
+        result.append(
+            f"amount: {invoice.id} says 0, which shows nothing; give the billed amount, or leave"
+            " the"
             " invoice out"
         )
-    row = None if before is not None else signed_row(project.id, one)
+    row = None if before is not None else signed_row(project.id, invoice)
     if row is not None:
-        found += unsigned(row, keys)
-    if one.to_us <= project.from_us or one.from_us >= project.to_us:
-        found.append(f"its days are outside of the crediting period of {project.id}")
-    return found
+        result += unsigned(row, keys)
+    if invoice.to_us <= project.from_us or invoice.from_us >= project.to_us:
+        result.append(f"its days are outside of the crediting period of {project.id}")
+    return result
 
 
 def _of_use(project: Project, devices: Sequence[str]) -> bool:

@@ -39,22 +39,22 @@ def expected(row: Row) -> dict[str, Any]:
         return {}
     inner = row.row("expected")
     inner.only(*_ESTIMATED, "by_month", "dated")
-    found = _estimate(inner)
+    result = _estimate(inner)
     rows = inner.rows("dated") or []
-    dated = [_phase(one) for one in rows]
-    for one in rows:
-        inner.problems.extend(one.problems)
+    dated = [_phase(row) for row in rows]
+    for item in rows:
+        inner.problems.extend(item.problems)
     begins = [one["from"] for one in dated if "from" in one]
     if begins != sorted(set(begins)):
         inner.problem("dated", f"{', '.join(begins)}: give each day once, the earliest first")
     row.problems.extend(inner.problems)
-    return {**found, **({"dated": dated} if dated else {})}
+    return {**result, **({"dated": dated} if dated else {})}
 
 
 def _estimate(row: Row) -> dict[str, Any]:
-    found: dict[str, Any] = {key: row.number(key, 0, MAX_EXPECTED) for key in _ESTIMATED}
-    found["by_month"] = _months(row)
-    return {key: one for key, one in found.items() if one is not None}
+    result: dict[str, Any] = {key: row.number(key, 0, MAX_EXPECTED) for key in _ESTIMATED}
+    result["by_month"] = _months(row)
+    return {key: one for key, one in result.items() if one is not None}
 
 
 def _phase(row: Row) -> dict[str, Any]:
@@ -62,13 +62,13 @@ def _phase(row: Row) -> dict[str, Any]:
     row.only("from", "capacity_kw", *_ESTIMATED, "by_month")
     begins = row.required("from", row.day("from"), "the first local day that it is of")
     capacity = row.number("capacity_kw", 0, MAX_EXPECTED)
-    found = _estimate(row)
-    if not row.problems and not found.keys() & set(_ESTIMATED):
+    result = _estimate(row)
+    if not row.problems and not result.keys() & set(_ESTIMATED):
         row.problem(None, f"gives neither {' nor '.join(_ESTIMATED)}")
     return {
         **({"from": begins.isoformat()} if begins else {}),
         **({} if capacity is None else {"capacity_kw": capacity}),
-        **found,
+        **result,
     }
 
 
@@ -76,13 +76,15 @@ def _months(row: Row) -> list[Any] | None:
     if not row.has("by_month"):
         return None
     value = row.table.cells["by_month"]
-    found = native(value) if isinstance(value, list) else []
+    result = native(value) if isinstance(value, list) else []
     numbers = [
-        one
-        for one in found
-        if isinstance(one, int | Decimal) and not isinstance(one, bool) and 0 <= one <= MAX_EXPECTED
+        item
+        for item in result
+        if isinstance(item, int | Decimal)
+        and not isinstance(item, bool)
+        and 0 <= item <= MAX_EXPECTED
     ]
-    if len(found) == len(numbers) == _MONTHS and sum(numbers) > 0:
+    if len(result) == len(numbers) == _MONTHS and sum(numbers) > 0:
         return numbers
     row.problem(
         "by_month",
@@ -104,39 +106,39 @@ def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
     """
     if not row.has("documents"):
         return None
-    found: dict[str, str | dict[str, Any]] = {}
-    for key, given in row.mapping("documents").items():
-        if isinstance(given, str) and given.strip():
-            found[key] = given
-        elif isinstance(given, dict):
-            found[key] = _read(row, key, given, known=(*DOCUMENT, STATED, SIGNED))
+    result: dict[str, str | dict[str, Any]] = {}
+    for key, value in row.mapping("documents").items():
+        if isinstance(value, str) and value.strip():
+            result[key] = value
+        elif isinstance(value, dict):
+            result[key] = _read(row, key, value, known=(*DOCUMENT, STATED, SIGNED))
         else:
-            row.problem("documents", f"{key} = {given!r} must be text: number and place of it")
-    return found
+            row.problem("documents", f"{key} = {value!r} must be text: number and place of it")
+    return result
 
 
 def stated(row: Row) -> dict[str, str] | None:
     """Return the document of a factor; None without one."""
     if not row.has("document"):
         return None
-    found = _read(row, "document", row.mapping("document"), "document")
-    lacking = [name for name in DOCUMENT if name not in found]
+    result = _read(row, "document", row.mapping("document"), "document")
+    lacking = [name for name in DOCUMENT if name not in result]
     if lacking and not row.problems:
         row.problem("document", f"{', '.join(lacking)} is missing; a factor's document needs all")
-    return found
+    return result
 
 
 def _read(
     row: Row,
     key: str,
-    given: dict[str, Any],
+    parameters: dict[str, Any],
     column: str = "documents",
     known: tuple[str, ...] = DOCUMENT,
 ) -> dict[str, Any]:
-    for name in sorted(given.keys() - set(known), key=str):
+    for name in sorted(parameters.keys() - set(known), key=str):
         row.problem(column, f"{key}: unknown key {name!r}; known: {', '.join(known)}")
-    issued = given.get("issued")
-    texts = {k: v.isoformat() if isinstance(v, date) else v for k, v in given.items()}
+    issued = parameters.get("issued")
+    texts = {k: v.isoformat() if isinstance(v, date) else v for k, v in parameters.items()}
     values: dict[str, Any] = {}
     if STATED in known and STATED in texts:
         values[STATED] = _numbers(row, key, texts.pop(STATED), column)
@@ -153,20 +155,20 @@ def _read(
     return {name: texts[name] for name in known if name in texts} | values
 
 
-def _numbers(row: Row, key: str, given: object, column: str) -> str | dict[str, str]:
+def _numbers(row: Row, key: str, value: object, column: str) -> str | dict[str, str]:
     """Return a stated value, or one for each device, as exact decimal text."""
-    if isinstance(given, dict):
-        return {str(device): _number(row, key, one, column) for device, one in given.items()}
-    return _number(row, key, given, column)
+    if isinstance(value, dict):
+        return {str(device): _number(row, key, one, column) for device, one in value.items()}
+    return _number(row, key, value, column)
 
 
-def _number(row: Row, key: str, given: object, column: str) -> str:
+def _number(row: Row, key: str, value: object, column: str) -> str:
     """Return a value as exact decimal text; another value is recorded as a problem."""
     with suppress(ArithmeticError):
-        number = Decimal(str(given))
+        number = Decimal(str(value))
         if number.is_finite() and abs(number.adjusted()) <= _DIGITS:
             return format(number.normalize(), "f")
-    row.problem(column, f"{key}: value = {given!r} is not a number; give what the document states")
+    row.problem(column, f"{key}: value = {value!r} is not a number; give what the document states")
     return "0"
 
 
@@ -192,16 +194,16 @@ def reader(class_id: str, rated_w: int | None) -> Callable[[Row], Quality]:
         row.only(*_OWN, *NAMES)
         channel = row.text("channel")
         begins = row.required("from", row.moment("from"), "a time with its offset")
-        found = {k: _plain(v) for k, v in row.all().items() if k in NAMES}
-        for key, text in _problems(device_class, channel, found, rated_w):
+        result = {k: _plain(v) for k, v in row.all().items() if k in NAMES}
+        for key, text in _problems(device_class, channel, result, rated_w):
             row.problem(key, text)
-        return Quality(channel, begins, found, row.text("reason"))
+        return Quality(channel, begins, result, row.text("reason"))
 
     return read
 
 
 def _problems(
-    device_class: DeviceClass | None, channel: str, found: Mapping[str, Any], rated_w: int | None
+    device_class: DeviceClass | None, channel: str, result: Mapping[str, Any], rated_w: int | None
 ) -> Iterator[tuple[str | None, str]]:
     if device_class is None or not channel:
         return  # told already
@@ -211,11 +213,11 @@ def _problems(
         yield "channel", f"{channel!r} is not a channel of {device_class.id}; known: {known}"
         return
     try:
-        (device_class.limits if held is None else held.limits).changed(found, channel)
+        (device_class.limits if held is None else held.limits).changed(result, channel)
     except ProfileError as error:
         yield None, str(error)
         return
-    for name, value in found.items():
+    for name, value in result.items():
         if value is None:
             continue
         if name.endswith("_of_rated") and rated_w is None:
@@ -223,30 +225,32 @@ def _problems(
         if problem := _misplaced(name, held):
             yield name, problem
     if held is not None:
-        yield from _beyond(held, found, rated_w)
+        yield from _beyond(held, result, rated_w)
 
 
-def _misplaced(name: str, held: Channel | None) -> str | None:
+def _misplaced(name: str, channel: Channel | None) -> str | None:
     """Return why a limit has no effect on its channel; None where it has."""
-    if (name in ("gap_s", "sleep_s")) != (held is None):
-        return f"is a limit of {'channels' if held is None else 'the channel time'}; move it there"
-    if held is not None and held.kind == "register" and name in _GAUGES_ONLY:
+    if (name in ("gap_s", "sleep_s")) != (channel is None):
+        return (
+            f"is a limit of {'channels' if channel is None else 'the channel time'}; move it there"
+        )
+    if channel is not None and channel.kind == "register" and name in _GAUGES_ONLY:
         return "is for gauges; what a register may do follows from its rated power"
-    if held is not None and name == "phases_share" and not held.phases:
+    if channel is not None and name == "phases_share" and not channel.phases:
         return "is for a channel that is the sum of phases"
     return None
 
 
 def _beyond(
-    held: Channel, found: Mapping[str, Any], rated_w: int | None
+    channel: Channel, result: Mapping[str, Any], rated_w: int | None
 ) -> Iterator[tuple[str | None, str]]:
     """Find bounds that no stored value can reach: the hard span refuses them before."""
     for name, span, scale in (
-        ("bound", held.span, 1.0),
-        ("bound", held.span_of_rated if rated_w else None, float(rated_w or 0)),
-        ("bound_of_rated", held.span_of_rated, 1.0),
+        ("bound", channel.span, 1.0),
+        ("bound", channel.span_of_rated if rated_w else None, float(rated_w or 0)),
+        ("bound_of_rated", channel.span_of_rated, 1.0),
     ):
-        bound = found.get(name)
+        bound = result.get(name)
         if bound is None or span is None:
             continue
         low, high = (edge * scale for edge in span)

@@ -106,8 +106,8 @@ def _cell(key: str, text: str, name: str, line: int) -> Value:
 class _Reading:
     """Reader of a document's nodes, with its name and first line number, into values."""
 
-    def __init__(self, name: str, first: int, most: int) -> None:
-        self._name, self._first, self._left = name, first, most
+    def __init__(self, name: str, first: int, maximum: int) -> None:
+        self._name, self._first, self._left = name, first, maximum
 
     def value(self, node: Node, depth: int) -> Value:
         """Return a node's value."""

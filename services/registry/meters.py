@@ -62,8 +62,8 @@ def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]
     for device in merged.devices.values():
         before = earlier.get(device.id)
         known = (before.meter_keys if before else None) or ()
-        held = device.meter_keys or ()
-        if held[: len(known)] != known:
+        meter_keys = device.meter_keys or ()
+        if meter_keys[: len(known)] != known:
             yield (
                 device,
                 (
@@ -71,15 +71,15 @@ def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]
                     " the time from which the new key counts"
                 ),
             )
-        for one, other in pairwise(held):
-            if other.begins <= one.begins:
+        for key, other in pairwise(meter_keys):
+            if other.begins <= key.begins:
                 yield (
                     device,
-                    f"meter_keys: from {other.begins} is not after {one.begins}; order them",
+                    f"meter_keys: from {other.begins} is not after {key.begins}; order them",
                 )
-        if held and held[0].key == ENDED:
+        if meter_keys and meter_keys[0].key == ENDED:
             yield device, "meter_keys: the first row ends a key, and there is none before it"
-        if held and device.serial is None and device.id not in gateways:
+        if meter_keys and device.serial is None and device.id not in gateways:
             yield device, "meter_keys: signed values name their meter by serial; give `serial` too"
 
 
@@ -94,14 +94,14 @@ def by_name(registry: Registry) -> dict[str, list[DatedKey]]:
         own = {name: device.id for name in (device.id, device.serial) if name}
         for speaker in {device.id, device.gateway or device.id}:
             behind.setdefault(speaker, {}).update(own)
-    found: dict[str, list[DatedKey]] = {}
+    keys: dict[str, list[DatedKey]] = {}
     for device in registry.devices.values():
-        for one in device.meter_keys or ():
-            key = None if one.key == ENDED else parse_key(one.key)
-            dated = DatedKey(key, one.begins, device.id, behind[device.id])
+        for item in device.meter_keys or ():
+            key = None if item.key == ENDED else parse_key(item.key)
+            dated = DatedKey(key, item.begins, device.id, behind[device.id])
             for name in {device.id, device.serial} - {None, ""}:
-                found.setdefault(str(name), []).append(dated)
-    return found
+                keys.setdefault(str(name), []).append(dated)
+    return keys
 
 
 _SHOWN = 5
@@ -120,7 +120,7 @@ def same_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
     are written; a maker that is not given may be any.
     """
     yield from _pairs(
-        registry, _serial, lambda one, other: _together(one, other) and _made(one, other)
+        registry, _serial, lambda device, other: _together(device, other) and _made(device, other)
     )
 
 
@@ -131,16 +131,16 @@ def alike_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
     By one maker, serials that differ in punctuation, leading zeros, or letters and digits of one
     shape; of two makers, one serial that is too long for chance.
     """
-    same = {(one.id, other.id) for one, other in same_meters(registry)}
+    same = {(device.id, other.id) for device, other in same_meters(registry)}
 
     def may_be(device: Device, other: Device) -> bool:
         written = {_serial(device), _serial(other)}
         long = len(written) == 1 and len(written.pop()) >= _LONG
         return _together(device, other) and (_made(device, other) or long)
 
-    for one, other in _pairs(registry, _read, may_be):
-        if (one.id, other.id) not in same:
-            yield one, other
+    for item, other in _pairs(registry, _read, may_be):
+        if (item.id, other.id) not in same:
+            yield item, other
 
 
 def _pairs(
@@ -150,11 +150,11 @@ def _pairs(
     by_key: defaultdict[str, list[Device]] = defaultdict(list)
     for device in sorted(registry.devices.values(), key=lambda d: d.id):
         if device.serial is not None:
-            held = by_key[key(device)]
-            other = next((d for d in held if one_meter(d, device)), None)
+            devices = by_key[key(device)]
+            other = next((d for d in devices if one_meter(d, device)), None)
             if other is not None:
                 yield other, device
-            held.append(device)
+            devices.append(device)
 
 
 def _serial(device: Device) -> str:
@@ -222,22 +222,22 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
 def outside(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
     """Refuse a boundary meter that cannot be upstream of the meters that it names."""
     mine = {device.device for device in project.devices}
-    for one in project.boundary or ():
-        site = devices[one.device].site if one.device in devices else None
-        for name in one.upstream_of:
+    for item in project.boundary or ():
+        site = devices[item.device].site if item.device in devices else None
+        for name in item.upstream_of:
             if name not in devices:
                 wrong = f"{name!r} is not registered; add it under `devices`"
             elif name not in mine:
                 wrong = f"{name!r} does not serve the project; known: {', '.join(sorted(mine))}"
             elif site is None:
-                wrong = f"{one.device!r} is not registered; add it under `devices`"
+                wrong = f"{item.device!r} is not registered; add it under `devices`"
             elif devices[name].site != site:
                 wrong = f"{name!r} is of site {devices[name].site!r}, and the meter of {site!r}"
-            elif one.device in mine:
-                wrong = f"{one.device!r} serves the project itself; leave it out of `boundary`"
+            elif item.device in mine:
+                wrong = f"{item.device!r} serves the project itself; leave it out of `boundary`"
             else:
                 continue
-            text = f"boundary[{one.device}].upstream_of: {wrong}"
+            text = f"boundary[{item.device}].upstream_of: {wrong}"
             yield Finding(project.kind, project.id, text)
 
 

@@ -41,13 +41,13 @@ def versions(row: Row) -> tuple[Version, ...] | None:
     rows = row.rows("monitoring")
     if rows is None:
         return None
-    found = tuple(_version(one) for one in rows)
-    for one in rows:
-        row.problems.extend(one.problems)
-    names = [one.name for one in found]
+    result = tuple(_version(row) for row in rows)
+    for item in rows:
+        row.problems.extend(item.problems)
+    names = [version.name for version in result]
     for name in sorted({n for n in names if names.count(n) > 1}):
         row.problem("monitoring", f"version {name!r} is given twice; number them")
-    return found
+    return result
 
 
 def _version(row: Row) -> Version:
@@ -55,9 +55,9 @@ def _version(row: Row) -> Version:
         "version", "kind", "from", "to", "approval", "responsible", "reason", "procedures", "lines"
     )
     lines = row.rows("lines") or []
-    found = tuple(_line(one) for one in lines)
-    for one in lines:
-        row.problems.extend(one.problems)
+    result = tuple(_line(row) for row in lines)
+    for line in lines:
+        row.problems.extend(line.problems)
     if not lines and not row.problems:
         row.problem("lines", "is missing or empty; give a line for each role")
     procedures = row.mapping("procedures")
@@ -82,7 +82,7 @@ def _version(row: Row) -> Version:
         responsible=responsible,
         reason=row.text("reason"),
         procedures=procedures,
-        lines=found,
+        lines=result,
     )
 
 
@@ -105,13 +105,13 @@ def _approval(row: Row) -> Approval | None:
     digest = given.optional("sha256")
     if digest is not None and not _HASH.match(digest):
         given.problem("sha256", f"{digest!r} is no SHA-256 of 64 hexadecimal digits")
-    found = Approval(given.text("by"), day, given.text("reference"), digest)
+    approval = Approval(given.text("by"), day, given.text("reference"), digest)
     row.problems.extend(given.problems)
-    return None if given.problems else found
+    return None if given.problems else approval
 
 
-def _same(one: str, other: str) -> bool:
-    return one.split() != [] and one.casefold().split() == other.casefold().split()
+def _same(value: str, other: str) -> bool:
+    return value.split() != [] and value.casefold().split() == other.casefold().split()
 
 
 def _line(row: Row) -> Line:
@@ -136,16 +136,16 @@ def document(version: Version) -> dict[str, Any]:
         {key: value for key in _KEYS if (value := getattr(line, key)) is not None}
         for line in version.lines
     ]
-    found: dict[str, Any] = {"version": version.name}
+    result: dict[str, Any] = {"version": version.name}
     if version.kind != REGISTERED:
-        found["kind"] = version.kind
-    found["from"] = version.begins
+        result["kind"] = version.kind
+    result["from"] = version.begins
     if version.ends is not None:
-        found["to"] = version.ends
+        result["to"] = version.ends
     if version.approval is not None:
-        found["approval"] = approval_out(version.approval)
+        result["approval"] = approval_out(version.approval)
     return {
-        **found,
+        **result,
         "responsible": version.responsible,
         "reason": version.reason,
         "procedures": dict(version.procedures),
@@ -153,48 +153,51 @@ def document(version: Version) -> dict[str, Any]:
     }
 
 
-def rewritten(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> Iterator[str]:
+def rewritten(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -> Iterator[str]:
     """Return stored versions that a file changes, and new ones without kind."""
     known = {one.name: one for one in stored}
-    for one in given or ():
-        before = known.get(one.name)
+    for version in values or ():
+        before = known.get(version.name)
         if before is None:
             continue
-        approval = one.approval or before.approval
+        approval = version.approval or before.approval
         if before.approval not in (None, approval):
             yield (
-                f"monitoring: the approval of version {one.name!r} is stored and reads otherwise;"
+                f"monitoring: the approval of version {version.name!r} is stored and reads"
+                " otherwise;"
                 " leave it as it was, and add another version where another decision was taken"
             )
-        elif replace(one, approval=approval, entered=before.entered) != replace(
+        elif replace(version, approval=approval, entered=before.entered) != replace(
             before, approval=approval
         ):
             yield (
-                f"monitoring: version {one.name!r} is stored and reads otherwise; a plan in force"
+                f"monitoring: version {version.name!r} is stored and reads otherwise; a plan in"
+                " force"
                 " is not rewritten: leave it as it was and add another version with its own `from`"
             )
 
 
-def without_kind(stored: tuple[Version, ...], given: tuple[Version, ...] | None) -> Iterator[str]:
+def without_kind(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -> Iterator[str]:
     """Return new versions without relation to earlier ones, or without end."""
     known = {one.name for one in stored}
-    every = sorted((*stored, *(v for v in given or () if v.name not in known)), key=_begins)
-    for one in every:
-        if (one.kind == DEVIATION) != (one.ends is not None):
+    every = sorted((*stored, *(v for v in values or () if v.name not in known)), key=_begins)
+    for version in every:
+        if (version.kind == DEVIATION) != (version.ends is not None):
             yield (
-                f"monitoring: version {one.name!r}: to is needed of a {DEVIATION}, and of no"
+                f"monitoring: version {version.name!r}: to is needed of a {DEVIATION}, and of no"
                 " other version"
             )
-    for one in every[1:]:
-        if one.kind == REGISTERED and one.name not in known:
+    for version in every[1:]:
+        if version.kind == REGISTERED and version.name not in known:
             yield (
-                f"monitoring: version {one.name!r} follows version {every[0].name!r} and cannot be"
+                f"monitoring: version {version.name!r} follows version {every[0].name!r} and cannot"
+                " be"
                 f" {REGISTERED!r}; write one of {', '.join(KINDS[1:])}"
             )
 
 
-def _begins(one: Version) -> date:
-    return one.begins
+def _begins(version: Version) -> date:
+    return version.begins
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:

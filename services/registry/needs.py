@@ -127,14 +127,14 @@ def _strange(
         inputs = methodology.inputs_of(begin, parameters, book, year)
     except FactorError:
         return  # said already
-    for clause, said in (
+    for clause, message in (
         ("plausibility", implausible(methodology, inputs)),
         (DIRECTION, low_reference(methodology, inputs, book)),
     ):
-        if said is not None:
-            yield _finding(project, f"{methodology.id}, {clause}: {said}")
-    if (said := odd(methodology, inputs)) is not None:
-        text = f"{methodology.id}, plausibility: {said}; it is applied as given"
+        if message is not None:
+            yield _finding(project, f"{methodology.id}, {clause}: {message}")
+    if (message := odd(methodology, inputs)) is not None:
+        text = f"{methodology.id}, plausibility: {message}; it is applied as given"
         yield Finding(project.kind, project.id, text, warning=True)
 
 
@@ -142,15 +142,15 @@ def _not_designed(
     project: Project, methodology: Methodology, parameters: Inputs
 ) -> Iterator[Finding]:
     """Yield warnings of undocumented design or baseline values, which do not count."""
-    given = project.documents or {}
+    values = project.documents or {}
     lacking: dict[bool, list[str]] = {False: [], True: []}
     known = {*parameters}.union(*(bound.params for bound in project.devices))
     for name in methodology.designed_of(bound.role for bound in project.devices):
-        paper, some = given.get(name), lacking[name in methodology.baseline_documents]
+        paper, subset = values.get(name), lacking[name in methodology.baseline_documents]
         if name not in known:
-            some.append(f"{name} ({methodology.spec_of(name).meaning}) is not given")
+            subset.append(f"{name} ({methodology.spec_of(name).meaning}) is not given")
         elif not _whole(paper):
-            some.append(f"{name} has no document with {', '.join(DOCUMENT)}")
+            subset.append(f"{name} has no document with {', '.join(DOCUMENT)}")
     invoices = _invoices(project, methodology)
     if lacking[True]:
         yield _until(
@@ -180,7 +180,7 @@ def _unshown(
 ) -> Iterator[Finding]:
     """Yield warnings of uncorroborated values: the share that each carries, and its row."""
     given = project.documents or {}
-    sampled = {one.parameter for one in project.laboratory or ()}
+    sampled = {sample.parameter for sample in project.laboratory or ()}
     typed = {n: v for n, v in project.parameters.items() if n in methodology.parameters}
     rows: dict[str, str] = {}
     for device, values in ((None, typed), *((b, b.params) for b in project.devices)):
@@ -203,12 +203,12 @@ def _unshown(
             rows[name] = str(row_of(name, Fraction(value)))
     if rows:
         shares = (_carried(project, methodology, parameters, name, book) for name in rows)
-        said = [
+        lines = [
             f"{n}{f' ({share})' if share else ''}" for n, share in zip(rows, shares, strict=True)
         ]
         yield _until(
             project,
-            [f"{', '.join(said)} without a third party's document"],
+            [f"{', '.join(lines)} without a third party's document"],
             "until `documents` names one from before the period, the statement has a finding, and"
             f" of a value that carries more than {USUAL.above_percent} % of the reduction (or what"
             " the programme's trust root says) the conservative end of what is published counts,"
@@ -220,7 +220,7 @@ def _carried(
     project: Project, methodology: Methodology, parameters: Inputs, name: str, book: FactorBook
 ) -> str:
     """Return the share of a role's unit that a value carries: 100 times the effect of 1 % less."""
-    year, most, most_of = project.crediting_from.year, ZERO, ""
+    year, maximum, most_of = project.crediting_from.year, ZERO, ""
 
     def less(values: Inputs) -> Inputs:
         number = type(values.get(name)) in _NUMBERS and methodology.spec_of(name).unit != "year"
@@ -230,15 +230,15 @@ def _carried(
         params = read(methodology.roles[bound.role].params, bound.params, bound.device)
         try:
             whole, rest = (
-                unit_reductions(methodology, bound.role, one, every, book, year).reduction_t
-                for one, every in ((params, parameters), (less(params), less(parameters)))
+                unit_reductions(methodology, bound.role, item, every, book, year).reduction_t
+                for item, every in ((params, parameters), (less(params), less(parameters)))
             )
         except (FactorError, MethodologyError):
             continue
-        if whole and (share := min(Fraction(1), abs((whole - rest) / whole) * 100)) > most:
-            most, most_of = share, bound.role
-    percent = decimal_text(most * 100, 0, "half_even")
-    return f"carries {percent} % of what {most_of} counts" if most else ""
+        if whole and (share := min(Fraction(1), abs((whole - rest) / whole) * 100)) > maximum:
+            maximum, most_of = share, bound.role
+    percent = decimal_text(maximum * 100, 0, "half_even")
+    return f"carries {percent} % of what {most_of} counts" if maximum else ""
 
 
 def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None) -> bool:
@@ -247,10 +247,10 @@ def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None)
         return bool(Fraction(value) == Fraction(spec.undocumented))
     region = region_of(country) if "region" in of_parameter(name).by else None
     kinds = spec.published if spec.factor is None else spec.factor[0]
-    some = [f for f in load() if kinds and f.kind.startswith(kinds)]
+    factors = [f for f in load() if kinds and f.kind.startswith(kinds)]
     if spec.factor is None:
-        some = [f for f in some if region is not None and f.kind.endswith(f".{region}")]
-    return Fraction(value) in {factor.value for factor in some}
+        factors = [f for f in factors if region is not None and f.kind.endswith(f".{region}")]
+    return Fraction(value) in {factor.value for factor in factors}
 
 
 def _with_default(methodology: Methodology) -> list[str]:
@@ -262,15 +262,15 @@ def _units(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> Fraction | None:
     """Return the reduction of a unit of each role together; None where an error is reported."""
-    found, year = ZERO, project.crediting_from.year
+    result, year = ZERO, project.crediting_from.year
     for bound in {d.role: d for d in project.devices}.values():
         params = read(methodology.roles[bound.role].params, bound.params, bound.device)
         try:
-            one = unit_reductions(methodology, bound.role, params, parameters, book, year)
+            reductions = unit_reductions(methodology, bound.role, params, parameters, book, year)
         except (FactorError, MethodologyError):
             return None
-        found += one.reduction_t
-    return found
+        result += reductions.reduction_t
+    return result
 
 
 def _is_usual(
@@ -316,8 +316,8 @@ def _least(
     params = read(methodology.roles[bound.role].params, bound.params, bound.device)
 
     def reduced(case: int) -> Fraction:
-        some = {**params, name: case}
-        return unit_reductions(methodology, bound.role, some, parameters, book, year).reduction_t
+        subset = {**params, name: case}
+        return unit_reductions(methodology, bound.role, subset, parameters, book, year).reduction_t
 
     try:
         return reduced(params[name]) <= min(map(reduced, methodology.spec_of(name).choices))
@@ -339,7 +339,7 @@ def _undeclared(
 def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> Iterator[Finding]:
     """Yield warnings of documents without a stated value, or with one other than entered."""
     entered: defaultdict[str, dict[str | None, Fraction]] = defaultdict(dict)
-    sampled = {one.parameter for one in project.laboratory or ()}
+    sampled = {sample.parameter for sample in project.laboratory or ()}
     for device, values in ((None, parameters), *((b.device, b.params) for b in project.devices)):
         for name, value in values.items():
             measured = name in sampled or methodology.spec_of(name).channels

@@ -83,13 +83,13 @@ def site(row: Row) -> Site:
 def _country(row: Row) -> str | None:
     if not row.has("country"):
         return None
-    found = row.text("country")
-    if found and found not in countries.known():
+    result = row.text("country")
+    if result and result not in countries.known():
         row.problem(
             "country",
-            f"{found!r} is not a country; give its two letters of ISO 3166-1, such as KE or DE",
+            f"{result!r} is not a country; give its two letters of ISO 3166-1, such as KE or DE",
         )
-    return found or None
+    return result or None
 
 
 def _later_zone(row: Row) -> LaterZone:
@@ -100,24 +100,24 @@ def _later_zone(row: Row) -> LaterZone:
 
 def _dated(row: Row, key: str) -> date | None:
     """Return a local date of a year that a registry may name."""
-    found = row.day(key)
-    if found is not None and not YEARS[0] <= found.year <= YEARS[1]:
-        row.problem(key, f"{found} is not a date of {YEARS[0]} to {YEARS[1]}")
+    day = row.day(key)
+    if day is not None and not YEARS[0] <= day.year <= YEARS[1]:
+        row.problem(key, f"{day} is not a date of {YEARS[0]} to {YEARS[1]}")
         return None
-    return found
+    return day
 
 
 def _names(row: Row) -> dict[str, str] | None:
     """Return the names of an entry in other languages than that of its `name`."""
     if not row.has("names"):
         return None
-    found = row.mapping("names")
-    for language, text in found.items():
+    result = row.mapping("names")
+    for language, text in result.items():
         if not dates.is_language(language):
             row.problem("names", f"{language!r} is no language; give its tag, such as ja or pt-BR")
         elif not isinstance(text, str) or not text.strip() or len(text) > _LONGEST_NAME:
             row.problem("names", f"{language} = {text!r} must be text of 1 to 200 characters")
-    return found or None
+    return result or None
 
 
 def device(row: Row) -> Device:
@@ -156,37 +156,37 @@ def device(row: Row) -> Device:
 
 
 def _attributes(row: Row) -> dict[str, Any]:
-    found = row.mapping("attributes")
-    cadence = found.get("cadence_s")
+    result = row.mapping("attributes")
+    cadence = result.get("cadence_s")
     whole = isinstance(cadence, int | Decimal) and not isinstance(cadence, bool)
     if cadence is not None and not (whole and 1 <= cadence <= MAX_CADENCE_S):
         row.problem(
             "attributes",
             f"cadence_s {cadence!r} is not a number of seconds from 1 to {MAX_CADENCE_S}",
         )
-    every = found.get(CALIBRATION_EVERY)
+    every = result.get(CALIBRATION_EVERY)
     if every is not None and calibration_every(every) is None:
         row.problem(
             "attributes",
             f"{CALIBRATION_EVERY} {every!r} is not a whole number of months from 1 to {MAX_MONTHS}",
         )
-    basis = found.get("gas_basis")
+    basis = result.get("gas_basis")
     if basis is not None and basis not in GAS_BASES:
         row.problem("attributes", f"gas_basis {basis!r} must be {' or '.join(GAS_BASES)}")
-    for text in _placed(found):
+    for text in _placed(result):
         row.problem("attributes", text)
-    limited = found.get("limits")
+    limited = result.get("limits")
     hours = limited.get("day_hours") if isinstance(limited, Mapping) else None
     if hours is not None and hours not in _DAYS:
         row.problem("attributes", f"limits.day_hours {hours!r} must be two hours, such as [7, 21]")
-    for text in alarm_rules.problems(found["alarms"]) if "alarms" in found else ():
+    for text in alarm_rules.problems(result["alarms"]) if "alarms" in result else ():
         row.problem("attributes", text)
-    return found
+    return result
 
 
-def _placed(found: Mapping[str, Any]) -> Iterator[str]:
+def _placed(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield errors of a device's monitoring point and loads."""
-    point, feeds = found.get("point", "-"), found.get("feeds", ["-"])
+    point, feeds = values.get("point", "-"), values.get("feeds", ["-"])
     if not isinstance(point, str) or not 0 < len(point.strip()) <= _MOST_NAME:
         yield f"point {point!r} must be text of 1 to {_MOST_NAME} characters: where it measures"
     listed = isinstance(feeds, list) and 0 < len(feeds) <= _MOST_FED
@@ -235,14 +235,14 @@ def published(row: Row) -> Published:
     return Published(name, record)
 
 
-def _exact(given: Any) -> Any:
+def _exact(value: Any) -> Any:
     """Return a mapping with numbers as decimal text."""
-    if isinstance(given, Mapping):
-        return {str(key): _exact(one) for key, one in given.items()}
-    if isinstance(given, list):
-        return [_exact(one) for one in given]
-    number_ = isinstance(given, int | Decimal) and not isinstance(given, bool)
-    return format(Decimal(given), "f") if number_ else given
+    if isinstance(value, Mapping):
+        return {str(key): _exact(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_exact(one) for one in value]
+    number_ = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    return format(Decimal(value), "f") if number_ else value
 
 
 def project(row: Row) -> Project:
@@ -289,9 +289,9 @@ def _design(row: Row) -> Design | None:
     if not row.has("design"):
         return None
     inner = _checked_row(row, "design", *declared.DESIGN)
-    found = declared.design(inner)
+    design = declared.design(inner)
     _gather(row, inner)
-    return found
+    return design
 
 
 def sample(row: Row) -> Sample:
@@ -321,52 +321,52 @@ def programme(row: Row) -> Programme:
     """Return the programme and its actions."""
     row.only("name", "actions", "target_kt", "area", "issue_signatures", "public_url")
     actions = row.rows("actions") or []
-    found = tuple(_action(a) for a in actions)
+    result = tuple(_action(a) for a in actions)
     area = _area(row)
     _gather(row, *actions)
-    for name in {a.id for a in found if [b.id for b in found].count(a.id) > 1}:
+    for name in {a.id for a in result if [b.id for b in result].count(a.id) > 1}:
         row.problem("actions", f"action {name!r} is given twice; keep one")
     target, signatures = (
         row.number("target_kt", 0, MAX_EXPECTED),
         row.whole("issue_signatures", 1, _MOST_SIGNATURES),
     )
-    return Programme(row.text("name"), found, target, area, signatures, _url(row))
+    return Programme(row.text("name"), result, target, area, signatures, _url(row))
 
 
 def _url(row: Row) -> str | None:
     if not row.has("public_url"):
         return None
-    found = row.text("public_url").rstrip("/")
-    if not _URL.fullmatch(found):
-        row.problem("public_url", f"{found!r} is not an address such as https://tonne.example.org")
-    return found
+    result = row.text("public_url").rstrip("/")
+    if not _URL.fullmatch(result):
+        row.problem("public_url", f"{result!r} is not an address such as https://tonne.example.org")
+    return result
 
 
 def _area(row: Row) -> Area | None:
     if not row.has("area"):
         return None
     inner = _checked_row(row, "area", "south", "north", "west", "east")
-    found = Area(
+    area = Area(
         _degrees(inner, "south", 90),
         _degrees(inner, "north", 90),
         _degrees(inner, "west", 180),
         _degrees(inner, "east", 180),
     )
-    if not inner.problems and (found.south >= found.north or found.west >= found.east):
+    if not inner.problems and (area.south >= area.north or area.west >= area.east):
         inner.problem("south", "south must be below north, and west below east")
     _gather(row, inner)
-    return found
+    return area
 
 
 def _share(row: Row) -> Decimal | int:
     if row.has("check_percent") and not row.has("check_of"):
         row.problem("check_percent", "has no effect without check_of; name the meter it checks")
-    found = row.number("check_percent", 0.01, 100)
-    return CHECK_PERCENT if found is None else found
+    result = row.number("check_percent", 0.01, 100)
+    return CHECK_PERCENT if result is None else result
 
 
-def _degrees(row: Row, key: str, most: int) -> float:
-    return float(row.required(key, row.number(key, -most, most), "decimal degrees") or 0)
+def _degrees(row: Row, key: str, maximum: int) -> float:
+    return float(row.required(key, row.number(key, -maximum, maximum), "decimal degrees") or 0)
 
 
 def _list(
@@ -394,8 +394,8 @@ def _checked_row(row: Row, key: str, *known: str) -> Row:
 
 
 def _gather(row: Row, *inner: Row) -> None:
-    for one in inner:
-        row.problems.extend(one.problems)
+    for item in inner:
+        row.problems.extend(item.problems)
 
 
 def _days(row: Row) -> tuple[Any, Any]:
@@ -431,11 +431,13 @@ def _transfer(row: Row) -> TransferClass | None:
         return None
     inner = _checked_row(row, "transfer", "list", "measure", "corresponding_adjustment")
     number = inner.whole("list", 1, 2)
-    found = TransferClass(number, inner.optional("measure"), inner.flag("corresponding_adjustment"))
-    if found.measure is not None and number is None:
+    transfer_class = TransferClass(
+        number, inner.optional("measure"), inner.flag("corresponding_adjustment")
+    )
+    if transfer_class.measure is not None and number is None:
         inner.problem("measure", "names a measure of Annex I without its list; give list: 1 or 2")
     _gather(row, inner)
-    return found
+    return transfer_class
 
 
 def _action(row: Row) -> Action:

@@ -119,29 +119,29 @@ def plan(
 
 def _same_meters(findings: _Findings, stored: Registry, merged: Registry) -> None:
     """Refuse a second id of a meter, unless it is stored; warn of serials that are read alike."""
-    for one, other in meters.same_meters(merged):
+    for device, other in meters.same_meters(merged):
         key = (other.kind, other.id)
-        kept = all(stored.entries.get((d.kind, d.id)) == d for d in (one, other))
-        text = f"{findings.place(key)}{meters.duplicate_meter(one, other)}"
+        kept = all(stored.entries.get((d.kind, d.id)) == d for d in (device, other))
+        text = f"{findings.place(key)}{meters.duplicate_meter(device, other)}"
         findings.add(key, text, warning=kept)
-    for one, other in meters.alike_meters(merged):
+    for device, other in meters.alike_meters(merged):
         key = (other.kind, other.id)
-        findings.add(key, f"{findings.place(key)}{meters.alike_meter(one, other)}", warning=True)
+        findings.add(key, f"{findings.place(key)}{meters.alike_meter(device, other)}", warning=True)
 
 
-def _documents(findings: _Findings, given: Registry) -> None:
+def _documents(findings: _Findings, registry: Registry) -> None:
     """Refuse documents of values that the methodology does not know, as by a typing error."""
-    for project in given.projects.values():
+    for project in registry.projects.values():
         key = (project.kind, project.id)
         for text in needs.unknown_documents(project):
             findings.add(key, f"{findings.place(key)}{text}", warning=False)
 
 
 def _signatures(
-    stored: Registry, given: Registry, keys: Sequence[EnrolledKey]
+    stored: Registry, registry: Registry, keys: Sequence[EnrolledKey]
 ) -> Iterator[tuple[Key, str]]:
     """Find rows of a file whose signature does not count; those that are stored were checked."""
-    for project in given.projects.values():
+    for project in registry.projects.values():
         before = stored.projects.get(project.id)
         known = () if before is None else {*_signed(before)}
         for row in _signed(project):
@@ -153,8 +153,8 @@ def _signed(project: Project) -> Iterator[SignedRow]:
     """Yield the rows of a project that have a signature."""
     documents = (document_of(*one) for one in (project.documents or {}).items())
     rows: tuple[AnyRow, ...] = (*(project.laboratory or ()), *documents)
-    for one in rows:
-        row = signed_row(project.id, one)
+    for item in rows:
+        row = signed_row(project.id, item)
         if row is not None:
             yield row
 
@@ -165,19 +165,19 @@ def _whole(
     """Check the merged registry against the conditions between its rows."""
     for key, text, held in authority.problems(stored, merged, credited):
         findings.add(key, f"{findings.place(key)}{text}", warning=held)
-    said = [*rules.check(merged)]
-    given = findings.given
-    other = any(found.warning and (found.kind, found.id) not in given for found in said)
+    lines = [*rules.check(merged)]
+    values = findings.given
+    other = any(result.warning and (result.kind, result.id) not in values for result in lines)
     # an import tells of other rows what it changes for them; `tonne registry check` tells all
     before = {*rules.check(stored)} if other else set()
-    for found in said:
-        key = (found.kind, found.id)
-        if found.warning and key not in given and found in before:
+    for finding in lines:
+        key = (finding.kind, finding.id)
+        if finding.warning and key not in values and finding in before:
             continue
         # a factor that was stored under older rules stands in no other row's way
-        held = found.kind == Published.kind and stored.entries.get(key) == merged.entries.get(key)
-        text = f"{findings.place(key)}{found.text}"
-        findings.add(key, text, warning=found.warning or held)
+        held = finding.kind == Published.kind and stored.entries.get(key) == merged.entries.get(key)
+        text = f"{findings.place(key)}{finding.text}"
+        findings.add(key, text, warning=finding.warning or held)
 
 
 def _outcome(stored: Registry, merged: Registry, key: Key) -> str:
@@ -203,9 +203,9 @@ def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[Key, str]]:
             yield key, text
 
 
-def _rewritten(stored: Registry, given: Registry) -> Iterator[tuple[Key, str]]:
+def _rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
     """Find versions of monitoring plans that a file has otherwise than they are stored."""
-    for key, entry in given.entries.items():
+    for key, entry in registry.entries.items():
         before = stored.entries.get(key)
         if isinstance(entry, Project) and isinstance(before, Project):
             for text in monitoring.rewritten(before.monitoring or (), entry.monitoring):
@@ -222,8 +222,8 @@ def _rezoned(stored: Registry, merged: Registry) -> Iterator[Key]:
     for name, project in stored.projects.items():
         now = projects[name]
         before, after = (
-            (timezone(one, held), whole_grid(one, held))
-            for one, held in ((project, stored), (now, merged))
+            (timezone(project, registry), whole_grid(project, registry))
+            for project, registry in ((project, stored), (now, merged))
         )
         if before != after:
             yield (project.kind, name)

@@ -95,17 +95,17 @@ def _system(project: Project) -> Iterator[Finding]:
     if project.system is None:
         return
     known = systems.load()
-    found = known.get(project.system)
-    if found is None:
+    system = known.get(project.system)
+    if system is None:
         text = f"system: {project.system!r} is none; known: {', '.join(known)}"
         yield Finding(project.kind, project.id, text)
-    elif project.methodology not in found.methods:
-        methods = ", ".join(found.methods) or f"none, because {found.reason}"
+    elif project.methodology not in system.methods:
+        methods = ", ".join(system.methods) or f"none, because {system.reason}"
         text = (
-            f"system: {found.title} is counted by {methods}, not by {project.methodology};"
+            f"system: {system.title} is counted by {methods}, not by {project.methodology};"
             " choose one of them, or another system"
         )
-        yield Finding(project.kind, project.id, text, warning=bool(found.methods))
+        yield Finding(project.kind, project.id, text, warning=bool(system.methods))
 
 
 def _action(project: Project, programme: Programme) -> Iterator[Finding]:
@@ -127,16 +127,16 @@ def _action(project: Project, programme: Programme) -> Iterator[Finding]:
 
 def _targets(programme: Programme) -> Iterator[Finding]:
     tops = [a for a in programme.actions if _whole(a, programme) is None]
-    given = [Decimal(a.target_kt) for a in tops if a.target_kt is not None]
-    if programme.target_kt is None or len(given) < len(tops):
+    values = [Decimal(a.target_kt) for a in tops if a.target_kt is not None]
+    if programme.target_kt is None or len(values) < len(tops):
         return
-    if sum(given) != Decimal(programme.target_kt):
+    if sum(values) != Decimal(programme.target_kt):
         terms = " + ".join(str(a.target_kt) for a in tops)
         yield Finding(
             programme.kind,
             programme.id,
             f"target_kt: {programme.target_kt} kt, but the actions' targets sum to"
-            f" {terms} = {sum(given)} kt; correct one of them",
+            f" {terms} = {sum(values)} kt; correct one of them",
         )
 
 
@@ -155,8 +155,8 @@ def _parts(programme: Programme) -> Iterator[Finding]:
 
 def _whole(part: Action, programme: Programme) -> Action | None:
     """Return the action that another is a part of: 1 of 1-03."""
-    found = [a for a in programme.actions if part.id.startswith(f"{a.id}-")]
-    return max(found, key=lambda a: len(a.id), default=None)
+    actions = [a for a in programme.actions if part.id.startswith(f"{a.id}-")]
+    return max(actions, key=lambda a: len(a.id), default=None)
 
 
 def _swapped(site: Site) -> Iterator[Finding]:
@@ -241,44 +241,44 @@ _MOST = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
 def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
     """Return all factors, including the registry's, and faults of the latter."""
     book = factors.load()
-    found: list[Finding] = []
+    findings: list[Finding] = []
     own = {factor.id: factor for factor in book}
     kinds = book.kinds()
     # what supersedes another comes after it
-    given = sorted(
+    values = sorted(
         ((entry, _stated(factor_of(entry.record))) for entry in registry.factors.values()),
         key=lambda one: (one[1].valid_from or date.min, one[1].supersedes is not None),
     )
-    for entry, factor in given:
+    for entry, factor in values:
         what, grid = factors.national(factor.kind)
         whose = grid[:2] if grid is not None and what in _MOST else None
         if factor.kind not in kinds and whose not in countries.known():
             near = ", ".join(get_close_matches(factor.kind.lower(), kinds, 3)) or "see mrv/factors"
             text = f"kind: no equation asks for {factor.kind!r}; did you mean {near}?"
-            found.append(Finding(entry.kind, entry.id, text))
+            findings.append(Finding(entry.kind, entry.id, text))
         elif factor.id in own:
             same = factor.text == own[factor.id].text
             text = (
                 f"id: tonne publishes {factor.id!r} itself, as {own[factor.id].text}, and its"
                 f" value counts{'' if same else ', not ' + factor.text}"
             )
-            found.append(Finding(entry.kind, entry.id, text, warning=same))
+            findings.append(Finding(entry.kind, entry.id, text, warning=same))
         elif whose is not None and (wrong := _unstated(factor, whose, kinds)) is not None:
-            found.append(Finding(entry.kind, entry.id, wrong))
+            findings.append(Finding(entry.kind, entry.id, wrong))
         elif (differs := _miscalculated(factor, whose)) is not None:
-            found.append(Finding(entry.kind, entry.id, f"calculation: {differs}"))
+            findings.append(Finding(entry.kind, entry.id, f"calculation: {differs}"))
         elif factor.document is None and (far := _far(factor, factors.load())) is not None:
-            found.append(Finding(entry.kind, entry.id, f"value: {far}"))
+            findings.append(Finding(entry.kind, entry.id, f"value: {far}"))
         else:
-            found += (
+            findings += (
                 Finding(entry.kind, entry.id, text, warning=True)
                 for text in (_doubtful(factor, registry) if whose is not None else ())
             )
             try:
                 book = book.with_more([factor])
             except FactorError as error:
-                found.append(Finding(entry.kind, entry.id, f"valid_from: {error}"))
-    return book, found
+                findings.append(Finding(entry.kind, entry.id, f"valid_from: {error}"))
+    return book, findings
 
 
 def _miscalculated(factor: Factor, country: str | None) -> str | None:
@@ -312,14 +312,16 @@ def _stated(factor: Factor) -> Factor:
 def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
     """Return why a grid factor is invalid: unit, bounds, document; None where valid."""
     what, _ = factors.national(factor.kind)
-    unit, most = factors.UNITS[what], _MOST[what]
+    unit, maximum = factors.UNITS[what], _MOST[what]
     if factor.unit != unit:
         return f"unit: {factor.unit!r} is not that of {factor.kind}; give the value in {unit}"
     right = factors.DIRECTIONS[what]
     if factor.direction != right and country != countries.FIRST_COUNTRY:
         return f"direction: {factor.kind} is asked for what is {right}; write `direction: {right}`"
-    if factor.value > most:
-        return f"value: {factor.text} {unit} is more than {most}, the most of any grid; correct it"
+    if factor.value > maximum:
+        return (
+            f"value: {factor.text} {unit} is more than {maximum}, the most of any grid; correct it"
+        )
     if factor.document is None and factor.kind not in kinds:
         return (
             f"document: is missing, and tonne publishes no {factor.kind}; give the document in"
@@ -341,7 +343,7 @@ def _doubtful(factor: Factor, registry: Registry) -> Iterator[str]:
     _, grid = factors.national(factor.kind)
     country, _, area = (grid or "").partition(".")
     sites = registry.sites.values()
-    if area and not any(one.grid == area and country_of(one) == country for one in sites):
+    if area and not any(site.grid == area and country_of(site) == country for site in sites):
         yield f"kind: no site is of this grid; write `grid: {area}` at the sites that are"
     book = factors.load()
     if factor.kind in book.kinds() and (far := _far(factor, book)) is not None:

@@ -71,7 +71,7 @@ def rating(row: Row) -> Rating:
     return Rating(begins, watt or 0, document, sha256)
 
 
-def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
+def rated_powers(stored: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
     """
     Rated powers that count, from when on.
 
@@ -79,20 +79,20 @@ def rated_powers(held: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, in
     was recorded: no one saw the larger inverter then, unless the hash of its data sheet is
     given.  Nor does what was recorded with the meter and names no document.
     """
-    began = min(recorded for _, recorded in held)
+    began = min(recorded for _, recorded in stored)
     # the last row of a time corrects those before it
-    held = [*{one.begins: (one, recorded) for one, recorded in held}.values()]
-    documented = {one for one, at in held if one.sha256 or (at == began and one.document)}
-    documented.add(held[0][0])
-    found: list[tuple[int, int]] = []
-    for moment in sorted({one.begins for one, _ in held} | {recorded for _, recorded in held}):
-        begun = [(one, recorded) for one, recorded in held if one.begins <= moment]
+    stored = [*{one.begins: (one, recorded) for one, recorded in stored}.values()]
+    documented = {one for one, at in stored if one.sha256 or (at == began and one.document)}
+    documented.add(stored[0][0])
+    result: list[tuple[int, int]] = []
+    for moment in sorted({one.begins for one, _ in stored} | {recorded for _, recorded in stored}):
+        begun = [(one, recorded) for one, recorded in stored if one.begins <= moment]
         known = [i for i, (one, at) in enumerate(begun) if at <= moment or one in documented]
         if known:
             watt = min(one.rated_power_w for one, _ in begun[known[-1] :])
-            if not found or found[-1][1] != watt:
-                found.append((round(moment.timestamp()) * 1_000_000, watt))
-    return tuple(found)
+            if not result or result[-1][1] != watt:
+                result.append((round(moment.timestamp()) * 1_000_000, watt))
+    return tuple(result)
 
 
 def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
@@ -107,23 +107,30 @@ def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
 
 def _dated(before: Device | None, device: Device, now: datetime) -> Device:
     known = (before.ratings if before else None) or ()
-    held = _with_corrected(known, device.ratings or ())
-    if known and held and held[-1] not in known and device.rated_power_w == known[-1].rated_power_w:
-        device = replace(device, rated_power_w=held[-1].rated_power_w)  # the one that was corrected
-    device = replace(device, ratings=held) if held != (device.ratings or ()) else device
+    ratings = _with_corrected(known, device.ratings or ())
+    if (
+        known
+        and ratings
+        and ratings[-1] not in known
+        and device.rated_power_w == known[-1].rated_power_w
+    ):
+        device = replace(
+            device, rated_power_w=ratings[-1].rated_power_w
+        )  # the one that was corrected
+    device = replace(device, ratings=ratings) if ratings != (device.ratings or ()) else device
     watt = device.rated_power_w
-    if watt is None or (held and held[-1].rated_power_w == watt):
+    if watt is None or (ratings and ratings[-1].rated_power_w == watt):
         return device
-    begins = now if held or known else device.installed
-    return replace(device, ratings=(*held, Rating(begins, watt, None)))
+    begins = now if ratings or known else device.installed
+    return replace(device, ratings=(*ratings, Rating(begins, watt, None)))
 
 
-def _with_corrected(known: tuple[Rating, ...], given: tuple[Rating, ...]) -> tuple[Rating, ...]:
+def _with_corrected(known: tuple[Rating, ...], ratings: tuple[Rating, ...]) -> tuple[Rating, ...]:
     """Return all registered ratings where a file has only a correction of one of their times."""
-    times = {one.begins for one in given if one.sha256 is not None}
+    times = {one.begins for one in ratings if one.sha256 is not None}
     corrects = any(one.begins in times for one in known)
-    kept = [one for one in known if corrects or one in given]
-    return tuple(sorted([*kept, *(r for r in given if r not in known)], key=lambda r: r.begins))
+    kept = [one for one in known if corrects or one in ratings]
+    return tuple(sorted([*kept, *(r for r in ratings if r not in known)], key=lambda r: r.begins))
 
 
 def problems(
@@ -141,8 +148,8 @@ def problems(
     for device in merged.devices.values():
         before = earlier.get(device.id)
         known = (before.ratings if before else None) or ()
-        held = device.ratings or ()
-        left_out = [one for one in known if one not in held]
+        ratings = device.ratings or ()
+        left_out = [one for one in known if one not in ratings]
         if left_out:
             yield (
                 device,
@@ -154,16 +161,16 @@ def problems(
                 ),
             )
             continue
-        for one, other in pairwise(held):
-            if other.begins < one.begins or (other.begins == one.begins and other.sha256 is None):
-                yield device, f"ratings: from {other.begins} is not after {one.begins}; order them"
+        for item, other in pairwise(ratings):
+            if other.begins < item.begins or (other.begins == item.begins and other.sha256 is None):
+                yield device, f"ratings: from {other.begins} is not after {item.begins}; order them"
         end = closed.get(device.id)
-        for one in held if known else ():
-            if one not in known and end is not None and one.begins < end:
+        for item in ratings if known else ():
+            if item not in known and end is not None and item.begins < end:
                 yield (
                     device,
                     (
-                        f"ratings: from {one.begins} lies in a period that is closed, up to"
+                        f"ratings: from {item.begins} lies in a period that is closed, up to"
                         f" {end}, and is not changed for it: let the rating begin at {end} or later"
                     ),
                 )
@@ -187,16 +194,16 @@ def unlikely(class_id: str, watt: int | None) -> str | None:
 
 def odd(device: Device) -> Iterator[str]:
     """Return implausible rated powers for a device class, and the remedy."""
-    said, held = unlikely(device.class_id, device.rated_power_w), device.ratings or ()
-    if said is not None and held:
-        said += (
+    message, ratings = unlikely(device.class_id, device.rated_power_w), device.ratings or ()
+    if message is not None and ratings:
+        message += (
             f"; what is registered is corrected for the past by a row of `ratings` from"
-            f" {held[-1].begins.isoformat()} on with `document` and `sha256` of the data sheet"
+            f" {ratings[-1].begins.isoformat()} on with `document` and `sha256` of the data sheet"
         )
-    if said is not None:
-        yield said
+    if message is not None:
+        yield message
     dc, watt = device.dc_power_w, device.rated_power_w
-    if said is None and dc and watt and not watt <= _FAR * dc <= _FAR**2 * watt:
+    if message is None and dc and watt and not watt <= _FAR * dc <= _FAR**2 * watt:
         yield (
             f"dc_power_w: {dc:,} W of modules on an inverter of rated_power_w: {watt:,} W; is one"
             " of them kW?"

@@ -46,9 +46,9 @@ def check(registry: Registry) -> Iterator[Finding]:
         yield from _daylight(site)
     every: list[Site | Project] = [*sites.values(), *projects.values()]
     for named in every:
-        if "[U+" in (shown := printable(named.name)):
+        if "[U+" in (label := printable(named.name)):
             text = (
-                f"name: PDFs have no letters of {named.name!r} and print {shown!r}; write `name` in"
+                f"name: PDFs have no letters of {named.name!r} and print {label!r}; write `name` in"
                 " letters that they have, and this one under `names`, by its language"
             )
             yield Finding(named.kind, named.id, text, warning=True)
@@ -81,15 +81,15 @@ def check(registry: Registry) -> Iterator[Finding]:
 def _clock(site: Site) -> Iterator[str]:
     """Yield errors of a site's time zones."""
     later = site.timezones or ()
-    names = [("timezone", site.timezone), *(("timezones", one.timezone) for one in later)]
+    names = [("timezone", site.timezone), *(("timezones", zone.timezone) for zone in later)]
     unknown = [(key, name) for key, name in names if name not in zones()]
     for key, name in unknown:
         yield f"{key}: {name!r} is unknown; use an IANA name such as Europe/Berlin"
     if unknown:
         return
     before = site.timezone
-    for one in later:
-        day, name = one.begins, one.timezone
+    for later_zone in later:
+        day, name = later_zone.begins, later_zone.timezone
         if name == before:
             yield f"timezones: from {day} {name} is what it was before; leave the row out"
         elif midnight_us(day, name) % INTERVAL_US:
@@ -97,17 +97,19 @@ def _clock(site: Site) -> Iterator[str]:
                 f"timezones: from {day} {name} begins between two quarter hours of UTC; take a"
                 " later date"
             )
-        elif not 0 < (left := _hours_left(day, before, name)) <= _LONGEST:
+        elif not 0 < (remaining := _hours_left(day, before, name)) <= _LONGEST:
             yield (
-                f"timezones: from {day} {name} leaves {max(left, 0):g} hours of the day before, and"
+                f"timezones: from {day} {name} leaves {max(remaining, 0):g} hours of the day"
+                " before, and"
                 f" a day has {_LONGEST} at most; register a site of its own for what comes after,"
                 " and bind its devices there from that date on"
             )
         before = name
-    for one, other in pairwise(later):
-        if other.begins - one.begins < timedelta(days=_APART):
+    for later_zone, other in pairwise(later):
+        if other.begins - later_zone.begins < timedelta(days=_APART):
             yield (
-                f"timezones: {one.begins} and {other.begins} lie less than {_APART} days apart;"
+                f"timezones: {later_zone.begins} and {other.begins} lie less than {_APART} days"
+                " apart;"
                 " leave one out"
             )
 
@@ -160,15 +162,15 @@ def _grid(site: Site, book: FactorBook) -> Iterator[str]:
     """Yield errors of a site's grid: unknown, or elsewhere."""
     if site.grid is None or site.timezone not in zones() or (where := country_of(site)) is None:
         return
-    some, kind = countries.grids(where), kinds_in(GRID, grid_of(site))[0]
-    if (one := some.get(site.grid)) is not None:
-        if not one.around(site.latitude, site.longitude):
+    grids, kind = countries.grids(where), kinds_in(GRID, grid_of(site))[0]
+    if (grid := grids.get(site.grid)) is not None:
+        if not grid.around(site.latitude, site.longitude):
             yield (
-                f"grid: {site.grid} ({one.name}) does not reach {site.latitude:g},"
+                f"grid: {site.grid} ({grid.name}) does not reach {site.latitude:g},"
                 f" {site.longitude:g}; correct the grid or the place"
             )
     elif kind not in book.kinds():
-        near = ", ".join(f"{name} ({of.name})" for name, of in some.items())
+        near = ", ".join(f"{name} ({of.name})" for name, of in grids.items())
         yield (
             f"grid: {site.grid!r} is no grid of {where} that tonne knows"
             f"{f', which are {near}' if near else ''}; write one of these, or bring its factor"
@@ -180,14 +182,14 @@ def _one_grid(
     project: Project, sites: dict[str, Site], devices: dict[str, Device]
 ) -> Iterator[Finding]:
     """Refuse a project whose devices are of several grids."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for bound in project.devices:
         site = sites.get(devices[bound.device].site)
         if site is not None and known(site) and (whose := grid_of(site)) is not None:
-            found.setdefault(whose, f"{bound.device} in {whose}")
-    if len(found) > 1:
+            result.setdefault(whose, f"{bound.device} in {whose}")
+    if len(result) > 1:
         text = (
-            f"devices: {', '.join(found.values())}: a project has one grid; register one project"
+            f"devices: {', '.join(result.values())}: a project has one grid; register one project"
             " for each"
         )
         yield Finding(project.kind, project.id, text)
@@ -301,11 +303,15 @@ def _shared(registry: Registry) -> Iterator[Finding]:
             # a check meter counts the energy of its main meter over again
             services[main or bound.device].append(_Service(begin, end, project, bound))
     for device, serving in services.items():
-        for one, other in pairwise(sorted(serving, key=lambda s: (s.begin, s.end))):
-            if other.begin < one.end:
-                where = "twice" if one.project is other.project else f"in {one.project.id} too"
-                if {one.bound.device, other.bound.device} != {device}:
-                    where += f" (its check meter {_other_than(device, one, other)} counts the same)"
+        for service, other in pairwise(sorted(serving, key=lambda s: (s.begin, s.end))):
+            if other.begin < service.end:
+                where = (
+                    "twice" if service.project is other.project else f"in {service.project.id} too"
+                )
+                if {service.bound.device, other.bound.device} != {device}:
+                    where += (
+                        f" (its check meter {_other_than(device, service, other)} counts the same)"
+                    )
                 yield Finding(
                     "project",
                     other.project.id,

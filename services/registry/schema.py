@@ -138,26 +138,28 @@ def descriptions() -> dict[str, dict[str, str]]:
 
 def _at(properties: dict[str, Any], where: str) -> dict[str, Any]:
     """Return the keys of a section, such as `devices.calibrations`."""
-    found = properties
+    result = properties
     for name in where.split("."):
-        one = found[name]
-        found = one.get("items", one)["properties"]
-    return found
+        item = result[name]
+        result = item.get("items", item)["properties"]
+    return result
 
 
 def _entry(kind: Any) -> dict[str, Any]:
     hints = get_type_hints(kind, vars(entries) | _TYPES)
     properties: dict[str, Any] = {}
     required = []
-    for one in fields(kind):
-        key = kind.__name__, one.name
+    for field in fields(kind):
+        key = kind.__name__, field.name
         if key in _OWN:
             continue
-        name = _NAMES.get(key, one.name)
+        name = _NAMES.get(key, field.name)
         properties[name] = (
-            {"type": "string", "pattern": ID.pattern} if key in _IDS else (_value(hints[one.name]))
+            {"type": "string", "pattern": ID.pattern}
+            if key in _IDS
+            else (_value(hints[field.name]))
         )
-        if _always(one, hints[one.name]) and key not in _OPTIONAL:
+        if _always(field, hints[field.name]) and key not in _OPTIONAL:
             required.append(name)
     return {
         "type": "object",
@@ -168,8 +170,8 @@ def _entry(kind: Any) -> dict[str, Any]:
     }
 
 
-def _always(one: Any, hint: Any) -> bool:
-    given = one.default is not MISSING or one.default_factory is not MISSING
+def _always(item: Any, hint: Any) -> bool:
+    given = item.default is not MISSING or item.default_factory is not MISSING
     return not given and type(None) not in get_args(hint)
 
 
@@ -179,7 +181,7 @@ def _value(hint: Any) -> dict[str, Any]:
         return {"enum": list(inner)}
     if origin in (Union, types.UnionType):
         kinds = [one for one in inner if one is not type(None)]
-        numbers = {one for one in kinds if one in (int, float, Decimal)}
+        numbers = {kind for kind in kinds if kind in (int, float, Decimal)}
         return {"type": "number"} if len(numbers) > 1 else _value(kinds[0])
     if origin is Literal:
         return {"enum": list(inner)}
@@ -236,10 +238,10 @@ def _project() -> dict[str, Any]:
     number = {"type": "number", "minimum": 0}
     expected = ("energy_kwh_per_year", "reduction_t_per_year")
     months = {"type": "array", "items": dict(number), "minItems": 12, "maxItems": 12}
-    given = {key: dict(number) for key in expected} | {"by_month": months}
+    parameters = {key: dict(number) for key in expected} | {"by_month": months}
     capacity = {"from": dict(_SIMPLE[date]), "capacity_kw": dict(number)}
-    dated = {"type": "array", "items": _closed(capacity | copy.deepcopy(given), ["from"])}
-    properties["expected"] = _closed(given | {"dated": dated}, [])
+    dated = {"type": "array", "items": _closed(capacity | copy.deepcopy(parameters), ["from"])}
+    properties["expected"] = _closed(parameters | {"dated": dated}, [])
     readings = properties["shared_meters"]["items"]["properties"]["readings"]["items"]
     readings["properties"] |= {"amount": dict(number), "unit": {"type": "string"}}
     device = properties["devices"]["items"]

@@ -63,39 +63,39 @@ def sign_file(
     InputError
         When no row is by the holder's organisation, or invoices are given without a zone.
     """
-    whose, found = holder.bounds.organisation or holder.name, SignedFile()
-    given = _read(path)
-    for row, into in _rows(path, given, zone):
+    whose, signed_file = holder.bounds.organisation or holder.name, SignedFile()
+    parameters = _read(path)
+    for row, into in _rows(path, parameters, zone):
         if row.issuer is None or not affiliated(row.issuer, whose):
-            found.others.append(f"{row.name} by {row.issuer or 'no one named'}")
+            signed_file.others.append(f"{row.name} by {row.issuer or 'no one named'}")
             continue
         into["signed"] = sign(row.message, key, cose=cose)
-        found.rows.append(Signed(row.name, row.message.decode(), into["signed"]))
-    if not found.rows:
-        others = f"; it has {', '.join(found.others)}" if found.others else ""
+        signed_file.rows.append(Signed(row.name, row.message.decode(), into["signed"]))
+    if not signed_file.rows:
+        others = f"; it has {', '.join(signed_file.others)}" if signed_file.others else ""
         raise InputError(f"{path}: no row is by {whose}{others}; give rows issued by {whose}")
-    found.text = _text(path, given)
-    return found
+    signed_file.text = _text(path, parameters)
+    return signed_file
 
 
 def _rows(
-    path: Path, given: Mapping[str, Any], zone: str | None
+    path: Path, parameters: Mapping[str, Any], zone: str | None
 ) -> Iterator[tuple[SignedRow, dict[str, Any]]]:
     """Yield each row, and the place of its signature in the file."""
     top = Row(read_document(path, "invoices"), str(path), "file", 1)
-    for row, into in zip(top.rows("invoices") or (), given.get("invoices") or (), strict=True):
+    for row, into in zip(top.rows("invoices") or (), parameters.get("invoices") or (), strict=True):
         if zone is None:
             raise InputError(
                 f"{path}: give the project's --timezone; the days of invoices are local"
             )
         yield _invoice(row, zone), into
-    for row, into in zip(top.rows("projects") or (), given.get("projects") or (), strict=True):
+    for row, into in zip(top.rows("projects") or (), parameters.get("projects") or (), strict=True):
         project = row.identifier("id")
         papers = limits.read(row) or {}
-        samples = [parse.sample(one) for one in row.rows("laboratory") or ()]
+        samples = [parse.sample(row) for row in row.rows("laboratory") or ()]
         _refuse(top, row, *(row.rows("laboratory") or ()))
-        for one, place in zip(samples, into.get("laboratory") or (), strict=True):
-            yield row_of(project, one), place
+        for sample, place in zip(samples, into.get("laboratory") or (), strict=True):
+            yield row_of(project, sample), place
         for name, paper in papers.items():
             if isinstance(paper, dict):
                 yield row_of(project, document_of(name, paper)), into["documents"][name]
@@ -113,22 +113,22 @@ def _invoice(row: Row, zone: str) -> SignedRow:
 
 
 def _refuse(*rows: Row) -> None:
-    if found := [text for row in rows for text in row.problems]:
-        raise RegistryError("\n".join(dict.fromkeys(found)))
+    if result := [text for row in rows for text in row.problems]:
+        raise RegistryError("\n".join(dict.fromkeys(result)))
 
 
 def _read(path: Path) -> dict[str, Any]:
     text = decoded(path.read_bytes(), str(path))
     if path.suffix.lower() == ".csv":
         return {"invoices": list(csv.DictReader(io.StringIO(text)))}
-    found = yaml.safe_load(text)
-    return found if isinstance(found, dict) else {}
+    safe_load = yaml.safe_load(text)
+    return safe_load if isinstance(safe_load, dict) else {}
 
 
-def _text(path: Path, given: Mapping[str, Any]) -> str:
+def _text(path: Path, parameters: Mapping[str, Any]) -> str:
     if path.suffix.lower() != ".csv":
-        return yaml.safe_dump(given, sort_keys=False, allow_unicode=True)
-    rows: list[dict[str, Any]] = given["invoices"]
+        return yaml.safe_dump(parameters, sort_keys=False, allow_unicode=True)
+    rows: list[dict[str, Any]] = parameters["invoices"]
     out = io.StringIO()
     writer = csv.DictWriter(out, list(dict.fromkeys(k for row in rows for k in row)))
     writer.writeheader()

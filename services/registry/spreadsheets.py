@@ -97,16 +97,16 @@ def rows(text: str, name: str, known: Sequence[str] | None) -> Iterator[tuple[in
 
 
 def _header(cells: list[str], name: str, known: Sequence[str]) -> list[str]:
-    found = [_key(cell, known) for cell in cells]
-    unknown = [cell for cell, key in zip(cells, found, strict=True) if key is None]
+    result = [_key(cell, known) for cell in cells]
+    unknown = [cell for cell, key in zip(cells, result, strict=True) if key is None]
     if unknown or not cells:
-        told = ", ".join(repr(cell) for cell in unknown) or "nothing"
+        message = ", ".join(repr(cell) for cell in unknown) or "nothing"
         raise RegistryError(
-            f"{name}:1: column {told} is unknown; known: {', '.join(known)}, or in Vietnamese "
+            f"{name}:1: column {message} is unknown; known: {', '.join(known)}, or in Vietnamese "
             "Mã thiết bị, Địa điểm, Loại thiết bị, Hồ sơ, Thiết bị cổng, Công suất (W), "
             "Ngày lắp đặt"
         )
-    keys = [key for key in found if key is not None]
+    keys = [key for key in result if key is not None]
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise RegistryError(f"{name}:1: two columns mean {', '.join(sorted(twice))}; keep one")
     return keys

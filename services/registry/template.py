@@ -74,16 +74,16 @@ def template(class_id: str, country: str = FIRST_COUNTRY) -> str:
     if class_id not in known:
         hint = did_you_mean(class_id, known) or f"known: {', '.join(known)}"
         raise RegistryError(f"class {class_id!r} is not a device class; {hint}")
-    held = known[class_id]
+    device_class = known[class_id]
     return "".join(
         (
-            f"# Registry file: a device of class {class_id} ({held.title}).\n",
+            f"# Registry file: a device of class {class_id} ({device_class.title}).\n",
             "# Edit it, then: tonne registry check FILE; tonne registry import FILE\n",
             _site(country),
             "\n",
-            *_device(held, country),
+            *_device(device_class, country),
             "\n",
-            *_project(held, country),
+            *_project(device_class, country),
         )
     ).replace(_OFFSET, _offset(country))
 
@@ -107,9 +107,9 @@ def _site(country: str) -> str:
         country=country,
         several="; check it, the country has several" if len(zones) > 1 else "",
     ) + "".join(
-        f"    grid: {PLACEHOLDER}GRID  # {', '.join(some)}, or a name with its factor\n"
-        for some in [countries.grids(country)]
-        if some
+        f"    grid: {PLACEHOLDER}GRID  # {', '.join(grids)}, or a name with its factor\n"
+        for grids in [countries.grids(country)]
+        if grids
     )
 
 
@@ -123,16 +123,17 @@ def _azimuth(country: str) -> str:
     return "180" if country in _PLACES else f"{PLACEHOLDER}NUMBER"
 
 
-def _device(held: DeviceClass, country: str) -> Iterator[str]:
-    name = f"{held.id.replace('_', '-')}-1"
+def _device(device_class: DeviceClass, country: str) -> Iterator[str]:
+    name = f"{device_class.id.replace('_', '-')}-1"
     yield "devices:\n"
     yield f"  - id: {name}  # also its MQTT principal: tonne/v1/{name}/telemetry\n"
     yield f"    site: {SITE}\n"
-    yield f"    class: {held.id}\n"
-    yield f"    profile: generic  # or a model: {', '.join(_models(held.id)) or 'none is known'}\n"
-    rated = any(c.limit == "rated_power" for c in held.registers)
+    yield f"    class: {device_class.id}\n"
+    models = ", ".join(_models(device_class.id)) or "none is known"
+    yield f"    profile: generic  # or a model: {models}\n"
+    rated = any(c.limit == "rated_power" for c in device_class.registers)
     yield f"    {'' if rated else '# '}rated_power_w: 100000  # bound of what its meter may count\n"
-    if held.id == arrays.CLASS:
+    if device_class.id == arrays.CLASS:
         yield "    dc_power_w: 120000  # modules, nameplate; no performance ratio without it\n"
         yield "    tilt: 10  # of the modules, degrees from the horizontal\n"
         yield f"    azimuth: {_azimuth(country)}  # degrees clockwise from north: 180 is south;"
@@ -147,29 +148,29 @@ def _device(held: DeviceClass, country: str) -> Iterator[str]:
     yield "    # commissioned: 2026-02-01  # alarmed from that day on, if it was not heard before\n"
     yield "    attributes: {cadence_s: 900}  # seconds between its messages\n"
     yield _CALIBRATIONS
-    yield from _later(held, country)
+    yield from _later(device_class, country)
     yield "\n    # Its messages, by the generic profile:\n"
-    for source in profiles.load()[held.id, profiles.OWN].channels.values():
-        channel = held.channels[source.channel]
+    for source in profiles.load()[device_class.id, profiles.OWN].channels.values():
+        channel = device_class.channels[source.channel]
         yield f"    #   {source.path:<26} {source.unit:<8} {channel.kind}\n"
 
 
-def _later(held: DeviceClass, country: str) -> Iterator[str]:
+def _later(device_class: DeviceClass, country: str) -> Iterator[str]:
     """Yield later entries of a device: swaps of its meter, limits of its tests."""
-    registers = list(file_registers.registers(held.id).values())
+    registers = list(file_registers.registers(device_class.id).values())
     if registers:
-        one = registers[0]
+        register = registers[0]
         yield "    # replacements:  # swaps of the meter: last of the old, first of the new\n"
         yield "    #   - at: 2027-03-01T09:00:00+07:00\n"
-        yield f"    #     channel: {one.name}\n"
-        yield f"    #     last: {PLACEHOLDER}READING  # {one.unit}\n"
-        yield f"    #     first: {PLACEHOLDER}READING  # {one.unit}\n"
+        yield f"    #     channel: {register.name}\n"
+        yield f"    #     last: {PLACEHOLDER}READING  # {register.unit}\n"
+        yield f"    #     first: {PLACEHOLDER}READING  # {register.unit}\n"
         yield f"    #     reason: {PLACEHOLDER}REASON\n"
         yield f"    #     document: {PLACEHOLDER}PROTOCOL  # with both values\n"
-    if any(c.limit == "rated_power" for c in held.registers):
+    if any(c.limit == "rated_power" for c in device_class.registers):
         yield "    # ratings:  # where its rated power is another one from a time on\n"
         yield "    #   - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 100000}\n"
-    if held.id == arrays.CLASS:
+    if device_class.id == arrays.CLASS:
         yield "    # arrays:  # where its modules are others from a time on\n"
         yield "    #   - from: 2026-01-01T00:00:00+07:00\n"
         yield "    #     dc_power_w: 120000\n"
@@ -181,14 +182,14 @@ def _later(held: DeviceClass, country: str) -> Iterator[str]:
     yield "    #   - from: 2026-01-01T00:00:00+07:00\n"
     yield f"    #     key: {PLACEHOLDER}KEY\n"
     yield f"    #     document: {PLACEHOLDER}DOCUMENT\n"
-    gauge = next((c.name for c in held.channels.values() if c.kind == "gauge"), None)
+    gauge = next((c.name for c in device_class.channels.values() if c.kind == "gauge"), None)
     if gauge is not None:
         yield "    # quality:  # limits of the quality tests, where this device needs others\n"
         yield f"    #   - channel: {gauge}\n"
         yield "    #     from: 2026-06-01T00:00:00+07:00\n"
         yield "    #     flat_s: 7200  # longest standstill\n"
         yield f"    #     reason: {PLACEHOLDER}REASON\n"
-    if any(r.unit == "Wh" for r in held.registers):
+    if any(r.unit == "Wh" for r in device_class.registers):
         yield "    # check_of: main-meter  # the meter that this one checks\n"
         yield "    # check_percent: 2  # by how much they may differ\n"
 
@@ -197,25 +198,26 @@ def _models(class_id: str) -> list[str]:
     return [p for c, p in profiles.load() if c == class_id and p != profiles.OWN]
 
 
-def _project(held: DeviceClass, country: str) -> Iterator[str]:
-    found = [
+def _project(device_class: DeviceClass, country: str) -> Iterator[str]:
+    result = [
         (method, role)
         for method in methodologies.load().values()
         for role, needs in method.roles.items()
-        if held.id in needs.classes and methodologies.abroad(method.countries, country) is None
+        if device_class.id in needs.classes
+        and methodologies.abroad(method.countries, country) is None
     ]
-    if not found:
+    if not result:
         yield "# No methodology counts tonnes by this class; its values are indicators.\n"
         return
-    found.sort(key=lambda one: (one[0].id != "jcm-vn-am007", len(one[0].roles)))
-    method, role = found[0]
-    served = ", ".join(sorted({f"{m.id} ({r})" for m, r in found}))
+    result.sort(key=lambda one: (one[0].id != "jcm-vn-am007", len(one[0].roles)))
+    method, role = result[0]
+    served = ", ".join(sorted({f"{m.id} ({r})" for m, r in result}))
     yield f"# Methodologies in which it has a role: {served}.\n"
     yield f"# What each asks for: tonne evaluate {method.id} --describe\n"
-    yield from (f"# {line}\n" for line in _project_lines(held, method, role))
+    yield from (f"# {line}\n" for line in _project_lines(device_class, method, role))
 
 
-def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterator[str]:
+def _project_lines(device_class: DeviceClass, method: Methodology, role: str) -> Iterator[str]:
     yield "projects:"
     yield "  - id: my-project"
     yield "    name: My project"
@@ -225,13 +227,15 @@ def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterato
     yield "    devices:"
     own = {key: _example(spec) for key, spec in method.roles[role].params.items() if spec.required}
     more = "".join(f", {key}: {value}" for key, value in own.items())
-    yield f"      - {{device: {held.id.replace('_', '-')}-1, role: {role}{more}}}"
+    yield f"      - {{device: {device_class.id.replace('_', '-')}-1, role: {role}{more}}}"
     for other, needs in method.roles.items():
         if other != role and needs.required:
             yield f"      # and one in role {other}: {' or '.join(needs.classes)}"
-    asked = {k: s for k, s in method.parameters.items() if s.required or k in method.designed}
-    yield "    parameters:" if asked else "    parameters: {}"
-    for key, spec in asked.items():
+    parameter_specs = {
+        k: s for k, s in method.parameters.items() if s.required or k in method.designed
+    }
+    yield "    parameters:" if parameter_specs else "    parameters: {}"
+    for key, spec in parameter_specs.items():
         unit = getattr(spec, "unit", "") or ""
         yield f"      {key}: {_example(spec)}  # {unit + ': ' if unit else ''}{spec.meaning}"
     if method.designed:
@@ -255,5 +259,5 @@ def _project_lines(held: DeviceClass, method: Methodology, role: str) -> Iterato
 def _example(spec: object) -> str:
     """Return the default or a choice; a placeholder where only the plant knows it."""
     choices = getattr(spec, "choices", None)
-    found = (getattr(spec, "default", None), next(iter(choices)) if choices else None)
-    return str(next((one for one in found if one is not None), f"{PLACEHOLDER}NUMBER"))
+    result = (getattr(spec, "default", None), next(iter(choices)) if choices else None)
+    return str(next((one for one in result if one is not None), f"{PLACEHOLDER}NUMBER"))

@@ -48,23 +48,23 @@ def read_workbook(data: bytes, name: str) -> Table:
     """
     book = _opened(data, name)
     sheets = {s.title.strip(): s for s in book.worksheets if not s.title.startswith(_NOTE)}
-    found = Table(1, {}, {})
+    table = Table(1, {}, {})
     # a list of a section after the section
     for title in sorted(sheets, key=lambda t: t.count(".")):
         rows = list(_rows(sheets[title], f"{name}, sheet {title}"))
         section, _, inner = title.partition(".")
         where = f"{name}, sheet {title}"
         if not inner and rows:
-            _put(found, section, rows[0] if section == _ONE else list(rows), 1)
+            _put(table, section, rows[0] if section == _ONE else list(rows), 1)
             if section == _ONE and len(rows) > 1:
                 raise RegistryError(
                     f"{where}: row {rows[1].line}: there is one programme; keep one"
                 )
         for row in rows if inner else ():
-            parent = _parent(found, section, row, where)
+            parent = _parent(table, section, row, where)
             keyed = title in _KEYED
             (_add_keyed if keyed else _add_item)(parent, inner, row, where)
-    return found
+    return table
 
 
 def _opened(data: bytes, name: str) -> Any:
@@ -131,7 +131,7 @@ def _guarded(cells: Iterator[Any], where: str) -> Iterator[Any]:
 def _header(row: Sequence[Any], where: str) -> list[str]:
     names = ["" if cell.value is None else str(cell.value).strip() for cell in row]
     if twice := {
-        one for one in names if one and names.count(one) > 1 and not one.startswith(_NOTE)
+        name for name in names if name and names.count(name) > 1 and not name.startswith(_NOTE)
     }:
         raise RegistryError(f"{where}: two columns are named {', '.join(sorted(twice))}; keep one")
     return names
@@ -178,20 +178,20 @@ def _put(table: Table, key: str, value: Value, line: int, where: str = "") -> No
     table.cells[key], table.lines[key] = value, line
 
 
-def _parent(found: Table, section: str, row: Table, where: str) -> Table:
+def _parent(table: Table, section: str, row: Table, where: str) -> Table:
     """Return the entry that a row of a list belongs to."""
-    held = found.cells.get(section, [])
+    held = table.cells.get(section, [])
     if isinstance(held, Table):
         return held
     name = row.cells.pop(_OF, None)
     row.lines.pop(_OF, None)
-    for one in held if isinstance(held, list) else ():
+    for item in held if isinstance(held, list) else ():
         if (
-            _is_row(one)
+            _is_row(item)
             and name is not None
-            and one.cells.get("id", one.cells.get("project")) == name
+            and item.cells.get("id", item.cells.get("project")) == name
         ):
-            return one
+            return item
     known = "no such row" if name is not None else "the column is empty"
     raise RegistryError(
         f"{where}: row {row.line}: of = {name!s}: {known} in sheet {section}; enter its id there"
@@ -284,32 +284,32 @@ def _write_sheet(
 
 
 def _sheets(sections: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+    result: dict[str, list[dict[str, Any]]] = {}
     for section, entries in sections.items():
         for entry in [entries] if isinstance(entries, Mapping) else entries:
             row: dict[str, Any] = {}
-            found.setdefault(section, []).append(row)
+            result.setdefault(section, []).append(row)
             of = {} if section == _ONE else {_OF: _text(entry.get("id", entry.get("project")))}
             for key, value in entry.items():
                 title = f"{section}.{key}"
                 if title in _KEYED and isinstance(value, Mapping) and value:
-                    for name, one in value.items():
+                    for name, item in value.items():
                         alone = "value" if title == _KEYED[0] else "text"
                         cells = (
-                            _flat(one)
-                            if title == _KEYED[1] and isinstance(one, Mapping)
-                            else {alone: _written(one)}
+                            _flat(item)
+                            if title == _KEYED[1] and isinstance(item, Mapping)
+                            else {alone: _written(item)}
                         )
-                        found.setdefault(title, []).append({**of, _KEY: _text(name), **cells})
+                        result.setdefault(title, []).append({**of, _KEY: _text(name), **cells})
                 elif (
                     isinstance(value, list | tuple)
                     and value
                     and all(isinstance(one, Mapping) for one in value)
                 ):
-                    found.setdefault(title, []).extend({**of, **_flat(one)} for one in value)
+                    result.setdefault(title, []).extend({**of, **_flat(one)} for one in value)
                 else:
                     row |= _flat({key: value})
-    return found
+    return result
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -320,8 +320,8 @@ def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
             isinstance(value, Mapping)
             and value
             and not any(
-                isinstance(one, Mapping | list | tuple) or "." in str(name)
-                for name, one in value.items()
+                isinstance(item, Mapping | list | tuple) or "." in str(name)
+                for name, item in value.items()
             )
         )
         if plain and "." not in key:

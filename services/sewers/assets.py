@@ -191,12 +191,12 @@ def _ways_out(pipes: list[Asset], nodes: Mapping[str, Asset]) -> Iterator[tuple[
             into[pipe.to_node].append(pipe.from_node)
             leaves.add(pipe.from_node)
     drained = {name for name, node in nodes.items() if node.kind == "outfall"}
-    found = list(drained)
-    while found:
-        for above in into[found.pop()]:
+    result = list(drained)
+    while result:
+        for above in into[result.pop()]:
             if above not in drained:
                 drained.add(above)
-                found.append(above)
+                result.append(above)
     for name, node in nodes.items():
         touched = name in leaves or name in into
         if not touched:

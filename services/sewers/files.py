@@ -112,14 +112,14 @@ def _csv(text: str, name: str, network: Network) -> None:
 
 def _path(row: dict[str, Any]) -> list[tuple[float, float]]:
     text = row.get("path") or f"{row.get('lon') or ''} {row.get('lat') or ''}"
-    found = []
+    result = []
     for corner in text.split(";"):
         try:
             lon, lat = corner.split()
-            found.append((float(lon), float(lat)))
+            result.append((float(lon), float(lat)))
         except ValueError:
             return []
-    return found
+    return result
 
 
 def _geojson(text: str, name: str, network: Network) -> None:

@@ -45,23 +45,23 @@ class Cells:
 
     def safe_text(self, key: str) -> str | None:
         """Return text that a spreadsheet does not read as a formula."""
-        found = self.text(key)
-        if found is not None and found.startswith(_FORMULA):
+        result = self.text(key)
+        if result is not None and result.startswith(_FORMULA):
             self.problems.append(
-                f"{key} = {found[:40]!r}: a spreadsheet takes this for a formula; begin with a"
+                f"{key} = {result[:40]!r}: a spreadsheet takes this for a formula; begin with a"
                 " letter or digit"
             )
-        return found
+        return result
 
     def name(self, key: str, *, needed: bool) -> str | None:
         """Return an id."""
-        found = self.text(key)
-        if found is None:
+        result = self.text(key)
+        if result is None:
             if needed:
                 self.problems.append(f"{key} is missing; give an id")
-        elif not ID.match(found):
-            self.problems.append(f"{key} = {found!r}: use 1 to 64 letters, digits, '_' or '-'")
-        return found
+        elif not ID.match(result):
+            self.problems.append(f"{key} = {result!r}: use 1 to 64 letters, digits, '_' or '-'")
+        return result
 
     def number(self, key: str, low: float, high: float) -> float | None:
         """Return a number within bounds."""
@@ -69,30 +69,30 @@ class Cells:
         if value is None or value == "":
             return None
         try:
-            found = float("" if isinstance(value, bool) else value)
+            result = float("" if isinstance(value, bool) else value)
         except (TypeError, ValueError):
             self.problems.append(f"{key} = {value!r} is not a number")
             return None
-        if low <= found <= high:
-            return found
-        self.problems.append(f"{key} = {found:g} is not from {low:g} to {high:g}")
+        if low <= result <= high:
+            return result
+        self.problems.append(f"{key} = {result:g} is not from {low:g} to {high:g}")
         return None
 
     def whole(self, key: str, low: int, high: int) -> int | None:
         """Return a whole number within bounds."""
-        found = self.number(key, low, high)
-        if found is None:
+        result = self.number(key, low, high)
+        if result is None:
             return None
-        if found != int(found):
-            self.problems.append(f"{key} = {found:g} must be a whole number")
-        return int(found)
+        if result != int(result):
+            self.problems.append(f"{key} = {result:g} must be a whole number")
+        return int(result)
 
     def flag(self, key: str) -> bool:
         """Return yes or no."""
-        found = (self.text(key) or "false").lower()
-        if found not in ("true", "false"):
-            self.problems.append(f"{key} = {found!r} must be true or false")
-        return found == "true"
+        result = (self.text(key) or "false").lower()
+        if result not in ("true", "false"):
+            self.problems.append(f"{key} = {result!r} must be true or false")
+        return result == "true"
 
     def problems_of(self, asset: str | None) -> list[Problem]:
         """Return the problems of an asset."""
@@ -184,8 +184,8 @@ def feature(asset: Asset) -> dict[str, Any]:
 def properties(asset: Asset) -> dict[str, Any]:
     """Return the known properties of an asset, and a pipe's length. [m]"""
     known = {key: getattr(asset, key) for key in COLUMNS if key != "id"}
-    found = {key: value for key, value in known.items() if value not in (None, False)}
-    return {**found, "length_m": round(asset.length_m, 2)} if asset.kind == "pipe" else found
+    result = {key: value for key, value in known.items() if value not in (None, False)}
+    return {**result, "length_m": round(asset.length_m, 2)} if asset.kind == "pipe" else result
 
 
 def collection(assets: Iterable[Asset]) -> dict[str, Any]:
@@ -204,21 +204,21 @@ def grid(
         "features": [
             {
                 "type": "Feature",
-                "id": f"cell-{one.column}-{one.row}",
+                "id": f"cell-{cell.column}-{cell.row}",
                 "geometry": {
                     "type": "Point",
                     "coordinates": [
-                        round(west + (one.column + 0.5) * wide, 7),
-                        round(north - (one.row + 0.5) * high, 7),
+                        round(west + (cell.column + 0.5) * wide, 7),
+                        round(north - (cell.row + 0.5) * high, 7),
                     ],
                 },
                 "properties": {
-                    "assets": one.assets,
-                    "poor_condition": one.poor,
-                    **({} if one.worst is None else {"worst_condition": one.worst}),
+                    "assets": cell.assets,
+                    "poor_condition": cell.poor,
+                    **({} if cell.worst is None else {"worst_condition": cell.worst}),
                 },
             }
-            for one in counted
+            for cell in counted
         ],
     }
 

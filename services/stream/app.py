@@ -105,7 +105,7 @@ class Storing:
 _QUIET = 5  # turns of the loop without another event, until what is there is taken
 
 
-async def gathered(stream: Any, most: int) -> AsyncIterator[list[Any]]:
+async def gathered(stream: Any, maximum: int) -> AsyncIterator[list[Any]]:
     """
     Yield available events, up to a maximum; the consumer acknowledges them.
 
@@ -115,15 +115,15 @@ async def gathered(stream: Any, most: int) -> AsyncIterator[list[Any]]:
         What ended the stream.
     """
     stream.enable_acks = False
-    held: list[Any] = []
+    stored: list[Any] = []
     came, wanted = asyncio.Event(), asyncio.Event()
 
     async def read() -> None:
         async with aclosing(stream.events()) as events:
             async for event in events:
-                held.append(event)
+                stored.append(event)
                 came.set()
-                if len(held) >= most:
+                if len(stored) >= maximum:
                     wanted.clear()
                 await wanted.wait()
 
@@ -133,17 +133,17 @@ async def gathered(stream: Any, most: int) -> AsyncIterator[list[Any]]:
         while not reading.done():
             wanted.set()
             await came.wait()
-            await _quiet(held, most)
+            await _quiet(stored, maximum)
             wanted.clear()
             came.clear()
-            if held:
-                events = list(held)
-                held.clear()
+            if stored:
+                events = list(stored)
+                stored.clear()
                 yield events
-                if held:  # it was on its way while others were stored
+                if stored:  # it was on its way while others were stored
                     came.set()
-        if held:
-            yield list(held)
+        if stored:
+            yield list(stored)
         await reading
     finally:
         reading.cancel()
@@ -151,12 +151,12 @@ async def gathered(stream: Any, most: int) -> AsyncIterator[list[Any]]:
             await reading
 
 
-async def _quiet(held: list[Any], most: int) -> None:
+async def _quiet(messages: list[Any], maximum: int) -> None:
     """Let what is there come."""
-    turns, before = 0, len(held)
-    while turns < _QUIET and len(held) < most:
+    turns, before = 0, len(messages)
+    while turns < _QUIET and len(messages) < maximum:
         await asyncio.sleep(0)
-        turns, before = (turns + 1, before) if len(held) == before else (0, len(held))
+        turns, before = (turns + 1, before) if len(messages) == before else (0, len(messages))
 
 
 TakeOver = Callable[[Mapping[int, int], int], Awaitable[Mapping[int, int]]]
@@ -199,9 +199,9 @@ class _Thread(driver.AIOKafkaConsumerThread):
         """
         tps = {driver.ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items()}
         ours = self._ensure_consumer().assignment()
-        found = {tp: OffsetAndMetadata(o, "") for tp, o in tps.items() if tp in ours}
+        result = {tp: OffsetAndMetadata(o, "") for tp, o in tps.items() if tp in ours}
         try:
-            await asyncio.wait_for(self._ensure_consumer().commit(found), COMMIT_S)
+            await asyncio.wait_for(self._ensure_consumer().commit(result), COMMIT_S)
         except (KafkaError, OSError) as error:
             self.log.warning("Kafka does not take our offsets: %r", error)
             return False
@@ -266,9 +266,9 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
                 raise _SharedAnewError
             begins = {partition: first.get(assigned[partition]) or 0 for partition in assigned}
             offsets = await take_over(begins, max(seen, max(assigned) + 1))
-            found = {assigned[partition]: offset for partition, offset in offsets.items()}
-            await self.seek_wait(found)
-            return found
+            result = {assigned[partition]: offset for partition, offset in offsets.items()}
+            await self.seek_wait(result)
+            return result
 
     class Transport(driver.Transport):
         """Creates our consumer."""
@@ -372,8 +372,10 @@ def _options(data: Path, session_s: float, instance: str | None) -> dict[str, An
 
 
 def _by_partition(events: Sequence[Any]) -> dict[int, list[Record]]:
-    found: dict[int, list[Record]] = {}
+    records: dict[int, list[Record]] = {}
     for event in events:
         message = event.message
-        found.setdefault(message.partition, []).append(Record(message.offset, message.value or b""))
-    return found
+        records.setdefault(message.partition, []).append(
+            Record(message.offset, message.value or b"")
+        )
+    return records

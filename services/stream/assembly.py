@@ -151,8 +151,8 @@ class Continuity:
                     record=offset - 1,
                 )
                 continue
-            found = await self._view.record(partition, offset - 1)
-            if found is not None and found.digest != digest:
+            seen = await self._view.record(partition, offset - 1)
+            if seen is not None and seen.digest != digest:
                 raise self._another(partition, offset - 1)
 
     def check_ends(self, stored: Mapping[int, int], ends: Mapping[int, int]) -> None:

@@ -141,17 +141,17 @@ class StreamChain:
         self._version(connection)
         self._deriving.start()
         self._deriving.settle(_AT_ONCE_S)  # what the worker before left comes before new readings
-        found = self.positions()
+        result = self.positions()
         self._log.info(
-            "partitions", topic=self._own.topic, offsets={str(k): v for k, v in found.items()}
+            "partitions", topic=self._own.topic, offsets={str(k): v for k, v in result.items()}
         )
-        if not found:
+        if not result:
             self._log.warning(
                 "no partition is left for this worker: it waits for another to leave; more"
                 " partitions would give it work, see docs/scaling.md",
                 partitions=self._own.count,
             )
-        return found
+        return result
 
     def store_all(self, records: Mapping[int, Sequence[Record]]) -> None:
         """
@@ -161,8 +161,8 @@ class StreamChain:
         the rows of the few messages that a record holds at a moderate rate.
         """
         if not (len(records) > 1 and small(records.values()) and self._stored_together(records)):
-            for partition, some in records.items():
-                self.store(partition, some)
+            for partition, subset in records.items():
+                self.store(partition, subset)
 
     def _stored_together(self, records: Mapping[int, Sequence[Record]]) -> bool:
         """Store records in one transaction, unless one must stand alone; as often as needed."""
@@ -174,21 +174,21 @@ class StreamChain:
 
     def _together(self, connection: Connection, records: Mapping[int, Sequence[Record]]) -> bool:
         todo = {
-            position: some
+            position: subset
             for partition, position in sorted(self._own.positions.items())
             if partition in records
-            and (some := self._own.following.of(position, records[partition]))
+            and (subset := self._own.following.of(position, records[partition]))
         }
         version = self._version(connection)
-        found = together(version.fleet, version.homes, self._own.topic, todo)
-        if found is not None and names_unknown(refusals(found)):
+        parcels = together(version.fleet, version.homes, self._own.topic, todo)
+        if parcels is not None and names_unknown(refusals(parcels)):
             version = self._refreshed(connection)
-            found = together(version.fleet, version.homes, self._own.topic, todo)
-        if found is None:
+            parcels = together(version.fleet, version.homes, self._own.topic, todo)
+        if parcels is None:
             return False
-        if found:
-            steps = [_step(position, some[-1]) for position, some in todo.items()]
-            self._write(connection, version, steps, found, Turn(self._nodes, connection))
+        if parcels:
+            steps = [_step(position, records[-1]) for position, records in todo.items()]
+            self._write(connection, version, steps, parcels, Turn(self._nodes, connection))
         return True
 
     def store(self, partition: int, records: Sequence[Record]) -> None:
@@ -227,23 +227,23 @@ class StreamChain:
         if not todo:
             return
         turn = Turn(self._nodes, connection)
-        found = read_records(version.fleet, self._own.topic, partition, todo, turn)
-        if names_unknown(refusals(found)):
+        result = read_records(version.fleet, self._own.topic, partition, todo, turn)
+        if names_unknown(refusals(result)):
             version = self._refreshed(connection)
-            found = read_records(version.fleet, self._own.topic, partition, todo, turn)
-        self._write(connection, version, [_step(position, todo[-1])], found, turn)
+            result = read_records(version.fleet, self._own.topic, partition, todo, turn)
+        self._write(connection, version, [_step(position, todo[-1])], result, turn)
 
     def _write(
         self,
         connection: Connection,
         version: Version,
         steps: Sequence[Step],
-        found: Sequence[Parcel | Spoiled],
+        result: Sequence[Parcel | Spoiled],
         turn: Turn,
     ) -> None:
-        if spoiled := [one for one in found if isinstance(one, Spoiled)]:
+        if spoiled := [one for one in result if isinstance(one, Spoiled)]:
             self._dead_topic.keep(spoiled)
-        parcel, letters = joined(found)
+        parcel, letters = joined(result)
         batch = Batch(parcel.frames, parcel.rejected, letters)
         began = time.monotonic()
         committed = write(connection, version, self._own, steps, batch, turn)
@@ -277,9 +277,9 @@ class StreamChain:
             position = self._own.positions.get(self._own.home_of(name))
             if position is not None:
                 turn = Turn(self._nodes, connection)
-                found = [swept(turn, version.fleet, [name], now)]
+                parcels = [swept(turn, version.fleet, [name], now)]
                 here = (position, position.offset, position.digest)
-                self._write(connection, version, [here], found, turn)
+                self._write(connection, version, [here], parcels, turn)
 
     def _join(self, connection: Connection) -> None:
         self._agree(share(connection, self._own.source))
@@ -325,12 +325,12 @@ class StreamChain:
             return self._take_up(connection, self._newer.now(connection, None))
         if prepared := self._newer.taken():
             self._take_up(connection, prepared)
-        held = self._held
-        if self._watch.newer(connection, held.fleet):
+        version = self._held
+        if self._watch.newer(connection, version.fleet):
             if waits:
-                self._take_up(connection, self._newer.now(connection, held.store))
+                self._take_up(connection, self._newer.now(connection, version.store))
             else:
-                self._newer.begin(held.store)
+                self._newer.begin(version.store)
         return self._held
 
     def _take_up(self, connection: Connection, prepared: Prepared) -> Version:

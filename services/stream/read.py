@@ -70,10 +70,10 @@ class Homes:
 
     def strangers(self, frames: Iterable[Frame], partitions: Collection[int]) -> Int32:
         """Return the devices of these frames that belong to none of these partitions."""
-        held = np.array(sorted(partitions), dtype=np.int32)
-        found = [np.unique(f.device[~np.isin(self._of[f.device], held)]) for f in frames]
+        known = np.array(sorted(partitions), dtype=np.int32)
+        result = [np.unique(f.device[~np.isin(self._of[f.device], known)]) for f in frames]
         empty: Int32 = np.empty(0, dtype=np.int32)
-        return np.unique(np.concatenate([empty, *found]))
+        return np.unique(np.concatenate([empty, *result]))
 
     def of(self, devices: Int32) -> list[int]:
         """Return the home partitions of devices, each once, ascending."""
@@ -91,26 +91,26 @@ MISSING = ("birth_missing", "sequence_gap")
 
 
 def read_nodes(
-    turn: Turn, found: Sequence[Parcel | Spoiled], fleet: Fleet
+    turn: Turn, result: Sequence[Parcel | Spoiled], fleet: Fleet
 ) -> list[Parcel | Spoiled]:
     """Return parcels with the readings of their Sparkplug messages, new with each call."""
     turn.begin()
     out: list[Parcel | Spoiled] = []
-    for one in found:
-        if isinstance(one, Parcel) and SPARKPLUG in one.codecs:
-            theirs = np.array([codec == SPARKPLUG for codec in one.codecs])
-            rest = one.take(np.flatnonzero(~theirs).astype(np.int32))
+    for item in result:
+        if isinstance(item, Parcel) and SPARKPLUG in item.codecs:
+            theirs = np.array([codec == SPARKPLUG for codec in item.codecs])
+            rest = item.take(np.flatnonzero(~theirs).astype(np.int32))
             out += [rest] if len(rest) else []
-            out.append(_read(turn, one.take(np.flatnonzero(theirs).astype(np.int32)), fleet))
+            out.append(_read(turn, item.take(np.flatnonzero(theirs).astype(np.int32)), fleet))
         else:
-            out.append(one)
+            out.append(item)
     return out
 
 
 def _read(turn: Turn, parcel: Parcel, fleet: Fleet) -> Parcel:
     refused = {refusal.message for refusal in parcel.rejected}
-    left = [k for k in range(len(parcel)) if k not in refused]
-    given = turn.read(fleet, parcel, left)
+    remaining = [k for k in range(len(parcel)) if k not in refused]
+    values = turn.read(fleet, parcel, remaining)
     admitted = admit(
         fleet,
         Router(fleet).route,
@@ -118,7 +118,7 @@ def _read(turn: Turn, parcel: Parcel, fleet: Fleet) -> Parcel:
         parcel.payloads,
         parcel.content_types,
         parcel.received_us,
-        given,
+        values,
     )
     parcel.frames = admitted.frames
     parcel.rejected += admitted.rejected + turn.outcome.rejected
@@ -137,9 +137,9 @@ def swept(turn: Turn, fleet: Fleet, names: Iterable[str], now_us: int) -> Parcel
 
 def _append(parcel: Parcel, turn: Turn) -> None:
     """Put messages of earlier records that were decided now behind a parcel's own."""
-    for one in turn.outcome.released:
-        parcel.topics.append(one.topic)
-        parcel.payloads.append(one.payload)
+    for waiting_message in turn.outcome.released:
+        parcel.topics.append(waiting_message.topic)
+        parcel.payloads.append(waiting_message.payload)
         parcel.content_types.append(None)
         parcel.repeated.append(False)
         parcel.codecs.append(SPARKPLUG)
@@ -165,26 +165,28 @@ def together(
     A record that cannot be read must, one with messages of Sparkplug's edge nodes, whose
     order counts, and one with devices that another partition answers for.
     """
-    found = []
-    for position, some in records.items():
-        for record in some:
+    parcels = []
+    for position, subset in records.items():
+        for record in subset:
             content = read(topic, position.partition, record, fleet)
             if isinstance(content, Spoiled) or SPARKPLUG in content.codecs:
                 return None
             if len(homes.strangers(content.frames, [position.partition])):
                 return None
-            found.append(content)
-    return found
+            parcels.append(content)
+    return parcels
 
 
-def refusals(found: Sequence[Parcel | Spoiled]) -> Iterator[Rejected]:
+def refusals(parcels: Sequence[Parcel | Spoiled]) -> Iterator[Rejected]:
     """Yield refusals of the bridge for these records, and refusals of the worker."""
-    for one in found:
-        if isinstance(one, Parcel):
-            yield from one.rejected
+    for item in parcels:
+        if isinstance(item, Parcel):
+            yield from item.rejected
 
 
-def joined(found: Sequence[Parcel | Spoiled], *, repeated: bool = False) -> tuple[Parcel, Letters]:
+def joined(
+    parcels: Sequence[Parcel | Spoiled], *, repeated: bool = False
+) -> tuple[Parcel, Letters]:
     """
     Return records as one parcel, and its messages for the dead letters.
 
@@ -193,6 +195,6 @@ def joined(found: Sequence[Parcel | Spoiled], *, repeated: bool = False) -> tupl
     repeated : bool
         Whether all of it may have been stored before: a refusal is not kept twice.
     """
-    parcel, received = join([p.refused() if isinstance(p, Spoiled) else p for p in found])
+    parcel, received = join([p.refused() if isinstance(p, Spoiled) else p for p in parcels])
     again = [True] * len(parcel) if repeated else parcel.repeated
     return parcel, Letters(parcel.topics, parcel.payloads, parcel.content_types, again, received)

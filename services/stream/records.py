@@ -67,14 +67,14 @@ def read(topic: str, partition: int, record: Record, fleet: Fleet) -> Parcel | S
 
 def in_sequence(records: Sequence[Record], first: int) -> tuple[list[Record], bool]:
     """Return the consecutive records from `first` on, and whether later ones arrived."""
-    found: list[Record] = []
+    result: list[Record] = []
     ahead = False
     for record in records:
-        if record.offset == first + len(found):
-            found.append(record)
-        elif record.offset > first + len(found):
+        if record.offset == first + len(result):
+            result.append(record)
+        elif record.offset > first + len(result):
             ahead = True
-    return found, ahead
+    return result, ahead
 
 
 def portions(records: Sequence[Record]) -> list[list[Record]]:
@@ -92,7 +92,7 @@ def portions(records: Sequence[Record]) -> list[list[Record]]:
 
 def small(records: Iterable[Sequence[Record]]) -> bool:
     """Return whether all of it fits into one transaction."""
-    return sum(len(record.value) for some in records for record in some) <= MAX_BYTES
+    return sum(len(record.value) for records in records for record in records) <= MAX_BYTES
 
 
 class DeadTopic:

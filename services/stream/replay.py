@@ -138,10 +138,10 @@ async def _read(consumer: Any, span: _Span, since_ms: int) -> AsyncIterator[list
     consumer.assign([span.tp])
     consumer.seek(span.tp, span.first)
     while await consumer.position(span.tp) < span.end:
-        found = await consumer.getmany(span.tp, timeout_ms=_WAIT_MS)
+        result = await consumer.getmany(span.tp, timeout_ms=_WAIT_MS)
         records = [
             Record(message.offset, message.value or b"")
-            for message in found.get(span.tp, ())
+            for message in result.get(span.tp, ())
             if message.offset < span.end and message.timestamp >= since_ms
         ]
         if records:
@@ -242,21 +242,21 @@ class Replayer:
 
     def _stored(self, connection: Connection, partition: int, records: Sequence[Record]) -> bool:
         """Store records, unless the topic has more partitions than we knew."""
-        held, turn = self._version(connection), Turn(self._nodes, connection)
-        found = read_records(held.fleet, self._topic, partition, records, turn)
-        if names_unknown(refusals(found)):
-            held = self._refreshed(connection)
-            found = read_records(held.fleet, self._topic, partition, records, turn)
-        parcel, letters = joined(found, repeated=True)
+        version, turn = self._version(connection), Turn(self._nodes, connection)
+        result = read_records(version.fleet, self._topic, partition, records, turn)
+        if names_unknown(refusals(result)):
+            version = self._refreshed(connection)
+            result = read_records(version.fleet, self._topic, partition, records, turn)
+        parcel, letters = joined(result, repeated=True)
         # a birth before the first record is not known here, and was when they first came
-        parcel.rejected = [one for one in parcel.rejected if one.reason not in MISSING]
-        homes = held.homes.all(parcel.frames)
-        held.store.forget()
+        parcel.rejected = [r for r in parcel.rejected if r.reason not in MISSING]
+        homes = version.homes.all(parcel.frames)
+        version.store.forget()
         with connection.transaction(), connection.cursor() as cursor:
             offsets.lock(cursor, self._topic, homes)
             if source.read(connection) != Source(self._topic, self._partitions):
                 return False
-            done = held.store.commit(connection, parcel.frames, parcel.rejected, letters)
+            done = version.store.commit(connection, parcel.frames, parcel.rejected, letters)
             if any(rows for table, rows in done.rows.items() if table != "dead_letter"):
                 offsets.visit(cursor, self._topic, homes)
         turn.keep()
@@ -291,10 +291,10 @@ class Replayer:
 
     def _refreshed(self, connection: Connection) -> Version:
         """Take up a new registry version, if there is one; return the one to use."""
-        held = self._held
-        newer = self._watch.newer(connection, None if held is None else held.fleet)
-        if held is not None and not newer:
-            return held
+        version = self._held
+        newer = self._watch.newer(connection, None if version is None else version.fleet)
+        if version is not None and not newer:
+            return version
         plan = load_plan(connection, self._factors)
         store, homes = Store(plan), Homes.of_fleet(plan.fleet, self._partitions)
         store.share(homes.by_device, tuple)

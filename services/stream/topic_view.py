@@ -204,8 +204,8 @@ class TopicView:
     async def _ends(self, partitions: list[int]) -> dict[int, int]:
         consumer = await self._connected()
         wanted = [TopicPartition(self.topic, partition) for partition in partitions]
-        found = await consumer.end_offsets(wanted)
-        return {tp.partition: end for tp, end in found.items()}
+        end_offsets = await consumer.end_offsets(wanted)
+        return {tp.partition: end for tp, end in end_offsets.items()}
 
     async def _record(self, tp: Any, offset: int) -> Seen | None:
         consumer = await self._connected()
@@ -213,8 +213,8 @@ class TopicView:
         try:
             consumer.seek(tp, offset)
             while True:
-                found = (await consumer.getmany(tp, timeout_ms=1_000, max_records=1)).get(tp, ())
-                for message in found:
+                result = (await consumer.getmany(tp, timeout_ms=1_000, max_records=1)).get(tp, ())
+                for message in result:
                     if message.offset != offset:
                         return None
                     digest = hashlib.sha256(message.value or b"").digest()
@@ -234,7 +234,7 @@ async def assigned(kafka: KafkaAccess, group: str, topic: str) -> set[int]:
     """
     async with administering(kafka, doing=f"look at group {group!r}") as admin:
         (answer,) = await admin.describe_consumer_groups([group])
-    found: set[int] = set()
+    result: set[int] = set()
     for code, _name, _state, _type, _protocol, members, *_ in answer.groups:
         if code:
             raise ServerError(words(for_code(code)(), f"look at group {group!r}"))
@@ -242,8 +242,8 @@ async def assigned(kafka: KafkaAccess, group: str, topic: str) -> set[int]:
             share = member[4]
             if share:
                 taken = ConsumerProtocolMemberAssignment.decode(share)
-                found |= {tp.partition for tp in taken.partitions() if tp.topic == topic}
-    return found
+                result |= {tp.partition for tp in taken.partitions() if tp.topic == topic}
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +298,7 @@ async def _state(
         raise ServerError(f"topic {topic!r}: {error}") from error
     finally:
         await view.close()
-    oldest_ms = min((one.time_ms for one in waiting if one is not None), default=None)
+    oldest_ms = min((seen.time_ms for seen in waiting if seen is not None), default=None)
     oldest_s = 0.0 if oldest_ms is None else max(0.0, time.time() - oldest_ms / 1_000)
     cut = {p: end for p, end in ends.items() if stored.get(p, 0) > end}
     try:

@@ -144,10 +144,10 @@ async def _started(parts: Parts, leave: asyncio.Event, group: str) -> bool:
     """Start, unless asked to leave, or something fails, before the group has let us in."""
     starting = asyncio.ensure_future(parts.app.start())
     ending = asyncio.ensure_future(_any(leave, parts.storing.failed))
-    done, left = await asyncio.wait(
+    done, remaining = await asyncio.wait(
         (starting, ending), timeout=START_S, return_when=asyncio.FIRST_COMPLETED
     )
-    for task in left:
+    for task in remaining:
         task.cancel()
     if starting in done:
         await starting

@@ -48,12 +48,12 @@ def tile(source: Source, path: str, full: str) -> bytes:
     InputError
         If neither is there.
     """
-    found = source.get(path)
-    if found is None and path != full:
-        found = source.get(full)
-    if found is None:
+    result = source.get(path)
+    if result is None and path != full:
+        result = source.get(full)
+    if result is None:
         raise InputError(f"the log has no {path}; its operator must publish it")
-    return found
+    return result
 
 
 class Folder:

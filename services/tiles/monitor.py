@@ -87,13 +87,13 @@ def save(folder: Path, note: str, tree: CompactRange) -> None:
 def evidence(folder: Path, *notes: str) -> list[Path]:
     """Store signed heads that contradict each other; return their files."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = []
+    paths = []
     for note in notes:
         name = hashlib.sha256(note.encode()).hexdigest()[:16]
         file = folder / f"contradiction-{name}.txt"
         file.write_text(note, encoding="utf-8")
-        found.append(file)
-    return found
+        paths.append(file)
+    return paths
 
 
 @dataclass(slots=True)

@@ -126,12 +126,14 @@ def check_manifest(archive: str, part: Part, data: bytes) -> None:
     """
     name = manifest_path(part.path)
     try:
-        found = canonical.parse_object(data)
+        result = canonical.parse_object(data)
     except CanonicalError as error:
         raise DamagedError(f"{name}: not a manifest: {error}") from error
     expected = _manifest_of(archive, part)
     wrong = [
-        key for key in sorted(expected.keys() | found.keys()) if expected.get(key) != found.get(key)
+        key
+        for key in sorted(expected.keys() | result.keys())
+        if expected.get(key) != result.get(key)
     ]
     if wrong:
         raise DamagedError(f"{name}: {', '.join(wrong)} differ from the record")

@@ -110,10 +110,10 @@ class Place:
 
         with self._usable("list files"):
             self._root()
-            found = self._files.get_file_info(fs.FileSelector("", recursive=True))
+            result = self._files.get_file_info(fs.FileSelector("", recursive=True))
         return {
             info.path: int(info.size)
-            for info in found
+            for info in result
             if info.type != fs.FileType.Directory and not info.base_name.startswith(_UNFINISHED)
         }
 
@@ -194,10 +194,10 @@ def _bucket(url: str) -> Any:
 def _proxy(options: Mapping[str, str]) -> str | None:
     """Return the proxy by which a bucket is reached, as HTTPS_PROXY and NO_PROXY say it."""
     host = options.get("endpoint_override") or f"s3.{options.get('region', '')}.amazonaws.com"
-    found = getproxies().get(options.get("scheme", "https"))
-    if not found or proxy_bypass(host):
+    result = getproxies().get(options.get("scheme", "https"))
+    if not result or proxy_bypass(host):
         return None
-    return found if "://" in found else f"http://{found}"
+    return result if "://" in result else f"http://{result}"
 
 
 def _seconds(text: str) -> float:

@@ -144,21 +144,21 @@ def read_bytes(part: Part, data: bytes, where: str) -> Stored:
 
 def _checked(part: Part, names: list[str], file: Any, where: str) -> Stored:
     with _legible(where):
-        found = _decode(part.class_id, names, file)
-        leaves = list(_leaves(part, found))
+        stored = _decode(part.class_id, names, file)
+        leaves = list(_leaves(part, stored))
     recorded = {leaf.device: leaf for leaf in leaves}
     if len(leaves) > len(recorded):
         raise DamagedError(f"{where} contains readings of other days than {part.day.day}")
     for name in names:
         if recorded.get(name) != part.leaves[name]:
             raise DamagedError(f"{where}: {_differs(part.leaves[name], recorded.get(name))}")
-    return found
+    return stored
 
 
 def _differs(sealed: DayLeaf, now: DayLeaf | None) -> str:
-    found = "no rows" if now is None else f"other values in {now.rows} rows"
+    result = "no rows" if now is None else f"other values in {now.rows} rows"
     return (
-        f"device {sealed.device} has {found}, not the {sealed.rows} that were sealed for"
+        f"device {sealed.device} has {result}, not the {sealed.rows} that were sealed for"
         f" {sealed.day}; bring the file back from a copy of the archive"
     )
 

@@ -117,12 +117,12 @@ def _words(language: str) -> dict[str, str]:
     return {**names(language), **tomllib.loads(chosen.read_text("utf-8"))}
 
 
-def send(ways: Ways, address: str, said: Message, event: str) -> Outcome:
+def send(ways: Ways, address: str, lines: Message, event: str) -> Outcome:
     """Send a message and return the result; raises nothing."""
     try:
         if address.startswith(MAIL):
-            return _mail(ways, address.removeprefix(MAIL), said, event)
-        return _apprise(ways, address.removeprefix(APPRISE), said)
+            return _mail(ways, address.removeprefix(MAIL), lines, event)
+        return _apprise(ways, address.removeprefix(APPRISE), lines)
     except smtplib.SMTPRecipientsRefused as error:
         status, text = next(iter(error.recipients.values()))
         return Outcome(status, f"refused: {text!r}"[:500])
@@ -132,17 +132,17 @@ def send(ways: Ways, address: str, said: Message, event: str) -> Outcome:
         return Outcome(None, f"{type(error).__name__}: {error}"[:500])
 
 
-def _mail(ways: Ways, to: str, said: Message, event: str) -> Outcome:
+def _mail(ways: Ways, to: str, lines: Message, event: str) -> Outcome:
     if ways.smtp_url is None or ways.smtp_from is None:
         raise InputError("no mail server is configured; set TONNE_SMTP_URL and TONNE_SMTP_FROM")
     url = urlsplit(ways.smtp_url)
     mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = ways.smtp_from, to, said.title
+    mail["From"], mail["To"], mail["Subject"] = ways.smtp_from, to, lines.title
     mail["Date"] = formatdate(usegmt=True)
     # the same each time, so that a message that was sent twice is one
     mail["Message-ID"] = f"<{event}@{ways.smtp_from.rpartition('@')[2].strip('>')}>"
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(said.text)
+    mail.set_content(lines.text)
     where = (url.hostname or "", url.port or _PORTS[url.scheme])
     context = ssl.create_default_context()
     if url.scheme == "smtps":
@@ -161,7 +161,7 @@ def _mail(ways: Ways, to: str, said: Message, event: str) -> Outcome:
     return Outcome(_TAKEN)
 
 
-def _apprise(ways: Ways, tag: str, said: Message) -> Outcome:
+def _apprise(ways: Ways, tag: str, lines: Message) -> Outcome:
     if ways.apprise_config is None:
         raise InputError("no Apprise configuration is set; set TONNE_APPRISE_CONFIG")
     try:
@@ -173,7 +173,7 @@ def _apprise(ways: Ways, tag: str, said: Message) -> Outcome:
         raise InputError(f"{ways.apprise_config} cannot be read")
     sender = apprise.Apprise()
     sender.add(config)
-    done = sender.notify(body=said.text, title=said.title, tag=tag)
+    done = sender.notify(body=lines.text, title=lines.title, tag=tag)
     if done is None:
         raise InputError(f"{ways.apprise_config} has no address of the tag {tag!r}")
     return Outcome(_TAKEN) if done else Outcome(None, f"Apprise could not reach {tag!r}")

@@ -72,20 +72,20 @@ def target_of(url: str) -> Target:
     InputError
         If it is none, is not of http or https, or holds a login.
     """
-    shown = f"webhook url {url[:200]!r}"
+    label = f"webhook url {url[:200]!r}"
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna").decode()
         port = parts.port
     except (ValueError, UnicodeError) as error:
-        raise InputError(f"{shown} is not a URL: {error}; give https://host/path") from None
+        raise InputError(f"{label} is not a URL: {error}; give https://host/path") from None
     if parts.scheme not in {"http", "https"} or not host or len(url) > _LONGEST:
-        raise InputError(f"{shown}: give https://host/path, at most {_LONGEST} characters")
+        raise InputError(f"{label}: give https://host/path, at most {_LONGEST} characters")
     if not url.isascii() or any(c <= " " or c == "\x7f" for c in url):
-        raise InputError(f"{shown} holds a character that has to be percent-encoded")
+        raise InputError(f"{label} holds a character that has to be percent-encoded")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise InputError(
-            f"{shown}: leave login and fragment out; messages are signed, see docs/webhooks.md"
+            f"{label}: leave login and fragment out; messages are signed, see docs/webhooks.md"
         )
     secure = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -108,8 +108,8 @@ def addresses_of(target: Target, allowed: Sequence[Network]) -> list[str]:
     OSError
         If it cannot be resolved.
     """
-    found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(one[4][0]).partition("%")[0] for one in found))
+    result = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(one[4][0]).partition("%")[0] for one in result))
     for address in addresses:
         check(target, ip_address(address), allowed)
     return addresses
@@ -143,13 +143,13 @@ def new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(_LENGTH)).decode()
 
 
-def headers(held: Sequence[str], id_: str, at_s: int, body: bytes) -> dict[str, str]:
+def headers(keys: Sequence[str], id_: str, at_s: int, body: bytes) -> dict[str, str]:
     """
     Return the headers that sign a message.
 
     Parameters
     ----------
-    held : sequence of str
+    keys : sequence of str
         Secrets that hold now, at least one.
     id_ : str
         Of the event: the same in each attempt, so that a receiver knows it again.
@@ -158,8 +158,8 @@ def headers(held: Sequence[str], id_: str, at_s: int, body: bytes) -> dict[str, 
     """
     signed = f"{id_}.{at_s}.".encode() + body
     signatures = (
-        hmac.digest(base64.b64decode(one.removeprefix(PREFIX)), signed, hashlib.sha256)
-        for one in held
+        hmac.digest(base64.b64decode(value.removeprefix(PREFIX)), signed, hashlib.sha256)
+        for value in keys
     )
     return {
         "webhook-id": id_,
@@ -227,8 +227,8 @@ def post(
         return _sent(conn, target, body, headers)
     except (OSError, http.client.HTTPException, ValueError) as error:
         late = f"no answer within {deadline_s:g} s" if conn.ended else ""
-        said = f"{type(error).__name__}: {error}"
-        return Outcome(None, (late or " ".join(said.split()))[:500])
+        message = f"{type(error).__name__}: {error}"
+        return Outcome(None, (late or " ".join(message.split()))[:500])
     finally:
         clock.cancel()
         conn.close()
@@ -247,9 +247,9 @@ def _sent(conn: _Pinned, target: Target, body: bytes, headers: Mapping[str, str]
     wait = (answer.getheader("Retry-After") or "").strip()
     wait_s = min(int(wait), _LONGEST_WAIT_S) if wait.isascii() and wait.isdigit() else 0
     text = " ".join(said.decode("utf-8", "replace").split())
-    shown = "".join(c for c in text if c.isprintable())[:200]
+    label = "".join(c for c in text if c.isprintable())[:200]
     where = " (redirects are not followed)" if 300 <= answer.status < 400 else ""  # noqa: PLR2004
-    return Outcome(answer.status, f"it answers {answer.status}{where}: {shown}"[:500], wait_s)
+    return Outcome(answer.status, f"it answers {answer.status}{where}: {label}"[:500], wait_s)
 
 
 class _Pinned(http.client.HTTPConnection):

@@ -156,13 +156,13 @@ class Sender:
 
     def _round(self, conn: Connection) -> Sent:
         """Send what is due at each webhook, several webhooks at once."""
-        found = store.open_ones(conn)
+        opens = store.open_ones(conn)
         done = Sent()
-        if found:
+        if opens:
             source = public_url(conn) or "urn:tonne"
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                for one in pool.map(lambda hook: self._of(conn, hook, source), found):
-                    done += one
+                for sent in pool.map(lambda hook: self._of(conn, hook, source), opens):
+                    done += sent
         return done
 
     def _of(self, conn: Connection, hook: store.Open, source: str) -> Sent:
@@ -212,8 +212,8 @@ class Sender:
                 store.took(conn, hook.id, event.sequence, alarm_contacts.LEFT)
                 continue
             step = event.type.rpartition(".")[2]
-            said = people.message(event.data, step, language, page)
-            outcome = people.send(self._ways, hook.url, said, str(event.event))
+            message = people.message(event.data, step, language, page)
+            outcome = people.send(self._ways, hook.url, message, str(event.event))
             if outcome.taken and outcome.status is not None:
                 store.took(conn, hook.id, event.sequence, outcome.status)
                 self._counter.labels("taken").inc()
@@ -282,7 +282,7 @@ def cloud_event(event: store.Due, projects: Sequence[str] | None, source: str) -
     """
     seen = [project for project in event.projects if projects is None or project in projects]
     data = event.data if "project" in event.data else {**event.data, "projects": seen}
-    told = {
+    answer = {
         "specversion": "1.0",
         "id": str(event.event),
         "source": source,
@@ -292,7 +292,7 @@ def cloud_event(event: store.Due, projects: Sequence[str] | None, source: str) -
         "datacontenttype": "application/json",
         "data": data,
     }
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _utc(moment: datetime) -> str:

@@ -115,10 +115,10 @@ class State:
 
     def logs(self) -> dict[str, tuple[Vkey, ...]]:
         """Return the known logs: keys by origin."""
-        found: dict[str, tuple[Vkey, ...]] = {}
+        vkeys: dict[str, tuple[Vkey, ...]] = {}
         for origin, text in self._rows("SELECT origin, vkey FROM log_key ORDER BY added, vkey"):
-            found[origin] = (*found.get(origin, ()), Vkey.parse(text))
-        return found
+            vkeys[origin] = (*vkeys.get(origin, ()), Vkey.parse(text))
+        return vkeys
 
     def keys(self, origin: str) -> tuple[Vkey, ...]:
         """Return the keys of a log; none where it is unknown."""

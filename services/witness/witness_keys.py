@@ -107,11 +107,11 @@ def load(folder: Path, passphrase: bytes = b"") -> WitnessKeys:
         mode, record = path.stat().st_mode, json.loads(path.read_bytes())
         if mode & _OTHERS:
             raise InputError(f"{path} can be read by others; run `chmod 600 {path}`")
-        found = {
+        result = {
             kind: load_pem_private_key(record[kind].encode(), passphrase or None)
             for kind in (_ED25519, _ML_DSA)
         }
-        first, second = found[_ED25519], found[_ML_DSA]
+        first, second = result[_ED25519], result[_ML_DSA]
         if not isinstance(first, Ed25519PrivateKey) or not isinstance(second, MLDSA44PrivateKey):
             raise InputError(f"{path} contains keys of other types than it states; restore it")
         return WitnessKeys(

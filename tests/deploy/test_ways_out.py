@@ -25,8 +25,8 @@ CALLS = {
     ),
     "identity provider": (
         "from services.api.oidc import read as do",
-        "'https://id.example.vn/keys'",
-        "CONNECT id.example.vn:443 HTTP/1.",
+        "'https://id.example.org/keys'",
+        "CONNECT id.example.org:443 HTTP/1.",
     ),
     "bucket": (
         "from services.vault.place import Place; do = lambda url: Place(url).get('x')",

@@ -121,7 +121,7 @@ def live(fleet_, readings, cuts, state=None):
     return stored
 
 
-@settings(max_examples=often(75, 300), deadline=None)
+@settings(max_examples=often(40, 300), deadline=None)
 @given(series(), st.lists(st.integers(0, 60), max_size=6))
 def test_any_split_gives_the_same_rows(readings, cuts):
     """A tonne must not depend on how messages happened to be batched."""
@@ -129,7 +129,7 @@ def test_any_split_gives_the_same_rows(readings, cuts):
     assert live(fleet_, readings, cuts) == table(whole(fleet_, frame(*readings)))
 
 
-@settings(max_examples=often(75, 300), deadline=None)
+@settings(max_examples=often(40, 300), deadline=None)
 @given(series(1), st.integers(0, 30))
 def test_stored_marks_carry_the_past(readings, skip):
     """Late data must cost a window, not a history, and still come to the same rows."""
@@ -157,7 +157,7 @@ def test_stored_marks_carry_the_past(readings, skip):
     }
 
 
-@settings(max_examples=often(50, 200), deadline=None)
+@settings(max_examples=often(25, 200), deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 1)), min_size=1, max_size=60))
 def test_intervals_sum_to_the_register(pairs):
     """Not one watt-hour may be made or lost between a register and its intervals."""

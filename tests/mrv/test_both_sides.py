@@ -84,7 +84,7 @@ loads = st.lists(st.integers(0, 100 * T), min_size=2, max_size=plant.DAY)
 kinds = st.sampled_from(["wood", "paper", "food"])
 
 
-@settings(deadline=None, max_examples=often(20, 40))
+@settings(deadline=None, max_examples=often(10, 40))
 @given(kind=kinds, mass=loads, data=st.data())
 def test_losing_loads_never_raises_the_reduction(kind, mass, data):
     """A claimant would earn by switching the weighbridge off."""

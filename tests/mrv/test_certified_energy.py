@@ -54,7 +54,7 @@ def _closed(values, certified, accounting=ACCOUNTING):
     )  # fmt: skip
 
 
-@settings(max_examples=often(60, 150), deadline=None)
+@settings(max_examples=often(20, 150), deadline=None)
 @given(
     st.fixed_dictionaries(dict.fromkeys(MOST, measured)),
     st.fixed_dictionaries({device: st.lists(of_one, max_size=3) for device in MOST}),

@@ -21,6 +21,7 @@ from mrv.registry.project import ProjectDevice
 from mrv.rules.closing import close
 from tests.golden import case
 from tests.mrv import plant
+from tests.soak import often
 
 BOOK = factors.load().within("VN")
 DAY_US = plant.DAY * INTERVAL_US
@@ -232,7 +233,7 @@ percents = st.decimals(0, 5, places=2)
 
 
 @pytest.mark.parametrize("name", sorted(LIVE))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=often(6, 20))
 @given(values=days, errors=st.tuples(percents, percents))
 def test_a_wider_error_band_never_earns_more(name, values, errors):
     """A worse meter, out of calibration, would be worth having."""
@@ -249,7 +250,7 @@ def test_a_wider_error_band_never_earns_more(name, values, errors):
 
 
 @pytest.mark.parametrize("name", sorted(LIVE))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=often(6, 20))
 @given(values=days)
 def test_live_rows_never_promise_more_than_the_period(name, values):
     """The dashboard and the statement would show two different sums."""

@@ -47,7 +47,7 @@ def test_a_condition_names_its_meter_and_says_it_in_the_readers_language():
     found = findings(methodologies.find("ams-i-d").applicability, _wind(Fraction(1200)))
     assert [one.devices for one in found] == [("m-1",), ("m-1",), ()]
     certified, _, limit = found
-    assert titled(certified.rule, "vi").startswith("AMS-I.D: giám sát, thiết bị đo")
+    assert titled(certified.rule, "vi").startswith("AMS-I.D, giám sát: thiết bị đo")
     assert joined(certified.lines, "vi") == "m-1 không có giấy chứng nhận hiệu chuẩn"
     assert joined(certified.lines, "ja") == "m-1に校正証明書がない"
     assert joined(certified.lines, "de") == "m-1 hat keinen Kalibrierschein"

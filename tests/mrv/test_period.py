@@ -130,7 +130,7 @@ def _rows(table):
     )
 
 
-@settings(deadline=None, max_examples=often(20, 40))
+@settings(deadline=None, max_examples=often(10, 40))
 @given(tables, st.randoms())
 def test_order_of_rows_does_not_matter(table, chance):
     """Two closings of one period would give two different statements."""
@@ -140,7 +140,7 @@ def test_order_of_rows_does_not_matter(table, chance):
         assert closed(project, _rows(table)) == closed(project, _rows(dict(entries)))
 
 
-@settings(deadline=None, max_examples=often(30, 60))
+@settings(deadline=None, max_examples=often(10, 60))
 @given(tables, st.data())
 def test_losing_data_never_raises_the_credit(table, data):
     """A claimant would earn by switching meters off."""

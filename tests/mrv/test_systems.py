@@ -68,7 +68,7 @@ def test_the_dossiers_example():
     """E18: a city would promise one tonne more than the decree lets go."""
     adjusted = transferable(71_497, TransferClass(1, "I.6", adjusted=True), "VN")
     assert adjusted.credit_t == 64_347
-    basis = "Annex I: list 1, with corresponding adjustment (read in a transcription)"
+    basis = "Annex I: list 1, with corresponding adjustment (transcription of the source)"
     assert basis in str(adjusted.basis)
     assert transferable(71_497, TransferClass(2, adjusted=True), "VN").credit_t == 35_748
     assert transferable(71_497, TransferClass(2, adjusted=False), "VN").credit_t == 64_347

@@ -9,7 +9,7 @@ from ingest.mqtt.names import PORTS
 from services.environment import one_setting
 from services.kafka_access import KafkaAccess
 from services.settings import Settings, SettingsError, split_bind
-from services.store.postgres.pool import shown
+from services.store.postgres.pool import without_login
 
 
 @pytest.fixture(autouse=True)
@@ -238,14 +238,14 @@ def test_a_database_may_be_one_of_several_hosts_or_a_socket(monkeypatch, url):
     """A standby or a socket could not be named, or the error of a lost one would be another's."""
     monkeypatch.setenv("TONNE_DATABASE_URL", url)
     assert Settings().database_url == url
-    assert "u:p" not in shown(url)
+    assert "u:p" not in without_login(url)
 
 
 def test_a_lost_database_of_several_hosts_is_named_without_its_login():
     """An operator would read a traceback of ports instead of which database is away."""
-    assert shown("postgresql://u:p@k1,[::1]:5434/tonne?x=1") == "k1,[::1]:5434/tonne"
-    assert shown("postgresql:///tonne?host=/run") == "local socket/tonne"
-    assert shown("host=k1 password=p dbname=tonne") == "URL"
+    assert without_login("postgresql://u:p@k1,[::1]:5434/tonne?x=1") == "k1,[::1]:5434/tonne"
+    assert without_login("postgresql:///tonne?host=/run") == "local socket/tonne"
+    assert without_login("host=k1 password=p dbname=tonne") == "URL"
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ export function months(d, T, W, H, f, hidden) {
     if (known.length) {
       // the expected amount has its name at the end of its line
       names.push({ key: "ink", name: d.words.expected, total: d.expectedYear, y: y(known.at(-1)), from: W - g.right + 2, x: W - g.right + 14, weight: 600 });
-      const free = ys.every((v) => x < W - g.right || Math.abs(v - y(known.at(-1))) >= 17);
+      const free = ys.every((v) => Math.abs(v - y(known.at(-1))) >= 17);
       ys.push(free ? y(known.at(-1)) : Math.max(Math.min(...ys) - 17, 8));
     }
     const near = x;

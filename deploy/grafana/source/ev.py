@@ -135,7 +135,7 @@ FROM v_device_health h
 LEFT JOIN (SELECT device_id, sum(distance_km) AS km, avg(distance_km) AS km_per_day FROM v_day_distance_km
            WHERE $__timeFilter(time) GROUP BY device_id) k ON k.device_id = h.device_id
 WHERE h.class = 'vehicle' AND h.{_HERE} ORDER BY k.km NULLS FIRST LIMIT 100
-""", "Distance of each vehicle in range; vehicles without distance or data first. Tonnes are accounted by project.",
+""", "Distance of each vehicle in range; vehicles without distance or data first. Tonnes are calculated by project.",
                       units={"km": "suffix: km", "km_per_day": "suffix: km/d"},
                       decimals={"km": 0, "km_per_day": 0}, links={"device_id": console("devices/${__value.raw}")}, span=24),
             ]),

@@ -75,9 +75,9 @@ ORDER BY (state = 'dark') DESC, last_heard NULLS FIRST LIMIT 100
 SELECT device_id, cost_t, silent_s, gateway_state, site, class, side, gateway, last_reading, cost_t_per_day
 FROM v_silence_cost WHERE {_HERE} AND device_id NOT IN (SELECT gateway FROM v_gateway_health)
 ORDER BY (gateway_state IS NOT DISTINCT FROM 'dark'), cost_t DESC NULLS LAST, last_reading NULLS LAST LIMIT 200
-""", "Devices without data, highest cost first; devices of an offline gateway last. Cost so far: a baseline meter counts"
-                      " its average of four weeks, a project meter the highest plausible value; a project counts at most its"
-                      " expected reduction.",
+""", "Devices without data, highest cost first; devices of an offline gateway last. Cost so far: calculated from"
+                      " a baseline meter's average of four weeks or a project meter's highest plausible value, at most the"
+                      " project's expected reduction.",
                       units={"silent_s": "s", "cost_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},
                       decimals={"cost_t_per_day": 3, "cost_t": 3}, links={"device_id": console("devices/${__value.raw}")}, span=14),
             ]),

@@ -37,9 +37,9 @@ WHERE site = ANY(ARRAY[${site:sqlstring}]::text[]) HAVING count(*) > 0
                 stat("Reduction lost to outages", """
 SELECT sum(cost_t) AS cost_t FROM v_silence_cost
 WHERE project_id IN (SELECT project_id FROM v_counted_project) AND site = ANY(ARRAY[${site:sqlstring}]::text[])
-""", "suffix: t", "Reduction not credited so far because devices of the programme's projects do not report. A baseline meter counts its"
-                     " average of four weeks, a project meter the highest plausible value; a project counts at most its expected"
-                     " reduction. Readings that the devices stored restore it. No data when all report.",
+""", "suffix: t", "Reduction not credited so far because devices of the programme's projects do not report. Calculated from a baseline"
+                     " meter's average of four weeks or a project meter's highest plausible value, at most the project's expected"
+                     " reduction. Readings stored on the devices and sent later restore it. No data when all report.",
                      steps=((None, YELLOW), (1, RED)), decimals=2, span=4),
                 stat("Limits exceeded", """
 SELECT count(*) FILTER (WHERE grade = 'exceeded') AS days FROM v_indicator_day
@@ -58,10 +58,10 @@ WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site
 """, "kwatth", "PV energy since local midnight of each site.", decimals=0, span=4),
                 stat("Avoided today", f"""
 SELECT sum(avoided_t) AS avoided_t FROM v_account_day WHERE {_TODAY} AND {_COUNTED}
-""", "suffix: t", "Emission reduction of the programme's projects since local midnight, accounted as a close would account it, until the last quarter hour calculated.", decimals=2, span=8),
+""", "suffix: t", "Emission reduction of the programme's projects since local midnight, calculated like a closed period, up to the last available quarter hour.", decimals=2, span=8),
                 stat("Avoided this year", """
 SELECT sum(this_year_t) AS avoided_t FROM v_project_now WHERE counted
-""", "suffix: t", "Emission reduction of the programme's projects since 1 January: closed days as stated in their statements, other days as accounted so far.", decimals=1, span=8),
+""", "suffix: t", "Emission reduction of the programme's projects since 1 January: closed days as stated in their statements, other days as calculated so far.", decimals=1, span=8),
                 stat("Expected this year so far", """
 SELECT sum(expected_this_year_t) AS expected_t FROM v_project_state WHERE counted
 """, "suffix: t", "Expected reduction of the programme's projects from 1 January until now, including projects that do not report.",

@@ -48,10 +48,10 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
         With a reason of `ingest.formats.cose_batch`, or of the encoding inside.
     """
     batch = cose_batch.read(payload)
-    found = readings(batch, received_us)
-    kept = ((SIGNED_VALUE, batch.note(found[-1].ts)),)
+    result = readings(batch, received_us)
+    kept = ((SIGNED_VALUE, batch.note(result[-1].ts)),)
     # with the last id, so that a receipt vouches for nothing beside the readings
-    return (*found, Stated(found[-1].ts, {}, found[-1].id, (), kept))
+    return (*result, Stated(result[-1].ts, {}, result[-1].id, (), kept))
 
 
 def readings(batch: Batch, received_us: int) -> Sequence[Reading]:
@@ -64,12 +64,12 @@ def readings(batch: Batch, received_us: int) -> Sequence[Reading]:
         With a reason of the encoding inside, `content_type_unknown` or `empty_payload`.
     """
     codec = _inside(batch)
-    found = codec.decode(batch.messages, received_us)
-    if not found:
+    result = codec.decode(batch.messages, received_us)
+    if not result:
         raise PayloadError(
             "empty_payload", f"{NAME}: the message has no reading; send at least one"
         )
-    return found
+    return result
 
 
 def _inside(batch: Batch) -> Codec:

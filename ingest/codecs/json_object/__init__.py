@@ -50,12 +50,12 @@ def decode(payload: bytes) -> Sequence[Reading]:
         `not_finite`, `time_missing` or `wrong_shape`.
     """
     try:
-        found = _decoder.decode(payload)
+        result = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _salvage(payload, _explain(payload, str(error)))
     if not payload.isascii():
         _text(payload)
-    return (found,) if isinstance(found, Reading) else found
+    return (result,) if isinstance(result, Reading) else result
 
 
 def _text(payload: bytes) -> str:
@@ -72,10 +72,10 @@ def _salvage(payload: bytes, error: PayloadError) -> list[Stated]:
     if error.reason != "not_a_number":
         raise error
     try:
-        found = _loose_decoder.decode(payload)
+        result = _loose_decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise error from None
-    return [_numbers(one) for one in ([found] if isinstance(found, _Loose) else found)]
+    return [_numbers(one) for one in ([result] if isinstance(result, _Loose) else result)]
 
 
 def _numbers(loose: _Loose) -> Stated:

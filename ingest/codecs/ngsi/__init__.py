@@ -43,17 +43,17 @@ def decode(payload: bytes) -> Sequence[Stated]:
         With reason `malformed_json`, `wrong_shape` or `time_missing`.
     """
     try:
-        found = msgspec.json.decode(payload)
+        result = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadError("malformed_json", f"{_CODEC}: {error}") from None
-    if isinstance(found, dict) and isinstance(found.get("data"), list):
-        found = found["data"]
-    entities = found if isinstance(found, list) else [found]
+    if isinstance(result, dict) and isinstance(result.get("data"), list):
+        result = result["data"]
+    entities = result if isinstance(result, list) else [result]
     return [reading for i, entity in enumerate(entities) for reading in _readings(i, entity)]
 
 
 class _Attribute(NamedTuple):
-    """What one attribute says: its number, None where it has none, with unit and time."""
+    """An attribute: its number, None without one, with unit and time."""
 
     name: str
     value: float | None
@@ -62,21 +62,21 @@ class _Attribute(NamedTuple):
 
 
 def _readings(i: int, entity: Any) -> Iterator[Stated]:
-    """Yield the entity's reading, or one a time where only its attributes tell theirs."""
+    """Yield the entity's reading, or one for each time where only its attributes have times."""
     if not isinstance(entity, dict) or not isinstance(entity.get("type"), str):
         raise PayloadError("wrong_shape", f"{_CODEC}: entity {i} is not an object with a type")
     whole = _time(entity)
-    found = [_attribute(name, attribute) for name, attribute in entity.items()]
+    attributes = [_attribute(name, attribute) for name, attribute in entity.items()]
     refused: list[tuple[str, str]] = []
     times: dict[str, list[_Attribute]] = {} if whole is None else {whole: []}
-    for one in found:
-        at = one.at if whole is None else whole
-        if one.value is None:
+    for item in attributes:
+        at = item.at if whole is None else whole
+        if item.value is None:
             continue
         if at is None:
-            refused.append(("time_missing", f"{_CODEC}: {one.name} has no observedAt"))
+            refused.append(("time_missing", f"{_CODEC}: {item.name} has no observedAt"))
         else:
-            times.setdefault(at, []).append(one)
+            times.setdefault(at, []).append(item)
     if not times:
         raise PayloadError(
             "time_missing",
@@ -88,9 +88,9 @@ def _readings(i: int, entity: Any) -> Iterator[Stated]:
     for at, those in times.items():
         yield Stated(
             at,
-            {one.name: one.value for one in those},
+            {attribute.name: attribute.value for attribute in those},
             None,
-            tuple(one.unit for one in those),
+            tuple(attribute.unit for attribute in those),
             tuple(refused),
         )
         refused = []
@@ -111,7 +111,7 @@ def _attribute(name: str, attribute: Any) -> _Attribute:
 
 
 def _instance(attributes: list[Any]) -> Any:
-    """Return the one of several instances that is the default: it has no `datasetId`."""
+    """Return the default of several instances, which has no `datasetId`."""
     plain = [
         attribute
         for attribute in attributes
@@ -127,7 +127,7 @@ def _number(value: Any) -> float | None:
 
 
 def _plain(attribute: Any) -> Any:
-    """Return what an attribute says, whichever form it has."""
+    """Return the value of an attribute in any form."""
     for key in ("value", "@value"):
         if isinstance(attribute, dict) and key in attribute:
             attribute = attribute[key]

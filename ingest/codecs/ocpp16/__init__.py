@@ -62,8 +62,8 @@ def decode(payload: bytes) -> Sequence[Stated]:
         With a reason of `ingest.formats.ocpp`.
     """
     message, action, raw = ocpp.unwrap(payload, _CODEC, _ACTIONS)
-    found: _Body = ocpp.body(raw, _Body, _CODEC)
-    return ocpp.readings(_moments(found, action), message)
+    body: _Body = ocpp.body(raw, _Body, _CODEC)
+    return ocpp.readings(_moments(body, action), message)
 
 
 def _moments(body: _Body, action: str | None) -> Iterator[ocpp.Moment]:
@@ -92,23 +92,23 @@ def _register(value: int) -> ocpp.Sample | PayloadError:
 
 
 def _samples(sampled: list[_Sampled]) -> Iterator[ocpp.Sample | ocpp.Signed | PayloadError]:
-    for one in sampled:
-        if one.format == "SignedData":
-            name = ocpp.channel(one.measurand, one.phase, one.location)
-            yield ocpp.Signed(name, one.context, one.value)
+    for item in sampled:
+        if item.format == "SignedData":
+            name = ocpp.channel(item.measurand, item.phase, item.location)
+            yield ocpp.Signed(name, item.context, item.value)
             continue
-        measurand = one.measurand or ocpp.MEASURAND
-        if len(one.value) > _LONGEST or not _NUMBER.match(one.value):
+        measurand = item.measurand or ocpp.MEASURAND
+        if len(item.value) > _LONGEST or not _NUMBER.match(item.value):
             yield PayloadError(
-                "not_a_number", f"{_CODEC}: {measurand} is {one.value!r:.40}; send a number"
+                "not_a_number", f"{_CODEC}: {measurand} is {item.value!r:.40}; send a number"
             )
             continue
         try:
-            value = ocpp.finite(float(one.value), measurand, _CODEC)
+            value = ocpp.finite(float(item.value), measurand, _CODEC)
         except PayloadError as error:
             yield error
             continue
-        yield ocpp.Sample(value, one.unit, one.measurand, one.context, one.phase, one.location)
+        yield ocpp.Sample(value, item.unit, item.measurand, item.context, item.phase, item.location)
 
 
 def _recognises(payload: bytes) -> bool:

@@ -66,42 +66,42 @@ def decode(payload: bytes) -> Sequence[Stated]:
         With a reason of `ingest.formats.ocpp`.
     """
     message, action, raw = ocpp.unwrap(payload, _CODEC, _ACTIONS)
-    found: _Body = ocpp.body(raw, _Body, _CODEC)
-    if found.meterValue is None:
+    body: _Body = ocpp.body(raw, _Body, _CODEC)
+    if body.meterValue is None:
         raise PayloadError(
             "wrong_shape", f"{_CODEC}: meterValue is missing in {action or 'the message'}"
         )
-    moments = ((value.timestamp, _samples(value.sampledValue)) for value in found.meterValue)
+    moments = ((value.timestamp, _samples(value.sampledValue)) for value in body.meterValue)
     return ocpp.readings(moments, message)
 
 
 def _samples(sampled: list[_Sampled]) -> Iterator[ocpp.Sample | ocpp.Signed | PayloadError]:
-    for one in sampled:
-        if (signed := one.signedMeterValue) is not None:
-            name = ocpp.channel(one.measurand, one.phase, one.location)
+    for item in sampled:
+        if (signed := item.signedMeterValue) is not None:
+            name = ocpp.channel(item.measurand, item.phase, item.location)
             yield ocpp.Signed(
                 name,
-                one.context,
+                item.context,
                 signed.signedMeterData,
                 signed.signingMethod,
                 signed.encodingMethod,
                 signed.publicKey,
             )
-        unit = one.unitOfMeasure or _Unit()
+        unit = item.unitOfMeasure or _Unit()
         power = unit.multiplier
-        measurand = one.measurand or ocpp.MEASURAND
+        measurand = item.measurand or ocpp.MEASURAND
         if abs(power) > _MAX_POWER:
             yield PayloadError(
                 "out_of_range", f"{_CODEC}: multiplier {power} of {measurand} is not supported"
             )
             continue
         try:
-            scaled = one.value * 10**power if power >= 0 else one.value / 10**-power
+            scaled = item.value * 10**power if power >= 0 else item.value / 10**-power
             value = ocpp.finite(scaled, measurand, _CODEC)
         except PayloadError as error:
             yield error
             continue
-        yield ocpp.Sample(value, unit.unit, one.measurand, one.context, one.phase, one.location)
+        yield ocpp.Sample(value, unit.unit, item.measurand, item.context, item.phase, item.location)
 
 
 def _recognises(payload: bytes) -> bool:

@@ -53,13 +53,13 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     """
     if (known := senml_layout.read(payload)) is not None:
         return (known,)
-    found = _loads(payload)
-    if not isinstance(found, list):
-        raise PayloadError("wrong_shape", f"senml_cbor: {type(found).__name__}, not an array")
-    if (plain := _plain(found)) is not None:
+    result = _loads(payload)
+    if not isinstance(result, list):
+        raise PayloadError("wrong_shape", f"senml_cbor: {type(result).__name__}, not an array")
+    if (plain := _plain(result)) is not None:
         senml_layout.learn(payload, plain)
         return (plain,)
-    return resolve([_record(i, item) for i, item in enumerate(found)], received_us)
+    return resolve([_record(i, item) for i, item in enumerate(result)], received_us)
 
 
 def _loads(payload: bytes) -> Any:
@@ -69,44 +69,44 @@ def _loads(payload: bytes) -> Any:
         raise PayloadError("malformed_cbor", f"senml_cbor: {error!s:.200}") from None
 
 
-def _plain(found: list[Any]) -> Row | None:
-    """Read a pack of numbers at its base time, as most are; None where it has more in it."""
+def _plain(items: list[Any]) -> Row | None:
+    """Return the row of a plain pack, numbers at its base time; None for another pack."""
     names, numbers, entries = [], [], 0
     try:
-        for record in found:
+        for record in items:
             name, number = record[_N], record[_V]
             if type(name) is not str or type(number) is not float:
                 return None
             names.append(name)
             numbers.append(number)
             entries += len(record)
-        first = found[0]
+        first = items[0]
         base, seconds, unit = first.get(_BN, ""), first[_BT], first.get(_BU, "")
-        units: list[str | None] = [None] * len(found)
-        if entries > 2 * len(found) + len(first) - 2:  # more than a name and a value in some
-            units = _units(found)
-        entries -= (_BN in first) + (_BU in first) + 1 + len(found) - units.count(None)
+        units: list[str | None] = [None] * len(items)
+        if entries > 2 * len(items) + len(first) - 2:  # more than a name and a value in some
+            units = _units(items)
+        entries -= (_BN in first) + (_BU in first) + 1 + len(items) - units.count(None)
     except (KeyError, IndexError, TypeError, AttributeError):
         return None
-    if entries != 2 * len(found) or type(base) is not str or type(unit) is not str:
+    if entries != 2 * len(items) or type(base) is not str or type(unit) is not str:
         return None
-    if type(seconds) not in _TIMES or not isfinite(sum(numbers)) or not _whole_labels(found):
+    if type(seconds) not in _TIMES or not isfinite(sum(numbers)) or not _whole_labels(items):
         return None
     if unit:
         units = [own or str(unit) for own in units]
     return row(seconds, base, tuple(names), numbers, units)
 
 
-def _units(found: list[Any]) -> list[str | None]:
-    units = [record.get(_U) for record in found]
+def _units(items: list[Any]) -> list[str | None]:
+    units = [record.get(_U) for record in items]
     if {*map(type, units)} <= _UNITS:
         return units
     raise TypeError
 
 
-def _whole_labels(found: list[Any]) -> bool:
+def _whole_labels(items: list[Any]) -> bool:
     """Python takes 2.0 and 2 for one key; CBOR does not."""
-    return {*map(type, chain.from_iterable(found))} == {int}
+    return {*map(type, chain.from_iterable(items))} == {int}
 
 
 def _record(i: int, item: Any) -> Record:

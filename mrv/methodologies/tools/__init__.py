@@ -32,11 +32,11 @@ def load() -> Mapping[str, Tool]:
     modules = (
         import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)
     )
-    found: list[Tool] = [module.TOOL for module in modules]
-    return MappingProxyType({tool.id: tool for tool in sorted(found, key=lambda t: t.id)})
+    tools: list[Tool] = [module.TOOL for module in modules]
+    return MappingProxyType({tool.id: tool for tool in sorted(tools, key=lambda t: t.id)})
 
 
-def calculated(said: Calculation, factors: Factors, where: str) -> Fraction:
+def calculated(calculation: Calculation, factors: Factors, where: str) -> Fraction:
     """
     Return the result of a factor's calculation.
 
@@ -45,24 +45,27 @@ def calculated(said: Calculation, factors: Factors, where: str) -> Fraction:
     MethodologyError, FactorError
         If there is no such tool or result, or an input is missing or wrong.
     """
-    tool = load().get(said.tool)
+    tool = load().get(calculation.tool)
     if tool is None:
-        raise MethodologyError(f"{where}: no tool {said.tool!r}; known: {', '.join(load())}")
-    given = filled(tool.inputs, read(tool.inputs, _numbers(said.inputs), where), factors)
-    found = tool.compute(given, factors)
-    value = found.get(said.result)
+        raise MethodologyError(f"{where}: no tool {calculation.tool!r}; known: {', '.join(load())}")
+    parameters = filled(
+        tool.inputs, read(tool.inputs, _numbers(calculation.inputs), where), factors
+    )
+    result = tool.compute(parameters, factors)
+    value = result.get(calculation.result)
     if not isinstance(value, Fraction):
-        names = ", ".join(key for key, one in found.items() if isinstance(one, Fraction))
+        names = ", ".join(key for key, one in result.items() if isinstance(one, Fraction))
         raise MethodologyError(
-            f"{where}: {said.tool} has no result {said.result!r}; its results: {names}"
+            f"{where}: {calculation.tool} has no result {calculation.result!r}; its results:"
+            f" {names}"
         )
     return value
 
 
-def _numbers(said: Any) -> Any:
+def _numbers(content: Any) -> Any:
     """Return inputs with numbers in place of their text."""
-    if isinstance(said, Mapping):
-        return {key: _numbers(one) for key, one in said.items()}
-    if isinstance(said, list | tuple):
-        return [_numbers(one) for one in said]
-    return Decimal(said) if isinstance(said, str) and _NUMBER.fullmatch(said) else said
+    if isinstance(content, Mapping):
+        return {key: _numbers(one) for key, one in content.items()}
+    if isinstance(content, list | tuple):
+        return [_numbers(one) for one in content]
+    return Decimal(content) if isinstance(content, str) and _NUMBER.fullmatch(content) else content

@@ -88,15 +88,15 @@ def compute(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
 
     The build margin is that of the newest plants, or as given, or as the country's authority says.
     """
-    given = [key for key in ("newest_units", "ef_bm_t_per_mwh") if key in inputs]
-    if len(given) > 1:
+    values = [key for key in ("newest_units", "ef_bm_t_per_mwh") if key in inputs]
+    if len(values) > 1:
         raise MethodologyError(
             "tool07, build margin: give exactly one of ef_bm_t_per_mwh and newest_units"
         )
-    if not given:
+    if not values:
         inputs = {**inputs, "ef_bm_t_per_mwh": _published_margin(factors)}
-    found = STEPS.values(inputs, factors)
-    return {key: found[key] for key in ("ef_om_t_per_mwh", "ef_cm_t_per_mwh")}
+    result = STEPS.values(inputs, factors)
+    return {key: result[key] for key in ("ef_om_t_per_mwh", "ef_cm_t_per_mwh")}
 
 
 def _published_margin(factors: Factors) -> Fraction:

@@ -51,13 +51,16 @@ def _monitored(facts: Facts, words: Words) -> Block:
         (words["measured_share"], "r", 0.8),
     ]  # fmt: skip
     rows = []
-    for one in facts.parameters:
-        unit, size = SHOWN[one.unit]
-        amounts = (words.plain(Fraction(n) / size, 6) for n in (one.metered, one.counted))
+    for parameter in facts.parameters:
+        unit, size = SHOWN[parameter.unit]
+        amounts = (
+            words.plain(Fraction(n) / size, 6) for n in (parameter.metered, parameter.counted)
+        )
         rows.append([
-            one.device, f"{quantity(one, words)} ({role(one.role, words)})", one.symbol or DASH,
-            one.monitoring_option, *map(words.number, amounts), unit,
-            words.number(one.emissions_t), words.percent(one.coverage.measured_share),
+            parameter.device, f"{quantity(parameter, words)} ({role(parameter.role, words)})",
+            parameter.symbol or DASH, parameter.monitoring_option, *map(words.number, amounts),
+            unit, words.number(parameter.emissions_t),
+            words.percent(parameter.coverage.measured_share),
         ])  # fmt: skip
     return table(words, heads, rows)
 
@@ -70,21 +73,21 @@ def _meters(facts: Facts, words: Words) -> Block:
         (words["max_error"], "r", 0.8),
     ]  # fmt: skip
     rows: list[list[str | None]] = []
-    for one in facts.parameters:
-        serial = one.meter.serial
-        if not one.calibrations:
-            rows.append([one.device, serial, None, words["no_certificate"], DASH, DASH, DASH])
+    for parameter in facts.parameters:
+        serial = parameter.meter.serial
+        if not parameter.calibrations:
+            rows.append([parameter.device, serial, None, words["no_certificate"], DASH, DASH, DASH])
         rows += [
-            [one.device, serial, c.accuracy_class, certificate(c, words), words.day(c.performed),
-             DASH if c.last_test else until(c, words), error(c, words)]
-            for c in one.calibrations
+            [parameter.device, serial, c.accuracy_class, certificate(c, words),
+             words.day(c.performed), DASH if c.last_test else until(c, words), error(c, words)]
+            for c in parameter.calibrations
         ]  # fmt: skip
     return table(words, heads, rows)
 
 
 def _fixed(facts: Facts, words: Words) -> Iterator[Block]:
-    found = facts.subject.fixed_parameters or ()
-    if not found:
+    fixed = facts.subject.fixed_parameters or ()
+    if not fixed:
         yield paragraph(words["none"])
         return
     heads = [
@@ -94,17 +97,17 @@ def _fixed(facts: Facts, words: Words) -> Iterator[Block]:
     ]  # fmt: skip
     yield table(words, heads, [
         [
-            words["whole_project"] if one.device is None else one.device,
-            one.symbol or one.parameter, meaning(one, facts.subject, words),
-            _fixed_value(one, words), one.unit, source(one, facts.subject, words),
+            words["whole_project"] if item.device is None else item.device,
+            item.symbol or item.parameter, meaning(item, facts.subject, words),
+            _fixed_value(item, words), item.unit, source(item, facts.subject, words),
         ]
-        for one in found
+        for item in fixed
     ])  # fmt: skip
 
 
-def _fixed_value(one: FixedParameter, words: Words) -> str:
+def _fixed_value(fixed: FixedParameter, words: Words) -> str:
     """A calendar year is no amount: nothing stands between its digits."""
-    return one.value if one.unit == "year" else words.number(one.value)
+    return fixed.value if fixed.unit == "year" else words.number(fixed.value)
 
 
 def _factors(facts: Facts, words: Words) -> Block:
@@ -118,21 +121,21 @@ def _factors(facts: Facts, words: Words) -> Block:
     ]  # fmt: skip
     return table(words, heads, [
         [
-            f"{factor_kind(one.kind, words.language)}: {one.id}", words.number(one.value), one.unit,
-            words.get(f"direction.{one.direction}", one.direction),
-            " - ".join(words.day(day) if day else DASH for day in (one.valid_from, one.valid_to)),
-            calculated(one, words),
-            certainty(one, words)
-            + (f", {words['provisional']}" if one.provisional else ""),
-            yes_no(one.verified, words), yes_no(one.accepted, words),
+            f"{factor_kind(factor.kind, words.language)}: {factor.id}", words.number(factor.value),
+            factor.unit, words.get(f"direction.{factor.direction}", factor.direction),
+            " - ".join(words.day(d) if d else DASH for d in (factor.valid_from, factor.valid_to)),
+            calculated(factor, words),
+            certainty(factor, words)
+            + (f", {words['provisional']}" if factor.provisional else ""),
+            yes_no(factor.verified, words), yes_no(factor.accepted, words),
         ]
-        for one in facts.subject.factors
+        for factor in facts.subject.factors
     ])  # fmt: skip
 
 
 def _conditions(facts: Facts, words: Words) -> Iterator[Block]:
-    found = facts.subject.applicability
-    if not found:
+    conditions = facts.subject.applicability
+    if not conditions:
         yield paragraph(words["none"])
         return
     heads = [(words["page.condition"], "l", 2.0), (words["page.holds"], "l", 0),
@@ -142,10 +145,10 @@ def _conditions(facts: Facts, words: Words) -> Iterator[Block]:
         heads,
         [
             [
-                titled(one.name, words.language),
-                yes_no(one.holds, words),
-                one.words(words.language) or DASH,
+                titled(condition.name, words.language),
+                yes_no(condition.holds, words),
+                condition.words(words.language) or DASH,
             ]
-            for one in found
+            for condition in conditions
         ],
     )

@@ -65,19 +65,19 @@ def by_month(days: Iterable[Day]) -> list[Span]:
 
 
 def _grouped(days: Iterable[Day], length: int) -> list[Span]:
-    found: dict[str, Span] = {}
+    spans: dict[str, Span] = {}
     for day in days:
         name = day.day.isoformat()[:length]
-        found.setdefault(name, Span(name)).add(day)
-    return [found[name] for name in sorted(found)]
+        spans.setdefault(name, Span(name)).add(day)
+    return [spans[name] for name in sorted(spans)]
 
 
 def quantities(facts: Facts) -> dict[tuple[str, str], list[int]]:
     """Return monitored parameters of one quantity in one role, in the statement's order."""
-    found: dict[tuple[str, str], list[int]] = {}
-    for place, one in enumerate(facts.parameters):
-        found.setdefault((one.parameter, one.role), []).append(place)
-    return found
+    result: dict[tuple[str, str], list[int]] = {}
+    for place, parameter in enumerate(facts.parameters):
+        result.setdefault((parameter.parameter, parameter.role), []).append(place)
+    return result
 
 
 _DAYS, _MONTHS = 31, 12
@@ -117,7 +117,7 @@ def calendar(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _by_days(days: Sequence[Span], months: Sequence[str], words: Words) -> list[dict[str, Any]]:
-    known = {one.name: one for one in days}
+    known = {day.name: day for day in days}
     rows = []
     for month in months:
         last = monthrange(int(month[:4]), int(month[5:]))[1]
@@ -147,7 +147,7 @@ def _cell(text: str, known: Mapping[str, Span], name: str) -> dict[str, Any]:
 
 
 def _described(months: Sequence[Span], words: Words) -> str:
-    said = "; ".join(
+    message = "; ".join(
         f"{words.mark(month.name)}: {words.percent(str(month.coverage))}" for month in months
     )
-    return f"{words['page.calendar']}. {said}"
+    return f"{words['page.calendar']}. {message}"

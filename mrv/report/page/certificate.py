@@ -108,8 +108,12 @@ def _parties(facts: Facts, words: Words) -> list[dict[str, str]]:
     ]
     opinion = facts.opinion
     if opinion is not None:
-        said = opinion.credential_subject
-        accredited = f"{words['accreditation']} {said.accreditation}" if said.accreditation else ""
+        conclusion = opinion.credential_subject
+        accredited = (
+            f"{words['accreditation']} {conclusion.accreditation}"
+            if conclusion.accreditation
+            else ""
+        )
         day = words.day(_day(opinion.valid_from, zone))
         parties.append(
             {
@@ -137,20 +141,21 @@ def _day(time: str, zone: str) -> str:
 def _opinion(facts: Facts, words: Words) -> dict[str, str]:
     if facts.opinion is None:
         return {"head": words["not_verified"], "note": ""}
-    said = facts.opinion.credential_subject
-    level = words.get(f"assurance.{said.level_of_assurance}", said.level_of_assurance)
+    conclusion = facts.opinion.credential_subject
+    level = words.get(f"assurance.{conclusion.level_of_assurance}", conclusion.level_of_assurance)
     return {
-        "head": f"{words['opinion']}: {words.get(f'opinion.{said.opinion}', said.opinion)}",
+        "head": f"{words['opinion']}:"
+        f" {words.get(f'opinion.{conclusion.opinion}', conclusion.opinion)}",
         "note": f"{words['assurance']}: {level}; {words['materiality']}:"
-        f" {words.in_percent(said.materiality_percent)}",
+        f" {words.in_percent(conclusion.materiality_percent)}",
     }
 
 
 def _steps(facts: Facts, words: Words) -> list[dict[str, Any]]:
     """Go from the measured reduction to the credit: each a bar on the scale of the largest."""
     gross, net, credited = (
-        Fraction(decimal_text(Fraction(one), 3, "down"))  # as shown, so that the steps add up
-        for one in (
+        Fraction(decimal_text(Fraction(value), 3, "down"))  # as shown, so that the steps add up
+        for value in (
             facts.subject.emissions_before_deductions.reduction.t,
             facts.subject.emissions.reduction.t,
             facts.subject.credited.t,
@@ -177,7 +182,7 @@ def _steps(facts: Facts, words: Words) -> list[dict[str, Any]]:
 
 def _grades(facts: Facts, words: Words) -> list[dict[str, Any]]:
     """Return the share of the reduction by grade of evidence; tonne 0.1.0 knew no grades."""
-    found = facts.subject.evidence
+    result = facts.subject.evidence
     return [
         {
             "grade": grade,
@@ -185,7 +190,7 @@ def _grades(facts: Facts, words: Words) -> list[dict[str, Any]]:
             "name": words[f"evidence.{grade}"],
             "shown": words.percent(share),
         }
-        for grade, share in (found.shares.items() if found else ())
+        for grade, share in (result.shares.items() if result else ())
     ]
 
 
@@ -207,8 +212,8 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
         (words["period"], f"{period(subject, words)} ({subject.monitoring_period.timezone})"),
     ]
     if subject.supersedes is not None:
-        said = subject.supersedes
-        rows.append((words["supersedes"], f"{said.statement}: {said.reason}"))
+        supersedes = subject.supersedes
+        rows.append((words["supersedes"], f"{supersedes.statement}: {supersedes.reason}"))
     yield pairs(rows)
     yield from evidence(facts, words)
     open_ = findings(facts, words)
@@ -225,21 +230,21 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
 
 def evidence(facts: Facts, words: Words) -> Iterator[Block]:
     """Return the share of the reduction by grade of evidence; none for tonne 0.1.0."""
-    found = facts.subject.evidence
-    if not found:
+    result = facts.subject.evidence
+    if not result:
         return
     yield note(words["evidence"])
     yield table(
         words,
-        [(words[f"evidence.{grade}"], "r", 1.0) for grade in found.shares],
-        [[words.percent(share) for share in found.shares.values()]],
+        [(words[f"evidence.{grade}"], "r", 1.0) for grade in result.shares],
+        [[words.percent(share) for share in result.shares.values()]],
     )
 
 
 def worklist(facts: Facts, words: Words) -> Iterator[Block]:
     """Return the reduction that depends on each meter and entered value, for the verifier."""
-    found = facts.subject.evidence
-    if not found:
+    result = facts.subject.evidence
+    if not result:
         return
     yield chapter(words["evidence.worklist"])
     yield note(words["evidence.note"])
@@ -256,7 +261,7 @@ def worklist(facts: Facts, words: Words) -> Iterator[Block]:
             words.number(item.tonnes),
             ", ".join(item.shown_by) or DASH,
         ]
-        for item in found.items
+        for item in result.items
     ]
     yield table(words, heads, rows, "page.more")
 
@@ -298,10 +303,10 @@ def _rules(facts: Facts, words: Words) -> Iterator[Block]:
     ]
     idle = [words["page.rule_not_applied"], DASH]
     rows = [
-        [titled(one.rule, words.language),
-         *(map(words.number, (one.deducted_alone_t, one.returns_if_resolved_t))
-           if one.applied else idle)]
-        for one in effects
+        [titled(effect.rule, words.language),
+         *(map(words.number, (effect.deducted_alone_t, effect.returns_if_resolved_t))
+           if effect.applied else idle)]
+        for effect in effects
     ]  # fmt: skip
     yield table(words, heads, rows)
 

@@ -35,7 +35,7 @@ from mrv.report.page.verified import audit_file, checked, evidence, status, veri
 from mrv.report.printable_text import legible, printable
 from mrv.report.report_data import Facts
 from mrv.report.translations import DASH, SHOWN, kind, quantity, reason, role, rule
-from mrv.report.words import Words
+from mrv.report.words import Words, punctuated
 from mrv.signatures import canonical
 
 
@@ -65,11 +65,12 @@ def corrected(facts: Facts, words: Words) -> Iterator[Block]:
         ),
     ]
     rows = [
-        [one.device, *(
+        [device.device, *(
             DASH if amount is None else words.number(amount)
-            for amount in (one.metered_before, one.metered_now, one.counted_before, one.counted_now)
+            for amount in (device.metered_before, device.metered_now, device.counted_before,
+                           device.counted_now)
         )]
-        for one in said.devices
+        for device in said.devices
     ]  # fmt: skip
     if rows:
         yield table(words, heads, rows)
@@ -94,26 +95,26 @@ def generation(facts: Facts, words: Words) -> Iterator[Block]:
 def _expected_wh(facts: Facts, place: int, spans: Sequence[Span]) -> list[Fraction | None]:
     """Energy that the design expects of spans, if it is said of this quantity alone. [Wh]"""
     energies = {(p.parameter, p.role) for p in facts.compared}
-    one = facts.parameters[place]
-    if energies != {(one.parameter, one.role)}:
+    parameter = facts.parameters[place]
+    if energies != {(parameter.parameter, parameter.role)}:
         return [None for _ in spans]
     of_day = _of_days(facts)
-    found = ([of_day[day] for day in span.days] for span in spans)
+    result = ([of_day[day] for day in span.days] for span in spans)
     return [
-        None if None in every else 1000 * sum(filter(None, every), Fraction(0)) for every in found
+        None if None in every else 1000 * sum(filter(None, every), Fraction(0)) for every in result
     ]
 
 
 def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, daily: bool) -> Block:
-    one = facts.parameters[place]
+    parameter = facts.parameters[place]
     expected = _expected_wh(facts, place, spans)
     known = any(one is not None for one in expected)
-    most = max([Fraction(1), *(Fraction(s.value or 0) for s in spans), *filter(None, expected)])
-    unit, size = unit_for(one.unit, most, words.number)
-    top, ticks = _ticks(most / size, words)
+    maximum = max([Fraction(1), *(Fraction(s.value or 0) for s in spans), *filter(None, expected)])
+    unit, size = unit_for(parameter.unit, maximum, words.number)
+    top, ticks = _ticks(maximum / size, words)
     every = -(-len(spans) // (_DAY_LABELS if daily else _MONTH_LABELS))
     shape = "page.by_day" if daily else "page.by_month"
-    name = f"{quantity(one, words)} ({role(one.role, words)})"
+    name = f"{quantity(parameter, words)} ({role(parameter.role, words)})"
     caption = f"{name}, {words[shape]}"
     if not known:
         caption = words.filled("page.caption", caption, words["page.no_expected"])
@@ -161,11 +162,11 @@ def _of_days(facts: Facts) -> dict[date, Fraction | None]:
     }
 
 
-def _ticks(most: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]]:
+def _ticks(maximum: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]]:
     """Round steps up to the highest bar."""
-    found = steps(Fraction(0), most)
-    top = found[-1]
-    return top, [{"at": float(one / top), "text": words.number(words.plain(one))} for one in found]
+    result = steps(Fraction(0), maximum)
+    top = result[-1]
+    return top, [{"at": float(one / top), "text": words.number(words.plain(one))} for one in result]
 
 
 def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:
@@ -185,15 +186,15 @@ _CLOCK = slice(len("2026-01-01T"), len("2026-01-01T00:00"))
 def gaps(facts: Facts, words: Words) -> Iterator[Block]:
     """Return the gaps; the longest ones if not all fit."""
     yield chapter(words["gaps"])
-    found = facts.subject.gaps
-    if not found:
+    result = facts.subject.gaps
+    if not result:
         yield paragraph(words["page.no_gaps"])
         return
     yield note(words["page.gap_note"])
-    listed = list(found)
+    listed = list(result)
     if len(listed) > MOST_ROWS:
-        listed.sort(key=lambda one: Fraction(one.time_s), reverse=True)
-        listed[:MOST_ROWS] = sorted(listed[:MOST_ROWS], key=lambda one: one.from_)
+        listed.sort(key=lambda gap: Fraction(gap.time_s), reverse=True)
+        listed[:MOST_ROWS] = sorted(listed[:MOST_ROWS], key=lambda gap: gap.from_)
     heads = [
         (words["device"], "l", 1.3),
         (words["from"], "l", 0),
@@ -206,12 +207,12 @@ def gaps(facts: Facts, words: Words) -> Iterator[Block]:
     ]
     yield table(words, heads, [
         [
-            one.device, *_edges(facts, one, words), kind(one, words),
-            _hours(one, words), rule(one, words),
-            words.number(one.cost_t),
-            DASH if one.forgone_at_most_t is None else words.number(one.forgone_at_most_t),
+            gap.device, *_edges(facts, gap, words), kind(gap, words),
+            _hours(gap, words), rule(gap, words),
+            words.number(gap.cost_t),
+            DASH if gap.forgone_at_most_t is None else words.number(gap.forgone_at_most_t),
         ]
-        for one in listed
+        for gap in listed
     ], "page.more")  # fmt: skip
 
 
@@ -224,12 +225,12 @@ def _hours(gap: Gap, words: Words) -> str:
 def deductions(facts: Facts, words: Words) -> Iterator[Block]:
     """Return deductions and their reasons."""
     yield chapter(words["deductions"])
-    found = facts.subject.deductions
-    if not found:
+    result = facts.subject.deductions
+    if not result:
         yield paragraph(words["page.no_deductions"])
         return
     yield note(words["deductions_note"])
-    of = {one.device: one for one in facts.parameters}
+    of = {parameter.device: parameter for parameter in facts.parameters}
     heads = [
         (words["device"], "l", 1.3),
         (words["from"], "l", 0),
@@ -240,17 +241,17 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
         (words["cost_t"], "r", 0.9),
     ]
     rows = []
-    for one in found:
-        unit, size = SHOWN[of[one.device].unit]
-        amount = words.number(words.plain(one.adjusts(of[one.device].side) / size, 6))
+    for deduction in result:
+        unit, size = SHOWN[of[deduction.device].unit]
+        amount = words.number(words.plain(deduction.adjusts(of[deduction.device].side) / size, 6))
         rows.append(
             [
-                one.device,
-                *_edges(facts, one, words),
-                reason(one, words),
-                words.number(words.plain(Fraction(one.percent), 6)),
+                deduction.device,
+                *_edges(facts, deduction, words),
+                reason(deduction, words),
+                words.number(words.plain(Fraction(deduction.percent), 6)),
                 f"{amount} {unit}",
-                words.number(one.cost_t),
+                words.number(deduction.cost_t),
             ]
         )
     yield table(words, heads, rows)
@@ -308,26 +309,26 @@ def typeset(
     ReportError
         As `page` does.
     """
-    said = {**_document_data(head, blocks, when, words), "attached": attached}
-    with _set(said) as given:
-        found: bytes = typst.compile(**given, pdf_standards=STANDARD, timestamp=when)
-    return found
+    content = {**_document_data(head, blocks, when, words), "attached": attached}
+    with _set(content) as parameters:
+        result: bytes = typst.compile(**parameters, pdf_standards=STANDARD, timestamp=when)
+    return result
 
 
 def chapters(facts: Facts, words: Words) -> dict[str, int]:
     """Return the page number of each chapter, by heading."""
     blocks = _of_all_parts(facts, words)
-    said = _document_data(_head(facts, words), blocks, _when(facts), words)
-    with _set({**said, "attached": _attached(facts, words)}) as given:
-        asked = typst.query(**given, selector="<chapters>", field="value", one=True)
-    found: dict[str, int] = {}
+    content = _document_data(_head(facts, words), blocks, _when(facts), words)
+    with _set({**content, "attached": _attached(facts, words)}) as parameters:
+        asked = typst.query(**parameters, selector="<chapters>", field="value", one=True)
+    result: dict[str, int] = {}
     for heading, number in json.loads(asked):
-        found.setdefault(heading, number)
-    return found
+        result.setdefault(heading, number)
+    return result
 
 
 @contextmanager
-def _set(said: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _set(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Give what the typesetter takes; ReportError with what it says, where it cannot set it."""
     with resources.as_file(resources.files("mrv.report")) as here:
         try:
@@ -335,11 +336,11 @@ def _set(said: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 "input": str(here / "page" / "page.typ"),
                 "font_paths": [str(here / "fonts")],
                 "ignore_system_fonts": True,
-                "sys_inputs": {"said": json.dumps(said, ensure_ascii=False)},
+                "sys_inputs": {"said": json.dumps(content, ensure_ascii=False)},
             }
         except typst.TypstError as error:
             raise ReportError(
-                f"the page of {said['id']} cannot be laid out: {error.diagnostic}; report "
+                f"the page of {content['id']} cannot be laid out: {error.diagnostic}; report "
                 "this to the developers with the data"
             ) from error
 
@@ -364,7 +365,7 @@ def _head(facts: Facts, words: Words) -> dict[str, Any]:
 def _document_data(
     head: dict[str, Any], blocks: list[Block], when: datetime, words: Words
 ) -> dict[str, Any]:
-    shown: dict[str, Any] = _printable(
+    values: dict[str, Any] = _printable(
         {
             **head,
             "lang": words.language.partition("-")[0],
@@ -373,9 +374,10 @@ def _document_data(
             "of": words["page.of"],
             "not_stated": words["not_stated"],
             "blocks": blocks,
-        }
+        },
+        words.language,
     )
-    return shown
+    return values
 
 
 def _public(facts: Facts, words: Words) -> Iterator[Block]:
@@ -384,14 +386,14 @@ def _public(facts: Facts, words: Words) -> Iterator[Block]:
         yield banner(words["public.text"].format(hidden=hidden, original=original), "warn")
 
 
-def _printable(value: Any) -> Any:
-    """Make every text one that our fonts can show."""
+def _printable(value: Any, language: str) -> Any:
+    """Make every text one that our fonts can show, with the signs of the language."""
     if isinstance(value, str):
-        return printable(value)
+        return punctuated(printable(value), language)
     if isinstance(value, dict):
-        return {key: _printable(one) for key, one in value.items()}
+        return {key: _printable(one, language) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_printable(one) for one in value]
+        return [_printable(one, language) for one in value]
     return value
 
 
@@ -405,12 +407,12 @@ def _attached(facts: Facts, words: Words) -> list[dict[str, str]]:
     return [
         {
             "name": f"{name}.json",
-            "text": canonical.encode(one).decode(),
+            "text": canonical.encode(item).decode(),
             "mime": "application/vc",
             "about": words[name],
         }
-        for name, one in documents
-        if one is not None
+        for name, item in documents
+        if item is not None
     ]
 
 
@@ -418,5 +420,5 @@ def _when(facts: Facts) -> datetime:
     """When the last of its documents was signed; of a draft, its period's end."""
     signed = facts.opinion or facts.stated
     proof = first_proof(signed.proof)
-    said = proof.created if proof else signed.valid_from
-    return datetime.fromtimestamp(instant_us(said, "UTC") / 1e6, UTC)
+    message = proof.created if proof else signed.valid_from
+    return datetime.fromtimestamp(instant_us(message, "UTC") / 1e6, UTC)

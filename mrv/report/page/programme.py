@@ -133,9 +133,9 @@ def _target(
     actions: Sequence[Mapping[str, Any]], avoided: Fraction, words: Words
 ) -> Iterator[Block]:
     """Say what the top actions' targets come to, unless one states none, and what is measured."""
-    said = [one["city_model"]["target_t_per_year"] for one in actions if not one["part_of"]]
-    if said and None not in said:
-        target = sum(map(Decimal, said), Decimal(0))
+    lines = [a["city_model"]["target_t_per_year"] for a in actions if not a["part_of"]]
+    if lines and None not in lines:
+        target = sum(map(Decimal, lines), Decimal(0))
         measured = words.share(_decimal(avoided), target)
         yield paragraph(words.filled("programme.target", words.tonnes(target), measured))
 
@@ -145,10 +145,10 @@ def _issued(
 ) -> Iterator[Block]:
     """List the statements that stand behind the issued tonnes."""
     counted = {one["project"] for one in own}
-    found = [one for one in statements if one["project"] in counted]
-    total = sum(one["credited_t"] for one in found)
+    result = [statement for statement in statements if statement["project"] in counted]
+    total = sum(one["credited_t"] for one in result)
     yield chapter(words.filled("programme.statements", words.tonnes(total)))
-    if not found:
+    if not result:
         yield paragraph(words["programme.no_statements"])
         return
     heads = [("programme.statement", "l", 3.0), ("programme.name", "l", 2.2),
@@ -157,12 +157,12 @@ def _issued(
         words,
         [(words[key], side, width) for key, side, width in heads],
         [
-            [one["statement"], _short_name(one["name"]), words.period(one["from"], one["to"]),
-             words.number(one["credited_t"])]
-            for one in found[:_MOST_STATEMENTS]
+            [item["statement"], _short_name(item["name"]), words.period(item["from"], item["to"]),
+             words.number(item["credited_t"])]
+            for item in result[:_MOST_STATEMENTS]
         ],
     )  # fmt: skip
-    more = len(found) - _MOST_STATEMENTS
+    more = len(result) - _MOST_STATEMENTS
     if more > 0:
         yield paragraph(words.filled("page.more_rows", more), small=True)
 
@@ -173,16 +173,16 @@ def _held_back(
     """List what holds tonnes back: the largest shortfalls, and what is broken now by its cause."""
     short = sorted((one for one in own if _short(one) > 0), key=lambda one: -_short(one))
     rows = [
-        [words.tonnes(_decimal(_short(one))), _short_name(one["name"]),
-         words.filled("programme.reaches", _percent(_reached(one), words))]
-        for one in short[:_MOST_SHORT]
+        [words.tonnes(_decimal(_short(item))), _short_name(item["name"]),
+         words.filled("programme.reaches", _percent(_reached(item), words))]
+        for item in short[:_MOST_SHORT]
     ] + [
-        [words["programme.no_price"] if one["cost_t_per_day"] is None
-         else words.filled("programme.a_day", words.tonnes(one["cost_t_per_day"])),
-         words.get(f"alarm.kind.{one['kind']}", one["kind"]),
-         legible("; ".join([", ".join(one["subjects"][:3]), *one["places"][:1],
-                            words.filled("programme.since", words.day(one["since"]))]), _LONG)]
-        for one in alarms[:_MOST_SHORT]
+        [words["programme.no_price"] if alarm["cost_t_per_day"] is None
+         else words.filled("programme.a_day", words.tonnes(alarm["cost_t_per_day"])),
+         words.get(f"alarm.kind.{alarm['kind']}", alarm["kind"]),
+         legible("; ".join([", ".join(alarm["subjects"][:3]), *alarm["places"][:1],
+                            words.filled("programme.since", words.day(alarm["since"]))]), _LONG)]
+        for alarm in alarms[:_MOST_SHORT]
     ]  # fmt: skip
     yield chapter(words["programme.held_back"])
     if not rows:
@@ -200,31 +200,31 @@ def _actions(
     actions: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
     """Draw what each action's projects avoided, on one scale of tonnes."""
-    names = {one["action"]: one["name"] for one in actions}
-    held: dict[str, list[Project]] = {}
-    for one in own:
-        held.setdefault(one["action"] or "", []).append(one)
-    found = [
+    names = {action["action"]: action["name"] for action in actions}
+    stored: dict[str, list[Project]] = {}
+    for item in own:
+        stored.setdefault(item["action"] or "", []).append(item)
+    result = [
         (names.get(key, key) or words["programme.no_action"], _sum(some, "monitored_t"),
          _sum(some, "expected_t_so_far"))
-        for key, some in sorted(held.items(), key=lambda pair: pair[0] or "~")
+        for key, some in sorted(stored.items(), key=lambda pair: pair[0] or "~")
     ]  # fmt: skip
-    scale = max((max(a or 0, e or 0) for _, a, e in found), default=0) or Fraction(1)
+    scale = max((max(a or 0, e or 0) for _, a, e in result), default=0) or Fraction(1)
     yield chapter(words["programme.by_action"])
     yield paragraph(words["programme.by_action_note"], small=True)
-    yield _bars([(name, a, e, scale) for name, a, e in found], words)
+    yield _bars([(name, a, e, scale) for name, a, e in result], words)
 
 
 def _projects(own: Sequence[Project], words: Words) -> Iterator[Block]:
     """Draw what each project reached of what was expected of it, the largest shortfall first."""
     ordered = sorted(own, key=lambda one: (-_short(one), one["project"]))
     rows = []
-    for one in ordered:
+    for item in ordered:
         avoided, expected = (
-            None if one[of] is None else Fraction(one[of])
+            None if item[of] is None else Fraction(item[of])
             for of in ("monitored_t", "expected_t_so_far")
         )
-        rows.append((one["name"], avoided, expected, max(avoided or 0, expected or 0)))
+        rows.append((item["name"], avoided, expected, max(avoided or 0, expected or 0)))
     yield {"kind": "page"}
     yield chapter(words["programme.by_project"])
     yield paragraph(words["programme.by_project_note"], small=True)
@@ -297,12 +297,12 @@ def _table(document: Mapping[str, Any], listed: Sequence[Project], words: Words)
         ],
         [
             [
-                legible(one["name"], _NAME),
-                *(_three(one[of], words) for of in ("expected_t_so_far", "monitored_t")),
-                words.number(str(one["issued_credits_t"])),
-                *([_moved(one["transferable_t"], words)] if moved else []),
+                legible(item["name"], _NAME),
+                *(_three(item[of], words) for of in ("expected_t_so_far", "monitored_t")),
+                words.number(str(item["issued_credits_t"])),
+                *([_moved(item["transferable_t"], words)] if moved else []),
             ]
-            for one in listed
+            for item in listed
         ],
     )
     yield paragraph(words["programme.never_added"], small=True)
@@ -316,10 +316,10 @@ def _moved(value: int | str, words: Words) -> str:
 def _without_tonnes(systems: Sequence[Mapping[str, Any]], words: Words) -> Iterator[Block]:
     """List the systems that no methodology counts, and why."""
     rows = [
-        [words.get(f"system.{one['system']}", one["title"]), str(one["devices_heard"]),
-         words.get(f"no_tonnes.{one['system']}", one["reason"] or DASH)]
-        for one in systems
-        if one["kind"] != "carbon"
+        [words.get(f"system.{system['system']}", system["title"]), str(system["devices_heard"]),
+         words.get(f"no_tonnes.{system['system']}", system["reason"] or DASH)]
+        for system in systems
+        if system["kind"] != "carbon"
     ]  # fmt: skip
     if rows:
         heads = [("programme.system", "l", 2.0), ("programme.heard", "r", 0.8),
@@ -338,13 +338,13 @@ def _sum(own: Sequence[Project], of: str) -> Fraction | None:
     return sum(known, Fraction(0)) if known else None
 
 
-def _short(one: Project) -> Fraction:
-    return Fraction(one["expected_t_so_far"] or 0) - Fraction(one["monitored_t"] or 0)
+def _short(project: Project) -> Fraction:
+    return Fraction(project["expected_t_so_far"] or 0) - Fraction(project["monitored_t"] or 0)
 
 
-def _reached(one: Project) -> int:
+def _reached(project: Project) -> int:
     """Return what was avoided of what was expected to date [%], rounded down."""
-    return int(Fraction(one["monitored_t"] or 0) / Fraction(one["expected_t_so_far"]) * 100)
+    return int(Fraction(project["monitored_t"] or 0) / Fraction(project["expected_t_so_far"]) * 100)
 
 
 def _decimal(value: Fraction) -> Decimal:

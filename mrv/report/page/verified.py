@@ -125,10 +125,12 @@ def verified(facts: Facts, words: Words) -> Iterator[Block]:
 
 def _conclusion(facts: Facts, words: Words) -> Iterator[Block]:
     if facts.opinion is not None:
-        said = facts.opinion.credential_subject
-        level = words.get(f"assurance.{said.level_of_assurance}", said.level_of_assurance)
-        text = words.filled(f"page.text_{said.opinion}", level)
-        yield banner(text, _GOOD.get(said.opinion, "bad"))
+        conclusion = facts.opinion.credential_subject
+        level = words.get(
+            f"assurance.{conclusion.level_of_assurance}", conclusion.level_of_assurance
+        )
+        text = words.filled(f"page.text_{conclusion.opinion}", level)
+        yield banner(text, _GOOD.get(conclusion.opinion, "bad"))
     yield pairs(conclusion_rows(facts, words))
 
 
@@ -140,7 +142,7 @@ def _overview(facts: Facts, words: Words) -> Block:
         for parameter in facts.parameters
         if parameter.coverage.calibrated_share == "1.000000"
     ]
-    asked, left = open_findings(facts)
+    asked, remaining = open_findings(facts)
     rows = [
         (words["check.computed"], words["check.computed_text"]),
         (words["check.calibration"],
@@ -149,7 +151,7 @@ def _overview(facts: Facts, words: Words) -> Block:
          words.filled("check.conditions_text", sum(c.holds for c in conditions),
                       len(conditions))),
         (words["check.double"], words["check.double_text"]),
-        (words["check.findings"], words.filled("check.findings_text", asked, left)),
+        (words["check.findings"], words.filled("check.findings_text", asked, remaining)),
     ]  # fmt: skip
     heads = [(words["page.requirement"], "l", 1.0), (words["page.result"], "l", 3.0)]
     return table(words, heads, [[name, text or words["not_verified"]] for name, text in rows])

@@ -51,15 +51,15 @@ class Links:
     factors: Mapping[str, str]
     fixed: Mapping[tuple[str | None, str], tuple[str, Fraction]]
 
-    def of(self, device: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    def of(self, device: str | None, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return parameters of a device, or of the project, with their cells."""
-        found = dict(given)
-        for name, value in given.items():
+        result = dict(parameters)
+        for name, value in parameters.items():
             for key in (name, f"{MEASURED}{name}"):
                 cell, there = self.fixed.get((device, key), ("", None))
                 if type(value) is Fraction and value == there:
-                    found[name] = Cell(value, cell)
-        return found
+                    result[name] = Cell(value, cell)
+        return result
 
 
 @dataclass(frozen=True)
@@ -69,59 +69,60 @@ class Reckoning:
     facts: Facts
     links: Links = field(default_factory=lambda: Links({}, {}))
 
-    def _params(self, one: MonitoredParameter) -> Mapping[str, Any]:
+    def _params(self, parameter: MonitoredParameter) -> Mapping[str, Any]:
         """What the plan says of a device in its role, as the methodology takes it."""
-        needs = self.facts.methodology.roles[one.role]
-        bound = self._of(one, [
+        needs = self.facts.methodology.roles[parameter.role]
+        bound = self._of(parameter, [
             d
             for d in sorted(self.facts.plan.project.devices, key=lambda d: d.from_us)
-            if (d.device, d.role) == (one.device, one.role)
+            if (d.device, d.role) == (parameter.device, parameter.role)
         ])  # fmt: skip
-        return read(needs.params, bound.params, f"device {one.device}")
+        return read(needs.params, bound.params, f"device {parameter.device}")
 
-    def _counted(self, one: MonitoredParameter) -> Mapping[str, Any]:
+    def _counted(self, parameter: MonitoredParameter) -> Mapping[str, Any]:
         """The same as it counted: bounded by a rule, or shown by the device's own meter."""
-        found = dict(self._params(one))
-        specs = self.facts.methodology.roles[one.role].params
+        result = dict(self._params(parameter))
+        specs = self.facts.methodology.roles[parameter.role].params
         # what a meter showed of a parameter stands behind what was typed of it
-        for key in [k for n in found for k in (n, f"{MEASURED}{n}")]:
-            if listed := self._listed.get((one.device, key)):
-                name, value = key.removeprefix(MEASURED), self._of(one, listed)
-                found[name] = int(value) if specs[name].integer else value
-        return self.links.of(one.device, found)
+        for key in [k for n in result for k in (n, f"{MEASURED}{n}")]:
+            if listed := self._listed.get((parameter.device, key)):
+                name, value = key.removeprefix(MEASURED), self._of(parameter, listed)
+                result[name] = int(value) if specs[name].integer else value
+        return self.links.of(parameter.device, result)
 
     @cached_property
     def _listed(self) -> dict[tuple[str | None, str], list[Fraction]]:
         """Values that were fixed ex ante, by device and parameter; a list where groups share it."""
-        found: dict[tuple[str | None, str], list[Fraction]] = {}
+        result: dict[tuple[str | None, str], list[Fraction]] = {}
         for p in self.facts.subject.fixed_parameters or ():
-            found.setdefault((p.device, p.parameter), []).append(Fraction(p.value))
-        return found
+            result.setdefault((p.device, p.parameter), []).append(Fraction(p.value))
+        return result
 
-    def _of(self, one: MonitoredParameter, given: Sequence[_T]) -> _T:
+    def _of(self, parameter: MonitoredParameter, values: Sequence[_T]) -> _T:
         """Which of what is given for groups that share a device is a parameter's."""
+        key = parameter.device, parameter.role
         same = [
-            p for p in self.facts.parameters if (p.device, p.role) == (one.device, one.role)
+            p for p in self.facts.parameters if (p.device, p.role) == key
         ]  # fmt: skip
         return (
-            next(g for g, p in zip(given, same, strict=True) if p is one)
-            if len(same) == len(given)
-            else given[0]
+            next(g for g, p in zip(values, same, strict=True) if p is parameter)
+            if len(same) == len(values)
+            else values[0]
         )
 
     def _by_time(self, year: int) -> list[Activity]:
         """The period's part of a calendar year, where the methodology counts by time too."""
         facts = self.facts
         plan = facts.plan
-        found = parts_of_years(plan.project, facts.methodology, plan.fleet(), facts.span_us)
-        return found.get(year, [])
+        activities = parts_of_years(plan.project, facts.methodology, plan.fleet(), facts.span_us)
+        return activities.get(year, [])
 
     @cached_property
     def own(self) -> Any:
         """Return parameters of the project as applied: measured, official or fixed ex ante."""
         project = self.facts.plan.project
         specs = self.facts.methodology.parameters
-        given = parameters_of(self.facts.methodology, project.parameters, project.id)
+        parameters = parameters_of(self.facts.methodology, project.parameters, project.id)
         # what a meter showed of a parameter stands behind what was typed of it
         counted = {
             name: Fraction(fixed_parameter.value)
@@ -129,7 +130,7 @@ class Reckoning:
             for name in [fixed_parameter.parameter.removeprefix(MEASURED)]
             if fixed_parameter.device is None and name in specs and not specs[name].integer
         }
-        return self.links.of(None, {**given, **counted})
+        return self.links.of(None, {**parameters, **counted})
 
     @cached_property
     def years(self) -> list[int]:
@@ -145,7 +146,7 @@ class Reckoning:
         credited = any(Fraction(vintage.reduction_t) > 0 for vintage in subject.credited.vintages)
         if credited or max(reductions.values(), default=Fraction(0)) <= 0:
             return ""
-        broken = {one.name for one in subject.applicability if not one.holds}
+        broken = {condition.name for condition in subject.applicability if not condition.holds}
         return INVOICED if INVOICED in broken else ""
 
     def inputs(self, year: int) -> dict[str, Any]:
@@ -154,13 +155,13 @@ class Reckoning:
         activities = self._by_time(year)
         for place, line in enumerate(facts.lines):
             if line.year == year:
-                one = facts.parameters[line.parameter]
-                params = dict(self._counted(one))
+                parameter = facts.parameters[line.parameter]
+                params = dict(self._counted(parameter))
                 if line.month is not None:
                     params[MONTH] = line.month
                 row = FIRST + place + 1
                 counted = Cell(facts.counted(line), rows=(_COUNTED_COLUMN, (row,)))
-                activities.append(Activity(one.role, params, counted))
+                activities.append(Activity(parameter.role, params, counted))
         book = Linked(facts.book, self.links.factors)
         return dict(facts.methodology.inputs_of(activities, self.own, book, year))
 
@@ -222,9 +223,9 @@ def _quantity(
     sheet: Grid, row: int, facts: Facts, line: Line, words: Words, others: tuple[Grid, Grid, Grid]
 ) -> None:
     days, gaps, deductions = others
-    one = facts.parameters[line.parameter]
-    sheet.row(row, [(line.year, "year"), (one.device, "text"), (role(one.role, words), "text"),
-                    (one.unit, "text")])  # fmt: skip
+    parameter = facts.parameters[line.parameter]
+    sheet.row(row, [(line.year, "year"), (parameter.device, "text"),
+                    (role(parameter.role, words), "text"), (parameter.unit, "text")])  # fmt: skip
     span = days.span(FIRST + line.first, FIRST + line.last, VALUE)
     sheet.formula(row, METERED, f"=SUM({span})", line.metered, "whole")
     taken = _sum_of(deductions, line.deductions, QUANTITY)

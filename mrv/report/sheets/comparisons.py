@@ -40,21 +40,26 @@ def materiality(sheet: Grid, at: int, facts: Facts, words: Words, cells: tuple[s
         Address of the period's reduction; the sheet of the checks.
     """
     reduction, checked = cells
-    said = facts.subject.materiality
-    if not said:
+    misstatements = facts.subject.materiality
+    if not misstatements:
         return
     sheet.text(at - 1, 0, words["materiality.title"], "part")
     kinds = [words[f"witness.{kind.replace(' ', '_')}"] for kind in _KINDS]
     sheet.head(at, ["", *kinds, words["counts"], words["per_statement"], words["equal"]])
-    found = facts.subject.cross_checks or ()
+    result = facts.subject.cross_checks or ()
     sheet.text(at + 1, 0, words["materiality.net"], "head")
     sheet.text(at + 2, 0, words["materiality.absolute"], "head")
     for column, kind in enumerate(_KINDS, 1):
-        mine = [one for one in found if one.kind == kind]
-        spans = [checked.span(FIRST, FIRST + max(1, len(found)), c) for c in (KIND, HOLDS, EFFECT)]
+        mine = [check for check in result if check.kind == kind]
+        spans = [checked.span(FIRST, FIRST + max(1, len(result)), c) for c in (KIND, HOLDS, EFFECT)]
         _sums(sheet, (at + 1, column), mine, words, spans)
-    _counted(sheet, at, said, words)
-    _verdict(sheet, _shares(sheet, at + 3, said, (facts, reduction), words), said, words)
+    _counted(sheet, at, misstatements, words)
+    _verdict(
+        sheet,
+        _shares(sheet, at + 3, misstatements, (facts, reduction), words),
+        misstatements,
+        words,
+    )
 
 
 def _sums(
@@ -79,19 +84,19 @@ def _sums(
         sheet.formula(place, column, formula, Fraction(total), "six")
 
 
-def _counted(sheet: Grid, at: int, said: Misstatements, words: Words) -> None:
+def _counted(sheet: Grid, at: int, misstatements: Misstatements, words: Words) -> None:
     """Net and absolute sum of the larger kind of misstatement, beside the statement's."""
     meters, invoices = (sheet.cell(at + 2, column) for column in (1, 2))
-    sums = (said.net_misstatement_t, said.absolute_misstatement_t)
+    sums = (misstatements.net_misstatement_t, misstatements.absolute_misstatement_t)
     for row, amount in enumerate(sums, at + 1):
-        one, other = (sheet.cell(row, column) for column in (1, 2))
+        item, other = (sheet.cell(row, column) for column in (1, 2))
         value = Fraction(amount)
-        sheet.formula(row, _COUNTS, f"=IF({meters}>={invoices},{one},{other})", value, "six")
+        sheet.formula(row, _COUNTS, f"=IF({meters}>={invoices},{item},{other})", value, "six")
         _comparison(sheet, row, value, "six", words)
 
 
 def _shares(
-    sheet: Grid, at: int, said: Misstatements, of_period: tuple[Facts, str], words: Words
+    sheet: Grid, at: int, misstatements: Misstatements, of_period: tuple[Facts, str], words: Words
 ) -> int:
     """Write the reduction and what share of it the sums are; return the row after them."""
     facts, reduction = of_period
@@ -99,8 +104,8 @@ def _shares(
     of = Fraction(facts.subject.emissions.reduction.t)
     sheet.formula(at, _COUNTS, f"={reduction}", of, "six")
     shares = (
-        ("net_share", said.net_share_percent),
-        ("absolute_share", said.absolute_share_percent),
+        ("net_share", misstatements.net_share_percent),
+        ("absolute_share", misstatements.absolute_share_percent),
     )
     for row, (name, share) in enumerate(shares, at + 1):
         sheet.text(row, 0, words[name], "head")
@@ -115,22 +120,22 @@ def _shares(
     return at + 3
 
 
-def _verdict(sheet: Grid, at: int, said: Misstatements, words: Words) -> None:
+def _verdict(sheet: Grid, at: int, misstatements: Misstatements, words: Words) -> None:
     """Write the threshold, and whether either sum reaches it."""
     sheet.text(at, 0, words["materiality"], "head")
-    sheet.number(at, _COUNTS, Fraction(said.threshold_percent), "plain")
+    sheet.number(at, _COUNTS, Fraction(misstatements.threshold_percent), "plain")
     sheet.text(at + 1, 0, words["material"], "head")
     net, absolute, reduction, threshold = (
         sheet.cell(row, _COUNTS) for row in (at - 5, at - 4, at - 3, at)
     )
-    most = f"MAX(ABS({net}),{absolute})"
+    maximum = f"MAX(ABS({net}),{absolute})"
     yes, no = words["yes"], words["no"]
-    formula = f'=IF(AND({most}>0,{most}*100>=ABS({reduction})*{threshold}),"{yes}","{no}")'
-    sheet.formula(at + 1, _COUNTS, formula, yes if said.material else no, "text")
+    formula = f'=IF(AND({maximum}>0,{maximum}*100>=ABS({reduction})*{threshold}),"{yes}","{no}")'
+    sheet.formula(at + 1, _COUNTS, formula, yes if misstatements.material else no, "text")
 
 
-def _comparison(sheet: Grid, row: int, said: Fraction, style: str, words: Words) -> None:
-    sheet.number(row, _SAID, said, style)
+def _comparison(sheet: Grid, row: int, stated: Fraction, style: str, words: Words) -> None:
+    sheet.number(row, _SAID, stated, style)
     cells = (sheet.cell(row, _COUNTS), sheet.cell(row, _SAID))
     equal(sheet, (row, _EQUAL), cells, words, holds=True)
 
@@ -151,20 +156,20 @@ def checks(sheet: Grid, facts: Facts, words: Words) -> None:
     """Write the comparisons of meters, and their results."""
     names = ("witness", "against", "device", "from", "to", "compared", "metered", "witnessed",
              "unit", "difference", "tolerance", "effect_t", "page.holds", "comment")  # fmt: skip
-    found = facts.subject.cross_checks or ()
+    result = facts.subject.cross_checks or ()
     listed(sheet, words, "checks", names, [
         [
-            (witness(one, words), "text"), (one.against, "text"),
-            (", ".join(one.devices), "text"), *edges(facts, one),
-            (one.compared_share, "share"), (one.metered, "six"), (one.witnessed, "six"),
-            (one.unit, "text"), _percent(one.difference_percent),
-            _percent(one.tolerance_percent), (one.effect_t, "six"),
-            (words["not_compared"], "text"), (detail(one, words) or DASH, "text"),
+            (witness(item, words), "text"), (item.against, "text"),
+            (", ".join(item.devices), "text"), *edges(facts, item),
+            (item.compared_share, "share"), (item.metered, "six"), (item.witnessed, "six"),
+            (item.unit, "text"), _percent(item.difference_percent),
+            _percent(item.tolerance_percent), (item.effect_t, "six"),
+            (words["not_compared"], "text"), (detail(item, words) or DASH, "text"),
         ]
-        for one in found
+        for item in result
     ])  # fmt: skip
-    for row, one in enumerate(found, FIRST):
-        _judged(sheet, row, one, words)
+    for row, check in enumerate(result, FIRST):
+        _judged(sheet, row, check, words)
 
 
 def _judged(sheet: Grid, row: int, cross_check: CrossCheck, words: Words) -> None:
@@ -186,7 +191,7 @@ def _percent(text: str | None) -> tuple[str, str]:
 
 
 def _live(
-    sheet: Grid, at: tuple[int, int], formula: str, exact: Fraction, said: str, places: int
+    sheet: Grid, at: tuple[int, int], formula: str, exact: Fraction, message: str, places: int
 ) -> None:
     """
     Write a rounded formula that comes to what the statement says.
@@ -195,10 +200,10 @@ def _live(
     them, or the cells hold less than the statement knew, its figure stands alone.
     """
     style = "six" if places == _PLACES else "plain"
-    if half_up(exact, places) == Fraction(said):
-        sheet.formula(*at, f"=ROUND({formula},{places})", Fraction(said), style)
+    if half_up(exact, places) == Fraction(message):
+        sheet.formula(*at, f"=ROUND({formula},{places})", Fraction(message), style)
     else:
-        sheet.number(*at, said, style)
+        sheet.number(*at, message, style)
 
 
 @dataclass(frozen=True)
@@ -266,7 +271,7 @@ def _others(facts: Facts, words: Words, cells: Cells) -> Iterator[_Other]:
             yield _Other(basis, comparison, Fraction(0), Fraction(_YEAR_H), None)
             continue
         yield _Other(basis, comparison, value, hours, cells.expected[key])
-    earlier = {one.statement: one for one in facts.plan.earlier}
+    earlier = {figures.statement: figures for figures in facts.plan.earlier}
     for other_period in facts.subject.other_periods or ():
         yield _of_period(other_period, earlier[other_period.statement])
 
@@ -283,37 +288,42 @@ def _of_period(period_comparison: PeriodComparison, there: StatementFigures) -> 
 def _compared(
     sheet: Grid, row: int, other: _Other, facts: Facts, words: Words, cells: Cells
 ) -> None:
-    said = other.comparison
+    comparison = other.comparison
     begin, end = facts.span_us
     hours = Fraction(end - begin, _HOUR_US)
     sheet.row(row, [
-        (other.basis, "text"), (what(said, words), "text"), (other.value, "six"),
+        (other.basis, "text"), (what(comparison, words), "text"), (other.value, "six"),
         (other.hours, "plain"), (hours, "plain"),
     ])  # fmt: skip
     if other.cell is not None and other.value is not None:
         sheet.formula(row, 2, f"={other.cell}", other.value, "six")
     value, there, here, pro_rata, actual = (sheet.cell(row, c) for c in (2, 3, 4, 5, 6))
     exact = (other.value or Fraction(0)) * hours / other.hours
-    _live(sheet, (row, 5), f"{value}*{here}/{there}", exact, said.expected, _PLACES)
-    _actual(sheet, row, said, facts, cells)
-    shown, came = Fraction(said.expected), Fraction(said.actual)
-    if not said.difference_percent or not shown:
+    _live(sheet, (row, 5), f"{value}*{here}/{there}", exact, comparison.expected, _PLACES)
+    _actual(sheet, row, comparison, facts, cells)
+    shown, came = Fraction(comparison.expected), Fraction(comparison.actual)
+    if not comparison.difference_percent or not shown:
         sheet.row(row, [(DASH, "text")] * 3, 7)
         return
     _live(sheet, (row, 7), f"({actual}-{pro_rata})/ABS({pro_rata})*100",
-          (came - shown) / abs(shown) * 100, said.difference_percent, 2)  # fmt: skip
-    sheet.number(row, 8, said.difference_percent, "plain")
+          (came - shown) / abs(shown) * 100, comparison.difference_percent, 2)  # fmt: skip
+    sheet.number(row, 8, comparison.difference_percent, "plain")
     equal(sheet, (row, 9), (sheet.cell(row, 7), sheet.cell(row, 8)), words, holds=True)
 
 
-def _actual(sheet: Grid, row: int, said: Comparison, facts: Facts, cells: Cells) -> None:
-    if said.what == "reduction [t]":
-        sheet.formula(row, 6, f"={cells.reduction}", Fraction(said.actual), "six")
+def _actual(sheet: Grid, row: int, comparison: Comparison, facts: Facts, cells: Cells) -> None:
+    if comparison.what == "reduction [t]":
+        sheet.formula(row, 6, f"={cells.reduction}", Fraction(comparison.actual), "six")
         return
     parameters = facts.parameters
     metered = sum(
         line.metered for line in facts.lines if parameters[line.parameter] in facts.compared
     )
     _live(
-        sheet, (row, 6), f"({cells.energies})/1000", Fraction(metered, 1000), said.actual, _PLACES
+        sheet,
+        (row, 6),
+        f"({cells.energies})/1000",
+        Fraction(metered, 1000),
+        comparison.actual,
+        _PLACES,
     )

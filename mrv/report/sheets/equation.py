@@ -37,9 +37,9 @@ class Linked:
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
         """Return a factor of the book, with its cell if it has one."""
-        found = self.book.select(kind, direction, at)
-        cell = self.cells.get(found.id)
-        return replace(found, value=Cell(found.value, cell)) if cell else found
+        factor = self.book.select(kind, direction, at)
+        cell = self.cells.get(factor.id)
+        return replace(factor, value=Cell(factor.value, cell)) if cell else factor
 
     def __iter__(self) -> Iterator[Factor]:
         """All factors."""
@@ -108,12 +108,12 @@ class _Equation:
         for name, parts in tables.items():
             self._table(name, lists, parts, places, (values, factors))
         steps_of = [p.name for p in steps.applying(plain) if not p.over]
-        found = {
+        result = {
             name: sheet.cell(at + 2 + place, _VALUE)
             for place, (name, _, _) in enumerate(scalars)
             if name in {*steps_of, "leakage_t"}
         }
-        return Block(found, values, end)
+        return Block(result, values, end)
 
     @property
     def _symbols(self) -> dict[str, str]:
@@ -132,7 +132,7 @@ class _Equation:
             self.cells[part.name] = self.cells[f"{name}/{part.name}"]
         return last + 1
 
-    def _scalar(self, row: int, name: str, given: Any, about: Any, value: Any) -> None:
+    def _scalar(self, row: int, name: str, entered: Any, about: Any, value: Any) -> None:
         sheet = self.sheet
         sheet.number(row, 0, self.year, "year")
         sheet.text(row, 1, name)
@@ -145,10 +145,10 @@ class _Equation:
             formula = f"{about.symbol} = {in_symbols(about.formula, self._symbols)}"
             sheet.formula(row, _VALUE, Written(self.cells).formula(about.formula), value, "plain")
         elif isinstance(about, Published):
-            source = given.source if given else self.words["not_asked"]
-            self._number(row, _VALUE, given.value if given else Fraction(0))
+            source = entered.source if entered else self.words["not_asked"]
+            self._number(row, _VALUE, entered.value if entered else Fraction(0))
         else:
-            self._number(row, _VALUE, given)
+            self._number(row, _VALUE, entered)
         sheet.text(row, 6, formula)
         sheet.text(row, 7, self.words.get(f"source.{source}", source))
 
@@ -169,10 +169,10 @@ class _Equation:
         lists: Mapping[str, list[Mapping[str, Any]]],
         parts: list[Published | Step],
         places: Mapping[str, int],
-        found: tuple[Mapping[str, Any], Mapping[str, Any]],
+        result: tuple[Mapping[str, Any], Mapping[str, Any]],
     ) -> None:
         sheet, rows, at = self.sheet, lists[name], places[name]
-        values, factors = found
+        values, factors = result
         fields = _fields(rows)
         spec = self.methodology.inputs.get(name)
         sheet.text(at, 0, f"{name}, {self.year}: {self._described(name, spec)}", "part")
@@ -182,12 +182,12 @@ class _Equation:
             (in_symbols(p.formula, self._symbols) if isinstance(p, Step) else p.kind, "text")
             for p in parts
         ])  # fmt: skip
-        for place, one in enumerate(rows):
+        for place, item in enumerate(rows):
             row = at + 3 + place
             sheet.number(row, 0, place + 1, "year")
             scope = self._scope(place, lists, places, name)
             for column, key in enumerate(fields, _FIRST_FIELD):
-                self._number(row, column, one[key])
+                self._number(row, column, item[key])
             for column, part in enumerate(parts, _FIRST_FIELD + len(fields)):
                 if isinstance(part, Published):
                     self._number(row, column, factors[part.name][place].value)
@@ -200,7 +200,7 @@ class _Equation:
         self, place: int, lists: Mapping[str, Any], places: Mapping[str, int], name: str
     ) -> dict[str, str]:
         """Addresses of a row: its own, and those of longer lists that stand beside it."""
-        found, size = dict(self.cells), len(lists[name])
+        result, size = dict(self.cells), len(lists[name])
         for other in (*(n for n in lists if n != name), name):
             back = size - place
             if len(lists[other]) < size or not lists[other]:
@@ -212,8 +212,8 @@ class _Equation:
                     own = column in _fields(lists[other])
                     if other == name or not own:
                         letter = "".join(c for c in span.partition(":")[0] if c.isalpha())
-                        found[column] = f"{letter}{row + 1}"
-        return found
+                        result[column] = f"{letter}{row + 1}"
+        return result
 
     def _described(self, name: str, about: Any) -> str:
         """Return what an input or a step is; empty where it is a factor."""
@@ -228,17 +228,17 @@ class _Equation:
 
 
 def equation(
-    sheet: Grid, at: int, methodology: Methodology, given: tuple[int, Inputs, Linked], words: Words
+    sheet: Grid, at: int, methodology: Methodology, values: tuple[int, Inputs, Linked], words: Words
 ) -> Block:
     """
     Write the equation of a year.
 
     Parameters
     ----------
-    given : tuple of int, Inputs and Linked
+    values : tuple of int, Inputs and Linked
         Year, inputs with their cells, factors with theirs.
     """
-    year, inputs, book = given
+    year, inputs, book = values
     return _Equation(sheet, methodology, inputs, book, words, year).write(at)
 
 

@@ -26,7 +26,7 @@ from mrv.report.audit_rows import (
 )
 from mrv.report.printable_text import legible
 from mrv.report.report_data import Facts
-from mrv.report.words import Words
+from mrv.report.words import Words, punctuated
 
 # the first row of a list, below title, note, empty row and head
 FIRST = 4
@@ -128,7 +128,8 @@ class Grid:
                 row, column, self._words["not_stated"], self._styles["missing"]
             )
         else:
-            self._sheet.write_string(row, column, legible(text), self._styles[style])
+            shown = punctuated(legible(text), self._words.language)
+            self._sheet.write_string(row, column, shown, self._styles[style])
 
     def missing(self, row: int, column: int) -> None:
         """Write the mark for a missing figure."""

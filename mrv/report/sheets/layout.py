@@ -90,18 +90,21 @@ def monitored_cells(
     facts: Facts, place: int, value: tuple[Value, str], words: Words
 ) -> list[tuple[Value, str]]:
     """Return columns (a) to (j) of Table 1."""
-    one = facts.parameters[place]
+    parameter = facts.parameters[place]
     return [
         (str(place + 1), "text"),
-        (one.symbol or one.parameter, "text"),
-        (f"{quantity(one, words)}, {one.device} ({role(one.role, words)})", "text"),
+        (parameter.symbol or parameter.parameter, "text"),
+        (
+            f"{quantity(parameter, words)}, {parameter.device} ({role(parameter.role, words)})",
+            "text",
+        ),
         value,
-        (f"{SHOWN[one.unit][0]}/p", "text"),
-        (f"{words['option']} {one.monitoring_option}", "text"),
-        (source(one, facts.subject, words) or None, "text"),
-        (_method(one, words), "text"),
-        (_frequency(facts, one, words), "text"),
-        (_comment(facts, one, words), "text"),
+        (f"{SHOWN[parameter.unit][0]}/p", "text"),
+        (f"{words['option']} {parameter.monitoring_option}", "text"),
+        (source(parameter, facts.subject, words) or None, "text"),
+        (_method(parameter, words), "text"),
+        (_frequency(facts, parameter, words), "text"),
+        (_comment(facts, parameter, words), "text"),
     ]
 
 
@@ -111,16 +114,16 @@ def fixed(sheet: Grid, layout: Layout, words: Words) -> None:
     sheet.text(at - 1, 0, words["table_2"], "part")
     sheet.row(at, [(words[n], "head") for n in _TABLE_2], first)
     entries = layout.facts.subject.fixed_parameters or ()
-    for row, one in enumerate(entries, at + 1):
-        option = one.monitoring_option
-        whose = words["whole_project"] if one.device is None else one.device
+    for row, item in enumerate(entries, at + 1):
+        option = item.monitoring_option
+        whose = words["whole_project"] if item.device is None else item.device
         sheet.row(row, [
-            (one.symbol or one.parameter, "text"),
-            (meaning(one, layout.facts.subject, words), "text"),
-            (Fraction(one.value), "plain"), (one.unit, "text"),
+            (item.symbol or item.parameter, "text"),
+            (meaning(item, layout.facts.subject, words), "text"),
+            (Fraction(item.value), "plain"), (item.unit, "text"),
             (f"{words['option']} {option}" if option else DASH, "text"),
-            (source(one, layout.facts.subject, words), "text"),
-            (f"{one.parameter}, {whose}", "text"),
+            (source(item, layout.facts.subject, words), "text"),
+            (f"{item.parameter}, {whose}", "text"),
         ], first)  # fmt: skip
     if not entries:
         sheet.text(at + 1, first, words["none"])
@@ -130,7 +133,7 @@ def fixed(sheet: Grid, layout: Layout, words: Words) -> None:
 def _method(parameter: MonitoredParameter, words: Words) -> str:
     """Column (h), after the pattern of the JCM's sheets: equipment, recording, calibration."""
     meter = parameter.meter
-    shown = [
+    listed = [
         f"{words['meter']}: {meter.class_}, {meter.profile}",
         f"{words['serial']}: {meter.serial or words['not_stated']}",
         f"{words['accuracy_class']}: {meter.accuracy_class or words['not_stated']}",
@@ -140,17 +143,17 @@ def _method(parameter: MonitoredParameter, words: Words) -> str:
         for c in parameter.calibrations
     )
     return (
-        f"{', '.join(shown)}. {words['recording']}"
+        f"{', '.join(listed)}. {words['recording']}"
         f" {words['calibrated']} {certificates or words['no_certificate']}"
     )
 
 
 def _frequency(facts: Facts, parameter: MonitoredParameter, words: Words) -> str:
     wanted = asked(facts.methodology, parameter.symbol or None)
-    said = words["frequency"]
+    message = words["frequency"]
     if not wanted:
-        return said
-    return f"{said}; {words['methodology_asks']}: {words.get(f'frequency.{wanted}', wanted)}"
+        return message
+    return f"{message}; {words['methodology_asks']}: {words.get(f'frequency.{wanted}', wanted)}"
 
 
 def _comment(facts: Facts, parameter: MonitoredParameter, words: Words) -> str:

@@ -60,16 +60,16 @@ def days(sheet: Grid, facts: Facts, words: Words) -> None:
              "estimated_h", "unknown_h", "missing_h")  # fmt: skip
     sheet.head(FIRST - 1, [words[n] for n in names], frozen=True)
     for row, day in enumerate(facts.days, FIRST):
-        one = facts.parameters[day.parameter]
+        parameter = facts.parameters[day.parameter]
         whole = max(1, day.to_us - day.from_us)
         times = (day.measured_us, day.estimated_us, day.unknown_us, day.missing_us)
         sheet.row(
             row,
             [
                 (day.day.isoformat(), "text"),
-                (one.device, "text"),
-                (quantity(one, words), "text"),
-                (one.unit, "text"),
+                (parameter.device, "text"),
+                (quantity(parameter, words), "text"),
+                (parameter.unit, "text"),
                 (day.value, "whole"),
                 (Fraction(day.measured_us, whole), "share"),
                 *((Fraction(us, _HOUR_US), "hours") for us in times),
@@ -87,17 +87,17 @@ def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
         names,
         [
             [
-                (one.device, "text"),
-                *edges(facts, one),
-                (kind(one, words), "text"),
-                (Fraction(one.time_s) / 3600, "hours"),
-                (rule(one, words), "text"),
-                (one.substituted, "six"),
-                (one.cost_t, "six"),
+                (gap.device, "text"),
+                *edges(facts, gap),
+                (kind(gap, words), "text"),
+                (Fraction(gap.time_s) / 3600, "hours"),
+                (rule(gap, words), "text"),
+                (gap.substituted, "six"),
+                (gap.cost_t, "six"),
                 # there is no such figure on the project side
-                (DASH, "text") if one.forgone_at_most_t is None else (one.forgone_at_most_t, "six"),
+                (DASH, "text") if gap.forgone_at_most_t is None else (gap.forgone_at_most_t, "six"),
             ]
-            for one in facts.subject.gaps
+            for gap in facts.subject.gaps
         ],
     )
 
@@ -106,18 +106,18 @@ def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> Non
     """Write deductions for meter errors and design; as formulas if shares of whole days."""
     names = ("device", "from", "to", "reason", "percent", "adjustment", "cost_t")
     entries = facts.subject.deductions
-    sides = {one.device: one.side for one in facts.parameters}
-    values = [one.adjusts(sides[one.device]) for one in entries]
+    sides = {parameter.device: parameter.side for parameter in facts.parameters}
+    values = [entry.adjusts(sides[entry.device]) for entry in entries]
     listed(sheet, words, "deductions", names, [
         [
-            (one.device, "text"),
-            *edges(facts, one),
-            (reason(one, words), "text"),
-            (one.percent, "plain"),
+            (deduction.device, "text"),
+            *edges(facts, deduction),
+            (reason(deduction, words), "text"),
+            (deduction.percent, "plain"),
             (value, "six"),
-            (one.cost_t, "six"),
+            (deduction.cost_t, "six"),
         ]
-        for one, value in zip(entries, values, strict=True)
+        for deduction, value in zip(entries, values, strict=True)
     ])  # fmt: skip
     for place, whole in _whole_days(facts).items():
         row = FIRST + place
@@ -129,23 +129,23 @@ def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> Non
 
 def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
     """Deductions that are their percentage of successive days: place to those days."""
-    found: dict[int, tuple[int, int]] = {}
+    rows: dict[int, tuple[int, int]] = {}
     entries = facts.subject.deductions
     for line in facts.lines:
         for place in line.deductions:
-            one = entries[place]
-            begin, end = (instant_us(edge, "UTC") for edge in (one.from_, one.to))
+            deduction = entries[place]
+            begin, end = (instant_us(edge, "UTC") for edge in (deduction.from_, deduction.to))
             inside = [
                 i
                 for i in range(line.first, line.last)
                 if begin <= facts.days[i].from_us and facts.days[i].to_us <= end
             ]
             total = sum(facts.days[i].value or 0 for i in inside)
-            exact = Fraction(one.percent) / 100 * total
-            size = abs(one.adjusts(facts.parameters[line.parameter].side))
+            exact = Fraction(deduction.percent) / 100 * total
+            size = abs(deduction.adjusts(facts.parameters[line.parameter].side))
             if inside and abs(exact - size) <= Fraction(1, 10**6):
-                found[place] = (inside[0], inside[-1] + 1)
-    return found
+                rows[place] = (inside[0], inside[-1] + 1)
+    return rows
 
 
 def calibrations(sheet: Grid, facts: Facts, words: Words) -> None:
@@ -153,19 +153,19 @@ def calibrations(sheet: Grid, facts: Facts, words: Words) -> None:
     names = ("device", "serial", "certificate", "performed", "valid_until", "accuracy_class",
              "max_error")  # fmt: skip
     rows = []
-    for one in facts.parameters:
-        serial = (one.meter.serial, "text")
+    for parameter in facts.parameters:
+        serial = (parameter.meter.serial, "text")
         rows += [
             [
-                (one.device, "text"), serial, (certificate(c, words), "text"),
+                (parameter.device, "text"), serial, (certificate(c, words), "text"),
                 (c.performed, "text"), (DASH if c.last_test else plain_until(c, words), "text"),
                 (c.accuracy_class, "text"),
                 (c.max_error_percent, "plain")
                 if c.max_error_percent is not None and c.found_error_percent is UNSET
                 else (error(c, words) or DASH, "text"),
             ]
-            for c in one.calibrations
-        ] or [[(one.device, "text"), serial, (words["no_certificate"], "text")]]  # fmt: skip
+            for c in parameter.calibrations
+        ] or [[(parameter.device, "text"), serial, (words["no_certificate"], "text")]]  # fmt: skip
     listed(sheet, words, "calibrations", names, rows)
 
 
@@ -175,15 +175,16 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
              "source", "certainty", "verified", "provisional", "accepted", "sha256")  # fmt: skip
     listed(sheet, words, "factors", names, [
         [
-            (one.id, "text"), (one.kind, "text"), (one.value, "plain"),
-            (one.unit, "text"),
-            (words.get(f"direction.{one.direction}", one.direction), "text"),
-            (one.valid_from or DASH, "text"), (one.valid_to or DASH, "text"),
-            (calculated(one, words), "text"), (certainty(one, words), "text"),
-            *((yes_no(n, words), "text") for n in (one.verified, one.provisional, one.accepted)),
-            (one.sha256, "text"),
+            (factor.id, "text"), (factor.kind, "text"), (factor.value, "plain"),
+            (factor.unit, "text"),
+            (words.get(f"direction.{factor.direction}", factor.direction), "text"),
+            (factor.valid_from or DASH, "text"), (factor.valid_to or DASH, "text"),
+            (calculated(factor, words), "text"), (certainty(factor, words), "text"),
+            *((yes_no(n, words), "text")
+              for n in (factor.verified, factor.provisional, factor.accepted)),
+            (factor.sha256, "text"),
         ]
-        for one in facts.subject.factors
+        for factor in facts.subject.factors
     ])  # fmt: skip
 
 
@@ -193,11 +194,11 @@ def unusual(sheet: Grid, facts: Facts, words: Words) -> None:
              "unusual.energy", "unusual.emissions")  # fmt: skip
     listed(sheet, words, "unusual", names, [
         [
-            (quality_test(one.test, words), "text"), (one.readings, "whole"),
-            (one.devices, "whole"), (one.quarter_hours, "whole"),
-            (Fraction(one.energy_wh) / 10**6, "six"), (one.emissions_t, "six"),
+            (quality_test(item.test, words), "text"), (item.readings, "whole"),
+            (item.devices, "whole"), (item.quarter_hours, "whole"),
+            (Fraction(item.energy_wh) / 10**6, "six"), (item.emissions_t, "six"),
         ]
-        for one in facts.subject.unusual_readings or ()
+        for item in facts.subject.unusual_readings or ()
     ])  # fmt: skip
 
 
@@ -226,7 +227,7 @@ def result(sheet: Grid, facts: Facts, words: Words) -> None:
     subject, issuer, opinion = facts.subject, facts.stated.issuer, facts.opinion
     sheet.opening()
     sheet.title(subject.project.name, period(subject, words))
-    said = [
+    lines = [
         (words["page.credited"], f"{words.number(subject.credited.t)} {words['page.tonnes']}"),
         (words["page.reduction"],
          f"{words.number(subject.emissions.reduction.t)} {words['page.tonnes']}"),
@@ -234,7 +235,7 @@ def result(sheet: Grid, facts: Facts, words: Words) -> None:
         (words["preparer"], facts.organisation(issuer) if issuer else None),
         (words["verifier"], None if opinion is None else facts.organisation(opinion.issuer)),
     ]  # fmt: skip
-    found = [*said, *conclusion_rows(facts, words), (words["state"], state(facts, words))]
+    found = [*lines, *conclusion_rows(facts, words), (words["state"], state(facts, words))]
     for row, (name, value) in enumerate(found, FIRST):
         sheet.text(row, 0, name, "head")
         sheet.text(row, 1, value)
@@ -278,15 +279,15 @@ def _statement_rows(
 def _findings(sheet: Grid, at: int, facts: Facts, words: Words) -> int:
     sheet.text(at, 0, words["findings"], "part")
     rows = list(finding_rows(facts, words))
-    for row, one in enumerate(rows, at + 1):
-        said = [
-            one.by,
-            one.at,
-            one.effect_t and f"{words['effect_t']}: {words.number(one.effect_t)}",
+    for row, item in enumerate(rows, at + 1):
+        lines = [
+            item.by,
+            item.at,
+            item.effect_t and f"{words['effect_t']}: {words.number(item.effect_t)}",
         ]
-        about = "; ".join(text for text in said if text)
-        sheet.text(row, 0, f"{one.name} {one.event}".strip(), "head")
-        sheet.text(row, 1, f"{one.text} ({about})" if about else one.text)
+        about = "; ".join(text for text in lines if text)
+        sheet.text(row, 0, f"{item.name} {item.event}".strip(), "head")
+        sheet.text(row, 1, f"{item.text} ({about})" if about else item.text)
     if not rows:
         sheet.text(at + 1, 0, words["none"])
     return at + 3 + len(rows)

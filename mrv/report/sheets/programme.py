@@ -98,11 +98,11 @@ def workbook(document: Mapping[str, Any], words: Words) -> bytes:
 
 
 def _money(sheet: Grid, rows: Sequence[Mapping[str, Any]], words: Words) -> None:
-    for row, one in enumerate(rows, FIRST):
+    for row, item in enumerate(rows, FIRST):
         sheet.row(row, [
-            (one["project"], "text"), (one["name"], "text"),
-            (words[f"money.{one['kind']}"], "text"), (_number(one["amount"]), "plain"),
-            (one["currency"], "text"), (_number(one["energy_kwh"]), "plain"),
+            (item["project"], "text"), (item["name"], "text"),
+            (words[f"money.{item['kind']}"], "text"), (_number(item["amount"]), "plain"),
+            (item["currency"], "text"), (_number(item["energy_kwh"]), "plain"),
         ])  # fmt: skip
 
 
@@ -146,25 +146,25 @@ def _systems(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words) ->
 def _projects(sheet: Grid, document: Mapping[str, Any], words: Words) -> None:
     titles = {system["system"]: system["title"] for system in document["systems"]}
     listed = [p for s in document["systems"] for p in s["projects"]] + document["without_system"]
-    for row, one in enumerate(listed, FIRST):
-        expected, measured = _number(one["expected_t_so_far"]), _number(one["monitored_t"])
+    for row, item in enumerate(listed, FIRST):
+        expected, measured = _number(item["expected_t_so_far"]), _number(item["monitored_t"])
         sheet.row(row, [
-            (one["project"], "text"), (one["name"], "text"),
-            (_system(one["system"], titles.get(one["system"], DASH), words), "text"),
-            (one["action"] or DASH, "text"), (one["methodology"], "text"),
-            _stated(one["expected_t_per_year"], "six"), (expected, "six"), (measured, "six"),
+            (item["project"], "text"), (item["name"], "text"),
+            (_system(item["system"], titles.get(item["system"], DASH), words), "text"),
+            (item["action"] or DASH, "text"), (item["methodology"], "text"),
+            _stated(item["expected_t_per_year"], "six"), (expected, "six"), (measured, "six"),
         ])  # fmt: skip
         if expected and measured is not None:
             ratio = f"={sheet.cell(row, 7)}/{sheet.cell(row, 6)}"
             sheet.formula(row, 8, ratio, measured / expected, "share")
         else:
             sheet.missing(row, 8)
-        moved = one["transferable_t"]
-        why = one["provisional"]
+        moved = item["transferable_t"]
+        why = item["provisional"]
         sheet.row(
             row,
             [
-                (one["issued_credits_t"], "whole"),
+                (item["issued_credits_t"], "whole"),
                 (moved, "whole")
                 if isinstance(moved, int)
                 else (words["programme.not_determined"], "text"),
@@ -175,13 +175,13 @@ def _projects(sheet: Grid, document: Mapping[str, Any], words: Words) -> None:
 
 
 def _actions(city: Grid, projects: Grid, actions: Sequence[Mapping[str, Any]]) -> None:
-    for row, one in enumerate(actions, FIRST):
+    for row, item in enumerate(actions, FIRST):
         head: list[Any] = [
-            (one["action"], "text"),
-            (one["name"], "text"),
-            (one["part_of"] or DASH, "text"),
+            (item["action"], "text"),
+            (item["name"], "text"),
+            (item["part_of"] or DASH, "text"),
         ]
-        model, own = one["city_model"], one["projects"]
+        model, own = item["city_model"], item["projects"]
         city.row(
             row,
             [
@@ -200,35 +200,35 @@ def _actions(city: Grid, projects: Grid, actions: Sequence[Mapping[str, Any]]) -
 
 def _indicators(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words) -> None:
     listed = [(s, i) for s in systems for i in s["indicators"]]
-    for row, (of, one) in enumerate(listed, FIRST):
-        indicator = one["indicator"]
+    for row, (of, item) in enumerate(listed, FIRST):
+        indicator = item["indicator"]
         sheet.row(
             row,
             [
                 (_system(of["system"], of["title"], words), "text"),
-                (one["device"], "text"),
+                (item["device"], "text"),
                 (words.get(f"indicator.{indicator}", indicator), "text"),
-                (one["days"], "whole"),
-                (one["days_judged"], "whole"),
-                _exceeded(one),
-                *((_number(one[n]), "plain") for n in ("mean", "highest", "lowest")),
+                (item["days"], "whole"),
+                (item["days_judged"], "whole"),
+                _exceeded(item),
+                *((_number(item[n]), "plain") for n in ("mean", "highest", "lowest")),
             ],
         )
 
 
-def _exceeded(one: Mapping[str, Any]) -> tuple[Value, str]:
+def _exceeded(item: Mapping[str, Any]) -> tuple[Value, str]:
     """Return the cell of days above a limit; an index has none that it could exceed."""
-    if one["days_exceeded"] is None and one["days_judged"]:
+    if item["days_exceeded"] is None and item["days_judged"]:
         return DASH, "text"
-    return one["days_exceeded"], "whole"
+    return item["days_exceeded"], "whole"
 
 
 def _fields(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words) -> None:
-    for row, (of, one) in enumerate(((s, f) for s in systems for f in s["fields"]), FIRST):
+    for row, (of, item) in enumerate(((s, f) for s in systems for f in s["fields"]), FIRST):
         sheet.row(row, [
-            (_system(of["system"], of["title"], words), "text"), (one["device"], "text"),
-            (one["days"], "whole"), (one["dry_days"], "whole"), (one["dry_downs"], "whole"),
-            (_number(one["lowest_cm"]), "plain"),
+            (_system(of["system"], of["title"], words), "text"), (item["device"], "text"),
+            (item["days"], "whole"), (item["dry_days"], "whole"), (item["dry_downs"], "whole"),
+            (_number(item["lowest_cm"]), "plain"),
         ])  # fmt: skip
 
 

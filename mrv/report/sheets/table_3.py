@@ -32,12 +32,12 @@ def table_3(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calcul
     sheet.head(at, [words[n] for n in _NAMES])
     vintages = facts.subject.credited.vintages
     total = at + 1 + len(vintages)
-    for row, one in enumerate(vintages, at + 1):
-        sheet.number(row, 0, one.year, "year")
-        years = [one.year] if one.year in calculated.reduction else []
+    for row, vintage in enumerate(vintages, at + 1):
+        sheet.number(row, 0, vintage.year, "year")
+        years = [vintage.year] if vintage.year in calculated.reduction else []
         _grams(sheet, row, years, calculated)
-        _comparison(sheet, row, years, Fraction(one.reduction_t), calculated, words)
-        _credit(sheet, row, (at + 1, total), one, words)
+        _comparison(sheet, row, years, Fraction(vintage.reduction_t), calculated, words)
+        _credit(sheet, row, (at + 1, total), vintage, words)
     _total(sheet, total, facts, words, calculated)
     return total + 2
 
@@ -46,9 +46,9 @@ def equal(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
     """Return a formula for equality of two cells, to one part in a billion."""
-    one, other = cells
+    value, other = cells
     yes, no = words["yes"], words["differs"]
-    formula = f'=IF(ABS({one}-{other})<0.000000001,"{yes}","{no}")'
+    formula = f'=IF(ABS({value}-{other})<0.000000001,"{yes}","{no}")'
     sheet.formula(*at, formula, yes if holds else no, "text")
 
 
@@ -56,9 +56,9 @@ def to_a_gram(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
     """Return a formula for equality of tonnes in two cells, to a gram."""
-    one, other = cells
+    value, other = cells
     yes, no = words["yes"], words["differs"]
-    formula = f'=IF(ROUND(ABS({one}-{other}),{_DIGITS})<=0.000001,"{yes}","{no}")'
+    formula = f'=IF(ROUND(ABS({value}-{other}),{_DIGITS})<=0.000001,"{yes}","{no}")'
     sheet.formula(*at, formula, yes if holds else no, "text")
 
 
@@ -74,14 +74,14 @@ def _grams(sheet: Grid, row: int, years: list[int], calculated: Calculated) -> N
 
 
 def _comparison(
-    sheet: Grid, row: int, years: list[int], said: Fraction, calculated: Calculated, words: Words
+    sheet: Grid, row: int, years: list[int], stated: Fraction, calculated: Calculated, words: Words
 ) -> None:
     """Tonnes of a row's grams, and what the statement says."""
     tonnes = Fraction(floor(_exact(years, calculated) * MILLION), MILLION)
     sheet.formula(row, 2, f"={sheet.cell(row, 1)}/1000000", tonnes, "six")
-    sheet.number(row, 3, said, "six")
+    sheet.number(row, 3, stated, "six")
     cells = (sheet.cell(row, 2), sheet.cell(row, 3))
-    holds = abs(tonnes - said) <= Fraction(1, MILLION)
+    holds = abs(tonnes - stated) <= Fraction(1, MILLION)
     to_a_gram(sheet, (row, 4), cells, words, holds=holds)
 
 
@@ -120,8 +120,8 @@ def _max_whole_tonnes(sheet: Grid, row: int, facts: Facts, exact: Fraction, word
     sheet.text(row, 3, words["carried_unit"], "note")
     grams, whole = sheet.cell(row - 1, 1), sheet.cell(row, 1)
     sheet.text(row + 1, 0, words["most_whole_tonnes"], "head")
-    most = max(0, (floor(exact * MILLION * MILLION) + carried) // 10**12)
-    sheet.formula(row + 1, 1, f"=MAX(0,INT(({grams}+{whole})/1000000))", most, "result")
+    maximum = max(0, (floor(exact * MILLION * MILLION) + carried) // 10**12)
+    sheet.formula(row + 1, 1, f"=MAX(0,INT(({grams}+{whole})/1000000))", maximum, "result")
 
 
 def sides(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calculated) -> None:

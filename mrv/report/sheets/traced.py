@@ -60,10 +60,10 @@ class Cell(Fraction):
         return spans(self.column, self.rows) if self.rows else self.formula
 
     def _with(self, op: str, level: int, other: Any, *, first: bool) -> Cell:
-        one, two = (self, other) if first else (other, self)
-        value = _VALUES[op](Fraction(one), Fraction(two))
-        left, right = _digits(one, level), _digits(two, level + (op in "-/"))
-        return Cell(value, f"{left}{op}{right}", level)
+        item, two = (self, other) if first else (other, self)
+        value = _VALUES[op](Fraction(item), Fraction(two))
+        remaining, right = _digits(item, level), _digits(two, level + (op in "-/"))
+        return Cell(value, f"{remaining}{op}{right}", level)
 
     def __add__(self, other: Any) -> Any:
         """Sum; of rows of one column it is a span."""

@@ -135,13 +135,13 @@ def sample(sheet: Grid, facts: Facts, words: Words) -> None:
         sheet.text(head, 0, name, "head")
         sheet.text(head, 1, value)
     sheet.head(head + 2, [words[name] for name in _NAMES])
-    for row, one in enumerate(document.credential_subject.items, head + 3):
+    for row, sampled_day in enumerate(document.credential_subject.items, head + 3):
         sheet.row(row, [
-            (one.day, "text"), (one.device, "text"),
-            (words.get(f"role.{one.role}", one.role), "text"),
-            (drawn(one, words), "text"), (one.weight, "whole"),
-            (risks(one, words) or DASH, "text"), (one.metered, "whole"),
-            (one.unit, "text"), ("", "text"),
+            (sampled_day.day, "text"), (sampled_day.device, "text"),
+            (words.get(f"role.{sampled_day.role}", sampled_day.role), "text"),
+            (drawn(sampled_day, words), "text"), (sampled_day.weight, "whole"),
+            (risks(sampled_day, words) or DASH, "text"), (sampled_day.metered, "whole"),
+            (sampled_day.unit, "text"), ("", "text"),
         ])  # fmt: skip
 
 
@@ -181,28 +181,28 @@ def charts(sheet: Grid, book: Workbook, facts: Facts, words: Words, days: Grid) 
 
 def _largest(facts: Facts) -> list[tuple[int, int, int]]:
     """Parameters that metered most of their kind, with their rows [first, last) of the days."""
-    found, row = [], FIRST
+    result, row = [], FIRST
     for place, group in groupby(facts.days, lambda day: day.parameter):
         mine = list(group)
         total = sum(day.value or 0 for day in mine)
-        found.append((-total, place, row, row + len(mine)))
+        result.append((-total, place, row, row + len(mine)))
         row += len(mine)
-    return sorted(one[1:] for one in sorted(found)[:MOST])
+    return sorted(one[1:] for one in sorted(result)[:MOST])
 
 
 def _by_day(
     book: Workbook, facts: Facts, words: Words, days: Grid, rows: tuple[int, int, int]
 ) -> Any:
     place, first, last = rows
-    one = facts.parameters[place]
+    parameter = facts.parameters[place]
     values = [day.value or 0 for day in facts.days[first - FIRST : last - FIRST]]
-    unit, size = unit_for(one.unit, Fraction(max(values, default=0)), words.number)
+    unit, size = unit_for(parameter.unit, Fraction(max(values, default=0)), words.number)
     commas = 0
     while size >= _THOUSAND and size % _THOUSAND == 0:
         size, commas = size // _THOUSAND, commas + 1
     if size != 1:  # a spreadsheet's format divides by thousands alone
-        unit, commas = one.unit, 0
-    name = f"{quantity(one, words)}, {one.device} ({role(one.role, words)})"
+        unit, commas = parameter.unit, 0
+    name = f"{quantity(parameter, words)}, {parameter.device} ({role(parameter.role, words)})"
     chart = _columns(book, name, unit, f"#,##0{',' * commas}", least=0)
     chart.add_series(
         {
@@ -259,17 +259,17 @@ def _value(
     sheet: Grid, row: int, facts: Facts, place: int, words: Words, calculation: Grid
 ) -> None:
     """Column (d) from the calculation, beside what the statement says."""
-    one = facts.parameters[place]
-    size = SHOWN[one.unit][1]
+    parameter = facts.parameters[place]
+    size = SHOWN[parameter.unit][1]
     rows = [i for i, line in enumerate(facts.lines) if line.parameter == place]
     cells = "+".join(calculation.cell(FIRST + i, COUNTED) for i in rows) or "0"
     counted = sum((facts.counted(facts.lines[i]) for i in rows), start=Fraction(0))
     sheet.formula(row, _VALUE, f"=ROUND({cells},6)/{size}", counted / size, "plain")
-    said = Fraction(one.counted)
-    sheet.number(row, _SAID, said / size, "plain")
+    stated = Fraction(parameter.counted)
+    sheet.number(row, _SAID, stated / size, "plain")
     cells_ = (sheet.cell(row, _VALUE), sheet.cell(row, _SAID))
     # each deduction is rounded to a millionth of its base unit
-    holds = abs(counted - said) / size < NEAR
+    holds = abs(counted - stated) / size < NEAR
     equal(sheet, (row, _CHECK), cells_, words, holds=holds)
 
 
@@ -320,8 +320,8 @@ def workbook(facts: Facts, words: Words) -> bytes:
         hidden, original = facts.hidden
         first = book.add_worksheet(words["public.title"])
         first.set_column(0, 0, 110, book.add_format({"text_wrap": True, "valign": "top"}))
-        told = words["public.text"].format(hidden=hidden, original=original)
-        first.write_string(0, 0, f"{facts.name}. {told}")
+        message = words["public.text"].format(hidden=hidden, original=original)
+        first.write_string(0, 0, f"{facts.name}. {message}")
     sheets = {n: Grid(book, styles, words, n, widths, facts.name) for n, widths in _WIDTHS.items()}
     reckoning = Reckoning(facts, _links(facts, sheets["factors"], sheets["report"]))
     lists.result(sheets["result"], facts, words)
@@ -356,10 +356,10 @@ def _links(facts: Facts, factors: Grid, report: Grid) -> Links:
     named = enumerate(facts.subject.factors, FIRST)
     fixed = enumerate(facts.subject.fixed_parameters or (), layout.fixed)
     return Links(
-        {one.id: factors.cell(row, lists.FACTOR) for row, one in named},
+        {factor.id: factors.cell(row, lists.FACTOR) for row, factor in named},
         {
-            (one.device, one.parameter): (report.cell(row, layout.value), Fraction(one.value))
-            for row, one in fixed
+            (item.device, item.parameter): (report.cell(row, layout.value), Fraction(item.value))
+            for row, item in fixed
         },
     )
 

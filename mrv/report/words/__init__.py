@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import ROUND_FLOOR, Decimal
@@ -14,9 +15,36 @@ from mrv.rounding import UG_PER_T, decimal_text, exact_text
 from mrv.texts import dates, form, languages, number
 from mrv.texts.word_files import filled
 
-__all__ = ["LANGUAGES", "Numbers", "Words", "meanings", "names", "number", "percent_sign"]
+__all__ = [
+    "LANGUAGES",
+    "Numbers",
+    "Words",
+    "meanings",
+    "names",
+    "number",
+    "percent_sign",
+    "punctuated",
+]
 
 LANGUAGES = languages()
+
+# signs that code puts between two texts, of which one is written in full width
+_WIDE = "\u3001-\u30ff\u4e00-\u9fff\uff01-\uff60"
+_BETWEEN = re.compile(
+    rf"(?<=[{_WIDE}])([:;,.]) |(?<=[{_WIDE}])([.])(?=\s*(?:<|$))"
+    rf"|([:;,]|(?<!\d)[.]) (?=[{_WIDE}])"
+)
+_BRACKETED = re.compile(rf" \(([{_WIDE}](?:[^()<>]*[{_WIDE}])?)\)")
+_IN_FULL_WIDTH = "\N{FULLWIDTH LEFT PARENTHESIS}\\1\N{FULLWIDTH RIGHT PARENTHESIS}"
+_CODE = re.compile(
+    r"(`[^`\n]*`|<code\b.*?</code>|<pre\b.*?</pre>|<script\b.*?</script>)", re.DOTALL
+)
+_FULL_WIDTH = {
+    ":": "\N{FULLWIDTH COLON}",
+    ";": "\N{FULLWIDTH SEMICOLON}",
+    ",": "\N{IDEOGRAPHIC COMMA}",
+    ".": "\N{IDEOGRAPHIC FULL STOP}",
+}
 
 
 # by the unit of a value: what it is shown in, and how many of the value's own that is
@@ -55,29 +83,29 @@ class Numbers:
         Rounded down, so that nothing is overstated; tables and files have every digit.
         """
         small, *larger = _SHOWN.get(unit, ((unit, Decimal(1)),))
-        found = Decimal(str(value))
-        fitting = [one for one in larger if abs(found / one[1]) < 10**_DIGITS]
+        result = Decimal(str(value))
+        fitting = [one for one in larger if abs(result / one[1]) < 10**_DIGITS]
         name, factor = small
-        if larger and abs(found) >= larger[0][1]:
+        if larger and abs(result) >= larger[0][1]:
             name, factor = fitting[0] if fitting else larger[-1]
-        return f"{self.number(_down(found / factor, digits))}\N{NO-BREAK SPACE}{name}"
+        return f"{self.number(_down(result / factor, digits))}\N{NO-BREAK SPACE}{name}"
 
     def tonnes(self, value: object) -> str:
         """Write tonnes as sentences do: whole, below ten with two digits; rounded down."""
-        found = Decimal(str(value))
-        if 0 < abs(found) < _WHOLE_FROM:
-            return self.amount(found, digits=2)
-        return f"{self.number(found.to_integral_value(ROUND_FLOOR))}\N{NO-BREAK SPACE}t"
+        result = Decimal(str(value))
+        if 0 < abs(result) < _WHOLE_FROM:
+            return self.amount(result, digits=2)
+        return f"{self.number(result.to_integral_value(ROUND_FLOOR))}\N{NO-BREAK SPACE}t"
 
     def share(self, part: Decimal, whole: Decimal) -> str:
         """Write a share in per cent, as `tonnes` writes tonnes."""
-        found = part / whole * 100
-        return self.number(_down(found, 2, _MOST_PLACES if abs(found) < _WHOLE_FROM else 0))
+        result = part / whole * 100
+        return self.number(_down(result, 2, _MOST_PLACES if abs(result) < _WHOLE_FROM else 0))
 
 
-def _down(value: Decimal, digits: int, most: int = _MOST_PLACES) -> str:
+def _down(value: Decimal, digits: int, maximum: int = _MOST_PLACES) -> str:
     """Return a number with so many significant digits and at most so many places, rounded down."""
-    places = min(max(digits - 1 - value.adjusted(), 0), most) if value else 0
+    places = min(max(digits - 1 - value.adjusted(), 0), maximum) if value else 0
     text = f"{value.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -157,6 +185,20 @@ def percent_sign(language: str) -> str:
     return form("percent", language)
 
 
+def punctuated(text: str, language: str) -> str:
+    """Return a text or page with the signs between its texts as its language writes; code stays."""
+    if language != "ja":
+        return text
+    return "".join(
+        part if at % 2 else _BRACKETED.sub(_IN_FULL_WIDTH, _BETWEEN.sub(_full_width, part))
+        for at, part in enumerate(_CODE.split(text))
+    )
+
+
+def _full_width(found: re.Match[str]) -> str:
+    return _FULL_WIDTH[found[found.lastindex or 0]]
+
+
 def names(language: str) -> Mapping[str, str]:
     """Return names common to reports and console."""
     return filled(__name__, "names", language)
@@ -164,8 +206,8 @@ def names(language: str) -> Mapping[str, str]:
 
 def meanings(table: str, language: str) -> Mapping[str, str]:
     """Return the meanings of parameters or steps of methodologies, by keys of the word files."""
-    found: Mapping[str, str] = filled(__name__, "meanings", language)[table]
-    return found
+    result: Mapping[str, str] = filled(__name__, "meanings", language)[table]
+    return result
 
 
 @cache

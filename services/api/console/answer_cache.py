@@ -23,7 +23,7 @@ _LOCKS = 64
 
 
 class Memory:
-    """Answers by question; those asked longest ago are forgotten."""
+    """Cache of answers by question; the oldest are dropped."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
@@ -32,18 +32,18 @@ class Memory:
         self._lock = threading.Lock()
 
     def get(self, question: Hashable, find: Callable[[], _T]) -> _T:
-        """Return the answer to a question, found now if it is not kept; one asks at a time."""
+        """Return the cached answer, or find it; one caller finds at a time."""
         question = (int(time.time() // _QUARTER_S), question)
         with self._asking[hash(question) % _LOCKS]:
             until_s, answer = self._kept.get(question, (0.0, None))
             if time.monotonic() < until_s:
                 return answer  # type: ignore[no-any-return]  # of the same question
             began_s = time.monotonic()
-            found = find()
+            result = find()
             took_s = time.monotonic() - began_s
             with self._lock:
-                self._kept[question] = (time.monotonic() + max(_LEAST_S, _TIMES * took_s), found)
+                self._kept[question] = (time.monotonic() + max(_LEAST_S, _TIMES * took_s), result)
                 self._kept.move_to_end(question)
                 while len(self._kept) > _MOST:
                     self._kept.popitem(last=False)
-            return found
+            return result

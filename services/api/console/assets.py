@@ -40,21 +40,21 @@ def load() -> dict[str, Asset]:
 
 
 def _walk(folder: Traversable, path: str) -> list[tuple[str, Asset]]:
-    found: list[tuple[str, Asset]] = []
-    for one in sorted(folder.iterdir(), key=lambda each: each.name):
-        if one.is_dir():
-            found += _walk(one, f"{path}{one.name}/")
-        elif (suffix := one.name.rpartition(".")[2]) in _TYPES:
-            data = one.read_bytes()
-            found.append(
-                (path + one.name, Asset(_TYPES[suffix], data, gzip.compress(data, 9, mtime=0)))
+    result: list[tuple[str, Asset]] = []
+    for item in sorted(folder.iterdir(), key=lambda each: each.name):
+        if item.is_dir():
+            result += _walk(item, f"{path}{item.name}/")
+        elif (suffix := item.name.rpartition(".")[2]) in _TYPES:
+            data = item.read_bytes()
+            result.append(
+                (path + item.name, Asset(_TYPES[suffix], data, gzip.compress(data, 9, mtime=0)))
             )
-    return found
+    return result
 
 
 @cache
 def edition() -> str:
-    """Return what stands in every address: another edition of any file is another address."""
+    """Return the edition part of every address, which changes with any file."""
     whole = b"".join(name.encode() + one.plain for name, one in sorted(load().items()))
     return hashlib.sha256(whole).hexdigest()[:16]
 
@@ -68,13 +68,13 @@ def address(name: str) -> str:
 @router.get("/console/assets/{of}/{name:path}")
 def asset(request: Request, of: str, name: str) -> Response:
     """Return a file; of another edition there is none."""
-    found = load().get(name)
-    if found is None or of != edition():
+    result = load().get(name)
+    if result is None or of != edition():
         raise ProblemError(404, f"there is no such file: {name[:80]!r}")
     packs = "gzip" in request.headers.get("accept-encoding", "")
     more = {"Content-Encoding": "gzip"} if packs else {}
     return Response(
-        found.packed if packs else found.plain,
-        media_type=found.media_type,
+        result.packed if packs else result.plain,
+        media_type=result.media_type,
         headers={"Cache-Control": _FOREVER, "Vary": "Accept-Encoding", **more},
     )

@@ -56,7 +56,7 @@ class Watcher(NamedTuple):
 
 
 class Live:
-    """Asks what is new, and tells it to those who watch."""
+    """Polls the database for news, and sends them to open pages."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
@@ -68,7 +68,7 @@ class Live:
 
     @property
     def full(self) -> bool:
-        """Whether no one more can watch."""
+        """Return whether the limit of open pages is reached."""
         return len(self._watchers) >= MOST
 
     def watches(self, who: Principal) -> int:
@@ -112,16 +112,16 @@ class Live:
                 queue.put_nowait(None)
 
     async def _follow(self, reads: ConnectionPool) -> None:
-        """Ask as long as someone watches; for news at most a twentieth of the time."""
+        """Poll as long as a page is open, for at most a twentieth of the time."""
         self._rows, self._known_s = {}, time.monotonic()
         next_s = 0.0
         while self._watchers:
             try:
-                asked = [watcher.session for watcher in self._watchers.values()]
-                living = await run_in_threadpool(_living, reads, asked)
+                wanted = [watcher.session for watcher in self._watchers.values()]
+                living = await run_in_threadpool(_living, reads, wanted)
                 self._known_s = time.monotonic()
                 # who came meanwhile was let in a moment ago
-                came = {watcher.session for watcher in self._watchers.values()} - set(asked)
+                came = {watcher.session for watcher in self._watchers.values()} - set(wanted)
                 self._send_away(living | came)
                 if time.monotonic() >= next_s:
                     began_s = time.monotonic()
@@ -152,36 +152,36 @@ class Live:
                 queue.put_nowait(made[who.projects])
 
 
-def snapshot(conn: Connection, who: Principal, most: int) -> tuple[list[Row], int]:
+def snapshot(conn: Connection, who: Principal, maximum: int) -> tuple[list[Row], int]:
     """Return so many rows that someone may see, the silent first; and how many there are."""
-    seen = [one for one in console.newest(conn, shown()) if _may(who, one.projects)]
-    seen.sort(key=lambda one: _RANK.get(one.state, 0))
-    return [_row(one) for one in seen[:most]], len(seen)
+    seen = [n for n in console.newest(conn, live_channels()) if _may(who, n.projects)]
+    seen.sort(key=lambda newest: _RANK.get(newest.state, 0))
+    return [_row(newest) for newest in seen[:maximum]], len(seen)
 
 
 @cache
-def shown() -> Mapping[str, str]:
-    """Return the channel that is shown of each class: its power, else its first gauge."""
-    found = {}
-    for class_id, one in classes.load().items():
-        gauges = [c.name for c in one.channels.values() if c.kind == "gauge"]
-        names = [*(n for n in gauges if n == "active_power_w"), *gauges, *one.channels]
-        found[class_id] = names[0]
-    return MappingProxyType(found)
+def live_channels() -> Mapping[str, str]:
+    """Return the displayed channel of each class: its power, else its first gauge."""
+    result = {}
+    for class_id, device_class in classes.load().items():
+        gauges = [c.name for c in device_class.channels.values() if c.kind == "gauge"]
+        names = [*(n for n in gauges if n == "active_power_w"), *gauges, *device_class.channels]
+        result[class_id] = names[0]
+    return MappingProxyType(result)
 
 
-def _living(reads: ConnectionPool, asked: Sequence[bytes]) -> set[bytes]:
+def _living(reads: ConnectionPool, wanted: Sequence[bytes]) -> set[bytes]:
     with reads.connection() as conn:
-        return api_keys.living(conn, asked)
+        return api_keys.living(conn, wanted)
 
 
 def _ask(reads: ConnectionPool) -> list[Newest]:
     with reads.connection() as conn:
-        return console.newest(conn, shown())
+        return console.newest(conn, live_channels())
 
 
 def _row(newest: Newest) -> Row:
-    channel = classes.load()[newest.class_id].channels[shown()[newest.class_id]]
+    channel = classes.load()[newest.class_id].channels[live_channels()[newest.class_id]]
     power = channel.unit == "W" and newest.value is not None
     shown_ = newest.value if newest.value is None or not power else newest.value / 1000
     value = None if shown_ is None else f"{Decimal(f'{shown_:.6g}'):f}"

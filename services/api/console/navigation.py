@@ -33,7 +33,7 @@ class Item(NamedTuple):
 
 
 def menu(who: Principal | None) -> list[Item]:
-    """Return the menu as it stands for someone; None: no one knows who asks, no lock shows."""
+    """Return the menu of a user; None: without sign-in and locks."""
     return [Item(word, page, _locked(who, needs)) for word, page, needs in _PAGES]
 
 

@@ -25,14 +25,14 @@ from starlette.responses import HTMLResponse, Response
 from mrv import calendar
 from mrv.report.printable_text import legible
 from mrv.report.translations import factor_kind
-from mrv.report.words import LANGUAGES
+from mrv.report.words import LANGUAGES, punctuated
 from mrv.rounding import decimal_text
 from mrv.rules import remedy_of, titled
 from mrv.texts import form
 from services.api.console import assets
 from services.api.console.maps.plots import week_of
 from services.api.console.navigation import menu, own
-from services.api.console.translations import Words, preferred, punctuated, unit
+from services.api.console.translations import Words, preferred, unit
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
@@ -69,7 +69,7 @@ Language = Annotated[str, Depends(_spoken)]
 
 
 def render(ask: Asked, language: str, template: str, status: int = 200, **values: Any) -> Response:
-    """Return a page; `values` are what its template shows."""
+    """Return a page; `values` are those of its template."""
     words = Words(language)
     path = ask.request.url.path
     text = (
@@ -92,7 +92,7 @@ def render(ask: Asked, language: str, template: str, status: int = 200, **values
 
 
 def _packed(request: Request, text: str, status: int, headers: dict[str, str]) -> Response:
-    """Return a page, packed for who takes it so; it holds no secret that its size could tell."""
+    """Return a page, compressed if accepted; it holds no secret that its size could reveal."""
     if "gzip" not in request.headers.get("accept-encoding", ""):
         return HTMLResponse(text, status, headers)
     data = gzip.compress(text.encode(), _LEVEL, mtime=0)
@@ -121,7 +121,7 @@ def language_of(request: Request) -> str:
 
 
 def is_page(request: Request) -> bool:
-    """Whether an address is one of the console's pages, where errors are pages, too."""
+    """Return whether an address is one of the console's pages, which have error pages."""
     path = request.url.path
     pages = path == "/" or path.startswith(("/console", "/statements/"))
     return pages and not path.startswith("/console/assets")
@@ -164,18 +164,18 @@ def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:
 
 
 def names_in(ask: Asked, language: str) -> dict[tuple[str, str], str]:
-    """Return what is registered by kind and id, as a language names it."""
+    """Return registered names by kind and id, in a language."""
 
     def find() -> dict[tuple[str, str], str]:
         with ask.reading() as conn:
-            found = registered_names(conn)
+            rows = registered_names(conn)
             sites = conn.execute("SELECT 'site', id, name FROM site").fetchall()
-        return {(kind, id_): said for kind, id_, said in sites} | {
-            key: said[language] for key, said in found.items() if language in said
+        return {(kind, id_): content for kind, id_, content in sites} | {
+            key: content[language] for key, content in rows.items() if language in content
         }
 
-    found: dict[tuple[str, str], str] = ask.request.app.state.memory.get(("names", language), find)
-    return found
+    result: dict[tuple[str, str], str] = ask.request.app.state.memory.get(("names", language), find)
+    return result
 
 
 def _address(request: Request) -> str:
@@ -232,10 +232,10 @@ def _environment() -> jinja2.Environment:
 
 
 def coded(text: str) -> Markup:
-    """Show what a text has between backticks as code."""
+    """Return a text with its parts in backticks as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(legible(text, _MOST)))))  # noqa: S704 - escaped
 
 
 def _finalize(value: object) -> object:
-    """Write every text of the pages legibly, whatever the registry holds."""
+    """Return a value with legible text, whatever the registry holds."""
     return legible(value, _MOST) if type(value) is str else value

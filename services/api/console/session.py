@@ -63,12 +63,12 @@ def principal(key: ApiKey) -> Principal:
 
 def signed_in(ask: Asked, what: str) -> bytes:
     """
-    Refuse anyone who did not sign in; return by what the session of the others is kept.
+    Refuse callers without sign-in; return the stored hash of the session.
 
     Parameters
     ----------
     what : str
-        What there is to see, for the refusal.
+        Subject of the page, for the refusal.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def signed_in(ask: Asked, what: str) -> bytes:
 
 def signed_in_for_all(ask: Asked, what: str) -> None:
     """
-    Refuse anyone who did not sign in, or sees some projects only.
+    Refuse callers without sign-in, or with a part of the projects only.
 
     Raises
     ------
@@ -102,9 +102,9 @@ def refuse_foreign(ask: Asked) -> None:
     ProblemError
         403.
     """
-    said = ask.request.headers
-    origin, site = said.get("origin"), said.get("sec-fetch-site")
-    if (origin is not None and _host(origin) != said.get("host")) or site in _OTHER_SITES:
+    headers = ask.request.headers
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    if (origin is not None and _host(origin) != headers.get("host")) or site in _OTHER_SITES:
         raise ProblemError(403, "this form was sent from another website")
 
 

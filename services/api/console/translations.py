@@ -22,17 +22,8 @@ _UNITS = (
     ("ug", "\N{MICRO SIGN}g"),
 )
 _NAMED = 3
-# signs that templates put between two texts, of which one is written in full width
-_WIDE = "\u3001-\u30ff\u4e00-\u9fff\uff01-\uff60"
-_BETWEEN = re.compile(
-    rf"(?<=[{_WIDE}])([:;,.]) |(?<=[{_WIDE}])([.])(?=\s*<)|([:;,]|(?<!\d)[.]) (?=[{_WIDE}])"
-)
-_FULL_WIDTH = {
-    ":": "\N{FULLWIDTH COLON}",
-    ";": "\N{FULLWIDTH SEMICOLON}",
-    ",": "\N{IDEOGRAPHIC COMMA}",
-    ".": "\N{IDEOGRAPHIC FULL STOP}",
-}
+# days as documents write them, alone or as a span that may be open
+_DAYS = re.compile(r"(?<![\w-])(\d{4}-\d\d-\d\d)(?:( \.\.)(?: (\d{4}-\d\d-\d\d))?)?(?![\w-])")
 
 
 class Words(Numbers):
@@ -50,12 +41,12 @@ class Words(Numbers):
         return text.format(**values) if values else text
 
     def or_as_is(self, key: str, text: str) -> str:
-        """Return a text, or what a document says itself."""
+        """Return a text, or the document's own one."""
         return self._texts.get(key, text)
 
-    def and_more(self, names: Sequence[str], most: int = _NAMED) -> str:
-        """Write some names, and how many more there are."""
-        named, more = ", ".join(names[:most]), len(names) - most
+    def and_more(self, names: Sequence[str], maximum: int = _NAMED) -> str:
+        """Return several names, and the number of the others."""
+        named, more = ", ".join(names[:maximum]), len(names) - maximum
         return named if more <= 0 else self("fault.and_more", named=named, count=self.number(more))
 
     def weekdays(self, begins: int) -> list[str]:
@@ -63,11 +54,11 @@ class Words(Numbers):
         names_ = self("weekdays").split()
         return names_[begins:] + names_[:begins]
 
-    def day(self, one: date | str | None) -> str:
+    def day(self, item: date | str | None) -> str:
         """Write a day as the language does; a dash where there is none."""
-        if one is None:
+        if item is None:
             return "\N{EN DASH}"
-        return dates.day(date.fromisoformat(one) if isinstance(one, str) else one, self.language)
+        return dates.day(date.fromisoformat(item) if isinstance(item, str) else item, self.language)
 
     def moment(self, at: datetime | str, timezone: str | None = None) -> str:
         """Write a time to the minute as the language does, by a zone's clock or as it is local."""
@@ -83,6 +74,17 @@ class Words(Numbers):
         """Write the days from the first to the last."""
         return dates.days(first, last, self.language)
 
+    def dated(self, text: str) -> str:
+        """Write a text's days, alone or `first .. last`, as the language does."""
+
+        def written(found: re.Match[str]) -> str:
+            first, open_, last = found.groups()
+            if last:
+                return self.days(date.fromisoformat(first), date.fromisoformat(last))
+            return self("fault.since", since=self.day(first)) if open_ else self.day(first)
+
+        return _DAYS.sub(written, text)
+
     def month(self, day: date) -> str:
         """Write the month of a day."""
         return dates.month(day, self.language)
@@ -92,7 +94,10 @@ class Words(Numbers):
         return dates.short_month(day, self.language)
 
     def span(self, name: str) -> str:
-        """Write what an address calls a span: `2026`, `2026-01`, `2026-01-31`; a time as it is."""
+        """
+        Return the text of a span in an address: `2026`, `2026-01`,
+        `2026-01-31`; a time as it is.
+        """
         parts = name.split("-")
         if len(parts) == 1:
             return dates.year(date(int(name), 1, 1), self.language) if name.isdigit() else name
@@ -104,13 +109,6 @@ class Words(Numbers):
 def texts(of: str) -> Mapping[str, str]:
     """Return every text of a language by its key, also the names of reports."""
     return {**names(of), **filled("services.api.console", "words", of)}
-
-
-def punctuated(page: str, language: str) -> str:
-    """Return a page with the signs between its texts as its language writes them."""
-    if language != "ja":
-        return page
-    return _BETWEEN.sub(lambda found: _FULL_WIDTH[found[found.lastindex or 0]], page)
 
 
 def unit(code: str) -> str:

@@ -20,7 +20,7 @@ _MULTIPART = "multipart/form-data"
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What a form holds: its fields, and the files that were chosen."""
+    """Fields and chosen files of a form."""
 
     fields: Mapping[str, str]
     files: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -38,10 +38,10 @@ async def _upload(request: Request) -> Upload:
     try:
         if head.get_content_type() == _MULTIPART:
             return _of_parts(body, str(head.get_param("boundary", "")))
-        found = parse_qs(body.decode(), max_num_fields=_MOST_PARTS, keep_blank_values=True)
+        result = parse_qs(body.decode(), max_num_fields=_MOST_PARTS, keep_blank_values=True)
     except ValueError:
         raise ProblemError(422, "the form cannot be read; it holds a text in UTF-8") from None
-    return Upload({name: values[0] for name, values in found.items()})
+    return Upload({name: values[0] for name, values in result.items()})
 
 
 Form = Annotated[Upload, Depends(_upload)]

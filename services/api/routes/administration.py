@@ -32,7 +32,7 @@ def me(ask: Reader) -> Response:
 def keys(ask: Admin) -> Response:
     """List API keys, oldest first, without their secrets."""
     with ask.reading() as conn:
-        return current([asdict(one) for one in api_keys.all_keys(conn)])
+        return current([asdict(all_key) for all_key in api_keys.all_keys(conn)])
 
 
 @router.post("/keys", status_code=_CREATED, response_model=shapes.MadeKey)

@@ -30,7 +30,8 @@ def listed(
         Query(description="`now`: open or acknowledged alarms that are not cleared."),
     ] = "now",
     severity: Annotated[
-        Literal["critical", "major", "minor"] | None, Query(description="Of this severity.")
+        Literal["critical", "major", "minor"] | None,
+        Query(description="Only alarms of this severity."),
     ] = None,
     device: Annotated[
         str | None,
@@ -63,10 +64,10 @@ def listed(
 def one(ask: Reader, alarm: AlarmId) -> Response:
     """Return an alarm with its history."""
     with ask.reading() as conn:
-        found = alarms.one(conn, ask.who.projects, alarm)
-    if found is None:
+        result = alarms.by_id(conn, ask.who.projects, alarm)
+    if result is None:
         raise _unknown(alarm)
-    return current(found)
+    return current(result)
 
 
 @router.post("/alarms/{alarm}/acknowledge", response_model=shapes.AlarmDetail)
@@ -77,10 +78,10 @@ def acknowledge(
     del named  # read by `write`, declared for OpenAPI
 
     def work(conn: Connection) -> tuple[int, Any]:
-        if alarms.one(conn, ask.who.projects, alarm) is None:
+        if alarms.by_id(conn, ask.who.projects, alarm) is None:
             raise _unknown(alarm)
         alarms.acknowledge(conn, alarm, ask.who.name, said.text, ask.who.id)
-        return _DONE, alarms.one(conn, ask.who.projects, alarm)
+        return _DONE, alarms.by_id(conn, ask.who.projects, alarm)
 
     return ask.write(said.model_dump_json(), work)
 
@@ -93,10 +94,10 @@ def comment(
     del named
 
     def work(conn: Connection) -> tuple[int, Any]:
-        if alarms.one(conn, ask.who.projects, alarm) is None:
+        if alarms.by_id(conn, ask.who.projects, alarm) is None:
             raise _unknown(alarm)
         alarms.comment(conn, alarm, ask.who.name, said.text, ask.who.id)
-        return _DONE, alarms.one(conn, ask.who.projects, alarm)
+        return _DONE, alarms.by_id(conn, ask.who.projects, alarm)
 
     return ask.write(said.model_dump_json(), work)
 

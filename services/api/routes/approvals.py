@@ -26,13 +26,13 @@ _CREATED = 201
 def approvals(ask: Ask, statement: StatementId) -> Response:
     """Return the signed approvals of the issue: a pack's `approvals.json`."""
     with ask.reading() as conn:
-        found = visible(conn, ask.who, statement)
+        result = visible(conn, ask.who, statement)
         listed = [
             canonical.parse_object(document) for document in stored.documents(conn, statement)
         ]
     if not listed:
         raise ProblemError(404, f"{statement} has no separate approvals")
-    return conditional(ask, canonical.legible(listed), "application/json", found.state)
+    return conditional(ask, canonical.legible(listed), "application/json", result.state)
 
 
 @router.post(

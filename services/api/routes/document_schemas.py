@@ -28,9 +28,9 @@ def one(
         str, Path(max_length=60, description="Name of a document.", examples=["statement"])
     ],
 ) -> Response:
-    """Return the JSON Schema (2020-12) of a document: `statement`, `verification`, `plan`, ..."""
+    """Return the JSON Schema (2020-12) of a document, such as `statement` or `verification`."""
     del ask  # a token that is sent is judged, as everywhere
     if name not in DOCUMENTS:
         raise ProblemError(404, f"there is no schema {name!r}; there are {', '.join(DOCUMENTS)}")
-    found: dict[str, Any] = schema(name)
-    return Response(msgspec.json.encode(found), media_type=MEDIA_TYPE, headers=_CACHED)
+    result: dict[str, Any] = schema(name)
+    return Response(msgspec.json.encode(result), media_type=MEDIA_TYPE, headers=_CACHED)

@@ -83,10 +83,10 @@ def checks(ask: Reader, statement: StatementId, lang: Lang = None) -> Response:
     words = Words(spoken)
     with ask.api.files.connection() as conn:
         _, lines = submission_of(conn, statement, spoken)
-    found = [line_json(line, words) for line in lines]
+    result = [line_json(line, words) for line in lines]
     complete = all(line.holds for line in lines)
     return JSONResponse(
-        {"statement": statement, "state": stored.state, "complete": complete, "checks": found}
+        {"statement": statement, "state": stored.state, "complete": complete, "checks": result}
     )
 
 

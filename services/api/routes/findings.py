@@ -26,10 +26,10 @@ _CREATED = 201
 def findings(ask: Ask, statement: StatementId) -> Response:
     """Return the findings, answers and closures."""
     with ask.reading() as conn:
-        found = visible(conn, ask.who, statement)
+        result = visible(conn, ask.who, statement)
         records = steps.records(conn, steps.documents(conn, statement))
     body = {"statement": statement, "findings": [record.to_json() for record in records]}
-    return conditional(ask, msgspec.json.encode(body), "application/json", found.state)
+    return conditional(ask, msgspec.json.encode(body), "application/json", result.state)
 
 
 @router.get(
@@ -40,11 +40,11 @@ def findings(ask: Ask, statement: StatementId) -> Response:
 def signed_events(ask: Ask, statement: StatementId) -> Response:
     """Return the signed events of all findings, first to last, as a pack's `findings.json`."""
     with ask.reading() as conn:
-        found = visible(conn, ask.who, statement)
+        result = visible(conn, ask.who, statement)
         listed = [
             canonical.parse_object(document) for document in stored.documents(conn, statement)
         ]
-    return conditional(ask, canonical.legible(listed), "application/json", found.state)
+    return conditional(ask, canonical.legible(listed), "application/json", result.state)
 
 
 @router.post(

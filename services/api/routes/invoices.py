@@ -46,10 +46,10 @@ def invoices(
 def invoice(ask: Reader, invoice: IdPath) -> Response:
     """Return an invoice as stored."""
     with ask.reading() as conn:
-        found = stored.one(conn, ask.who.projects, invoice)
-    if found is None:
+        result = stored.by_id(conn, ask.who.projects, invoice)
+    if result is None:
         raise unknown("invoice", invoice)
-    return current(_invoice_values(found))
+    return current(_invoice_values(result))
 
 
 @router.post(
@@ -67,20 +67,20 @@ def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named 
     def work(conn: Connection) -> tuple[int, Any]:
         if not ask.who.sees(project):
             raise unknown("project", project)
-        rows = [_row(one, project) for one in said.invoices]
-        found = invoice_import.deliver(conn, rows, ask.who.name)
-        if found.refused:
-            raise ProblemError(_REFUSED, _refusal(found))
-        results = [{"id": result.id, "result": result.result} for result in found.results]
-        return (_CREATED if found.new else _DONE), {"results": results}
+        rows = [_row(new_invoice, project) for new_invoice in said.invoices]
+        matches = invoice_import.deliver(conn, rows, ask.who.name)
+        if matches.refused:
+            raise ProblemError(_REFUSED, _refusal(matches))
+        results = [{"id": result.id, "result": result.result} for result in matches.results]
+        return (_CREATED if matches.new else _DONE), {"results": results}
 
     return ask.write(said.model_dump_json(), work)
 
 
 def _row(new_invoice: shapes.NewInvoice, project: str) -> Row:
     """Write an invoice as the row of a file, which is read and checked alike."""
-    said = new_invoice.model_dump(mode="json", by_alias=True, exclude_none=True)
-    cells: dict[str, Value] = {key: _cell(value) for key, value in said.items()}
+    content = new_invoice.model_dump(mode="json", by_alias=True, exclude_none=True)
+    cells: dict[str, Value] = {key: _cell(value) for key, value in content.items()}
     return Row(Table(0, {**cells, "project": project}, {}), _BODY, f"invoices[{new_invoice.id}]")
 
 
@@ -90,13 +90,13 @@ def _cell(value: str | list[str]) -> Value:
 
 def _refusal(found: Import) -> str:
     """Name what is wrong with each invoice; a body has no lines."""
-    said = [
+    lines = [
         message.removeprefix(f"{_BODY}:0: ")
         for result in found.results
         for message in (result.messages if result.result == "error" else ())
     ]
-    more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
-    return f"no invoice was stored: {'; '.join(said[:_SHOWN])}{more}"
+    more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    return f"no invoice was stored: {'; '.join(lines[:_SHOWN])}{more}"
 
 
 def _invoice_values(row: dict[str, Any]) -> dict[str, Any]:

@@ -38,10 +38,10 @@ def job(ask: Reader, job: JobId) -> Response:
         file = file_jobs.find(conn, job)
         if file is not None and _visible(ask, file.principal):
             return current(file_job_of(file, steps))
-        found = queue.progress(conn, job)
-    if found is None or not _visible(ask, found.request.principal):
+        progress = queue.progress(conn, job)
+    if progress is None or not _visible(ask, progress.request.principal):
         raise unknown("job", str(job))
-    return current(job_of(found, steps))
+    return current(job_of(progress, steps))
 
 
 @router.get(
@@ -72,16 +72,16 @@ def send_file(ask: Asked, job: UUID) -> Response:
         404 where it is not theirs; 409 where there is none, or not yet.
     """
     with ask.reading() as conn:
-        found = own_job(ask, conn, job)
-        stored = visible(conn, ask.who, found.wanted.statement)
-        wanted = found.wanted
+        file_job = own_job(ask, conn, job)
+        stored = visible(conn, ask.who, file_job.wanted.statement)
+        wanted = file_job.wanted
         # a PDF of an issued statement is public; all else is of whoever sees the project
         if wanted.format != "pdf" and not ask.who.sees(stored.project):
             raise unknown("job", str(job))
-        if found.status is None:
+        if file_job.status is None:
             raise ProblemError(409, f"job {job} is not done yet; see /v1/jobs/{job}")
-        if found.status != DONE:
-            raise ProblemError(409, f"job {job} made no file: {found.detail}")
+        if file_job.status != DONE:
+            raise ProblemError(409, f"job {job} made no file: {file_job.detail}")
         if wanted.kind == "pack":
             ask.noted(conn, DONE)
     if wanted.kind == "pack":
@@ -98,10 +98,10 @@ def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
     ProblemError
         404, the same whether it is another party's, of a step, or not there.
     """
-    found = file_jobs.find(conn, job)
-    if found is None or found.principal != ask.who.id:
+    file_job = file_jobs.find(conn, job)
+    if file_job is None or file_job.principal != ask.who.id:
         raise unknown("job", str(job))
-    return found
+    return file_job
 
 
 def _visible(ask: Asked, principal: str | None) -> bool:

@@ -21,9 +21,9 @@ def keyring(ask: Ask) -> Response:
     Compare them with what their holders published: a server that lies would lie here, too.
     """
     with ask.reading() as conn:
-        found = [one.key.to_json() for one in enrolled.load(conn)]
+        result = [enrolment.key.to_json() for enrolment in enrolled.load(conn)]
     return Response(
-        msgspec.json.encode({"keys": found}),
+        msgspec.json.encode({"keys": result}),
         media_type="application/json",
         headers={"Cache-Control": "no-cache"},
     )

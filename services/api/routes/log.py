@@ -42,17 +42,17 @@ def checkpoint(ask: Ask) -> Response:
 def entry(ask: Ask, index: Annotated[int, Path(ge=0, le=_LARGEST)]) -> Response:
     """Return an entry of the log."""
     with ask.reading() as conn:
-        found = log.entry(conn, index)
-    if found is None:
+        result = log.entry(conn, index)
+    if result is None:
         raise ProblemError(404, f"the log has no entry {index}")
     return _json(
         {
-            "index": found.index,
-            "kind": found.kind,
-            "statement": found.statement,
-            "appended": found.appended,
-            "body": found.body.decode(),
-            "leaf_hash": _text(found.leaf),
+            "index": result.index,
+            "kind": result.kind,
+            "statement": result.statement,
+            "appended": result.appended,
+            "body": result.body.decode(),
+            "leaf_hash": _text(result.leaf),
         }
     )
 

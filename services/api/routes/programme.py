@@ -31,8 +31,8 @@ def programme(
     The city's account is modelled, the projects' measured; they are never added.
     """
     with ask.reading() as conn:
-        found = progress_document(conn, year)
-    return current(found)
+        result = progress_document(conn, year)
+    return current(result)
 
 
 Year = Annotated[int | None, Query(ge=1990, le=2200)]
@@ -100,8 +100,8 @@ def park(
     with ask.reading() as conn:
         if park not in parks.park_ids(conn):
             raise ProblemError(404, f"there is no park {park!r} that you may see")
-        found = parks.balance(conn, park, *span)
-    return current(found)
+        result = parks.balance(conn, park, *span)
+    return current(result)
 
 
 def _report(ask: WholeReader, year: int | None, language: str = "en") -> dict[str, Any]:

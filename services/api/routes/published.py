@@ -42,18 +42,18 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
     say that it counts.
     """
     with ask.reading() as conn:
-        found = status_lists.newest(conn, project)
-        if found is None:
+        published = status_lists.newest(conn, project)
+        if published is None:
             raise ProblemError(404, f"no status list of project {project!r} was published")
-        late = accept.misstated(conn, project, canonical.parse_object(found.document))
+        late = accept.misstated(conn, project, canonical.parse_object(published.document))
     if late:
         raise ProblemError(
             409,
             f"the validity of {', '.join(sorted(late))} ended after the list of "
-            f"{found.signed:%Y-%m-%dT%H:%M:%SZ} was signed; ask its operator to "
+            f"{published.signed:%Y-%m-%dT%H:%M:%SZ} was signed; ask its operator to "
             "sign a new list",
         )
-    return conditional(ask, found.document, "application/vc", _PUBLIC)
+    return conditional(ask, published.document, "application/vc", _PUBLIC)
 
 
 @router.post(

@@ -34,14 +34,14 @@ def projects(ask: Reader, limit: Limit = 100, cursor: Cursor = None) -> Response
 def project(ask: Reader, project: IdPath) -> Response:
     """Return a project and its devices."""
     with ask.reading() as conn:
-        found = listing.projects(conn, [project], "", 1) if ask.who.sees(project) else []
-        if not found:
+        result = listing.projects(conn, [project], "", 1) if ask.who.sees(project) else []
+        if not result:
             raise unknown("project", project)
         devices = listing.project_devices(conn, project)
         account = [
             _account(account_source) for account_source in console.account_sources(conn, project)
         ]
-    return current({**_project(found[0]), "devices": devices, "account": account})
+    return current({**_project(result[0]), "devices": devices, "account": account})
 
 
 @router.get("/projects/{project}/due", response_model=shapes.Schedule)
@@ -77,18 +77,18 @@ def device(ask: Reader, device: IdPath) -> Response:
     Of a device that is not registered the refusal says how many messages it sent.
     """
     with ask.reading() as conn:
-        found = device_page(conn, ask.who.projects, device)
-    if found is None:
+        result = device_page(conn, ask.who.projects, device)
+    if result is None:
         raise unknown("device", device)
-    if not found["registered"]:
-        newest = found["refused"][0]
+    if not result["registered"]:
+        newest = result["refused"][0]
         raise ProblemError(
             404,
             f"device {device!r} is not registered, and its messages are rejected: "
             f"the newest is dead letter {newest['id']}, reason {newest['reason']}; "
             f"GET /v1/deadletters?device={device}",
         )
-    return current(found)
+    return current(result)
 
 
 def unknown(what: str, id_: str) -> ProblemError:

@@ -25,11 +25,11 @@ _CREATED = 201
 def sampling_list(ask: Ask, statement: StatementId) -> Response:
     """Return the verifier's sampled device-days, byte for byte as signed."""
     with ask.reading() as conn:
-        found = visible(conn, ask.who, statement)
+        result = visible(conn, ask.who, statement)
         document = stored.document(conn, statement)
     if document is None:
         raise ProblemError(404, f"no sample of statement {statement} was drawn")
-    return conditional(ask, document, "application/json", found.state)
+    return conditional(ask, document, "application/json", result.state)
 
 
 @router.post(

@@ -75,9 +75,9 @@ def entities(
     texts, numbers and times, and knows substringof, startswith and endswith; a
     `phenomenonTime` is compared by its begin.
     """
-    given = {"$filter": where, "$expand": expand, "$orderby": order, "$select": select,
+    parameters = {"$filter": where, "$expand": expand, "$orderby": order, "$select": select,
              "$top": top, "$skip": skip, "$count": count}  # fmt: skip
-    query = odata.read({name: text for name, text in given.items() if text is not None})
+    query = odata.read({name: text for name, text in parameters.items() if text is not None})
     try:
         with ask.reading() as conn, conn.transaction():
             conn.execute(_TIMEOUT)
@@ -103,10 +103,10 @@ class _Answers:
         if place.property:
             return self._property(place, path)
         if place.one:
-            found = self._one(place.of, place.keys, query)
-            if found is None:
+            result = self._one(place.of, place.keys, query)
+            if result is None:
                 raise _unknown(path)
-            return current(found)
+            return current(result)
         url = self._ask.request.url
         return current(self._page(place.of, place.keys, query, lambda skip: _link(url, skip)))
 
@@ -136,13 +136,13 @@ class _Answers:
         return _Place(of, keys, one)
 
     def _property(self, place: _Place, path: str) -> Response:
-        found = self._one(place.of, place.keys, odata.Query()) if place.one else None
+        result = self._one(place.of, place.keys, odata.Query()) if place.one else None
         name, *rest = place.property
-        if found is None or name not in found or rest not in ([], ["$value"]):
+        if result is None or name not in result or rest not in ([], ["$value"]):
             raise _unknown(path)
         if rest:
-            return PlainTextResponse(str(found[name]), headers={"Cache-Control": "no-store"})
-        return current({name: found[name]})
+            return PlainTextResponse(str(result[name]), headers={"Cache-Control": "no-store"})
+        return current({name: result[name]})
 
     def _row(self, of: str, keys: Mapping[str, Any]) -> TupleRow | None:
         rows = self._reader.rows(of, keys, ("", {}), (), 0, 1)
@@ -194,9 +194,9 @@ class _Answers:
                     f"$select: {name[:60]!r} is not a property of {of}; there are "
                     f"{', '.join(whole)}"
                 )
-            shown = {name: value for name, value in whole.items() if name in wanted}
+            values = {name: value for name, value in whole.items() if name in wanted}
         else:
-            shown = {**whole, **links}
+            values = {**whole, **links}
         for name, below in query.expand.items():
             step = entity.navigation.get(name)
             if step is None:
@@ -204,8 +204,8 @@ class _Answers:
                     f"$expand: {name!r} is not a navigation property of {of}; there are "
                     f"{', '.join(entity.navigation)}"
                 )
-            shown |= self._expanded(name, step, _keys_of(of, row), below, f"{self_}/{name}")
-        return shown
+            values |= self._expanded(name, step, _keys_of(of, row), below, f"{self_}/{name}")
+        return values
 
     def _expanded(
         self, name: str, step: Navigation, keys: Mapping[str, Any], query: odata.Query, url: str
@@ -220,13 +220,13 @@ class _Answers:
 
         # the rest of a filtered or sorted expansion has no link that says the same
         plain = not (query.where or query.order or query.select or query.expand)
-        found = self._page(step.to, led, query, link if plain else lambda _: None)
-        shown = {name: found["value"]}
-        if found.get("@iot.nextLink"):
-            shown[f"{name}@iot.nextLink"] = found["@iot.nextLink"]
-        if "@iot.count" in found:
-            shown[f"{name}@iot.count"] = found["@iot.count"]
-        return shown
+        result = self._page(step.to, led, query, link if plain else lambda _: None)
+        values = {name: result["value"]}
+        if result.get("@iot.nextLink"):
+            values[f"{name}@iot.nextLink"] = result["@iot.nextLink"]
+        if "@iot.count" in result:
+            values[f"{name}@iot.count"] = result["@iot.count"]
+        return values
 
 
 def _base(ask: Asked) -> str:
@@ -301,34 +301,36 @@ def _condition(of: str, where: odata.Condition | None) -> tuple[str, dict[str, A
         values[f"value_{len(values)}"] = value
         return f"%(value_{len(values) - 1})s"
 
-    def written(one: odata.Condition) -> str:
-        if isinstance(one, odata.Logic):
-            parts = [f"({written(part)})" for part in one.parts]
-            return f"NOT {parts[0]}" if one.word == "not" else f" {one.word.upper()} ".join(parts)
-        if isinstance(one, odata.Match):
-            column, kind = _column(of, one.of.path, "$filter")
+    def written(logic: odata.Condition) -> str:
+        if isinstance(logic, odata.Logic):
+            parts = [f"({written(part)})" for part in logic.parts]
+            return (
+                f"NOT {parts[0]}" if logic.word == "not" else f" {logic.word.upper()} ".join(parts)
+            )
+        if isinstance(logic, odata.Match):
+            column, kind = _column(of, logic.of.path, "$filter")
             if kind != "text":
                 raise InputError(
-                    f"$filter: {one.function} needs a text; {one.of.path} is not a text"
+                    f"$filter: {logic.function} needs a text; {logic.of.path} is not a text"
                 )
-            text = held(one.text)
+            text = held(logic.text)
             return {
                 "substringof": f"position({text}::text IN {column}) > 0",
                 "startswith": f"starts_with({column}, {text}::text)",
                 "endswith": f"right({column}, length({text}::text)) = {text}::text",
-            }[one.function]
-        column, kind = _column(of, one.left.path, "$filter")
-        if one.right is None:
-            if one.sign not in {"eq", "ne"}:
-                raise InputError(f"$filter: {one.left.path} {one.sign} null; use eq or ne")
-            return f"{column} IS {'NOT ' if one.sign == 'ne' else ''}NULL"
-        if kind_of(one.right) != kind:
+            }[logic.function]
+        column, kind = _column(of, logic.left.path, "$filter")
+        if logic.right is None:
+            if logic.sign not in {"eq", "ne"}:
+                raise InputError(f"$filter: {logic.left.path} {logic.sign} null; use eq or ne")
+            return f"{column} IS {'NOT ' if logic.sign == 'ne' else ''}NULL"
+        if kind_of(logic.right) != kind:
             raise InputError(
-                f"$filter: {one.left.path} is a {kind}; write a text in '..', a number, or a time"
+                f"$filter: {logic.left.path} is a {kind}; write a text in '..', a number, or a time"
                 " such as 2026-01-01T00:00:00Z"
             )
         cast = {"text": "text", "number": "float8", "time": "timestamptz"}[kind]
-        return f"{column} {odata.COMPARISONS[one.sign]} {held(one.right)}::{cast}"
+        return f"{column} {odata.COMPARISONS[logic.sign]} {held(logic.right)}::{cast}"
 
     return ("", {}) if where is None else (written(where), values)
 

@@ -77,16 +77,16 @@ def money(ask: Reader, project: IdPath, begin: From, end: To) -> Response:
             raise unknown("project", project)
         zone = series.project_timezone(conn, project)
         days = [local_date(us, zone) for us in span_us(begin, end, zone)]
-        found = of_project(conn, project, days[0], days[1])
+        moneys = of_project(conn, project, days[0], days[1])
     return current(
         [
             {
-                "kind": one.kind,
-                "amount": f"{one.amount:f}",
-                "currency": one.currency,
-                "energy_kwh": f"{one.energy_kwh:f}",
+                "kind": item.kind,
+                "amount": f"{item.amount:f}",
+                "currency": item.currency,
+                "energy_kwh": f"{item.energy_kwh:f}",
             }
-            for one in found
+            for item in moneys
         ]
     )
 

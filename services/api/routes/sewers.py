@@ -64,13 +64,13 @@ def sewers(
     """
     box = window(bbox)
     with ask.reading() as conn:
-        found = stored.within(conn, box, limit + 1, after)
-        around = (box or stored.extent(conn)) if cells is not None and len(found) > limit else None
+        assets = stored.within(conn, box, limit + 1, after)
+        around = (box or stored.extent(conn)) if cells is not None and len(assets) > limit else None
         if around is not None and cells is not None:
             counted = stored.cells(conn, around, (cells, cells))
             return _json(grid(around, cells, counted) | {"next": None})
-    more = len(found) > limit
-    body = collection(found[:limit]) | {"next": found[limit - 1].id if more else None}
+    more = len(assets) > limit
+    body = collection(assets[:limit]) | {"next": assets[limit - 1].id if more else None}
     return _json(body)
 
 
@@ -78,12 +78,12 @@ def sewers(
 def sewer(ask: WholeReader, asset: AssetPath) -> Response:
     """Return an asset as a Feature, with its inspections and works."""
     with ask.reading() as conn:
-        found = stored.history(conn, asset)
-    if found is None:
+        result = stored.history(conn, asset)
+    if result is None:
         raise unknown("asset", asset)
-    one, events = found
+    item, events = result
     history = [{k: v for k, v in e._asdict().items() if k != "asset"} for e in events]
-    return _json(feature(one) | {"history": history})
+    return _json(feature(item) | {"history": history})
 
 
 def window(text: str | None) -> stored.Box | None:

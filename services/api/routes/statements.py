@@ -144,10 +144,10 @@ def receipt(ask: Ask, statement: StatementId) -> Response:
     """Return the proof that the statement's issue is in the log (C2SP tlog-proof)."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
-        found = log.receipt(conn, statement)
-    if found is None:
+        result = log.receipt(conn, statement)
+    if result is None:
         raise ProblemError(404, f"statement {statement} is {stored.state}: it is not in the log")
-    return conditional(ask, found.encode(), "text/plain; charset=utf-8", stored.state)
+    return conditional(ask, result.encode(), "text/plain; charset=utf-8", stored.state)
 
 
 @router.get(
@@ -240,8 +240,8 @@ def conditional(ask: Asked, body: bytes, media_type: str, state: str) -> Respons
 
 def _documents(steps: list[Event]) -> tuple[bytes | None, bytes | None]:
     """Return what the operator and the verifier signed, as far as they have."""
-    held = {e.state: e.document for e in steps if e.document is not None}
-    return held.get("submitted"), held.get("verified") or held.get("rejected")
+    stored = {e.state: e.document for e in steps if e.document is not None}
+    return stored.get("submitted"), stored.get("verified") or stored.get("rejected")
 
 
 def _summary(stored: Stored) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def add(ask: Admin, said: shapes.NewWebhook) -> Response:
 def webhook(ask: Admin, webhook: WebhookId) -> Response:
     """Return a webhook."""
     with ask.reading() as conn:
-        return current(store.one(conn, webhook)._asdict())
+        return current(store.by_id(conn, webhook)._asdict())
 
 
 @router.get("/webhooks/{webhook}/deliveries", response_model=shapes.pages(shapes.WebhookDelivery))
@@ -61,12 +61,13 @@ def deliveries(
     limit: Limit = 100,
     cursor: Cursor = None,
     state: Annotated[
-        Literal["waiting", "delivered", "dead"] | None, Query(description="In this state.")
+        Literal["waiting", "delivered", "dead"] | None,
+        Query(description="Only deliveries in this state."),
     ] = None,
 ) -> Response:
     """List deliveries of a webhook, the newest event first."""
     with ask.reading() as conn:
-        store.one(conn, webhook)
+        store.by_id(conn, webhook)
         of = ("webhook", ask.who.id, webhook, state or "")
         after = ask.api.cursors.read(of, cursor)
         before = None if after is None else int(after[0])
@@ -110,9 +111,9 @@ def end(ask: Admin, webhook: WebhookId, said: shapes.Ending) -> Response:
     """Remove a webhook: nothing more is sent, and waiting events count as failed."""
 
     def work(conn: Connection) -> tuple[int, Any]:
-        store.one(conn, webhook)
+        store.by_id(conn, webhook)
         store.end(conn, webhook, said.reason)
-        return _DONE, store.one(conn, webhook)._asdict()
+        return _DONE, store.by_id(conn, webhook)._asdict()
 
     return ask.write(said.model_dump_json(), work)
 

@@ -243,7 +243,7 @@ def _services(methodology: Methodology) -> Iterator[str]:
         names = ", ".join(r for r in methodology.roles if r in methodology.invoiced)
         yield (
             f"A reduction is credited only if `{names}` has a meter under valid calibration that no"
-            " invoice contradicts, or invoices with file hashes over 95 % of the time"
+            " invoice contradicts, or invoices with file hashes for at least 95 % of the time"
             f" ([EVD-03](../findings.md#evidence-that-evd-03-requires)).{either}\n"
         )
     yield from _maxima(methodology)

@@ -36,7 +36,9 @@ _DAY_US = 86_400_000_000
 _SHOWN = 20
 # whatever else this machine does comes first
 _NICE = 10
-_devices = click.option("--device", "devices", multiple=True, metavar="ID", help="Only this one.")
+_devices = click.option(
+    "--device", "devices", multiple=True, metavar="ID", help="Only this device."
+)
 
 
 @click.group(cls=Group)

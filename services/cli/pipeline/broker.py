@@ -65,7 +65,11 @@ def broker() -> None:
 @click.option("--log", default="file mosquitto.log", help="mosquitto's log_dest.")
 @click.option("--plugin", help="mosquitto: its dynamic-security plugin, if not Debian's.")
 @click.option(
-    "--service", "services", multiple=True, metavar="NAME", help="A service of tonne; repeatable."
+    "--service",
+    "services",
+    multiple=True,
+    metavar="NAME",
+    help="Service of tonne that gets credentials; repeatable.",
 )
 @click.option(
     "--into", type=click.Path(path_type=Path), help="Also copy the broker's files to this folder."

@@ -108,7 +108,7 @@ def _leave_soon(code: int) -> None:
     "--workers",
     type=click.IntRange(1),
     default=1,
-    help="Number of workers that share the topic; refused if it has fewer partitions.",
+    help="Number of workers that share the topic, which must have as many partitions.",
 )
 @click.option("--instance", metavar="NAME", help="Name of this worker, kept across restarts.")
 @click.option(
@@ -121,7 +121,7 @@ def _leave_soon(code: int) -> None:
     "--from-time",
     type=Moment(),
     metavar="TIME",
-    help="Store again from this time on, by Kafka's time of the record.",
+    help="Store records again with a Kafka timestamp from this time on, then end.",
 )
 @click.option(
     "--partition",

@@ -35,7 +35,9 @@ def programme() -> None:
 
 @programme.command()
 @click.option(
-    "--year", type=click.IntRange(1990, 2200), help="Default: the last year with figures."
+    "--year",
+    type=click.IntRange(1990, 2200),
+    help="Calendar year; default: the last year with figures.",
 )
 @json_option
 def progress(year: int | None, *, as_json: bool) -> None:
@@ -60,7 +62,9 @@ def progress(year: int | None, *, as_json: bool) -> None:
 
 @programme.command()
 @click.option(
-    "--year", type=click.IntRange(1990, 2200), help="Default: the last year with figures."
+    "--year",
+    type=click.IntRange(1990, 2200),
+    help="Calendar year; default: the last year with figures.",
 )
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write, .pdf or .xlsx."

@@ -21,9 +21,11 @@ from services.store.registry.known import zones_of
 from services.store.statements import energy_certificates as store
 from services.store.timeseries.queries import device_timezone
 
-_device = click.option("--device", required=True, metavar="ID", help="Meter that measured it.")
+_device = click.option(
+    "--device", required=True, metavar="ID", help="Meter that measured the certified energy."
+)
 _body = click.option("--issuing-body", required=True, help="Issuing body of the certificate.")
-_document = click.option("--document", required=True, help="Document that states it.")
+_document = click.option("--document", required=True, help="Title of the certificate's document.")
 _owner = click.option("--owner", help="Its owner.")
 
 
@@ -97,7 +99,7 @@ def enter_(
 @_document
 @_owner
 @click.option("--energy-source", help="Technology, such as solar_pv, by the issuing body's list.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder to write.")
 @json_option
 def export_(
     id_: str,
@@ -145,7 +147,7 @@ def export_(
 
 
 @certificates.command("list")
-@click.option("--device", metavar="ID", help="Of one device.")
+@click.option("--device", metavar="ID", help="Only certificates of this device.")
 @json_option
 def list_(device: str | None, *, as_json: bool) -> None:
     """

@@ -43,7 +43,9 @@ _entered = click.option(
     metavar="FILE",
     help="Data held only by the authority or registry (YAML), in addition to the registered data.",
 )
-_out = click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+_out = click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="New folder to write."
+)
 _keys = click.option(
     "--keys", "keys_file", type=_file, help="Public keys that you trust, if a pack is given."
 )
@@ -163,7 +165,9 @@ def aef_(asked: _ExportOptions, party: str, year: int, version: int) -> None:
 
 @export.command("jcm")
 @click.option("--template", type=_file, metavar="XLSX", help="Official file to fill in.")
-@click.option("--map", "map_file", type=_file, metavar="TOML", help="Map of values to cells.")
+@click.option(
+    "--map", "map_file", type=_file, metavar="TOML", help="TOML file that assigns values to cells."
+)
 @_options
 def jcm_(asked: _ExportOptions, template: Path | None, map_file: Path | None) -> None:
     """
@@ -189,7 +193,9 @@ def jcm_(asked: _ExportOptions, template: Path | None, map_file: Path | None) ->
 @click.option("--site", required=True, metavar="ID", help="Site of the facility.")
 @click.option("--year", required=True, type=int, help="Calendar year at the site.")
 @click.option("--template", type=_file, metavar="XLSX", help="Official form to fill in.")
-@click.option("--map", "map_file", type=_file, metavar="TOML", help="Map of values to cells.")
+@click.option(
+    "--map", "map_file", type=_file, metavar="TOML", help="TOML file that assigns values to cells."
+)
 @_out
 @json_option
 def facility_(

@@ -54,8 +54,10 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.Path(dir_okay=False, path_type=Path),
     help="File for the disclosures, which open hidden texts; keep it secret.",
 )
-@click.option("--keys", "keys_file", type=_file, help="Public keys, if a pack is given.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.option(
+    "--keys", "keys_file", type=_file, help="Public keys that you trust, if a pack is given."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder to write.")
 @click.option("--publish", is_flag=True, help="Also publish it in the API and the console.")
 @json_option
 def public_(

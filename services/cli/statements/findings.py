@@ -149,7 +149,7 @@ _id = click.argument("id_", metavar="ID")
 _what = click.argument("what", metavar="ID|PACK")
 _name = click.argument("name", metavar="FINDING")
 _key = click.option("--key", "key_name", required=True, metavar="N", help="Signer's key, by name.")
-_text = click.option("--text", required=True, help="Text of it.")
+_text = click.option("--text", required=True, help="Text of the finding, answer or closure.")
 _out = click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),

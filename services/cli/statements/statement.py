@@ -357,7 +357,7 @@ def show(id_: str, *, as_json: bool) -> None:
 
 @statement.command()
 @click.argument("id_", metavar="ID")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder to write.")
 @json_option
 def export(id_: str, out: Path, *, as_json: bool) -> None:
     """

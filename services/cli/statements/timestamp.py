@@ -20,7 +20,7 @@ from services.cli.options.servers import database_url
 from services.cli.output.text import counted, print_json, print_result, table, time_text
 from services.clock import now_us
 from services.issuer import timestamps
-from services.issuer.timestamps import Policy, shown
+from services.issuer.timestamps import Policy, without_login
 from services.logs import get_logger
 from services.settings import Settings
 from services.store.postgres.pool import connect
@@ -217,7 +217,7 @@ def list_(*, as_json: bool) -> None:
         for one in found
     ]
     if as_json:
-        authorities = [] if policy is None else [shown(url) for url in policy.urls]
+        authorities = [] if policy is None else [without_login(url) for url in policy.urls]
         print_json({
             "timestamps": rows, "waiting_s": round(waits, 1), "statements_waiting": owed,
             "asked": authorities, "needed": enough,

@@ -38,7 +38,7 @@ def units() -> None:
 @click.option("--first", type=int, required=True, help="First unit of the range.")
 @click.option("--last", type=int, required=True, help="Last unit of the range, included.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Day of the event.")
-@click.option("--document", required=True, help="Document that states it.")
+@click.option("--document", required=True, help="Document that records the event.")
 @click.option("--holder", help="Holder from that day on.")
 @json_option
 def enter(

@@ -105,7 +105,7 @@ def put_on_duty(
     InputError
         If a span is empty.
     """
-    if contact not in {one.id for one in contacts(conn)}:
+    if contact not in {contact.id for contact in contacts(conn)}:
         raise RegistryError(f"no contact {contact!r}; see `tonne alarms contacts`")
     try:
         with conn.transaction(), conn.cursor() as cursor:

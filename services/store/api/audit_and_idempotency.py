@@ -90,12 +90,12 @@ def answer(conn: Connection, principal: str, key: str) -> Answer | None:
     return None if row is None else Answer(bytes(row[0]), row[1], bytes(row[2]))
 
 
-def keep_answer(conn: Connection, principal: str, key: str, found: Answer) -> None:
+def keep_answer(conn: Connection, principal: str, key: str, reply: Answer) -> None:
     """Store an answer, and delete those that have expired."""
     conn.execute(
         "INSERT INTO api_answer (principal, key, request, status, body)"
         " VALUES (%s, %s, %s, %s, %s)",
-        (principal, key, found.request, found.status, found.body),
+        (principal, key, reply.request, reply.status, reply.body),
     )
     conn.execute("DELETE FROM api_answer WHERE given < now() - %s::interval", [_KEPT])
 

@@ -138,7 +138,7 @@ def add(
             "INSERT INTO webhook_secret (webhook_id, number, secret) VALUES (%s, 1, %s)",
             [id_, secret],
         )
-    return one(conn, id_)
+    return by_id(conn, id_)
 
 
 def webhooks(conn: Connection) -> list[Webhook]:
@@ -147,7 +147,7 @@ def webhooks(conn: Connection) -> list[Webhook]:
     return [Webhook(*row) for row in rows]
 
 
-def one(conn: Connection, id_: str) -> Webhook:
+def by_id(conn: Connection, id_: str) -> Webhook:
     """Return a webhook; RegistryError if there is none."""
     row = conn.execute(f"SELECT {_COLUMNS} FROM webhook w WHERE w.id = %s", [id_]).fetchone()
     if row is None:
@@ -171,7 +171,7 @@ def rotate(conn: Connection, id_: str, secret: str, overlap_s: int) -> None:
     """Sign with a new secret from now on, and for some time with earlier ones as well. [s]"""
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
-        if one(conn, id_).ended is not None:
+        if by_id(conn, id_).ended is not None:
             raise InputError(f"webhook {id_!r} was removed; add a new one")
         conn.execute(
             "UPDATE webhook_secret SET ends = least(coalesce(ends, 'infinity'),"
@@ -229,7 +229,7 @@ def replay(
     with conn.transaction():
         # what removes old events holds it alone: by then they are gone, or stay
         conn.execute("SELECT pg_advisory_xact_lock_shared(2291, 2)")
-        if one(conn, id_).ended is not None:
+        if by_id(conn, id_).ended is not None:
             raise InputError(f"webhook {id_!r} was removed; add a new one and replay events to it")
         _require(conn, id_, events)
         return _again(conn, id_, events, since, dead=dead)
@@ -254,15 +254,15 @@ def _require(conn: Connection, id_: str, events: Sequence[UUID]) -> None:
         return
     first = oldest(conn)
     kept = f"the oldest that is kept is of {_utc(first)}" if first else "none is kept"
-    said = [
+    lines = [
         f"event {event} was removed, or never was"
         if type_ is None
         else f"event {event}, {type_} of {', '.join(projects)}, is not for webhook {id_!r}"
         for event, type_, projects in rows[:_SHOWN]
     ]
-    if more := len(rows) - len(said):
-        said.append(f"and {more} more")
-    raise InputError(f"{'; '.join(said)}; {kept}; no event is sent again")
+    if more := len(rows) - len(lines):
+        lines.append(f"and {more} more")
+    raise InputError(f"{'; '.join(lines)}; {kept}; no event is sent again")
 
 
 def _again(

@@ -28,7 +28,7 @@ from services.vault.part import Part
 _DAY_US = 86_400_000_000
 
 
-class Asked(NamedTuple):
+class ReadingSpan(NamedTuple):
     """Readings wanted: of a device, as a number in the frame, in [from, to). [us UTC]"""
 
     id: str
@@ -37,20 +37,20 @@ class Asked(NamedTuple):
     to_us: int
 
 
-class Found(NamedTuple):
+class ArchivedReadings(NamedTuple):
     """Archived readings, and their arrival notes by device id and time."""
 
     frames: list[Frame]
     flags: table.Flags
 
 
-def with_archived(cursor: Cursor, stored: Frame, asked: Sequence[Asked]) -> Frame:
+def with_archived(cursor: Cursor, stored: Frame, spans: Sequence[ReadingSpan]) -> Frame:
     """Stored readings and archived ones together, by device and time."""
-    found = fetch(cursor, stored.class_id, asked).frames
-    return overlay([*found, stored]) if found else stored
+    frames = fetch(cursor, stored.class_id, spans).frames
+    return overlay([*frames, stored]) if frames else stored
 
 
-def fetch(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> Found:
+def fetch(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> ArchivedReadings:
     """
     Archived readings of a class, each device-day compared with its seal.
 
@@ -59,17 +59,17 @@ def fetch(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> Found:
     DamagedError, VaultError
         If a file that is needed is not what was sealed, or cannot be reached.
     """
-    out = Found([], {})
-    if not asked:
+    out = ArchivedReadings([], {})
+    if not spans:
         return out
-    ids = sorted({one.id for one in asked})
-    span = min(one.from_us for one in asked), max(one.to_us for one in asked)
+    ids = sorted({one.id for one in spans})
+    span = min(one.from_us for one in spans), max(one.to_us for one in spans)
     parts = archived.parts(cursor, class_id, ids, *span)
     if not parts:
         return out
     place = archived.place_of(cursor)
     for part in archived.newest(parts, frozenset(ids)):
-        inside = [one for one in asked if _touches(one, part)]
+        inside = [one for one in spans if _touches(one, part)]
         if inside:
             read = table.read(place, part, {one.id for one in inside})
             out.frames.append(_cut(read, inside))
@@ -77,23 +77,23 @@ def fetch(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> Found:
     return out
 
 
-def _touches(asked: Asked, part: Part) -> bool:
+def _touches(reading_span: ReadingSpan, part: Part) -> bool:
     return (
-        asked.id in part.leaves
-        and asked.from_us < part.day.to_us
-        and asked.to_us > part.day.from_us
+        reading_span.id in part.leaves
+        and reading_span.from_us < part.day.to_us
+        and reading_span.to_us > part.day.from_us
     )
 
 
-def _cut(read: table.Stored, asked: Sequence[Asked]) -> Frame:
+def _cut(read: table.Stored, spans: Sequence[ReadingSpan]) -> Frame:
     """Return the requested rows, with the requested numbers of devices."""
     frame, number = read.frame, {name: k for k, name in enumerate(read.devices)}
     kept = np.zeros(len(frame), dtype=np.bool_)
     index = np.empty(len(read.devices), dtype=np.int32)
-    for one in asked:
-        own = frame.device == number[one.id]
-        kept |= own & (frame.time_us >= one.from_us) & (frame.time_us < one.to_us)
-        index[number[one.id]] = one.number
+    for item in spans:
+        own = frame.device == number[item.id]
+        kept |= own & (frame.time_us >= item.from_us) & (frame.time_us < item.to_us)
+        index[number[item.id]] = item.number
     out = frame.take(kept)
     out.device = index[out.device]
     return out
@@ -156,16 +156,16 @@ def split(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Split:
         Device ids by the frame's numbers.
     """
     every = np.arange(len(frame))
-    held = _archived_rows(cursor, ids, frame)
-    if not len(held):
+    stored = _archived_rows(cursor, ids, frame)
+    if not len(stored):
         return Split(frame, every, [], {})
-    at = _places(held, frame)
+    at = _places(stored, frame)
     met = np.flatnonzero(at >= 0)
     differ, fill = np.zeros(len(met), dtype=np.bool_), np.zeros(len(met), dtype=np.bool_)
     columns = {}
     filled: dict[int, list[str]] = {}
     for name, values in frame.columns.items():
-        old, new = held.columns[name][at[met]], values[met]
+        old, new = stored.columns[name][at[met]], values[met]
         none_old, none_new = _absent(old), _absent(new)
         differ |= ~none_old & ~none_new & (old != new)
         fill |= none_old & ~none_new
@@ -183,48 +183,48 @@ def _archived_rows(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:
     """Archived rows around the times of a frame's rows."""
     whose = np.unique(frame.device).tolist()
     last = {name: us for name, (_, us) in archived.reach(cursor, [ids[d] for d in whose]).items()}
-    asked = []
+    spans = []
     for device in whose:
         times = np.sort(frame.time_us[frame.device == device])
         times = times[times <= last.get(ids[device], -FAR_US)]
         # runs of neighbours: a day is read once, and a lone straggler reads no year
         edges = np.flatnonzero(np.diff(times) > _DAY_US) + 1
-        asked += [
-            Asked(ids[device], device, int(run[0]), int(run[-1]) + 1)
+        spans += [
+            ReadingSpan(ids[device], device, int(run[0]), int(run[-1]) + 1)
             for run in np.split(times, edges)
             if len(run)
         ]
-    found = fetch(cursor, frame.class_id, asked).frames if asked else []
-    return overlay(found) if found else frame.take(np.empty(0, dtype=np.intp))
+    frames = fetch(cursor, frame.class_id, spans).frames if spans else []
+    return overlay(frames) if frames else frame.take(np.empty(0, dtype=np.intp))
 
 
-def _places(held: Frame, frame: Frame) -> NDArray[np.intp]:
+def _places(stored: Frame, frame: Frame) -> NDArray[np.intp]:
     """Return the row of `held` for each row of `frame`, by device and time; -1 for none."""
-    known, asked = _keys(held, frame)
+    known, asked = _keys(stored, frame)
     at = np.searchsorted(known, asked)
     at[at == len(known)] = 0
     return np.where(known[at] == asked, at, -1)
 
 
-def _keys(held: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _keys(stored: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return an ascending number for each device and time of two frames; `held` is sorted."""
     pairs = np.concatenate(
-        [np.stack([f.device.astype(np.int64), f.time_us], axis=1) for f in (held, frame)]
+        [np.stack([f.device.astype(np.int64), f.time_us], axis=1) for f in (stored, frame)]
     )
     _, number = np.unique(pairs, axis=0, return_inverse=True)
     number = number.reshape(-1)
-    return number[: len(held)], number[len(held) :]
+    return number[: len(stored)], number[len(stored) :]
 
 
-def two_back(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> list[Asked]:
+def two_back(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> list[ReadingSpan]:
     """
     Reach back, where fewer than two readings are stored before a span's end, to two archived days.
 
     Spans that lie after all that is archived of their device are left out.
     """
-    reach = archived.reach(cursor, [one.id for one in asked])
-    held = [one for one in asked if one.id in reach]
-    if not held:
+    reach = archived.reach(cursor, [one.id for one in spans])
+    stored = [one for one in spans if one.id in reach]
+    if not stored:
         return []
     rows = near.nearest(
         cursor,
@@ -232,14 +232,14 @@ def two_back(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> list[Aske
         f" CROSS JOIN LATERAL (SELECT time FROM reading_{class_id} r WHERE r.device_id = d.id"
         " AND r.time < d.before{near} ORDER BY r.time DESC OFFSET 1 LIMIT 1) two",
         {
-            "id text": [one.id for one in held],
-            "before timestamptz": [stamp(one.to_us) for one in held],
+            "id text": [one.id for one in stored],
+            "before timestamptz": [stamp(one.to_us) for one in stored],
         },
-        [near.before(one.to_us) for one in held],
+        [near.before(one.to_us) for one in stored],
         "r.time",
     )
-    least = {held[k].id: us for k, us in rows}
-    fewer = [one for one in held if one.id not in least]
+    least = {stored[k].id: us for k, us in rows}
+    fewer = [one for one in stored if one.id not in least]
     cursor.execute(
         "SELECT d.id, (extract(epoch FROM back.time) * 1000000)::bigint"
         " FROM unnest(%s::text[], %s::timestamptz[]) AS d (id, before)"
@@ -249,13 +249,13 @@ def two_back(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> list[Aske
         ([one.id for one in fewer], [stamp(one.to_us) for one in fewer], class_id),
     )
     least |= dict(cursor.fetchall())
-    wide = [one._replace(from_us=min(one.from_us, least.get(one.id, FAR_US))) for one in held]
+    wide = [one._replace(from_us=min(one.from_us, least.get(one.id, FAR_US))) for one in stored]
     return [one for one in wide if one.from_us <= reach[one.id][1]]
 
 
 def lonely(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
     """Devices with fewer than two stored readings: what came before is archived."""
-    found = []
+    result = []
     for device in devices:
         cursor.execute(
             f"SELECT count(*) FROM (SELECT FROM reading_{fleet.devices[device].class_id}"
@@ -264,28 +264,30 @@ def lonely(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
         )
         row = cursor.fetchone()
         if row is None or row[0] < 2:  # noqa: PLR2004
-            found.append(device)
-    return found
+            result.append(device)
+    return result
 
 
-def relation(cursor: Cursor, class_id: str, asked: Sequence[Asked]) -> str:
+def relation(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> str:
     """
     Return SQL for a class's readings, archived ones of some spans included.
 
     Call it in the transaction of the query: no chunk is dropped before that ends.
     """
     plain = f"reading_{class_id}"
-    if not asked or not archived.reach(cursor, [one.id for one in asked]):
+    if not spans or not archived.reach(cursor, [one.id for one in spans]):
         return plain
     archived.guard(cursor)
-    found = fetch(cursor, class_id, asked)
-    if not found.frames:
+    result = fetch(cursor, class_id, spans)
+    if not result.frames:
         return plain
-    name = thaw(cursor, class_id, {one.number: one.id for one in asked}, found)
+    name = thaw(cursor, class_id, {one.number: one.id for one in spans}, result)
     return f"(SELECT * FROM {plain} UNION ALL SELECT * FROM {name})"
 
 
-def thaw(cursor: Cursor, class_id: str, ids: Mapping[int, str], found: Found) -> str:
+def thaw(
+    cursor: Cursor, class_id: str, ids: Mapping[int, str], archived_readings: ArchivedReadings
+) -> str:
     """
     Load archived rows that are not stored into a temporary table; return its name.
 
@@ -294,17 +296,17 @@ def thaw(cursor: Cursor, class_id: str, ids: Mapping[int, str], found: Found) ->
     ids : mapping of int to str
         Device ids by the frames' numbers.
     """
-    name, frame = f"cold_{class_id}", overlay(found.frames)
+    name, frame = f"cold_{class_id}", overlay(archived_readings.frames)
     cursor.execute(
         f"CREATE TEMP TABLE IF NOT EXISTS {name} (LIKE reading_{class_id},"
         f" PRIMARY KEY (device_id, time)); TRUNCATE {name}"
     )
     columns, fields = ["device_id", "time", *frame.columns], _fields(frame, ids)
-    if found.flags:
+    if archived_readings.flags:
         columns.append("flags")
         keys = zip(frame.device.tolist(), frame.time_us.tolist(), strict=True)
-        said = [found.flags.get((ids[device], us)) for device, us in keys]
-        fields.append(Blob([None if s is None else s.encode() for s in said], version=b"\x01"))
+        lines = [archived_readings.flags.get((ids[device], us)) for device, us in keys]
+        fields.append(Blob([None if s is None else s.encode() for s in lines], version=b"\x01"))
     with cursor.copy(f"COPY {name} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy:
         copy.write(encode(fields, len(frame)))
     cursor.execute(
@@ -345,9 +347,9 @@ def first(
         if not later:
             continue
         read = table.read(archived.place_of(cursor), part, later)
-        asked = [Asked(d, k, from_us, best.get(d, FAR_US)) for k, d in enumerate(later)]
-        found = _cut(read, asked)
-        held = ~_absent(found.columns[channel])
-        for k, us in zip(found.device[held].tolist(), found.time_us[held].tolist(), strict=True):
+        spans = [ReadingSpan(d, k, from_us, best.get(d, FAR_US)) for k, d in enumerate(later)]
+        frame = _cut(read, spans)
+        known = ~_absent(frame.columns[channel])
+        for k, us in zip(frame.device[known].tolist(), frame.time_us[known].tolist(), strict=True):
             best[later[k]] = min(us, best.get(later[k], FAR_US))
     return best

@@ -60,10 +60,10 @@ def home(cursor: Cursor) -> Home | None:
 
 def place_of(cursor: Cursor) -> Place:
     """Return the location of archived readings: by this machine's settings, or else as recorded."""
-    found = home(cursor)
-    if found is None:
+    result = home(cursor)
+    if result is None:
         raise InputError("this database has no archive; `tonne archive run` makes one")
-    return opened(Settings().archive_url or found.url)
+    return opened(Settings().archive_url or result.url)
 
 
 @lru_cache(maxsize=4)
@@ -72,9 +72,9 @@ def opened(url: str) -> Place:
     return Place(url)
 
 
-def add_home(cursor: Cursor, found: Home) -> None:
+def add_home(cursor: Cursor, place: Home) -> None:
     """Note where the archive is, once and for all."""
-    cursor.execute("INSERT INTO archive_place (id, url) VALUES (%s, %s)", found)
+    cursor.execute("INSERT INTO archive_place (id, url) VALUES (%s, %s)", place)
 
 
 def identity(conn: Connection) -> str:
@@ -120,11 +120,11 @@ def every(conn: Connection) -> list[Part]:
     return [_part(row) for row in conn.execute(f"SELECT {_PART} FROM archive_part p ORDER BY p.id")]
 
 
-def newest(found: Sequence[Part], ids: Collection[str] | None = None) -> list[Part]:
+def newest(result: Sequence[Part], ids: Collection[str] | None = None) -> list[Part]:
     """Parts with the device-days that no later part holds again, and without others."""
     seen: set[tuple[str, str, date, str]] = set()
     out: list[Part] = []
-    for part in reversed(found):
+    for part in reversed(result):
         kept = {
             name: leaf
             for name, leaf in part.leaves.items()
@@ -261,7 +261,7 @@ def hold(conn: Connection, from_us: int, to_us: int, days: int, reason: str) -> 
     )
 
 
-def held(cursor: Cursor, chunk: Chunk) -> bool:
+def is_kept(cursor: Cursor, chunk: Chunk) -> bool:
     """Whether a chunk holds restored readings that are to stay."""
     cursor.execute(
         "SELECT EXISTS (SELECT FROM archive_hold WHERE until > now()"

@@ -161,11 +161,11 @@ def get_letter(conn: Connection, letter_id: int) -> tuple[DeadLetter, bytes]:
     InputError
         When there is none of that number.
     """
-    found = list_letters(conn, Filter(ids=[letter_id]))
+    dead_letters = list_letters(conn, Filter(ids=[letter_id]))
     payload = conn.execute("SELECT payload FROM dead_letter WHERE id = %s", [letter_id]).fetchone()
-    if not found or payload is None:
+    if not dead_letters or payload is None:
         raise InputError(f"dead letter {letter_id} is not known; see `tonne deadletter list`")
-    return found[0], bytes(payload[0])
+    return dead_letters[0], bytes(payload[0])
 
 
 def mark_replayed(conn: Connection, letter_id: int, author: str) -> None:
@@ -186,11 +186,13 @@ def where(wanted: Filter) -> tuple[str, dict[str, object]]:
         "begin": ("d.received >= %(begin)s", wanted.received_from),
         "end": ("d.received < %(end)s", wanted.received_to),
     }
-    asked = {name: (text, value) for name, (text, value) in conditions.items() if value is not None}
-    texts = [text for text, _ in asked.values()]
+    arguments = {
+        name: (text, value) for name, (text, value) in conditions.items() if value is not None
+    }
+    texts = [text for text, _ in arguments.values()]
     if wanted.waiting:
         texts.append("NOT EXISTS (SELECT FROM dead_letter_replay r WHERE r.dead_letter_id = d.id)")
-    values: dict[str, object] = {name: value for name, (_, value) in asked.items()}
+    values: dict[str, object] = {name: value for name, (_, value) in arguments.items()}
     return ("WHERE " + " AND ".join(texts) if texts else ""), values
 
 

@@ -134,7 +134,7 @@ def _row(
 ) -> _Row:
     number, reason = key
     topic = messages.topics[number]
-    device, said = device_of(topic, fleet), messages.content_types[number]
+    device, message = device_of(topic, fleet), messages.content_types[number]
     return _Row(
         _moment(messages.received(number)),
         _clean(topic),
@@ -143,7 +143,7 @@ def _row(
         reason,
         _clean("; ".join(texts))[:_DETAIL],
         messages.payloads[number],
-        None if said is None else _clean(said),
+        None if message is None else _clean(message),
         digest,
     )
 

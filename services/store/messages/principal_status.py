@@ -13,7 +13,7 @@ from ingest.model import Fleet
 _FIRMWARE = 200
 
 
-class Said(NamedTuple):
+class Status(NamedTuple):
     """A status message and when it came. [us UTC]"""
 
     principal: str
@@ -30,7 +30,7 @@ class _Status(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Status)
 
 
-def keep(connection: Connection, fleet: Fleet, said: Iterable[Said]) -> list[Said]:
+def keep(connection: Connection, fleet: Fleet, lines: Iterable[Status]) -> list[Status]:
     """
     Store the last status message of each registered principal.
 
@@ -40,17 +40,17 @@ def keep(connection: Connection, fleet: Fleet, said: Iterable[Said]) -> list[Sai
         Those that cannot be read, or whose principal is not registered.
     """
     latest: dict[str, tuple[_Status, int]] = {}
-    unused: list[Said] = []
-    for one in said:
+    unused: list[Status] = []
+    for item in lines:
         try:
-            status = _decoder.decode(one.payload)
+            status = _decoder.decode(item.payload)
         except msgspec.MsgspecError:
-            unused.append(one)
+            unused.append(item)
             continue
-        if one.principal in fleet.by_id:
-            latest[one.principal] = (status, one.at_us)
+        if item.principal in fleet.by_id:
+            latest[item.principal] = (status, item.at_us)
         else:
-            unused.append(one)
+            unused.append(item)
     if latest:
         names = sorted(latest)
         words = [latest[name] for name in names]

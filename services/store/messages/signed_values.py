@@ -70,7 +70,7 @@ class SignedValue:
 
 def refusals(noted: Sequence[Rejected]) -> list[Rejected]:
     """Return the entries that are refusals; the others are signed values, kept as evidence."""
-    return [one for one in noted if one.reason != SIGNED_VALUE]
+    return [rejected for rejected in noted if rejected.reason != SIGNED_VALUE]
 
 
 def record(cursor: Cursor, fleet: Fleet, noted: Sequence[Rejected], messages: Letters) -> int:
@@ -82,13 +82,13 @@ def record(cursor: Cursor, fleet: Fleet, noted: Sequence[Rejected], messages: Le
     int
         Rows written.
     """
-    signed = [one for one in noted if one.reason == SIGNED_VALUE]
+    signed = [rejected for rejected in noted if rejected.reason == SIGNED_VALUE]
     if not signed:
         return 0
     cursor.executemany(
         f"INSERT INTO signed_value ({_COLUMNS}) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        [_row(fleet, one, messages) for one in signed],
+        [_row(fleet, rejected, messages) for rejected in signed],
     )
     return max(cursor.rowcount, 0)
 

@@ -45,8 +45,8 @@ def load(connection: Connection) -> dict[str, Node]:
         " ORDER BY node, device, born_ms"
     )
     for name, device, born_ms, certain_ms, asked, tags in births:
-        found = msgspec.json.decode(tags, type=list[tuple[str, int | None, int, str | None]])
-        birth = Birth(born_ms, tuple(Tag(*tag) for tag in found), asked, certain_ms)
+        result = msgspec.json.decode(tags, type=list[tuple[str, int | None, int, str | None]])
+        birth = Birth(born_ms, tuple(Tag(*tag) for tag in result), asked, certain_ms)
         nodes[name].births.setdefault(device, []).append(birth)
         if certain_ms is None:
             nodes[name].live[device] = birth
@@ -111,7 +111,7 @@ def _tags(birth: Birth) -> str:
 
 
 def _write_held(cursor: Cursor, before: Node, after: Node) -> None:
-    had, has = {one.id for one in before.held}, {one.id for one in after.held}
+    had, has = {w.id for w in before.held}, {w.id for w in after.held}
     if gone := sorted(had - has):
         cursor.execute("DELETE FROM sparkplug_held WHERE id = ANY(%s)", (gone,))
     cursor.executemany(
@@ -119,16 +119,16 @@ def _write_held(cursor: Cursor, before: Node, after: Node) -> None:
         " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
         [
             (
-                one.id,
+                waiting_message.id,
                 after.name,
-                stamp(one.received_us),
-                _clean(one.topic),
-                one.payload,
-                one.seq,
-                one.sent_ms,
+                stamp(waiting_message.received_us),
+                _clean(waiting_message.topic),
+                waiting_message.payload,
+                waiting_message.seq,
+                waiting_message.sent_ms,
             )
-            for one in after.held
-            if one.id not in had
+            for waiting_message in after.held
+            if waiting_message.id not in had
         ],
     )
 

@@ -54,21 +54,23 @@ def unknown_devices(conn: Connection, *, refused: bool = False) -> list[UnknownD
             "SELECT principal, device, reason FROM knock_refused"
         )
     }
-    found = []
+    devices = []
     for principal, topic, count, first, last, example in _refused_as(conn, "unknown_device"):
         device = device_of(topic, fleet)
         if device is None or device in fleet.by_id:
             continue
         why = decided.get((principal, device))
         if (why is not None) == refused:
-            found.append(UnknownDevice(device, principal, topic, count, first, last, example, why))
-    return found
+            devices.append(
+                UnknownDevice(device, principal, topic, count, first, last, example, why)
+            )
+    return devices
 
 
 def claims(conn: Connection) -> list[Claim]:
     """Return principals that published for a device of another, the newest first."""
     fleet = load_fleet(conn)
-    found: dict[tuple[str, str], Claim] = {}
+    result: dict[tuple[str, str], Claim] = {}
     for principal, topic, count, first, last, _ in _refused_as(conn, "not_your_device"):
         device = device_of(topic, fleet)
         if device is None or device not in fleet.by_id:
@@ -76,12 +78,12 @@ def claims(conn: Connection) -> list[Claim]:
         speaker = fleet.devices[fleet.by_id[device]].gateway or device
         if principal == speaker:
             continue  # the registry was mended since
-        one = Claim(device, principal, speaker, count, first, last)
-        newer = found.get((principal, device), replace(one, messages=0))
-        found[principal, device] = replace(
+        claim = Claim(device, principal, speaker, count, first, last)
+        newer = result.get((principal, device), replace(claim, messages=0))
+        result[principal, device] = replace(
             newer, messages=newer.messages + count, first=min(newer.first, first)
         )
-    return list(found.values())
+    return list(result.values())
 
 
 def _refused_as(conn: Connection, reason: str) -> list[TupleRow]:

@@ -66,9 +66,9 @@ def verdict(error: psycopg.Error) -> Verdict:
 
 def words(error: psycopg.Error) -> str:
     """Return the server's error message in one line, with its code."""
-    said = error.diag.message_primary or str(error) or type(error).__name__
+    message = error.diag.message_primary or str(error) or type(error).__name__
     code = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
-    return " ".join(said.split())[:500] + code
+    return " ".join(message.split())[:500] + code
 
 
 # late data of a gateway that was away comes within days; the archive takes over after months
@@ -155,8 +155,8 @@ def lift_limit(conn: Connection) -> None:
 
 def switch_on(conn: Connection) -> str:
     """Prepare tables for the columnstore; return a sentence on the result."""
-    if said := why_not(conn):
-        return said
+    if message := why_not(conn):
+        return message
     try:
         for name in without(conn):
             with conn.transaction():

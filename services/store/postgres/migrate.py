@@ -36,7 +36,7 @@ from ingest import classes
 from ingest.errors import InputError, ServerError
 from services.store.postgres import columnstore, reading_tables
 from services.store.postgres import reading_tables as chunk_intervals
-from services.store.postgres.pool import connect, shown
+from services.store.postgres.pool import connect, without_login
 from services.store.postgres.reading_tables import Length
 
 OWNER = "tonne_owner"
@@ -134,8 +134,8 @@ def make_extensions(conn: Connection, where: str) -> None:
             f"{where} is read-only for this login: a standby, or default_transaction_read_only is"
             " on; name the server that writes in TONNE_DATABASE_URL, or switch that off"
         )
-    found = _versions(conn)
-    check_versions(found, where)
+    versions = _versions(conn)
+    check_versions(versions, where)
     # Making the extension without its library would end the connection.
     if conn.execute("SELECT current_setting('timescaledb.disable_load', true)").fetchone() in (
         None,
@@ -152,13 +152,13 @@ def make_extensions(conn: Connection, where: str) -> None:
             ) from error
 
 
-def check_versions(found: dict[str, str], where: str) -> None:
+def check_versions(versions: dict[str, str], where: str) -> None:
     """
     Refuse a server whose extensions are missing or too old.
 
     Parameters
     ----------
-    found : dict
+    versions : dict
         Extension name to its version, installed or else available.
 
     Raises
@@ -168,15 +168,15 @@ def check_versions(found: dict[str, str], where: str) -> None:
     """
     wanted = ".".join(map(str, TIMESCALEDB))
     for name in EXTENSIONS:
-        if name not in found:
+        if name not in versions:
             raise PrerequisiteError(
                 f"{where} has no {name} extension; tonne needs TimescaleDB {wanted} or newer "
                 f"and btree_gist; {INSTALL}"
             )
-    numbers = tuple(int(n) for n in re.findall(r"\d+", found["timescaledb"])[:2])
+    numbers = tuple(int(n) for n in re.findall(r"\d+", versions["timescaledb"])[:2])
     if numbers < TIMESCALEDB:
         raise PrerequisiteError(
-            f"{where} has TimescaleDB {found['timescaledb']}; tonne needs {wanted} or newer; "
+            f"{where} has TimescaleDB {versions['timescaledb']}; tonne needs {wanted} or newer; "
             f"{INSTALL}, then ALTER EXTENSION timescaledb UPDATE"
         )
 
@@ -235,17 +235,17 @@ def load(folder: Traversable | None = None) -> list[Migration]:
         When a name is not `NNNN_name.sql` or a number comes twice.
     """
     folder = folder or resources.files("services.store") / "migrations"
-    found = []
+    migrations = []
     for file in sorted(folder.iterdir(), key=lambda f: f.name):
         match = FILE_NAME.match(file.name)
         if match:
-            found.append(Migration(int(match[1]), match[2], file.read_text(encoding="utf-8")))
+            migrations.append(Migration(int(match[1]), match[2], file.read_text(encoding="utf-8")))
         elif file.name.endswith(".sql"):
             raise SchemaError(f"migration {file.name!r} is not named NNNN_name.sql; rename it")
-    versions = [m.version for m in found]
+    versions = [m.version for m in migrations]
     if len(set(versions)) < len(versions):
         raise SchemaError(f"migrations are numbered {versions}; give each a number of its own")
-    return found
+    return migrations
 
 
 def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
@@ -272,7 +272,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
     migrations = load() if migrations is None else migrations
     with connect(url, autocommit=True, name="tonne migrate") as conn:
         conn.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-        make_extensions(conn, shown(url))
+        make_extensions(conn, without_login(url))
         _make_history(conn)
         _adopt_0_1_0(conn, migrations)
         done = _history(conn)
@@ -295,9 +295,9 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
 
 def what_lacks(conn: Connection) -> str:
     """Return what `tonne migrate` has to do for this version; empty if nothing."""
-    found, wanted = version_of(conn), load()[-1].version
-    if found != wanted:
-        return f"the schema is of version {found}, this version of tonne needs {wanted}"
+    versions, wanted = version_of(conn), load()[-1].version
+    if versions != wanted:
+        return f"the schema is of version {versions}, this version of tonne needs {wanted}"
     lacking = reading_tables.lacking(conn)
     return f"the schema lacks {', '.join(lacking)} of the device classes" if lacking else ""
 
@@ -308,9 +308,10 @@ def version_of(conn: Connection) -> int:
     return 0 if row is None else int(row[0] or 0)
 
 
-def _shorter(one: Length) -> str:
+def _shorter(length: Length) -> str:
     return (
-        f"{one.table}: new chunks hold {one.advised:.0f} days, not {one.days:.0f}: indexes of open"
+        f"{length.table}: new chunks hold {length.advised:.0f} days, not {length.days:.0f}: indexes"
+        " of open"
         " chunks are to take a quarter of effective_cache_size at most"
     )
 

@@ -77,7 +77,7 @@ def nearest(
     list of tuple
         Rows in no order.
     """
-    found: list[TupleRow] = []
+    result: list[TupleRow] = []
     missing: list[int] = []
     for group in together([since for since, _ in first_us]):
         span = _span(first_us, group)
@@ -87,11 +87,11 @@ def nearest(
         if _whole(span, onward=onward) == span:
             less.clear()
         missing += sorted(less)
-        found += [row for row in rows if row[0] not in less]
+        result += [row for row in rows if row[0] not in less]
     if missing:
         whole = _whole(_span(first_us, missing), onward=onward)
-        found += _look(cursor, query, sought, missing, whole, column)
-    return found
+        result += _look(cursor, query, sought, missing, whole, column)
+    return result
 
 
 def together(times_us: Sequence[int]) -> Iterator[list[int]]:

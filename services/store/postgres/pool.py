@@ -53,7 +53,7 @@ def connect(
     except psycopg.Error as error:
         reason = " ".join(str(error).split())
         raise ServerError(
-            f"database {shown(url)} cannot be used: {reason}; "
+            f"database {without_login(url)} cannot be used: {reason}; "
             "check TONNE_DATABASE_URL, start a local server with `tonne local up`, "
             "and make the schema with `tonne migrate`"
         ) from error
@@ -71,7 +71,7 @@ def session_settings(role: str | None, name: str, limits: Sequence[str] = ()) ->
     return {"application_name": name, "options": options, "connect_timeout": CONNECT_TIMEOUT_S}
 
 
-def shown(url: str) -> str:
+def without_login(url: str) -> str:
     """Return the URL as it may be printed: hosts, ports and database, no login."""
     try:
         parts = parts_of(url)

@@ -78,12 +78,12 @@ def memory(conn: Connection) -> int:
 def shorten(conn: Connection) -> list[Length]:
     """Set the recommended length of new chunks, as the tables' owner; return the changes."""
     changed = [length for length in lengths(conn) if length.advised < length.days]
-    for one in changed:
+    for item in changed:
         with conn.transaction():
             conn.execute("SET LOCAL ROLE tonne_owner")
             conn.execute(
                 "SELECT set_chunk_time_interval(%s::regclass, make_interval(days => %s))",
-                [one.table, int(one.advised)],
+                [item.table, int(item.advised)],
             )
     return changed
 
@@ -137,14 +137,14 @@ def power_view_ddl(known: Iterable[DeviceClass]) -> Iterator[str]:
 def lacking(conn: Connection) -> list[str]:
     """Tables and columns that the device classes have and the database lacks."""
     stored = _stored(conn)
-    found = []
+    result = []
     for device_class in classes.load().values():
         name = table(device_class.id)
         if name not in stored:
-            found.append(name)
+            result.append(name)
         else:
-            found += [f"{name}.{channel}" for channel in _new_channels(device_class, stored)]
-    return found
+            result += [f"{name}.{channel}" for channel in _new_channels(device_class, stored)]
+    return result
 
 
 def make(conn: Connection, known: Mapping[str, DeviceClass]) -> list[str]:

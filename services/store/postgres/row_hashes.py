@@ -164,14 +164,14 @@ def tables(conn: Connection) -> Tables:
         " ORDER BY c.relname"
     ).fetchall()
     named = OF_THE_LOG | UNSEALED.keys() | {name for names in STATES.values() for name in names}
-    found = {
+    result = {
         n: (only or n in GROWING, readable)
         for n, only, readable in rows
         if n not in named and not n.startswith(MEASURED)
     }
     return Tables(
-        tuple(name for name, (only, readable) in found.items() if only and readable),
-        tuple(name for name, (only, readable) in found.items() if not (only and readable)),
+        tuple(name for name, (only, readable) in result.items() if only and readable),
+        tuple(name for name, (only, readable) in result.items() if not (only and readable)),
     )
 
 
@@ -246,7 +246,7 @@ def _filled(conn: Connection, names: Sequence[str]) -> list[str]:
 def _hashes(
     conn: Connection, table: str, columns: list[_Column], without: tuple[str, ...]
 ) -> list[RowHash]:
-    shown = ", ".join(
+    label = ", ".join(
         f'encode(sha256("{column.name}"), \'hex\') AS "{column.name}"'
         if column.long
         else f'"{column.name}"'
@@ -256,7 +256,7 @@ def _hashes(
     rows = conn.execute(
         f"SELECT {_key(columns)} AS key, encode(sha256(convert_to((SELECT"
         " jsonb_object_agg(e.key, e.value)::text FROM jsonb_each(to_jsonb(r)) e"
-        f" WHERE e.value <> 'null'), 'UTF8')), 'hex') FROM (SELECT {shown} FROM {table}) r"
+        f" WHERE e.value <> 'null'), 'UTF8')), 'hex') FROM (SELECT {label} FROM {table}) r"
         " ORDER BY key"
     )
     return [(str(name), str(value)) for name, value in rows]

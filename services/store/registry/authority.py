@@ -58,8 +58,8 @@ def write(cur: Cursor, changed: Sequence[Entered], merged: Registry, author: str
         "INSERT INTO authority_entry (kind, id, record, author) VALUES (%s, %s, %s, %s)",
         [(one.kind, one.id, jsonb(_plain(one)), author) for one in changed],
     )
-    for one in changed:
-        record = one.record
+    for entered in changed:
+        record = entered.record
         if isinstance(record, Submission) and record.filed is not None:
             made = tables(entered_records(merged), record)
             cur.execute(

@@ -99,7 +99,7 @@ def names(conn: Connection) -> dict[tuple[str, str], dict[str, str]]:
         "SELECT kind, id, names FROM registry_names UNION ALL SELECT 'site name', s.name, n.names"
         " FROM registry_names n JOIN site s ON s.id = n.id WHERE n.kind = 'site'"
     )
-    return {(kind, id_): found for kind, id_, found in rows}
+    return {(kind, id_): result for kind, id_, result in rows}
 
 
 def _outside(device: str, reason: str, upstream_of: Sequence[str] = ()) -> Outside:
@@ -157,7 +157,7 @@ def _devices(conn: Connection) -> list[Device]:
             check_percent=percent,
             maker=maker,
             model=model,
-            ratings=tuple(one for one, _ in rated_from[name]),
+            ratings=tuple(rating for rating, _ in rated_from[name]),
             meter_keys=tuple(signing[name]),
             **(array_fields(modules[name][-1]) if modules[name] else {}),
             arrays=tuple(modules[name]),
@@ -172,61 +172,61 @@ def _devices(conn: Connection) -> list[Device]:
 
 def load_samples(conn: Connection) -> defaultdict[str, list[Sample]]:
     """Return laboratory results by project and in order of time."""
-    found: defaultdict[str, list[Sample]] = defaultdict(list)
+    samples: defaultdict[str, list[Sample]] = defaultdict(list)
     for project, *row in conn.execute(
         "SELECT project_id, parameter, sample, taken, value, method, laboratory, sha256, signed"
         " FROM laboratory_result ORDER BY project_id, taken, laboratory, sample, parameter"
     ):
-        found[project].append(Sample(*row))
-    return found
+        samples[project].append(Sample(*row))
+    return samples
 
 
 def load_meter_keys(conn: Connection) -> defaultdict[str, list[MeterKey]]:
     """Load the keys with which meters sign, by device and in order of time."""
-    found: defaultdict[str, list[MeterKey]] = defaultdict(list)
+    meter_keys: defaultdict[str, list[MeterKey]] = defaultdict(list)
     for device, begins, key, document in conn.execute(
         "SELECT device_id, begins, key, document FROM meter_key ORDER BY device_id, begins"
     ):
-        found[device].append(MeterKey(begins.astimezone(UTC), key, document))
-    return found
+        meter_keys[device].append(MeterKey(begins.astimezone(UTC), key, document))
+    return meter_keys
 
 
 def _arrays(conn: Connection) -> defaultdict[str, list[PvArray]]:
-    found: defaultdict[str, list[PvArray]] = defaultdict(list)
+    pv_arrays: defaultdict[str, list[PvArray]] = defaultdict(list)
     for device, begins, *row in conn.execute(
         "SELECT device_id, begins, dc_power_w, tilt, azimuth, temperature_coefficient_percent,"
         " document FROM device_array ORDER BY device_id, begins"
     ):
-        found[device].append(PvArray(begins.astimezone(UTC), *row))
-    return found
+        pv_arrays[device].append(PvArray(begins.astimezone(UTC), *row))
+    return pv_arrays
 
 
 def load_ratings(conn: Connection) -> defaultdict[str, list[tuple[Rating, datetime]]]:
     """Load the rated powers of all devices in order of time, and when each was recorded."""
-    found: defaultdict[str, list[tuple[Rating, datetime]]] = defaultdict(list)
+    result: defaultdict[str, list[tuple[Rating, datetime]]] = defaultdict(list)
     for device, begins, watt, document, sha256, recorded in conn.execute(
         "SELECT device_id, begins, rated_power_w, document, sha256, recorded FROM device_rating"
         " ORDER BY device_id, begins, recorded"
     ):
-        one = Rating(begins.astimezone(UTC), watt, document, sha256)
-        found[device].append((one, recorded.astimezone(UTC)))
-    return found
+        rating = Rating(begins.astimezone(UTC), watt, document, sha256)
+        result[device].append((rating, recorded.astimezone(UTC)))
+    return result
 
 
 def _quality(conn: Connection) -> defaultdict[str, list[Quality]]:
-    found: defaultdict[str, list[Quality]] = defaultdict(list)
+    qualities: defaultdict[str, list[Quality]] = defaultdict(list)
     for device, channel, begins, limits, reason in conn.execute(
         "SELECT device_id, channel, begins, limits, reason FROM device_quality "
         'ORDER BY device_id, channel COLLATE "C", begins'
     ):
-        found[device].append(Quality(channel, begins.astimezone(UTC), limits, reason))
-    return found
+        qualities[device].append(Quality(channel, begins.astimezone(UTC), limits, reason))
+    return qualities
 
 
 def _projects(conn: Connection, called: Called) -> list[Project]:
     bound = _bound(conn)
     plans = load_versions(conn)
-    found = load_samples(conn)
+    samples = load_samples(conn)
     return [
         Project(
             id=project,
@@ -244,10 +244,10 @@ def _projects(conn: Connection, called: Called) -> list[Project]:
             system=system,
             monitoring=plans.get(project, ()),
             boundary=tuple(_outside(**one) for one in boundary or ()),
-            laboratory=tuple(found[project]),
+            laboratory=tuple(samples[project]),
             documents=documents or {},
             names=called.get(("project", project)),
-            surveys=(found_of := _declared(said)).surveys,
+            surveys=(found_of := _declared(content)).surveys,
             events=found_of.events,
             design=found_of.design,
             shared_meters=found_of.shared_meters,
@@ -255,7 +255,7 @@ def _projects(conn: Connection, called: Called) -> list[Project]:
         )
         for (
             project, name, methodology, version, zone, first, end, parameters, expected,
-            modules, action, transfer, system, boundary, documents, said
+            modules, action, transfer, system, boundary, documents, content
         ) in conn.execute(
             "SELECT id, name, methodology, version, timezone, crediting_from, crediting_to, "
             "parameters::text, expected::text, modules::text, action, "
@@ -264,8 +264,8 @@ def _projects(conn: Connection, called: Called) -> list[Project]:
     ]  # fmt: skip
 
 
-def _declared(said: Any) -> Declared:
-    return Declared() if said is None else msgspec.convert(said, Declared)
+def _declared(record: Any) -> Declared:
+    return Declared() if record is None else msgspec.convert(record, Declared)
 
 
 def _bound(conn: Connection) -> defaultdict[str, list[Bound]]:

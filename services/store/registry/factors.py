@@ -21,13 +21,13 @@ def load_published(conn: Connection) -> list[Factor]:
     A document is a third party's, unless an organisation that holds an operator's key gave it.
     """
     rows = conn.execute("SELECT record::text FROM published_factor ORDER BY id").fetchall()
-    found = [factor_of(exact(record)) for (record,) in rows]
-    own = _operators(conn) if any(f.document for f in found) else frozenset()
+    result = [factor_of(exact(record)) for (record,) in rows]
+    own = _operators(conn) if any(f.document for f in result) else frozenset()
     return [
         replace(
             f, brought=True, documented=f.document is not None and stem(f.document.by) not in own
         )
-        for f in found
+        for f in result
     ]
 
 

@@ -23,8 +23,8 @@ def insert(
 ) -> None:
     """Store invoices: project, document, which one it corrects, and why."""
     rows: list[tuple[Any, ...]] = [
-        (one.id, project, jsonb(invoice_out(one)), corrects, reason, author)
-        for project, one, corrects, reason in new
+        (invoice.id, project, jsonb(invoice_out(invoice)), corrects, reason, author)
+        for project, invoice, corrects, reason in new
     ]
     with conn.cursor() as cursor:
         cursor.executemany(
@@ -92,7 +92,7 @@ def listed(
     return [_invoice_values(row) for row in rows]
 
 
-def one(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
+def by_id(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
     """Return an invoice; None where it is not there or outside of the scope."""
     row = conn.execute(
         f"SELECT {_COLUMNS}, {_CORRECTED_BY} FROM invoice i WHERE i.id = %(id)s"

@@ -51,11 +51,11 @@ def require(conn: Connection, kind: str, *wanted: str | None) -> None:
     RegistryError
         Naming the first that is not.
     """
-    asked = [name for name in wanted if name is not None]
-    if asked:
-        held = set(names(conn, kind))
-        for name in asked:
-            if name not in held:
+    required = [name for name in wanted if name is not None]
+    if required:
+        stored = set(names(conn, kind))
+        for name in required:
+            if name not in stored:
                 raise unknown(conn, kind, name)
 
 
@@ -78,4 +78,4 @@ def timezones(conn: Connection) -> list[tuple[str, int]]:
 def countries(conn: Connection) -> set[str]:
     """Return the countries of the sites."""
     rows = conn.execute("SELECT DISTINCT country, timezone FROM site")
-    return {found for one in rows if (found := country_at(*one)) is not None}
+    return {result for row in rows if (result := country_at(*row)) is not None}

@@ -88,15 +88,15 @@ def changed_since(conn: Connection, version: int) -> Changes | None:
     """
     if registry_version(conn) < version:
         return None
-    found = Changes(set(), set())
-    kinds = {"device": found.devices, "project": found.projects}
+    result = Changes(set(), set())
+    kinds = {"device": result.devices, "project": result.projects}
     rows = conn.execute("SELECT changes FROM registry_version WHERE version > %s", [version])
     for (changes,) in rows:
         if not isinstance(changes, list) or any(change["kind"] not in kinds for change in changes):
             return None
         for change in changes:
             kinds[change["kind"]].add(change["id"])
-    return found if len(found.devices) + len(found.projects) <= _FEW else None
+    return result if len(result.devices) + len(result.projects) <= _FEW else None
 
 
 def last_touched(conn: Connection) -> dict[str, int]:
@@ -141,12 +141,12 @@ def load_changed_projects(
 
 def _load_devices(conn: Connection, ids: Sequence[str] | None) -> list[Device]:
     """Return the given devices, or all."""
-    asked = {"ids": ids}
+    arguments = {"ids": ids}
     swaps: defaultdict[str, list[Replacement]] = defaultdict(list)
-    for device, channel, at_us, last, first in conn.execute(_SWAPS, asked):
+    for device, channel, at_us, last, first in conn.execute(_SWAPS, arguments):
         swaps[device].append(Replacement(channel, at_us, last, first))
     quality: defaultdict[str, list[QualityLimits]] = defaultdict(list)
-    for device, channel, begins_us, limits in conn.execute(_QUALITY, asked):
+    for device, channel, begins_us, limits in conn.execute(_QUALITY, arguments):
         quality[device].append(QualityLimits(channel, begins_us, limits))
     return [
         Device(
@@ -156,14 +156,14 @@ def _load_devices(conn: Connection, ids: Sequence[str] | None) -> list[Device]:
         for (
             name, site, class_id, profile, gateway, rated, begin, end, zone, text,
             latitude, longitude, country
-        ) in conn.execute(_DEVICES, asked)
+        ) in conn.execute(_DEVICES, arguments)
     ]  # fmt: skip
 
 
 def _limits(text: str) -> dict[str, Any]:
     """Return `attributes.limits`; other content names no standard."""
-    found = exact(text)
-    return found if isinstance(found, dict) else {}
+    result = exact(text)
+    return result if isinstance(result, dict) else {}
 
 
 def load_projects(conn: Connection) -> list[Project]:
@@ -173,9 +173,9 @@ def load_projects(conn: Connection) -> list[Project]:
 
 def _load_projects(conn: Connection, ids: Sequence[str] | None) -> list[Project]:
     """Return the given projects, or all."""
-    asked = {"ids": ids}
+    arguments = {"ids": ids}
     services: defaultdict[str, list[ProjectDevice]] = defaultdict(list)
-    for project, device, role, params, from_us, to_us in conn.execute(_SERVICES, asked):
+    for project, device, role, params, from_us, to_us in conn.execute(_SERVICES, arguments):
         services[project].append(ProjectDevice(device, role, exact(params), from_us, to_us))
     return [
         Project(
@@ -196,7 +196,7 @@ def _load_projects(conn: Connection, ids: Sequence[str] | None) -> list[Project]
         for (
             project, title, methodology, version, zone, country, grid, begin, end, parameters,
             expected, action,
-        ) in conn.execute(_PROJECTS, asked)
+        ) in conn.execute(_PROJECTS, arguments)
     ]  # fmt: skip
 
 
@@ -218,7 +218,7 @@ def load_calibrations(
     conn: Connection, devices: Sequence[str]
 ) -> dict[str, tuple[Calibration, ...]]:
     """Load the certificates of devices, oldest first; each device has an entry."""
-    found: dict[str, list[Calibration]] = {device: [] for device in devices}
+    calibrations: dict[str, list[Calibration]] = {device: [] for device in devices}
     rows = conn.execute(
         "SELECT device_id, performed, valid_until, certificate, accuracy_class, max_error_percent, "
         "serial, channel, found_error_percent, coalesce(last_test, false) FROM calibration"
@@ -226,7 +226,8 @@ def load_calibrations(
         [list(devices)],
     )
     for device, *row in rows:
-        found[device].append(Calibration(*row))
+        calibrations[device].append(Calibration(*row))
     return {
-        d: tuple(sorted(c, key=lambda c: (c.performed, c.certificate))) for d, c in found.items()
+        d: tuple(sorted(c, key=lambda c: (c.performed, c.certificate)))
+        for d, c in calibrations.items()
     }

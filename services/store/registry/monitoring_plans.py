@@ -37,8 +37,8 @@ def add_versions(cursor: Cursor, project: str, versions: Sequence[Version], auth
         "INSERT INTO monitoring_plan (project_id, version, position, begins, document, author)"
         " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (project_id, version) DO NOTHING",
         [
-            (project, one.name, place, one.begins, jsonb(version_out(one)), author)
-            for place, one in enumerate(versions)
+            (project, version.name, place, version.begins, jsonb(version_out(version)), author)
+            for place, version in enumerate(versions)
         ],
     )
     cursor.executemany(

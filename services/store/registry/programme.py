@@ -101,8 +101,8 @@ def credits_of(conn: Connection) -> list[ProjectCredits]:
             project,
             action,
             issued,
-            TransferClass(**exact(said)) if said else TransferClass(),
+            TransferClass(**exact(content)) if content else TransferClass(),
             country_at(country, timezone),
         )
-        for project, action, issued, said, country, timezone in rows
+        for project, action, issued, content, country, timezone in rows
     ]

@@ -53,7 +53,7 @@ def attribute_versions(
 
     Each with its time [us UTC]; None where the entry lacks it.
     """
-    found: dict[str, list[tuple[int, Any]]] = {}
+    result: dict[str, list[tuple[int, Any]]] = {}
     rows = conn.execute(
         "SELECT (extract(epoch FROM imported) * 1000000)::bigint, c ->> 'id',"
         " (c -> 'after' -> 'attributes' -> %(key)s)::text FROM registry_version"
@@ -61,9 +61,9 @@ def attribute_versions(
         " WHERE c ->> 'id' = ANY(%(devices)s) ORDER BY version",
         {"key": key, "devices": list(devices)},
     )
-    for us, device, said in rows:
-        found.setdefault(device, []).append((us, None if said is None else exact(said)))
-    return {name: some for name, some in found.items() if any(v is not None for _, v in some)}
+    for us, device, content in rows:
+        result.setdefault(device, []).append((us, None if content is None else exact(content)))
+    return {name: some for name, some in result.items() if any(v is not None for _, v in some)}
 
 
 def devices_before(

@@ -59,8 +59,8 @@ def _lives(enrolment: Enrolment) -> bool:
 
 
 def _bounds(key: EnrolledKey) -> Jsonb | None:
-    said = replace(key.bounds, ends_at=None).to_json()  # where it ended follows from the log
-    return Jsonb(said) if said else None
+    content = replace(key.bounds, ends_at=None).to_json()  # where it ended follows from the log
+    return Jsonb(content) if content else None
 
 
 def _refuse_other(key: EnrolledKey, other: EnrolledKey) -> None:
@@ -91,12 +91,12 @@ def load(conn: Connection) -> list[Enrolment]:
 
 def operators(conn: Connection) -> dict[str, str]:
     """Return the organisation that operates each project, by the newest key bound to it."""
-    found = [one.key.bounds for one in load(conn) if one.key.role == "operator" and _lives(one)]
+    key_boundses = [e.key.bounds for e in load(conn) if e.key.role == "operator" and _lives(e)]
     return {
-        project: one.organisation
-        for one in found
-        if one.organisation
-        for project in one.projects or ()
+        project: key_bounds.organisation
+        for key_bounds in key_boundses
+        if key_bounds.organisation
+        for project in key_bounds.projects or ()
     }
 
 
@@ -106,11 +106,11 @@ def _enrolment(
     multikey: str,
     valid_from: datetime,
     valid_until: datetime | None,
-    said: dict[str, Any] | None,
+    content: dict[str, Any] | None,
     ended_at: int | None,
     log: str | None,
 ) -> Enrolment:
-    bounds = KeyBounds.from_json(said or {})
+    bounds = KeyBounds.from_json(content or {})
     if ended_at is not None and log is not None and role != "log":
         bounds = replace(bounds, ends_at=LogPlace(log, ended_at))
     times = _text(valid_from), _text(valid_until)
@@ -119,9 +119,9 @@ def _enrolment(
 
 def close_log(conn: Connection, key: EnrolledKey, final_head: str) -> None:
     """Note the last head of a log whose key ended."""
-    said = replace(key.bounds, final_head=final_head).to_json()
+    content = replace(key.bounds, final_head=final_head).to_json()
     conn.execute(
-        "UPDATE enrolled_key SET bounds = %s WHERE multikey = %s", (Jsonb(said), key.multikey)
+        "UPDATE enrolled_key SET bounds = %s WHERE multikey = %s", (Jsonb(content), key.multikey)
     )
 
 
@@ -173,10 +173,12 @@ def require(conn: Connection, key: EnrolledKey, at: datetime) -> None:
     EnrolmentError
         Says how to enrol it.
     """
-    for one in load(conn):
-        if one.key != key:
+    for enrolment in load(conn):
+        if enrolment.key != key:
             continue
-        if one.valid_from <= at and (one.valid_until is None or at < one.valid_until):
+        if enrolment.valid_from <= at and (
+            enrolment.valid_until is None or at < enrolment.valid_until
+        ):
             return
         raise EnrolmentError(f"key {key.name!r} may not sign; its enrolment has ended")
     raise EnrolmentError(

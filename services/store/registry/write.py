@@ -91,12 +91,16 @@ def _write_sites(cur: Cursor, sites: list[Site]) -> None:
     _write_names(cur, "site", {s.id: s.names for s in sites})
 
 
-def _write_names(cur: Cursor, kind: str, found: Mapping[str, Mapping[str, str] | None]) -> None:
+def _write_names(
+    cur: Cursor, kind: str, translations: Mapping[str, Mapping[str, str] | None]
+) -> None:
     """Write names in other languages, in place of the former ones."""
-    cur.execute("DELETE FROM registry_names WHERE kind = %s AND id = ANY (%s)", [kind, list(found)])
+    cur.execute(
+        "DELETE FROM registry_names WHERE kind = %s AND id = ANY (%s)", [kind, list(translations)]
+    )
     cur.executemany(
         "INSERT INTO registry_names (kind, id, names) VALUES (%s, %s, %s)",
-        [(kind, id_, jsonb(dict(names))) for id_, names in found.items() if names],
+        [(kind, id_, jsonb(dict(names))) for id_, names in translations.items() if names],
     )
 
 
@@ -244,7 +248,7 @@ def _write_quality(cur: Cursor, devices: list[Device], author: str) -> None:
     }
     cur.executemany(
         "DELETE FROM device_quality WHERE device_id = %s AND channel = %s AND begins = %s",
-        [key for key, held in before.items() if after.get(key) != held],
+        [key for key, stored in before.items() if after.get(key) != stored],
     )
     cur.executemany(
         "INSERT INTO device_quality (device_id, channel, begins, limits, reason, author)"
@@ -265,7 +269,7 @@ def _write_project(cur: Cursor, project: Project, merged: Registry) -> None:
     zone = timezone(project, merged) or "UTC"
     crediting = _range(*period_us(project.crediting_from, project.crediting_to, zone))
     modules = project.modules
-    outside = [_outside(one) for one in project.boundary or ()]
+    outside = [_outside(outside) for outside in project.boundary or ()]
     boundary, documents = jsonb(outside) if outside else None, project.documents
     cur.execute(
         _upsert("project", "id name methodology version timezone crediting crediting_from "

@@ -86,12 +86,12 @@ def closed(conn: Connection, project: str) -> list[tuple[int, int]]:
     return rows.fetchall()
 
 
-def without_days(conn: Connection, most: int) -> list[str]:
+def without_days(conn: Connection, maximum: int) -> list[str]:
     """Return statements that account a time and whose days are not there, as of older releases."""
     rows = conn.execute(
         "SELECT s.statement_id FROM v_account_statement s WHERE NOT EXISTS"
         " (SELECT FROM account_span a WHERE a.statement_id = s.statement_id) ORDER BY 1 LIMIT %s",
-        [most],
+        [maximum],
     )
     return [name for (name,) in rows.fetchall()]
 

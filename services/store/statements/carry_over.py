@@ -105,21 +105,21 @@ def owed_at_site(
     """
     names = list(devices)
     claims, places, reached = _history(conn, project, from_us, to_us)
-    own = next((i for i, one in enumerate(claims) if one.project == project), len(claims))
+    own = next((i for i, claim in enumerate(claims) if claim.project == project), len(claims))
     wanted = _wanted(conn, project, names)
     beside = [claim for claim in claims[:own] if claim.before and not reached[claim.place] & wanted]
-    found = list(_owing(claims, places, beside))
-    if not found:
+    result = list(_owing(claims, places, beside))
+    if not result:
         return []
     rows = conn.execute(
         "SELECT DISTINCT s.id FROM statement s CROSS JOIN LATERAL"
         " jsonb_array_elements(s.document->'credentialSubject'->'monitoredParameters') p"
         f" JOIN device d ON d.id = p->>'device' WHERE s.id = ANY(%(found)s)"
         f" AND d.site IN ({AT_PLACE})",
-        {"found": [name for name, _ in found], "ids": names},
+        {"found": [name for name, _ in result], "ids": names},
     )
     here = {name for (name,) in rows}
-    return [(name, ug) for name, ug in found if name in here]
+    return [(name, ug) for name, ug in result if name in here]
 
 
 def _wanted(conn: Connection, project: str, devices: Iterable[str]) -> set[str]:
@@ -130,25 +130,27 @@ def _history(
     conn: Connection, project: str, from_us: int, to_us: int
 ) -> tuple[list[_Claim], dict[str, _Place], dict[_Place, set[str]]]:
     """Claims in the order of time, places of the statements that they name, and whose each is."""
-    given = {"project": project, "from": utc_text(from_us), "to": utc_text(to_us)}
-    claims = [_Claim(*row) for row in conn.execute(_CLAIMS, given).fetchall()]
+    parameters = {"project": project, "from": utc_text(from_us), "to": utc_text(to_us)}
+    claims = [_Claim(*row) for row in conn.execute(_CLAIMS, parameters).fetchall()]
     places = _places(conn, [name for claim in claims for name in claim.names])
     return claims, places, _reached(claims, places)
 
 
 def _owing(
-    claims: Iterable[_Claim], places: dict[str, _Place], some: Sequence[_Claim]
+    claims: Iterable[_Claim], places: dict[str, _Place], subset: Sequence[_Claim]
 ) -> Iterator[tuple[str, int]]:
     """Yield negative balances of claims that no other one took. [ug CO2e]"""
-    left = {one.place: int(one.left_ug) for one in some}
+    remaining = {claim.place: int(claim.left_ug) for claim in subset}
     for claim in claims:
         rest = 0 if claim.own else int(claim.taken_ug)
         for place in (places.get(name) for name in claim.names):
-            if place in left:
-                part = max(rest, left[place])
+            if place in remaining:
+                part = max(rest, remaining[place])
                 rest -= part
-                left[place] -= part
-    yield from ((one.statement, left[one.place]) for one in some if left[one.place] < 0)
+                remaining[place] -= part
+    yield from (
+        (claim.statement, remaining[claim.place]) for claim in subset if remaining[claim.place] < 0
+    )
 
 
 # an id of a project has no space
@@ -161,13 +163,13 @@ def _reached(claims: Iterable[_Claim], places: dict[str, _Place]) -> dict[_Place
 
     Claims come in order of time, and take over from earlier ones only.
     """
-    found: dict[_Place, set[str]] = {}
+    result: dict[_Place, set[str]] = {}
     for claim in claims:
         mine = {claim.project, *(_OF_DEVICE + name for name in claim.devices)}
         for name in claim.names:
-            mine |= found.get(places.get(name, ("", "")), set())
-        found[claim.place] = mine
-    return found
+            mine |= result.get(places.get(name, ("", "")), set())
+        result[claim.place] = mine
+    return result
 
 
 def one_meter(conn: Connection, devices: Iterable[str]) -> list[str]:

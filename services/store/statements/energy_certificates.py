@@ -38,7 +38,7 @@ class CertifiedHour(NamedTuple):
     wh: int
 
 
-def enter(conn: Connection, one: Certificate, author: str) -> None:
+def enter(conn: Connection, certificate: Certificate, author: str) -> None:
     """
     Enter a certificate; it is never changed.
 
@@ -54,13 +54,17 @@ def enter(conn: Connection, one: Certificate, author: str) -> None:
                 "INSERT INTO energy_certificate (id, scheme, device_id, period, wh, issuing_body,"
                 " owner, document, exported, author)"
                 " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-                [one.id, one.scheme, one.device, Range(one.begin, one.end), one.wh,
-                 one.issuing_body, one.owner, one.document, one.exported, author],
+                [certificate.id, certificate.scheme, certificate.device,
+                 Range(certificate.begin, certificate.end), certificate.wh,
+                 certificate.issuing_body, certificate.owner, certificate.document,
+                 certificate.exported, author],
             )  # fmt: skip
     except errors.UniqueViolation as error:
-        raise InputError(f"certificate {one.id} is already entered; see the list") from error
+        raise InputError(
+            f"certificate {certificate.id} is already entered; see the list"
+        ) from error
     except errors.ForeignKeyViolation as error:
-        raise InputError(f"device {one.device!r} is not registered") from error
+        raise InputError(f"device {certificate.device!r} is not registered") from error
     except (errors.CheckViolation, errors.DataException) as error:
         raise InputError(str(error.diag.message_primary)) from error
 
@@ -111,13 +115,13 @@ def certified(
         " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3",
         [list(devices), stamp(from_us), stamp(to_us)],
     )
-    found: dict[tuple[str, str], tuple[Certified, ...]] = {}
+    result: dict[tuple[str, str], tuple[Certified, ...]] = {}
     for device, quantity, name, scheme, numbers, wh in rows:
-        one = Certified(
+        item = Certified(
             name, scheme, np.array(numbers, dtype=np.int64), np.array(wh, dtype=np.int64)
         )
-        found[device, quantity] = (*found.get((device, quantity), ()), one)
-    return found
+        result[device, quantity] = (*result.get((device, quantity), ()), item)
+    return result
 
 
 def beside(

@@ -100,8 +100,8 @@ def ask(conn: Connection, id_: UUID, wanted: Wanted, principal: str) -> UUID | N
         ).fetchall()
         for known, *what in rows:
             if Wanted(*what) == wanted:
-                found: UUID = known
-                return found
+                result: UUID = known
+                return result
         if len(rows) >= MOST_A_PRINCIPAL:
             return None
         conn.execute(

@@ -105,9 +105,9 @@ def note(
         return
     new = _by_day([(f.device, f.time_us) for f in added], reach)
     filled: dict[tuple[int, int], dict[str, list[int]]] = {}
-    for one in completed:
-        times, devices = one.frame.time_us.tolist(), one.frame.device.tolist()
-        for device, us, channels in zip(devices, times, one.channels, strict=True):
+    for item in completed:
+        times, devices = item.frame.time_us.tolist(), item.frame.device.tolist()
+        for device, us, channels in zip(devices, times, item.channels, strict=True):
             if us < reach:
                 of_day = filled.setdefault((device, us // _DAY_US), {})
                 for channel in channels:
@@ -189,11 +189,11 @@ def announce(conn: Connection, until: datetime) -> None:
     )
     under_way = {row[0] for row in conn.execute(_COMMITS)}
     since_s, count = time.monotonic(), len(under_way)
-    while left := [row for row in conn.execute(_COMMITS) if row[0] in under_way]:
-        if len(left) < count:
-            since_s, count = time.monotonic(), len(left)
+    while remaining := [row for row in conn.execute(_COMMITS) if row[0] in under_way]:
+        if len(remaining) < count:
+            since_s, count = time.monotonic(), len(remaining)
         if time.monotonic() - since_s > _PATIENCE_S:
-            _, pid, name = left[0]
+            _, pid, name = remaining[0]
             raise ServerError(
                 f"a transaction that stores readings has been open for {_PATIENCE_S / 60:.0f} "
                 f"minutes: process {pid} of the server, {name or 'of another login'}; no day is "
@@ -224,19 +224,19 @@ def of_day(cursor: Cursor, name: str, devices: Sequence[str], from_us: int, to_u
     for number, device, times, channels in cursor.fetchall():
         ids.append(number)
         added[device] += times
-        for channel, some in (channels or {}).items():
-            filled[device][channel] += some
+        for channel, subset in (channels or {}).items():
+            filled[device][channel] += subset
 
     def inside(times: Sequence[int]) -> Int64:
-        found = np.array(times, dtype=np.int64)
-        return found[(found >= from_us) & (found < to_us)]
+        result = np.array(times, dtype=np.int64)
+        return result[(result >= from_us) & (result < to_us)]
 
     every = {
         device: Late(inside(times), {c: inside(some) for c, some in filled[device].items()})
         for device, times in added.items()
     }
-    some = {d: x for d, x in every.items() if len(x.added) or any(map(len, x.filled.values()))}
-    return Notes(ids, some)
+    subset = {d: x for d, x in every.items() if len(x.added) or any(map(len, x.filled.values()))}
+    return Notes(ids, subset)
 
 
 def sealed(conn: Connection, ids: Sequence[int], name: str) -> None:
@@ -256,8 +256,8 @@ def waiting(conn: Connection) -> list[Waiting]:
         " UNION ALL SELECT device_id, day, '{}', noted, '{}', '{}' FROM late_day ORDER BY 2, 1"
     )
     return [
-        Waiting(device, day, ids, frozenset(least) if least == most else frozenset(), noted)
-        for device, day, ids, noted, least, most in rows
+        Waiting(device, day, ids, frozenset(least) if least == maximum else frozenset(), noted)
+        for device, day, ids, noted, least, maximum in rows
     ]
 
 

@@ -71,8 +71,8 @@ def _first_from(
             quantity = QUANTITY_INDEX[str(channel.quantity)]
             todo = {fleet.devices[d].id: d for d in members if (d, quantity) in pairs}
             for column in _columns(channel):
-                found = cold.first(cursor, class_id, list(todo), column, to_us) if todo else {}
-                yield from ((todo.pop(name), us) for name, us in found.items())
+                result = cold.first(cursor, class_id, list(todo), column, to_us) if todo else {}
+                yield from ((todo.pop(name), us) for name, us in result.items())
 
 
 def _columns(channel: Channel) -> list[str]:

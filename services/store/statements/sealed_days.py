@@ -89,7 +89,7 @@ def of_day(conn: Connection, project: str, day: date) -> list[int]:
 
 def first_us(cursor: Cursor, devices: Sequence[str]) -> dict[str, int]:
     """Time of each device's oldest reading, of those that have one. [us UTC]"""
-    found: dict[str, int] = {}
+    result: dict[str, int] = {}
     stored: list[tuple[str, int]] = []
     for class_id, ids in _by_class(cursor, devices).items():
         cursor.execute(
@@ -101,20 +101,20 @@ def first_us(cursor: Cursor, devices: Sequence[str]) -> dict[str, int]:
         stored += [(str(name), int(us)) for name, us in cursor.fetchall()]
     stored += [(name, first) for name, (first, _) in archived.reach(cursor, devices).items()]
     for name, us in stored:
-        found[name] = min(us, found.get(name, us))
-    return found
+        result[name] = min(us, result.get(name, us))
+    return result
 
 
 def _by_class(cursor: Cursor, devices: Sequence[str]) -> dict[str, list[str]]:
     """Devices under the class whose table has their readings; under all, if it is not known."""
     cursor.execute("SELECT id, class FROM device WHERE id = ANY(%s)", [list(devices)])
     class_of = {str(name): str(class_id) for name, class_id in cursor.fetchall()}
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     every = classes.load()
     for name in devices:
         for class_id in [class_of[name]] if class_of.get(name) in every else every:
-            found.setdefault(class_id, []).append(name)
-    return found
+            result.setdefault(class_id, []).append(name)
+    return result
 
 
 class Emissions(NamedTuple):

@@ -107,15 +107,15 @@ def ask(conn: Connection, request: Request) -> None:
 @contextmanager
 def taken(conn: Connection, kinds: Collection[str]) -> Iterator[Request | None]:
     """Yield the next free request of given kinds, locked; None without one."""
-    held = next(
+    request = next(
         (candidate for candidate in _candidates(conn, kinds) if _lock(conn, candidate)), None
     )
     try:
         # it may have been answered between the look and the lock
-        yield None if held is None or answer_of(conn, held.id) is not None else held
+        yield None if request is None or answer_of(conn, request.id) is not None else request
     finally:
-        if held is not None and not conn.closed:
-            conn.execute(f"SELECT pg_advisory_unlock({_LOCK})", [str(held.id)])
+        if request is not None and not conn.closed:
+            conn.execute(f"SELECT pg_advisory_unlock({_LOCK})", [str(request.id)])
 
 
 def _candidates(conn: Connection, kinds: Collection[str]) -> list[Request]:
@@ -124,8 +124,8 @@ def _candidates(conn: Connection, kinds: Collection[str]) -> list[Request]:
 
 
 def _request(row: TupleRow) -> Request:
-    id_, kind, subject, said, actor, principal, asked = row
-    return Request(id_, kind, subject, bytes(said), actor, principal, asked)
+    id_, kind, subject, content, actor, principal, asked = row
+    return Request(id_, kind, subject, bytes(content), actor, principal, asked)
 
 
 def _lock(conn: Connection, request: Request) -> bool:

@@ -80,12 +80,12 @@ def find(conn: Connection, statement: str) -> Stored:
     RegistryError
         If there is none of that id.
     """
-    found = seek(conn, statement)
-    if found is None:
+    stored = seek(conn, statement)
+    if stored is None:
         raise RegistryError(
             f"there is no statement {statement!r}; `tonne statement list` shows all"
         )
-    return found
+    return stored
 
 
 def seek(conn: Connection, statement: str) -> Stored | None:
@@ -130,8 +130,8 @@ def detail(conn: Connection, statement: str) -> dict[str, Any]:
         " WHERE s.id = %s",
         [statement],
     ).fetchone()
-    found: dict[str, Any] = exact(row[0]) if row else {}
-    return found
+    result: dict[str, Any] = exact(row[0]) if row else {}
+    return result
 
 
 def events(conn: Connection, statement: str) -> list[Event]:
@@ -175,7 +175,7 @@ def insert(
     detail : mapping
         What makes its evidence again: `plan`, `factors`, `leaves`.
     """
-    said = claims_of(document)
+    claims = claims_of(document)
     body = canonical.encode(document)
     period = _range(result.from_us, result.to_us)
     row = conn.execute(
@@ -188,13 +188,13 @@ def insert(
             result.credit_t, result.covered_share, jsonb(detail),
         ),
     ).fetchone()  # fmt: skip
-    superseded = said.supersedes
+    superseded = claims.supersedes
     conn.execute(
         "INSERT INTO statement (id, project_id, period_id, period, sequence, credit_t, body,"
         " sha256, document, supersedes) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
-            said.statement, result.project, row[0] if row else None, period,
-            said.sequence, result.credit_t, body, canonical.sha256(body), jsonb(document),
+            claims.statement, result.project, row[0] if row else None, period,
+            claims.sequence, result.credit_t, body, canonical.sha256(body), jsonb(document),
             None if superseded is None else superseded.statement,
         ),
     )  # fmt: skip
@@ -288,8 +288,8 @@ def fixed_ex_ante(conn: Connection, project: str) -> list[FixedBefore]:
         (project,),
     ).fetchall()
     first: dict[tuple[str | None, str, str], str] = {}
-    for name, fixed, found in rows:
-        part = {"fixedParameters": exact(fixed), "applicability": exact(found)}
+    for name, fixed, result in rows:
+        part = {"fixedParameters": exact(fixed), "applicability": exact(result)}
         for key in sorted(fixed_ex_ante_of(read(FixedExAnte, part, name)), key=_by_device):
             first.setdefault(key, name)
     return [FixedBefore(*key, name) for key, name in first.items()]

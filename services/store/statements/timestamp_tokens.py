@@ -51,14 +51,14 @@ class HeadToStamp(NamedTuple):
     since: datetime
 
 
-def add(conn: Connection, one: Token) -> bool:
+def add(conn: Connection, token: Token) -> bool:
     """Keep a token; return whether it is the first of that authority for these bytes."""
     cursor = conn.execute(
         f"INSERT INTO timestamp_token ({_COLUMNS}) VALUES"
         " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
         (
-            one.digest, one.size, one.statement, one.authority, one.signer, one.url, one.time,
-            one.token, one.chain, one.received,
+            token.digest, token.size, token.statement, token.authority, token.signer, token.url,
+            token.time, token.token, token.chain, token.received,
         ),
     )  # fmt: skip
     return cursor.rowcount == 1
@@ -76,10 +76,10 @@ def of_statement(conn: Connection, statement: str) -> list[Token]:
 
 def of_heads(conn: Connection) -> dict[int, list[Token]]:
     """Return the tokens over heads of the log, by the head's size."""
-    found: dict[int, list[Token]] = {}
-    for one in _tokens(conn, "size IS NOT NULL", []):
-        found.setdefault(int(one.size or 0), []).append(one)
-    return found
+    tokens: dict[int, list[Token]] = {}
+    for token in _tokens(conn, "size IS NOT NULL", []):
+        tokens.setdefault(int(token.size or 0), []).append(token)
+    return tokens
 
 
 def every(conn: Connection) -> list[Token]:

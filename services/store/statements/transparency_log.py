@@ -218,8 +218,8 @@ def _lines(conn: Connection, size: int) -> list[str]:
     rows = conn.execute(
         "SELECT line FROM log_cosignature WHERE size = %s ORDER BY received, multikey", [size]
     )
-    given = [line for (line,) in rows]
-    return given + [one.line for one in of_head(conn, size)]
+    values = [line for (line,) in rows]
+    return values + [line.line for line in of_head(conn, size)]
 
 
 def add_cosignature(conn: Connection, size: int, multikey: str, line: str) -> None:

@@ -47,7 +47,7 @@ class Balance(NamedTuple):
         return self.issued - self.cancelled - self.retired
 
 
-def enter(conn: Connection, one: UnitEvent, author: str) -> int:
+def enter(conn: Connection, event: UnitEvent, author: str) -> int:
     """
     Enter an event; it is never changed.
 
@@ -61,21 +61,22 @@ def enter(conn: Connection, one: UnitEvent, author: str) -> int:
     InputError
         With the database's rule, where the units may not do that.
     """
-    if not 1 <= one.first <= one.last:
+    if not 1 <= event.first <= event.last:
         raise InputError(
-            f"units {one.first} to {one.last} are not a range; units are numbered from 1"
+            f"units {event.first} to {event.last} are not a range; units are numbered from 1"
         )
     try:
         with conn.transaction():
             row = conn.execute(
                 "INSERT INTO unit_event (statement_id, vintage, units, event, day, document,"
                 " holder, author) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING sequence",
-                [one.statement, one.vintage, Range(one.first, one.last + 1), one.event, one.day,
-                 one.document, one.holder, author],
+                [event.statement, event.vintage, Range(event.first, event.last + 1), event.event,
+                 event.day, event.document, event.holder, author],
             ).fetchone()  # fmt: skip
     except errors.ExclusionViolation as error:
         raise InputError(
-            f"some of units {one.first} to {one.last} of vintage {one.vintage} are {one.event}"
+            f"some of units {event.first} to {event.last} of vintage {event.vintage} are"
+            f" {event.event}"
             f" already ({error.diag.constraint_name}); see `tonne units list`"
         ) from error
     except (errors.CheckViolation, errors.ForeignKeyViolation) as error:

@@ -216,8 +216,8 @@ def visited(connection: Connection, topic: str, positions: Iterable[Position]) -
     rows = connection.execute(
         "SELECT partition, epoch, visits FROM stream_offset WHERE topic = %s", [topic]
     )
-    found = {(partition, epoch): visits for partition, epoch, visits in rows.fetchall()}
-    return any(found.get((p.partition, p.epoch), p.visits) != p.visits for p in positions)
+    result = {(partition, epoch): visits for partition, epoch, visits in rows.fetchall()}
+    return any(result.get((p.partition, p.epoch), p.visits) != p.visits for p in positions)
 
 
 def reread(connection: Connection, position: Position) -> Position:

@@ -165,7 +165,7 @@ def not_on_time(
             "late": timedelta(microseconds=late_us),
         },
     )
-    return {str(d): (int(told), max(0, int(passed))) for d, told, passed in cursor.fetchall()}
+    return {str(d): (int(answer), max(0, int(passed))) for d, answer, passed in cursor.fetchall()}
 
 
 def by_hour(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> dict[str, int]:

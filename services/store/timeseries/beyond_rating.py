@@ -73,8 +73,8 @@ def beyond_rating(
         All where absent.
     """
     ids = None if devices is None else [*devices]
-    asked = {"begin": stamp(from_us), "end": stamp(to_us), "ids": ids}
-    for row in conn.execute(_RISING, asked):
-        found = Beyond(*row)
-        if found.rising_w >= _TIMES * found.rated_power_w:
-            yield found
+    arguments = {"begin": stamp(from_us), "end": stamp(to_us), "ids": ids}
+    for row in conn.execute(_RISING, arguments):
+        beyond = Beyond(*row)
+        if beyond.rising_w >= _TIMES * beyond.rated_power_w:
+            yield beyond

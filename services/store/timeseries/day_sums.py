@@ -56,25 +56,25 @@ def day_sums(
     -------
     int64 array, devices x days
     """
-    found: Int64 = np.zeros((len(devices), (end - first).days), dtype=np.int64)
+    result: Int64 = np.zeros((len(devices), (end - first).days), dtype=np.int64)
     around = (first - _EDGE, end + _EDGE)
     with conn.cursor() as cursor:
         waiting = _waiting(cursor, devices, around)
         made = [None if name in waiting else name for name in devices]
         wait = [name if name in waiting else None for name in devices]
-        for query, some, more in (
+        for query, subset, more in (
             (_DAYS, made, (first, end)),
             (_QUARTER_HOURS, wait, (*around, (end - first).days)),
         ):
-            if any(some):
-                arguments = [first, some, quantity, *more]
+            if any(subset):
+                arguments = [first, subset, quantity, *more]
                 rows = column_copy.fetch(cursor, query, arguments, _TYPES)
-                found[rows["device"], rows["day"]] = rows["value"]
-    return found
+                result[rows["device"], rows["day"]] = rows["value"]
+    return result
 
 
 def _waiting(cursor: Cursor, devices: Sequence[str], around: tuple[date, date]) -> set[str]:
     """Return devices with days that differ from their quarter hours."""
-    found = cursor.execute(_WAITING, [around[1], around[0], list(devices), around[1]])
-    names = {name for (name,) in found}
+    result = cursor.execute(_WAITING, [around[1], around[0], list(devices), around[1]])
+    names = {name for (name,) in result}
     return set(devices) if None in names else names

@@ -46,14 +46,14 @@ class Clocks:
         list of (device, day, least)
             For `remember`, once committed.
         """
-        found: dict[tuple[int, int], int] = {}
+        result: dict[tuple[int, int], int] = {}
         for frame in frames:
             device, day, least = _least(frame, messages)
             new = (day != self._day[device]) | (least < self._least[device])
             columns = (c[new].tolist() for c in (device, day, least))
             for index, on, lag in zip(*columns, strict=True):
-                found[index, on] = min(lag, found.get((index, on), lag))
-        rows = [(index, on, lag) for (index, on), lag in sorted(found.items())]
+                result[index, on] = min(lag, result.get((index, on), lag))
+        rows = [(index, on, lag) for (index, on), lag in sorted(result.items())]
         if rows:
             indices, days, lags = zip(*rows, strict=True)
             cursor.execute(

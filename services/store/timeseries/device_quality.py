@@ -30,7 +30,7 @@ def count_readings(conn: Connection, device: Device, begin_us: int, end_us: int)
     """How many readings of a device are stored in [begin, end)."""
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
         source = cold.relation(
-            cursor, device.class_id, [cold.Asked(device.id, 0, begin_us, end_us)]
+            cursor, device.class_id, [cold.ReadingSpan(device.id, 0, begin_us, end_us)]
         )
         cursor.execute(
             f"SELECT count(*) FROM {source} r WHERE device_id = %s AND time >= %s AND time < %s",
@@ -48,9 +48,9 @@ def flags_of(conn: Connection, device: Device, begin_us: int, end_us: int) -> li
     """
     channels = [c for c in classes.load()[device.class_id].channels if c != TIME]
     values = " ".join(f"WHEN '{name}' THEN r.{name}::float8" for name in channels)
-    asked = [cold.Asked(device.id, 0, begin_us, end_us)]
+    spans = [cold.ReadingSpan(device.id, 0, begin_us, end_us)]
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
-        source = cold.relation(cursor, device.class_id, asked)
+        source = cold.relation(cursor, device.class_id, spans)
         cursor.execute(
             "SELECT (extract(epoch FROM f.time) * 1000000)::bigint, f.channel, f.test,"
             f" CASE f.channel {values} END"

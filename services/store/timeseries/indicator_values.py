@@ -51,8 +51,8 @@ def hourly(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
         "value": "float8",
         "covered": "float8",
     }
-    found = column_copy.fetch(cursor, query, (*of_spans(fleet, spans), names, numbers), types)
-    columns: list[Any] = list(found.values())
+    result = column_copy.fetch(cursor, query, (*of_spans(fleet, spans), names, numbers), types)
+    columns: list[Any] = list(result.values())
     return Values(*columns)
 
 

@@ -249,13 +249,13 @@ def _delete(cursor: Cursor, table: Table, stored: Sequence[TupleRow]) -> int:
     """Delete rows by device, the other part of their key, and starts; return how many."""
     for device, other, *starts in stored:
         # values in the statement itself: by them the server finds what it must decompress
-        one = sql.SQL(
+        item = sql.SQL(
             "DELETE FROM {} WHERE device_id = {} AND {} = {} AND start = ANY({}::timestamptz[])"
             " AND start >= {}::timestamptz AND start <= {}::timestamptz"
         )
         name, column = sql.Identifier(table.name), sql.Identifier(table.other_key)
         which = map(sql.Literal, (device, other, *starts))
-        cursor.execute(one.format(name, next(which), column, *which))
+        cursor.execute(item.format(name, next(which), column, *which))
     return sum(len(starts) for _, _, starts, *_ in stored)
 
 
@@ -275,14 +275,14 @@ def intervals_of(
     """
     types = {"quantity": "int2", "start": "timestamptz"}
     types |= dict.fromkeys(_HELD[: None if marks else -_MARKS], "int8")
-    held = [_epoch(c) if c in _MARK_TIMES else f"coalesce(i.{c}, ({NULL}))" for c in types]
-    arrays = ", ".join(f"array_agg({c})" for c in ["q.number", "i.start", *held[2:]])
+    stored = [_epoch(c) if c in _MARK_TIMES else f"coalesce(i.{c}, ({NULL}))" for c in types]
+    arrays = ", ".join(f"array_agg({c})" for c in ["q.number", "i.start", *stored[2:]])
     device = np.array([fleet.by_id[name] for name in device_ids], dtype=np.int32)
     parts = []
     for edges in list(weeks.weeks(from_us, to_us)) or [(from_us, to_us)]:
         # a device at a time by its key, in a span that the server knows: joined at once, or by
         # spans of a join, whole chunks would be read for a few devices
-        found = column_copy.fetch_runs(
+        runs = column_copy.fetch_runs(
             cursor,
             "SELECT d.number, r.* FROM unnest(%s::int[], %s::text[]) AS d (number, id)"
             f" CROSS JOIN LATERAL (SELECT {arrays} FROM (SELECT * FROM interval_quantity"
@@ -298,7 +298,7 @@ def intervals_of(
             ),
             types,
         )
-        parts.append([device[found.run], *found.columns.values()])
+        parts.append([device[runs.run], *runs.columns.values()])
     rows = IntervalRows(*map(np.concatenate, zip(*parts, strict=True)))
     return rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
 

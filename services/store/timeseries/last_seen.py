@@ -147,7 +147,7 @@ class _Days:
         zones: dict[str, list[int]] = {}
         for index, device in enumerate(fleet.devices):
             zones.setdefault(device.timezone, []).append(index)
-        self._zones = {name: np.array(found, dtype=np.intp) for name, found in zones.items()}
+        self._zones = {name: np.array(result, dtype=np.intp) for name, result in zones.items()}
         self._names = [device.timezone for device in fleet.devices]
         self._ends: dict[str, int] = dict.fromkeys(zones, 0)
         self._dates: dict[str, str] = dict.fromkeys(zones, "")

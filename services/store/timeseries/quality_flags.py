@@ -21,8 +21,8 @@ _COLUMNS = "device_id, time, channel, test"
 
 def count(flags: Flags) -> Counter[str]:
     """Flags by test."""
-    found = np.bincount(flags.test, minlength=len(TESTS)).tolist()
-    return Counter({test: n for test, n in zip(TESTS, found, strict=True) if n})
+    result = np.bincount(flags.test, minlength=len(TESTS)).tolist()
+    return Counter({test: n for test, n in zip(TESTS, result, strict=True) if n})
 
 
 def write(cursor: Cursor, ids: Words, flags: Flags) -> None:

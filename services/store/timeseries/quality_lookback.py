@@ -22,7 +22,7 @@ from ingest.pipeline.meter_state import FROM_START
 from ingest.pipeline.quality_limits import TIME, Checks
 from ingest.pipeline.quality_state import NEAR_US, Standstill, Watch, Watched, pairs_of, runs_of
 from services.store.archive import archived_readings as cold
-from services.store.archive.archived_readings import Asked
+from services.store.archive.archived_readings import ReadingSpan
 from services.store.postgres import nearest_rows as near
 from services.store.postgres.timestamps import stamp
 from services.store.timeseries import register_checkpoints as marks
@@ -52,7 +52,7 @@ def load(
     heard = {d: us for d, us in before_us.items() if us > FROM_START}
     if heard:
         cursor.execute(_BACK_ALONG_THE_INDEX)
-    found: list[Standstill] = []
+    standstills: list[Standstill] = []
     for class_id, members in marks.by_class(checks.fleet, list(before_us)).items():
         known = [d for d in members if d in heard]
         source = _source(cursor, checks, class_id, {d: heard[d] for d in known})
@@ -71,10 +71,10 @@ def load(
                 for look in looks:
                     look.run(channel, watch)
                     if watch.registers:
-                        found.append(look.standstill(channel, watch))
+                        standstills.append(look.standstill(channel, watch))
     if heard:
         cursor.execute(_AS_USUAL)
-    return found
+    return standstills
 
 
 def _source(cursor: Cursor, checks: Checks, class_id: str, before_us: Mapping[int, int]) -> str:
@@ -83,7 +83,9 @@ def _source(cursor: Cursor, checks: Checks, class_id: str, before_us: Mapping[in
     reach = [w.reach_us for c in channels for w in runs_of(checks, class_id, c)]
     # a run is looked for from its last reading on, which may itself lie a gap back
     back = max(2 * NEAR_US, 2 * max(reach, default=0))
-    asked = [Asked(checks.fleet.devices[d].id, d, us - back, us) for d, us in before_us.items()]
+    asked = [
+        ReadingSpan(checks.fleet.devices[d].id, d, us - back, us) for d, us in before_us.items()
+    ]
     return cold.relation(cursor, class_id, cold.two_back(cursor, class_id, asked))
 
 

@@ -21,7 +21,7 @@ from ingest import classes
 from ingest.model import NULL, Device, Fleet, Frame
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
-from services.store.archive.archived_readings import Asked
+from services.store.archive.archived_readings import ReadingSpan
 from services.store.postgres import column_copy
 from services.store.postgres import nearest_rows as near
 from services.store.postgres import week_chunks as weeks
@@ -66,8 +66,8 @@ def copy_new(cursor: Cursor, ids: Words, frame: Frame) -> None:
 
 
 def _flags(frame: Frame, row: int) -> bytes | None:
-    found = frame.flags.get(row)
-    return None if found is None else msgspec.json.encode(found)
+    result = frame.flags.get(row)
+    return None if result is None else msgspec.json.encode(result)
 
 
 def _copy(cursor: Cursor, table: str, columns: Sequence[str], data: bytes) -> None:
@@ -136,7 +136,7 @@ def _merge_unique(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
     _copy(cursor, temp, ["device_id", "time", *names, "flags", "row"], encode(fields, len(frame)))
     differ = " OR ".join(f"t.{n} <> i.{n}" for n in names)
     adds = ", ".join(f"CASE WHEN t.{n} IS NULL AND i.{n} IS NOT NULL THEN '{n}' END" for n in names)
-    found: list[TupleRow] = []
+    result: list[TupleRow] = []
     times = frame.time_us.tolist()
     for group in near.together(times):
         first, last = times[group[0]], times[group[-1]]
@@ -148,14 +148,14 @@ def _merge_unique(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
             (group,),
             prepare=False,
         )
-        found += cursor.fetchall()
-    conflicts = [row for row, differs, _ in found if differs]
+        result += cursor.fetchall()
+    conflicts = [row for row, differs, _ in result if differs]
     # what is stored already, and adds nothing, is no row to insert: beside a compressed
     # chunk the server would decompress what stands around it
-    known = [row for row, differs, more in found if differs or not more]
+    known = [row for row, differs, more in result if differs or not more]
     if len(known) == len(frame):
         return Merged([], conflicts, {})
-    filled = {row: more for row, differs, more in found if more and not differs}
+    filled = {row: more for row, differs, more in result if more and not differs}
     every = ["device_id", "time", *names, "flags"]
     fills = " OR ".join(f"(t.{n} IS NULL AND excluded.{n} IS NOT NULL)" for n in names)
     sets = ", ".join(f"{n} = coalesce(t.{n}, excluded.{n})" for n in names)
@@ -210,7 +210,7 @@ def fetch(
             _select(cursor, class_id, query, (fleet.ids(list(group)), list(group), *edges))
         )
     stored = parts[0] if len(parts) == 1 else cold.overlay(parts)
-    asked = [Asked(fleet.devices[d].id, d, *span) for d, span in spans.items()]
+    asked = [ReadingSpan(fleet.devices[d].id, d, *span) for d, span in spans.items()]
     return cold.with_archived(cursor, stored, asked)
 
 
@@ -242,7 +242,7 @@ def months(
         f"CASE WHEN count({n}) > 0 THEN array_agg(coalesce({n}, {null})) END"
         for n, (_, null) in absent.items()
     )
-    found = column_copy.fetch_runs(
+    fetch_runs = column_copy.fetch_runs(
         cursor,
         f"SELECT d.number, r.* FROM {weeks.SELECTED} AS d {weeks.NAMED} CROSS JOIN LATERAL"
         f" (SELECT array_agg(time) AS times, {', '.join(arrays)} FROM (SELECT * FROM"
@@ -256,10 +256,10 @@ def months(
         ),
         {"time": "timestamptz"} | {name: kind for name, (kind, _) in absent.items()},
     )
-    time_us = found.columns.pop("time")
+    time_us = fetch_runs.columns.pop("time")
     nobody = np.zeros(len(time_us), dtype=np.int32)
-    stored = Frame(class_id, runs.device[found.run], time_us, nobody, found.columns)
-    asked = [Asked(fleet.devices[d].id, d, *span) for d, span in spans.items()]
+    stored = Frame(class_id, runs.device[fetch_runs.run], time_us, nobody, fetch_runs.columns)
+    asked = [ReadingSpan(fleet.devices[d].id, d, *span) for d, span in spans.items()]
     return cold.with_archived(cursor, stored, asked)
 
 
@@ -281,7 +281,7 @@ def within(
         f"{near.within('time', min(edges[0], default=0), max(edges[1], default=0))} OFFSET 0) r"
     )
     stored = _select(cursor, class_id, query, (ids, index, since, until))
-    return cold.with_archived(cursor, stored, list(map(Asked, ids, index, *edges)))
+    return cold.with_archived(cursor, stored, list(map(ReadingSpan, ids, index, *edges)))
 
 
 def said_of(
@@ -294,8 +294,8 @@ def said_of(
         (list(ids), stamp(from_us), stamp(to_us)),
     )
     stored = {(name, int(us)): text for name, us, text in cursor.fetchall()}
-    asked = [Asked(name, k, from_us, to_us) for k, name in enumerate(ids)]
-    before = cold.fetch(cursor, class_id, asked).flags
+    spans = [ReadingSpan(name, k, from_us, to_us) for k, name in enumerate(ids)]
+    before = cold.fetch(cursor, class_id, spans).flags
     both = {
         key: json.dumps(json.loads(stored[key]) | json.loads(before[key]), sort_keys=True)
         for key in stored.keys() & before.keys()
@@ -305,8 +305,8 @@ def said_of(
 
 def _select(cursor: Cursor, class_id: str, query: str, arguments: Sequence[Any]) -> Frame:
     """Select `d.index` and the columns of readings `r`."""
-    found = classes.load()[class_id].channels
-    absent = {name: _absent(channel.kind) for name, channel in found.items()}
+    result = classes.load()[class_id].channels
+    absent = {name: _absent(channel.kind) for name, channel in result.items()}
     held = (f"coalesce(r.{name}, {null})" for name, (_, null) in absent.items())
     columns = column_copy.fetch(
         cursor,
@@ -339,7 +339,7 @@ class Ahead(NamedTuple):
 
 
 def ahead(
-    cursor: Cursor, fleet: Fleet, class_id: str, from_us: Mapping[int, int], most: int
+    cursor: Cursor, fleet: Fleet, class_id: str, from_us: Mapping[int, int], maximum: int
 ) -> dict[int, Ahead]:
     """
     Return the readings ahead of devices, each from its own time on, inclusive.
@@ -355,22 +355,22 @@ def ahead(
         f" AND time >= d.since{least} ORDER BY time LIMIT %s) s) n"
         f" CROSS JOIN LATERAL (SELECT max(time) AS time FROM (SELECT time FROM reading_{class_id}"
         f" WHERE device_id = d.id AND time >= d.since{least} ORDER BY time DESC LIMIT 1) s) l",
-        (fleet.ids(list(from_us)), list(from_us), [stamp(us) for us in from_us.values()], most),
+        (fleet.ids(list(from_us)), list(from_us), [stamp(us) for us in from_us.values()], maximum),
         prepare=False,
     )
     rows = cursor.fetchall()
     reach = archived.reach(cursor, fleet.ids(list(from_us)))
-    found = {}
+    aheads = {}
     for index, count, first, last, newest in rows:
         name = fleet.devices[index].id
         oldest, end = reach.get(name, (FAR_US, -FAR_US))
         if name not in reach or end < from_us[index]:
             if count:
-                found[index] = Ahead(count, first, last, newest, None)
+                aheads[index] = Ahead(count, first, last, newest, None)
             continue
         begin = max(oldest, from_us[index])
-        found[index] = Ahead(count, begin, last or end, max(newest or end, end), end)
-    return found
+        aheads[index] = Ahead(count, begin, last or end, max(newest or end, end), end)
+    return aheads
 
 
 def second_after(
@@ -408,9 +408,9 @@ def ends(cursor: Cursor, device: Device) -> tuple[int, int] | None:
     )
     cursor.execute(f"SELECT {first}, {last}", (device.id, device.id))
     row = cursor.fetchone()
-    found = [] if row is None or row[0] is None else [(int(row[0]), int(row[1]))]
-    found += archived.reach(cursor, [device.id]).values()
-    return (min(a for a, _ in found), max(b for _, b in found)) if found else None
+    result = [] if row is None or row[0] is None else [(int(row[0]), int(row[1]))]
+    result += archived.reach(cursor, [device.id]).values()
+    return (min(a for a, _ in result), max(b for _, b in result)) if result else None
 
 
 def _us(expression: str) -> str:

@@ -47,15 +47,15 @@ def newest(conn: Connection, device: Device) -> list[Arrival]:
         "SELECT time, channel, test FROM quality_flag WHERE device_id = %s AND time >= %s",
         [device.id, rows[0][0]],
     ).fetchall()
-    found = []
+    arrivals = []
     for time, *values, flags in rows:
-        told: dict[str, list[str]] = {name: [str(word)] for name, word in (flags or {}).items()}
+        answer: dict[str, list[str]] = {name: [str(word)] for name, word in (flags or {}).items()}
         for at, channel, test in judged:
             if at == time:
-                told.setdefault(channel, []).append(test)
-        held = {n: v for n, v in zip(names, values, strict=True) if v is not None}
-        found.append(Arrival(time, held, told))
-    return found
+                answer.setdefault(channel, []).append(test)
+        stored = {n: v for n, v in zip(names, values, strict=True) if v is not None}
+        arrivals.append(Arrival(time, stored, answer))
+    return arrivals
 
 
 def last_letter(conn: Connection) -> int:

@@ -21,7 +21,7 @@ from ingest.model import INTERVAL_US, LOOK_BACK_US, NULL, POWER_GAP_US, Fleet, I
 from ingest.pipeline.meter_state import NEVER, MeterState, Register
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
-from services.store.archive.archived_readings import Asked
+from services.store.archive.archived_readings import ReadingSpan
 from services.store.postgres import column_copy
 from services.store.postgres import nearest_rows as near
 from services.store.postgres import week_chunks as weeks
@@ -86,8 +86,8 @@ def load(
         From when on readings of a device have no rows yet. [us UTC]
     """
     state.reset(np.array(devices, dtype=np.intp))
-    found = newest_readings(cursor, fleet, devices, heard_us or {}, before_us or {})
-    state.last_us[list(devices)] = [found[d] for d in devices]
+    result = newest_readings(cursor, fleet, devices, heard_us or {}, before_us or {})
+    state.last_us[list(devices)] = [result[d] for d in devices]
     newest = {d: near.newest(int(state.last_us[d])) for d in devices}
     _load_open(cursor, fleet, state, newest)
     for mark in _marks(cursor, fleet, dict.fromkeys(devices, FAR_US), "start", newest):
@@ -168,7 +168,7 @@ def departed(
     # a silence may hide the reading that the week ends with
     pairs = _Pairs.of(fleet, list(spans), bare)
     until = [spans[d][1] for d in pairs.device]
-    found = near.nearest(
+    result = near.nearest(
         cursor,
         "SELECT d.number, d.index, n.beside FROM {sought} CROSS JOIN LATERAL"
         f" (SELECT CASE WHEN other_read IS NOT NULL THEN {beside} END AS beside"
@@ -179,14 +179,14 @@ def departed(
         "start",
         onward=True,
     )
-    rows += [(index, us) for _, index, us in found if us is not None]
+    rows += [(index, us) for _, index, us in result if us is not None]
     out: dict[int, int] = {}
     for index, us in rows:
         out[index] = min(us, out.get(index, us))
     return out
 
 
-class Held(NamedTuple):
+class StoredRows(NamedTuple):
     """Stored interval rows with the data of a register's state; n rows."""
 
     device: Int32
@@ -199,7 +199,7 @@ class Held(NamedTuple):
     metering: Int16
 
 
-def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Held:
+def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> StoredRows:
     """Return stored interval rows of devices, each in its half-open span; sorted. [us UTC]"""
     types = {"device": "int4", "quantity": "int2", "start": "timestamptz"}
     types |= dict.fromkeys(("value", "read", "changed"), "int8")
@@ -212,7 +212,7 @@ def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) 
     parts = []
     for group in weeks.together(spans or {0: (0, 0)}):
         begins, ends = zip(*group.values(), strict=True)
-        found = column_copy.fetch(
+        result = column_copy.fetch(
             cursor,
             f"SELECT d.index, q.number, i.start, {marks},"
             " (i.other_read IS NOT NULL)::int::smallint, i.metering"
@@ -233,12 +233,12 @@ def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) 
             ),
             types,
         )
-        parts.append([found[name] for name in types])
+        parts.append([result[name] for name in types])
     columns = list(map(np.concatenate, zip(*parts, strict=True)))
     order = np.lexsort((columns[2], columns[1], columns[0]))
     columns = [column[order] for column in columns]
     columns[-2] = columns[-2] != 0
-    return Held(*columns)
+    return StoredRows(*columns)
 
 
 def newest(
@@ -266,11 +266,11 @@ def newest(
         [near.newest(heard_us[d]) for d in pairs.device],
         "start",
     )
-    found: dict[int, dict[int, int]] = {}
+    result: dict[int, dict[int, int]] = {}
     for _, index, quantity, read_us in rows:
         if read_us is not None:
-            found.setdefault(index, {})[QUANTITY_INDEX[quantity]] = read_us
-    return found
+            result.setdefault(index, {})[QUANTITY_INDEX[quantity]] = read_us
+    return result
 
 
 def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Channel) -> list[int]:
@@ -295,7 +295,7 @@ def newest_readings(
     before_us: Mapping[int, int] | None = None,
 ) -> dict[int, int]:
     """Time of each device's newest reading before a time, NEVER where it has none. [us UTC]"""
-    before, found = before_us or {}, dict.fromkeys(devices, NEVER)
+    before, result = before_us or {}, dict.fromkeys(devices, NEVER)
     for class_id, members in by_class(fleet, devices).items():
         rows = near.nearest(
             cursor,
@@ -310,11 +310,11 @@ def newest_readings(
             [near.newest(min(heard_us.get(d, NEVER), before.get(d, FAR_US))) for d in members],
             "time",
         )
-        found |= {index: time_us for _, index, time_us in rows}
+        result |= {index: time_us for _, index, time_us in rows}
     for name, (_, last_us) in archived.reach(cursor, fleet.ids(list(devices))).items():
         device = fleet.by_id[name]
-        found[device] = max(found[device], last_us)
-    return found
+        result[device] = max(result[device], last_us)
+    return result
 
 
 def _load_open(
@@ -378,12 +378,12 @@ def _load_power(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequen
             unmetered = [i for i in members if not register.known[i] and state.last_us[i] > NEVER]
             if channel.power is None or not unmetered:
                 continue
-            asked = [
-                Asked(fleet.devices[i].id, i, last - POWER_GAP_US, last + 1)
+            spans = [
+                ReadingSpan(fleet.devices[i].id, i, last - POWER_GAP_US, last + 1)
                 for i, last in zip(unmetered, state.last_us[unmetered].tolist(), strict=True)
             ]
-            source = cold.relation(cursor, class_id, asked)
-            least = near.within("time", min(one.from_us for one in asked), FAR_US)
+            source = cold.relation(cursor, class_id, spans)
+            least = near.within("time", min(one.from_us for one in spans), FAR_US)
             cursor.execute(
                 f"SELECT d.index, {_US.format('r.time')}, r.power"
                 " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
@@ -405,10 +405,10 @@ def _load_power(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequen
 
 def by_class(fleet: Fleet, devices: Sequence[int]) -> dict[str, list[int]]:
     """Fleet indices by device class."""
-    found: dict[str, list[int]] = {}
+    result: dict[str, list[int]] = {}
     for index in devices:
-        found.setdefault(fleet.devices[index].class_id, []).append(int(index))
-    return found
+        result.setdefault(fleet.devices[index].class_id, []).append(int(index))
+    return result
 
 
 class _Pairs(NamedTuple):
@@ -421,15 +421,15 @@ class _Pairs(NamedTuple):
     @staticmethod
     def of(fleet: Fleet, devices: Sequence[int], bare: Bare) -> _Pairs:
         """Every pair but those that have no mark."""
-        found = _Pairs([], [], [])
+        pairs = _Pairs([], [], [])
         for device in devices:
             for channel in classes.load()[fleet.devices[device].class_id].registers:
                 quantity = str(channel.quantity)
                 if QUANTITY_INDEX[quantity] not in bare.get(device, ()):
-                    found.ids.append(fleet.devices[device].id)
-                    found.device.append(int(device))
-                    found.quantity.append(quantity)
-        return found
+                    pairs.ids.append(fleet.devices[device].id)
+                    pairs.device.append(int(device))
+                    pairs.quantity.append(quantity)
+        return pairs
 
     @property
     def columns(self) -> dict[str, list[Any]]:

@@ -121,7 +121,7 @@ def take(cursor: Cursor, ids: Sequence[str], version: int) -> dict[str, Request]
 def put_off(cursor: Cursor, fleet: Fleet, requests: Mapping[int, Request]) -> None:
     """Have readings of devices, by fleet index, metered later; what waits already is widened."""
     order = sorted(requests, key=lambda device: fleet.devices[device].id)
-    some = [requests[device] for device in order]
+    subset = [requests[device] for device in order]
     cursor.execute(
         "INSERT INTO remake_request AS r (device_id, from_time, last_time, whole, unjudged, held)"
         " SELECT d.id, d.first, d.last, d.whole OR d.first = '-infinity', d.unjudged, true"
@@ -135,10 +135,10 @@ def put_off(cursor: Cursor, fleet: Fleet, requests: Mapping[int, Request]) -> No
         " unjudged = r.unjudged OR excluded.unjudged",
         (
             fleet.ids(order),
-            [stamp(request.from_us) for request in some],
-            [stamp(request.last_us) for request in some],
-            [request.whole for request in some],
-            [request.unjudged for request in some],
+            [stamp(request.from_us) for request in subset],
+            [stamp(request.last_us) for request in subset],
+            [request.whole for request in subset],
+            [request.unjudged for request in subset],
         ),
     )
 

@@ -39,11 +39,15 @@ _TYPES = {"at": "int4", "value": "int8"}
 
 
 def peaks(
-    conn: Connection, devices: Sequence[str], quantity: str, period_us: tuple[int, int], most: int
+    conn: Connection,
+    devices: Sequence[str],
+    quantity: str,
+    period_us: tuple[int, int],
+    maximum: int,
 ) -> list[int]:
     """Return the quarter hours of the `most` days with the largest quantities. [number]"""
     edges = [utc_text(us) for us in period_us]
-    rows = conn.execute(_PEAKS, [INTERVAL_US, list(devices), quantity, *edges, most])
+    rows = conn.execute(_PEAKS, [INTERVAL_US, list(devices), quantity, *edges, maximum])
     return sorted(int(number) for (number,) in rows)
 
 
@@ -66,10 +70,10 @@ def all_series(
     """Return what devices measured in each quarter hour of a period. [n x k, base unit]"""
     edges = [utc_text(us) for us in period_us]
     count = (period_us[1] - period_us[0]) // INTERVAL_US
-    found: Int32 = np.zeros((len(devices), count), dtype=np.int32)
+    result: Int32 = np.zeros((len(devices), count), dtype=np.int32)
     with conn.cursor() as cursor:
         arguments = [list(range(len(devices))), list(devices), edges[0], quantity, *edges]
         rows = column_copy.fetch_runs(cursor, _ALL, arguments, _TYPES)
     at, value = rows.columns["at"], rows.columns["value"]
-    found[rows.run, at] = np.minimum(value, np.iinfo(np.int32).max)
-    return found
+    result[rows.run, at] = np.minimum(value, np.iinfo(np.int32).max)
+    return result

@@ -31,7 +31,7 @@ def year_sums(
     A meter without any interval row in the span is absent.  Time that the rows only estimate or
     do not know is not measured.
     """
-    found: dict[tuple[str, str], YearSum] = {}
+    sums: dict[tuple[str, str], YearSum] = {}
     for device, quantity in meters:
         row = conn.execute(
             "SELECT sum(value)::bigint, sum(measured_us)::bigint FROM interval_quantity"
@@ -40,5 +40,5 @@ def year_sums(
         ).fetchone()
         if row is not None and row[0] is not None:
             share = min(Fraction(int(row[1]), to_us - from_us), Fraction(1))
-            found[device, quantity] = YearSum(int(row[0]), _UNITS[quantity], share)
-    return found
+            sums[device, quantity] = YearSum(int(row[0]), _UNITS[quantity], share)
+    return sums

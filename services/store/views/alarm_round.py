@@ -34,12 +34,12 @@ def overdue_s(conn: Connection, days: Mapping[str, int]) -> dict[str, float]:
         Retention of a table in days, by its name; 0 for no limit, and no answer.
     """
     midnight = datetime.combine(datetime.now(UTC), time(tzinfo=UTC))
-    found = {}
+    result = {}
     for table, kept in days.items():
         if kept:
             oldest = _oldest(conn, table, midnight - timedelta(days=kept))
-            found[table] = (midnight - timedelta(days=kept) - oldest).total_seconds()
-    return found
+            result[table] = (midnight - timedelta(days=kept) - oldest).total_seconds()
+    return result
 
 
 def _oldest(conn: Connection, table: str, before: datetime) -> datetime:
@@ -154,11 +154,13 @@ def run(conn: Connection) -> Round:
 def _sync_rules(conn: Connection) -> None:
     """Write the rules of this version to the database."""
     wanted = list(alarm_rules.rows())
-    held = {
+    stored = {
         (*row[:5], *(None if one is None else float(one) for one in row[5:]))
         for row in conn.execute(f"SELECT {', '.join(_NAMES)} FROM alarm_rule").fetchall()
     }
-    if held == {(*r[:5], *(None if one is None else float(one) for one in r[5:])) for r in wanted}:
+    if stored == {
+        (*r[:5], *(None if one is None else float(one) for one in r[5:])) for r in wanted
+    }:
         return
     conn.execute(_GONE, [[row[0] for row in wanted], [row[1] for row in wanted]])
     conn.cursor().executemany(_WRITE.encode(), wanted)

@@ -172,8 +172,8 @@ class Group(NamedTuple):
     def cost_t_per_day(self) -> Decimal | None:
         """Deduction of all of them per day; None where none is priced. [t]"""
         return added(
-            None if one["cost_t_per_day"] is None else Decimal(str(one["cost_t_per_day"]))
-            for one in self.alarms
+            None if alarm["cost_t_per_day"] is None else Decimal(str(alarm["cost_t_per_day"]))
+            for alarm in self.alarms
         )
 
     @property
@@ -183,27 +183,27 @@ class Group(NamedTuple):
         return (self.cost_t_per_day or Decimal(0)) * days
 
 
-def grouped(found: Iterable[dict[str, Any]]) -> list[Group]:
+def grouped(alarms: Iterable[dict[str, Any]]) -> list[Group]:
     """
     Return alarms by their cause, the dearest first, then the gravest.
 
     What is of one kind, has one cause and began within a quarter hour is one fault: a gateway,
     a time server, a grid.
     """
-    held: dict[tuple[str, str | None, int], list[dict[str, Any]]] = {}
-    for one in found:
+    stored: dict[tuple[str, str | None, int], list[dict[str, Any]]] = {}
+    for item in alarms:
         key = (
-            one["kind"],
-            one["cause_now"] or one["cause"],
-            int(one["since"].timestamp()) // _QUARTER_S,
+            item["kind"],
+            item["cause_now"] or item["cause"],
+            int(item["since"].timestamp()) // _QUARTER_S,
         )
-        held.setdefault(key, []).append(one)
+        stored.setdefault(key, []).append(item)
     groups = [
         Group(
             kind, cause, min((one["severity"] for one in each), key=SEVERITIES.index),
             min(one["since"] for one in each), sorted(each, key=lambda one: str(one["subject"])),
         )
-        for (kind, cause, _), each in held.items()
+        for (kind, cause, _), each in stored.items()
     ]  # fmt: skip
     return sorted(
         groups, key=lambda g: (-(g.cost_t_per_day or 0), SEVERITIES.index(g.severity), g.since)
@@ -255,12 +255,12 @@ def standing(
         "scope": None if scope is None else list(scope), "limit": limit, "kind": kind,
         "severity": severity, "subject": subject,
     }  # fmt: skip
-    found = _alarm_values(conn, conn.execute(_GRAVEST.encode(), values).fetchall())
+    result = _alarm_values(conn, conn.execute(_GRAVEST.encode(), values).fetchall())
     (count,) = conn.execute(_COUNT.encode(), values).fetchone() or (0,)
-    return found, count
+    return result, count
 
 
-def one(conn: Connection, scope: Sequence[str] | None, id_: int) -> dict[str, Any] | None:
+def by_id(conn: Connection, scope: Sequence[str] | None, id_: int) -> dict[str, Any] | None:
     """Return an alarm with its history; None where there is none that the scope may see."""
     values = {"scope": None if scope is None else list(scope), "id": id_}
     row = conn.execute(_ONE.encode(), values).fetchone()
@@ -268,8 +268,8 @@ def one(conn: Connection, scope: Sequence[str] | None, id_: int) -> dict[str, An
         return None
     events = conn.execute(_EVENTS, [id_]).fetchall()
     names = ("event", "at", "actor", "text")
-    (found,) = _alarm_values(conn, [row])
-    return {**found, "history": [dict(zip(names, e, strict=True)) for e in events]}
+    (result,) = _alarm_values(conn, [row])
+    return {**result, "history": [dict(zip(names, e, strict=True)) for e in events]}
 
 
 def acknowledge(
@@ -319,30 +319,31 @@ def _require(conn: Connection, id_: int) -> None:
 
 def _alarm_values(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, Any]]:
     """Return rows with column names, and the remedy of the current cause."""
-    found = [dict(zip(NAMES, row, strict=True)) for row in rows]
+    result = [dict(zip(NAMES, row, strict=True)) for row in rows]
     now = causes(
-        conn, [one["subject"] for one in found if one["kind"] in _SILENT and one["cleared"] is None]
+        conn,
+        [one["subject"] for one in result if one["kind"] in _SILENT and one["cleared"] is None],
     )
-    limits = [one for one in found if one["kind"] == "limit_exceeded" and one["cleared"] is None]
+    limits = [one for one in result if one["kind"] == "limit_exceeded" and one["cleared"] is None]
     over = _exceeded(conn, limits) if limits else {}
-    for one in found:
-        if one["id"] in over:
+    for item in result:
+        if item["id"] in over:
             # the verdict's own value is 1: over
-            one["detail"] = {**over[one["id"]], "period": one["detail"].get("period")}
-        kind = kinds().get(one["kind"])  # a later version may have dropped it
-        standing = one["kind"] in _SILENT and one["cleared"] is None
-        one["cause_now"] = now.get(one["subject"]) if standing else None
-        if one["cause_now"] is not None:
-            one["runbook"], one["what_to_do"] = TO_DO[one["cause_now"]]
+            item["detail"] = {**over[item["id"]], "period": item["detail"].get("period")}
+        kind = kinds().get(item["kind"])  # a later version may have dropped it
+        standing = item["kind"] in _SILENT and item["cleared"] is None
+        item["cause_now"] = now.get(item["subject"]) if standing else None
+        if item["cause_now"] is not None:
+            item["runbook"], item["what_to_do"] = TO_DO[item["cause_now"]]
         else:
-            one["what_to_do"] = "" if kind is None else kind.what_to_do
-            one["runbook"] = "" if kind is None else kind.runbook
-    return found
+            item["what_to_do"] = "" if kind is None else kind.what_to_do
+            item["runbook"] = "" if kind is None else kind.runbook
+    return result
 
 
-def _exceeded(conn: Connection, found: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+def _exceeded(conn: Connection, alarms: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """Return the exceeded limit, by the alarm's number."""
-    columns = [[one[name] for one in found] for name in ("id", "subject", "part")]
+    columns = [[one[name] for one in alarms] for name in ("id", "subject", "part")]
     return {
         number: {"standard": standard, "exceeded": exceeded}
         for number, standard, exceeded in conn.execute(_EXCEEDED.encode(), columns).fetchall()

@@ -112,7 +112,7 @@ def accounted(conn: Connection, year: int) -> list[Accounted]:
 
 def added(decimals: Iterable[Decimal | None]) -> Decimal | None:
     """Return a sum; None without values."""
-    known = [one for one in decimals if one is not None]
+    known = [decimal for decimal in decimals if decimal is not None]
     return sum(known, Decimal(0)) if known else None
 
 
@@ -124,9 +124,9 @@ def percent(avoided: Decimal | None, expected: Decimal | None) -> int | None:
 def project_years(conn: Connection, year: int, days: Sequence[Accounted]) -> list[ProjectYear]:
     """Return every project's year."""
     made: dict[str, list[Accounted]] = {}
-    for one in days:
-        if one.day.year == year:
-            made.setdefault(one.project, []).append(one)
+    for day in days:
+        if day.day.year == year:
+            made.setdefault(day.project, []).append(day)
     rows = conn.execute(
         "SELECT p.id, p.name, p.system, EXISTS (SELECT FROM v_counted_project c"
         "   WHERE c.project_id = p.id), tonne_expected_t(p.id, y.begins, y.ends),"
@@ -163,12 +163,12 @@ def estimates(conn: Connection, project: str | None = None) -> list[tuple[Any, .
 
 def avoided_by_day(days: Sequence[Accounted], year: int) -> list[tuple[str, date, Decimal]]:
     """Return project, local day and tonnes of the accounted days of a year."""
-    found: dict[tuple[str, date], Decimal] = {}
-    for one in days:
-        if one.day.year == year and one.tonnes is not None:
-            at = one.project, one.day
-            found[at] = found.get(at, Decimal(0)) + one.tonnes
-    return [(*at, tonnes) for at, tonnes in found.items()]
+    result: dict[tuple[str, date], Decimal] = {}
+    for day in days:
+        if day.day.year == year and day.tonnes is not None:
+            at = day.project, day.day
+            result[at] = result.get(at, Decimal(0)) + day.tonnes
+    return [(*at, tonnes) for at, tonnes in result.items()]
 
 
 def expected_by_month(conn: Connection, year: int) -> list[Decimal | None]:
@@ -209,27 +209,27 @@ class Part:
 
 def parts(days: Sequence[Accounted], year: int, counted: Collection[str]) -> list[Part]:
     """Return the sources of the counted projects' account of a year."""
-    found: dict[str, list[Accounted]] = {}
-    for one in days:
-        if one.day.year == year and one.project in counted:
-            found.setdefault(one.source, []).append(one)
+    result: dict[str, list[Accounted]] = {}
+    for day in days:
+        if day.day.year == year and day.project in counted:
+            result.setdefault(day.source, []).append(day)
     return [
         Part(
             source, len({one.project for one in some}), added(one.tonnes for one in some),
             min(one.day for one in some), max(one.day for one in some),
         )
-        for source, some in sorted(found.items())
+        for source, some in sorted(result.items())
     ]  # fmt: skip
 
 
 def changes(conn: Connection, days: Sequence[Accounted], counted: Collection[str]) -> Change:
     """Return the differences from a day ago, by the account's days of this year."""
-    today = {zone: local_date(now_us(), zone) for zone in {one.timezone for one in days}}
+    today = {zone: local_date(now_us(), zone) for zone in {day.timezone for day in days}}
     yesterday, before = (
         added(
-            one.tonnes
-            for one in days
-            if one.project in counted and one.day == today[one.timezone] - timedelta(days=ago)
+            day.tonnes
+            for day in days
+            if day.project in counted and day.day == today[day.timezone] - timedelta(days=ago)
         )
         for ago in (1, 2)
     )

@@ -242,7 +242,7 @@ def device_day(
 
 
 def stations(
-    conn: Connection, shown: Collection[str]
+    conn: Connection, listed: Collection[str]
 ) -> list[tuple[str, str, str, str, datetime, float | None, str]]:
     """Return each station's newest values: device, site, zone, indicator, start, value, grade."""
     rows = conn.execute(
@@ -253,7 +253,7 @@ def stations(
         "   ORDER BY device_id, indicator, start DESC) v"
         " JOIN device d ON d.id = v.device_id JOIN site s ON s.id = d.site"
         " ORDER BY v.device_id, v.indicator",
-        [list(shown)],
+        [list(listed)],
     )
     return rows.fetchall()
 
@@ -347,11 +347,11 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
         " WHERE system IS NOT NULL GROUP BY system"
     )
     heard = {system: row for system, *row in rows}
-    found: dict[str, SystemSums] = {}
+    system_sumses: dict[str, SystemSums] = {}
     for system in heard.keys() | members.keys():
         own = members.get(system, [])
         count, expected, lately, last, timezone = heard.get(system, (0, 0, 0, None, "UTC"))
-        found[system] = SystemSums(
-            count, expected, lately, last, timezone, tuple((one.id, one.name) for one in own)
+        system_sumses[system] = SystemSums(
+            count, expected, lately, last, timezone, tuple((sums.id, sums.name) for sums in own)
         )
-    return found
+    return system_sumses

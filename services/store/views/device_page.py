@@ -52,8 +52,10 @@ def devices(
 
     A gateway's own clock state precedes that of its readings, whose times it has corrected.
     """
-    asked = {"state": state, "site": site, "gateway": gateway, "alarm": alarm}
-    return [dict(zip(NAMES, row, strict=True)) for row in conn.execute(_QUERY, asked).fetchall()]
+    arguments = {"state": state, "site": site, "gateway": gateway, "alarm": alarm}
+    return [
+        dict(zip(NAMES, row, strict=True)) for row in conn.execute(_QUERY, arguments).fetchall()
+    ]
 
 
 class NotCommissioned(NamedTuple):
@@ -349,9 +351,9 @@ def _newest(conn: Connection, class_id: str, id_: str) -> dict[str, Any]:
     query = sql.SQL("SELECT * FROM {} WHERE device_id = %s ORDER BY time DESC LIMIT 1")
     cursor = conn.execute(query.format(sql.Identifier(f"reading_{class_id}")), [id_])
     row, names = cursor.fetchone(), [c.name for c in cursor.description or ()]
-    found = {} if row is None else dict(zip(names, row, strict=True))
+    result = {} if row is None else dict(zip(names, row, strict=True))
     left_out = {"device_id", "time", "flags"}
-    return {k: v for k, v in found.items() if v is not None and k not in left_out}
+    return {k: v for k, v in result.items() if v is not None and k not in left_out}
 
 
 def _row(conn: Connection, query: str, values: Any, names: Sequence[str]) -> dict[str, Any] | None:

@@ -75,7 +75,7 @@ def device(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str,
     ).fetchone()
     return {
         **_named(_DEVICE_NAMES, row),
-        "calibrations": [_named(_CALIBRATION_NAMES, one) for one in certificates.fetchall()],
+        "calibrations": [_named(_CALIBRATION_NAMES, row) for row in certificates.fetchall()],
         "state": None if health is None else health[0],
         "last_reading": None if health is None else health[1],
     }
@@ -102,14 +102,14 @@ def statements(
     newest : bool
         The last ones first.
     """
-    way = "DESC" if newest else "ASC"
+    direction = "DESC" if newest else "ASC"
     rows = conn.execute(
         f"SELECT * FROM ({select_statements(', s.created::text')}) found (id, project, begin_us,"
         " end_us, sequence, credit_t, body, supersedes, state, created)"
         " WHERE (%(scope)s::text[] IS NULL OR project = ANY(%(scope)s) OR state = ANY(%(public)s))"
         " AND (%(project)s::text IS NULL OR project = %(project)s)"
         " AND (%(at)s::timestamptz IS NULL OR (created::timestamptz, id) > (%(at)s, %(id)s))"
-        f" ORDER BY created::timestamptz {way}, id {way} LIMIT %(limit)s",
+        f" ORDER BY created::timestamptz {direction}, id {direction} LIMIT %(limit)s",
         {
             "scope": _listed(scope),
             "public": list(PUBLIC_STATES),

@@ -84,10 +84,10 @@ def of_projects(
 ) -> dict[str, list[Money]]:
     """Return the same of several projects, or of all."""
     names = None if projects is None else list(projects)
-    found: dict[str, list[Money]] = {}
+    moneys: dict[str, list[Money]] = {}
     for name, *row in conn.execute(_OF_PROJECTS, [names, names, first, end]).fetchall():
-        found.setdefault(name, []).append(_money(*row))
-    return found
+        moneys.setdefault(name, []).append(_money(*row))
+    return moneys
 
 
 def _money(
@@ -173,18 +173,18 @@ def _flows(
         {"begin": begin, "end": end, "sites": list(sites)},
     ).fetchall()
     whole = (end - begin).total_seconds() * 1_000_000
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     for device, class_id, of, source, target, quantity, value, measured in rows:
-        one = found.setdefault(
+        item = result.setdefault(
             device,
             {"device": device, "of": of, "from": source, "to": target, "amount": None,
              "unit": UNITS[of][0], "measured_share": "0", "base": 0},
         )  # fmt: skip
         if quantity == _counted(of, class_id):
-            one["base"] = int(value)
-            one["amount"] = shown(of, int(value))
-            one["measured_share"] = f"{int(measured) / whole:.4f}"
-    return list(found.values())
+            item["base"] = int(value)
+            item["amount"] = shown(of, int(value))
+            item["measured_share"] = f"{int(measured) / whole:.4f}"
+    return list(result.values())
 
 
 def _counted(of: str, class_id: str) -> str:
@@ -233,12 +233,12 @@ def _side_of_park(flow: dict[str, Any], members: set[str]) -> str:
 def _by_side(
     flows: Sequence[dict[str, Any]], side_of: Callable[[dict[str, Any]], str | None]
 ) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    found: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    result: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for flow in flows:
         side = side_of(flow)
         if side is not None:
-            found[flow["of"], side].append(flow)
-    return found
+            result[flow["of"], side].append(flow)
+    return result
 
 
 def _add(

@@ -73,8 +73,8 @@ def progress_document(conn: Connection, year: int | None, language: str = "en") 
         "year": year,
         "accounts": _ACCOUNTS,
         "actions": [
-            _action(one, called.get(("action", one.action), {}).get(language, one.name))
-            for one in stored.actions(conn, year)
+            _action(action, called.get(("action", action.action), {}).get(language, action.name))
+            for action in stored.actions(conn, year)
         ],
         "transfer": _transfer(stored.credits_of(conn), language),
     }
@@ -82,48 +82,54 @@ def progress_document(conn: Connection, year: int | None, language: str = "en") 
 
 def _transfer(every: Iterable[ProjectCredits], language: str) -> dict[str, Any] | None:
     """Return transferable credits of projects in countries with known rules; None without any."""
-    own = [(decree, one) for one in every if (decree := rules(one.country)) is not None]
+    own = [(decree, p) for p in every if (decree := rules(p.country)) is not None]
     if not own:
         return None
     decrees = dict.fromkeys(decree.id for decree, _ in own)
-    titles = (render(text(f"transfer.rules_{one.replace('-', '_')}"), language) for one in decrees)
+    titles = (render(text(f"transfer.rules_{d.replace('-', '_')}"), language) for d in decrees)
     return {
         "rules": "; ".join(titles),
         "in_force": max(decree.in_force for decree, _ in own).isoformat(),
-        "projects": [_credits(one, language) for _, one in own],
+        "projects": [_credits(project_credits, language) for _, project_credits in own],
     }
 
 
-def _action(one: ActionYear, name: str) -> dict[str, Any]:
+def _action(action_year: ActionYear, name: str) -> dict[str, Any]:
     return {
-        "action": one.action,
+        "action": action_year.action,
         "name": name,
-        "part_of": one.part_of,
+        "part_of": action_year.part_of,
         "city_model": {
-            "target_t_per_year": _decimal(one.target_t),
-            "target_year": one.target_year,
-            "reported_t": _decimal(one.city_reported_t),
-            "reported_percent_of_target": _percent_of(one.city_reported_t, one.target_t),
+            "target_t_per_year": _decimal(action_year.target_t),
+            "target_year": action_year.target_year,
+            "reported_t": _decimal(action_year.city_reported_t),
+            "reported_percent_of_target": _percent_of(
+                action_year.city_reported_t, action_year.target_t
+            ),
         },
         "projects": {
-            "count": one.projects,
-            "expected_t_per_year": _decimal(one.expected_t),
-            "monitored_t": _decimal(one.monitored_t),
-            "monitored_percent_of_target": _percent_of(one.monitored_t, one.target_t),
-            "issued_credits_t": None if one.issued_t is None else int(one.issued_t),
+            "count": action_year.projects,
+            "expected_t_per_year": _decimal(action_year.expected_t),
+            "monitored_t": _decimal(action_year.monitored_t),
+            "monitored_percent_of_target": _percent_of(
+                action_year.monitored_t, action_year.target_t
+            ),
+            "issued_credits_t": None if action_year.issued_t is None else int(action_year.issued_t),
         },
     }
 
 
-def _credits(one: ProjectCredits, language: str) -> dict[str, Any]:
-    found = transferable(one.issued_t, one.transfer, one.country)
+def _credits(project_credits: ProjectCredits, language: str) -> dict[str, Any]:
+    result = transferable(
+        project_credits.issued_t, project_credits.transfer, project_credits.country
+    )
     return {
-        "project": one.project,
-        "action": one.action,
-        "issued_credits_t": one.issued_t,
-        "transferable_t": "not determined" if found.credit_t is None else found.credit_t,
-        "basis": render(found.basis, language),
-        "condition": found.condition,
+        "project": project_credits.project,
+        "action": project_credits.action,
+        "issued_credits_t": project_credits.issued_t,
+        "transferable_t": "not determined" if result.credit_t is None else result.credit_t,
+        "basis": render(result.basis, language),
+        "condition": result.condition,
     }
 
 
@@ -238,25 +244,25 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
     indicators = _indicators(conn, year)
     fields = _fields(conn, year)
     # as the first screen counts them
-    devices = {of: (one.devices, one.heard) for of, one in console.system_sums(conn, []).items()}
+    devices = {of: (s.devices, s.heard) for of, s in console.system_sums(conn, []).items()}
     begin, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
-    found = [_system(conn, one, projects, indicators, devices) for one in systems.load().values()]
+    result = [_system(conn, s, projects, indicators, devices) for s in systems.load().values()]
     return {
         **progress,
         "year": year,
         # a city shows the systems that it has, not those of another
         "systems": [
-            {**one, "fields": [f for f in fields if f["system"] == one["system"]]}
-            for one in found
-            if one["devices"] or one["projects"] or (one["registry"] or {}).get("assets")
+            {**item, "fields": [f for f in fields if f["system"] == item["system"]]}
+            for item in result
+            if item["devices"] or item["projects"] or (item["registry"] or {}).get("assets")
         ],
         "without_system": [p for p in projects if p["system"] is None],
         "statements": _statements(conn, year, language),
         "alarms": _alarms(conn, language) if year == datetime.now(UTC).year else [],
         "money": _money(conn, year, projects),
         "parks": [
-            {**one, "members": [_named(member, called, language) for member in one["members"]]}
-            for one in (parks.balance(conn, park, begin, end) for park in parks.park_ids(conn))
+            {**item, "members": [_named(member, called, language) for member in item["members"]]}
+            for item in (parks.balance(conn, park, begin, end) for park in parks.park_ids(conn))
         ],
     }
 
@@ -290,67 +296,71 @@ def _alarms(conn: Connection, language: str) -> list[dict[str, Any]]:
     called = registered_names(conn)
     sites: dict[str, str] = dict(conn.execute("SELECT id, name FROM site").fetchall())
     standing, _ = alarms.standing(conn, None, _MOST_ALARMS)
-    found = alarms.grouped(standing)
+    groups = alarms.grouped(standing)
     return [
         {
-            "kind": one.kind,
-            "severity": one.severity,
-            "since": one.since.astimezone(zone(one.alarms[0]["timezone"])).isoformat(
+            "kind": group.kind,
+            "severity": group.severity,
+            "since": group.since.astimezone(zone(group.alarms[0]["timezone"])).isoformat(
                 timespec="minutes"
             ),
-            "subjects": [each["subject"] for each in one.alarms],
+            "subjects": [each["subject"] for each in group.alarms],
             "places": [
                 called.get(("site", id_), {}).get(language, sites.get(id_, id_))
-                for id_ in dict.fromkeys(each["site"] for each in one.alarms if each["site"])
+                for id_ in dict.fromkeys(each["site"] for each in group.alarms if each["site"])
             ],
-            "cost_t_per_day": None if one.cost_t_per_day is None else f"{one.cost_t_per_day:f}",
+            "cost_t_per_day": None if group.cost_t_per_day is None else f"{group.cost_t_per_day:f}",
         }
-        for one in found
+        for group in groups
     ]
 
 
 def _money(conn: Connection, year: int, projects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return cost, savings and earnings of projects in a year; a row per kind and currency."""
-    names = {one["project"]: one["name"] for one in projects}
-    found = money.of_projects(conn, None, date(year, 1, 1), date(year + 1, 1, 1))
+    names = {project["project"]: project["name"] for project in projects}
+    moneys = money.of_projects(conn, None, date(year, 1, 1), date(year + 1, 1, 1))
     return [
         {
             "project": project,
             "name": names.get(project, project),
-            "kind": one.kind,
-            "amount": f"{one.amount:f}",
-            "currency": one.currency,
-            "energy_kwh": f"{one.energy_kwh:f}",
+            "kind": item.kind,
+            "amount": f"{item.amount:f}",
+            "currency": item.currency,
+            "energy_kwh": f"{item.energy_kwh:f}",
         }
-        for project, several in found.items()
-        for one in several
+        for project, several in moneys.items()
+        for item in several
     ]
 
 
 def _system(
     conn: Connection,
-    one: systems.System,
+    system: systems.System,
     projects: Sequence[dict[str, Any]],
     indicators: Sequence[dict[str, Any]],
     devices: dict[str, tuple[int, int]],
 ) -> dict[str, Any]:
-    own = [p for p in projects if p["system"] == one.id]
-    count, heard = devices.get(one.id, (0, 0))
+    own = [p for p in projects if p["system"] == system.id]
+    count, heard = devices.get(system.id, (0, 0))
     monitored = [Decimal(p["monitored_t"]) for p in own if p["monitored_t"] is not None]
     return {
-        "system": one.id,
-        "title": one.title,
-        "kind": "carbon" if one.methods else "registry" if "registry" in one.id else "indicator",
-        "reason": one.reason,
+        "system": system.id,
+        "title": system.title,
+        "kind": "carbon"
+        if system.methods
+        else "registry"
+        if "registry" in system.id
+        else "indicator",
+        "reason": system.reason,
         "devices": count,
         "devices_heard": heard,
         # null where nothing counts it or nothing was measured, never 0
         "tCO2": f"{sum(monitored):f}" if monitored else None,
         "expected_t": _added(p["expected_t_so_far"] for p in own),
-        "issued_credits_t": sum(p["issued_credits_t"] for p in own) if one.methods else None,
+        "issued_credits_t": sum(p["issued_credits_t"] for p in own) if system.methods else None,
         "projects": own,
-        "indicators": [i for i in indicators if i["system"] == one.id],
-        "registry": sewers.summary(conn) if one.id == "sewerage-registry" else None,
+        "indicators": [i for i in indicators if i["system"] == system.id],
+        "registry": sewers.summary(conn) if system.id == "sewerage-registry" else None,
     }
 
 
@@ -368,12 +378,13 @@ def _projects(conn: Connection, year: int, language: str) -> list[dict[str, Any]
 def _project(
     row: Sequence[Any], called: Mapping[tuple[str, str], dict[str, str]], language: str
 ) -> dict[str, Any]:
-    (name, title, system, action, method, yearly, monitored, expected, credit, rests, said, country,
-     timezone, by_statements, open_time, quarters, ahead, counted, grades) = row  # fmt: skip
+    (name, title, system, action, method, yearly, monitored, expected, credit, rests, content,
+     country, timezone, by_statements, open_time, quarters, ahead, counted,
+     grades) = row  # fmt: skip
     issued = int(credit or 0)
     moved = transferable(
         issued,
-        TransferClass(**exact(said)) if said else TransferClass(),
+        TransferClass(**exact(content)) if content else TransferClass(),
         country_at(country, timezone),
     )
     so_far = None if expected is None else f"{expected:f}"
@@ -394,8 +405,8 @@ def _project(
         "transferable_t": "not determined" if moved.credit_t is None else moved.credit_t,
         "transfer_basis": render(moved.basis, language),
         "provisional": [
-            render(one, language)
-            for one in _provisional(by_statements, open_time, quarters, rests=rests)
+            render(item, language)
+            for item in _provisional(by_statements, open_time, quarters, rests=rests)
         ],
     }
 
@@ -449,6 +460,6 @@ def _fields(conn: Connection, year: int) -> list[dict[str, Any]]:
     for device, system, low, high in conn.execute(_FIELDS, {"year": year}):
         days.setdefault((device, system), []).append((low, high))
     return [
-        {"device": device, "system": system, **water.season(found)._asdict()}
-        for (device, system), found in days.items()
+        {"device": device, "system": system, **water.season(result)._asdict()}
+        for (device, system), result in days.items()
     ]

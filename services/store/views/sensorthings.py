@@ -23,7 +23,7 @@ from ingest.errors import InputError
 from mrv.environment import KINDS_OF
 
 LOOK_UPS, ENTITIES, LONGEST_S = 500, 20_000, 10.0
-_UNITS = {one.name: one.unit for one in QUANTITIES}
+_UNITS = {quantity.name: quantity.unit for quantity in QUANTITIES}
 
 _DEVICE = "device d JOIN site s ON s.id = d.site"
 _STREAM = f"{_DEVICE} JOIN known k ON k.class = d.class"
@@ -217,15 +217,15 @@ class Reader:
         where, more = self._where(entity, keys, condition)
         sorted_ = ", ".join((*order, *entity.order))
         # the keys of one series are known: its order is that of its index
-        found = self._rows(
+        result = self._rows(
             f"WITH {_KNOWN} SELECT {entity.columns} FROM {entity.tables} WHERE {where}"
             f" ORDER BY {sorted_} OFFSET %(skip)s LIMIT %(limit)s",
             {**more, "skip": skip, "limit": limit},
         )
-        self._entities += len(found)
+        self._entities += len(result)
         if self._entities > ENTITIES:
             raise InputError(f"more than {ENTITIES:,} entities are requested; lower $top")
-        return found
+        return result
 
     def count(
         self, of: str, keys: Mapping[str, Any], condition: tuple[str, Mapping[str, Any]]
@@ -239,7 +239,7 @@ class Reader:
     def _where(
         self, entity: Set, keys: Mapping[str, Any], condition: tuple[str, Mapping[str, Any]]
     ) -> tuple[str, dict[str, Any]]:
-        given = {f"key_{name}": value for name, value in keys.items()}
+        parameters = {f"key_{name}": value for name, value in keys.items()}
         parts = [entity.where, *(f"{entity.keys[name]} = %(key_{name})s" for name in keys)]
         if condition[0]:
             parts.append(f"({condition[0]})")
@@ -253,7 +253,7 @@ class Reader:
             "units": [one[2] for one in known],
             "periods": [one[3] for one in known],
         }
-        return " AND ".join(parts), {**scope, **given, **condition[1]}
+        return " AND ".join(parts), {**scope, **parameters, **condition[1]}
 
     def _rows(self, sql: str, parameters: Mapping[str, Any]) -> list[TupleRow]:
         self._look_ups += 1
@@ -267,13 +267,13 @@ class Reader:
 
 def _known() -> Sequence[tuple[str, str, str, str]]:
     """Class, name, unit and period of all that is stored of devices."""
-    found = []
+    result = []
     for id_, device_class in classes.load().items():
         names = dict.fromkeys(str(r.quantity) for r in device_class.registers if r.quantity)
-        found += [(id_, name, _UNITS[name], "PT15M") for name in names]
+        result += [(id_, name, _UNITS[name], "PT15M") for name in names]
         for kind in KINDS_OF.get(id_, ()):
-            found.append((id_, kind.name, kind.unit, "PT1H" if kind.period == "hour" else "P1D"))
-    return found
+            result.append((id_, kind.name, kind.unit, "PT1H" if kind.period == "hour" else "P1D"))
+    return result
 
 
 def kind_of(value: object) -> str:

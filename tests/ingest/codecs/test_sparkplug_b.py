@@ -164,7 +164,7 @@ FIELDS = {INT16: "int_value"}
 
 
 @given(data=st.data())
-@settings(max_examples=often(40, 80), deadline=None)
+@settings(max_examples=often(20, 80), deadline=None)
 def test_what_is_read_by_a_known_layout_is_what_the_runtime_reads(data):
     """The fast way would store other numbers than the payload's own."""
     kinds = data.draw(st.lists(st.sampled_from(list(KINDS)), min_size=1, max_size=6))
@@ -227,7 +227,7 @@ WHOLE = payload(
 
 
 @given(data=st.data())
-@settings(max_examples=often(100, 300), deadline=None)
+@settings(max_examples=often(40, 300), deadline=None)
 def test_damaged_payloads_end_in_a_refusal(data):
     """A payload that was cut or overwritten would stop the pipeline."""
     body = bytearray(WHOLE)

@@ -101,8 +101,8 @@ def test_a_small_plant_is_told_what_rounding_takes(url, monkeypatch):
     said = tonne("period", "preview", "pv", "--from", MONTHS[0], "--to", "2026-03-06").output
     (line,) = [one for one in said.splitlines() if one.startswith("  rounding")]
     lost, days = re.fullmatch(
-        r"  rounding    (0\.\d{3}) t above the whole tonnes; a period of (\d+) days like these loses"
-        " less than 1 % by rounding", line,
+        r"  rounding    (0\.\d{3}) t above the whole tonnes; a period of (\d+) days like these"
+        " loses less than 1 % by rounding", line,
     ).groups()  # fmt: skip
     reduction, credited = (
         float(re.search(rf"  {name} +([\d.]+)", said)[1]) for name in ("reduction", "credited")

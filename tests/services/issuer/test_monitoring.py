@@ -226,7 +226,8 @@ def _finding(subject):
 
 
 def _codes(subject):
-    return [one["code"] for one in _finding(subject).get("texts", ())]
+    said = (one for one in subject["applicability"] if one["rule"] == RULE)
+    return [text["code"] for one in said for text in one.get("texts", ())]
 
 
 def test_a_version_entered_after_its_period_is_a_finding(run, database_url, tmp_path):

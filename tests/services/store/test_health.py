@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from ingest.model import Device, Fleet
-from services.store.messages.principal_status import Said, keep
+from services.store.messages.principal_status import Status, keep
 from services.store.postgres.pool import connect
 from services.store.views.device_page import devices
 from tests.services.store import placed
@@ -39,7 +39,7 @@ def _say(conn, name, payload, at=None):
     fleet = Fleet(tuple(Device(n, "s", "pv_inverter") for n in _health(conn)), 1)
     at_us = int((at or datetime.now(UTC)).timestamp() * 1e6)
     with connect(conn.url, role="tonne_ingest", autocommit=True) as writer:
-        return keep(writer, fleet, [Said(name, payload, at_us)])
+        return keep(writer, fleet, [Status(name, payload, at_us)])
 
 
 def test_a_gateway_that_goes_dark_is_one_alarm(conn):

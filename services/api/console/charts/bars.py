@@ -36,15 +36,15 @@ def declared(kind: str, figures: Mapping[str, Any], alt: str, name: str) -> Mark
     name : str
         Of the files that a reader takes from it.
     """
-    said = json.dumps(_plain(figures), ensure_ascii=False, separators=(",", ":"))
+    message = json.dumps(_plain(figures), ensure_ascii=False, separators=(",", ":"))
     return Markup(
         '<div class="chart h-{0}" data-chart="{0}" data-name="{1}" role="group" aria-label="{2}"'
         ' data-figures="{3}"></div>'
-    ).format(kind, name, legible(alt, 2_000), said)
+    ).format(kind, name, legible(alt, 2_000), message)
 
 
 def _plain(value: Any) -> Any:
-    """Write numbers as JSON has them, and texts legibly, whatever the registry holds."""
+    """Return a value for JSON, with exact numbers and legible texts."""
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -72,13 +72,13 @@ class Bar(NamedTuple):
     href: str | None = None
 
 
-def bars(found: Sequence[Bar], unit: str, alt: str, name: str) -> Markup:
+def bars(items: Sequence[Bar], unit: str, alt: str, name: str) -> Markup:
     """
     Draw bars.
 
     Parameters
     ----------
-    found : sequence of Bar
+    items : sequence of Bar
         In order of time, each as wide as the others.
     unit : str
         Unit of the values.
@@ -87,12 +87,12 @@ def bars(found: Sequence[Bar], unit: str, alt: str, name: str) -> Markup:
     name : str
         Of the files that a reader takes from it.
     """
-    figures = {"unit": unit, "bars": [one._asdict() for one in found]}
+    figures = {"unit": unit, "bars": [bar._asdict() for bar in items]}
     return declared("bars", figures, alt, name)
 
 
 class Flow(NamedTuple):
-    """A flow: who gives, who gets, how much, and how it is written."""
+    """A flow: source, destination, amount, and its text."""
 
     giver: str
     receiver: str
@@ -100,18 +100,18 @@ class Flow(NamedTuple):
     shown: str
 
 
-def flows(found: Sequence[Flow], unit: str, amount: str, alt: str, name: str) -> Markup:
+def flows(items: Sequence[Flow], unit: str, amount: str, alt: str, name: str) -> Markup:
     """
     Draw flows.
 
     Parameters
     ----------
-    found : sequence of Flow
+    items : sequence of Flow
         Of one unit, each above zero.
     amount : str
         What an amount is called.
     alt : str
         The flows in words.
     """
-    said = {"unit": unit, "words": {"amount": amount}, "flows": [one._asdict() for one in found]}
-    return declared("flows", said, alt, name)
+    content = {"unit": unit, "words": {"amount": amount}, "flows": [f._asdict() for f in items]}
+    return declared("flows", content, alt, name)

@@ -21,7 +21,7 @@ _PLACES = 3
 
 
 class Amount(NamedTuple):
-    """What is known of a quantity in a span: value in base units, and times. [us]"""
+    """Known part of a quantity in a span: value in base units, and times. [us]"""
 
     value: int
     measured_us: int
@@ -30,14 +30,14 @@ class Amount(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What the worst part of it is; `none` where no part is known."""
+        """Quality of its worst part; `none` where no part is known."""
         if not self.measured_us + self.estimated_us:
             return "none"
         return "unknown" if self.unknown_us else "estimated" if self.estimated_us else "measured"
 
 
 def day_chart(
-    found: Mapping[int, Amount],
+    amounts: Mapping[int, Amount],
     edges_us: tuple[int, int],
     zone: str,
     base: str,
@@ -49,7 +49,7 @@ def day_chart(
 
     Parameters
     ----------
-    found : mapping of int to Amount
+    amounts : mapping of int to Amount
         By the start of the interval [us]; what is not in it is missing.
     edges_us : (int, int)
         Of what is drawn, half-open. [us]
@@ -60,25 +60,27 @@ def day_chart(
     name : str
         Of the quantity, in the reader's language.
     """
-    unit, size = _unit(found.values(), base, t)
+    unit, size = _unit(amounts.values(), base, t)
     drawn = []
     for start in range(edges_us[0], max(edges_us[1], edges_us[0] + QUARTER_US), QUARTER_US):
         clock = local_text(start, zone)[11:16]
         label = clock if clock[3:] == "00" and int(clock[:2]) % 3 == 0 else ""
-        drawn.append(_bar(found.get(start), clock, label, unit, size, t))
-    return bars(drawn, unit, _alt(found.values(), unit, size, name, t), "day")
+        drawn.append(_bar(amounts.get(start), clock, label, unit, size, t))
+    return bars(drawn, unit, _alt(amounts.values(), unit, size, name, t), "day")
 
 
-def days_chart(found: Mapping[date, Amount], today: date, base: str, name: str, t: Words) -> Markup:
+def days_chart(
+    amounts: Mapping[date, Amount], today: date, base: str, name: str, t: Words
+) -> Markup:
     """Draw every day from the first that is stored until today; one that is not is missing."""
-    unit, size = _unit(found.values(), base, t)
-    first = min(found)
-    days = [first + timedelta(days=k) for k in range((max(*found, today) - first).days + 1)]
+    unit, size = _unit(amounts.values(), base, t)
+    first = min(amounts)
+    days = [first + timedelta(days=k) for k in range((max(*amounts, today) - first).days + 1)]
     drawn = []
     for day in days:
-        label = t.short_month(day) if day == first or day.day == 1 else str(day.day)
-        drawn.append(_bar(found.get(day), t.day(day), label, unit, size, t))
-    return bars(drawn, unit, _alt(found.values(), unit, size, name, t), "days")
+        label = t.short_month(day) if day.day == 1 else str(day.day)
+        drawn.append(_bar(amounts.get(day), t.day(day), label, unit, size, t))
+    return bars(drawn, unit, _alt(amounts.values(), unit, size, name, t), "days")
 
 
 Hour = tuple[datetime, Fraction | Decimal]  # local time, value
@@ -86,7 +88,7 @@ Level = Fraction | Decimal | None
 
 
 def hours_chart(
-    found: Sequence[Hour],
+    hours: Sequence[Hour],
     days: Sequence[date],
     unit: str,
     words: tuple[str, str],
@@ -98,7 +100,7 @@ def hours_chart(
 
     Parameters
     ----------
-    found : sequence of (datetime, number)
+    hours : sequence of (datetime, number)
         Local hours and their values, in `unit`.
     words : (str, str)
         The chart in words, and what its values are called.
@@ -107,9 +109,9 @@ def hours_chart(
     """
     place = {day: i for i, day in enumerate(days)}
     figures = {
-        "labels": [str(one.day) for one in days], "long": [t.day(one) for one in days],
+        "labels": [str(day.day) for day in days], "long": [t.day(day) for day in days],
         "hours": [f"{hour:02d}:00" for hour in range(24)], "unit": unit,
-        "cells": [(place[at.date()], at.hour, value) for at, value in found],
+        "cells": [(place[at.date()], at.hour, value) for at, value in hours],
         "words": {"hour": t("hour"), "quantity": words[1]},
     }  # fmt: skip
     return declared("hours", figures, words[0], of)
@@ -119,16 +121,16 @@ def cumulative_chart(
     rows: Sequence[tuple[str, str, Level, Level]], unit: str, measured: str, t: Words, of: str
 ) -> Markup | None:
     """
-    Draw what was measured and what was expected, added up; None where nothing was expected.
+    Return the chart of measured and expected running sums; None without expectation.
 
     Parameters
     ----------
     rows : sequence of (str, str, number, number)
-        Short and long name of a span, and its two values, in `unit`; None is not known.
+        Short and long name of a span, and its two values, in `unit`; None is unknown.
     measured : str
-        What the measured values are called.
+        Name of the measured values.
     of : str
-        Name of the files that a reader takes from it.
+        Name of the files that a reader downloads.
     """
     rows = [row for row in rows if row[2] is not None or row[3] is not None]
     if len(rows) < 2 or not any(row[3] for row in rows):  # noqa: PLR2004 - a line
@@ -144,36 +146,36 @@ def cumulative_chart(
         "measured": lines[0], "expected": lines[1], "unit": unit,
         "words": {"measured": measured, "expected": t("expected")},
     }  # fmt: skip
-    both = (shown(one, unit, t) for one in sums)
+    both = (amount_text(one, unit, t) for one in sums)
     alt = f"{t('cumulative')}: {next(both)}; {t('expected')} {next(both)}"
     return declared("cumulative", figures, alt, of)
 
 
-def shown(value: Fraction | int, unit: str, t: Words) -> str:
-    """Write an amount with at most three places, in the reader's language."""
+def amount_text(value: Fraction | int, unit: str, t: Words) -> str:
+    """Return an amount with at most three places, in the reader's language."""
     text = f"{float(value):.{_PLACES}f}".rstrip("0").rstrip(".")
     return f"{t.number(text)} {unit}"
 
 
 def _unit(amounts: Collection[Amount], base: str, t: Words) -> tuple[str, int]:
-    most = max((abs(amount.value) for amount in amounts), default=0)
-    return unit_for(base, Fraction(most), t.number)
+    maximum = max((abs(amount.value) for amount in amounts), default=0)
+    return unit_for(base, Fraction(maximum), t.number)
 
 
-def _bar(amount: Amount | None, told: str, label: str, unit: str, size: int, t: Words) -> Bar:
+def _bar(amount: Amount | None, message: str, label: str, unit: str, size: int, t: Words) -> Bar:
     if amount is None or amount.kind == "none":
-        return Bar(label, f"{told}: {t('missing')}", None)
+        return Bar(label, f"{message}: {t('missing')}", None)
     value = Fraction(amount.value, size)
     return Bar(
         label,
-        f"{told}: {shown(value, unit, t)}, {t('kind.' + amount.kind)}",
+        f"{message}: {amount_text(value, unit, t)}, {t('kind.' + amount.kind)}",
         ((amount.kind, value),),
     )
 
 
-def _alt(found: Collection[Amount], unit: str, size: int, name: str, t: Words) -> str:
-    amounts = list(found)
-    total = shown(Fraction(sum(amount.value for amount in amounts), size), unit, t)
+def _alt(result: Collection[Amount], unit: str, size: int, name: str, t: Words) -> str:
+    amounts = list(result)
+    total = amount_text(Fraction(sum(amount.value for amount in amounts), size), unit, t)
     kinds = [
         f"{t('kind.' + kind)}: {count}"
         for kind in KINDS[:3]

@@ -14,7 +14,7 @@ _EACH, _HIGH = 4, 24
 
 def sparkline(values: Sequence[Fraction | float | None], alt: str) -> Markup:
     """
-    Draw values, one after another; None leaves its place empty.
+    Return the chart of successive values; None leaves a gap.
 
     Parameters
     ----------
@@ -23,12 +23,12 @@ def sparkline(values: Sequence[Fraction | float | None], alt: str) -> Markup:
     alt : str
         The values in words.
     """
-    most = max((abs(float(value)) for value in values if value is not None), default=0.0) or 1.0
+    maximum = max((abs(float(value)) for value in values if value is not None), default=0.0) or 1.0
     drawn = []
-    for i, one in enumerate(values):
-        if one is not None:
-            high = max(abs(float(one)) / most * _HIGH, 0.5)
-            kind = "below" if one < 0 else "measured"
+    for i, item in enumerate(values):
+        if item is not None:
+            high = max(abs(float(item)) / maximum * _HIGH, 0.5)
+            kind = "below" if item < 0 else "measured"
             drawn.append(
                 tag("path", d=rectangle(i * _EACH, _HIGH - high, _EACH - 1, high), class_=kind)
             )

@@ -34,13 +34,13 @@ class Drawn(NamedTuple):
     bar: Markup
 
 
-def steps(found: Sequence[Step]) -> list[Drawn]:
+def steps(result: Sequence[Step]) -> list[Drawn]:
     """Draw each step on one scale that holds all of them and zero; widths in per cent."""
     spans: list[tuple[Fraction, Fraction]] = []
     at = Fraction(0)
-    for one in found:
-        begin = Fraction(0) if one.total else at
-        at = begin + one.value
+    for step in result:
+        begin = Fraction(0) if step.total else at
+        at = begin + step.value
         spans.append((min(begin, at), max(begin, at)))
     low = min(Fraction(0), *(begin for begin, _ in spans))
     high = max(Fraction(0), *(end for _, end in spans))
@@ -50,12 +50,12 @@ def steps(found: Sequence[Step]) -> list[Drawn]:
         return float(value / scale * 100)
 
     drawn = []
-    for one, (begin, end) in zip(found, spans, strict=True):
+    for step, (begin, end) in zip(result, spans, strict=True):
         wide = max(percent(end - begin), _LEAST)
-        kind = "total" if one.total else "gain" if one.value > 0 else "cost"
+        kind = "total" if step.total else "gain" if step.value > 0 else "cost"
         bar = tag(
             "rect", x=f"{min(percent(begin - low), 100 - wide):.2f}%", width=f"{wide:.2f}%",
             y=0, height=_HIGH, class_=kind,
         )  # fmt: skip
-        drawn.append(Drawn(one, tag("svg", bar, class_="step", aria_hidden="true")))
+        drawn.append(Drawn(step, tag("svg", bar, class_="step", aria_hidden="true")))
     return drawn

@@ -42,6 +42,8 @@ def rectangle(x: float, y: float, width: float, height: float) -> str:
     return f"M{x:.1f} {y:.1f}h{width:.1f}v{height:.1f}h{-width:.1f}z"
 
 
-def shortened(text: str, most: int) -> str:
+def shortened(text: str, maximum: int) -> str:
     """Return a text cut to a number of characters, with an ellipsis where it was longer."""
-    return text if len(text) <= most else f"{text[: most - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+    return (
+        text if len(text) <= maximum else f"{text[: maximum - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+    )

@@ -31,12 +31,12 @@ class Place(NamedTuple):
     at: tuple[float, float]
 
     def said(self, language: str) -> str:
-        """Return the name in a language, else as it is given."""
+        """Return the name in a language, else the original one."""
         return self.names.get(language, self.name)
 
 
 class Base(NamedTuple):
-    """What is drawn below a map: outlines, lines of water, and names."""
+    """Background of a map: outlines, waterways, and names."""
 
     areas: list[Points]
     water: list[Points]
@@ -45,7 +45,7 @@ class Base(NamedTuple):
     def within(self, box: Box) -> Base:
         """Return what lies in a window: areas cut at its edges, lines that meet it, names in it."""
         west, south, east, north = box
-        areas = [found for ring in self.areas if len(found := cut(ring, box))]
+        areas = [result for ring in self.areas if len(result := cut(ring, box))]
         water = [
             line
             for line in self.water
@@ -53,7 +53,9 @@ class Base(NamedTuple):
             and (line.max(axis=0) >= (west, south)).all()
         ]
         places = [
-            one for one in self.places if west <= one.at[0] <= east and south <= one.at[1] <= north
+            place
+            for place in self.places
+            if west <= place.at[0] <= east and south <= place.at[1] <= north
         ]
         return Base(areas, water, places)
 
@@ -64,12 +66,12 @@ NONE = Base([], [], [])
 @cache
 def load(path: Path | None) -> Base:
     """
-    Return the base that a file holds; nothing where none is named.
+    Return the background of a file; empty without one.
 
     Raises
     ------
     RegistryError
-        Naming the file, the feature and what it lacks.
+        Naming the file, the feature and what is missing.
     """
     if path is None:
         return NONE
@@ -101,12 +103,14 @@ def load(path: Path | None) -> Base:
 
 def _parts(geometry: dict[str, Any]) -> tuple[str, list[Points]]:
     """Return the kind of a geometry, and its lines or rings."""
-    kind, held = geometry["type"], [geometry["coordinates"]]
+    kind, stored = geometry["type"], [geometry["coordinates"]]
     if kind not in _DEPTH:
         raise ValueError(f"type {kind!r}")
     for _ in range(_DEPTH[kind] - 1):
-        held = [one for each in held for one in each]
-    parts = [np.array(one, dtype=float).reshape(-1, np.array(one).shape[-1])[:, :2] for one in held]
-    if any(not len(one) or (np.abs(one) > _WORLD).any() for one in parts):
+        stored = [one for each in stored for one in each]
+    parts = [
+        np.array(one, dtype=float).reshape(-1, np.array(one).shape[-1])[:, :2] for one in stored
+    ]
+    if any(not len(part) or (np.abs(part) > _WORLD).any() for part in parts):
         raise ValueError("a place outside of the earth, or none")
     return kind, parts

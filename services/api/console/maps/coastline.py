@@ -31,14 +31,14 @@ def within(west: float, south: float, east: float, north: float) -> list[Points]
     list of float64 array, n x 2
         Longitude and latitude of each ring's corners. [degrees]
     """
-    found = []
+    result = []
     for ring, box in zip(*_rings(), strict=True):
         if box[0] <= east and box[2] >= west and box[1] <= north and box[3] >= south:
             part = cut(ring, (west, south, east, north))
             # land all around a frame leaves a ring along its edge that holds nothing
             if _area(part) > _LEAST:
-                found.append(part)
-    return found
+                result.append(part)
+    return result
 
 
 def _area(ring: Points) -> float:
@@ -78,5 +78,5 @@ def _cut_at(ring: Points, axis: int, edge: float, sign: int) -> Points:
     share = np.divide(edge - ring[:, axis], rise, out=np.zeros(len(ring)), where=crosses)
     met = ring + (following - ring) * share[:, np.newaxis]
     both = np.stack([ring, met], axis=1).reshape(-1, 2)
-    found: Points = both[np.stack([inside, crosses], axis=1).reshape(-1)]
-    return found
+    result: Points = both[np.stack([inside, crosses], axis=1).reshape(-1)]
+    return result

@@ -44,11 +44,11 @@ class Map(NamedTuple):
     elsewhere: list[Site]
 
 
-def sites_map(found: Sequence[Site], base: Base = NONE) -> Map:
-    """Return the map of some places, on the base of their city."""
-    sites, elsewhere = _together(found, _FAR)
+def sites_map(result: Sequence[Site], base: Base = NONE) -> Map:
+    """Return the map of places, on the background of their city."""
+    sites, elsewhere = _together(result, _FAR)
     main, far = _together(sites, _NEAR)
-    longitudes, latitudes = [one.longitude for one in main], [one.latitude for one in main]
+    longitudes, latitudes = [site.longitude for site in main], [site.latitude for site in main]
     west, east = min(longitudes), max(longitudes)
     south, north = min(latitudes), max(latitudes)
     wide, high = max(east - west, _LEAST_DEGREES), max(north - south, _LEAST_DEGREES)
@@ -62,41 +62,44 @@ def sites_map(found: Sequence[Site], base: Base = NONE) -> Map:
         [plain(ring) for ring in within(*frame)],
         base.within(frame),
         sites,
-        {one.id: _km(one, middle) for one in far},
+        {site.id: _km(site, middle) for site in far},
         elsewhere,
     )
 
 
 def plain(ring: Points) -> list[list[float]]:
-    """Return a ring's corners to some hundred metres, each that is other than the one before."""
+    """Return a ring's corners to some hundred metres, without repeated ones."""
     corners = np.round(ring, _PLACES)
     apart = np.any(corners != np.roll(corners, 1, axis=0), axis=1)
-    found: list[list[float]] = corners[apart].tolist()
-    return found
+    result: list[list[float]] = corners[apart].tolist()
+    return result
 
 
-def _km(one: Site, middle: tuple[float, float]) -> int:
+def _km(site: Site, middle: tuple[float, float]) -> int:
     """Return how far a place is from the middle of the map. [km]"""
     shrink = math.cos(math.radians(middle[1]))
-    east, north = (one.longitude - middle[0]) * shrink, one.latitude - middle[1]
+    east, north = (site.longitude - middle[0]) * shrink, site.latitude - middle[1]
     return round(math.hypot(east, north) * _KM_A_DEGREE)
 
 
-def _together(found: Sequence[Site], far: float) -> tuple[list[Site], list[Site]]:
+def _together(result: Sequence[Site], far: float) -> tuple[list[Site], list[Site]]:
     latitude, longitude = (
-        median(getattr(one, name) for one in found) for name in ("latitude", "longitude")
+        median(getattr(site, name) for site in result) for name in ("latitude", "longitude")
     )
     near = [
-        one
-        for one in found
-        if abs(one.latitude - latitude) <= far and abs(one.longitude - longitude) <= far
+        site
+        for site in result
+        if abs(site.latitude - latitude) <= far and abs(site.longitude - longitude) <= far
     ]
-    sites = near or list(found)
-    return sites, [one for one in found if one not in sites]
+    sites = near or list(result)
+    return sites, [site for site in result if site not in sites]
 
 
 class Cell(NamedTuple):
-    """A day: its class 0 to 4 and its coverage in whole per cent; None where nothing serves."""
+    """
+    A day: its class 0 to 4 and its coverage in whole per cent; None without
+    devices in service.
+    """
 
     day: date
     grade: int | None
@@ -104,14 +107,14 @@ class Cell(NamedTuple):
 
 
 def month_calendar(
-    year: int, month: int, found: Sequence[CoverageDay], timezone: str
+    year: int, month: int, coverage_days: Sequence[CoverageDay], timezone: str
 ) -> list[list[Cell | None]]:
     """Return the weeks of a month as the country has them; None for days of other months."""
-    held = {one.day: one for one in found}
+    stored = {coverage_day.day: coverage_day for coverage_day in coverage_days}
     first = date(year, month, 1)
     days = [first + timedelta(days=i) for i in range(monthrange(year, month)[1])]
     cells: list[Cell | None] = [None] * ((first.weekday() - week_of(timezone)) % _WEEK) + [
-        _cell(day, held.get(day)) for day in days
+        _cell(day, stored.get(day)) for day in days
     ]
     cells += [None] * (-len(cells) % _WEEK)
     return [cells[i : i + _WEEK] for i in range(0, len(cells), _WEEK)]
@@ -122,7 +125,9 @@ def week_of(timezone: str) -> int:
     return week_begins(country_at(None, timezone))
 
 
-def _cell(day: date, found: CoverageDay | None) -> Cell:
-    if found is None or found.share is None:
+def _cell(day: date, coverage_day: CoverageDay | None) -> Cell:
+    if coverage_day is None or coverage_day.share is None:
         return Cell(day, None, None)
-    return Cell(day, sum(found.share >= edge for edge in SHARES), int(found.share * 100))
+    return Cell(
+        day, sum(coverage_day.share >= edge for edge in SHARES), int(coverage_day.share * 100)
+    )

@@ -44,7 +44,7 @@ class Dot(NamedTuple):
 
 
 class Heap(NamedTuple):
-    """A cell's assets as one disc, and the window that shows them closer."""
+    """A cell's assets as one disc, and the window of a closer view."""
 
     cell: Cell
     x: float
@@ -119,7 +119,7 @@ def drawn(
     ground = Ground(
         scale.paths(below.areas, "Z"),
         scale.paths(below.water),
-        [(one, *scale.at(one.at)) for one in below.places],
+        [(place, *scale.at(place.at)) for place in below.places],
     )
     return Drawn(_text(box), land, ground, lines, dots, _heaps(scale, cells), _ways(box))
 
@@ -140,34 +140,34 @@ class _Scale:
         x, y = self.at(place)
         return f"{x:.1f} {y:.1f}"
 
-    def paths(self, found: Iterable[Points], end: str = "") -> str:
+    def paths(self, result: Iterable[Points], end: str = "") -> str:
         """Return lines, or with Z rings, as one path."""
         return "".join(
-            "M" + "L".join(self.text(corner) for corner in one.tolist()) + end for one in found
+            "M" + "L".join(self.text(corner) for corner in one.tolist()) + end for one in result
         )
 
 
 def _heaps(scale: _Scale, cells: Iterable[Cell]) -> list[Heap]:
     listed = list(cells)
-    most = max((one.assets for one in listed), default=1)
+    maximum = max((cell.assets for cell in listed), default=1)
     wide, high = WIDTH / COLUMNS, HEIGHT / ROWS
     least, largest = _DOT_PX
     return [
         Heap(
-            one,
-            (one.column + 0.5) * wide,
-            (one.row + 0.5) * high,
-            least + (largest - least) * math.sqrt(one.assets / most),
+            cell,
+            (cell.column + 0.5) * wide,
+            (cell.row + 0.5) * high,
+            least + (largest - least) * math.sqrt(cell.assets / maximum),
             _text(
                 (
-                    scale.west + one.column * wide * scale.wide,
-                    scale.north - (one.row + 1) * high * scale.high,
-                    scale.west + (one.column + 1) * wide * scale.wide,
-                    scale.north - one.row * high * scale.high,
+                    scale.west + cell.column * wide * scale.wide,
+                    scale.north - (cell.row + 1) * high * scale.high,
+                    scale.west + (cell.column + 1) * wide * scale.wide,
+                    scale.north - cell.row * high * scale.high,
                 )
             ),
         )
-        for one in listed
+        for cell in listed
     ]
 
 
@@ -192,7 +192,7 @@ def _around(x: float, y: float, high: float, shrink: float) -> Box:
 
 
 def _on_earth(box: Box) -> Box:
-    """Move a window that reaches beyond the earth's edge back, as far as it goes."""
+    """Return a window moved back within the earth's edge."""
     west, south, east, north = box
     across = max(-180 - west, 0) - max(east - 180, 0)
     up = max(-90 - south, 0) - max(north - 90, 0)
@@ -209,8 +209,8 @@ def _shrink(latitude: float) -> float:
 
 
 def _width(pipe: Asset) -> float:
-    least, most = _LINE_PX
-    return min(max((pipe.diameter_mm or 0) / _MM_A_PX, least), most)
+    least, maximum = _LINE_PX
+    return min(max((pipe.diameter_mm or 0) / _MM_A_PX, least), maximum)
 
 
 def _text(box: Box) -> str:

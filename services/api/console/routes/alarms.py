@@ -43,9 +43,9 @@ def page(
     """Show alarms that are not cleared, or the newest of all."""
     signed_in(ask, "alarms")
     with ask.reading() as conn:
-        found, count = stored.standing(conn, ask.who.projects, MOST_ALARMS)
+        result, count = stored.standing(conn, ask.who.projects, MOST_ALARMS)
         if state == "all":
-            found = stored.listed(conn, ask.who.projects, MOST_ALARMS, states=None)
+            result = stored.listed(conn, ask.who.projects, MOST_ALARMS, states=None)
         waiting = health.not_commissioned(conn, ask.who.projects)
         # contacts and silences are of the whole city
         whole = ask.who.projects is None
@@ -53,14 +53,14 @@ def page(
         silences = alarm_contacts.silences(conn) if whole else []
     t = Words(language)
     faults = held_back(ask, recalled(ask), t)
-    groups = [one.group for one in faults if one.group is not None]
+    groups = [fault.group for fault in faults if fault.group is not None]
     return render(
-        ask, language, "alarms.html", found=found, count=count, every=state == "all",
+        ask, language, "alarms.html", found=result, count=count, every=state == "all",
         waiting=waiting, faults=faults, groups=groups, lasted=lambda group: _lasted(group, t),
-        a_day=added(one.cost_t_per_day for one in groups),
-        short=added(one.lost_t for one in faults if one.group is None),
+        a_day=added(group.cost_t_per_day for group in groups),
+        short=added(fault.lost_t for fault in faults if fault.group is None),
         contacts=contacts, silences=silences,
-        on_duty=[one for one in contacts if one.on_duty],
+        on_duty=[contact for contact in contacts if contact.on_duty],
     )  # fmt: skip
 
 
@@ -77,10 +77,10 @@ def one(ask: View, language: Language, alarm: AlarmId) -> Response:
     """Show an alarm with its history."""
     signed_in(ask, "an alarm")
     with ask.reading() as conn:
-        found = stored.one(conn, ask.who.projects, alarm)
-    if found is None:
+        result = stored.by_id(conn, ask.who.projects, alarm)
+    if result is None:
         raise ProblemError(404, f"there is no alarm {alarm} that you may see")
-    return render(ask, language, "alarm.html", found=found, may=ask.who.role == _ROLE)
+    return render(ask, language, "alarm.html", found=result, may=ask.who.role == _ROLE)
 
 
 async def _form_text(request: Request) -> str:
@@ -118,7 +118,7 @@ def _write(ask: Asked, alarm: int, text: str, say: Any) -> None:
         refuse(ask.who, (_ROLE,))
 
     def work(conn: Connection) -> tuple[int, Any]:
-        if stored.one(conn, ask.who.projects, alarm) is None:
+        if stored.by_id(conn, ask.who.projects, alarm) is None:
             raise ProblemError(404, f"there is no alarm {alarm} that you may see")
         say(conn, alarm, ask.who.name, text, ask.who.id)
         return _ELSEWHERE, {}

@@ -68,28 +68,28 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
     """Show a device, also one that is known by its refused messages alone."""
     signed_in(ask, "a device")
     with ask.reading() as conn:
-        found = device_page(conn, ask.who.projects, device)
+        result = device_page(conn, ask.who.projects, device)
         today = datetime.now(UTC).date()
         begin = today - timedelta(days=_MONEY_DAYS)
-        money = of_device(conn, device, begin, today) if found and found["registered"] else []
-        if found and found["registered"]:
-            found["hours"] = device_hours(conn, device, found["timezone"])
-    if found is None:
+        money = of_device(conn, device, begin, today) if result and result["registered"] else []
+        if result and result["registered"]:
+            result["hours"] = device_hours(conn, device, result["timezone"])
+    if result is None:
         raise unknown("device", device)
-    channels = classes.load()[found["class"]].channels.values() if found["registered"] else ()
+    channels = classes.load()[result["class"]].channels.values() if result["registered"] else ()
     return render(
         ask,
         language,
         "device.html",
-        found=found,
+        found=result,
         money=money,
-        board=_board(ask.request.app.state.grafana, found),
-        main=_main(found.get("registers", []), found.get("days", [])),
+        board=_board(ask.request.app.state.grafana, result),
+        main=_main(result.get("registers", []), result.get("days", [])),
         counts={channel.name: channel.quantity for channel in channels},
         units={channel.name: channel.unit for channel in channels},
-        charts=_charts(found, Words(language)) if found["registered"] else {},
-        expected=_expected(found, Words(language)),
-        made=_made(found, Words(language)),
+        charts=_charts(result, Words(language)) if result["registered"] else {},
+        expected=_expected(result, Words(language)),
+        made=_made(result, Words(language)),
     )
 
 
@@ -106,34 +106,34 @@ def readings(ask: View, language: Language, device: IdPath, form: Form) -> Respo
     return reading_file(device, f"{datetime.now(UTC):%Y-%m-%d}", rows, form)
 
 
-def _charts(found: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
+def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
     """Draw today and the last weeks of each quantity."""
     charts: dict[str, dict[str, Markup]] = {}
-    today = local_date(now_us(), found["timezone"])
-    for name in _main([], found["days"]):
+    today = local_date(now_us(), result["timezone"])
+    for name in _main([], result["days"]):
         title = t.or_as_is(f"quantity.{name}", name)
-        days = [day for day in found["days"] if day["quantity"] == name]
-        quarters = [one for one in found["today"] if one["quantity"] == name]
+        days = [day for day in result["days"] if day["quantity"] == name]
+        quarters = [one for one in result["today"] if one["quantity"] == name]
         by_day = {
             day["day"]: Amount(day["value"], *_times_us(day["measured_h"], day["unknown_h"]))
             for day in days
         }
         charts[name] = {"days": days_chart(by_day, today, days[0]["unit"], title, t)}
-        hours = [one for one in found["hours"] if one["quantity"] == name]
+        hours = [one for one in result["hours"] if one["quantity"] == name]
         if hours:
             charts[name]["hours"] = _hours(
-                hours, today, days[0]["unit"], f"{found['id']}-{name}", title, t
+                hours, today, days[0]["unit"], f"{result['id']}-{name}", title, t
             )
         if quarters:
-            held = {
+            amounts = {
                 int(quarter["start"].timestamp()) * 1_000_000: Amount(
                     quarter["value"], QUARTER_US, 0, 0
                 )
                 for quarter in quarters
             }
-            edges = min(held), max(held) + QUARTER_US
+            edges = min(amounts), max(amounts) + QUARTER_US
             unit = quarters[0]["unit"]
-            charts[name]["today"] = day_chart(held, edges, found["timezone"], unit, title, t)
+            charts[name]["today"] = day_chart(amounts, edges, result["timezone"], unit, title, t)
     return charts
 
 
@@ -141,22 +141,27 @@ def _hours(
     hours: list[dict[str, Any]], today: date, base: str, of: str, title: str, t: Words
 ) -> Markup:
     """Draw the hours of the last weeks, in the unit that their largest fits."""
-    unit, size = unit_for(base, Fraction(max(abs(one["value"]) for one in hours)), t.number)
-    first = min(one["hour"] for one in hours).date()
+    unit, size = unit_for(base, Fraction(max(abs(hour["value"]) for hour in hours)), t.number)
+    first = min(hour["hour"] for hour in hours).date()
     days = [first + timedelta(days=k) for k in range((today - first).days + 1)]
-    cells = [(one["hour"], Fraction(one["value"], size)) for one in hours]
+    cells = [(hour["hour"], Fraction(hour["value"], size)) for hour in hours]
     return hours_chart(cells, days, unit, (t("device.hours"), title), t, f"{of}-hours")
 
 
-def _expected(found: dict[str, Any], t: Words) -> Markup | None:
-    """Draw the energy of an inverter beside that which its irradiance lets expect."""
-    known = found["pv"]["days"] if found.get("pv") else []
+def _expected(result: dict[str, Any], t: Words) -> Markup | None:
+    """Return the chart of an inverter's energy with the expectation by irradiance."""
+    known = result["pv"]["days"] if result.get("pv") else []
     rows = [
-        (str(one["day"].day), t.day(one["day"]), _kwh(one["energy_kwh"]), _kwh(one["expected_kwh"]))
-        for one in known
-        if one["expected_kwh"] is not None
+        (
+            str(item["day"].day),
+            t.day(item["day"]),
+            _kwh(item["energy_kwh"]),
+            _kwh(item["expected_kwh"]),
+        )
+        for item in known
+        if item["expected_kwh"] is not None
     ]
-    return cumulative_chart(rows, "kWh", t("measured"), t, f"{found['id']}-expected")
+    return cumulative_chart(rows, "kWh", t("measured"), t, f"{result['id']}-expected")
 
 
 def _kwh(value: float | None) -> Fraction | None:
@@ -167,13 +172,13 @@ def _times_us(measured_h: float, unknown_h: float) -> tuple[int, int, int]:
     return round(measured_h * 3.6e9), 0, round(unknown_h * 3.6e9)
 
 
-def _made(found: dict[str, Any], t: Words) -> str | None:
-    """Return what the device's first quantity came to in the weeks that are shown."""
-    days = found.get("days")
+def _made(result: dict[str, Any], t: Words) -> str | None:
+    """Return the total of the device's first quantity in the displayed weeks."""
+    days = result.get("days")
     if not days:
         return None
     name = _main([], days)[0]
-    own = [one for one in days if one["quantity"] == name]
+    own = [day for day in days if day["quantity"] == name]
     amount = t.amount(sum(one["value"] for one in own), own[0]["unit"])
     title = t.or_as_is(f"quantity.{name}", name)
     return t(
@@ -181,12 +186,12 @@ def _made(found: dict[str, Any], t: Words) -> str | None:
     )
 
 
-def _board(grafana: str | None, found: dict[str, Any]) -> str | None:
+def _board(grafana: str | None, result: dict[str, Any]) -> str | None:
     """Return the address of a device's board; None where no Grafana is known."""
-    if grafana is None or not found["registered"]:
+    if grafana is None or not result["registered"]:
         return None
-    name = _BOARDS.get(found["class"], "works")
-    return f"{grafana}/d/tonne-{name}/{name}?var-device={found['id']}&var-site={found['site']}"
+    name = _BOARDS.get(result["class"], "works")
+    return f"{grafana}/d/tonne-{name}/{name}?var-device={result['id']}&var-site={result['site']}"
 
 
 def _main(registers: list[dict[str, Any]], days: list[dict[str, Any]]) -> list[str]:

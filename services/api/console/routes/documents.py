@@ -50,9 +50,9 @@ def keep(ask: View, language: Language, form: Form) -> Response:
 
     sha256 = hashlib.sha256(data).hexdigest()
     ask.write(sha256, work)
-    said = {"document": form.said("title") or name, "by": form.said("by"),
+    content = {"document": form.said("title") or name, "by": form.said("by"),
             "issued": form.said("issued"), "sha256": sha256}  # fmt: skip
-    row = dump({key: value for key, value in said.items() if value}, flow=True).strip()
+    row = dump({key: value for key, value in content.items() if value}, flow=True).strip()
     return _page(ask, language, kept={"name": name, "sha256": sha256, "row": row})
 
 
@@ -66,8 +66,8 @@ def invoice(ask: View, language: Language, form: Form) -> Response:
         row = Row(Table(0, {**_cells(form), "sha256": sha256}, {}), "form", "invoice")
         with conn.transaction():
             files.keep(conn, name, data, ask.who.name, ask.who.id)
-            found = invoice_import.deliver(conn, [row], ask.who.name)
-            wrong = [text for one in found.results for text in one.messages if found.refused]
+            result = invoice_import.deliver(conn, [row], ask.who.name)
+            wrong = [text for one in result.results for text in one.messages if result.refused]
             if wrong:
                 raise ProblemError(422, "; ".join(t.removeprefix("form:0: ") for t in wrong))
         return _CREATED, {"invoice": form.said("id")}
@@ -87,16 +87,16 @@ def file(
     del language  # the file's own
     signed_in_for_all(ask, "a document")
     with ask.reading() as conn:
-        found = files.find(conn, sha256)
-        ask.noted(conn, 200 if found else 404)
-    if found is None:
+        result = files.find(conn, sha256)
+        ask.noted(conn, 200 if result else 404)
+    if result is None:
         raise ProblemError(404, f"no document of SHA-256 {sha256} is kept")
-    ending = "".join(c for c in found[0].rpartition(".")[2] if c.isascii() and c.isalnum())[:8]
+    ending = "".join(c for c in result[0].rpartition(".")[2] if c.isascii() and c.isalnum())[:8]
     headers = {
         "Content-Disposition": f'attachment; filename="{sha256[:16]}.{ending or "bin"}"',
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
-    return Response(found[1], media_type="application/octet-stream", headers=headers)
+    return Response(result[1], media_type="application/octet-stream", headers=headers)
 
 
 def _cells(form: Upload) -> dict[str, Plain]:
@@ -149,7 +149,7 @@ def _page(
 ) -> Response:
     with ask.reading() as conn:
         listed = files.newest(conn, _LISTED)
-        projects = sorted(load_projects(conn), key=lambda one: one.id)
+        projects = sorted(load_projects(conn), key=lambda project: project.id)
     return render(
         ask, language, "documents.html", status, found=listed, kept=kept, wrong=wrong,
         said=dict(form.fields) if form else {}, projects=projects, may=ask.who.role == _ROLE,

@@ -31,10 +31,10 @@ Where = Callable[[Iterable[str], Iterable[str]], str]
 
 class Fault(NamedTuple):
     """
-    Something that holds tonnes back: how much, how grave, what, where, whose, and what comes next.
+    A cause of missing tonnes: amount, severity, subject, place, responsible role, next step.
 
-    `amount` is None where nothing is priced; `lost_t` is what it has cost so far. [t]  `group`
-    are the alarms that it is of; None of a shortfall.
+    `amount` is None without a price; `lost_t` is the loss so far. [t]  `group` are its alarms; None
+    of a shortfall.
     """
 
     amount: str | None
@@ -50,7 +50,7 @@ class Fault(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """The first sentence: its figure, how that compares, what is verified, the cause."""
+    """First sentence of a page: figure, comparison, verified share, cause."""
 
     figure: str
     compared: str | None
@@ -67,14 +67,16 @@ def finding(
     t: Words,
     name: Name,
 ) -> Finding:
-    """Return what is found of the counted projects of a year."""
-    counted = [one for one in found if one.counted]
+    """Return the finding on the counted projects of a year."""
+    counted = [of_year for of_year in found if of_year.counted]
     avoided, expected = (
-        added(getattr(one, of) for one in counted) for of in ("avoided_t", "expected_t")
+        added(getattr(p, of) for p in counted) for of in ("avoided_t", "expected_t")
     )
-    issued = sum(one.issued_t for one in counted)
-    said = judged(avoided, expected, issued, of_no_action(found), year, t)
-    return said._replace(cause=_cause(counted, states, plans, t, name)) if said.compared else said
+    issued = sum(of_year.issued_t for of_year in counted)
+    lines = judged(avoided, expected, issued, of_no_action(found), year, t)
+    return (
+        lines._replace(cause=_cause(counted, states, plans, t, name)) if lines.compared else lines
+    )
 
 
 def judged(
@@ -85,7 +87,7 @@ def judged(
     year: int,
     t: Words,
 ) -> Finding:
-    """Return what is found of a year's sums, without the cause of it."""
+    """Return the finding on a year's sums, without its cause."""
     if avoided is None:
         return Finding(
             outside(beside, t, year) or t("finding.none", year=year), None, "", None, None
@@ -100,18 +102,20 @@ def judged(
     )
 
 
-def of_no_action(found: Iterable[ProjectYear]) -> list[tuple[Decimal | None, Decimal | None]]:
-    """Return what projects outside the programme avoided, and what was expected of them."""
-    return [(one.avoided_t, one.expected_t) for one in found if not one.counted]
+def of_no_action(
+    project_years: Iterable[ProjectYear],
+) -> list[tuple[Decimal | None, Decimal | None]]:
+    """Return avoided and expected tonnes of projects outside the programme."""
+    return [(p.avoided_t, p.expected_t) for p in project_years if not p.counted]
 
 
 def outside(
     beside: Iterable[tuple[Decimal | None, Decimal | None]], t: Words, year: int | None = None
 ) -> str | None:
     """
-    Say which figures, avoided and expected, are of no action; None if none are.
+    Return the text of avoided and expected tonnes outside any action; None without any.
 
-    Of a `year`, that the programme has none; else that no project of it falls short.
+    Of a `year`: that the programme has none; else that no project of it falls short.
     """
     known = [
         avoided or Decimal(0)
@@ -120,8 +124,12 @@ def outside(
     ]
     if not known:
         return None
-    said = {"tonnes": t.tonnes(sum(known, Decimal(0))), "count": t.number(len(known))}
-    return t("faults.outside", **said) if year is None else t("finding.outside", **said, year=year)
+    content = {"tonnes": t.tonnes(sum(known, Decimal(0))), "count": t.number(len(known))}
+    return (
+        t("faults.outside", **content)
+        if year is None
+        else t("finding.outside", **content, year=year)
+    )
 
 
 def _cause(
@@ -131,29 +139,32 @@ def _cause(
     t: Words,
     name: Name,
 ) -> str | None:
-    """Say which project makes the most of the shortfall, or of the gain, and how it is."""
-    short = sum((one.short_t for one in counted), Decimal(0))
+    """
+    Return the text of the project with the largest share of the shortfall, or
+    gain, and its state.
+    """
+    short = sum((of_year.short_t for of_year in counted), Decimal(0))
     if short:
-        worst = max(counted, key=lambda one: (one.short_t, one.project))
-        said = {
+        worst = max(counted, key=lambda p: (p.short_t, p.project))
+        content = {
             "project": short_name(name("project", worst.project, worst.name)),
             "percent": t.number(int(worst.short_t / short * 100)),
         }
         state = states.get(worst.project)
         since = _since(state, t)
         if since is not None:
-            return t("finding.worst.silent", **said, since=since)
+            return t("finding.worst.silent", **content, since=since)
         if state is not None and state.state in _SILENT:
-            return t("finding.worst.never", **said)
+            return t("finding.worst.never", **content)
         if worst.project in plans:
-            return t("finding.worst.plan", **said)
+            return t("finding.worst.plan", **content)
         own = worst.percent
         return (
-            t("finding.worst", **said)
+            t("finding.worst", **content)
             if own is None
-            else t("finding.worst.low", **said, own=t.number(own))
+            else t("finding.worst.low", **content, own=t.number(own))
         )
-    best = max(counted, key=lambda one: (_gain(one), one.project), default=None)
+    best = max(counted, key=lambda p: (_gain(p), p.project), default=None)
     if best is None or _gain(best) <= 0:
         return None
     return t(
@@ -163,8 +174,8 @@ def _cause(
     )
 
 
-def _gain(one: ProjectYear) -> Decimal:
-    return (one.avoided_t or Decimal(0)) - (one.expected_t or Decimal(0))
+def _gain(of_year: ProjectYear) -> Decimal:
+    return (of_year.avoided_t or Decimal(0)) - (of_year.expected_t or Decimal(0))
 
 
 def _since(state: ProjectSums | None, t: Words) -> str | None:
@@ -174,7 +185,7 @@ def _since(state: ProjectSums | None, t: Words) -> str | None:
 
 
 def shortfalls(
-    found: Sequence[ProjectYear],
+    project_years: Sequence[ProjectYear],
     states: dict[str, ProjectSums],
     plans: Mapping[str, Text],
     root: str,
@@ -182,11 +193,11 @@ def shortfalls(
     name: Name,
     where: Where,
 ) -> list[Fault]:
-    """Return the projects that avoided less than 95 % of what was expected."""
+    """Return the projects that avoided less than 95 % of the expected tonnes."""
     faults = []
-    for one in found:
-        state, own = states.get(one.project), one.percent
-        if not one.counted or not one.short_t or (own is not None and own >= ON_TRACK):
+    for of_year in project_years:
+        state, own = states.get(of_year.project), of_year.percent
+        if not of_year.counted or not of_year.short_t or (own is not None and own >= ON_TRACK):
             continue
         silent = state is not None and state.state in _SILENT
         since = _since(state, t)
@@ -204,37 +215,37 @@ def shortfalls(
         )
         severity = "critical" if silent else "major" if own is None or own < NEAR else "minor"
         todo = "fault.next.silent" if silent or own is None else "fault.next.low"
-        if not silent and one.project in plans:  # a finding on the plan, of no device
-            why, todo = plan_why(plans[one.project], t), "fault.next.plan"
+        if not silent and of_year.project in plans:  # a finding on the plan, of no device
+            why, todo = plan_why(plans[of_year.project], t), "fault.next.plan"
         faults.append(
             Fault(
-                t.tonnes(one.short_t), t("fault.short"), severity,
-                short_name(name("project", one.project, one.name)), why,
+                t.tonnes(of_year.short_t), t("fault.short"), severity,
+                short_name(name("project", of_year.project, of_year.name)), why,
                 t(todo),
-                f"{root}/projects/{one.project}", one.short_t, where((), [one.project]),
+                f"{root}/projects/{of_year.project}", of_year.short_t, where((), [of_year.project]),
             )
         )  # fmt: skip
     return faults
 
 
 def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]:
-    """Return what is wrong with estimates that their plants cannot give, by project."""
-    found = {row[0]: over_full_load(*row[1:]) for row in city_year.estimates(conn, project)}
-    return {name: one for name, one in found.items() if one is not None}
+    """Return errors of estimates that their plants cannot reach, by project."""
+    texts = {row[0]: over_full_load(*row[1:]) for row in city_year.estimates(conn, project)}
+    return {name: one for name, one in texts.items() if one is not None}
 
 
 def plan_why(plan: Text, t: Words) -> str:
-    """Say why a plan does not fit its plant."""
+    """Return why a plan does not fit its plant."""
     return t("fault.plan", **{of: t.number(said) for of, said in plan.values if of in _PLAN_HOURS})
 
 
-def short_name(said: str) -> str:
+def short_name(message: str) -> str:
     """Return a name without what follows its first comma or bracket."""
-    return _ASIDE.split(said, maxsplit=1)[0].strip() or said
+    return _ASIDE.split(message, maxsplit=1)[0].strip() or message
 
 
 def ordered(faults: Iterable[Fault]) -> list[Fault]:
-    """Return what holds tonnes back: the largest loss first, then what has no price by severity."""
+    """Return causes of missing tonnes: the largest loss first, then unpriced ones by severity."""
     return sorted(
         faults, key=lambda one: (one.amount is None, -one.lost_t, SEVERITIES.index(one.severity))
     )
@@ -244,7 +255,7 @@ def fault(group: Group, root: str, t: Words, where: Where) -> Fault:
     """Return alarms of one cause as what holds tonnes back."""
     cost, first = group.cost_t_per_day, group.alarms[0]
     what = t.or_as_is(f"alarm.kind.{group.kind}", group.kind)
-    named = t.and_more([str(one["subject"]) for one in group.alarms])
+    named = t.and_more([str(alarm["subject"]) for alarm in group.alarms])
     cause = t.or_as_is(f"cause.{(group.cause or '').replace(' ', '_')}", "")
     since = t("fault.since", since=t.moment(group.since, first["timezone"]))
     todo = first["cause_now"]
@@ -259,8 +270,8 @@ def fault(group: Group, root: str, t: Words, where: Where) -> Fault:
         f"{root}/alarms{page}",
         group.cost_t,
         where(
-            [one["site"] for one in group.alarms if one["site"]],
-            [project for one in group.alarms for project in one["projects"]],
+            [alarm["site"] for alarm in group.alarms if alarm["site"]],
+            [project for alarm in group.alarms for project in alarm["projects"]],
         ),
         group,
     )

@@ -31,11 +31,11 @@ def page(ask: View, language: Language, job: JobId) -> Response:
     """Show how far a file is."""
     signed_in(ask, "what is being made")
     with ask.reading() as conn:
-        found = own_job(ask, conn, job)
+        file_job = own_job(ask, conn, job)
         steps = file_jobs.progress_of(conn, job)
-    shown = file_job_of(found, steps)
-    answer = render(ask, language, "job.html", job=shown, wanted=found.wanted)
-    if found.status is None:
+    values = file_job_of(file_job, steps)
+    answer = render(ask, language, "job.html", job=values, wanted=file_job.wanted)
+    if file_job.status is None:
         answer.headers["Refresh"] = str(_AGAIN_S)
     return answer
 
@@ -45,7 +45,7 @@ def file(ask: View, language: Language, job: JobId) -> Response:
     """Give the file that was made; lead back to its page while it is not."""
     signed_in(ask, "what was made")
     with ask.reading() as conn:
-        found = own_job(ask, conn, job)
-    if found.status != DONE:
+        file_job = own_job(ask, conn, job)
+    if file_job.status != DONE:
         return RedirectResponse(f"/console/{language}/jobs/{job}", _ELSEWHERE)
     return send_file(ask, job)

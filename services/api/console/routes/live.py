@@ -23,15 +23,15 @@ def page(ask: View, language: Language) -> Response:
     signed_in(ask, "devices as they speak")
     with ask.reading() as conn:
         rows, devices = live.snapshot(conn, ask.who, _ROWS)
-        found, count = alarms.standing(conn, ask.who.projects, _ALARMS)
-    told = ("class.", "channel.")
-    names = {key: text for key, text in texts(language).items() if key.startswith(told)}
-    said = names_in(ask, language)
-    names |= {f"site.{of}": text for (kind, of), text in said.items() if kind == "site name"}
+        result, count = alarms.standing(conn, ask.who.projects, _ALARMS)
+    lines = ("class.", "channel.")
+    names = {key: text for key, text in texts(language).items() if key.startswith(lines)}
+    content = names_in(ask, language)
+    names |= {f"site.{of}": text for (kind, of), text in content.items() if kind == "site name"}
     return render(
         ask, language, "live.html",
         rows=rows, count=devices, most=_ROWS, names=names,
-        found=found, alarms=count,
+        found=result, alarms=count,
     )  # fmt: skip
 
 
@@ -39,19 +39,19 @@ def page(ask: View, language: Language) -> Response:
 async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - its address says it
     """Tell what changes, as server-sent events."""
     session = signed_in(ask, "devices as they speak")
-    found: live.Live = ask.request.app.state.live
-    if found.full:
+    result: live.Live = ask.request.app.state.live
+    if result.full:
         raise ProblemError(
             503, "too many live windows are open; try again later", {"Retry-After": "30"}
         )
-    if found.watches(ask.who) >= live.MOST_OF_ONE:
+    if result.watches(ask.who) >= live.MOST_OF_ONE:
         raise ProblemError(
             429,
             f"this key already has {live.MOST_OF_ONE} live windows open; close one",
             {"Retry-After": "30"},
         )
     return StreamingResponse(
-        found.watch(ask.api.reads, ask.who, session),
+        result.watch(ask.api.reads, ask.who, session),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

@@ -58,7 +58,7 @@ _CHOSEN = {
 
 
 class PageFigures(NamedTuple):
-    """What the page shows."""
+    """Figures of the page."""
 
     of: Year
 
@@ -89,89 +89,104 @@ def entrance(request: Request) -> Response:
 @router.get("/console/{language}/")
 def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
     """Show the front page, of a year; of this one where none is named."""
-    found = recalled(ask, year)
+    page_figures = recalled(ask, year)
     t, name, root = Words(language), namer(ask, language), f"/console/{language}"
-    states = {one.id: one for one in found.projects}
-    counted = {one.id for one in found.projects if one.counted}
-    by_action = actions(found.of, _actions(found), lambda one: _action_name(found, one, t, name))
+    states = {project.id: project for project in page_figures.projects}
+    counted = {project.id for project in page_figures.projects if project.counted}
+    by_action = actions(
+        page_figures.of,
+        _actions(page_figures),
+        lambda one: _action_name(page_figures, one, t, name),
+    )
     base = ask.request.app.state.base
-    drawn = sites_map(found.sites, base) if found.sites else None
-    faults = held_back(ask, found, t)
+    drawn = sites_map(page_figures.sites, base) if page_figures.sites else None
+    faults = held_back(ask, page_figures, t)
     return render(
         ask,
         language,
         "overview.html",
-        found=found,
-        sums=_sums(found),
-        finding=finding(found.of.projects, states, found.plans, found.of.year, t, name),
-        progress=progress(found.of),
+        found=page_figures,
+        sums=_sums(page_figures),
+        finding=finding(
+            page_figures.of.projects, states, page_figures.plans, page_figures.of.year, t, name
+        ),
+        progress=progress(page_figures.of),
         by_action=by_action,
-        months=months_chart(found.of, by_action, t),
+        months=months_chart(page_figures.of, by_action, t),
         faults=_first(faults),
         count=len(faults),
-        no_faults=outside(of_no_action(found.of.projects), t) or t("faults.none"),
-        ahead=lambda month: (found.of.year, month) > (found.of.today.year, found.of.today.month),
-        cards=_cards(found, t),
+        no_faults=outside(of_no_action(page_figures.of.projects), t) or t("faults.none"),
+        ahead=lambda month: (
+            (page_figures.of.year, month)
+            > (page_figures.of.today.year, page_figures.of.today.month)
+        ),
+        cards=_cards(page_figures, t),
         states=states,
-        rows=_rows(found),
+        rows=_rows(page_figures),
         drawn=drawn,
-        map=None if drawn is None else _map(found, drawn, root, t, name),
+        map=None if drawn is None else _map(page_figures, drawn, root, t, name),
         of_ug=of_ug,
         rounded=rounded,
-        beside=[one for one in found.projects if one.id not in counted],
+        beside=[project for project in page_figures.projects if project.id not in counted],
     )
 
 
-def _actions(found: PageFigures) -> dict[str, str | None]:
-    return {one.id: one.action for one in found.projects}
+def _actions(page_figures: PageFigures) -> dict[str, str | None]:
+    return {project.id: project.action for project in page_figures.projects}
 
 
 def _action_name(
-    found: PageFigures, action: str, t: Words, name: Callable[[str, str, str], str]
+    page_figures: PageFigures, action: str, t: Words, name: Callable[[str, str, str], str]
 ) -> str:
     if not action:
         return t("action.none")
-    said = () if found.programme is None else found.programme["actions"]
-    registered = next((one["name"] for one in said if one["action"] == action), action)
+    lines = () if page_figures.programme is None else page_figures.programme["actions"]
+    registered = next((one["name"] for one in lines if one["action"] == action), action)
     return name("action", action, registered)
 
 
-def _rows(found: PageFigures) -> list[tuple[ProjectSums, ProjectYear | None, int | None]]:
+def _rows(page_figures: PageFigures) -> list[tuple[ProjectSums, ProjectYear | None, int | None]]:
     """Return the projects, the largest shortfall of the year first: sums, year, per cent."""
-    years = {one.project: one for one in found.of.projects}
+    years = {project.project: project for project in page_figures.of.projects}
     rows = [
-        (one, years.get(one.id), None if one.id not in years else years[one.id].percent)
-        for one in found.projects
+        (
+            project,
+            years.get(project.id),
+            None if project.id not in years else years[project.id].percent,
+        )
+        for project in page_figures.projects
     ]
     return sorted(rows, key=lambda row: (-(row[1].short_t if row[1] else 0), row[0].id))
 
 
-def held_back(ask: Asked, found: PageFigures, t: Words) -> list[Fault]:
+def held_back(ask: Asked, page_figures: PageFigures, t: Words) -> list[Fault]:
     """Return what holds tonnes back: shortfalls, and alarms by cause for who may see them."""
     root, name = f"/console/{t.language}", namer(ask, t.language)
-    sites = {one.id: name("site", one.id, one.name) for one in found.sites}
+    sites = {site.id: name("site", site.id, site.name) for site in page_figures.sites}
 
     def where(at: Iterable[str], projects: Iterable[str]) -> str:
         own = dict.fromkeys(projects)
         places = dict.fromkeys(at) or dict.fromkeys(
-            found.main_sites[one] for one in own if one in found.main_sites
+            page_figures.main_sites[one] for one in own if one in page_figures.main_sites
         )
-        said = [t.and_more([sites.get(one, one) for one in places], 2)]
-        named = dict.fromkeys(one for project in own for one in found.answering(ask, project))
-        said += [t("fault.responsible", name=t.and_more(list(named), 2))] if named else []
-        return " · ".join(one for one in said if one)
+        lines = [t.and_more([sites.get(place, place) for place in places], 2)]
+        named = dict.fromkeys(
+            one for project in own for one in page_figures.answering(ask, project)
+        )
+        lines += [t("fault.responsible", name=t.and_more(list(named), 2))] if named else []
+        return " · ".join(one for one in lines if one)
 
-    states = {one.id: one for one in found.projects}
-    faults = shortfalls(found.of.projects, states, found.plans, root, t, name, where)
+    states = {project.id: project for project in page_figures.projects}
+    faults = shortfalls(page_figures.of.projects, states, page_figures.plans, root, t, name, where)
     if ask.who.role != PUBLIC.role:
         with ask.reading() as conn:
             standing, _ = alarms.standing(conn, ask.who.projects, MOST_ALARMS)
-        faults += [fault(one, root, t, where) for one in alarms.grouped(standing)]
+        faults += [fault(group, root, t, where) for group in alarms.grouped(standing)]
     return ordered(faults)
 
 
 def _first(faults: list[Fault]) -> list[Fault]:
-    """Return what is shown first; a place is kept for what has no price."""
+    """Return the causes to show first; one place is kept for an unpriced one."""
     rest = [one for one in faults if one.amount is None]
     return [one for one in faults if one.amount is not None][: _MOST_SHORT - bool(rest)] + rest[
         : max(1, _MOST_SHORT - len(faults) + len(rest))
@@ -179,28 +194,28 @@ def _first(faults: list[Fault]) -> list[Fault]:
 
 
 def _map(
-    found: PageFigures, drawn: Map, root: str, t: Words, name: Callable[[str, str, str], str]
+    page_figures: PageFigures, drawn: Map, root: str, t: Words, name: Callable[[str, str, str], str]
 ) -> Markup:
-    """Draw the places: tonnes of the year, the action that makes most of them, meters reporting."""
-    years = {one.project: one for one in found.of.projects}
-    keys = colours(one.action for one in found.projects if one.action)
+    """Return the map of places: tonnes of the year, main action, reporting meters."""
+    years = {project.project: project for project in page_figures.of.projects}
+    keys = colours(project.action for project in page_figures.projects if project.action)
     sites: list[tuple[Decimal, dict[str, object]]] = []
-    for one in drawn.sites:
-        own = [p for p in found.projects if found.main_sites.get(p.id) == one.id]
+    for site in drawn.sites:
+        own = [p for p in page_figures.projects if page_figures.main_sites.get(p.id) == site.id]
         made = [(years[p.id].avoided_t or Decimal(0), p) for p in own if p.id in years]
-        most = max(made, key=lambda pair: (pair[0], pair[1].id), default=None)
+        maximum = max(made, key=lambda pair: (pair[0], pair[1].id), default=None)
         total = sum((t_ for t_, _ in made), Decimal(0))
-        said = name("site", one.id, one.name)
+        message = name("site", site.id, site.name)
         note = t.tonnes(total) if made else t("site.no_tonnes")
-        if one.expected and one.heard < one.expected:
-            note += f" · {one.heard}/{one.expected}"
-        if one.id in drawn.far_km:
-            note += f" · {drawn.far_km[one.id]} km"
-        shown = {
-            "name": said, "short": short_name(said), "at": (one.longitude, one.latitude),
-            "t": total, "far": one.id in drawn.far_km, "of": one.expected,
-            "up": min(one.heard, one.expected), "note": note,
-            "key": keys.get((most[1].action or "") if most else "", "a6"),
+        if site.expected and site.heard < site.expected:
+            note += f" · {site.heard}/{site.expected}"
+        if site.id in drawn.far_km:
+            note += f" · {drawn.far_km[site.id]} km"
+        values = {
+            "name": message, "short": short_name(message), "at": (site.longitude, site.latitude),
+            "t": total, "far": site.id in drawn.far_km, "of": site.expected,
+            "up": min(site.heard, site.expected), "note": note,
+            "key": keys.get((maximum[1].action or "") if maximum else "", "a6"),
             "projects": [
                 {
                     "name": name("project", p.id, p.name), "href": f"{root}/projects/{p.id}",
@@ -209,13 +224,13 @@ def _map(
                 for p in own
             ],
         }  # fmt: skip
-        sites.append((total, shown))
+        sites.append((total, values))
     west, south, east, north = drawn.box
     figures = {
         "box": drawn.box, "middle": ((west + east) / 2, (south + north) / 2), "land": drawn.land,
         "areas": [plain(ring) for ring in drawn.base.areas],
         "water": [plain(line) for line in drawn.base.water],
-        "places": [(one.said(t.language), one.at) for one in drawn.base.places],
+        "places": [(place.said(t.language), place.at) for place in drawn.base.places],
         "sites": [one for _, one in sorted(sites, key=lambda pair: -pair[0])],
         "words": {
             "avoided": t("avoided"), "meters": t("meters_reporting"), "close": t("close"),
@@ -226,12 +241,12 @@ def _map(
 
 def recalled(ask: Asked, year: int | None = None) -> PageFigures:
     """
-    Return what the front page shows, asked of the database once in a while.
+    Return the figures of the front page, cached for a while.
 
     Raises
     ------
     ProblemError
-        404 for a year of which nothing is accounted.
+        404 for a year without account.
     """
 
     def known() -> list[int]:
@@ -249,7 +264,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
             today = datetime.now(UTC).date()
             of = year or today.year
             days = city_year.accounted(conn, of)
-            counted = {one.id for one in projects if one.counted}
+            counted = {project.id for project in projects if project.counted}
             return PageFigures(
                 Year(
                     of,
@@ -266,7 +281,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
                 projects,
                 console.stations(conn, _CHOSEN),
                 _programme(conn, of),
-                [(one, sums[one.id]) for one in systems.load().values() if one.id in sums],
+                [(s, sums[s.id]) for s in systems.load().values() if s.id in sums],
                 unfit_plans(conn),
                 signing_keys.operators(conn),
                 monitoring_plans.responsible(conn),
@@ -276,7 +291,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
 
 
 class Sums(NamedTuple):
-    """The year's tonnes, all counted projects together; None where nothing is known."""
+    """The year's tonnes of all counted projects; None where unknown."""
 
     avoided_t: Decimal | None
     target_t: Decimal | None
@@ -288,24 +303,24 @@ class Sums(NamedTuple):
         return f"{min(max(float(tonnes / (self.target_t or 1)), 0.0), 1.0) * 100:.3f}%"
 
 
-def _sums(found: PageFigures) -> Sums:
-    counted = [one for one in found.of.projects if one.counted]
-    avoided = added(one.avoided_t for one in counted)
+def _sums(page_figures: PageFigures) -> Sums:
+    counted = [project for project in page_figures.of.projects if project.counted]
+    avoided = added(project_year.avoided_t for project_year in counted)
     return Sums(
         avoided,
-        _target(found.programme),
+        _target(page_figures.programme),
         None if avoided is None else diesel_litres(Fraction(avoided)),
-        added(one.statements_t for one in counted),
+        added(project_year.statements_t for project_year in counted),
     )
 
 
 def _target(programme: dict[str, Any] | None) -> Decimal | None:
-    """Return what the top actions' targets come to; None where one states none. [t a year]"""
+    """Return the sum of the top actions' targets; None where one has none. [t/a]"""
     if programme is None:
         return None
     tops = [one for one in programme["actions"] if not one["part_of"]]
-    said = [one["city_model"]["target_t_per_year"] for one in tops]
-    return sum(map(Decimal, said), Decimal(0)) if said and None not in said else None
+    lines = [top["city_model"]["target_t_per_year"] for top in tops]
+    return sum(map(Decimal, lines), Decimal(0)) if lines and None not in lines else None
 
 
 class Card(NamedTuple):
@@ -319,25 +334,25 @@ class Card(NamedTuple):
     state: str
 
 
-def _cards(found: PageFigures, t: Words) -> list[Card]:
+def _cards(page_figures: PageFigures, t: Words) -> list[Card]:
     weeks: dict[str, list[Fraction | None]] = {}
-    systems_of = {one.project: one.system for one in found.of.projects}
-    for project, day, value in found.of.days:
+    systems_of = {project.project: project.system for project in page_figures.of.projects}
+    for project, day, value in page_figures.of.days:
         system = systems_of.get(project)
         if system is not None:
-            held = weeks.setdefault(system, [None] * _WEEKS)
+            stored = weeks.setdefault(system, [None] * _WEEKS)
             week = min((day.timetuple().tm_yday - 1) // 7, _WEEKS - 1)
-            held[week] = (held[week] or Fraction(0)) + Fraction(value)
+            stored[week] = (stored[week] or Fraction(0)) + Fraction(value)
     cards = []
-    for one, sums in found.systems:
-        own = [p for p in found.of.projects if p.system == one.id]
+    for item, sums in page_figures.systems:
+        own = [p for p in page_figures.of.projects if p.system == item.id]
         avoided, expected = (
             added(getattr(p, of) for p in own) for of in ("avoided_t", "expected_t")
         )
-        title = t.or_as_is(f"system.{one.id}", one.title)
+        title = t.or_as_is(f"system.{item.id}", item.title)
         alt = f"{title}: {t('by_week')}"
-        curve = sparkline(weeks[one.id], alt) if one.id in weeks else None
-        cards.append(Card(one, sums, avoided, expected, curve, sums.state))
+        curve = sparkline(weeks[item.id], alt) if item.id in weeks else None
+        cards.append(Card(item, sums, avoided, expected, curve, sums.state))
     return cards
 
 
@@ -349,7 +364,7 @@ def _programme(conn: Connection, year: int) -> dict[str, Any] | None:
 
 
 def of_ug(ug: object, places: int = 3) -> str | None:
-    """Return micrograms as tonnes, rounded down; None where nothing is known."""
+    """Return micrograms as tonnes, rounded down; None where unknown."""
     if ug is None:
         return None
     return decimal_text(Fraction(int(ug), UG_PER_T), places, "down")  # type: ignore[call-overload]

@@ -18,6 +18,7 @@ from services.api.console.routes.finding import Finding, judged, short_name
 from services.api.console.routes.overview import rounded
 from services.api.console.session import View, signed_in_for_all
 from services.api.console.translations import Words
+from services.api.console.translations import unit as written
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.programme import Pages, Workbook, report_file
@@ -40,27 +41,28 @@ Year = Annotated[int | None, Query(ge=1990, le=2200)]
 def programme(ask: View, language: Language, year: Year = None) -> Response:
     """Show every system, action, station and park of a year; the two accounts apart."""
     try:
-        found = _report(ask, year, language)
+        result = _report(ask, year, language)
     except _NoProgrammeError:
         return render(ask, language, "no_programme.html")  # the menu leads here, whatever there is
-    listed = [p for s in found["systems"] for p in s["projects"]] + found["without_system"]
+    listed = [p for s in result["systems"] for p in s["projects"]] + result["without_system"]
+    listed.sort(key=_short, reverse=True)
     return render(
         ask,
         language,
         "programme.html",
-        found=found,
+        found=result,
         projects=listed,
         short=short_name,
-        finding=_finding(listed, found["year"], Words(language)),
-        fields=[one for s in found["systems"] for one in s["fields"]],
-        stations=[one for s in found["systems"] for one in s["indicators"]],
+        finding=_finding(listed, result["year"], Words(language)),
+        fields=[one for s in result["systems"] for one in s["fields"]],
+        stations=[one for s in result["systems"] for one in s["indicators"]],
         of_expected=lambda one: percent(*_both(one)),
         rounded=rounded,
     )
 
 
 def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> Finding:
-    """Say what the programme's own projects avoided, as the first screen does."""
+    """Return the finding on the programme's own projects, as on the first page."""
     own = [one for one in listed if one["counted"]]
     avoided, expected = (added(_both(one)[i] for one in own) for i in (0, 1))
     issued = sum(one["issued_credits_t"] for one in own)
@@ -69,10 +71,17 @@ def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> Finding:
     )
 
 
-def _both(one: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
-    """Return what a project avoided, and what was expected of it to date."""
+def _short(one: dict[str, Any]) -> Decimal:
+    """Return the shortfall of a project to date. [t]"""
+    avoided, expected = _both(one)
+    return max((expected or Decimal(0)) - (avoided or Decimal(0)), Decimal(0))
+
+
+def _both(item: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
+    """Return avoided and expected tonnes of a project to date."""
     avoided, expected = (
-        None if one[of] is None else Decimal(one[of]) for of in ("monitored_t", "expected_t_so_far")
+        None if item[of] is None else Decimal(item[of])
+        for of in ("monitored_t", "expected_t_so_far")
     )
     return avoided, expected
 
@@ -102,44 +111,45 @@ def park(ask: View, language: Language, park: IdPath, year: Year = None) -> Resp
                 raise unknown("park", park)
             return parks.balance(conn, park, *span)
 
-    found = ask.request.app.state.memory.get(("park", park, of), find)
+    result = ask.request.app.state.memory.get(("park", park, of), find)
     name = namer(ask, language)
-    names = {one["site"]: name("site", one["site"], one["name"]) for one in found["members"]}
+    names = {one["site"]: name("site", one["site"], one["name"]) for one in result["members"]}
     return render(
         ask,
         language,
         "park.html",
-        found=found,
+        found=result,
         year=of,
         names=names,
         rounded=rounded,
-        charts=_flows(found["flows"], names, Words(language)),
+        charts=_flows(result["flows"], names, Words(language)),
     )
 
 
 def _flows(
     flows: list[dict[str, Any]], names: dict[str, str], t: Words
 ) -> list[tuple[str, Markup]]:
-    """Draw what flows, a picture for each thing that is metered in one unit."""
+    """Return a chart of the park's flows for each quantity and unit, with its title."""
     # "Nam Cau Kien: steel works" is the steel works to whoever looks at the park
     names = {site: short_name(name.rpartition(": ")[2]) for site, name in names.items()}
-    held: dict[tuple[str, str], list[Flow]] = {}
-    for one in flows:
-        if one["amount"] is None or Decimal(one["amount"]) <= 0:
+    stored: dict[tuple[str, str], list[Flow]] = {}
+    for flow in flows:
+        if flow["amount"] is None or Decimal(flow["amount"]) <= 0:
             continue
         giver, receiver = (
-            names.get(one[end]) or t.or_as_is(f"around.{one[end]}", one[end])
+            names.get(flow[end]) or t.or_as_is(f"around.{flow[end]}", flow[end])
             for end in ("from", "to")
         )
-        shown = f"{t.number(one['amount'])} {one['unit']}"
-        held.setdefault((one["of"], one["unit"]), []).append(
-            Flow(giver, receiver, float(one["amount"]), shown)
+        label = f"{t.number(flow['amount'])} {written(flow['unit'])}"
+        stored.setdefault((flow["of"], flow["unit"]), []).append(
+            Flow(giver, receiver, float(flow["amount"]), label)
         )
     drawn = []
-    for (of, unit), found in held.items():
+    for (of, unit), result in stored.items():
         title = t(f"flow.{of}")
-        alt = f"{title}: " + "; ".join(f"{f.giver} > {f.receiver} {f.shown}" for f in found)
-        drawn.append((f"{title} [{unit}]", flow_chart(found, unit, title, alt, f"flow-{of}")))
+        alt = f"{title}: " + "; ".join(f"{f.giver} > {f.receiver} {f.shown}" for f in result)
+        named = written(unit)
+        drawn.append((f"{title} [{named}]", flow_chart(result, named, title, alt, f"flow-{of}")))
     return drawn
 
 
@@ -151,9 +161,9 @@ def _report(ask: Asked, year: int | None, language: str) -> dict[str, Any]:
             return report_document(conn, year, language)
 
     try:
-        found: dict[str, Any] = ask.request.app.state.memory.get(
+        result: dict[str, Any] = ask.request.app.state.memory.get(
             ("programme", year, language), find
         )
     except RegistryError as error:
         raise _NoProgrammeError(404, str(error)) from error
-    return found
+    return result

@@ -69,7 +69,7 @@ class Row(NamedTuple):
 
 
 class ProjectRow(NamedTuple):
-    """A project in a span: `kind` is year, month or day, and `name` says which."""
+    """A project in a span: `kind` is year, month or day, and `name` its address."""
 
     sums: ProjectSums
     kind: str
@@ -92,7 +92,7 @@ def schedule(ask: View, language: Language, project: IdPath) -> Response:
     if not ask.who.sees(project):
         raise ProblemError(403, "sign in to see what is due of this project")
     today, rows = due_of(ask, project)
-    states = [one.state(today) for one in rows]
+    states = [row.state(today) for row in rows]
     return render(
         ask, language, "due.html", project=project, today=today, rows=rows,
         soon=states.count("soon"), overdue=states.count("overdue"),
@@ -111,7 +111,7 @@ def project(
 ) -> Response:
     """Show a project in a year, month or day; where none is named, in the last month with data."""
     by_hour = hours is not None
-    found = ask.request.app.state.memory.get(
+    result = ask.request.app.state.memory.get(
         ("project", project, year, month, day, by_hour),
         lambda: _project_row(ask, project, year, month, day, by_hour=by_hour),
     )
@@ -122,28 +122,28 @@ def project(
         plan = unfit_plans(conn, project).get(project)
         money: list[Money] = []
         if ask.who.sees(project):
-            money = of_project(conn, project, found.first, found.end)
+            money = of_project(conn, project, result.first, result.end)
     statements = [stored for stored, _ in rows]
     t = Words(language)
     return render(
         ask,
         language,
         "project.html",
-        found=found,
-        title=methodology(found.sums.methodology, found.sums.version).title,
-        around=_around(found),
-        crediting_last=found.sums.crediting_to - timedelta(days=1),
-        chart=_chart(found, t),
-        missing=any(_parts(found, row) is None for row in found.rows),
-        reached=_reached(found),
-        apart=_apart(found, t),
-        lacking=_lacking(found),
-        cumulative=_cumulative(found, t),
-        hours=_hours(found, t),
-        hours_apart=found.kind == "month" and not by_hour and found.sums.devices > _FEW_DEVICES,
-        total=_total(found, t),
-        months=_picker(found, t),
-        stale=_stale(found),
+        found=result,
+        title=methodology(result.sums.methodology, result.sums.version).title,
+        around=_around(result),
+        crediting_last=result.sums.crediting_to - timedelta(days=1),
+        chart=_chart(result, t),
+        missing=any(_parts(result, row) is None for row in result.rows),
+        reached=_reached(result),
+        apart=_apart(result, t),
+        lacking=_lacking(result),
+        cumulative=_cumulative(result, t),
+        hours=_hours(result, t),
+        hours_apart=result.kind == "month" and not by_hour and result.sums.devices > _FEW_DEVICES,
+        total=_total(result, t),
+        months=_picker(result, t),
+        stale=_stale(result),
         plan=None if plan is None else plan_why(plan, t),
         statements=list(reversed(statements)),
         gaps=_gaps(statements),
@@ -151,8 +151,8 @@ def project(
         money=money,
         visible={stored.id for stored in statements},
         serving=[
-            {**one, **{edge: _local(one[edge], found.sums.timezone) for edge in ("from", "to")}}
-            for one in serving
+            {**item, **{edge: _local(item[edge], result.sums.timezone) for edge in ("from", "to")}}
+            for item in serving
         ],
         of_ug=of_ug,
         rounded=rounded,
@@ -177,11 +177,17 @@ def _of_year(conn: Connection, sums: ProjectSums, first: date) -> ProjectRow:
     end = date(first.year + 1, 1, 1)
     firsts = [date(first.year, m, 1) for m in range(1, 13)]
     wanted = console.expected_between(conn, sums.id, _midnights([*firsts, end], sums.timezone))
-    found: dict[int, list[EmissionDay]] = {}
-    for one in console.account_days(conn, sums.id, first, end):
-        found.setdefault(one.day.month, []).append(one)
+    emission_days: dict[int, list[EmissionDay]] = {}
+    for account_day in console.account_days(conn, sums.id, first, end):
+        emission_days.setdefault(account_day.day.month, []).append(account_day)
     rows = [
-        Row(f"{m:%Y-%m}", f"month={m:%Y-%m}", *_tonnes(found.get(m.month, [])), _grams(t), None)
+        Row(
+            f"{m:%Y-%m}",
+            f"month={m:%Y-%m}",
+            *_tonnes(emission_days.get(m.month, [])),
+            _grams(t),
+            None,
+        )
         for m, t in zip(firsts, wanted, strict=True)
     ]
     known = console.account_months(conn, sums.id, first.year)
@@ -198,14 +204,15 @@ def _of_month(
     pairs = sorted(monitored_names(registry.load_project(conn, name)))
     coverage = coverage_days(conn, name, zone, pairs, first, end)
     expected = console.expected_days(conn, name, zone, first, end)
-    held = {one.day: one for one in emissions}
-    known = {one.day: one for one in coverage}
+    emission_days = {emission.day: emission for emission in emissions}
+    known = {coverage_day.day: coverage_day for coverage_day in coverage}
     rows = [
         Row(
-            day.isoformat(), f"day={day}", *_tonnes([held[day]] if day in held else []),
+            day.isoformat(), f"day={day}",
+            *_tonnes([emission_days[day]] if day in emission_days else []),
             _grams(expected.get(day)), _share(known.get(day)),
         )
-        for day in sorted(held.keys() | known.keys())
+        for day in sorted(emission_days.keys() | known.keys())
     ]  # fmt: skip
     weeks = month_calendar(first.year, first.month, coverage, zone)
     known_ = console.account_months(conn, name, first.year)
@@ -220,17 +227,19 @@ def _of_month(
 def _of_day(conn: Connection, sums: ProjectSums, day: date) -> ProjectRow:
     end = day + timedelta(days=1)
     since, until = _midnights([day, end], sums.timezone)
-    found = console.account_quarters(conn, sums.id, since, until)
+    account_quarters = console.account_quarters(conn, sums.id, since, until)
     wanted = (
         []
-        if not found
+        if not account_quarters
         else console.expected_between(
-            conn, sums.id, [*(one[0] for one in found), found[-1][0] + QUARTER]
+            conn,
+            sums.id,
+            [*(one[0] for one in account_quarters), account_quarters[-1][0] + QUARTER],
         )
     )
     rows = [
         Row(_clock(start, sums.timezone), None, *_three(sums_ug), _grams(expected), None)
-        for (start, *sums_ug), expected in zip(found, wanted, strict=True)
+        for (start, *sums_ug), expected in zip(account_quarters, wanted, strict=True)
     ]
     known = console.account_months(conn, sums.id, day.year)
     return ProjectRow(sums, "day", day.isoformat(), day, end, rows, [], list(sums.sites), known, [])
@@ -249,10 +258,10 @@ def _clock(at: datetime, timezone: str) -> str:
 def _first_day(of: str, text: str) -> date:
     """Return the first day of a year, month or day that an address names."""
     pattern, example = _SPANS[of]
-    said = re.fullmatch(pattern, text)
+    match = re.fullmatch(pattern, text)
     try:
-        if said is not None and int(said[1]) >= 1990:  # noqa: PLR2004 - before any crediting period
-            return date(*(int(one) for one in (*said.groups(), "1", "1")[:3]))
+        if match is not None and int(match[1]) >= 1990:  # noqa: PLR2004 - before any crediting period
+            return date(*(int(one) for one in (*match.groups(), "1", "1")[:3]))
     except ValueError:
         pass  # a day that its month does not have
     raise ProblemError(422, f"{of} = {text!r}; write it like {example}")
@@ -272,65 +281,69 @@ def _first_of(month: str | None, sums: ProjectSums) -> date:
     return _first_day("month", month)
 
 
-def _chart(found: ProjectRow, t: Words) -> Markup | None:
-    """Draw what was avoided beside what was expected."""
-    if not any(row.avoided is not None for row in found.rows):
+def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
+    """Return the chart of avoided and expected tonnes."""
+    if not any(row.avoided is not None for row in project_row.rows):
         return None
     drawn = []
-    for row in found.rows:
+    for row in project_row.rows:
         shown = t("missing") if row.avoided is None else f"{t.number(row.avoided)} t"
-        told = f"{t.span(row.name)}: {shown}"
-        if row.expected is not None and found.kind != "day":
-            told += f"; {t('expected')} {t.number(row.expected)} t"
+        message = f"{t.span(row.name)}: {shown}"
+        if row.expected is not None and project_row.kind != "day":
+            message += f"; {t('expected')} {t.number(row.expected)} t"
         # a day's expected amount has no course over the day
-        wanted = None if row.expected is None or found.kind == "day" else Fraction(row.expected)
-        label = _label(found.kind, row, t)
-        drawn.append(Bar(label, told, _parts(found, row), wanted, row.leads and f"?{row.leads}"))
-    known = [Fraction(row.avoided) for row in found.rows if row.avoided is not None]
+        wanted = (
+            None if row.expected is None or project_row.kind == "day" else Fraction(row.expected)
+        )
+        label = _label(project_row.kind, row, t)
+        drawn.append(
+            Bar(label, message, _parts(project_row, row), wanted, row.leads and f"?{row.leads}")
+        )
+    known = [Fraction(row.avoided) for row in project_row.rows if row.avoided is not None]
     total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
-    alt = f"{t('avoided_in', period=t.span(found.name))}: {total} t"
-    return bars(drawn, "t CO\N{SUBSCRIPT TWO}e", alt, f"{found.sums.id}-{found.name}")
+    alt = f"{t('avoided_in', period=t.span(project_row.name))}: {total} t"
+    return bars(drawn, "t CO\N{SUBSCRIPT TWO}e", alt, f"{project_row.sums.id}-{project_row.name}")
 
 
-def _parts(found: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | None:
-    """Return what a bar shows; None if missing; nothing ahead or outside the crediting period."""
+def _parts(project_row: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | None:
+    """Return the parts of a bar; None if missing; empty ahead or outside the crediting period."""
     if row.avoided is not None:
         return (("measured", Fraction(row.avoided)),)
     begins = _begins(row)
     if begins is None:
         return None
-    ends = begins + timedelta(days=1) if found.kind == "month" else _following(begins)
-    sums = found.sums
+    ends = begins + timedelta(days=1) if project_row.kind == "month" else _following(begins)
+    sums = project_row.sums
     without = begins > sums.today or ends <= sums.crediting_from or begins >= sums.crediting_to
     return () if without else None
 
 
-def _compared(found: ProjectRow) -> list[tuple[Decimal, Decimal]]:
-    """Return what was avoided and expected of each month or day of which both are known."""
+def _compared(project_row: ProjectRow) -> list[tuple[Decimal, Decimal]]:
+    """Return avoided and expected tonnes of each month or day with both."""
     return [
         (Decimal(row.avoided), Decimal(row.expected))
-        for row in found.rows
+        for row in project_row.rows
         if row.leads and row.avoided is not None and row.expected and Decimal(row.expected)
     ]
 
 
-def _reached(found: ProjectRow) -> tuple[int, int] | None:
-    """Return how many months or days reach what was expected, and of how many; None of none."""
-    pairs = _compared(found)
+def _reached(project_row: ProjectRow) -> tuple[int, int] | None:
+    """Return the number of months or days that reach the expectation, and of all; None without."""
+    pairs = _compared(project_row)
     return (sum(made >= wanted for made, wanted in pairs), len(pairs)) if pairs else None
 
 
-def _apart(found: ProjectRow, t: Words) -> tuple[str, str] | None:
-    """Return whether the span is above or below what was expected, and by how much."""
-    if not (pairs := _compared(found)):
+def _apart(project_row: ProjectRow, t: Words) -> tuple[str, str] | None:
+    """Return whether the span is above or below the expectation, and by how much."""
+    if not (pairs := _compared(project_row)):
         return None
     apart = sum((made - wanted for made, wanted in pairs), Decimal(0))
     return "below" if apart < 0 else "above", t.tonnes(abs(apart))
 
 
-def _lacking(found: ProjectRow) -> tuple[int, int]:
+def _lacking(project_row: ProjectRow) -> tuple[int, int]:
     """Return on how many days of a month data are incomplete, and of how many."""
-    known = [cell for week in found.weeks for cell in week if cell and cell.grade is not None]
+    known = [cell for week in project_row.weeks for cell in week if cell and cell.grade is not None]
     return sum(cell.grade < len(SHARES) for cell in known), len(known)
 
 
@@ -340,76 +353,83 @@ def _begins(row: Row) -> date | None:
 
 
 def _label(kind: str, row: Row, t: Words) -> str:
-    """Return what stands below a bar."""
+    """Return the label of a bar."""
     begins = _begins(row)
     if begins is None:
         return row.name if row.name[3:] == "00" else ""
     return t.short_month(begins) if kind == "year" else str(begins.day)
 
 
-def _total(found: ProjectRow, t: Words) -> tuple[str, int | None] | None:
-    """Return what was avoided in the span, and its share of the expected amount [%]."""
-    avoided = [Decimal(row.avoided) for row in found.rows if row.avoided is not None]
+def _total(project_row: ProjectRow, t: Words) -> tuple[str, int | None] | None:
+    """Return the avoided tonnes of the span, and their share of the expected ones [%]."""
+    avoided = [Decimal(row.avoided) for row in project_row.rows if row.avoided is not None]
     if not avoided:
         return None
-    expected = sum((Decimal(row.expected) for row in found.rows if row.expected), Decimal(0))
+    expected = sum((Decimal(row.expected) for row in project_row.rows if row.expected), Decimal(0))
     total = sum(avoided, Decimal(0))
     return t.tonnes(total), percent(total, expected)
 
 
-def _picker(found: ProjectRow, t: Words) -> list[tuple[str, str, str]]:
-    """Return the months of the year: name, what it is, and its address; ahead ones have none."""
-    year, months = found.first.year, []
+def _picker(project_row: ProjectRow, t: Words) -> list[tuple[str, str, str]]:
+    """Return the months of the year: name, state, and address; future ones have none."""
+    year, months = project_row.first.year, []
     for month in range(1, 13):
         first = date(year, month, 1)
         kind = (
             "now"
-            if found.kind != "year" and month == found.first.month
+            if project_row.kind != "year" and month == project_row.first.month
             else "known"
-            if month in found.known
+            if month in project_row.known
             else "ahead"
-            if first > found.sums.today
+            if first > project_row.sums.today
             else "none"
         )
         months.append((t.short_month(first), kind, f"{first:%Y-%m}"))
     return months
 
 
-def _stale(found: ProjectRow) -> date | None:
+def _stale(project_row: ProjectRow) -> date | None:
     """Return the last day with data, where it lies before the month of now."""
-    last = _local(found.sums.last, found.sums.timezone)
-    return None if last is None or last >= found.sums.today.replace(day=1) else last
+    last = _local(project_row.sums.last, project_row.sums.timezone)
+    return None if last is None or last >= project_row.sums.today.replace(day=1) else last
 
 
-def _cumulative(found: ProjectRow, t: Words) -> Markup | None:
-    """Draw what was avoided and what was expected, added up over the span."""
-    if found.kind == "day":
+def _cumulative(project_row: ProjectRow, t: Words) -> Markup | None:
+    """Return the chart of avoided and expected running sums over the span."""
+    if project_row.kind == "day":
         return None
     rows = [
         (
-            _label(found.kind, row, t),
+            _label(project_row.kind, row, t),
             t.span(row.name),
             _decimal(row.avoided),
             _decimal(row.expected),
         )
-        for row in found.rows
+        for row in project_row.rows
     ]
-    return cumulative_chart(rows, "t", t("avoided"), t, f"{found.sums.id}-{found.name}-cumulative")
+    return cumulative_chart(
+        rows, "t", t("avoided"), t, f"{project_row.sums.id}-{project_row.name}-cumulative"
+    )
 
 
 def _decimal(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
 
 
-def _hours(found: ProjectRow, t: Words) -> Markup | None:
+def _hours(project_row: ProjectRow, t: Words) -> Markup | None:
     """Draw each hour of each day of a month."""
-    if not found.hours:
+    if not project_row.hours:
         return None
-    zone = calendar.zone(found.sums.timezone)
-    days = [found.first + timedelta(days=i) for i in range((found.end - found.first).days)]
-    cells = [(at.astimezone(zone), tonnes_ * 1000) for at, tonnes_ in found.hours]
-    words = t("hours.title", period=t.span(found.name)), t("avoided")
-    return hours_chart(cells, days, "kg", words, t, f"{found.sums.id}-{found.name}-hours")
+    zone = calendar.zone(project_row.sums.timezone)
+    days = [
+        project_row.first + timedelta(days=i)
+        for i in range((project_row.end - project_row.first).days)
+    ]
+    cells = [(at.astimezone(zone), tonnes_ * 1000) for at, tonnes_ in project_row.hours]
+    words = t("hours.title", period=t.span(project_row.name)), t("avoided")
+    return hours_chart(
+        cells, days, "kg", words, t, f"{project_row.sums.id}-{project_row.name}-hours"
+    )
 
 
 def _following(first: date) -> date:
@@ -420,12 +440,12 @@ def _grams(value: Decimal | None) -> str | None:
     return None if value is None else decimal_text(Fraction(value), 6, "down")
 
 
-def _tonnes(found: Sequence[EmissionDay]) -> tuple[str | None, str | None, str | None]:
+def _tonnes(emission_days: Sequence[EmissionDay]) -> tuple[str | None, str | None, str | None]:
     """Return baseline, project emissions and reduction of days together."""
-    if not found:
+    if not emission_days:
         return None, None, None
     sides = ("baseline_ug", "project_ug", "reduction_ug")
-    return _three([sum(getattr(one, side) for one in found) for side in sides], 6)
+    return _three([sum(getattr(e, side) for e in emission_days) for side in sides], 6)
 
 
 def _three(sums_ug: Sequence[int], places: int = 9) -> tuple[str | None, str | None, str | None]:
@@ -433,26 +453,30 @@ def _three(sums_ug: Sequence[int], places: int = 9) -> tuple[str | None, str | N
     return baseline, project_, avoided
 
 
-def _share(one: CoverageDay | None) -> int | None:
-    return None if one is None or one.share is None else int(one.share * 100)
+def _share(coverage_day: CoverageDay | None) -> int | None:
+    return (
+        None
+        if coverage_day is None or coverage_day.share is None
+        else int(coverage_day.share * 100)
+    )
 
 
-def _around(found: ProjectRow) -> dict[str, str | None]:
-    """Return the span before and the span after, within what is stored and until now, and above."""
-    sums = found.sums
+def _around(project_row: ProjectRow) -> dict[str, str | None]:
+    """Return the previous, the next and the larger span, within stored time."""
+    sums = project_row.sums
     stored = [_local(edge, sums.timezone) for edge in (sums.first, sums.last)]
     days = [day for day in stored if day is not None] + [sums.today]
-    before = found.first - timedelta(days=1)
-    length = {"year": 4, "month": 7, "day": 10}[found.kind]
+    before = project_row.first - timedelta(days=1)
+    length = {"year": 4, "month": 7, "day": 10}[project_row.kind]
 
     def span(day: date) -> str:
         return day.isoformat()[:length]
 
     return {
         "before": span(before) if span(before) >= span(min(days)) else None,
-        "after": span(found.end) if span(found.end) <= span(max(days)) else None,
-        "year": None if found.kind == "year" else f"{found.first:%Y}",
-        "month": f"{found.first:%Y-%m}" if found.kind == "day" else None,
+        "after": span(project_row.end) if span(project_row.end) <= span(max(days)) else None,
+        "year": None if project_row.kind == "year" else f"{project_row.first:%Y}",
+        "month": f"{project_row.first:%Y-%m}" if project_row.kind == "day" else None,
     }
 
 
@@ -469,5 +493,5 @@ def _gaps(statements: list[Stored]) -> list[Gap]:
 
 
 def _cost(gap: Gap) -> Fraction:
-    """What a gap costs, or what was at most forgone by it. [t CO2e]"""
+    """Return the deduction of a gap, or its highest possible loss. [tCO2e]"""
     return max(Fraction(gap.cost_t), Fraction(gap.forgone_at_most_t or "0"))

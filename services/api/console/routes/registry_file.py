@@ -64,14 +64,14 @@ def taken(ask: View, language: Language, form: Form) -> Response:
         with ask.reading() as conn:
             ask.noted(conn, 403)
         refuse(ask.who, (_ROLE,))
-    name, shown, sha256 = (form.said(key) for key in ("name", "shown", "sha256"))
+    name, label, sha256 = (form.said(key) for key in ("name", "shown", "sha256"))
     try:
         data = b64decode(form.said("data"), validate=True)
     except (Base64Error, ValueError):
         data = b""
     if not data or hashlib.sha256(data).hexdigest() != sha256:
         raise ProblemError(422, "the file differs from the one that was checked; check it again")
-    said = canonical.encode({"name": name, "file": b64encode(data).decode(), "shown": shown})
+    said = canonical.encode({"name": name, "file": b64encode(data).decode(), "shown": label})
 
     def check(conn: Connection) -> None:
         del conn  # the scope is all projects, and the outcome is compared where it is written
@@ -125,9 +125,9 @@ def _methods(ask: Asked) -> list[tuple[str, str]]:
     with ask.reading() as conn:
         here = known.countries(conn)
     return [
-        (one.id, one.title)
-        for one in methodologies.load().values()
-        if not here or any(methodologies.abroad(one.countries, c) is None for c in here)
+        (methodology.id, methodology.title)
+        for methodology in methodologies.load().values()
+        if not here or any(methodologies.abroad(methodology.countries, c) is None for c in here)
     ]
 
 
@@ -153,50 +153,50 @@ def _tried(ask: Asked, name: str, data: bytes) -> dict[str, Any]:
     try:
         incoming = read_bytes(name, data)
         with ask.reading() as conn:
-            found = try_out(conn, incoming)
+            outcome = try_out(conn, incoming)
     except RegistryError as error:
         return {**file, "error": str(error), "rows": [], "counts": {}}
-    return {**file, "data": b64encode(data).decode(), **_outcome_values(found)}
+    return {**file, "data": b64encode(data).decode(), **_outcome_values(outcome)}
 
 
-def _outcome_values(found: Outcome) -> dict[str, Any]:
-    planned = found.plan
+def _outcome_values(outcome: Outcome) -> dict[str, Any]:
+    planned = outcome.plan
     counts: dict[str, int] = {}
-    for one in planned.results:
-        counts[one.result] = counts.get(one.result, 0) + 1
+    for item in planned.results:
+        counts[item.result] = counts.get(item.result, 0) + 1
     # what stands in the way first, then what is warned of, then what changes
     order = ("error", "warned", "updated", "created", "unchanged")
 
-    def place(one: Result) -> int:
-        return order.index("warned" if one.messages and one.result != "error" else one.result)
+    def place(entry: Result) -> int:
+        return order.index("warned" if entry.messages and entry.result != "error" else entry.result)
 
-    changed = {(one["kind"], one["id"]): one for one in found.changes}
+    changed = {(change["kind"], change["id"]): change for change in outcome.changes}
     rows = sorted(planned.results, key=place)
     return {
         "error": None,
         "refused": planned.refused,
         "nothing": not planned.changes,
-        "shown": found.digest,
+        "shown": outcome.digest,
         "counts": counts,
         "rows": [
             {
-                "result": one.result,
-                "kind": one.kind,
-                "id": one.id,
-                "messages": list(one.messages),
-                "changes": _changes(changed.get((one.kind, one.id))),
+                "result": row.result,
+                "kind": row.kind,
+                "id": row.id,
+                "messages": list(row.messages),
+                "changes": _changes(changed.get((row.kind, row.id))),
             }
-            for one in rows[:_SHOWN]
+            for row in rows[:_SHOWN]
         ],
         "more": max(0, len(rows) - _SHOWN),
     }
 
 
-def _changes(one: dict[str, Any] | None) -> list[tuple[str, str | None, str | None]]:
-    """Return what an entry that is there already would say otherwise: key, before, after."""
-    if one is None or one["before"] is None:
+def _changes(item: dict[str, Any] | None) -> list[tuple[str, str | None, str | None]]:
+    """Return the changes to an existing entry: key, before, after."""
+    if item is None or item["before"] is None:
         return []
-    before, after = one["before"], one["after"]
+    before, after = item["before"], item["after"]
     return [
         (key, *(None if value is None else str(value)[:_MOST_VALUE] for value in pair))
         for key in dict.fromkeys((*before, *after))

@@ -41,11 +41,11 @@ class Picked(NamedTuple):
 def sewers(ask: View, language: Language, bbox: Window = None, asset: Chosen = None) -> Response:
     """Show the network's map; of a chosen asset its condition and what was seen and done."""
     signed_in_for_all(ask, "the sewer network")
-    said = window(bbox)
+    lines = window(bbox)
     with ask.reading() as conn:
         picked = None if not asset else _picked(conn, asset.strip())
         around = None if picked is None else sewer_map.around_asset(picked.asset)
-        box = around if said is None else sewer_map.fitted(said) if _loose(said) else said
+        box = around if lines is None else sewer_map.fitted(lines) if _loose(lines) else lines
         base = ask.request.app.state.base
         picture = _whole(ask, conn) if box is None else _picture(conn, box, base)
     return render(
@@ -60,12 +60,12 @@ def sewers(ask: View, language: Language, bbox: Window = None, asset: Chosen = N
 
 
 def _picked(conn: Connection, id_: str) -> Picked:
-    found = stored.history(conn, id_)
-    if found is None:
+    result = stored.history(conn, id_)
+    if result is None:
         raise unknown("asset", id_)
-    one, events = found
-    known = [(key, value, _UNITS.get(key, "")) for key, value in properties(one).items()]
-    return Picked(one, [row for row in known if row[0] != "kind"], events)
+    asset, events = result
+    known = [(key, value, _UNITS.get(key, "")) for key, value in properties(asset).items()]
+    return Picked(asset, [row for row in known if row[0] != "kind"], events)
 
 
 def _whole(ask: Asked, conn: Connection) -> sewer_map.Drawn | None:
@@ -77,12 +77,12 @@ def _whole(ask: Asked, conn: Connection) -> sewer_map.Drawn | None:
             return None
         return _picture(conn, sewer_map.fitted(extent), ask.request.app.state.base)
 
-    found: sewer_map.Drawn | None = ask.request.app.state.memory.get("sewers", find)
-    return found
+    drawn: sewer_map.Drawn | None = ask.request.app.state.memory.get("sewers", find)
+    return drawn
 
 
 def _loose(box: sewer_map.Box) -> bool:
-    """Whether a window is not one of ours, which have the picture's size and proportions."""
+    """Return whether a window lacks the picture's size and proportions."""
     west, south, east, north = box
     if not sewer_map.LEAST_DEGREES <= north - south <= sewer_map.MOST_DEGREES:
         return True
@@ -103,5 +103,5 @@ def _summary(ask: Asked) -> dict[str, Any]:
         with ask.reading() as conn:
             return stored.summary(conn)
 
-    found: dict[str, Any] = ask.request.app.state.memory.get("sewer summary", find)
-    return found
+    result: dict[str, Any] = ask.request.app.state.memory.get("sewer summary", find)
+    return result

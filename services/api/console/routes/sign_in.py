@@ -53,15 +53,15 @@ def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_form_key
     """Open a session for the holder of a key, and go on to the page that they wanted."""
     refuse_foreign(ask)
     with ask.reading() as conn:
-        found = api_keys.find(conn, key)
-        if found is None:
+        api_key = api_keys.find(conn, key)
+        if api_key is None:
             api_records.count_refusal(conn, "POST", ask.request.url.path, _REFUSED)
             return _form(ask, language, _REFUSED, wrong=True)
-        Asked(ask.request, principal(found)).noted(conn, _ELSEWHERE)
+        Asked(ask.request, principal(api_key)).noted(conn, _ELSEWHERE)
         wanted = own(ask.request.query_params.get("next", ""))
         answer = RedirectResponse(wanted or f"/console/{language}/", _ELSEWHERE)
         # behind a proxy that is trusted the scheme is what it says, else that of the connection
-        open_session(conn, found, answer, secure=ask.request.url.scheme == "https")
+        open_session(conn, api_key, answer, secure=ask.request.url.scheme == "https")
     return answer
 
 

@@ -11,7 +11,7 @@ from services.store.statements.statements import Stored
 
 
 def own(ask: Asked, statement: str) -> tuple[Stored, Claims]:
-    """Return a statement whose readings the caller may see, and what it says."""
+    """Return a statement whose readings the caller may see, and its claims."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
     if not ask.who.sees(stored.project):
@@ -19,8 +19,8 @@ def own(ask: Asked, statement: str) -> tuple[Stored, Claims]:
     return stored, stored.claims
 
 
-def days_of(said: Claims) -> list[str]:
+def days_of(claims: Claims) -> list[str]:
     """Return the local days of the period, as ISO 8601 writes them."""
-    period = said.monitoring_period
+    period = claims.monitoring_period
     begin, end = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
     return [day.isoformat() for day, _, _ in days(begin, end, period.timezone)]

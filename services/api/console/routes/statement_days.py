@@ -31,7 +31,7 @@ from services.store.timeseries import readings
 from services.store.views import console
 
 router = APIRouter(include_in_schema=False)
-UNITS = {one.name: one.unit for one in classes.QUANTITIES}
+UNITS = {quantity.name: quantity.unit for quantity in classes.QUANTITIES}
 DayPath = Annotated[date, Path()]
 # a quarter hour of the day, by its start
 At = Annotated[str | None, Query(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$")]
@@ -54,18 +54,18 @@ class Known(NamedTuple):
 @router.get("/console/{language}/statements/{statement}/days/{day}")
 def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) -> Response:
     """Show which devices a day's tonnes come from."""
-    stored, said = own(ask, statement)
-    since, until = _edges(said, day)
+    stored, claims = own(ask, statement)
+    since, until = _edges(claims, day)
     with ask.reading() as conn:
         rows = {
             name: console.device_day(conn, stored.project, name, since, until)
-            for name in sorted({p.device for p in said.monitored_parameters})
+            for name in sorted({p.device for p in claims.monitored_parameters})
         }
-    found = {name: _sums(rows_, _quantities(said, name)) for name, rows_ in rows.items()}
-    known = [one["reduction_ug"] for one in found.values() if one["reduction_ug"] is not None]
+    result = {name: _sums(rows_, _quantities(claims, name)) for name, rows_ in rows.items()}
+    known = [one["reduction_ug"] for one in result.values() if one["reduction_ug"] is not None]
     total = sum(known) if known else None
     return render(
-        ask, language, "day.html", stored=stored, day=day, of_ug=of_ug, found=found, total=total
+        ask, language, "day.html", stored=stored, day=day, of_ug=of_ug, found=result, total=total
     )
 
 
@@ -79,17 +79,17 @@ def device_day(
     at: At = None,
 ) -> Response:
     """Show a device's day; of a quarter hour that is named the readings behind it."""
-    stored, said = own(ask, statement)
-    if device not in {p.device for p in said.monitored_parameters}:
+    stored, claims = own(ask, statement)
+    if device not in {p.device for p in claims.monitored_parameters}:
         raise unknown("device", device)
-    since, until = _edges(said, day)
+    since, until = _edges(claims, day)
     with ask.reading() as conn:
         rows = console.device_day(conn, stored.project, device, since, until)
         known = _readings(ask, device, since, until)
-    wanted = _quantities(said, device)
+    wanted = _quantities(claims, device)
     rows = [row for row in rows if row[1] in wanted]
     t = Words(language)
-    zone = said.monitoring_period.timezone
+    zone = claims.monitoring_period.timezone
     return render(
         ask,
         language,
@@ -114,17 +114,17 @@ def device_day(
 def _charts(
     rows: list[Any], since: datetime, until: datetime, zone: str, t: Words
 ) -> list[tuple[str, Markup]]:
-    """Draw the day of each quantity; what has not come yet is not drawn as missing."""
+    """Return the chart of a day for each quantity; the future is not marked as missing."""
     now_us = int(datetime.now(UTC).timestamp()) * 1_000_000
     edges = tuple(int(edge.timestamp()) * 1_000_000 for edge in (since, until))
     drawn = []
     for name in sorted({row[1] for row in rows}):
-        found = {
+        amounts = {
             int(row[0].timestamp()) * 1_000_000: Amount(*row[2:6]) for row in rows if row[1] == name
         }
         title = t.or_as_is(f"quantity.{name}", name)
         span = edges[0], min(edges[1], now_us)
-        drawn.append((title, day_chart(found, span, zone, UNITS[name], title, t)))
+        drawn.append((title, day_chart(amounts, span, zone, UNITS[name], title, t)))
     return drawn
 
 
@@ -148,10 +148,10 @@ def _behind(
     }
 
 
-def _edges(said: Claims, day: date) -> tuple[datetime, datetime]:
+def _edges(claims: Claims, day: date) -> tuple[datetime, datetime]:
     """Return a local day's edges, within the statement's period."""
-    period = said.monitoring_period
-    if day.isoformat() not in days_of(said):
+    period = claims.monitoring_period
+    if day.isoformat() not in days_of(claims):
         raise ProblemError(404, f"{day} is not a day of this statement")
     begin, end = period_us(day, date.fromordinal(day.toordinal() + 1), period.timezone)
     first, last = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
@@ -159,23 +159,23 @@ def _edges(said: Claims, day: date) -> tuple[datetime, datetime]:
     return datetime.fromisoformat(since), datetime.fromisoformat(until)
 
 
-def _quantities(said: Claims, device: str) -> set[str]:
-    return {p.parameter for p in said.monitored_parameters if p.device == device}
+def _quantities(claims: Claims, device: str) -> set[str]:
+    return {p.parameter for p in claims.monitored_parameters if p.device == device}
 
 
 def _sums(rows: list[Any], wanted: set[str]) -> dict[str, Any]:
     """
-    Return a day's value and times by quantity, and what the device avoided.
+    Return a day's value and times by quantity, and the device's avoided emissions.
 
-    An interval's emissions are the device's, whichever of its quantities it is listed with:
-    they are added once.  None where nothing is known.
+    An interval's emissions are the device's, whichever of its quantities it is listed with: they
+    are added once.  None where unknown.
     """
-    found = [row for row in rows if row[1] in wanted]
-    avoided = {row[0]: row[6] for row in found if row[6] is not None}
+    result = [row for row in rows if row[1] in wanted]
+    avoided = {row[0]: row[6] for row in result if row[6] is not None}
     return {
         "lines": [
-            _line_of(name, [row for row in found if row[1] == name])
-            for name in sorted({row[1] for row in found})
+            _line_of(name, [row for row in result if row[1] == name])
+            for name in sorted({row[1] for row in result})
         ],
         "reduction_ug": sum(avoided.values()) if avoided else None,
     }
@@ -192,7 +192,7 @@ def _line_of(quantity: str, rows: list[Any]) -> dict[str, Any]:
 
 
 def _readings(ask: Asked, device: str, since: datetime, until: datetime) -> Known:
-    """Return what the device said in a span and a quarter of an hour on both sides of it."""
+    """Return the readings of a device in a span and a quarter of an hour on both sides of it."""
     with ask.reading() as conn, conn.cursor() as cursor:
         fleet = registry.load_fleet(conn)
         class_id = fleet.devices[fleet.by_id[device]].class_id
@@ -201,10 +201,13 @@ def _readings(ask: Asked, device: str, since: datetime, until: datetime) -> Know
         frame = readings.within(cursor, class_id, [device], [0], *edges)
     channels = classes.load()[class_id].channels
     columns = {name: _texts(frame.columns[name]) for name in channels}
-    held = [name for name, values in columns.items() if any(v is not None for v in values)]
+    stored = [name for name, values in columns.items() if any(v is not None for v in values)]
     return Known(
-        [(name, channels[name].unit, channels[name].quantity or "") for name in held],
-        [(us, [columns[name][i] for name in held]) for i, us in enumerate(frame.time_us.tolist())],
+        [(name, channels[name].unit, channels[name].quantity or "") for name in stored],
+        [
+            (us, [columns[name][i] for name in stored])
+            for i, us in enumerate(frame.time_us.tolist())
+        ],
     )
 
 

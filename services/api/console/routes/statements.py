@@ -74,8 +74,8 @@ def statement_list(ask: View, language: Language) -> Response:
     """List statements, newest first."""
     with ask.reading() as conn:
         rows = listing.statements(conn, ask.who.projects, None, None, _MOST, newest=True)
-    found = [_line(stored) for stored, _ in rows]
-    return render(ask, language, "statements.html", found=found)
+    result = [_line(stored) for stored, _ in rows]
+    return render(ask, language, "statements.html", found=result)
 
 
 @router.get("/console/{language}/tonne")
@@ -88,17 +88,17 @@ def one_tonne(ask: View, language: Language) -> Response:
             return render(ask, language, "tonne.html", said=None)
         steps = statements.events(conn, stored.id)
         entry = log.receipt(conn, stored.id)
-        keys = {one.key.did: one.key for one in signing_keys.load(conn)}
+        keys = {enrolment.key.did: enrolment.key for enrolment in signing_keys.load(conn)}
         now = console.project_sums(conn, stored.project)[0]
-    said, opinion, t = stored.claims, _opinion(steps), Words(language)
+    claims, opinion, t = stored.claims, _opinion(steps), Words(language)
     # what the baseline counts, else what the project does
     largest = max(
-        said.monitored_parameters,
+        claims.monitored_parameters,
         key=lambda p: (p.side == "baseline", abs(Fraction(p.emissions_t or 0)), p.device),
     )
     same = [
         p
-        for p in said.monitored_parameters
+        for p in claims.monitored_parameters
         if (p.parameter, p.side, p.unit) == (largest.parameter, largest.side, largest.unit)
     ]
     until = [p.calibrations[-1].valid_until for p in same if p.calibrations]
@@ -107,7 +107,7 @@ def one_tonne(ask: View, language: Language) -> Response:
         language,
         "tonne.html",
         stored=stored,
-        said=said,
+        said=claims,
         metered=(
             decimal_text(sum((Fraction(p.counted) for p in same), Fraction(0)), 6, "down"),
             largest.unit,
@@ -115,13 +115,13 @@ def one_tonne(ask: View, language: Language) -> Response:
         ),
         devices=sorted({p.device for p in same}),
         calibrated=min(until) if until and len(until) == len(same) else None,
-        account=_account(said, t),
+        account=_account(claims, t),
         prepared=_prepared(steps, keys),
         verified=(verified := _verified(opinion, keys)),
-        verified_on=verified and _local_day(verified.at, said),
+        verified_on=verified and _local_day(verified.at, claims),
         opinion=opinion and opinion.credential_subject,
         whole={
-            side: t.tonnes(getattr(said.emissions_before_deductions, side).t)
+            side: t.tonnes(getattr(claims.emissions_before_deductions, side).t)
             for side in ("baseline", "project", "reduction")
         },
         now=now,
@@ -148,26 +148,26 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         public = programme.public_url(conn)
         twin = public_versions.published(conn, statement)
         findings = [record.to_json() for record in records(conn, documents(conn, statement))]
-        keys = {one.key.did: one.key for one in signing_keys.load(conn)}
+        keys = {enrolment.key.did: enrolment.key for enrolment in signing_keys.load(conn)}
         called = programme.name_of(conn)
-    said = stored.claims
+    claims = stored.claims
     opinion = _opinion(steps)
     return render(
         ask,
         language,
         "statement.html",
         stored=stored,
-        said=said,
+        said=claims,
         steps=steps,
         opinion=opinion,
         findings=findings,
-        unmet=unmet(said),
-        unanswered=_unanswered(said, opinion),
+        unmet=unmet(claims),
+        unanswered=_unanswered(claims, opinion),
         reasons={} if opinion is None else reasons_of(opinion.credential_subject),
         remarks=_remarks(opinion),
         programme=called,
         issued_on=next(
-            (_local_day(step.at, said) for step in steps if step.state == "issued"), None
+            (_local_day(step.at, claims) for step in steps if step.state == "issued"), None
         ),
         prepared=_prepared(steps, keys),
         verified=_verified(opinion, keys),
@@ -177,16 +177,16 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         successor=successor,
         stamps=stamps,
         months=_calendar(ask, stored),
-        account=_account(said, Words(language)),
+        account=_account(claims, Words(language)),
         rounded=rounded,
         code=_code(stored, public, Words(language)),
-        tone=_tone(stored.state, unmet(said), opinion),
-        held=_comparison_blocks(said, opinion, sample, ReportWords(language)),
+        tone=_tone(stored.state, unmet(claims), opinion),
+        held=_comparison_blocks(claims, opinion, sample, ReportWords(language)),
         certain=partial(certainty, words=ReportWords(language)),
         certain_head=ReportWords(language)["certainty"],
         sees=ask.who.sees(stored.project),
         reports=_reports(language, statement, sees=ask.who.sees(stored.project)),
-        exports=_exports(said.methodology.id),
+        exports=_exports(claims.methodology.id),
         twin=twin,
     )
 
@@ -200,7 +200,7 @@ class Party(NamedTuple):
 
 
 def _prepared(steps: list[Event], keys: dict[str, EnrolledKey]) -> Party | None:
-    """Return who signed a statement; None of a draft, which no one signed."""
+    """Return the signer of a statement; None of a draft."""
     for step in steps:
         if step.state == "submitted" and step.document is not None:
             issuer = read_bytes(Statement, step.document, "the statement").issuer
@@ -217,8 +217,8 @@ def _verified(opinion: Verification | None, keys: dict[str, EnrolledKey]) -> Par
 
 
 def _by(step: Event, keys: dict[str, EnrolledKey], t: Words) -> str:
-    """Return who took a step: the organisation that signed it, who asked for it, or the server."""
-    signed = next((one for one in keys.values() if one.multikey == step.multikey), None)
+    """Return the author of a step: the signing organisation, the caller, or the server."""
+    signed = next((key for key in keys.values() if key.multikey == step.multikey), None)
     if signed is not None:
         return signed.bounds.organisation or signed.name
     return step.actor if step.principal else t("actor.server", name=step.actor)
@@ -230,12 +230,12 @@ def _called(issuer: Issuer, keys: dict[str, EnrolledKey]) -> str:
     return (key and key.bounds.organisation) or issuer.name
 
 
-def _local_day(at: datetime, said: Claims) -> date:
-    return at.astimezone(calendar.zone(said.monitoring_period.timezone)).date()
+def _local_day(at: datetime, claims: Claims) -> date:
+    return at.astimezone(calendar.zone(claims.monitoring_period.timezone)).date()
 
 
 def _tone(state: str, open_: tuple[Unmet, ...], opinion: Verification | None) -> str:
-    """Return good for an issue that nothing speaks against, else warn or bad."""
+    """Return good for an issue without objections, else warn or bad."""
     if state in {"rejected", "superseded", "revoked"}:
         return "bad"
     if state != "issued" or open_ or opinion is None:
@@ -253,19 +253,19 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
         with ask.reading() as conn:
             return coverage_days(conn, stored.project, period.timezone, pairs, first, end)
 
-    found = ask.request.app.state.memory.get(("coverage", stored.id), find)
-    months = sorted({one.day.replace(day=1) for one in found})[:_MOST_MONTHS]
-    return [(m, month_calendar(m.year, m.month, found, period.timezone)) for m in months]
+    result = ask.request.app.state.memory.get(("coverage", stored.id), find)
+    months = sorted({one.day.replace(day=1) for one in result})[:_MOST_MONTHS]
+    return [(m, month_calendar(m.year, m.month, result, period.timezone)) for m in months]
 
 
-def _account(said: Claims, t: Words) -> list[Drawn]:
-    """Draw the account from what was measured to what is credited."""
+def _account(claims: Claims, t: Words) -> list[Drawn]:
+    """Return the charts of the account from measured to credited tonnes."""
     gross, net, credited = (
-        Fraction(_three(Fraction(one)))  # as shown, so that the steps add up
-        for one in (
-            said.emissions_before_deductions.reduction.t,
-            said.emissions.reduction.t,
-            said.credited.t,
+        Fraction(_three(Fraction(value)))  # as shown, so that the steps add up
+        for value in (
+            claims.emissions_before_deductions.reduction.t,
+            claims.emissions.reduction.t,
+            claims.credited.t,
         )
     )
     parts = [
@@ -298,15 +298,15 @@ def _code(stored: Stored, public: str | None, t: Words) -> tuple[str, Markup] | 
     return address, qr(address, f"{t('status_code')}: {address}")
 
 
-def _unanswered(said: Claims, opinion: Verification | None) -> tuple[Unmet, ...]:
-    """Return the conditions that do not hold, and over which no one signed a reason."""
-    return unmet(said) if opinion is None else unanswered(said, opinion.credential_subject)
+def _unanswered(claims: Claims, opinion: Verification | None) -> tuple[Unmet, ...]:
+    """Return the unmet conditions without a signed reason."""
+    return unmet(claims) if opinion is None else unanswered(claims, opinion.credential_subject)
 
 
 def _remarks(opinion: Verification | None) -> list[FindingShown]:
-    """Return what an opinion remarks beside the findings that were raised and closed."""
-    said = () if opinion is None else opinion.credential_subject.shown
-    return [one for one in said if one.remark]
+    """Return the remarks of an opinion, without findings that were raised and closed."""
+    findings = () if opinion is None else opinion.credential_subject.shown
+    return [finding for finding in findings if finding.remark]
 
 
 @router.get("/console/{language}/statements/{statement}/check")
@@ -334,8 +334,8 @@ def check_pack(ask: View, language: Language) -> Response:
 
 
 def _check_texts(t: Words) -> dict[str, str]:
-    """Return what the check in the browser says, by its codes: outcomes, verdicts, what lacks."""
-    said = {
+    """Return the texts of the check in the browser, by code: outcomes, verdicts, missing parts."""
+    content = {
         name: t(f"check.{name}")
         for name in ("here", "here_partly", "missing", "elsewhere", "no_zip", "fails", "away",
                      "working", "own_keys", "trusted")
@@ -343,7 +343,7 @@ def _check_texts(t: Words) -> dict[str, str]:
     outcomes = {"ok": "ok", "failed": "failed", "not applicable": "na",
                 "not reached": "not_reached", "not checked": "not_checked"}  # fmt: skip
     return (
-        said
+        content
         | {outcome: t(f"outcome.{key}") for outcome, key in outcomes.items()}
         | {f"missing.{code}": t(f"missing.{_MISSING.get(code, code.replace('-', '_'))}")
            for code in _CODES}
@@ -351,24 +351,24 @@ def _check_texts(t: Words) -> dict[str, str]:
 
 
 def _comparison_blocks(
-    said: Claims, opinion: Verification | None, sample: bytes | None, words: ReportWords
+    claims: Claims, opinion: Verification | None, sample: bytes | None, words: ReportWords
 ) -> list[Block]:
-    """Set what the figures were compared with in blocks, as the reports print them."""
+    """Return the blocks of comparisons, as the reports print them."""
     document = None if sample is None else read_bytes(SamplingList, sample, "the sample")
     concluded = None if opinion is None else opinion.credential_subject
     parts = (
-        designed(said, words),
-        dated(said, words),
-        held(said, concluded, words),
-        sampled(document, said.monitoring_period.timezone, words),
+        designed(claims, words),
+        dated(claims, words),
+        held(claims, concluded, words),
+        sampled(document, claims.monitoring_period.timezone, words),
     )
     return list(chain.from_iterable(parts))
 
 
 def _exports(methodology: str) -> list[tuple[str, str]]:
     """Name the exports of an issued statement; the JCM's of its own methodologies."""
-    found = [("cdop", "CDOP"), ("cad-trust", "CAD Trust")]
-    return [*found, ("jcm", "JCM")] if methodology.startswith(JCM) else found
+    result = [("cdop", "CDOP"), ("cad-trust", "CAD Trust")]
+    return [*result, ("jcm", "JCM")] if methodology.startswith(JCM) else result
 
 
 def _reports(language: str, statement: str, *, sees: bool) -> list[tuple[str, str]]:
@@ -378,14 +378,14 @@ def _reports(language: str, statement: str, *, sees: bool) -> list[tuple[str, st
 
 
 def _line(stored: Stored) -> dict[str, Any]:
-    said = stored.claims
-    period = said.monitoring_period
+    claims = stored.claims
+    period = claims.monitoring_period
     return {
         "stored": stored,
-        "name": said.project.name,
+        "name": claims.project.name,
         "from": period.local_from,
         "to": period.local_to,
-        "reduction": said.emissions.reduction.t,
+        "reduction": claims.emissions.reduction.t,
     }
 
 

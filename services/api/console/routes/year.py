@@ -19,7 +19,7 @@ _MONTHS = range(1, 13)
 
 
 class Year(NamedTuple):
-    """A year of the programme's own projects, and what it is drawn from."""
+    """A year of the programme's own projects, with its data."""
 
     year: int
     years: list[int]
@@ -42,7 +42,7 @@ class Action(NamedTuple):
 
     @property
     def percent(self) -> int | None:
-        """What was avoided of what was expected to date, rounded down."""
+        """Avoided share of the expected tonnes to date, rounded down. [%]"""
         return percent(self.avoided_t, self.expected_t)
 
 
@@ -66,16 +66,14 @@ class Progress(NamedTuple):
 
 
 def progress(of: Year) -> Progress | None:
-    """Return how far a year has come; None where nothing is avoided yet."""
+    """Return the progress of a year; None without avoided tonnes."""
     counted = [project for project in of.projects if project.counted]
-    avoided, ahead = (
-        added(getattr(one, of_) for one in counted) for of_ in ("avoided_t", "ahead_t")
-    )
+    avoided, ahead = (added(getattr(p, of_) for p in counted) for of_ in ("avoided_t", "ahead_t"))
     if avoided is None:
         return None
-    to_date = added(one.expected_t for one in counted)
+    to_date = added(project_year.expected_t for project_year in counted)
     return Progress(
-        sum(one.issued_t for one in counted),
+        sum(project_year.issued_t for project_year in counted),
         avoided,
         None if ahead is None else avoided + ahead,
         to_date,
@@ -93,32 +91,32 @@ def colours(ids: Iterable[str]) -> dict[str, str]:
 def actions(
     of: Year, action_of: Mapping[str, str | None], name: Callable[[str], str]
 ) -> list[Action]:
-    """Return the actions of which anything is known, in the order of their numbers."""
-    counted = {one.project for one in of.projects if one.counted}
+    """Return the actions with figures, in the order of their numbers."""
+    counted = {project.project for project in of.projects if project.counted}
     keys = colours(one for one in action_of.values() if one)
-    held: dict[str | None, list[Decimal | None]] = {}
+    stored: dict[str | None, list[Decimal | None]] = {}
     for project, day, value in of.days:
         if project in counted:
-            months = held.setdefault(action_of.get(project), [None] * len(_MONTHS))
+            months = stored.setdefault(action_of.get(project), [None] * len(_MONTHS))
             months[day.month - 1] = (months[day.month - 1] or Decimal(0)) + value
-    found = []
+    result = []
     for action in sorted({action_of.get(one) for one in counted}, key=lambda one: one or "~"):
         own = [p for p in of.projects if p.counted and action_of.get(p.project) == action]
-        found.append(
+        result.append(
             Action(
                 _OTHER if action is None else keys[action],
                 name(action or ""),
-                held.get(action, [None] * len(_MONTHS)),
+                stored.get(action, [None] * len(_MONTHS)),
                 added(p.avoided_t for p in own),
                 added(p.expected_t for p in own),
             )
         )
-    return [one for one in found if one.avoided_t is not None or one.expected_t]
+    return [action for action in result if action.avoided_t is not None or action.expected_t]
 
 
-def months_chart(of: Year, found: list[Action], t: Words) -> Markup | None:
-    """Draw the months of a year by action; None where nothing is stored about it."""
-    known = [i for i in range(len(_MONTHS)) if any(one.months[i] is not None for one in found)]
+def months_chart(of: Year, result: list[Action], t: Words) -> Markup | None:
+    """Return the chart of a year's months by action; None without stored figures."""
+    known = [i for i in range(len(_MONTHS)) if any(a.months[i] is not None for a in result)]
     if not known and not any(of.months):
         return None
     firsts = [date(of.year, month, 1) for month in _MONTHS]
@@ -127,14 +125,19 @@ def months_chart(of: Year, found: list[Action], t: Words) -> Markup | None:
         "long": [t.month(first) for first in firsts],
         "last": known[-1] if known else -1,
         "actions": [
-            {"key": one.key, "name": one.name, "values": one.months, "total": one.avoided_t or 0}
-            for one in found
-            if one.avoided_t is not None
+            {
+                "key": action.key,
+                "name": action.name,
+                "values": action.months,
+                "total": action.avoided_t or 0,
+            }
+            for action in result
+            if action.avoided_t is not None
         ],
-        "expected": [one or None for one in of.months],
+        "expected": [month or None for month in of.months],
         "expectedYear": added(of.months) or 0,
         "unit": t("unit.t_month"),
         "words": {key: t(key) for key in ("expected", "total")},
     }
-    said = "; ".join(f"{one.name}: {t.tonnes(one.avoided_t or 0)}" for one in found)
-    return declared("months", figures, f"{t('months.title')} {of.year}. {said}", "months")
+    message = "; ".join(f"{action.name}: {t.tonnes(action.avoided_t or 0)}" for action in result)
+    return declared("months", figures, f"{t('months.title')} {of.year}. {message}", "months")

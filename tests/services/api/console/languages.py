@@ -1,6 +1,6 @@
-"""Languages in which pages are opened; that each has every word, word files show."""
+"""Languages in which pages are opened: one here, all in the soak; word files show every word."""
 
 from mrv.report.words import LANGUAGES
 from tests.soak import SOAK
 
-SHOWN = LANGUAGES if SOAK else ("vi", "de")
+SHOWN = LANGUAGES if SOAK else ("vi",)

@@ -17,6 +17,7 @@ from services.store.postgres.pool import connect
 from tests.fix_node import FOLDER, installed
 from tests.services.api.console.test_pages import session
 from tests.services.issuer import plant
+from tests.soak import SOAK
 
 pytestmark = pytest.mark.usefixtures("served")
 PAGES = (
@@ -434,6 +435,7 @@ def test_pages_can_be_used_by_everybody(opened, served):
         beyond(tab, path)
 
 
+@pytest.mark.skipif(not SOAK, reason="long: `make soak` runs it")
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_pages_fit_a_phone(tab, served, language):
     """On a phone, figures would lie beyond the edge; Vietnamese is looked at above."""

@@ -16,6 +16,7 @@ from mrv.report.audit_rows import status_url
 from mrv.report.blocks import sampled
 from mrv.report.comparison_blocks import designed, held
 from mrv.report.words import Words as ReportWords
+from mrv.report.words import punctuated
 from services.api.console.live import MOST_OF_ONE
 from services.api.console.render import POLICY
 from services.api.console.routes import (
@@ -204,13 +205,13 @@ def test_what_the_figures_were_held_against_is_what_the_report_prints(served, la
     blocks = [
         *designed(facts.subject, words),
         *held(facts.subject, concluded, words),
-        *sampled(facts.sample, words),
+        *sampled(facts.sample, facts.timezone, words),
     ]
     cells = [cell for one in blocks for row in one.get("rows", ()) for cell in row]
     assert facts.sample.credential_subject.seed in cells
     assert words["materiality.findings"] in cells
     for wanted in (*cells, *(one["text"] for one in blocks if "text" in one)):
-        assert wanted in text, wanted
+        assert punctuated(wanted, language) in text, wanted
 
 
 def test_a_day_leads_to_its_readings(served):

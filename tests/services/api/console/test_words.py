@@ -13,7 +13,7 @@ import pytest
 from ingest import classes
 from mrv.environment.kinds import KINDS
 from mrv.registry import programme_systems as systems
-from mrv.report.words import LANGUAGES
+from mrv.report.words import LANGUAGES, punctuated
 from services.api.console import assets, live
 from services.api.console import render as page
 from services.api.console.answer_cache import Memory
@@ -22,7 +22,7 @@ from services.api.console.maps.plots import sites_map
 from services.api.console.navigation import own
 from services.api.console.routes import overview
 from services.api.console.routes.statement_days import _sums
-from services.api.console.translations import Words, preferred, punctuated, texts
+from services.api.console.translations import Words, preferred, texts
 from services.store.views.console import Site
 from services.store.views.programme_report import DAILY
 
@@ -238,7 +238,7 @@ def test_every_system_indicator_and_grade_has_a_name():
 def test_what_the_live_view_shows_has_a_name():
     """An operator would read `nh4_n_in_mg_l` of a `waterworks` in every language."""
     said = texts("en")
-    for class_id, channel in live.shown().items():
+    for class_id, channel in live.live_channels().items():
         assert {f"class.{class_id}", f"channel.{channel}"} <= said.keys()
     assert {f"quantity.{one.name}" for one in classes.QUANTITIES} <= said.keys()
 
@@ -278,6 +278,18 @@ def test_signs_between_texts_are_those_of_the_language():
         "\uff1a\uff1a\uff1b\u3002\uff1a\u3002\u3001"
     )
     assert 'href="x.y: z">1. ' in wide
+    for code in ("`case: {document: 題名, by: 発行者}`", "<code>by: 発行者</code>"):
+        assert punctuated(f"登録: {code}", "ja") == f"登録\N{FULLWIDTH COLON}{code}"
+    assert punctuated("inv-1 (発電); a (b) (発電 [t])", "ja") == (
+        "inv-1\uff08発電\uff09; a (b) (発電 [t])"
+    )
+
+
+def test_days_in_a_text_are_in_the_readers_form():
+    """The page of what is due would give a period as a machine writes it."""
+    assert Words("vi").dated("2026-03-02 .. 2026-03-05") == "02/03\N{EN DASH}05/03/2026"
+    assert Words("de").dated("2026-03-02 ..") == "seit 2. März 2026"
+    assert Words("en").dated("cert-2026-03-02, 2026-03-03") == "cert-2026-03-02, 3 March 2026"
 
 
 def _limits(file):

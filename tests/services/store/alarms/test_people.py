@@ -29,7 +29,7 @@ def test_what_to_do_goes_by_the_cause_of_now(conn, database_url, monkeypatch):
 
     def told(subject):
         (found,) = alarms.listed(conn, None, 100, subject=subject)
-        assert alarms.one(conn, None, found["id"])["what_to_do"] == found["what_to_do"]
+        assert alarms.by_id(conn, None, found["id"])["what_to_do"] == found["what_to_do"]
         return found["cause"], found["cause_now"], found["what_to_do"]
 
     assert told("alone")[:2] == ("silence", None)

@@ -30,7 +30,7 @@ def test_a_silence_is_raised_once_and_cleared_by_itself(conn):
     aged(conn)
     done = watch(conn)
     assert (done.raised, done.cleared, done.alarms) == (0, 1, {})
-    history = alarms.one(conn, None, 1)["history"]
+    history = alarms.by_id(conn, None, 1)["history"]
     assert [one["event"] for one in history] == ["raised", "cleared"]
 
 
@@ -45,7 +45,7 @@ def test_devices_behind_one_gateway_are_one_alarm(conn):
     assert standing(conn) == {("gateway_silent", "gw")}
     (found,) = alarms.listed(conn, None, 10)
     assert (found["devices"], found["projects"]) == (3, ["p1", "p2"])
-    joined = alarms.one(conn, None, 1)["history"][-1]
+    joined = alarms.by_id(conn, None, 1)["history"][-1]
     assert joined["text"] == "joined the alarm of gw"
     # whoever sees one project learns of the gateway, and not how many devices others have
     (found,) = alarms.listed(conn, ["p1"], 10)

@@ -28,7 +28,8 @@ SOME = (
     "pv/second-id-days-permuted", "pv/second-project-scatters", "buses/one-timetable",
     "pv-twins/whole-kilowatt-hours", "wind/register-more", "wind/second-turbine",
     "buses/bus-of-other-days", "buses/fortnight-left-out", "pumps/electricity-less-no-bill",
-    "pv/two-plants-as-a-third",
+    "pv/two-plants-as-a-third", "foundry/weighed-twice-and-taken-off",
+    "pumps/test-of-the-old-pumps-dated-late",
 )  # fmt: skip
 
 

@@ -77,7 +77,7 @@ OTHER = replace(
 SHARES = {
     f"share_{kind}": ParameterSpec(
         unit="1",
-        meaning=f"{kind} in the wet waste, by mass; the rest of the waste does not decay",
+        meaning=f"{kind} in the wet waste, by mass; what is left of it does not decay",
         default="0",
         maximum="1",
         source="sorting of at least three samples a quarter, lower 95 % bound",

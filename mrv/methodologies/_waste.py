@@ -30,7 +30,7 @@ BY_MONTH = ListSpec("waste diverted from the disposal site, one object per month
 SITE: Spec = {
     "phi": ParameterSpec(
         unit="1",
-        meaning="model correction factor",
+        meaning="model correction",
         maximum="1",
         source="CDM TOOL04 v8",
         certainty="[B]",
@@ -48,7 +48,7 @@ SITE: Spec = {
     ),
     "mcf": ParameterSpec(
         unit="1",
-        meaning="methane correction factor of the site",
+        meaning="methane correction of the site",
         maximum="1",
         source="CDM TOOL04 v8",
         certainty="[B]",

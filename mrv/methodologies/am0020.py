@@ -180,7 +180,7 @@ METHODOLOGY = Methodology(
         "ef_grid_t_per_mwh": EF_BOTH,
         "design_flow_m3_per_d": replace(DESIGN_FLOW, meaning="design capacity of the pumps"),
         "design_kwh_per_m3": replace(
-            DESIGN_PER_M3, meaning="electricity per cubic metre, by the pumps' data sheets"
+            DESIGN_PER_M3, meaning="electricity that a cubic metre takes by the pumps' data sheets"
         ),
     },
     capacities=built_for_flow("volume"),

@@ -233,7 +233,7 @@ METHODOLOGY = Methodology(
         "service_km_per_year": ParameterSpec(
             unit="km/year",
             meaning="distance that the baseline vehicles would have driven a year, where the"
-            " service is new or grows; no reduction is credited for distance beyond it",
+            " service is new or grows; what is driven beyond it earns nothing",
             required=False,
             maximum="10000000000",
             source="timetable before the project",

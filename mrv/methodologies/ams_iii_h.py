@@ -254,14 +254,11 @@ _FIXED = {
     ),
     "mcf_baseline": water.MCF,
     "mcf_project": replace(
-        water.MCF,
-        meaning="methane correction factor of the reactor",
-        symbol="MCF_k",
-        side="project",
+        water.MCF, meaning="methane correction of the reactor", symbol="MCF_k", side="project"
     ),
     "mcf_discharge": replace(
         water.MCF,
-        meaning="methane correction factor of the receiving water",
+        meaning="methane correction of the water that takes the outflow",
         symbol="MCF_disch",
         side="both",
     ),

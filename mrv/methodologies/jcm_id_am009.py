@@ -204,7 +204,7 @@ _REACHED = replace(
 )
 _DENSITY = ParameterSpec(
     unit="kg/m3",
-    meaning="density of the fuel at the reference conditions of its meter, the lowest of the"
+    meaning="density of the fuel at the conditions that its meter counts at, the lowest of the"
     " year; 540 for liquid propane, 0.7 for natural gas",
     minimum="0.1",
     maximum="1200",

@@ -276,7 +276,9 @@ LISTS = [
 @pytest.mark.parametrize(("section", "key"), LISTS)
 def test_a_list_that_a_file_leaves_out_stays(section, key, document, tmp_path) -> None:
     """Certificates, or a plan in force, would be gone after the import of another change."""
-    assert "a list of a device or project, the registered data remain unchanged" in " ".join(PAGE.split())
+    assert "a list of a device or project, the registered data remain unchanged" in " ".join(
+        PAGE.split()
+    )
     whole = copy.deepcopy(document)
     for one in ("laboratory", "surveys"):
         del whole["projects"][0][one]  # its methodology takes none

@@ -24,7 +24,7 @@ from mrv.documents.verification import (
     Requirement,
     RequirementVerified,
 )
-from mrv.errors import StatementStateError
+from mrv.errors import MethodologyError, StatementStateError
 from mrv.methodologies import find
 from mrv.statement.conditions import Unmet, reasoned, unmet
 
@@ -59,10 +59,18 @@ def requirements(claims: Claims) -> tuple[Requirement, ...]:
     asked = {
         *(("estimate",) if above else ()),
         *(("sampling",) if claims.declared and claims.declared.surveys else ()),
-        *find(claims.methodology.id, claims.methodology.version).asks,
+        *_of_methodology(claims),
     }
     sometimes = REQUIREMENTS[REQUIREMENTS.index("estimate") :]
     return tuple(one for one in REQUIREMENTS if one in asked or one not in sometimes)
+
+
+def _of_methodology(claims: Claims) -> tuple[str, ...]:
+    """Return the methodology's own requirements; none of a version that is not included."""
+    try:
+        return find(claims.methodology.id, claims.methodology.version).asks
+    except MethodologyError:  # verification reports it
+        return ()
 
 
 def subjects(claims: Claims) -> tuple[Subject, ...]:

@@ -236,6 +236,7 @@ def meant(a, where, said):
         'gaps.html: figure(t, one.forgone_at_most_t, "none")': lambda: _gap(a, subject).get("forgoneAtMost_t"),
         "device.html: t.tonnes(found.cost_t)": lambda: _tonnes(_cost_t(a, subject["id"])),
         'day.html: figure(t, of_ug(one.reduction_ug, 6), "none")': lambda: _of_day(a, page, subject),
+        "day.html: t.tonnes(of_ug(total, 12))": lambda: _tonnes(sum(row.reduction for row in _rows_of_day(a, page)) * UG),
         "device_day.html: t.tonnes(of_ug(sums.reduction_ug, 12))": lambda: _tonnes(_of_day(a, page.rpartition("/")[0], subject)),
     }  # fmt: skip
     if where == "overview.html: t.tonnes(sums.target_t)":
@@ -312,12 +313,16 @@ def _gap(a, one):
     raise LookupError(one)
 
 
+def _rows_of_day(a, page):
+    """Rows of the account of a statement's day, by the page that shows it."""
+    project = next(s["project"] for s in a.statements if s["id"] == page.split("/")[1])
+    return a.days[project][date.fromisoformat(page.rpartition("/")[2])]
+
+
 def _of_day(a, page, one):
     """A device's part in the account of a day, among the rows that the page names."""
-    project = next(s["project"] for s in a.statements if s["id"] == page.split("/")[1])
-    rows = a.days[project][date.fromisoformat(page.rpartition("/")[2])]
     sums = defaultdict(int)
-    for row in rows:
+    for row in _rows_of_day(a, page):
         sums[row.device] += row.reduction
     shown = None if one["reduction_ug"] is None else int(one["reduction_ug"])
     return _floor(next((v * UG for v in sums.values() if v == shown), None), 6)

@@ -245,7 +245,7 @@ def _partitions(scraped: Deployed) -> int:
 
 def _documented() -> dict[str, set[str]]:
     """Names and labels of the table in docs/monitoring.md."""
-    table = (ROOT / "docs/monitoring.md").read_text().split("| metric | says |")[1]
+    table = (ROOT / "docs/monitoring.md").read_text().split("| metric | meaning |")[1]
     rows = re.match(r"(\n\|.*)+", table)
     assert rows is not None
     found = re.findall(r"`(tonne_[a-z_]+)(?:\{([a-z,]+)\})?`", rows[0])

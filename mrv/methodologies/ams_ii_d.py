@@ -52,7 +52,7 @@ FURNACE_ROLE = replace(POWER_ROLE, symbol="SEC_PJ", source="import register of t
 
 
 def used(specific: str, method: str) -> tuple[Step, ...]:
-    """Return the counted output and its electricity: metered, or per tonne."""
+    """Return the steps of the counted output and its electricity, metered or per tonne."""
     used_mwh = ("used_mwh", "E_PJ", "MWh")
     meaning = "electricity of the output counted"
     return (

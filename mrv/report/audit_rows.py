@@ -168,7 +168,7 @@ def quality_rows(facts: Facts, words: Words) -> Iterator[Row]:
 
 
 def _delivered(facts: Facts, line: Line) -> str | None:
-    """Return how often the slowest device of a line gave a reading. [min]"""
+    """Return the longest reading interval of the devices of a monitoring-plan line. [min]"""
     mine = (parameter for parameter in facts.parameters if parameter.role == line.parameter)
     every = [
         s

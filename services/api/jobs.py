@@ -90,7 +90,7 @@ def _refused(error: str | None, detail: str | None, kind: type[Exception]) -> tu
 
 
 def file_job_of(file_job: FileJob, progress: file_jobs.Progress | None) -> dict[str, Any]:
-    """Return a file's job in the form of the API."""
+    """Return a file-generation job as JSON of the API."""
     done = file_job.status == DONE
     if file_job.status is None:
         state = "queued" if file_job.began is None else "running"

@@ -69,7 +69,7 @@ class Agreeing(NamedTuple):
 
 class Copy(NamedTuple):
     """
-    A meter of a project whose energy is that of another meter, or its own of an earlier time.
+    Duplicate of another meter's series, or of the meter's own earlier series.
 
     Attributes
     ----------

@@ -40,7 +40,7 @@ class State(NamedTuple):
 
 def state_of(conn: Connection, kind: str) -> State:
     """
-    Compare tables of a kind.
+    Return the current row digests of a kind's tables, and those of the log's last entry.
 
     Raises
     ------

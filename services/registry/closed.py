@@ -138,7 +138,7 @@ def problems(
 def _other_country(
     was: tuple[Project, Registry], now: tuple[Project, Registry], closed: Mapping[str, datetime]
 ) -> Iterator[tuple[Key, str]]:
-    """Yield a change of the country by whose grid closed periods count."""
+    """Yield an error for a change of a country or grid that closed periods were calculated with."""
     project, before, after = was[0], whole_grid(*was), whole_grid(*now)
     ends = [closed[d.device] for d in project.devices if d.device in closed]
     if before != after and ends:

@@ -48,7 +48,7 @@ def estimate(
     AMS-I.D with the grid of its country. The result is no claim: put its `expected`
     into the project's registry entry, and each statement shows it beside what was measured.
 
-    Ends with 1 where the plan declares what no plant can do; `flags` says what.
+    Exit status 1 where the plan declares what no plant can do; `flags` says what.
 
     \b
     Example:

@@ -45,7 +45,13 @@ _BEGIN, _END = "<!-- symbols: begin, `make pages` -->", "<!-- symbols: end -->"
 _LIQUID = {"density_kg_per_m3": 540}
 # symbol and unit to our names, and to the methodologies that have it
 _Rows = dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]]
-_NOTE = "Written by `make pages` from the methodology's file; edit that file instead."
+_NOTE = "Written by `make pages`."
+_LEGEND = (
+    "Words in parentheses after a source state how its text was available"
+    " ([certainty](../statement-figures.md#certainty-of-a-source)), not whether a meter or record"
+    " was verified. `direction` is the side of a factor whose rounding is conservative; `either`"
+    " applies to both.\n"
+)
 
 
 def pages() -> dict[str, str]:
@@ -133,7 +139,8 @@ def _page(one: Methodology | Tool) -> Iterator[str]:
     schema = describe.methodology(one) if isinstance(one, Methodology) else describe.tool(one)
     yield f"# {one.id}: {one.title}\n"
     yield f"For: verifiers, and people who enter a project. {_NOTE}"
-    yield f"Version {one.version}. {one.reference}.\n"
+    yield f"{one.reference}.\n"
+    yield _LEGEND
     yield f"{one.notes}\n"
     yield "## Equation\n"
     yield from _equation(one)

@@ -45,7 +45,7 @@ def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> N
     """
     Check all requirements; report what is missing and how to fix it.
 
-    Ends with 1 when something is wrong.
+    Exit status 1 when something is wrong.
 
     \b
     Example:

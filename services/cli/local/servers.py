@@ -77,17 +77,17 @@ def up(
     """
     Start PostgreSQL with TimescaleDB, mosquitto and a Kafka-compatible broker.
 
-    Where KAFKA_HOME names a folder of Apache Kafka, that is started, with its data on disk;
-    else a small broker of the same protocol that keeps its topics in memory.
+    If KAFKA_HOME is set to a folder of Apache Kafka, that is started and stores its data on
+    disk.  Otherwise a small compatible broker keeps topics in memory.
 
-    Servers that run already are left alone.  Data of earlier days is kept.
-    As root, missing Debian packages are named and installed.
+    Running servers are not restarted; existing data are kept.  As root, missing Debian
+    packages are installed; otherwise the command to install them is printed.
 
-    With --secure only tonne may connect, and those to whom `tonne registry issue-credentials`
-    gave a certificate or password; see docs/security.md.
+    With --secure only tonne and holders of a certificate or password by
+    `tonne registry issue-credentials` can connect; see docs/security.md.
 
-    With --grafana any local client may look at the boards without a password; who edits
-    them signs in as admin with what TONNE_HOME/grafana/admin.password holds.
+    With --grafana local clients can view the boards without a password.  To edit boards, sign
+    in as `admin` with the password in TONNE_HOME/grafana/admin.password.
 
     \b
     Example:

@@ -176,10 +176,10 @@ def issue_credentials(
     """
     Give devices and gateways a certificate with its key, or a password.
 
-    What a device is handed is in TONNE_HOME/identity/devices/ID, for your eyes
-    alone: ca.crt, client.crt and client.key, or ca.crt and password.  Who has a
-    credential that lasts keeps it.  A renewed certificate's forerunner stays good
-    until `revoke-credentials --older`.
+    The files of a device are in TONNE_HOME/identity/devices/ID and are confidential:
+    ca.crt, client.crt and client.key, or ca.crt and password.  A valid credential
+    with more than 30 days left is kept, unless --renew is given.  After a renewal the
+    older certificate remains valid until `revoke-credentials --older`.
 
     \b
     Example:
@@ -245,7 +245,7 @@ def revoke_credentials(
     """
     Revoke credentials and close the connections made with them.
 
-    Ends with 3 where the broker in use cannot be updated: until it is, an open
+    Exit status 3 where the broker in use cannot be updated: until it is, an open
     connection stays open.
 
     \b

@@ -166,7 +166,7 @@ class _SeenReadings:
 
 _WEEK, _WIDE = 7, 100
 _NO_SOILING = {
-    "short": "less than a year of days with a ratio",
+    "short": "less than one year between the first and the last ratio",
     "gaps": "half of the days or more have no ratio",
     "unclear": "no clear rate of soiling",
 }

@@ -128,7 +128,7 @@ def due_(project: str, within: int, *, as_json: bool) -> None:
     List due items of PROJECT, with the persons responsible.
 
     Calibrations, surveys, samples, approvals, the next statement, forward actions, and what
-    ends: registered versions, the crediting period. Ends with 1 where something is overdue.
+    ends: registered versions, the crediting period. Exit status 1 where something is overdue.
 
     \b
     Example:

@@ -159,7 +159,7 @@ def import_(
     What a folder's own folder `sewers` holds goes into the sewerage registry after it.
 
     Rows that the files do not name stay as they are.  Importing a file again
-    changes nothing.  Ends with 2 when a row is refused.
+    changes nothing.  Exit status 2 if a row is rejected.
 
     \b
     Example:
@@ -219,10 +219,9 @@ def check(files: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
     """
     Validate files, or the current registry, against all rules.
 
-    Files and folders are read for themselves, without a database: a row that refers to
-    one that is registered already is checked by `tonne registry import --dry-run`.  Ends
-    with 2 when a row breaks a rule; what only looks wrong is a warning, with its file
-    and line.
+    Files and folders are checked alone, without the database.  If they refer to registered
+    rows, use `tonne registry import --dry-run`.  Exit status 2 if a row violates a rule.
+    Implausible values are warnings, with file and line.
 
     \b
     Example:

@@ -59,7 +59,7 @@ def import_(files: tuple[Path, ...], *, dry_run: bool, author: str | None, as_js
 
     A pipe whose ends are neither in the files nor in the registry is refused; water
     that runs uphill and dead ends are warnings.  Importing again changes nothing.
-    Ends with 2 where a row is refused.
+    Exit status 2 if a row is rejected.
 
     \b
     Example:
@@ -89,7 +89,7 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
 
     Ends that are not there, water that runs uphill, dead ends, water that reaches no
     outfall, pipes that end off or below their node, and what appears twice; with
-    file and line.  Ends with 2 where an end is not there, with 1 where anything else is.
+    file and line.  Exit status 2 where an end is not there, with 1 where anything else is.
 
     \b
     Example:
@@ -116,7 +116,7 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
 @json_option
 def export(out: Path, *, as_json: bool) -> None:
     """
-    Write all assets to a .csv or .geojson file that imports unchanged.
+    Write all assets to .csv or .geojson, in the format of `tonne sewer import`.
 
     \b
     Example:

@@ -104,7 +104,7 @@ def cdop_(asked: _ExportOptions) -> None:
     """
     Carbon Data Open Protocol: one JSON document per schema of 31 July 2026.
 
-    Give all issued statements of one project. Ends with 0 where every required field is
+    Give all issued statements of one project. Exit status 0 where every required field is
     there, with 4 and `missing.json` where one is not.
 
     \b
@@ -122,7 +122,7 @@ def cad_trust_(asked: _ExportOptions) -> None:
     CAD Trust: the tables of data model v2.0.2, numbered in the order of insertion.
 
     Each row has its fields, an id of ours (`ownId`), and those of the rows that it
-    refers to (`refs`); ids of the node are the node's. Ends with 4 for a draft.
+    refers to (`refs`); ids of the node are the node's. Exit status 4 for a draft.
 
     \b
     Example:
@@ -147,7 +147,7 @@ def aef_(asked: _ExportOptions, party: str, year: int, version: int) -> None:
     Writes a CSV and a workbook a table, one workbook for the submission, and `filed.txt`:
     register its number as `filed` once the submission is made, and the version never
     changes again: holdings stay as they were on 31 December. Without statements, all
-    whose units are registered are taken. Ends with 4 for a draft.
+    whose units are registered are taken. Exit status 4 for a draft.
 
     \b
     Example:
@@ -174,7 +174,7 @@ def jcm_(asked: _ExportOptions, template: Path | None, map_file: Path | None) ->
     JCM: the monitoring spreadsheet of a statement's period, and the issuance request.
 
     Without --template both are a layout of tonne, named as such: the official files were not
-    to be had. Give one statement. Ends with 4 for a draft.
+    to be had. Give one statement. Exit status 4 for a draft.
 
     \b
     Example:
@@ -206,7 +206,7 @@ def facility_(
 
     Writes `inventory.json`, `sources.csv` and `inventory.xlsx`: the official form that is
     given, filled by its map, or else tonne's layout for the country, which today is Viet Nam's
-    alone. Ends with 4 for a
+    alone. Exit status 4 for a
     draft: `missing.json` names what no meter and no document gives.
 
     \b

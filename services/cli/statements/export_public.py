@@ -129,7 +129,7 @@ def check_public_(
     """
     Verify a public version by its signature and, with disclosures, against the original.
 
-    Ends with 4 without disclosures: the operator's word is all there is for what is hidden.
+    Exit status 4 without disclosures: the operator's word is all there is for what is hidden.
 
     \b
     Example:

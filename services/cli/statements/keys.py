@@ -272,11 +272,11 @@ def revoke(name: str, since: str | None, *, as_json: bool) -> None:
 @json_option
 def rotate(name: str, *, as_json: bool) -> None:
     """
-    Replace NAME's key by a new one; the old one is kept and ends now.
+    Replace NAME's key by a new one; the old key expires now and its file is kept.
 
-    The key of a log ends with its log: that is closed with its last head, and a new log
-    with a new name goes on from it. It works after `tonne keys revoke` too. A key in a
-    token (PKCS #11) is followed by one in the same token; the old one stays there.
+    For a log key, the log is closed with its last signed head, and a new log with a new name
+    continues it. Also possible after `tonne keys revoke`. For a key in a token (PKCS #11), the
+    new key is created in the same token, and the old one remains there.
 
     \b
     Example:

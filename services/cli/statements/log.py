@@ -99,7 +99,7 @@ def seal(
     """
     Enter due data in the log: days that ended a day ago, late readings, changes.
 
-    Days are sealed 24 hours after their end, and within 36. Ends with 1 where
+    Days are sealed 24 hours after their end, and within 36. Exit status 1 where
     something differs from its seal by hand: that is left as it is.
 
     \b

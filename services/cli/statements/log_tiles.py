@@ -41,7 +41,7 @@ def witnesses(*, as_json: bool) -> None:
     """
     Ask the witnesses of TONNE_WITNESS_POLICY to cosign the last head; show each answer.
 
-    `tonne run` and `tonne watch --seal` ask by themselves. Ends with 4 where too few
+    `tonne run` and `tonne watch --seal` ask by themselves. Exit status 4 where too few
     signed, with 1 where one of them saw another history of this log.
 
     \b
@@ -184,7 +184,7 @@ def monitor(
     """
     Monitor a log from outside: read new entries and compare them with earlier ones.
 
-    What was seen is kept in TONNE_HOME/monitor; no database is needed.  Ends with 1
+    What was seen is kept in TONNE_HOME/monitor; no database is needed.  Exit status 1
     where the log contradicts itself: the two signed heads are kept as evidence.  With
     `--head` it is compared with what others were shown; a head that the log does not
     reach yet ends with 4.

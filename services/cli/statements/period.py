@@ -53,7 +53,7 @@ def check(statement: str, language: str, *, as_json: bool) -> None:
     List what a completeness check and an information and reporting check would find.
 
     A line for each check, with what lacks and the page of the report where it stands.
-    Ends with 4 where something lacks.
+    Exit status 4 where something lacks.
 
     \b
     Example:

@@ -54,7 +54,7 @@ def report(
     Write a statement's report for people, byte-identical for the same data.
 
     Give the statement's ID, or the folder of an evidence pack: then no server is
-    asked, and the pack is verified first. Ends with 1, and writes nothing, where a
+    asked, and the pack is verified first. Exit status 1, and writes nothing, where a
     step of that verification fails.
 
     \b

@@ -86,7 +86,7 @@ def verify(
     registry (`meter_keys`), or of --key, by serial number or id.  A key that comes with a
     value never counts.
 
-    Ends with 0 where every value is verified, 1 where one is refused, 4 where one could
+    Exit status 0 where every value is verified, 1 where one is refused, 4 where one could
     not be checked: no key of its meter, a curve that the library lacks, another format.
 
     \b

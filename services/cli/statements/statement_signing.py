@@ -221,7 +221,7 @@ def verify(
     """
     Recalculate a submitted statement from raw readings, and sign the opinion.
 
-    Ends with 1, and keeps nothing, where the database gives another statement. No
+    Exit status 1, and keeps nothing, where the database gives another statement. No
     opinion is unqualified while a CAR or a CL is open, or while misstatements that
     findings quantify reach --materiality of the reduction, net or absolute, or while the
     words of --report lack a parameter, a requirement, or the reason for which a finding of
@@ -286,11 +286,11 @@ def _claims(what: str, *, apart: bool) -> Claims:
 @json_option
 def template(what: str, out: Path | None, *, as_json: bool) -> None:
     """
-    Write the form in which a verifier states how each parameter and requirement was verified.
+    Write a template of the verifier's record: means of verification per parameter and requirement.
 
-    It lists all monitored parameters, the requirements of a verification and the open findings
-    of the statement, with what is known of each: meters, certificates, invoices, check meters.
-    WHAT is a statement, or a pack where no database is at hand.
+    It lists the monitored parameters, the requirements and the open findings of the statement,
+    with the available evidence: meters, certificates, invoices, check meters. Complete it for
+    `tonne statement verify --report`. WHAT is a statement, or a pack if there is no database.
 
     \b
     Example:
@@ -323,11 +323,11 @@ def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> Non
     """
     Approve the issue of a verified statement, as one of the required persons.
 
-    How many have to, the registry says (`programme: {issue_signatures: 2}`) or the
-    programme's trust root. Each signs with an operator's key of their own; `issue` refuses
-    while too few did, and `tonne verify` counts them again. With --out, and a PACK in place
-    of an ID, it is signed where the key is, without any database, once the pack holds; the
-    API takes the file.
+    The registry (`programme: {issue_signatures: 2}`) or the programme's trust root sets the
+    required number of operators. Each signs with an own operator key. `issue` is rejected
+    until enough have approved; `tonne verify` checks the number. With --out and a PACK instead
+    of an ID, the pack is verified first and the approval is signed without a database; submit
+    the file through the API.
 
     \b
     Example:

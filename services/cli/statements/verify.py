@@ -100,10 +100,10 @@ def verify(
     Check PATH, an evidence pack (folder or zip) or a statement's file, without any server.
 
     Signatures, log receipt and digests are checked, and all intervals and the whole
-    account are computed again from the raw readings. Ends with 0 where an auditor may
+    account are computed again from the raw readings. Exit status 0 where an auditor may
     rely on the statement: issued, verified by another organisation, signed by keys that
     you trust, its days sealed before, neither superseded nor revoked since. With --accept
-    0 means that it holds as far as you asked. Ends with 1 where something is false, and
+    0 means that it holds as far as you asked. Exit status 1 where something is false, and
     with 4 where the pack is consistent but incomplete; the last lines then name what
     is missing and the option that supplies it.
 

@@ -53,11 +53,7 @@ class Stated(NamedTuple):
 
 
 class Calculation(NamedTuple):
-    """
-    Calculation of a factor: tool, result and inputs.
-
-    Numbers of `inputs` are decimal text.
-    """
+    """Calculation of a factor: tool, result and inputs, with numbers as decimal text."""
 
     tool: str
     result: str
@@ -81,14 +77,8 @@ class Factor:
         Whether the year has no published value yet; of one use, not of the factor.
     bound : str
         "lower" or "upper" for an end of a confidence interval; empty for its centre.
-    supersedes : str
-        Id of the factor that this one replaces from the begin of its validity.
-    document : Stated or None
-        Source document of a factor of a registry file.
     brought, documented : bool
         Whether a registry file gave the factor, and whether its document is a third party's.
-    calculation : Calculation or None
-        How a project calculated it.
     """
 
     id: str
@@ -154,8 +144,6 @@ class RoleNeeds:
         Set where the quantity also emits in the project: a lost quantity then counts as 0
         or at its maximum, whichever is conservative; the maximum without a class limit. [base
         units/h]
-    symbol, source, frequency : str
-        Symbol, reference and monitoring frequency in the methodology.
     class_limit : callable
         Maximum of a device of the role by the project's parameters; more is a fault.
     draws : (str, tuple of str)
@@ -313,17 +301,11 @@ class Methodology:
 
     Attributes
     ----------
-    versions : tuple of str
-        The current one first.
-    notes : str
-        Sources of equations and defaults, and their certainty.
     programme, countries : str, tuple of str
         Whose methodology it is, and countries of its projects (ISO 3166-1 alpha-2; empty: any).
     additive : bool
         Whether rows of intervals are exact micrograms that add up to the period's result; else they
         are a live view, rounded conservatively.
-    steps : Steps
-        Its equations.
     roles : mapping
         Roles of devices; empty for a methodology that is evaluated and not accounted live.
     inputs_of : callable
@@ -331,8 +313,6 @@ class Methodology:
     plausible, odd : callable
         `plausible` refuses implausible inputs that raise the reduction; `odd` those that do not
         (under the first rules alone; later a warning).
-    conditions : tuple of Condition
-        Applicability conditions on inputs.
     timed, monthly, by_time : bool
         Whether a close has an activity of the role `PERIOD`; whether activities are by local month;
         whether most of the baseline depends on time alone.
@@ -340,26 +320,20 @@ class Methodology:
         Conservative rules and caps; prefixes of its kinds of factors.
     consumptions, capacities : tuple
         Energy use of its services; their design capacities.
-    lower_limits : mapping
-        Lower limit of a parameter by metered quantities.
-    agreement : tuple of Agreement
-        Quantities that have to agree at a close.
+    lower_limits, agreement : mapping, tuple
+        Lower limits of parameters by metered quantities; quantities that have to agree.
     uncredited : callable
         Parameters of time before the crediting period, which count 0, by its first year.
     billed : tuple of str
         Roles that are only corroborated by invoices; no reduction without these.
-    ranges : tuple of Range
-        Ranges of the variables of a regressed baseline.
+    ranges, related : tuple
+        Ranges of the variables of a regressed baseline; limits of a parameter by others.
     baseline_documents, dated : tuple of str
-        Baseline parameters that require a document for any reduction; those that a condition
-        requires dated documents of.
-    related : tuple of Related
-        Limits of a parameter by others.
+        Baseline parameters without whose document nothing is reduced; those of a condition.
     apart : tuple of (str, str)
         Roles that may claim one energy twice, without a dated `LINE_DIAGRAM`.
     asks : tuple of str
-        Requirements that a verifier describes for this methodology: equipment that was `replaced`,
-        sludge, compost and other `residues`.
+        Subjects that a verifier describes: equipment `replaced`, sludge and other `residues`.
     draw_meters : mapping
         Optional role that measures the own use of a plant, by role of the baseline.
     """
@@ -509,9 +483,8 @@ class Indicator:
     """
     An environmental figure, not part of any tonnes.
 
-    `table` names the standard's numbers in `mrv/countries`, None where the figure needs none.
-    `configured`: the numbers could not be read, and are to be entered.  `banded` is the result that
-    the standard's classes (good, poor) apply to.
+    `table` names the standard's numbers in `mrv/countries`; `configured`: they are to be entered.
+    The standard's classes (good, poor) apply to the result `banded`.
     """
 
     id: str

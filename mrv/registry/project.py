@@ -129,8 +129,7 @@ class Earlier:
     """
     Contents of another statement of the project, for comparison.
 
-    `energy_wh` is what its meters of energy metered, or those of the roles that are
-    compared (`SupportingData.energy`); `reduction_t` is its reduction.
+    `energy_wh` is of its meters of energy, or of the compared roles (`SupportingData.energy`).
     """
 
     statement: str
@@ -213,15 +212,11 @@ class SupportingData:
     earlier, history : tuple
         Earlier statements of the project, and their energy use for its service.
     energy : tuple of str
-        Roles whose energy is compared with design and earlier periods; empty: all of energy.
-    accounting : int
-        Version of the accounting rules: `FIRST` or `ACCOUNTING`.
+        Roles whose energy is compared with other periods; empty: all.
     ratings : mapping
         Rated powers by device, each from a time on. [us UTC, W]
     excluded : tuple of Excluded
         Devices of the baseline that do not count until the registry is corrected.
-    serials : mapping
-        Serial numbers of meters by device.
     channels : mapping
         Values of parameters by the plant's own analysers.
     fixed, late : tuple
@@ -233,22 +228,14 @@ class SupportingData:
         Quantities of the project's side by power or flow above the register; those that agree.
     certified : mapping
         Certificates of energy of other schemes, by device and quantity.
-    accepted : mapping
-        Acceptance of factors of registry files.
-    documents : tuple of Document
-        Design and dated documents of the plant.
-    clocks : mapping
-        Devices whose readings cover more hours than elapsed while they arrived.
-    drawn : mapping
-        Electricity use by device, for its operating time or its delivery.
-    replaced : tuple
-        Corrected invoices, each with its correction and the reason.
-    fallen : mapping
-        Breaks of a register's sequence, by device and quantity.
+    documents, accepted
+        Design and dated documents of the plant; acceptances of factors of registry files.
+    clocks, drawn : mapping
+        Devices whose clock ran ahead of the arrival of their readings; electricity use by device.
+    replaced, fallen
+        Corrected invoices with correction and reason; breaks of a register's sequence.
     outside : tuple of MeteredOutside
         Metered quantities of invoiced time outside the period.
-    calibrated_every : mapping
-        Calibration interval by device. [months]
     required : RequiredGrades or None
         Grades of evidence that the programme requires; None without a statement.
     at_published, uncorroborated_values
@@ -256,8 +243,8 @@ class SupportingData:
         the whole reduction.
     lit : mapping
         Flow to flares, and with a flame, by parameter.
-    surveys, common, versions : tuple
-        Surveys of parameters, meters shared with others, versions of the monitoring plan.
+    common, versions : tuple
+        Meters shared with others, versions of the monitoring plan.
     """
 
     meters: tuple[CheckMeter, ...] = ()

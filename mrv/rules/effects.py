@@ -1,10 +1,9 @@
 """
 What a rule may do, and the quantities that satisfy it: bounds, values of parameters, findings.
 
-A bound is "at most" (baseline side) or "at least" (project side).  They are solved in one pass
-from intervals up, in the order of `Level`: at each node the tightest bound counts, and its parts
-share what is left in proportion.  The result is a function of the set of bounds; which rule gave
-them, and when, does not matter.
+Bounds are maxima (baseline side) or minima (project side), solved in one pass from intervals up, in
+the order of `Level`: at each node the tightest applies, and its parts share the rest in proportion.
+The result depends on the set of bounds alone, not on their order.
 """
 
 from __future__ import annotations
@@ -52,10 +51,8 @@ class Node(NamedTuple):
 
     Attributes
     ----------
-    of : tuple of int
-        Places of the devices in `Facts.metered`.
-    weeks : (int, int)
-        Half-open run of stretches, of levels below `PERIOD`.
+    of, weeks : tuple of int
+        Places of the devices in `Facts.metered`; half-open run of stretches, below `PERIOD`.
     """
 
     level: Level

@@ -1,10 +1,9 @@
 """
 Composition of a period's statement: one function for the close and for every check.
 
-A W3C Verifiable Credential (VC data model 2.0) without issuer and proof, which
-come with the signature.  No wall clock and no float stands in it: the same
-evidence gives the same bytes.  Quantities are decimal text in the unit that
-their name carries; times are RFC 3339; shares have six places, rounded down.
+A W3C Verifiable Credential (VC data model 2.0) without issuer and proof, which the signature adds.
+The same evidence gives the same bytes.  Quantities are decimal text in the unit of their name;
+times are RFC 3339; shares have six places, rounded down.
 """
 
 from __future__ import annotations
@@ -93,14 +92,7 @@ def label_of(claims: wire.Claims) -> Label:
 
 
 def compose(case: Case, label: Label) -> dict[str, Any]:
-    """
-    Return the statement of a case as the JSON to be signed.
-
-    Raises
-    ------
-    PeriodError, MethodologyError, FactorError
-        As `mrv.rules.closing.close` raises.
-    """
+    """Return the statement of a case as the JSON to be signed; errors as of a close."""
     result = write(composed(case, label))
     # a type does not look at what it is made of; whoever reads the statement does
     read(wire.Statement, result, "the statement that was composed")
@@ -246,10 +238,7 @@ def _signed(case: Case) -> wire_monitoring.SignedEnergy | UnsetType:
 
 
 def _evidence(case: Case) -> wire_account.Evidence:
-    """
-    Return the graded evidence of the reduction; energy that a meter signed has
-    the best grade.
-    """
+    """Return the graded evidence of the reduction; energy that a meter signed has grade A."""
     result, backed = case.result, _signed(case)
     kinds = () if backed is UNSET else backed.shares
     percent = sum((Fraction(s.share_percent) for s in kinds if s.kind in OF_METERS), Fraction(0))

@@ -1,9 +1,8 @@
 """
 Rules of the registry: which meters, invoices and documents of a period count as what they say.
 
-Each judge reads `RegistryFacts` and yields findings, and meters that count nothing.  The engine of
-`mrv.rules` takes these off by the rule that excluded them; what of invoices is doubted counts as
-no evidence there.
+Each judge reads `RegistryFacts` and yields findings, excluded meters and disregarded invoices,
+which the engine of `mrv.rules` applies by rule.
 """
 
 from __future__ import annotations

@@ -249,4 +249,4 @@ def test_what_dust_took(conn, watching, database_url, monkeypatch):
     young = device_page(watching, None, "young")["pv"]["soiling"]
     assert (young["percent"], young["missing"]) == (None, "short")
     said = tonne("devices", "show", "young").output
-    assert "not determined: less than a year of days with a ratio" in said
+    assert "not determined: less than one year between the first and the last ratio" in said

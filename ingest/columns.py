@@ -62,12 +62,17 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Column of a name in the payload, and the conversion of its number to the channel's unit."""
+    """
+    Column of a name in the payload, and the conversion of its number to the channel's unit.
+
+    `unless` is the profile's own name for the channel: beside it this one is ignored.
+    """
 
     column: str
     register: bool
     unit: str
     base: str
+    unless: str = ""
 
 
 @cache
@@ -94,7 +99,7 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
         slot = Slot(channel.name, channel.kind == "register", source.unit, channel.unit)
         result |= dict.fromkeys((source.path, *source.also), slot)
         if profile_id == profiles.OWN:  # its name in base units is read too
-            result.setdefault(channel.name, replace(slot, unit=channel.unit))
+            result.setdefault(channel.name, replace(slot, unit=channel.unit, unless=source.path))
     return result
 
 
@@ -121,7 +126,7 @@ def convert(bucket: Bucket) -> Converted:
     twice = set()
     for j, path in enumerate(bucket.shape):
         slot = known.get(path) or (_within(known, path) if bucket.units else None)
-        if slot is None:
+        if slot is None or slot.unless in bucket.shape:
             out.ignored[bucket.class_id, bucket.profile, path] += len(table)
             continue
         stated = bucket.units[j] if bucket.units else None

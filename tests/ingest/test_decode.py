@@ -261,6 +261,18 @@ def test_a_bad_register_leaves_what_stands_beside_it():
     assert [r.reason for r in found.rejected] == ["out_of_range"]
 
 
+@pytest.mark.parametrize("more", [{}, {"energy_export_wh": 12_501, "active_power_w": 3}])
+def test_a_name_in_base_units_is_read_where_the_profile_s_own_is_not_there(more):
+    """A meter that sends both names would lose its register: two values for one."""
+    alone = judge(text(energy_export_wh=12_500))
+    assert alone.frames[0].columns["energy_export_wh"].tolist() == [12_500]
+    both = judge(text(**more, energy_export_kwh=12.5, active_power_kw=3))
+    assert both.frames[0].columns["energy_export_wh"].tolist() == [12_500]
+    assert both.frames[0].columns["active_power_w"].tolist() == [3_000]
+    assert not both.rejected
+    assert {name for *_, name in both.ignored} == {*more}
+
+
 def test_a_reading_of_nulls_is_none():
     """A dead meter that goes on sending nulls would be online, and its day complete."""
     found = judge(text(energy_export_kwh=None, active_power_kw=None), text(active_power_kw=1))

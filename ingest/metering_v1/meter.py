@@ -145,9 +145,9 @@ def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> 
 
 
 def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> Sequence[Any]:
-    markses = [part for part in parts if len(part.device)]
-    if len(markses) == 1:
-        return markses[0]
+    nonempty = [part for part in parts if len(part.device)]
+    if len(nonempty) == 1:
+        return nonempty[0]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 

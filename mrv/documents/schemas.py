@@ -30,6 +30,6 @@ DOCUMENTS: dict[str, type[Form]] = {
 def schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a document; KeyError for a name not in `DOCUMENTS`."""
     # through JSON text: an empty list by default is a tuple otherwise
-    told = msgspec.json.encode(msgspec.json.schema(DOCUMENTS[name]))
-    result: dict[str, Any] = msgspec.json.decode(told)
+    encoded = msgspec.json.encode(msgspec.json.schema(DOCUMENTS[name]))
+    result: dict[str, Any] = msgspec.json.decode(encoded)
     return {"$schema": DIALECT, "$id": f"urn:tonne:schema:{name}", **result}

@@ -262,7 +262,7 @@ def signed_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
     for share in signed_energy.shares:
         kwh = words.number(f"{Decimal(share.energy_wh) / 1_000:f}")
         yield words[f"signed.{share.kind}"], f"{words.in_percent(share.share_percent)}; {kwh} kWh"
-    yield words["signed_signers"], ", ".join(signed_energy.signers) or words["signed_nobody"]
+    yield words["signed_signers"], ", ".join(signed_energy.signers) or words["signed_none"]
     counts = (signed_energy.values, signed_energy.stored, signed_energy.contradicted)
     yield words["signed_values"], words.filled("signed_values_text", *map(words.number, counts))
 

@@ -185,10 +185,10 @@ def _cross_checked(facts: Facts, words: Words) -> Iterator[str]:
     conclusion = None if facts.opinion is None else facts.opinion.credential_subject
     if conclusion and any(parameter.device is None for parameter in conclusion.parameters or ()):
         return
-    told = {
+    explained = {
         p.device for p in (conclusion and conclusion.parameters) or () if p.cross_checked.strip()
     }
-    yield from _meters(facts, lambda p: p.device in compared or p.device in told)
+    yield from _meters(facts, lambda p: p.device in compared or p.device in explained)
 
 
 def _documented(facts: Facts, words: Words) -> Iterator[str]:

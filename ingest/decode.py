@@ -81,7 +81,7 @@ def place(
             bucket.device.append(index)
             bucket.message.append(item.message)
             bucket.order.append(order)
-            bucket.flat.extend(line.numbers)
+            bucket.add(line.numbers)
             order += 1
 
 
@@ -242,7 +242,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                             into.device.append(index)
                             into.message.append(k)
                             into.order.append(order)
-                            into.flat.extend(numbers_of(message.values))
+                            into.add(numbers_of(message.values))
                             order += 1
                             continue
                 readings = plain(payload)
@@ -287,7 +287,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                 bucket.device.append(index)
                 bucket.message.append(k)
                 bucket.order.append(order)
-                bucket.flat.extend(numbers)
+                bucket.add(numbers)
                 order += 1
         except PayloadError as error:
             out.rejected.append(Rejected(k, error.reason, error.detail))

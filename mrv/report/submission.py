@@ -352,6 +352,7 @@ CHECKS: tuple[tuple[Part, str, str, Asks | None], ...] = (
     ("completeness", "verified", "page.conclusion", _verified),
     ("completeness", "closed", "page.findings", _closed),
     ("completeness", "form", "page.general", None),
+    ("completeness", "claimed", "page.general", None),
     ("completeness", "registered", "page.general", None),
     ("completeness", "logged", "page.evidence", _logged),
     ("information", "approved", "page.deviations", _approved),

@@ -23,6 +23,7 @@ from mrv.exports.entered import (
     Validation,
 )
 from services.issuer.registration_checks import _begun, claimed
+from tests.services.issuer import plant
 
 DAY = date(2026, 1, 1)
 OWNED = Rights(document="agreement", by="notary", date=DAY)
@@ -31,16 +32,14 @@ OWNED = Rights(document="agreement", by="notary", date=DAY)
 def facts():
     """Return what the checks read of a statement of March 2026."""
     period = SimpleNamespace(
-        local_from="2026-03-01T00:00:00+07:00",
-        to="2026-03-31T17:00:00Z",
-        timezone="Asia/Ho_Chi_Minh",
+        local_from="2026-03-01T00:00:00+07:00", to="2026-03-31T17:00:00Z", timezone=plant.ZONE
     )
     return SimpleNamespace(subject=SimpleNamespace(monitoring_period=period))
 
 
 def registration(**given):
     """Return a registration with the document of its reductions."""
-    return Registration(project="pv", **{"rights": OWNED, "other_programmes": (), **given})
+    return Registration(project="pv", **{"rights": OWNED, "other_programmes": "none", **given})
 
 
 def test_who_owns_the_reductions_is_shown():
@@ -65,7 +64,7 @@ def test_days_claimed_elsewhere_are_named(since, until, both):
     other = Elsewhere(programme="GS", project_id="7", since=date.fromisoformat(since), until=ends)
     lacking = [*claimed(facts(), registration(other_programmes=(other,)))]
     assert any("GS 7 has it from" in one for one in lacking) is both
-    assert any("or []" in one for one in claimed(facts(), registration(other_programmes=None)))
+    assert any("or `none`" in one for one in claimed(facts(), registration(other_programmes=None)))
 
 
 def test_a_consultation_comes_first():

@@ -21,6 +21,10 @@ from fractions import Fraction
 from math import isqrt
 from typing import Literal, NamedTuple, get_args
 
+Side = Literal["baseline", "project", "leakage"]
+SIDES: tuple[Side, ...] = get_args(Side)
+Method = Literal["visit", "measurement", "telephone", "internet", "records"]
+METHODS: tuple[Method, ...] = get_args(Method)
 Happening = Literal["outage", "overhaul", "accident", "increase", "moved", "anomaly"]
 HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
 
@@ -65,6 +69,12 @@ class Survey:
         Of the data, kept elsewhere.
     strata : tuple of Stratum
         Parts that were sampled by themselves; the mean is theirs, weighted by population.
+    method : Method, optional
+        How the units were examined.
+    participants : int, optional
+        How many households or sites the population is in.
+    replaced : int, optional
+        How many units of the drawn sample were replaced by others, or gave no answer.
     """
 
     parameter: str
@@ -78,6 +88,9 @@ class Survey:
     precision: Decimal | None = None
     sha256: str | None = None
     strata: tuple[Stratum, ...] = ()
+    method: Method | None = None
+    participants: int | None = None
+    replaced: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +136,32 @@ class DesignedDevice:
 
 @dataclass(frozen=True, slots=True)
 class DesignedPopulation:
-    """How many units the registered design has of what a survey of a parameter samples."""
+    """
+    How many units the registered design has of what a survey of a parameter samples.
+
+    `participants` is the number of households or sites that they are in.
+    """
 
     parameter: str
     number: int
+    participants: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmissionSource:
+    """
+    A source of emissions by the registered design, such as a fuel that is burnt beside.
+
+    `counted_by` is the role or parameter of the methodology by which it counts; of an excluded
+    source, `reason` says why, and `document` shows it.
+    """
+
+    name: str
+    gas: str
+    side: Side
+    counted_by: str | None = None
+    reason: str | None = None
+    document: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +180,9 @@ class Design:
     """
     The registered design document, with its equipment and phases.
 
-    `latitude` and `longitude` are those of the plant by the document. [deg]
+    `latitude` and `longitude` are those of the plant by the document. [deg]  `replaced_until` is
+    the first day on which equipment that the project replaces would have been replaced anyway (CDM
+    TOOL10 [M]); no crediting period goes beyond it.
     """
 
     document: str
@@ -157,6 +194,8 @@ class Design:
     latitude: Decimal | None = None
     longitude: Decimal | None = None
     populations: tuple[DesignedPopulation, ...] = ()
+    sources: tuple[EmissionSource, ...] = ()
+    replaced_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +278,8 @@ class Calibration:
     `max_error_percent` is None where the certificate names only a class.  `serial` is the
     meter that it names, `channel` the instrument of a device that has several; without it the
     certificate is of all.  `found_error_percent` is the error as it was found, before adjustment;
-    a `last_test` is of a meter that was removed, and covers nothing.
+    a `last_test` is of a meter that was removed, and covers nothing.  `laboratory` calibrated it,
+    with its number of `accreditation` (ISO/IEC 17025).
     """
 
     performed: date
@@ -251,6 +291,8 @@ class Calibration:
     channel: str | None = None
     found_error_percent: Decimal | int | float | None = None
     last_test: bool = False
+    laboratory: str | None = None
+    accreditation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ DOCUMENT = ("document", "by", "issued", "sha256")
 STATED = "value"
 # and by which signature of who gave it
 SIGNED = "signed"
+# first day on which what it states no longer applies
+UNTIL = "valid_until"
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,6 +467,7 @@ def document_of(name: str, given: str | Mapping[str, Any]) -> Document:
         None if issued is None else date.fromisoformat(issued),
         given.get("sha256"),
         signed=given.get(SIGNED),
+        valid_until=date.fromisoformat(until) if (until := given.get(UNTIL)) else None,
         **_stated_values(given.get(STATED)),
     )
 

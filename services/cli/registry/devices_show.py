@@ -248,6 +248,8 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
         said = "test after removal" if one["last_test"] else f"valid until {one['valid_until']}"
         error = one["found_error_percent"]
         more = "" if error is None else f", found error {error} %"
+        by = ", ".join(filter(None, (one["laboratory"], one["accreditation"])))
+        more += f", by {by}" if by else ""
         yield "certificate", f"{one['certificate']}{of}, {said}{more}"
     yield from _pv_head(found)
     yield from found["newest"].items()

@@ -2608,6 +2608,8 @@ GRANT SELECT ON plan_approval TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafa
 ALTER TABLE calibration ADD COLUMN channel text COLLATE "C",
     ADD COLUMN found_error_percent numeric CHECK (found_error_percent BETWEEN 0 AND 100),
     ADD COLUMN last_test boolean CHECK (last_test),
+    ADD COLUMN laboratory text,
+    ADD COLUMN accreditation text,
     DROP CONSTRAINT calibration_check,
     ADD CONSTRAINT calibration_check CHECK (CASE WHEN last_test THEN valid_until = performed ELSE valid_until > performed END);
 

@@ -135,6 +135,8 @@ def _approved(facts: Facts, words: Words) -> Iterator[str]:
 
 def _described(facts: Facts, words: Words) -> Iterator[str]:
     surveyed = bool(_declared(facts).surveys)
+    if not facts.plan.versions:
+        yield words["structure.by_nobody"]
     for version in facts.plan.versions:
         for name in blank(version, surveyed=surveyed):
             yield f"{words[f'procedure.{name}']} ({version.name})"

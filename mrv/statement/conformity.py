@@ -134,18 +134,14 @@ def _samples(plan: MonitoringPlan, first: date) -> Iterator[Text]:
         latest[name] = survey
         due = before and again(version, name, method, before.taken, SURVEY_MONTHS)
         if before and due and survey.taken < due and survey.mean != before.mean and due > first:
-            of: dict[str, Value] = {"before": str(before.mean), "mean": str(survey.mean)}
-            dates: dict[str, Value] = {"taken": str(before.taken), "again": str(survey.taken)}
-            yield text("PLN-01.surveyed_again", parameter=name, due=str(due), **of, **dates)
+            yield text(
+                "PLN-01.surveyed_again", parameter=name, due=str(due), before=str(before.mean),
+                mean=str(survey.mean), taken=str(before.taken), again=str(survey.taken),
+            )  # fmt: skip
     for survey in latest.values():
         if survey.replaced:
             values: dict[str, Value] = {"n": survey.n, "replaced": survey.replaced}
-            yield text(
-                "PLN-01.replaced_units",
-                "PLN-01.surveyed_again",
-                parameter=survey.parameter,
-                **values,
-            )
+            yield text("PLN-01.replaced_units", parameter=survey.parameter, **values)
 
 
 def uncorrected(versions: Sequence[Version], earlier: Sequence[Version]) -> Iterator[Text]:

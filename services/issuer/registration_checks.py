@@ -41,7 +41,7 @@ def form(facts: Facts, registration: Registration) -> Iterator[str]:
     if missing := [
         n for n in ("body", "date", "report") if not getattr(registration.validation, n)
     ]:
-        yield f"{ask}.validation: {', '.join(missing)}; it determined eligibility and additionality"
+        yield f"{ask}.validation: {', '.join(blank)}; it determined eligibility and additionality"
     if not registration.forms:
         yield f"{ask}.forms: name, version and since of each form and guideline by which it is sent"
     today = local_date(now_us(), facts.timezone)

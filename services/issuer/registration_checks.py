@@ -38,9 +38,7 @@ def form(facts: Facts, registration: Registration) -> Iterator[str]:
     for name in ("programme", "project_id", "registered", "consultation", *participants):
         if not getattr(registration, name):
             yield f"{ask}.{name}"
-    if missing := [
-        n for n in ("body", "date", "report") if not getattr(registration.validation, n)
-    ]:
+    if blank := [n for n in ("body", "date", "report") if not getattr(registration.validation, n)]:
         yield f"{ask}.validation: {', '.join(blank)}; it determined eligibility and additionality"
     if not registration.forms:
         yield f"{ask}.forms: name, version and since of each form and guideline by which it is sent"

@@ -75,6 +75,8 @@ class Survey:
         How many households or sites the population is in.
     replaced : int, optional
         How many units of the drawn sample were replaced by others, or gave no answer.
+    clusters : int, optional
+        How many clusters, such as wells or villages, the sample is in, where these were drawn.
     """
 
     parameter: str
@@ -91,6 +93,7 @@ class Survey:
     method: Method | None = None
     participants: int | None = None
     replaced: int | None = None
+    clusters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,11 +370,17 @@ def required(methodology: str, programme: str) -> tuple[int, int]:
 
 
 def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
-    """Return the precision of a survey; a stricter requirement of the plan applies."""
+    """
+    Return the precision of a survey; a stricter requirement of the plan applies.
+
+    Units of a cluster may all be alike, so of a sample in clusters each of these counts as one.
+    """
     mean, parts = Fraction(survey.mean), survey.strata or (survey,)
     square = sum((_square(part) * part.population**2 for part in parts), start=Fraction(0))
+    size = survey.n if survey.clusters is None else min(survey.n, survey.clusters)
+    square = square * survey.n / size
     # each stratum has a mean of its own
-    n = survey.n - len(parts) + 1
+    n = max(2, size - len(parts) + 1)
     confidence = max(least[0], *(int(c) for c in (survey.confidence,) if c is not None), 0)
     required = min(Fraction(survey.precision or least[1]), Fraction(least[1]))
     return _precision(mean, square / survey.population**2, n, confidence, required)

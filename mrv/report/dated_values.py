@@ -7,6 +7,7 @@ The same rows go on paper, into the workbook and into the console.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
@@ -14,7 +15,7 @@ from mrv.calendar import instant_us, local_date
 from mrv.documents.period_account import Gap
 from mrv.documents.statement import Claims
 from mrv.quantity_text import plain_text
-from mrv.registry.declared import SMALL, Declared, Design, Event, of_survey
+from mrv.registry.declared import SMALL, Declared, Design, Event, Stratum, Survey, of_survey
 from mrv.report.blocks import Block, chapter, note, table
 from mrv.report.translations import DASH, found_words
 from mrv.report.words import Words
@@ -53,11 +54,14 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
         percent = (
             DASH if precision.percent is None else words.number(plain_text(precision.percent, 2))
         )
-        strata = (f"{s.name} {s.n}/{s.population}: {s.mean}" for s in survey.strata)
+        strata = (
+            f"{s.name} {s.n}/{s.population}: {s.mean}, {_of_stratum(survey, s, words)} %"
+            for s in survey.strata
+        )
         how = (words[f"survey.{survey.method}"],) if survey.method else ()
         more = (
             words.filled(f"dated.{name}", count)
-            for name in ("participants", "replaced")
+            for name in ("participants", "clusters", "replaced")
             if (count := getattr(survey, name)) is not None
         )
         drawn = "; ".join((survey.drawn, *how, *more, *strata))
@@ -91,6 +95,16 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
         )  # fmt: skip
     if declared.design is not None:
         yield from _of_design(declared.design, words)
+
+
+def _of_stratum(survey: Survey, part: Stratum, words: Words) -> str:
+    """Return the precision of a stratum by itself. [%]"""
+    alone = replace(
+        survey, strata=(), clusters=None, population=part.population, n=part.n, mean=part.mean,
+        sd=part.sd,
+    )  # fmt: skip
+    percent = of_survey(alone, SMALL).percent
+    return DASH if percent is None else words.number(plain_text(percent, 2))
 
 
 def _of_design(design: Design, words: Words) -> Iterator[Row]:

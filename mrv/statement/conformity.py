@@ -458,7 +458,7 @@ def _departs(plan: MonitoringPlan, version: Version) -> Iterator[Text]:
         d.id: meter(d.class_id, d.profile, plan.calibrations.get(d.id, ())) for d in plan.devices
     }
     yield from departures(version, (project.methodology, project.version), bound, meters)
-    yield from imprecise(version, meters, bound)
+    yield from imprecise(version, (project.methodology, project.version), meters, bound)
 
 
 def meter(class_id: str, profile: str, calibrations: Sequence[Calibration]) -> Meter:

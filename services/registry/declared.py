@@ -72,6 +72,9 @@ def survey(row: Row) -> Survey:
     participants = row.whole("participants", 1)
     if participants and population and participants > population:
         row.problem("participants", f"{participants} is above the population, {population}")
+    clusters = row.whole("clusters", 2)
+    if clusters and n and clusters > n:
+        row.problem("clusters", f"{clusters} is above the size of the sample, {n}")
     return Survey(
         parameter=row.text("parameter"),
         population=population or 1,
@@ -87,6 +90,7 @@ def survey(row: Row) -> Survey:
         method=method,
         participants=participants,
         replaced=row.whole("replaced", 0),
+        clusters=clusters,
     )
 
 

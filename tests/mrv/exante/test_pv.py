@@ -19,7 +19,13 @@ SLIDES = {
     "declared_kwh_per_year": 214_706_580,
     "declared_t_per_year": 71_500,
 }
-ROOF = {"latitude": 20.94, "longitude": 106.6, "rated_kw": 100, "ghi_kwh_per_m2": [1380], "air_c": 27}
+ROOF = {
+    "latitude": 20.94,
+    "longitude": 106.6,
+    "rated_kw": 100,
+    "ghi_kwh_per_m2": [1380],
+    "air_c": 27,
+}
 
 
 def _pv(**changed):

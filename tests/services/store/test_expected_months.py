@@ -133,7 +133,9 @@ def test_near_the_equator_the_months_are_alike():
 def test_months_that_are_none_are_refused(database_url, tmp_path, months):
     """A slip in the list would move the year's expectation into other months."""
     planned = registering.told(
-        database_url, tmp_path, ROOF.format(more=f", by_month: {months}", latitude=48, tilt=35, device="")
+        database_url,
+        tmp_path,
+        ROOF.format(more=f", by_month: {months}", latitude=48, tilt=35, device=""),
     )
     assert planned.refused
     assert any("twelve numbers" in m for r in planned.results for m in r.messages)

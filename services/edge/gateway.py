@@ -43,6 +43,7 @@ from services.registry.fields import ID
 from services.scraping import Pulse, serving
 
 _DAY_S = 86_400
+_NUMBERS = (int, float)
 _RETRY_S = 5.0
 # until a topic that the broker refused is asked for again
 _REFUSED_S = 60.0
@@ -163,7 +164,7 @@ class Listener(threading.Thread):
         return [self._record(device, one, content_type) for one in objects]
 
     def _record(self, device: str, result: dict[str, Any], content_type: str | None) -> Record:
-        if self._source.values is not None or self._source.time is not None:
+        if self._source.values is not None or self._source.time or self._source.columns:
             return self._foreign(device, result)
         if "ts" in result:
             return Record(device, result, content_type)
@@ -176,7 +177,10 @@ class Listener(threading.Thread):
         if not isinstance(values, dict):
             raise ValueError(f"{self._source.values!r} does not contain an object of values")  # noqa: TRY004
         # a decoder may add texts, such as a state; a message is of numbers
-        numbers = {k: v for k, v in values.items() if type(v) in (int, float)}
+        names = self._source.columns or {name: name for name in values}
+        numbers = {names[k]: v for k, v in values.items() if k in names and type(v) in _NUMBERS}
+        if not numbers:
+            raise ValueError(f"has none of the values {', '.join(names)}")
         if self._source.time is None:
             return Record(device, {"values": numbers}, None, self._recorder.clock.now())
         return Record(device, {"ts": _at(result, self._source.time), "values": numbers})
@@ -188,6 +192,7 @@ class Listener(threading.Thread):
             fits = len(levels) == len(words) and all(w in ("+", "{device}", v) for w, v in pairs)
             if fits:
                 name = words[levels.index("{device}")]
+                name = self._source.devices.get(name, name)
                 if ID.match(name):
                     return name
                 raise ValueError(f"{name!r} is not a device id: letters, digits, _ and - only")

@@ -95,8 +95,10 @@ def _asked_roles(method: Methodology) -> dict[str, RoleNeeds]:
         except KeyError:
             continue  # of a parameter, not of roles
         if broken is not None and broken.code == "condition.no_roles":
-            (alternatives,) = (value for name, value in broken.values if name == "roles")
-            taken.add(str(next(iter(alternatives))))
+            alternatives = dict(broken.values)["roles"]
+            taken |= (
+                {str(one) for one in alternatives[:1]} if isinstance(alternatives, tuple) else set()
+            )
     return {role: needs for role, needs in method.roles.items() if role in (taken or method.roles)}
 
 

@@ -230,7 +230,7 @@ def _source(source: Source) -> Iterator[str]:
     if isinstance(source, CsvFolder):
         ways = [source.device, source.device_column, source.devices or None]
         if ways == [None] * 3 or None not in ways[:2] or (source.device and source.devices):
-            yield "give either device, or device_column, or devices"
+            yield "give either device or device_column, or devices alone"
         if source.timezone is not None:
             try:
                 ZoneInfo(source.timezone)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -247,11 +248,14 @@ class Gateway:
         polled = [s for s in config.sources if not isinstance(s, LocalMqtt | CsvFolder)]
         self._threads += pollers(polled, self._recorder, self._stopping)
         self._sources = len(config.sources)
+        listening: Counter[str] = Counter()
         for source in config.sources:
             if isinstance(source, LocalMqtt):
-                self._threads.append(
-                    Listener(source, config.gateway, self._recorder, self._stopping)
-                )
+                # two clients of one name at a broker would disconnect each other
+                listening[source.url] += 1
+                number = listening[source.url]
+                name = config.gateway if number == 1 else f"{config.gateway}-{number}"
+                self._threads.append(Listener(source, name, self._recorder, self._stopping))
             elif isinstance(source, CsvFolder):
                 self._threads.append(Folder(source, self._recorder, self._stopping))
 

@@ -250,8 +250,8 @@ def test_every_test_that_is_named_is_there():
 def test_a_line_without_a_test_is_open():
     """What nobody shows would stand as met."""
     text = '[[line]]\nof = "x"\nclause = "c"\nsays = "s"\ncertainty = "M"\nwhere = "here"\n'
-    assert "| c | s | here | **open** | M |" in docs.conformity_page(text)
-    assert "0 rows are covered by tests, 1 are open" in docs.conformity_page(text)
+    assert "| c | s | here | **open** | text not compared |" in docs.conformity_page(text)
+    assert "0 requirements are covered by tests, 1 are open" in docs.conformity_page(text)
 
 
 def test_a_finding_without_a_test_is_neither(tmp_path):

@@ -70,7 +70,10 @@ def _routes() -> list[APIRoute]:
 
 def page() -> str:
     """Return the page."""
-    lines = ["| request | what it does | who may send it | data that it concerns |", "|---" * 4 + "|"]
+    lines = [
+        "| request | what it does | who may send it | data that it concerns |",
+        "|---" * 4 + "|",
+    ]
     for row in rows():
         roles, whole = row.let_in
         # a public route shows a key its drafts as well

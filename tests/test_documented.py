@@ -214,9 +214,7 @@ def test_each_threat_has_a_control_and_a_test() -> None:
 
     @every(BOUNDARIES)
     def _(boundary: str, text: str) -> None:
-        rows = [
-            line.split(" | ") for line in text.splitlines() if re.match(_KIND, line)
-        ]
+        rows = [line.split(" | ") for line in text.splitlines() if re.match(_KIND, line)]
         assert rows, boundary
         for row in rows:
             assert len(row) == 4, row

@@ -111,7 +111,9 @@ def fleet_needs(stage: dict[str, float]) -> str:
 def cell_limits(stage: dict[str, float]) -> str:
     """Where one cell ends, first things first."""
     found = sorted(limits(Costs.of(stage, QUARTER_S)).items(), key=lambda item: item[1])
-    return table(("limit", "devices at which it is reached"), [(what, f"{n:,.0f}") for what, n in found])
+    return table(
+        ("limit", "devices at which it is reached"), [(what, f"{n:,.0f}") for what, n in found]
+    )
 
 
 def cell_events(stage: dict[str, float]) -> str:
@@ -126,4 +128,6 @@ def cell_events(stage: dict[str, float]) -> str:
                     f"{trace.oldest_s.max():,.0f}",
                 )
             )
-    return table(("cell, and event", "maximum number of waiting messages", "longest waiting time [s]"), rows)
+    return table(
+        ("cell, and event", "maximum number of waiting messages", "longest waiting time [s]"), rows
+    )

@@ -204,7 +204,10 @@ def limits(costs: Costs) -> dict[str, float]:
     stored_per_quarter = QUARTER_S * costs.worker_per_s
     return {
         "a registry change delays storing by 10 s": 10e6 / costs.device_us,
-        "a disk of 8 TB is full after a year": DISK_BYTES * QUARTER_S / YEAR_S / costs.message_bytes,
+        "a disk of 8 TB is full after a year": DISK_BYTES
+        * QUARTER_S
+        / YEAR_S
+        / costs.message_bytes,
         "the registry needs 1 GB of memory in each process": 1e9 / costs.device_bytes,
         "all report within a minute, and one worker needs 15 minutes to store them": (
             stored_per_quarter

@@ -13,19 +13,7 @@ import numpy as np
 from tests.docket.distorted_readings import commissioned, copied
 from tests.docket.distorting import moment_of, said, times_within
 from tests.docket.shapes import DAY_US
-from tests.docket.world import (
-    END,
-    FIRST,
-    PROJECT,
-    TIMES_US,
-    Readings,
-    World,
-    invoice,
-    paper,
-    rounded,
-    seed_of,
-    sha,
-)
+from tests.docket.world import PROJECT, Readings, World, invoice, paper, rounded, seed_of, sha
 
 # --- registry -----------------------------------------------------------------------------
 
@@ -64,10 +52,18 @@ def recalibrated(world: World, on: str, until: str, performed: str) -> None:
 @said
 def succeeded(world: World, device: str, by: str, at: str) -> None:
     """Another meter stands in its place from a moment on, registered under an id of its own."""
-    moment, row, bound = moment_of(at), deepcopy(world.registered(device)), world.bound(device)
-    row |= {"id": by, "installed": f"{at}+07:00", "serial": f"S-{seed_of(by) % 10**7}"}
+    moment, row, bound = (
+        moment_of(world, at),
+        deepcopy(world.registered(device)),
+        world.bound(device),
+    )
+    row |= {
+        "id": by,
+        "installed": world.month.wall(at).isoformat(),
+        "serial": f"S-{seed_of(by) % 10**7}",
+    }
     row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
-    world.registered(device)["removed"] = f"{at}+07:00"
+    world.registered(device)["removed"] = world.month.wall(at).isoformat()
     world.document["devices"].append(row)
     world.project["devices"].append({**deepcopy(bound), "device": by})
     for one in world.project["documents"].values():
@@ -107,7 +103,7 @@ def rating(
         paper |= {"sha256": sha(sha256)} if sha256 else {}
         row["ratings"] = [
             {"from": row["installed"], "rated_power_w": row["rated_power_w"]},
-            {"from": f"{dated}T00:00:00+07:00", "rated_power_w": watt, **paper},
+            {"from": world.month.wall(dated).isoformat(), "rated_power_w": watt, **paper},
         ]
         row["rated_power_w"] = watt
 
@@ -332,17 +328,17 @@ def predecessor(world: World, of: Sequence[str], stood: Sequence[str]) -> None:
         row |= {
             "id": old,
             "serial": f"S-{seed_of(old) % 10**7}",
-            "removed": f"{FIRST}T00:00:00+07:00",
+            "removed": world.month.midnight(world.month.first),
         }
         row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
         rows.append(row)
         bound.append({**deepcopy(world.bound(name)), "device": old})
         some = deepcopy(world.readings[name])
-        some.keep(times_within(some.time_us, None, str(FIRST)))
+        some.keep(times_within(world, some.time_us, None, str(world.month.first)))
         if name in stood:
             some.columns = {channel: 0 * values + 7 for channel, values in some.columns.items()}
         world.readings[old] = some
-        commissioned(world, name, str(FIRST))
+        commissioned(world, name, str(world.month.first))
     world.document["devices"] += rows
     before = {**deepcopy(world.project), "id": "before", "devices": bound}
     for one in before["documents"].values():
@@ -361,6 +357,50 @@ def registered(world: World, programme: str, on: str) -> None:
     }]  # fmt: skip
 
 
+@said
+def bound(world: World, on: str, **values: Any) -> None:
+    """A device is of the project from a day, or to a day."""
+    world.bound(on).update({key: date.fromisoformat(one) for key, one in values.items()})
+
+
+@said
+def extended(world: World, on: str, watt: int, at: str) -> None:
+    """A plant has more power from a day on, which was registered before."""
+    row = world.registered(on)
+    row["ratings"] = [
+        {"from": row["installed"], "rated_power_w": row["rated_power_w"]},
+        {"from": world.month.wall(at).isoformat(), "rated_power_w": watt,
+         "document": "Data sheet of the extension", "sha256": sha(f"extension {on}")},
+    ]  # fmt: skip
+    row["rated_power_w"] = watt
+
+
+@said
+def project(world: World, **values: Any) -> None:
+    """A section of the project says something else, or is there."""
+    world.project.update(values)
+
+
+@said
+def place(world: World, **values: Any) -> None:
+    """The site says something else."""
+    world.document["sites"][0].update(values)
+
+
+@said
+def shared(world: World, on: str, by: float) -> None:
+    """A scale weighs for a neighbour too; his own scale of it is read, and in no project."""
+    row = {**deepcopy(world.registered(on)), "id": f"{on}-neighbour"}
+    row["serial"] = f"S-{seed_of(row['id']) % 10**7}"
+    row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
+    world.document["devices"].append(row)
+    some, theirs = world.readings[on], {}
+    for name, values in some.columns.items():
+        more = np.rint((values - values[0]) * by).astype(np.int64)
+        some.columns[name], theirs[name] = values + more, more + 1000
+    world.readings[row["id"]] = Readings(some.class_id, some.time_us.copy(), theirs)
+
+
 # --- papers -------------------------------------------------------------------------------
 
 
@@ -370,7 +410,7 @@ def certified(world: World, on: str, first: str, last: str, share: float) -> Non
     end = date.fromisoformat(last)
     day, made = date.fromisoformat(first), world.made.get(on)
     of = [made] if made is not None else [m for m in world.made.values() if "energy_export_wh" in m]
-    inside = times_within(TIMES_US, first, last)
+    inside = times_within(world, world.month.times_us, first, last)
     wh = sum(float(one["energy_export_wh"][inside].sum()) for one in of)
     world.certificates.append({"device": on, "begin": day, "end": end, "wh": int(share * wh)})
 
@@ -435,7 +475,7 @@ def billed_from_5th(world: World, of: list[str], day: int = 5) -> None:
 @said
 def billed_by_weeks(world: World, of: list[str]) -> None:
     """A supplier bills each week."""
-    billed_over(world, of, str(FIRST), str(END), 7)
+    billed_over(world, of, str(world.month.first), str(world.month.end), 7)
 
 
 @said
@@ -459,7 +499,10 @@ def billed_with(world: World, of: list[str], other: str, like: str, per_day: flo
     row["calibrations"] = [{**certificate, "serial": row["serial"], "certificate": "C-other"}]
     some = [one for one in world.invoices if set(of) & set(one["devices"])]
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
-    whole = sum(one["amount"] for one in some) + per_day / 1000 * (END - FIRST).days
+    whole = (
+        sum(one["amount"] for one in some)
+        + per_day / 1000 * (world.month.end - world.month.first).days
+    )
     world.invoices.append(
         {**some[0], "devices": [*of, other], "amount": rounded(whole, some[0]["unit"])}
     )
@@ -479,20 +522,22 @@ def billed_together(world: World, of: list[str], more: float = 0.0) -> None:
 @said
 def billed_too(world: World, of: list[str], issuer: str) -> None:
     """A third party states what devices did, each by itself, beside the other invoices."""
-    world.invoices += [invoice(world, name, FIRST, END, issuer=issuer) for name in of]
+    world.invoices += [
+        invoice(world, name, world.month.first, world.month.end, issuer=issuer) for name in of
+    ]
 
 
 @said
 def billed_until(world: World, of: str, end: str) -> None:
     """The true invoice of the first part of the month alone is given."""
     world.invoices = [one for one in world.invoices if of not in one["devices"]]
-    world.invoices.append(invoice(world, of, FIRST, date.fromisoformat(end)))
+    world.invoices.append(invoice(world, of, world.month.first, date.fromisoformat(end)))
 
 
 @said
 def own_bill(world: World, of: str, by: float, issuer: str) -> None:
     """An invoice by a company that the owner chose."""
-    one = invoice(world, of, FIRST, END, issuer=issuer)
+    one = invoice(world, of, world.month.first, world.month.end, issuer=issuer)
     world.invoices.append({**one, "amount": rounded(one["amount"] * by, one["unit"])})
 
 
@@ -517,3 +562,43 @@ def corrected(world: World, of: str, wrong: float, reason: str = "typing error")
              "reason": reason, "sha256": sha(f"{one['id']} corrected")}  # fmt: skip
     one["amount"] = rounded(one["amount"] * wrong, one["unit"])
     world.invoices.append(right)
+
+
+@said
+def billed_parts(
+    world: World, of: list[str], edges: list[str], issuers: list[str] | None = None,
+    by: list[float] | None = None,
+) -> None:  # fmt: skip
+    """Suppliers bill the time from edge to edge, each a part, in amounts `by` what is true."""
+    world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
+    days = [date.fromisoformat(edge) for edge in edges]
+    for name in of:
+        for place, (begin, end) in enumerate(pairwise(days)):
+            one = invoice(world, name, begin, end)
+            if issuers:
+                one["issuer"] = issuers[place]
+            one["amount"] = rounded(one["amount"] * (by[place] if by else 1), one["unit"])
+            world.invoices.append(one)
+
+
+@said
+def settled_later(world: World, of: str, middle: str, by: float) -> None:
+    """The first part of the month was billed by estimate, the second one's bill makes good."""
+    world.invoices = [one for one in world.invoices if of not in one["devices"]]
+    day = date.fromisoformat(middle)
+    first = invoice(world, of, world.month.first, day)
+    second = invoice(world, of, day, world.month.end)
+    wrong = rounded(first["amount"] * by, first["unit"])
+    second["amount"] = rounded(second["amount"] + first["amount"] - wrong, second["unit"])
+    first["amount"] = wrong
+    world.invoices += [first, second]
+
+
+@said
+def credited(world: World, of: str, more: float) -> None:
+    """An invoice is of too much, and a credit note of the same days takes it back."""
+    one = next(i for i in world.invoices if of in i["devices"])
+    right = one["amount"]
+    one["amount"] = rounded(right * more, one["unit"])
+    note = {"id": f"{one['id']}-note", "number": f"{one['number']}-CN", "sha256": sha("note")}
+    world.invoices.append({**one, **note, "amount": rounded(right - one["amount"], one["unit"])})

@@ -25,7 +25,7 @@ accuracy class 2 (IEC 62053-21) differ by 4 % at most.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -221,9 +221,7 @@ def above(
     claimed = np.where(known, value_wh, 0)
     runs = _runs(estimated & known) if estimated.any() else None
     by_run = _together(claimed, runs).astype(np.float64)
-    gauged, variance = (
-        _together(np.where(known, one, 0.0), runs) for one in (shown_wh, variance)
-    )
+    gauged, variance = (_together(np.where(known, one, 0.0), runs) for one in (shown_wh, variance))
     days = into_day, -(into_day + len(by_run)) % DAY
     remaining, by_day, errors = (_cut(one, days) for one in (by_run, gauged, variance))
     remaining = _alone(remaining, by_day, errors, tolerance)
@@ -237,11 +235,7 @@ def above(
 
 
 def scatter(
-    value_wh: Int64,
-    shown_wh: Float64,
-    known: np.ndarray,
-    estimated: np.ndarray,
-    step_wh: float,
+    value_wh: Int64, shown_wh: Float64, known: np.ndarray, estimated: np.ndarray, step_wh: float
 ) -> float:
     """
     Return the standard error of the integral of power samples. [Wh]
@@ -274,7 +268,7 @@ def _runs(estimated: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _together(value: Int64, runs: list[tuple[int, int]] | None) -> Int64:
+def _together(value: Any, runs: list[tuple[int, int]] | None) -> Any:
     """Return the quantity of a run at its end, where the register showed it."""
     if not runs:
         return value

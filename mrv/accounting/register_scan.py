@@ -351,9 +351,7 @@ class UnreportedUse(Scan):
         allowed = np.where(gauged.energy_wh > 0, 0.5 * rounded * INTERVAL_US / HOUR_US, 0.0)
         sums = (value.astype(np.float64), gauged.energy_wh, gauged.variance, allowed)
         ours, theirs, variance, off = (np.where(seen, some, 0.0) for some in sums)
-        scatter = energy_budget.scatter(
-            value, gauged.energy_wh, seen, np.zeros_like(seen), step
-        )
+        scatter = energy_budget.scatter(value, gauged.energy_wh, seen, np.zeros_like(seen), step)
         both = _Compared(ours, theirs, variance, off, step).off_by(scatter)
         spread = self._long(times[known], _SPREAD_US)
         more = max(

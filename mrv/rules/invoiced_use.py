@@ -238,7 +238,7 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
         if check.holds is not None:
             invoiced = Fraction(check.theirs_within)
             share = min(Fraction(check.tolerance_percent) / 100, TOLERANCE)
-            room = (1 if check.is_offset else share) * int(check.theirs)
+            room = (Fraction(1) if check.is_offset else share) * int(check.theirs)
         elif (
             (begin, end) != whole
             and end - begin >= _LEAST_SHARED_US

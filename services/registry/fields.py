@@ -125,9 +125,11 @@ class Row:
         value = self.table.cells[key]
         if not isinstance(value, Plain) or not NUMBER.match(value):
             wrong = f"{native(value)!r} must be a number, written without quotes"
-            if SEPARATED.match(str(value)):
-                wrong = f"{native(value)!r} must be a number alone: no unit, a point before decimals"
-                wrong += ", no separators of thousands"
+            if not NUMBER.match(str(value)) and SEPARATED.match(str(value)):
+                wrong = (
+                    f"{native(value)!r} must be a number alone: no unit, a point before decimals,"
+                    " no separators of thousands"
+                )
             self.problem(key, wrong)
             return None
         result = number(value)

@@ -11,7 +11,10 @@ from tests.docket.world import World
 
 Distortion = Callable[..., None]
 # units of the generic profile by base unit
-PAYLOAD = {"wh": ("kwh", 1000), "m": ("km", 1000), "ml": ("m3", 10**6), "g": ("kg", 1000), "count": ("count", 1)}
+PAYLOAD = {
+    "wh": ("kwh", 1000), "m": ("km", 1000), "ml": ("m3", 10**6), "nml": ("nm3", 10**6),
+    "g": ("kg", 1000), "count": ("count", 1),
+}  # fmt: skip
 HAPPENED: dict[str, Distortion] = {}
 SAID: dict[str, Distortion] = {}
 

@@ -165,8 +165,8 @@ def clock(days: Days) -> Floats:
 
 SHAPES: dict[str, Callable[[Days], Floats]] = {
     one.__name__: one
-    for one in (sun, sky, wind, flat, demand, shift, weekdays, night, route, lamps, furnace, cooling,
-                warm, clock)
+    for one in (sun, sky, wind, flat, demand, shift, weekdays, night, route, lamps, furnace,
+                cooling, warm, clock)
 }  # fmt: skip
 
 

@@ -13,13 +13,12 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -35,11 +34,10 @@ from mrv.parameters.inputs import read
 from mrv.registry.project import Project, ProjectDevice
 from mrv.rules.account import parts_of_years
 from mrv.rules.plausible_values import is_monitored
+from tests.docket.month import BEFORE_DAYS, Month
 from tests.docket.shapes import DAY_US, HOUR_US, STEP_US, Days, course
 
 HERE = Path(__file__).parent
-# weeks beside a period are there too, as they are in the field: invoices reach into them
-BEFORE_DAYS, AFTER_DAYS = 27, 8
 PLACE = (20.86, 106.68)
 PROJECT, SITE = "project", "site"
 # units of invoices by base unit: how many base units one is, and its name
@@ -47,67 +45,6 @@ UNITS = {
     "Wh": (1000, "kWh"), "g": (10**6, "t"), "mL": (1000, "L"), "s": (3600, "h"),
     "K s": (86_400, "K d"), "1": (1, "1"), "m": (1000, "km"),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Month:
-    """
-    A period of a place.
-
-    Attributes
-    ----------
-    zone : str
-        IANA name.
-    first, end : date
-        Local days; `end` is the first day after it.
-    """
-
-    zone: str = "Asia/Ho_Chi_Minh"
-    first: date = date(2026, 3, 2)
-    end: date = date(2026, 3, 30)
-
-    def before(self, days: int) -> date:
-        """Return a local day before the period."""
-        return self.first - timedelta(days=days)
-
-    def midnight(self, day: date) -> str:
-        """Return the beginning of a local day, as the registry file has it."""
-        return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.zone)).isoformat()
-
-    def wall(self, text: str) -> datetime:
-        """Read a local day or moment of wall clocks."""
-        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(self.zone))
-
-    @cached_property
-    def from_us(self) -> int:
-        """Begin. [us UTC]"""
-        return midnight_us(self.first, self.zone)
-
-    @cached_property
-    def to_us(self) -> int:
-        """End. [us UTC]"""
-        return midnight_us(self.end, self.zone)
-
-    @cached_property
-    def times_us(self) -> np.ndarray:
-        """Steps of the period and of weeks beside it. [us UTC]"""
-        begin, end = self.from_us - BEFORE_DAYS * DAY_US, self.to_us + AFTER_DAYS * DAY_US
-        return np.arange(begin, end, STEP_US, dtype=np.int64)
-
-    @cached_property
-    def inside(self) -> np.ndarray:
-        """Which steps are within the period."""
-        return (self.times_us >= self.from_us) & (self.times_us < self.to_us)
-
-    def local_us(self, times_us: np.ndarray) -> np.ndarray:
-        """Return times as clocks on the wall show them. [us]"""
-        edges = [*range(int(times_us[0]), int(times_us[-1]) + HOUR_US, HOUR_US)]
-        zone = ZoneInfo(self.zone)
-        off = np.array([
-            round((datetime.fromtimestamp(us // 10**6, zone).utcoffset() or timedelta())
-            .total_seconds()) * 10**6 for us in (edge // HOUR_US * HOUR_US for edge in edges)
-        ], dtype=np.int64)  # fmt: skip
-        return times_us + off[times_us // HOUR_US - edges[0] // HOUR_US]
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """`tonne run`: MQTT to TimescaleDB in one process.
 
-The storing thread of `tonne run`: admit and write, each batch until it is durable.
+The storing thread of `tonne run`: writes each batch until it is durable.
 
-Runs beside the receiving thread, so that receiving goes on while the database
+Runs beside the receiving thread, so that receiving and reading go on while the database
 works, and before the deriving one.  A database that is down is waited for; the batch is
 not let go.
 
@@ -29,6 +29,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.columns import Rejected
 from ingest.decode import SPARKPLUG
+from ingest.formats.row_reading import Given
 from ingest.model import Fleet
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.tls import Tls
@@ -42,7 +43,7 @@ from services.intake.batch_metrics import Ignored, Statuses, count_commit, count
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.deriving import Deriving
-from services.intake.handover import Done
+from services.intake.handover import Done, Read
 from services.intake.newer_registry import NewerRegistry, Prepared
 from services.intake.principal_quota import Limits, PrincipalQuota
 from services.intake.receive import BATCH, Receive
@@ -108,18 +109,16 @@ def take_up(
     return Version(store, Router(fleet))
 
 
-def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()) -> Admitted:
+def admit(
+    router: Router, inbox: Inbox, values: Sequence[Given], unread: Sequence[Rejected]
+) -> Admitted:
     """
-    Return the accepted readings of a batch under a registry version; `turn` has Sparkplug's
-    changes.
+    Return the accepted readings of a batch under a registry version.
 
-    The same batch may come again, by a newer version.  `unread` are messages of it that are
-    refused as they are.
+    `values` are Sparkplug's, by their own rules; `unread` are messages that are refused as they
+    are.
     """
-    shut = {rejected.message for rejected in unread}
-    nodes = [k for k in of_nodes(inbox.topics) if k not in shut]
-    values = turn.read_anew(router.fleet, inbox, nodes)
-    admitted = decoding.admit(
+    return decoding.admit(
         router.fleet,
         router.route,
         inbox.topics,
@@ -129,6 +128,19 @@ def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] =
         values,
         unread,
     )
+
+
+def admit_turn(
+    router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()
+) -> Admitted:
+    """
+    Return the accepted readings of a batch; `turn` has Sparkplug's changes.
+
+    The same batch may come again, by a newer version.
+    """
+    shut = {rejected.message for rejected in unread}
+    nodes = [k for k in of_nodes(inbox.topics) if k not in shut]
+    admitted = admit(router, inbox, turn.read_anew(router.fleet, inbox, nodes), unread)
     admitted.rejected.extend(turn.outcome.rejected)
     admitted.codecs.extend(SPARKPLUG for _ in turn.outcome.released)
     return admitted
@@ -206,7 +218,15 @@ class EmbeddedChain:
             raise RuntimeError("open() reads the registry first")
         return self._held
 
-    def store(self, inbox: Inbox) -> Done:
+    def read(self, inbox: Inbox) -> Read:
+        """Read a batch by the current registry version, unless it has Sparkplug's messages."""
+        router = self._version.router
+        unread = self._quota.over(router, inbox)
+        if of_nodes(inbox.topics):
+            return Read(router, unread, None)
+        return Read(router, unread, admit(router, inbox, (), unread))
+
+    def store(self, inbox: Inbox, read: Read | None = None) -> Done:
         """
         Store a batch, however long the database takes.
 
@@ -215,17 +235,17 @@ class EmbeddedChain:
         GaveUpError
             When the process is asked to stop while the database is down.
         """
-        unread = self._quota.over(self._version.router, inbox)
+        read = read or self.read(inbox)
         began_s = time.monotonic()
         while True:
             with self._database.attempt() as connection:
-                done = self._store(connection, inbox, unread)
+                done = self._store(connection, inbox, read)
                 self._quota.stored(time.monotonic() - began_s)
                 return done
             # the answer may be lost and not the commit: look before keeping a refusal twice
             inbox.repeated = [True] * len(inbox)
 
-    def _store(self, connection: Connection, inbox: Inbox, unread: Sequence[Rejected]) -> Done:
+    def _store(self, connection: Connection, inbox: Inbox, read: Read) -> Done:
         """Take a batch through the steps."""
         if time.monotonic() - self._swept_s > CHECK_S:
             self._sweep(connection)
@@ -233,10 +253,12 @@ class EmbeddedChain:
             self._refreshed(connection, waits=False)
         version = self._version
         turn = Turn(self._nodes, connection)
-        admitted = admit(version.router, inbox, turn, unread)
+        admitted = read.admitted
+        if admitted is None or read.router is not version.router:
+            admitted = admit_turn(version.router, inbox, turn, read.unread)
         if names_unknown(admitted.rejected) and self._refreshed(connection) is not version:
             version = self._version
-            admitted = admit(version.router, inbox, turn, unread)
+            admitted = admit_turn(version.router, inbox, turn, read.unread)
         self._write(connection, version, admitted, turn, inbox)
         return Done.of(inbox, version.router, admitted)
 

@@ -1,4 +1,4 @@
-"""`tonne log`: the transparency log."""
+"""Command `tonne log`: seals data in the transparency log, audits it, and exports proofs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _log_key = click.option(
     "--log-key",
     default="tonne-log",
     metavar="N",
-    help="Key that signs the log's heads; made the first time.",
+    help="Name of the key that signs the log's heads; created at first use.",
 )
 _SHOWN = 5
 _DAY_US = 86_400_000_000
@@ -66,7 +66,11 @@ log.add_command(witnesses)
 
 @log.command()
 @_log_key
-@click.option("--recheck", is_flag=True, help="Compare all sealed days, not only late ones.")
+@click.option(
+    "--recheck",
+    is_flag=True,
+    help="Compare all sealed days with the database, not only those with late readings.",
+)
 @click.option(
     "--accept",
     metavar="REASON",
@@ -97,10 +101,10 @@ def seal(
     as_json: bool,
 ) -> None:
     """
-    Enter due data in the log: days that ended a day ago, late readings, changes.
+    Seal due data in the log: completed days, late readings, changes.
 
-    Days are sealed 24 hours after their end, and within 36. Exit status 1 where
-    something differs from its seal by hand: that is left as it is.
+    A day is sealed 24 to 36 hours after its end. Exit status 1 if rows were changed manually after
+    sealing: they are not sealed without --accept.
 
     \b
     Example:
@@ -129,7 +133,7 @@ def seal(
 
 
 def _due(until: datetime | None) -> int:
-    """Time by which days are due: the present, or as if it were a day after the given one."""
+    """Return the time up to which days are due: now, or one day after the given time."""
     if until is None:
         return now_us()
     day_us = round(until.replace(tzinfo=UTC).timestamp()) * 1_000_000
@@ -137,7 +141,7 @@ def _due(until: datetime | None) -> int:
 
 
 def _seal_on(log_key: str, every_s: int) -> None:
-    """Seal from time to time until the process ends; alerts look at its metrics."""
+    """Seal due data at intervals until the process ends; metrics report failures."""
     settings, metrics, log = Settings(), Metrics(), get_logger("sealer")
     bind = metrics_bind(settings)
     whom = Witnesses.by(settings)
@@ -182,7 +186,7 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
 @json_option
 def audit(held: tuple[Path, ...], *, as_json: bool) -> None:
     """
-    Audit the whole log and compare the database with it; report the first difference.
+    Audit the whole log, and compare the database with it; report the first difference.
 
     \b
     Example:
@@ -220,9 +224,9 @@ def _show_audit(report: audits.AuditReport) -> None:
 @json_option
 def checkpoint(size: int | None, *, as_json: bool) -> None:
     """
-    Print the signed head, with its witnesses' lines (c2sp.org/tlog-checkpoint).
+    Print the signed head with the witnesses' signatures (c2sp.org/tlog-checkpoint).
 
-    Keep it: with it you can prove later that nothing was taken back.
+    Keep it: it later proves that no entry was removed.
 
     \b
     Example:
@@ -236,7 +240,7 @@ def checkpoint(size: int | None, *, as_json: bool) -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List the entries.
+    List the entries of the log.
 
     \b
     Example:
@@ -299,7 +303,7 @@ def proof(what: str, *, as_json: bool) -> None:
 @json_option
 def request(since: int, *, as_json: bool) -> None:
     """
-    Print the request with which a witness signs the last head (c2sp.org/tlog-witness).
+    Print the request for a witness to sign the last head (c2sp.org/tlog-witness).
 
     \b
     Example:
@@ -324,9 +328,9 @@ def request(since: int, *, as_json: bool) -> None:
 @json_option
 def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool) -> None:
     """
-    Countersign a log's head as a witness; no database is needed.
+    Cosign a log's head as a witness; no database is needed.
 
-    Refused unless the head leads on from the last one that you signed here.
+    Rejected unless the head continues the last one that you signed here.
 
     \b
     Example:
@@ -345,7 +349,7 @@ def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool)
 @json_option
 def receive(signed: Path, *, as_json: bool) -> None:
     """
-    Store a head countersigned by a witness; receipts then contain its signature.
+    Store a head cosigned by a witness; later receipts include its signature.
 
     \b
     Example:
@@ -358,7 +362,7 @@ def receive(signed: Path, *, as_json: bool) -> None:
 
 
 def _print(name: str, text: str, *, as_json: bool) -> None:
-    """Print a signed text as it is, or as a member of a JSON object."""
+    """Print a signed text unchanged, or as a member of a JSON object."""
     if as_json:
         print_json({name: text})
     else:

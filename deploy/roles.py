@@ -36,7 +36,7 @@ Signing requires no API role: the signing key of a document determines whether i
 
 
 class Row(NamedTuple):
-    """A route, its function, and its permitted roles."""
+    """API route, its description, and its permitted roles."""
 
     method: str
     path: str
@@ -60,7 +60,7 @@ def rows() -> list[Row]:
 
 
 def _routes() -> list[APIRoute]:
-    """Return the routes of all modules that have some."""
+    """Return the routes of all route modules."""
     found = []
     for package in (routes, console):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
@@ -70,7 +70,7 @@ def _routes() -> list[APIRoute]:
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the text of docs/roles.md."""
     head = f"| request | action | without a key | {' | '.join(ROLES)} | scope |"
     lines = [head, "|---" * (len(ROLES) + 4) + "|"]
     for row in rows():

@@ -1,8 +1,8 @@
 """
-The files of each export by name, and what a request for issuance lacks, for every surface alike.
+Files of each export by name, and missing fields of a request for issuance.
 
-Issued statements come from the database, or from evidence packs without any server; a facility's
-inventory of a year from the registry and interval rows.
+Issued statements come from the database, or from evidence packs without a server; a facility's
+annual inventory from the registry and interval rows.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ from services.store.timeseries.year_sums import year_sums
 
 def source_of(conn: Connection, statement: str) -> Source:
     """
-    Load an issued statement.
+    Return an issued statement for an export.
 
     Raises
     ------
@@ -90,14 +90,14 @@ def source_of(conn: Connection, statement: str) -> Source:
 
 def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> Source:
     """
-    Read an issued statement from its pack, once it holds.
+    Return an issued statement from its pack, after verifying it.
 
     Parameters
     ----------
     trusted : Trust or None
-        Keys that the reader trusts; without them the export stays a draft.
+        Trusted keys; without them the export stays a draft.
     status : bytes or None
-        The project's status list, which says whether the statement still counts.
+        The project's status list, which states whether the statement is still valid.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> S
 
 def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
     """
-    Return the inventory of a site's facility.
+    Return the greenhouse gas inventory of a site's facility for a year.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
 
 def facility_files(made: Inventory, form: CellMap, template: bytes | None) -> dict[str, bytes]:
     """
-    Return the files of an inventory by name.
+    Return the files of a facility's inventory by name.
 
     Raises
     ------
@@ -196,7 +196,7 @@ _TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
-    """Return files as a zip: the same bytes for the same files."""
+    """Return files as a zip archive; the same files give identical bytes."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in files.items():
@@ -205,7 +205,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 
 
 class ExportFiles(NamedTuple):
-    """An export: its missing fields, and its files."""
+    """Result of an export: its missing fields, and its files."""
 
     draft: Draft
     files: dict[str, bytes]
@@ -226,12 +226,12 @@ class ExportFiles(NamedTuple):
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     """
-    Return statements in order of time, checked against each other and the entries.
+    Return statements in order of time, after checking them against each other and the entered data.
 
     Raises
     ------
     ExportError
-        Naming the rule, before a file is made.
+        Naming the violated rule.
     """
     result = sorted(sources, key=begin_us)
     check_together(result)
@@ -240,7 +240,7 @@ def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
 
 
 def sources_of(conn: Connection, statements: Sequence[str], authority: Authority) -> list[Source]:
-    """Load issued statements from the database, for one export."""
+    """Return issued statements from the database for one export."""
     return together([source_of(conn, statement) for statement in statements], authority)
 
 
@@ -336,7 +336,7 @@ def inventory_files(
 
 
 def json_bytes(value: Any) -> bytes:
-    """Write JSON as people read it."""
+    """Return a value as indented JSON."""
     return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode()
 
 
@@ -351,7 +351,7 @@ def export_summary(draft: Draft, sources: Sequence[Source]) -> Mapping[str, Any]
 
 def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, tuple[Line, ...]]:
     """
-    Check a statement as a completeness check and a reporting check would.
+    Return the report data of a statement, and the results of a completeness and a reporting check.
 
     Parameters
     ----------
@@ -380,7 +380,7 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
 
 
 def _form(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Yield fields of the registration that the programme's forms lack."""
+    """Yield fields of the programme's forms that the registration lacks."""
     ask = f"registrations[{registration.project}]"
     # the JCM's own form names its participants
     participants = () if facts.subject.methodology.id.startswith(JCM) else ("participants",)
@@ -430,7 +430,7 @@ def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
 
 
 def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
-    """Say where a project of the CDM breaks what its modalities (3/CMP.1) say of all projects."""
+    """Yield texts where a CDM project violates the modalities (decision 3/CMP.1)."""
     if registration.programme != "CDM":
         return
     project, method = facts.plan.project, facts.subject.methodology.id
@@ -448,7 +448,7 @@ def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[st
 
 
 def _tools(said: Claims) -> dict[str, str]:
-    """Return the CDM's tools by which a statement is calculated, with their versions."""
+    """Return the CDM tools used by a statement, with their versions."""
     used = (one.calculation.tool for one in said.factors if one.calculation)
     texts = [find(said.methodology.id, said.methodology.version).reference]
     texts += [tools.load()[tool].reference for tool in used]
@@ -456,7 +456,7 @@ def _tools(said: Claims) -> dict[str, str]:
 
 
 def _other(what: str, rows: Sequence[InForce], version: str, days: Sequence[date]) -> Iterator[str]:
-    """Yield the days on which a version other than a statement's is registered."""
+    """Yield texts on days on which another version than the statement's is registered."""
     for day in dict.fromkeys(days):
         there = [row.version for row in rows if _holds(row, day)]
         if not {version, f"{version}.0", version.removesuffix(".0")}.intersection(there):
@@ -468,7 +468,7 @@ def _holds(force: InForce, day: date) -> bool:
 
 
 def line_json(line: Line, words: Words) -> dict[str, Any]:
-    """Return a line for people and programs."""
+    """Return a check's result as a JSON object, with its text in a language."""
     return {
         "part": line.part,
         "check": line.check,

@@ -33,7 +33,7 @@ _LEAST_DAYS = 1
 
 
 class Length(NamedTuple):
-    """A table's chunks: days that new ones hold, days that they should, index bytes a day."""
+    """Chunk lengths of a table: of new chunks and recommended [days], and index bytes per day."""
 
     table: str
     days: float
@@ -102,7 +102,7 @@ def table(class_id: str) -> str:
 
 
 def table_ddl(device_class: DeviceClass) -> Iterator[str]:
-    """Statements that make the table of a class."""
+    """Yield the statements that create a class's table."""
     name = table(device_class.id)
     columns = ['device_id text COLLATE "C" NOT NULL', "time timestamptz NOT NULL"]
     columns += [_column(channel) for channel in device_class.channels.values()]
@@ -120,7 +120,7 @@ def table_ddl(device_class: DeviceClass) -> Iterator[str]:
 
 
 def power_view_ddl(known: Iterable[DeviceClass]) -> Iterator[str]:
-    """Statements that make `v_power_kw`, the power of all devices that measure it."""
+    """Yield the statements that create `v_power_kw`, the power of all devices that measure it."""
     rows = " UNION ALL ".join(
         f"SELECT time, device_id, active_power_w FROM {table(c.id)}"
         for c in known
@@ -135,7 +135,7 @@ def power_view_ddl(known: Iterable[DeviceClass]) -> Iterator[str]:
 
 
 def lacking(conn: Connection) -> list[str]:
-    """Tables and columns that the device classes have and the database lacks."""
+    """Return tables and columns of the device classes that the database lacks."""
     stored = _stored(conn)
     result = []
     for device_class in classes.load().values():
@@ -149,12 +149,12 @@ def lacking(conn: Connection) -> list[str]:
 
 def make(conn: Connection, known: Mapping[str, DeviceClass]) -> list[str]:
     """
-    Bring the tables of readings to these device classes, in the caller's transaction.
+    Create or extend the tables of readings for device classes, in the caller's transaction.
 
     Returns
     -------
     list of str
-        Tables that were made or got another column.
+        Tables that were created or got a column.
     """
     stored = _stored(conn)
     changed = []
@@ -191,7 +191,7 @@ def _column(channel: Channel) -> str:
 
 
 def _stored(conn: Connection) -> dict[str, set[str]]:
-    """Columns of the tables of readings that are there."""
+    """Return the columns of the existing tables of readings."""
     rows = conn.execute(
         "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c JOIN pg_attribute a"
         " ON a.attrelid = c.oid WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'"

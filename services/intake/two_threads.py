@@ -1,18 +1,10 @@
 """
-The two threads of `tonne run` and `tonne bridge`: one receives and acknowledges, one stores.
+The receiving thread of `tonne run` and `tonne bridge`, and its storing thread.
 
-Each runner brings its own chain of steps, which the storing thread takes batches through.
-
-The receiving thread of `tonne run` and `tonne bridge`: the first step, and the last.
-
-It receives and hands on; a second thread admits and stores; what comes back is
-acknowledged.  SIGTERM stores and acknowledges what was received, then leaves; the
-broker keeps the rest for the next start.
-
-The last step of `tonne run` and `tonne bridge`: what is durable is acknowledged.
-
-The broker hears it by a PUBACK, on the connection that brought the message; the
-device by a receipt, since a broker's word is no promise that anything is stored.
+The receiving thread passes batches to the storing thread, which each runner equips with its own
+steps, and acknowledges what comes back as durable: to the broker by PUBACK on the same connection,
+to the device by a receipt, as PUBACK does not guarantee storage.  After SIGTERM received messages
+are stored and acknowledged; the broker keeps the rest.
 """
 
 from __future__ import annotations
@@ -36,7 +28,7 @@ from services.store.messages.principal_status import Status
 
 
 class Acknowledge:
-    """Acknowledges batches, and sends receipts and waiting messages to devices."""
+    """Acknowledges durable batches, and sends receipts and other messages to devices."""
 
     def __init__(self, session: Session, metrics: Metrics) -> None:
         self._session, self._metrics = session, metrics
@@ -69,7 +61,7 @@ class Receiver:
     Parameters
     ----------
     stopping : threading.Event
-        Shared with the storing thread, which gives up waiting for a server once it is set.
+        Shared with the storing thread, which stops waiting for a server once it is set.
     """
 
     def __init__(
@@ -89,17 +81,17 @@ class Receiver:
 
     def run(self, storing: threading.Thread, wait_s: float = 0.0) -> None:
         """
-        Receive until stopped, beside the storing thread.
+        Receive until stopped, while the storing thread runs.
 
         Parameters
         ----------
         wait_s : float
-            Longest wait for a missing broker at the start. [s]
+            Maximum waiting time for an unreachable broker at the start. [s]
 
         Raises
         ------
         ServerError
-            When the broker cannot be reached at start, or a server refuses later.
+            When the broker cannot be reached at the start, or a server refuses later.
         """
         wait_for_server("broker", self._connect, wait_s, self._stopping, self._log)
         storing.start()
@@ -126,8 +118,7 @@ class Receiver:
         """
         Store messages received before the stop; leave the rest to the broker.
 
-        Nothing more is read: under load, each acknowledgement brings new messages, and there would
-        be no end.
+        Nothing more is read, as each acknowledgement brings new messages.
         """
         deadline_s = time.monotonic() + _DRAIN_S
         while self._handover.failure is None and time.monotonic() < deadline_s:
@@ -151,7 +142,7 @@ class Chain(Protocol):
 
     @property
     def fleet(self) -> Fleet:
-        """The fleet of the registry version that is in use."""
+        """Return the fleet of the registry version in use."""
 
     def open(self) -> None:
         """Connect, and read the registry."""
@@ -171,16 +162,16 @@ class Chain(Protocol):
 
 class TwoThreads:
     """
-    A receiving thread and a storing one, from start to stop.
+    A receiving and a storing thread, from start to stop.
 
     Parameters
     ----------
     servers : str
-        What the chain connects to, as a log names it.
+        Name of the chain's servers in the log.
     stopping : threading.Event
-        Shared with the chain, which gives up waiting for a server once it is set.
+        Shared with the chain, which stops waiting for a server once it is set.
     wait_s : float
-        How long servers that are not there are waited for at the start. [s]
+        Maximum waiting time for unreachable servers at the start. [s]
     """
 
     def __init__(
@@ -221,7 +212,7 @@ class TwoThreads:
             self._receiver.run(storing, self._wait_s)
 
     def _store(self) -> None:
-        """The storing thread."""
+        """Run the storing thread."""
         chain, handover = self._chain, self._handover
         with handover.ending():
             while True:

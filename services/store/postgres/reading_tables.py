@@ -1,20 +1,15 @@
 """
-Tables of readings: one wide hypertable for each device class, made from its class file.
+Tables of readings: one wide hypertable per device class, made from its class file.
 
-`ingest/classes/NAME.toml` is the schema.  A class without a table gets one, a
-channel without a column gets one at the end of its table; what is there stays.
-A register is a `bigint` of whole base units, a gauge is a `double precision` in
-the unit of its name; `flags` names the channels of a row that are not good.
-A table has no foreign key to `device` and no trigger on insert: either would
-cost every row of a COPY.
+`ingest/classes/NAME.toml` defines the table.  A missing table is created, and a missing channel is
+added as last column; existing ones stay. A register is a `bigint` in whole base units, a gauge a
+`double precision` in the unit of its name; `flags` names the channels of a row that are not good.
+Tables have no foreign key to `device` and no insert trigger, which would slow down COPY.
 
-How long a chunk of a table is, by the size of the fleet.
-
-A chunk that is written to is fast as long as its indexes are in memory.  By PostgreSQL's
-and TimescaleDB's advice those of all open chunks together take a quarter of it at most
-(TimescaleDB documentation, "Hypertables", chunk size).  What they take a day is measured
-on the newest chunks; what memory there is, the server's `effective_cache_size` says.
-Shorter chunks hold for what comes, and leave those that are there as they are.
+The chunk length depends on the fleet: writing is fast as long as the indexes of all open chunks fit
+into a quarter of memory (TimescaleDB documentation, "Hypertables", chunk size). The index size per
+day is measured on the newest chunks; memory is the server's `effective_cache_size`. A new length
+applies to new chunks only.
 """
 
 from __future__ import annotations

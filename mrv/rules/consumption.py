@@ -6,7 +6,7 @@ end is charged, as either the service or the consumption may be wrong.  A meter 
 while others did is charged up to the project's highest use for the same service.
 
 MTR-06: within the range a distance, flow or mass may still be too high.  Its specific use is
-compared with that of before (issued statements of the last year, earlier parts of the period), and
+compared with the earlier one (issued statements of the last year, earlier parts of the period), and
 with type approval or design.  A part of about four weeks below a share of the higher of both counts
 only the service that its use allows at that rate, and is not added to the history.  The share is
 nine tenths for vehicles and half for a plant, as storm water dilutes the inflow.  If invoices agree

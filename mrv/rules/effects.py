@@ -79,15 +79,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CapEach:
-    """
-    Upper limit of each interval of a device. [base units]
-
-    Attributes
-    ----------
-    at_most : int64 array, intervals of the device
-    plausible : bool
-        Whether it is a physical limit of such a device.
-    """
+    """Upper limit of each interval of a device, physical if `plausible`. [base units]"""
 
     of: int
     at_most: Int64
@@ -193,9 +185,8 @@ class RuleReport:
     """
     Report of a rule: whether its requirement is met, and its texts.
 
-    `{tonnes:number}` in texts is the rule's deduction.  `severity` is set if it differs from the
-    rule's own. `priced`: whether the rule's tonnes determine the severity; None: only the rule's
-    own.
+    `{tonnes:number}` in texts is the rule's deduction.  `severity` replaces the rule's own.
+    `priced`: whether the rule's tonnes determine the severity; None: only the rule's own.
     """
 
     holds: bool
@@ -422,10 +413,7 @@ class _Device:
                 yield Cut(Kind.CERTIFIED, quantity, *time, reason, None, None, of, set_aside.rule)
 
     def _project(self, j: int, part: YearPart) -> YearPart:
-        """
-        Return a part with its largest minimum: those of stretches add up, one of the part
-        covers them all.
-        """
+        """Return a part with its largest minimum; those of stretches add up."""
         of = [f for f in self.floors if f.part == j]
         weeks: dict[int, Floor] = {}
         for f in of:

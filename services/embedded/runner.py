@@ -1,19 +1,9 @@
-"""`tonne run`: MQTT to TimescaleDB in one process.
+"""
+The process `tonne run`: MQTT to TimescaleDB with one receiving, one storing and one deriving
+thread.
 
-The storing thread of `tonne run`: admit and write, each batch until it is durable.
-
-Runs beside the receiving thread, so that receiving goes on while the database
-works, and before the deriving one.  A database that is down is waited for; the batch is
-not let go.
-
-Step 2 of `tonne run`: messages to readings that may be stored, and refusals. No I/O.
-
-What one registry version is to `tonne run`.
-
-Step 3 of `tonne run`: readings and what goes with them, in one transaction.
-
-What the server refuses is stored in parts, and the message that it does not take
-becomes a dead letter.  Only the loss of the server comes out of here.
+The storing thread accepts and writes each batch until it is durable, waiting for an unreachable
+database. A refused batch is stored in parts, and the message at fault becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -61,12 +51,12 @@ from services.store.timeseries.last_seen import see, since_received_s
 
 def write(connection: Connection, store: Store, batch: Batch, turn: Turn) -> Committed:
     """
-    Store a batch with its changes of Sparkplug nodes; return once durable.
+    Store a batch with its changes of Sparkplug nodes; return the result once durable.
 
     Raises
     ------
     psycopg.Error
-        Not all of it is stored; the same call may be made again.
+        Not all of it is stored; the same call can be repeated.
     """
 
     def commit(batch: Batch, *, last: bool) -> Committed:
@@ -110,11 +100,11 @@ def take_up(
 
 def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()) -> Admitted:
     """
-    Return the accepted readings of a batch under a registry version; `turn` has Sparkplug's
+    Return the accepted readings of a batch under a registry version; `turn` collects Sparkplug's
     changes.
 
-    The same batch may come again, by a newer version.  `unread` are messages of it that are
-    refused as they are.
+    The same batch can be processed again with a newer version.  `unread` are messages already
+    rejected.
     """
     shut = {rejected.message for rejected in unread}
     nodes = [k for k in of_nodes(inbox.topics) if k not in shut]
@@ -139,7 +129,7 @@ LIMITS = ("statement_timeout=0", "lock_timeout=0")
 
 
 class EmbeddedChain:
-    """Passes batches through the steps on one connection; rows are made on another."""
+    """Stores batches on one connection; rows are derived on another."""
 
     def __init__(
         self,
@@ -180,9 +170,9 @@ class EmbeddedChain:
         Raises
         ------
         ServerError
-            When the database cannot be reached at start.
+            When the database cannot be reached at the start.
         InputError
-            When our clock is off.
+            When the clock is wrong.
         """
         try:
             connection = self._database.connection()
@@ -208,12 +198,12 @@ class EmbeddedChain:
 
     def store(self, inbox: Inbox) -> Done:
         """
-        Store a batch, however long the database takes.
+        Store a batch, waiting for the database if necessary.
 
         Raises
         ------
         GaveUpError
-            When the process is asked to stop while the database is down.
+            When the process is stopped while the database is unreachable.
         """
         unread = self._quota.over(self._version.router, inbox)
         began_s = time.monotonic()
@@ -226,7 +216,7 @@ class EmbeddedChain:
             inbox.repeated = [True] * len(inbox)
 
     def _store(self, connection: Connection, inbox: Inbox, unread: Sequence[Rejected]) -> Done:
-        """Take a batch through the steps."""
+        """Pass a batch through the steps."""
         if time.monotonic() - self._swept_s > CHECK_S:
             self._sweep(connection)
         if self._watch.due() or self._newer.ready:
@@ -255,9 +245,9 @@ class EmbeddedChain:
 
     def _refreshed(self, connection: Connection, *, waits: bool = True) -> Version:
         """
-        Take up a newer registry version, if there is one; return the one to use.
+        Adopt a newer registry version, if there is one; return the one to use.
 
-        Unless it `waits` for it, a newer one is prepared while storing goes on.
+        Unless it `waits`, a newer one is prepared while storing continues.
         """
         if prepared := self._newer.taken():
             self._take_up(connection, prepared)
@@ -279,12 +269,9 @@ class EmbeddedChain:
 
     def between(self, lines: list[list[Status]]) -> list[tuple[str, bytes]]:
         """
-        Do due work between batches; a lost database is retried later.
+        Store status messages between batches; return messages to edge nodes (topic, payload).
 
-        Returns
-        -------
-        list of (str, bytes)
-            What edge nodes are to be sent now: topics and payloads.
+        A failure is retried later.
         """
         with self._database.if_connected() as connection:
             if connection is not None:
@@ -297,7 +284,7 @@ class EmbeddedChain:
         return []
 
     def idle(self) -> None:
-        """Do due work while no batch arrives; a lost database is retried later."""
+        """Do periodic work while no batch arrives; a failure is retried later."""
         with self._database.if_connected() as connection:
             if connection is not None:
                 self._refreshed(connection)
@@ -316,20 +303,20 @@ class EmbeddedChain:
             self._write(connection, version, admitted, turn, Inbox(0, received_us=now))
 
     def _forget(self) -> None:
-        """Trust no remembered mark: while we had no connection, another may have written."""
+        """Discard all cached state, as another process may have written without our connection."""
         self._nodes.forget()
         if self._held is not None:
             self._held.store.forget()
 
     def close(self) -> None:
-        """Close the connections, once rows are made."""
+        """Close the connections, after deriving the remaining rows."""
         self._deriving.close()
         self._database.close()
 
 
 class Runner(TwoThreads):
     """
-    The embedded pipeline: one thread receives and acknowledges, one stores.
+    Embedded pipeline: one thread receives and acknowledges, one stores.
 
     Parameters
     ----------

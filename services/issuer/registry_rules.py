@@ -114,10 +114,7 @@ def judged(facts: RegistryFacts) -> Outcome:
 
 
 def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
-    """
-    REG-01: yield meters without maker or serial number, duplicates, and similar serial
-    numbers.
-    """
+    """REG-01: yield meters without maker or serial number, duplicates, similar serials."""
     roles, twice = facts.methodology.roles, dict[str, Text]()
     earning = {d.device for d in facts.project.devices if roles[d.role].side == "baseline"}
     for device, other in facts.same:
@@ -183,7 +180,7 @@ def _longer_intervals(facts: RegistryFacts) -> Iterator[Text]:
 
 
 def _longer_than_issued(facts: RegistryFacts) -> Iterator[Text]:
-    """Yield calibration intervals above the issued ones without an approved change of plan."""
+    """Yield calibration intervals above the issued ones without approved change of plan."""
     first = local_date(facts.period_us[0], facts.project.timezone)
     changes = [
         version.begins
@@ -251,7 +248,7 @@ def late_ratings(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _back_dated(name: str, rows: Ratings, to_us: int) -> Iterator[tuple[Text, bool]]:
-    """Yield the effect of each rating that was entered late, and whether a document supports it."""
+    """Yield the effect of each late rating, and whether a document supports it."""
     for (before, _), (rating, recorded) in pairwise(rows):
         if not (rating.begins < recorded and _us(rating.begins) < to_us):
             continue
@@ -325,7 +322,7 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def design(facts: RegistryFacts) -> Iterator[Document]:
-    """Yield documents of values and line diagrams; those by the plant's operator are omitted."""
+    """Yield documents of values and line diagrams, except those by the operator."""
     parameters = facts.entry.documents or {}
     known = {*facts.project.parameters, LINE_DIAGRAM}
     known = known.union(*(bound.params for bound in facts.project.devices))
@@ -361,7 +358,7 @@ def own_invoices(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
-    """EVD-09: yield corrections by another issuer, and contradicting documents with one file."""
+    """EVD-09: yield corrections by another issuer, and contradicting documents of a file."""
     of_period = {invoice.id for invoice in facts.invoices.touching}
     texts = [
         text(
@@ -382,10 +379,7 @@ def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _cited(cited: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
-    """
-    Return a document's name; for an invoice of another period or project with days or
-    project.
-    """
+    """Return a document's name; an invoice of another period or project with these."""
     own = cited.project == facts.project.id
     if cited.invoice is None:
         if own:
@@ -421,7 +415,7 @@ def _debt(facts: RegistryFacts, statement: str, ug: int) -> Text:
 
 
 def ended_methodology(facts: RegistryFacts) -> Iterator[Judged]:
-    """PLN-03: yield a methodology that has expired in the programme that registered the project."""
+    """PLN-03: yield a methodology that has expired in the project's programme."""
     yield from listed(expired(facts.lives, facts.project, facts.period_us[1]))
 
 

@@ -1,14 +1,11 @@
 """
-Payloads to columns: one frame per device class.
+Decoding of payloads to columns: one frame per device class.
 
-The loop over messages ends where bytes have become numbers.  Messages of one
-profile with the same channels in the same order share a bucket, so units,
-unknown channels and missing ones are settled once a bucket, in columns.
+Messages of one profile with the same channels in the same order share a bucket, so that units,
+unknown and missing channels are resolved once per bucket, in columns.
 
-Put readings of Sparkplug and other decoders into the buckets of `decode`.
-
-A message by exception tells what has changed, and mostly of more than tonne
-keeps: one without a known channel is no fault, but a birth without any is.
+Readings of Sparkplug and similar decoders are added to the buckets.  A report-by-exception message
+without a known channel is no error, but a birth without one is.
 """
 
 from __future__ import annotations
@@ -48,7 +45,7 @@ def place(
     rejected: list[Rejected],
 ) -> None:
     """
-    Put readings into buckets; refuse readings that cannot be used.
+    Put readings into buckets; reject unusable ones.
 
     Parameters
     ----------
@@ -86,7 +83,7 @@ def place(
 
 
 def _bucket(device: Device, of: Names, buckets: dict[Key, Bucket]) -> Bucket | None:
-    """Bucket of readings alike; None where the profile knows none of their names."""
+    """Return the bucket for readings with these names; None if the profile knows none of them."""
     if not holds(device.class_id, device.profile, of):
         return None
     key = columns.key(device.class_id, device.profile, of)
@@ -97,7 +94,7 @@ def _bucket(device: Device, of: Names, buckets: dict[Key, Bucket]) -> Bucket | N
 
 
 def _refuse(given: Given, device: Device, rejected: list[Rejected]) -> None:
-    """Refuse unusable known channels, and a birth without known ones."""
+    """Reject unusable known channels, and a birth without known ones."""
     where = device.class_id, device.profile
     for name, reason, detail in given.refused:
         if not name or holds(*where, Names("", (name,))):
@@ -149,7 +146,7 @@ class Decoded:
     """
     Frames in arrival order, refusals, unknown channels, and the readings of each message.
 
-    `codecs` names what read each message, `unread` where none did.
+    `codecs` names the codec of each message, `unread` if none decoded it.
     """
 
     frames: list[Frame]
@@ -397,7 +394,7 @@ def _absent(kind: str, bucket: Bucket) -> Column:
 
 
 def _refuse_registers(frame: Frame, out: Decoded) -> Frame:
-    """A register below zero or beyond 2**53 is none."""
+    """Return the frame without registers below zero or beyond 2**53."""
     for channel in classes.load()[frame.class_id].registers:
         values = frame.columns[channel.name]
         wrong = values == UNUSABLE
@@ -412,7 +409,7 @@ def _refuse_registers(frame: Frame, out: Decoded) -> Frame:
 
 
 def _drop_empty(frame: Frame, out: Decoded) -> Frame:
-    """A row without any value is no reading: its device would seem to measure."""
+    """Return the frame without rows without any value, which are no readings."""
     known = np.zeros(len(frame), dtype=np.bool_)
     for values in frame.columns.values():
         known |= values != NULL if values.dtype == np.int64 else ~np.isnan(values)

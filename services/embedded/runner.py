@@ -1,4 +1,6 @@
-"""`tonne run`: MQTT to TimescaleDB in one process.
+"""
+The process `tonne run`: MQTT to TimescaleDB with one receiving, one storing and one deriving
+thread.
 
 The storing thread of `tonne run`: writes each batch until it is durable.
 
@@ -62,12 +64,12 @@ from services.store.timeseries.last_seen import see, since_received_s
 
 def write(connection: Connection, store: Store, batch: Batch, turn: Turn) -> Committed:
     """
-    Store a batch with its changes of Sparkplug nodes; return once durable.
+    Store a batch with its changes of Sparkplug nodes; return the result once durable.
 
     Raises
     ------
     psycopg.Error
-        Not all of it is stored; the same call may be made again.
+        Not all of it is stored; the same call can be repeated.
     """
 
     def commit(batch: Batch, *, last: bool) -> Committed:
@@ -151,7 +153,7 @@ LIMITS = ("statement_timeout=0", "lock_timeout=0")
 
 
 class EmbeddedChain:
-    """Passes batches through the steps on one connection; rows are made on another."""
+    """Stores batches on one connection; rows are derived on another."""
 
     def __init__(
         self,
@@ -192,9 +194,9 @@ class EmbeddedChain:
         Raises
         ------
         ServerError
-            When the database cannot be reached at start.
+            When the database cannot be reached at the start.
         InputError
-            When our clock is off.
+            When the clock is wrong.
         """
         try:
             connection = self._database.connection()
@@ -228,12 +230,12 @@ class EmbeddedChain:
 
     def store(self, inbox: Inbox, read: Read | None = None) -> Done:
         """
-        Store a batch, however long the database takes.
+        Store a batch, waiting for the database if necessary.
 
         Raises
         ------
         GaveUpError
-            When the process is asked to stop while the database is down.
+            When the process is stopped while the database is unreachable.
         """
         read = read or self.read(inbox)
         began_s = time.monotonic()
@@ -277,9 +279,9 @@ class EmbeddedChain:
 
     def _refreshed(self, connection: Connection, *, waits: bool = True) -> Version:
         """
-        Take up a newer registry version, if there is one; return the one to use.
+        Adopt a newer registry version, if there is one; return the one to use.
 
-        Unless it `waits` for it, a newer one is prepared while storing goes on.
+        Unless it `waits`, a newer one is prepared while storing continues.
         """
         if prepared := self._newer.taken():
             self._take_up(connection, prepared)
@@ -301,12 +303,9 @@ class EmbeddedChain:
 
     def between(self, lines: list[list[Status]]) -> list[tuple[str, bytes]]:
         """
-        Do due work between batches; a lost database is retried later.
+        Store status messages between batches; return messages to edge nodes (topic, payload).
 
-        Returns
-        -------
-        list of (str, bytes)
-            What edge nodes are to be sent now: topics and payloads.
+        A failure is retried later.
         """
         with self._database.if_connected() as connection:
             if connection is not None:
@@ -319,7 +318,7 @@ class EmbeddedChain:
         return []
 
     def idle(self) -> None:
-        """Do due work while no batch arrives; a lost database is retried later."""
+        """Do periodic work while no batch arrives; a failure is retried later."""
         with self._database.if_connected() as connection:
             if connection is not None:
                 self._refreshed(connection)
@@ -338,20 +337,20 @@ class EmbeddedChain:
             self._write(connection, version, admitted, turn, Inbox(0, received_us=now))
 
     def _forget(self) -> None:
-        """Trust no remembered mark: while we had no connection, another may have written."""
+        """Discard all cached state, as another process may have written without our connection."""
         self._nodes.forget()
         if self._held is not None:
             self._held.store.forget()
 
     def close(self) -> None:
-        """Close the connections, once rows are made."""
+        """Close the connections, after deriving the remaining rows."""
         self._deriving.close()
         self._database.close()
 
 
 class Runner(TwoThreads):
     """
-    The embedded pipeline: one thread receives and acknowledges, one stores.
+    Embedded pipeline: one thread receives and acknowledges, one stores.
 
     Parameters
     ----------

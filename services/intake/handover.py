@@ -1,5 +1,5 @@
 """
-What the receiving thread and the storing thread of a process hand each other.
+Queues between the receiving and the storing thread of a process.
 
 Batches, read already, go to the storing thread, at most `IN_FLIGHT` waiting; what is durable
 comes back.  Beside them go what principals say of themselves, and what devices are to be sent.
@@ -65,7 +65,7 @@ class Done:
 
 
 def _routed(router: Router, topic: str) -> int:
-    """Return the device that a topic names; -1 where it names none."""
+    """Return the device of a topic by fleet index; -1 if none."""
     try:
         return router.route(topic)
     except PayloadError:
@@ -88,12 +88,12 @@ class Read:
 
 class Bell:
     """
-    Rung by one thread, heard by another that waits with `select` for more than that.
+    Self-pipe by which one thread wakes another that waits in `select`.
 
     Attributes
     ----------
     descriptor : int
-        Readable while it has rung and no one has silenced it.
+        Readable after `ring` until `silence`.
     """
 
     def __init__(self) -> None:
@@ -101,22 +101,22 @@ class Bell:
         self._rung: int | None = rung
 
     def ring(self) -> None:
-        """Wake anyone who waits; safe in a signal handler."""
+        """Wake the waiting thread; safe in a signal handler."""
         with contextlib.suppress(BlockingIOError):  # full of earlier calls, which do as well
             if self._rung is not None:
                 os.write(self._rung, b"w")
 
     def wait(self, most_s: float) -> None:
-        """Wait until it rings, or for a moment."""
+        """Wait until it rings, at most for a time."""
         select.select([self.descriptor], [], [], most_s)
 
     def silence(self) -> None:
-        """Have heard it."""
+        """Reset the descriptor after a ring."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.descriptor, 4_096)
 
     def close(self) -> None:
-        """Close both ends; ringing has no effect afterwards."""
+        """Close both ends; later calls of `ring` have no effect."""
         rung, self._rung = self._rung, None
         if rung is not None:
             os.close(rung)
@@ -129,14 +129,14 @@ _T = TypeVar("_T")
 
 class Handover:
     """
-    Queues between two threads.
+    Queues between the receiving and the storing thread.
 
     Attributes
     ----------
     fleet : Fleet
-        Of the registry version that the storing thread uses; empty before it has read one.
+        Of the storing thread's registry version; empty before the first.
     failure : BaseException or None
-        What ended the storing thread.
+        Error that ended the storing thread.
     ended : bool
         Whether the storing thread has taken the last batch.
     """
@@ -153,21 +153,21 @@ class Handover:
         self._said: queue.SimpleQueue[list[Status]] = queue.SimpleQueue()
 
     def close(self) -> None:
-        """Close the bell, when both threads have ended."""
+        """Close the bell, after both threads have ended."""
         self.bell.close()
 
     # the receiving thread
 
     def full(self) -> bool:
-        """Return whether the storing thread has as many batches as may wait."""
+        """Return whether the maximum number of batches is waiting."""
         return self._todo.full()
 
     def busy(self) -> bool:
-        """Whether a batch waits for the storing thread."""
+        """Return whether a batch waits for the storing thread."""
         return self._todo.qsize() > 0
 
     def under_way(self) -> bool:
-        """Whether a batch is not durable yet."""
+        """Return whether a batch is not durable yet."""
         return self._under_way > 0
 
     def give(self, inbox: Inbox, read: Read) -> None:
@@ -189,13 +189,13 @@ class Handover:
         return 0
 
     def durable(self) -> list[Done]:
-        """Take the batches that are durable."""
+        """Return the batches that became durable."""
         dones = _all(self._done)
         self._under_way -= len(dones)
         return dones
 
     def messages(self) -> list[tuple[str, bytes]]:
-        """Take what devices are to be sent: topics and payloads."""
+        """Return the messages to send to devices: topics and payloads."""
         return _all(self._told)
 
     # the storing thread
@@ -214,12 +214,12 @@ class Handover:
         return _all(self._said)
 
     def give_back(self, done: Done) -> None:
-        """Return a batch that is durable."""
+        """Return a durable batch to the receiving thread."""
         self._done.put(done)
         self.bell.ring()
 
     def tell(self, messages: list[tuple[str, bytes]]) -> None:
-        """Have devices informed."""
+        """Queue messages to devices."""
         for message in messages:
             self._told.put(message)
         if messages:
@@ -227,7 +227,10 @@ class Handover:
 
     @contextlib.contextmanager
     def ending(self) -> Iterator[None]:
-        """Note what ends the storing thread; the receiving one raises it."""
+        """
+        Context that records an error of the storing thread, for the receiving thread to
+        raise.
+        """
         try:
             yield
         except GaveUpError:

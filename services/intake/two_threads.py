@@ -38,7 +38,7 @@ from services.store.messages.principal_status import Status
 
 
 class Acknowledge:
-    """Acknowledges batches, and sends receipts and waiting messages to devices."""
+    """Acknowledges durable batches, and sends receipts and other messages to devices."""
 
     def __init__(self, session: Session, metrics: Metrics) -> None:
         self._session, self._metrics = session, metrics
@@ -73,7 +73,7 @@ class Receiver:
     read : callable
         Reads a batch before it is handed on: `Chain.read`.
     stopping : threading.Event
-        Shared with the storing thread, which gives up waiting for a server once it is set.
+        Shared with the storing thread, which stops waiting for a server once it is set.
     """
 
     def __init__(
@@ -94,17 +94,17 @@ class Receiver:
 
     def run(self, storing: threading.Thread, wait_s: float = 0.0) -> None:
         """
-        Receive until stopped, beside the storing thread.
+        Receive until stopped, while the storing thread runs.
 
         Parameters
         ----------
         wait_s : float
-            Longest wait for a missing broker at the start. [s]
+            Maximum waiting time for an unreachable broker at the start. [s]
 
         Raises
         ------
         ServerError
-            When the broker cannot be reached at start, or a server refuses later.
+            When the broker cannot be reached at the start, or a server refuses later.
         """
         wait_for_server("broker", self._connect, wait_s, self._stopping, self._log)
         storing.start()
@@ -131,8 +131,7 @@ class Receiver:
         """
         Store messages received before the stop; leave the rest to the broker.
 
-        Nothing more is read: under load, each acknowledgement brings new messages, and there would
-        be no end.
+        Nothing more is read, as each acknowledgement brings new messages.
         """
         deadline_s = time.monotonic() + _DRAIN_S
         while self._handover.failure is None and time.monotonic() < deadline_s:
@@ -156,7 +155,7 @@ class Chain(Protocol):
 
     @property
     def fleet(self) -> Fleet:
-        """The fleet of the registry version that is in use."""
+        """Return the fleet of the registry version in use."""
 
     def open(self) -> None:
         """Connect, and read the registry."""
@@ -179,16 +178,16 @@ class Chain(Protocol):
 
 class TwoThreads:
     """
-    A receiving thread and a storing one, from start to stop.
+    A receiving and a storing thread, from start to stop.
 
     Parameters
     ----------
     servers : str
-        What the chain connects to, as a log names it.
+        Name of the chain's servers in the log.
     stopping : threading.Event
-        Shared with the chain, which gives up waiting for a server once it is set.
+        Shared with the chain, which stops waiting for a server once it is set.
     wait_s : float
-        How long servers that are not there are waited for at the start. [s]
+        Maximum waiting time for unreachable servers at the start. [s]
     """
 
     def __init__(
@@ -229,7 +228,7 @@ class TwoThreads:
             self._receiver.run(storing, self._wait_s)
 
     def _store(self) -> None:
-        """The storing thread."""
+        """Run the storing thread."""
         chain, handover = self._chain, self._handover
         with handover.ending():
             while True:

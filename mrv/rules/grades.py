@@ -37,6 +37,7 @@ from mrv.rules.account import ZERO, Account
 from mrv.rules.effects import LABORATORY
 from mrv.rules.facts import Facts
 from mrv.rules.invoiced_use import applied
+from mrv.rules.invoices import ALIKE, invoiced_sums
 from mrv.rules.published import published_of
 
 # of a value that has no account at 0: its effect at a hundredth less, a hundred times
@@ -125,12 +126,13 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
 
 
 def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """Grade each meter's quantity; time without a certificate by itself."""
+    """Grade each meter's quantity; time without a certificate, and above invoices, by itself."""
     for view in account.views:
         tonnes = _hides(account, view)
         if not tonnes:
             continue
         codes, evidence = of_role(view.bound.role), facts.evidence
+        above = Fraction(0)
         if "invoice" in codes and (facts.invoiced(view) or _counts_by_invoice(facts, view)):
             signed = evidence.signed()
             grade: Grade = "A" if signed.invoiced(view) else "B"
@@ -141,14 +143,31 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             invoices = {first.get(name, name) for name in showing}
             if facts.shared_invoice(view):
                 grade = "C"  # the others' calibrated meters
-            yield _meter(view, grade, tonnes, sorted(invoices))
-            continue
+            above = _above_invoices(facts, view)
+            yield _meter(view, grade, tonnes * (1 - above), sorted(invoices))
+            if not above:
+                continue
+            tonnes *= above
         calibrated = "certificate" in codes and not evidence.contradicted(view)
         bare = uncovered_share(view) if calibrated else Fraction(1)
         if bare < 1:
             yield _meter(view, "C", tonnes * (1 - bare), [c.certificate for c in view.calibrations])
         if bare:
             yield _meter(view, "D", tonnes * bare, [])
+
+
+def _above_invoices(facts: Facts, meter: Monitored) -> Fraction:
+    """
+    Return the share of a baseline meter's quantity that its invoices do not state.
+
+    A tolerance lets it count; it rests on the meter alone.
+    """
+    sums = invoiced_sums(facts, [meter]) if meter.needs.side == "baseline" else None
+    if sums is None or not meter.counts:
+        return ZERO
+    stated = sums.theirs + sums.mean
+    above = meter.counts - stated
+    return above / meter.counts if above > ALIKE * stated else ZERO
 
 
 def _counts_by_invoice(facts: Facts, meter: Monitored) -> bool:
@@ -220,11 +239,14 @@ def _grade(facts: Facts, account: Account, entered: Entered) -> tuple[Grade, Seq
     supporting, codes, name = facts.supporting, of_parameter(entered.name).by, entered.name
     if name in supporting.at_published:
         return "B", []
+    # a survey is the project participant's own, unless a document or report states its result
+    surveyed = any(survey.parameter == name for survey in supporting.surveys)
     if not entered.role:
         reports = [s for s in supporting.samples if s.parameter == name and s.sha256]
         if reports and "laboratory" in codes:
             return _by_hand(reports), [s.sample for s in reports]
-        if name in account.how or account.parameters[name] != facts.parameters[name]:
+        changed = name in account.how or account.parameters[name] != facts.parameters[name]
+        if changed and not surveyed:
             if account.how.get(name) == LABORATORY:
                 return "D", []  # of which no report can be found
             # a published or conservative value counts, or what the plant's own analyser measured

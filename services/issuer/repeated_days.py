@@ -84,7 +84,7 @@ class Looked:
 
 def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
     """
-    Compare the days of a project's energy with those of all meters, and with earlier ones.
+    Compare the days of a project's meters with earlier ones, and of energy with all meters'.
 
     Memory is some 100 MB for a thousand devices, however many others there are.
 
@@ -94,12 +94,15 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
         What the comparison of quarter hours found.
     """
     copies, excluded = list[Copy](), same.excluded()
-    for quantity, names in energy.meters:
+    of_energy = dict(energy.meters)
+    for quantity, names in energy.measured:
         at = Looked.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST:
             continue
-        for copy in chain(_earlier(at, own), _beside(at, own), _elsewhere(at, own)):
+        # what is driven, pumped or weighed is compared with its own past alone
+        others = (_beside(at, own), _elsewhere(at, own)) if quantity in of_energy else ()
+        for copy in chain(_earlier(at, own), *others):
             name, other = copy.device, copy.other
             if copy.equal:
                 now = copy.project is not None and not copy.days_before

@@ -36,18 +36,7 @@ from tests import databases, memory, registering
 from tests.docket import distortions
 from tests.docket.cases import cases, false_in
 from tests.docket.shapes import HOUR_US
-from tests.docket.world import (
-    FROM_US,
-    PROJECT,
-    TO_US,
-    ZONE,
-    Readings,
-    World,
-    begin,
-    send,
-    sha,
-    truth,
-)
+from tests.docket.world import PROJECT, ZONE, Readings, World, begin, send, sha, truth
 from tests.fix_timescale import _TEMPLATE, Quick, _make_cluster
 from tests.services.issuer import logged
 from tests.services.issuer.plant import store_of
@@ -110,6 +99,7 @@ def close(server_url: str, name: str, case: Mapping[str, Any]) -> Outcome:
     Cases of one `name` have the same month.
     """
     world = begin(case["plant"], name)
+    world.period = tuple(case.get("period", world.period))
     distortions.apply(world, case["do"], distortions.HAPPENED)
     # `params`: what is true where the plant's own file is what is typed
     _, tonnes = truth(world, case.get("params", {}))
@@ -141,7 +131,7 @@ def _closed(url: str, world: World, truth_t: float, false: Collection[str]) -> O
             refused = _bill(url, Path(folder), world)
             with connect(url, role="tonne_mrv", autocommit=True) as conn:
                 projects = world.closed or [one["id"] for one in world.document["projects"]]
-                closed = [preview_period(conn, one, FROM_US, TO_US) for one in projects]
+                closed = [preview_period(conn, one, *world.period_us) for one in projects]
             return _outcome(closed, truth_t, false)._replace(refused=refused)
         except (TonneError, RefusedError) as error:
             said = str(error).replace(f"{folder}/", "")
@@ -220,7 +210,10 @@ def _enrol(url: str, world: World) -> None:
 def _register(url: str, file: Path, world: World) -> None:
     """Import the registry, and then the plan that is drafted from it and filled in."""
     _imported(url, file, world.document)
-    plan = world.plant["id"], tuple(sorted(d["device"] for d in world.project["devices"]))
+    plan = (
+        world.plant["id"],
+        tuple(sorted((d["device"], d["role"]) for d in world.project["devices"])),
+    )
     if plan not in _PLANS:
         with connect(url, role="tonne_mrv", autocommit=True) as conn:
             _PLANS[plan] = _drafted(conn)

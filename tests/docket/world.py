@@ -45,7 +45,6 @@ BEFORE_DAYS, AFTER_DAYS = 27, 8
 TIMES_US = np.arange(
     FROM_US - BEFORE_DAYS * DAY_US, TO_US + AFTER_DAYS * DAY_US, STEP_US, dtype=np.int64
 )
-INSIDE = (TIMES_US >= FROM_US) & (TIMES_US < TO_US)
 MINUTE_US = 60_000_000
 PROJECT, SITE = "project", "site"
 # units of invoices by base unit: how many base units one is, and its name
@@ -89,6 +88,8 @@ class World:
         Changes of the registry file that are imported after the readings came.
     certificates : list of dict
         Certificates of origin: device, local days, energy. [Wh]
+    period : (date, date)
+        Local days that are closed, the last one excluded.
     approved : bool
         Whether the programme approved the monitoring plan before the period.
     arrived : dict
@@ -112,6 +113,13 @@ class World:
     closed: tuple[str, ...] = ()
     certificates: list[dict[str, Any]] = field(default_factory=list)
     approved: bool = True
+    period: tuple[date, date] = (FIRST, END)
+
+    @property
+    def period_us(self) -> tuple[int, int]:
+        """Return the edges of the period. [us UTC]"""
+        first, end = self.period
+        return midnight_us(first, ZONE), midnight_us(end, ZONE)
 
     @property
     def devices(self) -> dict[str, dict[str, Any]]:
@@ -410,7 +418,7 @@ def truth(
     )  # fmt: skip
     params = parameters_of(method, project.parameters, "docket")
     year = FIRST.year
-    parts = parts_of_years(project, method, fleet, (FROM_US, TO_US)).get(year, [])
+    parts = parts_of_years(project, method, fleet, world.period_us).get(year, [])
     if method.monthly:
         did = [Activity(a.role, {**a.params, "month": FIRST.month}, a.value) for a in did]
     book = Ledger(factors.load().within("VN"))
@@ -421,6 +429,8 @@ def truth(
 def _quantity(world: World, one: Mapping[str, Any], quantity: str) -> int:
     known = classes.load()[one["class"]].channels.values()
     names = [c.name for c in known if c.kind == "register" and c.quantity == quantity]
+    begin, end = world.period_us
+    inside = (begin <= TIMES_US) & (end > TIMES_US)
     return sum(
-        int(world.made[one["id"]][n][INSIDE].sum()) for n in names if n in world.made[one["id"]]
+        int(world.made[one["id"]][n][inside].sum()) for n in names if n in world.made[one["id"]]
     )

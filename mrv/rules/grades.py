@@ -5,7 +5,7 @@ Grades are those of `mrv/rules/words`: A signed by a key that is not the claiman
 party's document with the hash of its file, C an instrument under valid calibration that no
 other source contradicts, D the claimant's own statement, or any other instrument.  What a claim
 rests on is as good as the weakest evidence that carries it: the share at a grade or below is that
-of the meters there, or what one entered value there carries, whichever is more.
+of the meters there, or what the entered values there carry together, whichever is more.
 
 A meter of the project's side carries what it could hide: that it ran at its highest plausible rate
 throughout, at most the whole reduction.
@@ -13,7 +13,7 @@ throughout, at most the whole reduction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
@@ -78,13 +78,14 @@ def _hides(account: Account, meter: Monitored) -> Fraction:
 
 
 def signed(
-    items: Iterable[EvidenceItem], meters: Collection[str], share: Fraction
+    items: Iterable[EvidenceItem], signed_shares: Mapping[str, Fraction]
 ) -> tuple[EvidenceItem, ...]:
-    """Return the items with a share of the meters' quantities graded as signed by the meters."""
+    """Return the items with the share of each meter's quantity that it signed at grade A."""
     result = []
     for item in items:
         signable = item.kind == METERED and "signature" in of_role(item.role)
-        if not signable or item.name not in meters or not share:
+        share = signed_shares.get(item.name, ZERO)
+        if not signable or not share:
             result.append(item)
             continue
         part = decimal_text(Fraction(item.tonnes) * share, _PLACES, "down")
@@ -117,8 +118,8 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
         # what rests on no meter has no evidence
         share = metered / whole if whole else Fraction(1)
         if reduction_t > 0:
-            entered = (Fraction(o.tonnes) / reduction_t for o in values if o.grade in worst)
-            share = max([share, *entered])
+            entered = sum((Fraction(o.tonnes) for o in values if o.grade in worst), start=ZERO)
+            share = max(share, entered / reduction_t)
         share = Fraction(1) if place == 0 else min(Fraction(1), max(share, below))
         result[GRADES[place]] = decimal_text(share - below, _PLACES, "half_even")
         below = share

@@ -19,7 +19,7 @@ from mrv.documents.form import UNSET, coded
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
-from mrv.model import LINE_DIAGRAM
+from mrv.model import LINE_DIAGRAM, METER_KEYS
 from mrv.parameters.evidence import of_parameter
 from mrv.registry.declared import Calibration, Sample
 from mrv.registry.monitoring_plan import PERMANENT
@@ -324,7 +324,7 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
 def design(facts: RegistryFacts) -> Iterator[Document]:
     """Documents of values, and line diagrams; one that the plant's operator wrote is none."""
     parameters = facts.entry.documents or {}
-    known = {*facts.project.parameters, LINE_DIAGRAM}
+    known = {*facts.project.parameters, LINE_DIAGRAM, METER_KEYS}
     known = known.union(*(bound.params for bound in facts.project.devices))
     for name in dict.fromkeys((*facts.methodology.documented, *parameters)):
         if name in known and name in parameters and name not in facts.invoices.unsupported:

@@ -25,6 +25,7 @@ from mrv.methodologies import (
 from mrv.model import (
     GAINING,
     LINE_DIAGRAM,
+    METER_KEYS,
     PERIOD,
     TECHNOLOGY,
     Activity,
@@ -94,7 +95,7 @@ def unknown_documents(project: Project) -> Iterator[str]:
     except MethodologyError:
         return
     roles = methodology.roles.values()
-    known = {*methodology.parameters, KEY, LINE_DIAGRAM}
+    known = {*methodology.parameters, KEY, LINE_DIAGRAM, METER_KEYS}
     known = known.union(*(needs.params for needs in roles))
     for name in sorted((project.documents or {}).keys() - known):
         near = did_you_mean(name, known) or f"known: {', '.join(sorted(known))}"

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tests.docket.distorted_readings import again, copied
 from tests.docket.distorting import at_channel, moment_of, said
-from tests.docket.shapes import HOUR_US
-from tests.docket.world import TIMES_US, World, made_of, sha
+from tests.docket.shapes import DAY_US, HOUR_US
+from tests.docket.world import OFFSET_US, TIMES_US, World, made_of, sha
 
 
 @said
@@ -111,3 +112,23 @@ def drifts(world: World, on: list[str], by: float, first: str, last: str) -> Non
         else:
             values = np.round(values * more, 2)
         some.columns[channel] = values
+
+
+@said
+def only_hours(world: World, on: str, first: int, last: int, by: float = 1.0) -> None:
+    """A gauge is told in some hours of the day alone, in which it shows more than its mean."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    hour = (some.time_us + OFFSET_US) % DAY_US / HOUR_US
+    inside = (hour >= first) & (hour < last)
+    some.columns[channel] = np.where(inside, some.columns[channel] * by, np.nan)
+
+
+@said
+def past_in_another_order(world: World, on: str, days: int, scatter: float = 0.0) -> None:
+    """A register's month is its own of some days before, in another order and under noise."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    again(world, device, days)
+    copied(world, on, on, permute=True, scatter=scatter)
+    some.columns[channel] = np.maximum.accumulate(some.columns[channel])

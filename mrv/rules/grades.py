@@ -127,13 +127,12 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
 
 
 def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """Grade each meter's quantity; time without a certificate, and above invoices, by itself."""
+    """Grade each meter's quantity; time without certificate, and beyond invoices, by itself."""
     for view in account.views:
         tonnes = _hides(account, view)
         if not tonnes:
             continue
         codes, evidence = of_role(view.bound.role), facts.evidence
-        above = Fraction(0)
         if "invoice" in codes and (facts.invoiced(view) or _counts_by_invoice(facts, view)):
             signed = evidence.signed()
             grade: Grade = "A" if signed.invoiced(view) else "B"
@@ -144,11 +143,11 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             invoices = {first.get(name, name) for name in showing}
             if facts.shared_invoice(view):
                 grade = "C"  # the others' calibrated meters
-            above = _above_invoices(facts, view)
-            yield _meter(view, grade, tonnes * (1 - above), sorted(invoices))
-            if not above:
+            alone = _beyond_invoices(facts, view)
+            yield _meter(view, grade, tonnes * (1 - alone), sorted(invoices))
+            if not alone:
                 continue
-            tonnes *= above
+            tonnes *= alone
         calibrated = "certificate" in codes and not evidence.contradicted(view)
         bare = uncovered_share(view) if calibrated else Fraction(1)
         if bare < 1:
@@ -157,18 +156,20 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             yield _meter(view, "D", tonnes * bare, [])
 
 
-def _above_invoices(facts: Facts, meter: Monitored) -> Fraction:
+def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     """
-    Return the share of a baseline meter's quantity that its invoices do not state.
+    Return the share by which a meter's quantity is more favourable than its invoices.
 
     A tolerance lets it count; it rests on the meter alone.
     """
-    sums = invoiced_sums(facts, [meter]) if meter.needs.side == "baseline" else None
-    if sums is None or not meter.counts:
+    sums = invoiced_sums(facts, [meter])
+    if sums is None or not sums.theirs or not meter.counts:
         return ZERO
     stated = sums.theirs + sums.mean
-    above = meter.counts - stated
-    return above / meter.counts if above > ALIKE * stated else ZERO
+    beyond = meter.counts - stated
+    if meter.needs.side == "project":
+        beyond = -beyond
+    return beyond / max(meter.counts, stated) if beyond > ALIKE * stated else ZERO
 
 
 def _counts_by_invoice(facts: Facts, meter: Monitored) -> bool:

@@ -112,7 +112,13 @@ def test_what_a_revoked_statement_claimed_is_asked_about(database_url, tmp_path,
     """Units that a registry issued would be sold, and the same energy claimed by another name."""
     with issuer(database_url) as conn:
         _issue(conn, tmp_path, verified)
-        life.revoke(conn, verified, sealed.log_of(conn, tmp_path), "test", "the meter of the charger was wrong")
+        life.revoke(
+            conn,
+            verified,
+            sealed.log_of(conn, tmp_path),
+            "test",
+            "the meter of the charger was wrong",
+        )
         _register(database_url, tmp_path / "moved", _moved(DAY[0]))
         days = (DAY, NEXT)
         first, second = (

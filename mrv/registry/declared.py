@@ -32,7 +32,7 @@ HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
 @dataclass(frozen=True, slots=True)
 class Stratum:
     """
-    A separately sampled part of a population, such as an age or a country.
+    A part of a population that is sampled separately, such as an age group or a country.
 
     `mean` and `sd` are of its own sample; without an `sd` the mean is a share of answers.
     """
@@ -47,7 +47,7 @@ class Stratum:
 @dataclass(frozen=True, slots=True)
 class Survey:
     """
-    A sample of a population for the estimate of a parameter.
+    A sample survey of a population that estimates a parameter.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Survey:
 @dataclass(frozen=True, slots=True)
 class Event:
     """
-    An event at a plant: first day and first day after it, None if it continues.
+    An event at a plant, with its first day and the first day after it (None if it continues).
 
     `increase` explains a reduction above the estimate of the design, `moved` is of meters at
     another point, `anomaly` of unusual readings.  `by` investigated it, `resolved` is the day of
@@ -140,7 +140,7 @@ class DesignedDevice:
 @dataclass(frozen=True, slots=True)
 class DesignedPopulation:
     """
-    How many units the registered design has of what a survey of a parameter samples.
+    Number of units in the registered design for the parameter of a survey.
 
     `participants` is the number of households or sites that they are in.
     """
@@ -275,7 +275,7 @@ class Declared:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """
-    A certificate of a device's meter, valid from `performed` to its due date.
+    A calibration certificate of a device's meter, valid from `performed` to its due date.
 
     The due date, `valid_until`, is the first local day that it does not cover.
     `max_error_percent` is None where the certificate names only a class.  `serial` is the
@@ -301,7 +301,7 @@ class Calibration:
 @dataclass(frozen=True, slots=True)
 class Sample:
     """
-    Laboratory result of a sample: the parameter's value in the methodology's unit.
+    Laboratory result of a sample: the value of a parameter in the methodology's unit.
 
     Attributes
     ----------

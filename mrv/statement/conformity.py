@@ -39,7 +39,7 @@ _OFF_CAPACITY = 10
 # a site's coordinates are read from a map [km, M]; the earth's mean radius [km]
 _SAME_PLACE_KM, _EARTH_KM = 1, 6_371
 # quantities of gas at normal conditions, and the bases on which meters count them
-_GASES = ("biogas",)
+GASES = ("biogas",)
 # fields of a plan's line that say how a parameter is measured
 _MEASURED = ("channel", "option", "frequency", "accuracy_class", "error_percent")
 GAS_BASES = (DRY, _) = ("dry", "wet")
@@ -180,7 +180,7 @@ def wet_gas(
     methodology: str, version: str, bound: Iterable[tuple[str, str]], bases: Mapping[str, object]
 ) -> Iterator[Text]:
     """Name meters, bound to roles, that do not count the dry gas of which the methane share is."""
-    roles = {r for r, need in find(methodology, version).roles.items() if need.quantity in _GASES}
+    roles = {r for r, need in find(methodology, version).roles.items() if need.quantity in GASES}
     for device in sorted({device for device, role in bound if role in roles}):
         if bases.get(device) != DRY:
             basis = text("plan.wet") if device in bases else text("plan.no_basis")

@@ -24,6 +24,8 @@ from services.clock import now_us
 from services.store.messages.principal_status import Status
 
 GATHER_S = 0.5
+# so many of a device are not kept waiting: a gateway with a backlog sends on by its receipt
+_MANY = 100
 _LISTED = 1_000
 _AHEAD_MS = 300_000
 # of one receipt, so that a small device can take it: refusals, readings and characters of each
@@ -86,6 +88,8 @@ class Receipts:
                 if isinstance(ts, int) and ts <= latest:
                     newest = entry.newest
                     entry.newest = ts if newest is None or ts > newest else newest
+            if len(entry.ids) >= _MANY:
+                self._due_s = now_s
         for index, rejected, readings in refused:
             entry = self._entry(devices[index])
             if len(entry.refused) < _REFUSED:

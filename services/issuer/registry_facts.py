@@ -373,7 +373,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         certified=certified(conn, mains, *period_us),
         certified_beside=tuple(beside(conn, mains, *period_us)),
         left_out=tuple(left_out(conn, registry, project, period_us)),
-        unbound=tuple(unbound(registry, project, period_us)),
+        unbound=tuple(unbound(conn, registry, project, period_us)),
         factors=load_book(conn).within(grid_of(project)),
         issued=tuple(certificates_of_devices(conn, mains)),
         lengthened=_lengthened(conn, mains, period_us[0]),

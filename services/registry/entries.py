@@ -61,7 +61,7 @@ class LaterZone:
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """Prices of a kWh at a site from a local day on, in one currency; not part of any tonnes."""
+    """Prices of a kWh at a site from a local day on, in one currency; no effect on tonnes."""
 
     begins: date
     currency: str
@@ -74,7 +74,7 @@ class Tariff:
 @dataclass(frozen=True, slots=True)
 class Site:
     """
-    A place with its time zone; `park` names its group of sites.
+    A site: a place with its time zone; `park` names its group of sites.
 
     `names` are by language what people who do not read `name` call it.  `timezones` are those
     that came after `timezone`; None says that the file does not speak of them.  `country` is its
@@ -120,7 +120,7 @@ class Replacement:
 @dataclass(frozen=True, slots=True)
 class Rating:
     """
-    A rated power [W] from a time on, its document, and the file's hash.
+    A rated power [W] that applies from a time on, with its document and the file's hash.
 
     A row with a hash corrects the one before it of the same time.
     """
@@ -173,8 +173,8 @@ class Outside:
 @dataclass(frozen=True, slots=True)
 class Quality:
     """
-    Limits of the quality tests for one channel (or `time`) from a time on, and the reason; null
-    disables a test, and omitted keys are as in the profile.
+    Limits of the quality tests for one channel (or `time`) from a time on, with the reason; null
+    disables a test, and for omitted keys the profile applies.
     """
 
     channel: str
@@ -230,7 +230,7 @@ def array_fields(held: Device | PvArray) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A template of a fleet's own topics; inactive ones are not subscribed."""
+    """A template of a fleet's own topics; tonne does not subscribe to an inactive one."""
 
     kind: ClassVar[str] = "topic"
     id: str
@@ -240,7 +240,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class ProjectDevice:
-    """A device in a role; local dates only if they differ from the crediting period's."""
+    """A device in a role; enter local dates only if they differ from the crediting period's."""
 
     device: str
     role: str
@@ -260,7 +260,7 @@ class Modules:
 @dataclass(frozen=True, slots=True)
 class Project:
     """
-    A project; its local dates are those of the first device's site, half-open.
+    A project; its dates are local to the first device's site, and an end is the first day after it.
 
     `system` is that of `mrv/registry/programme_systems.toml` which it makes real.  `monitoring`
     holds the versions of its monitoring plan; None says that the file does not speak
@@ -308,7 +308,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """Amount of an action in a year by the city's model. [kt CO2e]"""
+    """Reduction of an action in a year by the city's model. [kt CO2e]"""
 
     year: int
     kt: Decimal | int
@@ -318,7 +318,7 @@ class Reported:
 @dataclass(frozen=True, slots=True)
 class Action:
     """
-    An action of the programme and its target a year, where it has one. [kt CO2e]
+    An action of the programme, and its yearly target if it has one. [kt CO2e]
 
     Target and `reported` are the city's account, modelled; projects are another.
     """

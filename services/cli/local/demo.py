@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -114,8 +114,7 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
 def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
     """Sign, verify and issue a period's draft as operator and verifier."""
     # the sealer of `tonne run` would come to it within the hour
-    until = date.fromisoformat(end) + timedelta(days=1)
-    brief(stage.tonne("log", "seal", "--project", project, "--until", until.isoformat()))
+    brief(stage.tonne("log", "seal", "--project", project, "--to", end))
     closed = stage.json("period", "close", project, "--from", first, "--to", end)
     name: str = closed["statement"]
     report = str(stage.packs / f"verification-{name}.yaml")

@@ -1,7 +1,7 @@
 """
 Data entered by an authority or registry; see docs/registries.md.
 
-Whatever is not entered is absent, and the export that needs it names it.
+Absent data are reported as missing by the export that needs them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ class Units(Entry, frozen=True, kw_only=True):
     """
     Consecutive serial numbers of whole tonnes of one vintage and one statement.
 
-    `first` and `last` are both of the range.  `type`, `status` and their like are words of
-    the lists of the format that takes them.
+    `first` and `last` are included.  `type`, `status` and similar are words of the format's lists.
     """
 
     statement: str
@@ -255,7 +254,7 @@ class Contribution(Entry, frozen=True, kw_only=True):
 
 class Registration(Entry, frozen=True, kw_only=True):
     """
-    A project as in a registry.
+    Registration of a project in a registry.
 
     `signed_percent` is the share of the energy that its programme asks to be signed.
     `methodologies` and `designs` are the versions that the programme registered: a statement's
@@ -332,7 +331,7 @@ class Itmos(Entry, frozen=True, kw_only=True):
 
 class Action(Entry, frozen=True, kw_only=True):
     """
-    An action on a range of ITMOs, on a day, by a document.
+    Action on a range of ITMOs, with day and document.
 
     `reported_in` is the version of that year's submission which reports it first.
     """
@@ -388,10 +387,10 @@ class Authorization(Entry, frozen=True, kw_only=True):
 
 class Submission(Entry, frozen=True, kw_only=True):
     """
-    A version of a Party's yearly submission.
+    Version of a Party's annual submission.
 
-    `filed` is the SHA-256 that the export gave when it was filed; from then on what it
-    reported cannot become another.
+    `filed` is the SHA-256 given by the export when it was filed; from then on its contents cannot
+    change.
     """
 
     party: str
@@ -413,10 +412,10 @@ class YearEntered(Entry, frozen=True, kw_only=True):
 
 class Supply(Entry, frozen=True, kw_only=True):
     """
-    A source of a facility's emissions: a fuel, electricity, steam, a process, waste.
+    Source of a facility's emissions: a fuel, electricity, steam, a process, waste.
 
-    `line` is one of `facility.LINES`.  `device` and `quantity` name the meter that counts it;
-    `fuel` is a fuel of the factor book.  What no meter counts is entered by year.
+    `line` is one of `facility.LINES`.  `device` and `quantity` name its meter; `fuel` is a fuel of
+    the factor book.  Unmetered amounts are entered by year.
     """
 
     id: str
@@ -450,11 +449,11 @@ class SignedAcceptance(Entry, frozen=True, kw_only=True):
 
 class Acceptance(Entry, frozen=True, kw_only=True):
     """
-    An acceptance by a programme: of a factor in a registry file, or of a balance not carried over.
+    Acceptance by a programme: of a factor in a registry file, or of a balance not carried over.
 
-    `id` is the factor's, or that of the statement that left something below zero; then
-    `project` is the one that does not take it over.  `by` and `date` say who and when,
-    `document` and `sha256` by which letter.  `signature` is the programme's own, of a factor.
+    `id` is the factor's, or that of the statement with the negative balance; then `project` is the
+    one that does not take it over.  `by`, `date`, `document` and `sha256` identify the letter.
+    `signature` is the programme's, for a factor.
     """
 
     subject: Literal["factor", "debt"]

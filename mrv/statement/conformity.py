@@ -1,7 +1,4 @@
-"""Conformity of a period's monitoring with its plan and methodology.
-
-Whether a plant is as its registered design says, and its reduction within the estimate.
-"""
+"""Comparison of a period with its monitoring plan, methodology and registered design."""
 
 from __future__ import annotations
 
@@ -48,7 +45,7 @@ _SUN, _SUN_H, _YEAR_H = "pv_inverter", 2_800, 8_784
 
 
 def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
-    """Return differences from the registered design, and a reduction above its estimate."""
+    """Yield differences from the registered design, and a reduction above its estimate."""
     days = (
         local_date(result.from_us, result.timezone),
         local_date(result.to_us - 1, result.timezone),
@@ -71,7 +68,7 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
 
 
 def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
-    """Compare the project's devices with the equipment of the design, where it names any."""
+    """Yield differences between the project's devices and the design's equipment, if listed."""
     named = {(stem(device.make), stem(device.model)): device for device in design.devices}
     installed: dict[tuple[str, str], list[str]] = {}
     rated = {device.id: device.rated_power_w for device in plan.devices}
@@ -114,7 +111,7 @@ def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
 
 
 def _old_surveys(plan: MonitoringPlan, first: date) -> Iterator[Text]:
-    """Name parameters whose newest survey was due again before the period began."""
+    """Yield parameters whose newest survey was outdated before the period began."""
     version = plan.versions[-1] if plan.versions else None
     method = find(plan.project.methodology, plan.project.version)
     for name in dict.fromkeys(survey.parameter for survey in plan.declared.surveys):
@@ -244,7 +241,7 @@ def over_full_load(
 
 
 def _phases(design: Design, last: date) -> Iterator[Text]:
-    """Name phases that are later than planned, without a reason."""
+    """Yield phases that are later than planned, without a reason."""
     for phase in design.phases:
         done = phase.commissioned if phase.commissioned and phase.commissioned <= last else None
         if phase.reason or (done or last) <= phase.planned:
@@ -257,7 +254,7 @@ def _phases(design: Design, last: date) -> Iterator[Text]:
 
 
 def _commissioned(plan: MonitoringPlan, result: PeriodResult, design: Design) -> Iterator[Text]:
-    """Name the meter that counts before the first phase was commissioned."""
+    """Yield the meter that counts before the first phase was commissioned."""
     phases = [phase for phase in design.phases if phase.commissioned]
     begun = min(phases, key=lambda phase: phase.commissioned or date.max, default=None)
     first = None if begun is None or begun.reason else begun.commissioned
@@ -301,7 +298,10 @@ def _km(item: tuple[float, float], other: tuple[float, float]) -> float:
 
 
 def _explains(event: Event, days: tuple[date, date]) -> bool:
-    """Whether an event with its document explains a reduction above the estimate of these days."""
+    """
+    Return whether an event with document explains a reduction above the estimate of these
+    days.
+    """
     return event.what == "increase" and bool(event.document) and event.covers(None, *days)
 
 
@@ -348,7 +348,7 @@ def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
 
 
 def conditions(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
-    """Compare a period with the versions of its plan; each matter is a finding by itself."""
+    """Yield findings of a period against the versions of its plan, one per matter."""
     if not plan.versions:
         yield Finding(RULE, False, text("PLN-01.none"))
         return
@@ -399,7 +399,10 @@ def _entered(plan: MonitoringPlan, version: Version, first: date) -> Iterator[Te
 
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
-    """Return missing time since earlier statements, open forward actions, and changes."""
+    """
+    Yield findings on time since earlier statements without one, open forward actions, and
+    changes.
+    """
     # the close names what an issued statement had, with what it comes to
     if plan.changed and plan.accounting == FIRST:
         yield Finding(FIXED, False, "; ".join(plan.changed))
@@ -426,7 +429,7 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
 
 
 def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
-    """Return what tonne 0.1.0 signed of time that no statement covers."""
+    """Return the text signed by tonne 0.1.0 on time without a statement."""
     spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in unclaimed]
     more = f", and {len(spans) - MOST_LINES} more" if len(spans) > MOST_LINES else ""
     return (
@@ -438,10 +441,10 @@ def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
 
 def registered(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
     """
-    Return the findings of the registry's rules.
+    Yield the findings of the registry's rules.
 
-    What an excluded meter serves stays to be clarified, whatever shows it, where the project's own
-    meters used less than its service takes.
+    The service of an excluded meter must be clarified if the project's own meters used less than
+    its service needs.
     """
     used = (f for f in result.applicability if f.rule == "MTR-06" and not f.holds)
     short = any(line.code != "MTR-06.no_model" for finding in used for line in finding.lines)

@@ -152,7 +152,7 @@ def _known(accounting: int) -> int:
 
 
 def _country(record: ProjectExtract, accounting: int) -> str | None:
-    """Return the project's country; the first rules knew the grid of one alone."""
+    """Return the project's country; the first rules supported one grid only."""
     if isinstance(record.country, str):
         return record.country
     return FIRST_COUNTRY if accounting == FIRST else None

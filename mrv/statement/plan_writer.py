@@ -1,6 +1,6 @@
-"""Parts of the plan extract as in `plan.json`: project, versions, certificates, samples.
-
-Values and times of the plan extract as JSON holds them: decimals as text, no floats.
+"""
+Parts of the plan extract as in `plan.json`: project, versions, certificates, samples;
+decimals as text.
 """
 
 from __future__ import annotations

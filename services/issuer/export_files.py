@@ -1,8 +1,8 @@
 """
-The files of each export by name, and what a request for issuance lacks, for every surface alike.
+Files of each export by name, and missing fields of a request for issuance.
 
-Issued statements come from the database, or from evidence packs without any server; a facility's
-inventory of a year from the registry and interval rows.
+Issued statements come from the database, or from evidence packs without a server; a facility's
+annual inventory from the registry and interval rows.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ from services.store.timeseries.year_sums import year_sums
 
 def source_of(conn: Connection, statement: str) -> Source:
     """
-    Load an issued statement.
+    Return an issued statement for an export.
 
     Raises
     ------
@@ -87,14 +87,14 @@ def source_of(conn: Connection, statement: str) -> Source:
 
 def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> Source:
     """
-    Read an issued statement from its pack, once it holds.
+    Return an issued statement from its pack, after verifying it.
 
     Parameters
     ----------
     trusted : Trust or None
-        Keys that the reader trusts; without them the export stays a draft.
+        Trusted keys; without them the export stays a draft.
     status : bytes or None
-        The project's status list, which says whether the statement still counts.
+        The project's status list, which states whether the statement is still valid.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> S
 
 def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
     """
-    Return the inventory of a site's facility.
+    Return the greenhouse gas inventory of a site's facility for a year.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
 
 def facility_files(made: Inventory, form: CellMap, template: bytes | None) -> dict[str, bytes]:
     """
-    Return the files of an inventory by name.
+    Return the files of a facility's inventory by name.
 
     Raises
     ------
@@ -187,7 +187,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
-    """Return files as a zip: the same bytes for the same files."""
+    """Return files as a zip archive; the same files give identical bytes."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in files.items():
@@ -196,7 +196,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 
 
 class ExportFiles(NamedTuple):
-    """An export: its missing fields, and its files."""
+    """Result of an export: its missing fields, and its files."""
 
     draft: Draft
     files: dict[str, bytes]
@@ -217,12 +217,12 @@ class ExportFiles(NamedTuple):
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     """
-    Return statements in order of time, checked against each other and the entries.
+    Return statements in order of time, after checking them against each other and the entered data.
 
     Raises
     ------
     ExportError
-        Naming the rule, before a file is made.
+        Naming the violated rule.
     """
     result = sorted(sources, key=begin_us)
     check_together(result)
@@ -231,7 +231,7 @@ def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
 
 
 def sources_of(conn: Connection, statements: Sequence[str], authority: Authority) -> list[Source]:
-    """Load issued statements from the database, for one export."""
+    """Return issued statements from the database for one export."""
     return together([source_of(conn, statement) for statement in statements], authority)
 
 
@@ -327,7 +327,7 @@ def inventory_files(
 
 
 def json_bytes(value: Any) -> bytes:
-    """Write JSON as people read it."""
+    """Return a value as indented JSON."""
     return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode()
 
 
@@ -342,7 +342,7 @@ def export_summary(draft: Draft, sources: Sequence[Source]) -> Mapping[str, Any]
 
 def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, tuple[Line, ...]]:
     """
-    Check a statement as a completeness check and a reporting check would.
+    Return the report data of a statement, and the results of a completeness and a reporting check.
 
     Parameters
     ----------
@@ -373,7 +373,7 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
 
 
 def line_json(line: Line, words: Words) -> dict[str, Any]:
-    """Return a line for people and programs."""
+    """Return a check's result as a JSON object, with its text in a language."""
     return {
         "part": line.part,
         "check": line.check,

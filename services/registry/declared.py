@@ -1,4 +1,4 @@
-"""Surveys, events and the registered design, as registry files write them."""
+"""Surveys, events and the registered design in registry files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ DESIGN = (
 
 
 def survey(row: Row) -> Survey:
-    """Return a survey."""
+    """Return the survey in a row."""
     row.only(*(f.name for f in fields(Survey)))
     population = row.required("population", row.whole("population", 1), "how many there are")
     n = row.required("n", row.whole("n", 2), "how many were asked, 2 or more")
@@ -120,7 +120,7 @@ def _unlike(strata: Sequence[Stratum], population: int, n: int, mean: Decimal) -
 
 
 def event(row: Row) -> Event:
-    """Return an event."""
+    """Return the event in a row."""
     row.only("from", "to", "what", "found", "document", "devices", "by", "resolved")
     what = row.text("what")
     if what and what not in HAPPENINGS:
@@ -150,7 +150,7 @@ def event(row: Row) -> Event:
 
 
 def shared_meter(row: Row) -> SharedMeter:
-    """Return a meter shared by several users."""
+    """Return the common meter of several users in a row."""
     row.only("main", "users", "lost", "readings")
     main = row.identifier("main")
     users = row.required("users", row.all().get("users"), "the meters of all its users") or []
@@ -186,7 +186,7 @@ def _joint(row: Row) -> JointReading:
 
 
 def default(row: Row) -> Default:
-    """Return the reason for a published default."""
+    """Return the reason for using a published default, in a row."""
     row.only(*(f.name for f in fields(Default)))
     reason = row.text("reason")
     if reason and not reasoned(reason):
@@ -195,7 +195,7 @@ def default(row: Row) -> Default:
 
 
 def design(row: Row) -> Design:
-    """Return the registered design."""
+    """Return the registered design in a row."""
     row.only(*DESIGN)
     latitude, longitude = row.number("latitude", -90, 90), row.number("longitude", -180, 180)
     if (latitude is None) != (longitude is None):
@@ -279,7 +279,7 @@ def _decimal(given: Decimal | int | None) -> Decimal | None:
 
 
 def document(project: Project) -> dict[str, Any]:
-    """Return the declarations with the keys of registry files."""
+    """Return a project's surveys, events and design with the keys of registry files."""
     design_ = project.design
     return {
         "surveys": [
@@ -328,7 +328,7 @@ def _kept(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shared(registry: Registry) -> Iterator[Finding]:
-    """Warn of one survey's data in two projects, as each phase needs its own survey."""
+    """Yield warnings if two projects have the same survey data, as each needs its own survey."""
     of: dict[str, list[Project]] = {}
     for project in registry.projects.values():
         for item in project.surveys or ():
@@ -372,7 +372,7 @@ def counted(device: Device) -> set[str]:
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Refuse declarations for a parameter or device outside the project."""
+    """Yield errors of surveys and events for a parameter or device outside the project."""
     try:
         method = find(project.methodology, project.version)
     except MethodologyError:

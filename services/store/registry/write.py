@@ -1,7 +1,4 @@
-"""Changed entries to rows of the registry.
-
-Lives of methodologies, as this version's ledger has them, for boards.
-"""
+"""Writing of changed registry entries, and of methodologies' validity for dashboards."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ from services.store.registry import monitoring_plans as monitoring
 
 
 def write_lives(conn: Connection) -> None:
-    """Replace the ledger's rows."""
+    """Replace the stored validity of methodologies by this version's."""
     names = {live.id: live.name for live in lives()}
     with conn.transaction(), conn.cursor() as cur:
         cur.execute("DELETE FROM method_life")
@@ -208,7 +205,7 @@ def _write_arrays(cur: Cursor, devices: list[Device], author: str) -> None:
 
 
 def _write_swaps(cur: Cursor, devices: list[Device], author: str) -> None:
-    """Write meter swaps; one that stays as it was keeps its author."""
+    """Write meter replacements; unchanged ones keep their author."""
     rows: list[tuple[Any, ...]] = [
         (d.id, r.channel, r.at, r.last, r.first, r.reason, r.document)
         for d in devices
@@ -235,7 +232,7 @@ def _write_swaps(cur: Cursor, devices: list[Device], author: str) -> None:
 
 
 def _write_quality(cur: Cursor, devices: list[Device], author: str) -> None:
-    """Write limits of quality tests; those that stay as they were keep author and date."""
+    """Write limits of quality tests; unchanged ones keep author and date."""
     names = [d.id for d in devices]
     same = "SELECT device_id, channel, begins, limits, reason FROM device_quality"
     before = {

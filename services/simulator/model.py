@@ -66,7 +66,8 @@ class Device:
 
     `principal` is the MQTT name it speaks under: its own, or its gateway's.
     `rated_power_w` [W], `cadence_s` [s], coordinates in degrees north and east;
-    `per_day` what it counts on a working day, in the unit of its payload.
+    `per_day` what it counts on a working day, in the unit of its payload; `generates`:
+    a meter of a solar plant, by its role in a project.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Device:
     cadence_s: int
     profile: str = "generic"
     per_day: float = 0.0
+    generates: bool = False
 
     @property
     def topic(self) -> str:

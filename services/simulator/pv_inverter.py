@@ -21,6 +21,8 @@ power, which its meter counts as import, never as negative export.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from services.simulator.model import Block, Day, Device, Floats, Register, stream
@@ -99,3 +101,13 @@ class PvInverter:
                 "state": producing.astype(np.float64),
             },
         )
+
+
+class GenerationMeter(PvInverter):
+    """The meter of a solar plant of `rated_power_w`: export by day, own use by night."""
+
+    def readings(self, day: Day, number: np.ndarray) -> Block:
+        """Return readings of a day: the inverter's registers and power."""
+        block = super().readings(day, number)
+        power = block.gauges["active_power_kw"]
+        return replace(block, gauges={"active_power_kw": power})

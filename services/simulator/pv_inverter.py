@@ -109,5 +109,5 @@ class GenerationMeter(PvInverter):
     def readings(self, day: Day, number: np.ndarray) -> Block:
         """Return readings of a day: the inverter's registers and power."""
         block = super().readings(day, number)
-        power = block.gauges["active_power_kw"]
-        return replace(block, gauges={"active_power_kw": power})
+        # of an energy meter: positive for import, negative for export
+        return replace(block, gauges={"active_power_kw": -block.gauges["active_power_kw"]})

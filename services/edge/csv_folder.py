@@ -1,15 +1,13 @@
 """
-A folder that another program writes CSV files into.
+Source for a folder of CSV files written by another program, and for InfluxDB's line protocol.
 
-A file is taken once it has rested and no program has it open to write, whole or not at all,
-and then moved to `done`, or to `refused` with a note beside it.  A last line that no
-newline ends may be a number cut short, and a cut number is a smaller one: the file waits
-longer, and then that line is set aside, unless the program is known to write so.
+A file is read once it is unchanged for a while and no program has it open for writing, completely
+or not at all. It is then moved to `done`, or to `refused` with a note.  A last line without newline
+may contain a truncated number: the file waits longer, then that line is set aside, unless
+configured otherwise.
 
-Points in InfluxDB's line protocol, from a file of `influx export-lp` or a query.
-
-`measurement,tag=value field=1.5,other=2i 1556813561098000000`: the last word is the time in
-nanoseconds, without which a point is of no known time and is refused.
+Line protocol: `measurement,tag=value field=1.5,other=2i 1556813561098000000`, time in nanoseconds;
+a point without time is refused.
 https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/
 """
 
@@ -49,12 +47,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def line_records(text: str, source: CsvFolder) -> Iterator[Record]:
     """
-    Read points; those without a field that is wanted are left out.
+    Yield the records of points in line protocol; points without a configured field are skipped.
 
     Raises
     ------
     ValueError
-        Naming the line, and what is wrong with it.
+        Naming the line and the error.
     """
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -125,7 +123,7 @@ def decoded(data: bytes) -> str:
     Raises
     ------
     ValueError
-        When it is too long, or no UTF-8; naming the line.
+        When it is too long or not UTF-8; names the line.
     """
     if len(data) > MOST_BYTES:
         raise ValueError(f"has {len(data)} bytes; split it into files below 64 MiB")
@@ -137,14 +135,14 @@ def decoded(data: bytes) -> str:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """Return the complete lines, and the text after the last newline."""
+    """Split a text into complete lines and the rest after the last newline."""
     end = text.rfind("\n") + 1
     return text[:end], text[end:]
 
 
 def records(text: str, source: CsvFolder) -> list[Record]:
     """
-    Return the rows of a text.
+    Return the records in CSV text.
 
     Raises
     ------
@@ -275,12 +273,12 @@ def _time(text: str, line: int, source: CsvFolder) -> str:
 
 class _Numbers:
     """
-    Reads the numbers of one file.
+    Parser for the numbers of one file.
 
     Parameters
     ----------
     comma : bool
-        Whether a comma may be a decimal one: it is not what parts the cells.
+        Whether a comma can be a decimal mark, as it is not the delimiter.
     """
 
     def __init__(self, *, comma: bool) -> None:
@@ -288,7 +286,7 @@ class _Numbers:
         self._marks: dict[str, int] = {}
 
     def read(self, text: str, line: int, column: str) -> float:
-        """Return the records of one file; ambiguous decimal marks are refused."""
+        """Return the number in a cell; ValueError where its decimal mark is ambiguous."""
         comma = self._comma and text.count(",") == 1
         try:
             number = Decimal(text.replace(",", ".") if comma else text)
@@ -308,7 +306,7 @@ class _Numbers:
 
 
 class Folder(threading.Thread):
-    """One watched folder."""
+    """Thread that watches one folder."""
 
     def __init__(self, source: CsvFolder, recorder: Recorder, stopping: threading.Event) -> None:
         super().__init__(name=f"csv-{source.folder}", daemon=True)
@@ -331,7 +329,7 @@ class Folder(threading.Thread):
                 self._take(path)
 
     def _is_settled(self, path: Path) -> bool:
-        """Whether no program has written to it for a while, nor has it open."""
+        """Return whether a file is unchanged for a while and not open for writing."""
         result = path.stat()
         now = (result.st_size, result.st_mtime)
         same = self._sizes.get(path.name) == now
@@ -363,7 +361,7 @@ class Folder(threading.Thread):
         self._move(path, "done")
 
     def _set_aside(self, path: Path, head: str, rest: str) -> None:
-        """Keep a last line that may be cut, below the header that it needs to be read again."""
+        """Store a possibly truncated last line with the header, so that it can be read again."""
         aside = self._free(path.with_stem(f"{path.stem}.last-line"), "refused")
         self._recorder.refuse(str(path), f"{_ASIDE}: {rest!r}", rest.encode())
         aside.write_text(f"{head}\n{rest}", encoding="utf-8", newline="")
@@ -383,7 +381,7 @@ class Folder(threading.Thread):
         return target
 
     def _free(self, path: Path, to: str) -> Path:
-        """Return a name in a folder beside that no file has."""
+        """Return an unused name in the folder `to`."""
         folder = self._path / to
         folder.mkdir(exist_ok=True)
         target = folder / path.name
@@ -392,7 +390,7 @@ class Folder(threading.Thread):
 
 
 def _ended(path: Path) -> bool:
-    """Whether a newline ends its last line."""
+    """Return whether a file ends with a newline."""
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - 1, 0))
         return file.read(1) == b"\n"
@@ -400,10 +398,10 @@ def _ended(path: Path) -> bool:
 
 def _open_to_write(path: Path) -> bool:
     """
-    Whether a program has it open to write; what it wrote after the move would be lost.
+    Return whether a program has the file open for writing.
 
-    A lease for readers is refused where someone writes.  Where it is another user's file
-    and we may not ask, or the file system knows no leases, resting has to do.
+    A read lease is refused in that case. If leases are not available (another user's file, file
+    system), the waiting time alone is used.
     """
     with path.open("rb") as file:
         try:

@@ -1,11 +1,10 @@
-"""`tonne edge`: sources that record, an uplink that forwards, one status line per minute.
+"""
+The process `tonne edge`: runs sources and uplink, and logs one status line per minute; local MQTT
+source.
 
-Topics of a broker on the plant's own network.
-
-Its clients may be anything that speaks JSON.  An object with `ts` goes on as it is;
-one without is taken for values of now, which is why nothing retained is taken: that may
-be of last week, and comes anew with each connection.  Acknowledged once it is in the
-outbox, over a session that the broker keeps while the gateway is off.
+Clients of the local broker may publish any JSON.  An object with `ts` is forwarded unchanged; one
+without gets the current time, so retained messages, which may be old, are ignored.  Messages are
+acknowledged once they are in the outbox, over a persistent session.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ _REFUSED_S = 60.0
 
 
 def _at(result: dict[str, Any], path: str) -> Any:
-    """Return what stands at a path of names; ValueError if nothing does."""
+    """Return the value at a path of names in a JSON object; ValueError if absent."""
     value: Any = result
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:
@@ -61,7 +60,7 @@ def _at(result: dict[str, Any], path: str) -> Any:
 
 
 class Listener(threading.Thread):
-    """One local broker."""
+    """Thread that subscribes to one local MQTT broker."""
 
     def __init__(
         self, source: LocalMqtt, name: str, recorder: Recorder, stopping: threading.Event
@@ -86,7 +85,7 @@ class Listener(threading.Thread):
         self._client.on_message = self._on_message
 
     def run(self) -> None:
-        """Listen until `stop` is set."""
+        """Receive messages until `stop` is set."""
         while not self._stopping.is_set():
             if self._client.socket() is None and not self._connect():
                 self._stopping.wait(_RETRY_S)
@@ -140,7 +139,10 @@ class Listener(threading.Thread):
         )
 
     def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        """Record, then acknowledge; what could not be recorded the broker sends again."""
+        """
+        Record a message, then acknowledge it; without acknowledgement the broker sends it
+        again.
+        """
         content_type = getattr(message.properties, "ContentType", None)
         try:
             records = self._records(message.topic, bytes(message.payload), content_type)
@@ -173,7 +175,7 @@ class Listener(threading.Thread):
         return Record(device, {"values": values}, None, self._recorder.clock.now())
 
     def _foreign(self, device: str, result: dict[str, Any]) -> Record:
-        """Take values and time from where another system's message has them."""
+        """Return a record from a message in another system's format, by the configured paths."""
         values = result if self._source.values is None else _at(result, self._source.values)
         if not isinstance(values, dict):
             raise ValueError(f"{self._source.values!r} does not contain an object of values")  # noqa: TRY004
@@ -207,13 +209,13 @@ _JOIN_S = 10.0
 
 class Gateway:
     """
-    One running gateway.
+    A running gateway.
 
     Parameters
     ----------
     config : Config
     adopt : bool
-        Take over an outbox that another machine made.
+        Use an outbox created on another machine.
     """
 
     def __init__(self, config: Config, log: FilteringBoundLogger, *, adopt: bool = False) -> None:
@@ -261,9 +263,9 @@ class Gateway:
 
     def scraped(self, bind: str, stack: ExitStack) -> None:
         """
-        Serve metrics at `bind` while `stack` is open; none without an address.
+        Serve metrics at `bind` while `stack` is open; without an address, none.
 
-        Where the port is taken it goes on without: what is not recorded is gone.
+        If the port is in use, the gateway runs without metrics, so that no reading is lost.
         """
         metrics = GatewayMetrics(self._outbox, self._recorder, self._link)
         try:
@@ -274,7 +276,7 @@ class Gateway:
             self._log.info("metrics", bind=bind or "off")
 
     def stop(self) -> None:
-        """Request the end; safe in a signal handler."""
+        """Request the end of `run`; safe in a signal handler."""
         self._stopping.set()
 
     def run(self) -> None:

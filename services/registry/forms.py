@@ -1,8 +1,7 @@
 """
-A form by methodology: only the required sections of a registry file.
+Example registry file for a methodology, with the required sections only.
 
-A value that only the plant knows is a placeholder, which an import refuses; a value that the
-methodology gives stands as it is.  The notes say what each value is.
+Values known only to the plant are placeholders, which an import refuses; notes explain each value.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _DAY, _TIME = f"{PLACEHOLDER}DAY", "T00:00:00"
 
 
 class Form(NamedTuple):
-    """Contents of a form: sections, explanations by sheet and key, next steps."""
+    """Contents of an example file: sections, explanations by sheet and key, next steps."""
 
     sections: dict[str, Any]
     notes: dict[tuple[str, str], str]
@@ -59,12 +58,12 @@ class Form(NamedTuple):
 
 def form(methodology: str, country: str) -> Form:
     """
-    Return the form of a methodology for a project in a country.
+    Return the example file of a methodology for a project in a country.
 
     Raises
     ------
     RegistryError
-        If there is no such methodology, or none of its projects is in that country.
+        If there is no such methodology, or it has no projects in that country.
     """
     known = methodologies.load()
     if methodology not in known:
@@ -192,7 +191,7 @@ def _is_documented(method: Methodology, key: str, spec: Any) -> bool:
 
 
 def _optional(subset: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield optional entries, each with its document."""
+    """Yield optional entries of a methodology, each with its document."""
     for specs in subset:
         yield from ((key, s) for key, s in specs.items() if not s.required and s.choices)
 

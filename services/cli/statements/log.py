@@ -1,4 +1,4 @@
-"""`tonne log`: the transparency log."""
+"""Command `tonne log`: seals data in the transparency log, audits it, and exports proofs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _log_key = click.option(
     "--log-key",
     default="tonne-log",
     metavar="N",
-    help="Key that signs the log's heads; made the first time.",
+    help="Name of the key that signs the log's heads; created at first use.",
 )
 _SHOWN = 5
 _DAY_US = 86_400_000_000
@@ -68,7 +68,11 @@ log.add_command(witnesses)
 
 @log.command()
 @_log_key
-@click.option("--recheck", is_flag=True, help="Compare all sealed days, not only late ones.")
+@click.option(
+    "--recheck",
+    is_flag=True,
+    help="Compare all sealed days with the database, not only those with late readings.",
+)
 @click.option(
     "--accept",
     metavar="REASON",
@@ -101,10 +105,10 @@ def seal(
     as_json: bool,
 ) -> None:
     """
-    Enter due data in the log: days that ended a day ago, late readings, changes.
+    Seal due data in the log: completed days, late readings, changes.
 
-    Days are sealed 24 hours after their end, and within 36. Exit status 1 where
-    something differs from its seal by hand: that is left as it is.
+    A day is sealed 24 to 36 hours after its end. Exit status 1 if rows were changed manually after
+    sealing: they are not sealed without --accept.
 
     \b
     Example:
@@ -144,7 +148,7 @@ def _warn(conn: Connection, until: datetime, projects: tuple[str, ...]) -> None:
 
 
 def _seal_on(log_key: str, every_s: int) -> None:
-    """Seal from time to time until the process ends; alerts look at its metrics."""
+    """Seal due data at intervals until the process ends; metrics report failures."""
     settings, metrics, log = Settings(), Metrics(), get_logger("sealer")
     bind = metrics_bind(settings)
     whom = Witnesses.by(settings)
@@ -189,7 +193,7 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
 @json_option
 def audit(held: tuple[Path, ...], *, as_json: bool) -> None:
     """
-    Audit the whole log and compare the database with it; report the first difference.
+    Audit the whole log, and compare the database with it; report the first difference.
 
     \b
     Example:
@@ -227,9 +231,9 @@ def _show_audit(report: audits.AuditReport) -> None:
 @json_option
 def checkpoint(size: int | None, *, as_json: bool) -> None:
     """
-    Print the signed head, with its witnesses' lines (c2sp.org/tlog-checkpoint).
+    Print the signed head with the witnesses' signatures (c2sp.org/tlog-checkpoint).
 
-    Keep it: with it you can prove later that nothing was taken back.
+    Keep it: it later proves that no entry was removed.
 
     \b
     Example:
@@ -243,7 +247,7 @@ def checkpoint(size: int | None, *, as_json: bool) -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List the entries.
+    List the entries of the log.
 
     \b
     Example:
@@ -306,7 +310,7 @@ def proof(what: str, *, as_json: bool) -> None:
 @json_option
 def request(since: int, *, as_json: bool) -> None:
     """
-    Print the request with which a witness signs the last head (c2sp.org/tlog-witness).
+    Print the request for a witness to sign the last head (c2sp.org/tlog-witness).
 
     \b
     Example:
@@ -331,9 +335,9 @@ def request(since: int, *, as_json: bool) -> None:
 @json_option
 def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool) -> None:
     """
-    Countersign a log's head as a witness; no database is needed.
+    Cosign a log's head as a witness; no database is needed.
 
-    Refused unless the head leads on from the last one that you signed here.
+    Rejected unless the head continues the last one that you signed here.
 
     \b
     Example:
@@ -352,7 +356,7 @@ def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool)
 @json_option
 def receive(signed: Path, *, as_json: bool) -> None:
     """
-    Store a head countersigned by a witness; receipts then contain its signature.
+    Store a head cosigned by a witness; later receipts include its signature.
 
     \b
     Example:
@@ -365,7 +369,7 @@ def receive(signed: Path, *, as_json: bool) -> None:
 
 
 def _print(name: str, text: str, *, as_json: bool) -> None:
-    """Print a signed text as it is, or as a member of a JSON object."""
+    """Print a signed text unchanged, or as a member of a JSON object."""
     if as_json:
         print_json({name: text})
     else:

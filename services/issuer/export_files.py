@@ -138,7 +138,7 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
     if result is None:
         raise RegistryError(
             f"no facility is registered for site {site!r}; add it under `facilities`, see"
-            " docs/registries.md"
+            " docs/exports.md"
         )
     zone = registry.sites[site].clock
     span = period_us(date(year, 1, 1), date(year + 1, 1, 1), zone)

@@ -364,6 +364,7 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     registered, words = next(result, None) or Registration(project=project), Words(language)
     fields = {
         "form": tuple(registration_checks.form(facts, registered)),
+        "engaged": tuple(registration_checks.engaged(facts, registered)),
         "claimed": tuple(registration_checks.claimed(facts, registered)),
         "registered": tuple(registration_checks.registered(facts, registered)),
         "backed": tuple(signed_share(facts, words, registered.signed_percent)),

@@ -186,6 +186,11 @@ def updated(stored: Registry, incoming: Registry) -> Registry:
     return Registry(entries)
 
 
+# of a project, what stays as it is registered where a file omits it
+KEPT = ("boundary", "surveys", "events", "shared_meters", "defaults", "design", "laboratory",
+        "documents")  # fmt: skip
+
+
 def merged(
     stored: tuple[Version, ...], versions: tuple[Version, ...] | None
 ) -> tuple[Version, ...]:

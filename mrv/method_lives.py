@@ -68,12 +68,12 @@ def _life(row: dict[str, Any]) -> Life:
 
 def find_life(methodology: str, version: str | None, named: Iterable[str | None]) -> Life | None:
     """
-    Return the validity of a methodology in the programme of a registration.
+    Return the validity of a methodology in the programme of a registration; None if unlisted.
 
     Parameters
     ----------
     named : iterable of str or None
-        Programme, registry and standard, as the registration has them.
+        Programme, registry and standard of the registration.
     """
     words = {one.casefold() for one in named if one}
     for life in lives():
@@ -113,7 +113,7 @@ def registration_refused(life: Life, registered: date) -> Text | None:
 
 def broken(life: Life, registered: date | None, end: date) -> Iterator[Text]:
     """
-    Return the validity rules not met by a period that ends on a day.
+    Yield the validity rules that a period ending on a given day does not meet.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _named(life: Life) -> dict[str, str]:
 
 
 def _followed(life: Life, breach: Text) -> Text:
-    """Name the successor as well, where there is one."""
+    """Return the breach with the successor methodology appended, where there is one."""
     follows = next((live for live in lives() if live.id == life.successor), None)
     if follows is None:
         return breach

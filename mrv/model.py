@@ -110,7 +110,7 @@ class Factors(Protocol):
         ...
 
     def __iter__(self) -> Iterator[Factor]:
-        """All factors."""
+        """Yield all factors."""
         ...
 
 
@@ -119,8 +119,7 @@ class ClassLimit:
     """
     Maximum of one device of a role in an hour and in a local day. [base units]
 
-    `source` is the reference; `per_day_as_mean` the highest daily mean over a
-    period, 0 if unknown.
+    `source`: the reference; `per_day_as_mean`: the highest daily mean over a period, 0 if unknown.
     """
 
     per_hour: int
@@ -202,7 +201,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Reductions:
-    """Emissions by side, exact. [tCO2e]; `extra` has further results of the methodology."""
+    """Emissions by side, exact [tCO2e]; `extra`: further results of the methodology."""
 
     baseline_t: Fraction
     project_t: Fraction
@@ -238,9 +237,9 @@ class Check:
     """
     One applicability condition: `test` returns None, or the unmet condition.
 
-    `clause` is its id in documents; the word files have its title, as `clause.CLAUSE`.  `refuses`:
-    a project that does not meet it is outside the methodology; else it can be corrected during the
-    project, as a missing certificate.  `quiet`: a statement lists it only where it is not met.
+    `clause`: its id in documents, titled `clause.CLAUSE` in the word files; `refuses`: a project
+    that does not meet it is outside the methodology, otherwise it can be corrected during the
+    project.
     """
 
     clause: str
@@ -255,7 +254,8 @@ class Condition:
     One condition for the inputs of the methodology.
 
     `test` takes inputs and results, and returns None, or the unmet condition and its remedy.
-    `first`: of the first rules alone.  `severity` is CL where evidence is to be clarified.
+    `first`: applies in rule set 1 only; `severity`: CL (clarification request) where evidence must
+    be clarified.
     """
 
     clause: str
@@ -280,7 +280,7 @@ def not_metered(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """
-    Raise an error in place of `inputs_of`, for quantities from documents only.
+    Raise MethodologyError: a methodology without meters calculates from documents only.
 
     Raises
     ------
@@ -408,9 +408,9 @@ class Methodology:
     @property
     def by_period(self) -> bool:
         """
-        Return whether emissions exist only for a period, not for a quarter hour.
+        Return whether emissions can be calculated for a period only, not for a quarter hour.
 
-        Its rows would show the project's side alone, as a loss.
+        Live rows would then show project emissions alone, as a negative reduction.
         """
         return self.by_time or any(s.unmeasured is not None for s in self.parameters.values())
 
@@ -423,7 +423,7 @@ class Methodology:
 
     @property
     def powering(self) -> tuple[str, ...]:
-        """Return roles of electricity whose invoices also corroborate a service."""
+        """Return the electricity roles whose invoices also corroborate a service."""
         taken = (r for c in self.consumptions if c.by_design for r in c.uses)
         return tuple(dict.fromkeys(taken))
 

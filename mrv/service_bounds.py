@@ -1,7 +1,6 @@
 """
-Limits of a service: consumption, design capacity, range of a baseline.
-
-And what other values say of one that is typed.
+Limits of a service: consumption, design capacity, baseline range, and values derived from
+others.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ Amount = TypeVar("Amount", Fraction, NDArray[np.int64])
 
 
 class _Dotted(ast.NodeTransformer):
-    """A key of a record, as `polymer_t.PET`, is one name."""
+    """Transformer that turns a key of a record, such as `polymer_t.PET`, into one name."""
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         """Replace a record and its key by one name."""
@@ -145,7 +145,7 @@ class _Dotted(ast.NodeTransformer):
 
 
 class _Symbols(ast.NodeTransformer):
-    """Put symbols in place of our names, and numbers in place of those of conversions."""
+    """Transformer that replaces names by symbols, and conversion constants by numbers."""
 
     def __init__(self, symbols: Mapping[str, str]) -> None:
         self._symbols = symbols
@@ -215,7 +215,7 @@ class Steps:
     extra: tuple[str, ...] = ()
 
     def symbols(self, inputs: Mapping[str, Any]) -> dict[str, str]:
-        """Symbols by our names; an input of a list has the name that formulas give it."""
+        """Return symbols by name in formulas; an input of a list by its name in formulas."""
         specs: dict[str, Any] = {}
         for name, spec in inputs.items():
             for key, item in getattr(spec, "fields", {}).items():
@@ -328,7 +328,7 @@ class Steps:
 
 def reduction(baseline: Amount, project: Amount, leakage: Amount) -> Amount:
     """
-    Emission reduction, negative where the project emits more than the baseline.
+    Return the emission reduction, negative where the project emits more than the baseline.
 
     ER = BE - PE - LE, of fractions [tCO2e] or of int64 arrays [ug].
     """
@@ -344,7 +344,7 @@ def steps(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     extra: tuple[str, ...] = (),
 ) -> Steps:
-    """Return declared steps; parts common to several methodologies are groups."""
+    """Return declared steps; steps shared by methodologies are passed as groups."""
     flat: list[Part] = []
     for part in parts:
         flat += [part] if isinstance(part, Published | Step) else part
@@ -372,7 +372,7 @@ def _scopes(
     rows: Sequence[Mapping[str, Any]],
     columns: Mapping[str, Sequence[Any]],
 ) -> Iterable[dict[str, Any]]:
-    """Yield names of each row; columns of a longer list stand beside it at its end."""
+    """Yield the names of each row; columns of a longer list are added at the end."""
     size = len(rows)
     beside = {
         n: values[len(values) - size :] for n, values in columns.items() if len(values) >= size

@@ -355,7 +355,7 @@ class SilenceRate(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Highest rated power of any time [W], and largest stored interval by quantity [base units]."""
+    """Highest rated power of any time [W], and largest stored interval by quantity [base units]"""
 
     rated_w: int | None
     largest: Mapping[str, int]

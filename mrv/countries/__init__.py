@@ -1,9 +1,9 @@
 """
 Countries by ISO 3166-1 alpha-2, grids of countries with several, and rules of each country.
 
-A site names its country.  Where it does not, its time zone does: the zone database gives each
-zone to one country, but for those that are none's, such as UTC.  What a country alone rules is
-data in the folder of its code, `vn` for Viet Nam; no other country sees it.
+A site without a country has that of its time zone, which the zone database gives; a zone such as
+UTC belongs to no country.  Rules that one country alone has are data in the folder of its code,
+such as `vn`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Reading a document into its type, and writing it.
+Types of JSON documents, with reading, writing, and the parts common to all signed documents.
 
 msgspec's structs rather than dataclasses: they refuse what is missing, unknown or of
 another type and name its path, they write the same values back, and their JSON Schema
@@ -202,22 +202,28 @@ def text_in(coded: Coded) -> Text:
 
 
 def read_text(said: str | Coded) -> Text | str:
-    """Return a text; words without a code unchanged."""
+    """
+    Return a text of a document as a code with values; a text without a code is returned
+    unchanged.
+    """
     return said if isinstance(said, str) else text_in(said)
 
 
 def words_of(said: str | Coded, language: str = "en") -> str:
-    """Return a text in a language; words of tonne 0.1.0 unchanged."""
+    """
+    Return a text of a document in a language; a text signed by tonne 0.1.0 is returned
+    unchanged.
+    """
     return said if isinstance(said, str) else render(text_in(said), language)
 
 
 def coded_or_words(said: str | Text) -> str | Coded:
-    """Return a text in the form of a document; words without a code unchanged."""
+    """Return a text in the form of a document; a text without a code is returned unchanged."""
     return said if isinstance(said, str) else coded(said)
 
 
 def words_of_0_1_0(said: str | Text) -> str:
-    """Return a text in the words that tonne 0.1.0 signed."""
+    """Return a text in the wording that tonne 0.1.0 signed."""
     return said if isinstance(said, str) else render(said, RELEASE_0_1_0)
 
 

@@ -208,10 +208,10 @@ class FixedExAnte(Form):
 
 def fixed_ex_ante(said: Claims | FixedExAnte) -> Iterator[tuple[str | None, str, str]]:
     """
-    Yield the values fixed ex ante: device, parameter and value.
+    Yield the values fixed ex ante: device (None: whole project), parameter and value.
 
-    Where another value counts only because the programme asks for better evidence, it is the one
-    that awaits its evidence: the project fixed that, and a document may still show it.
+    Where a programme does not accept a value for want of evidence, the original value is yielded,
+    not the one that replaces it in the account.
     """
     awaiting: dict[tuple[object, object], str] = {}
     for item in (text for condition in said.applicability for text in condition.texts or ()):

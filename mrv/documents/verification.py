@@ -195,7 +195,7 @@ class FindingShown(Form):
 
     @property
     def remark(self) -> bool:
-        """Whether it is a remark, listed with the findings."""
+        """Return whether it is a remark: a note that is not a finding but is listed with them."""
         return self.finding is UNSET
 
 

@@ -21,7 +21,7 @@ __all__ = ["CLASSES", "KINDS", "KINDS_OF", "KIND_INDEX", "Values", "hourly", "of
 
 
 def of_hours(device: Device, values: Hourly, starts: Iterable[int]) -> list[Row]:
-    """Return indices of hours, from a station's hourly values. [us UTC]."""
+    """Return the air or noise indices of given hours, from a station's hourly values. [us UTC]"""
     if device.class_id != "air_station":
         return []
     return _own(device, (row for start in sorted(starts) for row in air.air_hour(values, start)))
@@ -31,12 +31,12 @@ def of_days(
     device: Device, values: Hourly, days: Iterable[Day], flows: Mapping[int, Flow]
 ) -> list[Row]:
     """
-    Return figures of local days, from a station's hourly values.
+    Return the daily figures of a station, from its hourly values.
 
     Parameters
     ----------
-    flows : mapping of a day's beginning to Flow
-        What a wastewater plant let through. [us UTC]
+    flows : mapping of int to Flow
+        Flow of a wastewater plant by the start of the local day. [us UTC]
     """
     rows: list[Row] = []
     for day in sorted(days):
@@ -54,7 +54,7 @@ def of_days(
 
 
 def _own(device: Device, rows: Iterable[Row]) -> list[Row]:
-    """Leave out the indices and verdicts of countries that the station is not in."""
+    """Return the rows without the indices and limits of other countries than the station's."""
     ruling = countries.ruling("environment")
     here = countries.country_of(device)
     foreign = {kind for one, rules in ruling.items() if one != here for kind in rules["kinds"]}

@@ -17,7 +17,7 @@ class Flag:
     """
     An inconsistency in a plan; `text` names the values and the remedy.
 
-    `impossible` is what no plant can do, `check` what someone has to look at.
+    Severity `impossible`: no plant can do this; `check`: the value needs review.
     """
 
     about: str
@@ -27,7 +27,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Assumption:
-    """A number or word used in the estimate, given or by default."""
+    """A value used in the estimate: given by the user, or a default."""
 
     name: str
     value: Fraction | int | str

@@ -59,7 +59,7 @@ class Plant:
 
 @dataclass(frozen=True, slots=True)
 class Year:
-    """A year at the roof; irradiation [kWh/m2], `yield_..` for each kilowatt of modules."""
+    """Results of a year: irradiation on the roof [kWh/m2], and yields per kilowatt of modules."""
 
     ghi: tuple[float, ...]
     clear_ghi: tuple[float, ...]
@@ -70,7 +70,7 @@ class Year:
 
 def load_pvlib() -> Any:
     """
-    Import pvlib, which takes a second.
+    Return the pvlib module, imported on first use because it takes a second.
 
     Raises
     ------
@@ -88,13 +88,13 @@ def load_pvlib() -> Any:
 
 def year(roof: Roof, plant: Plant, ghi: Sequence[float] | None) -> Year:
     """
-    Return the results of a year of 365 days.
+    Return irradiation and yields of a year of 365 days.
 
     Parameters
     ----------
     ghi : sequence of float, 12 or 1
-        Irradiation on the horizontal by month, or of the year. [kWh/m2]  None: no
-        cloud all year, which is what no plant exceeds.
+        Global horizontal irradiation by month, or of the year [kWh/m2].  None: a
+        cloudless year, the ceiling that no plant exceeds.
     """
     pvlib = load_pvlib()
     import pandas as pd  # noqa: PLC0415 - comes with pvlib
@@ -129,7 +129,7 @@ def _clear(pvlib: Any, times: Any, sun: Any, extra: Any, roof: Roof) -> Any:
 
 
 def _shares(by_month: Any, month: Any, ghi: Sequence[float] | None) -> Any:
-    """Part of the cloudless irradiation that arrives, hour by hour."""
+    """Return the ratio of given to cloudless irradiation, by hour."""
     if ghi is None:
         return 1.0
     if len(ghi) == 1:
@@ -139,7 +139,7 @@ def _shares(by_month: Any, month: Any, ghi: Sequence[float] | None) -> Any:
 
 
 def _plane(pvlib: Any, times: Any, sun: Any, extra: Any, ghi: Any, roof: Roof) -> tuple[Any, Any]:
-    """Irradiance on the modules, and what of it passes their glass. [W/m2]"""
+    """Return the irradiance on the modules, and the part that passes their glass. [W/m2]"""
     parts = pvlib.irradiance.erbs(ghi, sun["zenith"], times.day_of_year.to_numpy())
     zenith, azimuth = sun["apparent_zenith"], sun["azimuth"]
     plane = pvlib.irradiance.get_total_irradiance(
@@ -155,7 +155,7 @@ def _plane(pvlib: Any, times: Any, sun: Any, extra: Any, ghi: Any, roof: Roof) -
 
 
 def _power(pvlib: Any, effective: Any, plane: Any, plant: Plant) -> Any:
-    """Alternating current of one kilowatt of modules. [kW]"""
+    """Return the AC power of one kilowatt of modules, by hour. [kW]"""
     cell = pvlib.temperature.faiman(plane, plant.air_c, _WIND_M_S)
     direct = pvlib.pvsystem.pvwatts_dc(effective, cell, 1.0, plant.temperature_coefficient)
     direct = direct.clip(lower=0.0) * (1.0 - plant.losses)
@@ -171,7 +171,7 @@ _COMMON_YEAR = 2025
 
 
 def cloudy(clear_kwh_m2: Sequence[float]) -> list[float]:
-    """Return monthly irradiation with usual clouds, from that of a clear sky. [kWh/m2]"""
+    """Return monthly irradiation with typical cloud cover, from that of a clear sky. [kWh/m2]"""
     result = []
     for month, clear in enumerate(clear_kwh_m2, 1):
         daily = clear / monthrange(_COMMON_YEAR, month)[1]
@@ -181,17 +181,17 @@ def cloudy(clear_kwh_m2: Sequence[float]) -> list[float]:
 
 def typical_months(roofs: Sequence[tuple[Roof, float]]) -> list[float]:
     """
-    Return the monthly energy of modules with several orientations.
+    Return the monthly energy of modules with several orientations. [kWh]
 
     Parameters
     ----------
     roofs : sequence of (Roof, float)
-        Where modules lie, and their power. [kW]
+        Orientation of the modules, and their power. [kW]
 
     Returns
     -------
-    list of twelve float
-        January first; only the proportions are meant. [kWh]
+    list of float, 12
+        January first; only the proportions of the months are meaningful.
 
     Raises
     ------

@@ -377,7 +377,7 @@ class Facility(Entry, frozen=True, kw_only=True):
 
 
 class SignedAcceptance(Entry, frozen=True, kw_only=True):
-    """A programme's key [Multikey], and its signature under an acceptance [base58]."""
+    """A programme's key [Multikey], and its signature under an acceptance [base58]"""
 
     key: str
     value: str

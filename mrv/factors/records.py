@@ -102,17 +102,20 @@ def _date(text: object, record: Mapping[str, Any]) -> date:
 
 
 def book_of(records: Iterable[Mapping[str, Any]]) -> FactorBook:
-    """Return the factor book of a pack; FactorError as raised by `from_record`."""
+    """Return the factor book of a pack; raises FactorError as `from_record`."""
     return FactorBook(from_record(record) for record in records)
 
 
 def unpublished(factors: Iterable[Factor]) -> list[str]:
-    """Return ids not published by this version of tonne, which came from a registry file."""
+    """
+    Return the ids of factors not published by this version of tonne but read from a registry
+    file.
+    """
     return sorted(factor.id for factor in _unknown(factors))
 
 
 def unmarked(factors: Iterable[Factor]) -> list[str]:
-    """Return ids not published by this version, and not marked as from a registry file."""
+    """Return the ids of factors that this version does not publish and no registry file states."""
     return sorted(factor.id for factor in _unknown(factors) if not factor.brought)
 
 

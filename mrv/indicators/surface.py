@@ -25,7 +25,7 @@ _SUBSTANCES = ("bod5", "cod", "toc", "tss", "tn", "tp", "nh4_n", "no3_n", "no2_n
 
 
 def surface(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the limits of the water's kind and class from the table. [mg/L]."""
+    """Return the limits of the water's kind and class from the table. [mg/L]"""
     select = {"water": inputs["water"], "class": inputs["class"]}
     parameters = {name: inputs[name] for name in _UNSCALED if name in inputs}
     scaled, unscaled = (

@@ -104,8 +104,8 @@ class Table:
         """
         Return the limit of a parameter, None where the standard has none.
 
-        `on` None asks for the one that has no end; with `flow` the one of the
-        narrowest band that holds it. [m3/d]
+        `on` None: the limit without an end date; with `flow`: the limit of the narrowest flow band
+        that contains it. [m3/d]
         """
         limits = [
             limit

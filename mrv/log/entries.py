@@ -49,7 +49,7 @@ def data_entry(
     arrival: Mapping[str, Any] | None = None,
 ) -> bytes:
     """
-    Return the entry of a sealed day.
+    Return the log entry that seals a project's local day.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def arrival_part(
     rows: Sequence[RowHash], counts: tuple[int, int], hours: Mapping[str, int], sealed: str
 ) -> dict[str, Any]:
     """
-    Return the arrival data in a day's seal.
+    Return the part of a day's log entry on the arrival of its readings.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def evidence_entry(statement: str, manifest: bytes) -> bytes:
 
 
 def tables_entry(kind: str, tables: Mapping[str, Sequence[RowHash]], **more: Any) -> bytes:
-    """Return the entry of the digests of some tables, with the fields of `more`."""
+    """Return the log entry of the digests of some tables, with the fields of `more`."""
     return canonical.encode(
         {
             "event": kind,

@@ -91,8 +91,8 @@ def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
     """
     Return the root of the tree of all earlier leaves, from a leaf's inclusion proof.
 
-    The hashes that join a path from the left are the perfect subtrees of what stands
-    before the leaf, so a verified inclusion proof holds a consistency proof as well.
+    The left siblings of an inclusion path are the roots of the perfect subtrees before the leaf, so
+    that a verified inclusion proof contains a consistency proof.
 
     Parameters
     ----------
@@ -205,19 +205,19 @@ def _fold(earlier: int, later: int, path: Sequence[bytes]) -> tuple[bytes, bytes
 
 
 def _climb(place: int, last: int) -> tuple[int, int]:
-    """Skip the levels on which the last node has no sibling."""
+    """Return the index and last index on the next level where the node has a sibling."""
     while place and not place & 1:
         place, last = place >> 1, last >> 1
     return place, last
 
 
 def _split(size: int) -> int:
-    """Largest power of two below the size, at least 2."""
+    """Return the largest power of two below the size, at least 1."""
     return 1 << ((size - 1).bit_length() - 1)
 
 
 def check_sizes(earlier: int, later: int) -> None:
-    """Refuse sizes without a possible consistency proof."""
+    """Raise LogError for sizes between which there is no consistency proof."""
     if not 1 <= earlier <= later:
         raise LogError(
             f"no consistency proof from {earlier} to {later} leaves; the earlier "

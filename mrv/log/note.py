@@ -145,7 +145,7 @@ def verify_note(note: str, *known: NoteKey) -> str:
 
 def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """
-    Return text, and name and raw bytes of each signature line; nothing is verified.
+    Return the text of a note, with name and raw bytes of each signature line, unverified.
 
     Raises
     ------

@@ -46,7 +46,7 @@ def tile_path(level: int | str, index: int, width: int = WIDTH) -> str:
 
 def files(entries: Sequence[bytes], leaves: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
     """
-    Return every tile and bundle of a log with its path; bundles first, then tiles from below.
+    Yield every tile and bundle of a log with its path: bundles first, then tiles by level.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def _bundle(begin: int, entries: Sequence[bytes]) -> bytes:
 
 def bundle_paths(begin: int, size: int) -> Iterator[tuple[int, int, str, str]]:
     """
-    Return bundles with the entries from an index on, in a log of a size.
+    Yield the bundles that contain the entries from an index on.
 
     Yields
     ------
@@ -118,7 +118,7 @@ class Tiles:
     """
     Roots and proofs of a log, from the required tiles.
 
-    What comes out is as true as the tiles: hold it against a signed root.
+    The results are only as reliable as the tiles: compare them with a signed root.
 
     Parameters
     ----------
@@ -184,5 +184,8 @@ class Tiles:
 
 
 def _middle(begin: int, end: int) -> int:
-    """Where a subtree of two leaves or more parts: after the largest power of two in it."""
+    """
+    Return the split point of a subtree: `begin` plus the largest power of two below its
+    length.
+    """
     return begin + (1 << ((end - begin - 1).bit_length() - 1))

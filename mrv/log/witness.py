@@ -47,7 +47,7 @@ _LONGEST_PROOF = 63
 
 @dataclass(frozen=True, slots=True)
 class Cosignature:
-    """Witness of a head, time (seconds since 1970, UTC) and line of the cosignature."""
+    """The cosignature of a witness: its key, time [s UTC] and line in the signed note."""
 
     witness: Vkey
     time_s: int
@@ -56,7 +56,7 @@ class Cosignature:
 
 def cosign(note: str, name: str, key: SigningKey | MlDsaKey, time_s: int) -> str:
     """
-    Return the line of a witness below a signed checkpoint.
+    Return the cosignature line of a witness for a signed checkpoint.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def cosign(note: str, name: str, key: SigningKey | MlDsaKey, time_s: int) -> str
     name : str
         Name of the witness's key.
     time_s : int
-        When it was seen, seconds since 1970. [s UTC]
+        Time of signature, seconds since 1970. [s UTC]
     """
     text, _ = signature_lines(note)
     kind = ML_DSA_COSIGNATURE if isinstance(key, ml_dsa.MlDsaKey) else COSIGNATURE
@@ -137,7 +137,10 @@ def strangers(note: str, *known: NoteKey | Vkey) -> list[str]:
 
 
 def _time(key: Vkey, text: str, raw: bytes) -> int:
-    """When a line says that the checkpoint was seen; SignatureError if it is not of it."""
+    """
+    Return the time stated in a cosignature line; SignatureError if it does not verify. [s
+    UTC]
+    """
     begin, end = _ID_BYTES, _ID_BYTES + _TIME_BYTES
     time_s, signature = int.from_bytes(raw[begin:end], "big"), raw[end:]
     check = ml_dsa.verifies if key.kind == ML_DSA_COSIGNATURE else ed25519.verifies
@@ -183,13 +186,16 @@ class Request:
 
 
 def make_request(old: int, proof: Sequence[bytes], checkpoint: str) -> str:
-    """Return the text of a request; for a witness that never signed this log, `old` is 0."""
+    """
+    Return the text of a cosigning request; `old` is 0 for a witness that never signed this
+    log.
+    """
     return "\n".join([f"old {old}", *map(encode_base64, proof)]) + "\n\n" + checkpoint
 
 
 def parse_request(text: str) -> Request:
     """
-    Return the parts of a request; only its form is checked.
+    Return the parts of a cosigning request; signatures and proofs are not checked.
 
     Raises
     ------
@@ -206,7 +212,7 @@ def parse_request(text: str) -> Request:
 
 def check_request(request: Request, log_key: NoteKey, last: Checkpoint | None) -> Checkpoint:
     """
-    Return the head of a request, if it extends the last head that the witness signed.
+    Return the checkpoint of a request, verified as an extension of the last one cosigned.
 
     Parameters
     ----------
@@ -233,7 +239,7 @@ def judge_request(
     request: Request, keys: tuple[Vkey, ...], last: Checkpoint | None
 ) -> tuple[Checkpoint, list[Vkey]]:
     """
-    Return the head of a request that a witness may cosign, and the keys that signed it.
+    Return the checkpoint of a request that a witness may cosign, and the log keys that signed it.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ class Line:
 
     @property
     def slope_t(self) -> float:
-        """Return the slope divided by its standard error; below 2, weather explains nothing."""
+        """Return the slope divided by its standard error; below 2 the weather explains nothing."""
         return self.slope / self.of_slope if self.of_slope else float("inf")
 
 

@@ -35,8 +35,8 @@ class VehicleClass:
     """
     A class of vehicles: its diesel consumption, and limits of an electric one of its size.
 
-    `below` is the fuel from which the next class begins [L/100 km]; `kwh_per_km` is
-    lowest and highest, over days.  `km_per_mean_day` is the highest mean over a period.
+    `below`: upper limit of the baseline's fuel [L/100 km]; `kwh_per_km`: lowest and highest value
+    over days; `km_per_mean_day`: the highest mean over a period.
     """
 
     name: str
@@ -74,12 +74,12 @@ def class_of(inputs: Inputs) -> VehicleClass:
 
 
 def specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
-    """Return the lowest and highest electricity of the class. [kWh/km]."""
+    """Return the lowest and highest specific electricity of the class. [kWh/km]"""
     return class_of(inputs).kwh_per_km
 
 
 def class_limit(inputs: Inputs) -> ClassLimit:
-    """Return the maximum distance of a vehicle of the class in an hour and in a day. [m]."""
+    """Return the maximum distance of a vehicle of the class in an hour and in a day. [m]"""
     kind = class_of(inputs)
     return ClassLimit(
         per_hour=kind.km_per_h * _M_PER_KM,

@@ -59,8 +59,8 @@ def inputs_of(
     """
     Return castings [g] as [t], furnace electricity [Wh] as [MWh], and leakage pro rata.
 
-    What lies above history is taken off before (the cap of the role); all electricity
-    of the furnace stands against the output that counts.
+    Output above the historical output is deducted before (the cap of the role); all electricity is
+    charged to the counted output.
     """
     output = total(activities, "production") / G_PER_T
     return {
@@ -117,7 +117,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse two figures of the furnace's electricity, or none."""
+    """Return a text if the furnace's electricity is given twice or not at all."""
     one_figure(inputs, _SPECIFIC_KEY)
 
 

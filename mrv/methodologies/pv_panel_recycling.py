@@ -75,7 +75,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse panels whose materials weigh more than the panels."""
+    """Return a text if the recovered materials weigh more than the panels."""
     total = sum(one["share"] for one in inputs["materials"].values())
     if total > 1:
         raise MethodologyError(

@@ -106,7 +106,7 @@ def _none(kind: Any) -> Any:
 
 def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
     """
-    Check the pages of a column chunk; return whether it can contain a value.
+    Return whether a column chunk can contain a value, from the headers of its pages.
 
     None can where all pages take theirs from a dictionary that is empty.
 
@@ -171,7 +171,7 @@ def _check_kind(name: str, fields: dict[int, Any], most_rows: int) -> None:
 
 
 class _Head:
-    """Reader of a Thrift struct in the compact protocol: fields by number, structs as dicts."""
+    """Parser of Thrift structs in the compact protocol: fields by number, structs as dicts."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

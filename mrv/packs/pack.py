@@ -140,7 +140,7 @@ class PackReadings:
         self._first_us, self._last_us = period_us[0] - _MOST_US, period_us[1] + _MOST_US
 
     def __iter__(self) -> Iterator[Frame]:
-        """Read one frame after another."""
+        """Yield the readings of some devices at a time."""
         for class_id, tables in sorted(self._pack.readings.items()):
             where = f"readings/{class_id}"
             last = (-1, 0)
@@ -152,7 +152,7 @@ class PackReadings:
                 yield Frame(class_id, device, table.time_us, nobody, dict(table.columns))
 
     def _check_age(self, where: str, time_us: Int64) -> None:
-        """Refuse readings of a time that no period has to do with: each has days of its own."""
+        """Raise CanonicalError for readings too far from the period."""
         if not len(time_us):
             return
         first, last = int(time_us.min()), int(time_us.max())
@@ -206,7 +206,7 @@ def check_order(rows: IntervalRows, fleet: Fleet) -> None:
 def _in_order(
     where: str, fleet: Fleet, rows: tuple[Int32, Int64], last: tuple[int, int]
 ) -> tuple[int, int]:
-    """Refuse rows that do not ascend strictly by device and time; return the last of them."""
+    """Return the last row; raises CanonicalError unless rows ascend strictly by device and time."""
     device, time_us = rows
     if not len(device):
         return last

@@ -1,8 +1,8 @@
 """
 Inputs of a methodology: named numbers with unit and bounds, read exactly.
 
-A number arrives as JSON or YAML wrote it and becomes a `Fraction`; a bound
-catches the usual slip of a unit (a loss of 6.15 where 0.0615 is meant).
+Numbers of JSON or YAML become `Fraction`; bounds detect unit errors (losses of 6.15 where 0.0615 is
+meant).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Inputs = Mapping[str, Any]
 
 def read(spec: Spec | Mapping[str, ParameterSpec], values: object, where: str) -> dict[str, Any]:
     """
-    Check a mapping against its specification and make its numbers exact.
+    Return the checked inputs with exact numbers.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def rounded(value: Fraction, spec: ParameterSpec) -> Fraction:
     """
     Return a mean as decimal text of nine places, rounded conservatively.
 
-    One of fewer places stays as it is.
+    A value with fewer places is unchanged.
     """
     scaled = value * _SCALE
     up = spec.side == "project" and not spec.lower_of

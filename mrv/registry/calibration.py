@@ -151,7 +151,7 @@ def by_plan(
 
 
 def larger(item: Sequence[Uncovered], other: Sequence[Uncovered]) -> list[Uncovered]:
-    """Return the larger error at each time; each list has one error per time."""
+    """Return the larger of two errors at each time; each list has one error per time."""
     if not other:
         return [*item]
     edges = sorted({edge for span in (*item, *other) for edge in (span.first, span.last)})
@@ -181,7 +181,10 @@ def registers_of(class_id: str, quantity: str) -> frozenset[str]:
 
 
 def _refuted(spans: Iterable[_Span]) -> list[_Span]:
-    """Return spans in order; one whose meter exceeded its permissible error covers no time."""
+    """
+    Return spans in order; certificates of a meter found outside its permissible error cover
+    no time.
+    """
     ordered = sorted(spans, key=lambda s: (s.first, s.last))
     for place, span in enumerate(ordered):
         before = next((k for k in reversed(range(place)) if not ordered[k].test), None)
@@ -197,7 +200,7 @@ def _refuted(spans: Iterable[_Span]) -> list[_Span]:
 
 
 class Left(Calibration):
-    """A certificate that ends early, since its meter was replaced."""
+    """A certificate that ends at the replacement of its meter."""
 
     __slots__ = ()
 
@@ -298,7 +301,7 @@ def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) ->
 
 
 def _ended(calibration: Calibration) -> Text:
-    """Return the text why a certificate is invalid after its end."""
+    """Return why a certificate is invalid after its end."""
     if isinstance(calibration, Left):
         return text("calibration.replaced", certificate=calibration.certificate)
     if isinstance(calibration, Overdue):
@@ -322,7 +325,10 @@ def class_percent(accuracy_class: str | None) -> Fraction | None:
 
 
 def by_first_rules(calibrations: Iterable[Calibration]) -> tuple[Calibration, ...]:
-    """Return certificates as read by release 0.1.0, which did not know classes in per cent."""
+    """
+    Return certificates as read by release 0.1.0, which did not read accuracy classes in per
+    cent.
+    """
     return tuple(
         calibration
         if calibration.accuracy_class in _CLASS_PERCENT
@@ -332,7 +338,7 @@ def by_first_rules(calibrations: Iterable[Calibration]) -> tuple[Calibration, ..
 
 
 def error_percent(calibration: Calibration, quantity: str) -> Fraction:
-    """Return the maximum permissible error of a certificate, of its class, or the default. [%]."""
+    """Return the maximum permissible error by certificate, accuracy class, or default. [%]"""
     stated = _percent(calibration, "max_error_percent")
     if stated is None:
         stated = class_percent(calibration.accuracy_class)

@@ -54,7 +54,7 @@ class Bound:
     quantities: tuple[str, ...] = ()
 
     def holds(self, methodology: str, country: str | None, quantity: str) -> bool:
-        """Return whether the bound applies to a methodology's meters of a quantity in a country."""
+        """Return whether the bound applies to meters of a quantity, by methodology and country."""
         return (
             methodology.startswith(self.methodology)
             and self.country in (None, country)
@@ -76,7 +76,7 @@ def interval_of(
     own: int | None, methodology: str, country: str | None, quantities: Iterable[str]
 ) -> Interval | None:
     """
-    Return the interval that applies to a meter; None without one.
+    Return the calibration interval that applies to a meter; None if there is none.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def intervals_of(
     project: Project, roles: Mapping[str, RoleNeeds], own: Mapping[str, int]
 ) -> dict[str, Interval]:
     """
-    Return the interval that applies to each meter of a project, if any.
+    Return the calibration interval of each meter that has one.
 
     Parameters
     ----------
@@ -128,9 +128,9 @@ _NONE = Interval(MAX_MONTHS, None)
 @dataclass(frozen=True, slots=True)
 class Overdue(Calibration):
     """
-    A certificate that ends before its own end, as the interval is over.
+    A certificate that ends before its stated end because the calibration interval is over.
 
-    `calibrated` is the day of the calibration, which the meter may have been mounted after.
+    `calibrated`: day of the calibration, which may precede the installation of the meter.
     """
 
     calibrated: date = date.max
@@ -172,7 +172,7 @@ def after(day: date, months: int) -> date:
 
 def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengthened | None:
     """
-    Return how much longer an interval is than when a period began, or None.
+    Return how an interval was lengthened since the period began; None if it was not.
 
     The value in force when the period began is the one to compare with, or the first where the
     meter was registered later; an interval that is given for the first time only shortens.

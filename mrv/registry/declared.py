@@ -1,14 +1,10 @@
 """
 Declarations of an operator for a project: surveys, events, design, phases.
 
-One type each in registry file, database, plan and statement.  Days are local; spans half-open.
-
-Precision of a sample, and the bound applied where it is not sufficient.
-
-CDM "Standard: Sampling and surveys for CDM project activities and programmes of activities"
-(CDM-EB50-A30-STAN [M]): 90 % confidence and 10 % precision, 95/10 for large-scale methodologies;
-where a sample misses them, the bound of its confidence interval that costs counts.  Student's t,
-two-sided, with the correction for a finite population.
+The same types serve registry file, database, plan and statement.  Days are local; spans are
+half-open.  The precision of a sample follows CDM "Standard: Sampling and surveys for CDM project
+activities and programmes of activities"; where it is not sufficient, the conservative bound is
+used.
 """
 
 from __future__ import annotations
@@ -85,9 +81,8 @@ class Event:
     """
     An event at a plant: first day and first day after it, None if it continues.
 
-    `increase` explains a reduction above the estimate of the design, `moved` is of meters at
-    another point, `anomaly` of unusual readings.  `by` investigated it, `resolved` is the day of
-    its end.
+    `increase` explains a reduction above the design estimate, `moved` meters at another point,
+    `anomaly` unusual readings.  `by` investigated it; `resolved` is the day on which it ended.
     """
 
     begins: date
@@ -100,12 +95,12 @@ class Event:
     resolved: date | None = None
 
     def covers(self, device: str | None, first: date, last: date) -> bool:
-        """Return whether it concerns a device and includes both ends of some days."""
+        """Return whether it concerns a device, and covers the days from `first` to `last`."""
         mine = not self.devices or device in self.devices
         return mine and self.begins <= last and (self.ends is None or first < self.ends)
 
     def settles(self, device: str, day: date) -> bool:
-        """Return whether a device's day was investigated, on that day or later."""
+        """Return whether it investigated a device's day, on that day or later."""
         done = self.resolved is not None and day <= self.resolved
         return bool(self.by) and done and self.covers(device, day, day)
 
@@ -123,7 +118,7 @@ class DesignedDevice:
 
 @dataclass(frozen=True, slots=True)
 class DesignedPopulation:
-    """How many units the registered design has of what a survey of a parameter samples."""
+    """Number of units in the registered design that a survey parameter samples."""
 
     parameter: str
     number: int
@@ -164,7 +159,7 @@ class JointReading:
     """
     Joint reading of a common meter for local days, the last day excluded.
 
-    `value` is in base units of the quantity; `by` gave the record, whose file has `sha256`.
+    `value` is in base units of the quantity; `by` issued the record, whose file has `sha256`.
     """
 
     begins: date
@@ -181,8 +176,8 @@ class SharedMeter:
     """
     A meter shared by several users, and the meters of each user.
 
-    `lost` is the tolerance for losses and storage between them. [%]  `readings` are joint readings;
-    the lower of these and of the meter's own readings applies.
+    `lost`: tolerance for losses and storage between the meters [%].  `readings`: joint readings;
+    the lower of these and the meter's own readings is used.
     """
 
     main: str
@@ -196,8 +191,8 @@ class Default:
     """
     Reason for a published default in place of a supplier's, measured or national value.
 
-    `factor` is the kind, such as `diesel.ncv`; `reason` says why none of those was to be had (CDM
-    TOOL03: options a to d, in this order).
+    `factor` is its kind, such as `diesel.ncv`; `reason` states why no better value is available
+    (CDM TOOL03: options a to d, in this order).
     """
 
     factor: str
@@ -216,7 +211,7 @@ class Declared:
     defaults: tuple[Default, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether anything is declared."""
+        """Return whether there is any declaration."""
         return self != Declared()
 
     def until(self, last: date) -> Declared:
@@ -305,7 +300,7 @@ _SCALE = 10**9
 
 
 class Precision(NamedTuple):
-    """Half-width of a confidence interval, in the unit of the mean, and the requirement. [%]"""
+    """Half-width of a confidence interval in the unit of the mean, and as required. [%]"""
 
     half: Fraction
     percent: Fraction | None

@@ -1,9 +1,9 @@
 """
 The monitoring plan: parameters, meters, frequency and responsible persons.
 
-A project's plan comes in versions, each in force from a local day on.  A line
-speaks of a role (all devices in it, or one) or of a parameter of the project.
-`plan_departures` compares a version with the project's methodology.
+A project's plan has versions, each in force from a local day.  A line describes a role (all devices
+in it, or one) or a parameter of the project.  `plan_departures` compares a version with the
+methodology.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class Version:
     """
     A version of a plan, in force from a local day until the next begins.
 
-    `procedures` are texts by what they are about: organisation, data flow, emergencies,
-    missing data, how data are kept.
+    `procedures` are texts by subject: organisation, data flow, emergencies, missing data, data
+    storage.
 
     Attributes
     ----------

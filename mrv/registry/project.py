@@ -72,7 +72,7 @@ def service_intervals(
     project: Project, bound: ProjectDevice, device: Device, side: Side
 ) -> tuple[int, int]:
     """
-    Return the grid intervals in which a device serves a project: first, and one past the last.
+    Return the half-open range of grid intervals in which a device serves a project.
 
     The device must be bound and installed, and the project in its crediting
     period; numbers count intervals since the epoch, and the range may be empty.
@@ -129,7 +129,7 @@ class Earlier:
     """
     Contents of another statement of the project, for comparison.
 
-    `energy_wh` is of its meters of energy, or of the compared roles (`SupportingData.energy`).
+    `energy_wh`: of its energy meters, or of the roles compared (`SupportingData.energy`). [Wh]
     """
 
     statement: str
@@ -144,7 +144,7 @@ class Usage:
     """
     Consumption and delivered service of an issued statement. [base units]
 
-    `served` is without what was found not to be plausible.
+    `served` excludes implausible quantities.
     """
 
     statement: str
@@ -159,7 +159,7 @@ class FixedBefore:
     """
     A value fixed ex ante that differs from that of an issued statement.
 
-    `device` is None where it is the whole project's.
+    `device` None: a value of the whole project.
     """
 
     device: str | None
@@ -304,7 +304,7 @@ class Uncorroborated(NamedTuple):
     """
     Intervals of a device, and the part not corroborated by another of its channels.
 
-    `number` are interval numbers, ascending, `value` base units.
+    `number`: interval numbers, ascending; `value`: quantity. [base units]
     """
 
     reason: Text | str
@@ -314,9 +314,9 @@ class Uncorroborated(NamedTuple):
 
 class Fallen(NamedTuple):
     """
-    A register that left its sequence: readings before and after. [us UTC, base units]
+    A fall of a cumulative register: readings before and after. [us UTC, base units]
 
-    `brief`: it is back where it stood a few readings before; `taken_off`: within half a day before.
+    `brief`: it returned to the earlier value within a few readings; `taken_off`: within half a day.
     """
 
     channel: str
@@ -332,7 +332,7 @@ class MeteredOutside(NamedTuple):
     """
     Quantity metered by a device in a time span outside the period. [base units]
 
-    `known_us` is the time of its intervals of which all is known.
+    `known_us`: the time of complete intervals.
     """
 
     device: str
@@ -345,9 +345,9 @@ class MeteredOutside(NamedTuple):
 
 class Drawn(NamedTuple):
     """
-    Energy that a device consumed or delivered, in fully known intervals.
+    Energy consumed or delivered by a device in complete intervals.
 
-    `number` are interval numbers, ascending, `value` not below 0. [Wh]
+    `number`: interval numbers, ascending; `value`: at least 0. [Wh]
     """
 
     number: Int64
@@ -356,9 +356,9 @@ class Drawn(NamedTuple):
 
 class Certified(NamedTuple):
     """
-    Energy of a device that a certificate certifies, by interval.
+    Energy of a device in an energy certificate, by interval.
 
-    `number` are interval numbers, ascending, `value` above 0. [Wh]
+    `number`: interval numbers, ascending; `value`: above 0. [Wh]
     """
 
     certificate: str
@@ -402,10 +402,10 @@ class Measured:
 
 class Common(NamedTuple):
     """
-    A common meter and its users, in intervals known for all. [base units]
+    Quantities of a common meter and all its users in intervals known for all. [base units]
 
-    `share` is that of these intervals, `lost` the tolerance [%], `days_above` days on which the
-    users exceed it by more.
+    `share`: share of these intervals in the period; `lost`: tolerance [%]; `days_above`: days on
+    which the users exceed the common meter by more.
     """
 
     main: str
@@ -419,7 +419,7 @@ class Common(NamedTuple):
 
 
 class Lit(NamedTuple):
-    """Flow to a flare, and the part during which a channel showed a flame."""
+    """Flow to a flare, and the part of it with a detected flame."""
 
     flow: int
     with_flame: int
@@ -427,7 +427,7 @@ class Lit(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A local day [us UTC], its flow [base units], and the flow times the day's mean."""
+    """A local day [us UTC], its flow, and the flow times the mean concentration. [base units]"""
 
     from_us: int
     to_us: int

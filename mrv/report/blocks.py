@@ -29,7 +29,7 @@ def chapter(text: str) -> Block:
 
 
 def paragraph(text: str, *, small: bool = False) -> Block:
-    """Return running text."""
+    """Return a paragraph of text."""
     return {"kind": "p", "text": text, "small": small, "leads": False}
 
 
@@ -39,7 +39,7 @@ def note(text: str) -> Block:
 
 
 def banner(text: str, tone: str) -> Block:
-    """Return a banner; tone `good`, `warn` or `bad`."""
+    """Return a banner; `tone` is `good`, `warn` or `bad`."""
     return {"kind": "banner", "text": text, "tone": tone}
 
 
@@ -55,7 +55,7 @@ def table(
     note: str = "page.more_rows",
 ) -> Block:
     """
-    Return a table; rows beyond the paper's limit are counted.
+    Return a table; for rows beyond the page limit the number is stated.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def table(
 
 def sampled(document: SamplingList | None, zone: str, words: Words) -> Iterator[Block]:
     """
-    Return how the sample was drawn, and its device-days.
+    Yield a description of how the sample was drawn, and its device-days.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def sampled(document: SamplingList | None, zone: str, words: Words) -> Iterator[
 
 
 def drawn_rows(document: SamplingList, zone: str, words: Words) -> list[tuple[str, str | None]]:
-    """Return who drew the sample, numbers, time and seed."""
+    """Return the rows of the draw: author, numbers, time and seed."""
     sample = document.credential_subject
     return [
         (words["sampling.population"], words.number(sample.population)),

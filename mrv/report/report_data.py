@@ -44,8 +44,8 @@ class Day(NamedTuple):
     """
     A local day of a monitored parameter.
 
-    `value` is None where nothing of the day was measured or estimated: missing,
-    not zero.  Times are of the device's service on that day. [us]
+    `value` None: nothing was measured or estimated, which is not zero.  Times are of the device's
+    service on that day. [us]
     """
 
     parameter: int
@@ -247,7 +247,7 @@ class Facts:
         """
         Return factors for calculation, under the rules of the statement.
 
-        Those that a registry file brought only where they counted; the first rules know no bounds.
+        Factors of a registry file only where they counted; rule set 1 uses no bounds.
         """
         used = {factor.id for factor in self.subject.factors}
         counted = FactorBook(
@@ -335,11 +335,11 @@ class Facts:
         ]
 
     def _when(self, day: date) -> tuple[int, int]:
-        """Year and month of a line; no month where the methodology goes by years."""
+        """Return year and month of a row; month 0 where the methodology calculates by year."""
         return day.year, day.month if self.methodology.monthly else 0
 
     def _by_line(self, entries: Sequence[Gap | Deduction]) -> dict[_Key, list[int]]:
-        """Places of gaps or deductions by year, month and parameter; each is of one line."""
+        """Return indices of gaps or deductions by year, month and parameter."""
         serving: dict[str, list[tuple[int, int, int]]] = {}
         for place, item in enumerate(self.parameters):
             begin, end = (instant_us(edge, "UTC") for edge in (item.from_, item.to))

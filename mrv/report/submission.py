@@ -1,9 +1,7 @@
 """
 Completeness check, and information and reporting check, of a request for issuance.
 
-Each check is a line: whether it holds, what lacks, and the page of the report where it stands.
-The checks are those by which requests were returned (CDM completeness check, information and
-reporting check; JCM guidelines for verification); docs/conformity.md lists the cases.
+Each check is a line with its result, the missing items, and the page of the report.
 """
 
 from __future__ import annotations
@@ -75,7 +73,7 @@ def lines(facts: Facts, words: Words, reasons: Mapping[str, Sequence[str]]) -> t
     Parameters
     ----------
     reasons : mapping of str to sequence of str
-        What lacks of checks that the programme's registration decides, in sentences.
+        Missing items of checks on the registration, in sentences.
     """
     pages = chapters(facts, words)
     result = []
@@ -212,7 +210,7 @@ def _compared(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _explained(facts: Facts, words: Words) -> Iterator[str]:
-    """A reduction above the estimate: the operator's explanation, the verifier's word on it."""
+    """Yield what is missing to explain a reduction above the estimate: by operator and verifier."""
     above = next(
         (c for c in facts.subject.comparisons if exceeds(c.what, c.difference_percent or None)),
         None,
@@ -243,7 +241,7 @@ def _last_day(facts: Facts) -> date:
 
 
 def _defaults(facts: Facts, words: Words) -> Iterator[str]:
-    """Published properties of fuels, of which a supplier's or a measured value comes first."""
+    """Yield published fuel properties used without a reason for no supplier's or measured value."""
     del words
     known = {default.factor for default in _declared(facts).defaults}
     brought = {one.id for one in facts.factors if one.brought}
@@ -253,7 +251,7 @@ def _defaults(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _calculated(facts: Facts, words: Words) -> Iterator[str]:
-    """Factors that the project brought."""
+    """Yield the factors supplied by the project."""
     del words
     used = {one.id for one in facts.subject.factors}
     for factor in facts.factors:
@@ -283,7 +281,7 @@ def _investigated(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _cadence(facts: Facts, words: Words) -> Iterator[str]:
-    """Meters whose readings came less often than the plan says."""
+    """Yield meters with readings less frequent than in the plan."""
     for parameter in facts.parameters:
         often, every_s = parameter.plan.frequency if parameter.plan else "", cadence_s(parameter)
         maximum = _LONGEST_S.get(often)
@@ -294,7 +292,7 @@ def _cadence(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def signed_share(facts: Facts, words: Words, asked: str | None) -> Iterator[str]:
-    """Return the share of signed energy, if below the programme's requirement [%]."""
+    """Yield the share of signed energy, if below the programme's requirement. [%]"""
     if asked is None:
         return
     shares = facts.subject.signed_energy.shares if facts.subject.signed_energy else ()

@@ -55,7 +55,7 @@ def described(tables: Iterable[str], methodology_id: str, name: str, words: Word
     """
     Return the meaning of a methodology's parameter, input or step; None without words.
 
-    Its own words in any of the tables go before those that methodologies have in common.
+    Words of the methodology take precedence over common ones.
     """
     known = [meanings(table, words.language) for table in tables]
     keys = (f"{methodology_id}.{name}", name)
@@ -86,7 +86,7 @@ def until(calibration: CalibrationShown, words: Words) -> str:
 
 
 def plain_until(calibration: CalibrationShown, words: Words) -> str:
-    """Return the same with days as in the statement."""
+    """Return the end of validity as `until`, with days as in the statement."""
     if calibration.due is UNSET:
         return calibration.valid_until
     return words.filled("valid_until_due", calibration.valid_until, calibration.due)
@@ -156,7 +156,7 @@ def detail(check: CrossCheck, words: Words) -> str:
 
 
 def certainty(factor: FactorUsed, words: Words) -> str:
-    """Say what a factor's letter of certainty means, and that the project vouches for it."""
+    """Return the meaning of a factor's letter of certainty, and whether the project accepted it."""
     letter = factor.certainty
     key = "certainty.accepted" if letter == "M" and factor.accepted else f"certainty.{letter}"
     text = words.get(key, "")
@@ -164,7 +164,10 @@ def certainty(factor: FactorUsed, words: Words) -> str:
 
 
 def factor_kind(kind: str, language: str) -> str:
-    """Say what a factor is, by its kind: `diesel.ncv` is the energy of a fuel."""
+    """
+    Return the description of a kind of factor, such as the energy content of a fuel for
+    `diesel.ncv`.
+    """
     result, parts = names(language), kind.split(".")
     keys = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
     return next((result[f"factor.{one}"] for one in [*keys, parts[-1], "other"]

@@ -220,7 +220,7 @@ def pem(item: x509.Certificate) -> str:
 
 
 def counts(authority: Authority, moment: datetime) -> bool:
-    """Return whether a stamp of an authority at a time is accepted."""
+    """Return whether a time stamp of an authority at a time is accepted."""
     return authority.until is None or moment < datetime.fromisoformat(authority.until)
 
 

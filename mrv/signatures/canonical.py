@@ -143,10 +143,10 @@ def _no_constant(name: str) -> NoReturn:
 
 def _quickly(value: object) -> bytes | None:
     """
-    Canonical bytes by the encoder in C, at a tenth of the time.
+    Return canonical bytes by the fast encoder in C; None where it cannot be used.
 
-    None where the long way has to tell what is wrong, or what order keys have: this encoder
-    sorts them by code points, RFC 8785 by UTF-16, and the two differ only beyond U+FFFF.
+    It cannot be used for invalid values, or for keys beyond U+FFFF, which it sorts by code point
+    where RFC 8785 requires UTF-16 order.
     """
     try:
         if not _is_plain(value):
@@ -158,7 +158,7 @@ def _quickly(value: object) -> bytes | None:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether a value is of JSON's own types and holds no float; of texts it says nothing."""
+    """Return whether a value has JSON types only and no float; strings are not checked."""
     try:
         return _plain(value)
     except RecursionError:

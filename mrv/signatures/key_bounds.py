@@ -1,8 +1,7 @@
 """
 Limits of an enrolled key: organisation, projects, end in the log.
 
-None of it makes another key of a key.  An older keyring says none of it; then nothing
-is bounded by it, and `tonne verify` says so.
+These limits do not change the key.  A key without them is unlimited, and `tonne verify` reports it.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class Accreditation:
 
 @dataclass(frozen=True, slots=True)
 class LogPlace:
-    """An index in a log, from 0; earlier entries were made earlier."""
+    """An index in a log, from 0; a lower index was logged earlier."""
 
     log: str
     index: int

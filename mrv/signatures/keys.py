@@ -104,7 +104,7 @@ class DistantKey(SigningKey):
     Parameters
     ----------
     multikey : str
-        Its public part.
+        Public key.
     sign : callable
         Takes the message's bytes, returns the Ed25519 signature, 64 bytes.
     """
@@ -186,7 +186,7 @@ class EnrolledKey:
 
     def check_valid(self, moment: str) -> None:
         """
-        Refuse a signature outside the key's validity.
+        Raise EnrolmentError for a signature outside the key's validity.
 
         Parameters
         ----------

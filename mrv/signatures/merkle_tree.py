@@ -70,7 +70,7 @@ class CompactRange:
         return tuple(self._nodes)
 
     def append(self, leaf: bytes) -> Self:
-        """Add one leaf hash."""
+        """Add a leaf hash; return self."""
         # Trailing ones of the size are subtrees that the new leaf completes.
         level = self.size
         while level & 1:

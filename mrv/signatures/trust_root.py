@@ -103,7 +103,7 @@ class TrustRoot:
                 raise EnrolmentError("issue of a trust root must require 2 people or more")
 
     def signed(self) -> dict[str, Any]:
-        """Return the bytes signed by the root keys."""
+        """Return the JSON object signed by the root keys."""
         return {
             "type": TYPE,
             "programme": self.programme,
@@ -148,7 +148,7 @@ def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) ->
 
 def sign_root(data: bytes, key: SigningKey, before: bytes | None = None) -> bytes:
     """
-    Add a root key's signature.
+    Return a trust root with a root key's signature added.
 
     Parameters
     ----------

@@ -126,7 +126,7 @@ def same_key(meter_key: MeterKey, other: MeterKey) -> bool:
 
 
 def _points(key: MeterKey) -> set[tuple[str, bytes]]:
-    """Name of the curve and point; a bare point may lie on several curves."""
+    """Return curve names and points of a key; a bare point may be on several curves."""
     if key.raw[0] == _SEQUENCE:
         public = _read(key.raw)
         if isinstance(public, Ed25519PublicKey):
@@ -142,7 +142,7 @@ def _points(key: MeterKey) -> set[tuple[str, bytes]]:
 
 
 def _supported(key: MeterKey) -> MeterKey:
-    """Refuse what could never verify: a point on no curve, a curve that is not there."""
+    """Return the key; SignedValueError for a point on no curve, or an unsupported curve."""
     if key.raw[0] == _SEQUENCE:
         if not isinstance(_read(key.raw), Ed25519PublicKey):
             _loaded(key.raw)
@@ -257,7 +257,7 @@ OwnKeys = Mapping[str, tuple[MeterKey, ...]]
 
 def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
     """
-    Return keys by the preceding name; a name may have several lines.
+    Return keys by meter name; a name may have several lines.
 
     Raises
     ------

@@ -180,7 +180,7 @@ def read(text: str) -> Record:
 
 
 def _object(text: str, begin: int) -> tuple[dict[str, Any], int]:
-    """JSON object at a place of a text, its numbers as they are written, and its end."""
+    """Return a JSON object at a position of a text, with numbers as written, and its end."""
     start = begin + len(text[begin:]) - len(text[begin:].lstrip())
     try:
         result, end = _JSON.raw_decode(text, start)
@@ -262,7 +262,7 @@ def _signature(section: dict[str, Any]) -> bytes:
 
 
 def _text(row: dict[str, Any], key: str) -> str | None:
-    """Text of a field; None where it is absent or empty, as makers write what they do not have."""
+    """Return the text of a field; None if absent or empty."""
     result = row.get(key)
     if result is not None and not isinstance(result, str):
         _refuse(f"{key} is not text")

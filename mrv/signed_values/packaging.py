@@ -85,7 +85,7 @@ def read_items(content: bytes) -> list[Item]:
 
 
 def _lines(text: str) -> list[Item]:
-    """Batches in hex or base64, one a line; none where a line is something else."""
+    """Return batches in hex or base64, one per line; empty if a line is anything else."""
     items = [Item(plain(line)) for line in text.splitlines() if line.strip()]
     return items if all(item.text.startswith("0o") for item in items) else []
 
@@ -94,7 +94,7 @@ def plain(text: str) -> str:
     """
     Return the text of an encoded value.
 
-    OCMF as it was signed, a batch (COSE_Sign1) as base64; what is neither stays as it is.
+    OCMF as signed, a batch (COSE_Sign1) as base64; other text is unchanged.
     """
     text = text.strip()
     if ocmf.is_ocmf(text):
@@ -128,7 +128,7 @@ def _base64(text: str) -> bytes:
 
 @dataclass(slots=True)
 class _Walk:
-    """Values of an XML file as its parser comes by them."""
+    """XML parser target that collects signed values."""
 
     items: list[Item] = field(default_factory=list)
     encoding: str = "plain"
@@ -169,7 +169,7 @@ def _xml(content: bytes) -> list[Item]:
 
 
 def _no_doctype(*_: object) -> None:
-    """Entities of one's own can blow a small file up, and no signed value needs any."""
+    """Raise an error for a DOCTYPE, since custom entities can expand a small file enormously."""
     raise SignedValueError(
         "the XML declares a document type, which is not allowed in a file of signed values"
     )

@@ -49,14 +49,14 @@ class DatedKey(NamedTuple):
     Attributes
     ----------
     key : MeterKey or None
-        None: from this time on there is none, until another one begins.
+        None: no key from this time until the next one begins.
     begins : datetime or None
-        The time from which it is its holder's.
+        Start of its validity.
     holder : str
-        Its owner.
+        Meter or gateway that owns it.
     speaks : mapping of str to str, or None
-        Names (id, serial number) of the devices whose readings it may sign, to their ids;
-        None where no one says so.
+        Names (id, serial number) of the devices for which a gateway may sign, to their ids;
+        None where the registry does not state any.
     """
 
     key: MeterKey | None
@@ -99,7 +99,7 @@ class Checked:
 
 def check_items(items: Iterable[Item], keys: Mapping[str, Sequence[DatedKey]]) -> list[Checked]:
     """
-    Check values against the keys of their meters.
+    Return the result of the check of each value against the keys of its meter.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def check_items(items: Iterable[Item], keys: Mapping[str, Sequence[DatedKey]]) -
 
 
 def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
-    """Check one value alone; repeated pages are not checked."""
+    """Return the result of the check of a single value, without the check for repeated pages."""
     if item.text[:2] == "0o":
         return _check_batch(item, keys)
     if not ocmf.is_ocmf(item.text):
@@ -179,7 +179,7 @@ def _batch_by_keys(batch: Batch, known: Sequence[DatedKey]) -> Checked:
 
 
 def of_device(checked: Checked, device: str | None) -> Checked:
-    """Refuse a verified value that was sent by a device other than the key's."""
+    """Return the result, refused if a device other than the key's sent the value."""
     if checked.outcome != VERIFIED or checked.device == device:
         return checked
     sent = device or "no known device"
@@ -194,10 +194,9 @@ def _known(
     keys: Sequence[DatedKey], at: datetime | None, received: datetime | None
 ) -> tuple[list[DatedKey], str]:
     """
-    Keys that may have signed at a time, and why there is none where they ended.
+    Return the keys valid at a time, and the reason if there is none.
 
-    Who stole a key that ended can write any time into what he signs, so it must have been
-    received before the end as well.
+    A value must also have been received before its key ended, since a stolen key can sign any time.
     """
     known, ended = [], ""
     for rows in _by_holder(keys):
@@ -248,7 +247,7 @@ def _by_keys(record: Record, known: Sequence[DatedKey]) -> Checked:
 
 
 def _by_sent_key(record: Record, item: Item) -> Checked:
-    """Hold a value of an unknown meter against the key beside it, which can only refuse it."""
+    """Return the result of the check by the key sent with a value; it can refuse but not verify."""
     unknown = f"no key of {record.name} is known for that time; register or give the key"
     if item.key is None:
         return Checked(NOT_CHECKED, unknown)
@@ -266,7 +265,10 @@ def _by_sent_key(record: Record, item: Item) -> Checked:
 
 
 def _once(checked: Checked, pages: dict[_Place, bytes]) -> Checked:
-    """Refuse a page that stands for another payload already, and tell one that comes again."""
+    """
+    Return the result, refused for a page with another payload, and marked for a repeated
+    page.
+    """
     item = checked.record or checked.batch
     if item is None or checked.outcome == REFUSED:
         return checked
@@ -296,7 +298,7 @@ def _once(checked: Checked, pages: dict[_Place, bytes]) -> Checked:
 
 
 def _counted(checked: Checked, last: dict[tuple[str | None, str], int]) -> Checked:
-    """Tell batches that are missing before this one, or that come after later ones."""
+    """Return the result with a note on missing batches, or batches out of order."""
     batch = checked.batch
     if batch is None or checked.outcome != VERIFIED:
         return checked

@@ -133,7 +133,7 @@ def _period(case: Case) -> _Period:
 
 
 def rate(device_outcome: DeviceOutcome) -> Fraction:
-    """Return emissions of a metered base unit of a device. [t CO2e]."""
+    """Return emissions of a metered base unit of a device. [t CO2e]"""
     return (
         Fraction(device_outcome.emissions_t) / device_outcome.metered
         if device_outcome.metered

@@ -50,7 +50,7 @@ TOLERANCE_WH = 100
 
 
 class Register(NamedTuple):
-    """A signed register of a device: signer, time of reading [us UTC], value [Wh]."""
+    """A signed register of a device: signer, time of reading [us UTC], value [Wh]"""
 
     device: str
     channel: str

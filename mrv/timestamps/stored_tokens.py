@@ -1,18 +1,10 @@
 """
-Time stamps of a statement in its evidence pack, and their display.
-
-Time stamps of a statement as its evidence pack holds them: `timestamps.json`.
+Time stamps of a statement in its evidence pack: the file `timestamps.json`, and their display.
 
     chains      certificates that lead from the tokens to their roots (PEM)
     statement   tokens over the bytes of `statement.json`
-    heads       heads of the log, each as the log signed it, with tokens over its text
-    entries     of entries of the log: heads among these that hold them, with the proof; the first
-                that one authority stamped, the first that two did, and so on
-
-A token is an authority's whole answer (TimeStampResp of RFC 3161) in base64.  The file comes
-with the export and stands in no manifest: each token carries its own signature.
-
-What the time stamps of a pack say, for people: who stamped a statement, and when.
+    heads       signed heads of the log with their tokens
+    entries     places of log entries under these heads
 """
 
 from __future__ import annotations
@@ -164,7 +156,7 @@ class TokenSummary(NamedTuple):
 
 def summaries(data: bytes | None, index: int | None) -> tuple[TokenSummary, ...]:
     """
-    Return who stamped a statement, or the log with its issue, earliest first.
+    Return the authorities and times of a statement's time stamps, earliest first, unverified.
 
     Nothing is verified here: it is what the tokens say of themselves.
 

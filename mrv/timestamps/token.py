@@ -35,7 +35,7 @@ _SHORT, _MOST_LENGTH_BYTES = 0x80, 4
 
 
 class _Part(NamedTuple):
-    """A value with its tag; `whole` has the head, `content` has not."""
+    """A DER value with its tag; `whole` includes the header, `content` does not."""
 
     tag: int
     whole: bytes
@@ -124,19 +124,13 @@ class Stamp:
     Parameters
     ----------
     signer : str
-        Name in the certificate of who signed it.
+        Name in the signer's certificate.
     time : datetime
-        When the authority saw the digest, UTC.
+        Time of the stamp, UTC.
     accuracy : timedelta
-        How far that may be off, as the authority says; zero where it does not say.
+        Accuracy stated by the authority; zero if not stated.
     policy : str
-        Object identifier.
-    serial : int
-        Its number at the authority.
-    ends : datetime
-        End of the signer's certificate, UTC.
-    authority : str or None
-        Name of the trusted authority that it was verified by; None where it was only read.
+        OID of its policy.
     """
 
     signer: str
@@ -191,7 +185,7 @@ def verify(
     nonce: int | None = None,
 ) -> Stamp:
     """
-    Verify an answer against trusted authorities.
+    Return the time stamp of an answer, verified against trusted authorities.
 
     Parameters
     ----------
@@ -248,7 +242,7 @@ def _verified(
 
 
 def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
-    """Open an answer; return it, and the certificate of its signer."""
+    """Return an answer, parsed, and the certificate of its signer."""
     library = _library()
     if len(response) > _LONGEST:
         raise TimestampError(f"an answer of {len(response)} bytes is not a token; request it again")
@@ -366,7 +360,7 @@ def _authority(
 
 @contextmanager
 def _hostile() -> Iterator[None]:
-    """Refuse in one way what two libraries refuse in many, of bytes that anybody may have made."""
+    """Context that turns errors of two libraries on malformed bytes into TimestampError."""
     try:
         yield
     except MrvError:

@@ -122,7 +122,7 @@ def _note_unbound(subject: Subject) -> None:
 
 
 def _signers(subject: Subject) -> set[object]:
-    """Who signed statement, approvals and status lists, as these name them."""
+    """Return the signers named in statement, approvals and status lists."""
     return set(map(_issuer, (subject.statement, *subject.approvals, *subject.lists)))
 
 

@@ -38,15 +38,15 @@ class Missing(NamedTuple):
     Attributes
     ----------
     code : str
-        A word that stays the same, for programs.
+        Stable identifier, for programs.
     state : str
-        The state from which a reader needs it.
+        State from which a reader needs it.
     what : str
-        In a sentence.
+        Description, in a sentence.
     remedy : str
-        Which option or command supplies it.
+        Option or command that supplies it.
     waiver : str
-        Word of `--accept` that does without it; empty where nothing does.
+        Value of `--accept` that waives it; empty if none.
     """
 
     code: str
@@ -290,7 +290,7 @@ def plain(text: str) -> str:
     """
     Return text of a pack on one line.
 
-    A name with a line break or a terminal's control codes could else draw lines of its own.
+    Line breaks or terminal control codes in a name could otherwise produce false lines.
     """
     if len(text) > _MOST_CHARACTERS:
         text = f"{text[:_MOST_CHARACTERS]}..."
@@ -327,7 +327,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _arrivals(report: Report) -> Iterator[str]:
-    """Name the days whose readings came late or all at once, the worst first."""
+    """Yield the days with readings that came late or all at once, the worst first."""
     arrivals = [arrival for arrival in report.arrived if arrival.striking]
     for arrival in sorted(arrivals, key=lambda x: (-x.late, x.hours, x.day))[:_DAYS_SHOWN]:
         hours = "1 hour" if arrival.hours == 1 else f"{arrival.hours} different hours"

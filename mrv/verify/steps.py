@@ -1,13 +1,8 @@
-"""The verification: its numbered steps in order, and the outcome of each.
+"""
+The verification: its numbered steps in order, and the outcome of each.
 
-Verification steps on findings and sampling: who signed, in which order, drawn at random.
-
-Result of a statement under older rules, recalculated by today's rules.
-
-Rules are frozen when they are replaced, so that what was right when it was made verifies for
-ever.  Anyone who reads it is informed what today's rules give: they were changed because the older
-ones credited too much in some case.  For a period that ends after the older rules did, no one
-could have meant them any more, and the statement is not enough to rely on.
+Also the steps on findings and sampling, and the result of a statement of older rules under today's
+rules.  Old rules are frozen, so that old statements can always be recalculated.
 """
 
 from __future__ import annotations
@@ -74,7 +69,7 @@ def rules(subject: Subject) -> Rules | None:
     """
     Return the rules of a statement, and the result under today's; None without evidence.
 
-    Notes what is missing where the older rules had ended before the period did.
+    Records missing evidence where the older rules had ended before the period did.
     """
     if subject.pack.bare:
         return None
@@ -93,7 +88,7 @@ def rules(subject: Subject) -> Rules | None:
 
 
 def _by_todays(case: Case) -> Case:
-    """The pack's readings and registry, metered and accounted by the rules of today."""
+    """Return the pack's readings and registry, metered and accounted by today's rules."""
     plan, fleet, rows = replace(case.plan, accounting=ACCOUNTING), case.fleet, case.rows
     if case.metering != METERING:
         pairs = evidence.monitored(plan.project, fleet, plan.checks)
@@ -122,7 +117,10 @@ def _ask_for_todays(subject: Subject, then: _Versions) -> None:
 
 
 def findings(subject: Subject) -> str:
-    """Every event is valid, and the verifier's credential contains all events unchanged."""
+    """
+    Check every event of the findings, and that the verifier's credential contains all;
+    return a summary.
+    """
     subject.needs_evidence()
     listed = _listed(subject)
     if subject.verification is None and not listed:
@@ -193,7 +191,10 @@ def _same(
 
 
 def sampling(subject: Subject) -> str:
-    """The verifier's list is equal to the draw of its seed from this evidence."""
+    """
+    Check that the verifier's list equals the draw of its seed from this evidence; return a
+    summary.
+    """
     subject.needs_evidence()
     data = subject.pack.files.get(SAMPLING)
     if data is None:
@@ -339,10 +340,7 @@ def verify(
 
 
 def _policies(stated: str | None, policy: Policy | None) -> tuple[Policy, ...]:
-    """
-    Return the policies that have to be met: of the trust root or key ring, and
-    the reader's own.
-    """
+    """Return the policies to be met: of the trust root or key ring, and the reader's own."""
     kept = () if stated is None else (read_policy(stated.encode("utf-8", "surrogateescape")),)
     return kept if policy is None else (*kept, policy)
 

@@ -234,43 +234,43 @@ class Subject:
 
     @cached_property
     def _signed_leaves(self) -> dict[str, list[DayLeaf]]:
-        """Signed leaves of readings by device."""
+        """Return signed leaves of readings by device."""
         signed_leaves: dict[str, list[DayLeaf]] = {}
         for leaf in self.leaves["readings"]:
             signed_leaves.setdefault(leaf.device, []).append(leaf)
         return signed_leaves
 
     def _check_leaves(self, leaves: Sequence[DayLeaf]) -> None:
-        """Refuse readings that differ from digests.json, device by device."""
+        """Raise CanonicalError for readings that differ from digests.json, device by device."""
         devices = dict.fromkeys(leaf.device for leaf in leaves)
         signed = [leaf for device in devices for leaf in self._signed_leaves.get(device, ())]
         tables = {leaf.table for leaf in leaves}
         refuse_differences([leaf for leaf in signed if leaf.table in tables], leaves)
 
     def needs_evidence(self) -> None:
-        """Skip the step for a statement without evidence."""
+        """Raise NotApplicableError for a statement without evidence."""
         if self.pack.bare:
             raise NotApplicableError("a statement without its evidence pack")
 
     def needs_keys(self, *roles: Role) -> None:
-        """Skip the step where the reader trusts no key of a role."""
+        """Raise NotCheckedError where the reader trusts no key of a role."""
         have = {key.role for key in self.ring}
         lacks = [role for role in roles if role not in have]
         if lacks:
             raise NotCheckedError(f"no key of {' and '.join(map(a, lacks))} that you trust")
 
     def lack(self, code: str, state: str, what: str, remedy: str, waiver: str = "") -> None:
-        """Record missing evidence for a reader who requires that state, or a later one."""
+        """Record evidence that is missing for a reader who requires that state or a later one."""
         self.lacking.append(Missing(code, state, what, remedy, waiver))
 
 
 def refuse_differences(expected: Iterable[DayLeaf], day_leafs: Iterable[DayLeaf]) -> None:
-    """Refuse evidence that differs from digests.json; CanonicalError names the device-days."""
+    """Raise CanonicalError with the device-days of evidence that differs from digests.json."""
     refuse(differences(expected, day_leafs), "differs from digests.json")
 
 
 def refuse(result: Sequence[object], what: str) -> None:
-    """Refuse evidence with any difference; CanonicalError."""
+    """Raise CanonicalError if there is any difference."""
     if result:
         named = "; ".join(str(one) for one in result[:_SHOWN])
         more = f"; and {len(result) - _SHOWN} more" if len(result) > _SHOWN else ""

@@ -1,8 +1,8 @@
 """
 The tools: published procedures whose result is a factor, one small file each.
 
-A file declares `TOOL`; nothing else has to know its name.  A factor that a project calculated by a
-tool names the tool and its inputs, so that anyone calculates it again.
+A file declares `TOOL` and is loaded automatically.  A calculated factor names its tool and inputs,
+so that it can be recalculated.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def calculated(calculation: Calculation, factors: Factors, where: str) -> Fracti
 
 
 def _numbers(content: Any) -> Any:
-    """Return inputs with numbers in place of their text."""
+    """Return the inputs with texts of numbers converted to fractions."""
     if isinstance(content, Mapping):
         return {key: _numbers(one) for key, one in content.items()}
     if isinstance(content, list | tuple):

@@ -26,7 +26,7 @@ class Span:
     """
     A day or month of several devices. [base unit, us]
 
-    `value` is None where nothing of it is known of any device.
+    `value` None: nothing is known of any device.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Span:
 
     @property
     def seen(self) -> bool:
-        """Return whether any of it was measured or estimated."""
+        """Return whether any part was measured or estimated."""
         return self.lost_us < self.service_us
 
     @property

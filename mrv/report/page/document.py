@@ -1,11 +1,4 @@
-"""The whole document: its blocks, then its bytes.
-
-What was not measured, and what was taken off for it.
-
-Figure: what was measured, against what the design expects.
-
-Changes of a correction against the statement that it replaces.
-"""
+"""The complete PDF document, with its chapters on gaps, deductions, generation and corrections."""
 
 from __future__ import annotations
 
@@ -93,7 +86,10 @@ def generation(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _expected_wh(facts: Facts, place: int, spans: Sequence[Span]) -> list[Fraction | None]:
-    """Energy that the design expects of spans, if it is said of this quantity alone. [Wh]"""
+    """
+    Return the energy expected by the design in each span; None unless stated for this
+    quantity. [Wh]
+    """
     energies = {(p.parameter, p.role) for p in facts.compared}
     parameter = facts.parameters[place]
     if energies != {(parameter.parameter, parameter.role)}:
@@ -153,7 +149,7 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
 
 
 def _of_days(facts: Facts) -> dict[date, Fraction | None]:
-    """Energy that the design expects of each day, whatever was in service then. [kWh]"""
+    """Return the energy expected by the design on each day, for all devices. [kWh]"""
     first, last = facts.span_us
     expected, zone = facts.plan.project.expected, facts.timezone
     return {
@@ -163,14 +159,14 @@ def _of_days(facts: Facts) -> dict[date, Fraction | None]:
 
 
 def _ticks(maximum: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]]:
-    """Round steps up to the highest bar."""
+    """Return the highest axis value and the axis steps, for a largest bar."""
     result = steps(Fraction(0), maximum)
     top = result[-1]
     return top, [{"at": float(one / top), "text": words.number(words.plain(one))} for one in result]
 
 
 def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:
-    """Say in words what the bars show, for anyone who does not see them."""
+    """Return the text alternative of a bar chart."""
     known = "; ".join(
         f"{s.name}: {words['page.no_data']}"
         if s.value is None
@@ -217,7 +213,7 @@ def gaps(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _hours(gap: Gap, words: Words) -> str:
-    """Hours of a gap; a few seconds are not none."""
+    """Return the hours of a gap as text; a few seconds are not shown as zero."""
     hours = Fraction(gap.time_s) / 3600
     return words.number(words.plain(hours, 2 if hours >= 1 else 4))
 
@@ -258,7 +254,7 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _edges(facts: Facts, entry: Gap | Deduction, words: Words) -> list[str]:
-    """Local edges to the minute, which every interval begins on."""
+    """Return the local start and end of an entry, to the minute."""
     texts = (
         local_text(instant_us(edge, "UTC"), facts.timezone) for edge in (entry.from_, entry.to)
     )
@@ -281,7 +277,7 @@ def page(facts: Facts, words: Words) -> bytes:
     Raises
     ------
     ReportError
-        If it cannot be set: a defect, with what the typesetter says.
+        If typesetting fails: a defect, with the message of the typesetter.
     """
     blocks = _of_all_parts(facts, words)
     return typeset(_head(facts, words), blocks, _attached(facts, words), _when(facts), words)
@@ -329,7 +325,7 @@ def chapters(facts: Facts, words: Words) -> dict[str, int]:
 
 @contextmanager
 def _set(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give what the typesetter takes; ReportError with what it says, where it cannot set it."""
+    """Open the typesetter's input files; ReportError with its message if it fails."""
     with resources.as_file(resources.files("mrv.report")) as here:
         try:
             yield {
@@ -387,7 +383,10 @@ def _public(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _printable(value: Any, language: str) -> Any:
-    """Make every text one that our fonts can show, with the signs of the language."""
+    """
+    Return a value whose texts contain only characters of our fonts, with punctuation of the
+    language.
+    """
     if isinstance(value, str):
         return punctuated(printable(value), language)
     if isinstance(value, dict):
@@ -398,7 +397,7 @@ def _printable(value: Any, language: str) -> Any:
 
 
 def _attached(facts: Facts, words: Words) -> list[dict[str, str]]:
-    """Signed documents, byte for byte, so that the page carries what it speaks of."""
+    """Return the signed documents as attachments of the PDF, byte for byte."""
     if facts.twin is not None:
         twin = canonical.encode(facts.twin).decode()
         about = words["public.title"]
@@ -417,7 +416,7 @@ def _attached(facts: Facts, words: Words) -> list[dict[str, str]]:
 
 
 def _when(facts: Facts) -> datetime:
-    """When the last of its documents was signed; of a draft, its period's end."""
+    """Return the time of the last signature; for a draft the end of its period."""
     signed = facts.opinion or facts.stated
     proof = first_proof(signed.proof)
     message = proof.created if proof else signed.valid_from

@@ -66,7 +66,7 @@ def _blocks(document: Mapping[str, Any], words: Words) -> Iterator[Block]:
 
 
 def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -> Iterator[Block]:
-    """Say in one sentence what is found of the year, and draw how far it has come."""
+    """Yield the finding on the year in one sentence, and a progress bar."""
     avoided, expected, ahead = (
         _sum(own, of) for of in ("monitored_t", "expected_t_so_far", "expected_ahead_t")
     )
@@ -115,7 +115,7 @@ def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -
 
 
 def _cause(own: Sequence[Project], words: Words) -> str:
-    """Name the project that makes most of the shortfall, and how far it comes itself."""
+    """Return the name of the project with the largest shortfall, and its own progress."""
     short = {one["project"]: max(_short(one), Fraction(0)) for one in own}
     whole = sum(short.values(), Fraction(0))
     if not whole:
@@ -132,7 +132,7 @@ def _cause(own: Sequence[Project], words: Words) -> str:
 def _target(
     actions: Sequence[Mapping[str, Any]], avoided: Fraction, words: Words
 ) -> Iterator[Block]:
-    """Say what the top actions' targets come to, unless one states none, and what is measured."""
+    """Yield the sum of the top actions' targets, unless one is missing, and the measured total."""
     lines = [a["city_model"]["target_t_per_year"] for a in actions if not a["part_of"]]
     if lines and None not in lines:
         target = sum(map(Decimal, lines), Decimal(0))
@@ -143,7 +143,7 @@ def _target(
 def _issued(
     statements: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
-    """List the statements that stand behind the issued tonnes."""
+    """Yield the statements that contain the issued tonnes."""
     counted = {one["project"] for one in own}
     result = [statement for statement in statements if statement["project"] in counted]
     total = sum(one["credited_t"] for one in result)
@@ -170,7 +170,7 @@ def _issued(
 def _held_back(
     alarms: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
-    """List what holds tonnes back: the largest shortfalls, and what is broken now by its cause."""
+    """Yield the causes of missing tonnes: largest shortfalls, and current faults by cause."""
     short = sorted((one for one in own if _short(one) > 0), key=lambda one: -_short(one))
     rows = [
         [words.tonnes(_decimal(_short(item))), _short_name(item["name"]),
@@ -199,7 +199,7 @@ def _held_back(
 def _actions(
     actions: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
-    """Draw what each action's projects avoided, on one scale of tonnes."""
+    """Yield the bars of emissions avoided by each action's projects. [t]"""
     names = {action["action"]: action["name"] for action in actions}
     stored: dict[str, list[Project]] = {}
     for item in own:
@@ -216,7 +216,7 @@ def _actions(
 
 
 def _projects(own: Sequence[Project], words: Words) -> Iterator[Block]:
-    """Draw what each project reached of what was expected of it, the largest shortfall first."""
+    """Yield the bars of each project against its expected value, the largest shortfall first."""
     ordered = sorted(own, key=lambda one: (-_short(one), one["project"]))
     rows = []
     for item in ordered:
@@ -234,7 +234,7 @@ def _projects(own: Sequence[Project], words: Words) -> Iterator[Block]:
 def _bars(
     rows: Sequence[tuple[str, Fraction | None, Fraction | None, Fraction | int]], words: Words
 ) -> Block:
-    """Rows of a name, a bar of what was avoided, and a mark at what was expected."""
+    """Return rows with a name, a bar of avoided emissions, and a mark of the expected value."""
     return {
         "kind": "compared",
         "rows": [
@@ -255,7 +255,7 @@ def _bars(
 
 
 def _evidence(own: Sequence[Project], words: Words) -> Iterator[Block]:
-    """Draw the grades of evidence of what was issued."""
+    """Yield the grades of evidence of the issued tonnes."""
     sums = {
         grade: sum((Fraction((one["issued_by_grade_t"] or {}).get(grade, "0")) for one in own),
                    Fraction(0))
@@ -282,7 +282,7 @@ def _evidence(own: Sequence[Project], words: Words) -> Iterator[Block]:
 
 
 def _table(document: Mapping[str, Any], listed: Sequence[Project], words: Words) -> Iterator[Block]:
-    """List every project with its figures; why each may still change stands in the workbook."""
+    """Yield the table of all projects; reasons for pending changes are in the workbook only."""
     moved = document["transfer"] is not None
     yield part(words["programme.figures"])
     yield note(words["programme.projects_note"] if moved else words["programme.systems_note"])
@@ -314,7 +314,7 @@ def _moved(value: int | str, words: Words) -> str:
 
 
 def _without_tonnes(systems: Sequence[Mapping[str, Any]], words: Words) -> Iterator[Block]:
-    """List the systems that no methodology counts, and why."""
+    """Yield the systems without a methodology, with the reason."""
     rows = [
         [words.get(f"system.{system['system']}", system["title"]), str(system["devices_heard"]),
          words.get(f"no_tonnes.{system['system']}", system["reason"] or DASH)]
@@ -343,7 +343,7 @@ def _short(project: Project) -> Fraction:
 
 
 def _reached(project: Project) -> int:
-    """Return what was avoided of what was expected to date [%], rounded down."""
+    """Return the avoided share of the amount expected to date, rounded down. [%]"""
     return int(Fraction(project["monitored_t"] or 0) / Fraction(project["expected_t_so_far"]) * 100)
 
 

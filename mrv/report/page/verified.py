@@ -1,6 +1,6 @@
-"""The verification report, in the parts of the JCM's form, and instructions for the check.
-
-The audit file: meters, data flow, quality, deviations.
+"""
+The verification report in the parts of the JCM's form, the audit file, and how to check the
+evidence.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _overview(facts: Facts, words: Words) -> Block:
 
 
 def _words(facts: Facts, words: Words) -> Iterator[Block]:
-    """Show how each requirement and each parameter was verified."""
+    """Yield how each requirement and each parameter was verified."""
     means, opinion = words["verified.means"], words["verified.opinion"]
     heads = [(words["page.requirement"], "l", 1.0), (means, "l", 1.4), (opinion, "l", 1.4)]
     yield table(words, heads, requirement_rows(facts, words))

@@ -30,7 +30,7 @@ _KINDS = ("check meter", "invoice")
 
 def materiality(sheet: Grid, at: int, facts: Facts, words: Words, cells: tuple[str, Grid]) -> None:
     """
-    Write the sums of failed checks by kind; the larger total decides.
+    Write the sums of failed checks by kind; the kind with the larger total is decisive.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _sums(
     words: Words,
     spans: Sequence[str],
 ) -> None:
-    """Net sum of a kind, and below it the sum without sign."""
+    """Write the net sum of a kind, and below it the sum of absolute values."""
     row, column = at
     effects = [
         Fraction(cross_check.effect_t) for cross_check in cross_checks if cross_check.holds is False
@@ -85,7 +85,10 @@ def _sums(
 
 
 def _counted(sheet: Grid, at: int, misstatements: Misstatements, words: Words) -> None:
-    """Net and absolute sum of the larger kind of misstatement, beside the statement's."""
+    """
+    Write the net and absolute sum of the larger kind of misstatement, next to the
+    statement's.
+    """
     meters, invoices = (sheet.cell(at + 2, column) for column in (1, 2))
     sums = (misstatements.net_misstatement_t, misstatements.absolute_misstatement_t)
     for row, amount in enumerate(sums, at + 1):
@@ -98,7 +101,7 @@ def _counted(sheet: Grid, at: int, misstatements: Misstatements, words: Words) -
 def _shares(
     sheet: Grid, at: int, misstatements: Misstatements, of_period: tuple[Facts, str], words: Words
 ) -> int:
-    """Write the reduction and what share of it the sums are; return the row after them."""
+    """Write the reduction and the sums as shares of it; return the next row."""
     facts, reduction = of_period
     sheet.text(at, 0, words["reduction_of_period"], "head")
     of = Fraction(facts.subject.emissions.reduction.t)
@@ -121,7 +124,7 @@ def _shares(
 
 
 def _verdict(sheet: Grid, at: int, misstatements: Misstatements, words: Words) -> None:
-    """Write the threshold, and whether either sum reaches it."""
+    """Write the threshold, and whether a sum reaches it."""
     sheet.text(at, 0, words["materiality"], "head")
     sheet.number(at, _COUNTS, Fraction(misstatements.threshold_percent), "plain")
     sheet.text(at + 1, 0, words["material"], "head")
@@ -173,7 +176,7 @@ def checks(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def _judged(sheet: Grid, row: int, cross_check: CrossCheck, words: Words) -> None:
-    """Difference and verdict of a check, from its own cells; a verdict only where there is one."""
+    """Write difference and verdict of a check, from its own cells; no verdict if not comparable."""
     metered, witnessed, tolerance = (sheet.cell(row, c) for c in (_METERED, _WITNESSED, _TOLERANCE))
     off = f"({metered}-{witnessed})*100"
     if cross_check.difference_percent is not None:
@@ -194,7 +197,7 @@ def _live(
     sheet: Grid, at: tuple[int, int], formula: str, exact: Fraction, message: str, places: int
 ) -> None:
     """
-    Write a rounded formula that comes to what the statement says.
+    Write a rounded formula with the value of the statement.
 
     A spreadsheet rounds halves up and the statement half to even: where that parts
     them, or the cells hold less than the statement knew, its figure stands alone.
@@ -228,7 +231,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class _Other:
-    """A figure that the period is compared with: of how many hours, and where it stands."""
+    """A figure for comparison, the hours that it covers, and its cell."""
 
     basis: str
     comparison: Comparison

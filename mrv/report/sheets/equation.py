@@ -42,7 +42,7 @@ class Linked:
         return replace(factor, value=Cell(factor.value, cell)) if cell else factor
 
     def __iter__(self) -> Iterator[Factor]:
-        """All factors."""
+        """Yield all factors."""
         return iter(self.book)
 
 
@@ -68,7 +68,7 @@ class Block:
 
 @dataclass
 class _Equation:
-    """Where each name of a year's equation stands."""
+    """Positions of the names of a year's equation."""
 
     sheet: Grid
     methodology: Methodology
@@ -122,7 +122,7 @@ class _Equation:
     def _place(
         self, name: str, rows: list[Mapping[str, Any]], parts: list[Published | Step], at: int
     ) -> int:
-        """Give the columns of a list their addresses; return the row after it."""
+        """Assign addresses to the columns of a list; return the next row."""
         first, last = at + 3, at + 2 + len(rows)
         for column, key in enumerate([*_fields(rows), *(p.name for p in parts)], _FIRST_FIELD):
             letter = xl_col_to_name(column)
@@ -153,7 +153,7 @@ class _Equation:
         sheet.text(row, 7, self.words.get(f"source.{source}", source))
 
     def _number(self, row: int, column: int, value: Any) -> None:
-        """Write a number by its cells; a word as it is."""
+        """Write a number with its formula, or a word as text."""
         if isinstance(value, Cell):
             self.sheet.formula(row, column, f"={value.text}", Fraction(value), "plain")
         elif isinstance(value, str):
@@ -199,7 +199,7 @@ class _Equation:
     def _scope(
         self, place: int, lists: Mapping[str, Any], places: Mapping[str, int], name: str
     ) -> dict[str, str]:
-        """Addresses of a row: its own, and those of longer lists that stand beside it."""
+        """Return the addresses of a row: its own, and those of longer lists next to it."""
         result, size = dict(self.cells), len(lists[name])
         for other in (*(n for n in lists if n != name), name):
             back = size - place
@@ -216,7 +216,7 @@ class _Equation:
         return result
 
     def _described(self, name: str, about: Any) -> str:
-        """Return what an input or a step is; empty where it is a factor."""
+        """Return the description of an input or step; empty for a factor."""
         if not getattr(about, "meaning", ""):
             return ""
         tables = ("step",) if isinstance(about, Step) else ("input", "parameter")

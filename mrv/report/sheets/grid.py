@@ -62,7 +62,7 @@ class Styles:
         self._made = {name: book.add_format({**_BASE, **more}) for name, more in _STYLES.items()}
 
     def __getitem__(self, name: str) -> Any:
-        """Return a format."""
+        """Return a format by name."""
         return self._made[name]
 
 
@@ -104,7 +104,7 @@ class Grid:
         self._sheet.set_footer(f"&L{footer}&C&A&R&P / &N")
 
     def opening(self) -> None:
-        """Make the workbook open on this sheet."""
+        """Set this sheet as the one shown when the workbook opens."""
         self._sheet.set_first_sheet()
         self._sheet.activate()
 

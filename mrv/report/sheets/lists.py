@@ -128,7 +128,7 @@ def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> Non
 
 
 def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
-    """Deductions that are their percentage of successive days: place to those days."""
+    """Return deductions that are their percentage of consecutive days, with those days."""
     rows: dict[int, tuple[int, int]] = {}
     entries = facts.subject.deductions
     for line in facts.lines:

@@ -111,7 +111,7 @@ def _number(value: str | float | None) -> Fraction | None:
 
 
 def _stated(value: str | int | None, style: str) -> tuple[Value, str]:
-    """Return a cell of what someone states or not: not stated is not missing."""
+    """Return a cell of a stated value; not stated is not the same as missing."""
     return (None, "text") if value is None else (_number(value), style)
 
 
@@ -217,7 +217,7 @@ def _indicators(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words)
 
 
 def _exceeded(item: Mapping[str, Any]) -> tuple[Value, str]:
-    """Return the cell of days above a limit; an index has none that it could exceed."""
+    """Return the cell of days above a limit; empty for an index without a limit."""
     if item["days_exceeded"] is None and item["days_judged"]:
         return DASH, "text"
     return item["days_exceeded"], "whole"

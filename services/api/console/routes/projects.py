@@ -361,7 +361,7 @@ def _label(kind: str, row: Row, t: Words) -> str:
 
 
 def _total(project_row: ProjectRow, t: Words) -> tuple[str, int | None] | None:
-    """Return the avoided tonnes of the span, and their share of the expected ones [%]."""
+    """Return the avoided tonnes of the span, and their share of the expected ones [%]"""
     avoided = [Decimal(row.avoided) for row in project_row.rows if row.avoided is not None]
     if not avoided:
         return None

@@ -2,8 +2,8 @@
 Validity of methodologies: programme, start, end and successor.
 
 A project registers by a methodology that takes new projects on that day; it may go on with it
-afterwards, until the programme's last day for credits, where it has one.  Days and sources stand
-in `method_lives.toml`; what is not known there refuses nothing.
+afterwards, until the programme's last day for credits, where it has one.  Days and sources are in
+`method_lives.toml`; missing data exclude no project.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Life:
     inactive : bool
         It takes no new project; the day is not known.
     successor : str or None
-        Id of what follows.
+        Id of the successor.
     computes : bool
         False where its equations were not to be had.
     """
@@ -118,7 +118,7 @@ def broken(life: Life, registered: date | None, end: date) -> Iterator[Text]:
     Parameters
     ----------
     registered : date or None
-        When the project was registered; None where no one said so.
+        When the project was registered; None where not stated.
     end : date
         First local day after the period.
     """

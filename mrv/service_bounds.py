@@ -20,13 +20,13 @@ class Consumption:
     Attributes
     ----------
     uses, serves : tuple of str
-        Roles whose quantity is what is used, and those whose quantity is the service.
+        Roles of the consumption, and roles of the service.
     unit : str
         Of the specific consumption, such as kWh/km.
     per_base : Fraction
         How many of `unit` one base unit used for each base unit of service is.
     keys : (str, str), optional
-        Inputs of the methodology that hold what is used, and the service.
+        Methodology inputs of the consumption, and of the service.
     per_input : Fraction
         How many of `unit` one of the inputs' own units is.
     span : callable, optional

@@ -66,7 +66,8 @@ class Published:
     Attributes
     ----------
     kind, direction : str
-        What is asked of the factor book; `{key}` in the kind is an input's word or number.
+        Kind and direction selected from the factor book; `{key}` in the kind is replaced by an
+        input.
     of : str
         The quantity that it is a factor of.  Where that is zero, the factor is asked for in the
         direction `zero`, or else not at all: it is 0 then and not named among the factors.
@@ -97,8 +98,8 @@ class Step:
     Attributes
     ----------
     name : str
-        By which later formulas know it; `baseline_t`, `project_t`, `leakage_t` and `reduction_t`
-        are what the methodology comes to.
+        Name in later formulas; `baseline_t`, `project_t`, `leakage_t` and `reduction_t` are the
+        results of the methodology.
     source : str
         Where it is read: document and equation.
     over : str
@@ -203,9 +204,9 @@ class Steps:
     defaults : mapping
         Inputs that may be left out.
     functions : mapping
-        What this methodology alone calculates, such as a regression; no workbook has it.
+        Functions of this methodology alone, such as a regression; no workbook has it.
     extra : tuple of str
-        Steps that are reported beside the emissions.
+        Steps reported in addition to the emissions.
     """
 
     parts: tuple[Part, ...]
@@ -292,7 +293,7 @@ class Steps:
         Returns
         -------
         dict
-            Inputs, factors and steps by name; of what goes over a list, a list.
+            Inputs, factors and steps by name; a list for a step over a list.
         """
         known = dict(self.defaults)
         for key, value in inputs.items():

@@ -218,7 +218,7 @@ def words_of(said: str | Coded, language: str = "en") -> str:
 
 
 def coded_or_words(said: str | Text) -> str | Coded:
-    """Return a text in the form of a document; a text without a code is returned unchanged."""
+    """Return a text in the form of a document; a text without a code is unchanged."""
     return said if isinstance(said, str) else coded(said)
 
 

@@ -62,9 +62,8 @@ class Meter(Form):
     The meter of a device: class, profile, serial number and accuracy class.
 
     `ratings` are its rated powers in order of time, the first for all time before.
-    `calibration_every` is the longest time from one calibration to the next, `point` where in the
-    plant it measures, `feeds` what is behind it, `gas_basis` whether it
-    counts gas `dry` or `wet`.
+    `calibration_every` is the longest time from one calibration to the next, `point` its place in
+    the plant, `feeds` its loads, `gas_basis` whether it measures gas `dry` or `wet`.
     """
 
     class_: str
@@ -218,8 +217,8 @@ class UnusualReadings(Form):
     """
     Readings flagged by a quality test in a period, and the quantities of those quarter hours.
 
-    `energy_Wh` is what meters of energy metered in them, `emissions_t` what all meters did, on
-    either side of the account.  `days` says which devices, and when.
+    `energy_Wh`: energy metered in them, `emissions_t`: emissions of all meters on either side.
+    `days`: devices and days.
     """
 
     test: str
@@ -248,8 +247,8 @@ class DesignDocument(Form):
     """
     Document that supports an ex-ante parameter: title, issuer, date, file hash.
 
-    `value` is what it states, decimal text in the unit of the parameter; `by_device` what it
-    states of each device, where their values differ; `signed` the signature of who gave it.
+    `value`: the stated value, decimal text in the unit of the parameter; `by_device`: the values of
+    devices, where they differ; `signed`: the signature of its issuer.
     """
 
     parameter: str

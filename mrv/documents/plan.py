@@ -1,8 +1,7 @@
 """
 The registry extract of a period, as in `plan.json`; see `mrv.statement.plan_extract`.
 
-What is empty is left out, but for the oldest keys.  Numbers that someone typed stand
-as they were typed.
+Empty values are omitted, except for the oldest keys.  Entered numbers are unchanged.
 """
 
 from typing import Any, Literal
@@ -100,11 +99,11 @@ class DeviceExtract(Form):
     """
     A device as in the registry, with certificates and meter replacements.
 
-    Its place tells where its sun stands; metering asks for it from version 2 on.
-    `calibration_every` is its interval of calibration as the registry has it; of one that was made
-    longer after the period began, the shorter. [months]  `point` is where in the plant it
-    measures, `feeds` what is behind it: devices, bus bars, consumers, the grid, and
-    `gas_basis` whether it counts gas `dry` or `wet`.
+    Its location gives the position of the sun, used from metering version 2 on. `calibration_every`
+    is its interval of calibration as the registry has it; of one that was made longer after the
+    period began, the shorter. [months]  `point` is where in the plant it measures, `feeds` what is
+    behind it: devices, bus bars, consumers, the grid, and `gas_basis` whether it counts gas `dry`
+    or `wet`.
     """
 
     id: str
@@ -395,8 +394,8 @@ class SignedExtract(Form):
     """
     Signed values of a period, with the keys for verification.
 
-    `stored` is how many the operator has; what stands here is the first and the last of each
-    device's local day, which is what bounds its energy.
+    `stored` is how many the operator has; listed are the first and last of each device's local day,
+    which limit its energy.
     """
 
     keys: tuple[SigningKeyNamed, ...]

@@ -86,7 +86,7 @@ class Difference(Form):
     """
     Changes of a correction against the statement that it replaces.
 
-    `inputs` are what the registry said: parameters, ratings, certificates, serials.
+    `inputs` are registry entries: parameters, ratings, certificates, serials.
     """
 
     reduction_t: Number

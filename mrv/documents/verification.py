@@ -115,8 +115,8 @@ class FindingSaid(Form):
 
     `about` is of a finding that is raised.
 
-    `effect_t` is by how much the statement's reduction is too high for it, negative
-    where too low; of a closing event what of it remains.
+    `effect_t` is by how much the statement's reduction is too high for it, negative where too low;
+    of a closing event the remaining effect.
     """
 
     id: str
@@ -215,8 +215,8 @@ class ParameterVerified(Form):
     """
     Verification of a monitored parameter in the verifier's words; `device` null: all devices.
 
-    `means` is what was done, `source` what the figure comes from, `cross_checked` with which
-    other sources it was compared, `opinion` what was found.
+    `means`: the procedure, `source`: the origin of the figure, `cross_checked` with which other
+    sources it was compared, `opinion`: the result.
     """
 
     parameter: str
@@ -254,13 +254,12 @@ class Conclusion(Form):
     """
     Conclusions of the verifier: the credential's subject.
 
-    `misstatements` is absent where findings were not signed yet (tonne 0.1.0); remarks
-    were plain texts then.  `unmet` lists the conditions that did not hold, each with the
-    verifier's reason; `parameters` and `requirements` say how each was verified; all three
-    are absent in tonne 0.1.0.
-    `procedure` is what the verifier wrote of the work; tonne 0.1.0 wrote it by itself.
-    `team`, `site_visits`, `reviewer`, `signatory` and `accreditation` are the verifier's own
-    words, absent where they gave none; the reviewer is none of the team (ISO 14064-3 [M]).
+    `misstatements` is absent where findings were not signed yet (tonne 0.1.0); remarks were plain
+    texts then.  `unmet` lists the conditions that did not hold, each with the verifier's reason;
+    `parameters` and `requirements` say how each was verified; all three are absent in tonne 0.1.0.
+    `procedure`: description of the work by the verifier; tonne 0.1.0 wrote it by itself. `team`,
+    `site_visits`, `reviewer`, `signatory` and `accreditation` are the verifier's own words, absent
+    where they gave none; the reviewer is none of the team (ISO 14064-3 [M]).
     """
 
     id: str

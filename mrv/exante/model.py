@@ -42,10 +42,10 @@ class Outcome:
     """
     Result for one year of the planned system.
 
-    `energy_kwh` is None where the system makes no electricity, or where nothing
-    says how much; `reductions` is None with it.  `uncertainty_percent` is one
-    standard deviation.  `withheld` says why no `expected` may be taken from it.
-    `figures` holds what else the model reports, with the unit in the name.
+    `energy_kwh` is None where the system generates no electricity, or an unknown amount;
+    `reductions` is None with it.  `uncertainty_percent` is one standard deviation.  `withheld`: why
+    it cannot be used as `expected`. `figures`: further results of the model, with the unit in the
+    name.
     """
 
     method: str

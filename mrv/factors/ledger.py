@@ -66,7 +66,7 @@ def centres(factors: Iterable[Factor]) -> FactorBook:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Factors of one kind in a statement, and those that would be used today."""
+    """Factors of one kind in a statement, and those valid today."""
 
     kind: str
     was: tuple[str, ...]
@@ -83,7 +83,7 @@ def used_by(
     Parameters
     ----------
     ask : callable
-        Computes a unit of a local calendar year with the factors it is given.
+        Calculates the emissions per unit in a local calendar year with given factors.
     span_us : tuple of int
         Half-open. [us UTC]
     """
@@ -102,7 +102,7 @@ def changes(recorded: Iterable[Mapping[str, Any]], now: Iterable[Factor]) -> Ite
     recorded : iterable of mapping
         `factors` of a statement: kind, id, value, provisional.
     now : iterable of Factor
-        What the same account uses today.
+        Factors that the same account uses today.
     """
     today: dict[str, set[str]] = {}
     for factor in now:

@@ -128,8 +128,7 @@ def departures(factors: Iterable[Factor]) -> list[str]:
     """
     Return the factors of a pack that differ from those published by this version of tonne.
 
-    A newer version may word a source differently; a number, unit, direction or
-    validity that differs is another factor under an old name.
+    The text of a source may differ; number, unit, direction and validity must be equal.
     """
     own = {factor.id: factor for factor in load()}
     result = []

@@ -36,8 +36,8 @@ class Limit:
     """
     One limit: not above `value`, and not below `lowest` if given.
 
-    `select` holds what it depends on, such as column, mean or time of day; dates
-    are half-open.  `flow_up_to` is the largest plant that it is for, None any. [m3/d]
+    `select`: conditions such as column, averaging time or time of day; dates are half-open.
+    `flow_up_to` is the largest plant that it is for, None any. [m3/d]
     """
 
     parameter: str
@@ -77,7 +77,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A word for results up to `up_to`, and its colour in the standard."""
+    """A class of results up to `up_to`: its name and colour in the standard."""
 
     up_to: Fraction
     name: str
@@ -121,7 +121,7 @@ class Table:
         return limits[0] if limits else None
 
     def band(self, result: Fraction) -> Band:
-        """Return the word for a result; the last band has no upper end."""
+        """Return the class of a result; the last band has no upper end."""
         return next((b for b in self.bands if result <= b.up_to), self.bands[-1])
 
 
@@ -244,9 +244,9 @@ def judge(
     ----------
     table : Table
     scaled : mapping of parameter to measured value
-        Whose limits are multiplied by `scale`. [mg/L]
+        Parameters with limits multiplied by `scale`. [mg/L]
     unscaled : mapping of parameter to measured value
-        Whose limits stand as they are, pH among them.
+        Parameters with unscaled limits, such as pH.
     scale : Fraction
         Kq * Kf, or K. [1]
     select : mapping

@@ -5,14 +5,13 @@ Entries of the log other than issued statements: sealed days, and digests of tab
                 readings, intervals and emissions (see mrv/signatures/day_digests), and
                 in which hours its readings arrived (see mrv/statement/device_days)
     registry, plan, calibration, keys, claims
-                digests of what the tables of that kind hold, whenever it changed
+                digests of the tables of that kind, after each change
     records     rows that append-only tables got since the entry before
     factors     the factors that this version of the program publishes
     evidence    the manifest of an issued statement's evidence pack
 
-A table's root is that of RFC 6962 over JCS [key, SHA-256 of the row], by key.
-What stands under the roots is kept beside the entry, and does not count unless
-it leads to them.
+A table's root is that of RFC 6962 over JCS [key, SHA-256 of the row], by key. The data below the
+roots are stored next to the entry, and are verified by them.
 """
 
 from __future__ import annotations
@@ -91,13 +90,13 @@ def arrival_part(
     Parameters
     ----------
     rows : sequence of (str, str)
-        Devices, and of each what `mrv.statement.device_days` says, under one root.
+        Hash of each device's record (`mrv.statement.device_days`), under one root.
     counts : tuple of int
-        Readings that arrived, and those of them that came late.
+        Number of readings, and of late ones.
     hours : mapping of str to int
-        How many in which hour, by its begin in UTC.
+        Number of readings by hour of arrival (UTC).
     sealed : str
-        When the log sealed it, by its own clock.
+        Time of the seal by the clock of the log.
     """
     readings, late = counts
     return {

@@ -21,7 +21,7 @@ def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
     Parameters
     ----------
     index : int
-        Place of the leaf, from 0.
+        Index of the leaf, from 0.
     leaves : sequence of bytes
         All leaf hashes of the tree.
 
@@ -59,7 +59,7 @@ def verify_inclusion(
     Parameters
     ----------
     index, size : int
-        Place of the leaf, from 0, and number of leaves.
+        Index of the leaf, from 0, and number of leaves.
     leaf, root : bytes
         Leaf hash and root.
     proof : sequence of bytes
@@ -97,14 +97,14 @@ def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
     Parameters
     ----------
     index, size : int
-        Place of the leaf, at least 1, and number of leaves.
+        Index of the leaf, at least 1, and number of leaves.
     proof : sequence of bytes
         A proof that `verify_inclusion` took.
 
     Raises
     ------
     LogError
-        If nothing stands before the leaf, or the proof is of another place.
+        If there is no earlier leaf, or the proof is of another index.
     """
     place, last = index, size - 1
     remaining: list[bytes] = []

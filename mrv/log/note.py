@@ -103,7 +103,7 @@ def sign_note(text: str, name: str, key: SigningKey) -> str:
     Raises
     ------
     SignatureError
-        If the text or name cannot stand in a note.
+        If the text or name is not valid in a note.
     """
     _check_text(text)
     signature = NoteKey(name, key.public).key_id + key.sign(text.encode())

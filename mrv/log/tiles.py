@@ -33,7 +33,7 @@ def tile_path(level: int | str, index: int, width: int = WIDTH) -> str:
     level : int or str
         Level, or `entries` for a bundle.
     index : int
-        Place of the tile in its level, from 0.
+        Index of the tile in its level, from 0.
     width : int
         Hashes or entries in it, 1 to 256.
     """
@@ -58,7 +58,7 @@ def files(entries: Sequence[bytes], leaves: Sequence[bytes]) -> Iterator[tuple[s
     Raises
     ------
     LogError
-        If an entry is longer than a bundle can say.
+        If an entry is longer than a bundle allows.
     """
     for index, begin in enumerate(range(0, len(entries), WIDTH)):
         part = entries[begin : begin + WIDTH]
@@ -123,9 +123,9 @@ class Tiles:
     Parameters
     ----------
     size : int
-        Of the log whose tiles these are.
+        Size of the log.
     fetch : callable
-        From a tile's path, and the path that it has once it is full, to its bytes.
+        Returns the bytes of a tile, by its path and by the path of the full tile.
     """
 
     def __init__(self, size: int, fetch: Callable[[str, str], bytes]) -> None:

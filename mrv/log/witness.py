@@ -19,7 +19,7 @@ What a log asks a witness to countersign (c2sp.org/tlog-witness, add-checkpoint)
     (an empty line)
     the signed checkpoint
 
-A witness signs only what leads on from the last head that it signed.
+A witness signs only heads consistent with the last one that it signed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 The methodologies: one file each in this folder, found automatically.
 
-A file declares `METHODOLOGY`; nothing else has to know its name.
+A file declares `METHODOLOGY`; it is loaded automatically.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def evaluate(methodology: Methodology, value: object, factors: Factors, where: s
     factors : Factors
         `mrv.factors.load()`.
     where : str
-        Where the inputs stand, for the error.
+        Source of the inputs, for the error.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def evaluate(methodology: Methodology, value: object, factors: Factors, where: s
         A key is missing, unknown or out of bounds; the numbers belong to no real
         project; or a condition of the methodology does not hold.
     FactorError
-        A factor that it needs is not there.
+        A factor that it needs is missing.
     """
     inputs = filled(methodology.inputs, read(methodology.inputs, value, where), factors)
     return compute(methodology, inputs, factors, where)

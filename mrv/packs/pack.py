@@ -97,7 +97,7 @@ class Pack:
     readings : mapping of str to iterable of Table
         By device class; read as they are iterated, all rows of a device in one.
     intervals : Table or None
-        Or what reads it, once it is asked for.
+        Or a reader of it, on demand.
     budget : Budget
         How much of it is read.
     letters : callable or None

@@ -129,17 +129,17 @@ class ReadingsFile:
     Attributes
     ----------
     first : str
-        Device of the first rows, as the file says itself; empty where it does not.
+        Device of the first rows by the file's metadata; empty if not stated.
     rows : int
-        How many it has, as it says itself.
+        Number of rows by the file's metadata.
     columns : int
 
     Parameters
     ----------
     archived : bool
-        The archive's own file, which says beside the channels what arrival said.
+        Whether it is a file of the archive, with columns on the arrival.
     most_values : int
-        Of one device, in all columns.
+        Maximum number of values of one device, in all columns.
 
     Raises
     ------

@@ -59,17 +59,16 @@ def read(spec: Spec | Mapping[str, ParameterSpec], values: object, where: str) -
     ----------
     spec : mapping of key to specification
     values : object
-        What JSON or YAML held: numbers as int, Decimal, Fraction or float (a
-        float counts as its shortest decimal text).
+        Parsed JSON or YAML: numbers as int, Decimal, Fraction or float (a float counts as its
+        shortest decimal text).
     where : str
-        Where it stands, for the error: a file, or `projects[roof-1].parameters`.
+        Source of the values, for the error: a file, or `projects[roof-1].parameters`.
 
     Returns
     -------
     dict
-        `Fraction` a number, `int` where the specification asks for whole
-        numbers, `date` a date, text a choice, lists and dicts of these.  Absent
-        optional keys without a default stay absent.
+        `Fraction` a number, `int` a whole number, `date` a date, text a choice, lists and dicts of
+        these.  Absent optional keys without a default stay absent.
 
     Raises
     ------

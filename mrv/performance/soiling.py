@@ -90,7 +90,7 @@ def soiling(days: NDArray[np.datetime64], ratio: Float, insolation: Float) -> So
     days : datetime64[D] array, n
         In order, none twice.
     ratio : float64 array, n
-        Energy of the day over what its sun should give, at one temperature; NaN: not known. [-]
+        Measured over expected energy of the day, corrected to one temperature; NaN: not known. [-]
     insolation : float64 array, n
         Sun of the day on the plane of the array. [any unit]
     """

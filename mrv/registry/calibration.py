@@ -105,7 +105,7 @@ def uncovered(
     calibrations : iterable of Calibration
         Of one device, in any order.
     quantity : str
-        What it meters; gives the default error.
+        Metered quantity; determines the default error.
     timezone : str
         Where the certificates' dates are local.
     first, last : int

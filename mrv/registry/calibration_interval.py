@@ -81,11 +81,11 @@ def interval_of(
     Parameters
     ----------
     own : int or None
-        What the registry says. [months]
+        Interval in the registry. [months]
     methodology : str
         Id.
     quantities : iterable of str
-        What the meter measures for the project.
+        Quantities that the meter measures for the project.
     """
     measured = tuple(quantities)
     intervals = [] if own is None else [Interval(own, None)]
@@ -108,7 +108,7 @@ def intervals_of(
     roles : mapping of str to RoleNeeds
         Of the methodology.
     own : mapping of str to int
-        By device, what the registry says. [months]
+        Interval in the registry by device. [months]
     """
     measured: dict[str, set[str]] = {}
     for bound in project.devices:
@@ -180,7 +180,7 @@ def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengt
     Parameters
     ----------
     values : iterable of (int, int or None)
-        When the registry said so [us UTC], and what [months], in order.
+        Time of each registry entry [us UTC], and its interval [months], in order.
     """
     every = list(values)
     if not every:

@@ -46,7 +46,7 @@ class Survey:
     parameter : str
         Of the project.
     population, n : int
-        How many there are, and how many of them were asked.
+        Size of the population and of the sample.
     mean : Decimal or int
         Of the sample, in the parameter's unit; of a share, the share.
     drawn : str
@@ -56,7 +56,7 @@ class Survey:
     sd : Decimal or int, optional
         Standard deviation of the sample; without one the mean is a share of answers.
     confidence, precision : Decimal or int, optional
-        What the plan asks for, where that is more than the methodology does. [%]
+        Requirement of the plan, where stricter than that of the methodology. [%]
     sha256 : str, optional
         Of the data, kept elsewhere.
     strata : tuple of Stratum

@@ -97,15 +97,15 @@ class Document:
     document : str
         Its title and number.
     by : str or None
-        Who gave it, such as an authority or the maker of the pumps.
+        Issuer, such as an authority or the manufacturer of the pumps.
     issued : date or None
-        The day that stands on it.
+        Date of issue on the document.
     sha256 : str or None
         Of its file, kept elsewhere.
     value : Fraction or None
-        What it states, in the unit of the parameter.
+        Stated value, in the unit of the parameter.
     by_device : mapping
-        What it states of devices, where their values differ.
+        Stated values of devices, where they differ.
     signed : str or None
         The signature under the row of who gave it; one that is added changes no document.
     """
@@ -181,9 +181,9 @@ class ChangedLate:
     before : str or None
         Value in force when the period began, or the first one; None where there was none.
     changed_us : int
-        Import that brought what the registry says now. [us UTC]
+        Import of the present value. [us UTC]
     by : str
-        Who imported it.
+        Person who imported it.
     was, document : Document or None
         In which the value from before stood, and in which the value of now stands.
     paper_only : bool
@@ -467,7 +467,7 @@ class Invoice:
     id : str
         Within the registry.
     issuer, number : str
-        Who wrote it, and the number that stands on it.
+        Issuer and number of the document.
     devices : tuple of str
         Main meters whose energy it is about, together.
     quantity : str
@@ -479,7 +479,7 @@ class Invoice:
     sha256 : str or None
         Of the document itself, kept elsewhere.
     doubt : Doubt or None
-        Why it is no evidence, though it may say that a meter is wrong.
+        Why it is not accepted as evidence; it may still show a meter error.
     signed : str or None
         The issuer's own signature under the row.
     """

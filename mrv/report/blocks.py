@@ -62,7 +62,7 @@ def table(
     columns : sequence of (str, str, float)
         Head, alignment (l, r, c), and share of the width; 0 is as wide as its text.
     note : str
-        Word that says how many more there are.
+        Key of the text on the number of further rows.
     """
     more = len(rows) - MOST_ROWS
     return {

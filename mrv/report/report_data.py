@@ -136,7 +136,7 @@ class Line:
     Attributes
     ----------
     parameter : int
-        Its place in the statement's `monitoredParameters`.
+        Index in the statement's `monitoredParameters`.
     first, last : int
         Its days, as places in `Facts.days`, half-open.
     deductions, gaps : tuple of int
@@ -176,14 +176,14 @@ class Facts:
     log_index : int or None
         Where the log holds it.
     stamps : tuple of Shown
-        Who stamped it, or the log with it, and when, as the tokens say.
+        Authorities and times of its time stamps, as in the tokens.
     superseded_by : str or None
     sampling : mapping or None
         The verifier's signed list of device-days, if one was drawn.
     organisations : mapping of str to str
-        Who an enrolled key signs for, by the key's did:key.
+        Organisation of an enrolled key, by did:key.
     names : mapping of str to str
-        What the registry calls the project, by language; the statement has one name alone.
+        Name of the project in the registry, by language; the statement has one name alone.
     twin : mapping or None
         The public twin that this is a report of: then all texts here are as it shows them.
     """

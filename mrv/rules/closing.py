@@ -86,8 +86,7 @@ def close(
     factors : Factors
         `mrv.factors.load()`.
     carried_ug : int
-        What earlier periods left below zero (`PeriodResult.carry_ug`), 0 or
-        negative. [ug CO2e]
+        Negative balance of earlier periods (`PeriodResult.carry_ug`), 0 or below. [ug CO2e]
     supporting : SupportingData, optional
         Evidence of the period: check meters, invoices, documents, other periods.
 

@@ -59,7 +59,7 @@ class Facts:
     Attributes
     ----------
     parameters : Inputs
-        Of the project, with the means of what was sampled.
+        Parameters of the project, with the means of sampled ones.
     stretches : tuple of int
         Edges of the stretches of about a week. [interval numbers]
     years : sequence of (year, begin, end)
@@ -67,7 +67,7 @@ class Facts:
     metered : tuple of Metered
         Devices before any rule.
     solved : Solved
-        What counts of each after the stages before.
+        Counted quantities after the earlier stages.
     """
 
     project: Project

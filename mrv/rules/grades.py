@@ -104,7 +104,7 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
     Parameters
     ----------
     reduction_t : Fraction
-        What meters and values carry a part of. [tCO2e]
+        Amount of which meters and values have shares. [tCO2e]
     """
     meters = [item for item in items if item.kind == METERED]
     values = [item for item in items if item.kind == PARAMETER]

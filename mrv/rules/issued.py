@@ -68,7 +68,7 @@ def choose(
     first : date
         First local day of the period.
     reduction_by : callable
-        Reduction that the whole period comes to with a project. [ug CO2e]
+        Returns the reduction of the period with a given project. [ug CO2e]
     """
     first_set = supporting.accounting == FIRST
     every = [

@@ -139,7 +139,8 @@ def keep_plausible(
     Parameters
     ----------
     reduction_by : callable
-        What the period comes to with a project: reduction, and before deductions. [ug CO2e]
+        Returns the reduction of the period with a given project: reduction, and before deductions.
+        [ug CO2e]
     """
     methodology = find(project.methodology, project.version)
     values = _Values(project, supporting, methodology, reduction_by)

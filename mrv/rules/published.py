@@ -148,7 +148,7 @@ def is_published(
     Parameters
     ----------
     now : Fraction
-        What is entered now.
+        The value entered now.
     """
     kind, others = published_of(spec, project, factors)
     if "list" in kind and now in {f.value for f in others}:

@@ -34,7 +34,7 @@ def encode(value: object, *, allow_floats: bool = False) -> bytes:
     Parameters
     ----------
     value : None, bool, int, str, list, tuple or dict of these
-        What to write.  Object keys must be strings.
+        The value.  Object keys must be strings.
     allow_floats : bool
         Accept finite floats; in signed bodies write a decimal string instead.
 
@@ -69,7 +69,7 @@ def parse(data: bytes, *, allow_floats: bool = False) -> Any:
     Returns
     -------
     object
-        What `encode` accepts.
+        A value that `encode` accepts.
 
     Raises
     ------

@@ -85,9 +85,9 @@ class KeyBounds:
     Parameters
     ----------
     organisation, organisation_id : str or None
-        Who employs the holder; the id is of a public register.
+        Employer of the holder; the id is of a public register.
     projects : tuple of str or None
-        Projects that it may sign for; None where that was never said.
+        Projects that it may sign for; None if never stated.
     accreditation : Accreditation or None
         Of a verifier.
     ends_at : LogPlace or None

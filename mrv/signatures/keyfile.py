@@ -2,8 +2,8 @@
 Key files: JSON bytes of a secret key, and of trusted keys.
 
     secret    {"name", "role", "publicKeyMultibase", "secretKeyMultibase"},
-              or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM,
-              or with "signer" in its place: who signs, as the caller knows to ask them
+              or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM, or with
+              "signer" in its place: the external signer
     keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}, and where its owner
               keeps them beside the keys, "statusLists": [signed status lists] and
               "logPolicy": which witnesses must have cosigned (text, c2sp.org/tlog-policy)

@@ -151,9 +151,9 @@ class EnrolledKey:
     Parameters
     ----------
     name : str
-        Who holds it, for people to read.
+        Name of the holder.
     role : 'operator', 'verifier', 'log', 'witness' or 'programme'
-        What its signature counts for.
+        Role in which its signature is accepted.
     multikey : str
         Public Multikey (`z6Mk...`); weak keys are refused.
     valid_from, valid_until : str or None

@@ -57,7 +57,7 @@ class TrustRoot:
     expires : str
         RFC 3339 in UTC: from then on a newer one is needed.
     root_keys : tuple of str
-        Multikeys of who may sign the next version.
+        Multikeys of the signers of the next version.
     threshold : int
         How many of them have to.
     keys : tuple of EnrolledKey

@@ -116,7 +116,7 @@ class Record:
     signature : bytes
         DER.
     signed : bytes
-        What the signature is over.
+        The signed bytes.
     """
 
     version: str

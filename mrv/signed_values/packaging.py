@@ -39,11 +39,11 @@ class Item:
     Parameters
     ----------
     text : str
-        The value, its transport's encoding taken off.
+        The value, without transport encoding.
     key : str or None
-        Text of the key beside it.
+        Text of the key sent with it.
     context : str or None
-        What it is of its transaction, as its sender says.
+        Its position in the transaction, as stated by the sender.
     received : datetime or None
         When tonne received it, where it did.
     """

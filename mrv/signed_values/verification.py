@@ -77,15 +77,15 @@ class Checked:
     detail : str
         Why, in a sentence.
     record : Record or None
-        OCMF; None where it is none or could not be read.
+        OCMF; None if it is not OCMF or unreadable.
     holder : str or None
-        Whose key verified it, as the registry says.
+        Owner of the key that verified it.
     batch : Batch or None
         COSE_Sign1; None where it is none or could not be read.
     device : str or None
-        Whose value it is, as the registry says.
+        Device of the value in the registry.
     notes : tuple of str
-        What a reader must know beside: clocks, states, repetitions.
+        Further notes for the reader: clocks, states, repetitions.
     """
 
     outcome: Outcome

@@ -58,17 +58,17 @@ class Finding:
     materiality_percent : str
         Largest error that would not change the opinion, as decimal text. [%]
     findings : tuple of str
-        Remarks beside the findings that were raised and closed.
+        Remarks in addition to the findings.
     words : Words
         Of each parameter, requirement and open finding.
     procedure : str or None
-        What was done, in the verifier's own words.
+        Procedure in the verifier's words.
     team : tuple of PersonNamed
     site_visits : tuple of SiteVisit
     reviewer : PersonNamed or None
-        Who reviewed the verification, and is none of the team.
+        Reviewer of the verification, not a member of the team.
     signatory : PersonNamed or None
-        Who answers for the verification.
+        Person responsible for the verification.
     accreditation : str or None
         Number of the verifier's accreditation.
     """

@@ -102,7 +102,7 @@ def diagram(
     language : str
         Of its words; packs have the English ones.
     names : mapping, optional
-        What roles and frequencies are called, as `role.NAME`; else by their names in the registry.
+        Names of roles and frequencies, as `role.NAME`; else by their names in the registry.
 
     Raises
     ------

@@ -138,18 +138,18 @@ def scan(
     timezone : str
         Zone whose days the digests are by.
     recheck : Recheck, optional
-        What the readings should give.
+        Expected interval rows.
     windows : mapping
         As `mrv.statement.register_check.windows` gives them.
     metering : int
         Version of the rules to meter by.
     checks : ReadingChecks, optional
-        What else the readings are compared with.
+        Further data for comparison with the readings.
 
     Raises
     ------
     CanonicalError
-        If the rows of a device stand in two frames, or as `recheck` says.
+        If the rows of a device are in two frames, or as `recheck` raises.
     """
     pairs = None if recheck is None else recheck.pairs
     leaves: list[DayLeaf] = []

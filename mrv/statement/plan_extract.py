@@ -102,7 +102,7 @@ class MonitoringPlan:
     serials : mapping of str to str or None
     calibrations : mapping of str to tuple of Calibration
     carried_ug : int
-        What earlier periods left below zero, 0 or negative. [ug CO2e]
+        Negative balance of earlier periods, 0 or below. [ug CO2e]
     carried_from : str or None
         The statement that left it, or several with commas.
     checks : tuple of CheckMeter
@@ -121,60 +121,60 @@ class MonitoringPlan:
         Spans before the period that no issued statement covers, though an earlier time
         has one. [us UTC]
     changed : tuple of str
-        What was fixed ex ante and is another value than in the statement before.
+        Values fixed ex ante that differ from the previous statement.
     accounting : int
         Version of the rules of accounting.
     registry : tuple of RegistryCondition
-        What of the registry does not hold.
+        Registry rules that are not met.
     excluded : tuple of Excluded
         Devices of which nothing counts until the registry is mended, by which rule, and why.
     certified : mapping of (str, str) to tuple of Certified
-        What certificates of energy certify, by device and quantity.
+        Energy in certificates, by device and quantity.
     ratings : mapping of str to tuple of (int, int)
         Rated powers from when on. [us UTC, W]
     meters : mapping of str to (maker, model)
     samples : tuple of Sample
-        What laboratories found in the period.
+        Laboratory results of the period.
     history : tuple of Usage
-        What the project's issued statements of the last year used for its service.
+        Consumption and service in the project's issued statements of the last year.
     fixed : tuple of FixedBefore
-        What was fixed ex ante otherwise than it is now.
+        Values fixed ex ante that differ from the present ones.
     arrivals : mapping of str to mapping of str to Arrived, or None
-        By device and local day; None where no one counted.
+        By device and local day; None where not recorded.
     signed : SignedExtract or None
-        Signed values of the period and keys of who signed; None where no one looked.
+        Signed values of the period and keys of who signed; None where not examined.
     issue_signatures : int
         How many have to approve the issue; 1 where the preparer's own signature does.
     public_url : str or None
-        Where anybody may ask whether the statement counts.
+        Public address of the statement's status.
     accepted : tuple of FactorAccepted
         Factors of registry files that are entered as accepted.
     documents : tuple of Document
-        Of what the plant was built for.
+        Design capacities of the plant.
     clocks : mapping of str to Clocked
-        Hours that readings of a device tell of, and the fewer ones in which they came.
+        Hours reported by readings of a device, and the fewer hours in which they arrived.
     late : tuple of ChangedLate
-        What was fixed ex ante and was changed after the period began.
+        Values fixed ex ante that were changed after the period began.
     replaced : tuple of (Invoice, Invoice, str)
         Invoices that another one corrects, that one, and the reason given.
     outside : tuple of MeteredOutside
-        What meters metered of invoices' time outside the period.
+        Quantities metered in invoiced time outside the period.
     points : mapping of str to (str or None, tuple of str)
         Monitoring point of a device, and what it feeds.
     gas : mapping of str to str
-        Whether a device counts gas `dry` or `wet`, of those that say it.
+        Gas basis of a device, `dry` or `wet`, where stated.
     forward : tuple of ForwardAction
         Requests of earlier verifications and of the validation that are open.
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
     required : RequiredGrades
-        The grades of evidence that the programme asks for.
+        Grades of evidence required by the programme.
     declared : Declared
         Surveys, events, the registered design, common meters.
     common : tuple of CommonMetered
-        What common meters and their users metered in the period.
+        Quantities of common meters and their users in the period.
     row_signers : tuple of RowSigner
-        Who signed invoices, laboratory results or documents of the period.
+        Signers of invoices, laboratory results or documents of the period.
     """
 
     project: Project

@@ -37,9 +37,9 @@ def figures(
     energy : collection of str
         Roles whose energy counts; that of all where it is empty.
     by_device : bool
-        With what each device metered, factors and digests, for a correction.
+        Include devices, factors and digests, for a correction.
     registry : mapping of str to str, optional
-        What the registry said beside (`mrv.statement.cross_check_json`).
+        Further registry data (`mrv.statement.cross_check_json`).
     """
     known = {**inputs(claims), **(registry or {})}
     meters = [

@@ -144,7 +144,7 @@ def shares(
     fitting : set of int
         Places in `registers_of(said)` that `Beside` found to fit.
     outcomes : iterable of DeviceOutcome
-        What each device metered, in its role.
+        Metered quantity of each device in its role.
     """
     registers = registers_of(extract)
     whole, backed = 0, dict.fromkeys(KINDS, 0)

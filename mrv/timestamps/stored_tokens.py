@@ -158,7 +158,7 @@ def summaries(data: bytes | None, index: int | None) -> tuple[TokenSummary, ...]
     """
     Return the authorities and times of a statement's time stamps, earliest first, unverified.
 
-    Nothing is verified here: it is what the tokens say of themselves.
+    Nothing is verified here: the values are as stated in the tokens.
 
     Parameters
     ----------

@@ -192,7 +192,7 @@ def verify(
     response : bytes
         TimeStampResp, in DER.
     message : bytes
-        What was stamped.
+        The stamped bytes.
     authorities : sequence of Authority
     between : iterable of str
         Certificates in PEM that may lead from the token to a root; none is believed.

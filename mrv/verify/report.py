@@ -123,7 +123,7 @@ class Rules(NamedTuple):
     metering, accounting : int
     metering_today, accounting_today : int
     today : Figures or None
-        What today's rules give, where they are others.
+        Result under today's rules, where these differ.
     why : str
         Why that could not be computed.
     """
@@ -183,9 +183,9 @@ class Report:
     accepted : frozenset of str
         A state that is enough for the reader, and weaknesses that they accept.
     relied, not_relied : tuple of str
-        What the outcome rests on, and what was left aside, in sentences.
+        Grounds of the outcome, and items not relied on, in sentences.
     unmet : tuple of str
-        Conditions that the statement says do not hold.
+        Conditions not met according to the statement.
     effects : tuple of str
         Rules that took something off the reduction, each with its tonnes.
     graded : str
@@ -197,7 +197,7 @@ class Report:
     stamped_days : tuple of StampedDay
         By when they saw each day's seal.
     rules : Rules or None
-        By which rules it was made, and what today's give; None without evidence.
+        Versions of its rules, and the result under today's; None without evidence.
     """
 
     statement: str

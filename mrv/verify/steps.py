@@ -290,7 +290,7 @@ def verify(
     Raises
     ------
     InputError
-        For another word in `accept`.
+        For an unknown value in `accept`.
     PackTooLargeError
         Where the pack holds more than is read.
     """

@@ -1,6 +1,6 @@
 """Figure: measured share of each day.
 
-Days, or months of a long period, with what was measured in them.
+Days, or months of a long period, with their measured quantities.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ class Calculated:
     reduction : mapping of int to str
         Cell of the reduction that counts.
     counted : mapping of int to Fraction
-        What that cell comes to, exactly. [tCO2e]
+        Exact value of that cell. [tCO2e]
     """
 
     years: Mapping[int, Block]

@@ -199,8 +199,8 @@ def _live(
     """
     Write a rounded formula with the value of the statement.
 
-    A spreadsheet rounds halves up and the statement half to even: where that parts
-    them, or the cells hold less than the statement knew, its figure stands alone.
+    A spreadsheet rounds halves up and the statement half to even: where these differ, or the cells
+    lack data of the statement, the statement's figure is written.
     """
     style = "six" if places == _PLACES else "plain"
     if half_up(exact, places) == Fraction(message):
@@ -221,7 +221,7 @@ class Cells:
     energies : str
         Formula of the energy that is compared, on the calculation's sheet. [Wh]
     expected : mapping of str to str
-        What the design expects of a year, on the plan's sheet, by its key.
+        Cells of the design's yearly expectation on the plan sheet, by key.
     """
 
     reduction: str

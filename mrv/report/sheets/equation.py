@@ -1,8 +1,8 @@
 """
 The equation of a calendar year: inputs, factors and steps, one per cell.
 
-The formulas are the methodology's own steps; an input is what Python made of the counted
-quantities, parameters and factors (`traced`).
+The formulas are the methodology's own steps; an input is traced to the cells of quantities,
+parameters and factors (`traced`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Block:
     cells : mapping of str to str
         Addresses by the names of steps, for formulas of any sheet.
     values : mapping
-        What the steps come to, exactly.
+        Exact results of the steps.
     end : int
         The row after it.
     """

@@ -77,7 +77,7 @@ class Grid:
     widths : sequence of int
         Of the columns. [characters]
     footer : str
-        What stands at the foot of each printed page, beside the sheet's name.
+        Footer of each printed page, next to the sheet's name.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """
 The programme's progress as a workbook: by system, project and action, indicators, parks.
 
-Totals are formulas over the rows above them; the city's account and the projects' stand
-on sheets of their own, and nothing adds one to the other.
+Totals are formulas over the rows above them; the city's account and the projects' are on separate
+sheets and are not added.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ def affects(affected: dict[str, Any], version: str) -> bool:
     if version in affected.get("versions", ()):
         return True
     return any(
-        _within(one["events"], Version(version))
-        for one in affected.get("ranges", ())
-        if one["type"] == "ECOSYSTEM"
+        _within(span["events"], Version(version))
+        for span in affected.get("ranges", ())
+        if span["type"] == "ECOSYSTEM"
     )
 
 

@@ -147,8 +147,8 @@ def _importers(name: str, rules: list[dict]) -> str:
         if place is None:
             continue
         prefix = f"{parent}." if parent else ""
-        above = [prefix + one for layer in layers[:place] for one in layer]
-        others = [prefix + one for layer in layers[place:] for one in layer if one != own]
+        above = [prefix + room for layer in layers[:place] for room in layer]
+        others = [prefix + room for layer in layers[place:] for room in layer if room != own]
         if not above:
             return f"Nothing in `{parent or 'tonne'}` may import it."
         if not parent:

@@ -275,13 +275,15 @@ class IntervalRows:
         """Return the rows selected by an index or mask array."""
         count = len(self.start_us[rows])
         stored: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]
-        subset: list[Any] = [absent(count) if is_absent(one) else one[rows] for one in stored]
+        subset: list[Any] = [
+            absent(count) if is_absent(column) else column[rows] for column in stored
+        ]
         return IntervalRows(*subset)
 
     def within(self, begin: int, end: int) -> IntervalRows:
         """Return the rows of a range, without copying them."""
         stored: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]
-        return IntervalRows(*(one[begin:end] for one in stored))
+        return IntervalRows(*(column[begin:end] for column in stored))
 
     @staticmethod
     def concat(parts: Sequence[IntervalRows]) -> IntervalRows:

@@ -228,7 +228,7 @@ def part_of_year(
     """
     if by_month is None:
         return Fraction(to_us - from_us, _YEAR_US)
-    weights = [Fraction(str(one)) for one in by_month]
+    weights = [Fraction(str(weight)) for weight in by_month]
     parts_ = (
         Fraction(end - begin, month_us(year, month, timezone)) * weights[month - 1]
         for year, month, begin, end in months(from_us, to_us, timezone)

@@ -75,7 +75,7 @@ def find_life(methodology: str, version: str | None, named: Iterable[str | None]
     named : iterable of str or None
         Programme, registry and standard of the registration.
     """
-    words = {one.casefold() for one in named if one}
+    words = {name.casefold() for name in named if name}
     for life in lives():
         of = {life.programme.casefold(), *(name.casefold() for name in life.programmes)}
         same = life.version in (None, version) or version is None

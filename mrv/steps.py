@@ -299,7 +299,7 @@ class Steps:
         for key, value in inputs.items():
             known[key] = value
             if isinstance(value, Mapping):
-                known |= {f"{key}.{below}": one for below, one in value.items()}
+                known |= {f"{key}.{below}": item for below, item in value.items()}
         columns: dict[str, list[Any]] = {}
         for name, item in self.published(inputs, factors).items():
             if isinstance(item, list):

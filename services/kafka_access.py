@@ -76,7 +76,7 @@ class KafkaAccess:
             raise ValueError(
                 f"contains more than hosts; write {parts.scheme}://host:port,host:port"
             )
-        found = [host_and_port(one) for one in parts.hosts]
+        found = [host_and_port(host) for host in parts.hosts]
         usual = _PORTS[parts.scheme]
         servers = tuple((host, usual if port is None else port) for host, port in found)
         return cls(

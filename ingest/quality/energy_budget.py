@@ -221,9 +221,9 @@ def above(
     claimed = np.where(known, value_wh, 0)
     runs = _runs(estimated & known, into_day) if estimated.any() else None
     by_run = _together(claimed, runs).astype(np.float64)
-    gauged, variance = (np.where(known, one, 0.0) for one in (shown_wh, variance))
+    gauged, variance = (np.where(known, column, 0.0) for column in (shown_wh, variance))
     days = into_day, -(into_day + len(by_run)) % DAY
-    remaining, by_day, errors = (_cut(one, days) for one in (by_run, gauged, variance))
+    remaining, by_day, errors = (_cut(column, days) for column in (by_run, gauged, variance))
     remaining = _alone(remaining, by_day, errors, tolerance)
     caught = _ahead(remaining, by_day, errors, tolerance).max(axis=1, initial=0.0) > 0
     if caught.any():
@@ -257,7 +257,7 @@ def scatter(
         What the register counts by: how far it is off by that is no error of samples.
     """
     runs = _runs(estimated & known, into_day)
-    value, gauged = (_together(np.where(known, one, 0), runs) for one in (value_wh, shown_wh))
+    value, gauged = (_together(np.where(known, column, 0), runs) for column in (value_wh, shown_wh))
     if not value.any():
         return 0.0
     off = np.pad(value * (gauged.sum() / value.sum()) - gauged, (0, _HOUR))

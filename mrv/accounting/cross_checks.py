@@ -136,7 +136,7 @@ def cross_checks(
     years : sequence of (year, begin, end)
         Local calendar years of the period. [us UTC]
     """
-    beside = {one[:4]: one for one in supporting.outside}
+    beside = {quantity[:4]: quantity for quantity in supporting.outside}
     bench = _Bench(monitored, rows, pricing, years, supporting.accounting == FIRST, beside)
     for meter in sorted(supporting.meters, key=lambda m: (m.main, m.check)):
         for item in monitored:
@@ -260,7 +260,9 @@ class _Bench(NamedTuple):
         names = sorted(set(invoice.devices) - {m.device.id for m in of})
         span = invoice.from_us, invoice.to_us
         result = (self.beside.get((name, invoice.quantity, *span)) for name in names)
-        return [one for one in result if one and one.known_us >= COVERED * (span[1] - span[0])]
+        return [
+            check for check in result if check and check.known_us >= COVERED * (span[1] - span[0])
+        ]
 
     def _effect(self, meter: Monitored, number: Int64, value: Int64) -> Fraction:
         """Return the reduction that depends on a quantity of a device. [tCO2e]"""

@@ -266,7 +266,7 @@ class YearPart:
 
     def at_its_most(self) -> YearPart:
         """Return the part with gaps at their upper bound."""
-        cuts = (cut for one in self.cuts if (cut := one.at_its_most()) is not None)
+        cuts = (cut for part in self.cuts if (cut := part.at_its_most()) is not None)
         return replace(self, cuts=tuple(cuts), at_most=True)
 
 

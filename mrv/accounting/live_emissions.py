@@ -411,6 +411,6 @@ def _highest(device: Device, needs: RoleNeeds, seen: Seen) -> Fraction | None:
     """
     rated = seen.rated_w if needs.unit == "Wh" else None
     known = [needs.costs, limit_of(device, needs.quantity), rated]
-    result = [Fraction(one) for one in known if one is not None]
+    result = [Fraction(value) for value in known if value is not None]
     largest = 0 if result else seen.largest.get(needs.quantity, 0)
     return max(result, default=highest_rate(device, needs.quantity, largest))

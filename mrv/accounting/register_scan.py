@@ -404,7 +404,7 @@ class _Compared(NamedTuple):
             days: Float64 = np.pad(of, edges).reshape(-1, DAY).sum(axis=1)
             return days
 
-        value, gauged, variance, rounded = (by_day(one) for one in self[:4])
+        value, gauged, variance, rounded = (by_day(column) for column in self[:4])
         doubt = SIGMAS_ALONE * np.sqrt(variance) + self.step + rounded
         judged = by_day(spread.astype(np.float64)) == 0
         short = judged & (gauged > (1 + METERS) * value + doubt)

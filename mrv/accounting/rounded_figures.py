@@ -166,8 +166,8 @@ def in_force(
 ) -> list[tuple[Mapping[str, Any], int, int]]:
     """Return the design's estimates within a span, each with start and end. [us]"""
     from_us, to_us, timezone = span
-    dated = [(instant_us(one["from"], timezone), one) for one in expected.get("dated", ())]
-    begun = [(from_us, expected), *((us, one) for us, one in dated if us < to_us)]
+    dated = [(instant_us(entry["from"], timezone), entry) for entry in expected.get("dated", ())]
+    begun = [(from_us, expected), *((us, entry) for us, entry in dated if us < to_us)]
     ends = [*(us for us, _ in begun[1:]), to_us]
     return [
         (item, max(us, from_us), end)

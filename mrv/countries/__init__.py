@@ -58,7 +58,7 @@ class Grid(NamedTuple):
 def grids(country: str | None) -> Mapping[str, Grid]:
     """Return the grids of a country with several, by the name in `grid` of a site."""
     text = (resources.files(__package__) / "grids.toml").read_text("utf-8")
-    return {name: Grid(**one) for name, one in tomllib.loads(text).get(country or "", {}).items()}
+    return {name: Grid(**grid) for name, grid in tomllib.loads(text).get(country or "", {}).items()}
 
 
 @cache

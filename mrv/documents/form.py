@@ -231,7 +231,7 @@ def _out(value: Value) -> str | int | Coded | tuple[str | int | Coded, ...]:
     if isinstance(value, Text):
         return coded(value)
     if isinstance(value, tuple):
-        return tuple(coded(one) if isinstance(one, Text) else _single(one) for one in value)
+        return tuple(coded(item) if isinstance(item, Text) else _single(item) for item in value)
     return value
 
 
@@ -245,5 +245,5 @@ def _in(value: str | int | Coded | tuple[str | int | Coded, ...]) -> Value:
     if isinstance(value, Coded):
         return text_in(value)
     if isinstance(value, tuple):
-        return tuple(text_in(one) if isinstance(one, Coded) else one for one in value)
+        return tuple(text_in(item) if isinstance(item, Coded) else item for item in value)
     return value

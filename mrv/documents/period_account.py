@@ -192,7 +192,7 @@ class Condition(Form):
         """Return its texts in a language; texts of 0.1.0 unchanged."""
         if self.texts is UNSET:
             return self.detail or ""
-        return joined([text_in(one) for one in self.texts], language, tonnes=self.tonnes or "0")
+        return joined([text_in(text) for text in self.texts], language, tonnes=self.tonnes or "0")
 
 
 class RuleEffect(Form):

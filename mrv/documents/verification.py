@@ -186,7 +186,7 @@ class FindingShown(Form):
 
     def __post_init__(self) -> None:
         of_finding = (self.finding, self.state, self.effect_t, self.events)
-        values = [one is not UNSET for one in of_finding]
+        values = [field is not UNSET for field in of_finding]
         if any(values) != all(values) or (self.text is UNSET) != all(values):
             raise ValueError(
                 "a finding has finding, kind, state, effect_t and events; a remark "

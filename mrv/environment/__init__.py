@@ -57,5 +57,7 @@ def _own(device: Device, rows: Iterable[Row]) -> list[Row]:
     """Return the rows without the indices and limits of other countries than the station's."""
     ruling = countries.ruling("environment")
     here = countries.country_of(device)
-    foreign = {kind for one, rules in ruling.items() if one != here for kind in rules["kinds"]}
+    foreign = {
+        kind for country, rules in ruling.items() if country != here for kind in rules["kinds"]
+    }
     return [row for row in rows if row.kind not in foreign]

@@ -116,7 +116,7 @@ def _levels(frame: Frame, start_us: Int64) -> list[Values]:
     levels = values[measured].tolist()
     result = [air.noise_hour(levels[b:e]) for b, e in zip(hours.begin, hours.end, strict=True)]
     return [
-        _values(kind, hours, np.array([one[kind] for one in result], dtype=np.float64))
+        _values(kind, hours, np.array([figures[kind] for figures in result], dtype=np.float64))
         for kind in air.HOURLY
     ]
 

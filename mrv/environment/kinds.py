@@ -310,7 +310,7 @@ def _limited(value: Any, spec: Any) -> Any:
     """Return a value without the parameters for which the standard has no limit."""
     if not isinstance(value, Mapping) or not isinstance(spec, RecordSpec):
         return value
-    return {name: one for name, one in value.items() if name in spec.fields}
+    return {name: item for name, item in value.items() if name in spec.fields}
 
 
 def judged(kind: str, day: Day, exceeded: Sequence[str], detail: Mapping[str, Any]) -> Row:

@@ -229,7 +229,7 @@ def _figures(
 
 
 def _by_month(sky: Year, peak: Fraction) -> list[int]:
-    return [round(one * float(peak)) for one in sky.yield_by_month]
+    return [round(month * float(peak)) for month in sky.yield_by_month]
 
 
 def _tenth(value: float) -> Fraction:

@@ -202,5 +202,5 @@ def typical_months(roofs: Sequence[tuple[Roof, float]]) -> list[float]:
     for roof, kw in roofs:
         clear = year(roof, _USUAL, None).clear_ghi
         made = year(roof, _USUAL, cloudy(clear)).yield_by_month
-        total = [sum_ + kw * one for sum_, one in zip(total, made, strict=True)]
+        total = [sum_ + kw * energy for sum_, energy in zip(total, made, strict=True)]
     return total

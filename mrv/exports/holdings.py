@@ -89,8 +89,13 @@ def holdings(
     for authorization, action in sorted(actions, key=lambda pair: pair[1].date):
         _check(authorization, action)
         units = range_of(authorization, action)
-        ranges = [part for one in ranges for part in _after(one, authorization, units, action)]
-    return sorted(ranges, key=lambda one: (one.authorization.id, one.units.registry, one.first))
+        ranges = [
+            part for range_ in ranges for part in _after(range_, authorization, units, action)
+        ]
+    return sorted(
+        ranges,
+        key=lambda holding: (holding.authorization.id, holding.units.registry, holding.first),
+    )
 
 
 def _check(authorization: Authorization, action: Action) -> None:

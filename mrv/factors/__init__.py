@@ -313,7 +313,7 @@ def kinds_in(kind: str, grid: str | None) -> list[str]:
     """Return the kinds of factor for a grid, its country, and in general, as far as they differ."""
     if kind not in NATIONAL or grid is None:
         return [kind]
-    return [f"{kind}.{one.lower()}" for one in dict.fromkeys((grid, grid[:2]))]
+    return [f"{kind}.{area.lower()}" for area in dict.fromkeys((grid, grid[:2]))]
 
 
 def national(kind: str) -> tuple[str, str | None]:

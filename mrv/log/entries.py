@@ -157,7 +157,7 @@ def read_tables(entry: Mapping[str, Any], detail: bytes) -> dict[str, dict[str, 
         If the detail does not lead to the entry's roots.
     """
     result = canonical.parse_object(detail)
-    content = {name: one["root"] for name, one in entry["tables"].items()}
+    content = {name: table["root"] for name, table in entry["tables"].items()}
     roots = {name: rows_root((key, value) for key, value in rows) for name, rows in result.items()}
     if roots != content:
         raise LogError(

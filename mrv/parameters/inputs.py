@@ -145,7 +145,7 @@ def _read_map(spec: MapSpec, value: object, name: str) -> dict[str, dict[str, An
             f"{name} = {_quoted(value)} must be an object with at least one name, each with"
             f" {_names(spec.fields)}: {spec.meaning}"
         )
-    return {key: read(spec.fields, one, f"{name}.{key}") for key, one in value.items()}
+    return {key: read(spec.fields, item, f"{name}.{key}") for key, item in value.items()}
 
 
 def _read_choice(spec: ChoiceSpec, value: object, name: str) -> str:

@@ -197,8 +197,8 @@ def _theil_sen(x: Float, y: Float) -> _Fit:
 def _draws(result: list[Interval], sun: Float) -> Float:
     """Return the soiling ratio of each drawn history, weighted by irradiation."""
     draw = np.random.default_rng(1)
-    valid = [k for k, one in enumerate(result) if one.valid]
-    slopes = [draw.uniform(one.low, one.high, _DRAWS) for one in result]
+    valid = [k for k, interval in enumerate(result) if interval.valid]
+    slopes = [draw.uniform(interval.low, interval.high, _DRAWS) for interval in result]
     begin, end = np.ones((len(result), _DRAWS)), np.ones((len(result), _DRAWS))
     level = np.ones(_DRAWS)
     for k, after in zip(valid, [*valid[1:], None], strict=True):

@@ -320,8 +320,8 @@ def class_percent(accuracy_class: str | None) -> Fraction | None:
         return Fraction(named)
     written = _PERCENT.fullmatch((accuracy_class or "").strip())
     # of a range the worse end
-    result = [Fraction(one) for one in written.groups() if one] if written else []
-    return max((one for one in result if one <= 100), default=None)  # noqa: PLR2004 - per cent
+    result = [Fraction(number) for number in written.groups() if number] if written else []
+    return max((number for number in result if number <= 100), default=None)  # noqa: PLR2004 - per cent
 
 
 def by_first_rules(calibrations: Iterable[Calibration]) -> tuple[Calibration, ...]:

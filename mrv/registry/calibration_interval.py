@@ -185,11 +185,11 @@ def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengt
     every = list(values)
     if not every:
         return None
-    before = [one for one in every if one[0] < begin_us]
+    before = [entry for entry in every if entry[0] < begin_us]
     first = (before or every[:1])[-1][1]
     now = every[-1][1]
     if first is None or (now is not None and now <= first):
         return None
     # the import from which on it reads as it does now
-    same = takewhile(lambda one: one[1] == now, reversed(every))
+    same = takewhile(lambda entry: entry[1] == now, reversed(every))
     return Lengthened(first, now, min(us for us, _ in same))

@@ -54,5 +54,5 @@ def steps(low: Fraction, high: Fraction) -> list[Fraction]:
         step *= 10
     while step * _STEPS >= maximum * 10:
         step /= 10
-    step = next(one for one in (step / 5, step / 2, step) if one * _STEPS >= maximum)
+    step = next(size for size in (step / 5, step / 2, step) if size * _STEPS >= maximum)
     return [step * i for i in range(floor(low / step), max(ceil(high / step), 1) + 1)]

@@ -95,7 +95,7 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
         )  # fmt: skip
     for phase in design.phases:
         began = DASH if phase.commissioned is None else words.day(phase.commissioned.isoformat())
-        why = [one for one in (phase.document, phase.reason) if one]
+        why = [text for text in (phase.document, phase.reason) if text]
         yield (
             words["whole_project"],
             words.filled("dated.phase", phase.name, began),

@@ -271,7 +271,7 @@ class Facts:
         """Return whether the design's year is distributed by months, not evenly over 365 days."""
         expected = self.plan.project.expected
         used = in_force(expected, (*self.span_us, self.timezone))
-        return any(one.get("by_month", expected.get("by_month")) for one, _, _ in used)
+        return any(version.get("by_month", expected.get("by_month")) for version, _, _ in used)
 
     @property
     def span_us(self) -> tuple[int, int]:

@@ -197,7 +197,7 @@ def _documented(facts: Facts, words: Words) -> Iterator[str]:
 
 def _factors(facts: Facts, words: Words) -> Iterator[str]:
     del words
-    by_programme = {one.factor for one in facts.subject.accepted_factors or ()}
+    by_programme = {acceptance.factor for acceptance in facts.subject.accepted_factors or ()}
     for factor in facts.subject.factors:
         # one that the project accepts by name is no finding either (FAC-02)
         if factor.certainty == "M" and not factor.accepted and factor.id not in by_programme:
@@ -244,7 +244,7 @@ def _defaults(facts: Facts, words: Words) -> Iterator[str]:
     """Yield published fuel properties used without a reason for no supplier's or measured value."""
     del words
     known = {default.factor for default in _declared(facts).defaults}
-    brought = {one.id for one in facts.factors if one.brought}
+    brought = {factor.id for factor in facts.factors if factor.brought}
     for factor in facts.subject.factors:
         if factor.kind.endswith(_OF_FUEL) and factor.id not in brought and factor.kind not in known:
             yield factor.kind
@@ -253,7 +253,7 @@ def _defaults(facts: Facts, words: Words) -> Iterator[str]:
 def _calculated(facts: Facts, words: Words) -> Iterator[str]:
     """Yield the factors supplied by the project."""
     del words
-    used = {one.id for one in facts.subject.factors}
+    used = {factor.id for factor in facts.subject.factors}
     for factor in facts.factors:
         shown = factor.calculation is not None or (
             factor.documented and factor.document is not None
@@ -334,7 +334,7 @@ def _visited(facts: Facts, words: Words) -> Iterator[str]:
     installed = [device.installed_us for device in facts.plan.devices if device.id in serving]
     first = str(local_date(min(installed, default=0), facts.timezone))
     visits = (conclusion and conclusion.site_visits) or ()
-    if visits and all(one.day < first for one in visits):
+    if visits and all(visit.day < first for visit in visits):
         for visit in visits:
             yield words.filled("submission.visit_before", visit.place, words.day(visit.day))
 

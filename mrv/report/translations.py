@@ -59,7 +59,7 @@ def described(tables: Iterable[str], methodology_id: str, name: str, words: Word
     """
     known = [meanings(table, words.language) for table in tables]
     keys = (f"{methodology_id}.{name}", name)
-    return next((one[key] for key in keys for one in known if key in one), None)
+    return next((table[key] for key in keys for table in known if key in table), None)
 
 
 def source(item: FixedParameter | MonitoredParameter, subject: Claims, words: Words) -> str:
@@ -132,7 +132,7 @@ def what(comparison: Comparison, words: Words) -> str:
     """Return the subject of a comparison with the design, and its roles if not all."""
     message = comparison.what
     text = words[_WHAT[message]] if message in _WHAT else message
-    roles = [role(one, words) for one in comparison.roles or ()]
+    roles = [role(name, words) for name in comparison.roles or ()]
     return f"{text}: {', '.join(roles)}" if roles else text
 
 
@@ -170,8 +170,8 @@ def factor_kind(kind: str, language: str) -> str:
     """
     result, parts = names(language), kind.split(".")
     keys = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
-    return next((result[f"factor.{one}"] for one in [*keys, parts[-1], "other"]
-                 if f"factor.{one}" in result), kind)  # fmt: skip
+    return next((result[f"factor.{name}"] for name in [*keys, parts[-1], "other"]
+                 if f"factor.{name}" in result), kind)  # fmt: skip
 
 
 def quality_test(name: str, words: Words) -> str:

@@ -396,7 +396,7 @@ class Account:
         }
 
     def _reductions(self, of: Mapping[int, Inputs], book: Factors) -> dict[int, Reductions]:
-        return {year: self.methodology.reductions(one, book) for year, one in of.items()}
+        return {year: self.methodology.reductions(inputs, book) for year, inputs in of.items()}
 
 
 def added(by_year: Mapping[int, Reductions]) -> Reductions:

@@ -221,7 +221,7 @@ class Passed:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Return the findings of the rules, each with its deduction."""
-        result = (_finding(*one, self.costs, self.dropped) for one in self.reported)
+        result = (_finding(*entry, self.costs, self.dropped) for entry in self.reported)
         return tuple(dict.fromkeys(result))
 
 

@@ -214,8 +214,8 @@ def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
         for name, spec in needs.params.items():
             here = [m.device.id for m in account.entered
                     if m.bound.role == role and name in m.bound.params]  # fmt: skip
-            stated = [one for one in here if _documents(facts, name, one)]
-            rest = [one for one in here if one not in stated]
+            stated = [value for value in here if _documents(facts, name, value)]
+            rest = [value for value in here if value not in stated]
             for devices in (stated, rest):
                 if devices:
                     yield Entered(name, role, spec, tuple(dict.fromkeys(devices)))

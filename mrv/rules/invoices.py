@@ -74,7 +74,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
         yield RuleReport(False, (*missing, text("EVD-03.nothing_counts")))
     elif unfavourable:
         # of two figures within the tolerance the conservative one counts: no reply is asked for
-        bare = any(one.code == "EVD-03.days_without" for one in unfavourable)
+        bare = any(text.code == "EVD-03.days_without" for text in unfavourable)
         yield RuleReport(False, tuple(unfavourable), None if bare else "observation", priced=True)
     elif not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
         yield RuleReport(True, (text("invoice.cover", devices=devices),) if devices else ())

@@ -174,7 +174,7 @@ def keep_plausible(
 
 def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CAR"]:
     """Return the severity of a finding where it differs from the rule's; else empty."""
-    codes = {one.code for one in texts}
+    codes = {text.code for text in texts}
     if "PAR-05.contradicted" in codes:
         return "CAR"
     # a value that is rare, and within its range, is one for the verifier to look at

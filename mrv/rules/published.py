@@ -86,7 +86,7 @@ def published_findings(facts: Facts) -> Iterator[Effect | RuleReport]:
         texts.append(_of_file(choice, facts.supporting.accepted, counts=counts))
         holds, priced = False, priced and not counts
     if texts:
-        codes = {one.code for one in texts}
+        codes = {text.code for text in texts}
         severity: Severity | None = "CAR" if "FAC-01.official_applied" in codes else None
         if codes == {"FAC-01.default_applied"}:
             severity = "observation"  # the conservative value counts, and no reply is asked for

@@ -166,7 +166,7 @@ def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> li
     overlaps = list[Overlap]()
     for services in groups.values():
         pairs = [sorted(pair, key=len) for pair in combinations(services.values(), 2)]
-        closely = sum(len(one) * len(other) for one, other in pairs) <= _PAIRS
+        closely = sum(len(subset) * len(other) for subset, other in pairs) <= _PAIRS
         for few, many in pairs:
             overlaps += _compared(monitored, few, many, closely=closely)
     return overlaps

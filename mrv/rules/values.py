@@ -396,10 +396,10 @@ def monitored_values(facts: Facts) -> Iterator[Effect | RuleReport]:
         if name in facts.price.stated and (spec.option in MONITORED or name in facts.price.how)
         if (finding := _monitored(facts, name, spec, sampled[name])) is not None
     ]
-    measured = [one for one in texts if one.code == "PAR-06.measured"]
-    lacking = [*(one for one in texts if one not in measured), *_weak(facts)]
+    measured = [text for text in texts if text.code == "PAR-06.measured"]
+    lacking = [*(text for text in texts if text not in measured), *_weak(facts)]
     if lacking or measured or any(sampled[name] for name in method.parameters):
-        by_quantities = all(one.code == "PAR-06.quantities" for one in lacking)
+        by_quantities = all(text.code == "PAR-06.quantities" for text in lacking)
         yield RuleReport(not lacking, (*lacking, *measured), priced=by_quantities)
 
 

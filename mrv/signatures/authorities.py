@@ -82,7 +82,7 @@ class Authority:
     @cached_property
     def roots(self) -> tuple[x509.Certificate, ...]:
         """Return self-signed certificates."""
-        return tuple(one for one in self.loaded if self_signed(one))
+        return tuple(loaded for loaded in self.loaded if self_signed(loaded))
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form in a trust root."""
@@ -181,8 +181,8 @@ def read_authorities(data: bytes) -> StampRule:
         result = x509.load_pem_x509_certificates(data)
     except ValueError as error:
         raise EnrolmentError(f"the file holds no certificates in PEM: {error}") from error
-    roots = [one for one in result if self_signed(one)]
-    between = tuple(pem(one) for one in result if one not in roots)
+    roots = [loaded for loaded in result if self_signed(loaded)]
+    between = tuple(pem(loaded) for loaded in result if loaded not in roots)
     return StampRule(
         1, tuple(Authority(named(root.subject), (pem(root), *between)) for root in roots)
     )
@@ -234,6 +234,6 @@ def _check_moment(text: str | None, what: str) -> None:
 
 
 def _texts(value: object, what: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise EnrolmentError(f"{what} must be a list of texts")
     return tuple(value)

@@ -149,7 +149,7 @@ def _text(value: object, name: str) -> str:
 def _texts(value: object, name: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise EnrolmentError(f"{name} of a key is {str(value)[:80]!r}; write a list of texts")
-    return tuple(_text(one, name) for one in value)
+    return tuple(_text(item, name) for item in value)
 
 
 def _moment(value: object, name: str) -> str | None:

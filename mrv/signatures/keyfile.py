@@ -127,7 +127,7 @@ def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes,
     """
     record = canonical.parse_object(data)
     lists = record.pop(_LISTS, [])
-    if not isinstance(lists, list) or not all(isinstance(one, dict) for one in lists):
+    if not isinstance(lists, list) or not all(isinstance(document, dict) for document in lists):
         raise EnrolmentError(f"{_LISTS} of a keyring must be signed status lists; correct the file")
     policy = record.pop(_POLICY, None)
     if policy is not None and not isinstance(policy, str):

@@ -279,7 +279,7 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
             _text(signed["logPolicy"]) if "logPolicy" in signed else None,
             required_of(signed["evidence"]) if "evidence" in signed else None,
         )
-        signatures = [(one["key"], decode_base58(one["value"])) for one in listed]
+        signatures = [(signature["key"], decode_base58(signature["value"])) for signature in listed]
     except (KeyError, TypeError, ValueError, AttributeError, CanonicalError) as error:
         raise EnrolmentError(
             f"a trust root does not match its schema: {error}; get it again"

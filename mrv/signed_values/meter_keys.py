@@ -138,7 +138,7 @@ def _points(key: MeterKey) -> set[tuple[str, bytes]]:
             with suppress(ValueError):
                 result.append(ec.EllipticCurvePublicKey.from_encoded_point(curve, key.raw))
     whole = Encoding.X962, PublicFormat.UncompressedPoint
-    return {(one.curve.name, one.public_bytes(*whole)) for one in result}
+    return {(point.curve.name, point.public_bytes(*whole)) for point in result}
 
 
 def _supported(key: MeterKey) -> MeterKey:

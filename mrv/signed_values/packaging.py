@@ -66,7 +66,7 @@ def read_items(content: bytes) -> list[Item]:
     if content.startswith(_COSE):
         from mrv.signed_values import cose  # noqa: PLC0415 - its library, where it is needed alone
 
-        items = [Item(one) for one in cose.texts(content)]
+        items = [Item(batch) for batch in cose.texts(content)]
     elif content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         items = _xml(content)
     else:

@@ -173,7 +173,7 @@ def _batch_by_keys(batch: Batch, known: Sequence[DatedKey]) -> Checked:
         return Checked(VERIFIED, text, holder=key.holder, device=device)
     return Checked(
         REFUSED,
-        f"not signed by the key of {' or '.join(one.holder for one in known)}: "
+        f"not signed by the key of {' or '.join(key.holder for key in known)}: "
         "the value was changed, or signed by another key",
     )
 
@@ -241,7 +241,7 @@ def _by_keys(record: Record, known: Sequence[DatedKey]) -> Checked:
             return Checked(NOT_CHECKED, str(error))
     return Checked(
         REFUSED,
-        f"not signed by the key of {' or '.join(one.holder for one in known)}: "
+        f"not signed by the key of {' or '.join(key.holder for key in known)}: "
         "the batch was changed, or signed by another meter",
     )
 

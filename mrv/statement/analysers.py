@@ -196,7 +196,7 @@ def measured(
     """
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
     result = {name: bench.measured(spec) for name, spec in _specs(project).items()}
-    return {name: one for name, one in result.items() if one is not None}
+    return {name: value for name, value in result.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ class _Bench:
                     pairwise(self.edges.tolist()), zip(flows, first, strict=True), strict=True
                 )
             ),
-            tuple(rounded(one, spec) for one in off) if bare else (), tuple(bare),
+            tuple(rounded(value, spec) for value in off) if bare else (), tuple(bare),
             rounded(_mean(read, read_flow, spec), spec) if read[0] else None,
         )  # fmt: skip
 

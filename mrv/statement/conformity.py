@@ -114,7 +114,9 @@ def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
     """Yield the text if the expected yearly energy exceeds the plant's full load."""
     devices = {device.id: (device.class_id, device.rated_power_w) for device in plan.devices}
     bound = ((device.role, *devices[device.device]) for device in plan.project.devices)
-    counted = [one for one in bound if not plan.energy or one[0] in plan.energy]
+    counted = [
+        bound_device for bound_device in bound if not plan.energy or bound_device[0] in plan.energy
+    ]
     method = plan.project.methodology, plan.project.version
     result = over_full_load(*method, plan.project.expected.get("energy_kwh_per_year"), counted)
     if result is not None:
@@ -319,8 +321,8 @@ def conditions(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
     if not texts or plan.accounting == FIRST:
         yield Finding(RULE, not texts, lines(texts))
         return
-    for code in dict.fromkeys(one.code for one in texts):
-        same = [one for one in texts if one.code == code]
+    for code in dict.fromkeys(text_.code for text_ in texts):
+        same = [text_ for text_ in texts if text_.code == code]
         yield Finding(RULE, False, lines(same), "observation" if code in _ESTIMATES else "")
 
 

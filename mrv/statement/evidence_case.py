@@ -119,9 +119,19 @@ class Case:
         )
         return replace(
             result,
-            uncorroborated={key: one.beyond for key, one in compared.items() if one.beyond},
-            alone={key: one.alone for key, one in compared.items() if one.alone is not None},
-            left_out={k: one.left_out for k, one in compared.items() if one.left_out is not None},
+            uncorroborated={
+                key: comparison.beyond for key, comparison in compared.items() if comparison.beyond
+            },
+            alone={
+                key: comparison.alone
+                for key, comparison in compared.items()
+                if comparison.alone is not None
+            },
+            left_out={
+                k: comparison.left_out
+                for k, comparison in compared.items()
+                if comparison.left_out is not None
+            },
             unrecorded={k: u.more for k, u in unrecorded.items() if u.more is not None},
             gauged=frozenset(key for key, unreported in unrecorded.items() if unreported.agrees),
             drawn={fleet.devices[i].id: d for i, d in evidence.drawn(self._scanned.drawn)},

@@ -330,9 +330,9 @@ def read_events(data: bytes, statement: Mapping[str, Any]) -> tuple[Record, ...]
         If one does not follow.
     """
     listed = canonical.parse(data)
-    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+    if not isinstance(listed, list) or not all(isinstance(event, dict) for event in listed):
         raise CanonicalError("findings.json is not a list of events; get it again")
-    return fold(read_event(one, statement) for one in listed)
+    return fold(read_event(event, statement) for event in listed)
 
 
 def fold(events: Iterable[Event]) -> tuple[Record, ...]:

@@ -99,7 +99,7 @@ def changed(claims: Claims, project: Project) -> tuple[str, ...]:
 
 def issued_with(claims: Claims) -> tuple[FixedBefore, ...]:
     """Return the values fixed ex ante in a statement."""
-    return tuple(FixedBefore(*one, claims.statement) for one in fixed_ex_ante(claims))
+    return tuple(FixedBefore(*value, claims.statement) for value in fixed_ex_ante(claims))
 
 
 def departed(issued: Iterable[FixedBefore], project: Project) -> tuple[FixedBefore, ...]:

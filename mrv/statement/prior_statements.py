@@ -123,7 +123,7 @@ def difference(before: StatementFigures, now: StatementFigures) -> Difference:
         `figures(..., by_device=True)` of the statement that is replaced, and of the
         one that replaces it.
     """
-    was, is_ = ({_place(d): d for d in one.devices or ()} for one in (before, now))
+    was, is_ = ({_place(d): d for d in statement.devices or ()} for statement in (before, now))
     old, new = before.factors or (), now.factors or ()
     places = sorted(was.keys() | is_.keys())
     ug = int(now.reduction_ug) - int(before.reduction_ug)

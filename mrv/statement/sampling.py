@@ -336,7 +336,7 @@ def _draw(
             at -= remaining[place].weight
             place += 1
         drawn.append(("by risk", remaining.pop(place)))
-    return sorted(drawn, key=lambda one: (one[1].device, one[1].role, one[1].day))
+    return sorted(drawn, key=lambda pair: (pair[1].device, pair[1].role, pair[1].day))
 
 
 def _numbers(seed: bytes) -> Iterator[int]:

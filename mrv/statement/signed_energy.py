@@ -303,7 +303,7 @@ def energy_registers(checked: Checked, device: Device) -> Iterator[RegisterValue
         # what was signed before it was read was never read
         until = checked.batch.at_ms * 1_000 + _APART_US
         every = cose.registers(checked.batch, device)
-        yield from (one for one in every if one[1] in names and one[0] <= until)
+        yield from (register for register in every if register[1] in names and register[0] <= until)
 
 
 def _of_record(record: Record, device: Device) -> Iterator[RegisterValue]:

@@ -62,7 +62,11 @@ def requirements(claims: Claims) -> tuple[Requirement, ...]:
         *_of_methodology(claims),
     }
     sometimes = REQUIREMENTS[REQUIREMENTS.index("estimate") :]
-    return tuple(one for one in REQUIREMENTS if one in asked or one not in sometimes)
+    return tuple(
+        requirement
+        for requirement in REQUIREMENTS
+        if requirement in asked or requirement not in sometimes
+    )
 
 
 def _of_methodology(claims: Claims) -> tuple[str, ...]:
@@ -166,7 +170,9 @@ def open_findings(claims: Claims, words: Words) -> list[Unmet]:
     """Return the findings of a statement without a worded justification."""
     every = unmet(claims)
     reasons = (*words.reasons, *("" for _ in every))
-    return [one for one, reason in zip(every, reasons, strict=False) if not reasoned(reason)]
+    return [
+        condition for condition, reason in zip(every, reasons, strict=False) if not reasoned(reason)
+    ]
 
 
 def _source(claims: Claims, parameter: str, device: str | None) -> str:

@@ -99,7 +99,7 @@ def texts_of(texts: Texts) -> tuple[Text, ...]:
 
 def devices_of(texts: Iterable[Text]) -> tuple[str, ...]:
     """Return the devices named in texts, each once."""
-    return tuple(sorted({name for one in texts for name in one.named("device")}))
+    return tuple(sorted({name for text_ in texts for name in text_.named("device")}))
 
 
 def lines(texts: Iterable[Text], maximum: int = MOST_LINES) -> tuple[Text, ...]:
@@ -140,7 +140,7 @@ def sourced(source: str, language: str = "en") -> str:
 
 def joined(texts: Sequence[Text], language: str = "en", **others: Value) -> str:
     """Return the texts of a finding as one line."""
-    return "; ".join(render(one, language, **others) for one in texts)
+    return "; ".join(render(text_, language, **others) for text_ in texts)
 
 
 def number(decimal: str, language: str) -> str:
@@ -193,7 +193,7 @@ def _formatted(value: object, language: str) -> str:
     if isinstance(value, Text):
         return render(value, language)
     if isinstance(value, tuple):
-        return ", ".join(_formatted(one, language) for one in value)
+        return ", ".join(_formatted(item, language) for item in value)
     return str(value)
 
 

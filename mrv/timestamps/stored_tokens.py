@@ -81,11 +81,11 @@ def read(data: bytes) -> StoredTokens:
         If it has another form.
     """
     record = canonical.parse_object(data)
-    if record.keys() != _FIELDS or not all(isinstance(one, list) for one in record.values()):
+    if record.keys() != _FIELDS or not all(isinstance(part, list) for part in record.values()):
         raise CanonicalError(
             f"time stamps must be lists of {', '.join(sorted(_FIELDS))}, and nothing else"
         )
-    if any(len(one) > _MOST for one in record.values()):
+    if any(len(part) > _MOST for part in record.values()):
         raise CanonicalError(f"a list of more than {_MOST} time stamps is not accepted")
     heads = tuple(
         Head(_text(entry, "checkpoint"), _tokens(entry.get("tokens")))
@@ -117,7 +117,7 @@ def _texts(tokens: Sequence[bytes]) -> list[str]:
 
 
 def _tokens(listed: object) -> tuple[bytes, ...]:
-    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+    if not isinstance(listed, list) or not all(isinstance(token, str) for token in listed):
         raise CanonicalError("tokens must be a list of texts in base64")
     return tuple(map(decode_base64, listed))
 

@@ -252,8 +252,14 @@ def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
         raise TimestampError(f"the authority granted no token: status {opened.status}, {why}")
     signers = list(opened.signed_data.signer_infos)
     mine = [(signer.issuer, signer.serial_number) for signer in signers]
-    certificates = [x509.load_der_x509_certificate(one) for one in opened.signed_data.certificates]
-    result = [one for one in certificates if (one.issuer, one.serial_number) in mine]
+    certificates = [
+        x509.load_der_x509_certificate(data) for data in opened.signed_data.certificates
+    ]
+    result = [
+        certificate
+        for certificate in certificates
+        if (certificate.issuer, certificate.serial_number) in mine
+    ]
     if len(signers) != 1 or len(result) != 1:
         raise TimestampError(
             "a token must have one signer with its certificate; request it with certReq"
@@ -319,7 +325,11 @@ def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
 
 def _helpers(between: Iterable[str]) -> list[x509.Certificate]:
     result = [certificate(text, "the chains of the time stamps") for text in between]
-    return [one for one in result if one.issuer != one.subject and not self_signed(one)]
+    return [
+        certificate
+        for certificate in result
+        if certificate.issuer != certificate.subject and not self_signed(certificate)
+    ]
 
 
 def _authority(

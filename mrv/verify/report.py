@@ -316,13 +316,13 @@ def _lines(report: Report) -> Iterator[str]:
     if report.graded:
         yield f"share of the reduction by grade of evidence: {report.graded}"
     yield from (f"rule with an effect: {effect}" for effect in report.effects)
-    yield from (f"not met, as stated in the statement: {one}" for one in report.unmet)
+    yield from (f"not met, as stated in the statement: {text}" for text in report.unmet)
     if report.rules is not None and report.rules.older:
         yield str(report.rules)
     yield from _arrivals(report)
     yield from _stamped(report)
-    yield from (f"relied on: {one}" for one in report.relied)
-    yield from (f"not relied on: {one}" for one in report.not_relied)
+    yield from (f"relied on: {text}" for text in report.relied)
+    yield from (f"not relied on: {text}" for text in report.not_relied)
     yield from _outcome(report)
 
 

@@ -402,9 +402,9 @@ def status(subject: Subject) -> str:
             "revoked; get the newest list from the operator and give it with --status"
         )
     subject.needs_keys("operator")
-    made = [_listed(subject, where, one) for where, one in subject.named_lists]
+    made = [_listed(subject, where, document) for where, document in subject.named_lists]
     # a list of later says nothing about the time for which the reader asks
-    past = [one for one in made if one.at - AHEAD <= subject.at] or made
+    past = [item for item in made if item.at - AHEAD <= subject.at] or made
     project, name = subject.claims.project.id, subject.claims.statement
     # an end is for good, so that any list that names it outweighs a newer one that does not
     for item in past:
@@ -413,8 +413,8 @@ def status(subject: Subject) -> str:
                 f"{name} is no longer valid: it was superseded or revoked, according to the list "
                 f"of {item.at:%Y-%m-%dT%H:%M:%SZ}"
             )
-    good = [one for one in past if not one.signer.has_ended(subject.at)]
-    newest = max(good or past, key=lambda one: one.at)
+    good = [item for item in past if not item.signer.has_ended(subject.at)]
+    newest = max(good or past, key=lambda item: item.at)
     if not good:
         _by_an_ended_key(subject, newest)
     _current(subject, newest.document)

@@ -125,7 +125,7 @@ def findings(subject: Subject) -> str:
     listed = _listed(subject)
     if subject.verification is None and not listed:
         raise NotApplicableError("none so far")
-    subject.needs_keys(*{SIGNED_BY[_what(one)] for one in listed})
+    subject.needs_keys(*{SIGNED_BY[_what(event)] for event in listed})
     events = [_event(document, subject) for document in listed]
     records = fold(events)
     if subject.verification is not None and subject.conclusion is not None:
@@ -141,7 +141,7 @@ def _listed(subject: Subject) -> list[dict[str, Any]]:
     if data is None:
         return []
     result = canonical.parse(data)
-    if not isinstance(result, list) or not all(isinstance(one, dict) for one in result):
+    if not isinstance(result, list) or not all(isinstance(event, dict) for event in result):
         raise CanonicalError(f"{FINDINGS} is not a list of events; get the pack again")
     return result
 

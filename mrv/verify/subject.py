@@ -134,7 +134,7 @@ class Subject:
     @cached_property
     def lists(self) -> tuple[dict[str, Any], ...]:
         """Return the status list given, and those of this project in the trusted keys."""
-        return tuple(one for _, one in self.named_lists)
+        return tuple(document for _, document in self.named_lists)
 
     @cached_property
     def named_lists(self) -> tuple[tuple[str, dict[str, Any]], ...]:
@@ -142,8 +142,8 @@ class Subject:
         entered = () if self.status is None else (("given", canonical.parse_object(self.status)),)
         own = list_id(self.claims.project.id)
         kept = enumerate(map(canonical.parse_object, self.status_lists))
-        mine = ((f"statusLists[{n}] of your keys", one) for n, one in kept)
-        return (*entered, *(one for one in mine if one[1].get("id") == own))
+        mine = ((f"statusLists[{n}] of your keys", document) for n, document in kept)
+        return (*entered, *(entry for entry in mine if entry[1].get("id") == own))
 
     @property
     def stated(self) -> Mapping[str, Any]:
@@ -212,7 +212,9 @@ class Subject:
     def factor_records(self) -> list[dict[str, Any]]:
         """Return the factors as in their file."""
         result = canonical.parse(self.pack.files[FACTORS])
-        if not isinstance(result, list) or not all(isinstance(one, dict) for one in result):
+        if not isinstance(result, list) or not all(
+            isinstance(document, dict) for document in result
+        ):
             raise CanonicalError("factors.json is not a list of factors; get the pack again")
         return result
 
@@ -272,7 +274,7 @@ def refuse_differences(expected: Iterable[DayLeaf], day_leafs: Iterable[DayLeaf]
 def refuse(result: Sequence[object], what: str) -> None:
     """Raise CanonicalError if there is any difference."""
     if result:
-        named = "; ".join(str(one) for one in result[:_SHOWN])
+        named = "; ".join(str(item) for item in result[:_SHOWN])
         more = f"; and {len(result) - _SHOWN} more" if len(result) > _SHOWN else ""
         raise CanonicalError(f"evidence {what}: {named}{more}")
 

@@ -111,7 +111,7 @@ def _of_seals(subject: Subject, keys: tuple[Vkey, ...]) -> tuple[list[Cosignatur
     if not isinstance(head, str):
         return [], []
     result, false = _cosignatures(head, keys)
-    return _timely(subject, result), [f"seals.json: {one}" for one in false]
+    return _timely(subject, result), [f"seals.json: {name}" for name in false]
 
 
 def _before(sealed: list[Cosignature]) -> str:

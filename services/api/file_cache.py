@@ -125,7 +125,7 @@ def _forget_oldest(folder: Path, room: Room) -> None:
             elif time.time() - path.stat().st_mtime > _MAKES_S:
                 shutil.rmtree(path, ignore_errors=True)
     size = 0
-    for number, (file, stat) in enumerate(sorted(files, key=lambda one: -one[1].st_mtime_ns)):
+    for number, (file, stat) in enumerate(sorted(files, key=lambda entry: -entry[1].st_mtime_ns)):
         size += stat.st_size
         if number >= room.files or (number and size > room.bytes):
             file.unlink(missing_ok=True)

@@ -109,14 +109,14 @@ def list_(*, as_json: bool) -> None:
     with _database() as conn:
         found = store.contacts(conn)
     if as_json:
-        print_json([_as_row(one) for one in found])
+        print_json([_as_row(entry) for entry in found])
         return
     head = ("contact", "to", "language", "severities", "duty", "waiting", "dead", "last taken")
     duty = {True: "on duty", False: "off duty", None: "always"}
     rows = [
-        (one.id, one.address, one.language, ", ".join(one.severities), duty[one.on_duty],
-         one.waiting, one.dead, one.delivered and time_text(one.delivered))
-        for one in found
+        (entry.id, entry.address, entry.language, ", ".join(entry.severities), duty[entry.on_duty],
+         entry.waiting, entry.dead, entry.delivered and time_text(entry.delivered))
+        for entry in found
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no contacts"))
 
@@ -205,9 +205,10 @@ def duty(
         store.put_on_duty(conn, id_, spans, author or getpass.getuser())
         planned = store.duties(conn)
     said = "\n".join(
-        f"{time_text(one.begins)} to {time_text(one.ends)}  {one.contact}" for one in planned[:10]
+        f"{time_text(alarm.begins)} to {time_text(alarm.ends)}  {alarm.contact}"
+        for alarm in planned[:10]
     )
-    print_result([_as_row(one) for one in planned], said, as_json=as_json)
+    print_result([_as_row(alarm) for alarm in planned], said, as_json=as_json)
 
 
 @click.command()
@@ -259,11 +260,12 @@ def silences(*, number: int | None, as_json: bool) -> None:
             store.end_silence(conn, number)
         found = store.silences(conn)
     if as_json:
-        print_json([_as_row(one) for one in found])
+        print_json([_as_row(entry) for entry in found])
         return
     head = ("number", "of", "until", "reason", "by")
     rows = [
-        (one.id, one.subject or "all", time_text(one.ends), one.reason, one.author) for one in found
+        (entry.id, entry.subject or "all", time_text(entry.ends), entry.reason, entry.author)
+        for entry in found
     ]
     click.echo(table(head, rows, empty="no silences"))
 
@@ -272,10 +274,10 @@ def _moment(conn: Connection, name: str, text: str) -> datetime:
     return datetime.fromtimestamp(moment_us(conn, name, text) / 1e6, UTC)
 
 
-def _as_row(one: store.Contact | store.Silence | store.Duty) -> dict[str, object]:
+def _as_row(entry: store.Contact | store.Silence | store.Duty) -> dict[str, object]:
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in one._asdict().items()
+        for name, value in entry._asdict().items()
     }
 
 

@@ -85,11 +85,11 @@ def list_(
         return
     head = ("number", "severity", "kind", "of", "part", "state", "since", "devices", "cost a day")
     rows = [
-        (one["id"], one["severity"], one["kind"], one["subject"],
-         one["detail"].get("exceeded") or one["part"] or None,
-         one["state"], time_text(one["since"], one["timezone"]),
-         one["devices"], _tonnes(one["cost_t_per_day"]))
-        for one in found
+        (alarm["id"], alarm["severity"], alarm["kind"], alarm["subject"],
+         alarm["detail"].get("exceeded") or alarm["part"] or None,
+         alarm["state"], time_text(alarm["since"], alarm["timezone"]),
+         alarm["devices"], _tonnes(alarm["cost_t_per_day"]))
+        for alarm in found
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no such alarms"))
     if count is not None and count > len(found):
@@ -177,9 +177,12 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "cost", f"{_tonnes(found['cost_t_per_day'])} a day"
     yield "what to do", found["what_to_do"]
     yield "runbook", found["runbook"]
-    for one in found["history"]:
-        note = f": {one['text']}" if one["text"] else ""
-        yield time_text(one["at"], found["timezone"]), f"{one['event']} by {one['actor']}{note}"
+    for event in found["history"]:
+        note = f": {event['text']}" if event["text"] else ""
+        yield (
+            time_text(event["at"], found["timezone"]),
+            f"{event['event']} by {event['actor']}{note}",
+        )
 
 
 def _tonnes(value: Any) -> str | None:

@@ -141,12 +141,12 @@ def list_(*, as_json: bool) -> None:
     with _database() as conn:
         found = api_keys.all_keys(conn)
     if as_json:
-        print_json([_key_fields(one) for one in found])
+        print_json([_key_fields(key) for key in found])
         return
     rows = [
-        (one.id, one.role, _state(one), time_text(one.expires), one.name,
-         "all" if one.projects is None else ", ".join(one.projects))
-        for one in found
+        (key.id, key.role, _state(key), time_text(key.expires), key.name,
+         "all" if key.projects is None else ", ".join(key.projects))
+        for key in found
     ]  # fmt: skip
     head = ("key", "role", "state", "expires", "name", "projects")
     click.echo(table(head, rows, empty="there are no API keys; `tonne api keys create` makes one"))

@@ -75,7 +75,7 @@ def new(language: str, *, as_json: bool) -> None:
     files = [f"{folder}/{language}.toml" for folder in FOLDERS]
     for folder, name in zip(FOLDERS, files, strict=True):
         text = (ROOT / folder / f"{ENGLISH}.toml").read_text("utf-8")
-        (ROOT / name).write_text("".join(f"{one}\n" for one in _begun(text, forms)), "utf-8")
+        (ROOT / name).write_text("".join(f"{line}\n" for line in _begun(text, forms)), "utf-8")
     print_result({"language": language, "files": files}, "\n".join(files), as_json=as_json)
 
 
@@ -99,9 +99,9 @@ def check(language: str | None, *, as_json: bool) -> None:
             f"language {language!r} does not exist: {', '.join(known)}; `tonne words "
             f"new {language}` starts it"
         )
-    found = [one for tag in known if language in {None, tag} for one in lacking(tag)]
+    found = [lack for tag in known if language in {None, tag} for lack in lacking(tag)]
     text = table(Lack._fields, found, empty="every text is there, with its values")
-    print_result([one._asdict() for one in found], text, as_json=as_json)
+    print_result([lack._asdict() for lack in found], text, as_json=as_json)
     if found:
         raise click.exceptions.Exit(Exit.FALSE)
 
@@ -151,4 +151,6 @@ def _forms(language: str) -> dict[str, str]:
         "days_of_year": long["M"],
         "days": long["y"],
     }
-    return {key: re.sub("[\u2009\u202f]", "\N{NO-BREAK SPACE}", one) for key, one in forms.items()}
+    return {
+        key: re.sub("[\u2009\u202f]", "\N{NO-BREAK SPACE}", form) for key, form in forms.items()
+    }

@@ -251,7 +251,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no ty
     def _ask(self) -> tuple[str, float]:
         access = self._access
         pair = ":".join(
-            urllib.parse.quote(one or "", safe="") for one in (access.user, access.password)
+            urllib.parse.quote(part or "", safe="") for part in (access.user, access.password)
         )
         request = urllib.request.Request(  # noqa: S310 (the settings refuse all but https)
             access.token_url or "",

@@ -204,7 +204,9 @@ class PrincipalQuota:
             return
         self._swept_s = now_s
         since_s = now_s - MINUTE_S - self._credit_s(now_s)
-        self._quota = {name: one for name, one in self._quota.items() if one.at_s > since_s}
+        self._quota = {
+            name: bucket for name, bucket in self._quota.items() if bucket.at_s > since_s
+        }
 
 
 def _principal(router: Router, topic: str) -> str:

@@ -65,7 +65,7 @@ def needed(topic: str, group: str, bridge: str, worker: str, admin: str) -> list
         for administer in administers
     ]
     # `tonne doctor`, a replay, and dead letters that are sent again
-    grants += [Grant(admin, one, "topic", topic) for one in ("Read", "Write")]
+    grants += [Grant(admin, operation, "topic", topic) for operation in ("Read", "Write")]
     grants.append(Grant(admin, "Describe", "group", group))
     return grants
 

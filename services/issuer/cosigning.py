@@ -326,7 +326,7 @@ def look(
             name: pool.submit(ask, question, member, known[name], whom.wait_s, asked_s)
             for name, member in members.items()
         }
-        return {name: one.result() for name, one in going.items()}
+        return {name: future.result() for name, future in going.items()}
 
 
 def require(conn: Connection, whom: Witnesses) -> None:

@@ -248,7 +248,7 @@ def cdop_files(sources: Sequence[Source], authority: Authority) -> ExportFiles:
     """Return the documents of the Carbon Data Open Protocol, of one project."""
     draft = cdop(sources, authority.registration(check_one_project(sources)))
     return ExportFiles(
-        draft, {f"{name}.json": json_bytes(one) for name, one in draft.tables.items()}
+        draft, {f"{name}.json": json_bytes(table) for name, table in draft.tables.items()}
     )
 
 
@@ -417,7 +417,11 @@ def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
         own = [m for m in registration.methodologies if m.name in (method.id, method.title)]
         yield from _other(f"{ask}.methodologies: {method.id}", own, method.version, (first, last))
         for name, version in _tools(facts.subject).items():
-            own = [one for one in registration.methodologies if one.name.upper() == name]
+            own = [
+                methodology
+                for methodology in registration.methodologies
+                if methodology.name.upper() == name
+            ]
             yield from _other(f"{ask}.methodologies: {name}", own, version, (first, last))
     if not registration.designs:
         yield f"{ask}.designs: name, version and since, as the programme registered it"
@@ -449,7 +453,7 @@ def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[st
 
 def _tools(said: Claims) -> dict[str, str]:
     """Return the CDM tools used by a statement, with their versions."""
-    used = (one.calculation.tool for one in said.factors if one.calculation)
+    used = (factor.calculation.tool for factor in said.factors if factor.calculation)
     texts = [find(said.methodology.id, said.methodology.version).reference]
     texts += [tools.load()[tool].reference for tool in used]
     return dict(_TOOL.findall(" ".join(texts)))

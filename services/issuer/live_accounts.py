@@ -130,7 +130,7 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
             first, last = local_date(from_us, zone), local_date(to_us - 1, zone)
             # of today the end tells what is new
             sums = [metered_days[day] for day in month if first <= day <= last and day < today]
-            key = " ".join(str(sum(one)) for one in zip(*sums, strict=True))
+            key = " ".join(str(sum(parts)) for parts in zip(*sums, strict=True))
             yield Span(from_us, to_us, f"{rest} {key}")
 
 

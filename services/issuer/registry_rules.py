@@ -239,12 +239,12 @@ def _moved(facts: RegistryFacts) -> tuple[list[Text], list[Text]]:
 
 def late_ratings(facts: RegistryFacts) -> Iterator[Judged]:
     """REG-04: yield rated powers that were recorded after they took effect."""
-    late = [one for name, rows in facts.ratings.items()
-            for one in _back_dated(name, rows, facts.period_us[1])]  # fmt: skip
-    bare = [one for one, hashed in late if not hashed]
+    late = [text for name, rows in facts.ratings.items()
+            for text in _back_dated(name, rows, facts.period_us[1])]  # fmt: skip
+    bare = [text for text, hashed in late if not hashed]
     yield from listed(bare)
     if not bare:
-        yield from listed((one for one, _ in late), holds=True)
+        yield from listed((text for text, _ in late), holds=True)
 
 
 def _back_dated(name: str, rows: Ratings, to_us: int) -> Iterator[tuple[Text, bool]]:
@@ -402,7 +402,7 @@ def _cited(cited: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
 
 def debts(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-04: yield negative reductions at the project's sites that no project has taken over."""
-    yield from listed(_debt(facts, *one) for one in facts.owed)
+    yield from listed(_debt(facts, *debt) for debt in facts.owed)
 
 
 def _debt(facts: RegistryFacts, statement: str, ug: int) -> Text:

@@ -103,4 +103,4 @@ def keep(conn: Connection, note: str) -> list[str]:
         log.add_cosignature(
             conn, size, keys[cosignature.witness.name, cosignature.witness.public], cosignature.line
         )
-    return [one.witness.name for one in result]
+    return [answer.witness.name for answer in result]

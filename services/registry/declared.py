@@ -268,7 +268,7 @@ def document(project: Project) -> dict[str, Any]:
             })
             for meter in project.shared_meters or ()
         ],
-        "defaults": [_kept(asdict(one)) for one in project.defaults or ()],
+        "defaults": [_kept(asdict(default)) for default in project.defaults or ()],
         "design": design_ and {
             "document": design_.document,
             "version": design_.version,

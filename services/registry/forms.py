@@ -161,7 +161,7 @@ def _example(spec: Any) -> Any:
     """Return a parameter's default or only choice; otherwise a placeholder."""
     choices = tuple(getattr(spec, "choices", None) or ())
     result = (getattr(spec, "default", None), choices[0] if len(choices) == 1 else None)
-    return next((one for one in result if one is not None), f"{PLACEHOLDER}NUMBER")
+    return next((amount for amount in result if amount is not None), f"{PLACEHOLDER}NUMBER")
 
 
 def _about(method: Methodology, taken: Mapping[str, RoleNeeds]) -> str:

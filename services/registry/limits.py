@@ -40,7 +40,7 @@ def expected(row: Row) -> dict[str, Any]:
     dated = [_phase(row) for row in rows]
     for item in rows:
         inner.problems.extend(item.problems)
-    begins = [one["from"] for one in dated if "from" in one]
+    begins = [entry["from"] for entry in dated if "from" in entry]
     if begins != sorted(set(begins)):
         inner.problem("dated", f"{', '.join(begins)}: give each day once, the earliest first")
     row.problems.extend(inner.problems)
@@ -50,7 +50,7 @@ def expected(row: Row) -> dict[str, Any]:
 def _estimate(row: Row) -> dict[str, Any]:
     result: dict[str, Any] = {key: row.number(key, 0, MAX_EXPECTED) for key in _ESTIMATED}
     result["by_month"] = _months(row)
-    return {key: one for key, one in result.items() if one is not None}
+    return {key: limit for key, limit in result.items() if limit is not None}
 
 
 def _phase(row: Row) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _read(
 def _numbers(row: Row, key: str, value: object, column: str) -> str | dict[str, str]:
     """Return a documented value, or one per device, as exact decimal text."""
     if isinstance(value, dict):
-        return {str(device): _number(row, key, one, column) for device, one in value.items()}
+        return {str(device): _number(row, key, item, column) for device, item in value.items()}
     return _number(row, key, value, column)
 
 

@@ -154,7 +154,7 @@ def _signatures(
 
 def _signed(project: Project) -> Iterator[SignedRow]:
     """Yield the signed rows of a project."""
-    documents = (document_of(*one) for one in (project.documents or {}).items())
+    documents = (document_of(*document) for document in (project.documents or {}).items())
     rows: tuple[AnyRow, ...] = (*(project.laboratory or ()), *documents)
     for item in rows:
         row = signed_row(project.id, item)

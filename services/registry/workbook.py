@@ -71,7 +71,7 @@ def _opened(data: bytes, name: str) -> Any:
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
-            sizes = [one.file_size for one in parts.infolist()]
+            sizes = [member.file_size for member in parts.infolist()]
         if len(sizes) <= _MOST_PARTS and sum(sizes) <= MOST_UNPACKED:
             return openpyxl.load_workbook(io.BytesIO(data), read_only=True, keep_links=False)
     except Exception as error:  # noqa: BLE001 - any of what a broken file makes openpyxl raise
@@ -303,9 +303,9 @@ def _sheets(sections: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
                 elif (
                     isinstance(value, list | tuple)
                     and value
-                    and all(isinstance(one, Mapping) for one in value)
+                    and all(isinstance(item, Mapping) for item in value)
                 ):
-                    result.setdefault(title, []).extend({**of, **_flat(one)} for one in value)
+                    result.setdefault(title, []).extend({**of, **_flat(item)} for item in value)
                 else:
                     row |= _flat({key: value})
     return result
@@ -324,7 +324,7 @@ def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
             )
         )
         if plain and "." not in key:
-            cells |= {f"{key}.{name}": _written(one) for name, one in value.items()}
+            cells |= {f"{key}.{name}": _written(item) for name, item in value.items()}
         else:
             cells[key] = _written(value)
     return cells

@@ -265,8 +265,8 @@ class _Part:
                 yield Block(
                     block.time_ms[sent],
                     block.number[sent],
-                    {name: one[sent] for name, one in block.registers.items()},
-                    {name: one[sent] for name, one in block.gauges.items()},
+                    {name: values[sent] for name, values in block.registers.items()},
+                    {name: values[sent] for name, values in block.gauges.items()},
                 )
 
 
@@ -344,7 +344,7 @@ def gauges_only(sources: Sequence[Source]) -> list[Source]:
     SimulatorError
         When no device is left.
     """
-    kept: list[Source] = [_GaugesOnly(one) for one in sources if _shows_gauges(one.device)]
+    kept: list[Source] = [_GaugesOnly(source) for source in sources if _shows_gauges(source.device)]
     if not kept:
         raise SimulatorError(
             "--gauges-only excludes all devices: these devices only have registers"

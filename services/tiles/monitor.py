@@ -229,7 +229,7 @@ def _contradicts(head: Checkpoint, earlier: Checkpoint, tiles: Tiles) -> str | N
 def _entries(source: Source, begin: int, size: int) -> Iterator[tuple[int, bytes]]:
     for first, width, path, full in bundle_paths(begin, size):
         entries = read_bundle(tile(source, path, full), width)
-        yield from ((i, one) for i, one in enumerate(entries, first) if i >= begin)
+        yield from ((i, entry) for i, entry in enumerate(entries, first) if i >= begin)
 
 
 def _named(entry: bytes, watched: Sequence[str]) -> dict[str, Any] | None:

@@ -100,7 +100,7 @@ def addresses_of(target: Target, allowed: Sequence[Network]) -> list[str]:
         If it cannot be resolved.
     """
     result = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(one[4][0]).partition("%")[0] for one in result))
+    addresses = list(dict.fromkeys(str(address[4][0]).partition("%")[0] for address in result))
     for address in addresses:
         check(target, ip_address(address), allowed)
     return addresses

@@ -119,7 +119,7 @@ def _parties(facts: Facts, words: Words) -> list[dict[str, str]]:
             {
                 "as": words["verifier"],
                 "name": facts.organisation(opinion.issuer),
-                "note": "; ".join(one for one in (accredited, day) if one),
+                "note": "; ".join(text for text in (accredited, day) if text),
             }
         )
     if facts.log_index is not None:

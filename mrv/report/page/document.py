@@ -104,7 +104,7 @@ def _expected_wh(facts: Facts, place: int, spans: Sequence[Span]) -> list[Fracti
 def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, daily: bool) -> Block:
     parameter = facts.parameters[place]
     expected = _expected_wh(facts, place, spans)
-    known = any(one is not None for one in expected)
+    known = any(energy is not None for energy in expected)
     maximum = max([Fraction(1), *(Fraction(s.value or 0) for s in spans), *filter(None, expected)])
     unit, size = unit_for(parameter.unit, maximum, words.number)
     top, ticks = _ticks(maximum / size, words)
@@ -162,7 +162,9 @@ def _ticks(maximum: Fraction, words: Words) -> tuple[Fraction, list[dict[str, An
     """Return the highest axis value and the axis steps, for a largest bar."""
     result = steps(Fraction(0), maximum)
     top = result[-1]
-    return top, [{"at": float(one / top), "text": words.number(words.plain(one))} for one in result]
+    return top, [
+        {"at": float(step / top), "text": words.number(words.plain(step))} for step in result
+    ]
 
 
 def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:
@@ -390,9 +392,9 @@ def _printable(value: Any, language: str) -> Any:
     if isinstance(value, str):
         return punctuated(printable(value), language)
     if isinstance(value, dict):
-        return {key: _printable(one, language) for key, one in value.items()}
+        return {key: _printable(item, language) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_printable(one, language) for one in value]
+        return [_printable(item, language) for item in value]
     return value
 
 

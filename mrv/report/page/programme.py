@@ -54,7 +54,7 @@ def page(document: Mapping[str, Any], words: Words) -> bytes:
 
 def _blocks(document: Mapping[str, Any], words: Words) -> Iterator[Block]:
     listed = [p for s in document["systems"] for p in s["projects"]] + document["without_system"]
-    own = [one for one in listed if one["counted"]]
+    own = [project for project in listed if project["counted"]]
     yield from _result(document, own, words)
     yield from _actions(document["actions"], own, words)
     yield from _issued(document["statements"], own, words)
@@ -70,7 +70,7 @@ def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -
     avoided, expected, ahead = (
         _sum(own, of) for of in ("monitored_t", "expected_t_so_far", "expected_ahead_t")
     )
-    issued = sum(one["issued_credits_t"] for one in own)
+    issued = sum(project["issued_credits_t"] for project in own)
     yield {"kind": "p", "text": f"{document['programme']}, {document['year']}", "small": True,
            "leads": False}  # fmt: skip
     if avoided is None:
@@ -89,10 +89,12 @@ def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -
         "verified": words.filled("programme.verified", words.tonnes(issued)),
         "cause": _cause(own, words),
     }
-    known = [one for one in (expected, ahead) if one is not None]
+    known = [amount for amount in (expected, ahead) if amount is not None]
     year = sum(known, Fraction(0)) if known else None
     forecast = None if ahead is None else avoided + ahead
-    scale = max(avoided, *(one or Fraction(0) for one in (year, forecast, expected)), Fraction(1))
+    scale = max(
+        avoided, *(amount or Fraction(0) for amount in (year, forecast, expected)), Fraction(1)
+    )
     marks = [
         ("issued", "programme.issued", Fraction(issued)),
         ("avoided", "programme.measured", avoided),
@@ -116,11 +118,11 @@ def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -
 
 def _cause(own: Sequence[Project], words: Words) -> str:
     """Return the name of the project with the largest shortfall, and its own progress."""
-    short = {one["project"]: max(_short(one), Fraction(0)) for one in own}
+    short = {project["project"]: max(_short(project), Fraction(0)) for project in own}
     whole = sum(short.values(), Fraction(0))
     if not whole:
         return ""
-    worst = max(own, key=lambda one: (short[one["project"]], one["project"]))
+    worst = max(own, key=lambda project: (short[project["project"]], project["project"]))
     return words.filled(
         "programme.worst",
         _short_name(worst["name"]),
@@ -144,9 +146,9 @@ def _issued(
     statements: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
     """Yield the statements that contain the issued tonnes."""
-    counted = {one["project"] for one in own}
+    counted = {project["project"] for project in own}
     result = [statement for statement in statements if statement["project"] in counted]
-    total = sum(one["credited_t"] for one in result)
+    total = sum(statement["credited_t"] for statement in result)
     yield chapter(words.filled("programme.statements", words.tonnes(total)))
     if not result:
         yield paragraph(words["programme.no_statements"])
@@ -171,7 +173,9 @@ def _held_back(
     alarms: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
     """Yield the causes of missing tonnes: largest shortfalls, and current faults by cause."""
-    short = sorted((one for one in own if _short(one) > 0), key=lambda one: -_short(one))
+    short = sorted(
+        (project for project in own if _short(project) > 0), key=lambda project: -_short(project)
+    )
     rows = [
         [words.tonnes(_decimal(_short(item))), _short_name(item["name"]),
          words.filled("programme.reaches", _percent(_reached(item), words))]
@@ -217,7 +221,7 @@ def _actions(
 
 def _projects(own: Sequence[Project], words: Words) -> Iterator[Block]:
     """Yield the bars of each project against its expected value, the largest shortfall first."""
-    ordered = sorted(own, key=lambda one: (-_short(one), one["project"]))
+    ordered = sorted(own, key=lambda project: (-_short(project), project["project"]))
     rows = []
     for item in ordered:
         avoided, expected = (
@@ -257,12 +261,12 @@ def _bars(
 def _evidence(own: Sequence[Project], words: Words) -> Iterator[Block]:
     """Yield the grades of evidence of the issued tonnes."""
     sums = {
-        grade: sum((Fraction((one["issued_by_grade_t"] or {}).get(grade, "0")) for one in own),
+        grade: sum((Fraction((row["issued_by_grade_t"] or {}).get(grade, "0")) for row in own),
                    Fraction(0))
         for grade in _GRADES
     }  # fmt: skip
     whole = sum(sums.values(), Fraction(0))
-    issued = sum(one["issued_credits_t"] for one in own)
+    issued = sum(project["issued_credits_t"] for project in own)
     yield chapter(words.filled("programme.issued_head", words.number(str(issued))))
     if not whole:
         yield paragraph(words["programme.no_grades"])
@@ -334,7 +338,7 @@ def _short_name(name: str) -> str:
 
 
 def _sum(own: Sequence[Project], of: str) -> Fraction | None:
-    known = [Fraction(one[of]) for one in own if one[of] is not None]
+    known = [Fraction(project[of]) for project in own if project[of] is not None]
     return sum(known, Fraction(0)) if known else None
 
 

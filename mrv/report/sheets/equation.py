@@ -247,15 +247,15 @@ def without_cells(value: Any) -> Any:
     if isinstance(value, Cell):
         return Fraction(value)
     if isinstance(value, Mapping):
-        return {key: without_cells(one) for key, one in value.items()}
-    return [without_cells(one) for one in value] if isinstance(value, list) else value
+        return {key: without_cells(item) for key, item in value.items()}
+    return [without_cells(item) for item in value] if isinstance(value, list) else value
 
 
 def _scalars(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in inputs.items():
         if isinstance(value, Mapping):
             inside = {k: v for k, v in value.items() if isinstance(v, int | Fraction)}
-            yield from ((f"{key}.{below}", one) for below, one in inside.items())
+            yield from ((f"{key}.{below}", item) for below, item in inside.items())
         elif isinstance(value, int | Fraction | str):
             yield key, value
 

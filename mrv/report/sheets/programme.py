@@ -83,7 +83,7 @@ def workbook(document: Mapping[str, Any], words: Words) -> bytes:
     for n, sheet in sheets.items():
         notes = _NOTES[n] if n != "projects" or document["transfer"] else ()
         sheet.title(name, " ".join(words[f"programme.{note}"] for note in notes))
-        heads = [words.get(f"programme.{one}", "") or words[one] for one in _HEADS[n]]
+        heads = [words.get(f"programme.{head}", "") or words[head] for head in _HEADS[n]]
         sheet.head(FIRST - 1, heads, frozen=True)
     _systems(sheets["systems"], document["systems"], words)
     _projects(sheets["projects"], document, words)

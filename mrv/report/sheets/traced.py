@@ -168,7 +168,7 @@ class Written:
                 after = level + (sign in "-/^")
                 return f"{self._of(left, level)}{sign}{self._of(right, after)}", level
             case ast.IfExp(test=test, body=body, orelse=orelse):
-                parts = (self._of(one, 0) for one in (body, orelse))
+                parts = (self._of(branch, 0) for branch in (body, orelse))
                 return f"IF({self._of(test, _SUM)}<>0,{','.join(parts)})", _WHOLE
             case ast.Call(func=ast.Name(id="last"), args=[ast.Name(id=name)]):
                 return self.cells[name].rpartition(":")[2], _WHOLE

@@ -190,7 +190,7 @@ def _largest(facts: Facts) -> list[tuple[int, int, int]]:
         total = sum(day.value or 0 for day in mine)
         result.append((-total, place, row, row + len(mine)))
         row += len(mine)
-    return sorted(one[1:] for one in sorted(result)[:MOST])
+    return sorted(ranked[1:] for ranked in sorted(result)[:MOST])
 
 
 def _by_day(

@@ -84,7 +84,7 @@ class Numbers:
         """
         small, *larger = _SHOWN.get(unit, ((unit, Decimal(1)),))
         result = Decimal(str(value))
-        fitting = [one for one in larger if abs(result / one[1]) < 10**_DIGITS]
+        fitting = [unit_ for unit_ in larger if abs(result / unit_[1]) < 10**_DIGITS]
         name, factor = small
         if larger and abs(result) >= larger[0][1]:
             name, factor = fitting[0] if fitting else larger[-1]

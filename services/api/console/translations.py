@@ -98,7 +98,7 @@ class Words(Numbers):
         parts = name.split("-")
         if len(parts) == 1:
             return dates.year(date(int(name), 1, 1), self.language) if name.isdigit() else name
-        first = date(*(int(one) for one in (*parts, "1")[:3]))
+        first = date(*(int(number) for number in (*parts, "1")[:3]))
         return self.day(first) if len(parts) > 2 else self.month(first)  # noqa: PLR2004 - with a day
 
 

@@ -115,7 +115,7 @@ class _Answers:
         Return the target of a path, looking up the entities on the way; invisible ones are
         not found.
         """
-        segments = [one for one in path.split("/") if one]
+        segments = [segment for segment in path.split("/") if segment]
         if not segments or len(segments) > _DEEPEST:
             raise _unknown(path)
         match = _SEGMENT.fullmatch(segments[0])

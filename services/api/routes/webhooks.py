@@ -26,7 +26,7 @@ _HOUR_S = 3600
 def webhooks(ask: Admin) -> Response:
     """List webhooks, active ones first, without their secrets."""
     with ask.reading() as conn:
-        return current([one._asdict() for one in store.webhooks(conn)])
+        return current([webhook._asdict() for webhook in store.webhooks(conn)])
 
 
 @router.post("/webhooks", status_code=_CREATED, response_model=shapes.MadeWebhook)

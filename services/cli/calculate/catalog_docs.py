@@ -101,7 +101,7 @@ def _addressed(source: str, file: str) -> Iterator[tuple[str, str]]:
 def _finding_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "\n## Findings of returned requests for issuance (CDM)\n"
     before, now = (
-        ", ".join(f"{sum(row[when] == v for row in rows)} {v}" for v in _VERDICTS)
+        ", ".join(f"{sum(finding[when] == v for finding in rows)} {v}" for v in _VERDICTS)
         for when in ("before", "now")
     )
     yield (
@@ -112,11 +112,11 @@ def _finding_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     )
     yield "| finding | project type | fault | release 0.1.0 | now | tests |"
     yield "|---|---|---|---|---|---|"
-    for number, one in enumerate(rows, 1):
-        tests = "<br>".join(f"`{test}`" for test in one["tests"]) or "-"
-        link = f"[{number}](https://cdm.unfccc.int{one['address']})"
-        verdict = f"**{NEITHER}**" if one["now"] == NEITHER else one["now"]
-        yield f"| {link} | {one['of']} | {one['issue']} | {one['before']} | {verdict} | {tests} |"
+    for number, row in enumerate(rows, 1):
+        tests = "<br>".join(f"`{test}`" for test in row["tests"]) or "-"
+        link = f"[{number}](https://cdm.unfccc.int{row['address']})"
+        verdict = f"**{NEITHER}**" if row["now"] == NEITHER else row["now"]
+        yield f"| {link} | {row['of']} | {row['issue']} | {row['before']} | {verdict} | {tests} |"
 
 
 PAGE = Path("docs/haiphong.md")
@@ -163,7 +163,7 @@ def _lines() -> Iterator[str]:
 
 
 def _measured(project: Project) -> Iterator[str]:
-    for role, count in Counter(one.role for one in project.devices).items():
+    for role, count in Counter(device.role for device in project.devices).items():
         yield role if count == 1 else f"{role} ({count} meters)"
 
 
@@ -194,9 +194,9 @@ def _conformity_page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield from (_map_row(line) for line in lines)
 
 
-def _map_row(one: dict[str, Any]) -> str:
-    tests = "<br>".join(f"`{test}`" for test in one.get("tests", ())) or "**open**"
-    cells = (one["clause"], one["says"], one.get("where", ""), tests, one["certainty"])
+def _map_row(row: dict[str, Any]) -> str:
+    tests = "<br>".join(f"`{test}`" for test in row.get("tests", ())) or "**open**"
+    cells = (row["clause"], row["says"], row.get("where", ""), tests, row["certainty"])
     return "| " + " | ".join(cells) + " |"
 
 

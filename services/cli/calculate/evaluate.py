@@ -69,18 +69,18 @@ def indicator(
         return
     if name is None:
         raise click.UsageError("NAME is missing: name one of `tonne indicator --list`")
-    one = indicators.find(name)
+    indicator = indicators.find(name)
     if describe:
-        click.echo(json.dumps(schema.indicator(one), indent=None if compact else 2))
+        click.echo(json.dumps(schema.indicator(indicator), indent=None if compact else 2))
         return
     if inputs is None:
         raise click.UsageError(
-            f"INPUTS is missing: give a JSON file with {', '.join(one.inputs)}, or --describe"
+            f"INPUTS is missing: give a JSON file with {', '.join(indicator.inputs)}, or --describe"
         )
-    given = read_json(inputs, one.inputs, one.id)
-    result = indicators.evaluate(one, given, name_of(inputs), _table(table))
+    given = read_json(inputs, indicator.inputs, indicator.id)
+    result = indicators.evaluate(indicator, given, name_of(inputs), _table(table))
     if band:
-        result |= _band(one, result)
+        result |= _band(indicator, result)
     click.echo(write_json(result, compact=compact))
 
 
@@ -94,10 +94,10 @@ def _table(file: Any) -> limits.Table | None:
     return limits.read(text, name_of(file))
 
 
-def _band(one: Indicator, result: Mapping[str, Any]) -> dict[str, Any]:
-    if one.banded is None or one.table is None:
-        raise click.UsageError(f"{one.id} has no bands; omit --band")
-    found = limits.load(one.table).band(result[one.banded])
+def _band(indicator: Indicator, result: Mapping[str, Any]) -> dict[str, Any]:
+    if indicator.banded is None or indicator.table is None:
+        raise click.UsageError(f"{indicator.id} has no bands; omit --band")
+    found = limits.load(indicator.table).band(result[indicator.banded])
     return {"band": found.name} | ({"rgb": list(found.rgb)} if found.rgb else {})
 
 
@@ -110,15 +110,15 @@ def _indicators(*, compact: bool) -> str:
     return "\n".join([*rows, _ELSEWHERE])
 
 
-def _limits(one: Indicator) -> str:
-    if one.configured:
+def _limits(indicator: Indicator) -> str:
+    if indicator.configured:
         return "to be given"
-    return "none" if one.table is None else "built in"
+    return "none" if indicator.table is None else "built in"
 
 
-def _note(one: Indicator) -> str:
-    own = ", Viet Nam" if one.id.startswith(("qcvn-", "vn-")) else ""
-    return own + (" (needs --limits)" if one.configured else "")
+def _note(indicator: Indicator) -> str:
+    own = ", Viet Nam" if indicator.id.startswith(("qcvn-", "vn-")) else ""
+    return own + (" (needs --limits)" if indicator.configured else "")
 
 
 @click.command()
@@ -218,10 +218,10 @@ def _systems(*, compact: bool) -> str:
     found = list(programme.load().values())
     if compact:
         keys = ("id", "title", "methods", "reason", "annex", "note")
-        return json.dumps([{key: getattr(one, key) for key in keys} for one in found])
-    width = max(len(one.id) for one in found)
+        return json.dumps([{key: getattr(item, key) for key in keys} for item in found])
+    width = max(len(item.id) for item in found)
     return "\n".join(
-        f"{one.id:<{width}}  {', '.join(one.methods) or f'null: {one.reason}'}" for one in found
+        f"{item.id:<{width}}  {', '.join(item.methods) or f'null: {item.reason}'}" for item in found
     )
 
 
@@ -256,7 +256,7 @@ def _listed(*, compact: bool) -> str:
     found = sorted((m.id, m.version, m.title, kind) for kind, m in _all())
     if compact:
         keys = ("id", "version", "title", "kind")
-        return json.dumps([dict(zip(keys, one, strict=True)) for one in found])
+        return json.dumps([dict(zip(keys, row, strict=True)) for row in found])
     width = max(len(identifier) for identifier, *_ in found)
     return "\n".join(f"{i:<{width}}  {v:<5} {title} ({kind})" for i, v, title, kind in found)
 

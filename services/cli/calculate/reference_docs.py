@@ -183,9 +183,14 @@ def _metric_rows(registry: CollectorRegistry) -> list[Row]:
             given = given or (family.samples[0].labels if family.type == "info" else ())
             labels[family.name] = tuple(given or ())
     return [
-        Row(f"{one.name}{_SUFFIX.get(one.type, '')}", one.type, labels[one.name], one.documentation)
-        for one in registry.collect()
-        if one.name.startswith("tonne_")
+        Row(
+            f"{metric.name}{_SUFFIX.get(metric.type, '')}",
+            metric.type,
+            labels[metric.name],
+            metric.documentation,
+        )
+        for metric in registry.collect()
+        if metric.name.startswith("tonne_")
     ]
 
 
@@ -225,9 +230,9 @@ def _registry() -> Iterator[str]:
             yield f"{description}\n"
         yield "| key | value | meaning |"
         yield "|---|---|---|"
-        for key, one in section["properties"].items():
+        for key, field in section["properties"].items():
             needed = " (needed)" if key in section.get("required", ()) else ""
-            yield f"| `{key}`{needed} | {_kind(one)} | {one['description']} |"
+            yield f"| `{key}`{needed} | {_kind(field)} | {field['description']} |"
         yield ""
     yield _AUTHORITY
 
@@ -240,19 +245,19 @@ def _subschema(made: dict[str, Any], where: str) -> dict[str, Any]:
     return one
 
 
-def _kind(one: dict[str, Any]) -> str:
-    if "enum" in one:
-        known = [f"`{word}`" for word in one["enum"][:_SHOWN]]
-        return ", ".join(known) + (", .." if len(one["enum"]) > _SHOWN else "")
-    if one.get("format") == "date":
+def _kind(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        known = [f"`{word}`" for word in field["enum"][:_SHOWN]]
+        return ", ".join(known) + (", .." if len(field["enum"]) > _SHOWN else "")
+    if field.get("format") == "date":
         return "day"
-    if one.get("format") == "date-time":
+    if field.get("format") == "date-time":
         return "time"
-    if "maxItems" in one:
-        return "two numbers or null" if one["maxItems"] == 2 else f"{one['maxItems']} numbers"  # noqa: PLR2004
-    if isinstance(one.get("type"), list):
-        return " or ".join(_KINDS[kind] for kind in one["type"])
-    return _KINDS.get(one.get("type", ""), "number")
+    if "maxItems" in field:
+        return "two numbers or null" if field["maxItems"] == 2 else f"{field['maxItems']} numbers"  # noqa: PLR2004
+    if isinstance(field.get("type"), list):
+        return " or ".join(_KINDS[kind] for kind in field["type"])
+    return _KINDS.get(field.get("type", ""), "number")
 
 
 def _settings() -> Iterator[str]:

@@ -231,9 +231,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     if reason := found["why_not"]:
         yield reason
         return
-    for one in found["compressed"]:
-        before, after = (bytes_text(one[key]) for key in ("bytes_before", "bytes_after"))
-        yield f"{one['table']}: {before} as rows, {after} now"
+    for row in found["compressed"]:
+        before, after = (bytes_text(row[key]) for key in ("bytes_before", "bytes_after"))
+        yield f"{row['table']}: {before} as rows, {after} now"
     for name in found["not_laid_out"]:
         yield f"{name}: not set up for the columnstore; run `tonne migrate`"
     for chunk in found["waiting"]:

@@ -97,7 +97,7 @@ def list_(
         wanted = selected(conn, reason, device, begin, end, principal=principal)
         if groups:
             groups_found = group_letters(conn, wanted, groups)[:limit]
-            zones = zones_of(conn, [one.get("device") for one in groups_found])
+            zones = zones_of(conn, [group.get("device") for group in groups_found])
             _tell_groups(groups_found, groups, zones, as_json=as_json)
             return
         letters = list_letters(conn, wanted, limit)
@@ -126,13 +126,13 @@ def _tell_groups(
 ) -> None:
     rows = [
         (
-            one["refused"],
-            one["waiting"],
-            *(one[name] for name in by),
-            time_text(one["last"], zones[one.get("device")]),
-            one["example"],
+            letter["refused"],
+            letter["waiting"],
+            *(letter[name] for name in by),
+            time_text(letter["last"], zones[letter.get("device")]),
+            letter["example"],
         )
-        for one in found
+        for letter in found
     ]
     head = ("refused", "not sent again", *by, "last", "such as")
     print_result(found, table(head, rows, empty=_NONE), as_json=as_json)
@@ -156,7 +156,7 @@ def count(
     """
     with connect(database_url(), name=NAME) as conn:
         counts = count_letters(conn, selected(conn, reason, device, begin, end))
-        zones = zones_of(conn, [one.device for one in counts])
+        zones = zones_of(conn, [count.device for count in counts])
     rows = [
         (c.refused, c.waiting, c.reason, c.device, time_text(c.last, zones[c.device]))
         for c in counts

@@ -82,7 +82,7 @@ def selected(
         _known(device, "device", registered | _distinct(conn, "device_id"))
     if principal is not None and principal not in registered:
         _known(principal, "principal", registered | _distinct(conn, "principal"))
-    zone_of = next((one for one in (device, principal) if one in registered), None)
+    zone_of = next((name for name in (device, principal) if name in registered), None)
     span = maybe_span(conn, begin, end, zone_of)
     return Filter(ids, reason, device, *span, waiting=waiting, principal=principal)
 
@@ -153,9 +153,9 @@ def _tell_history(*, as_json: bool) -> None:
     with connect(database_url(), name=NAME) as conn:
         found = removals(conn)
     rows = [
-        (time_text(one.removed), one.letters, time_text(one.before), one.author,
-         ", ".join(f"{reason} {count}" for reason, count in one.reasons.items()))
-        for one in found
+        (time_text(letter.removed), letter.letters, time_text(letter.before), letter.author,
+         ", ".join(f"{reason} {count}" for reason, count in letter.reasons.items()))
+        for letter in found
     ]  # fmt: skip
     head = ("removed", "letters", "received before", "by", "reasons")
     print_result(found, table(head, rows, empty="no dead letter was ever removed"), as_json=as_json)

@@ -107,8 +107,10 @@ def files(city: Path, month: Month, *beside: Path) -> dict[Path, bytes]:
         for path in sorted(city.glob("*.yaml"))
     }
     folder = city / "documents"
-    projects = [one for file in content.values() for one in file.get("projects", ())]
-    devices = {one["id"]: one for file in content.values() for one in file.get("devices", ())}
+    projects = [project for file in content.values() for project in file.get("projects", ())]
+    devices = {
+        device["id"]: device for file in content.values() for device in file.get("devices", ())
+    }
     documents = {key: _document(*key, lines) for key, lines in _documents(projects).items()}
     samples = {name: _sample(name, rows) for name, rows in _samples(projects).items()}
     found = {folder / f"{_slug(key[0])}.txt": text for key, text in documents.items()}
@@ -166,10 +168,10 @@ def _apart(project: Mapping[str, Any], method: Methodology) -> Iterator[str]:
     """Yield a line diagram's lines on meters whose roles could count the same energy twice."""
     for roles in method.apart:
         meters = [
-            f"{one['device']} ({one['role']})"
+            f"{device['device']} ({device['role']})"
             for role in roles
-            for one in project["devices"]
-            if one["role"] == role
+            for device in project["devices"]
+            if device["role"] == role
         ]
         yield f"Each of these meters measures an energy of its own: {', '.join(meters)}"
 
@@ -212,7 +214,7 @@ def _invoiced(
         and _METHODS.get(bound["role"], project["methodology"]) == project["methodology"]
     ]
     names = {device for _, device, _ in wanted}
-    fleet = [one for one in read_fleet(city, CADENCE_S) if one.id in names]
+    fleet = [device for device in read_fleet(city, CADENCE_S) if device.id in names]
     begin_us, end_us = period_us(month.first, month.end, ZONE)
     # with the reading that ends the month
     true = truth(fleet, begin_us, end_us - begin_us + CADENCE_S * _US_PER_S, SEED)

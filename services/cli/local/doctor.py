@@ -53,7 +53,7 @@ def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> N
       tonne doctor --json
       tonne doctor --identity /etc/tonne/gw-1
     """
-    findings = [_hidden(one) for one in _examine(Settings(), identity)]
+    findings = [_hidden(finding) for finding in _examine(Settings(), identity)]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

@@ -64,7 +64,7 @@ def storage(conn: Connection) -> Iterator[Finding]:
         )
         yield Finding("jobs", "wrong", f"TimescaleDB's jobs fail: {', '.join(failing)}", fix)
     if long := [length for length in reading_tables.lengths(conn) if length.advised < length.days]:
-        size = sum(one.days * one.bytes_a_day for one in long) / 2**30
+        size = sum(table.days * table.bytes_a_day for table in long) / 2**30
         found = f"indexes of open chunks have {size:.1f} GiB, more than a quarter of memory"
         fix = (
             "`tonne migrate` makes new chunks shorter; check that effective_cache_size "
@@ -174,8 +174,8 @@ def ratings(conn: Connection) -> Finding:
     """Return devices whose rated power is implausible or lower than their registers show."""
     now = now_us()
     risen = [*beyond_rating(conn, now - _DAYS_US, now)]
-    named = {one.device for one in risen}
-    lines = [str(one.text()) for one in risen]
+    named = {quota.device for quota in risen}
+    lines = [str(quota.text()) for quota in risen]
     for device, class_id, watt in conn.execute(
         "SELECT id, class, rated_power_w FROM device WHERE removed IS NULL ORDER BY id"
     ):

@@ -64,11 +64,13 @@ def seals(conn: Connection) -> Finding:
 
 def _late_readings(conn: Connection, before_us: int) -> str:
     """Return devices whose late readings still await sealing, as text; '' for none."""
-    found = [one for one in late_readings.waiting(conn) if one.noted.timestamp() * 1e6 < before_us]
+    found = [
+        note for note in late_readings.waiting(conn) if note.noted.timestamp() * 1e6 < before_us
+    ]
     if not found:
         return ""
-    devices = ", ".join(islice(dict.fromkeys(one.device for one in found), _SHOWN))
-    since = min(one.noted for one in found)
+    devices = ", ".join(islice(dict.fromkeys(note.device for note in found), _SHOWN))
+    since = min(note.noted for note in found)
     return f"late readings of {devices} have waited for their seal since {since:%Y-%m-%d}"
 
 
@@ -139,7 +141,7 @@ def webhooks(conn: Connection) -> Finding:
             "see `tonne webhooks list`; run `tonne watch` with a login that holds tonne_events",
         )
     state = f"{counted(len(open_ones), 'webhook')}, {counted(waits.waiting, 'event')} in delivery"
-    dead = sum(one.dead for one in open_ones)
+    dead = sum(breaker.dead for breaker in open_ones)
     if dead:
         return Finding(
             "webhooks",
@@ -163,8 +165,10 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
             "no witness is configured: only the log itself confirms its heads (docs/witnesses.md)",
         )
     found = look(conn, whom)
-    bad = [f"{name} {one.state}: {one.why}" for name, one in found.items() if one.why]
-    if any(one.state == "contradicts" for one in found.values()):
+    bad = [
+        f"{name} {outcome.state}: {outcome.why}" for name, outcome in found.items() if outcome.why
+    ]
+    if any(outcome.state == "contradicts" for outcome in found.values()):
         return Finding(
             _WHAT,
             "wrong",
@@ -172,7 +176,7 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
             "issue no statement; run `tonne log audit` with a head that the witness has",
         )
     lacks = whom.policy.lacks(
-        [whom.asked[n].key for n, one in found.items() if one.state == "cosigned"]
+        [whom.asked[n].key for n, outcome in found.items() if outcome.state == "cosigned"]
     )
     waiting_s = transparency_log.waiting_s(conn)
     if found and lacks is not None:

@@ -164,7 +164,7 @@ def down(*, as_json: bool) -> None:
       tonne local down
     """
     stack = LocalStack(Settings().home)
-    running = [name for name, one in stack.status().servers.items() if one.state == "up"]
+    running = [name for name, server in stack.status().servers.items() if server.state == "up"]
     stack.down()
     message = (
         f"stopped {', '.join(running)}; their data is kept" if running else "nothing was running"
@@ -230,7 +230,7 @@ def _show(state: Status, *, passwords: bool, as_json: bool) -> None:
         document = {"home": state.home, **asdict(state.urls), "servers": servers}
         click.echo(json.dumps(document, indent=2))
         return
-    rows = [(name, one.state, one.pid, one.log) for name, one in state.servers.items()]
+    rows = [(name, server.state, server.pid, server.log) for name, server in state.servers.items()]
     click.echo(table(("server", "state", "process", "log"), rows, empty=""))
     click.echo()
     for setting, url in asdict(state.urls).items():

@@ -86,7 +86,7 @@ def list_(
         require(conn, "site", site)
         require(conn, "device", gateway)
         found = health.devices(conn, state=state, site=site, gateway=gateway, alarm=alarm)
-        zones = zones_of(conn, [] if as_json else [one["device"] for one in found])
+        zones = zones_of(conn, [] if as_json else [row["device"] for row in found])
     if as_json:
         print_json(found)
         return
@@ -100,7 +100,7 @@ def list_(
         "firmware",
         "gateway",
     )
-    rows = [_cells(one, zones[one["device"]]) for one in found]
+    rows = [_cells(row, zones[row["device"]]) for row in found]
     click.echo(table(head, rows, empty="no such device is registered"))
     counts = {w: sum(r["state"] == w for r in found) for w in _STATES}
     alarms = sum(bool(r["alarm"]) for r in found)
@@ -135,7 +135,7 @@ def unknown(*, refused: bool, as_json: bool) -> None:
     """
     with connect(database_url(), name=_NAME) as conn:
         found = unknown_devices(conn, refused=refused)
-        letters = [] if as_json else [_letters_of(conn, one)[:2] for one in found]
+        letters = [] if as_json else [_letters_of(conn, device_row)[:2] for device_row in found]
     if as_json:
         print_json(found)
         return
@@ -169,7 +169,7 @@ def claims_(*, as_json: bool) -> None:
     """
     with connect(database_url(), name=_NAME) as conn:
         found = claims(conn)
-        zones = zones_of(conn, [one.device for one in found])
+        zones = zones_of(conn, [row.device for row in found])
     if as_json:
         print_json(found)
         return
@@ -226,10 +226,10 @@ def accept(
       tonne deadletter replay --reason unknown_device
     """
     with connect(database_url(), name=_NAME) as conn:
-        one = _spoken(conn, device)
+        spoken = _spoken(conn, device)
         since = utc_text(instant_us(installed, site_timezone(conn, site)))
         conn.rollback()
-        gateway = one.principal if one.principal not in ("", device) else None
+        gateway = spoken.principal if spoken.principal not in ("", device) else None
         given = {
             "id": device, "site": site, "class": class_id, "profile": profile, "gateway": gateway,
             "installed": since, "rated_power_w": rated_power_w, "serial": serial,
@@ -240,7 +240,7 @@ def accept(
     show_plan(planned.results, as_json=as_json)
     if planned.refused:
         click.get_current_context().exit(Exit.INPUT)
-    waiting = counted(one.messages, "message")
+    waiting = counted(spoken.messages, "message")
     if not as_json:
         click.echo(f"{waiting} to send again: tonne deadletter replay --reason unknown_device")
 
@@ -278,16 +278,16 @@ def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> N
       tonne devices refuse test-7 --reason "bench unit of the installer"
     """
     with connect(database_url(), name=_NAME) as conn:
-        one = _spoken(conn, device)
-        refuse(conn, one.principal, device, author or getpass.getuser(), reason)
+        spoken = _spoken(conn, device)
+        refuse(conn, spoken.principal, device, author or getpass.getuser(), reason)
     print_result({"refused": device, "reason": reason}, f"refused {device}", as_json=as_json)
 
 
 def _spoken(conn: Connection, device: str) -> UnknownDevice:
     known = (*unknown_devices(conn), *unknown_devices(conn, refused=True))
-    found = [one for one in known if one.device == device]
+    found = [row for row in known if row.device == device]
     if not found:
-        near = did_you_mean(device, {one.device for one in known})
+        near = did_you_mean(device, {row.device for row in known})
         raise InputError(
             f"{device!r} is not an unknown device; {near or 'see `tonne devices unknown`'}"
         )

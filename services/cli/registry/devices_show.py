@@ -88,7 +88,7 @@ class _SeenReadings:
 
     def begin(self, before: list[Arrival]) -> None:
         """Print the device and its last reading."""
-        self._printed = {one.time for one in before}
+        self._printed = {reading.time for reading in before}
         device = self._device
         if self._as_json:
             when = before[-1].time.isoformat() if before else None
@@ -101,11 +101,11 @@ class _SeenReadings:
 
     def readings(self, found: list[Arrival]) -> None:
         """Print new readings."""
-        for one in found:
-            if one.time not in self._printed:
-                self._printed.add(one.time)
+        for reading in found:
+            if reading.time not in self._printed:
+                self._printed.add(reading.time)
                 self.count += 1
-                self._reading(one)
+                self._reading(reading)
 
     def _reading(self, arrival: Arrival) -> None:
         self._times.append(arrival.time.timestamp())
@@ -130,13 +130,16 @@ class _SeenReadings:
         for name, tests in rest.items():
             click.echo(f"    {name:<26} {'-':>18} {'':<6}   ! {', '.join(tests)}")
 
-    def refusal(self, one: Refusal) -> None:
+    def refusal(self, refused: Refusal) -> None:
         """Print a rejected message."""
         if self._as_json:
-            line = {"refused": one.reason, "detail": one.detail, "dead_letter": one.id}
+            line = {"refused": refused.reason, "detail": refused.detail, "dead_letter": refused.id}
             click.echo(json.dumps(line))
             return
-        click.echo(f"{time_text(one.received, self._zone)}  REJECTED {one.reason}: {one.detail}")
+        click.echo(
+            f"{time_text(refused.received, self._zone)}  REJECTED {refused.reason}: "
+            f"{refused.detail}"
+        )
 
     def _missing(self) -> list[str]:
         return sorted(self._paths[n] for n in self._paths if n not in self._came)
@@ -238,14 +241,21 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     yield "last reading", time_text(found["last_reading"], zone)
     yield "clock", _clock(found)
     yield "firmware", found["firmware"]
-    for one in found["projects"]:
-        yield "project", f"{one['project']} as {one['role']}, until {time_text(one['to'], zone)}"
-    for one in found["calibrations"]:
-        of = f" ({one['channel']})" if one["channel"] else ""
-        said = "test after removal" if one["last_test"] else f"valid until {one['valid_until']}"
-        error = one["found_error_percent"]
+    for project in found["projects"]:
+        yield (
+            "project",
+            f"{project['project']} as {project['role']}, until {time_text(project['to'], zone)}",
+        )
+    for calibration in found["calibrations"]:
+        of = f" ({calibration['channel']})" if calibration["channel"] else ""
+        said = (
+            "test after removal"
+            if calibration["last_test"]
+            else f"valid until {calibration['valid_until']}"
+        )
+        error = calibration["found_error_percent"]
         more = "" if error is None else f", found error {error} %"
-        yield "certificate", f"{one['certificate']}{of}, {said}{more}"
+        yield "certificate", f"{calibration['certificate']}{of}, {said}{more}"
     yield from _pv_head(found)
     yield from found["newest"].items()
 
@@ -269,46 +279,46 @@ def _part(title: str, shown: tuple[Sequence[str], list[Sequence[object]]]) -> It
 
 def _alarms(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["id"], one["severity"], f"{one['kind']} {one['part']}".rstrip(), one["state"],
-         time_text(one["since"], zone), one["what_to_do"] if one["cleared"] is None else None)
-        for one in found["alarms"]
+        (alarm["id"], alarm["severity"], f"{alarm['kind']} {alarm['part']}".rstrip(),
+         alarm["state"], time_text(alarm["since"], zone), alarm["what_to_do"] if alarm["cleared"] is None else None)
+        for alarm in found["alarms"]
     ]  # fmt: skip
     return ("number", "severity", "kind", "state", "since", "what to do"), rows
 
 
 def _registers(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["quantity"], amount_text(one["stands_at"], one["unit"]),
-         time_text(one["read"], zone), time_text(one["rose"], zone), _waiting(one))
-        for one in found["registers"]
+        (register["quantity"], amount_text(register["stands_at"], register["unit"]),
+         time_text(register["read"], zone), time_text(register["rose"], zone), _waiting(register))
+        for register in found["registers"]
     ]  # fmt: skip
     return ("quantity", "stands at", "read", "last rose", "waits for readings"), rows
 
 
-def _waiting(one: dict[str, Any]) -> str | None:
-    if not one["waiting"]:
+def _waiting(register: dict[str, Any]) -> str | None:
+    if not register["waiting"]:
         return None
-    return f"{amount_text(one['waiting_at'], one['unit'])} ({one['waiting']})"
+    return f"{amount_text(register['waiting_at'], register['unit'])} ({register['waiting']})"
 
 
 def _days(found: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]:
-    last = sorted({one["day"] for one in found["days"]})[-_WEEK:]
+    last = sorted({day["day"] for day in found["days"]})[-_WEEK:]
     rows: list[Sequence[object]] = [
-        (one["day"], one["quantity"], amount_text(one["value"], one["unit"]),
-         f"{one['measured_h']:.2f} h", f"{one['unknown_h']:.2f} h")
-        for one in found["days"] if one["day"] in last
+        (day["day"], day["quantity"], amount_text(day["value"], day["unit"]),
+         f"{day['measured_h']:.2f} h", f"{day['unknown_h']:.2f} h")
+        for day in found["days"] if day["day"] in last
     ]  # fmt: skip
     return ("day", "quantity", "metered", "measured", "unknown"), rows
 
 
 def _pv(found: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["day"], f"{one['energy_kwh']:.1f} kWh", _number(one["yield_h"], ".2f", " kWh/kW"),
-         _share(one["performance_ratio"]) or one["no_ratio"], _share(one["performance_ratio_25"]),
-         _share(one["availability"]), _number(one["expected_kwh"], ".1f", " kWh"),
-         _number(one["standing_kwh"], ".1f", " kWh"), _number(one["clipped_kwh"], ".1f", " kWh"),
-         _number(one["other_kwh"], ".1f", " kWh"))
-        for one in (found["pv"] or {"days": []})["days"][-_WEEK:]
+        (day["day"], f"{day['energy_kwh']:.1f} kWh", _number(day["yield_h"], ".2f", " kWh/kW"),
+         _share(day["performance_ratio"]) or day["no_ratio"], _share(day["performance_ratio_25"]),
+         _share(day["availability"]), _number(day["expected_kwh"], ".1f", " kWh"),
+         _number(day["standing_kwh"], ".1f", " kWh"), _number(day["clipped_kwh"], ".1f", " kWh"),
+         _number(day["other_kwh"], ".1f", " kWh"))
+        for day in (found["pv"] or {"days": []})["days"][-_WEEK:]
     ]  # fmt: skip
     names = (
         "day", "energy", "yield", "performance ratio", "at 25 C", "availability", "expected",
@@ -363,17 +373,17 @@ def _number(value: float | None, form: str, unit: str) -> str | None:
 
 def _flags(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["channel"], one["test"], one["readings"], time_text(one["last"], zone))
-        for one in found["flags"]
+        (flag["channel"], flag["test"], flag["readings"], time_text(flag["last"], zone))
+        for flag in found["flags"]
     ]
     return ("channel", "test", "readings", "last"), rows
 
 
 def _refused(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["id"], time_text(one["received"], zone), one["reason"],
-         f"{one['topic']}: {one['detail']}"[:_WIDE])
-        for one in found["refused"]
+        (letter["id"], time_text(letter["received"], zone), letter["reason"],
+         f"{letter['topic']}: {letter['detail']}"[:_WIDE])
+        for letter in found["refused"]
     ]  # fmt: skip
     return ("number", "received", "reason", "topic and detail"), rows
 
@@ -382,8 +392,9 @@ def _credentials(
     found: dict[str, Any], zone: tzinfo
 ) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["kind"], one["serial"], time_text(one["issued"], zone),
-         time_text(one["expires"], zone), time_text(one["revoked"], zone), one["reason"])
-        for one in found["credentials"]
+        (credential["kind"], credential["serial"], time_text(credential["issued"], zone),
+         time_text(credential["expires"], zone), time_text(credential["revoked"], zone),
+         credential["reason"])
+        for credential in found["credentials"]
     ]  # fmt: skip
     return ("kind", "serial", "issued", "expires", "revoked", "why"), rows

@@ -89,20 +89,20 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
     with connect(database_url(), name="tonne invoice", autocommit=True) as conn:
         require(conn, "project", project)
         found = invoices.every(conn, project, corrected=corrected)
-        zones = {one.id: one.timezone for one in load_projects(conn)}
+        zones = {project_.id: project_.timezone for project_ in load_projects(conn)}
     rows = [
-        {"project": name, **invoice_out(one), "corrects": corrects, "reason": reason}
-        for name, one, corrects, reason in found
+        {"project": name, **invoice_out(invoice_), "corrects": corrects, "reason": reason}
+        for name, invoice_, corrects, reason in found
     ]
     cells = [
         (
-            one.id,
+            invoice_.id,
             name,
-            *(local_date(us, zones[name]) for us in (one.from_us, one.to_us)),
-            amount_text(one.value, QUANTITIES[QUANTITY_INDEX[one.quantity]].unit),
-            one.quantity,
+            *(local_date(us, zones[name]) for us in (invoice_.from_us, invoice_.to_us)),
+            amount_text(invoice_.value, QUANTITIES[QUANTITY_INDEX[invoice_.quantity]].unit),
+            invoice_.quantity,
         )
-        for name, one, *_ in found
+        for name, invoice_, *_ in found
     ]
     head = ("invoice", "project", "from", "to", "amount", "quantity")
     print_result(rows, table(head, cells, empty="no invoice is stored"), as_json=as_json)

@@ -71,10 +71,10 @@ def show(project: str, *, as_json: bool) -> None:
             click.echo(f"  {name:12} {version.procedures.get(name) or 'not described'}")
         click.echo(f"  responsible  {version.responsible}")
         rows = [
-            (one.parameter, one.option, one.frequency, one.accuracy_class,
-             f"{one.device or 'all devices'} {one.channel or ''}".strip(), one.qa_qc,
-             one.responsible, one.error_percent)
-            for one in version.lines
+            (line.parameter, line.option, line.frequency, line.accuracy_class,
+             f"{line.device or 'all devices'} {line.channel or ''}".strip(), line.qa_qc,
+             line.responsible, line.error_percent)
+            for line in version.lines
         ]  # fmt: skip
         head = (
             "parameter",
@@ -137,17 +137,17 @@ def due_(project: str, within: int, *, as_json: bool) -> None:
     with connect(database_url(), role="tonne_mrv", name="tonne plan") as conn:
         today, every = due(conn, project)
     last = today + timedelta(days=within)
-    found = rows_json([one for one in every if one.day is None or one.day <= last], today)
+    found = rows_json([due for due in every if due.day is None or due.day <= last], today)
     if as_json:
         print_json({"project": project, "today": str(today), "due": found})
     else:
         rows = [
-            (one["due"], one["state"], str(one["kind"]).replace("_", " "), one["what"],
-             one["responsible"])
-            for one in found
+            (due["due"], due["state"], str(due["kind"]).replace("_", " "), due["what"],
+             due["responsible"])
+            for due in found
         ]  # fmt: skip
         click.echo(table(("due", "state", "kind", "what", "responsible"), rows, empty="nothing"))
-    if any(one["state"] == "overdue" for one in found):
+    if any(due["state"] == "overdue" for due in found):
         click.get_current_context().exit(Exit.FALSE)
 
 

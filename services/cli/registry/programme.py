@@ -154,15 +154,16 @@ def _systems_text(document: dict[str, Any]) -> str:
         f" issued {p['issued_credits_t']} t"
         for p in document["without_system"]
     ]
-    lines += [f"  park {one['park']}: see `tonne programme park`" for one in document["parks"]]
+    lines += [f"  park {park_['park']}: see `tonne programme park`" for park_ in document["parks"]]
     return "\n".join(lines)
 
 
-def _days(one: dict[str, Any]) -> str:
-    over = "" if one["days_exceeded"] is None else f", {one['days_exceeded']} exceeded"
-    if one["days_judged"] < one["days"]:
-        over += f", {one['days'] - one['days_judged']} not judged"
-    return f"{one['device']} {one['indicator']}, {one['days']} days{over}, mean {one['mean']}"
+def _days(system: dict[str, Any]) -> str:
+    over = "" if system["days_exceeded"] is None else f", {system['days_exceeded']} exceeded"
+    if system["days_judged"] < system["days"]:
+        over += f", {system['days'] - system['days_judged']} not judged"
+    days = f"{system['days']} days{over}"
+    return f"{system['device']} {system['indicator']}, {days}, mean {system['mean']}"
 
 
 def _park_text(found: dict[str, Any]) -> str:
@@ -204,14 +205,15 @@ def _text(document: dict[str, Any]) -> str:
     if moved is None:
         return "\n".join(lines)
     lines.append(f"Transfer abroad, {moved['rules']}, in force from {moved['in_force']}")
-    for one in moved["projects"]:
-        known = one["transferable_t"] != "not determined"
-        most = f"at most {one['transferable_t']} t transferable; " if known else "transferable "
+    for project in moved["projects"]:
+        known = project["transferable_t"] != "not determined"
+        most = f"at most {project['transferable_t']} t transferable; " if known else "transferable "
         lines.append(
-            f"  {one['project']}: {one['issued_credits_t']} t issued, {most}{one['basis']}"
+            f"  {project['project']}: {project['issued_credits_t']} t issued, "
+            f"{most}{project['basis']}"
         )
-        if one["condition"]:
-            lines.append(f"    condition: {one['condition']}")
+        if project["condition"]:
+            lines.append(f"    condition: {project['condition']}")
     return "\n".join(lines)
 
 

@@ -98,7 +98,7 @@ def template_(
 
 
 def _classes() -> str:
-    lines = [f"#   {one.id:<20} {one.title}\n" for one in classes.load().values()]
+    lines = [f"#   {class_.id:<20} {class_.title}\n" for class_ in classes.load().values()]
     return "\n# Classes, for `tonne registry template CLASS --country CODE`:\n" + "".join(lines)
 
 

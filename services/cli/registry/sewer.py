@@ -152,8 +152,8 @@ def show(asset: str, *, as_json: bool) -> None:
         near = did_you_mean(asset, (a.id for a in stored.every(conn))) if found is None else ""
     if found is None:
         raise InputError(f"asset {asset!r} is not registered; {near or _IMPORT}")
-    one, events = found
-    document: dict[str, Any] = {"id": one.id, **rows.properties(one)}
+    own_asset, events = found
+    document: dict[str, Any] = {"id": own_asset.id, **rows.properties(own_asset)}
     document["history"] = [
         {"day": e.day.isoformat(), "what": e.what, "kind": e.kind, "condition": e.condition,
          "note": e.note} for e in events
@@ -202,9 +202,9 @@ def _tell(problems: Iterable[Problem], done: dict[str, int], *, as_json: bool) -
     if as_json:
         click.echo(json.dumps({**done, "problems": [p._asdict() for p in found]}, indent=2))
     else:
-        for one in found[:_SHOWN]:
-            kind = "" if one.stops else "warning: "
-            click.echo(f"{kind}{one.place}: {one.asset}: {one.text}")
+        for change in found[:_SHOWN]:
+            kind = "" if change.stops else "warning: "
+            click.echo(f"{kind}{change.place}: {change.asset}: {change.text}")
         if len(found) > _SHOWN:
             click.echo(f"... and {len(found) - _SHOWN} more; --json lists all")
         click.echo(", ".join(_TOLD[key](value) for key, value in done.items()))

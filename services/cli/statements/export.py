@@ -244,12 +244,12 @@ def _given(asked: _ExportOptions, *, named: bool = False) -> tuple[list[Source],
     what: Sequence[str] = asked.what
     given = Authority() if asked.entered is None else _authority(asked.entered)
     authority = given
-    if named or any(not Path(one).exists() for one in what):
+    if named or any(not Path(path).exists() for path in what):
         authority = _registered(given)
     if named:
         what = sorted({u.statement for a in authority.authorizations for u in a.units})
     try:
-        sources = [_source(one, asked.keys_file, asked.status_file) for one in what]
+        sources = [_source(path, asked.keys_file, asked.status_file) for path in what]
     except VerificationError as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)
@@ -268,7 +268,7 @@ def _filed(what: Sequence[str], party: str, year: int, version: int) -> Draft | 
     """Return a submission's tables as filed earlier, read from the database; None if not filed."""
     from services.store.registry.authority import filed  # noqa: PLC0415 - loads the registry
 
-    if what and all(Path(one).exists() for one in what):
+    if what and all(Path(path).exists() for path in what):
         return None
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
         return filed(conn, party, year, version)
@@ -305,7 +305,7 @@ def _write(sources: Sequence[Source], made: ExportFiles, out: Path, *, as_json: 
     write_folder(out, made.folder(sources))
     done = {"folder": out, **export_summary(draft, sources)}
     lines = [f"{out}: {done['state']}, {len(made.files)} files"]
-    lines += [f"  MISSING  {one}" for one in draft.missing]
+    lines += [f"  MISSING  {text}" for text in draft.missing]
     print_result(done, "\n".join(lines), as_json=as_json)
     if draft.missing:
         click.get_current_context().exit(Exit.NOT_ENOUGH)

@@ -326,22 +326,22 @@ def list_(id_: str, *, as_json: bool) -> None:
         have = steps.documents(conn, id_)
         found = steps.records(conn, have)
     if as_json:
-        click.echo(json.dumps([one.to_json() for one in found], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([record.to_json() for record in found], indent=2, ensure_ascii=False))
         return
     if not found:
         click.echo(f"{id_} has no finding")
-    for one in found:
-        click.echo("\n".join(_lines(one, have.claims.monitoring_period.timezone)))
+    for record in found:
+        click.echo("\n".join(_lines(record, have.claims.monitoring_period.timezone)))
 
 
-def _lines(one: Record, zone: str) -> list[str]:
-    shown: dict[str, Any] = one.to_json()
+def _lines(record: Record, zone: str) -> list[str]:
+    shown: dict[str, Any] = record.to_json()
     effect = "" if shown["effect_t"] is None else f", {shown['effect_t']} t"
-    about = one.events[0].about
+    about = record.events[0].about
     where = "" if about is UNSET else f"  {about_text(about)}"
     return [
-        f"{one.name}  {one.state}{effect}{where}",
-        *(f"  {time_text(e.at, zone)}  {e.what} by {e.by}: {e.text}" for e in one.events),
+        f"{record.name}  {record.state}{effect}{where}",
+        *(f"  {time_text(e.at, zone)}  {e.what} by {e.by}: {e.text}" for e in record.events),
     ]
 
 

@@ -56,7 +56,9 @@ def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     key, holder = _signer(key_name, "operator", name)
     accept.check_body(name, subject.statement, strict=Settings().require_accepted_factors)
     signed = sign_statement(subject.statement, key, holder, datetime.now(UTC))
-    return {n: signed[n] for n in ("issuer", "proof")}, [str(one) for one in unmet(subject.claims)]
+    return {n: signed[n] for n in ("issuer", "proof")}, [
+        str(condition) for condition in unmet(subject.claims)
+    ]
 
 
 def event(

@@ -182,7 +182,7 @@ def summary(closed: Closed) -> dict[str, Any]:
         "findings": [finding_json(finding) for finding in findings(said)],
         "evidence": {} if said.evidence is UNSET else dict(said.evidence.shares),
         "worklist": [] if said.evidence is UNSET else plain["evidence"]["items"],
-        "not_met": [finding_json(one) for one in unmet(said)],
+        "not_met": [finding_json(condition) for condition in unmet(said)],
         "devices": plain["monitoredParameters"],
         "digests": plain["digests"],
         "supersedes": plain["supersedes"],
@@ -239,6 +239,6 @@ def _lines(closed: Closed) -> list[str]:
     if said.evidence is not UNSET:
         shares = (f"{grade} {_percent(share)} %" for grade, share in said.evidence.shares.items())
         lines.append(f"  evidence    {', '.join(shares)} of the reduction by grade")
-    lines += [f"  not met     {one}" for one in unmet(said)]
+    lines += [f"  not met     {condition}" for condition in unmet(said)]
     lines += [f"  observation {observation}" for observation in observations(said)]
     return lines

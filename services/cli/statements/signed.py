@@ -102,7 +102,7 @@ def verify(
             raise click.UsageError("--device, --from and --to are for stored values, without FILE")
         found = _of_file(file, given, files)
     _show(found, as_json=as_json)
-    outcomes = {one.outcome for _, one in found}
+    outcomes = {value.outcome for _, value in found}
     code = Exit.FALSE if REFUSED in outcomes else Exit.DONE
     if code is Exit.DONE and NOT_CHECKED in outcomes:
         code = Exit.NOT_ENOUGH
@@ -121,7 +121,7 @@ def _of_file(file: Path, given: Sequence[str], files: Sequence[Path]) -> list[tu
     else:
         with connect(database_url(), name=_NAME) as conn:
             keys = by_name(load_registry(conn))
-    return [(f"{at}", one) for at, one in enumerate(check_items(items, keys), 1)]
+    return [(f"{at}", value) for at, value in enumerate(check_items(items, keys), 1)]
 
 
 def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedKey]]:
@@ -148,7 +148,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _only(items: Sequence[Item]) -> str:
-    signers = {name for one in check_items(items, {}) if (name := _signer(one))}
+    signers = {name for value in check_items(items, {}) if (name := _signer(value))}
     if len(signers) > 1:
         raise InputError(
             f"the file has values of {', '.join(sorted(signers))}; name the holder of each key, "
@@ -157,10 +157,10 @@ def _only(items: Sequence[Item]) -> str:
     return signers.pop() if signers else ""
 
 
-def _signer(one: Checked) -> str | None:
-    if one.batch is not None:
-        return one.batch.signer
-    return None if one.record is None else one.record.meter or one.record.gateway
+def _signer(value: Checked) -> str | None:
+    if value.batch is not None:
+        return value.batch.signer
+    return None if value.record is None else value.record.meter or value.record.gateway
 
 
 def _stored(device: str | None, begin: str | None, end: str | None) -> list[tuple[str, Checked]]:
@@ -171,55 +171,61 @@ def _stored(device: str | None, begin: str | None, end: str | None) -> list[tupl
         rows = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), None)
         registry = load_registry(conn)
     # as they came: a number or page that stands twice is refused where it came later
-    rows.sort(key=lambda one: one.id)
-    items = [Item(plain(one.data), received=one.received) for one in rows]
+    rows.sort(key=lambda row: row.id)
+    items = [Item(plain(row.data), received=row.received) for row in rows]
     checked = check_items(items, by_name(registry))
     return [
-        (f"{row.id}", of_device(one, row.device)) for row, one in zip(rows, checked, strict=True)
+        (f"{row.id}", of_device(value, row.device))
+        for row, value in zip(rows, checked, strict=True)
     ]
 
 
 def _show(found: Sequence[tuple[str, Checked]], *, as_json: bool) -> None:
     counts = {
-        what: sum(one.outcome == what for _, one in found)
+        what: sum(value.outcome == what for _, value in found)
         for what in (VERIFIED, REFUSED, NOT_CHECKED)
     }
     if as_json:
         print_json(
             {"ok": counts[VERIFIED] == len(found)}
             | {what.replace(" ", "_"): count for what, count in counts.items()}
-            | {"values": [_json(name, one) for name, one in found]}
+            | {"values": [_json(name, value) for name, value in found]}
         )
         return
-    for name, one in found:
-        click.echo(f"{name:>3}  {one.outcome:<11}  {_named(one)}: {one.detail}")
-        for reading in one.record.readings if one.record else ():
+    for name, checked_value in found:
+        click.echo(
+            f"{name:>3}  {checked_value.outcome:<11}  {_named(checked_value)}: "
+            f"{checked_value.detail}"
+        )
+        for reading in checked_value.record.readings if checked_value.record else ():
             value = "no value" if reading.value is None else f"{reading.value} {reading.unit}"
             click.echo(
                 f"     {reading.time.isoformat()} {reading.clock}"
                 f"  {reading.reason or '-'}  {reading.obis or '-'}  {value}"
             )
-        if one.batch is not None:
-            at = datetime.fromtimestamp(one.batch.at_ms / 1_000, UTC)
-            click.echo(f"     {one.batch.named_algorithm}, signed on {at:%Y-%m-%dT%H:%M:%SZ}")
-        for note in one.notes:
+        if checked_value.batch is not None:
+            at = datetime.fromtimestamp(checked_value.batch.at_ms / 1_000, UTC)
+            click.echo(
+                f"     {checked_value.batch.named_algorithm}, signed on {at:%Y-%m-%dT%H:%M:%SZ}"
+            )
+        for note in checked_value.notes:
             click.echo(f"     (note) {note}")
     summary = ", ".join(f"{count} {what}" for what, count in counts.items())
     click.echo(f"{counted(len(found), 'signed value')}: {summary}")
 
 
-def _named(one: Checked) -> str:
-    if one.batch is not None:
-        return f"{one.batch.signer} for {one.batch.device}, number {one.batch.sequence}"
-    return f"{one.record.name}, page {one.record.page}" if one.record else "a value"
+def _named(value: Checked) -> str:
+    if value.batch is not None:
+        return f"{value.batch.signer} for {value.batch.device}, number {value.batch.sequence}"
+    return f"{value.record.name}, page {value.record.page}" if value.record else "a value"
 
 
-def _json(name: str, one: Checked) -> dict[str, Any]:
+def _json(name: str, value: Checked) -> dict[str, Any]:
     document: dict[str, Any] = {
-        "value": name, "outcome": one.outcome, "detail": one.detail, "holder": one.holder,
-        "device": one.device, "notes": list(one.notes),
+        "value": name, "outcome": value.outcome, "detail": value.detail, "holder": value.holder,
+        "device": value.device, "notes": list(value.notes),
     }  # fmt: skip
-    record, batch = one.record, one.batch
+    record, batch = value.record, value.batch
     if batch is not None:
         return document | {
             "signer": batch.signer,
@@ -315,7 +321,7 @@ def row(
     found = sign_file(file, key, holder, timezone, cose=cose)
     out.write_text(found.text, "utf-8")
     done = {"file": out, "signed_by": key.public_multikey, "rows": found.rows}
-    names = ", ".join(one.row for one in found.rows)
+    names = ", ".join(row.row for row in found.rows)
     print_result(done, f"{out}: {names}, signed by {name}", as_json=as_json)
     if found.others:
         click.echo(f"not signed, as they are of other issuers: {', '.join(found.others)}", err=True)
@@ -343,14 +349,14 @@ def list_(
             raise unknown(conn, "device", device, store.devices(conn))
         zone_of = device if registered else None
         found = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), limit)
-        zones = zones_of(conn, [one.device for one in found])
+        zones = zones_of(conn, [row.device for row in found])
     if as_json:
         print_json(found)
         return
     rows = [
-        (one.id, time_text(one.time, zones[one.device]), one.device, one.channel, one.context,
-         one.encoding, one.data[:_SHOWN])
-        for one in found
+        (row.id, time_text(row.time, zones[row.device]), row.device, row.channel, row.context,
+         row.encoding, row.data[:_SHOWN])
+        for row in found
     ]  # fmt: skip
     head = ("number", "time", "device", "channel", "context", "encoding", "data")
     click.echo(table(head, rows, empty="no such signed value is stored"))

@@ -109,7 +109,7 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
             require_cosigned(conn, whom)
         index, name, notes = _enter(conn, id_, log_key, operator)
         _publish(conn, id_, operator)
-        open_ = [str(one) for one in unmet(life.documents(conn, id_).claims)]
+        open_ = [str(condition) for condition in unmet(life.documents(conn, id_).claims)]
         asked = None if whom is None else have_cosigned(conn, whom)
     warn_unmet(open_)
     done = {
@@ -293,18 +293,18 @@ def list_(project: str | None, *, as_json: bool) -> None:
         found = statements.all_of(conn, project)
     rows = [
         {
-            "statement": one.id,
-            "project": one.project,
-            "state": one.state,
-            "credit_t": one.credit_t,
-            "supersedes": one.supersedes,
+            "statement": row.id,
+            "project": row.project,
+            "state": row.state,
+            "credit_t": row.credit_t,
+            "supersedes": row.supersedes,
         }
-        for one in found
+        for row in found
     ]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    cells = [(one.id, one.state, f"{one.credit_t:,} t", one.supersedes) for one in found]
+    cells = [(row.id, row.state, f"{row.credit_t:,} t", row.supersedes) for row in found]
     head = ("statement", "state", "credited", "supersedes")
     click.echo(table(head, cells, empty="no period was closed; run `tonne period close`"))
 
@@ -332,7 +332,7 @@ def show(id_: str, *, as_json: bool) -> None:
             "state": have.stored.state,
             "credit_t": have.stored.credit_t,
             "events": events,
-            "unmet": [str(one) for one in unmet(have.claims)],
+            "unmet": [str(condition) for condition in unmet(have.claims)],
             "document": have.statement,
             "verification": have.verification,
         }
@@ -349,9 +349,9 @@ def show(id_: str, *, as_json: bool) -> None:
         click.echo(f"  signed     {', '.join(shares)} of the energy")
     signed = have.verification
     reasons = () if signed is None else conclusion_of(signed).words.reasons
-    for one, reason in zip_longest(unmet(said), reasons):
-        left = f"closed by the verifier: {reason}" if reason else f"open ({one.severity})"
-        click.echo(f"  NOT MET    {one}; {left}")
+    for condition, reason in zip_longest(unmet(said), reasons):
+        left = f"closed by the verifier: {reason}" if reason else f"open ({condition.severity})"
+        click.echo(f"  NOT MET    {condition}; {left}")
     for text in observations(said):
         click.echo(f"  observed   {text}")
     for step in steps:

@@ -46,8 +46,8 @@ out_option = click.option(
 
 def warn_unmet(unmet: Iterable[str]) -> None:
     """Print the requirements not met according to the statement, before it is signed."""
-    for one in unmet:
-        click.echo(f"warning: not met: {one} (open, as a clarification request)", err=True)
+    for condition in unmet:
+        click.echo(f"warning: not met: {condition} (open, as a clarification request)", err=True)
 
 
 @contextmanager
@@ -247,7 +247,7 @@ def verify(
         findings,
         words,
         procedure,
-        tuple(person("--team", one) for one in team),
+        tuple(person("--team", member) for member in team),
         tuple(site_visit(visit) for visit in visits),
         None if signatory is None else person("--signatory", signatory),
         accreditation or (body.id if body else None),

@@ -62,7 +62,7 @@ def together(spans: Mapping[int, tuple[int, int]]) -> Iterator[dict[int, tuple[i
     """
     group: dict[int, tuple[int, int]] = {}
     begin = end = asked = 0
-    for device, (since, until) in sorted(spans.items(), key=lambda one: one[1]):
+    for device, (since, until) in sorted(spans.items(), key=lambda item: item[1]):
         reach = max(end, until)
         if group and (reach - begin) * (len(group) + 1) > 2 * (asked + until - since):
             yield group

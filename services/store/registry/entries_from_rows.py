@@ -243,7 +243,7 @@ def _projects(conn: Connection, called: Called) -> list[Project]:
             transfer=TransferClass(**exact(transfer)) if transfer else None,
             system=system,
             monitoring=plans.get(project, ()),
-            boundary=tuple(_outside(**one) for one in boundary or ()),
+            boundary=tuple(_outside(**share) for share in boundary or ()),
             laboratory=tuple(samples[project]),
             documents=documents or {},
             names=called.get(("project", project)),

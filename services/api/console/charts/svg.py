@@ -26,7 +26,8 @@ def tag(name: str, *inside: Markup | str, **attributes: object) -> Markup:
         if value is not None
     )
     content = Markup("").join(
-        one if isinstance(one, Markup) else escape(legible(one, _LONGEST)) for one in inside
+        element if isinstance(element, Markup) else escape(legible(element, _LONGEST))
+        for element in inside
     )
     return Markup("<{0}{1}>{2}</{0}>").format(name, said, content)
 

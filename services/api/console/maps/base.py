@@ -110,9 +110,9 @@ def _parts(geometry: dict[str, Any]) -> tuple[str, list[Points]]:
     if kind not in _DEPTH:
         raise ValueError(f"type {kind!r}")
     for _ in range(_DEPTH[kind] - 1):
-        stored = [one for each in stored for one in each]
+        stored = [part for each in stored for part in each]
     parts = [
-        np.array(one, dtype=float).reshape(-1, np.array(one).shape[-1])[:, :2] for one in stored
+        np.array(part, dtype=float).reshape(-1, np.array(part).shape[-1])[:, :2] for part in stored
     ]
     if any(not len(part) or (np.abs(part) > _WORLD).any() for part in parts):
         raise ValueError("a place outside of the earth, or none")

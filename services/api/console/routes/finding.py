@@ -231,7 +231,7 @@ def shortfalls(
 def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]:
     """Return errors of estimates that their plants cannot reach, by project."""
     texts = {row[0]: over_full_load(*row[1:]) for row in city_year.estimates(conn, project)}
-    return {name: one for name, one in texts.items() if one is not None}
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 def plan_why(plan: Text, t: Words) -> str:
@@ -247,7 +247,8 @@ def short_name(message: str) -> str:
 def ordered(faults: Iterable[Fault]) -> list[Fault]:
     """Return causes of missing tonnes: the largest loss first, then unpriced ones by severity."""
     return sorted(
-        faults, key=lambda one: (one.amount is None, -one.lost_t, SEVERITIES.index(one.severity))
+        faults,
+        key=lambda fault: (fault.amount is None, -fault.lost_t, SEVERITIES.index(fault.severity)),
     )
 
 
@@ -265,7 +266,7 @@ def fault(group: Group, root: str, t: Words, where: Where) -> Fault:
         t("fault.a_day"),
         group.severity,
         what,
-        ". ".join(one for one in (f"{named}: {since}", cause) if one),
+        ". ".join(part for part in (f"{named}: {since}", cause) if part),
         t(f"todo.{todo}") if todo else t.or_as_is(f"alarm.todo.{group.kind}", first["what_to_do"]),
         f"{root}/alarms{page}",
         group.cost_t,

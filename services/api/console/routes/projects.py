@@ -234,7 +234,7 @@ def _of_day(conn: Connection, sums: ProjectSums, day: date) -> ProjectRow:
         else console.expected_between(
             conn,
             sums.id,
-            [*(one[0] for one in account_quarters), account_quarters[-1][0] + QUARTER],
+            [*(quarter[0] for quarter in account_quarters), account_quarters[-1][0] + QUARTER],
         )
     )
     rows = [
@@ -261,7 +261,7 @@ def _first_day(of: str, text: str) -> date:
     match = re.fullmatch(pattern, text)
     try:
         if match is not None and int(match[1]) >= 1990:  # noqa: PLR2004 - before any crediting period
-            return date(*(int(one) for one in (*match.groups(), "1", "1")[:3]))
+            return date(*(int(part) for part in (*match.groups(), "1", "1")[:3]))
     except ValueError:
         pass  # a day that its month does not have
     raise ProblemError(422, f"{of} = {text!r}; write it like {example}")
@@ -349,7 +349,7 @@ def _lacking(project_row: ProjectRow) -> tuple[int, int]:
 
 def _begins(row: Row) -> date | None:
     """Return the first day of a month or day; None for an interval."""
-    return date(*(int(one) for one in (*row.name.split("-"), "1")[:3])) if row.leads else None
+    return date(*(int(part) for part in (*row.name.split("-"), "1")[:3])) if row.leads else None
 
 
 def _label(kind: str, row: Row, t: Words) -> str:

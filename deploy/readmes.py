@@ -92,8 +92,8 @@ def readme(folder: Path) -> str:
 @cache
 def _contracts() -> list[dict]:
     """Return the import contracts of pyproject.toml."""
-    held = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    contracts: list[dict] = held["tool"]["importlinter"]["contracts"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts: list[dict] = project["tool"]["importlinter"]["contracts"]
     return contracts
 
 
@@ -126,8 +126,8 @@ def _place(path: Path) -> str:
 
 def _first_paragraph(file: Path) -> str:
     """Return the first paragraph of a file's docstring, on one line."""
-    said = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "Generated code."
-    return " ".join(said.split("\n\n")[0].split()).replace("|", "\\|")
+    docstring = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "Generated code."
+    return " ".join(docstring.split("\n\n")[0].split()).replace("|", "\\|")
 
 
 def _importers(name: str, rules: list[dict]) -> str:

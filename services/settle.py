@@ -54,11 +54,11 @@ class Plan:
         before : Plan, optional
             An earlier version, whose data of unchanged devices are reused.
         """
-        held = tuple(projects)
-        bindings = compile_bindings(held, fleet, factors, compiled)
+        owned = tuple(projects)
+        bindings = compile_bindings(owned, fleet, factors, compiled)
 
         def older() -> Bindings:
-            return compile_bindings(held, fleet, centres(factors))
+            return compile_bindings(owned, fleet, centres(factors))
 
         if before is None:
             return Plan(fleet, Bounds(fleet), bindings, Checks(fleet), older)

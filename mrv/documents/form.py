@@ -201,30 +201,30 @@ def text_in(coded: Coded) -> Text:
     return Text(coded.code, tuple(sorted((n, _in(v)) for n, v in coded.values.items())))
 
 
-def read_text(said: str | Coded) -> Text | str:
+def read_text(words: str | Coded) -> Text | str:
     """
     Return a text of a document as a code with values; a text without a code is returned
     unchanged.
     """
-    return said if isinstance(said, str) else text_in(said)
+    return words if isinstance(words, str) else text_in(words)
 
 
-def words_of(said: str | Coded, language: str = "en") -> str:
+def words_of(words: str | Coded, language: str = "en") -> str:
     """
     Return a text of a document in a language; a text signed by tonne 0.1.0 is returned
     unchanged.
     """
-    return said if isinstance(said, str) else render(text_in(said), language)
+    return words if isinstance(words, str) else render(text_in(words), language)
 
 
-def coded_or_words(said: str | Text) -> str | Coded:
+def coded_or_words(words: str | Text) -> str | Coded:
     """Return a text in the form of a document; a text without a code is unchanged."""
-    return said if isinstance(said, str) else coded(said)
+    return words if isinstance(words, str) else coded(words)
 
 
-def words_of_0_1_0(said: str | Text) -> str:
+def words_of_0_1_0(words: str | Text) -> str:
     """Return a text in the wording that tonne 0.1.0 signed."""
-    return said if isinstance(said, str) else render(said, RELEASE_0_1_0)
+    return words if isinstance(words, str) else render(words, RELEASE_0_1_0)
 
 
 def _out(value: Value) -> str | int | Coded | tuple[str | int | Coded, ...]:

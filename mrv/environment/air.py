@@ -64,7 +64,7 @@ def air_day(device: Device, values: Hourly, day: Day) -> Iterator[Row]:
     """Yield the means and maxima of a day, its air quality index, and the limits it exceeds."""
     hours = day.hours()
     whole = {x: result for x in _KINDS if (result := known(_of(values, x), hours))}
-    share = {x: len(found) / len(hours) for x, found in whole.items()}
+    share = {x: len(values) / len(hours) for x, values in whole.items()}
     means = {x: mean(whole[x]) for x in (*DUST, "so2", "no2") if x in whole}
     highest: dict[str, float] = {x: max(whole[x]) for x in GASES if x in whole}
     over_8h: dict[str, float] = {

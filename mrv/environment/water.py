@@ -114,8 +114,8 @@ def surface_day(device: Device, values: Hourly, day: Day) -> list[Row]:
     return [_index(result, day), *verdict(device, parameters, day)]
 
 
-def _index(found: dict[str, float], day: Day) -> Row:
-    measured = {x: number(v) if x == "temperature_c" else amount(v) for x, v in found.items()}
+def _index(means: dict[str, float], day: Day) -> Row:
+    measured = {x: number(v) if x == "temperature_c" else amount(v) for x, v in means.items()}
     try:
         result = indicators.evaluate(indicators.find(_SURFACE_INDEX), measured, _SURFACE_INDEX)
     except (IndicatorError, MethodologyError) as error:

@@ -134,8 +134,8 @@ def _emits_less(inputs: Inputs, result: Reductions) -> Text | None:
 
 def _saved_energy(inputs: Inputs, result: Reductions) -> Text | None:
     del result
-    found = _USED.values(inputs, None)
-    saved = found["output_t"] * inputs["coke_t_per_t"] * COKE_MWH_PER_T - found["used_mwh"]
+    steps = _USED.values(inputs, None)
+    saved = steps["output_t"] * inputs["coke_t_per_t"] * COKE_MWH_PER_T - steps["used_mwh"]
     if saved <= _TYPE_II_LIMIT_MWH:
         return None
     return text("condition.saved_coke", mwh=significant(saved), most=_TYPE_II_LIMIT_MWH)

@@ -213,8 +213,8 @@ def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fract
     }
     if share > _MOST_FORMED:
         return text("PAR-08.methane", **values), {}
-    shown = formed * CONSTANTS["KG_PER_T"] / flow + out
-    return text("PAR-08.methane_cod", **values), {"cod_in_kg_per_m3": shown}
+    from_gas = formed * CONSTANTS["KG_PER_T"] / flow + out
+    return text("PAR-08.methane_cod", **values), {"cod_in_kg_per_m3": from_gas}
 
 
 # [M]: dissolved methane and sludge take up to half; above 1 by the classes of the meters

@@ -113,8 +113,8 @@ def asked(method: Methodology, symbol: str | None) -> str:
     fields = [
         s for spec in method.inputs.values() for s in (spec, *getattr(spec, "fields", {}).values())
     ]
-    said = (s.frequency for s in fields if symbol and getattr(s, "symbol", None) == symbol)
-    return next(filter(None, said), "")
+    frequencies = (s.frequency for s in fields if symbol and getattr(s, "symbol", None) == symbol)
+    return next(filter(None, frequencies), "")
 
 
 def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bound]) -> list[Text]:

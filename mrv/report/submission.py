@@ -255,10 +255,10 @@ def _calculated(facts: Facts, words: Words) -> Iterator[str]:
     del words
     used = {factor.id for factor in facts.subject.factors}
     for factor in facts.factors:
-        shown = factor.calculation is not None or (
+        documented = factor.calculation is not None or (
             factor.documented and factor.document is not None
         )
-        if factor.brought and factor.id in used and not shown:
+        if factor.brought and factor.id in used and not documented:
             yield factor.id
 
 

@@ -37,8 +37,8 @@ def role(name: str, words: Words) -> str:
 
 def methodology(subject: Claims, words: Words) -> str:
     """Return id, version and title of a statement's methodology."""
-    said = subject.methodology
-    return f"{said.id} {said.version}: {words.get(f'methodology.{said.id}', said.title)}"
+    method = subject.methodology
+    return f"{method.id} {method.version}: {words.get(f'methodology.{method.id}', method.title)}"
 
 
 def meaning(fixed: FixedParameter, subject: Claims, words: Words) -> str:

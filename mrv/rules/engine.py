@@ -103,8 +103,8 @@ def _holds(common: Common) -> bool:
 
 def _report_texts(common: Common, holds: bool) -> Iterator[Text]:
     off = Fraction(100 * (common.users_value - common.main_value), common.main_value or 1)
-    shown = {"percent": off, "share": 100 * common.share, "lost": common.lost}
-    of = {"main": common.main, **{name: plain_text(value, 2) for name, value in shown.items()}}
+    values = {"percent": off, "share": 100 * common.share, "lost": common.lost}
+    of = {"main": common.main, **{name: plain_text(value, 2) for name, value in values.items()}}
     yield text("MTR-02.balance" if holds else "MTR-02.no_balance", users=common.users, **of)
     if common.days_above:
         rest = len(common.days_above) - _DAYS

@@ -101,10 +101,10 @@ def plain(text: str) -> str:
         return text
     if text.startswith("{"):
         try:
-            held: Any = json.loads(text)
+            content: Any = json.loads(text)
         except (ValueError, RecursionError):
             return text
-        inner = held.get("signedMeterData") if isinstance(held, dict) else None
+        inner = content.get("signedMeterData") if isinstance(content, dict) else None
         return plain(inner) if isinstance(inner, str) and not inner.startswith("{") else text
     for decode in (bytes.fromhex, _base64):
         try:

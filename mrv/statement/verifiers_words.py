@@ -56,7 +56,7 @@ class Words:
 def requirements(claims: Claims) -> tuple[Requirement, ...]:
     """Return the requirements that a verifier describes, other than parameters."""
     above = any(exceeds(c.what, c.difference_percent or None) for c in claims.comparisons)
-    asked = {
+    required = {
         *(("estimate",) if above else ()),
         *(("sampling",) if claims.declared and claims.declared.surveys else ()),
         *_of_methodology(claims),
@@ -65,7 +65,7 @@ def requirements(claims: Claims) -> tuple[Requirement, ...]:
     return tuple(
         requirement
         for requirement in REQUIREMENTS
-        if requirement in asked or requirement not in sometimes
+        if requirement in required or requirement not in sometimes
     )
 
 

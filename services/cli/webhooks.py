@@ -106,15 +106,16 @@ def list_(*, as_json: bool) -> None:
       tonne webhooks list
     """
     with _database() as conn:
-        found = store.webhooks(conn)
+        listed = store.webhooks(conn)
     if as_json:
-        print_json([_fields(webhook) for webhook in found])
+        print_json([_fields(webhook) for webhook in listed])
         return
     head = ("webhook", "url", "topics", "projects", "waiting", "dead", "last taken", "ended")
     rows = [
         (webhook.id, webhook.url, ", ".join(webhook.topics), ", ".join(webhook.projects or ["all"]),
-         webhook.waiting, webhook.dead, webhook.delivered and time_text(webhook.delivered), webhook.reason)
-        for webhook in found
+         webhook.waiting, webhook.dead, webhook.delivered and time_text(webhook.delivered),
+         webhook.reason)
+        for webhook in listed
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no webhooks"))
 
@@ -134,15 +135,15 @@ def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
     """
     with _database() as conn:
         store.by_id(conn, id_)
-        found = store.deliveries(conn, id_, state, None, limit)
+        deliveries = store.deliveries(conn, id_, state, None, limit)
     if as_json:
-        print_json([_fields(delivery) | {"event": str(delivery.event)} for delivery in found])
+        print_json([_fields(delivery) | {"event": str(delivery.event)} for delivery in deliveries])
         return
     head = ("event", "type", "subject", "state", "attempts", "tried", "said")
     rows = [
         (str(delivery.event), delivery.type, delivery.subject, delivery.state, delivery.attempts,
          delivery.tried and time_text(delivery.tried), delivery.error or delivery.status)
-        for delivery in found
+        for delivery in deliveries
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no such deliveries"))
 

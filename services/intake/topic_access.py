@@ -95,9 +95,9 @@ async def _grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
                 _ALLOW,
             )
             answer = await admin._send_request(request)  # noqa: SLF001 (no other way is offered)
-            for code, told in answer.creation_responses:
+            for code, message in answer.creation_responses:
                 if code:
-                    why = told or words(for_code(code)())
+                    why = message or words(for_code(code)())
                     raise ServerError(
                         f"Kafka does not let {item.user!r} {item.operation} {item.resource}"
                         f" {item.name!r}: {why}; run this as a user who may alter the cluster"

@@ -272,12 +272,12 @@ def _changes(
             )
     for name in sorted({name for _, name in specs} - changed):
         versions = [record.documents[name] for record in since if name in record.documents]
-        held, document = versions[0] if versions else None, now.documents.get(name)
+        fixed, document = versions[0] if versions else None, now.documents.get(name)
         for item in versions:
-            held = item if filled_in(held, item) else held
-        if held is not None and held != document:
+            fixed = item if filled_in(fixed, item) else fixed
+        if fixed is not None and fixed != document:
             when = _last(since, [record.documents.get(name) for record in since])
-            documents = held, document
+            documents = fixed, document
             yield ChangedLate(
                 None, name, None, when.imported_us, when.author, *documents, paper_only=True
             )

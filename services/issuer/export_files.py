@@ -451,10 +451,10 @@ def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[st
         yield f"{ask}.validation.body: {body} validated the project and verified the statement"
 
 
-def _tools(said: Claims) -> dict[str, str]:
+def _tools(claims: Claims) -> dict[str, str]:
     """Return the CDM tools used by a statement, with their versions."""
-    used = (factor.calculation.tool for factor in said.factors if factor.calculation)
-    texts = [find(said.methodology.id, said.methodology.version).reference]
+    used = (factor.calculation.tool for factor in claims.factors if factor.calculation)
+    texts = [find(claims.methodology.id, claims.methodology.version).reference]
     texts += [tools.load()[tool].reference for tool in used]
     return dict(_TOOL.findall(" ".join(texts)))
 

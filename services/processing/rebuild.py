@@ -144,8 +144,8 @@ def _computed(
     within = (values.start_us >= from_us) & (values.start_us < to_us)
     everything = dict.fromkeys(devices, FROM_START)
     result = Judging(plan).judge(cursor, everything, {}).flags
-    said = result.take((result.time_us >= from_us) & (result.time_us < to_us))
-    return _Computed(remade, Part.of(plan, remade.rows()), values.take(within), said)
+    inside = result.take((result.time_us >= from_us) & (result.time_us < to_us))
+    return _Computed(remade, Part.of(plan, remade.rows()), values.take(within), inside)
 
 
 def _by_first(

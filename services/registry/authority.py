@@ -141,13 +141,13 @@ def problems(
         for entry in merged.entered
     }
     # what was let pass by older rules stands in no other row's way
-    held = all(same.values())
+    unchanged = all(same.values())
     for problem in contradictions.problems(authority, credited or ()):
-        yield (KINDS[problem.section], problem.name), problem.text, held
+        yield (KINDS[problem.section], problem.name), problem.text, unchanged
     for entered in merged.entered:
         key = entered.kind, entered.id
         yield from ((key, text, same[key]) for text in _unknown(entered, merged, credited))
-        yield from ((key, text, held) for text in _filed(entered, stored, authority))
+        yield from ((key, text, unchanged) for text in _filed(entered, stored, authority))
 
 
 def _unknown(

@@ -203,13 +203,15 @@ def _problems(
 ) -> Iterator[tuple[str | None, str]]:
     if device_class is None or not channel:
         return  # told already
-    held = device_class.channels.get(channel)
-    if held is None and channel != TIME:
+    known_channel = device_class.channels.get(channel)
+    if known_channel is None and channel != TIME:
         known = ", ".join((*device_class.channels, TIME))
         yield "channel", f"{channel!r} is not a channel of {device_class.id}; known: {known}"
         return
     try:
-        (device_class.limits if held is None else held.limits).changed(result, channel)
+        (device_class.limits if known_channel is None else known_channel.limits).changed(
+            result, channel
+        )
     except ProfileError as error:
         yield None, str(error)
         return
@@ -218,10 +220,10 @@ def _problems(
             continue
         if name.endswith("_of_rated") and rated_w is None:
             yield name, "is a share of rated_power_w, which this device does not give; add it"
-        if problem := _misplaced(name, held):
+        if problem := _misplaced(name, known_channel):
             yield name, problem
-    if held is not None:
-        yield from _beyond(held, result, rated_w)
+    if known_channel is not None:
+        yield from _beyond(known_channel, result, rated_w)
 
 
 def _misplaced(name: str, channel: Channel | None) -> str | None:

@@ -166,8 +166,8 @@ def _whole(
     findings: _Findings, stored: Registry, merged: Registry, credited: Sequence[Credited] | None
 ) -> None:
     """Record errors and warnings of the rules between rows of the merged registry."""
-    for key, text, held in authority.problems(stored, merged, credited):
-        findings.add(key, f"{findings.place(key)}{text}", warning=held)
+    for key, text, unchanged in authority.problems(stored, merged, credited):
+        findings.add(key, f"{findings.place(key)}{text}", warning=unchanged)
     lines = [*rules.check(merged)]
     values = findings.given
     other = any(result.warning and (result.kind, result.id) not in values for result in lines)
@@ -178,9 +178,11 @@ def _whole(
         if finding.warning and key not in values and finding in before:
             continue
         # a factor that was stored under older rules stands in no other row's way
-        held = finding.kind == Published.kind and stored.entries.get(key) == merged.entries.get(key)
+        unchanged = finding.kind == Published.kind and stored.entries.get(
+            key
+        ) == merged.entries.get(key)
         text = f"{findings.place(key)}{finding.text}"
-        findings.add(key, text, warning=finding.warning or held)
+        findings.add(key, text, warning=finding.warning or unchanged)
 
 
 def _outcome(stored: Registry, merged: Registry, key: Key) -> str:

@@ -184,11 +184,11 @@ def _zone_places() -> Mapping[str, tuple[float, float]]:
     """Return the reference place of each time zone, by the zone database. [degrees]"""
     table = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text("utf-8")
     rows = (line.split("\t") for line in table.splitlines() if not line.startswith("#"))
-    found = {}
+    values = {}
     for _, place, name, *_ in rows:
         at = max(place.rfind("+"), place.rfind("-"))
-        found[name] = _degrees(place[:at], 2), _degrees(place[at:], 3)
-    return found
+        values[name] = _degrees(place[:at], 2), _degrees(place[at:], 3)
+    return values
 
 
 def _degrees(text: str, whole: int) -> float:

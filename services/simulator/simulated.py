@@ -292,7 +292,7 @@ class _Stuck:
                 stood = int(counted[at - 1]) if at else last.get(name, int(counted[0]))
                 registers[name] = np.where(on, counted, stood)
                 last[name] = int(registers[name][-1])
-            gauges = {name: np.where(on, shown, 0.0) for name, shown in block.gauges.items()}
+            gauges = {name: np.where(on, values, 0.0) for name, values in block.gauges.items()}
             yield replace(block, registers=registers, gauges=gauges)
 
 
@@ -316,15 +316,15 @@ def broken(
     for name in (*silent, *stuck):
         if name not in known:
             raise SimulatorError(f"{name!r} is not a device of the fleet and cannot be set to fail")
-    found: list[Source] = []
+    result: list[Source] = []
     for source in sources:
-        name, shown = source.device.id, source
-        if name in stuck and isinstance(shown, _Part):  # it may have broken before what is sent
-            shown.source = _Stuck(shown.source, stuck[name] // 1_000)
+        name, own = source.device.id, source
+        if name in stuck and isinstance(own, _Part):  # it may have broken before what is sent
+            own.source = _Stuck(own.source, stuck[name] // 1_000)
         elif name in stuck:
-            shown = _Stuck(shown, stuck[name] // 1_000)
-        found.append(_Part(shown, until_ms=silent[name] // 1_000) if name in silent else shown)
-    return found
+            own = _Stuck(own, stuck[name] // 1_000)
+        result.append(_Part(own, until_ms=silent[name] // 1_000) if name in silent else own)
+    return result
 
 
 def _midnight_ms(device: Device, now_ms: int) -> int:

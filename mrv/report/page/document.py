@@ -35,18 +35,18 @@ from mrv.signatures import canonical
 def corrected(facts: Facts, words: Words) -> Iterator[Block]:
     """Return the changes of a correction against the statement that it replaces."""
     replaced = facts.subject.supersedes
-    said = replaced and replaced.difference
-    if not said:
+    difference = replaced and replaced.difference
+    if not difference:
         return
     yield chapter(words["page.correction"])
-    before, now = map(words.percent, (said.coverage_before, said.coverage_now))
-    factors = [f"{a} \N{RIGHTWARDS ARROW}" for a in said.factors_before]
+    before, now = map(words.percent, (difference.coverage_before, difference.coverage_now))
+    factors = [f"{a} \N{RIGHTWARDS ARROW}" for a in difference.factors_before]
     yield pairs(
         [
-            (words["reduction"], words.number(said.reduction_t)),
-            (words["page.credited_t"], words.number(said.credited_t)),
+            (words["reduction"], words.number(difference.reduction_t)),
+            (words["page.credited_t"], words.number(difference.credited_t)),
             (words["page.covered"], f"{before} \N{RIGHTWARDS ARROW} {now}"),
-            (words["factors"], " ".join((*factors, *said.factors_now)) or words["none"]),
+            (words["factors"], " ".join((*factors, *difference.factors_now)) or words["none"]),
         ]
     )
     heads = [
@@ -63,7 +63,7 @@ def corrected(facts: Facts, words: Words) -> Iterator[Block]:
             for amount in (device.metered_before, device.metered_now, device.counted_before,
                            device.counted_now)
         )]
-        for device in said.devices
+        for device in difference.devices
     ]  # fmt: skip
     if rows:
         yield table(words, heads, rows)
@@ -318,9 +318,9 @@ def chapters(facts: Facts, words: Words) -> dict[str, int]:
     blocks = _of_all_parts(facts, words)
     content = _document_data(_head(facts, words), blocks, _when(facts), words)
     with _set({**content, "attached": _attached(facts, words)}) as parameters:
-        asked = typst.query(**parameters, selector="<chapters>", field="value", one=True)
+        chapters_ = typst.query(**parameters, selector="<chapters>", field="value", one=True)
     result: dict[str, int] = {}
-    for heading, number in json.loads(asked):
+    for heading, number in json.loads(chapters_):
         result.setdefault(heading, number)
     return result
 

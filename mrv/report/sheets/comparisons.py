@@ -304,12 +304,12 @@ def _compared(
     exact = (other.value or Fraction(0)) * hours / other.hours
     _live(sheet, (row, 5), f"{value}*{here}/{there}", exact, comparison.expected, _PLACES)
     _actual(sheet, row, comparison, facts, cells)
-    shown, came = Fraction(comparison.expected), Fraction(comparison.actual)
-    if not comparison.difference_percent or not shown:
+    expected, came = Fraction(comparison.expected), Fraction(comparison.actual)
+    if not comparison.difference_percent or not expected:
         sheet.row(row, [(DASH, "text")] * 3, 7)
         return
     _live(sheet, (row, 7), f"({actual}-{pro_rata})/ABS({pro_rata})*100",
-          (came - shown) / abs(shown) * 100, comparison.difference_percent, 2)  # fmt: skip
+          (came - expected) / abs(expected) * 100, comparison.difference_percent, 2)  # fmt: skip
     sheet.number(row, 8, comparison.difference_percent, "plain")
     equal(sheet, (row, 9), (sheet.cell(row, 7), sheet.cell(row, 8)), words, holds=True)
 

@@ -128,8 +128,8 @@ class Grid:
                 row, column, self._words["not_stated"], self._styles["missing"]
             )
         else:
-            shown = punctuated(legible(text), self._words.language)
-            self._sheet.write_string(row, column, shown, self._styles[style])
+            text_ = punctuated(legible(text), self._words.language)
+            self._sheet.write_string(row, column, text_, self._styles[style])
 
     def missing(self, row: int, column: int) -> None:
         """Write the mark for a missing figure."""

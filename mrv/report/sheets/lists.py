@@ -235,8 +235,8 @@ def result(sheet: Grid, facts: Facts, words: Words) -> None:
         (words["preparer"], facts.organisation(issuer) if issuer else None),
         (words["verifier"], None if opinion is None else facts.organisation(opinion.issuer)),
     ]  # fmt: skip
-    found = [*lines, *conclusion_rows(facts, words), (words["state"], state(facts, words))]
-    for row, (name, value) in enumerate(found, FIRST):
+    rows = [*lines, *conclusion_rows(facts, words), (words["state"], state(facts, words))]
+    for row, (name, value) in enumerate(rows, FIRST):
         sheet.text(row, 0, name, "head")
         sheet.text(row, 1, value)
 

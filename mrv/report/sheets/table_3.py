@@ -93,9 +93,9 @@ def _credit(sheet: Grid, row: int, rows: tuple[int, int], vintage: Vintage, word
     first, total = rows
     before = f"-SUM({sheet.span(first, row, 5)})" if row > first else ""
     own = f"MAX(0,INT({sheet.cell(row, 1)}/1000000))"
-    said = int(vintage.credited_t)
-    sheet.formula(row, 5, f"=MIN({own},{sheet.cell(total + 2, 1)}{before})", said, "result")
-    sheet.number(row, 6, said, "whole")
+    credited = int(vintage.credited_t)
+    sheet.formula(row, 5, f"=MIN({own},{sheet.cell(total + 2, 1)}{before})", credited, "result")
+    sheet.number(row, 6, credited, "whole")
     equal(sheet, (row, 7), (sheet.cell(row, 5), sheet.cell(row, 6)), words, holds=True)
 
 

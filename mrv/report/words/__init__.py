@@ -198,8 +198,8 @@ def punctuated(text: str, language: str) -> str:
     )
 
 
-def _full_width(found: re.Match[str]) -> str:
-    return _FULL_WIDTH[found[found.lastindex or 0]]
+def _full_width(match: re.Match[str]) -> str:
+    return _FULL_WIDTH[match[match.lastindex or 0]]
 
 
 def names(language: str) -> Mapping[str, str]:

@@ -149,8 +149,8 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
         )
     )
     kept = {k: v for k, v in refused.headers.items() if k in {"retry-after", "allow"}}
-    shown = punctuated(text, words.language)
-    return HTMLResponse(shown, refused.status_code, {**_HEADERS, **kept})
+    page = punctuated(text, words.language)
+    return HTMLResponse(page, refused.status_code, {**_HEADERS, **kept})
 
 
 def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:

@@ -77,8 +77,8 @@ class Words(Numbers):
     def dated(self, text: str) -> str:
         """Return a text with its days, single or `first .. last`, in the form of the language."""
 
-        def written(found: re.Match[str]) -> str:
-            first, open_, last = found.groups()
+        def written(match: re.Match[str]) -> str:
+            first, open_, last = match.groups()
             if last:
                 return self.days(date.fromisoformat(first), date.fromisoformat(last))
             return self("fault.since", since=self.day(first)) if open_ else self.day(first)

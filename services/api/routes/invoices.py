@@ -88,11 +88,11 @@ def _cell(value: str | list[str]) -> Value:
     return list(value) if isinstance(value, list) else Plain(value)
 
 
-def _refusal(found: Import) -> str:
+def _refusal(imported: Import) -> str:
     """Return the errors of each invoice as text."""
     lines = [
         message.removeprefix(f"{_BODY}:0: ")
-        for result in found.results
+        for result in imported.results
         for message in (result.messages if result.result == "error" else ())
     ]
     more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""

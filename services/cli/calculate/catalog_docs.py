@@ -57,8 +57,8 @@ def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
         key = _key(row["address"])
         row["tests"] += tried.get((key, row["issue"]), [])
         if not row["tests"]:
-            found = dict.fromkeys(named.get(key, ()))
-            row["tests"] = [test for test in found if (key, test) not in taken]
+            names = dict.fromkeys(named.get(key, ()))
+            row["tests"] = [test for test in names if (key, test) not in taken]
         row["now"] = row["now"] if row["tests"] else NEITHER
     return rows
 
@@ -203,6 +203,6 @@ def _map_row(row: dict[str, Any]) -> str:
 def write_conformity() -> None:
     """Write the conformity page below the current folder."""
     if TABLE.is_file():
-        found = conformity_page(TABLE.read_text("utf-8"))
-        found += findings_section(FINDINGS.read_text("utf-8"))
-        CONFORMITY.write_text(found, encoding="utf-8")
+        pages = conformity_page(TABLE.read_text("utf-8"))
+        pages += findings_section(FINDINGS.read_text("utf-8"))
+        CONFORMITY.write_text(pages, encoding="utf-8")

@@ -76,9 +76,9 @@ def estimate(
             f"INPUTS is missing: give a JSON file with {', '.join(model.inputs)}, or --describe"
         )
     given = read_json(inputs, model.inputs, model.id)
-    found = exante.estimate(model, given, factors.load().within(country), name_of(inputs))
-    _print(found, expected=expected, compact=compact)
-    if any(flag.severity == "impossible" for flag in found.flags):
+    outcome = exante.estimate(model, given, factors.load().within(country), name_of(inputs))
+    _print(outcome, expected=expected, compact=compact)
+    if any(flag.severity == "impossible" for flag in outcome.flags):
         click.get_current_context().exit(Exit.FALSE)
 
 

@@ -273,20 +273,20 @@ def _used(definition: Methodology | Tool) -> list[dict[str, Any]]:
     emissions side.
     """
     parts = (part for part in definition.steps.parts if isinstance(part, Published))
-    asked = [(_NAMED.sub("*", p.kind), {p.direction, p.zero}) for p in parts]
-    found = _begin_with(*definition.uses) if definition.uses else []
+    declared = [(_NAMED.sub("*", p.kind), {p.direction, p.zero}) for p in parts]
+    kinds = _begin_with(*definition.uses) if definition.uses else []
     there = {(each.kind, each.direction) for each in factors.load()}
-    return [_factor(each) for each in found if _is_used(each, asked, there)]
+    return [_factor(each) for each in kinds if _is_used(each, declared, there)]
 
 
 def _is_used(
-    factor: Factor, asked: Sequence[tuple[str, set[str]]], there: Collection[tuple[str, str]]
+    factor: Factor, declared: Sequence[tuple[str, set[str]]], there: Collection[tuple[str, str]]
 ) -> bool:
     """
     Return whether an equation uses a factor; a factor of the requested side precedes a
     neutral one.
     """
-    sides = [side for kind, of in asked if fnmatchcase(factor.kind, kind) for side in of if side]
+    sides = [side for kind, of in declared if fnmatchcase(factor.kind, kind) for side in of if side]
     fallen = any((factor.kind, side) not in there for side in sides)
     return not sides or factor.direction in sides or (factor.direction == "either" and fallen)
 

@@ -56,8 +56,8 @@ _LEGEND = (
 
 def pages() -> dict[str, str]:
     """Return the text of every methodology page by file name."""
-    found = {f"{m.id}.md": _lined(_page(m)) for m in _all()}
-    return {"README.md": _lined(_index()), **found}
+    pages = {f"{m.id}.md": _lined(_page(m)) for m in _all()}
+    return {"README.md": _lined(_index()), **pages}
 
 
 def symbols(nomenclature: str) -> str:
@@ -363,8 +363,8 @@ def _published(schema: Mapping[str, Any]) -> Iterator[str]:
         "Published values to choose from": _factors(schema),
     }
     published: set[str] = set()
-    for title, found in listed.items():
-        rows = {f["id"]: _factor_row(f) for f in found if f["id"] not in published}
+    for title, definitions in listed.items():
+        rows = {f["id"]: _factor_row(f) for f in definitions if f["id"] not in published}
         published |= rows.keys()
         if rows:
             yield f"\n## {title}\n"

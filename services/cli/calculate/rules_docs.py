@@ -124,9 +124,9 @@ def link(row: Rule, folder: str) -> str:
 
 def by_effect(method: Methodology, folder: str) -> Iterator[str]:
     """Yield lines with links to the rules that apply to a methodology, grouped by effect."""
-    found = acting_on(method)
+    acting = acting_on(method)
     for effect in dict.fromkeys(row.effect for row in rules().values()):
-        names = ", ".join(link(row, folder) for row in found if row.effect == effect)
+        names = ", ".join(link(row, folder) for row in acting if row.effect == effect)
         if names:
             yield f"- {code_words('effect', effect)}: {names}"
 

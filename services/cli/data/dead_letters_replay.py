@@ -151,14 +151,16 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
 
 def _tell_history(*, as_json: bool) -> None:
     with connect(database_url(), name=NAME) as conn:
-        found = removals(conn)
+        removed = removals(conn)
     rows = [
         (time_text(letter.removed), letter.letters, time_text(letter.before), letter.author,
          ", ".join(f"{reason} {count}" for reason, count in letter.reasons.items()))
-        for letter in found
+        for letter in removed
     ]  # fmt: skip
     head = ("removed", "letters", "received before", "by", "reasons")
-    print_result(found, table(head, rows, empty="no dead letter was ever removed"), as_json=as_json)
+    print_result(
+        removed, table(head, rows, empty="no dead letter was ever removed"), as_json=as_json
+    )
 
 
 @click.command()

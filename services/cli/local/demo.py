@@ -138,8 +138,8 @@ def written(stage: Stage, name: str, report: Path) -> None:
     report.parent.mkdir(parents=True, exist_ok=True)
     stage.tonne("statement", "template", name, "--out", str(report))
     text = report.read_text("utf-8")
-    for key, said in WORDS.items():
-        text = text.replace(f'{key}: ""', f'{key}: "{said}"')
+    for key, words in WORDS.items():
+        text = text.replace(f'{key}: ""', f'{key}: "{words}"')
     report.write_text(text, "utf-8")
 
 
@@ -293,8 +293,8 @@ def again(stage: Stage, fleet: Fleet) -> None:
 
 def brief_servers(text: str) -> None:
     """Print the running servers from the status table."""
-    found = [line.split() for line in text.splitlines()]
-    names = [words[0] for words in found if words[1:2] == ["up"]]
+    cells = [line.split() for line in text.splitlines()]
+    names = [words[0] for words in cells if words[1:2] == ["up"]]
     click.echo(f"  {', '.join(names)} are up")
 
 

@@ -194,8 +194,8 @@ class Stage:
         self._show(words, shown=shown)
         ended, out, err = forked(words, self._environment)
         if ended != code:
-            said = f"{out}{err}".strip()
-            raise InputError(f"`tonne {' '.join(words)}` ended with {ended}: {said}")
+            output = f"{out}{err}".strip()
+            raise InputError(f"`tonne {' '.join(words)}` ended with {ended}: {output}")
         return out
 
     def _show(self, words: Sequence[str], *, shown: bool = True) -> None:

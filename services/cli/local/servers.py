@@ -121,10 +121,10 @@ def backup(file: Path, *, as_json: bool) -> None:
       tonne local backup tonne-2026-12-01.zip
     """
     settings = Settings()
-    held = backups.write(settings.require("database_url"), settings.home, file, Path(".env"))
+    counts = backups.write(settings.require("database_url"), settings.home, file, Path(".env"))
     print_result(
-        {"file": str(file), **held._asdict()},
-        f"{file}: {held.rows:,} rows of {held.tables} tables, {held.files} files",
+        {"file": str(file), **counts._asdict()},
+        f"{file}: {counts.rows:,} rows of {counts.tables} tables, {counts.files} files",
         as_json=as_json,
     )
 
@@ -145,10 +145,10 @@ def restore(file: Path, *, as_json: bool) -> None:
       tonne local up && tonne migrate && tonne local restore tonne-2026-12-01.zip
     """
     settings = Settings()
-    held = backups.restore(settings.require("database_url"), settings.home, file, Path(".env"))
+    counts = backups.restore(settings.require("database_url"), settings.home, file, Path(".env"))
     print_result(
-        {"file": str(file), **held._asdict()},
-        f"{held.rows:,} rows of {held.tables} tables and {held.files} files are restored",
+        {"file": str(file), **counts._asdict()},
+        f"{counts.rows:,} rows of {counts.tables} tables and {counts.files} files are restored",
         as_json=as_json,
     )
 

@@ -62,11 +62,11 @@ def maybe_span(
     zone = common_zone(conn, device) if any(is_day(text) for _, text in given) else "UTC"
     if begin and end:
         span_us(begin, end, zone)
-    found = {
+    edges = {
         option: datetime.fromtimestamp(_edge_us(option, text, zone) / 1e6, UTC)
         for option, text in given
     }
-    return found.get("--from"), found.get("--to")
+    return edges.get("--from"), edges.get("--to")
 
 
 def moment_us(conn: Connection, option: str, text: str) -> int:

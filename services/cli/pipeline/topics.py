@@ -114,12 +114,14 @@ def apply_topic(
     rows = [list(row.values()) for row in done]
     print_result(done, table(("topic", "result", "partitions"), rows, empty=""), as_json=as_json)
     if left:
-        shown = [
+        rows_left = [
             (difference.topic, difference.what, difference.found, difference.wanted, difference.how)
             for difference in left
         ]
         heads = ("topic", "setting", "is", "asked for", "change")
-        raise InputError(f"different from the requested settings:\n{table(heads, shown, empty='')}")
+        raise InputError(
+            f"different from the requested settings:\n{table(heads, rows_left, empty='')}"
+        )
 
 
 @topics.command()

@@ -292,12 +292,12 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
     """
     with connect(database_url(), name=_NAME, autocommit=True) as conn:
         require(conn, "device", *devices)
-        found = credentials.all_of(conn, devices)
-        zones = zones_of(conn, [credential.principal for credential in found])
+        listed = credentials.all_of(conn, devices)
+        zones = zones_of(conn, [credential.principal for credential in listed])
     if expiring is not None:
         end = datetime.now(UTC) + timedelta(days=expiring)
-        found = [
-            c for c in found if c.revoked is None and c.expires is not None and c.expires < end
+        listed = [
+            c for c in listed if c.revoked is None and c.expires is not None and c.expires < end
         ]
     rows = [
         (
@@ -307,10 +307,12 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
             time_text(c.expires, zones[c.principal]),
             f"{time_text(c.revoked, zones[c.principal])}: {c.reason}" if c.revoked else None,
         )
-        for c in found
+        for c in listed
     ]
     head = ("principal", "kind", "issued", "expires", "revoked")
-    print_result(found, table(head, rows, empty="no such credential is on record"), as_json=as_json)
+    print_result(
+        listed, table(head, rows, empty="no such credential is on record"), as_json=as_json
+    )
 
 
 def _show(done: list[Result], *, as_json: bool) -> None:

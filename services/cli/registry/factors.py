@@ -115,12 +115,12 @@ def affected(*, recompute: bool, as_json: bool) -> None:
     url, actor = database_url(), getpass.getuser()
     with connect(url, role="tonne_mrv", name="tonne factors", autocommit=True) as conn:
         book = load_book(conn)
-        found = statements_affected(conn, book)
+        statements = statements_affected(conn, book)
     made = _recompute(url, book) if recompute else None
     again: dict[str, str] = {}
     if recompute:
         with connect(url, role="tonne_mrv", name="tonne factors", autocommit=True) as conn:
-            for affected in found:
+            for affected in statements:
                 if affected.statement.state == "draft":
                     statement = affected.statement
                     closed = close_period(
@@ -128,7 +128,7 @@ def affected(*, recompute: bool, as_json: bool) -> None:
                     )
                     again[statement.id] = closed.statement
     document = {
-        "statements": [_row(affected, again) for affected in found],
+        "statements": [_row(affected, again) for affected in statements],
         "emission_rows_made_again": made,
     }
     click.echo(json.dumps(document, indent=2) if as_json else _text(document))

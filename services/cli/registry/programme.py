@@ -114,8 +114,10 @@ def park(park: str, year: int, *, as_json: bool) -> None:
     """
     span = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
-        found = parks.balance(conn, park, *span)
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else _park_text(found))
+        balance = parks.balance(conn, park, *span)
+    click.echo(
+        json.dumps(balance, indent=2, ensure_ascii=False) if as_json else _park_text(balance)
+    )
 
 
 def _systems_text(document: dict[str, Any]) -> str:
@@ -166,21 +168,26 @@ def _days(system: dict[str, Any]) -> str:
     return f"{system['device']} {system['indicator']}, {days}, mean {system['mean']}"
 
 
-def _park_text(found: dict[str, Any]) -> str:
+def _park_text(balance: dict[str, Any]) -> str:
     head = ("member", "of", "made", "got", "given", "unit")
     rows = [
         (m["site"], of, *(b[side] or "-" for side in ("made", "got", "given")), b["unit"])
-        for m in found["members"]
+        for m in balance["members"]
         for of, b in m["balance"].items()
     ]
-    lines = [f"{found['park']}, {found['from']} to {found['to']}", "", *_table([head, *rows]), ""]
-    for of, b in found["park_balance"].items():
+    lines = [
+        f"{balance['park']}, {balance['from']} to {balance['to']}",
+        "",
+        *_table([head, *rows]),
+        "",
+    ]
+    for of, b in balance["park_balance"].items():
         sides = ("drawn", "made", "exchanged", "released")
-        said = ", ".join(f"{side} {b[side] or '-'}" for side in sides)
-        lines.append(f"{of}: {said} {b['unit']}")
-    lines.append(f"monitored: {shown_tonnes(found['monitored_t'])} tCO2e")
-    if found["not_accounted"]:
-        lines.append(f"not yet accounted, and not included: {', '.join(found['not_accounted'])}")
+        sides_text = ", ".join(f"{side} {b[side] or '-'}" for side in sides)
+        lines.append(f"{of}: {sides_text} {b['unit']}")
+    lines.append(f"monitored: {shown_tonnes(balance['monitored_t'])} tCO2e")
+    if balance["not_accounted"]:
+        lines.append(f"not yet accounted, and not included: {', '.join(balance['not_accounted'])}")
     return "\n".join(lines)
 
 

@@ -162,10 +162,10 @@ def list_(device: str | None, *, as_json: bool) -> None:
       tonne certificates list --device inv-001
     """
     with _connect() as conn:
-        found = store.certificates(conn, device)
-        zones = zones_of(conn, [certificate.device for certificate in found])
+        listed = store.certificates(conn, device)
+        zones = zones_of(conn, [certificate.device for certificate in listed])
     if as_json:
-        print_json([certificate._asdict() for certificate in found])
+        print_json([certificate._asdict() for certificate in listed])
         return
     head = ("certificate", "scheme", "device", "from", "to", "Wh", "exported")
     rows = [
@@ -173,7 +173,7 @@ def list_(device: str | None, *, as_json: bool) -> None:
          time_text(certificate.begin, zones[certificate.device]),
          time_text(certificate.end, zones[certificate.device]), certificate.wh,
          "yes" if certificate.exported else "no")
-        for certificate in found
+        for certificate in listed
     ]  # fmt: skip
     click.echo(table(head, rows, empty="nothing is certified"))
 

@@ -232,24 +232,24 @@ def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | N
     return form, None if template is None else template.read_bytes()
 
 
-def _workbook(asked: _ExportOptions) -> bytes:
+def _workbook(options: _ExportOptions) -> bytes:
     """Return the monitoring workbook of the given statement."""
     from mrv.report import make  # noqa: PLC0415 - loads the writer
 
-    return make(facts_at(asked.what[0], asked.keys_file), "xlsx", "en")
+    return make(facts_at(options.what[0], options.keys_file), "xlsx", "en")
 
 
-def _given(asked: _ExportOptions, *, named: bool = False) -> tuple[list[Source], Authority]:
+def _given(options: _ExportOptions, *, named: bool = False) -> tuple[list[Source], Authority]:
     """Return the statements and the entered data, after checking that they agree."""
-    what: Sequence[str] = asked.what
-    given = Authority() if asked.entered is None else _authority(asked.entered)
+    what: Sequence[str] = options.what
+    given = Authority() if options.entered is None else _authority(options.entered)
     authority = given
     if named or any(not Path(path).exists() for path in what):
         authority = _registered(given)
     if named:
         what = sorted({u.statement for a in authority.authorizations for u in a.units})
     try:
-        sources = [_source(path, asked.keys_file, asked.status_file) for path in what]
+        sources = [_source(path, options.keys_file, options.status_file) for path in what]
     except VerificationError as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)

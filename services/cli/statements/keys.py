@@ -286,11 +286,11 @@ def rotate(name: str, *, as_json: bool) -> None:
     """
     home = Settings().home
     with _database() as conn:
-        found = [
+        enrolled_keys = [
             enrolled_key for enrolled_key in enrolled.load(conn) if enrolled_key.key.name == name
         ]
-        at = _second_after([enrolled_key.valid_from for enrolled_key in found])
-        if any(enrolled_key.key.role == "log" for enrolled_key in found):
+        at = _second_after([enrolled_key.valid_from for enrolled_key in enrolled_keys])
+        if any(enrolled_key.key.role == "log" for enrolled_key in enrolled_keys):
             made = key_files.rotate(conn, home, name, at)
             print_result({**made.to_json(), "closed": name}, made.multikey, as_json=as_json)
             click.echo(f"log {name} is closed; log {made.name} continues it", err=True)
@@ -360,7 +360,7 @@ def list_(*, as_json: bool) -> None:
     """
     here = set(key_files.names(Settings().home))
     with _database() as conn:
-        found = enrolled.load(conn)
+        enrolled_keys = enrolled.load(conn)
     if as_json:
         rows = [
             {
@@ -370,7 +370,7 @@ def list_(*, as_json: bool) -> None:
                 if enrolled_key.valid_until
                 else None,
             }
-            for enrolled_key in found
+            for enrolled_key in enrolled_keys
         ]
         click.echo(json.dumps(rows, indent=2))
         return
@@ -378,7 +378,7 @@ def list_(*, as_json: bool) -> None:
         (enrolled_key.key.role, enrolled_key.key.name, enrolled_key.key.multikey,
          enrolled_key.key.valid_until,
          "yes" if enrolled_key.key.name in here and not enrolled_key.key.valid_until else "no")
-        for enrolled_key in found
+        for enrolled_key in enrolled_keys
     ]  # fmt: skip
     head = ("role", "name", "key", "until", "secret here")
     click.echo(table(head, cells, empty="no key is enrolled; `tonne keys create` makes one"))

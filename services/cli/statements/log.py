@@ -370,10 +370,10 @@ def _print(name: str, text: str, *, as_json: bool) -> None:
 
 
 def _head(conn: Connection, size: int | None) -> str:
-    found = stored.checkpoint(conn, size)
-    if found is None:
+    checkpoint = stored.checkpoint(conn, size)
+    if checkpoint is None:
         raise InputError("the log has no such head; `tonne log seal` makes the first")
-    return found
+    return checkpoint
 
 
 def _database() -> Connection:

@@ -77,9 +77,11 @@ def witnesses(*, as_json: bool) -> None:
 def _show_witness(done: Round, whom: Witnesses) -> None:
     rows = []
     for name, witness in whom.policy.witnesses.items():
-        found = done.outcomes.get(name)
-        state = "cosigned" if name in done.names else found.state if found else "not asked"
-        why = found.why if found is not None else "" if witness.url else "the policy names no URL"
+        outcome = done.outcomes.get(name)
+        state = "cosigned" if name in done.names else outcome.state if outcome else "not asked"
+        why = (
+            outcome.why if outcome is not None else "" if witness.url else "the policy names no URL"
+        )
         rows.append((name, witness.key.name, state, why))
     click.echo(table(("witness", "key", "state", "why"), rows, empty="the policy names no witness"))
     if done.lacks is None:

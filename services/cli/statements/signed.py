@@ -96,13 +96,13 @@ def verify(
     if file is None:
         if given or files:
             raise click.UsageError("--key and --registry are for a FILE")
-        found = _stored(device, begin, end)
+        values = _stored(device, begin, end)
     else:
         if device or begin or end:
             raise click.UsageError("--device, --from and --to are for stored values, without FILE")
-        found = _of_file(file, given, files)
-    _show(found, as_json=as_json)
-    outcomes = {value.outcome for _, value in found}
+        values = _of_file(file, given, files)
+    _show(values, as_json=as_json)
+    outcomes = {value.outcome for _, value in values}
     code = Exit.FALSE if REFUSED in outcomes else Exit.DONE
     if code is Exit.DONE and NOT_CHECKED in outcomes:
         code = Exit.NOT_ENOUGH
@@ -129,15 +129,15 @@ def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedK
     Return the keys of `--key` by signer; a key without a name belongs to the file's only
     signer.
     """
-    found: dict[str, list[DatedKey]] = {}
+    keys: dict[str, list[DatedKey]] = {}
     for text in texts:
         serial, gap, rest = text.partition("=")
         if not gap or not rest.strip("="):  # the padding of base64
             serial, rest = _only(items), text
         named = Path(rest)
         held = named.read_text(encoding="utf-8") if _is_file(named) else rest
-        found.setdefault(serial, []).append(DatedKey(parse_key(held), None, serial))
-    return found
+        keys.setdefault(serial, []).append(DatedKey(parse_key(held), None, serial))
+    return keys
 
 
 def _is_file(path: Path) -> bool:
@@ -180,19 +180,19 @@ def _stored(device: str | None, begin: str | None, end: str | None) -> list[tupl
     ]
 
 
-def _show(found: Sequence[tuple[str, Checked]], *, as_json: bool) -> None:
+def _show(values: Sequence[tuple[str, Checked]], *, as_json: bool) -> None:
     counts = {
-        what: sum(value.outcome == what for _, value in found)
+        what: sum(value.outcome == what for _, value in values)
         for what in (VERIFIED, REFUSED, NOT_CHECKED)
     }
     if as_json:
         print_json(
-            {"ok": counts[VERIFIED] == len(found)}
+            {"ok": counts[VERIFIED] == len(values)}
             | {what.replace(" ", "_"): count for what, count in counts.items()}
-            | {"values": [_json(name, value) for name, value in found]}
+            | {"values": [_json(name, value) for name, value in values]}
         )
         return
-    for name, checked_value in found:
+    for name, checked_value in values:
         click.echo(
             f"{name:>3}  {checked_value.outcome:<11}  {_named(checked_value)}: "
             f"{checked_value.detail}"
@@ -211,7 +211,7 @@ def _show(found: Sequence[tuple[str, Checked]], *, as_json: bool) -> None:
         for note in checked_value.notes:
             click.echo(f"     (note) {note}")
     summary = ", ".join(f"{count} {what}" for what, count in counts.items())
-    click.echo(f"{counted(len(found), 'signed value')}: {summary}")
+    click.echo(f"{counted(len(values), 'signed value')}: {summary}")
 
 
 def _named(value: Checked) -> str:
@@ -318,13 +318,15 @@ def row(
             f"{name!r} is a key of role {holder.role}; rows are signed by a key "
             f"of role {ROLE}: `tonne keys create --role {ROLE}`"
         )
-    found = sign_file(file, key, holder, timezone, cose=cose)
-    out.write_text(found.text, "utf-8")
-    done = {"file": out, "signed_by": key.public_multikey, "rows": found.rows}
-    names = ", ".join(row.row for row in found.rows)
+    signed_rows = sign_file(file, key, holder, timezone, cose=cose)
+    out.write_text(signed_rows.text, "utf-8")
+    done = {"file": out, "signed_by": key.public_multikey, "rows": signed_rows.rows}
+    names = ", ".join(row.row for row in signed_rows.rows)
     print_result(done, f"{out}: {names}, signed by {name}", as_json=as_json)
-    if found.others:
-        click.echo(f"not signed, as they are of other issuers: {', '.join(found.others)}", err=True)
+    if signed_rows.others:
+        click.echo(
+            f"not signed, as they are of other issuers: {', '.join(signed_rows.others)}", err=True
+        )
 
 
 @signed.command("list")
@@ -348,15 +350,15 @@ def list_(
         if device is not None and not registered and device not in store.devices(conn):
             raise unknown(conn, "device", device, store.devices(conn))
         zone_of = device if registered else None
-        found = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), limit)
-        zones = zones_of(conn, [row.device for row in found])
+        values = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), limit)
+        zones = zones_of(conn, [row.device for row in values])
     if as_json:
-        print_json(found)
+        print_json(values)
         return
     rows = [
         (row.id, time_text(row.time, zones[row.device]), row.device, row.channel, row.context,
          row.encoding, row.data[:_SHOWN])
-        for row in found
+        for row in values
     ]  # fmt: skip
     head = ("number", "time", "device", "channel", "context", "encoding", "data")
     click.echo(table(head, rows, empty="no such signed value is stored"))

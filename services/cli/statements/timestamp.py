@@ -204,7 +204,7 @@ def list_(*, as_json: bool) -> None:
     policy = timestamps.policy_of(Settings())
     enough = 1 if policy is None else policy.rule.threshold
     with _database() as conn:
-        found = stored.every(conn)
+        tokens = stored.every(conn)
         waits = timestamps.waiting_s(conn, enough)
         owed = stored.statements_to_stamp(conn, enough)
     rows = [
@@ -216,7 +216,7 @@ def list_(*, as_json: bool) -> None:
             "url": row.url,
             "sha256": row.digest.hex(),
         }
-        for row in found
+        for row in tokens
     ]
     if as_json:
         authorities = [] if policy is None else [without_login(url) for url in policy.urls]

@@ -88,12 +88,12 @@ def list_(statement: str | None, *, as_json: bool) -> None:
     with _database() as conn:
         if statement is not None:
             find(conn, statement)
-        found = store.events(conn, statement)
+        events = store.events(conn, statement)
     if as_json:
-        print_json([row._asdict() for row in found])
+        print_json([row._asdict() for row in events])
         return
     head = ("statement", "vintage", "first", "last", "event", "day", "document", "holder")
-    click.echo(table(head, found, empty="no unit was entered; run `tonne units enter`"))
+    click.echo(table(head, events, empty="no unit was entered; run `tonne units enter`"))
 
 
 @units.command()
@@ -113,12 +113,12 @@ def balance(year: int, *, as_json: bool) -> None:
       tonne units balance --year 2026
     """
     with _database() as conn:
-        found = store.balances(conn, date(year, 12, 31))
+        balances = store.balances(conn, date(year, 12, 31))
     if as_json:
-        print_json([{**holding._asdict(), "held": holding.held} for holding in found])
+        print_json([{**holding._asdict(), "held": holding.held} for holding in balances])
         return
     head = ("statement", "vintage", "issued", "first transferred", "cancelled", "retired", "held")
-    rows = [(*holding, holding.held) for holding in found]
+    rows = [(*holding, holding.held) for holding in balances]
     click.echo(table(head, rows, empty=f"no unit was issued up to the end of {year}"))
 
 

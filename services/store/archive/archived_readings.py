@@ -201,10 +201,10 @@ def _archived_rows(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:
 
 def _places(stored: Frame, frame: Frame) -> NDArray[np.intp]:
     """Return the row of `stored` for each row of `frame`, by device and time; -1 for none."""
-    known, asked = _keys(stored, frame)
-    at = np.searchsorted(known, asked)
+    known, keys = _keys(stored, frame)
+    at = np.searchsorted(known, keys)
     at[at == len(known)] = 0
-    return np.where(known[at] == asked, at, -1)
+    return np.where(known[at] == keys, at, -1)
 
 
 def _keys(stored: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

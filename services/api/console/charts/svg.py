@@ -20,7 +20,7 @@ def tag(name: str, *inside: Markup | str, **attributes: object) -> Markup:
     attributes : object
         `_` becomes `-`, and one at the end is dropped; None omits an attribute.
     """
-    said = Markup("").join(
+    attributes_text = Markup("").join(
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _text(value))
         for key, value in attributes.items()
         if value is not None
@@ -29,7 +29,7 @@ def tag(name: str, *inside: Markup | str, **attributes: object) -> Markup:
         element if isinstance(element, Markup) else escape(legible(element, _LONGEST))
         for element in inside
     )
-    return Markup("<{0}{1}>{2}</{0}>").format(name, said, content)
+    return Markup("<{0}{1}>{2}</{0}>").format(name, attributes_text, content)
 
 
 def _text(value: object) -> str:

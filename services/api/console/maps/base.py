@@ -90,10 +90,14 @@ def load(path: Path | None) -> Base:
     for number, feature in enumerate(features, 1):
         try:
             kind, parts = _parts(feature["geometry"])
-            said = feature.get("properties") or {}
-            if "name" in said and (kind == "Point" or kind in _AREAS):
+            properties = feature.get("properties") or {}
+            if "name" in properties and (kind == "Point" or kind in _AREAS):
                 at = np.concatenate(parts).mean(axis=0).tolist()
-                places.append(Place(str(said["name"]), dict(said.get("names", {})), (at[0], at[1])))
+                places.append(
+                    Place(
+                        str(properties["name"]), dict(properties.get("names", {})), (at[0], at[1])
+                    )
+                )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RegistryError(
                 f"{path}: feature {number} is not drawn ({error}); give a Point, LineString or"

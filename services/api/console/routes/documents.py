@@ -119,10 +119,10 @@ def _decimal(text: str) -> str:
             f"amount: {text!r} can mean two numbers; write it without separators of thousands, or"
             f" with four decimals",
         )
-    found = _TYPED.match(bare)
-    if found is None:
+    match = _TYPED.match(bare)
+    if match is None:
         return bare
-    return f"{re.sub('[.,]', '', found[1])}.{found[3]}"
+    return f"{re.sub('[.,]', '', match[1])}.{match[3]}"
 
 
 def _allowed(ask: Asked, form: Upload) -> tuple[str, bytes]:

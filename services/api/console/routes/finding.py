@@ -236,7 +236,9 @@ def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]
 
 def plan_why(plan: Text, t: Words) -> str:
     """Return why a plan does not fit its plant."""
-    return t("fault.plan", **{of: t.number(said) for of, said in plan.values if of in _PLAN_HOURS})
+    return t(
+        "fault.plan", **{of: t.number(value) for of, value in plan.values if of in _PLAN_HOURS}
+    )
 
 
 def short_name(message: str) -> str:

@@ -287,8 +287,8 @@ def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
         return None
     drawn = []
     for row in project_row.rows:
-        shown = t("missing") if row.avoided is None else f"{t.number(row.avoided)} t"
-        message = f"{t.span(row.name)}: {shown}"
+        avoided = t("missing") if row.avoided is None else f"{t.number(row.avoided)} t"
+        message = f"{t.span(row.name)}: {avoided}"
         if row.expected is not None and project_row.kind != "day":
             message += f"; {t('expected')} {t.number(row.expected)} t"
         # a day's expected amount has no course over the day

@@ -7,8 +7,10 @@ profile's; one that cannot be converted to the channel's unit is refused.
 
 from __future__ import annotations
 
+import math
+import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 
@@ -37,7 +39,12 @@ class Rejected:
 
 @dataclass(slots=True)
 class Bucket:
-    """Readings of one profile with the same channels (and units) in the same order."""
+    """
+    Readings of one profile with the same channels (and stated units) in the same order.
+
+    `flat` has the numbers of each reading as doubles, row by row: as objects, they would be as
+    many as those of all else together.
+    """
 
     class_id: str
     profile: str
@@ -47,7 +54,18 @@ class Bucket:
     time: list[int] = field(default_factory=list)
     message: list[int] = field(default_factory=list)
     order: list[int] = field(default_factory=list)
-    flat: list[float | None] = field(default_factory=list)
+    flat: bytearray = field(default_factory=bytearray)
+    _pack: Callable[..., bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pack = struct.Struct(f"{len(self.shape)}d").pack
+
+    def add(self, numbers: Collection[float | None]) -> None:
+        """Add the numbers of a reading, None where one is absent."""
+        try:
+            self.flat += self._pack(*numbers)
+        except struct.error:
+            self.flat += self._pack(*(math.nan if n is None else n for n in numbers))
 
 
 @dataclass(slots=True)
@@ -119,7 +137,7 @@ def _known_as(known: dict[str, Slot], path: str) -> str:
 def convert(bucket: Bucket) -> Converted:
     """Convert the known channels of a bucket; count unknown channels once per bucket."""
     known = slots(bucket.class_id, bucket.profile)
-    table: Float64 = np.array(bucket.flat, dtype=np.float64)
+    table: Float64 = np.frombuffer(bucket.flat, dtype=np.float64)
     table = table.reshape(len(bucket.device), len(bucket.shape))
     out = Converted()
     twice = set()

@@ -41,6 +41,11 @@ class Replacement:
     last: int
     first: int
 
+    @property
+    def is_rollover(self) -> bool:
+        """Whether the register of one and the same meter passed its last digit."""
+        return self.first == 0 and str(self.last).strip("0") == "1"
+
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:

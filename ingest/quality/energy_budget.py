@@ -25,7 +25,7 @@ accuracy class 2 (IEC 62053-21) differ by 4 % at most.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -208,7 +208,7 @@ def above(
     known : bool array, n
         False where it shows nothing and is not asked.
     estimated : bool array, n
-        Quarter hours over which a longer step was spread: those of a day are held together.
+        Quarter hours over which a longer step was spread: consecutive ones are held together.
     into_day : int
         Quarter hours from the begin of a day to the first one.
     tolerance : Tolerance
@@ -219,9 +219,11 @@ def above(
         Never above the value; what is left is no more than what is shown. [Wh]
     """
     claimed = np.where(known, value_wh, 0)
-    runs = _runs(estimated & known, into_day) if estimated.any() else None
+    runs = _runs(estimated & known) if estimated.any() else None
     by_run = _together(claimed, runs).astype(np.float64)
-    gauged, variance = (np.where(known, column, 0.0) for column in (shown_wh, variance))
+    gauged, variance = (
+        _together(np.where(known, column, 0.0), runs) for column in (shown_wh, variance)
+    )
     days = into_day, -(into_day + len(by_run)) % DAY
     remaining, by_day, errors = (_cut(column, days) for column in (by_run, gauged, variance))
     remaining = _alone(remaining, by_day, errors, tolerance)
@@ -235,12 +237,7 @@ def above(
 
 
 def scatter(
-    value_wh: Int64,
-    shown_wh: Float64,
-    known: np.ndarray,
-    estimated: np.ndarray,
-    into_day: int,
-    step_wh: float,
+    value_wh: Int64, shown_wh: Float64, known: np.ndarray, estimated: np.ndarray, step_wh: float
 ) -> float:
     """
     Return the standard error of the integral of power samples. [Wh]
@@ -251,12 +248,12 @@ def scatter(
 
     Parameters
     ----------
-    value_wh, shown_wh, known, estimated, into_day
+    value_wh, shown_wh, known, estimated
         As for `above`.
     step_wh : float
         What the register counts by: how far it is off by that is no error of samples.
     """
-    runs = _runs(estimated & known, into_day)
+    runs = _runs(estimated & known)
     value, gauged = (_together(np.where(known, column, 0), runs) for column in (value_wh, shown_wh))
     if not value.any():
         return 0.0
@@ -267,16 +264,13 @@ def scatter(
     return float(np.sqrt(max(0.0, max(float(hour @ hour) for hour in hours) - counted)))
 
 
-def _runs(estimated: np.ndarray, into_day: int) -> list[tuple[int, int]]:
-    """Return begins and ends of runs of estimated intervals, divided at midnight."""
-    day = (into_day + np.arange(len(estimated))) // DAY
-    label = np.where(estimated, day + 1, 0)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], label, [0]])))
-    pairs = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-    return [(a, b) for a, b in pairs if label[a]]
+def _runs(estimated: np.ndarray) -> list[tuple[int, int]]:
+    """Return begins and ends of runs of estimated quarter hours."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], estimated, [0]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _together(value: Int64, runs: list[tuple[int, int]] | None) -> Int64:
+def _together(value: Any, runs: list[tuple[int, int]] | None) -> Any:
     """Return the quantity of a run at its end, where the register showed it."""
     if not runs:
         return value

@@ -305,7 +305,7 @@ class CorroboratedEnergy(Scan):
         kept, doubt = claimed.value - beyond, error
         if _seldom(time_us):
             seen = energy_budget.scatter(
-                kept, power.energy_wh, power.known, claimed.estimated, self.into_day, read.step_wh
+                kept, power.energy_wh, power.known, claimed.estimated, read.step_wh
             )
             doubt = max(error, SIGMAS * seen)
         rest = float(kept[power.known].sum())

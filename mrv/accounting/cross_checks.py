@@ -5,15 +5,19 @@ Nothing is deducted here.  If the difference exceeds the tolerance, the statemen
 overstatement of the reduction if the other value is right.  A replaced meter and its successor are
 compared with an invoice together.
 
-An invoice that reaches beyond the period is compared over its whole time, with the metered quantity
-outside the period added; the whole difference belongs to the period.  An invoice of a main meter
-that also serves other calibrated meters is compared with all of them; the difference is the
-project's.
+An invoice that reaches beyond the period is compared over its own time, with what its meters
+metered outside the period.  All of the difference is one of the period, since nothing else of an
+invoice's time is accounted here.  An invoice of a main that serves others too, whose calibrated
+meters it names, is compared with what all of them metered; the difference is the project's.
+
+An estimated invoice and the next one, which corrects it, differ from their meters one by one and
+agree in sum.  Both hold, and the detail of each names the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -35,7 +39,7 @@ from mrv.accounting.evidenced_time import (
     served,
     successive,
 )
-from mrv.accounting.period_result import INVOICE, METER, CrossCheck
+from mrv.accounting.period_result import INVOICE, METER, OFFSET, CrossCheck
 from mrv.calendar import utc_text
 from mrv.parameters.inputs import exact
 from mrv.quantity_text import amount_text
@@ -142,8 +146,12 @@ def cross_checks(
         for item in monitored:
             if item.device.id == meter.main:
                 yield bench.by_meter(item, meter)
-    for invoice in sorted(supporting.invoices, key=lambda i: (i.from_us, i.id)):
-        yield bench.by_invoice(invoice)
+    invoices = sorted(supporting.invoices, key=lambda i: (i.from_us, i.id))
+    checks = [bench.by_invoice(invoice) for invoice in invoices]
+    if not bench.by_first:
+        evidence = {name_of(one) for one in invoices if may_be_evidence(one)}
+        checks = _offset(checks, evidence)
+    yield from checks
 
 
 class _Against(NamedTuple):
@@ -372,6 +380,46 @@ class _Bench(NamedTuple):
             detail=detail,
             outside=beside.value,
         )  # fmt: skip
+
+
+def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[CrossCheck]:
+    """
+    Return comparisons with invoices; those that offset each other hold.
+
+    They differ, follow each other without a gap, and their sum is nearer to that of their meters
+    than the tolerance of any one of them.
+    """
+    result = list(checks)
+    differing = [
+        i for i, c in enumerate(checks)
+        if c.holds is False and c.against in evidence and not c.outside
+        and Fraction(c.coverage) >= COVERED and Fraction(c.tolerance_percent) <= TOLERANCE * 100
+    ]  # fmt: skip
+    while differing:
+        run = [differing.pop(0)]
+        for i in differing:
+            last, check = checks[run[-1]], checks[i]
+            same = (check.devices, check.quantity) == (last.devices, last.quantity)
+            if same and check.from_us == last.to_us:
+                run.append(i)
+                if _made_good([checks[j] for j in run]):
+                    for j in run:
+                        result[j] = _held(checks[j], [checks[k] for k in run if k != j])
+                    differing = [j for j in differing if j not in run]
+                    break
+    return result
+
+
+def _made_good(run: Sequence[CrossCheck]) -> bool:
+    """Return whether the sum of invoices is that of their meters."""
+    off = sum(int(c.ours) - int(c.theirs) for c in run)
+    return all(abs(off) * 100 <= Fraction(c.tolerance_percent) * int(c.theirs) for c in run)
+
+
+def _held(check: CrossCheck, others: Sequence[CrossCheck]) -> CrossCheck:
+    """Return a comparison that others offset."""
+    named = tuple(other.against for other in others)
+    return replace(check, holds=True, detail=text(OFFSET, invoices=named))
 
 
 def _one_signal(main: Int64, check: Int64) -> bool:

@@ -82,7 +82,7 @@ def subject(parameter: str, devices: Sequence[str | None] = ()) -> Text:
 def undocumented(
     name: str, parameters: Mapping[str, object], documents: Sequence[Document], last: date
 ) -> Text | None:
-    """Return why no document up to a day supports a value; None if one does."""
+    """Return the text why no document in force on a day supports a value; None where one does."""
     if name not in parameters:
         return text("document.no_value")
     document = next((d for d in documents if d.parameter == name), None)
@@ -95,6 +95,9 @@ def undocumented(
     if document.issued is not None and document.issued > last:
         issued = document.issued.isoformat()
         return text("document.late", document=document.document, issued=issued)
+    until = document.valid_until
+    if until is not None and until <= last < date.max:
+        return text("document.ended", document=document.document, until=until.isoformat())
     return None
 
 

@@ -16,6 +16,8 @@ from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, text, texts_of
 
 # kinds of what meters are compared with
 METER, INVOICE = "check meter", "invoice"
+# the detail of an invoice that others make up for
+OFFSET = "cross_check.offset"
 # kinds of what carries a reduction
 METERED, PARAMETER = "meter", "parameter"
 
@@ -277,6 +279,11 @@ class CrossCheck:
     holds: bool | None
     detail: Text | str
     outside: int = 0
+
+    @property
+    def is_offset(self) -> bool:
+        """Whether it differs, and invoices before or after it make up for that."""
+        return isinstance(self.detail, Text) and self.detail.code == OFFSET
 
     @property
     def ours_within(self) -> int:

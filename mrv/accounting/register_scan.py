@@ -210,6 +210,7 @@ class FallenRegisters:
     ) -> tuple[Fallen, ...]:
         rise = np.diff(value)
         remaining = fell(channel.tolerance, value[:-1], value[1:])
+        maximum = np.full(len(rise), np.inf)
         limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
         if isinstance(limit, int):
             maximum = channel.tolerance + _MARGIN * limit * (np.diff(time_us) / HOUR_US)
@@ -217,7 +218,9 @@ class FallenRegisters:
         for swap in device.replacements:
             if swap.channel == channel.name:
                 at = int(np.searchsorted(time_us, swap.at_us))
-                remaining[max(at - 1, 0) : at] = False
+                # a last value that the old register cannot have reached explains nothing
+                if at == 0 or at > len(rise) or 0 <= swap.last - value[at - 1] <= maximum[at - 1]:
+                    remaining[max(at - 1, 0) : at] = False
         places = np.flatnonzero(remaining & (time_us[1:] < self.to_us))
         # of what was before the period, the last one may still be unknown in it
         first = int(np.searchsorted(time_us[places + 1], self.from_us))
@@ -338,9 +341,7 @@ class UnreportedUse(Scan):
         allowed = np.where(gauged.energy_wh > 0, 0.5 * rounded * INTERVAL_US / HOUR_US, 0.0)
         sums = (value.astype(np.float64), gauged.energy_wh, gauged.variance, allowed)
         ours, theirs, variance, off = (np.where(seen, some, 0.0) for some in sums)
-        scatter = energy_budget.scatter(
-            value, gauged.energy_wh, seen, np.zeros_like(seen), self.into_day, step
-        )
+        scatter = energy_budget.scatter(value, gauged.energy_wh, seen, np.zeros_like(seen), step)
         both = _Compared(ours, theirs, variance, off, step).off_by(scatter)
         spread = self._long(times[known], _SPREAD_US)
         more = max(

@@ -85,6 +85,54 @@ class Consulted(Entry, frozen=True, kw_only=True):
     document: str
 
 
+class Elsewhere(Entry, frozen=True, kw_only=True):
+    """Participation of a project or of its devices in another programme, last day included."""
+
+    programme: str
+    since: Day
+    until: Day | None = None
+    project_id: str | None = None
+
+
+class Letter(Entry, frozen=True, kw_only=True):
+    """A Party's letter of approval or authorisation, with its day and reference."""
+
+    party: str
+    kind: Literal["approval", "authorisation"]
+    date: Day
+    reference: str
+
+
+class Rights(Entry, frozen=True, kw_only=True):
+    """The document that shows who owns the reductions, such as a contract with the households."""
+
+    document: str
+    by: str
+    date: Day
+
+
+class Criterion(Entry, frozen=True, kw_only=True):
+    """An eligibility criterion of a programme of activities, and the document that shows it."""
+
+    name: str
+    document: str
+
+
+class Inclusion(Entry, frozen=True, kw_only=True):
+    """Inclusion of a component project activity in a programme of activities."""
+
+    programme: str
+    date: Day
+    criteria: tuple[Criterion, ...] = ()
+
+
+class Renewal(Entry, frozen=True, kw_only=True):
+    """Renewal of a crediting period: its first day, and the design with the updated baseline."""
+
+    since: Day
+    design: str
+
+
 class Verified(Entry, frozen=True, kw_only=True):
     """Data that a registry adds to the verification of a statement."""
 
@@ -200,9 +248,10 @@ class Registration(Entry, frozen=True, kw_only=True):
     """
     Registration of a project in a registry.
 
-    `signed_percent` is the share of energy that its programme requires to be signed.
-    `methodologies` and `designs` are the versions registered by the programme: those in force on
-    each day of a statement's period apply to it.
+    `signed_percent` is the share of the energy that its programme asks to be signed.
+    `methodologies` and `designs` are the versions that the programme registered: a statement's
+    methodology, and the version of its design, are those in force on each day of its period.
+    `other_programmes` is `none` where the participants declare that there is none.
     """
 
     project: str
@@ -230,6 +279,11 @@ class Registration(Entry, frozen=True, kw_only=True):
     forms: tuple[InForce, ...] = ()
     methodologies: tuple[InForce, ...] = ()
     designs: tuple[InForce, ...] = ()
+    other_programmes: tuple[Elsewhere, ...] | Literal["none"] | None = None
+    letters: tuple[Letter, ...] = ()
+    rights: Rights | None = None
+    inclusion: Inclusion | None = None
+    renewals: tuple[Renewal, ...] = ()
     cdop: CdopWords = CdopWords()
     cad_trust: CadTrustWords = CadTrustWords()
     disclosures: Disclosures = Disclosures()

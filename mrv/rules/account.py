@@ -74,10 +74,10 @@ def check_costed(
             free = _first_free(span, common([span], gaining))
             if free is not None and _costs(project, methodology, bound, free, factors):
                 raise PeriodError(
-                    f"device {bound.device} is in service at {utc_text(free * INTERVAL_US)} while "
-                    f"no device has one of the roles {', '.join(wanted)}; its consumption still "
-                    "causes emissions: bind the meters of that time too (missing data are treated "
-                    "conservatively)"
+                    f"device {bound.device} is installed at {utc_text(free * INTERVAL_US)}, and "
+                    f"no device has one of the roles {', '.join(wanted)} then; its consumption "
+                    "causes emissions: add the meters of that time to the project (missing data "
+                    "are treated conservatively)"
                 )
 
 

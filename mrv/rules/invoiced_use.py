@@ -233,7 +233,8 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
         begin, end = max(whole[0], facts.period_us[0]), min(whole[1], facts.period_us[1])
         if check.holds is not None:
             invoiced = Fraction(check.theirs_within)
-            room = min(Fraction(check.tolerance_percent) / 100, TOLERANCE) * int(check.theirs)
+            share = min(Fraction(check.tolerance_percent) / 100, TOLERANCE)
+            room = (Fraction(1) if check.is_offset else share) * int(check.theirs)
         elif (
             (begin, end) != whole
             and end - begin >= _LEAST_SHARED_US

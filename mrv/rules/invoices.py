@@ -112,7 +112,11 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
     def bare(meters: Sequence[Monitored]) -> list[Monitored]:
         return [m for m in meters if m.device.id not in invoiced and not evidence.evidenced(m)]
 
-    there = {m.device.id: m for m in facts.views if m.bound.role in method.billed}
+    there = {
+        m.device.id: m
+        for m in facts.views
+        if m.bound.role in method.billed and not _idle(facts.views, m)
+    }
     yield from evidence.uncorroborated(bare([*there.values()]))
     large = too_large(facts, facts.price.parameters, _BINDING)
     for capacity in method.capacities:
@@ -139,6 +143,12 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
         lacks = undocumented(name, entered, facts.supporting.documents, facts.last)
         if lacks is not None:
             yield text("document.lacking", parameter=name, lacks=lacks)
+
+
+def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
+    """Return whether a baseline meter counts nothing beside another one: that is not invoiced."""
+    others = (m for m in views if m.bound.role == meter.bound.role and m.counts)
+    return meter.needs.side == "baseline" and not meter.counts and any(others)
 
 
 class _Beyond(NamedTuple):

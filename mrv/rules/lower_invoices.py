@@ -86,7 +86,7 @@ class _Stated(NamedTuple):
 
     def _exceeds(self, percent: Fraction) -> bool:
         more = self.within + self.check.outside - int(self.check.theirs)
-        return more * 100 > percent * int(self.check.theirs)
+        return not self.check.is_offset and more * 100 > percent * int(self.check.theirs)
 
     @property
     def more(self) -> bool:

@@ -230,6 +230,8 @@ def _calibration_in(record: CalibrationShown) -> Calibration:
         record.channel or None,
         decimal_of(result) if isinstance(result, str) else None,
         bool(record.last_test),
+        record.laboratory or None,
+        record.accreditation or None,
     )
 
 
@@ -270,6 +272,7 @@ def _document_in(document: DesignDocument) -> Document:
         value,
         by_device,
         signed,
+        None if document.valid_until is UNSET else date.fromisoformat(document.valid_until),
     )
 
 

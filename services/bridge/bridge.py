@@ -2,8 +2,10 @@
 The sending thread of `tonne bridge`: checks, encodes and produces each batch until Kafka has stored
 it.
 
-The registry determines which messages are accepted.  While its database is unreachable the last
-version is used, since Kafka must outlast the database.
+The sending thread of `tonne bridge`: encode, produce, each batch until Kafka has it.
+
+The registry decides what is admitted.  While its database is away the version
+in use goes on, since Kafka is there to outlast the database.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from ingest.wire import encode as encode_parcel
 from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.handover import Done
+from services.intake.handover import Done, Read
 from services.intake.principal_quota import Limits, PrincipalQuota
 from services.intake.producer import MAX_RECORD, Outgoing, Producer
 from services.intake.receive import BATCH, Receive
@@ -189,7 +191,13 @@ class BridgeChain:
             raise RuntimeError("open() reads the registry first")
         return self._held
 
-    def store(self, inbox: Inbox) -> Done:
+    def read(self, inbox: Inbox) -> Read:
+        """Read a batch by the current registry version."""
+        router = self._router
+        unread = self._quota.over(router, inbox)
+        return Read(router, unread, admit(router, inbox, unread))
+
+    def store(self, inbox: Inbox, read: Read | None = None) -> Done:
         """
         Store a batch in Kafka, waiting for Kafka if necessary; return it as durable.
 
@@ -200,14 +208,13 @@ class BridgeChain:
         """
         if self._watch.due():
             self._look()
-        router = self._router
-        unread = self._quota.over(router, inbox)
-        admitted = admit(router, inbox, unread)
-        if names_unknown(admitted.rejected):
+        read = read or self.read(inbox)
+        router, admitted = read.router, read.admitted
+        if admitted is not None and names_unknown(admitted.rejected):
             self._look()
-            if self._router is not router:
-                router = self._router
-                admitted = admit(router, inbox, unread)
+        if admitted is None or self._router is not router:
+            router = self._router
+            admitted = admit(router, inbox, read.unread)
         began_s = time.monotonic()
         self._produce(inbox, admitted)
         self._quota.stored(time.monotonic() - began_s)

@@ -71,24 +71,29 @@ class LocalMqtt(msgspec.Struct, forbid_unknown_fields=True, tag="mqtt", tag_fiel
     """
     Topics of an MQTT broker on the plant's network; `{device}` is the device's id.
 
-    `values` and `time` are the paths of both in messages of another format, such as `object` and
-    `time`.
+    `values` and `time` say where a foreign message has them, such as `object` and `time`.
+    `columns` are names of its values with their channels, all others being left out; `devices`
+    are names in the topic with their ids.
     """
 
     url: str
     topics: list[str]
     values: str | None = None
     time: str | None = None
+    columns: dict[str, str] = {}
+    devices: dict[str, str] = {}
 
 
 class CsvFolder(msgspec.Struct, forbid_unknown_fields=True, tag="csv", tag_field="kind"):
     """
     Folder into which another program writes CSV files.
 
-    `last_newline: false` means that complete files end without a newline.  `skip` lines precede the
-    header; `time_format` (strptime) is the format of times other than ISO 8601.  With `format:
-    influx` the files are `*.lp` in line protocol, `device_column` is a tag and `columns` are
-    fields.
+    `last_newline` false says that it ends no file with a newline, so that a last line
+    without one is whole.  Lines before the header are passed over: it is the first line that has
+    all columns.  `time_format` is how times are written (strptime), where not as ISO 8601.
+    `devices` are names in `device_column` with their ids; without `device` and `device_column`,
+    names in a line above the header, each above the columns of its device.  With `format: influx`
+    the files are `*.lp` in line protocol, `device_column` is a tag and `columns` are fields.
     """
 
     folder: str
@@ -97,9 +102,9 @@ class CsvFolder(msgspec.Struct, forbid_unknown_fields=True, tag="csv", tag_field
     timezone: str | None = None
     device: str | None = None
     device_column: str | None = None
+    devices: dict[str, str] = {}
     every_s: float = 5
     last_newline: bool = True
-    skip: int = 0
     time_format: str | None = None
     format: Literal["csv", "influx"] = "csv"
 
@@ -177,7 +182,7 @@ def _problems(config: Config) -> Iterator[str]:
         yield f"limit_mb: {config.limit_mb} is less than {_LEAST_MB}"
     if not config.sources:
         yield "sources: is empty; name at least one"
-    for name in (config.gateway, *filter(None, (_device(s) for s in config.sources))):
+    for name in (config.gateway, *(name for s in config.sources for name in _devices(s))):
         if not ID.match(name):
             yield f"{name!r} is not an id: letters, digits, _ and - only, at most 64"
     for i, source in enumerate(config.sources):
@@ -204,8 +209,12 @@ def _needs_identity(url: str) -> bool:
     return parts.scheme == "mqtts" and not parts.login
 
 
-def _device(source: Source) -> str | None:
-    return None if isinstance(source, LocalMqtt) else source.device
+def _devices(source: Source) -> Iterator[str]:
+    """Yield the ids that a source names."""
+    if isinstance(source, LocalMqtt | CsvFolder):
+        yield from source.devices.values()
+    if not isinstance(source, LocalMqtt) and source.device is not None:
+        yield source.device
 
 
 def _source(source: Source) -> Iterator[str]:
@@ -219,8 +228,9 @@ def _source(source: Source) -> Iterator[str]:
     elif source.every_s <= 0:
         yield f"every_s: {source.every_s} must be above zero"
     if isinstance(source, CsvFolder):
-        if (source.device is None) == (source.device_column is None):
-            yield "give either device or device_column"
+        ways = [source.device, source.device_column, source.devices or None]
+        if ways == [None] * 3 or None not in ways[:2] or (source.device and source.devices):
+            yield "give either device or device_column, or devices alone"
         if source.timezone is not None:
             try:
                 ZoneInfo(source.timezone)

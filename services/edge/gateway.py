@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -42,6 +43,7 @@ from services.registry.fields import ID
 from services.scraping import Pulse, serving
 
 _DAY_S = 86_400
+_NUMBERS = (int, float)
 _RETRY_S = 5.0
 # until a topic that the broker refused is asked for again
 _REFUSED_S = 60.0
@@ -165,7 +167,7 @@ class Listener(threading.Thread):
         return [self._record(device, item, content_type) for item in objects]
 
     def _record(self, device: str, result: dict[str, Any], content_type: str | None) -> Record:
-        if self._source.values is not None or self._source.time is not None:
+        if self._source.values is not None or self._source.time or self._source.columns:
             return self._foreign(device, result)
         if "ts" in result:
             return Record(device, result, content_type)
@@ -178,7 +180,10 @@ class Listener(threading.Thread):
         if not isinstance(values, dict):
             raise ValueError(f"{self._source.values!r} does not contain an object of values")  # noqa: TRY004
         # a decoder may add texts, such as a state; a message is of numbers
-        numbers = {k: v for k, v in values.items() if type(v) in (int, float)}
+        names = self._source.columns or {name: name for name in values}
+        numbers = {names[k]: v for k, v in values.items() if k in names and type(v) in _NUMBERS}
+        if not numbers:
+            raise ValueError(f"has none of the values {', '.join(names)}")
         if self._source.time is None:
             return Record(device, {"values": numbers}, None, self._recorder.clock.now())
         return Record(device, {"ts": _at(result, self._source.time), "values": numbers})
@@ -190,6 +195,7 @@ class Listener(threading.Thread):
             fits = len(levels) == len(words) and all(w in ("+", "{device}", v) for w, v in pairs)
             if fits:
                 name = words[levels.index("{device}")]
+                name = self._source.devices.get(name, name)
                 if ID.match(name):
                     return name
                 raise ValueError(f"{name!r} is not a device id: letters, digits, _ and - only")
@@ -244,11 +250,14 @@ class Gateway:
         polled = [s for s in config.sources if not isinstance(s, LocalMqtt | CsvFolder)]
         self._threads += pollers(polled, self._recorder, self._stopping)
         self._sources = len(config.sources)
+        listening: Counter[str] = Counter()
         for source in config.sources:
             if isinstance(source, LocalMqtt):
-                self._threads.append(
-                    Listener(source, config.gateway, self._recorder, self._stopping)
-                )
+                # two clients of one name at a broker would disconnect each other
+                listening[source.url] += 1
+                number = listening[source.url]
+                name = config.gateway if number == 1 else f"{config.gateway}-{number}"
+                self._threads.append(Listener(source, name, self._recorder, self._stopping))
             elif isinstance(source, CsvFolder):
                 self._threads.append(Folder(source, self._recorder, self._stopping))
 

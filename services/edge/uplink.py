@@ -111,7 +111,8 @@ class Recorder:
         self._log.info("well again", source=source)
 
 
-WINDOW = 100
+# receipts of a hundred come within it, so that sending never waits for one
+WINDOW = 500
 _ALL = 1_000
 FIRST_S, LONGEST_S = 3.0, 300.0
 _ASK_S = 10.0
@@ -433,9 +434,10 @@ class Link:
             if own
             else f"{PREFIX}{gateway}/{waiting.device}/telemetry"
         )
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties = None
         kind = waiting.content_type if self._batches is None else CONTENT_TYPE
         if kind:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.ContentType = kind
         self._client.publish(topic, part.data, qos=1, properties=properties)
         self.sent += len(part.messages)

@@ -2,8 +2,20 @@
 The process `tonne run`: MQTT to TimescaleDB with one receiving, one storing and one deriving
 thread.
 
-The storing thread accepts and writes each batch until it is durable, waiting for an unreachable
-database. A refused batch is stored in parts, and the message at fault becomes a dead letter.
+The storing thread of `tonne run`: writes each batch until it is durable.
+
+Runs beside the receiving thread, so that receiving and reading go on while the database
+works, and before the deriving one.  A database that is down is waited for; the batch is
+not let go.
+
+Step 2 of `tonne run`: messages to readings that may be stored, and refusals. No I/O.
+
+What one registry version is to `tonne run`.
+
+Step 3 of `tonne run`: readings and what goes with them, in one transaction.
+
+What the server refuses is stored in parts, and the message that it does not take
+becomes a dead letter.  Only the loss of the server comes out of here.
 """
 
 from __future__ import annotations
@@ -19,6 +31,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.columns import Rejected
 from ingest.decode import SPARKPLUG
+from ingest.formats.row_reading import Given
 from ingest.model import Fleet
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.tls import Tls
@@ -32,7 +45,7 @@ from services.intake.batch_metrics import Ignored, Statuses, count_commit, count
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.deriving import Deriving
-from services.intake.handover import Done
+from services.intake.handover import Done, Read
 from services.intake.newer_registry import NewerRegistry, Prepared
 from services.intake.principal_quota import Limits, PrincipalQuota
 from services.intake.receive import BATCH, Receive
@@ -98,18 +111,16 @@ def take_up(
     return Version(store, Router(fleet))
 
 
-def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()) -> Admitted:
+def admit(
+    router: Router, inbox: Inbox, values: Sequence[Given], unread: Sequence[Rejected]
+) -> Admitted:
     """
-    Return the accepted readings of a batch under a registry version; `turn` collects Sparkplug's
-    changes.
+    Return the accepted readings of a batch under a registry version.
 
-    The same batch can be processed again with a newer version.  `unread` are messages already
-    rejected.
+    `values` are Sparkplug's, by their own rules; `unread` are messages that are refused as they
+    are.
     """
-    shut = {rejected.message for rejected in unread}
-    nodes = [k for k in of_nodes(inbox.topics) if k not in shut]
-    values = turn.read_anew(router.fleet, inbox, nodes)
-    admitted = decoding.admit(
+    return decoding.admit(
         router.fleet,
         router.route,
         inbox.topics,
@@ -119,6 +130,19 @@ def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] =
         values,
         unread,
     )
+
+
+def admit_turn(
+    router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()
+) -> Admitted:
+    """
+    Return the accepted readings of a batch; `turn` has Sparkplug's changes.
+
+    The same batch may come again, by a newer version.
+    """
+    shut = {rejected.message for rejected in unread}
+    nodes = [k for k in of_nodes(inbox.topics) if k not in shut]
+    admitted = admit(router, inbox, turn.read_anew(router.fleet, inbox, nodes), unread)
     admitted.rejected.extend(turn.outcome.rejected)
     admitted.codecs.extend(SPARKPLUG for _ in turn.outcome.released)
     return admitted
@@ -196,7 +220,15 @@ class EmbeddedChain:
             raise RuntimeError("open() reads the registry first")
         return self._held
 
-    def store(self, inbox: Inbox) -> Done:
+    def read(self, inbox: Inbox) -> Read:
+        """Read a batch by the current registry version, unless it has Sparkplug's messages."""
+        router = self._version.router
+        unread = self._quota.over(router, inbox)
+        if of_nodes(inbox.topics):
+            return Read(router, unread, None)
+        return Read(router, unread, admit(router, inbox, (), unread))
+
+    def store(self, inbox: Inbox, read: Read | None = None) -> Done:
         """
         Store a batch, waiting for the database if necessary.
 
@@ -205,28 +237,30 @@ class EmbeddedChain:
         GaveUpError
             When the process is stopped while the database is unreachable.
         """
-        unread = self._quota.over(self._version.router, inbox)
+        read = read or self.read(inbox)
         began_s = time.monotonic()
         while True:
             with self._database.attempt() as connection:
-                done = self._store(connection, inbox, unread)
+                done = self._store(connection, inbox, read)
                 self._quota.stored(time.monotonic() - began_s)
                 return done
             # the answer may be lost and not the commit: look before keeping a refusal twice
             inbox.repeated = [True] * len(inbox)
 
-    def _store(self, connection: Connection, inbox: Inbox, unread: Sequence[Rejected]) -> Done:
-        """Pass a batch through the steps."""
+    def _store(self, connection: Connection, inbox: Inbox, read: Read) -> Done:
+        """Take a batch through the steps."""
         if time.monotonic() - self._swept_s > CHECK_S:
             self._sweep(connection)
         if self._watch.due() or self._newer.ready:
             self._refreshed(connection, waits=False)
         version = self._version
         turn = Turn(self._nodes, connection)
-        admitted = admit(version.router, inbox, turn, unread)
+        admitted = read.admitted
+        if admitted is None or read.router is not version.router:
+            admitted = admit_turn(version.router, inbox, turn, read.unread)
         if names_unknown(admitted.rejected) and self._refreshed(connection) is not version:
             version = self._version
-            admitted = admit(version.router, inbox, turn, unread)
+            admitted = admit_turn(version.router, inbox, turn, read.unread)
         self._write(connection, version, admitted, turn, inbox)
         return Done.of(inbox, version.router, admitted)
 

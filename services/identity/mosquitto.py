@@ -61,7 +61,7 @@ max_packet_size {packet}
 # Above every client's own: 2.0.21 wrongly expires clients whose keep-alive equals this.
 max_keepalive 600
 # How much tonne may hold unacknowledged.
-max_inflight_messages 20000
+max_inflight_messages 60000
 # What is kept for a client that is away.  All that waits is written to disk at each autosave,
 # and nothing is acknowledged meanwhile: more than this would be too slow for devices.  A full
 # queue drops what it has acknowledged, in silence; devices send it again until its receipt.

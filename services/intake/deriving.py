@@ -29,7 +29,7 @@ PULSE = "deriving"
 # between two rounds, and at most where rounds are long
 REST_S, LONGEST_REST_S = 0.15, 0.5
 # readings that are not waited with
-_MANY = 20_000
+_MANY = 40_000
 # for so long a newer registry, or the end, waits for rows
 _PATIENCE_S = 20.0
 

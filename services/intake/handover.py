@@ -1,9 +1,13 @@
 """
 Queues between the receiving and the storing thread of a process.
 
-At most `IN_FLIGHT` batches wait for the storing thread; durable ones come back.  Status messages
-and messages to devices are passed as well.  A self-pipe (`Bell`) wakes the receiving thread, which
-waits in `select`.
+Batches, read already, go to the storing thread, at most `IN_FLIGHT` waiting; what is durable
+comes back.  Beside them go what principals say of themselves, and what devices are to be sent.
+The bell wakes the receiving thread, which waits for the network as well.
+
+Self-pipe: lets one thread wake another that blocks in `select`.
+
+A batch that is durable, on its way to the acknowledgement.
 """
 
 from __future__ import annotations
@@ -16,40 +20,46 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ingest.columns import Rejected
+from ingest.decode import Rejected, Seen
 from ingest.errors import PayloadError, ServerError
 from ingest.model import Fleet
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import Admitted
-from ingest.reading import SIGNED_VALUE, Reading
+from ingest.reading import SIGNED_VALUE
 from services.intake.registry_watch import CHECK_S
 from services.intake.retry import GaveUpError
 from services.store.messages.principal_status import Status
 
+# time and number of a reading, as its payload states them
+Stated = tuple[int | str, int | str | None]
 # of a batch: a device that sends nothing else tells itself of these, and shows the rest to nobody
 _MOST = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Durable batch with the data of its receipts: readings, and rejected messages."""
+    """A durable batch, and its receipts: readings, and refusals with the readings of each."""
 
     inbox: Inbox
     fleet: Fleet
-    seen: list[tuple[int, Sequence[Reading]]]
-    refused: list[tuple[int, Rejected, Sequence[Reading]]]
+    seen: Seen
+    refused: Sequence[tuple[int, Rejected, Sequence[Stated]]]
 
     @staticmethod
     def of(inbox: Inbox, router: Router, admitted: Admitted) -> Done:
-        """Return a durable batch with the data of its receipts."""
-        route = router.route
-        seen = [(route(inbox.topics[k]), readings) for k, readings in admitted.seen.items()]
+        """Gather what receipts need of a batch."""
+        seen = admitted.seen
+        listed = [r for r in admitted.rejected[:_MOST] if r.reason != SIGNED_VALUE]
+        stated: dict[int, list[Stated]] = {r.message: [] for r in listed}
+        if stated:
+            for message, ts, number in zip(seen.message, seen.ts, seen.id, strict=True):
+                if message in stated:
+                    stated[message].append((ts, number))
         refused = [
-            (index, rejected, admitted.seen.get(rejected.message, ()))
-            for rejected in admitted.rejected[:_MOST]
-            if rejected.reason != SIGNED_VALUE
-            and (index := _routed(router, inbox.topics[rejected.message])) >= 0
+            (index, rejected, stated[rejected.message])
+            for rejected in listed
+            if (index := _routed(router, inbox.topics[rejected.message])) >= 0
         ]
         return Done(inbox, router.fleet, seen, refused)
 
@@ -60,6 +70,20 @@ def _routed(router: Router, topic: str) -> int:
         return router.route(topic)
     except PayloadError:
         return -1
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """
+    Content of a batch by a registry version, read while the batch before it is stored.
+
+    `unread` are the messages over their principal's quota; `admitted` is None where the messages
+    cannot be read before those of the batch before are stored (Sparkplug's).
+    """
+
+    router: Router
+    unread: Sequence[Rejected]
+    admitted: Admitted | None
 
 
 class Bell:
@@ -123,7 +147,7 @@ class Handover:
         self.ended = False
         self.bell = Bell()
         self._under_way = 0
-        self._todo: queue.Queue[Inbox | None] = queue.Queue(IN_FLIGHT)
+        self._todo: queue.Queue[tuple[Inbox, Read] | None] = queue.Queue(IN_FLIGHT)
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._told: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._said: queue.SimpleQueue[list[Status]] = queue.SimpleQueue()
@@ -146,13 +170,15 @@ class Handover:
         """Return whether a batch is not durable yet."""
         return self._under_way > 0
 
-    def give(self, inbox: Inbox, lines: list[Status]) -> None:
-        """Pass on a batch and status messages to the storing thread."""
+    def give(self, inbox: Inbox, read: Read) -> None:
+        """Hand over a batch."""
+        self._under_way += 1
+        self._todo.put((inbox, read))
+
+    def say(self, lines: list[Status]) -> None:
+        """Hand over status messages of principals."""
         if lines:
             self._said.put(lines)
-        if len(inbox):
-            self._under_way += 1
-            self._todo.put(inbox)
 
     def end(self) -> int:
         """End the storing thread after its batches; return the number of unstored ones."""
@@ -174,14 +200,14 @@ class Handover:
 
     # the storing thread
 
-    def take(self) -> Inbox | None:
-        """Return the next batch; None if none came for a while. `ended` is set after the last."""
+    def take(self) -> tuple[Inbox, Read] | None:
+        """Take a batch, or None where none came for a while; `ended` once none comes any more."""
         try:
-            inbox = self._todo.get(timeout=CHECK_S)
+            batch = self._todo.get(timeout=CHECK_S)
         except queue.Empty:
             return None
-        self.ended = inbox is None
-        return inbox
+        self.ended = batch is None
+        return batch
 
     def said(self) -> list[list[Status]]:
         """Return status messages of principals since the last call."""

@@ -10,7 +10,7 @@ no acknowledgement, as a lost one is replaced by the expected cadence of reading
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
@@ -21,7 +21,7 @@ from ingest.mqtt.session import HostState, Session
 from ingest.mqtt.tls import Tls
 from ingest.mqtt.topics import SUBSCRIPTIONS, status_of, subscriptions
 from services.clock import now_us
-from services.intake.handover import IN_FLIGHT, Handover
+from services.intake.handover import IN_FLIGHT, Handover, Read
 from services.intake.receipts import greetings
 from services.intake.refused_topics import RefusedTopics
 from services.metrics import Metrics
@@ -42,9 +42,9 @@ def part_statuses(inbox: Inbox) -> list[Status]:
     ]
 
 
-BATCH = 10_000
-# ten thousand plain messages of twelve channels; a message may hold thousands of readings
-BATCH_BYTES = 4_194_304
+BATCH = 20_000
+# twenty thousand plain messages of twelve channels; a message may hold thousands of readings
+BATCH_BYTES = 8_388_608
 LINGER_S, _IDLE_S = 0.01, 0.25
 # while messages gather, the network is read no oftener than this, unless much comes: a broker
 # writes each message by itself, and waking for each costs more than reading a hundred
@@ -189,8 +189,8 @@ class Receive:
         except ServerError as error:
             self._log.warning("broker lost, trying again", error=str(error))
 
-    def hand_on(self, handover: Handover, *, stopping: bool) -> int:
-        """Pass on received messages; return the number of batches."""
+    def hand_on(self, handover: Handover, read: Callable[[Inbox], Read], *, stopping: bool) -> int:
+        """Read received messages and hand them on; return the number of batches."""
         count = 0
         while self.session.waiting and not handover.full():
             gathering = self._busy(handover) or (not stopping and self._too_soon_s() > 0)
@@ -201,11 +201,12 @@ class Receive:
                 break
             lines = part_statuses(inbox)
             self.session.publish(greetings(handover.fleet, lines))
+            handover.say(lines)
             if len(inbox):
                 count += 1
                 self._metrics.unacked.inc(len(inbox))
+                handover.give(inbox, read(inbox))
                 self._left_s = time.monotonic()
-            handover.give(inbox, lines)
         return count
 
     def _busy(self, handover: Handover) -> bool:

@@ -1,16 +1,26 @@
 """
-The receiving thread of `tonne run` and `tonne bridge`, and its storing thread.
+The threads of `tonne run` and `tonne bridge`: one receives, reads and acknowledges, one stores.
 
-The receiving thread passes batches to the storing thread, which each runner equips with its own
-steps, and acknowledges what comes back as durable: to the broker by PUBACK on the same connection,
-to the device by a receipt, as PUBACK does not guarantee storage.  After SIGTERM received messages
-are stored and acknowledged; the broker keeps the rest.
+Each runner brings its own chain of steps.  A batch is read while the one before it is stored:
+the storing thread mostly waits for a server, and else each would wait for the other.
+
+The receiving thread of `tonne run` and `tonne bridge`: the first step, and the last.
+
+It receives, reads and hands on; a second thread stores; what comes back is
+acknowledged.  SIGTERM stores and acknowledges what was received, then leaves; the
+broker keeps the rest for the next start.
+
+The last step of `tonne run` and `tonne bridge`: what is durable is acknowledged.
+
+The broker hears it by a PUBACK, on the connection that brought the message; the
+device by a receipt, since a broker's word is no promise that anything is stored.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import Protocol
 
@@ -19,7 +29,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.model import Fleet
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.session import Session
-from services.intake.handover import Done, Handover
+from services.intake.handover import Done, Handover, Read
 from services.intake.receipts import Receipts
 from services.intake.receive import Receive
 from services.intake.start import collect_seldom, quiet_stop, wait_for_server
@@ -60,6 +70,8 @@ class Receiver:
 
     Parameters
     ----------
+    read : callable
+        Reads a batch before it is handed on: `Chain.read`.
     stopping : threading.Event
         Shared with the storing thread, which stops waiting for a server once it is set.
     """
@@ -67,12 +79,13 @@ class Receiver:
     def __init__(
         self,
         receive: Receive,
+        read: Callable[[Inbox], Read],
         handover: Handover,
         stopping: threading.Event,
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
-        self._receive = receive
+        self._receive, self._read = receive, read
         self._acknowledge = Acknowledge(receive.session, metrics)
         self._handover = handover
         self._stopping = stopping
@@ -112,7 +125,7 @@ class Receiver:
 
     def _pass(self, *, stopping: bool) -> None:
         self._pending -= self._acknowledge.step(self._handover)
-        self._pending += self._receive.hand_on(self._handover, stopping=stopping)
+        self._pending += self._receive.hand_on(self._handover, self._read, stopping=stopping)
 
     def _finish(self) -> None:
         """
@@ -138,7 +151,7 @@ class Receiver:
 
 
 class Chain(Protocol):
-    """Steps from a received batch to a durable one."""
+    """Steps from a received batch to a durable one; all but `read` on the storing thread."""
 
     @property
     def fleet(self) -> Fleet:
@@ -147,8 +160,11 @@ class Chain(Protocol):
     def open(self) -> None:
         """Connect, and read the registry."""
 
-    def store(self, inbox: Inbox) -> Done:
-        """Make a batch durable."""
+    def read(self, inbox: Inbox) -> Read:
+        """Read a batch, on the receiving thread."""
+
+    def store(self, inbox: Inbox, read: Read | None = None) -> Done:
+        """Make a batch durable, which is read now where it was not before."""
 
     def between(self, lines: list[list[Status]]) -> list[tuple[str, bytes]]:
         """Do due work between batches; return messages for edge nodes."""
@@ -188,7 +204,7 @@ class TwoThreads:
         self._chain, self._servers, self._stopping = chain, servers, stopping
         self._metrics, self._log, self._wait_s = metrics, log, wait_s
         self._handover = Handover()
-        self._receiver = Receiver(receive, self._handover, stopping, metrics, log)
+        self._receiver = Receiver(receive, chain.read, self._handover, stopping, metrics, log)
 
     def stop(self) -> None:
         """Request to finish the current work and end; safe in a signal handler."""
@@ -216,13 +232,13 @@ class TwoThreads:
         chain, handover = self._chain, self._handover
         with handover.ending():
             while True:
-                inbox = handover.take()
+                batch = handover.take()
                 if handover.ended:
                     return
                 self._metrics.pulse.beat("storing")
-                if inbox is None:
+                if batch is None:
                     chain.idle()
                 else:
-                    handover.give_back(chain.store(inbox))
+                    handover.give_back(chain.store(*batch))
                 handover.fleet = chain.fleet
                 handover.tell(chain.between(handover.said()))

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from io import BytesIO, StringIO
@@ -22,18 +21,18 @@ from psycopg import Connection
 
 from ingest.errors import RegistryError
 from mrv import factors, verify
-from mrv.calendar import instant_us, local_date, period_us
+from mrv.calendar import period_us
 from mrv.countries import country_of, grid_of
 from mrv.documents.form import read_bytes
 from mrv.documents.plan import PlanExtract
-from mrv.documents.statement import Claims, claims_of
+from mrv.documents.statement import claims_of
 from mrv.documents.verification import Verification
 from mrv.errors import CanonicalError, ExportError, VerificationError
 from mrv.exports.cad_trust import ORDER, cad_trust
 from mrv.exports.cdop import cdop
 from mrv.exports.cell_map import CellMap, check_known
 from mrv.exports.contradictions import check
-from mrv.exports.entered import Authority, InForce, Registration
+from mrv.exports.entered import Authority, Registration
 from mrv.exports.facility import COLUMNS, VALUES, Inventory, Metered, inventory
 from mrv.exports.jcm import jcm
 from mrv.exports.source import (
@@ -46,17 +45,15 @@ from mrv.exports.source import (
     days,
 )
 from mrv.factors.records import factor_of
-from mrv.methodologies import find, tools
 from mrv.packs.pack import PLAN, STATEMENT, VERIFICATION, Pack
-from mrv.registry.calibration_interval import after
 from mrv.report import Facts
 from mrv.report.submission import Line, lines, signed_share
 from mrv.report.words import Words
 from mrv.signatures import canonical
-from mrv.signatures.organisations import stem
 from mrv.signatures.trust_root import Trust
-from services.clock import now_us
+from services.issuer import registration_checks
 from services.issuer.documents import documents
+from services.issuer.registration_checks import JCM
 from services.issuer.report import facts_of
 from services.registry.authority import entered_records
 from services.store.registry import authority
@@ -188,12 +185,6 @@ def _cell(value: Any) -> str:
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
-# ids of the methodologies of the Joint Crediting Mechanism begin with it
-JCM = "jcm-"
-# longest crediting period at a time [months]
-_MOST_MONTHS = 120
-_TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
-
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
     """Return files as a zip archive; the same files give identical bytes."""
@@ -294,7 +285,7 @@ def jcm_files(
     """
     from mrv.exports.cell_map import check_known, names, shipped  # noqa: PLC0415
     from mrv.exports.form_workbook import filled  # noqa: PLC0415 - loads openpyxl
-    from mrv.exports.jcm import COLUMNS, VALUES, jcm  # noqa: PLC0415
+    from mrv.exports.jcm import COLUMNS, VALUES  # noqa: PLC0415
 
     methodology = source.claims.methodology.id
     if form is None and methodology in names():
@@ -372,103 +363,12 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     )
     registered, words = next(result, None) or Registration(project=project), Words(language)
     fields = {
-        "form": tuple(_form(facts, registered)),
-        "registered": tuple(_registered(facts, registered)),
+        "form": tuple(registration_checks.form(facts, registered)),
+        "claimed": tuple(registration_checks.claimed(facts, registered)),
+        "registered": tuple(registration_checks.registered(facts, registered)),
         "backed": tuple(signed_share(facts, words, registered.signed_percent)),
     }
     return facts, lines(facts, words, fields)
-
-
-def _form(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Yield fields of the programme's forms that the registration lacks."""
-    ask = f"registrations[{registration.project}]"
-    # the JCM's own form names its participants
-    participants = () if facts.subject.methodology.id.startswith(JCM) else ("participants",)
-    for name in ("programme", "project_id", "registered", "consultation", *participants):
-        if not getattr(registration, name):
-            yield f"{ask}.{name}"
-    if not registration.forms:
-        yield f"{ask}.forms: name, version and since of each form and guideline by which it is sent"
-    today = local_date(now_us(), facts.timezone)
-    for form in registration.forms:
-        if not _holds(form, today):
-            until = "" if form.until is None else f" to {form.until}"
-            yield f"{ask}.forms: {form.name} {form.version} is in force from {form.since}{until}"
-    if facts.opinion is None or not facts.subject.methodology.id.startswith(JCM):
-        return
-    plan: PlanExtract = facts.plan.extract()
-    source = Source(facts.subject, facts.opinion, plan)
-    for missing in jcm(source, registration).draft.missing:
-        if missing.field != "project":
-            yield f"{missing.field}: {missing.remedy}"
-
-
-def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Yield texts where methodology or design differ from the registered versions."""
-    ask = f"registrations[{registration.project}]"
-    period = facts.subject.monitoring_period
-    first = date.fromisoformat(period.local_from[:10])
-    last = local_date(instant_us(period.to, "UTC") - 1, period.timezone)
-    method, declared = facts.subject.methodology, facts.subject.declared
-    yield from _credited(facts, registration, ask)
-    if not registration.methodologies:
-        yield f"{ask}.methodologies: name, version and since, as the programme registered it"
-    else:
-        own = [m for m in registration.methodologies if m.name in (method.id, method.title)]
-        yield from _other(f"{ask}.methodologies: {method.id}", own, method.version, (first, last))
-        for name, version in _tools(facts.subject).items():
-            own = [
-                methodology
-                for methodology in registration.methodologies
-                if methodology.name.upper() == name
-            ]
-            yield from _other(f"{ask}.methodologies: {name}", own, version, (first, last))
-    if not registration.designs:
-        yield f"{ask}.designs: name, version and since, as the programme registered it"
-    elif declared and declared.design:
-        # a revision within the period replaces the one before
-        version = declared.design.version
-        yield from _other(f"{ask}.designs: design", registration.designs, version, (last,))
-    else:
-        yield f"projects[{registration.project}].design"
-
-
-def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
-    """Yield texts where a CDM project violates the modalities (decision 3/CMP.1)."""
-    if registration.programme != "CDM":
-        return
-    project, method = facts.plan.project, facts.subject.methodology.id
-    begins, ends = (local_date(us, project.timezone) for us in (project.from_us, project.to_us))
-    if after(begins, _MOST_MONTHS) < ends:
-        yield f"projects[{project.id}].crediting_period: {begins} to {ends} is above ten years"
-    if registration.registered and begins < registration.registered:
-        yield f"projects[{project.id}].crediting_period: {begins} is before {ask}.registered"
-    # who validated a project does not verify it, unless it is small
-    body = (
-        "" if facts.opinion is None or method.startswith("ams-") else registration.validation.body
-    )
-    if body and facts.opinion and stem(body) == stem(facts.organisation(facts.opinion.issuer)):
-        yield f"{ask}.validation.body: {body} validated the project and verified the statement"
-
-
-def _tools(claims: Claims) -> dict[str, str]:
-    """Return the CDM tools used by a statement, with their versions."""
-    used = (factor.calculation.tool for factor in claims.factors if factor.calculation)
-    texts = [find(claims.methodology.id, claims.methodology.version).reference]
-    texts += [tools.load()[tool].reference for tool in used]
-    return dict(_TOOL.findall(" ".join(texts)))
-
-
-def _other(what: str, rows: Sequence[InForce], version: str, days: Sequence[date]) -> Iterator[str]:
-    """Yield texts on days on which another version than the statement's is registered."""
-    for day in dict.fromkeys(days):
-        there = [row.version for row in rows if _holds(row, day)]
-        if not {version, f"{version}.0", version.removesuffix(".0")}.intersection(there):
-            yield f"{what} {version} on {day}; registered: {', '.join(there) or 'none'}"
-
-
-def _holds(force: InForce, day: date) -> bool:
-    return force.since <= day and (force.until is None or day <= force.until)
 
 
 def line_json(line: Line, words: Words) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from mrv.registry.project import Project
 from services.registry import service_times
 from services.registry.entries import Device, Registry
 from services.store.registry.project_versions import devices_before
+from services.store.statements import sealed_days as seals
 from services.store.statements import statements
 
 Span = tuple[int, int]
@@ -119,8 +120,9 @@ def unserved(
     was_bound, placed = devices_before(conn, project.id, sorted(around))
     before = was_bound | placed
     served = _serving(registry)
+    forwarding = gateways(conn, registry)
     result = []
-    for name in sorted(devices):
+    for name in sorted(devices.keys() - forwarding):
         device = devices[name]
         near = device.site in around or name in reasons or name in before
         if not near or not counted(project, device.class_id, left_out=name not in mine):
@@ -144,6 +146,18 @@ def unserved(
             )  # fmt: skip
     near_by = {name for name, device in devices.items() if device.site in sites or name in before}
     return [*result, *_unclosed(conn, registry, project, near_by, was_bound, period_us)]
+
+
+def gateways(conn: Connection, registry: Registry) -> frozenset[str]:
+    """Return devices that others name as `gateway`, and that measured nothing themselves."""
+    named = sorted({device.gateway for device in registry.devices.values() if device.gateway})
+    with conn.cursor() as cursor:
+        measured = {*seals.first_us(cursor, named)}
+        cursor.execute(
+            "SELECT DISTINCT device_id FROM dead_letter WHERE device_id = ANY(%s)", [named]
+        )
+        measured |= {str(name) for (name,) in cursor.fetchall()}
+    return frozenset(named) - measured
 
 
 def _unclosed(
@@ -180,15 +194,20 @@ def _unclosed(
                 yield Unserved(name, device.class_id, spans, project=entry.id)
 
 
-def unbound(registry: Registry, project: Project, period_us: Span) -> Iterator[Device]:
-    """Yield meters of the sites that could count as project emissions and are in no project."""
+def unbound(
+    conn: Connection, registry: Registry, project: Project, period_us: Span
+) -> Iterator[Device]:
+    """Yield meters of the sites that could be of the project's side, and are in no project."""
     method = find(project.methodology, project.version)
     kinds = {c for need in method.roles.values() if need.side == "project" for c in need.classes}
     mine = {d.device for d in project.devices}
     devices, reasons = registry.devices, boundary_reasons(registry, project.id)
     sites = registry.around({devices[name].site for name in mine})
     served = _serving(registry)
+    forwarding = gateways(conn, registry)
     for device in devices.values():
+        if device.id in forwarding:
+            continue
         if device.site not in sites or device.class_id not in kinds:
             continue
         if device.check_of in mine or device.id in reasons:

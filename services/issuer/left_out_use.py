@@ -216,6 +216,9 @@ def left_out(
         if item.checks and _agrees(rows, index, fleet.by_id[item.checks], wanted):
             continue
         measured, last_us, unknown_us = _measured(rows, index, item.spans, wanted)
+        after = last_us > max((end for _, end in item.served), default=0) + INTERVAL_US
+        if measured and item.served and not after and unknown_us < HOUR_US:
+            continue  # what was read a moment after its service ended
         rise, number, refused = dict[str, int](), 0, Refused(0, {})
         if unknown_us >= HOUR_US or not measured:
             rise, number = _rise(conn, fleet, index, item.spans, wanted)
@@ -364,7 +367,8 @@ def reported(
     of_all: dict[str, Value] = {"device": of.device, "why": why, "measured": tuple(texts)}
     if drawn is not None:
         return text("BND-01.drawn", document=named(drawn), **of_all)
-    return text("BND-01.left_out", **of_all)
+    # a diagram of before the period shows it at the project
+    return text("BND-01.left_early" if of.served else "BND-01.left_out", **of_all)
 
 
 def _compared(out: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[str, Value]]]:

@@ -61,9 +61,11 @@ from services.store.statements.carry_over import owed_at_site
 from services.store.statements.energy_certificates import beside, certified
 from services.store.statements.statements import (
     IssuedCertificate,
+    IssuedDesign,
     IssuedInterval,
     IssuedPoint,
     certificates_of_devices,
+    designs_of_project,
     intervals_of_devices,
     points_of_devices,
 )
@@ -287,6 +289,8 @@ class RegistryFacts:
         Calibration intervals that were lengthened after the period began, by device.
     intervals : mapping of str to IssuedInterval
         Own calibration intervals of these devices in their last issued statements.
+    designs : sequence of IssuedDesign
+        Registered designs by earlier issued statements of the project.
     placed : mapping of str to IssuedPoint
         Earlier monitoring points of these devices: of the last issued statement, or in the registry
         when the period began.
@@ -314,6 +318,7 @@ class RegistryFacts:
     issued: tuple[IssuedCertificate, ...] = ()
     lengthened: Mapping[str, Lengthened] = field(default_factory=dict)
     placed: Mapping[str, IssuedPoint] = field(default_factory=dict)
+    designs: Sequence[IssuedDesign] = ()
     intervals: Mapping[str, IssuedInterval] = field(default_factory=dict)
 
     @property
@@ -371,11 +376,12 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         certified=certified(conn, mains, *period_us),
         certified_beside=tuple(beside(conn, mains, *period_us)),
         left_out=tuple(left_out(conn, registry, project, period_us)),
-        unbound=tuple(unbound(registry, project, period_us)),
+        unbound=tuple(unbound(conn, registry, project, period_us)),
         factors=load_book(conn).within(grid_of(project)),
         issued=tuple(certificates_of_devices(conn, mains)),
         lengthened=_lengthened(conn, mains, period_us[0]),
         placed=_placed(conn, mains, project, period_us),
+        designs=designs_of_project(conn, project.id),
         intervals=intervals_of_devices(conn, mains, period_us[0]),
     )
 

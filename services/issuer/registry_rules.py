@@ -21,13 +21,13 @@ from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.model import LINE_DIAGRAM
 from mrv.parameters.evidence import of_parameter
-from mrv.registry.declared import Calibration, Sample
-from mrv.registry.monitoring_plan import PERMANENT
+from mrv.registry.declared import Sample
 from mrv.registry.project import Certified, Document, Excluded, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text, texts_of
 from services.issuer import acceptances
+from services.issuer.certificate_rules import certificates
 from services.issuer.doubted_invoices import Cited
 from services.issuer.left_out_meters import boundary_reasons
 from services.issuer.left_out_use import reported, supplying
@@ -134,70 +134,6 @@ def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
     yield from listed(texts)
 
 
-def certificates(facts: RegistryFacts) -> Iterator[Judged]:
-    """REG-02: yield certificates without or with another serial number, and changed dates."""
-    texts = [*_changed_dates(facts)]
-    for device in facts.devices:
-        for calibration in device.calibrations or ():
-            of = {"device": device.id, "certificate": calibration.certificate}
-            if calibration.serial is None:
-                texts.append(text("REG-02.no_serial", **of))
-            elif device.serial not in (None, calibration.serial) and not any(
-                swap.at.date() > calibration.performed for swap in device.replacements or ()
-            ):
-                other = {"named": calibration.serial, "serial": device.serial or ""}
-                texts.append(text("REG-02.other_serial", **of, **other))
-    yield from listed([*texts, *_longer_intervals(facts), *_longer_than_issued(facts)])
-
-
-def _changed_dates(facts: RegistryFacts) -> Iterator[Text]:
-    """Yield certificates with other dates than in issued statements."""
-    now: dict[tuple[str, str], list[Calibration]] = {}
-    for device in facts.devices:
-        for calibration in device.calibrations or ():
-            now.setdefault((device.id, calibration.certificate), []).append(calibration)
-    for was in facts.issued:
-        current = now.get((was.device, was.certificate), ())
-        dates = [(str(c.performed), str(c.valid_until)) for c in current]
-        if dates and (was.performed, was.valid_until) not in dates:
-            yield text(
-                "REG-02.other_dates", device=was.device, certificate=was.certificate,
-                performed=dates[0][0], until=dates[0][1], statement=was.statement,
-                was_performed=was.performed, was_until=was.valid_until,
-            )  # fmt: skip
-
-
-def _longer_intervals(facts: RegistryFacts) -> Iterator[Text]:
-    """Yield calibration intervals that were lengthened after the period began."""
-    for name, lengthened in sorted(facts.lengthened.items()):
-        of: dict[str, Value] = {
-            "device": name, "before": lengthened.before, "changed": utc_text(lengthened.changed_us),
-        }  # fmt: skip
-        if lengthened.now is None:
-            yield text("REG-02.no_interval", **of)
-        else:
-            yield text("REG-02.longer_interval", **of, now=lengthened.now)
-
-
-def _longer_than_issued(facts: RegistryFacts) -> Iterator[Text]:
-    """Yield calibration intervals above the issued ones without approved change of plan."""
-    first = local_date(facts.period_us[0], facts.project.timezone)
-    changes = [
-        version.begins
-        for version in facts.entry.monitoring or ()
-        if version.kind == PERMANENT and version.approval is not None and version.begins <= first
-    ]
-    for device in facts.devices:
-        was = facts.intervals.get(device.id)
-        now = calibration_every(device.attributes.get(CALIBRATION_EVERY))
-        if was is None or (now and now <= was.months):
-            continue
-        if not any(begins > was.since for begins in changes):
-            of: dict[str, Value] = {"before": was.months, "statement": was.statement}
-            months = text("REG-02.none") if now is None else str(now)
-            yield text("REG-02.longer_than_issued", device=device.id, now=months, **of)
-
-
 def replacements(facts: RegistryFacts) -> Iterator[Judged]:
     """REG-03: yield replacements and moved meters without a document."""
     bare = [
@@ -288,6 +224,16 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
     yield from listed(copy.alike for copy in remaining if copy.equal)
     # of a proportional one, or one under noise, nothing is taken off: it is to be clarified
     yield from listed((copy.alike for copy in remaining if not copy.equal), severity="CL")
+
+
+def issued_design(facts: RegistryFacts) -> Iterator[Judged]:
+    """PLN-01: a design document that differs from the one of its version in issued statements."""
+    design_ = facts.entry.design
+    was = next((d for d in facts.designs if design_ and d.version == design_.version), None)
+    if design_ is not None and was is not None and was.sha256 != design_.sha256:
+        of: dict[str, Value] = {"version": was.version, "statement": was.statement}
+        digests = {"before": f"{was.sha256[:_DIGITS]}...", "now": f"{design_.sha256[:_DIGITS]}..."}
+        yield from listed([text("PLN-01.other_file", **of, **digests)])
 
 
 # --- documents and invoices ---------------------------------------------------------------
@@ -486,6 +432,7 @@ JUDGES: tuple[tuple[str, Callable[[RegistryFacts], Iterator[Judged]]], ...] = (
     ("REG-02", certificates),
     ("REG-03", replacements),
     ("REG-04", late_ratings),
+    ("PLN-01", issued_design),
     ("MTR-01", implausible_ratings),
     ("PAR-07", documented_values),
     ("PAR-06", own_laboratories),

@@ -126,6 +126,7 @@ def seal(
     recheck: bool = False,
     accept: str | None = None,
     projects: Collection[str] | None = None,
+    before: date | None = None,
 ) -> Report:
     """
     Seal all due days and changes, sign the log's head, and return the result.
@@ -143,11 +144,14 @@ def seal(
     accept : str, optional
         Reason for which manual changes are sealed too.
     projects : collection of str, optional
-        Only days of these projects; by default all, and days of devices without a project.
+        Only days of these projects; all, and days of devices without one, where absent.
+    before : date, optional
+        Only local days before this one, and these as soon as they have ended.
     """
     with _alone(conn):
         run = _Run(conn, signer, Registry(conn), accept, Report())
-        return _seal(run, now_us, projects, everything=recheck or accept is not None)
+        subset = projects, before
+        return _seal(run, now_us, subset, everything=recheck or accept is not None)
 
 
 @contextmanager
@@ -171,14 +175,20 @@ class _Run(NamedTuple):
     report: Report
 
 
-def _seal(run: _Run, now_us: int, projects: Collection[str] | None, *, everything: bool) -> Report:
+def _seal(
+    run: _Run, now_us: int, subset: tuple[Collection[str] | None, date | None], *, everything: bool
+) -> Report:
     conn, report = run.conn, run.report
+    projects, before = subset
+    until_us = now_us - SETTLE_US if before is None else now_us
     records.append_changes(conn, run.signer, report.entries, report.refused, run.accept)
-    due = {(job.project, job.day): job for job in ended(conn, run.of.fleet, now_us - SETTLE_US)}
+    due = {(job.project, job.day): job for job in ended(conn, run.of.fleet, until_us)}
     known = seals.latest(conn)
     new = [job for key, job in due.items() if key not in known]
     if projects is not None:
         new = [job for job in new if job.project in projects]
+    if before is not None:
+        new = [job for job in new if job.day < before]
     oldest = min((job.to_us for job in new), default=now_us)
     report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
     if ends := [*(_time(job.to_us) for job in new), *(span.end for span in known.values())]:

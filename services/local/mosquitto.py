@@ -41,7 +41,7 @@ persistent_client_expiration 30d
 # 2.0.21 that disconnects publishers
 max_queued_messages {messages}
 max_queued_bytes {bytes}
-max_inflight_messages 20000
+max_inflight_messages 60000
 queue_qos0_messages false
 # a Sparkplug host's STATE is retained; nothing else of tonne's is, nor asked for
 retain_available true

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from services.processing.store_readings import Arrived
 
 # readings that wait in memory; beyond it those who store wait
-MOST_READINGS = 60_000
+MOST_READINGS = 100_000
 # for so long, then what waits is left to the database alone
 _PATIENCE_S = 5.0
 

@@ -65,7 +65,8 @@ def entry(kind: str, row: Row) -> Entered:
     try:
         record = msgspec.convert(cells, TYPES[kind])
     except msgspec.ValidationError as error:
-        row.problem(None, f"{error}; docs/registries.md lists the keys")
+        page = "exports" if kind == "facility" else "registries"
+        row.problem(None, f"{error}; docs/{page}.md lists the keys")
         return Entered(kind, "", Registration(project=""))
     if isinstance(record, Authorization) and not record.document:
         row.problem("document", "is missing; give the letter by which it was authorized")

@@ -44,7 +44,11 @@ def calibrator(class_id: str) -> Callable[[Row], Calibration]:
             channel=columns.get(channel or ""),
             found_error_percent=row.number("found_error_percent", 0, 100),
             last_test=last_test,
+            laboratory=row.optional("laboratory"),
+            accreditation=row.optional("accreditation"),
         )
+        if calibration.accreditation and not calibration.laboratory:
+            row.problem("laboratory", "is missing: `accreditation` is the number of a laboratory")
         if last_test and calibration.found_error_percent is None:
             row.problem("found_error_percent", "is missing; give the error that the test found")
         if not row.problems and not last_test and calibration.valid_until <= calibration.performed:

@@ -160,6 +160,8 @@ def _calibration(class_id: str, calibration: Calibration) -> dict[str, Any]:
         channel=channel and registers.get(channel, channel),
         found_error_percent=calibration.found_error_percent,
         last_test=calibration.last_test or None,
+        laboratory=calibration.laboratory,
+        accreditation=calibration.accreditation,
     )
 
 

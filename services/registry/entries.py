@@ -47,6 +47,8 @@ DOCUMENT = ("document", "by", "issued", "sha256")
 STATED = "value"
 # and by which signature of who gave it
 SIGNED = "signed"
+# first day on which what it states no longer applies
+UNTIL = "valid_until"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class LaterZone:
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """Prices of a kWh at a site from a local day on, in one currency; not part of any tonnes."""
+    """Prices of a kWh at a site from a local day on, in one currency; no effect on tonnes."""
 
     begins: date
     currency: str
@@ -72,7 +74,7 @@ class Tariff:
 @dataclass(frozen=True, slots=True)
 class Site:
     """
-    A site with its time zones; `park` groups sites.
+    A site: a place with its time zone; `park` names its group of sites.
 
     `names` are names in other languages.  `timezones` are changes after `timezone`; None if a file
     omits them.  `country` is an ISO 3166-1 alpha-2 code; without it the time zone's country
@@ -117,7 +119,7 @@ class Replacement:
 @dataclass(frozen=True, slots=True)
 class Rating:
     """
-    Rated power [W] from a time on, its document, and the file's hash.
+    A rated power [W] that applies from a time on, with its document and the file's hash.
 
     A row with a hash corrects the previous one of the same time.
     """
@@ -170,8 +172,8 @@ class Outside:
 @dataclass(frozen=True, slots=True)
 class Quality:
     """
-    Limits of the quality tests for one channel (or `time`) from a time on, and the reason; null
-    disables a test, and omitted keys are as in the profile.
+    Limits of the quality tests for one channel (or `time`) from a time on, with the reason; null
+    disables a test, and for omitted keys the profile applies.
     """
 
     channel: str
@@ -226,7 +228,7 @@ def array_fields(array: Device | PvArray) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """Topic template of a fleet with its own MQTT topics; inactive ones are not subscribed."""
+    """A template of a fleet's own topics; tonne does not subscribe to an inactive one."""
 
     kind: ClassVar[str] = "topic"
     id: str
@@ -236,10 +238,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class ProjectDevice:
-    """
-    Device in a role of a project; local dates only if they differ from the crediting
-    period's.
-    """
+    """A device in a role; enter local dates only if they differ from the crediting period's."""
 
     device: str
     role: str
@@ -259,7 +258,7 @@ class Modules:
 @dataclass(frozen=True, slots=True)
 class Project:
     """
-    A project; its local dates are in the time zone of the first device's site, ends excluded.
+    A project; its dates are local to the first device's site, and an end is the first day after it.
 
     `system` is an entry of `mrv/registry/programme_systems.toml`.  `monitoring` holds the versions
     of its monitoring plan; None if a file omits them.  `boundary` names the meters of its sites
@@ -306,7 +305,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """Amount of an action in a year by the city's model. [kt CO2e]"""
+    """Reduction of an action in a year by the city's model. [kt CO2e]"""
 
     year: int
     kt: Decimal | int
@@ -316,7 +315,7 @@ class Reported:
 @dataclass(frozen=True, slots=True)
 class Action:
     """
-    Action of the programme with its annual target, if any. [kt CO2e]
+    An action of the programme, and its yearly target if it has one. [kt CO2e]
 
     Target and `reported` are the city's modelled account, separate from projects.
     """
@@ -465,6 +464,7 @@ def document_of(name: str, given: str | Mapping[str, Any]) -> Document:
         None if issued is None else date.fromisoformat(issued),
         given.get("sha256"),
         signed=given.get(SIGNED),
+        valid_until=date.fromisoformat(until) if (until := given.get(UNTIL)) else None,
         **_stated_values(given.get(STATED)),
     )
 

@@ -18,6 +18,8 @@ from services.registry.located import NULLS, NUMBER, Plain, Table, Value, native
 
 ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 # 100.000 is a hundred here and a hundred thousand there
+# a number with a unit, a decimal comma or separators
+SEPARATED = re.compile(r"^[-+]?\d[\d.,' \u00a0\u202f]*[^\d\s]*$")
 GROUPED = re.compile(r"^\d{1,3}([.,]\d{3})+$")
 MAX_WHOLE = 2**62
 MAX_TEXT = 1_000
@@ -121,7 +123,13 @@ class Row:
             return None
         value = self.table.cells[key]
         if not isinstance(value, Plain) or not NUMBER.match(value):
-            self.problem(key, f"{native(value)!r} must be a number, written without quotes")
+            wrong = f"{native(value)!r} must be a number, written without quotes"
+            if not NUMBER.match(str(value)) and SEPARATED.match(str(value)):
+                wrong = (
+                    f"{native(value)!r} must be a number alone: no unit, a point before decimals,"
+                    " no separators of thousands"
+                )
+            self.problem(key, wrong)
             return None
         result = number(value)
         if not low <= result <= high:
@@ -216,7 +224,11 @@ class Row:
 
 
 def amount(row: Row, quantity: str) -> int:
-    """Return a row's amount in whole base units of the quantity."""
+    """
+    Return an amount in whole base units of the quantity.
+
+    An amount in a unit that is no decimal multiple, such as GJ of Wh, is rounded.
+    """
     entered = row.required("amount", row.number("amount", 0, MAX_WHOLE), "what the document states")
     if quantity not in QUANTITY_INDEX:
         known = ", ".join(q.name for q in QUANTITIES)
@@ -229,7 +241,7 @@ def amount(row: Row, quantity: str) -> int:
     except InputError as error:
         row.problem("unit", str(error))
         return 0
-    value = Decimal(entered) * numerator / denominator
-    if value != value.to_integral_value():
+    digit = Decimal(1).scaleb(int(Decimal(entered).as_tuple().exponent))
+    if digit * numerator < denominator:  # its last digit is of less than a base unit
         row.problem("amount", f"{entered} is finer than one {base}; round it as the document does")
-    return int(value)
+    return int((Decimal(entered) * numerator / denominator).to_integral_value())

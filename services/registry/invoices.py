@@ -138,7 +138,14 @@ def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
     end = row.required("to", row.day("to"), "the local day after the last")
     devices = _devices(row)
     quantity = row.optional("quantity") or _usual_quantity(projects.get(project), devices)
-    value = amount(row, quantity)
+    credit = str(row.table.cells.get("amount", "")).startswith("-")
+    if credit:
+        row.problem(
+            "amount",
+            "is below 0; for a credit note, enter the invoice again with the amount that remains,"
+            " an id of its own, `corrects` and `reason`",
+        )
+    value = 0 if credit else amount(row, quantity)
     percent = row.number("tolerance_percent", 0, 100)
     digest = row.optional("sha256")
     if digest is not None and (len(digest) != _DIGEST or not set(digest) <= _HEX):

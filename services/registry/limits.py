@@ -19,7 +19,7 @@ from ingest.classes import Channel, DeviceClass
 from ingest.errors import ProfileError
 from ingest.limits import NAMES
 from ingest.pipeline.quality_limits import TIME
-from services.registry.entries import DOCUMENT, SIGNED, STATED, Quality
+from services.registry.entries import DOCUMENT, SIGNED, STATED, UNTIL, Quality
 from services.registry.fields import Row
 from services.registry.located import native
 
@@ -107,7 +107,7 @@ def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
         if isinstance(value, str) and value.strip():
             result[key] = value
         elif isinstance(value, dict):
-            result[key] = _read(row, key, value, known=(*DOCUMENT, STATED, SIGNED))
+            result[key] = _read(row, key, value, known=(*DOCUMENT, STATED, SIGNED, UNTIL))
         else:
             row.problem("documents", f"{key} = {value!r} must be text: number and place of it")
     return result
@@ -133,7 +133,6 @@ def _read(
 ) -> dict[str, Any]:
     for name in sorted(parameters.keys() - set(known), key=str):
         row.problem(column, f"{key}: unknown key {name!r}; known: {', '.join(known)}")
-    issued = parameters.get("issued")
     texts = {k: v.isoformat() if isinstance(v, date) else v for k, v in parameters.items()}
     values: dict[str, Any] = {}
     if STATED in known and STATED in texts:
@@ -144,8 +143,10 @@ def _read(
             return {}
     if "document" not in texts:
         row.problem(column, f"{key}: document is missing; give its title and number")
-    if issued is not None and not _is_day(texts["issued"]):
-        row.problem(column, f"{key}: issued = {issued!r} is not a date such as 2025-03-01")
+    for name in ("issued", UNTIL):
+        if name in texts and not _is_day(texts[name]):
+            wrong = f"{name} = {parameters[name]!r} is not a date such as 2025-03-01"
+            row.problem(column, f"{key}: {wrong}")
     if "sha256" in texts and not re.fullmatch("[0-9a-f]{64}", texts["sha256"]):
         row.problem(column, f"{key}: sha256 = {texts['sha256']!r} is no SHA-256: 64 digits 0-9 a-f")
     return {name: texts[name] for name in known if name in texts} | values

@@ -235,7 +235,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
             yield Finding(project.kind, project.id, words, warning=True)
         for wrong in departures(version, method, bound, meters):
             yield _finding(project, version, wrong, warning=False)
-        for wrong in (*seldom(version, method), *imprecise(version, meters, bound)):
+        for wrong in (*seldom(version, method), *imprecise(version, method, meters, bound)):
             yield _finding(project, version, wrong, warning=True)
 
 

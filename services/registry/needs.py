@@ -46,6 +46,11 @@ from services.registry.located import Finding
 
 _NUMBERS = (int, Decimal, Fraction)
 ZERO = Fraction(0)
+_UNSHOWN = (
+    f"Where more than {USUAL.above_percent} % of the reduction depends on such a value (or the"
+    " share in the programme's trust root), the conservative end of its published range is"
+    " applied; if none is published, the reduction that depends on it is not credited."
+)
 
 
 def check(
@@ -59,6 +64,10 @@ def check(
     except MethodologyError as error:
         yield _finding(project, f"methodology: {error}")
         return
+    elsewhere = abroad(methodology.countries, country)
+    if elsewhere is not None:
+        text = f"methodology: {methodology.id} is of {methodology.programme}: {elsewhere}"
+        yield Finding(project.kind, project.id, text, warning=True)
     errors = [*_roles(project, methodology, devices)]
     try:
         parameters = parameters_of(methodology, project.parameters, "parameters")
@@ -76,10 +85,6 @@ def check(
     yield from _unshown(project, methodology, parameters, book, country)
     yield from _not_entered(project, methodology, parameters, book)
     yield from _undeclared(project, methodology, devices)
-    elsewhere = abroad(methodology.countries, country)
-    if elsewhere is not None:
-        text = f"methodology: {methodology.id} is of {methodology.programme}: {elsewhere}"
-        yield Finding(project.kind, project.id, text, warning=True)
     candidate = _candidate(project, methodology, parameters, devices, country)
     for condition in methodology.applicability:
         broken = condition.test(candidate)
@@ -212,10 +217,8 @@ def _unshown(
         yield _until(
             project,
             [f"{', '.join(lines)} without a third party's document"],
-            "until `documents` names one from before the period, the statement has a finding, and"
-            f" of a value that carries more than {USUAL.above_percent} % of the reduction (or what"
-            " the programme's trust root says) the conservative end of what is published counts,"
-            f" nothing where nothing is; write in `documents`: {'; '.join(rows.values())}",
+            "until `documents` names one from before the period, the statement has a finding."
+            f" {_UNSHOWN} Write in `documents`: {'; '.join(rows.values())}",
         )
 
 
@@ -376,10 +379,7 @@ def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> I
         yield _until(
             project,
             lacking,
-            "until `value` in `documents` says what each states, its grade is D, and of one that"
-            f" carries more than {USUAL.above_percent} % of the reduction (or what the programme's"
-            " trust root says) the conservative end of what is published counts, nothing where"
-            " nothing is",
+            f"until `value` in `documents` says what each states, its grade is D. {_UNSHOWN}",
         )
 
 

@@ -90,6 +90,8 @@ class Calibration(Shape):
     channel: str | None = Field(examples=["ch4_percent"])
     found_error_percent: str | None = Field(examples=["0.8"])
     last_test: bool
+    laboratory: str | None = Field(examples=["Quatest 3"])
+    accreditation: str | None = Field(examples=["VILAS 004"])
 
 
 class Served(Shape):

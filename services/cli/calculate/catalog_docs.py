@@ -29,7 +29,11 @@ from services.registry.files import read_files
 FINDINGS, TESTS = Path("docs/findings.tsv"), Path("tests")
 RETURNED = Path("services/issuer/returned.toml")
 NEITHER = "neither"
-_VERDICTS = ("prevented", "shown", NEITHER)
+# how the page says each verdict of the table
+_VERDICTS = {"prevented": "prevented", "shown": "reported", NEITHER: "not detected"}
+_CERTAINTY = {
+    "R": "primary source", "T": "transcription", "r": "secondary source", "M": "text not compared",
+}  # fmt: skip
 _ADDRESS = re.compile(r"(?:cdm\.unfccc\.int)?(/(?:IRCheck|CCheck|Projects|reviews)/[^\s|,;)]+)")
 
 
@@ -101,32 +105,35 @@ def _addressed(source: str, file: str) -> Iterator[tuple[str, str]]:
 def _finding_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "\n## Findings of returned requests for issuance (CDM)\n"
     before, now = (
-        ", ".join(f"{sum(finding[when] == v for finding in rows)} {v}" for v in _VERDICTS)
+        ", ".join(f"{sum(row[when] == v for row in rows)} are {w}" for v, w in _VERDICTS.items())
         for when in ("before", "now")
     )
     yield (
-        f"{len(rows)} findings with which the CDM secretariat or Board returned requests for"
-        f" issuance. Release 0.1.0: {before}. Now: {now}. Prevented: the fault cannot occur, or the"
-        " quantity concerned is not credited. Shown: the statement reports the fault to operator"
-        " and verifier before submission. Neither: tonne does not detect it.\n"
+        f"The table has {len(rows)} findings with which the CDM secretariat or Board returned"
+        " requests for issuance. The fourth column states what tonne does if an operator makes the"
+        ' same fault. "Prevented": the fault cannot occur, or the quantity concerned is not'
+        ' credited. "Reported": the statement reports the fault to operator and verifier before'
+        f' submission. "Not detected": neither of these. Of the findings, {now}. In release 0.1.0,'
+        f" {before.replace(' are ', ' were ')}.\n"
     )
-    yield "| finding | project type | fault | release 0.1.0 | now | tests |"
-    yield "|---|---|---|---|---|---|"
-    for number, row in enumerate(rows, 1):
-        tests = "<br>".join(f"`{test}`" for test in row["tests"]) or "-"
-        link = f"[{number}](https://cdm.unfccc.int{row['address']})"
-        verdict = f"**{NEITHER}**" if row["now"] == NEITHER else row["now"]
-        yield f"| {link} | {row['of']} | {row['issue']} | {row['before']} | {verdict} | {tests} |"
+    yield (
+        "| finding | project type | fault in the returned request for issuance | the same fault in"
+        " tonne is | tests that show it |"
+    )
+    yield "|---|---|---|---|---|"
+    for number, entry in enumerate(rows, 1):
+        tests = "<br>".join(f"`{test}`" for test in entry["tests"]) or "-"
+        link = f"[{number}](https://cdm.unfccc.int{entry['address']})"
+        yield f"| {link} | {entry['of']} | {entry['issue']} | {_VERDICTS[entry['now']]} | {tests} |"
 
 
 PAGE = Path("docs/haiphong.md")
 CATALOG = Path("deploy/catalog/haiphong")
 _BEGIN, _END = "<!-- projects: begin, `make pages` -->", "<!-- projects: end -->"
 _COSTS = (
-    "Not credited in any project: time without readings, register steps "
-    "of unknown size, energy above the rated power or of the wrong kind, "
-    "a meter whose certificate is for another meter, energy that another "
-    "project claims. Consumption in such time is added at its upper bound."
+    "No project is credited for time without readings, for register steps of unknown size, for "
+    "energy above the rated power, for a meter whose certificate is for another meter, or for "
+    "energy that another project claims. Consumption in such time is added at its upper bound."
 )
 TABLE, CONFORMITY = Path("docs/conformity.toml"), Path("docs/conformity.md")
 _MAP_HEAD = """\
@@ -135,9 +142,9 @@ _MAP_HEAD = """\
 Written by `make pages` from `docs/conformity.toml`, `docs/findings.tsv` and the tests; edit those.
 
 For: verifiers and officers. The tables list requirements of standards and programmes, the page or
-module of tonne that meets each, and the tests of it. This is not a certificate: no accredited body
-has assessed tonne against these texts. Certainty: R primary source, T transcription, r secondary
-source, M unverified; the texts of ISO were not available. A row without a test is open.
+folder of tonne that meets each, and the tests of it. This is not a certificate: no accredited body
+has assessed tonne against these texts. The last column states how the text of the requirement was
+available; the texts of ISO were not available. A requirement without a test is marked as open.
 """
 
 
@@ -151,7 +158,7 @@ def section(page: str) -> str:
 def _lines() -> Iterator[str]:
     registry = read_files([CATALOG]).registry
     yield f"{_COSTS}\n"
-    yield "| project | methodology | metered, by role | by document or laboratory |"
+    yield "| project | methodology | roles of its meters | parameters entered with a document |"
     yield "|---|---|---|---|"
     for project in sorted(registry.projects.values(), key=lambda p: (p.system or "", p.id)):
         methodology = find(project.methodology, project.version)
@@ -186,17 +193,18 @@ def tests_of(text: str) -> list[str]:
 def _conformity_page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield _MAP_HEAD
     tested = sum(bool(row.get("tests")) for row in rows)
-    yield f"{tested} rows are covered by tests, {len(rows) - tested} are open."
+    yield f"{tested} requirements are covered by tests, {len(rows) - tested} are open."
     for of, lines in groupby(rows, key=lambda row: row["of"]):
         yield f"\n## {of}\n"
-        yield "| clause | requirement | where | tested by | certainty |"
+        yield "| clause or subject | requirement | met in | tests | source of the requirement |"
         yield "|---|---|---|---|---|"
         yield from (_map_row(line) for line in lines)
 
 
 def _map_row(row: dict[str, Any]) -> str:
     tests = "<br>".join(f"`{test}`" for test in row.get("tests", ())) or "**open**"
-    cells = (row["clause"], row["says"], row.get("where", ""), tests, row["certainty"])
+    source = _CERTAINTY[row["certainty"]]
+    cells = (row["clause"], row["says"], row.get("where", "-"), tests, source)
     return "| " + " | ".join(cells) + " |"
 
 

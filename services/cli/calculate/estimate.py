@@ -60,7 +60,8 @@ def estimate(
       tonne estimate --list
       tonne estimate pv --describe
       echo '{"latitude": 48.0, "longitude": 7.8, "rated_kw": 100,
-             "ghi_kwh_per_m2": [1150], "ghi_source": "map"}' | tonne estimate pv - --country DE
+             "ghi_kwh_per_m2": [1150], "ghi_source": "map",
+             "air_c": 13}' | tonne estimate pv - --country DE
     """
     if listed:
         click.echo(_listed(compact=compact))

@@ -92,10 +92,18 @@ This is the output of `tonne registry template energy_meter --country DE`:
 {example}
 ```
 """
-_AUTHORITY = (
-    "An authority enters the sections `registrations`, `authorizations`, `submissions`, "
-    "`facilities` and `acceptances`. [registries.md](registries.md) lists their keys."
-)
+_AUTHORITY = """\
+## Sections for registries and ministries
+
+| contents | section | keys |
+|---|---|---|
+| a site's greenhouse gas inventory, entered by its operator | `facilities` | \
+[exports.md](exports.md#viet-nam-greenhouse-gas-inventory-of-a-facility) |
+| entries of a registry or authority | `registrations`, `authorizations`, `submissions` | \
+[registries.md](registries.md) |
+| factors and balances that the programme accepts | `acceptances` | \
+[registries.md](registries.md) |\
+"""
 _SETTINGS = """\
 # Settings
 

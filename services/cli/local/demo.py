@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -113,8 +113,7 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
 def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
     """Return the id of a period's statement after it was signed, verified and issued."""
     # the sealer of `tonne run` would come to it within the hour
-    until = date.fromisoformat(end) + timedelta(days=1)
-    brief(stage.tonne("log", "seal", "--project", project, "--until", until.isoformat()))
+    brief(stage.tonne("log", "seal", "--project", project, "--to", end))
     closed = stage.json("period", "close", project, "--from", first, "--to", end)
     name: str = closed["statement"]
     report = str(stage.packs / f"verification-{name}.yaml")

@@ -7,7 +7,7 @@ and must have an offset.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import click
 from psycopg import Connection
@@ -19,7 +19,7 @@ from services.store.timeseries.queries import device_timezone
 
 METAVAR = "DAY|TIME"
 _BEGIN = "Start (included): a local day, or RFC 3339 with offset."
-_END = "End (excluded): same format."
+_END = "End (excluded): same format; the day after the last day."
 
 begin_option = click.option("--from", "begin", required=True, metavar=METAVAR, help=_BEGIN)
 end_option = click.option("--to", "end", required=True, metavar=METAVAR, help=_END)
@@ -40,6 +40,19 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
     if edges[0] >= edges[1]:
         raise PeriodError(f"--from {begin} --to {end} is empty; --to must be later")
     return edges
+
+
+def hint_of_last_day(begin: str, end: str) -> None:
+    """Say how a whole month is written, where the span leaves out the last day of one."""
+    if not (is_day(begin) and is_day(end) and begin.endswith("-01")):
+        return
+    after = date.fromisoformat(end) + timedelta(days=1)
+    if after.day == 1:
+        click.echo(
+            f"tonne: {end} is not included, as --to is the first day after the period; for the"
+            f" whole month write --to {after}",
+            err=True,
+        )
 
 
 def maybe_span(

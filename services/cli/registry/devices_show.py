@@ -255,6 +255,8 @@ def _head(page: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
         )
         error = calibration["found_error_percent"]
         more = "" if error is None else f", found error {error} %"
+        by = ", ".join(filter(None, (calibration["laboratory"], calibration["accreditation"])))
+        more += f", by {by}" if by else ""
         yield "certificate", f"{calibration['certificate']}{of}, {validity}{more}"
     yield from _pv_head(page)
     yield from page["newest"].items()

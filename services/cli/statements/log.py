@@ -20,6 +20,7 @@ from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url, metrics_bind
 from services.cli.output.text import counted, print_json, print_result, table, time_text
+from services.cli.statements.arriving import warn_of_arriving
 from services.cli.statements.log_tiles import monitor, tiles, warn_of, witnesses
 from services.clock import now_us
 from services.issuer import audit as audits
@@ -28,11 +29,11 @@ from services.issuer import transitions as life
 from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
 from services.issuer.seal import Report, Sealer
 from services.issuer.seal import seal as seal_once
-from services.issuer.sealed_day_contents import SETTLE_US
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
 from services.store.postgres.pool import connect
+from services.store.registry.load import load_projects
 from services.store.statements import transparency_log as stored
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -44,6 +45,7 @@ _log_key = click.option(
 )
 _SHOWN = 5
 _DAY_US = 86_400_000_000
+_MONTH_DAYS = 31
 
 
 @click.group(cls=Group)
@@ -77,10 +79,12 @@ log.add_command(witnesses)
     help="Also seal rows changed manually; the reason is recorded in the log.",
 )
 @click.option(
+    "--to",
     "--until",
+    "until",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DAY",
-    help="Only days that begin before this day, in UTC.",
+    help="Only local days before this one, at once: the `--to` of the period to be closed.",
 )
 @click.option(
     "--every",
@@ -109,9 +113,9 @@ def seal(
     \b
     Example:
       tonne log seal
-      tonne log seal --until 2026-02-01
+      tonne log seal --to 2026-02-01
       tonne log seal --accept "meter data corrected by hand, ticket 17"
-      tonne log seal --project roof-1 --until 2026-02-01
+      tonne log seal --project roof-1 --to 2026-02-01
     """
     if every is not None:
         _seal_on(log_key, every)
@@ -119,9 +123,12 @@ def seal(
     whom = Witnesses.by(Settings())
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
+        if until is not None:
+            _warn(conn, until, projects)
         report = seal_once(
-            conn, signer, _due(until), recheck=recheck, accept=accept, projects=projects or None
-        )
+            conn, signer, now_us(), recheck=recheck, accept=accept, projects=projects or None,
+            before=None if until is None else until.date(),
+        )  # fmt: skip
         done = None if whom is None else have_cosigned(conn, whom)
         stamps = timestamps.policy_of(Settings())
         stamped = None if stamps is None else timestamps.request_missing(conn, stamps)
@@ -132,12 +139,12 @@ def seal(
     click.get_current_context().exit(Exit.FALSE if report.refused else Exit.DONE)
 
 
-def _due(until: datetime | None) -> int:
-    """Return the time up to which days are due: now, or one day after the given time."""
-    if until is None:
-        return now_us()
-    day_us = round(until.replace(tzinfo=UTC).timestamp()) * 1_000_000
-    return min(now_us(), day_us + _DAY_US + SETTLE_US)
+def _warn(conn: Connection, until: datetime, projects: tuple[str, ...]) -> None:
+    """Warn if readings of the month before a day still arrive."""
+    found = [p for p in load_projects(conn) if not projects or p.id in projects]
+    ids = sorted({device.device for project in found for device in project.devices})
+    end_us = round(until.replace(tzinfo=UTC).timestamp()) * 1_000_000
+    warn_of_arriving(conn, ids, end_us - _MONTH_DAYS * _DAY_US, end_us)
 
 
 def _seal_on(log_key: str, every_s: int) -> None:

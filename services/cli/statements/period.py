@@ -24,8 +24,9 @@ from mrv.statement.conditions import finding_json, findings, observations, unmet
 from services.cli.errors import Exit
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
-from services.cli.options.time_span import begin_option, end_option, span_us
+from services.cli.options.time_span import begin_option, end_option, hint_of_last_day, span_us
 from services.cli.output.text import bar, print_json, steps
+from services.cli.statements.arriving import warn_of_arriving
 from services.issuer.close import STEPS, Closed, close_period, preview_period
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
@@ -112,9 +113,11 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     """
     Close a monitoring period of PROJECT and create its draft statement.
 
-    A day begins at midnight in the project's time zone; times must be on quarter hours. Stored
-    intervals are first compared with the raw readings. Closing the same period again with the same
-    readings gives the same statement.
+    A day is a local day of the project, never of UTC, and that of --to is not included:
+    January is --from 2026-01-01 --to 2026-02-01. Times lie on quarter hours. Stored
+    intervals are compared with the raw readings first. If readings of the period still
+    arrive, a warning says so.
+    Closing the same period again over the same readings gives the same statement.
 
     \b
     Example:
@@ -123,8 +126,10 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     """
     keep_freed()
     with connect(database_url(), role="tonne_mrv", name="tonne period", autocommit=True) as conn:
-        timezone = load_project(conn, project).timezone
-        span = span_us(begin, end, timezone)
+        loaded = load_project(conn, project)
+        span = span_us(begin, end, loaded.timezone)
+        hint_of_last_day(begin, end)
+        warn_of_arriving(conn, [d.device for d in loaded.devices], *span)
         with bar(f"closing {project}", len(STEPS)) as progress:
             closed = close_period(
                 conn, project, *span, getpass.getuser(), begun=steps(progress, f"closing {project}")
@@ -151,6 +156,7 @@ def preview(project: str, begin: str, end: str, *, as_json: bool) -> None:
     keep_freed()
     with connect(database_url(), role="tonne_mrv", name="tonne period", autocommit=True) as conn:
         timezone = load_project(conn, project).timezone
+        hint_of_last_day(begin, end)
         preview = preview_period(conn, project, *span_us(begin, end, timezone))
     show_closed(preview, as_json=as_json)
 

@@ -220,7 +220,8 @@ def load_calibrations(
     calibrations: dict[str, list[Calibration]] = {device: [] for device in devices}
     rows = conn.execute(
         "SELECT device_id, performed, valid_until, certificate, accuracy_class, max_error_percent, "
-        "serial, channel, found_error_percent, coalesce(last_test, false) FROM calibration"
+        "serial, channel, found_error_percent, coalesce(last_test, false), laboratory,"
+        " accreditation FROM calibration"
         " WHERE device_id = ANY(%s)",
         [list(devices)],
     )

@@ -128,8 +128,9 @@ def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
     cur.execute("DELETE FROM calibration WHERE device_id = ANY(%s)", [[d.id for d in devices]])
     cur.executemany(
         "INSERT INTO calibration (device_id, performed, valid_until, certificate, accuracy_class,"
-        " max_error_percent, serial, channel, found_error_percent, last_test)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " max_error_percent, serial, channel, found_error_percent, last_test,"
+        " laboratory, accreditation)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             (
                 d.id,
@@ -142,6 +143,8 @@ def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
                 c.channel,
                 c.found_error_percent,
                 c.last_test or None,
+                c.laboratory,
+                c.accreditation,
             )
             for d in devices
             for c in d.calibrations or ()

@@ -389,6 +389,28 @@ def points_of_devices(
     }
 
 
+class IssuedDesign(NamedTuple):
+    """Registered design by an issued statement: version, date, hash of the document."""
+
+    version: str
+    issued: str
+    sha256: str
+    statement: str
+
+
+def designs_of_project(conn: Connection, project: str) -> list[IssuedDesign]:
+    """Return the designs of a project's issued statements, the last statement first."""
+    rows = conn.execute(
+        "SELECT d->>'version', d->>'issued', d->>'sha256', s.id FROM claim c"
+        " JOIN statement s ON s.id = c.statement_id"
+        " CROSS JOIN LATERAL (SELECT s.document #> '{credentialSubject,declared,design}' AS d) x"
+        " WHERE c.project_id = %s AND d->>'version' IS NOT NULL"
+        " ORDER BY upper(c.period) DESC, s.id",
+        (project,),
+    )
+    return [IssuedDesign(*row) for row in rows]
+
+
 class IssuedInterval(NamedTuple):
     """A device's own calibration interval in the last issued statement before a time."""
 

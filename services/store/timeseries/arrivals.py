@@ -178,6 +178,26 @@ def by_hour(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> dic
     return {utc_text(int(us)): int(count) for us, count in cursor.fetchall()}
 
 
+def arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: int) -> dict[str, int]:
+    """
+    Count readings of a span that arrived in this clock hour or the one before, by device.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        Devices.
+    from_us, to_us : int
+        Readings of these times, half-open, by whole hours. [us UTC]
+    """
+    rows = conn.execute(
+        "SELECT device_id, sum(readings)::bigint FROM arrival_count WHERE device_id = ANY(%s)"
+        " AND made >= date_trunc('hour', %s::timestamptz) AND made < %s"
+        " AND arrived >= date_trunc('hour', now()) - INTERVAL '1 hour' GROUP BY device_id",
+        (list(ids), stamp(from_us), stamp(to_us)),
+    )
+    return {str(device): int(count) for device, count in rows.fetchall()}
+
+
 def pack(conn: Connection, before: date) -> None:
     """Combine arrival rows from before a UTC day into daily rows, in several transactions."""
     beyond: str | None = ""

@@ -66,7 +66,8 @@ def device(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str,
         return None
     certificates = conn.execute(
         "SELECT performed, valid_until, certificate, accuracy_class, max_error_percent::text,"
-        " serial, channel, found_error_percent::text, coalesce(last_test, false)"
+        " serial, channel, found_error_percent::text, coalesce(last_test, false),"
+        " laboratory, accreditation"
         " FROM calibration WHERE device_id = %s ORDER BY performed, certificate",
         [id_],
     )
@@ -173,6 +174,8 @@ _CALIBRATION_NAMES = (
     "channel",
     "found_error_percent",
     "last_test",
+    "laboratory",
+    "accreditation",
 )
 _LETTER_NAMES = ("id", "received", "topic", "device_id", "reason", "detail", "content_type")
 

@@ -82,7 +82,8 @@ class Slot:
     """
     Column of a payload name, and the conversion of its number to the channel's unit.
 
-    `unless` is the profile's own name for the channel; if that is present this one is ignored.
+    `unless` is the profile's own name for the channel; if that name is present, this slot is
+    ignored.
     """
 
     column: str

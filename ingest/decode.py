@@ -177,19 +177,18 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     topics, payloads, content_types : sequences, n
         The messages in arrival order.
     received_us : int
-        When they were received; SenML's relative times count from it. [us UTC]
+        Time of receipt, to which relative times refer. [us UTC]
     given : sequence of Given
-        What the messages hold that `route` leaves out (Sparkplug's), which their own
-        rules have read; without it they are passed over.
+        Content of the messages that `route` excludes (Sparkplug), already decoded; without it they
+        are ignored.
     unread : sequence of Rejected
-        Messages that are refused before they are read.
+        Messages rejected before decoding.
 
     Returns
     -------
     Decoded
-        Rows that hold no known channel are refused, as are registers that are
-        negative or beyond 2**53 base units; what is listed with those stays.  Rows
-        without any value are no readings.
+        Rejected are rows without a known channel, and registers that are negative or beyond 2**53
+        base units; other values of such rows are kept.  Rows without any value are ignored.
     """
     out = Decoded([], [*unread], codecs=[PLAIN] * len(payloads))
     messages: Iterable[tuple[int, bytes]] = enumerate(payloads)

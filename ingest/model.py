@@ -52,7 +52,7 @@ class QualityLimits:
     """
     Limits of the quality tests for one channel of a device, from a time on.
 
-    Omitted limits are the profile's; `channel` "time" stands for the readings' times.
+    Omitted limits are those of the profile; `channel` "time" means the times of readings.
     """
 
     channel: str

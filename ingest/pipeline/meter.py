@@ -80,10 +80,9 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
     ----------
     bounds : Bounds
     state : MeterState
-        Marks to start from; readings of a register not later than its mark are
-        passed over.
+        State at the start; readings of a register that are not later are ignored.
     frames : sequence of Frame
-        One a class; times unique a device.
+        One frame per class; times unique per device.
 
     Raises
     ------

@@ -1,15 +1,13 @@
 """
 Conversion between local dates of a site and microseconds UTC, with time zones that may change.
 
-Time is kept in microseconds UTC.  A crediting period, a vintage and a
-calibration are local dates of the site, and only the zone database knows when
-those begin.
+Times are in microseconds UTC; crediting periods, vintages and calibrations are local dates of the
+site, whose begin follows from the time zone database.
 
-`timezone` is an IANA name everywhere here, or names with the first local date of
-each later one: `Asia/Kolkata, from 2026-07-01 Asia/Kathmandu`.  A local date
-belongs to one zone and begins at its midnight, so that a change makes the date
-before it longer or shorter, and no time is in two dates or in none.  Hours that the
-earlier clock shows beyond that date's end are still of that date.
+`timezone` is an IANA name everywhere here, or names with the first local date of each later one:
+`Asia/Kolkata, from 2026-07-01 Asia/Kathmandu`.  A local date belongs to one zone and begins at its
+midnight, so that a change makes the date before it longer or shorter, and no time is in two dates
+or in none.  Hours beyond the end of a date by the earlier zone still belong to it.
 """
 
 from __future__ import annotations
@@ -283,7 +281,7 @@ def instant_us(text: str, timezone: str) -> int:
     Raises
     ------
     PeriodError
-        If it is neither, or names a time without saying its offset.
+        If it is neither, or a time without offset.
     """
     try:
         if len(text) == len("2026-01-01"):

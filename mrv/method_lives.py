@@ -1,9 +1,9 @@
 """
 Validity of methodologies: programme, start, end and successor.
 
-A project registers by a methodology that takes new projects on that day; it may go on with it
-afterwards, until the programme's last day for credits, where it has one.  Days and sources are in
-`method_lives.toml`; missing data exclude no project.
+A project can register under a methodology open for new projects on that day, and may continue with
+it until the programme's last day for credits, if any.  Days and sources are in `method_lives.toml`;
+missing data exclude no project.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class Life:
     Attributes
     ----------
     programmes : tuple of str
-        How registrations name the programme.
+        Names of the programme in registrations.
     register_from, register_until : date or None
         New projects register on days in [from, until).
     credits_until : date or None
         First day for which no credits are issued by it.
     inactive : bool
-        It takes no new project; the day is not known.
+        Closed for new projects, from an unknown day.
     successor : str or None
         Id of the successor.
     computes : bool
-        False where its equations were not to be had.
+        False if its equations were not available.
     """
 
     programme: str

@@ -1,7 +1,7 @@
 """
 Types of the account: factors, methodologies, activities, reductions.
 
-Symbols of the methodologies stand beside these names in NOMENCLATURE.md.
+NOMENCLATURE.md lists the symbols of the methodologies with these names.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Factor:
     sha256 : str
         Of the canonical JSON of all fields, without `provisional`, `brought` and `documented`.
     provisional : bool
-        Whether the year has no published value yet; of one use, not of the factor.
+        Whether the year has no published value yet; differs by use of the factor.
     bound : str
         "lower" or "upper" for an end of a confidence interval; empty for its centre.
     brought, documented : bool
@@ -302,7 +302,7 @@ class Methodology:
     Attributes
     ----------
     programme, countries : str, tuple of str
-        Whose methodology it is, and countries of its projects (ISO 3166-1 alpha-2; empty: any).
+        Its programme, and the countries of its projects (ISO 3166-1 alpha-2; empty: any).
     additive : bool
         Whether rows of intervals are exact micrograms that add up to the period's result; else they
         are a live view, rounded conservatively.
@@ -464,7 +464,7 @@ class Tool:
     """
     A published tool whose result is a factor or a series of factors, not a reduction.
 
-    `compute` takes of its `steps` what the tool reports.
+    `compute` returns the reported results of its `steps`.
     """
 
     id: str
@@ -483,8 +483,8 @@ class Indicator:
     """
     An environmental figure, not part of any tonnes.
 
-    `table` names the standard's numbers in `mrv/countries`; `configured`: they are to be entered.
-    The standard's classes (good, poor) apply to the result `banded`.
+    `table`: the standard's table in `mrv/countries`; `configured`: it must be entered. The
+    standard's classes (good, poor) apply to the result `banded`.
     """
 
     id: str

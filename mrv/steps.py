@@ -5,10 +5,9 @@ A formula names inputs, published factors and earlier steps.  Python evaluates i
 (`Steps.values`), the workbook writes it into a cell, and the pages print it with the symbols of
 the methodology: none of them has arithmetic of its own.
 
-Powers and exponentials, the only numbers here that no fraction holds.
+Powers and exponentials are the only inexact numbers:
 
-Decimals of fifty digits: correctly rounded by the language's definition, hence
-the same on every machine, which no floating-point library promises.
+decimals of fifty digits, correctly rounded and therefore equal on every machine.
 """
 
 from __future__ import annotations
@@ -69,10 +68,10 @@ class Published:
         Kind and direction selected from the factor book; `{key}` in the kind is replaced by an
         input.
     of : str
-        The quantity that it is a factor of.  Where that is zero, the factor is asked for in the
-        direction `zero`, or else not at all: it is 0 then and not named among the factors.
+        Its quantity.  If that is zero, the factor is selected in the direction `zero`; without one
+        it is 0 and not listed.
     over : str
-        The list, each row of which has a factor of its own.
+        The list whose rows have a factor each.
     """
 
     name: str
@@ -101,12 +100,12 @@ class Step:
         Name in later formulas; `baseline_t`, `project_t`, `leakage_t` and `reduction_t` are the
         results of the methodology.
     source : str
-        Where it is read: document and equation.
+        Source: document and equation.
     over : str
-        The list, each row of which has a value of its own.
+        The list whose rows have a value each.
     when : str
-        The input with which it applies; of steps of the same name, the first that applies counts.
-        What is given as an input is not calculated.
+        The input with which it applies; of steps of the same name, the first that applies counts. A
+        step whose name is given as an input is not calculated.
     """
 
     name: str
@@ -199,8 +198,7 @@ class Steps:
     Attributes
     ----------
     lists : mapping of str to str
-        Lists that formulas go over, and the formula of how many rows count, the first ones; empty
-        for all of them.
+        Lists of rows, and the formula for the number of rows used; empty: all.
     defaults : mapping
         Inputs that may be left out.
     functions : mapping

@@ -6,12 +6,12 @@ overstatement of the reduction if the other value is right.  A replaced meter an
 compared with an invoice together.
 
 An invoice that reaches beyond the period is compared over its own time, with what its meters
-metered outside the period.  All of the difference is one of the period, since nothing else of an
-invoice's time is accounted here.  An invoice of a main that serves others too, whose calibrated
-meters it names, is compared with what all of them metered; the difference is the project's.
+metered outside the period.  The whole difference is assigned to the period.  An invoice of a main
+that also serves others is compared with the sum of the calibrated meters that it names; the
+difference is assigned to the project.
 
-An estimated invoice and the next one, which corrects it, differ from their meters one by one and
-agree in sum.  Both hold, and the detail of each names the other.
+An estimated invoice and the next one, which corrects it, may differ singly and agree in sum.  Both
+are then accepted, and each names the other.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
     """
     Return the parts of an invoice's time before and after a period. [us UTC]
 
-    None if such a part is longer than a usual monthly invoice and than the part within the period.
+    None if a part outside is longer than a monthly invoice and than the part inside.
     """
     begin, end = period_us
     within = min(end, invoice.to_us) - max(begin, invoice.from_us)
@@ -134,7 +134,7 @@ def cross_checks(
     Parameters
     ----------
     monitored : sequence of Monitored
-        What counts, by device.
+        Counted quantity by device.
     rows : Rows
         Of main and check meters.
     years : sequence of (year, begin, end)
@@ -386,8 +386,8 @@ def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[Cro
     """
     Return comparisons with invoices; those that offset each other hold.
 
-    They differ, follow each other without a gap, and their sum is nearer to that of their meters
-    than the tolerance of any one of them.
+    They differ singly, follow each other without a gap, and their sum is within the tolerance of
+    each.
     """
     result = list(checks)
     differing = [
@@ -438,7 +438,7 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     Return an invoice's tolerance relative to both quantities; its own only for the part within the
     period. [%]
 
-    A tolerance too wide for evidence is kept.
+    A tolerance too wide for evidence is unchanged.
     """
     if not beside.whole or not theirs or percent > TOLERANCE * 100:
         return percent

@@ -79,9 +79,9 @@ def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Sh
     Parameters
     ----------
     own, others : int64 arrays, n x days and m x days
-        Sums of days; 0 where nothing was measured. [base unit]
+        Daily sums; 0 without data. [base unit]
     pairs : bool array, n x m
-        Which of them are compared.
+        Mask of the days that are compared.
     """
     days = own.shape[1]
     if days < LEAST_DAYS:
@@ -200,9 +200,9 @@ def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> list[int
     Parameters
     ----------
     values, others : int64 arrays, days and m x days
-        Sums of days, which have to add up. [base unit]
+        Daily sums, compared first. [base unit]
     own, there : int32 arrays, k and m x k
-        Quantities of quarter hours, which say which ones add up. [base unit]
+        Quantities of quarter hours, which decide. [base unit]
     """
     subset = np.arange(len(others))
     for weight in (_PART / 2, _PART):  # once more with those that are left: they are much alike
@@ -225,9 +225,9 @@ def noisy(own: Int32, other: Int32) -> Noise | None:
     """
     Return the noise between two series if one is a noisy copy of the other; else None.
 
-    The differences have to be even, in quarter hours and in hours, with small and large values, on
-    each day, without autocorrelation; and the series have to vary by more than that from the mean
-    of the same time of day.
+    The differences must be uniform, for quarter hours and hours, at small and large values, on each
+    day, and without autocorrelation; the series must vary more than these from the mean of the time
+    of day.
 
     Parameters
     ----------

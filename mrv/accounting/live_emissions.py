@@ -344,8 +344,7 @@ class SilenceRate(NamedTuple):
     """
     Deduction for an hour without data of a device. [ug CO2e/h]
 
-    `ug_per_h` is rounded up; None where the device is of the baseline's side alone, or has no
-    limit.
+    `ug_per_h` is rounded up; None for a device of the baseline side only, or without limit.
     """
 
     device: str
@@ -384,7 +383,7 @@ def silence_rates(
     Raises
     ------
     MethodologyError, FactorError
-        By the methodology's parameters and factors.
+        As raised for the methodology's parameters and factors.
     """
     methodology = find(project.methodology, project.version)
     pricing = _Pricing(project, methodology, factors)

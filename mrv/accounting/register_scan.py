@@ -1,12 +1,12 @@
 """
 Scan of a meter's readings: breaks of the register's sequence, and unrecorded consumption.
 
-A sequence breaks where the register falls, or rises beyond what its device can make: the meter was
-replaced or reset, or readings were false.  Metering counts the more conservative explanation and
-the time as unknown by the difference (`ingest.registers`); rule REG-03 names the register and the
-missing registry entry.
+A sequence breaks where the register falls, or rises more than its device can: the meter was
+replaced or reset, or readings were false.  Metering uses the more conservative explanation, and
+marks the time of the difference as unknown (`ingest.registers`); rule REG-03 names the register and
+the missing registry entry.
 
-A baseline register must not report too much (`corroborated_energy`), one of a charger, an auxiliary
+A baseline register must not count too much (`corroborated_energy`); one of a charger, an auxiliary
 or a fuel meter not too little.  The integral of power is compared with the register's rise over
 each day and over the period.  If it is larger by the tolerance (two meters of class 2) and the
 errors of its samples, the power's value counts, without tolerance.

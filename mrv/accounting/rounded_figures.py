@@ -197,7 +197,7 @@ def comparisons(
     supporting: SupportingData,
 ) -> tuple[Comparison, ...]:
     """
-    Return actual quantities beside those expected by design and other periods.
+    Return actual quantities with those expected by design and other periods.
 
     `span` is begin, end and time zone of the period. [us UTC]
     """

@@ -1,13 +1,11 @@
 """
 Types of JSON documents, with reading, writing, and the parts common to all signed documents.
 
-msgspec's structs rather than dataclasses: they refuse what is missing, unknown or of
-another type and name its path, they write the same values back, and their JSON Schema
-comes from the same lines, so that nothing is said twice.
+The types are msgspec structs: reading refuses missing, unknown or wrongly typed fields with their
+path, and the JSON Schema follows from the same definition.
 
-A field that statements of an earlier version do not have is `UNSET` there and is not
-written; its comment says since when.  A field that may hold nothing is None, written
-as null.
+A field that statements of an earlier version do not have is `UNSET` there and is not written; its
+comment states the version.  An optional value is None, written as null.
 
 Common parts of all signed documents: issuer, proof, and reference to another document.
 
@@ -98,11 +96,11 @@ def read(kind: type[T], record: object, name: str) -> T:
     Parameters
     ----------
     kind : type
-        Such as `mrv.documents.statement.Statement`.
+        Type, such as `mrv.documents.statement.Statement`.
     record : object
-        As `canonical.parse` gave it.
+        JSON value from `canonical.parse`.
     name : str
-        Of the file or document, for errors.
+        Name of the file or document, for errors.
 
     Raises
     ------

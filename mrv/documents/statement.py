@@ -153,10 +153,9 @@ class Claims(Form):
     """
     Claims of a statement for its period: the credential's subject.
 
-    `accounting` is the version of the rules that the period was closed by; where it is
-    absent, the first.  `arrival` and `signed_energy` are absent where tonne did not count them
-    yet, and `issue_signatures`, how many have to approve the issue, where it is one.  `declared`
-    are surveys, events and the registered design, as the operator entered them.
+    `accounting`: version of the accounting rules, 1 if absent.  `arrival` and `signed_energy` are
+    absent in older statements; `issue_signatures`: number of required approvals, 1 if absent.
+    `declared`: surveys, events and the registered design, as entered by the operator.
     """
 
     id: str

@@ -1,9 +1,9 @@
 """
 Indicators from station data: hourly values, indices and daily figures.
 
-Values are a pure function of stored readings and the registry.  An hour counts
-where three quarters of it are covered; a reading covers the time to the next
-one, at most 15 minutes (of a field an hour).  An index or a day follows from hourly values alone.
+Values are a pure function of stored readings and the registry.  An hour counts where three quarters
+of it are covered; a reading is valid until the next one, at most 15 minutes (an hour for a field).
+An index or a day follows from hourly values alone.
 """
 
 from __future__ import annotations

@@ -60,8 +60,8 @@ def hour_starts(time_us: Int64, timezone: str) -> Int64:
     """
     Return the start of the local hour of each instant. [us UTC]
 
-    Clocks change on a quarter hour; where one changes by half an hour, the hours
-    beside the change are shorter, and cannot be complete.
+    Clock changes are on a quarter hour; after a change by half an hour, the adjacent hours are
+    shorter and never complete.
     """
     quarter, at = np.unique(time_us // INTERVAL_US, return_inverse=True)
     offsets = [offset_us(q * INTERVAL_US, timezone) for q in quarter.tolist()]

@@ -1,23 +1,21 @@
 """
 Yearly energy per kilowatt of modules at a location, by pvlib.
 
-Hours of a cloudless year after Ineichen and Perez (2002) with the monthly Linke
-turbidity that pvlib carries (SoDa; no network), each month scaled to the
-irradiation that is known of the place; diffuse part after Erbs (1982); plane of
-array after Hay and Davies (1980); reflection after the Fresnel equations; module
-temperature after Faiman (2008); direct current, losses and inverter as PVWatts
-(NREL, version 5).  Scaling hours evenly takes part of the changing sky away:
-that is within the model's share of the uncertainty.
+Hours of a cloudless year after Ineichen and Perez (2002) with the monthly Linke turbidity that
+pvlib carries (SoDa; no network), each month scaled to the known irradiation of the location;
+diffuse part after Erbs (1982); plane of array after Hay and Davies (1980); reflection after the
+Fresnel equations; module temperature after Faiman (2008); direct current, losses and inverter as
+PVWatts (NREL, version 5).  Even scaling of hours removes part of the variability of the sky, which
+is within the model uncertainty.
 
-How a year of a PV plant spreads over its months, where no design states it.
+Distribution of a PV plant's year over months, where no design states it.
 
-The sun under a clear sky is known of any place (`mrv.exante.sun`); how much of it clouds leave is
-not, without a station or a satellite.  So a month's irradiation is taken as its clear one times a
-clearness that rises with it: low winter sun comes with clouds in the temperate zones, and hardly
-at all in the tropics, whose months are alike.  The line is a working value of tonne [M], drawn
-through Freiburg's months; it gives a clearness index of about 0.3 for December in London and 0.6
-in sunny summers, inside of the usual range of 0.25 to 0.75 (HOMER, "Clearness index").  It knows
-no monsoon: a design with twelve months of its own states them.  Only proportions are meant.
+The clear-sky irradiation of any location is known, its cloud cover is not.  So the irradiation of a
+month is its clear-sky value times a clearness that increases with it: in temperate zones winter is
+cloudier, in the tropics months are alike.  The line is tonne's own value [M], fitted to the months
+of Freiburg; it gives a clearness index of about 0.3 for December in London and 0.6 in sunny
+summers, inside of the usual range of 0.25 to 0.75 (HOMER, "Clearness index").  Monsoons are not
+modelled: use a design with its own twelve months.  Only the proportions are used.
 """
 
 from __future__ import annotations

@@ -49,9 +49,9 @@ def aef(
     Parameters
     ----------
     authority : Authority
-        Already checked by `contradictions.check`.
+        The authority's entries, checked by `contradictions.check`.
     statements : collection of str
-        Given issued statements; units of others are reported as missing.
+        Issued statements; units of others are reported as missing.
     party : str
         ISO 3166-1 alpha-3.
 

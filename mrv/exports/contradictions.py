@@ -69,12 +69,12 @@ def check(authority: Authority, sources: Sequence[Credited] = ()) -> None:
     ----------
     authority : Authority
     sources : sequence of Credited
-        Statements with which ranges of units are compared; others are not known here.
+        Statements for comparison with ranges of units.
 
     Raises
     ------
     ExportError
-        Naming the rule, the entry and its value.
+        Names the rule, the entry and its value.
     """
     for problem in problems(authority, sources):
         raise ExportError(problem.text)

@@ -25,7 +25,7 @@ class Holding:
     Attributes
     ----------
     first, last : int
-        Both included.
+        First and last serial number, both included.
     holder : str or None
         Party; None once used or cancelled.
     units : Itmos
@@ -72,7 +72,7 @@ def holdings(
     Parameters
     ----------
     authorizations : iterable of Authorization
-        Those in force.
+        Authorizations in force.
     actions : iterable of (Authorization, Action)
 
     Raises

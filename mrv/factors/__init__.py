@@ -1,17 +1,15 @@
 """
 The factor book: published factors with direction, validity and source.
 
-One TOML a publisher in this folder.  Values are decimal text, so that no
-binary float ever stands between the page they were read on and the account.
+One TOML file per publisher in this folder.  Values are decimal text, so that no binary float is
+involved.
 
-A row is never changed.  One that was wrong, or that its publisher corrected, is
-followed by a row that names it in `supersedes`: the new one counts from the begin of
-its own validity on, the old one stays for the time before and for the packs that
-name it.  What is of a country has it at the end of its kind, as `grid.vn`, and what is of one of
-its grids that one's too, as `grid.id.jamali`; an account asks for `grid`, and a book `within` a
-grid answers with that grid's, else with the country's.  A property of a fuel
-stands in up to three rows of one kind: the centre for either direction, and the ends of its
-interval of confidence (`bound`) for the directions whose tools ask for them.
+A row is never changed.  A correction is a new row that names the old one in `supersedes`: the new
+row is valid from its own start, the old row remains for earlier times and existing packs.  The kind
+of a national factor ends with the country, as `grid.vn`, and with the grid if there are several, as
+`grid.id.jamali`; an account selects `grid`, and a book `within` a grid returns the factor of that
+grid, else of the country.  A fuel property has up to three rows: the central value, and the bounds
+of its confidence interval (`bound`) for the directions that require them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 Factors in an evidence pack: every field, and the hash named by a statement.
 
-A pack holds all factors of each kind that its figures used, so that choosing
-among them (which year, provisional or not) can be done again from it alone.
+A pack contains all factors of each kind used, so that the selection (year, provisional or not) can
+be repeated from the pack alone.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 Surface water compared with its limits.
 
 QCVN 08:2023/BTNMT judges rivers (canals among them) and lakes by classes A to D [M].  Its table
-could not be read when this was written, and none is assumed: it can be given as a TOML.  Oxygen is
-the one substance of which there may be too little: its limit is `lowest`.  Parameters without a
-limit are not compared.
+could not be read when this was written, and none is assumed: it can be given as a TOML.  The limit
+of oxygen is a minimum: `lowest`.  Parameters without a limit are not compared.
 """
 
 from __future__ import annotations

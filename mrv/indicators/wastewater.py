@@ -1,12 +1,11 @@
 """
 Wastewater compared with its limits.
 
-QCVN 40:2011/BTNMT, industrial: [r] and for some parameters [M]; limits are scaled
-with Kq (receiving water) and Kf (flow), but not pH, temperature, colour and
-coliform.  QCVN 14:2008/BTNMT, domestic: [M], scaled with K.  Their successors of
-2025 hold for plants commissioned from 1 September 2025, and from 1 January 2032
-for all; they know no Kq and Kf but a column C and bands of flow, and their tables
-could not be read.
+QCVN 40:2011/BTNMT, industrial: [r] and for some parameters [M]; limits are scaled with Kq
+(receiving water) and Kf (flow), but not pH, temperature, colour and coliform.  QCVN 14:2008/BTNMT,
+domestic: [M], scaled with K.  Their successors of 2025 hold for plants commissioned from 1
+September 2025, and from 1 January 2032 for all; they have a column C and flow bands in place of Kq
+and Kf, and their tables were not available.
 """
 
 from __future__ import annotations

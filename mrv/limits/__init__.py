@@ -1,11 +1,10 @@
 """
 Environmental standards: limits, curves and bands, one TOML file each.
 
-A standard lies with its country, as `mrv/countries/vn/limits/qcvn_05_2023.toml`.
+Standards are in the folder of their country, such as `mrv/countries/vn/limits/qcvn_05_2023.toml`.
 
-Values are decimal text.  Each file names its source, and how sure its numbers
-are, like a factor does.  A standard whose table could not be read has no file
-here; an owner of the table writes one in the same form.
+Values are decimal text.  Each file states its source and certainty.  A standard whose table was not
+available has no file; an owner of the table can write one in the same form.
 """
 
 from __future__ import annotations
@@ -250,9 +249,9 @@ def judge(
     scale : Fraction
         Kq * Kf, or K. [1]
     select : mapping
-        Column and whatever else the limits depend on.
+        Column and other conditions of the limits.
     flow : Fraction, optional
-        Of the plant, where limits come in bands of it. [m3/d]
+        Flow of the plant, where limits depend on it. [m3/d]
 
     Raises
     ------

@@ -53,15 +53,15 @@ def data_entry(
     Parameters
     ----------
     sequence : int
-        1 for the first seal of a day; data that comes later makes the next.
+        1 for the first seal of a day; later data are sealed with the next number.
     registry_version : int
-        Registry that the derived rows followed from.
+        Registry version of the derived rows.
     parts : mapping of str to Digest
         `readings`, `intervals`, `emissions`.
     reason : str or None
-        Why a day is sealed again.
+        Reason for sealing a day again.
     arrival : mapping, optional
-        As `arrival_part` makes it; days that tonne 0.1.0 sealed have none.
+        From `arrival_part`; absent for days sealed by tonne 0.1.0.
     """
     more = {} if arrival is None else {"arrival": dict(arrival)}
     return canonical.encode(

@@ -1,11 +1,10 @@
 """
 Proofs over the Merkle tree of the log (RFC 9162, section 2.1.3 and 2.1.4).
 
-An inclusion proof shows that an entry stands in the tree of a root; a
-consistency proof shows that a later tree only added to an earlier one.  Proofs
-are made from leaf hashes: a log of statements is small, and no cache can go
-stale.  The empty tree is consistent with everything and so proves nothing;
-asking for such a proof is an error.
+An inclusion proof shows that an entry is in the tree of a root; a consistency proof shows that a
+later tree only added to an earlier one.  Proofs are made from leaf hashes: a log of statements is
+small, so no cache is needed.  The empty tree is consistent with every tree; a proof for it is
+refused.
 """
 
 from collections.abc import Sequence
@@ -63,7 +62,7 @@ def verify_inclusion(
     leaf, root : bytes
         Leaf hash and root.
     proof : sequence of bytes
-        As `inclusion_proof` makes it.
+        From `inclusion_proof`.
 
     Raises
     ------
@@ -99,7 +98,7 @@ def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
     index, size : int
         Index of the leaf, at least 1, and number of leaves.
     proof : sequence of bytes
-        A proof that `verify_inclusion` took.
+        A proof accepted by `verify_inclusion`.
 
     Raises
     ------
@@ -163,7 +162,7 @@ def verify_consistency(
     earlier, later : int
         Sizes, 1 <= earlier <= later.
     proof : sequence of bytes
-        As `consistency_proof` makes it; empty for equal sizes.
+        From `consistency_proof`; empty for equal sizes.
     earlier_root, later_root : bytes
         Roots of the two trees.
 

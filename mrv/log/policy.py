@@ -104,7 +104,7 @@ def read_policy(data: bytes) -> Policy:
     Raises
     ------
     LogError
-        With the line, if the file has another form, a name or a key twice, or no quorum.
+        Names the line, if the file has another form, a repeated name or key, or no quorum.
     """
     if len(data) > _LONGEST:
         raise LogError(f"a policy has {len(data)} bytes; at most {_LONGEST} are read")

@@ -1,13 +1,13 @@
 """
 The log as static files that never change (c2sp.org/tlog-tiles).
 
-    checkpoint                   the signed head
-    tile/L/N[.p/W]               hashes: 256 of level L, each the root over 256^L entries
-    tile/entries/N[.p/W]         the entries themselves, 256 a bundle
+    checkpoint                   the signed head tile/L/N[.p/W]               hashes: 256 of level
+    L, each the root of 256^L entries tile/entries/N[.p/W]         the entries themselves, 256 a
+    bundle
 
-N is written in groups of three digits, `x001/x234/067`.  A tile that is full never changes
-again; one that is not has its width W in its name, so it never changes either.  Anyone who has
-the files can recompute every root, and every proof from a few of them.
+N is written in groups of three digits, `x001/x234/067`.  A full tile never changes; a partial one
+has its width W in its name and never changes either.  Every root and proof can be calculated from
+the files.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def read_bundle(content: bytes, width: int) -> list[bytes]:
     Raises
     ------
     LogError
-        If it holds fewer, or is cut.
+        If it contains fewer, or is truncated.
     """
     result: list[bytes] = []
     place = 0

@@ -3,16 +3,15 @@ Witnesses of the log: requests and cosignatures.
 
 Cosignature of a checkpoint by a witness (c2sp.org/tlog-cosignature).
 
-A witness says: at this time I saw this head, and it was consistent with every
-head of this log that I saw before.  Two readers whose heads carry the same
-witness cannot have been shown two different logs.
+A witness confirms that it saw this head at a time, consistent with every earlier head of the log.
+Two readers with heads of the same witness cannot have been given different logs.
 
     — witness name base64(key id || time, 8 bytes big-endian || signature)
 
 Ed25519 signs `cosignature/v1`, `time N` and the checkpoint's text; ML-DSA-44 signs a
 structure of the witness's name, the time, and the log's origin, size and root.
 
-What a log asks a witness to countersign (c2sp.org/tlog-witness, add-checkpoint).
+Request of a log to a witness (c2sp.org/tlog-witness, add-checkpoint).
 
     old N
     base64 hashes: the consistency proof from N entries to the head's size
@@ -244,14 +243,14 @@ def judge_request(
     Parameters
     ----------
     keys : tuple of Vkey
-        Those that the witness trusts for the request's origin; empty for an unknown log.
+        Keys that the witness trusts for the log; empty for an unknown log.
     last : Checkpoint or None
         The last head of that log that the witness cosigned; None if there is none.
 
     Raises
     ------
     WitnessRefusedError
-        With the status of HTTP that the protocol names.
+        With the HTTP status of the protocol.
     """
     head = _head(request)
     if not keys:

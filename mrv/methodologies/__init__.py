@@ -155,7 +155,7 @@ def official_grid(
     Raises
     ------
     FactorError
-        If the project's country has none: then the entered one counts nothing.
+        If the project's country has none; the entered factor is then not accepted.
     """
     if all(methodology.parameters[name].published != GRID for name in parameters):
         return None

@@ -1,26 +1,21 @@
 """
 An evidence pack as read: bytes of its documents, tables as columns.
 
-    statement.json       with the operator's proof, once submitted
-    verification.json    the verifier's credential, once verified
-    findings.json        signed events of the verification's findings, if there are any
-    sampling.json        which device-days the verifier looked at, if a list was drawn
-    approvals.json       who approved the issue, where more than one has to
-    plan.json            registry extract: project, devices, certificates, meter swaps,
+    statement.json       with the operator's proof, once submitted verification.json    the
+    verifier's credential, once verified findings.json        signed events of the verification's
+    findings, if there are any sampling.json        device-days examined by the verifier, if a list
+    was drawn approvals.json       approvals of the issue, if more than one is required plan.json
+    registry extract: project, devices, certificates, meter swaps,
                          check meters, monitoring plan, invoices, compared statements
-    diagram.svg          the monitoring diagram, drawn from plan.json
-    factors.json         all factors of the kinds that were used
-    keys.json            public keys of who signed
-    digests.json         ordered leaves under the two roots in the statement
-    readings/<class>     raw readings (Parquet); below it the archive's own files of whole days
-    intervals            interval quantities (Parquet)
-    dead_letters         messages that were refused in the period (Parquet)
-    seals.json           proofs that the log sealed these readings, day by day
-    VERIFY.md            how to check it all, in plain words
-    manifest.json        the digest of each of these files
-    receipt.txt          place of the statement in the transparency log, once issued
-    manifest.txt         place of the manifest in the log, once issued
-    timestamps.json      tokens of time-stamp authorities, if there are any
+    diagram.svg          the monitoring diagram, drawn from plan.json factors.json         all
+    factors of the kinds that were used keys.json            public keys of the signers digests.json
+    ordered leaves under the two roots in the statement readings/<class>     raw readings (Parquet);
+    below it the archive's own files of whole days intervals            interval quantities
+    (Parquet) dead_letters         messages that were refused in the period (Parquet) seals.json
+    proofs that the log sealed these readings, day by day VERIFY.md            how to check it all,
+    in plain words manifest.json        the digest of each of these files receipt.txt          place
+    of the statement in the transparency log, once issued manifest.txt         place of the manifest
+    in the log, once issued timestamps.json      tokens of time-stamp authorities, if there are any
 """
 
 from __future__ import annotations
@@ -99,9 +94,9 @@ class Pack:
     intervals : Table or None
         Or a reader of it, on demand.
     budget : Budget
-        How much of it is read.
+        Size limits.
     letters : callable or None
-        Reads refused messages through; InputError if that is not what stands there.
+        Checks the rejected messages; InputError if invalid.
     damaged : mapping of str to str
         Files that could not be read, and why.
     hashes : mapping of str to str
@@ -131,8 +126,8 @@ class PackReadings:
     Raises
     ------
     CanonicalError
-        While iterating: for an unknown device, or rows that are not by device
-        and time, each once, or of another age than the period.
+        While iterating: for an unknown device, or rows that are not by device and time, each once,
+        or too far from the period.
     """
 
     def __init__(self, pack: Pack, fleet: Fleet, period_us: tuple[int, int]) -> None:

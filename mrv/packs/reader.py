@@ -66,8 +66,8 @@ class Readings:
     Raises
     ------
     InputError
-        While iterating: as the files raise, or where more rows than the budget has
-        would be held at once.
+        While iterating: as the files raise, or if more rows than the budget allows would be held in
+        memory.
     """
 
     budget: Budget = USUAL
@@ -171,8 +171,8 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
     Raises
     ------
     InputError
-        If the path is neither a folder with a statement nor a file, or its documents are more
-        than are read.
+        If the path is neither a folder with a statement nor a file, or its documents exceed the
+        size limits.
     """
     path = Path(path)
     if path.is_file():
@@ -284,8 +284,7 @@ def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes
     Raises
     ------
     InputError
-        If it would take more memory than is left when it is read, or holds a number that is
-        longer than any.
+        If it would exceed the memory left, or has a number longer than the maximum.
     """
     file = Path(file)
     size = file.stat().st_size

@@ -105,8 +105,8 @@ class LettersFile(NamedTuple):
         Raises
         ------
         InputError
-            If it is no Parquet file of these columns, a row has no id, time or reason, or there
-            are more than are read.
+            If it is no Parquet file of these columns, a row has no id, time or reason, or there are
+            too many rows.
         """
         schema = letter_schema()
         with _opened(self.path, schema) as file:
@@ -145,7 +145,7 @@ class ReadingsFile:
     ------
     InputError
         While iterating: if it is no Parquet file of that class, a part of it is damaged, or a
-        device has more rows than are read.
+        device has too many rows.
     """
 
     def __init__(

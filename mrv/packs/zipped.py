@@ -45,7 +45,7 @@ def opened_pack(path: Path | str, budget: Budget = USUAL) -> Iterator[Pack]:
     Raises
     ------
     InputError
-        If it is neither, the zip file holds what no pack holds, or more than is read.
+        If it is neither, the zip file has entries not of a pack, or it exceeds the size limits.
     """
     path = Path(path)
     if not path.is_file() or not zipfile.is_zipfile(path):

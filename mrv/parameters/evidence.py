@@ -67,7 +67,7 @@ def required_of(record: Any) -> RequiredGrades:
     Raises
     ------
     ValueError
-        If it is no such record, or names another grade or share.
+        If it has another form, grade or share.
     """
     result: dict[str, Any] = record if isinstance(record, dict) else {}
     keys = "quantities", "parameters", "above_percent"
@@ -98,9 +98,9 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranges : tuple of (str, str)
         Decimal text in the parameter's unit, ascending.
     source : str
-        Where the ranges are read.
+        Source of the ranges.
     regions : mapping
-        Ranges of a region of countries, in place of those of the world.
+        Ranges of a region of countries, in place of the worldwide ones.
     """
 
     by: tuple[Code, ...] = ()

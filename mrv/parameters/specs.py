@@ -1,7 +1,7 @@
 """
 Specifications of inputs: numbers with unit and bounds, words, dates, lists.
 
-Data only; `mrv.parameters.inputs` reads by it, and the command line describes by it.
+Used by `mrv.parameters.inputs` for reading, and by the command line for descriptions.
 """
 
 from __future__ import annotations

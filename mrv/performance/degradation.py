@@ -93,8 +93,8 @@ def year_on_year(days: NDArray[np.datetime64], ratio: NDArray[np.float64]) -> Tr
 
     Notes
     -----
-    The interval is that of the bootstrapped median, from a fixed seed.  Days beside each other
-    share their weather, so it is rather too narrow than too wide.
+    The interval is that of the bootstrapped median, from a fixed seed.  Adjacent days have similar
+    weather, so the interval is rather too narrow.
     """
     kept = np.isfinite(ratio)
     days, ratio = days[kept].astype("datetime64[D]"), ratio[kept]

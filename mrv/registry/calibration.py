@@ -1,12 +1,11 @@
 """
 Time without a valid certificate of a meter, and the error applied to it.
 
-A meter whose calibration is late or absent is taken to err by its maximum
-permissible error, against the claimant, from the due date until the day of the
-next calibration; where that one attests a larger error, the larger one counts.
-So does the error that the later calibration, or the test of a removed meter, found
-(CDM guidelines for delayed calibration, EB 52 annex 60 [r]).  One that is above the
-permissible error counts from the calibration before on, whether that one was due or not.
+A meter with a late or missing calibration is assumed to err by its maximum permissible error,
+against the claimant, from the due date until the day of the next calibration; if that certificate
+has a larger permissible error, the larger one applies, and so does a larger error found by the
+later calibration or the test of a removed meter (CDM guidelines for delayed calibration, EB 52
+annex 60 [r]).  An error found above the permissible one applies from the previous calibration on.
 """
 
 from __future__ import annotations
@@ -103,11 +102,11 @@ def uncovered(
     Parameters
     ----------
     calibrations : iterable of Calibration
-        Of one device, in any order.
+        Certificates of one device, in any order.
     quantity : str
         Metered quantity; determines the default error.
     timezone : str
-        Where the certificates' dates are local.
+        Time zone of the certificates' dates.
     first, last : int
         Interval numbers since the epoch, half-open.
 
@@ -221,7 +220,7 @@ def of_meter(
     Parameters
     ----------
     serial : str or None
-        Of the current meter.
+        Serial number of the current meter.
     """
     days = sorted(local_date(us, timezone) for us in replaced_us)
     certificates = tuple(calibrations)

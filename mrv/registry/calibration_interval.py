@@ -174,8 +174,8 @@ def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengt
     """
     Return how an interval was lengthened since the period began; None if it was not.
 
-    The value in force when the period began is the one to compare with, or the first where the
-    meter was registered later; an interval that is given for the first time only shortens.
+    Compared is the value in force when the period began, or the first one of a meter registered
+    later; a first interval can only shorten.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ class Survey:
     population, n : int
         Size of the population and of the sample.
     mean : Decimal or int
-        Of the sample, in the parameter's unit; of a share, the share.
+        Mean of the sample in the parameter's unit, or a share.
     drawn : str
         How the sample was drawn.
     taken : date
@@ -62,17 +62,17 @@ class Survey:
     confidence, precision : Decimal or int, optional
         Requirement of the plan, where stricter than that of the methodology. [%]
     sha256 : str, optional
-        Of the data, kept elsewhere.
+        SHA-256 of the data, which are stored elsewhere.
     strata : tuple of Stratum
-        Parts that were sampled by themselves; the mean is theirs, weighted by population.
+        Separately sampled parts; the mean is weighted by their population.
     method : Method, optional
         How the units were examined.
     participants : int, optional
-        How many households or sites the population is in.
+        Number of households or sites of the population.
     replaced : int, optional
-        How many units of the drawn sample were replaced by others, or gave no answer.
+        Number of drawn units that were replaced or gave no answer.
     clusters : int, optional
-        How many clusters, such as wells or villages, the sample is in, where these were drawn.
+        Number of clusters in the sample, such as wells or villages, if clusters were drawn.
     """
 
     parameter: str
@@ -303,15 +303,15 @@ class Sample:
     parameter : str
         Of the methodology.
     sample : str
-        The laboratory's number of it.
+        Number of the sample at the laboratory.
     taken : date
         Local day on which it was taken.
     method : str
         Such as ISO 6060.
     laboratory : str
-        Its name, and its accreditation.
+        Name of the laboratory, and its accreditation.
     sha256 : str or None
-        Of the report, kept elsewhere.
+        SHA-256 of the report, which is stored elsewhere.
     signed : str or None
         The laboratory's own signature under the row (`mrv.statement.signed_rows`).
     """
@@ -368,7 +368,7 @@ def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
     """
     Return the precision of a survey; a stricter requirement of the plan applies.
 
-    Units of a cluster may all be alike, so of a sample in clusters each of these counts as one.
+    In a cluster sample each cluster counts as one unit, as its units may be alike.
     """
     mean, parts = Fraction(survey.mean), survey.strata or (survey,)
     square = sum((_square(part) * part.population**2 for part in parts), start=Fraction(0))

@@ -53,7 +53,7 @@ def departures(
     methodology : tuple of str
         Id and version.
     bound : sequence of (device, role)
-        That serve the project while the version is in force.
+        Devices that serve the project while the version is in force.
     meters : mapping of device id to Meter
     """
     try:

@@ -1,9 +1,8 @@
 """
 A project as in the registry: devices, calibrations, grid.
 
-Whatever is counted is counted in whole intervals of the 15-minute grid.  Where
-a device comes or goes inside one, the interval goes to the side that costs the
-claimant: it is not counted for the baseline, and counted whole for the project.
+Quantities are counted in whole 15-minute intervals.  An interval in which a device is bound or
+released is not counted for the baseline, and counted completely for the project.
 """
 
 from __future__ import annotations
@@ -47,10 +46,9 @@ class Project:
     """
     A project: methodology, crediting period (half-open, UTC), parameters, devices.
 
-    `timezone`, `country` and `grid` are those of its first site; calendar years, and so vintages,
-    are counted there, and its electricity is of that grid (`mrv.countries.grid_of`).
-    `expected` holds `energy_kwh_per_year`, `reduction_t_per_year`
-    where the project design states them.
+    `timezone`, `country` and `grid` are those of its first site; calendar years and vintages follow
+    from the time zone, and electricity is of that grid (`mrv.countries.grid_of`). `expected`:
+    `energy_kwh_per_year` and `reduction_t_per_year` of the project design, if stated.
     """
 
     id: str
@@ -101,13 +99,13 @@ class Document:
     issued : date or None
         Date of issue on the document.
     sha256 : str or None
-        Of its file, kept elsewhere.
+        SHA-256 of its file, which is stored elsewhere.
     value : Fraction or None
         Stated value, in the unit of the parameter.
     by_device : mapping
         Stated values of devices, where they differ.
     signed : str or None
-        The signature under the row of who gave it; one that is added changes no document.
+        Signature of the issuer under the row; adding one does not change the document.
     valid_until : date or None
         The first day on which the value no longer applies, by the document.
     """
@@ -179,7 +177,7 @@ class ChangedLate:
     Attributes
     ----------
     device : str or None
-        None where it is the whole project's.
+        None: a value of the whole project.
     parameter : str
     before : str or None
         Value in force when the period began, or the first one; None where there was none.
@@ -188,9 +186,9 @@ class ChangedLate:
     by : str
         Person who imported it.
     was, document : Document or None
-        In which the value from before stood, and in which the value of now stands.
+        Documents of the earlier and of the present value.
     paper_only : bool
-        The value is the same, and its document alone is another; `before` is None.
+        Whether only the document was changed; `before` is then None.
     """
 
     device: str | None
@@ -242,8 +240,7 @@ class SupportingData:
     required : RequiredGrades or None
         Grades of evidence that the programme requires; None without a statement.
     at_published, uncorroborated_values
-        Parameters at the conservative end of their published range; those without one that carry
-        the whole reduction.
+        Parameters at the conservative end of their published range; decisive ones without a range.
     lit : mapping
         Flow to flares, and with a flame, by parameter.
     common, versions : tuple
@@ -382,7 +379,7 @@ class Measured:
     silent : tuple of Silent
         Days with flow and without readings.
     read, most : Fraction or None
-        Mean of the other days; the value if the missing days were as the best of these.
+        Mean of the other days; the value if the missing days equal the best of these.
     days : tuple of Loaded
         Flow and load of each day.
     off : tuple of Fraction
@@ -468,19 +465,19 @@ class Invoice:
     Attributes
     ----------
     id : str
-        Within the registry.
+        Id in the registry.
     issuer, number : str
         Issuer and number of the document.
     devices : tuple of str
-        Main meters whose energy it is about, together.
+        Main meters whose sum is invoiced.
     quantity : str
         `energy_export`, `energy_import` or another that registers count.
     value : int
         In whole base units of the quantity.
     percent : Decimal or int
-        By how much the meters may differ from it.
+        Permitted difference of the meters.
     sha256 : str or None
-        Of the document itself, kept elsewhere.
+        SHA-256 of the document, which is stored elsewhere.
     doubt : Doubt or None
         Why it is not accepted as evidence; it may still show a meter error.
     signed : str or None

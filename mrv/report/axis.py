@@ -31,7 +31,7 @@ def unit_for(base: str, maximum: Fraction, number: Callable[[str], str]) -> tupl
     maximum : Fraction
         Largest amount. [base units]
     number : callable
-        Writes a decimal text in the reader's language.
+        Formats decimal text in the reader's language.
     """
     scales = SCALES[base]
     name, size = next((scale for scale in reversed(scales) if scale[1] <= maximum), scales[0])

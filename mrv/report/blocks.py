@@ -60,7 +60,7 @@ def table(
     Parameters
     ----------
     columns : sequence of (str, str, float)
-        Head, alignment (l, r, c), and share of the width; 0 is as wide as its text.
+        Heading, alignment (l, r, c), and share of the width; 0: the width of the text.
     note : str
         Key of the text on the number of further rows.
     """
@@ -82,9 +82,9 @@ def sampled(document: SamplingList | None, zone: str, words: Words) -> Iterator[
     Parameters
     ----------
     document : SamplingList or None
-        The signed list; None where none was drawn.
+        The signed list; None if none was drawn.
     zone : str
-        Of the time at which it was drawn.
+        Time zone for the time of the draw.
     """
     yield chapter(words["sampling"])
     if document is None:

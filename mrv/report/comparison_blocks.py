@@ -41,9 +41,9 @@ def held(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[
     Parameters
     ----------
     subject : Claims
-        Of the statement.
+        Claims of the statement.
     opinion : Conclusion or None
-        Of its verification, if there is one.
+        Conclusion of the verification, if there is one.
     """
     if subject.cross_checks is not UNSET:
         yield chapter(words["page.other_periods"])

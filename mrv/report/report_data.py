@@ -72,9 +72,9 @@ def day_sums(
     Parameters
     ----------
     parameters : sequence of MonitoredParameter
-        Of a statement.
+        Parameters of a statement.
     rows : IntervalRows
-        By device, quantity and start, as evidence comes.
+        Rows by device, quantity and start.
     """
     count = len(QUANTITY_INDEX)
     keys = rows.device.astype(np.int64) * count + rows.quantity
@@ -138,9 +138,9 @@ class Line:
     parameter : int
         Index in the statement's `monitoredParameters`.
     first, last : int
-        Its days, as places in `Facts.days`, half-open.
+        Range of its days in `Facts.days`, half-open.
     deductions, gaps : tuple of int
-        Places in the statement's lists.
+        Indices in the statement's lists.
     """
 
     parameter: int
@@ -161,20 +161,20 @@ class Facts:
     Attributes
     ----------
     statement : mapping
-        The credential; signed, but for a draft.
+        The statement's credential, unsigned for a draft.
     verification : mapping or None
         The verifier's credential.
     plan : MonitoringPlan
     rows : IntervalRows
-        Of the period; devices by their place in the plan.
+        Interval rows of the period; devices by their index in the plan.
     factors : Factors
         All factors of the kinds that were used.
     state : str
-        As `mrv.statement.states` names it.
+        State, as in `mrv.statement.states`.
     raised : tuple of FindingShown
-        Findings so far, as `Record.credential_form` gives them.
+        Findings so far, from `Record.credential_form`.
     log_index : int or None
-        Where the log holds it.
+        Log entry.
     stamps : tuple of Shown
         Authorities and times of its time stamps, as in the tokens.
     superseded_by : str or None
@@ -185,7 +185,7 @@ class Facts:
     names : mapping of str to str
         Name of the project in the registry, by language; the statement has one name alone.
     twin : mapping or None
-        The public twin that this is a report of: then all texts here are as it shows them.
+        The public version of the report, if it is one: all texts are as it shows them.
     """
 
     statement: Mapping[str, Any]

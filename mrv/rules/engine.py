@@ -175,7 +175,7 @@ class Passed:
     Attributes
     ----------
     reported : sequence of (Judging, Said)
-        Reports of each rule.
+        Reports by rule.
     effective : frozenset of str
         Rules that limited a quantity.
     dropped : frozenset of str
@@ -197,7 +197,7 @@ class Passed:
         """
         Return the deduction of each effective rule, in the order of the catalogue.
 
-        From an evaluation with this rule alone, and one with all others.
+        Calculated with this rule alone, and with all others.
         """
         names = in_order(self.effective | self.account.applied)
         none = self.reduction_by(()) if names else Fraction(0)

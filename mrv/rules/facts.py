@@ -184,8 +184,8 @@ class Cost(NamedTuple):
     """
     Deduction of a rule. [tCO2e]
 
-    `alone`: by this rule only; `beside`: increase if only this rule is settled, after the other
-    rules' deductions.  If two rules limit one quantity `beside` is 0 for both.
+    `alone`: deduction with this rule only; `beside`: increase if this rule alone is resolved; 0 for
+    both if two rules limit one quantity.
     """
 
     alone: Fraction

@@ -3,9 +3,8 @@ Grades of evidence of each meter and entered value, and the emissions that depen
 
 Grades (`mrv/rules/words`): A signed by a key other than the claimant's, B a third party's document
 with the hash of its file, C an instrument under valid calibration not contradicted by another
-source, D the claimant's own statement, or any other instrument.  A reduction is as good as its
-weakest evidence: the share at a grade or below is that of the meters there, or of one entered value
-there, whichever is larger.
+source, D the claimant's own statement, or any other instrument.  The share at a grade or below is
+the larger of the share of its meters and that of its most important entered value.
 
 A meter on the project side is weighted as if it ran at its highest plausible rate throughout, at
 most the whole reduction.
@@ -251,7 +250,7 @@ def _documents(facts: Facts, name: str, device: str | None) -> list[Document]:
     """
     Return the documents that state a value, of the project or of a device.
 
-    Documents issued within the period are included: their late date is a finding (PAR-05, PAR-07).
+    Documents issued within the period are included; their date is a finding (PAR-05, PAR-07).
     """
     if "document" not in of_parameter(name).by:
         return []

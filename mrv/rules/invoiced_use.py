@@ -318,7 +318,7 @@ def keep_first(
     Parameters
     ----------
     reduction_by : callable
-        Reduction of the period with given invoices. [ug CO2e]
+        Returns the reduction of the period with given invoices. [ug CO2e]
     """
     changed = [pair for pair in supporting.replaced if _changed(*pair[:2])]
     now = replace(supporting, replaced=())
@@ -370,8 +370,8 @@ def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     """
     Return whether a corrected invoice covered use of the project that the correction omits.
 
-    Of quantities that are only invoiced (`Methodology.billed`) a typing error would charge the
-    whole period.
+    Quantities that are only invoiced (`Methodology.billed`) are excluded, as a typing error would
+    charge the whole period.
     """
     methodology = find(project.methodology, project.version)
     of = {

@@ -2,9 +2,9 @@
 Rules EVD-03 and EVD-04: quantities that invoices must corroborate, or that invoices limit.
 
 Electricity of a building, its weather and fuel of burners are not corroborated by another quantity;
-deliveries are reported by the plant's own meters, and its design states only what it could deliver.
-So no reduction counts until invoices with the hashes of their files cover 95 % of the time of such
-a meter and differ by at most 5 %: of the delivery, or, where the design states its electricity, of
+deliveries are reported by the plant's own meters, and its design states only a possible amount. So
+no reduction counts until invoices with the hashes of their files cover 95 % of the time of such a
+meter and differ by at most 5 %: of the delivery, or, where the design states its electricity, of
 the electricity; for weather the data of the weather service.  For lines of several kinds
 electricity covers only the sum.  CDM requires the same cross-check (TOOL03, TOOL05) [M].  A
 capacity limits what takes no electricity (steam, hours) if at least half of it was delivered.
@@ -286,8 +286,8 @@ class _Billed(NamedTuple):
     Comparison of a role's meters with their invoices. [base units]
 
     `theirs` is the invoiced quantity, `mean` the mean applied to time without invoice, `ours` the
-    metered quantity of the invoiced time, `full` the same with lost time at the mean.  `outside`
-    was metered in invoiced time outside the period, and is not included in these.
+    metered quantity of the invoiced time, `full` the same with lost time at the mean.  `outside`:
+    metered in invoiced time outside the period, not included.
     """
 
     theirs: Fraction

@@ -55,7 +55,7 @@ class _Stated(NamedTuple):
     Invoice, and the metered quantity of its time, even if that is not fully known.
 
     `beyond` is the metered quantity above the invoiced one and its tolerance, below 0 if the
-    invoice states more; `within` the metered quantity in the period. [base units]
+    invoice states more; `within` the metered quantity of the period. [base units]
     """
 
     check: CrossCheck

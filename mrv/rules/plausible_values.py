@@ -7,7 +7,7 @@ both did, and the conservative bound if neither did.
 Each methodology gives a value's range with its source (PAR-03), and limits by other values: the
 efficiency of a pump by its head, the enthalpy of steam by its temperature (PAR-04).  Outside of it
 the bound applies, or the entered value if more conservative.  A value without its required dated
-document is replaced by the one that needs none; if the document states another value the more
+document is replaced by the default that needs none; if the document states another value the more
 conservative one applies (PAR-05).  These are tonne's own rules.
 """
 

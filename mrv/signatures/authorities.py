@@ -5,9 +5,9 @@ Trusted time-stamp authorities (RFC 3161), and the required number of stamps.
      "authorities": [{"name": "DigiCert", "certificates": [PEM, ...],
                       "policies": ["2.16.840.1.114412.7.1"], "until": "2031-01-01T00:00:00Z"}]}
 
-`policies` and `until` may be absent; `since` too: the rule then holds for every period.  A
-plain PEM file of certificates does as well: each self-signed one is an authority, and one of
-them must have stamped.  A programme's trust root holds the same object as `timestamps`.
+`policies` and `until` may be absent; without `since` the rule applies to every period.  A PEM file
+of certificates is also accepted: each self-signed one is an authority, and one stamp is required.
+A programme's trust root has the same object as `timestamps`.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def read_authorities(data: bytes) -> StampRule:
     Raises
     ------
     EnrolmentError, CanonicalError
-        If it is neither, or does not hold.
+        If it is neither, or is invalid.
     """
     if not data.lstrip().startswith(b"-----BEGIN"):
         return StampRule.from_json(canonical.parse_object(data))

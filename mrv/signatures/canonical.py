@@ -1,11 +1,10 @@
 """
 Canonical JSON: each value has one byte string (RFC 8785, JCS).
 
-What is signed or hashed passes through here in both directions.  Two JSON
-readers may disagree about a repeated key, about NaN, or about an integer that
-a double cannot hold; a signature over such a document would mean two things.
-So these are refused when reading and when writing.  Floats are refused too,
-unless asked for: quantities in signed bodies are decimal strings.
+All signed or hashed data are read and written here.  JSON readers may differ on repeated keys, NaN,
+or integers beyond a double, so that a signature would be ambiguous; these are refused in both
+directions.  Floats are refused too, unless allowed: quantities in signed bodies are decimal
+strings.
 """
 
 import hashlib
@@ -74,8 +73,8 @@ def parse(data: bytes, *, allow_floats: bool = False) -> Any:
     Raises
     ------
     CanonicalError
-        For bytes that are not UTF-8 JSON, a repeated key, NaN or Infinity, an
-        integer beyond 2**53 - 1, a lone surrogate, or a float not asked for.
+        For bytes that are not UTF-8 JSON, a repeated key, NaN or Infinity, an integer beyond 2**53
+        - 1, a lone surrogate, or a float that is not allowed.
     """
     try:
         value = json.loads(

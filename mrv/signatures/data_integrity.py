@@ -5,11 +5,10 @@ Data Integrity proofs with cryptosuite eddsa-jcs-2022 (W3C vc-di-eddsa, section 
     hash data      = SHA-256(JCS(proof options)) || SHA-256(JCS(document without proof))
     proofValue     = z + base58btc of the Ed25519 signature of the hash data
 
-Each line is a function of its own, so that each can be compared with the
-official vectors.  Verification never looks anything up: a proof counts only
-if one of the enrolled keys made it.  A set of proofs is refused, as it does not say
-who had to sign, and so is a chain (`previousProof`), on which implementations do not
-agree today.
+Each line is a function of its own, so that each can be compared with the official vectors.
+Verification never looks anything up: a proof counts only if one of the enrolled keys made it.  A
+set of proofs is refused, as it does not state the required signers, and so is a chain
+(`previousProof`), which implementations handle differently.
 """
 
 import re

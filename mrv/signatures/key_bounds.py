@@ -91,7 +91,7 @@ class KeyBounds:
     accreditation : Accreditation or None
         Of a verifier.
     ends_at : LogPlace or None
-        Entry of the log from which its signatures do not count.
+        Log entry from which its signatures are not accepted.
     final_head : str or None
         Of a log that was closed: its last signed head.
     """

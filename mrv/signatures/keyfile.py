@@ -4,13 +4,12 @@ Key files: JSON bytes of a secret key, and of trusted keys.
     secret    {"name", "role", "publicKeyMultibase", "secretKeyMultibase"},
               or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM, or with
               "signer" in its place: the external signer
-    keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}, and where its owner
-              keeps them beside the keys, "statusLists": [signed status lists] and
+    keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}, and optionally "statusLists":
+    [signed status lists] and
               "logPolicy": which witnesses must have cosigned (text, c2sp.org/tlog-policy)
 
-Both parts of a pair stand in the secret's file, so that a mixed-up file is
-found when it is read and not when someone else fails to verify.  Opening files
-and guarding their permissions is the caller's business.
+A secret's file also contains its public key, so that a wrong file is found when it is read.  The
+caller opens files and protects their permissions.
 """
 
 import json

@@ -157,10 +157,10 @@ class EnrolledKey:
     multikey : str
         Public Multikey (`z6Mk...`); weak keys are refused.
     valid_from, valid_until : str or None
-        RFC 3339 in UTC, whole seconds: what it signs counts from the one and before
-        the other.  Whether it is the same key does not depend on them.
+        RFC 3339 in UTC, whole seconds: signatures are accepted from the first and before the second
+        time. Not part of the comparison of keys.
     bounds : KeyBounds
-        Whose it is, and what it may sign; whether it is the same key does not depend on it.
+        Its holder's organisation and its limits.  Not part of the comparison of keys.
     """
 
     name: str

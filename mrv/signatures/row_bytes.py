@@ -77,8 +77,8 @@ class Rows:
     """
     Rows of many days, read once, divided into the bytes of each day.
 
-    Reading a column costs the same for a day as for a year; so a whole file is
-    read, and each device-day is a slice of it.
+    A whole file is read at once, and each device-day is a slice of it, because a column takes as
+    long to read for a day as for a year.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ File formats of signed values, unpacked to the text of each value.
     text   the value itself, one after another
     CBOR   signed batches (COSE_Sign1), one after another; or each as hex or base64 in a line
 
-A key that travels with a value proves nothing of whose it is.
+A key sent with a value does not prove its owner.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
 """
 Result of a check of signed values: verified, refused, or not checked.
 
-1. The text is read as OCMF, or as a batch of readings (COSE_Sign1).
-2. Who signed is looked up, a meter or a gateway; the key comes from the registry, or from the
-   verifier's own hand, never from the message alone.  A key that ended verifies nothing later.
-3. The signature is over the payload's bytes by that key.
-4. A signer speaks for itself, and for the devices that the registry puts behind it.
-5. A page of a meter, and a number of a signer's batches, stands for one payload: a second one
-   with the same is refused.  Numbers that are missing are reported.
+1. The text is read as OCMF, or as a batch of readings (COSE_Sign1). 2. The signer is a meter or a
+gateway; its key comes from the registry or the verifier, never from the message alone.  A key that
+has ended verifies no later value. 3. The signature is over the payload's bytes by that key. 4. A
+signer can sign for itself, and for the devices connected to it in the registry. 5. A page of a
+meter, and a number of a signer's batches, identifies one payload: another payload with the same
+number is refused.  Numbers that are missing are reported.
 
-`not checked` says that no one here could tell.  It is never a kind of yes.
+`not checked` means that the result is unknown; it never counts as verified.
 """
 
 from __future__ import annotations

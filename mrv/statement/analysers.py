@@ -137,10 +137,9 @@ def flames(
     """
     Return flow to a flare, and flow with a flame, by parameter. [base units]
 
-    An interval has a flame if every reading of a channel is at its level or above, and not above
-    the manufacturer's maximum where the project has it.  An interval without a reading takes the
-    last one of the hour before.  Without a valid certificate the levels are tightened by the
-    permissible error.
+    An interval has a flame if every reading is at the required level or above, and not above the
+    manufacturer's maximum, if known.  An interval without a reading takes the last one of the hour
+    before.  Without a valid certificate the levels are tightened by the permissible error.
     """
     first, last = (int(us) // INTERVAL_US for us in (analysers.edges[0], analysers.edges[-1]))
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
@@ -190,9 +189,9 @@ def measured(
     Parameters
     ----------
     rows : IntervalRows
-        Of the period: what flowed weighs the days.
+        Flow of the period, the weight of each day.
     certificates : mapping of str to sequence of Calibration
-        By device, of the meters that were there.
+        Certificates by device, limited to the meter in service.
     """
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
     result = {name: bench.measured(spec) for name, spec in _specs(project).items()}

@@ -58,8 +58,8 @@ def check_approval(
     Raises
     ------
     CanonicalError, SignatureError, EnrolmentError
-        If it is in another form, of other documents, earlier than the verification, or not
-        by an operator who may sign for the project.
+        If it is in another form, of other documents, earlier than the verification, or not by an
+        operator of the project.
     """
     name = str(document.get("id"))
     check_role(holder, "operator", statement["id"])

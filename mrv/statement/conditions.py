@@ -97,7 +97,7 @@ def check_threshold(percent: str) -> None:
     Raises
     ------
     StatementStateError, CanonicalError
-        Naming it and the permitted maximum.
+        With the value and the permitted maximum.
     """
     if beyond(percent):
         raise StatementStateError(

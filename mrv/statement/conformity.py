@@ -221,9 +221,9 @@ def over_full_load(
     Parameters
     ----------
     expected : object
-        Energy of a year, as the registry states it; None where it states none. [kWh]
+        Yearly energy stated in the registry; None if not stated. [kWh]
     devices : iterable of (role, class, rated power)
-        Meters of the project; those that make energy count. [W]
+        Meters of the project; generators are used. [W]
     """
     roles = find(methodology, version).roles
     rated = [
@@ -445,8 +445,8 @@ def registered(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
     """
     Yield the findings of the registry's rules.
 
-    The service of an excluded meter must be clarified if the project's own meters used less than
-    its service needs.
+    The service of an excluded meter must be clarified if the project's own meters measured less
+    than its service requires.
     """
     used = (f for f in result.applicability if f.rule == "MTR-06" and not f.holds)
     short = any(line.code != "MTR-06.no_model" for finding in used for line in finding.lines)

@@ -53,7 +53,7 @@ class Finding:
     Attributes
     ----------
     opinion : 'unqualified', 'qualified', 'adverse' or 'disclaimer'
-        Or `unmodified`, `modified`: they become the first two.
+        `unmodified` and `modified` are read as the first two.
     assurance : 'reasonable' or 'limited'
     materiality_percent : str
         Largest error that would not change the opinion, as decimal text. [%]
@@ -107,17 +107,17 @@ def sign_verification(
     Parameters
     ----------
     statement : mapping
-        With the operator's proof.
+        Statement with the operator's proof.
     created : datetime
-        When; with a time zone.
+        Time of signature, with a time zone.
     records : sequence of Record
         Findings of this verification.
 
     Raises
     ------
     StatementStateError
-        If the opinion is without reservation and a finding stands against it, or the
-        verifier's words are blank; if the materiality is above what any programme takes.
+        If an unqualified opinion has open findings or blank descriptions; if the materiality
+        exceeds the permitted maximum.
     """
     document = verification_body(statement, finding, holder, valid_from(created), records)
     return create_proof(document, key, created)

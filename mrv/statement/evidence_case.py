@@ -46,11 +46,11 @@ class Case:
     Attributes
     ----------
     plan : MonitoringPlan
-        Its devices' places are the fleet indices of `frames` and `rows`.
+        Plan; the positions of its devices are the fleet indices of `frames` and `rows`.
     frames : iterable of Frame
         All rows of a device in one frame; iterated once for the digests.
     rows : IntervalRows
-        Of the period, as `evidence.select` gives them.
+        Interval rows of the period, from `evidence.select`.
     from_us, to_us : int
         Half-open, on the grid. [us UTC]
     factors : FactorBook
@@ -59,7 +59,7 @@ class Case:
     metering : int
         Version of the rules that made the rows.
     check_leaves : callable, optional
-        Of a case that is rechecked: called with the leaves of a few devices at a time.
+        For a case that is rechecked: called with the leaves of some devices at a time.
     """
 
     plan: MonitoringPlan

@@ -136,13 +136,13 @@ def scan(
     from_us, to_us : int
         The period, half-open. [us UTC]
     timezone : str
-        Zone whose days the digests are by.
+        Time zone of the days.
     recheck : Recheck, optional
         Expected interval rows.
     windows : mapping
-        As `mrv.statement.register_check.windows` gives them.
+        From `mrv.statement.register_check.windows`.
     metering : int
-        Version of the rules to meter by.
+        Version of the metering rules.
     checks : ReadingChecks, optional
         Further data for comparison with the readings.
 

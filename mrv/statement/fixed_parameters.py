@@ -76,9 +76,9 @@ def changed(claims: Claims, project: Project) -> tuple[str, ...]:
     Parameters
     ----------
     claims : Claims
-        Of the issued statement.
+        Values of the issued statement.
     project : Project
-        As the registry has it now, with the devices of the period.
+        Project in the registry now, with the devices of the period.
     """
     was: defaultdict[_Key, set[str]] = defaultdict(set)
     for device, parameter, value in fixed_ex_ante(claims):

@@ -33,9 +33,9 @@ def figures(
     Parameters
     ----------
     claims : Claims
-        Of the statement, signed or not.
+        Claims of the statement, signed or not.
     energy : collection of str
-        Roles whose energy counts; that of all where it is empty.
+        Roles of the energy; empty: all.
     by_device : bool
         Include devices, factors and digests, for a correction.
     registry : mapping of str to str, optional

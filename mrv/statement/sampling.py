@@ -256,13 +256,13 @@ def check_sampling(
     Returns
     -------
     tuple of int
-        How many units were drawn at random, by risk, and how many there are.
+        Number of units drawn at random, drawn by risk, and in total.
 
     Raises
     ------
     CanonicalError, SignatureError
-        If it is not in the form that `sign_sampling` writes, of another statement, or
-        not what its seed draws from the evidence.
+        If it does not have the form of `sign_sampling`, is of another statement, or differs from
+        the draw of its seed.
     """
     named = related(statement["id"], canonical.encode(statement))
     if (

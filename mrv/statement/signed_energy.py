@@ -142,7 +142,7 @@ def shares(
     Parameters
     ----------
     fitting : set of int
-        Places in `registers_of(said)` that `Beside` found to fit.
+        Indices in `registers_of` of registers that agree with the readings.
     outcomes : iterable of DeviceOutcome
         Metered quantity of each device in its role.
     """
@@ -329,7 +329,7 @@ def check_kept(
     Raises
     ------
     CanonicalError
-        Naming the first value that is not so.
+        Names the first value that fails.
     SignedValueError
         If a key or message cannot be read.
     """

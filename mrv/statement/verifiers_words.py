@@ -147,7 +147,7 @@ def check_rows(claims: Claims, words: Words) -> None:
     Raises
     ------
     StatementStateError
-        Naming the first of them.
+        Names the first such row.
     """
     every = subjects(claims)
     known_rows = {*every, *((parameter, None) for parameter, _ in every)}

@@ -1,13 +1,13 @@
 """
 Tokens of time-stamp authorities (RFC 3161): contents and verification.
 
-1. The answer grants a token, over the digest of just these bytes.
-2. Its signer's certificate is one for time stamps alone, and was valid at the token's time.
-3. Signature and chain lead to the root of an authority that the reader trusts, as of the
-   token's time: a certificate that ran out since takes nothing from it.
-4. Policy and time are such as the reader lets count for that authority.
+1. The answer grants a token, over the digest of just these bytes. 2. Its signer's certificate is
+for time stamping only, and was valid at the token's time. 3. Signature and chain lead to the root
+of an authority that the reader trusts, as of the
+   token's time: a certificate may have expired since.
+4. Policy and time are accepted by the reader for that authority.
 
-No one is asked whether a certificate was revoked: that is the reader's to know, by `until`.
+Revocation of certificates is not queried; the reader sets `until`.
 
 Signature and chain are OpenSSL's work, through `rfc3161-client`.  Certificates that come with
 a pack serve to find a way to a trusted root; one that signed itself is never taken from there,
@@ -195,7 +195,7 @@ def verify(
         The stamped bytes.
     authorities : sequence of Authority
     between : iterable of str
-        Certificates in PEM that may lead from the token to a root; none is believed.
+        Intermediate certificates in PEM, not trusted by themselves.
     nonce : int, optional
         Of the request, where this answers one.
 

@@ -80,10 +80,9 @@ class StampedStatement(NamedTuple):
     stamps : tuple of (str, str)
         Name of each authority, and when it first saw the statement or the log with it.
     issue_by : datetime or None
-        By when enough of them had seen the log with this issue, UTC.
+        Time by which enough of them had stamped the log with this issue, UTC.
     ends : tuple of (str, str)
-        Authorities whose certificate has run out by the time for which the reader asks,
-        and when.
+        Authorities whose certificate has expired, and when.
     """
 
     stamps: tuple[tuple[str, str], ...] = ()
@@ -95,7 +94,7 @@ class StampedDay(NamedTuple):
     """
     Seal of a day: its stated time, and the time by which enough authorities stamped it.
 
-    `late`: they saw it later than 36 hours after the day's end.
+    `late`: stamped later than 36 hours after the end of the day.
     """
 
     day: str
@@ -172,30 +171,30 @@ class Report:
     Attributes
     ----------
     statement : str
-        Its id, as far as it could be read.
+        Its id, if readable.
     state : str
-        How far the evidence carries it: draft, submitted, verified or issued.
+        State supported by the evidence: draft, submitted, verified or issued.
     keys : str
         Where the trusted keys came from, in a sentence.
     steps : tuple of StepResult
     lacking : tuple of Missing
-        All that an auditor would need of an issued statement, and is not here.
+        Evidence of an issued statement that is missing.
     accepted : frozenset of str
-        A state that is enough for the reader, and weaknesses that they accept.
+        State required by the reader, and accepted weaknesses.
     relied, not_relied : tuple of str
         Grounds of the outcome, and items not relied on, in sentences.
     unmet : tuple of str
         Conditions not met according to the statement.
     effects : tuple of str
-        Rules that took something off the reduction, each with its tonnes.
+        Rules with a deduction, each with its tonnes.
     graded : str
         The share of the reduction by grade of evidence; empty before 0.2.0.
     arrived : tuple of SealedArrival
-        When each sealed day's readings came.
+        Arrival of the readings of each sealed day.
     stamps : tuple of (str, str)
-        Trusted time-stamp authorities that saw the statement, and when first.
+        Trusted time-stamp authorities of the statement, each with its first time.
     stamped_days : tuple of StampedDay
-        By when they saw each day's seal.
+        Time by which they stamped the seal of each day.
     rules : Rules or None
         Versions of its rules, and the result under today's; None without evidence.
     """

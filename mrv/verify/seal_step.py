@@ -131,8 +131,8 @@ def _before(subject: Subject, head: Checkpoint) -> None:
     """
     Check that the tree of the seals is that of the receipt, and ends before the statement's entry.
 
-    The proof of the statement's place holds the root over all entries before it: a seal
-    under that root was made before, in the same tree, no matter who signed the heads.
+    The inclusion proof of the statement gives the root of all entries before it: a seal under that
+    root was made earlier, in the same tree, independent of the signers of the heads.
     """
     receipt = parse_receipt(subject.receipt or "")
     issued = subject.head

@@ -268,22 +268,20 @@ def verify(
     ----------
     pack : Pack
     trusted : Trust or iterable of EnrolledKey, optional
-        Keys that the reader trusts.  Where none are given, the pack is compared with the
-        keys that came with it, and no one may rely on what comes out.
+        Keys that the reader trusts.  Without them the pack is compared with its own keys, and the
+        result cannot be relied on.
     status : bytes, optional
-        The project's status list: whether the statement still counts.  Where it is absent,
-        one that the reader keeps beside the trusted keys is taken.
+        The project's status list.  If absent, one stored with the trusted keys is used.
     at : datetime, optional
-        The time for which the reader asks; now where absent.
+        Time of verification; now if absent.
     accept : iterable of str
-        A state that is enough (`draft`, `submitted`, `verified`), and weaknesses that the
-        reader takes as they are (`WAIVERS`).
+        Sufficient state (`draft`, `submitted`, `verified`), and accepted weaknesses (`WAIVERS`).
     policy : Policy, optional
-        Which witnesses must have cosigned, beside what stands with the trusted keys.
+        Witnesses that must have cosigned, in addition to those of the trusted keys.
     authorities : StampRule, optional
         Time-stamp authorities that the reader trusts, in place of those of the trust root.
     meter_keys : mapping of str to tuple of MeterKey, optional
-        Keys of meters and gateways that the reader has, by id or serial number.
+        The reader's keys of meters and gateways, by id or serial number.
     begun : callable, optional
         Called as each step begins, with its number, from 1, and its name.
 
@@ -292,7 +290,7 @@ def verify(
     InputError
         For an unknown value in `accept`.
     PackTooLargeError
-        Where the pack holds more than is read.
+        If the pack exceeds the size limits.
     """
     accepted = frozenset(accept)
     if not accepted <= {*STATES[:-1], *WAIVERS}:

@@ -61,17 +61,13 @@ class Subject:
     """
     A pack under verification.
 
-    `trusted` are the reader's own keys, None where none were given; `ring` is filled by
-    the step that judges keys.  `status` is a status list, if there is one, and `at` the
-    time for which the reader asks; `source` says where the
-    reader's keys come from.  `status_lists` are those that the reader keeps beside the
-    keys, beside `status`.  `required_grades` are the grades that the programme asks for.
-    `issue_rule` is how many have to approve an issue, by the
-    programme's word.  `arrived` is what the seals say of when readings came; `lacking`
-    is what steps found missing.  `authorities` are the time-stamp authorities that the reader
-    trusts; `stamped` and `stamped_days` are what they saw.  `policies` say which witnesses have
-    to have cosigned.  `meter_keys` are keys of meters and gateways that the reader has, `roots`
-    the programme's own, which sign what it accepts.
+    Inputs: `trusted`: the reader's keys, None if not given; `source`: their origin; `at`: time of
+    verification; `status` and `status_lists`: status lists, given and stored with the keys;
+    `required_grades` and `issue_rule`: the programme's grades of evidence and number of approvals;
+    `authorities`: trusted time-stamp authorities; `policies`: required witnesses; `meter_keys`: the
+    reader's keys of meters and gateways; `roots`: the programme's own keys.  Results of steps:
+    `ring`: verified keys; `arrived`: arrival of readings by the seals; `lacking`: missing evidence;
+    `stamped` and `stamped_days`: time stamps.
     """
 
     pack: Pack

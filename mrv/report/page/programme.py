@@ -35,7 +35,7 @@ def page(document: Mapping[str, Any], words: Words) -> bytes:
     Raises
     ------
     ReportError
-        If it cannot be set: a defect, with what the typesetter says.
+        If typesetting fails: a defect, with the message of the typesetter.
     """
     name = f"{document['programme']}, {document['year']}"
     attached = {

@@ -1,6 +1,6 @@
 """Sheets of comparisons: check meters, design, other periods, misstatements.
 
-What the checks that do not hold come to, beside what is material: live, and as signed.
+Sums of failed checks, next to the materiality threshold: calculated, and as signed.
 """
 
 from __future__ import annotations

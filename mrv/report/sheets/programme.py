@@ -67,7 +67,7 @@ def workbook(document: Mapping[str, Any], words: Words) -> bytes:
     document : mapping
         As `tonne programme report --json` prints it.
     words : Words
-        The reader's language; names of the registry stay as they are.
+        The reader's language; names of the registry are unchanged.
     """
     out = BytesIO()
     book = Workbook(out, {"in_memory": True})

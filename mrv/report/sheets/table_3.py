@@ -1,8 +1,8 @@
 """
 Table 3: the reduction of each calendar year and of the period, next to the statement's.
 
-A spreadsheet holds about fifteen digits of a number, and tonne all of them.  Both are compared to
-a gram: a sum below a billion tonnes is that exact.
+A spreadsheet calculates with about fifteen digits, tonne exactly.  Both are compared to a gram,
+which is exact for sums below a billion tonnes.
 """
 
 from __future__ import annotations

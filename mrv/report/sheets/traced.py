@@ -142,7 +142,7 @@ class Written:
     Attributes
     ----------
     cells : mapping of str to str
-        Of a name: an address; of a column: its span, from which `last` takes the last.
+        Address by name; for a column its range, of which `last` takes the last cell.
     """
 
     cells: Mapping[str, str]

@@ -1,12 +1,8 @@
-"""The whole workbook.
+"""
+The whole workbook of a statement.
 
-The sheet of the JCM's form that stands after monitoring: the report.
-
-Charts of the workbook: the account, and each metered quantity by day; they read other sheets.
-
-The sheet of the verifier's sample: a list to work through, with room for what was found.
-
-The sheets of the JCM's forms that stand before monitoring: plan and structure.
+Contains the JCM's sheets before monitoring (plan and structure) and after it (report), charts of
+the account and of each metered quantity by day, and the verifier's sample with space for results.
 """
 
 from __future__ import annotations

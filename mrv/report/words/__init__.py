@@ -122,7 +122,7 @@ class Words(Numbers):
     Raises
     ------
     ReportError
-        If it is none of them.
+        If the language is not available.
     """
 
     def __init__(self, language: str) -> None:

@@ -178,7 +178,7 @@ class Settings(BaseSettings):
     Raises
     ------
     SettingsError
-        On anything unknown, contradictory or malformed.
+        For an unknown, contradictory or malformed setting.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid")

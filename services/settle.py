@@ -97,7 +97,7 @@ def settle(plan: Plan, state: MeterState, frames: Sequence[Frame]) -> Settled:
     ----------
     plan : Plan
     state : MeterState
-        Marks to start from; not changed until `Settled.metered.apply`.
+        State at the start; not changed until `Settled.metered.apply`.
     frames : sequence of Frame
     """
     metered = meter(plan.bounds, state, frames)

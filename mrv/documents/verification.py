@@ -1,12 +1,11 @@
-"""The verifier's credential over a signed statement: opinion, materiality, findings.
+"""
+Documents of a verification: opinion and findings, sampling list, approvals, and status list.
 
-Events of verification findings, each a credential signed by its author.
-
-An operator's approval of an issue, if two or more are required; see `mrv.statement.approval`.
-
-The verifier's list of device-days to examine; see `mrv.statement.sampling`.
-
-A project's status list: which of its statements count no more; see `mrv.statement.status`.
+The verifier's credential has the opinion on a signed statement, materiality and findings.  Each
+event of a finding is a credential signed by its author.  An operator's approval of the issue exists
+if two or more are required (`mrv.statement.approval`), the list of device-days to examine if drawn
+(`mrv.statement.sampling`).  The status list of a project marks superseded and revoked statements
+(`mrv.statement.status`).
 """
 
 from typing import Annotated, Literal

@@ -1,21 +1,26 @@
 """
 An evidence pack as read: bytes of its documents, tables as columns.
 
-    statement.json       with the operator's proof, once submitted verification.json    the
-    verifier's credential, once verified findings.json        signed events of the verification's
-    findings, if there are any sampling.json        device-days examined by the verifier, if a list
-    was drawn approvals.json       approvals of the issue, if more than one is required plan.json
-    registry extract: project, devices, certificates, meter swaps,
+    statement.json       with the operator's proof, once submitted
+    verification.json    the verifier's credential, once verified
+    findings.json        signed events of the verification's findings, if there are any
+    sampling.json        device-days to be examined by the verifier, if drawn
+    approvals.json       approvals of the issue, if more than one is required
+    plan.json            registry extract: project, devices, certificates, meter replacements,
                          check meters, monitoring plan, invoices, compared statements
-    diagram.svg          the monitoring diagram, drawn from plan.json factors.json         all
-    factors of the kinds that were used keys.json            public keys of the signers digests.json
-    ordered leaves under the two roots in the statement readings/<class>     raw readings (Parquet);
-    below it the archive's own files of whole days intervals            interval quantities
-    (Parquet) dead_letters         messages that were refused in the period (Parquet) seals.json
-    proofs that the log sealed these readings, day by day VERIFY.md            how to check it all,
-    in plain words manifest.json        the digest of each of these files receipt.txt          place
-    of the statement in the transparency log, once issued manifest.txt         place of the manifest
-    in the log, once issued timestamps.json      tokens of time-stamp authorities, if there are any
+    diagram.svg          the monitoring diagram, drawn from plan.json
+    factors.json         all factors of the kinds used
+    keys.json            public keys of the signers
+    digests.json         ordered leaves of the two Merkle roots in the statement
+    readings/<class>     raw readings (Parquet); below it the archive's own files of whole days
+    intervals            interval quantities (Parquet)
+    dead_letters         messages rejected in the period (Parquet)
+    seals.json           proofs that the log sealed these readings, day by day
+    VERIFY.md            instructions for verification
+    manifest.json        the digest of each of these files
+    receipt.txt          inclusion of the statement in the transparency log, once issued
+    manifest.txt         inclusion of the manifest in the log, once issued
+    timestamps.json      tokens of time-stamp authorities, if there are any
 """
 
 from __future__ import annotations

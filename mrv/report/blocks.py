@@ -1,6 +1,7 @@
-"""Contents of a page as data, rendered by `page.typ` in the PDF and by the console.
+"""
+Contents of a page as data, rendered by `page.typ` in the PDF and by the console.
 
-Device-days examined by the verifier, as blocks; see `mrv.statement.sampling`.
+Includes the device-days examined by the verifier (`mrv.statement.sampling`).
 """
 
 from __future__ import annotations

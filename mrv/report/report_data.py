@@ -1,7 +1,4 @@
-"""Input of a report: the documents, and daily sums of their evidence.
-
-Daily sums of a device's intervals, within its service.
-"""
+"""Input of a report: the documents, and daily sums of the intervals within a device's service."""
 
 from __future__ import annotations
 

@@ -2,11 +2,11 @@
 Key files: JSON bytes of a secret key, and of trusted keys.
 
     secret    {"name", "role", "publicKeyMultibase", "secretKeyMultibase"},
-              or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM, or with
-              "signer" in its place: the external signer
-    keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}, and optionally "statusLists":
-    [signed status lists] and
-              "logPolicy": which witnesses must have cosigned (text, c2sp.org/tlog-policy)
+              or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM,
+              or with "signer" in its place: the external signer
+    keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}, optionally with
+              "statusLists": [signed status lists] and
+              "logPolicy": required witnesses (text, c2sp.org/tlog-policy)
 
 A secret's file also contains its public key, so that a wrong file is found when it is read.  The
 caller opens files and protects their permissions.

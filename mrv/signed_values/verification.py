@@ -1,12 +1,13 @@
 """
 Result of a check of signed values: verified, refused, or not checked.
 
-1. The text is read as OCMF, or as a batch of readings (COSE_Sign1). 2. The signer is a meter or a
-gateway; its key comes from the registry or the verifier, never from the message alone.  A key that
-has ended verifies no later value. 3. The signature is over the payload's bytes by that key. 4. A
-signer can sign for itself, and for the devices connected to it in the registry. 5. A page of a
-meter, and a number of a signer's batches, identifies one payload: another payload with the same
-number is refused.  Numbers that are missing are reported.
+1. The text is read as OCMF, or as a batch of readings (COSE_Sign1).
+2. The signer is a meter or a gateway; its key comes from the registry or the verifier, never from
+   the message alone.  A key that has ended verifies no later value.
+3. The signature is over the payload's bytes by that key.
+4. A signer can sign for itself, and for the devices connected to it in the registry.
+5. The page number of a meter, or the batch number of a signer, identifies one payload: another
+   payload with the same number is refused.  Missing numbers are reported.
 
 `not checked` means that the result is unknown; it never counts as verified.
 """

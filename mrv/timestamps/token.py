@@ -1,17 +1,16 @@
 """
 Tokens of time-stamp authorities (RFC 3161): contents and verification.
 
-1. The answer grants a token, over the digest of just these bytes. 2. Its signer's certificate is
-for time stamping only, and was valid at the token's time. 3. Signature and chain lead to the root
-of an authority that the reader trusts, as of the
-   token's time: a certificate may have expired since.
+1. The answer grants a token, over the digest of these bytes.
+2. Its signer's certificate is for time stamping only, and was valid at the token's time.
+3. Signature and chain lead to the root of an authority that the reader trusts, at the token's
+   time: a certificate may have expired since.
 4. Policy and time are accepted by the reader for that authority.
 
 Revocation of certificates is not queried; the reader sets `until`.
 
-Signature and chain are OpenSSL's work, through `rfc3161-client`.  Certificates that come with
-a pack serve to find a way to a trusted root; one that signed itself is never taken from there,
-as the library would believe it.
+Signature and chain are verified by OpenSSL, through `rfc3161-client`.  Certificates of a pack are
+used as intermediates only; a self-signed one is ignored, as the library would trust it.
 """
 
 from __future__ import annotations

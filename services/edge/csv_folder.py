@@ -202,7 +202,7 @@ def _groups(
     Raises
     ------
     ValueError
-        Naming the column that is missing, or that is there twice.
+        Names the missing or repeated column.
     """
     wanted = [source.time_column, *filter(None, [source.device_column])]
     alone = source.device is not None or source.device_column is not None

@@ -88,7 +88,7 @@ class PrincipalQuota:
         Parameters
         ----------
         seconds : float or None
-            Its length; None where unknown, counted as an hour. [s]
+            Length of the pause; None if unknown, counted as an hour. [s]
         """
         now_s = self._clock()
         more_s = HOUR_S if seconds is None else max(seconds, 0.0)

@@ -79,7 +79,7 @@ def statement(
     Returns
     -------
     list of str
-        Requirements not met, as the statement states them.
+        Requirements not met according to the statement.
 
     Raises
     ------

@@ -5,8 +5,8 @@ Where the energy is unknown, the rise of registers in the readings is used; wher
 too low, the refused messages.  Emissions are those of the project's role with the highest factor.
 
 A meter named as upstream of the project's meters is confirmed by readings: in each hour it measures
-no less than they do together, and it follows their steps.  A meter beside them does not, except one
-that takes several times as much, which then rests on the operator's word.
+no less than they do together, and it follows their steps.  A parallel meter does not, unless it
+measures several times as much; the operator's statement is then used.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 What the programme's registration of a project lacks for a statement, in sentences.
 
-Each check is a line of `mrv.report.submission`: the form, who owns and claims the reductions, and
-the versions, days and bodies that the programme registered.
+Each check is a line of `mrv.report.submission`: form, owner of the reductions, and the registered
+versions, days and bodies.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def countersign(home: Path, request: str, keys: bytes, signer: Signer, now_s: in
     Parameters
     ----------
     request : str
-        As `tonne log request` writes it.
+        Output of `tonne log request`.
     keys : bytes
         Keyring with the log's key, obtained from the log's operator before.
 

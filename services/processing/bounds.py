@@ -1,8 +1,8 @@
 """
 Limits on the rows derived per commit, and division of a long history into spans.
 
-A single reading after months without data makes thousands of rows.  So the rows are counted before
-they are made; what exceeds the limit becomes a `remake_request`, executed span by span.
+A single reading after months without data makes thousands of rows.  So the rows are counted first;
+a number beyond the limit becomes a `remake_request`, executed span by span.
 """
 
 from __future__ import annotations

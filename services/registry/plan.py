@@ -59,21 +59,21 @@ def plan(
     Parameters
     ----------
     stored : Registry
-        What the database holds.
+        Registry stored in the database.
     incoming : Incoming
-        What the files say.
+        Content of the files.
     strict : bool
-        Warnings stand in the way too.
+        Whether warnings prevent the import too.
     now : datetime, optional
-        The time of the import; the present where absent.
+        Time of the import; now by default.
     closed : mapping of device id to datetime, optional
-        Up to when closed periods cover it.
+        End of closed periods by device or project.
     sealed : mapping of project id to datetime, optional
-        Up to when the log holds seals of its days.
+        End of sealed days by device or project.
     credited : sequence of Credited, optional
-        Every statement that is issued and counts; None where no database was asked.
+        Issued and valid statements; None without a database.
     keys : sequence of EnrolledKey, optional
-        By which signatures of rows are checked; None where no database was asked.
+        Enrolled keys for signatures of rows; None without a database.
     """
     at = now or datetime.now(UTC)
     merged = ratings.dated(stored, updated(stored, incoming.registry), at)

@@ -1,7 +1,4 @@
-"""Figure: measured share of each day.
-
-Days, or months of a long period, with their measured quantities.
-"""
+"""Figure of the measured share of each day, or of each month of a long period."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Sheets of comparisons: check meters, design, other periods, misstatements.
+"""
+Sheets of comparisons: check meters, design, other periods, misstatements.
 
-Sums of failed checks, next to the materiality threshold: calculated, and as signed.
+Sums of failed checks are next to the materiality threshold, calculated and as signed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""One sheet: cells by kind, so that document texts cannot become formulas.
+"""
+One sheet of the workbook, with cells by kind, so that texts of documents cannot become formulas.
 
-The sheet of the audit file.
+Also writes the sheet of the audit file.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
     wanted : mapping
         Specification of the inputs, by key.
     asked : str
-        Id of what is to be computed, for the error.
+        Id of the methodology, tool or indicator, for errors.
 
     Raises
     ------

@@ -92,9 +92,9 @@ def legible(payload: bytes, content_type: str | None, received_us: int) -> list[
     ----------
     payload : bytes
     content_type : str, optional
-        The MQTT 5 property that it came with.
+        MQTT 5 property of the message.
     received_us : int
-        When it was received, which relative times count from. [us UTC]
+        Time of receipt, to which relative times refer. [us UTC]
     """
     codec = encodings.UNREAD
     try:

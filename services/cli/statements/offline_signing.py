@@ -73,9 +73,9 @@ def event(
     Parameters
     ----------
     what : str
-        A folder with `statement.json` and, once something was found, `findings.json`.
+        A folder with `statement.json` and, after the first finding, `findings.json`.
     said, about
-        As `mrv.statement.findings.sign_event` takes them.
+        As in `mrv.statement.findings.sign_event`.
     """
     subject = _submitted(what)
     key, holder = _signer(key_name, SIGNED_BY[said[0]], _name(subject))
@@ -99,7 +99,7 @@ def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
     InputError
         If it is no pack of a submitted statement.
     VerificationError
-        Naming the first step that fails.
+        Names the first step that fails.
     """
     subject = _submitted(what)
     if subject.pack.bare:

@@ -54,7 +54,7 @@ def ask(
     Raises
     ------
     TonneError
-        As the step raises; ServerError where no signer answers within a minute.
+        As the step raises; ServerError if no signer answers within a minute.
     """
     wanted = queue.Request(
         uuid4(), kind, subject, canonical.encode(said), actor, None, datetime.now(UTC)

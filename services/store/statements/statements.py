@@ -173,7 +173,7 @@ def insert(
     document : mapping
         The statement's body.
     detail : mapping
-        What makes its evidence again: `plan`, `factors`, `leaves`.
+        Data to produce its evidence again: `plan`, `factors`, `leaves`.
     """
     claims = claims_of(document)
     body = canonical.encode(document)

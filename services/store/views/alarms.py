@@ -233,7 +233,7 @@ def listed(
     states : sequence of str, optional
         Of `STATES`; all without.
     before : int, optional
-        Alarms older than this one.
+        Id of an alarm: only older ones are returned.
     """
     values = {
         "scope": None if scope is None else list(scope), "limit": limit, "kind": kind,

@@ -57,8 +57,8 @@ class Bar(NamedTuple):
     """
     Bar of one time span.
 
-    `label` is its label if there is room, `told` its tooltip.  `parts` are pairs of a kind and a
-    value; None without stored data.  `href` is its link.
+    `label`: its label, shown if there is room; `told`: its tooltip.  `parts` are pairs of a kind
+    and a value; None without stored data.  `href` is its link.
     """
 
     label: str

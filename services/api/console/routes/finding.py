@@ -115,7 +115,7 @@ def outside(
     """
     Return the text of avoided and expected tonnes outside any action; None without any.
 
-    With a `year`: that the programme has none; else that none of its projects falls short.
+    With a `year` it states that the programme has none, otherwise that no project falls short.
     """
     known = [
         avoided or Decimal(0)

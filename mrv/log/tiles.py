@@ -1,9 +1,9 @@
 """
 The log as static files that never change (c2sp.org/tlog-tiles).
 
-    checkpoint                   the signed head tile/L/N[.p/W]               hashes: 256 of level
-    L, each the root of 256^L entries tile/entries/N[.p/W]         the entries themselves, 256 a
-    bundle
+    checkpoint                   the signed head
+    tile/L/N[.p/W]               256 hashes of level L, each the root of 256^L entries
+    tile/entries/N[.p/W]         the entries, 256 per bundle
 
 N is written in groups of three digits, `x001/x234/067`.  A full tile never changes; a partial one
 has its width W in its name and never changes either.  Every root and proof can be calculated from

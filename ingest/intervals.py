@@ -137,8 +137,8 @@ def _places(steps: Steps) -> tuple[Int64, NDArray[np.intp]]:
 
 def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
     """
-    Return steps summed in the interval of their begin; those `across` contribute only their
-    parts.
+    Return the steps summed by the interval in which they begin; for steps `across` intervals
+    only their parts.
     """
     if 2 * len(across) > len(first):
         # few are whole, as at a reading a quarter hour: the others need not be sorted

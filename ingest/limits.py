@@ -82,7 +82,7 @@ class Limits:
 
     def changed(self, spec: Mapping[str, Any], where: str) -> Limits:
         """
-        Return these limits with those of a file in their place.
+        Return these limits, with those of a file replacing them.
 
         Parameters
         ----------

@@ -174,7 +174,7 @@ class RoleNeeds:
 
     @property
     def beside(self) -> str:
-        """Return the quantity of the same device for comparison; empty without one."""
+        """Return the quantity of the same device used for comparison; empty if there is none."""
         if self.draws is not None:
             return self.draws[0]
         return self.delivers[0] if self.delivers is not None else ""

@@ -188,7 +188,7 @@ def serving(registry: CollectorRegistry, pulse: Pulse, bind: str) -> Iterator[No
 
 
 def _with_health(scraped: Any, pulse: Pulse) -> Callable[[Any, Any], Iterable[bytes]]:
-    """Return a WSGI application that answers `/healthz` itself."""
+    """Return a WSGI application with the additional path `/healthz`."""
 
     def answer(environ: Any, start_response: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/healthz":

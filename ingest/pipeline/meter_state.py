@@ -106,7 +106,7 @@ class MeterState:
                 getattr(register, name)[devices] = NEVER
 
     def forget(self, devices: NDArray[np.int32] | None = None) -> None:
-        """Discard the state of these devices (all if None) until it is loaded again."""
+        """Discard the state of these devices (all if None); it is loaded again before use."""
         self.loaded[slice(None) if devices is None else devices] = False
 
 

@@ -384,7 +384,7 @@ class _Bench(NamedTuple):
 
 def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[CrossCheck]:
     """
-    Return comparisons with invoices; those that offset each other hold.
+    Return comparisons with invoices, where those that offset each other are accepted.
 
     They differ singly, follow each other without a gap, and their sum is within the tolerance of
     each.

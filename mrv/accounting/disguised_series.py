@@ -62,7 +62,10 @@ _MOST_PARTS, _PART = 400, 0.5
 
 
 class Shuffled(NamedTuple):
-    """Two meters, the number of days that agree in another order, the ratio, and equality."""
+    """
+    Pair of meters whose days agree in another order: number of days, ratio, and whether they
+    are equal.
+    """
 
     one: int
     other: int
@@ -147,8 +150,7 @@ class Summed(NamedTuple):
 
 def summed(own: Int64) -> Iterator[Summed]:
     """
-    Yield meters that are the sum of others, of a subset where there are more
-    days than meters.
+    Yield meters whose series is the sum of others, among at most as many meters as days.
 
     Parameters
     ----------

@@ -395,10 +395,7 @@ class _Compared(NamedTuple):
         return _whole(np.maximum(self.shown - self.value, 0.0), more)
 
     def of_days(self, into_day: int, spread: np.ndarray) -> Int64:
-        """
-        Return the gauge's excess on single days, less what the register caught up on other
-        days.
-        """
+        """Return the gauge's excess on single days, less the register's catch-up on other days."""
         edges = into_day, -(into_day + len(self.value)) % DAY
 
         def by_day(of: Float64) -> Float64:

@@ -147,7 +147,10 @@ def energy_roles(methodology: Methodology, bound: Iterable[ProjectDevice]) -> tu
 
 
 def check_energy(methodology: Methodology, roles: tuple[str, ...]) -> None:
-    """Refuse a plan whose design energy is of other roles than its methodology's; PeriodError."""
+    """
+    Raise PeriodError if the plan's design energy has other roles than those of its
+    methodology.
+    """
     ours = _energies(methodology, "baseline")
     if roles and roles != ours:
         raise PeriodError(

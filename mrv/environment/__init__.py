@@ -54,7 +54,7 @@ def of_days(
 
 
 def _own(device: Device, rows: Iterable[Row]) -> list[Row]:
-    """Return the rows without the indices and limits of other countries than the station's."""
+    """Return the rows without indices and limits of countries other than the station's."""
     ruling = countries.ruling("environment")
     here = countries.country_of(device)
     foreign = {

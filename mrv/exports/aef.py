@@ -161,7 +161,7 @@ def tables(authority: Authority, submission: Submission, statements: Collection[
 
 
 class _Reported:
-    """Tells whether an event of a day had been reported when a submission was made."""
+    """Whether an event had been reported when a submission was made, by its day."""
 
     def __init__(self, authority: Authority, submission: Submission, draft: Draft) -> None:
         self._of, self._draft = submission, draft

@@ -150,7 +150,7 @@ def official_grid(
     methodology: Methodology, parameters: Inputs, factors: Factors, year: int
 ) -> Factor | None:
     """
-    Return the official grid factor to compare with an entered one; None if there is no entered one.
+    Return the official grid factor for comparison with an entered one; None if none is entered.
 
     Raises
     ------

@@ -63,7 +63,7 @@ UNLISTED = (MANIFEST, MANIFEST_RECEIPT, RECEIPT, TIMESTAMPS)
 @dataclass(frozen=True, slots=True)
 class Table:
     """
-    Rows of a Parquet file, or of a part of it.
+    Rows of a Parquet file or of a part of it.
 
     Attributes
     ----------

@@ -148,7 +148,7 @@ class DesignedPopulation:
 @dataclass(frozen=True, slots=True)
 class EmissionSource:
     """
-    A source of emissions by the registered design, such as a fuel that is burnt beside.
+    A source of emissions in the registered design, such as an additional fuel.
 
     `counted_by` is the role or parameter of the methodology by which it counts; of an excluded
     source, `reason` says why, and `document` shows it.

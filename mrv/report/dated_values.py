@@ -98,7 +98,7 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
 
 
 def _of_stratum(survey: Survey, part: Stratum, words: Words) -> str:
-    """Return the precision of a stratum by itself. [%]"""
+    """Return the precision of one stratum alone. [%]"""
     alone = replace(
         survey, strata=(), clusters=None, population=part.population, n=part.n, mean=part.mean,
         sd=part.sd,

@@ -127,8 +127,8 @@ _Key = tuple[int, int, int]
 @dataclass(frozen=True)
 class Line:
     """
-    A device in its role in one local calendar year, or month where the methodology goes
-    by months: a row of the calculation.
+    A row of the calculation: a device in its role in one local calendar year, or month if the
+    methodology uses months.
 
     Attributes
     ----------

@@ -289,7 +289,7 @@ def _sources(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _surveyed(facts: Facts, words: Words) -> Iterator[str]:
-    """Surveys that do not say how, or that the plan's sampling does not describe so."""
+    """Yield surveys that do not state their sampling method, or differ from the plan's."""
     del words
     described = " ".join(v.procedures.get(SAMPLING, "") for v in facts.plan.versions).lower()
     for survey in _declared(facts).surveys:

@@ -209,7 +209,10 @@ def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
 def _thinned(
     facts: Facts, capacity: Capacity, week: int, served: Fraction, maximum: Fraction
 ) -> bool:
-    """Return whether a week's delivery above a capacity carries no more load than it."""
+    """
+    Return whether rain diluted a week's delivery so that its load does not exceed the
+    capacity.
+    """
     strong = next(
         (c.of for c in facts.methodology.capacities if c.of and {*c.serves} == {*capacity.serves}),
         "",

@@ -90,7 +90,7 @@ class CapEach:
 
 @dataclass(frozen=True, slots=True)
 class Exclude:
-    """Exclusion of a baseline device: none of its quantity counts."""
+    """Exclusion of a baseline device: its quantity is not counted."""
 
     of: int
     reason: Text | str
@@ -413,7 +413,7 @@ class _Device:
                 yield Cut(Kind.CERTIFIED, quantity, *time, reason, None, None, of, set_aside.rule)
 
     def _project(self, j: int, part: YearPart) -> YearPart:
-        """Return a part with its largest minimum; those of stretches add up."""
+        """Return a part raised to its largest minimum; minima of stretches are added."""
         of = [f for f in self.floors if f.part == j]
         weeks: dict[int, Floor] = {}
         for f in of:

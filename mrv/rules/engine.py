@@ -60,7 +60,7 @@ _DAYS = 3
 
 def common_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    MTR-02: yield corrections where the users of a common meter together count another amount
+    MTR-02: yield corrections where the users of a common meter together count more or less
     than it.
     """
     for common in facts.supporting.common:

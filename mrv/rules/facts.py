@@ -130,7 +130,7 @@ class Facts:
         return self.evidence.invoiced(meter)
 
     def shared_invoice(self, meter: Monitored) -> bool:
-        """Return whether an invoice of a device also covers meters of others, which share it."""
+        """Return whether an invoice of a device also covers meters of other users."""
         return self.evidence.shared(meter, {m.device.id for m in self.views})
 
     def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:

@@ -146,7 +146,10 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
 
 
 def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
-    """Return whether a baseline meter counts nothing beside another one: that is not invoiced."""
+    """
+    Return whether a baseline meter measures nothing next to another one, so that it needs no
+    invoice.
+    """
     others = (m for m in views if m.bound.role == meter.bound.role and m.counts)
     return meter.needs.side == "baseline" and not meter.counts and any(others)
 
@@ -159,10 +162,7 @@ class _Beyond(NamedTuple):
 
 
 def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
-    """
-    Yield texts of time without invoices, or else of invoices that differ; one
-    for each invoice.
-    """
+    """Yield a text for each time without invoices, or else for each differing invoice."""
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
         return  # `lower_invoices` and EVD-05 name these
@@ -175,7 +175,7 @@ def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
 
 
 def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:
-    """Return the reason of another amount: time without invoice, or a differing invoice."""
+    """Return why another amount applies: time without invoice, or a differing invoice."""
     differ = any([*facts.evidence.less(m), *facts.evidence.more(m)] for m in by)
     bare = not differ and any(any(_bare(facts, m)) for m in by)
     return BARE if bare else differing

@@ -96,7 +96,7 @@ class _Stated(NamedTuple):
 
 
 def lower_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """EVD-03: a baseline's meters above what third-party invoices state."""
+    """EVD-03: yield limits on a baseline's meters to what third-party invoices state."""
     documents, views = facts.evidence.documents, facts.views
     meters = [_Meter(m.whole, view) for m, view in zip(facts.metered, views, strict=True)]
     compared = [

@@ -68,7 +68,7 @@ def published_values(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def published_findings(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """FAC-01: yield reports of the applied value, and of what settles the finding."""
+    """FAC-01: yield reports of the applied value, and of how the finding is resolved."""
     price = facts.price
     texts, holds, priced = list[Text](), True, True
     for item in _entered(facts):
@@ -175,7 +175,7 @@ def _brought(facts: Facts) -> tuple[Factors, tuple[Choice, ...]]:
 
 
 def _finding(facts: Facts, beside: _Beside, applied: Fraction) -> Text | None:
-    """Return the text of the applied value, and of what settles it."""
+    """Return the text of the applied value, and of how the finding is resolved."""
     unit, factor = facts.methodology.parameters[beside.name].unit, beside.others[0]
     values: dict[str, Value] = {"parameter": beside.name, "amount": amount(beside.value, unit)}
     lacks = beside.lacks
@@ -301,7 +301,10 @@ def _of_banks(facts: Facts, used: Sequence[Factor]) -> list[Factor]:
 
 
 def default_factors(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """FAC-02: unverified default factors that the account uses, and those of development banks."""
+    """
+    FAC-02: yield unverified default factors used in the account, and those of development
+    banks.
+    """
     names = accepted(facts.project.parameters, f"project {facts.project.id}: parameters")
     price = facts.price
     first_set = facts.supporting.accounting == FIRST

@@ -105,7 +105,7 @@ def apply_required_grades(
 
 
 def _late(facts: Facts, item: EvidenceItem, entered: Entered) -> Iterator[Text]:
-    """Yield the text of a value by a document of the period itself; those of PAR-07 are its own."""
+    """Yield the text of a value whose document was issued in the period; PAR-07 has its own."""
     if entered.name in facts.methodology.dated or entered.spec.by_publication:
         return
     of = [d for d in facts.supporting.documents if d.parameter == entered.name]

@@ -71,7 +71,7 @@ _Key = tuple[str | None, str]
 
 def changed(claims: Claims, project: Project) -> tuple[str, ...]:
     """
-    Return the fixed values of a project that differ from those of its issued statement.
+    Return the fixed values of a project that differ from those of an issued statement.
 
     Parameters
     ----------

@@ -194,7 +194,7 @@ def _bytes64(text: str) -> bytes:
 
 def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
     """
-    Refuse a signature that does not give grade A; return the key of one that does.
+    Return the key of a signature that gives grade A; SignatureError for any other.
 
     Parameters
     ----------

@@ -166,7 +166,7 @@ def _of_the_framework(request: Request, error: HTTPException) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Return every method of a URL, as the router knows those of one route only."""
+    """Return all methods of a URL, as the router knows only those of one route."""
     methods = {
         method.upper()
         for path, operations in request.app.openapi()["paths"].items()

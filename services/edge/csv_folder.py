@@ -163,7 +163,7 @@ def records(text: str, source: CsvFolder) -> list[Record]:
 
 
 def _header(text: str, source: CsvFolder) -> tuple[int, str]:
-    """Return how many lines stand before the header, and what parts its cells."""
+    """Return the number of lines before the header, and the delimiter."""
     wanted = {source.time_column, *source.columns, *filter(None, [source.device_column])}
     head = text.split("\n", _MOST_BEFORE)[:_MOST_BEFORE]
     for number, line in enumerate(head):

@@ -88,7 +88,7 @@ class Read:
 
 class Bell:
     """
-    Self-pipe by which one thread wakes another that waits in `select`.
+    Self-pipe with which one thread wakes another that waits in `select`.
 
     Attributes
     ----------

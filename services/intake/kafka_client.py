@@ -320,7 +320,7 @@ class Connections:
         return transport, protocol
 
     async def end(self) -> None:
-        """Close all of them, also those already closing."""
+        """Close all connections, also those already closing."""
         for transport in self._transports:
             transport.abort()
         self._transports.clear()

@@ -149,7 +149,7 @@ def unserved(
 
 
 def gateways(conn: Connection, registry: Registry) -> frozenset[str]:
-    """Return devices that others name as `gateway`, and that measured nothing themselves."""
+    """Return devices that others name as `gateway` and that measure nothing themselves."""
     named = sorted({device.gateway for device in registry.devices.values() if device.gateway})
     with conn.cursor() as cursor:
         measured = {*seals.first_us(cursor, named)}

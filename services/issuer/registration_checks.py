@@ -1,5 +1,5 @@
 """
-What the programme's registration of a project lacks for a statement, in sentences.
+Completeness of a project's registration for a statement, as sentences on what is missing.
 
 Each check is a line of `mrv.report.submission`: form, owner of the reductions, and the registered
 versions, days and bodies.
@@ -57,7 +57,7 @@ def form(facts: Facts, registration: Registration) -> Iterator[str]:
 
 
 def claimed(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Yield what lacks of the ownership of the reductions, and claims of other programmes."""
+    """Yield missing data on the ownership of the reductions, and claims of other programmes."""
     ask = f"registrations[{registration.project}]"
     first, last = _days(facts)
     if registration.rights is None:
@@ -127,7 +127,7 @@ def _begun(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
 
 
 def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
-    """Say where a project of the CDM breaks what its modalities (3/CMP.1) say of all projects."""
+    """Yield texts where a CDM project violates the general modalities (3/CMP.1)."""
     if registration.programme != "CDM":
         return
     project, method = facts.plan.project, facts.subject.methodology.id

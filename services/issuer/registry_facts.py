@@ -127,7 +127,7 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
 
 
 def _sums(names: Sequence[str], own: Int64, excluded: Collection[str]) -> list[Copy]:
-    """Return meters of the project that are the sum of others of it."""
+    """Return meters of the project that are the sum of others of the project."""
     remaining = [i for i, name in enumerate(names) if name not in excluded]
     copies = []
     for item in summed(own[remaining]):

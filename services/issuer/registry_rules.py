@@ -325,7 +325,7 @@ def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _cited(cited: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
-    """Return a document's name; an invoice of another period or project with these."""
+    """Return the name of a document, or of an invoice of another period or project."""
     own = cited.project == facts.project.id
     if cited.invoice is None:
         if own:

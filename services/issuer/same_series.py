@@ -69,7 +69,7 @@ class Agreeing(NamedTuple):
 
 class Copy(NamedTuple):
     """
-    Duplicate of another meter's series, or of the meter's own earlier series.
+    Duplicate of a meter's series in another meter, or in its own earlier series.
 
     Attributes
     ----------

@@ -264,8 +264,8 @@ class Deriver:
 
     def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Requested:
         """
-        Return the requests for late readings; those near the last reading include what
-        followed it.
+        Return the requests for late readings, extended by later readings if near the last
+        one.
         """
         again, near = {}, set()
         for device, end in reaches(cursor, self.plan, arrived.changed).items():

@@ -156,10 +156,7 @@ def _by_first(
     from_us: int,
     to_us: int,
 ) -> _Computed:
-    """
-    Return the calculated rows, by the first metering rules where the stored rows are of
-    these.
-    """
+    """Return the calculated rows, metered by rule set 1 where the stored rows are."""
     until = np.full(len(plan.fleet), FROM_START, dtype=np.int64)
     for device, us in derived.older_until(cursor, plan.fleet, plan.fleet.ids(devices)).items():
         until[device] = us

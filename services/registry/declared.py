@@ -403,7 +403,10 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
 
 
 def _of_design(project: Project, own: Design, known: Sequence[str]) -> Iterator[Finding]:
-    """Refuse sources that no number counts, and a crediting period beyond the replacement."""
+    """
+    Yield sources counted by an unknown role or parameter, and a crediting period beyond the
+    replacement.
+    """
     for one in own.sources:
         if one.counted_by is not None and one.counted_by not in known:
             text = (

@@ -85,7 +85,7 @@ def form(methodology: str, country: str) -> Form:
 
 
 def _asked_roles(method: Methodology) -> dict[str, RoleNeeds]:
-    """Return the required roles, and the first of those of which a project needs one."""
+    """Return the required roles, with the first of alternative roles."""
     taken = {role for role, needs in method.roles.items() if needs.required}
     devices = tuple(CandidateDevice(r, r, method.roles[r].classes[0], 1) for r in sorted(taken))
     for check in method.applicability:
@@ -264,7 +264,7 @@ def _about(method: Methodology, taken: Mapping[str, RoleNeeds], book: FactorBook
 
 
 def _factor_notes(method: Methodology, book: FactorBook) -> Iterator[str]:
-    """Yield what an import asks about published factors, before it does."""
+    """Yield notes on published factors that an import would require."""
     specs = [s for s in method.inputs.values() if isinstance(s, ParameterSpec)]
     draws = any(s.published == GRID or (s.factor or ("",))[0] == GRID for s in specs)
     grid = _grid(book) if draws else None

@@ -60,7 +60,7 @@ class Sql(Builder[Dataquery], Dataquery):
         self._form, self._ref = form, ref
 
     def build(self) -> Dataquery:
-        """Return itself."""
+        """Return the panel itself, as builders require."""
         return self
 
     def to_json(self) -> dict[str, object]:

@@ -333,7 +333,7 @@ def _without_tonnes(systems: Sequence[Mapping[str, Any]], words: Words) -> Itera
 
 
 def _short_name(name: str) -> str:
-    """Return a name without what follows its first comma or bracket."""
+    """Return a name up to its first comma or bracket."""
     return legible(_ASIDE.split(name, maxsplit=1)[0].strip() or name, _NAME)
 
 

@@ -239,5 +239,5 @@ def coded(text: str) -> Markup:
 
 
 def _finalize(value: object) -> object:
-    """Return a value with control characters made visible."""
+    """Return a value with control characters replaced by visible ones."""
     return legible(value, _MOST) if type(value) is str else value

@@ -43,7 +43,7 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
 
 
 def hint_of_last_day(begin: str, end: str) -> None:
-    """Say how a whole month is written, where the span leaves out the last day of one."""
+    """Print how to write a whole month, if the span omits the last day of one."""
     if not (is_day(begin) and is_day(end) and begin.endswith("-01")):
         return
     after = date.fromisoformat(end) + timedelta(days=1)

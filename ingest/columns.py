@@ -61,7 +61,7 @@ class Bucket:
         self._pack = struct.Struct(f"{len(self.shape)}d").pack
 
     def add(self, numbers: Collection[float | None]) -> None:
-        """Add the numbers of a reading, None where one is absent."""
+        """Add the numbers of a reading; None where absent."""
         try:
             self.flat += self._pack(*numbers)
         except struct.error:

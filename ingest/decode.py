@@ -122,7 +122,7 @@ _HEAD, _OBJECT, _VALUES = 64, ord("{"), b'"values"'
 
 @dataclass(slots=True)
 class Seen:
-    """Readings as columns: message, device, and the time and number that the payload states."""
+    """Readings as columns: message, device, and the time and number stated in the payload."""
 
     message: list[int] = field(default_factory=list)
     device: list[int] = field(default_factory=list)
@@ -308,15 +308,15 @@ def _shaped(
 
 
 def _learn(key: Key) -> None:
-    """Remember the shape of a model's message, if its profile knows every name."""
+    """Store the shape of a model's message, if its profile has every name."""
     class_id, profile, names, _ = key
     last = _shapes.get((class_id, profile))
     if (last is None or last.names != names) and columns.slots(class_id, profile).keys() >= {
         *names
     }:
-        found = shaped.shape(names)
-        if found is not None:
-            _shapes[class_id, profile] = found
+        known_shape = shaped.shape(names)
+        if known_shape is not None:
+            _shapes[class_id, profile] = known_shape
 
 
 def _nothing() -> NoReturn:

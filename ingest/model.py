@@ -43,7 +43,7 @@ class Replacement:
 
     @property
     def is_rollover(self) -> bool:
-        """Whether the register of one and the same meter passed its last digit."""
+        """Return whether the register of the same meter passed its last digit."""
         return self.first == 0 and str(self.last).strip("0") == "1"
 
 

@@ -149,7 +149,7 @@ def cross_checks(
     invoices = sorted(supporting.invoices, key=lambda i: (i.from_us, i.id))
     checks = [bench.by_invoice(invoice) for invoice in invoices]
     if not bench.by_first:
-        evidence = {name_of(one) for one in invoices if may_be_evidence(one)}
+        evidence = {name_of(invoice) for invoice in invoices if may_be_evidence(invoice)}
         checks = _offset(checks, evidence)
     yield from checks
 
@@ -411,13 +411,13 @@ def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[Cro
 
 
 def _made_good(run: Sequence[CrossCheck]) -> bool:
-    """Return whether the sum of invoices is that of their meters."""
+    """Return whether the sum of invoices agrees with that of their meters."""
     off = sum(int(c.ours) - int(c.theirs) for c in run)
     return all(abs(off) * 100 <= Fraction(c.tolerance_percent) * int(c.theirs) for c in run)
 
 
 def _held(check: CrossCheck, others: Sequence[CrossCheck]) -> CrossCheck:
-    """Return a comparison that others offset."""
+    """Return a comparison that others offset, as accepted."""
     named = tuple(other.against for other in others)
     return replace(check, holds=True, detail=text(OFFSET, invoices=named))
 

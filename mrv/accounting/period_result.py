@@ -282,7 +282,7 @@ class CrossCheck:
 
     @property
     def is_offset(self) -> bool:
-        """Whether it differs, and invoices before or after it make up for that."""
+        """Return whether it differs, and earlier or later invoices offset the difference."""
         return isinstance(self.detail, Text) and self.detail.code == OFFSET
 
     @property

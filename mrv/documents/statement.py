@@ -205,7 +205,7 @@ class FixedExAnte(Form):
     applicability: tuple[Condition, ...]
 
 
-def fixed_ex_ante(said: Claims | FixedExAnte) -> Iterator[tuple[str | None, str, str]]:
+def fixed_ex_ante(claims: Claims | FixedExAnte) -> Iterator[tuple[str | None, str, str]]:
     """
     Yield the values fixed ex ante: device (None: whole project), parameter and value.
 
@@ -213,13 +213,13 @@ def fixed_ex_ante(said: Claims | FixedExAnte) -> Iterator[tuple[str | None, str,
     not the one that replaces it in the account.
     """
     awaiting: dict[tuple[object, object], str] = {}
-    for item in (text for condition in said.applicability for text in condition.texts or ()):
+    for item in (text for condition in claims.applicability for text in condition.texts or ()):
         whose, amount = item.values.get("subject"), item.values.get("amount")
         if item.code in _BELOW_GRADE and isinstance(whose, Coded) and isinstance(amount, Coded):
             devices = whose.values.get("devices", (None,))
             for device in devices if isinstance(devices, tuple) else ():
                 awaiting[device, whose.values["parameter"]] = str(amount.values["value"])
-    for fixed in said.fixed_parameters or ():
+    for fixed in claims.fixed_parameters or ():
         key = fixed.device, fixed.parameter
         yield *key, awaiting.get(key, fixed.value)
 

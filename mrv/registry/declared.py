@@ -150,8 +150,8 @@ class EmissionSource:
     """
     A source of emissions in the registered design, such as an additional fuel.
 
-    `counted_by` is the role or parameter of the methodology by which it counts; of an excluded
-    source, `reason` says why, and `document` shows it.
+    `counted_by`: the role or parameter of the methodology that counts it; for an excluded source
+    `reason` states why, with its `document`.
     """
 
     name: str

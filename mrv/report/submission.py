@@ -173,7 +173,7 @@ def _calibrated(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _laboratories(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield certificates without the laboratory that calibrated the meter."""
+    """Yield certificates that do not state the calibrating laboratory."""
     del words
     for parameter in facts.parameters:
         for calibration in parameter.calibrations:
@@ -277,7 +277,10 @@ def _calculated(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _sources(facts: Facts, words: Words) -> Iterator[str]:
-    """Sources of the design, and the document of each that is left out of the project's side."""
+    """
+    Yield the design's emission sources, and the document of each one excluded from the
+    project side.
+    """
     del words
     design = _declared(facts).design
     if design is None or not design.sources:
@@ -298,7 +301,7 @@ def _surveyed(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _lifetime(facts: Facts, words: Words) -> Iterator[str]:
-    """When replaced equipment would have been replaced anyway, where a methodology replaces any."""
+    """Yield the end of the lifetime of replaced equipment, if the methodology replaces any."""
     del words
     method, design = facts.subject.methodology, _declared(facts).design
     if REPLACES in find(method.id, method.version).asks and (
@@ -336,15 +339,15 @@ def _cadence(facts: Facts, words: Words) -> Iterator[str]:
         yield words.filled("submission.every", parameter.device, often, message)
 
 
-def signed_share(facts: Facts, words: Words, asked: str | None) -> Iterator[str]:
+def signed_share(facts: Facts, words: Words, required: str | None) -> Iterator[str]:
     """Yield the share of signed energy, if below the programme's requirement. [%]"""
-    if asked is None:
+    if required is None:
         return
     shares = facts.subject.signed_energy.shares if facts.subject.signed_energy else ()
     signed = sum((Fraction(s.share_percent) for s in shares if s.kind != "none"), Fraction(0))
-    if signed < Fraction(asked):
+    if signed < Fraction(required):
         have = words.number(plain_text(signed, 2))
-        yield words.filled("submission.signed_share", have, words.number(asked))
+        yield words.filled("submission.signed_share", have, words.number(required))
 
 
 def _verifiers_words(facts: Facts, words: Words) -> Iterator[str]:

@@ -100,8 +100,8 @@ def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
             continue
         of: dict[str, Value] = {"parameter": survey.parameter, "design": design.version}
         if survey.population != own.number:
-            held = survey.population
-            yield text("PLN-01.other_population", held=held, number=own.number, **of)
+            surveyed = survey.population
+            yield text("PLN-01.other_population", held=surveyed, number=own.number, **of)
         if own.participants and survey.participants:
             each = Fraction(survey.population, survey.participants)
             planned_each = Fraction(own.number, own.participants)
@@ -122,7 +122,7 @@ def _old_surveys(plan: MonitoringPlan, first: date) -> Iterator[Text]:
 
 
 def _samples(plan: MonitoringPlan, first: date) -> Iterator[Text]:
-    """Name surveys that were repeated before they were due, and samples with replaced units."""
+    """Yield surveys repeated before they were due, and samples with replaced units."""
     version = plan.versions[-1] if plan.versions else None
     method = find(plan.project.methodology, plan.project.version)
     latest: dict[str, Survey] = {}
@@ -143,14 +143,14 @@ def _samples(plan: MonitoringPlan, first: date) -> Iterator[Text]:
 
 def uncorrected(versions: Sequence[Version], earlier: Sequence[Version]) -> Iterator[Text]:
     """
-    Name corrections of a plan that change how something is measured.
+    Yield corrections of a plan that change how a quantity is measured.
 
-    A correction states what is so already; another channel, option, frequency or device class, or
-    a line that is gone, is a change of the plan (CDM project standard, post-registration changes
-    [M]).
+    A correction may only state what is already done; another channel, option, frequency or device
+    class, or a removed line, is a change of the plan (CDM project standard, post-registration
+    changes [M]).
     """
     for version in versions:
-        every = [*earlier, *(one for one in versions if one not in earlier)]
+        every = [*earlier, *(version for version in versions if version not in earlier)]
         before = replaced(every, version) if version.kind == CORRECTION else None
         for line in () if before is None else before.lines:
             same = (line.parameter, line.device)

@@ -154,13 +154,13 @@ def sent(
     """
     entity = f'"{tag}"'
     content = {**headers, "ETag": entity, "Last-Modified": _MADE}
-    asked = ask.request.headers
+    request_headers = ask.request.headers
     try:
-        if has_already(asked.get("if-none-match"), entity):
+        if has_already(request_headers.get("if-none-match"), entity):
             file.close()
             return Response(status_code=304, headers=content)
-        if asked.get("if-range") in {None, entity, _MADE}:
-            check(asked.get("range"), size_of(file))
+        if request_headers.get("if-range") in {None, entity, _MADE}:
+            check(request_headers.get("range"), size_of(file))
     except ProblemError:
         file.close()
         raise

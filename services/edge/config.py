@@ -210,7 +210,7 @@ def _needs_identity(url: str) -> bool:
 
 
 def _devices(source: Source) -> Iterator[str]:
-    """Yield the ids that a source names."""
+    """Yield the device ids that a source names."""
     if isinstance(source, LocalMqtt | CsvFolder):
         yield from source.devices.values()
     if not isinstance(source, LocalMqtt) and source.device is not None:

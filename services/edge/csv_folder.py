@@ -242,7 +242,7 @@ def _record(
     source: CsvFolder,
     time_at: int,
 ) -> Iterator[Record]:
-    """Yield the record of a row; none where it has no value."""
+    """Yield the record of a row; nothing if it has no value."""
     device = of if isinstance(of, str) else cells[of].strip()
     device = source.devices.get(device, device) if isinstance(of, int) else device
     if not ID.match(device):

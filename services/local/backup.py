@@ -158,10 +158,10 @@ def _restore(
             ) from error
         for table, names in manifest["columns"].items():
             _in(conn, box, table, names)
-            held = _count(conn, table)
-            if held != manifest["rows"][table]:
+            row_count = _count(conn, table)
+            if row_count != manifest["rows"][table]:
                 raise InputError(
-                    f"{table}: {manifest['rows'][table]} rows were saved, {held} restored"
+                    f"{table}: {manifest['rows'][table]} rows were saved, {row_count} restored"
                 )
         for sequence, table, column in conn.execute(_SEQUENCES).fetchall():
             query = sql.SQL(

@@ -143,7 +143,7 @@ def _project(
     parameter_specs = {
         k: s for k, s in method.parameters.items() if s.required or k in method.designed
     }
-    serving, asked = [], dict(parameter_specs)
+    serving, specs = [], dict(parameter_specs)
     for role, needs in taken.items():
         own = {
             key: spec
@@ -157,7 +157,7 @@ def _project(
             | {key: _example(key, spec, book) for key, spec in own.items()}
         )
         notes |= {("projects.devices", key): _meaning(spec) for key, spec in own.items()}
-        asked |= own
+        specs |= own
     notes |= {("projects.parameters", key): _meaning(spec) for key, spec in parameter_specs.items()}
     made: dict[str, Any] = {
         "id": _PROJECT, "name": f"{PLACEHOLDER}NAME", "methodology": method.id,
@@ -165,7 +165,7 @@ def _project(
         "devices": serving,
         "parameters": {key: _example(key, spec, book) for key, spec in parameter_specs.items()},
     }  # fmt: skip
-    for key, spec in asked.items():
+    for key, spec in specs.items():
         if not _is_documented(method, key, spec):
             continue
         made.setdefault("documents", {})[key] = {
@@ -187,7 +187,7 @@ def _project(
 
 
 def _is_documented(method: Methodology, key: str, spec: Any) -> bool:
-    """Return whether a check or the evidence of a statement asks for the document of a value."""
+    """Return whether a check or the evidence of a statement requires the document of a value."""
     graded = "document" in of_parameter(key).by and getattr(spec, "unit", "") != "year"
     return graded or key in method.documented or key in method.baseline_documents
 
@@ -220,12 +220,12 @@ def _example(key: str, spec: Any, book: FactorBook) -> Any:
 
 
 def _number(text: str) -> int | float:
-    """Return decimal text as a number, as a file writes it without quotes."""
+    """Return decimal text as a number, as written without quotes in a file."""
     return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
 def _grid(book: FactorBook) -> Factor | None:
-    """Return the published factor of a country's one grid of this year; None without."""
+    """Return this year's published factor of a country with one grid; None if there is none."""
     if countries.grids(book.country):
         return None
     try:

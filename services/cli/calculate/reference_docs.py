@@ -204,13 +204,13 @@ def _metric_rows(registry: CollectorRegistry) -> list[Row]:
 
 def _lines() -> Iterator[str]:
     yield _METRICS_HEAD
-    for processes, found in metrics_rows().items():
+    for processes, metrics in metrics_rows().items():
         yield f"## {processes}\n"
         if "--no-watch" in processes:
             yield f"{_NO_DATABASE}\n"
         yield "| series | kind | labels | meaning |"
         yield "|---|---|---|---|"
-        for row in found:
+        for row in metrics:
             labels = ", ".join(f"`{label}`" for label in row.labels)
             yield f"| `{row.name}` | {row.kind} | {labels} | {row.text} |"
         yield ""
@@ -246,11 +246,11 @@ def _registry() -> Iterator[str]:
 
 
 def _subschema(made: dict[str, Any], where: str) -> dict[str, Any]:
-    one: dict[str, Any] = {"properties": made}
+    field: dict[str, Any] = {"properties": made}
     for name in where.split("."):
-        one = one["properties"][name]
-        one = one.get("items", one)
-    return one
+        field = field["properties"][name]
+        field = field.get("items", field)
+    return field
 
 
 def _kind(field: dict[str, Any]) -> str:
@@ -284,11 +284,11 @@ def _settings() -> Iterator[str]:
 
 def composed() -> dict[str, str]:
     """Return the environment variables in the compose files with their defaults."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for file in sorted(Path("deploy").glob("compose*.yaml")):
         for name, default in re.findall(r"\$\{([A-Z_]+):-(.*?)\}+", file.read_text("utf-8")):
-            found[name] = default.rpartition(":-")[2]
-    return found
+            texts[name] = default.rpartition(":-")[2]
+    return texts
 
 
 def _documented() -> Iterator[tuple[list[str], str]]:

@@ -204,24 +204,24 @@ def replay(
             conn, reason, device, begin, end, letters or None,
             waiting=not again, principal=principal,
         )  # fmt: skip
-        found = list_letters(conn, wanted)[::-1]
-        missing = set(letters) - {letter.id for letter in found}
+        chosen = list_letters(conn, wanted)[::-1]
+        missing = set(letters) - {letter.id for letter in chosen}
         if missing:
             numbers = ", ".join(map(str, sorted(missing)))
             raise InputError(
                 f"dead letters {numbers} are unknown, or were sent again earlier (to "
                 "repeat, --again)"
             )
-        with _Senders() as senders, bar("dead letters", len(found)) as progress:
-            for letter in found:
+        with _Senders() as senders, bar("dead letters", len(chosen)) as progress:
+            for letter in chosen:
                 _, payload = get_letter(conn, letter.id)
                 senders.send(letter, payload)
                 mark_replayed(conn, letter.id, getpass.getuser())
                 progress.advance()
     if as_json:
-        click.echo(json.dumps([letter.id for letter in found]))
+        click.echo(json.dumps([letter.id for letter in chosen]))
     else:
-        click.echo(f"{counted(len(found), 'dead letter')} sent again")
+        click.echo(f"{counted(len(chosen), 'dead letter')} sent again")
 
 
 class _Senders(ExitStack):

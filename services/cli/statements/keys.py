@@ -408,17 +408,17 @@ def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) ->
     """
     kept = [canonical.parse_object(path.read_bytes()) for path in lists]
     with _database() as conn:
-        found = [
+        selected_keys = [
             enrolled_key.key
             for enrolled_key in enrolled.load(conn)
             if not names or enrolled_key.key.name in names
         ]
-    missing = set(names) - {key.name for key in found}
+    missing = set(names) - {key.name for key in selected_keys}
     if missing:
         raise InputError(
             f"no key of {', '.join(sorted(missing))} is enrolled; see `tonne keys list`"
         )
-    _write(write_keyring(found, kept), out)
+    _write(write_keyring(selected_keys, kept), out)
 
 
 @keys.command()

@@ -135,8 +135,8 @@ def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedK
         if not gap or not rest.strip("="):  # the padding of base64
             serial, rest = _only(items), text
         named = Path(rest)
-        held = named.read_text(encoding="utf-8") if _is_file(named) else rest
-        keys.setdefault(serial, []).append(DatedKey(parse_key(held), None, serial))
+        content = named.read_text(encoding="utf-8") if _is_file(named) else rest
+        keys.setdefault(serial, []).append(DatedKey(parse_key(content), None, serial))
     return keys
 
 

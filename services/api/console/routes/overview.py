@@ -96,7 +96,7 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
     by_action = actions(
         page_figures.of,
         _actions(page_figures),
-        lambda one: _action_name(page_figures, one, t, name),
+        lambda action_id: _action_name(page_figures, action_id, t, name),
     )
     base = ask.request.app.state.base
     drawn = sites_map(page_figures.sites, base) if page_figures.sites else None

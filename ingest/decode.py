@@ -167,7 +167,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     unread: Sequence[Rejected] = (),
 ) -> Decoded:
     """
-    Turn a batch of messages into frames of base units.
+    Return a batch of messages as frames in base units, with rejections.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ class Settled:
 
 def settle(plan: Plan, state: MeterState, frames: Sequence[Frame]) -> Settled:
     """
-    Meter frames from stored states, and account for the intervals concerned.
+    Return intervals metered from stored states, with their emissions.
 
     Parameters
     ----------

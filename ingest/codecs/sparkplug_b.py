@@ -68,7 +68,7 @@ class Read:
 
 def decode(payload: bytes) -> Message:
     """
-    Parse a payload.
+    Return the message of a payload.
 
     Raises
     ------

@@ -65,7 +65,7 @@ def integral(
     time_us: Int64, power_w: Float64, reported_us: Int64, first: int, last: int
 ) -> Integral:
     """
-    Integrate a device's power over quarter hours [first, last).
+    Return the integral of a device's power over the quarter hours [first, last).
 
     Parameters
     ----------
@@ -74,9 +74,8 @@ def integral(
     power_w : float64 array, n
         In the direction of the register; negative values count as zero. [W]
     reported_us : int64 array, m
-        When the register was read.  A device that sends its register and leaves its power out,
-        for longer than a quarter hour and than its power usually takes, shows the lower of the
-        two samples for that time; of more than a day it shows nothing.
+        Times of the register readings.  If a device sends its register but no power for longer than
+        usual, the lower of the two power samples is used; for more than a day none.
     first, last : int
         Interval numbers since the epoch.
     """

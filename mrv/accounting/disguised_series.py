@@ -7,8 +7,8 @@ thousandth in any order.
 
 Noise added to a copy is uniform relative to the value and independent of the weather. Real
 neighbours differ little for hours and then strongly, when a cloud or gust reaches one first. The
-largest twentieth of relative differences begins at 2.9 times the median for normal noise, at less
-for uniform noise, and at 3.2 with chance; at 4.0 or more for all 233 pairs of real inverters that
+95th percentile of relative differences is 2.9 times the median for normal noise (3.2 within
+chance), less for uniform noise, and 4.0 times or more for all 233 pairs of real inverters that
 differ by less than nine per cent (22 of a plant in India, 34 days of 2020, Kaggle "Solar Power
 Generation Data"; two pairs of a roof in La Reunion, 15 days of 2022, TwInSolar).  Neighbouring
 turbines differ by 14 % and more (La Haute Borne, four turbines, 2014 and 2015, ENGIE).

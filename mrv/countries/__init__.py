@@ -25,11 +25,11 @@ class Located(Protocol):
 
     @property
     def country(self) -> str | None:
-        """Country; None if not stated."""
+        """Return the country; None if not stated."""
 
     @property
     def timezone(self) -> str:
-        """Time zones, as read by `mrv.calendar`."""
+        """Return the time zones, as read by `mrv.calendar`."""
 
 
 class Supplied(Located, Protocol):
@@ -37,7 +37,7 @@ class Supplied(Located, Protocol):
 
     @property
     def grid(self) -> str | None:
-        """Grid of a country with several; None if not stated."""
+        """Return the grid of a country with several; None if not stated."""
 
 
 class Grid(NamedTuple):

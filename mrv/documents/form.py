@@ -66,7 +66,7 @@ _UNITS = {"t", "ug", "s", "percent"}
 
 
 def _wire_name(name: str) -> str:
-    """Name of a field in JSON: camel case, a unit behind an underscore."""
+    """Return the JSON name of a field: camel case, with the unit after an underscore."""
     first, *rest = name.rstrip("_").split("_")
     unit = f"_{rest.pop()}" if rest and rest[-1] in _UNITS else ""
     return first + "".join(word.capitalize() for word in rest) + unit

@@ -185,7 +185,7 @@ class Condition(Form):
 
     @property
     def name(self) -> str:
-        """The rule, or the clause written by 0.1.0."""
+        """Return the rule's id, or the clause written by tonne 0.1.0."""
         return self.clause or "" if self.rule is UNSET else self.rule
 
     def words(self, language: str = "en") -> str:

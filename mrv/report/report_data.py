@@ -202,7 +202,10 @@ class Facts:
 
     @property
     def hidden(self) -> tuple[int, str] | None:
-        """Number of hidden texts, and SHA-256 of the original; None for the original."""
+        """
+        Return the number of hidden texts and the SHA-256 of the original; None for the
+        original.
+        """
         if self.twin is None:
             return None
         content = self.twin["credentialSubject"]
@@ -255,7 +258,7 @@ class Facts:
 
     @property
     def name(self) -> str:
-        """The statement's id."""
+        """Return the statement's id."""
         return self.subject.statement
 
     @property

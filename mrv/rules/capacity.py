@@ -176,7 +176,7 @@ def above_design(facts: Facts, roles: Sequence[str]) -> Mapping[int, Fraction]:
 
 def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    MTR-07: a week's service above the documented design capacity.
+    MTR-07: yield limits on a week's service above the documented design capacity.
 
     Above that, but within invoices, it is an observation: the design document is out of date.
     """
@@ -244,7 +244,7 @@ def _strength(days: Iterable[Loaded]) -> Fraction | None:
 
 def design_load(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    MTR-07: a load or an earlier year's service above the design capacity.
+    MTR-07: yield limits on a load, or an earlier year's service, above the design capacity.
 
     The strength of the inflow is limited by the design load, and by the electricity for it.
     """

@@ -122,7 +122,7 @@ def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
 
 
 def invoiced_use(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """EVD-05: metered use of a project below its suppliers' invoices."""
+    """EVD-05: yield charges for use that suppliers' invoices state above the meters."""
     first = first_ones(facts.supporting)
     checks = [*facts.checks]
     if first:

@@ -49,7 +49,7 @@ _BINDING = Fraction(1, 2)
 
 
 def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """EVD-03: quantities that third-party invoices do not cover, or differ from."""
+    """EVD-03: yield limits on quantities that third-party invoices do not cover or contradict."""
     method, views = facts.methodology, facts.views
     asks = {*method.billed}.union(*(capacity.serves for capacity in method.capacities))
     # values of a baseline that no role of an invoice goes with need their documents all the same

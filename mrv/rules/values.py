@@ -185,7 +185,10 @@ class _Kept:
     def _nothing(
         self, entered: Entered, devices: Sequence[str | None], ours: int
     ) -> int | None:  # fmt: skip
-        """Credit no reduction by a value; None if a higher value is the conservative one."""
+        """
+        Set a value to zero or exclude its reduction; return the reduction, None if a higher
+        value is conservative.
+        """
         with suppress(MrvError, ZeroDivisionError):
             project, supporting = self._put(entered.name, devices, Fraction(0))
             remaining = self.reduction_by(project, supporting)[0]

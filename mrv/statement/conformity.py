@@ -178,7 +178,7 @@ def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
 def wet_gas(
     methodology: str, version: str, bound: Iterable[tuple[str, str]], bases: Mapping[str, object]
 ) -> Iterator[Text]:
-    """Name meters, bound to roles, that do not count the dry gas of which the methane share is."""
+    """Yield gas meters bound to roles that measure wet gas or have no stated gas basis."""
     roles = {r for r, need in find(methodology, version).roles.items() if need.quantity in GASES}
     for device in sorted({device for device, role in bound if role in roles}):
         if bases.get(device) != DRY:

@@ -102,7 +102,7 @@ class Asked:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Context with a connection as `tonne_api`; nested calls get the same one."""
+        """Context with a `tonne_api` connection; nested calls share it."""
         if self._held is not None:
             yield self._held
             return

@@ -48,7 +48,7 @@ class Done:
 
     @staticmethod
     def of(inbox: Inbox, router: Router, admitted: Admitted) -> Done:
-        """Gather what receipts need of a batch."""
+        """Return the data that receipts need of a batch."""
         seen = admitted.seen
         listed = [r for r in admitted.rejected[:_MOST] if r.reason != SIGNED_VALUE]
         stated: dict[int, list[Stated]] = {r.message: [] for r in listed}

@@ -54,7 +54,7 @@ def plan(
     keys: Sequence[EnrolledKey] | None = None,
 ) -> Plan:
     """
-    Merge files into the stored registry and check the whole against the rules.
+    Return the result of merging files into the stored registry, checked against all rules.
 
     Parameters
     ----------

@@ -62,7 +62,10 @@ class ProjectYear:
 
     @property
     def percent(self) -> int | None:
-        """Avoided share of the expected tonnes to date [%], rounded down; None where unknown."""
+        """
+        Return the avoided share of the expected tonnes to date, rounded down; None if
+        unknown. [%]
+        """
         return percent(self.avoided_t, self.expected_t)
 
 

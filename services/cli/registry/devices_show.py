@@ -14,6 +14,7 @@ import click
 from ingest import classes, profiles
 from ingest.errors import RegistryError
 from ingest.model import Device
+from ingest.profiles import file_registers
 from mrv import calendar
 from mrv.calendar import zone
 from services.cli.errors import Exit
@@ -247,7 +248,7 @@ def _head(page: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
             f"{project['project']} as {project['role']}, until {time_text(project['to'], zone)}",
         )
     for calibration in page["calibrations"]:
-        of = f" ({calibration['channel']})" if calibration["channel"] else ""
+        of = f" ({file_registers.named(calibration['channel'])})" if calibration["channel"] else ""
         validity = (
             "test after removal"
             if calibration["last_test"]

@@ -3,9 +3,8 @@ Grades of evidence of each meter and entered value, and the emissions that depen
 
 Grades (`mrv/rules/words`): A signed by a key other than the claimant's, B a third party's document
 with the hash of its file, C an instrument under valid calibration not contradicted by another
-source, D the claimant's own statement, or any other instrument.  A reduction is as good as its
-weakest evidence: the share at a grade or below is that of the meters there, or of the entered
-values there together, whichever is larger.
+source, D the claimant's own statement, or any other instrument.  The share at a grade or below is
+the larger of the share of its meters and the sum of its entered values.
 
 A meter on the project side is weighted as if it ran at its highest plausible rate throughout, at
 most the whole reduction.
@@ -103,7 +102,7 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
     Parameters
     ----------
     reduction_t : Fraction
-        What meters and values carry a part of. [tCO2e]
+        Amount of which meters and values have shares. [tCO2e]
     """
     meters = [item for item in items if item.kind == METERED]
     values = [item for item in items if item.kind == PARAMETER]
@@ -232,8 +231,8 @@ def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
         for name, spec in needs.params.items():
             here = [m.device.id for m in account.entered
                     if m.bound.role == role and name in m.bound.params]  # fmt: skip
-            stated = [one for one in here if _documents(facts, name, one)]
-            rest = [one for one in here if one not in stated]
+            stated = [value for value in here if _documents(facts, name, value)]
+            rest = [value for value in here if value not in stated]
             for devices in (stated, rest):
                 if devices:
                     yield Entered(name, role, spec, tuple(dict.fromkeys(devices)))
@@ -272,7 +271,7 @@ def _documents(facts: Facts, name: str, device: str | None) -> list[Document]:
     """
     Return the documents that state a value, of the project or of a device.
 
-    Documents issued within the period are included: their late date is a finding (PAR-05, PAR-07).
+    Documents issued within the period are included; their date is a finding (PAR-05, PAR-07).
     """
     if "document" not in of_parameter(name).by:
         return []

@@ -2,9 +2,9 @@
 Rules EVD-03 and EVD-04: quantities that invoices must corroborate, or that invoices limit.
 
 Electricity of a building, its weather and fuel of burners are not corroborated by another quantity;
-deliveries are reported by the plant's own meters, and its design states only what it could deliver.
-So no reduction counts until invoices with the hashes of their files cover 95 % of the time of such
-a meter and differ by at most 5 %: of the delivery, or, where the design states its electricity, of
+deliveries are reported by the plant's own meters, and its design states only a possible amount. So
+no reduction counts until invoices with the hashes of their files cover 95 % of the time of such a
+meter and differ by at most 5 %: of the delivery, or, where the design states its electricity, of
 the electricity; for weather the data of the weather service.  For lines of several kinds
 electricity covers only the sum.  CDM requires the same cross-check (TOOL03, TOOL05) [M].  A
 capacity limits what takes no electricity (steam, hours) if at least half of it was delivered.
@@ -49,7 +49,7 @@ _BINDING = Fraction(1, 2)
 
 
 def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """EVD-03: quantities that third-party invoices do not cover, or differ from."""
+    """EVD-03: yield limits on quantities that third-party invoices do not cover or contradict."""
     method, views = facts.methodology, facts.views
     asks = {*method.billed}.union(*(capacity.serves for capacity in method.capacities))
     # values of a baseline that no role of an invoice goes with need their documents all the same
@@ -74,7 +74,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
         yield RuleReport(False, (*missing, text("EVD-03.nothing_counts")))
     elif unfavourable:
         # of two figures within the tolerance the conservative one counts: no reply is asked for
-        bare = any(one.code == "EVD-03.days_without" for one in unfavourable)
+        bare = any(text.code == "EVD-03.days_without" for text in unfavourable)
         yield RuleReport(False, tuple(unfavourable), None if bare else "observation", priced=True)
     elif not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
         yield RuleReport(True, (text("invoice.cover", devices=devices),) if devices else ())
@@ -146,7 +146,10 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
 
 
 def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
-    """Return whether a baseline meter counts nothing beside another one: that is not invoiced."""
+    """
+    Return whether a baseline meter measures nothing next to another one, so that it needs no
+    invoice.
+    """
     others = (m for m in views if m.bound.role == meter.bound.role and m.counts)
     return meter.needs.side == "baseline" and not meter.counts and any(others)
 
@@ -159,10 +162,7 @@ class _Beyond(NamedTuple):
 
 
 def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
-    """
-    Yield texts of time without invoices, or else of invoices that differ; one
-    for each invoice.
-    """
+    """Yield a text for each time without invoices, or else for each differing invoice."""
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
         return  # `lower_invoices` and EVD-05 name these
@@ -175,7 +175,7 @@ def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
 
 
 def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:
-    """Return the reason of another amount: time without invoice, or a differing invoice."""
+    """Return why another amount applies: time without invoice, or a differing invoice."""
     differ = any([*facts.evidence.less(m), *facts.evidence.more(m)] for m in by)
     bare = not differ and any(any(_bare(facts, m)) for m in by)
     return BARE if bare else differing
@@ -286,8 +286,8 @@ class Billed(NamedTuple):
     Comparison of a role's meters with their invoices. [base units]
 
     `theirs` is the invoiced quantity, `mean` the mean applied to time without invoice, `ours` the
-    metered quantity of the invoiced time, `full` the same with lost time at the mean.  `outside`
-    was metered in invoiced time outside the period, and is not included in these.
+    metered quantity of the invoiced time, `full` the same with lost time at the mean.  `outside`:
+    metered in invoiced time outside the period, not included.
     """
 
     theirs: Fraction

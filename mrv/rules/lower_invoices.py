@@ -57,7 +57,7 @@ class _Stated(NamedTuple):
     Invoice, and the metered quantity of its time, even if that is not fully known.
 
     `beyond` is the metered quantity above the invoiced one and its tolerance, below 0 if the
-    invoice states more; `within` the metered quantity in the period. [base units]
+    invoice states more; `within` the metered quantity of the period. [base units]
     """
 
     check: CrossCheck
@@ -98,7 +98,7 @@ class _Stated(NamedTuple):
 
 
 def lower_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """EVD-03: a baseline's meters above what third-party invoices state."""
+    """EVD-03: yield limits on a baseline's meters to what third-party invoices state."""
     documents, views = facts.evidence.documents, facts.views
     meters = [_Meter(m.whole, view) for m, view in zip(facts.metered, views, strict=True)]
     compared = [

@@ -284,7 +284,9 @@ def _replaced(every: Sequence[Version], versions: Sequence[Version]) -> tuple[Ve
     Return the versions that versions in force correct, change or depart from, and that are
     not in force.
     """
-    before = dict.fromkeys(version.name for one in versions if (version := replaced(every, one)))
+    before = dict.fromkeys(
+        version.name for later in versions if (version := replaced(every, later))
+    )
     return tuple(v for v in every if v.name in before and v not in versions)
 
 

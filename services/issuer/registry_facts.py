@@ -129,7 +129,7 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
 
 
 def _sums(names: Sequence[str], own: Int64, excluded: Collection[str]) -> list[Copy]:
-    """Return meters of the project that are the sum of others of it."""
+    """Return meters of the project that are the sum of others of the project."""
     remaining = [i for i, name in enumerate(names) if name not in excluded]
     copies = []
     for item in summed(own[remaining]):
@@ -399,8 +399,8 @@ def _placed(
     first = local_date(period_us[0], project.timezone)
 
     def at_begin(device: str, key: str) -> Any:
-        values = (one for us, one in versions[key].get(device, ()) if us <= period_us[0])
-        return next(reversed([one for one in values if one is not None]), None)
+        values = (value for us, value in versions[key].get(device, ()) if us <= period_us[0])
+        return next(reversed([value for value in values if value is not None]), None)
 
     issued_points = {}
     for device in devices:
@@ -413,10 +413,12 @@ def _placed(
 def _lengthened(conn: Connection, devices: list[str], from_us: int) -> dict[str, Lengthened]:
     versions = attribute_versions(conn, devices, CALIBRATION_EVERY)
     result = {
-        name: lengthened(((us, calibration_every(one)) for us, one in values), from_us)
+        name: lengthened(
+            ((us, calibration_every(attributes)) for us, attributes in values), from_us
+        )
         for name, values in versions.items()
     }
-    return {name: one for name, one in result.items() if one is not None}
+    return {name: change for name, change in result.items() if change is not None}
 
 
 def lives_of(registry: Registry, project: Project) -> tuple[Lived, ...]:

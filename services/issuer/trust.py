@@ -1,5 +1,5 @@
 """
-The programme's trust root, stored beside the keys: it names the permitted verifiers.
+The programme's trust root, stored with the keys: it names the permitted verifiers.
 
 Without it an operator could enrol a verifier's key and verify their own statements.  If a root is
 pinned in `TONNE_HOME/trust-root.json`, only the verifiers it names are enrolled; a newer root must

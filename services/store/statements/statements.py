@@ -173,7 +173,7 @@ def insert(
     document : mapping
         The statement's body.
     detail : mapping
-        What makes its evidence again: `plan`, `factors`, `leaves`.
+        Data to produce its evidence again: `plan`, `factors`, `leaves`.
     """
     claims = claims_of(document)
     body = canonical.encode(document)
@@ -300,7 +300,7 @@ def fixed_ex_ante(conn: Connection, project: str) -> list[FixedBefore]:
 
 
 def _by_device(key: tuple[str | None, str, str]) -> tuple[str, ...]:
-    return tuple(one or "" for one in key)
+    return tuple(part or "" for part in key)
 
 
 def claimed_within(conn: Connection, project: str, from_us: int, to_us: int) -> list[Stored]:

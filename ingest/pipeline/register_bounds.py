@@ -123,7 +123,7 @@ class Bounds:
         result = np.full(len(index), np.inf)
         class_ids = [d.class_id for d in self._devices(index)]
         for class_id in set(class_ids):
-            of = np.array([held == class_id for held in class_ids])
+            of = np.array([own_class == class_id for own_class in class_ids])
             for column in self.columns(class_id):
                 if column.quantity == quantity:
                     rate = self.rate(class_id, column.channel)[index[of]]

@@ -118,6 +118,14 @@ class Criterion(Entry, frozen=True, kw_only=True):
     document: str
 
 
+class Grievance(Entry, frozen=True, kw_only=True):
+    """Input or grievance of a stakeholder, and the answer to it; `date` is its day."""
+
+    date: Day
+    text: str
+    answer: str | None = None
+
+
 class Inclusion(Entry, frozen=True, kw_only=True):
     """Inclusion of a component project activity in a programme of activities."""
 
@@ -251,7 +259,8 @@ class Registration(Entry, frozen=True, kw_only=True):
     `signed_percent` is the share of the energy that its programme asks to be signed.
     `methodologies` and `designs` are the versions that the programme registered: a statement's
     methodology, and the version of its design, are those in force on each day of its period.
-    `other_programmes` is `none` where the participants declare that there is none.
+    `other_programmes` is `none` where the participants declare that there is none,
+    and so is `grievances`.
     """
 
     project: str
@@ -282,6 +291,7 @@ class Registration(Entry, frozen=True, kw_only=True):
     other_programmes: tuple[Elsewhere, ...] | Literal["none"] | None = None
     letters: tuple[Letter, ...] = ()
     rights: Rights | None = None
+    grievances: tuple[Grievance, ...] | Literal["none"] | None = None
     inclusion: Inclusion | None = None
     renewals: tuple[Renewal, ...] = ()
     cdop: CdopWords = CdopWords()
@@ -345,7 +355,7 @@ class Authorization(Entry, frozen=True, kw_only=True):
     """
     An authorization by a Party under Article 6, paragraph 3, with its scope.
 
-    `document` is the letter by which it was entered; the registry wants it.
+    `document`: the letter of authorization, required by the registry.
     """
 
     id: str
@@ -431,7 +441,7 @@ class Facility(Entry, frozen=True, kw_only=True):
 
 
 class SignedAcceptance(Entry, frozen=True, kw_only=True):
-    """A programme's key [Multikey], and its signature under an acceptance [base58]."""
+    """A programme's key [Multikey], and its signature under an acceptance [base58]"""
 
     key: str
     value: str
@@ -442,7 +452,7 @@ class Acceptance(Entry, frozen=True, kw_only=True):
     Acceptance by a programme: of a factor in a registry file, or of a balance not carried over.
 
     `id` is the factor's, or that of the statement with the negative balance; then `project` is the
-    one that does not take it over.  `by`, `date`, `document` and `sha256` identify the letter.
+    project that does not take it over.  `by`, `date`, `document` and `sha256` identify the letter.
     `signature` is the programme's, for a factor.
     """
 
@@ -510,14 +520,14 @@ def read_authority(record: object, name: str) -> Authority:
     Parameters
     ----------
     record : object
-        As YAML or JSON gave it; days as text.
+        Parsed YAML or JSON; days as text.
     name : str
-        Of the file, for errors.
+        Name of the file, for errors.
 
     Raises
     ------
     ExportError
-        Naming the path of the first key that is missing, unknown or of another type.
+        Names the path of the first key that is missing, unknown or of another type.
     """
     try:
         return msgspec.convert(record, Authority)

@@ -30,7 +30,15 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "certificate": ("certificate",),
     "person": ("responsible", "team", "reviewer", "signatory"),
     "place": ("site", "place"),
-    "document": ("laboratory", "sample", "invoice", "number", "issuer_of_invoice", "document"),
+    "document": (
+        "laboratory",
+        "laboratory_accreditation",
+        "sample",
+        "invoice",
+        "number",
+        "issuer_of_invoice",
+        "document",
+    ),
 }
 _FIELDS = {name for names in CATEGORIES.values() for name in names}
 # lists of things whose own id is a secret, by category; a text in their place counts them
@@ -72,7 +80,7 @@ def secrets_of(
     documents : iterable
         JSON values.
     categories : collection of str
-        Of `CATEGORIES`.
+        Members of `CATEGORIES`.
     more : iterable of str
         Names of further fields to hide.
     """
@@ -133,7 +141,7 @@ def check_hideable(marks: Mapping[str, str], values: Mapping[str, str]) -> None:
     Raises
     ------
     ExportError
-        Naming the text, and what it is.
+        Names the text and its kind.
     """
     for text, what in values.items():
         if text in marks:

@@ -60,7 +60,7 @@ class Facts:
     Attributes
     ----------
     parameters : Inputs
-        Of the project, with the means of what was sampled.
+        Parameters of the project, with the means of sampled ones.
     stretches : tuple of int
         Edges of the stretches of about a week. [interval numbers]
     years : sequence of (year, begin, end)
@@ -68,7 +68,7 @@ class Facts:
     metered : tuple of Metered
         Devices before any rule.
     solved : Solved
-        What counts of each after the stages before.
+        Counted quantities after the earlier stages.
     """
 
     project: Project
@@ -133,7 +133,7 @@ class Facts:
         return self.evidence.invoiced(meter)
 
     def shared_invoice(self, meter: Monitored) -> bool:
-        """Return whether an invoice of a device also covers meters of others, which share it."""
+        """Return whether an invoice of a device also covers meters of other users."""
         return self.evidence.shared(meter, {m.device.id for m in self.views})
 
     def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:
@@ -187,8 +187,8 @@ class Cost(NamedTuple):
     """
     Deduction of a rule. [tCO2e]
 
-    `alone`: by this rule only; `beside`: increase if only this rule is settled, after the other
-    rules' deductions.  If two rules limit one quantity `beside` is 0 for both.
+    `alone`: deduction with this rule only; `beside`: increase if this rule alone is resolved; 0 for
+    both if two rules limit one quantity.
     """
 
     alone: Fraction

@@ -177,7 +177,7 @@ def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> li
     overlaps = list[Overlap]()
     for services in groups.values():
         pairs = [sorted(pair, key=len) for pair in combinations(services.values(), 2)]
-        closely = sum(len(one) * len(other) for one, other in pairs) <= _PAIRS
+        closely = sum(len(subset) * len(other) for subset, other in pairs) <= _PAIRS
         for few, many in pairs:
             overlaps += _compared(monitored, few, many, closely=closely)
     return overlaps
@@ -383,14 +383,14 @@ def _touched(
 
 
 def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
-    """Return breaks to about zero, where they are those of a daily counter."""
+    """Return falls to about zero that belong to a daily counter."""
     zero = [fall for fall in falls if 0 <= _FOOT * fall.after <= fall.before]
     days = _days(zero)
     return zero if len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0] else []
 
 
 def _rising(meter: Monitored, subset: Sequence[tuple[Fallen, list[GapOutcome]]]) -> list[Fallen]:
-    """Return upward breaks that are too many, or of too much time, to be replaced meters."""
+    """Return upward breaks that are too frequent or too long to be meter replacements."""
     falls = [fall for fall, _ in subset]
     return falls if _beyond(meter, falls, [gap for _, gaps in subset for gap in gaps]) else []
 

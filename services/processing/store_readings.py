@@ -72,7 +72,7 @@ class Arrived:
         return out
 
     def without(self, devices: Collection[int]) -> Arrived:
-        """Return it without the readings of given devices."""
+        """Return the data without the readings of given devices."""
         self.touched.drop(devices)
         changed = {d: changed for d, changed in self.changed.items() if d not in devices}
         return replace(self, onward=without(self.onward, devices), changed=changed)

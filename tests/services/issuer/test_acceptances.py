@@ -246,7 +246,7 @@ def test_a_meter_of_another_project_that_says_the_same_earns_nothing(
     assert (float(one["counted"]) > 0) is counts
     said = "; ".join(worded(a) for a in claims["applicability"] if not a["holds"])
     assert (
-        "inv-9 reports in every quarter hour the same quantity as inv-1 (project pv)" in said
+        "inv-9 reports the same quantity in every 15-minute interval as inv-1 (project pv)" in said
     ) is not counts
     # one cause, one finding, under the rule that it is about
     found = [

@@ -127,7 +127,7 @@ def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
         *_registered(conn, known),
     ]
     return known.today, sorted(
-        rows, key=lambda one: (one.day or date.min, KINDS.index(one.kind), one.what)
+        rows, key=lambda row: (row.day or date.min, KINDS.index(row.kind), row.what)
     )
 
 

@@ -274,4 +274,6 @@ def finite(value: float, channel: str, codec: str) -> float:
     """
     if math.isfinite(value):
         return value
-    raise PayloadError("not_finite", f"{codec}: {channel} is {value}")
+    raise PayloadError(
+        "not_finite", f"{codec}: {channel} is {value}; send a finite number, or omit the sample"
+    )

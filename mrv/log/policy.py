@@ -108,7 +108,9 @@ def read_policy(data: bytes) -> Policy:
         With the line, if the file has another form, a name or a key twice, or no quorum.
     """
     if len(data) > _LONGEST:
-        raise LogError(f"a policy has {len(data)} bytes; at most {_LONGEST} are read")
+        raise LogError(
+            f"the policy has {len(data)} bytes, and {_LONGEST} is the maximum; shorten it"
+        )
     text = data.decode("utf-8", "surrogateescape")
     made = _Reading()
     for number, line in enumerate(text.split("\n"), 1):
@@ -155,9 +157,9 @@ class _Reading:
     def _log(self, text: str, url: str | None = None) -> None:
         key = Vkey.parse(text)
         if any(log.key.public == key.public for log in self.logs):
-            raise LogError(f"the key of log {key.name} appears twice")
+            raise LogError(f"the key of log {key.name} appears twice; name it once")
         if len(self.logs) >= _MOST:
-            raise LogError(f"more than {_MOST} logs")
+            raise LogError(f"the policy has more than {_MOST} logs; remove some")
         self.logs.append(Member(key, url))
 
     def _witness(self, name: str, text: str, url: str | None = None) -> None:
@@ -168,7 +170,7 @@ class _Reading:
                 " 0x04 (Ed25519) or 0x06 (ML-DSA-44)"
             )
         if any(witness.key.public == key.public for witness in self.witnesses.values()):
-            raise LogError(f"the key of witness {name} appears twice")
+            raise LogError(f"the key of witness {name} appears twice; name it once")
         self._new(name, len(self.witnesses))
         self.witnesses[name] = Member(key, url)
 
@@ -194,7 +196,7 @@ class _Reading:
 
     def _quorum(self, name: str) -> None:
         if self.quorum is not None:
-            raise LogError("a second quorum; a policy has one")
+            raise LogError("the policy has a second line `quorum`; keep one")
         if name != NONE and name not in self.witnesses and name not in self.groups:
             raise LogError(f"quorum names {name!r}, which no earlier line defines")
         self.quorum = name
@@ -203,4 +205,4 @@ class _Reading:
         if name == NONE or name in self.witnesses or name in self.groups:
             raise LogError(f"the name {name!r} is taken; give another one")
         if so_far >= _MOST:
-            raise LogError(f"more than {_MOST} of one kind")
+            raise LogError(f"the policy has more than {_MOST} lines of one kind; remove some")

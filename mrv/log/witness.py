@@ -200,7 +200,10 @@ def parse_request(text: str) -> Request:
     first, *lines = head.split("\n")
     old = _OLD.fullmatch(first)
     if old is None or not gap or len(lines) > _LONGEST_PROOF:
-        raise LogError("not a request to a witness: it begins with `old N`; make it again")
+        raise LogError(
+            "this is not a request to a witness, which begins with `old N`; get a new one "
+            "with `tonne log request`"
+        )
     return Request(int(old[1]), tuple(decode_hash(line) for line in lines), checkpoint)
 
 
@@ -249,7 +252,11 @@ def judge_request(
     """
     head = _head(request)
     if not keys:
-        raise WitnessRefusedError(404, f"log {head.origin!r} is not known to this witness")
+        raise WitnessRefusedError(
+            404,
+            f"log {head.origin!r} is not known to this witness; its organisation adds it "
+            "with `tonne witness add-log`",
+        )
     try:
         signers = signed_by(request.checkpoint, keys)
     except SignatureError as error:

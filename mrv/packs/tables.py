@@ -111,7 +111,7 @@ class LettersFile(NamedTuple):
         schema = letter_schema()
         with _opened(self.path, schema) as file:
             if file.metadata.num_rows > self.most_rows:
-                raise too_much("refused messages", file.metadata.num_rows, self.most_rows)
+                raise too_much("rejected messages", file.metadata.num_rows, self.most_rows)
             _filled(self.path, file, schema.names)
             # a column at a time: their texts are long
             for name, group in product(schema.names, range(file.num_row_groups)):

@@ -100,7 +100,9 @@ class TrustRoot:
         if self.issue is not None:
             time_of(self.issue.since, "since of the trust root's issue")
             if self.issue.threshold < 2:  # noqa: PLR2004 - one is what holds without it
-                raise EnrolmentError("issue of a trust root must require 2 people or more")
+                raise EnrolmentError(
+                    "the field `issue` of a trust root must require at least 2 people"
+                )
 
     def signed(self) -> dict[str, Any]:
         """Return the bytes signed by the root keys."""
@@ -291,13 +293,17 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
 
 def _issue(record: dict[str, Any]) -> IssueRule:
     if record.keys() != {"threshold", "since"}:
-        raise EnrolmentError("issue of a trust root must have threshold and since; get it again")
+        raise EnrolmentError(
+            "the field `issue` of a trust root must have threshold and since; get it again"
+        )
     return IssueRule(_number(record["threshold"]), record["since"])
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise EnrolmentError("logPolicy of a trust root must be the text of a policy; get it again")
+        raise EnrolmentError(
+            "the field `logPolicy` of a trust root must be the text of a policy; get it again"
+        )
     return value
 
 

@@ -39,7 +39,9 @@ def approvals(subject: Subject) -> str:
     holders = [_approver(subject, document) for document in subject.approvals]
     result = people(holders)
     if subject.receipt is None:
-        raise NotApplicableError(f"not issued yet, {result} approvals so far")
+        raise NotApplicableError(
+            f"the statement is not issued yet; it has {result} approvals so far"
+        )
     if not result and max(own, required) == 1:
         return "only the preparer's signature is required"
     if own > 1 and result < own:

@@ -70,7 +70,7 @@ def form(subject: Subject) -> str:
         if subject.pack.intervals is None:
             missing.append(f"{INTERVALS}.parquet")
         if missing:
-            raise CanonicalError(f"the pack has no {', '.join(missing)}")
+            raise CanonicalError(f"the pack has no {', '.join(missing)}; get it again")
         _exactly_listed(subject)
     _credential(subject.statement, TYPES, STATEMENT)
     title = subject.claims.statement
@@ -111,7 +111,7 @@ def _exactly_listed(subject: Subject) -> None:
     there = subject.pack.hashes.keys() - set(UNLISTED)
     missing, added = sorted(listed.keys() - there), sorted(there - listed.keys())
     if missing:
-        raise CanonicalError(f"the pack has no {', '.join(missing)}")
+        raise CanonicalError(f"the pack has no {', '.join(missing)}; get it again")
     if added:
         raise CanonicalError(f"{', '.join(map(repr, added))}: not a file of this pack")
     # tables are read in bounded parts, so that readings and intervals can name a device-day
@@ -148,7 +148,7 @@ def keys(subject: Subject) -> str:
     """Signers are keys of the right role, named as in the documents, and not one person."""
     own = _own_keys(subject)
     if subject.state == "draft":
-        raise NotApplicableError("a draft, not signed")
+        raise NotApplicableError("the statement is a draft and not signed")
     if subject.receipt is None and any(key.role == "log" for key in own):
         raise CanonicalError("the statement was issued, but its receipt.txt was removed")
     subject.ring = own
@@ -266,7 +266,7 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
 def operator(subject: Subject) -> str:
     """The operator's proof is of this statement."""
     if subject.state == "draft":
-        raise NotApplicableError("a draft, without proof")
+        raise NotApplicableError("the statement is a draft without a proof")
     subject.needs_keys("operator")
     return f"signed by {_proven(subject, subject.statement).name}"
 
@@ -380,7 +380,7 @@ def _seen(subject: Subject) -> str:
 def status(subject: Subject) -> str:
     """The statement was neither superseded nor revoked, according to the operator's status list."""
     if subject.state == "draft":
-        raise NotApplicableError("a draft, which is not valid")
+        raise NotApplicableError("the statement is a draft, which is not valid")
     if not subject.lists:
         raise NotApplicableError(
             "no status list is given, so it is not known whether the statement was superseded or "

@@ -251,7 +251,7 @@ def _other(name: str, digest: str, listed: dict[str, Any]) -> bool:
 def times(subject: Subject) -> str:
     """Signed after the period's end, verified later, with keys valid at that time."""
     if subject.state == "draft":
-        raise NotApplicableError("a draft, not signed")
+        raise NotApplicableError("the statement is a draft and not signed")
     subject.needs_keys(*(("operator",) if subject.verification is None else _BOTH))
     signed = _signed_at(subject.statement)
     end = time_of(subject.claims.monitoring_period.to, "end of the period")

@@ -36,7 +36,7 @@ _OPTION = "--authorities FILE"
 def timestamps(subject: Subject) -> str:
     """Authorities stamped the statement and the days' seals at the times that these state."""
     if subject.state == "draft":
-        raise NotApplicableError("a draft, not signed")
+        raise NotApplicableError("the statement is a draft and not signed")
     data, rule = subject.pack.files.get(TIMESTAMPS), subject.authorities
     tokens = None if data is None else read(data)
     if rule is None:
@@ -47,7 +47,7 @@ def timestamps(subject: Subject) -> str:
         )
     if tokens is None or not tokens.tokens:
         _lack(subject, rule, 0)
-        raise NotApplicableError("no time stamps in the pack")
+        raise NotApplicableError("the pack contains no time stamps")
     try:
         return _checked(subject, tokens, rule)
     except LibraryMissingError as error:

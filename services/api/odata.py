@@ -136,7 +136,9 @@ def _orders(text: str) -> tuple[tuple[str, bool], ...]:
             raise InputError(f"$orderby: {value[:60]!r}; write a property, and asc or desc")
         result.append((next(_words("$orderby", name), name), direction == ["desc"]))
     if len(result) > _ORDERS:
-        raise InputError(f"$orderby has {len(result)} properties; {_ORDERS} is the maximum")
+        raise InputError(
+            f"$orderby has {len(result)} properties, and {_ORDERS} is the maximum; remove some"
+        )
     return tuple(result)
 
 
@@ -148,7 +150,7 @@ def _expansions(text: str, depth: int) -> dict[str, Query]:
     for value in _split(text, ","):
         name, mark, rest = value.partition("(")
         if mark and not rest.endswith(")"):
-            raise InputError(f"$expand: {value[:60]!r} lacks a closing bracket")
+            raise InputError(f"$expand: {value[:60]!r} lacks a closing bracket; add it")
         name, slash, below = name.strip().partition("/")
         if not re.fullmatch("[A-Za-z]{1,40}", name):
             raise InputError(f"$expand: {name[:60]!r} is not a navigation property")
@@ -181,7 +183,7 @@ def _split(text: str, mark: str) -> Iterator[str]:
             yield text[begin:at].strip()
             begin = at + 1
     if quoted or depth:
-        raise InputError(f"brackets or quotes of {text[:60]!r} do not match")
+        raise InputError(f"brackets or quotes of {text[:60]!r} do not match; close each")
     if text[begin:].strip():
         yield text[begin:].strip()
 
@@ -234,7 +236,7 @@ class _Filter:
     def _condition(self) -> Condition:
         self._depth += 1
         if self._depth > _MOST_DEPTH:
-            raise InputError(f"$filter has more than {_MOST_DEPTH} nested brackets")
+            raise InputError(f"$filter has more than {_MOST_DEPTH} nested brackets; simplify it")
         try:
             token = self._next()
             if token == ("name", "not"):
@@ -286,7 +288,7 @@ class _Filter:
 
     def _next(self) -> _Token:
         if self._at >= len(self._tokens):
-            raise InputError("$filter ends too early")
+            raise InputError("$filter ends too early; complete the comparison")
         self._at += 1
         return self._tokens[self._at - 1]
 

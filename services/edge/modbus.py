@@ -284,7 +284,7 @@ class Models:
                 spans.append(Span("holding", at, length + 2))
             at += length + 2
         if not spans:
-            raise ReadError("it has none of the SunSpec models that tonne reads")
+            raise ReadError("the device has none of the SunSpec models that tonne reads")
         return spans
 
     def _base(self, bus: Bus) -> int:
@@ -294,4 +294,6 @@ class Models:
                     return base
             except AddressError:
                 continue
-        raise ReadError(f"no SunSpec map at {', '.join(map(str, _BASES))}")
+        raise ReadError(
+            f"the device has no SunSpec map at {', '.join(map(str, _BASES))}; check host and unit"
+        )

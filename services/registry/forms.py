@@ -136,11 +136,11 @@ def _project(
         if not getattr(spec, "choices", None):  # a choice is no number that a document states
             made["documents"][key]["value"] = f"{PLACEHOLDER}NUMBER"
         notes["projects.documents", key] = (
-            "without it nothing is reduced" if key in method.baseline_documents
-            else "until it is entered, what only the plant's own meters report counts nothing"
+            "without it no reduction is credited" if key in method.baseline_documents
+            else "until it is entered, a quantity that only the plant's own meters report is zero"
             if key in method.designed
-            else "until it is entered, the conservative end of what is published counts, nothing"
-            " where nothing is"
+            else "until it is entered, the conservative end of the published range is applied;"
+            " without a published range no reduction is credited"
         )  # fmt: skip
     return made
 
@@ -169,8 +169,8 @@ def _about(method: Methodology, taken: Mapping[str, RoleNeeds]) -> str:
     also = {role: role_needs for role, role_needs in method.roles.items() if role not in taken}
     lines = [
         f"{method.id} {method.version}: {method.title}",
-        f"Fill in what begins with {PLACEHOLDER}: an import refuses it as it is.",
-        "Each further site or device is a row more. What begins with # is a note.",
+        f"Replace each text that begins with {PLACEHOLDER}: an import rejects it.",
+        "Enter each further site or device in a new row. A cell that begins with # is a note.",
         *(f"Role {role}: {' or '.join(r.classes)}" for role, r in taken.items()),
         *(
             f"Role {role}, where there is one: {' or '.join(role_needs.classes)}"

@@ -254,7 +254,7 @@ class Connection:
             When the very first attempt fails, or the broker refuses us.
         """
         if self._refused:
-            raise ServerError(f"{self._place} refuses the connection: {self._refused}")
+            raise ServerError(f"{self._place} rejects the connection: {self._refused}")
         if self._client.socket() is not None or now_s < self._retry_at:
             return
         self._retry_at = now_s + self._back_off_s

@@ -133,7 +133,7 @@ class Place:
     def _root(self) -> None:
         """Tell a place that is not there from a file that is not."""
         if self._folder is not None and not self._folder.is_dir():
-            raise VaultError(f"archive {self.url} is not there; is its disk mounted?")
+            raise VaultError(f"archive {self.url} does not exist; check that its disk is mounted")
 
     @contextmanager
     def _usable(self, what: str) -> Iterator[None]:

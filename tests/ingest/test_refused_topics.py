@@ -137,8 +137,8 @@ def test_what_is_needed_and_refused_counts_until_it_is_granted():
         in events(stream)["the broker admits no Sparkplug subscription here"]["remedy"]
     )
     told.look(SUBSCRIPTIONS, off | {STATUS: "Quota exceeded"})
-    assert state() == (1, f"the broker refuses {STATUS} (Quota exceeded)")
-    error = events(stream)["topics refused by the broker; what is published there is not stored"]
+    assert state() == (1, f"the broker rejects {STATUS} (Quota exceeded)")
+    error = events(stream)["topics rejected by the broker; messages published there are not stored"]
     assert (error["level"], error["topics"]) == ("error", {STATUS: "Quota exceeded"})
     assert "tonne broker config" in error["remedy"]
     lines = stream.getvalue()

@@ -130,7 +130,7 @@ def test_a_folder_is_one_catalog_and_a_device_serves_one_project(tmp_path):
     second = WRONG % RIGHT
     second = second[second.index("projects:") : second.index("programme:")]
     (tmp_path / "b.yaml").write_text(second.replace("id: p", "id: q"), encoding="utf-8")
-    assert "d would serve in p too" in _told(_check(tmp_path))
+    assert "d would be assigned to p too" in _told(_check(tmp_path))
 
 
 def test_a_value_without_its_document_is_named_before_any_period_is_closed(tmp_path):
@@ -144,7 +144,7 @@ def test_a_value_without_its_document_is_named_before_any_period_is_closed(tmp_p
         "trang-cat-compost: parameters: phi (carries 100 % of what waste counts), mcf (carries"
         " 100 % of what waste counts) without a third party's document"
     ) in told
-    assert "carries more than 5 % of the reduction" in told
+    assert "more than 5 % of the reduction" in told
     row = "issued: 2026-01-31, sha256: 64 digits, value: 0.85}"
     assert f"phi: {{document: title and number, by: issuer, {row}" in told
     # PV plants feed the grid, which gives the least of all cases

@@ -110,7 +110,7 @@ def xlsx(
     response_class=Document,
 )
 def verification(ask: Ask, statement: StatementId) -> Response:
-    """Return the verifier's credential, byte for byte as it was signed."""
+    """Return the verifier's credential, with exactly the signed bytes."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
         opinion = _documents(statements.events(conn, statement))[1]

@@ -159,7 +159,7 @@ def methodology(method: Methodology) -> dict[str, Any]:
         "parameters": _object(method.parameters),
         "applicability": [
             *(
-                f"{check.clause}{' (refused where it does not hold)' if check.refuses else ''}"
+                f"{check.clause}{' (other inputs are rejected)' if check.refuses else ''}"
                 for check in method.applicability
             ),
             *(condition.clause for condition in method.conditions if not condition.first),

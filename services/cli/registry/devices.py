@@ -286,12 +286,12 @@ def _spoken(conn: Connection, device: str) -> UnknownDevice:
     if not found:
         near = did_you_mean(device, {one.device for one in known})
         raise InputError(
-            f"{device!r} is not an unknown device; {near or 'see `tonne devices unknown`'}"
+            f"{device!r} is not among the unknown devices; {near or 'see `tonne devices unknown`'}"
         )
     if len({k.principal for k in found}) > 1:
         names = ", ".join(sorted({k.principal for k in found}))
         raise InputError(
-            f"{names} all published for {device!r}; import it with the correct gateway, "
-            "with `tonne registry import`"
+            f"several gateways published for {device!r}: {names}; import it with the correct "
+            "gateway, with `tonne registry import`"
         )
     return found[0]

@@ -183,7 +183,10 @@ def jcm_(asked: _ExportOptions, template: Path | None, map_file: Path | None) ->
     official = _official(template, map_file)
     if len(asked.what) != 1:
         number = len(asked.what)
-        raise InputError(f"{number} statements; a monitoring spreadsheet covers one period")
+        raise InputError(
+            f"{number} statements are given, but a monitoring spreadsheet covers one period; "
+            "name one statement"
+        )
     sources, authority = _given(asked)
     made = jcm_files(sources[0], authority, lambda: _workbook(asked), *official)
     _write(sources, made, asked.out, as_json=asked.as_json)

@@ -95,7 +95,9 @@ def public_(
         )
     signer = keys.load(Settings().home, key_name)
     if signer[1].role != "operator":
-        raise InputError(f"--key {key_name} is a {signer[1].role}'s; name the operator's")
+        raise InputError(
+            f"--key {key_name} is a key of the role {signer[1].role}; give a key of the operator"
+        )
     from services.issuer.documents import Signer  # noqa: PLC0415
 
     try:
@@ -186,8 +188,9 @@ def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, byt
     held = zipped(files)
     if len(held) > public_versions.LARGEST_BYTES:
         raise InputError(
-            f"{name}: a public version of {len(held)} bytes; at most "
-            f"{public_versions.LARGEST_BYTES} are published; hand over the folder by other means"
+            f"{name}: the public version has {len(held)} bytes, and "
+            f"{public_versions.LARGEST_BYTES} is the maximum for publication; hand over the "
+            "folder by other means"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export") as conn:
         public_versions.insert(conn, name, signed, multikey, held)

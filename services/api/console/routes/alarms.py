@@ -88,7 +88,7 @@ async def _form_text(request: Request) -> str:
     try:
         fields = parse_qs((await request.body()).decode(), max_num_fields=_FIELDS)
     except ValueError:
-        raise ProblemError(422, "the form cannot be read; it holds a text in UTF-8") from None
+        raise ProblemError(422, "the form cannot be read; send its text in UTF-8") from None
     return fields.get("text", [""])[0]
 
 

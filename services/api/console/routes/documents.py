@@ -90,7 +90,7 @@ def file(
         result = files.find(conn, sha256)
         ask.noted(conn, 200 if result else 404)
     if result is None:
-        raise ProblemError(404, f"no document of SHA-256 {sha256} is kept")
+        raise ProblemError(404, f"no document with the SHA-256 {sha256} is stored")
     ending = "".join(c for c in result[0].rpartition(".")[2] if c.isascii() and c.isalnum())[:8]
     headers = {
         "Content-Disposition": f'attachment; filename="{sha256[:16]}.{ending or "bin"}"',

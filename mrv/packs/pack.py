@@ -170,7 +170,9 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
         raise CanonicalError("the pack has no intervals; get it again")
     unknown = sorted(set(table.quantities) - set(QUANTITY_INDEX))
     if unknown:
-        raise CanonicalError(f"intervals contain the unknown quantity {unknown[0]!r}")
+        raise CanonicalError(
+            f"intervals contain the unknown quantity {unknown[0]!r}; get the pack again"
+        )
     numbers = np.array([QUANTITY_INDEX[name] for name in table.quantities], dtype=np.int16)
     quantity = table.columns["quantity"]
     return IntervalRows(

@@ -32,7 +32,7 @@ COUNTERS = {
     "tonne_edge_recorded_messages": "Messages recorded from sources",
     "tonne_edge_sent_messages": "Messages sent, counting repetitions",
     "tonne_edge_receipted_messages": "Messages deleted after their receipt",
-    "tonne_edge_refused_messages": "Data from sources that cannot be forwarded",
+    "tonne_edge_refused_messages": "Files, lines and payloads of sources that the gateway rejected",
     "tonne_edge_dropped_messages": "Messages deleted because the outbox was full",
     "tonne_edge_lost_messages": "Messages not recorded because the outbox was full",
 }

@@ -197,10 +197,10 @@ def _parent(table: Table, section: str, row: Table, where: str) -> Table:
             and item.cells.get("id", item.cells.get("project")) == name
         ):
             return item
-    known = "no such row" if name is not None else "the column is empty"
+    known = f"{name!s} is not" if name is not None else "the column is empty, and must have"
     raise RegistryError(
-        f"{where}: row {row.line}: column `of` has {name!s} ({known} in sheet {section}); enter "
-        "the id of a row of that sheet"
+        f"{where}: row {row.line}: column `of`: {known} the id of a row of sheet {section}; "
+        "enter it"
     )
 
 

@@ -66,10 +66,7 @@ _WHOLE = f"document: licence 12, by: Department, issued: 2024-12-01, sha256: {'a
 @pytest.mark.parametrize(
     ("value", "warning"),
     [
-        (
-            "",
-            "parameters: case; until `value` in `documents` has the value that each document states",
-        ),
+        ("", "parameters: case; until `value` in `documents` has the value that each"),
         (", value: 1", ""),
         (", value: 1.0", ""),
         (", value: 2", "inv: case = 1 1, and its document 'licence 12' states 2:"),

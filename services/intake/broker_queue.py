@@ -153,7 +153,7 @@ class BrokerQueue(Collector):
             )
             yield GaugeMetricFamily(
                 f"tonne_broker_queue_limit_{name}",
-                f"Limit of the queue for a disconnected client, in {name}; others are dropped",
+                f"Limit of the queue for a disconnected client, in {name}; further messages are dropped",
                 limit,
             )
 

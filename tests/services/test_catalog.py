@@ -101,7 +101,7 @@ def test_a_project_without_an_action_is_warned_of(tmp_path):
     assert not found.refused
     assert (
         f"warning: {file}:7: project p: action: is missing, and its tonnes are in no total of City;"
-        ' write `action: "1"`, or another of 1, 1-01,' in _told(found)
+        ' write `action: "1"`, or another of 1, 1-01;' in _told(found)
     )
 
 

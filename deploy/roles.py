@@ -35,7 +35,7 @@ _PUBLIC = "public data; with a key, also drafts of the projects in its scope"
 
 
 class Row(NamedTuple):
-    """A route, its function, and its permitted roles."""
+    """API route, its description, and its permitted roles."""
 
     method: str
     path: str
@@ -59,7 +59,7 @@ def rows() -> list[Row]:
 
 
 def _routes() -> list[APIRoute]:
-    """Return the routes of all modules that have some."""
+    """Return the routes of all route modules."""
     found = []
     for package in (routes, console):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):

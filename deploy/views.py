@@ -41,7 +41,7 @@ _TYPES = {
 
 
 def page(connection: psycopg.Connection) -> str:
-    """Return the page of a migrated database's views."""
+    """Return the text of docs/views.md for a migrated database."""
     found = [_HEAD]
     for name, said, columns in connection.execute(VIEWS):
         shown = [

@@ -19,7 +19,7 @@ from mrv.texts import Text, text
 
 Kind = Literal["registered", "correction", "permanent_change", "temporary_deviation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-REGISTERED, _, PERMANENT, DEVIATION = KINDS
+REGISTERED, CORRECTION, PERMANENT, DEVIATION = KINDS
 # what a plan describes beside its lines (CDM monitoring report form, section C; JCM PMS)
 PROCEDURES = ("organisation", "data flow", "emergency", "missing data", "retention")
 SAMPLING = "sampling"

@@ -1,21 +1,12 @@
 """
-Pages written from tables: projects of the catalog, and the conformity map.
+Write the documentation pages for catalog projects, conformity and known findings.
 
-Metered and entered quantities of each project of the catalog, a part of docs/haiphong.md.
+The conformity map is made from `docs/conformity.toml`: requirement, implementation and tests. A
+requirement without a test is listed as open.
 
-Written by `make pages` from the catalog and the methodologies.
-
-The conformity map, written from `docs/conformity.toml`.
-
-What a standard or programme asks, where it is met, and which tests show it.  A line without a
-test is shown as open, whatever else is said of it.
-
-Findings with which requests for issuance came back, a part of docs/conformity.md.
-
-Whether each is prevented or shown, and by which tests; one without a test is neither, whatever
-else is said of it.  Tests are named in `docs/findings.tsv`, or name the finding's address
-themselves: in their docstring, in a table of their file's docstring whose second column has a
-word of their name, or as a row of `RETURNED`.
+The findings section lists why real requests for issuance were returned. Each is marked as prevented
+or shown only if a test covers it. Tests are named in `docs/findings.tsv`, or refer to the finding's
+address in their docstring, in a table of their file's docstring, or in a row of `RETURNED`.
 """
 
 from __future__ import annotations
@@ -47,12 +38,15 @@ _ADDRESS = re.compile(r"(?:cdm\.unfccc\.int)?(/(?:IRCheck|CCheck|Projects|review
 
 
 def findings_section(text: str, tests: Path = TESTS) -> str:
-    """Return the part of the page, of findings with the tests that a folder holds."""
+    """
+    Return the page's section on findings from real reviews, each with the tests in a folder
+    that cover it.
+    """
     return "\n".join(_finding_lines(resolved(text, tests))) + "\n"
 
 
 def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
-    """Return findings with their tests and verdict."""
+    """Return the findings, each with its tests and verdict (prevented, shown or open)."""
     rows: list[dict[str, Any]] = list(csv.DictReader(text.splitlines(), delimiter="\t"))
     named: dict[str, list[str]] = {}
     for file in sorted(tests.rglob("test_*.py")):
@@ -74,7 +68,7 @@ def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
 
 
 def _tried(tests: Path) -> dict[tuple[str, str], list[str]]:
-    """Return the rows that try a finding, by its address and matter."""
+    """Return the test rows that cover a finding, by the finding's address and subject."""
     if not (tests / RETURNED).is_file():
         return {}
     file = f"{tests.name}/{RETURNED.with_name('test_returned.py')}"
@@ -88,13 +82,13 @@ def _tried(tests: Path) -> dict[tuple[str, str], list[str]]:
 
 
 def _key(address: str) -> str:
-    """Return what names a finding in any way of writing its address."""
+    """Return a normalised key of a finding's address, equal for all spellings."""
     path = address.removeprefix("cdm.unfccc.int").partition("?")[0]
     return path.rstrip(".:").removesuffix("/viewPublic")
 
 
 def _addressed(source: str, file: str) -> Iterator[tuple[str, str]]:
-    """Yield addresses in docstrings with their tests."""
+    """Yield each finding address in a test file's docstrings, with the test's name."""
     tree = ast.parse(source)
     tests = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")]
     for test in tests:
@@ -155,7 +149,7 @@ available; the texts of ISO were not available. A requirement without a test is 
 
 
 def section(page: str) -> str:
-    """Return the page with its part on projects written again."""
+    """Return the page with its section on projects replaced."""
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{chr(10).join(_lines())}\n{_END}{after}"
@@ -215,7 +209,7 @@ def _map_row(one: dict[str, Any]) -> str:
 
 
 def write_conformity() -> None:
-    """Write the page below the current folder, next to its table."""
+    """Write the conformity page below the current folder."""
     if TABLE.is_file():
         found = conformity_page(TABLE.read_text("utf-8"))
         found += findings_section(FINDINGS.read_text("utf-8"))

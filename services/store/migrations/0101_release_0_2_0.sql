@@ -244,6 +244,15 @@ GRANT EXECUTE ON FUNCTION tonne_expire_dead_letters(timestamptz, text) TO tonne_
 -- ACCOUNT
 SET LOCAL ROLE tonne_owner;
 
+CREATE FUNCTION tonne_project_begins(project text) RETURNS timestamptz LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    SELECT min(greatest(lower(m.during), d.installed,
+        CASE WHEN d.commissioned IS NOT NULL THEN tonne_clock(p.timezone, d.commissioned::timestamp) END))
+    FROM project p JOIN project_device m ON m.project_id = p.id JOIN device d ON d.id = m.device_id
+    WHERE p.id = tonne_project_begins.project
+$$;
+COMMENT ON FUNCTION tonne_project_begins IS 'when the first device of a project is bound, installed and commissioned; nothing is expected before';
+GRANT EXECUTE ON FUNCTION tonne_project_begins TO tonne_mrv, tonne_api, tonne_grafana;
+
 CREATE OR REPLACE FUNCTION tonne_expected_t(project text, begins timestamptz DEFAULT '-infinity', ends timestamptz DEFAULT 'infinity')
 RETURNS numeric LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
     SELECT trunc((p.expected ->> 'reduction_t_per_year')::numeric * tonne_part_of_year(v.months, p.timezone,
@@ -251,7 +260,7 @@ RETURNS numeric LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
         least(tonne_expected_t.ends, upper(p.crediting), date_bin('15 minutes', now(), '2000-01-01Z'))), 6)
     FROM project p
     JOIN v_project_months v ON v.project_id = p.id
-    CROSS JOIN LATERAL (SELECT min(lower(m.during)) AS since FROM project_device m WHERE m.project_id = p.id) s
+    CROSS JOIN LATERAL (SELECT tonne_project_begins(p.id) AS since) s
     WHERE p.id = tonne_expected_t.project AND s.since IS NOT NULL
 $$;
 
@@ -777,7 +786,7 @@ GRANT SELECT ON signed_value, statement_evidence TO tonne_watch;
 GRANT INSERT, UPDATE, DELETE ON alarm_rule, silence_rate, silence_rate_made TO tonne_watch;
 GRANT INSERT, UPDATE ON alarm TO tonne_watch;
 GRANT INSERT ON alarm_event TO tonne_watch;
-GRANT EXECUTE ON FUNCTION tonne_alarm_number, tonne_expected_t TO tonne_watch;
+GRANT EXECUTE ON FUNCTION tonne_alarm_number, tonne_expected_t, tonne_project_begins TO tonne_watch;
 GRANT EXECUTE ON FUNCTION tonne_compress(regclass) TO tonne_watch;
 SET LOCAL ROLE tonne_retention;
 GRANT EXECUTE ON FUNCTION tonne_expire_dead_letters(timestamptz, text) TO tonne_watch;
@@ -984,7 +993,7 @@ RETURNS numeric LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
         least(tonne_expected_ahead_t.ends, upper(p.crediting))), 6)
     FROM project p
     JOIN v_project_months v ON v.project_id = p.id
-    CROSS JOIN LATERAL (SELECT min(lower(m.during)) AS since FROM project_device m WHERE m.project_id = p.id) s
+    CROSS JOIN LATERAL (SELECT tonne_project_begins(p.id) AS since) s
     WHERE p.id = tonne_expected_ahead_t.project AND s.since IS NOT NULL
 $$;
 GRANT EXECUTE ON FUNCTION tonne_expected_ahead_t TO tonne_mrv, tonne_api, tonne_grafana;
@@ -2608,6 +2617,8 @@ GRANT SELECT ON plan_approval TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafa
 ALTER TABLE calibration ADD COLUMN channel text COLLATE "C",
     ADD COLUMN found_error_percent numeric CHECK (found_error_percent BETWEEN 0 AND 100),
     ADD COLUMN last_test boolean CHECK (last_test),
+    ADD COLUMN laboratory text,
+    ADD COLUMN accreditation text,
     DROP CONSTRAINT calibration_check,
     ADD CONSTRAINT calibration_check CHECK (CASE WHEN last_test THEN valid_until = performed ELSE valid_until > performed END);
 

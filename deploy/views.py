@@ -21,7 +21,7 @@ For: engineers who read the database with SQL: dashboards, and every login that 
 - Tonnes are those of a project. Take them from `v_account_day` and `v_account_interval`; sums over devices of one class are no reduction.
 - Readings of a device class are in the table `reading_<class>`, with a column for each channel ([devices.md](devices.md)).
 
-In `psql`, `\\d+ v_account_day` shows the same text.
+In `psql`, `\\d+ v_account_day` shows the entry of a view.
 
 Written by `make views` from a migrated database; change the comments there.
 """  # noqa: E501 - a page, a line a paragraph

@@ -3934,6 +3934,26 @@ BEGIN
 END $$;
 
 COMMENT ON VIEW v_device_own IS 'State of a device without regard to its gateway: last reading, cadence, its own status messages, and whether any reading has arrived on time (spoke).';
+COMMENT ON COLUMN v_device_own.received IS 'when the last reading arrived';
+COMMENT ON COLUMN v_device_own.expected_s IS 'expected seconds between readings';
+COMMENT ON COLUMN v_device_own.said IS 'state in its last status message';
+COMMENT ON COLUMN v_device_own.said_at IS 'time of that message';
+COMMENT ON COLUMN v_device_own.completeness_today IS 'share of the elapsed intervals of the day with a reading';
+COMMENT ON COLUMN v_device_own.spoke IS 'whether a reading has arrived on time';
+COMMENT ON COLUMN v_device_own.expected_since IS 'commissioning day, if no reading has arrived on time';
+COMMENT ON COLUMN v_device_health.received IS 'when the last reading arrived';
+COMMENT ON COLUMN v_device_health.expected_s IS 'expected seconds between readings';
+COMMENT ON COLUMN v_device_health.said IS 'state in its last status message';
+COMMENT ON COLUMN v_device_health.said_at IS 'time of that message';
+COMMENT ON COLUMN v_device_health.completeness_today IS 'share of the elapsed intervals of the day with a reading';
+COMMENT ON COLUMN v_device_health.spoke IS 'whether a reading has arrived on time';
+COMMENT ON COLUMN v_device_health.expected_since IS 'commissioning day, if no reading has arrived on time';
+COMMENT ON COLUMN v_device_own.silence IS '0 online, 1 late, 2 offline, NULL not commissioned';
+COMMENT ON COLUMN v_device_own.said_offline IS 'whether its last status message is offline and newer than its readings';
+COMMENT ON COLUMN v_device_health.gateway_dark IS 'whether its gateway is the cause of missing data';
+COMMENT ON COLUMN v_device_health.alarm IS 'true if it is not online and its gateway is not the cause';
+COMMENT ON COLUMN v_account_source.made IS 'when the tonnes were calculated';
+COMMENT ON COLUMN v_project_expectation.holds IS 'whether the estimate applies now';
 COMMENT ON VIEW v_device_health IS 'State of every device (online, late, offline or not commissioned) with its start, its clock and the quality flags of its readings of the last day. Not commissioned: no reading has arrived on time yet, and no commissioning day has begun. alarm is true if its gateway is not the cause of missing data.';
 
 GRANT SELECT ON v_account_statement, v_account_part, v_account_source TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;

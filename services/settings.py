@@ -81,7 +81,8 @@ class Settings(BaseSettings):
     kafka_token_url : str, optional
         URL that issues tokens for OAUTHBEARER, to that user as client id and secret.
     api_bind, metrics_bind : str
-        `host:port` on which the process listens. With an empty `metrics_bind` it serves no metrics.
+        `host:port` on which the process listens. If `TONNE_METRICS_BIND` is empty, it
+        serves no metrics.
     sparkplug_host_id : str, optional
         Name of this Sparkplug host application. tonne then publishes on `spBv1.0/STATE/<name>`
         whether it is online. Edge nodes with this primary host keep data while it is offline.

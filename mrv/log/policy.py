@@ -147,7 +147,10 @@ class _Reading:
             return
         kind, rest = words[0], words[1:]
         if kind not in _LEAST:
-            raise LogError(f"{kind[:40]!r} is not log, witness, group or quorum")
+            raise LogError(
+                f"{kind[:40]!r} is not a line of a policy; begin each line with log, "
+                "witness, group or quorum"
+            )
         if not _LEAST[kind] <= len(words) <= _LARGEST.get(kind, _MOST + 3):
             raise LogError(
                 f"{kind} has {len(rest)} values, which is not the format of this line; correct it"
@@ -177,10 +180,12 @@ class _Reading:
     def _group(self, name: str, count: str, *members: str) -> None:
         for member in members:
             if member not in self.witnesses and member not in self.groups:
-                raise LogError(f"group {name} names {member!r}, which no earlier line defines")
+                raise LogError(
+                    f"group {name} names {member!r}, which no earlier line defines; define it above"
+                )
             if member in self._grouped:
                 raise LogError(
-                    f"{member!r} is already a member of a group; a witness belongs to one group"
+                    f"{member!r} is already a member of a group; name a witness in one group only"
                 )
             self._grouped.add(member)
         self._new(name, len(self.groups))
@@ -198,7 +203,7 @@ class _Reading:
         if self.quorum is not None:
             raise LogError("the policy has a second line `quorum`; keep one")
         if name != NONE and name not in self.witnesses and name not in self.groups:
-            raise LogError(f"quorum names {name!r}, which no earlier line defines")
+            raise LogError(f"quorum names {name!r}, which no earlier line defines; define it above")
         self.quorum = name
 
     def _new(self, name: str, so_far: int) -> None:

@@ -114,9 +114,12 @@ def decode_hash(line: str) -> bytes:
     try:
         value = decode_base64(line)
     except CanonicalError as error:
-        raise LogError(f"hash line cannot be read: {error}") from error
+        raise LogError(f"hash line cannot be read: {error}; get the receipt again") from error
     if len(value) != HASH_BYTES:
-        raise LogError(f"hash line {line!r} has {len(value)} bytes instead of {HASH_BYTES}")
+        raise LogError(
+            f"hash line {line!r} has {len(value)} bytes instead of {HASH_BYTES}; get the "
+            "receipt again"
+        )
     return value
 
 

@@ -180,7 +180,9 @@ def read_authorities(data: bytes) -> StampRule:
     try:
         result = x509.load_pem_x509_certificates(data)
     except ValueError as error:
-        raise EnrolmentError(f"the file holds no certificates in PEM: {error}") from error
+        raise EnrolmentError(
+            f"the file holds no certificates in PEM: {error}; name a file of certificates"
+        ) from error
     roots = [one for one in result if self_signed(one)]
     between = tuple(pem(one) for one in result if one not in roots)
     return StampRule(
@@ -193,7 +195,9 @@ def certificate(text: str, where: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(text.encode())
     except ValueError as error:
-        raise EnrolmentError(f"a certificate of {where} is not in PEM: {error}") from error
+        raise EnrolmentError(
+            f"a certificate of {where} is not in PEM: {error}; convert it to PEM"
+        ) from error
 
 
 def self_signed(item: x509.Certificate) -> bool:

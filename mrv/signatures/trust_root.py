@@ -252,9 +252,9 @@ def _require(root: TrustRoot, signatures: list[tuple[str, bytes]], by: TrustRoot
     }
     if len(good) < by.threshold:
         raise EnrolmentError(
-            f"version {root.version} of the trust root of {root.programme} is signed "
-            f"by {len(good)} of the root keys of version {by.version}; {by.threshold} "
-            "are required"
+            f"version {root.version} of the trust root of {root.programme} is signed by "
+            f"{len(good)} of the root keys of version {by.version}, and {by.threshold} are "
+            "required; have it signed by more holders of root keys"
         )
 
 
@@ -268,7 +268,10 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
                 "the fields of this trust root do not match its schema; get the file again"
             )
         if signed["type"] != TYPE:
-            raise EnrolmentError(f"a file of type {signed['type']!r} is not a trust root")
+            raise EnrolmentError(
+                f"a file of type {signed['type']!r} is not a trust root; name the "
+                "programme's trust root"
+            )
         root = TrustRoot(
             signed["programme"],
             _number(signed["version"]),

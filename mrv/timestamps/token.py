@@ -255,7 +255,10 @@ def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
     opened = library.decode_timestamp_response(in_order(response))
     if opened.status != _GRANTED:
         why = "; ".join(opened.status_string) or "no reason given"
-        raise TimestampError(f"the authority granted no token: status {opened.status}, {why}")
+        raise TimestampError(
+            f"the authority granted no token: status {opened.status}, {why}; ask its "
+            "operator, or use another authority"
+        )
     signers = list(opened.signed_data.signer_infos)
     mine = [(signer.issuer, signer.serial_number) for signer in signers]
     certificates = [x509.load_der_x509_certificate(one) for one in opened.signed_data.certificates]
@@ -298,8 +301,8 @@ def _of_message(opened: TimeStampResponse, message: bytes) -> None:
     result = hashlib.new(name, message).digest()
     if imprint.message != result:
         raise TimestampError(
-            f"a token stamps the {name} digest {imprint.message.hex()[:16]}.., but "
-            f"this document has {result.hex()[:16]}..: the token is for another document"
+            f"a token stamps the {name} digest {imprint.message.hex()[:16]}.., but this document "
+            f"has {result.hex()[:16]}..: the token is for another document; request a new one"
         )
 
 
@@ -360,7 +363,8 @@ def _authority(
         )
     raise UnknownAuthorityError(
         f"the token of {stamp.signer} is not from an authority that you trust "
-        f"({', '.join(authority.name for authority in authorities)})"
+        f"({', '.join(authority.name for authority in authorities)}); if you trust it, add its "
+        "certificate"
     )
 
 

@@ -215,7 +215,10 @@ def _groups(
     for title, device in source.devices.items():
         below = {i for row in above for i, cell in enumerate(row) if cell.strip() == title}
         if not below:
-            raise ValueError(f"no line above the header has {title!r}, which `devices` names")
+            raise ValueError(
+                f"no line above the header has {title!r}, which `devices` names; correct the "
+                "title in `devices`"
+            )
         columns = {i: n for i, n in at.items() if i in below}
         _check(list(columns.values()), list(source.columns), len(above))
         result.append(

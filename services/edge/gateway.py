@@ -160,7 +160,9 @@ class Listener(threading.Thread):
         try:
             result = msgspec.json.decode(payload)
         except msgspec.MsgspecError as error:
-            raise ValueError(f"is not JSON, and only JSON is forwarded: {error}") from error
+            raise ValueError(
+                f"is not JSON, and only JSON is forwarded: {error}; send JSON"
+            ) from error
         objects = result if isinstance(result, list) else [result]
         if not objects or not all(isinstance(one, dict) for one in objects):
             raise ValueError("is neither a JSON object nor an array of objects")
@@ -199,7 +201,7 @@ class Listener(threading.Thread):
                 if ID.match(name):
                     return name
                 raise ValueError(f"{name!r} is not a device id: letters, digits, _ and - only")
-        raise ValueError("is not one of the subscribed topics")
+        raise ValueError("is not one of the subscribed topics; subscribe to it or stop its sender")
 
 
 _STEP_S = 0.1

@@ -110,7 +110,9 @@ def summary(path: Path) -> dict[str, object]:
             ).fetchall()
             facts = dict(db.execute("SELECT name, value FROM fact"))
     except sqlite3.Error as error:
-        raise InputError(f"{path} cannot be read as an outbox: {error}") from error
+        raise InputError(
+            f"{path} cannot be read as an outbox: {error}; name the outbox of the edge"
+        ) from error
     return {
         "waiting": [dict(zip(("device", "messages", "since_ms"), w, strict=True)) for w in waiting],
         "dropped": int(facts.get("dropped", 0)),

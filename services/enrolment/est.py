@@ -130,7 +130,7 @@ def _decoded(text: bytes, what: str) -> bytes:
     try:
         return base64.b64decode(b"".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError(f"{what} is not base64: {error}") from error
+        raise InputError(f"{what} is not base64: {error}; encode it in base64") from error
 
 
 def _certificates(pem: bytes) -> Answer:
@@ -172,7 +172,9 @@ class Server(ThreadingHTTPServer):
         try:
             super().__init__(bind, _Handler)
         except OSError as error:
-            raise ServerError(f"cannot listen at {bind[0]}:{bind[1]}: {error}") from error
+            raise ServerError(
+                f"cannot listen at {bind[0]}:{bind[1]}: {error}; choose another address"
+            ) from error
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Return whether a connection is within the limits of its address and in total."""

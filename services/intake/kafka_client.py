@@ -272,7 +272,8 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no ty
         except (ValueError, TypeError, KeyError, RecursionError):
             why = "what it answers holds no access_token"
         raise NoTokenError(
-            f"no token was issued by TONNE_KAFKA_TOKEN_URL {access.token_url}: {why}"
+            f"no token was issued by TONNE_KAFKA_TOKEN_URL {access.token_url}: {why}; check "
+            "client id and secret"
         )
 
 

@@ -121,7 +121,10 @@ def sealed_leaves(
         leaves = tuple(DayLeaf.from_json(leaf) for leaf in record[name])
         part = entry[name]
         if not isinstance(part, dict) or digest_leaves(leaves).root != part["root"]:
-            raise LogError(f"the {name} stored with the log entry do not match its root hash")
+            raise LogError(
+                f"the {name} stored with the log entry do not match its root hash; restore "
+                "them from a backup"
+            )
         result[name] = leaves
     return result
 

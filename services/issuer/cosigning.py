@@ -259,8 +259,8 @@ def _policy(path: Path) -> Policy:
     for name, member in policy.witnesses.items():
         if member.url is not None and not member.url.startswith(("http://", "https://")):
             raise InputError(
-                f"TONNE_WITNESS_POLICY {path}: witness {name} has {member.url!r}, which is"
-                " not a URL"
+                f"TONNE_WITNESS_POLICY {path}: witness {name} has {member.url!r}, which is not a "
+                "URL; correct the line"
             )
     vkeys = [witness.key for witness in policy.witnesses.values() if witness.url]
     if lacks := policy.lacks(vkeys):

@@ -190,7 +190,9 @@ def _session(where: Mapping[str, str], *, write: bool = False) -> Iterator[Any]:
         with token.open(rw=write, user_pin=pin) as session:
             yield session
     except (wrong.PinIncorrect, wrong.PinLenRange, wrong.PinLocked) as error:
-        raise InputError(f"{message}: the PIN is rejected ({type(error).__name__})") from error
+        raise InputError(
+            f"{message}: the PIN is rejected ({type(error).__name__}); correct TONNE_PKCS11_PIN"
+        ) from error
     except (wrong.NoSuchToken, wrong.NoSuchKey, wrong.MultipleObjectsReturned) as error:
         raise InputError(
             f"{message}: {type(error).__name__} for key {where['key']!r}; list its objects with "
@@ -364,7 +366,7 @@ def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKe
         holders = [e.key for e in enrolled.load(conn) if e.key.role == "log"]
         if not holders or holders[-1].name != name:
             known = holders[-1].name if holders else "none"
-            raise EnrolmentError(f"{name!r} is not the key of the log; that is {known!r}")
+            raise EnrolmentError(f"{name!r} is not the key of the log; sign with {known!r}")
         old, head = holders[-1], log.checkpoint(conn)
         if old.valid_until is None:
             enrolled.revoke(conn, name, now)

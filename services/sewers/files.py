@@ -158,11 +158,13 @@ def _features(text: str, name: str) -> Iterator[tuple[dict[str, Any], int]]:
             feature, at = _DECODER.raw_decode(text, at)
         except json.JSONDecodeError as error:
             wrong = fault(error)
-            raise RegistryError(f"{name}:{wrong.lineno}: this is not JSON: {wrong.msg}") from None
+            raise RegistryError(
+                f"{name}:{wrong.lineno}: this is not JSON: {wrong.msg}; correct the file"
+            ) from None
         except RecursionError:
             raise RegistryError(f"{name}:{line}: {TOO_DEEP}") from None
         if not isinstance(feature, dict):
-            raise RegistryError(f"{name}:{line}: a feature must be an object")
+            raise RegistryError(f"{name}:{line}: a feature must be an object; correct the file")
         yield feature, line
 
 

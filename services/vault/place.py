@@ -145,7 +145,10 @@ class Place:
             yield
         except (OSError, pa.ArrowException) as error:
             reason = " ".join(str(error).split())[:300]
-            raise VaultError(f"archive {self.url}: cannot {what}: {reason}") from error
+            raise VaultError(
+                f"archive {self.url}: cannot {what}: {reason}; check its credentials and its "
+                "storage"
+            ) from error
 
 
 def _folder_of(url: str) -> Path | None:

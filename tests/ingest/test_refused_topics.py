@@ -156,7 +156,7 @@ def test_what_is_needed_and_refused_counts_until_it_is_granted():
     host.look(SUBSCRIPTIONS, off)
     assert state()[0] == len(off)
     alone = RefusedTopics("me", "", metrics, get_logger("t", stream=stream), is_host=False)
-    with pytest.raises(ServerError, match=r"refuses every topic to 'me'.*tonne broker config"):
+    with pytest.raises(ServerError, match=r"rejects every topic of 'me'.*tonne broker config"):
         alone.look([OWN, STATUS], {OWN: "no", STATUS: "no"})
 
 

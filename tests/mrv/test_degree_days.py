@@ -117,7 +117,7 @@ def test_the_line_that_was_fitted_elsewhere_still_counts():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"history": HISTORY[:11]}, "history has 11 months; the baseline needs at least 12"),
+        ({"history": HISTORY[:11]}, "history has 11 months; give at least 12"),
         ({"history": None}, "'intercept_mwh' is missing; give the regression line, or `history`"),
         ({"intercept_mwh": 1}, "intercept_mwh and history are two baselines"),
         ({"history": [{**m, "cdd": 100} for m in HISTORY]}, "same cdd, so no slope can be fitted"),

@@ -57,7 +57,7 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     if not isinstance(result, list):
         raise PayloadError(
             "wrong_shape",
-            f"senml_cbor: the message is a {type(result).__name__}, not an array of records",
+            f"senml_cbor: the message is a {type(result).__name__}; send an array of records",
         )
     if (plain := _plain(result)) is not None:
         senml_layout.learn(payload, plain)
@@ -133,7 +133,8 @@ def _record(i: int, item: Any) -> Record:
 def _wrong(i: int, name: str, value: Any) -> NoReturn:
     raise PayloadError(
         "wrong_shape",
-        f"senml_cbor: record {i}: {name} is {value!r:.40}, which RFC 8428 does not allow",
+        f"senml_cbor: record {i}: {name} is {value!r:.40}, which RFC 8428 does not allow; send "
+        "the types of that standard",
     )
 
 

@@ -33,7 +33,10 @@ def checkpoint(ask: Ask) -> Response:
         note = log.checkpoint(conn, cosigned=ask.api.waits)
     if note is None:
         if ask.api.waits:
-            raise ProblemError(404, "the log has no head yet with cosignatures of enough witnesses")
+            raise ProblemError(
+                404,
+                "the log has no head yet with cosignatures of enough witnesses; try again later",
+            )
         raise ProblemError(404, "the log is empty; it begins with the first seal or statement")
     return Response(note.encode(), media_type="text/plain; charset=utf-8", headers=_FRESH)
 
@@ -65,7 +68,9 @@ def inclusion(ask: Ask, index: Index, size: Size = None) -> Response:
     with ask.reading() as conn:
         leaves = _leaves(log.leaves(conn), size)
     if index >= len(leaves):
-        raise ProblemError(404, f"entry {index} is not in a log of {len(leaves)} entries")
+        raise ProblemError(
+            404, f"entry {index} is not in a log of {len(leaves)} entries; request a smaller index"
+        )
     return _json(
         {
             "index": index,

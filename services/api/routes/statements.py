@@ -115,7 +115,11 @@ def verification(ask: Ask, statement: StatementId) -> Response:
         stored = visible(conn, ask.who, statement)
         opinion = _documents(statements.events(conn, statement))[1]
     if opinion is None:
-        raise ProblemError(404, f"statement {statement} is {stored.state}, not verified yet")
+        raise ProblemError(
+            404,
+            f"statement {statement} is {stored.state}, not verified yet; request it after "
+            "the verification",
+        )
     return conditional(ask, opinion, "application/json", stored.state)
 
 
@@ -146,7 +150,10 @@ def receipt(ask: Ask, statement: StatementId) -> Response:
         stored = visible(conn, ask.who, statement)
         result = log.receipt(conn, statement)
     if result is None:
-        raise ProblemError(404, f"statement {statement} is {stored.state}: it is not in the log")
+        raise ProblemError(
+            404,
+            f"statement {statement} is {stored.state}: it is entered in the log when it is issued",
+        )
     return conditional(ask, result.encode(), "text/plain; charset=utf-8", stored.state)
 
 

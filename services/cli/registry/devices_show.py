@@ -193,7 +193,9 @@ def show(device: str, *, as_json: bool) -> None:
         found = device_page(conn, None, device)
         if found is None:
             require(conn, "device", device)
-            raise RegistryError(f"no data of {device!r} are stored")
+            raise RegistryError(
+                f"no data of {device!r} are stored; check its id, or wait for its first reading"
+            )
     if as_json:
         print_json(found)
         return

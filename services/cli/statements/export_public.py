@@ -203,4 +203,6 @@ def _keep(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
     except OSError as error:
-        raise InputError(f"--disclosures {path} cannot be written: {error.strerror}") from error
+        raise InputError(
+            f"--disclosures {path} cannot be written: {error.strerror}; name another file"
+        ) from error

@@ -1256,7 +1256,7 @@ COMMENT ON VIEW v_indicator_hour IS 'Indicators of air, noise and water by hour 
 COMMENT ON VIEW v_indicator_day IS 'Indicators of air, noise and water by local day; detail has further values that the standard requires.';
 COMMENT ON VIEW v_quality_day IS 'Readings flagged by a quality test, by local day, device, channel and test.';
 COMMENT ON VIEW v_meter_check_hour IS 'Comparison of a meter with its check meter by hour, over 15-minute intervals that both measured completely.';
-COMMENT ON VIEW v_meter_check_day IS 'v_meter_check_hour by day; differs is yes if the two differ by more than check_percent of the greater one and by more than 0.2 kWh.';
+COMMENT ON VIEW v_meter_check_day IS 'v_meter_check_hour by day; differs is yes if meter and check meter differ by more than check_percent of the greater one and by more than 0.2 kWh.';
 COMMENT ON VIEW v_gateway_health IS 'State of every gateway: online, or dark if no data of the gateway and its devices arrive.';
 COMMENT ON VIEW v_sparkplug_device IS 'Sparkplug B devices, and whether they are alive by their last birth and death certificates.';
 COMMENT ON VIEW v_programme_member IS 'Projects of each action, including the projects of its sub-actions. Do not add the rows of an action and its sub-action.';
@@ -3976,7 +3976,7 @@ BEGIN
     EXECUTE 'CREATE OR REPLACE VIEW v_alarm_condition AS ' || after;
 END $$;
 COMMENT ON VIEW v_account_interval IS 'Micrograms of CO2e of a project by 15-minute interval; the intervals of a day add up to v_account_day. For time calculated as a whole, each day is distributed over its intervals in proportion to the meters'' intervals, and quantities without a meter in proportion to time. For part of the time of one project, tonne_account_quarters(project, begins, ends) is faster.';
-COMMENT ON VIEW v_account_source IS 'Origin of the tonnes of a project: statements, the open period as a close would calculate it, and 15-minute intervals not calculated yet. before_t is the reduction with all missing documents and invoices; problem states why the open period could not be calculated.';
+COMMENT ON VIEW v_account_source IS 'Origin of the tonnes of a project: statements, the open period as a close would calculate it, and 15-minute intervals not calculated yet. before_t is the reduction if no document and no invoice were missing; problem states why the open period could not be calculated.';
 GRANT SELECT ON v_underived TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 
 COMMENT ON VIEW v_underived IS 'Devices with stored readings whose intervals are not calculated yet, and the time of the first of these readings.';

@@ -79,7 +79,9 @@ def one(ask: View, language: Language, alarm: AlarmId) -> Response:
     with ask.reading() as conn:
         result = stored.by_id(conn, ask.who.projects, alarm)
     if result is None:
-        raise ProblemError(404, f"there is no alarm {alarm} that you may see")
+        raise ProblemError(
+            404, f"there is no alarm {alarm} that you may see; choose one in the list of alarms"
+        )
     return render(ask, language, "alarm.html", found=result, may=ask.who.role == _ROLE)
 
 
@@ -119,7 +121,9 @@ def _write(ask: Asked, alarm: int, text: str, say: Any) -> None:
 
     def work(conn: Connection) -> tuple[int, Any]:
         if stored.by_id(conn, ask.who.projects, alarm) is None:
-            raise ProblemError(404, f"there is no alarm {alarm} that you may see")
+            raise ProblemError(
+                404, f"there is no alarm {alarm} that you may see; choose one in the list of alarms"
+            )
         say(conn, alarm, ask.who.name, text, ask.who.id)
         return _ELSEWHERE, {}
 

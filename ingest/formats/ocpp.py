@@ -169,7 +169,8 @@ def unwrap(
         raise PayloadError("malformed_json", f"{codec}: {error}") from None
     except (IndexError, ValueError):
         raise PayloadError(
-            "wrong_shape", f'{codec}: a call is [2, "id", "{METER_VALUES}", {{..}}]'
+            "wrong_shape",
+            f'{codec}: the message is not a call; send [2, "id", "{METER_VALUES}", {{..}}]',
         ) from None
     if kind != CALL or not isinstance(message, str):
         raise PayloadError(

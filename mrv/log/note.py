@@ -141,7 +141,8 @@ def verify_note(note: str, *known: NoteKey) -> str:
                 continue
             if not ed25519.verifies(key.public, signature, text.encode()):
                 raise SignatureError(
-                    f"signature of {name} does not match this note, which was changed"
+                    f"signature of {name} does not match this note, which was changed; get the "
+                    "note again"
                 )
             signed = True
     if not signed:
@@ -185,7 +186,9 @@ def _signature(line: str) -> tuple[str, bytes, bytes]:
     try:
         raw = decode_base64(encoded)
     except CanonicalError as error:
-        raise SignatureError(f"signature of {name} cannot be read: {error}") from error
+        raise SignatureError(
+            f"signature of {name} cannot be read: {error}; get the note again"
+        ) from error
     if len(raw) <= _ID_BYTES:
         raise SignatureError(f"signature of {name} is too short; get the note again")
     return name, raw[:_ID_BYTES], raw[_ID_BYTES:]

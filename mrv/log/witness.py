@@ -122,7 +122,8 @@ def signed_by(note: str, keys: tuple[Vkey, ...]) -> list[Vkey]:
                 _time(key, text, raw)
             elif not ed25519.verifies(key.public, raw[_ID_BYTES:], text.encode()):
                 raise SignatureError(
-                    f"signature of {name} does not match this note, which was changed"
+                    f"signature of {name} does not match this note, which was changed; get the "
+                    "note again"
                 )
             vkeys.append(key)
     return vkeys
@@ -262,7 +263,11 @@ def judge_request(
     except SignatureError as error:
         raise WitnessRefusedError(403, str(error)) from error
     if not signers:
-        raise WitnessRefusedError(403, f"no trusted key of log {head.origin!r} signed this head")
+        raise WitnessRefusedError(
+            403,
+            f"no trusted key of log {head.origin!r} signed this head; add the log with "
+            "`tonne witness add-log`",
+        )
     if request.old > head.size:
         raise WitnessRefusedError(
             400, f"old is {request.old}, more than the {head.size} entries of the head"

@@ -98,11 +98,14 @@ class Authority:
         """Return the value from `to_json`; EnrolmentError names the fault."""
         if not isinstance(record, dict) or not _FIELDS <= record.keys() <= _FIELDS | _MAY:
             raise EnrolmentError(
-                "a time-stamp authority has name and certificates, and may have policies and until"
+                "a time-stamp authority has name and certificates, and may have policies and "
+                "until; remove other keys"
             )
         name, until = record["name"], record.get("until")
         if not isinstance(name, str) or not (until is None or isinstance(until, str)):
-            raise EnrolmentError("name and until of a time-stamp authority are texts")
+            raise EnrolmentError(
+                "name and until of a time-stamp authority are texts; write them in quotes"
+            )
         certificates = _texts(record["certificates"], f"certificates of authority {name!r}")
         policies = _texts(record.get("policies", []), f"policies of authority {name!r}")
         return cls(name, certificates, policies, until)
@@ -162,7 +165,7 @@ class StampRule:
         threshold, since = record["threshold"], record.get("since", ALWAYS)
         listed = record["authorities"]
         if type(threshold) is not int or not isinstance(listed, list) or not isinstance(since, str):
-            raise EnrolmentError("threshold is a number, authorities are a list, since is a time")
+            raise EnrolmentError("threshold must be a number, authorities a list, since a time")
         return cls(threshold, tuple(map(Authority.from_json, listed)), since)
 
 

@@ -92,7 +92,9 @@ class TrustRoot:
                 "signers than keys"
             )
         if self.version < 1 or not self.programme.strip():
-            raise EnrolmentError("a trust root needs a programme, and a version from 1 on")
+            raise EnrolmentError(
+                "a trust root needs a programme, and a version from 1 on; give both"
+            )
         time_of(self.expires, "expires of the trust root")
         for multikey in self.root_keys:
             decode_multikey(multikey)

@@ -325,7 +325,8 @@ def _check_order(before: Sequence[Record], known: Record | None, event: Event) -
         )
     if event.number != (1 if known is None else len(known.events) + 1):
         raise StatementStateError(
-            f"event {event.number} of {name} is not the next event of that finding"
+            f"event {event.number} of {name} is not the next event of that finding; list the "
+            "events and sign the next one"
         )
 
 

@@ -321,8 +321,8 @@ def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
         alone = False
     if not alone:
         raise TimestampError(
-            f"the certificate of {stamp.signer} is not for time stamps only (critical "
-            "extended key usage id-kp-timeStamping), which a token requires"
+            f"the certificate of {stamp.signer} is not for time stamps only (critical extended "
+            "key usage id-kp-timeStamping), which a token requires; use another authority"
         )
 
 

@@ -164,7 +164,9 @@ def account(subject: Subject) -> str:
     stated = {k: v for k, v in subject.statement.items() if k not in _SIGNED_LATER}
     where = first_difference(again, stated)
     if where is not None:
-        raise PeriodError(f"the statement and its evidence differ at {where}")
+        raise PeriodError(
+            f"the statement and its evidence differ at {where}; ask the issuer for a correct pack"
+        )
     subject.case.check_counted()
     return f"{subject.claims.credited.t} t credited, recalculated"
 

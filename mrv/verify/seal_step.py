@@ -185,7 +185,10 @@ def _check_seal(
     entry, proof = item["entry"], [decode_hash(line) for line in item["proof"]]
     verify_inclusion(item["index"], head.size, leaf_hash(canonical.encode(entry)), proof, head.root)
     if entry["event"] != DATA or entry["project"] != project.id:
-        raise LogError(f"entry {item['index']} of seals.json seals no day of this project")
+        raise LogError(
+            f"entry {item['index']} of seals.json seals no day of this project; ask the "
+            "issuer for a correct pack"
+        )
     if readings_root(project, of_day.get(entry["day"], ()), entry) != entry["readings"]["root"]:
         raise LogError(
             f"the readings of {entry['day']} differ from those sealed by the log "

@@ -323,7 +323,8 @@ def _listed_conditions(subject: Subject, conclusion: Conclusion) -> None:
     ]
     if conclusion.unmet is not UNSET and listed != result:
         raise SignatureError(
-            "the unmet conditions in verification.json differ from those in statement.json"
+            "the unmet conditions in verification.json differ from those in statement.json; get "
+            "the pack again"
         )
     for item in unanswered(subject.claims, conclusion):
         subject.lack(

@@ -123,7 +123,9 @@ def _number(name: str, text: str, maximum: int) -> int:
 def _words(name: str, text: str) -> Iterator[str]:
     for word in filter(None, (part.strip() for part in text.split(","))):
         if not re.fullmatch(r"@?[A-Za-z_][A-Za-z0-9_./]{0,80}", word):
-            raise InputError(f"{name}: {word[:60]!r} is not a property")
+            raise InputError(
+                f"{name}: {word[:60]!r} is not a property; write names separated by commas"
+            )
         yield word
 
 
@@ -153,7 +155,7 @@ def _expansions(text: str, depth: int) -> dict[str, Query]:
             raise InputError(f"$expand: {value[:60]!r} lacks a closing bracket; add it")
         name, slash, below = name.strip().partition("/")
         if not re.fullmatch("[A-Za-z]{1,40}", name):
-            raise InputError(f"$expand: {name[:60]!r} is not a navigation property")
+            raise InputError(f"$expand: {name[:60]!r} is not a navigation property; write its name")
         if slash:  # D/E is D($expand=E)
             options = {"$expand": below + mark + rest}
         else:
@@ -195,13 +197,13 @@ class _Token(NamedTuple):
 
 def _read_filter(text: str) -> Condition:
     if "\0" in text:
-        raise InputError("$filter contains a NUL character, which no property has")
+        raise InputError("$filter contains a NUL character, which no property has; remove it")
     tokens: list[_Token] = []
     at = 0
     while at < len(text) and text[at:].strip():
         match = _TOKEN.match(text, at)
         if match is None or len(tokens) >= _MOST_TOKENS:
-            raise InputError(f"$filter cannot be read at {text[at : at + 40]!r}")
+            raise InputError(f"$filter cannot be read at {text[at : at + 40]!r}; correct it there")
         kind = match.lastgroup or ""
         tokens.append(_Token(kind, match[kind]))
         at = match.end()
@@ -224,7 +226,9 @@ class _Filter:
     def end(self) -> None:
         """Raise an error if a part of the filter is not parsed."""
         if self._at < len(self._tokens):
-            raise InputError(f"$filter: {self._next().text[:40]!r} was not expected")
+            raise InputError(
+                f"$filter: {self._next().text[:40]!r} was not expected; correct it there"
+            )
 
     def _joined(self, word: str, part: Callable[[], Condition]) -> Condition:
         parts = [part()]
@@ -284,7 +288,9 @@ class _Filter:
     def _mark(self, mark: str) -> None:
         token = self._next()
         if token != ("mark", mark):
-            raise InputError(f"$filter: {token.text[:40]!r} is in the place of {mark!r}")
+            raise InputError(
+                f"$filter: {token.text[:40]!r} is in the place of {mark!r}; write {mark!r} there"
+            )
 
     def _next(self) -> _Token:
         if self._at >= len(self._tokens):
@@ -306,7 +312,9 @@ def _value(token: _Token) -> str | Decimal | datetime | None:
         try:
             return datetime.fromisoformat(token.text).astimezone(UTC)
         except (ValueError, OverflowError) as error:
-            raise InputError(f"$filter: {token.text!r} is not a time: {error}") from None
+            raise InputError(
+                f"$filter: {token.text!r} is not a time: {error}; write it as 2026-01-31T00:00:00Z"
+            ) from None
     if token == ("name", "null"):
         return None
     raise InputError(

@@ -147,7 +147,7 @@ def _ask(
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
         raise InputError(
-            f"enrolment: {url!r} is not an https:// address, such as https://host:{_PORT}"
+            f"enrolment: {url!r} must be an https:// address, such as https://host:{_PORT}"
         )
     connection = HTTPSConnection(
         parts.hostname, parts.port or _PORT, context=context, timeout=_WAIT_S

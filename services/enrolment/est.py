@@ -102,7 +102,10 @@ class Desk:
         with connect(self.url, role="tonne_enrol", name="tonne est", autocommit=True) as conn:
             if path.endswith("/simplereenroll"):
                 if certificate is None:
-                    raise EnrolmentError("present the certificate to be renewed (TLS)")
+                    raise EnrolmentError(
+                        "no certificate was presented; connect with the certificate to be "
+                        "renewed (TLS)"
+                    )
                 made = own.renew(conn, self.folder, certificate, wanted, self.days)
                 self.log.info("renewed", device=wanted.principal)
                 return _certificates(made)

@@ -265,8 +265,8 @@ def _policy(path: Path) -> Policy:
     vkeys = [witness.key for witness in policy.witnesses.values() if witness.url]
     if lacks := policy.lacks(vkeys):
         raise InputError(
-            f"TONNE_WITNESS_POLICY {path}: its quorum cannot be reached by the witnesses that have "
-            f"a URL; missing: {lacks}"
+            f"TONNE_WITNESS_POLICY {path}: its quorum cannot be reached by the witnesses that "
+            f"have a URL; add a URL for {lacks}"
         )
     return policy
 

@@ -200,7 +200,9 @@ def _session(where: Mapping[str, str], *, write: bool = False) -> Iterator[Any]:
         ) from error
     except (wrong.PKCS11Error, RuntimeError, OSError) as error:
         line = " ".join(str(error).split()) or type(error).__name__
-        raise ServerError(f"{message} does not answer: {line}") from error
+        raise ServerError(
+            f"{message} does not answer: {line}; check the token and its module"
+        ) from error
 
 
 LOG_KEY = "tonne-log"  # unless another name is given

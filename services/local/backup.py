@@ -163,7 +163,8 @@ def _restore(
             held = _count(conn, table)
             if held != manifest["rows"][table]:
                 raise InputError(
-                    f"{table}: {manifest['rows'][table]} rows were saved, {held} restored"
+                    f"{table}: {manifest['rows'][table]} rows were saved, {held} restored; "
+                    "restore into an empty database again"
                 )
         for sequence, table, column in conn.execute(_SEQUENCES).fetchall():
             query = sql.SQL(

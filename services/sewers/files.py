@@ -144,7 +144,8 @@ def _features(text: str, name: str) -> Iterator[tuple[dict[str, Any], int]]:
     head = _FEATURES.search(text)
     if head is None:
         raise RegistryError(
-            f'{name}: this is not a GeoJSON FeatureCollection: "features" is missing'
+            f'{name}: this is not a GeoJSON FeatureCollection: "features" is missing; export the '
+            "file as GeoJSON again"
         )
     at, line, counted = head.end(), 1, 0
     while True:

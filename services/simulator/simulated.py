@@ -315,7 +315,10 @@ def broken(
     known = {source.device.id for source in sources}
     for name in (*silent, *stuck):
         if name not in known:
-            raise SimulatorError(f"{name!r} is not a device of the fleet and cannot be set to fail")
+            raise SimulatorError(
+                f"{name!r} is not a device of the fleet and cannot be set to fail; name one "
+                "of its devices"
+            )
     found: list[Source] = []
     for source in sources:
         name, shown = source.device.id, source
@@ -347,7 +350,7 @@ def gauges_only(sources: Sequence[Source]) -> list[Source]:
     kept: list[Source] = [_GaugesOnly(one) for one in sources if _shows_gauges(one.device)]
     if not kept:
         raise SimulatorError(
-            "--gauges-only excludes all devices: these devices only have registers"
+            "--gauges-only excludes all devices, which only have registers; omit it"
         )
     return kept
 

@@ -158,8 +158,8 @@ def _folder_of(url: str) -> Path | None:
     path = Path(parts.path if parts.scheme == "file" else url)
     if parts.scheme not in {"", "file"} or not path.is_absolute():
         raise InputError(
-            f"archive {url!r} is neither an absolute path nor an s3:// URL, such as"
-            " /srv/tonne-archive or s3://bucket/prefix?endpoint_override=s3.example.org"
+            f"archive {url!r} must be an absolute path or an s3:// URL, such as "
+            "/srv/tonne-archive or s3://bucket/prefix?endpoint_override=s3.example.org"
         )
     return path
 
@@ -211,7 +211,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 1 <= seconds <= 3_600:  # noqa: PLR2004
-        raise InputError(f"archive s3 URL: timeout_s={text} is not 1 to 3600 seconds")
+        raise InputError(f"archive s3 URL: timeout_s={text} must be 1 to 3600 seconds")
     return seconds
 
 

@@ -74,7 +74,9 @@ def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
     except MethodologyError as error:
         raise MethodologyError(f"{name}: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise MethodologyError(f"{name}: not JSON in UTF-8: {describe_fault(error)}") from None
+        raise MethodologyError(
+            f"{name}: not JSON in UTF-8: {describe_fault(error)}; correct the file"
+        ) from None
     if isinstance(document, dict) and "inputs" in document and "inputs" not in wanted:
         raise MethodologyError(
             f"{name}: 'inputs' is not a key of {asked}; give only the object under 'inputs'"

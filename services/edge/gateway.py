@@ -183,10 +183,10 @@ class Listener(threading.Thread):
         """Return a record from a message in another system's format, by the configured paths."""
         values = result if self._source.values is None else _at(result, self._source.values)
         if not isinstance(values, dict):
-            raise ValueError(
+            raise ValueError(  # noqa: TRY004
                 f"{self._source.values!r} does not contain an object of values; correct "
                 "`values` in the configuration"
-            )  # noqa: TRY004
+            )
         # a decoder may add texts, such as a state; a message is of numbers
         names = self._source.columns or {name: name for name in values}
         numbers = {names[k]: v for k, v in values.items() if k in names and type(v) in _NUMBERS}

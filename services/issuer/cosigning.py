@@ -266,7 +266,7 @@ def _policy(path: Path) -> Policy:
     if lacks := policy.lacks(vkeys):
         raise InputError(
             f"TONNE_WITNESS_POLICY {path}: its quorum cannot be reached by the witnesses that "
-            f"have a URL; add a URL for {lacks}"
+            f"have a URL; missing: {lacks}; add their URLs"
         )
     return policy
 

@@ -173,7 +173,8 @@ def test_a_line_that_cannot_be_fitted_says_why(monkeypatch):
     """An engineer would be told of no remedy, or of none at all."""
     with pytest.raises(MethodologyError) as found:
         fit([Fraction(5), Fraction(5), Fraction(5)], [Fraction(1), Fraction(2), Fraction(3)])
-    assert str(found.value) == "all months have the same cdd, so no slope can be fitted"
+    message = "all months have the same cdd, so no slope can be fitted; give more months"
+    assert str(found.value) == message
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(MethodologyError) as found:
         fit([Fraction(1), Fraction(2), Fraction(3)], [Fraction(1), Fraction(2), Fraction(3)])

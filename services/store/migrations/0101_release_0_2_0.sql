@@ -3954,6 +3954,10 @@ COMMENT ON COLUMN v_device_health.gateway_dark IS 'whether its gateway is the ca
 COMMENT ON COLUMN v_device_health.alarm IS 'true if it is not online and its gateway is not the cause';
 COMMENT ON COLUMN v_account_source.made IS 'when the tonnes were calculated';
 COMMENT ON COLUMN v_project_expectation.holds IS 'whether the estimate applies now';
+COMMENT ON COLUMN v_meter_check_hour.quarters IS 'number of these 15-minute intervals';
+COMMENT ON COLUMN v_meter_check_day.quarters IS 'number of 15-minute intervals that both measured completely';
+COMMENT ON COLUMN v_alarm_condition.clear_s IS 'seconds without the cause, after which the alarm is cleared';
+COMMENT ON COLUMN v_alarm_condition.part IS 'channel or indicator, if the cause concerns one of several';
 COMMENT ON VIEW v_device_health IS 'State of every device (online, late, offline or not commissioned) with its start, its clock and the quality flags of its readings of the last day. Not commissioned: no reading has arrived on time yet, and no commissioning day has begun. alarm is true if its gateway is not the cause of missing data.';
 
 GRANT SELECT ON v_account_statement, v_account_part, v_account_source TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;

@@ -219,7 +219,7 @@ def test_a_topic_that_is_refused_is_told_everywhere_and_the_rest_is_stored(secur
             own.close()
             secure.wait_for("tonne_ingest_messages_total", before + 1)
         lines = [json.loads(one) for one in log.read_text().splitlines()]
-        (error,) = [one for one in lines if one["event"].startswith("topics refused")]
+        (error,) = [one for one in lines if one["event"].startswith("topics rejected")]
         assert error["level"] == "error"
         assert (error["topics"], "tonne broker config" in error["remedy"]) == (
             {refused: "Not authorized"},

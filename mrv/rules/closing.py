@@ -202,6 +202,7 @@ class _Closing:
             carry_ug=min(0, balance_ug),
             credit_t=sum(v.credit_t for v in credited),
             before_evidence_ug=to_integer(passed.before_evidence_t * UG_PER_T, "down"),
+            claimed_t=decimal_text(account.claimed_t, _PLACES, "down"),
             covered_share=covered_share(views),
             vintages=credited,
             devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in views),

@@ -73,7 +73,7 @@ def _hides(account: Account, meter: Monitored) -> Fraction:
     maximum = sum(
         (meter.rate * h * abs(price) for h, price in zip(hours, prices, strict=True)), ZERO
     )
-    return max(tonnes, min(maximum, abs(account.reduction_t)))
+    return max(tonnes, min(maximum, abs(account.claimed_t)))
 
 
 def signed(
@@ -189,7 +189,7 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
         if grade > "B":
             now = account.reduced(account.parameters)
             effects += (now - remaining for remaining in _at_ends(facts, account, entered))
-        tonnes = min(max(effects, default=ZERO), abs(account.reduction_t))
+        tonnes = min(max(effects, default=ZERO), abs(account.claimed_t))
         if not entered.spec.choices or tonnes:
             carried_t = decimal_text(tonnes, _PLACES, "down")
             item = EvidenceItem(

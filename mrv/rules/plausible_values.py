@@ -166,10 +166,15 @@ def keep_plausible(
     first = local_date(period_us[0], project.timezone)
     for place in values.places():
         values.documented(place, first)
-    findings = [
-        Finding(rule, False, lines(of), _severity(of)) for rule, of in sorted(values.texts.items())
-    ]
+    findings = [finding_of(rule, of, _severity(of)) for rule, of in sorted(values.texts.items())]
     return values.project, values.supporting, findings
+
+
+def finding_of(rule: str, texts: Sequence[Text], severity: str) -> Finding:
+    """Return the finding of a rule of values; its tonnes are the sum of its texts' effects."""
+    effects = [Fraction(str(dict(one.values).get("effect", 0))) for one in texts]
+    tonnes = decimal_text(sum(effects, start=Fraction(0)), _PLACES, "up") if any(effects) else ""
+    return Finding(rule, False, lines(texts), severity, tonnes)
 
 
 def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CAR"]:

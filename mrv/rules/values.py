@@ -54,9 +54,9 @@ from mrv.rules.effects import (
 )
 from mrv.rules.facts import Facts
 from mrv.rules.grades import Entered, ends_of, graded_values, values_of
-from mrv.rules.plausible_values import DOCUMENTED, MONITORED, put_in_place
+from mrv.rules.plausible_values import DOCUMENTED, MONITORED, finding_of, put_in_place
 from mrv.rules.published import published_of
-from mrv.texts import Text, Value, lines, text
+from mrv.texts import Text, Value, text
 
 _PLACES = 6
 _SCALE = 10**9
@@ -103,7 +103,7 @@ def apply_required_grades(
         for value, devices in values_of(account, entered).items():
             reason = kept.counted(item, entered, value, devices)
             texts += () if reason is None else (reason,)
-    findings = [Finding(DOCUMENTED, False, lines(texts), "CL")] if texts else []
+    findings = [finding_of(DOCUMENTED, texts, "CL")] if texts else []
     return kept.project, kept.supporting, findings
 
 
@@ -147,13 +147,15 @@ class _Kept:
             least, remaining = applied
             if least == value:
                 return None
-            self.supporting = replace(
-                self.supporting, at_published=self.supporting.at_published | {entered.name}
-            )
             values |= {
                 "applied": amount(least, spec.unit), "effect": _tonnes(ours - remaining),
                 "source": _source(self.facts, entered, least),
             }  # fmt: skip
+            if entered.name in self.supporting.uncorroborated_values:
+                return text("PAR-05.asked_negative", **values)
+            self.supporting = replace(
+                self.supporting, at_published=self.supporting.at_published | {entered.name}
+            )
             return text("PAR-05.asked_applied", **values)
         rest = self._nothing(entered, devices, ours)
         if rest is None:

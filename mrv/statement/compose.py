@@ -244,9 +244,8 @@ def _evidence(case: Case) -> wire_account.Evidence:
     percent = sum((Fraction(s.share_percent) for s in kinds if s.kind in OF_METERS), Fraction(0))
     meters = {device.device for device in result.devices if device.unit == "Wh"}
     items = signed(result.evidence, meters, percent / 100)
-    reduction = Fraction(result.net.reduction.t)
     return wire_account.Evidence(
-        shares=dict(by_grade(items, reduction)),
+        shares=dict(by_grade(items, Fraction(result.claimed_t))),
         items=tuple(
             wire_account.EvidenceItem(
                 kind="meter" if item.kind == METERED else "parameter",

@@ -405,7 +405,7 @@ class Common(NamedTuple):
     A common meter and its users, in intervals known for all. [base units]
 
     `share` is that of these intervals, `lost` the tolerance [%], `days_above` days on which the
-    users exceed it by more.
+    users exceed it by more.  `joint`: by joint readings, not by the meter's own.
     """
 
     main: str
@@ -416,6 +416,7 @@ class Common(NamedTuple):
     share: Fraction
     lost: Fraction
     days_above: tuple[str, ...]
+    joint: bool = False
 
 
 class Lit(NamedTuple):

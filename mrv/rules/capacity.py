@@ -192,8 +192,9 @@ def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
                 continue
             run = week.place, week.place + 1
             rate = capacity * week.served / week.limit if week.limit else week.served
+            code = "MTR-07.invoiced" if settled else "MTR-07.above"
             reason = text(
-                "MTR-07.diluted" if week.thinned else "MTR-07.above",
+                "MTR-07.diluted" if week.thinned else code,
                 value=figure(rate), unit=unit, most=figure(capacity),
             )  # fmt: skip
             (diluted if week.thinned else texts).append(facts.in_time(item.parameter, *run, reason))

@@ -40,7 +40,7 @@ from mrv.registry.declared import Calibration
 from mrv.registry.project import FIRST, Project, SupportingData
 from mrv.rounding import UG_PER_T, decimal_text, to_integer
 from mrv.rules import rules, severity_of
-from mrv.rules.account import ZERO, added
+from mrv.rules.account import ZERO, Account, added
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
 from mrv.rules.equipment import measured_powers
@@ -217,6 +217,7 @@ class _Closing:
                 *parameter_uses(method, account.stated, views),
                 *measured_powers(views),
                 *account.performed.uses(method),
+                *(() if first else _implied(account, method)),
                 *_rated(views, supporting, to_us, project.timezone),
             ),
             applicability=_graded(dict.fromkeys(reported), passed, total.reduction_t),
@@ -291,6 +292,13 @@ def _graded(
             severity = "observation"
         result.append(replace(finding, severity="" if finding.holds else severity))
     return tuple(result)
+
+
+def _implied(account: Account, methodology: Methodology) -> Iterator[ParameterUse]:
+    """Yield parameters that apply without an entry of the project."""
+    implied = methodology.implied(account.parameters, account.book)
+    for name, (value, meaning, source) in implied.items():
+        yield ParameterUse(None, name, "", str(value), "1", meaning, source, "M", "")
 
 
 def _rated(

@@ -12,8 +12,9 @@ as much again as what counts: no plant uses the same on each day.
 
 An owner who knows what an invoice costs may have it corrected.  So a period is closed by the first
 invoice too.  What that said of the project's own use counts on; of what is delivered the correction
-counts.  A correction of a number, an issuer or a file, or within the tolerance, changes nothing.
-Rules of tonne's own.
+counts.  So does an amount that was corrected by the same file: a typing error, which the file
+shows.  A correction of a number, an issuer or a file, or within the tolerance, changes
+nothing.  Rules of tonne's own.
 """
 
 from __future__ import annotations
@@ -334,9 +335,8 @@ def keep_first(
             texts.append(text("EVD-06.first_counts", **_corrected(item, project, ours - theirs)))
             now, ours = more, theirs
         elif (theirs := reduction_by(_instead(now, [item], supporting))) < ours:
-            texts.append(
-                text("EVD-06.correction_counts", **_corrected(item, project, ours - theirs))
-            )
+            code = "EVD-06.same_file" if _retyped(*item[:2]) else "EVD-06.correction_counts"
+            texts.append(text(code, **_corrected(item, project, ours - theirs)))
         else:
             rest.append(item)
     if len(rest) > 1 and (theirs := reduction_by(_instead(now, rest, supporting))) < ours:
@@ -369,13 +369,21 @@ def _changed(old: Invoice, new: Invoice) -> bool:
     return _scope(old) != _scope(new) or abs(old.value - new.value) > room
 
 
+def _retyped(old: Invoice, new: Invoice) -> bool:
+    """Return whether a correction states another amount of the same file, meters and time."""
+    same = old.sha256 is not None and old.sha256 == new.sha256
+    return same and _scope(old) == _scope(new)
+
+
 def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     """
     Return whether a corrected invoice covered use of the project that the correction omits.
 
-    Of quantities that are only invoiced (`Methodology.billed`) a typing error would charge the
-    whole period.
+    A corrected amount of the same file is a typing error.  Of quantities that are only invoiced
+    (`Methodology.billed`) a typing error would charge the whole period.
     """
+    if _retyped(old, new):
+        return False
     methodology = find(project.methodology, project.version)
     of = {
         bound.role

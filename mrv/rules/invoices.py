@@ -295,10 +295,16 @@ class _Billed(NamedTuple):
     outside: Fraction
 
 
-def _successive(checks: Iterable[CrossCheck]) -> Iterator[CrossCheck]:
-    """Yield comparisons in order of time, without overlap for the same meters."""
+def _successive(checks: Iterable[CrossCheck], sign: int) -> Iterator[CrossCheck]:
+    """
+    Yield comparisons in order of time, without overlap for the same meters.
+
+    Of invoices of the same time it is the lowest for `sign` 1, the highest for -1.
+    """
     reached: dict[str, int] = {}
-    for check in sorted(checks, key=lambda c: (c.from_us, c.to_us, c.against)):
+    for check in sorted(
+        checks, key=lambda c: (c.from_us, c.to_us, sign * int(c.theirs), c.against)
+    ):
         if all(check.from_us >= reached.get(name, check.from_us) for name in check.devices):
             reached |= dict.fromkeys(check.devices, check.to_us)
             yield check
@@ -309,7 +315,8 @@ def _apart(
 ) -> Iterator[CrossCheck]:
     """Yield comparisons of a role's meters that count as evidence and do not overlap."""
     checks = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}
-    return _successive(checks.values())
+    sign = 1 if role[0].needs.side == "baseline" else -1
+    return _successive(checks.values(), sign)
 
 
 def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:

@@ -12,7 +12,7 @@ electricity carries by design counts.  These are rules of tonne's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -36,6 +36,8 @@ _LEAST_LOAD = Fraction(1, 5)
 _CARRIED, _SURE = Fraction(2, 3), Fraction(19, 20)
 _DAY_US = 24 * HOUR_US
 _LONGEST_YEAR = 366
+# beyond a register: of a week by its service (MTR-05), of the period by its own power (MTR-04)
+CHARGES = (Kind.CONSUMPTION, Kind.SERVICE)
 
 
 # --- capacities and consumptions of a methodology -----------------------------------------
@@ -95,8 +97,9 @@ def _below_fifth(methodology: Methodology, capacity: Capacity, rate: Fraction) -
 
 
 def used_of(
-    meter: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption
-) -> Fraction:
+    meter: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption,
+    charges: Collection[Kind] = CHARGES,
+) -> Fraction:  # fmt: skip
     """
     Return a meter's use in stretches, with charges for lost time and by service. [base units]
 
@@ -112,8 +115,7 @@ def used_of(
         -c.quantity
         for p in meter.parts
         for c in p.cuts
-        # beyond its register: by its own power (MTR-04), by its service (MTR-05)
-        if c.kind in (Kind.CONSUMPTION, Kind.SERVICE) and span_us[0] <= c.start_us < span_us[1]
+        if c.kind in charges and span_us[0] <= c.start_us < span_us[1]
     )
     return value + rate * Fraction(lost, HOUR_US) + sum(charged, start=Fraction(0))
 

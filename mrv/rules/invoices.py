@@ -219,7 +219,7 @@ def _beyond_invoices(
     # what the reduction would be lower by by invoices in place of meters
     lower = sum((Fraction(check.effect_t) for check in checks), start=Fraction(0))
     # where the reduction is a difference of two large quantities, a little of one is much of it
-    strict = lower > MATERIAL * abs(facts.price.reduction_t - lower)
+    strict = lower > MATERIAL * abs(facts.price.claimed_t - lower)
     alike = Fraction(0) if strict else _ALIKE
     return {role: _Beyond(_beyond(facts, meters, alike), meters) for role, meters in roles.items()}
 

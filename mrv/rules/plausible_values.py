@@ -39,7 +39,6 @@ from mrv.texts import Text, lines, text
 MONITORED = ("B", "C")
 # a value against its own range, against other values, without its dated document
 RANGE, RELATION, DOCUMENTED = "PAR-03", "PAR-04", "PAR-05"
-_RARE = {"PAR-03.rare"}
 _PLACES = 6
 _SCALE = 10**9
 
@@ -177,13 +176,15 @@ def finding_of(rule: str, texts: Sequence[Text], severity: str) -> Finding:
     return Finding(rule, False, lines(texts), severity, tonnes)
 
 
-def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CAR"]:
+def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CL", "CAR"]:
     """Return the severity of a finding where it differs from the rule's; else empty."""
     codes = {one.code for one in texts}
     if "PAR-05.contradicted" in codes:
         return "CAR"
+    if codes == {"PAR-04.unusual"}:
+        return "CL"  # a value that is applied is not impossible
     # a value that is rare, and within its range, is one for the verifier to look at
-    return "observation" if codes == _RARE else ""
+    return "observation" if codes == {"PAR-03.rare"} else ""
 
 
 @dataclass(slots=True)

@@ -106,14 +106,19 @@ def delivered_service(facts: Facts) -> Iterator[Effect | RuleReport]:
             carried = electricity(facts.views, taken) / rate if rate else Fraction(0)
             of = facts.of_role(*item.capacity.serves)
             yield Cap(node(Level.PERIOD, of), carried, _BEFORE)
-    texts = [
-        text("EVD-02.analyser", parameter=bare.capacity.of)
-        if bare.capacity.of
-        else text("EVD-02.alone", devices=bare.devices)
-        for bare in bare
-    ]
-    texts += [lack for bare in bare for lack in bare.missing]
+    texts = [_unsupported(method, item) for item in bare]
+    texts += [lack for item in bare for lack in item.missing]
     yield RuleReport(False, tuple(dict.fromkeys(texts)))
+
+
+def _unsupported(methodology: Methodology, item: _Bare) -> Text:
+    """Return the text of a service without evidence, and of the amount applied in its place."""
+    if item.capacity.of:
+        return text("EVD-02.analyser", parameter=item.capacity.of)
+    taken = consumption_of(methodology, item.capacity)
+    if taken is not None and taken.before:
+        return text("EVD-02.by_before", devices=item.devices, parameter=taken.before)
+    return text("EVD-02.alone", devices=item.devices)
 
 
 def _alone(facts: Facts, capacity: Capacity) -> tuple[str, ...]:

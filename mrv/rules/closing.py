@@ -38,7 +38,7 @@ from mrv.model import Candidate, CandidateDevice, Factor, Factors, Methodology, 
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.declared import Calibration
 from mrv.registry.project import FIRST, Project, SupportingData
-from mrv.rounding import UG_PER_T, decimal_text, to_integer
+from mrv.rounding import UG_PER_T, six_places, to_integer
 from mrv.rules import rules, severity_of
 from mrv.rules.account import ZERO, Account, added
 from mrv.rules.effects import CHANNELS
@@ -53,7 +53,6 @@ from mrv.rules.published import compared_kinds, stating
 from mrv.rules.values import apply_required_grades
 from mrv.texts import text
 
-_PLACES = 6
 # consumption by unit of service that no such project has
 PLAUSIBLE = "MTR-05"
 
@@ -202,7 +201,7 @@ class _Closing:
             carry_ug=min(0, balance_ug),
             credit_t=sum(v.credit_t for v in credited),
             before_evidence_ug=to_integer(passed.before_evidence_t * UG_PER_T, "down"),
-            claimed_t=decimal_text(account.claimed_t, _PLACES, "down"),
+            claimed_t=six_places(account.claimed_t, "down"),
             covered_share=covered_share(views),
             vintages=credited,
             devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in views),
@@ -259,9 +258,9 @@ def conditions_hold(
 def _effects(passed: Passed) -> Iterator[RuleEffect]:
     """Return the deduction of each rule; those without effect last."""
     for name, cost in passed.costs.items():
-        alone, beside = (decimal_text(max(value, Fraction(0)), _PLACES, "up") for value in cost)
+        alone, beside = (six_places(max(value, Fraction(0))) for value in cost)
         yield RuleEffect(name, alone, beside, applied=True)
-    zero = decimal_text(Fraction(0), _PLACES, "up")
+    zero = six_places(Fraction(0))
     for name in sorted(passed.dropped.difference(passed.costs)):
         yield RuleEffect(name, zero, zero, applied=False)
 

@@ -37,7 +37,7 @@ from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.quantity_text import amount_text, plain_text
 from mrv.registry.project import Invoice, Project, SupportingData
-from mrv.rounding import UG_PER_T, decimal_text, exact_sum
+from mrv.rounding import exact_sum, tonnes_text
 from mrv.rules.effects import Effect, Floor, RuleReport
 from mrv.rules.facts import Facts
 from mrv.texts import Text, Value, lines, text
@@ -47,7 +47,6 @@ MORE = text("invoice.more")
 _BY_TIME = Fraction(1, 3)
 _LEAST_SHARED_US = 7 * 24 * HOUR_US
 
-_PLACES = 6
 CORRECTED = "EVD-06"
 
 # the first invoice, the one that counts in its place, and the reason that was given
@@ -341,7 +340,7 @@ def keep_first(
             rest.append(item)
     if len(rest) > 1 and (theirs := reduction_by(_instead(now, rest, supporting))) < ours:
         names = tuple(new.id for _, new, _ in rest)
-        texts.append(text("EVD-06.together", invoices=names, less=_tonnes(ours - theirs)))
+        texts.append(text("EVD-06.together", invoices=names, less=tonnes_text(ours - theirs)))
     return now, [Finding(CORRECTED, False, lines(texts))] if texts else []
 
 
@@ -411,7 +410,7 @@ def _corrected(corrected: _Corrected, project: Project, less_ug: int) -> dict[st
     old, new, reason = corrected
     first, correction = (_invoice(each, project.timezone) for each in (old, new))
     why = reason or text("EVD-06.no_reason")
-    return {"first": first, "correction": correction, "reason": why, "less": _tonnes(less_ug)}
+    return {"first": first, "correction": correction, "reason": why, "less": tonnes_text(less_ug)}
 
 
 def _invoice(invoice: Invoice, timezone: str) -> Text:
@@ -422,7 +421,3 @@ def _invoice(invoice: Invoice, timezone: str) -> Text:
         quantity=invoice.quantity, devices=invoice.devices, begin=begin, end=end,
         amount=amount_text(invoice.value, unit),
     )  # fmt: skip
-
-
-def _tonnes(less_ug: int) -> str:
-    return decimal_text(Fraction(less_ug, UG_PER_T), _PLACES, "up")

@@ -32,14 +32,13 @@ from mrv.parameters.inputs import Inputs, exact, read, rounded
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.declared import Sample
 from mrv.registry.project import Project, SupportingData
-from mrv.rounding import UG_PER_T, decimal_text
+from mrv.rounding import six_places, tonnes_text
 from mrv.rules.effects import CHANNELS, CONSTANT, LABORATORY, LOWER, UNMEASURED
 from mrv.texts import Text, lines, text
 
 MONITORED = ("B", "C")
 # a value against its own range, against other values, without its dated document
 RANGE, RELATION, DOCUMENTED = "PAR-03", "PAR-04", "PAR-05"
-_PLACES = 6
 _SCALE = 10**9
 
 
@@ -172,7 +171,7 @@ def keep_plausible(
 def finding_of(rule: str, texts: Sequence[Text], severity: str) -> Finding:
     """Return the finding of a rule of values; its tonnes are the sum of its texts' effects."""
     effects = [Fraction(str(dict(one.values).get("effect", 0))) for one in texts]
-    tonnes = decimal_text(sum(effects, start=Fraction(0)), _PLACES, "up") if any(effects) else ""
+    tonnes = six_places(sum(effects, start=Fraction(0))) if any(effects) else ""
     return Finding(rule, False, lines(texts), severity, tonnes)
 
 
@@ -308,7 +307,7 @@ class _Values:
         if remaining[least] > ours:
             return None
         self.project, self.supporting = by[least]
-        effect = decimal_text(Fraction(ours[0] - remaining[least][0], UG_PER_T), _PLACES, "up")
+        effect = tonnes_text(ours[0] - remaining[least][0])
         return {"applied": amount(Fraction(least)), "effect": effect}
 
     def _with(self, place: _Place, value: Decimal) -> tuple[Project, SupportingData]:

@@ -38,7 +38,7 @@ from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.quantity_text import amount_text, plain_text
 from mrv.registry.project import Invoice, SupportingData
-from mrv.rounding import decimal_text, exact_sum
+from mrv.rounding import exact_sum, six_places
 from mrv.rules import Severity
 from mrv.rules.capacity import (
     at_capacity,
@@ -57,7 +57,6 @@ from mrv.service_bounds import Capacity
 from mrv.texts import Text, text
 
 UNCOUNTED, _BEFORE = text("EVD-02.uncounted"), text("EVD-02.before")
-_PLACES = 6
 _FUEL_METER = "fuel_meter"
 # of the reduction: what would change it by less is not asked for
 _NEGLIGIBLE = Fraction(1, 100)
@@ -351,7 +350,7 @@ def project_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
     means = text(
         "EVD-07.electricity",
         counted=amount_text(counted, "Wh"), most=amount_text(maximum, "Wh"),
-        effect=decimal_text(tonnes, _PLACES, "up"),
+        effect=six_places(tonnes),
     )  # fmt: skip
     yield RuleReport(False, (*facts.evidence.uncorroborated(alone), means))
 

@@ -36,7 +36,7 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.quantity_text import plain_text
 from mrv.registry.declared import Precision, of_samples, of_survey, required
 from mrv.registry.project import Project, SupportingData
-from mrv.rounding import UG_PER_T, decimal_text
+from mrv.rounding import decimal_text, tonnes_text
 from mrv.rules.account import Account
 from mrv.rules.effects import (
     AGREED,
@@ -58,7 +58,6 @@ from mrv.rules.plausible_values import DOCUMENTED, MONITORED, finding_of, put_in
 from mrv.rules.published import published_of
 from mrv.texts import Text, Value, text
 
-_PLACES = 6
 _SCALE = 10**9
 
 ReductionBy = Callable[[Project, SupportingData], tuple[int, int]]
@@ -148,7 +147,7 @@ class _Kept:
             if least == value:
                 return None
             values |= {
-                "applied": amount(least, spec.unit), "effect": _tonnes(ours - remaining),
+                "applied": amount(least, spec.unit), "effect": tonnes_text(ours - remaining),
                 "source": _source(self.facts, entered, least),
             }  # fmt: skip
             if entered.name in self.supporting.uncorroborated_values:
@@ -160,7 +159,7 @@ class _Kept:
         rest = self._nothing(entered, devices, ours)
         if rest is None:
             return text("PAR-05.asked_costs", **values)
-        return text("PAR-05.asked_nothing", **values, effect=_tonnes(ours - rest))
+        return text("PAR-05.asked_nothing", **values, effect=tonnes_text(ours - rest))
 
     def _least(
         self, entered: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
@@ -227,10 +226,6 @@ def _source(facts: Facts, entered: Entered, end: Fraction) -> str:
 
 def _percent(share: Fraction) -> str:
     return decimal_text(share * 100, 1, "up")
-
-
-def _tonnes(ug: int) -> str:
-    return decimal_text(Fraction(ug, UG_PER_T), _PLACES, "up")
 
 
 def _decimal(value: Fraction) -> Decimal:

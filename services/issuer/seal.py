@@ -13,13 +13,12 @@ that is away, a missing key or a change by hand is logged, and tried again with 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import Connection, Cursor
@@ -31,6 +30,7 @@ from mrv.calendar import utc_text
 from mrv.log.entries import DATA, arrival_part, data_entry
 from mrv.signatures.day_digests import Digest
 from mrv.statement.device_days import LATE_US, Arrived, rows_of
+from services.beside import Beside
 from services.clock import now_us
 from services.clock import now_us as clock_us
 from services.issuer import table_digests as records
@@ -343,7 +343,7 @@ FIRST_S = 600
 PULSE = "sealing"
 
 
-class Sealer:
+class Sealer(Beside):
     """
     Seals in a thread of its own until it is stopped.
 
@@ -381,18 +381,7 @@ class Sealer:
         self._url, self._home, self._key, self._every_s = url, home, key, every_s
         self._metrics, self._log, self._pulse = metrics, log, pulse
         self._first_s, self._stamps = first_s, stamps
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._later, name="sealer", daemon=True)
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop; a round that is under way ends with its transaction."""
-        self._stopping.set()
-        self._thread.join(timeout=5)
+        super().__init__({"sealer": self._later})
 
     def _later(self) -> None:
         self._stopping.wait(self._first_s)

@@ -1,8 +1,8 @@
 """
-Register channels under their names in registry files: `energy_export_kwh`, not Wh.
+Names of register channels in registry files: `energy_export_kwh`, not Wh.
 
-The names and units are those of the class's generic profile, whatever model
-the device is, so that a meter swap is written the same way for all.
+They are those of the class's generic profile for every model, so that meter replacements are
+entered uniformly.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ accuracy class 2 (IEC 62053-21) differ by 4 % at most.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,17 +42,17 @@ _AROUND = 4
 
 class Integral(NamedTuple):
     """
-    Energy from power in n quarter hours.
+    Energy from power in n 15-minute intervals.
 
     Attributes
     ----------
     energy_wh : float64 array, n
     variance : float64 array, n
-        Of what lies between the samples. [Wh2]
+        Of the energy between the samples. [Wh2]
     known : bool array, n
-        False where the device was silent: nothing is shown of that time, nor asked.
+        False where the device sent nothing.
     left_out : bool array, n
-        Where the register was read and no power was sent for more than a day; not known either.
+        Where the register was read without power for more than a day; not known either.
     """
 
     energy_wh: Float64
@@ -105,7 +105,7 @@ def integral(
 
 
 def _within(time_us: Int64, step_us: Int64, part: Int64, edges: Int64) -> np.ndarray:
-    """Return which quarter hours touch some of the steps."""
+    """Return a mask of intervals that overlap the steps."""
     if not len(part):
         return np.zeros(len(edges) - 1, dtype=np.bool_)
     away = np.zeros(len(step_us))
@@ -115,10 +115,10 @@ def _within(time_us: Int64, step_us: Int64, part: Int64, edges: Int64) -> np.nda
 
 def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int64, Int64]:
     """
-    Return the silent steps, and those in which the register was read without the power.
+    Return the steps without any data, and those with register readings but no power.
 
-    Silence is more than an hour.  Missing samples are no sampling error.  Of a device that sends
-    its power once an hour only longer gaps are missing.
+    No data is more than an hour.  For a device that sends its power once an hour only longer gaps
+    are missing.
     """
     long = np.flatnonzero(step_us > POWER_GAP_US)
     if len(long):
@@ -156,7 +156,7 @@ def _end(time_us: Int64, reported_us: Int64) -> int:
 
 
 def _by_edges(time_us: Int64, of_step: Float64, edges: Int64) -> Float64:
-    """Cut steps at edges, in proportion to their time."""
+    """Return the energy of steps divided at edges, in proportion to time."""
     total = np.concatenate([[0.0], np.cumsum(of_step)])
     result: Float64 = np.diff(np.interp(edges, time_us, total))
     return result.clip(min=0.0)
@@ -181,7 +181,7 @@ _NOTHING = 1e-6
 
 
 class Tolerance(NamedTuple):
-    """A share of the energy, and the resolution of the register. [Wh]"""
+    """Tolerance: a share of the energy, and the resolution of the register. [Wh]"""
 
     share: float
     step_wh: float
@@ -208,7 +208,7 @@ def above(
     known : bool array, n
         False where it shows nothing and is not asked.
     estimated : bool array, n
-        Quarter hours over which a longer step was spread: those of a day are held together.
+        Quarter hours over which a longer step was spread: consecutive ones are held together.
     into_day : int
         Quarter hours from the begin of a day to the first one.
     tolerance : Tolerance
@@ -219,9 +219,9 @@ def above(
         Never above the value; what is left is no more than what is shown. [Wh]
     """
     claimed = np.where(known, value_wh, 0)
-    runs = _runs(estimated & known, into_day) if estimated.any() else None
+    runs = _runs(estimated & known) if estimated.any() else None
     by_run = _together(claimed, runs).astype(np.float64)
-    gauged, variance = (np.where(known, one, 0.0) for one in (shown_wh, variance))
+    gauged, variance = (_together(np.where(known, one, 0.0), runs) for one in (shown_wh, variance))
     days = into_day, -(into_day + len(by_run)) % DAY
     remaining, by_day, errors = (_cut(one, days) for one in (by_run, gauged, variance))
     remaining = _alone(remaining, by_day, errors, tolerance)
@@ -235,12 +235,7 @@ def above(
 
 
 def scatter(
-    value_wh: Int64,
-    shown_wh: Float64,
-    known: np.ndarray,
-    estimated: np.ndarray,
-    into_day: int,
-    step_wh: float,
+    value_wh: Int64, shown_wh: Float64, known: np.ndarray, estimated: np.ndarray, step_wh: float
 ) -> float:
     """
     Return the standard error of the integral of power samples. [Wh]
@@ -251,12 +246,12 @@ def scatter(
 
     Parameters
     ----------
-    value_wh, shown_wh, known, estimated, into_day
+    value_wh, shown_wh, known, estimated
         As for `above`.
     step_wh : float
         What the register counts by: how far it is off by that is no error of samples.
     """
-    runs = _runs(estimated & known, into_day)
+    runs = _runs(estimated & known)
     value, gauged = (_together(np.where(known, one, 0), runs) for one in (value_wh, shown_wh))
     if not value.any():
         return 0.0
@@ -267,16 +262,13 @@ def scatter(
     return float(np.sqrt(max(0.0, max(float(hour @ hour) for hour in hours) - counted)))
 
 
-def _runs(estimated: np.ndarray, into_day: int) -> list[tuple[int, int]]:
-    """Begins and ends of runs of estimated quarter hours, cut at midnight."""
-    day = (into_day + np.arange(len(estimated))) // DAY
-    label = np.where(estimated, day + 1, 0)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], label, [0]])))
-    pairs = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-    return [(a, b) for a, b in pairs if label[a]]
+def _runs(estimated: np.ndarray) -> list[tuple[int, int]]:
+    """Return begins and ends of runs of estimated quarter hours."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], estimated, [0]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _together(value: Int64, runs: list[tuple[int, int]] | None) -> Int64:
+def _together(value: Any, runs: list[tuple[int, int]] | None) -> Any:
     """Return the quantity of a run at its end, where the register showed it."""
     if not runs:
         return value

@@ -1,21 +1,23 @@
 """
-Metered quantities compared with check meters and invoices.
+Comparison of metered quantities with check meters and invoices.
 
-Nothing is taken off here.  Where the two differ by more than they may, the
-statement says by how much the reduction would be too high if the other one were
-right, and the verifier asks.  A meter that is replaced by a device with an id of its
-own serves a part of an invoice's time, and its successor the rest: together they are
-what the invoice is about.
+Nothing is deducted here.  If the difference exceeds the tolerance, the statement gives the
+overstatement of the reduction if the other value is right.  A replaced meter and its successor are
+compared with an invoice together.
 
 An invoice that reaches beyond the period is compared over its own time, with what its meters
 metered outside the period.  All of the difference is one of the period, since nothing else of an
 invoice's time is accounted here.  An invoice of a main that serves others too, whose calibrated
 meters it names, is compared with what all of them metered; the difference is the project's.
+
+An estimated invoice and the next one, which corrects it, differ from their meters one by one and
+agree in sum.  Both hold, and the detail of each names the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -37,7 +39,7 @@ from mrv.accounting.evidenced_time import (
     served,
     successive,
 )
-from mrv.accounting.period_result import INVOICE, METER, CrossCheck
+from mrv.accounting.period_result import INVOICE, METER, OFFSET, CrossCheck
 from mrv.calendar import utc_text
 from mrv.parameters.inputs import exact
 from mrv.quantity_text import amount_text
@@ -59,7 +61,7 @@ _DIFFER = "they differ by more than they may; find the reason, and correct or ex
 
 
 class _Known(NamedTuple):
-    """Intervals of a meter with all time known: their numbers and values."""
+    """Intervals of a meter without lost time: numbers and values."""
 
     number: Int64
     value: Int64
@@ -73,8 +75,7 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
     """
     Return the parts of an invoice's time before and after a period. [us UTC]
 
-    None where one is longer than a month's invoice can be, and than the part
-    within the period.
+    None if such a part is longer than a usual monthly invoice and than the part within the period.
     """
     begin, end = period_us
     within = min(end, invoice.to_us) - max(begin, invoice.from_us)
@@ -84,7 +85,10 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
 
 
 class _Outside(NamedTuple):
-    """Part of an invoice outside period or project: base units, known and all intervals."""
+    """
+    Quantity of an invoice's time outside period or project [base units], and numbers of
+    known and all intervals.
+    """
 
     value: int = 0
     known: int = 0
@@ -106,7 +110,7 @@ class Rows:
         return _key(rows.device.astype(np.int64), rows.quantity), rows
 
     def known(self, device: str, quantity: str) -> _Known:
-        """Intervals of a device of which no time is unknown or missing, in order."""
+        """Return the intervals of a device without unknown or missing time, in order."""
         keys, rows = self._sorted
         key = _key(self._fleet.by_id.get(device, -1), QUANTITY_INDEX[quantity])
         begin, end = np.searchsorted(keys, [key, key + 1])
@@ -142,12 +146,16 @@ def cross_checks(
         for item in monitored:
             if item.device.id == meter.main:
                 yield bench.by_meter(item, meter)
-    for invoice in sorted(supporting.invoices, key=lambda i: (i.from_us, i.id)):
-        yield bench.by_invoice(invoice)
+    invoices = sorted(supporting.invoices, key=lambda i: (i.from_us, i.id))
+    checks = [bench.by_invoice(invoice) for invoice in invoices]
+    if not bench.by_first:
+        evidence = {name_of(one) for one in invoices if may_be_evidence(one)}
+        checks = _offset(checks, evidence)
+    yield from checks
 
 
 class _Against(NamedTuple):
-    """A check meter or an invoice, its quantity, and its time. [us UTC]"""
+    """Check meter or invoice with its quantity and time. [us UTC]"""
 
     kind: str
     against: str
@@ -157,7 +165,7 @@ class _Against(NamedTuple):
 
 
 class _Bench(NamedTuple):
-    """Shared data of all comparisons of a period: meters, rows, prices, years, the rule set."""
+    """Data shared by all comparisons of a period: meters, rows, prices, years, rule set."""
 
     monitored: Sequence[Monitored]
     rows: Rows
@@ -167,7 +175,10 @@ class _Bench(NamedTuple):
     beside: Mapping[tuple[str, str, int, int], MeteredOutside]
 
     def by_meter(self, item: Monitored, meter: CheckMeter) -> CrossCheck:
-        """Return the comparison of a meter with its check meter, where both are known."""
+        """
+        Return the comparison of a meter with its check meter, in the time in which both are
+        known.
+        """
         quantity = item.needs.quantity
         first, last = (us // INTERVAL_US for us in item.span_us)
         main = self.rows.known(meter.main, quantity).within(first, last)
@@ -334,7 +345,10 @@ class _Bench(NamedTuple):
         why: Text | str,
         beside: _Outside = _Outside(),  # noqa: B008 - a tuple
     ) -> CrossCheck:
-        """Return a comparison of `sums`, ours and theirs, over `compared` intervals of all."""
+        """
+        Return the cross-check of two sums (meter, other source) over `compared` of all
+        intervals.
+        """
         ours, theirs = sums
         off = Fraction((ours - theirs) * 100, theirs) if theirs else None
         holds = None if why else abs(ours - theirs) * 100 <= percent * abs(theirs)
@@ -366,12 +380,51 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
 
+def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[CrossCheck]:
+    """
+    Return comparisons with invoices; those that offset each other hold.
+
+    They differ, follow each other without a gap, and their sum is nearer to that of their meters
+    than the tolerance of any one of them.
+    """
+    result = list(checks)
+    differing = [
+        i for i, c in enumerate(checks)
+        if c.holds is False and c.against in evidence and not c.outside
+        and Fraction(c.coverage) >= COVERED and Fraction(c.tolerance_percent) <= TOLERANCE * 100
+    ]  # fmt: skip
+    while differing:
+        run = [differing.pop(0)]
+        for i in differing:
+            last, check = checks[run[-1]], checks[i]
+            same = (check.devices, check.quantity) == (last.devices, last.quantity)
+            if same and check.from_us == last.to_us:
+                run.append(i)
+                if _made_good([checks[j] for j in run]):
+                    for j in run:
+                        result[j] = _held(checks[j], [checks[k] for k in run if k != j])
+                    differing = [j for j in differing if j not in run]
+                    break
+    return result
+
+
+def _made_good(run: Sequence[CrossCheck]) -> bool:
+    """Return whether the sum of invoices is that of their meters."""
+    off = sum(int(c.ours) - int(c.theirs) for c in run)
+    return all(abs(off) * 100 <= Fraction(c.tolerance_percent) * int(c.theirs) for c in run)
+
+
+def _held(check: CrossCheck, others: Sequence[CrossCheck]) -> CrossCheck:
+    """Return a comparison that others offset."""
+    named = tuple(other.against for other in others)
+    return replace(check, holds=True, detail=text(OFFSET, invoices=named))
+
+
 def _one_signal(main: Int64, check: Int64) -> bool:
     """
-    Return whether two meters have one signal: equal in nearly each quarter hour for too long.
+    Return whether two meters copy one signal: equal in nearly all intervals over a long time.
 
-    Two meters of class 0.5 that count whole kilowatt-hours differ in many of
-    2,000 quarter hours.
+    Two independent meters of class 0.5 with whole kilowatt-hours differ in many of 2,000 intervals.
     """
     equal = (main == check)[(main > 0) | (check > 0)]
     enough = len(equal) >= _DAY and exact_sum(main) >= _MANY
@@ -380,9 +433,10 @@ def _one_signal(main: Int64, check: Int64) -> bool:
 
 def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     """
-    Return the tolerance of an invoice: its own for the part within the period. [%]
+    Return an invoice's tolerance relative to both quantities; its own only for the part within the
+    period. [%]
 
-    A tolerance that is too wide for evidence is kept.
+    A tolerance too wide for evidence is kept.
     """
     if not beside.whole or not theirs or percent > TOLERANCE * 100:
         return percent

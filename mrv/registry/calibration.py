@@ -269,7 +269,7 @@ def of_meters(
     return {
         name: of_meter(
             limited(certificates, intervals.get(name)),
-            [r.at_us for r in fleet.devices[fleet.by_id[name]].replacements],
+            [r.at_us for r in fleet.devices[fleet.by_id[name]].replacements if not r.is_rollover],
             serials.get(name),
             timezone,
         )

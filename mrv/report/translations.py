@@ -93,10 +93,12 @@ def plain_until(calibration: CalibrationShown, words: Words) -> str:
 
 
 def certificate(calibration: CalibrationShown, words: Words) -> str:
-    """Return a certificate with its instrument, marked if it is a last test."""
+    """Return a certificate with its instrument and laboratory, marked if it is a last test."""
     label = calibration.certificate
     if calibration.channel is not UNSET:
         label = f"{label} ({calibration.channel})"
+    by = (calibration.laboratory, calibration.accreditation)
+    label = ", ".join((label, *(text for text in by if isinstance(text, str))))
     return label if calibration.last_test is UNSET else words.filled("last_test", label)
 
 

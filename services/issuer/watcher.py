@@ -1,15 +1,11 @@
 """
-Watch the database from time to time, beside a pipeline or alone.
+Watch the database at intervals, in a pipeline's process or alone.
 
-Short looks keep the gauges of `looked` fresh, and say that the process moves.  The
-days that dashboards read are added up beside them: after an upgrade that takes long.
-Long rounds hold the database against the log and a few devices' derived rows
-against their readings: a change that no one made by a command is found without
-anybody asking.  They cost a core for as long as they take, so a pipeline's own
-process does not take them.  All of it only reads, but for alarms, which are raised
-and cleared, for the sums of days and the account of open time, for old chunks, which
-are compressed, and for what policy no longer keeps: dead letters, events of webhooks,
-clear skies.
+Short rounds update the gauges of `looked` and the daily sums of dashboards. Long rounds audit the
+log against the database and compare a few devices' derived rows with their readings, so that manual
+changes are found; they use one core, so a pipeline's process does not run them.  Writes are limited
+to alarms, daily sums, preliminary accounts, compression of old chunks, and deletions by the
+retention policy.
 """
 
 from __future__ import annotations
@@ -82,7 +78,7 @@ class Keep:
     Attributes
     ----------
     letter_days, event_days, sky_days : int
-        Days for which dead letters, events of webhooks and clear skies are kept; 0 for ever.
+        Days for which dead letters, webhook events and clear-sky data are kept; 0 for ever.
     disk : Path or None
         A folder on the database's disk; the database's own by default.
     witnessed : bool
@@ -97,7 +93,7 @@ class Keep:
 
     @property
     def days(self) -> dict[str, int]:
-        """Days for which rows are kept, by table."""
+        """Return the days for which rows are kept, by table."""
         return {
             "dead_letter": self.letter_days,
             "webhook_event": self.event_days,
@@ -159,20 +155,20 @@ def _round(
 
 class Watcher(Beside):
     """
-    Watches in threads of its own until it is stopped.
+    Watches the database in its own threads until it is stopped.
 
     Parameters
     ----------
     url : str
-        Database; the login must be granted `tonne_watch`, or `tonne_mrv`, which holds it.
+        Database; the login must be granted `tonne_watch`, or `tonne_mrv`, which includes it.
     every_s : float
-        Pause between two counts. [s]
+        Time between two counts. [s]
     audit_s : float, optional
-        Pause between two audits; without it there are none. [s]
+        Time between two audits; none by default. [s]
     pulse : Pulse, optional
-        Of a process that does nothing else: it moves as long as looks end, well or not.
+        Health signal of a process that does nothing else, updated after each round.
     keep : Keep, optional
-        What the retention policy removes, and which disk is monitored.
+        Retention policy, and monitored disk.
     """
 
     def __init__(
@@ -224,18 +220,18 @@ class Watcher(Beside):
 
     @_round("today not added up", pause_s=_shared)
     def add_up_today(self, conn: Connection) -> None:
-        """Add up yesterday and today; by itself, for whole days may take long after an upgrade."""
+        """Update the sums of yesterday and today, apart from older days, which may take long."""
         gauges.refresh_today(conn)
 
     @_round("days not added up", pause_s=lambda s: min(_DAYS_SHARE * s, DAYS_S) - _MINUTE_S)
     def add_up(self, conn: Connection) -> None:
-        """Add up the days that changed; a round that fails is made up by the next."""
+        """Update the sums of changed days; a failed round is repeated by the next."""
         if made := gauges.refresh_days(conn):
             self._log.debug("days added up", devices=made)
 
     @_round("expectations not worked out", pause_s=_shared)
     def look_ahead(self, conn: Connection) -> None:
-        """Compute expected energy, so that slow pages have it before days are added up."""
+        """Calculate expected energy before days are summed, as pages need it and it is slow."""
         silence_rates.refresh(conn)
         expected_months.refresh(conn)
         seen = pv_outlook.refresh(conn)
@@ -244,13 +240,13 @@ class Watcher(Beside):
 
     @_round("open time not accounted", pause_s=_shared)
     def account(self, conn: Connection) -> None:
-        """Update accounts of open time that changed."""
+        """Update outdated preliminary accounts."""
         if made := live_accounts.refresh(conn):
             self._log.debug("open time accounted", spans=made)
 
     @_round("chunks not compressed", _WHOLE_CHUNK)
     def compress(self, conn: Connection) -> None:
-        """Compress old chunks, where the server can; what fails is tried in the next round."""
+        """Compress old chunks if the server supports it; failures are retried in the next round."""
         done = columnstore.compress(conn)
         if done.compressed:
             self._log.info("chunks compressed", chunks=len(done.compressed))
@@ -285,13 +281,13 @@ class Watcher(Beside):
 
     @_round("arrivals not packed")
     def pack(self, conn: Connection) -> None:
-        """Keep by day when readings of days that are over came."""
+        """Store by day when readings of completed days arrived."""
         before = datetime.now(UTC).date() - timedelta(days=arrivals.HOURS_KEPT_DAYS)
         arrivals.pack(conn, before)
 
     @_round("not audited", None)
     def audit(self, conn: Connection) -> None:
-        """Walk the log, and make a few devices' rows again; only a break is loud."""
+        """Audit the log, compare a few devices' rebuilt rows, and log differences as errors."""
         report = audit(conn, now_us())
         self._looked.audited(report)
         if report.first_break is not None:

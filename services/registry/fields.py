@@ -1,8 +1,7 @@
 """
-Keys of one row, read as their types.
+Typed values of one row's keys.
 
-Every problem of a row is collected, not only the first: anyone who corrects a
-file of ten thousand devices wants to do it once.
+All errors of a row are collected, so that a large file can be corrected at once.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ from services.registry.located import NULLS, NUMBER, Plain, Table, Value, native
 
 ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 # 100.000 is a hundred here and a hundred thousand there
+# a number with a unit, a decimal comma or separators
+SEPARATED = re.compile(r"^[-+]?\d[\d.,' \u00a0\u202f]*[^\d\s]*$")
 GROUPED = re.compile(r"^\d{1,3}([.,]\d{3})+$")
 MAX_WHOLE = 2**62
 MAX_TEXT = 1_000
@@ -30,7 +31,7 @@ _USUAL = {"Wh": "kWh", "m": "km", "mL": "m3", "g": "t", "s": "h", "K s": "K d"}
 
 
 class Row:
-    """A mapping of a file, with its faults."""
+    """Row of a file, with its errors."""
 
     def __init__(self, value: Value, file: str, path: str, line: int = 0) -> None:
         self.file, self.path = file, path
@@ -40,7 +41,7 @@ class Row:
             self.problem(None, "must be a mapping of keys to values")
 
     def problem(self, key: str | None, text: str, line: int | None = None) -> None:
-        """Record a problem of a key, or of the whole row."""
+        """Record an error of a key, or of the whole row."""
         if line is None:
             line = self.table.lines.get(key, self.table.line) if key else self.table.line
         path = f"{self.path}.{key}" if key else self.path
@@ -49,7 +50,7 @@ class Row:
             self.problems.append(message)
 
     def only(self, *known: str) -> None:
-        """Refuse unknown keys."""
+        """Record an error for each unknown key."""
         for key in self.table.cells:
             if key not in known:
                 self.problem(key, f"unknown key; known here: {', '.join(known)}")
@@ -122,7 +123,13 @@ class Row:
             return None
         value = self.table.cells[key]
         if not isinstance(value, Plain) or not NUMBER.match(value):
-            self.problem(key, f"{native(value)!r} must be a number, written without quotes")
+            wrong = f"{native(value)!r} must be a number, written without quotes"
+            if not NUMBER.match(str(value)) and SEPARATED.match(str(value)):
+                wrong = (
+                    f"{native(value)!r} must be a number alone: no unit, a point before decimals,"
+                    " no separators of thousands"
+                )
+            self.problem(key, wrong)
             return None
         result = number(value)
         if not low <= result <= high:
@@ -151,7 +158,7 @@ class Row:
         return value == "true"
 
     def required(self, key: str, value: Any, what: str) -> Any:
-        """Record that a key is missing, unless a fault was recorded."""
+        """Return the value; a missing one is recorded, unless another error was."""
         if value is None and not self.has(key):
             self.problem(key, f"is missing; give {what}")
         return value
@@ -184,7 +191,7 @@ class Row:
         return None
 
     def mapping(self, key: str) -> dict[str, Any]:
-        """Return free keys and values, in JSON form."""
+        """Return a mapping with any keys, in JSON form."""
         if not self.has(key):
             return {}
         value = self.table.cells[key]
@@ -217,7 +224,11 @@ class Row:
 
 
 def amount(row: Row, quantity: str) -> int:
-    """Return an amount in whole base units of the quantity."""
+    """
+    Return an amount in whole base units of the quantity.
+
+    An amount in a unit that is no decimal multiple, such as GJ of Wh, is rounded.
+    """
     entered = row.required("amount", row.number("amount", 0, MAX_WHOLE), "what the document states")
     if quantity not in QUANTITY_INDEX:
         known = ", ".join(q.name for q in QUANTITIES)
@@ -230,7 +241,7 @@ def amount(row: Row, quantity: str) -> int:
     except InputError as error:
         row.problem("unit", str(error))
         return 0
-    value = Decimal(entered) * numerator / denominator
-    if value != value.to_integral_value():
+    digit = Decimal(1).scaleb(int(Decimal(entered).as_tuple().exponent))
+    if digit * numerator < denominator:  # its last digit is of less than a base unit
         row.problem("amount", f"{entered} is finer than one {base}; round it as the document does")
-    return int(value)
+    return int((Decimal(entered) * numerator / denominator).to_integral_value())

@@ -1,8 +1,8 @@
 """
-Devices to simulate: from a fleet file, or a registry file.
+Devices to simulate, from a fleet file or registry files.
 
-A fleet file says how many of what; a registry file names each device, and what
-it does not say (the cadence) takes the usual value.
+A fleet file has groups of devices; a registry file names each device, with default values for
+missing attributes such as the cadence.
 """
 
 from collections import Counter
@@ -136,7 +136,7 @@ def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
 
 
 def _content(path: Path) -> Any:
-    """Return what a file holds, or the sites and devices of a folder's files together."""
+    """Return the parsed content of a file, or the merged sites and devices of a folder's files."""
     if not path.is_dir():
         return _read(path)
     whole: dict[str, list[Any]] = {"sites": [], "devices": []}
@@ -162,12 +162,12 @@ def _read(path: Path) -> Any:
 
 def leave_out(devices: list[Device], names: tuple[str, ...]) -> list[Device]:
     """
-    Return the fleet without some devices, such as those that replay a recording.
+    Return the fleet without the named devices.
 
     Raises
     ------
     SimulatorError
-        When a name is none of the fleet's, or no device is left.
+        When a name is not in the fleet, or no device is left.
     """
     for name in names:
         if all(device.id != name for device in devices):
@@ -197,7 +197,7 @@ def _devices(content: Any, path: Path, cadence_s: int | None) -> Iterator[Device
 
 
 def _registered(rows: list[Row], sites: dict[str, Site], usual_s: int | None) -> Iterator[Device]:
-    """Registry devices, each speaking as its model does."""
+    """Yield the devices of a registry file, with the payload format of their models."""
     for row in rows:
         site = sites.get(row.site or "", Site(id=""))
         place = Place(site.latitude, site.longitude)

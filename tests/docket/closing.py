@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,27 +36,12 @@ from tests import databases, memory, registering
 from tests.docket import distortions
 from tests.docket.cases import cases, false_in
 from tests.docket.shapes import HOUR_US
-from tests.docket.world import (
-    FROM_US,
-    PROJECT,
-    TO_US,
-    ZONE,
-    Readings,
-    World,
-    begin,
-    send,
-    sha,
-    truth,
-)
+from tests.docket.world import PROJECT, Readings, World, begin, send, sha, truth
 from tests.fix_timescale import _TEMPLATE, Quick, _make_cluster
 from tests.services.issuer import logged
 from tests.services.issuer.plant import store_of
 
 OPERATOR = "Plant Operating Company"
-APPROVAL = {
-    "by": "Programme authority", "date": date(2026, 2, 20), "reference": "Decision on the plan",
-    "sha256": sha("decision on the plan"),
-}  # fmt: skip
 UG = 10**12
 # of what a device metered: what is taken off it without a line
 SILENT = Decimal("0.001")
@@ -140,8 +125,9 @@ def _closed(url: str, world: World, truth_t: float, false: Collection[str]) -> O
             _certify(url, world)
             refused = _bill(url, Path(folder), world)
             with connect(url, role="tonne_mrv", autocommit=True) as conn:
+                begin, end = world.month.from_us, world.month.to_us
                 projects = world.closed or [one["id"] for one in world.document["projects"]]
-                closed = [preview_period(conn, one, FROM_US, TO_US) for one in projects]
+                closed = [preview_period(conn, one, begin, end) for one in projects]
             return _outcome(closed, truth_t, false)._replace(refused=refused)
         except (TonneError, RefusedError) as error:
             said = str(error).replace(f"{folder}/", "")
@@ -224,7 +210,11 @@ def _register(url: str, file: Path, world: World) -> None:
     if plan not in _PLANS:
         with connect(url, role="tonne_mrv", autocommit=True) as conn:
             _PLANS[plan] = _drafted(conn)
-    approval = {"approval": dict(APPROVAL)} if world.approved else {}
+    decision = {
+        "by": "Programme authority", "date": world.month.before(10),
+        "reference": "Decision on the plan", "sha256": sha("decision on the plan"),
+    }  # fmt: skip
+    approval = {"approval": decision} if world.approved else {}
     for one in world.document["projects"]:
         one["monitoring"] = [{**version, **approval} for version in _PLANS[plan]]
     _imported(url, file, world.document)
@@ -237,10 +227,7 @@ def _drafted(conn: Connection) -> Any:
     """Return a first plan, with what its draft leaves to the plant."""
     text = draft_of(conn, PROJECT).replace("accuracy_class: ''", 'accuracy_class: "0.5S"')
     text = text.replace(": ''", ": The plant's engineer")
-    found = yaml.safe_load(text)["projects"][0]["monitoring"]
-    decision = {"by": "Programme", "date": date(2026, 1, 15), "reference": "Decision 12/2026",
-                "sha256": "d1" * 32}  # fmt: skip
-    return [{**one, "approval": decision} for one in found]
+    return yaml.safe_load(text)["projects"][0]["monitoring"]
 
 
 def _imported(url: str, file: Path, document: dict[str, Any]) -> None:
@@ -256,7 +243,7 @@ def _certify(url: str, world: World) -> None:
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         for number, one in enumerate(world.certificates):
             begin, end = (
-                datetime.fromtimestamp(midnight_us(one[edge], ZONE) / 10**6, UTC)
+                datetime.fromtimestamp(midnight_us(one[edge], world.month.zone) / 10**6, UTC)
                 for edge in ("begin", "end")
             )
             energy_certificates.enter(

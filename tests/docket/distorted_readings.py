@@ -1,92 +1,14 @@
-"""What else happened at a plant, and what its readings say of it otherwise."""
+"""What the readings of a plant say otherwise."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
-from tests.docket.distorting import (
-    PAYLOAD,
-    at_channel,
-    happened,
-    moment_of,
-    said,
-    span_of,
-    times_within,
-)
-from tests.docket.shapes import DAY_US, HOUR_US, STEP_US, Days
-from tests.docket.world import END, FIRST, OFFSET_US, TIMES_US, Readings, World, made_of
-
-# --- what happened ------------------------------------------------------------------------
-
-
-@happened
-def made(
-    world: World, on: str, by: float, first: str | None = None, last: str | None = None
-) -> None:
-    """A device made, used or delivered more or less than the plant's file says."""
-    device, channel = at_channel(on)
-    some = times_within(TIMES_US, first, last)
-    world.made[device][channel] = np.where(
-        some, world.made[device][channel] * by, world.made[device][channel]
-    )
-
-
-@happened
-def stood(world: World, on: list[str], first: str, last: str) -> None:
-    """Nothing was done for some days."""
-    for one in on:
-        made(world, one, 0.0, first, last)
-
-
-@happened
-def ran(world: World, on: str, shape: str, per_day: float) -> None:
-    """A device did another course than the plant's file says, no more than its rated power."""
-    device, channel = at_channel(on)
-    how = {"shape": shape, "per_day": per_day, "rated": True}
-    world.made[device][channel] = made_of(world, world.devices[device], how)
-
-
-@happened
-def alike(world: World, on: str, of: str, by: float, scatter: float) -> None:
-    """Two devices do nearly the same: one sun, one wind, one load."""
-    days = Days(TIMES_US, OFFSET_US, world.rng)
-    more = by * np.clip(1 + scatter * days.wander(3), 0, None)
-    for channel, values in world.made[of].items():
-        world.made[on][channel] = values * more
-
-
-@happened
-def in_turn(world: World, on: str, with_: str) -> None:
-    """Two devices run in turn: each day one of them does what the first one did."""
-    odd = Days(TIMES_US, OFFSET_US, world.rng).number % 2 == 1
-    for channel, values in world.made[on].items():
-        world.made[with_][channel] = np.where(odd, values, 0)
-        world.made[on][channel] = np.where(odd, 0, values)
-
-
-@happened
-def timetable(world: World, on: list[str], round_m: float) -> None:
-    """Vehicles do the same rounds each day, half an hour apart: eight, at a weekend six."""
-    days = Days(TIMES_US, OFFSET_US, world.rng)
-    for place, device in enumerate(on):
-        since = days.hour - 5.5 - place / 2
-        drives = (since >= 0) & (since < np.where(days.weekend, 6, 8) * 1.6) & (since % 1.6 < 1.2)
-        step = round_m * STEP_US / (1.2 * HOUR_US)
-        world.made[device]["odometer_m"] = drives * step * (1 + 0.003 * days.wander(1))
-
-
-@happened
-def flows_back(world: World, on: str, per_night: float) -> None:
-    """From one to three by night nothing is delivered, and some of what was comes back."""
-    device, channel = at_channel(on)
-    hour = Days(TIMES_US, OFFSET_US, world.rng).hour
-    back = -per_night * STEP_US / (2 * HOUR_US)
-    world.made[device][channel] = np.where(
-        (hour >= 1) & (hour < 3), back, world.made[device][channel]
-    )
-
+from tests.docket.distorting import PAYLOAD, at_channel, moment_of, said, span_of, times_within
+from tests.docket.shapes import DAY_US, HOUR_US, STEP_US
+from tests.docket.world import Readings, World
 
 # --- readings -----------------------------------------------------------------------------
 
@@ -107,7 +29,7 @@ def scaled(
     """A register counts, or a gauge shows, k times what there is."""
     device, channel = at_channel(on)
     some = world.readings[device]
-    inside = times_within(some.time_us, first, last)
+    inside = times_within(world, some.time_us, first, last)
     values = some.columns[channel]
     if values.dtype.kind == "i":
         start, steps = _steps(some, channel)
@@ -118,11 +40,11 @@ def scaled(
 
 
 @said
-def wrong_unit(world: World, on: str, by: float, until: str) -> None:
+def wrong_unit(world: World, on: str, by: float, until: str, first: str | None = None) -> None:
     """A gateway sent another unit, register and all, until somebody mended it."""
     device, channel = at_channel(on)
     some = world.readings[device]
-    before = some.time_us < moment_of(until)
+    before = times_within(world, some.time_us, first, until)
     values = some.columns[channel]
     some.columns[channel] = np.where(before, (values * by).astype(values.dtype), values)
 
@@ -148,7 +70,7 @@ def clock(
 ) -> None:
     """A meter's clock is off; of two readings of one time the first is stored."""
     some = world.readings[device]
-    inside = times_within(some.time_us, first, last)
+    inside = times_within(world, some.time_us, first, last)
     some.time_us = np.where(inside, some.time_us + round(hours * HOUR_US), some.time_us)
     _, order = np.unique(some.time_us, return_index=True)
     some.time_us = some.time_us[order]
@@ -177,20 +99,20 @@ def irregular(world: World, device: str, seconds: float) -> None:
 def silent(world: World, device: str, first: str, last: str) -> None:
     """No reading came for some time, and the register went on."""
     some = world.readings[device]
-    some.keep(~times_within(some.time_us, first, last))
+    some.keep(~times_within(world, some.time_us, first, last))
 
 
 @said
 def read_out(world: World, device: str, at: str) -> None:
     """A device keeps its readings until somebody reads them out."""
-    world.arrived[device] = moment_of(at)
+    world.arrived[device] = moment_of(world, at)
 
 
 @said
 def drift(world: World, device: str, minutes: float) -> None:
     """A meter's clock gains some minutes in the month."""
     some = world.readings[device]
-    begin, end = span_of(str(FIRST), str(END))
+    begin, end = span_of(world, str(world.month.first), str(world.month.end))
     passed = np.clip((some.time_us - begin) / (end - begin), 0, 1)
     some.time_us = some.time_us + np.rint(passed * minutes * 60_000_000).astype(np.int64)
 
@@ -218,7 +140,7 @@ def rolls_over(world: World, on: str, modulus: int, at: str, early: int = 0) -> 
     """A register begins again from zero at its modulus, or `early` by so much."""
     device, channel = at_channel(on)
     some = world.readings[device]
-    after = some.time_us >= moment_of(at)
+    after = some.time_us >= moment_of(world, at)
     values = some.columns[channel]
     since = values - int(values[~after][-1])
     some.columns[channel] = np.where(after, since, since + modulus - early - (early == 0))
@@ -229,7 +151,7 @@ def wound_back(world: World, on: str, per_night: float) -> None:
     """A register runs backwards from ten in the evening to five in the morning."""
     device, channel = at_channel(on)
     some = world.readings[device]
-    hour = (some.time_us + OFFSET_US) % DAY_US / HOUR_US
+    hour = world.month.local_us(some.time_us) % DAY_US / HOUR_US
     night = ((hour >= 22) | (hour < 5))[1:]
     start, steps = _steps(some, channel)
     back = per_night / 7 * np.diff(some.time_us) / HOUR_US
@@ -240,8 +162,12 @@ def wound_back(world: World, on: str, per_night: float) -> None:
 def clock_fast(world: World, device: str, at: str) -> None:
     """A clock was set back to the month's first day on another one, and is right at its end."""
     some = world.readings[device]
-    begin, end, set_ = moment_of(str(FIRST)), moment_of(str(END)), moment_of(at)
-    some.keep(times_within(some.time_us, str(FIRST), None))
+    begin, end, set_ = (
+        moment_of(world, str(world.month.first)),
+        moment_of(world, str(world.month.end)),
+        moment_of(world, at),
+    )
+    some.keep(times_within(world, some.time_us, str(world.month.first), None))
     elapsed = (some.time_us - some.time_us[0]) // 1_000_000
     some.columns = {
         name: elapsed if values.dtype.kind == "i" else values
@@ -250,7 +176,7 @@ def clock_fast(world: World, device: str, at: str) -> None:
     slow = (end - set_) / (end - begin)
     true = set_ + np.rint((some.time_us - begin) * slow).astype(np.int64)
     world.arrived[device] = np.where(some.time_us < end, true, some.time_us)
-    world.registered(device)["installed"] = f"{FIRST}T00:00:00+07:00"
+    world.registered(device)["installed"] = world.month.midnight(world.month.first)
 
 
 @said
@@ -269,14 +195,17 @@ def without(world: World, on: str, first: str | None = None, last: str | None = 
         del some.columns[channel]
         return
     values = some.columns[channel].astype(np.float64)
-    some.columns[channel] = np.where(times_within(some.time_us, first, last), np.nan, values)
+    some.columns[channel] = np.where(times_within(world, some.time_us, first, last), np.nan, values)
 
 
 @said
-def every(world: World, device: str, minutes: int) -> None:
+def every(
+    world: World, device: str, minutes: int, first: str | None = None, last: str | None = None
+) -> None:
     """A device is read less often, and all that it tells."""
     some = world.readings[device]
-    some.keep(some.time_us // 60_000_000 % minutes < world.devices[device].get("minutes", 15))
+    seldom = some.time_us // 60_000_000 % minutes < world.devices[device].get("minutes", 15)
+    some.keep(seldom | ~times_within(world, some.time_us, first, last))
 
 
 @said
@@ -303,7 +232,9 @@ def sampled(world: World, on: str, of: str, times: float = 1.0) -> None:
     """A gauge shows the moment of its reading, and not the mean since the last one."""
     device, channel = at_channel(on)
     some = world.readings[device]
-    step = np.clip(np.searchsorted(TIMES_US, some.time_us) - 1, 0, len(TIMES_US) - 1)
+    step = np.clip(
+        np.searchsorted(world.month.times_us, some.time_us) - 1, 0, len(world.month.times_us) - 1
+    )
     some.columns[channel] = np.round(world.made[device][of][step] * HOUR_US / STEP_US * times, 2)
 
 
@@ -312,7 +243,7 @@ def stuck(world: World, on: str, first: str, last: str, *, catches_up: bool = Fa
     """A register or gauge stands still; what was counted meanwhile comes at once, or never."""
     device, channel = at_channel(on)
     some = world.readings[device]
-    inside = np.flatnonzero(times_within(some.time_us, first, last))
+    inside = np.flatnonzero(times_within(world, some.time_us, first, last))
     values = some.columns[channel].copy()
     gone = values[inside[-1]] - values[inside[0]]
     values[inside] = values[inside[0]]
@@ -329,7 +260,7 @@ def replaced(
     """A meter was replaced by another one, which the registry says or not."""
     device, channel = at_channel(on)
     some = world.readings[device]
-    moment = moment_of(at)
+    moment = moment_of(world, at)
     after = some.time_us >= moment
     values = some.columns[channel]
     last = int(values[~after][-1])
@@ -341,7 +272,7 @@ def replaced(
         # as the generic profile has it
         name, unit = PAYLOAD[channel.rsplit("_", 1)[1]]
         swap = {
-            "at": f"{at}+07:00" if len(at) > len("2026-03-01") else f"{at}T00:00:00+07:00",
+            "at": world.month.wall(at).isoformat(),
             "channel": f"{channel.rsplit('_', 1)[0]}_{name}",
             "last": last / unit,
             "first": begin / unit,
@@ -368,9 +299,9 @@ def replacement(world: World, on: str, **more: float) -> None:
 def commissioned(world: World, device: str, at: str) -> None:
     """A device came within the month: it is registered, tested and read from then on."""
     row = world.registered(device)
-    row["installed"] = f"{at}T00:00:00+07:00"
+    row["installed"] = world.month.wall(at).isoformat()
     some = world.readings[device]
-    some.keep(~times_within(some.time_us, None, at))
+    some.keep(~times_within(world, some.time_us, None, at))
 
 
 @said
@@ -378,7 +309,7 @@ def again(world: World, device: str, days: int) -> None:
     """A meter's month is its own of some days before, sent a second time."""
     some = world.readings[device]
     back = days * DAY_US
-    inside = times_within(some.time_us, str(FIRST), None)
+    inside = times_within(world, some.time_us, str(world.month.first), None)
     for channel, values in some.columns.items():
         then = np.interp(some.time_us - back, some.time_us, values)
         if values.dtype.kind == "i":
@@ -400,7 +331,7 @@ def jumped(world: World, on: str, at: str, by: int) -> None:
     """A register stands higher from a moment on, without anything having been counted."""
     device, channel = at_channel(on)
     some = world.readings[device]
-    after = some.time_us >= moment_of(at)
+    after = some.time_us >= moment_of(world, at)
     some.columns[channel] = np.where(after, some.columns[channel] + by, some.columns[channel])
 
 
@@ -423,7 +354,7 @@ def swapped(world: World, on: str, with_: str) -> None:
 def repair(world: World, device: str, first: str, last: str) -> None:
     """A meter was away: nothing came, and its register did not go on."""
     some = world.readings[device]
-    inside = times_within(some.time_us, first, last)
+    inside = times_within(world, some.time_us, first, last)
     where = np.flatnonzero(inside)
     for channel, values in some.columns.items():
         if values.dtype.kind == "i":
@@ -438,7 +369,7 @@ def by_night(world: World, on: str, per_day: float, first: int = 19, last: int =
     """A register of the sun counts by night too."""
     device, channel = at_channel(on)
     some = world.readings[device]
-    hour = (some.time_us + OFFSET_US) % DAY_US / HOUR_US
+    hour = world.month.local_us(some.time_us) % DAY_US / HOUR_US
     dark = (hour >= first) | (hour < last)
     start, steps = _steps(some, channel)
     steps = steps + np.where(dark[1:], per_day * DAY_US / HOUR_US / (24 - first + last) / 96, 0)
@@ -467,9 +398,90 @@ def copied(
 
 def _permuted(world: World, times_us: np.ndarray) -> np.ndarray:
     """Readings with their days in another order."""
-    day = (times_us + OFFSET_US) // DAY_US
+    day = world.month.local_us(times_us) // DAY_US
     groups = [np.flatnonzero(day == one) for one in np.unique(day)]
     whole = max(map(len, groups))
     full = [i for i, one in enumerate(groups) if len(one) == whole]
     order = dict(zip(full, world.rng.permutation(full).tolist(), strict=True))
     return np.concatenate([groups[order.get(i, i)] for i in range(len(groups))])
+
+
+@said
+def goes_on(world: World, device: str, at: str) -> None:
+    """From a moment on a device does elsewhere what it did a week before."""
+    some = world.readings[device]
+    after = some.time_us >= moment_of(world, at)
+    for channel, values in some.columns.items():
+        if values.dtype.kind == "i":
+            week = np.interp(some.time_us - 7 * DAY_US, some.time_us, values)
+            begin = int(np.flatnonzero(after)[0])
+            more = np.clip(week - week[begin], 0, None)
+            some.columns[channel] = np.where(after, values + np.rint(more), values).astype(np.int64)
+
+
+@said
+def starts_anew(world: World, on: str, hour: float, entered: bool = False) -> None:
+    """A register counts the day, and begins again from zero at an hour of each."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    day = (world.month.local_us(some.time_us) - round(hour * HOUR_US)) // DAY_US
+    values = some.columns[channel]
+    _, place, of = np.unique(day, return_index=True, return_inverse=True)
+    some.columns[channel] = values - values[place][of]
+    if entered:
+        name, unit = PAYLOAD[channel.rsplit("_", 1)[1]]
+        row = {"channel": f"{channel.rsplit('_', 1)[0]}_{name}", "reason": "counter of the day",
+               "document": "display at each day's end", "first": 0}  # fmt: skip
+        ends, lasts = some.time_us[place[1:]].tolist(), np.diff(values[place]).tolist()
+        world.registered(device)["replacements"] = [
+            row | {"at": datetime.fromtimestamp(end / 10**6, UTC).isoformat(), "last": last / unit}
+            for end, last in zip(ends, lasts, strict=True)
+        ]
+
+
+@said
+def digits(world: World, on: str, modulus: int, entered: bool = False) -> None:
+    """A register has few digits, and goes round, which is entered or not."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    round_ = some.columns[channel] // modulus
+    some.columns[channel] = some.columns[channel] % modulus
+    if entered:
+        name, unit = PAYLOAD[channel.rsplit("_", 1)[1]]
+        row = {"channel": f"{channel.rsplit('_', 1)[0]}_{name}", "reason": "passed its last digit",
+               "first": 0, "last": modulus / unit, "document": "photograph"}  # fmt: skip
+        world.registered(device)["replacements"] = [
+            row | {"at": datetime.fromtimestamp(us / 10**6, UTC).isoformat()}
+            for us in some.time_us[1:][np.diff(round_) > 0].tolist()
+        ]
+
+
+@said
+def buffered(
+    world: World, device: str, first: str, last: str, at: str, shuffle: bool = False
+) -> None:
+    """Readings of some days were kept back and came together; `shuffle` in no order."""
+    some = world.readings[device]
+    then = world.arrived.get(device, some.time_us)
+    came = np.array(then, dtype=np.int64)
+    inside = np.flatnonzero(times_within(world, some.time_us, first, last))
+    minutes = world.rng.permutation(len(inside)) if shuffle else np.arange(len(inside))
+    came[inside] = moment_of(world, at) + minutes * 60_000_000
+    world.arrived[device] = came
+
+
+@said
+def fine(world: World, device: str, minutes: int) -> None:
+    """A device is read each minute, or each few; its registers run evenly between."""
+    some, step = world.readings[device], minutes * 60_000_000
+    near = times_within(world, some.time_us, str(world.month.first), str(world.month.end))
+    inside = some.time_us[near]
+    then = np.arange(inside[0], inside[-1] + 1, step)
+    times = np.unique(np.concatenate([some.time_us[~near], then]))
+    for name, values in some.columns.items():
+        if values.dtype.kind == "i":
+            some.columns[name] = np.floor(np.interp(times, some.time_us, values)).astype(np.int64)
+        else:  # a mean since the reading before
+            place = np.clip(np.searchsorted(some.time_us, times), 0, len(values) - 1)
+            some.columns[name] = values[place]
+    some.time_us = times

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 import numpy as np
 
 from tests.docket.shapes import DAY_US
-from tests.docket.world import OFFSET_US, TIMES_US
+from tests.docket.world import World
 
 Distortion = Callable[..., None]
 # units of the generic profile by base unit
-PAYLOAD = {"wh": ("kwh", 1000), "m": ("km", 1000), "ml": ("m3", 10**6), "g": ("kg", 1000)}
+PAYLOAD = {
+    "wh": ("kwh", 1000), "m": ("km", 1000), "ml": ("m3", 10**6), "nml": ("nm3", 10**6),
+    "g": ("kg", 1000), "count": ("count", 1),
+}  # fmt: skip
 HAPPENED: dict[str, Distortion] = {}
 SAID: dict[str, Distortion] = {}
 
@@ -32,18 +34,20 @@ def at_channel(on: str) -> tuple[str, str]:
     return device, channel
 
 
-def moment_of(text: str) -> int:
+def moment_of(world: World, text: str) -> int:
     """Read a local day or moment. [us UTC]"""
-    wall = datetime.fromisoformat(text) - datetime(1970, 1, 1)  # noqa: DTZ001
-    return round(wall.total_seconds()) * 1_000_000 - OFFSET_US
+    return round(world.month.wall(text).timestamp()) * 1_000_000
 
 
-def span_of(first: str | None, last: str | None) -> tuple[int, int]:
+def span_of(world: World, first: str | None, last: str | None) -> tuple[int, int]:
     """Times from a local day, or moment, to another."""
-    begin = int(TIMES_US[0]) - DAY_US if first is None else moment_of(first)
-    return begin, int(TIMES_US[-1]) + DAY_US if last is None else moment_of(last)
+    times = world.month.times_us
+    begin = int(times[0]) - DAY_US if first is None else moment_of(world, first)
+    return begin, int(times[-1]) + DAY_US if last is None else moment_of(world, last)
 
 
-def times_within(times_us: np.ndarray, first: str | None, last: str | None) -> np.ndarray:
-    begin, end = span_of(first, last)
+def times_within(
+    world: World, times_us: np.ndarray, first: str | None, last: str | None
+) -> np.ndarray:
+    begin, end = span_of(world, first, last)
     return (times_us >= begin) & (times_us < end)

@@ -31,12 +31,20 @@ class Days:
     ----------
     times_us : int64 array
         Beginnings of the steps. [us UTC]
-    offset_us : int
-        Of the local time.
+    local : int64 array
+        The same, as clocks on the wall show them.
+    place : (float, float)
+        Latitude and longitude. [deg]
     """
 
-    def __init__(self, times_us: np.ndarray, offset_us: int, rng: np.random.Generator) -> None:
-        local = times_us + offset_us
+    def __init__(
+        self,
+        times_us: np.ndarray,
+        local: np.ndarray,
+        rng: np.random.Generator,
+        place: tuple[float, float],
+    ) -> None:
+        self.times_us, self.place = times_us, place
         self.hour: Floats = local % DAY_US / HOUR_US
         self.number = local // DAY_US - local[0] // DAY_US
         self.weekend = (local // DAY_US - _MONDAY) % _WEEK >= _SATURDAY
@@ -71,6 +79,19 @@ def sun(days: Days) -> Floats:
     day = np.clip(days.rng.beta(3, 1.6, int(days.number[-1]) + 1), 0.15, 1.0)[days.number]
     cloud = np.clip(1 + 0.25 * (1.05 - day) * 2 * days.wander(0.4), 0.1, 1.15)
     return np.asarray(high * day * cloud * ((days.hour > 6) & (days.hour < 18.2)))
+
+
+def sky(days: Days) -> Floats:
+    """Sun of the plant's own place and season: clouded days and clear ones."""
+    latitude, longitude = np.radians(days.place)
+    passed = days.times_us / DAY_US
+    tilt = np.radians(23.44) * np.sin(2 * np.pi * (passed - 79) / 365.2422)
+    high = np.sin(latitude) * np.sin(tilt) - np.cos(latitude) * np.cos(tilt) * np.cos(
+        2 * np.pi * passed + longitude
+    )
+    day = np.clip(days.rng.beta(3, 1.6, int(days.number[-1]) + 1), 0.15, 1.0)[days.number]
+    cloud = np.clip(1 + 0.25 * (1.05 - day) * 2 * days.wander(0.4), 0.1, 1.15)
+    return np.asarray(np.clip(high, 0, None) ** 1.2 * day * cloud)
 
 
 def wind(days: Days) -> Floats:
@@ -144,8 +165,8 @@ def clock(days: Days) -> Floats:
 
 SHAPES: dict[str, Callable[[Days], Floats]] = {
     one.__name__: one
-    for one in (sun, wind, flat, demand, shift, weekdays, night, route, lamps, furnace, cooling,
-                warm, clock)
+    for one in (sun, sky, wind, flat, demand, shift, weekdays, night, route, lamps, furnace,
+                cooling, warm, clock)
 }  # fmt: skip
 
 

@@ -29,7 +29,9 @@ SOME = (
     "pv-twins/whole-kilowatt-hours", "wind/register-more", "wind/second-turbine",
     "buses/bus-of-other-days", "buses/fortnight-left-out", "pumps/electricity-less-no-bill",
     "pv/two-plants-as-a-third", "foundry/weighed-twice-and-taken-off",
-    "pumps/test-of-the-old-pumps-dated-late",
+    "pumps/test-of-the-old-pumps-dated-late", "building/bill-estimated-and-made-good",
+    "pv/register-renamed-for-three-days", "aerobic/counter-of-four-digits-entered",
+    "chillers/one-stands-all-month", "pv/protocol-with-a-digit-too-many",
 )  # fmt: skip
 
 

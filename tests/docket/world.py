@@ -13,9 +13,9 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -34,26 +34,17 @@ from mrv.parameters.inputs import read
 from mrv.registry.project import Project, ProjectDevice
 from mrv.rules.account import parts_of_years
 from mrv.rules.plausible_values import is_monitored
+from tests.docket.month import BEFORE_DAYS, Month
 from tests.docket.shapes import DAY_US, HOUR_US, STEP_US, Days, course
 
 HERE = Path(__file__).parent
-ZONE, OFFSET_US = "Asia/Ho_Chi_Minh", 7 * HOUR_US
-FIRST, END = date(2026, 3, 2), date(2026, 3, 30)
-FROM_US, TO_US = midnight_us(FIRST, ZONE), midnight_us(END, ZONE)
-# weeks beside a period are there too, as they are in the field: invoices reach into them
-BEFORE_DAYS, AFTER_DAYS = 27, 8
-TIMES_US = np.arange(
-    FROM_US - BEFORE_DAYS * DAY_US, TO_US + AFTER_DAYS * DAY_US, STEP_US, dtype=np.int64
-)
-INSIDE = (TIMES_US >= FROM_US) & (TIMES_US < TO_US)
-MINUTE_US = 60_000_000
+PLACE = (20.86, 106.68)
 PROJECT, SITE = "project", "site"
 # units of invoices by base unit: how many base units one is, and its name
 UNITS = {
     "Wh": (1000, "kWh"), "g": (10**6, "t"), "mL": (1000, "L"), "s": (3600, "h"),
     "K s": (86_400, "K d"), "1": (1, "1"), "m": (1000, "km"),
 }  # fmt: skip
-INSTALLED, COMMISSIONED = "2026-01-01T00:00:00+07:00", date(2026, 1, 1)
 
 
 @dataclass
@@ -113,6 +104,12 @@ class World:
     certificates: list[dict[str, Any]] = field(default_factory=list)
     approved: bool = True
 
+    @cached_property
+    def month(self) -> Month:
+        """The period, at the plant's place."""
+        named = {key: self.plant[key] for key in ("zone", "first", "end") if key in self.plant}
+        return Month(**named)
+
     @property
     def devices(self) -> dict[str, dict[str, Any]]:
         """Devices of the plant by id."""
@@ -166,9 +163,15 @@ def begin(name: str, seed: str) -> World:
     return world
 
 
+def days_of(world: World) -> Days:
+    """Return the plant's days, whose chance begins here."""
+    times = world.month.times_us
+    return Days(times, world.month.local_us(times), world.rng, world.plant.get("place", PLACE))
+
+
 def made_of(world: World, device: Mapping[str, Any], how: Mapping[str, Any]) -> np.ndarray:
     """Return what a device does in each step, as a row `makes` says it. [base units]"""
-    days = Days(TIMES_US, OFFSET_US, world.rng)
+    days = days_of(world)
     if "of" in how:
         parts = [world.made[d][c] for d, c in (one.split(".") for one in _many(how["of"]))]
         scatter = 1 + how.get("scatter", 0.0) * days.wander(6)
@@ -184,6 +187,11 @@ def made_of(world: World, device: Mapping[str, Any], how: Mapping[str, Any]) -> 
 
 def _many(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+def commissioned(world: World) -> date:
+    """Return the day on which the plant began."""
+    return world.month.before(60)
 
 
 # --- registry -----------------------------------------------------------------------------
@@ -207,7 +215,7 @@ def document(world: World) -> dict[str, Any]:
         "methodology": said["methodology"],
         "version": said["version"],
         "crediting_period": said.get(
-            "crediting_period", {"from": COMMISSIONED, "to": date(2036, 1, 1)}
+            "crediting_period", {"from": commissioned(world), "to": date(2036, 1, 1)}
         ),
         "devices": [
             {"device": one["id"], "role": one["role"], **one.get("bound", {})}
@@ -218,10 +226,10 @@ def document(world: World) -> dict[str, Any]:
         "documents": papers,
         "laboratory": [result(world, k, given[k]) for k in measured],
     }
-    latitude, longitude = said.get("place", (20.86, 106.68))
+    latitude, longitude = said.get("place", PLACE)
     site = {"id": SITE, "name": "A plant", "latitude": latitude, "longitude": longitude}
     return {
-        "sites": [{**site, "timezone": ZONE}],
+        "sites": [{**site, "timezone": world.month.zone, **said.get("site", {})}],
         "devices": [_registered(world, one) for one in said["devices"]],
         "projects": [project],
     }
@@ -240,7 +248,7 @@ def paper(world: World, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "document": f"Report on {name}",
         "by": "Design Institute",
-        "issued": date(2025, 12, 1),
+        "issued": world.month.before(91),
         "sha256": sha(f"{world.plant['id']} {name}"),
         **({"value": stated} if stated != {} and number else {}),
     }
@@ -251,7 +259,7 @@ def result(world: World, name: str, value: Any) -> dict[str, Any]:
     return {
         "parameter": name,
         "sample": f"S-{name}",
-        "taken": date(2026, 3, 11),
+        "taken": world.month.before(-9),
         "value": value,
         "method": "as the methodology asks",
         "laboratory": "Quatest 1",
@@ -262,8 +270,8 @@ def result(world: World, name: str, value: Any) -> dict[str, Any]:
 def _registered(world: World, one: Mapping[str, Any]) -> dict[str, Any]:
     serial = f"S-{seed_of(world.plant['id'] + one['id']) % 10**7}"
     certificate = {
-        "performed": date(2025, 12, 10),
-        "valid_until": date(2027, 12, 10),
+        "performed": world.month.before(82),
+        "valid_until": world.month.before(-648),
         "certificate": f"C-{serial}",
         "max_error_percent": one.get("max_error_percent", 0.5),
         "serial": serial,
@@ -273,7 +281,7 @@ def _registered(world: World, one: Mapping[str, Any]) -> dict[str, Any]:
         "site": SITE,
         "class": one["class"],
         "profile": "generic",
-        "installed": INSTALLED,
+        "installed": world.month.midnight(commissioned(world)),
         "maker": "Maker",
         "serial": serial,
         "attributes": {"cadence_s": one.get("minutes", 15) * 60, **one.get("attributes", {})},
@@ -297,11 +305,13 @@ def _readings(world: World, name: str, one: Mapping[str, Any]) -> Readings:
     step = one.get("minutes", 15) // 5
     late = int(world.rng.integers(1, 50)) * 1_000_000
     beside = world.plant.get("beside_days", BEFORE_DAYS) * DAY_US
-    at = np.arange(0, len(TIMES_US), step)
+    month = world.month
+    at = np.arange(0, len(month.times_us), step)
+    times, begin, end = month.times_us[at], month.from_us, month.to_us
     # hours are enough of the weeks beside
-    near = (TIMES_US[at] >= FROM_US - DAY_US) & (TIMES_US[at] < TO_US + DAY_US)
-    there = (TIMES_US[at] >= FROM_US - beside) & (TIMES_US[at] < TO_US + beside)
-    at = at[there & (near | (TIMES_US[at] % HOUR_US == 0))]
+    near = (times >= begin - DAY_US) & (times < end + DAY_US)
+    there = (times >= begin - beside) & (times < end + beside)
+    at = at[there & (near | (times % HOUR_US == 0))]
     columns: dict[str, np.ndarray] = {}
     for channel, made in world.made[name].items():
         start = int(world.rng.integers(10**6, 9 * 10**7))
@@ -310,7 +320,7 @@ def _readings(world: World, name: str, one: Mapping[str, Any]) -> Readings:
     for channel, how in one.get("shows", {}).items():
         columns[channel] = _gauge(world, name, how, at)
     # a reading is a few seconds after what it counts, as clocks are
-    return Readings(one["class"], TIMES_US[at] + late, columns)
+    return Readings(one["class"], month.times_us[at] + late, columns)
 
 
 def _gauge(world: World, name: str, how: Mapping[str, Any], at: np.ndarray) -> np.ndarray:
@@ -348,7 +358,8 @@ def invoice(world: World, name: str, first: date, end: date, **other: Any) -> di
     one = world.devices[name]
     channel, unit = billed(world, name)
     scale, shown = UNITS[unit]
-    inside = (midnight_us(first, ZONE) <= TIMES_US) & (midnight_us(end, ZONE) > TIMES_US)
+    times, zone = world.month.times_us, world.month.zone
+    inside = (midnight_us(first, zone) <= times) & (midnight_us(end, zone) > times)
     quantity = next(
         c.quantity for c in classes.load()[one["class"]].channels.values() if c.name == channel
     )
@@ -359,7 +370,7 @@ def invoice(world: World, name: str, first: date, end: date, **other: Any) -> di
         "project": PROJECT,
         "issuer": one.get("invoice", "Supplier"),
         "number": number,
-        "issued": min(date.fromordinal(end.toordinal() + 5), date(2026, 4, 20)),
+        "issued": min(end + timedelta(days=5), world.month.before(-49)),
         "devices": [name],
         "quantity": quantity,
         "unit": shown,
@@ -374,7 +385,7 @@ def invoice(world: World, name: str, first: date, end: date, **other: Any) -> di
 def _invoices(world: World) -> Iterator[dict[str, Any]]:
     for name, one in world.devices.items():
         if "invoice" in one:
-            yield invoice(world, name, FIRST, END)
+            yield invoice(world, name, world.month.first, world.month.end)
 
 
 # --- the truth ----------------------------------------------------------------------------
@@ -386,7 +397,8 @@ def truth(
     """What each device truly did in the period [base units], and the tonnes of it by equation."""
     said = world.plant
     method = find(said["methodology"], said["version"])
-    zone_from = midnight_us(said.get("crediting_period", {}).get("from", COMMISSIONED), ZONE)
+    zone, commissioned_on = world.month.zone, commissioned(world)
+    zone_from = midnight_us(said.get("crediting_period", {}).get("from", commissioned_on), zone)
     bound, did, sums = [], [], dict[str, int]()
     for one in said["devices"]:
         if "role" not in one:
@@ -400,8 +412,8 @@ def truth(
         did.append(Activity(one["role"], params, Fraction(made)))
         bound.append(ProjectDevice(one["id"], one["role"], params))
     project = Project(
-        PROJECT, "", method.id, said["version"], ZONE, zone_from,
-        midnight_us(date(2036, 1, 1), ZONE), {**said.get("parameters", {}), **others},
+        PROJECT, "", method.id, said["version"], zone, zone_from,
+        midnight_us(date(2036, 1, 1), zone), {**said.get("parameters", {}), **others},
         devices=tuple(bound),
     )  # fmt: skip
     fleet = Fleet(
@@ -409,11 +421,15 @@ def truth(
          for d in said["devices"]]
     )  # fmt: skip
     params = parameters_of(method, project.parameters, "docket")
-    year = FIRST.year
-    parts = parts_of_years(project, method, fleet, (FROM_US, TO_US)).get(year, [])
+    year = world.month.first.year
+    parts = parts_of_years(project, method, fleet, (world.month.from_us, world.month.to_us)).get(
+        year, []
+    )
     if method.monthly:
-        did = [Activity(a.role, {**a.params, "month": FIRST.month}, a.value) for a in did]
-    book = Ledger(factors.load().within("VN"))
+        did = [
+            Activity(a.role, {**a.params, "month": world.month.first.month}, a.value) for a in did
+        ]
+    book = Ledger(factors.load().within(said.get("site", {}).get("country", "VN")))
     inputs = method.inputs_of([*did, *parts], params, book, year)
     return sums, method.reductions(inputs, book).reduction_t
 
@@ -422,5 +438,7 @@ def _quantity(world: World, one: Mapping[str, Any], quantity: str) -> int:
     known = classes.load()[one["class"]].channels.values()
     names = [c.name for c in known if c.kind == "register" and c.quantity == quantity]
     return sum(
-        int(world.made[one["id"]][n][INSIDE].sum()) for n in names if n in world.made[one["id"]]
+        int(world.made[one["id"]][n][world.month.inside].sum())
+        for n in names
+        if n in world.made[one["id"]]
     )

@@ -182,8 +182,13 @@ def _judged(sheet: Grid, row: int, cross_check: CrossCheck, words: Words) -> Non
               cross_check.difference_percent, 4)  # fmt: skip
     if cross_check.holds is not None:
         yes, no = words["yes"], words["no"]
+        ours, theirs = Fraction(cross_check.metered), Fraction(cross_check.witnessed)
+        alone = abs(ours - theirs) * 100 <= Fraction(cross_check.tolerance_percent) * abs(theirs)
         formula = f'=IF(ABS({off})<={tolerance}*ABS({witnessed}),"{yes}","{no}")'
-        sheet.formula(row, HOLDS, formula, yes if cross_check.holds else no, "text")
+        if cross_check.holds and not alone:  # by the sum of several invoices
+            sheet.text(row, HOLDS, yes)
+        else:
+            sheet.formula(row, HOLDS, formula, yes if cross_check.holds else no, "text")
 
 
 def _percent(text: str | None) -> tuple[str, str]:

@@ -72,6 +72,25 @@ def _told(claims):
     )
 
 
+def _behind(text):
+    """Return a registry whose bus sends through the third charger."""
+    end = text.index("}", text.index("  - {id: bus-1,"))
+    return f"{text[:end]}, gateway: ch-2{text[end:]}"
+
+
+def test_a_gateway_that_measures_nothing_is_no_meter(buses):
+    """A gateway would have to be excused in the boundary of each project at its site."""
+    url = buses(_behind(_registry()))
+    assert _told(_close(url)) == ""
+
+
+def test_a_gateway_that_measures_is_a_meter(buses):
+    """A charger would be hidden by naming it as the gateway of another device."""
+    url = buses(_behind(_registry()))
+    _tell(url)
+    assert "it measured 144 kWh" in _told(_close(url))
+
+
 KEPT_OUT = {
     "removed": (
         [{"reason": True, "more": ", removed: 2026-02-20T00:00:00+07:00"}],
@@ -121,7 +140,10 @@ def test_charger_that_is_kept_out_of_the_account_is_named(buses, registries, say
     told = _told(_close(url))
     assert says in told
     assert "which as charging of the project would emit 0." in told
-    assert "Bind it to the project, or enter the reason for its exclusion in `boundary`" in told
+    if "in the account only" in told:
+        assert "or show the verifier a third party's document of the place" in told
+    else:
+        assert "Bind it to the project, or enter the reason for its exclusion in `boundary`" in told
 
 
 DIAGRAM = (

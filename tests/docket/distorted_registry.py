@@ -1,0 +1,400 @@
+"""What the registry and the documents of a plant say otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from tests.docket.distorted_readings import commissioned, copied
+from tests.docket.distorting import moment_of, said, times_within
+from tests.docket.shapes import DAY_US
+from tests.docket.world import PROJECT, Readings, World, paper, seed_of, sha
+
+# --- registry -----------------------------------------------------------------------------
+
+
+@said
+def device(world: World, on: str, **values: Any) -> None:
+    """The registry says something else of a device; an empty text is left out."""
+    row = world.registered(on)
+    row.update(values)
+    for key in [k for k, v in values.items() if v == ""]:
+        del row[key]
+
+
+@said
+def certificate(world: World, on: str, **values: Any) -> None:
+    """A certificate says something else; without values there is none."""
+    row = world.registered(on)
+    if not values:
+        del row["calibrations"]
+        return
+    row["calibrations"][0].update(values)
+    for key in [k for k, v in values.items() if v == ""]:
+        del row["calibrations"][0][key]
+
+
+@said
+def recalibrated(world: World, on: str, until: str, performed: str) -> None:
+    """A certificate ends within the month, and another one follows it."""
+    rows = world.registered(on)["calibrations"]
+    day, end = date.fromisoformat(performed), date.fromisoformat(until)
+    rows[0]["valid_until"] = end
+    later = {"performed": day, "valid_until": day + timedelta(days=730)}
+    rows.append({**rows[0], **later, "certificate": f"{rows[0]['certificate']}-2"})
+
+
+@said
+def succeeded(world: World, device: str, by: str, at: str) -> None:
+    """Another meter stands in its place from a moment on, registered under an id of its own."""
+    moment, row, bound = (
+        moment_of(world, at),
+        deepcopy(world.registered(device)),
+        world.bound(device),
+    )
+    row |= {
+        "id": by,
+        "installed": world.month.wall(at).isoformat(),
+        "serial": f"S-{seed_of(by) % 10**7}",
+    }
+    row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
+    world.registered(device)["removed"] = world.month.wall(at).isoformat()
+    world.document["devices"].append(row)
+    world.project["devices"].append({**deepcopy(bound), "device": by})
+    for one in world.project["documents"].values():
+        if isinstance(one.get("value"), dict) and device in one["value"]:
+            one["value"] = {**one["value"], by: one["value"][device]}
+    for one in world.invoices:
+        one["devices"] += [by] if device in one["devices"] else []
+    old, new = world.readings[device], deepcopy(world.readings[device])
+    before = int(np.searchsorted(old.time_us, moment)) - 1
+    new.keep(new.time_us >= moment)
+    for channel, values in old.columns.items():
+        if values.dtype.kind == "i":
+            new.columns[channel] = new.columns[channel] - values[before]
+    old.keep(old.time_us < moment)
+    world.readings[by] = new
+
+
+@said
+def claimed_too(world: World, on: str, **other: Any) -> None:
+    """Another project, of another methodology, claims a device of this one."""
+    bound = {"device": on, "role": other.pop("role")}
+    world.document["projects"].append(
+        {**deepcopy(world.project), "id": "second-claim", "documents": {}, "laboratory": [],
+         "devices": [bound], **other}
+    )  # fmt: skip
+
+
+@said
+def rating(
+    world: World, on: str, watt: int, *, dated: str, document: str = "", sha256: str = ""
+) -> None:
+    """A rated power is raised after the readings came, from a time of before."""
+
+    def change(file: dict[str, Any]) -> None:
+        row = next(one for one in file["devices"] if one["id"] == on)
+        paper = {"document": document} if document else {}
+        paper |= {"sha256": sha(sha256)} if sha256 else {}
+        row["ratings"] = [
+            {"from": row["installed"], "rated_power_w": row["rated_power_w"]},
+            {"from": world.month.wall(dated).isoformat(), "rated_power_w": watt, **paper},
+        ]
+        row["rated_power_w"] = watt
+
+    world.later.append(change)
+
+
+@said
+def typed(world: World, on: str = "", **values: Any) -> None:
+    """A value of the project, or of a device's row in it, is another one; its documents stay."""
+    (world.bound(on) if on else world.project["parameters"]).update(values)
+    for key in [k for k, v in values.items() if v == ""]:
+        del (world.bound(on) if on else world.project["parameters"])[key]
+
+
+@said
+def typed_later(world: World, *, stated: bool = False, **values: Any) -> None:
+    """The same, after the readings came; `stated` by another document of each value."""
+
+    def change(file: dict[str, Any]) -> None:
+        project = file["projects"][0]
+        project["parameters"].update(values)
+        for name, value in values.items() if stated else ():
+            new = {"document": f"Second report on {name}", "sha256": sha(f"second {name}")}
+            project["documents"][name] |= {**new, "value": value}
+
+    world.later.append(change)
+
+
+@said
+def documents(world: World, of: list[str], **values: Any) -> None:
+    """Documents of values are otherwise; without values there is none."""
+    for name in of or list(world.project["documents"]):
+        if not values:
+            world.project["documents"].pop(name, None)
+            world.project["parameters"] = dict(world.project["parameters"])
+            continue
+        world.project["documents"][name].update(values)
+        for key in [k for k, v in values.items() if v == ""]:
+            del world.project["documents"][name][key]
+
+
+@said
+def documented(world: World, of: list[str]) -> None:
+    """Values have documents of another's hand that state what is typed."""
+    given = world.project["parameters"]
+    world.project["documents"] |= {name: paper(world, name, given) for name in of}
+
+
+@said
+def laboratory(world: World, of: list[str], **values: Any) -> None:
+    """Results of a laboratory are otherwise; without values there are none."""
+    rows = world.project["laboratory"]
+    if not values:
+        world.project["laboratory"] = [one for one in rows if one["parameter"] not in of]
+        return
+    for one in rows:
+        if one["parameter"] in of or not of:
+            one.update(values)
+
+
+@said
+def second_id(
+    world: World, of: str, name: str, *, serial: str | None = None,
+    by: float = 1.0, scatter: float = 0.0, shift_minutes: int = 0, permute: bool = False,
+    gauges: bool = True,
+) -> None:  # fmt: skip
+    """A second meter is registered that is none: it tells what a first one told."""
+    row, bound = deepcopy(world.registered(of)), deepcopy(world.bound(of))
+    row["id"], bound["device"] = name, name
+    if serial == "":
+        for key in ("serial", "maker", "calibrations"):
+            row.pop(key, None)
+    else:
+        row["serial"] = serial or f"S-{seed_of(name) % 10**7}"
+        row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
+    world.document["devices"].append(row)
+    world.project["devices"].append(bound)
+    theirs = world.readings[of]
+    registers = [n for n, v in theirs.columns.items() if v.dtype.kind == "i"]
+    world.readings[name] = Readings(
+        theirs.class_id, theirs.time_us.copy(), {registers[0]: theirs.columns[registers[0]] + 7}
+    )
+    copied(
+        world, f"{name}.{registers[0]}", f"{of}.{registers[0]}", by=by, scatter=scatter,
+        shift_minutes=shift_minutes, permute=permute, gauges=gauges,
+    )  # fmt: skip
+
+
+@said
+def display(world: World, of: list[str], name: str) -> None:
+    """The display of a plant is registered as one more meter: it shows the sum of its meters."""
+    second_id(world, of[0], name)
+    own = world.readings[name]
+    for other in of[1:]:
+        for channel, values in world.readings[other].columns.items():
+            own.columns[channel] = own.columns[channel] + values
+    world.registered(name)["rated_power_w"] = sum(
+        world.registered(one)["rated_power_w"] for one in of
+    )
+
+
+@said
+def outside(world: World, like: str, name: str, per_day: float, reason: str = "") -> None:
+    """A meter of the site serves something else: it is in no project."""
+    row = {**deepcopy(world.registered(like)), "id": name}
+    row["serial"] = f"S-{seed_of(name) % 10**7}"
+    row.pop("calibrations", None)
+    world.document["devices"].append(row)
+    if reason:
+        world.project.setdefault("boundary", []).append({"device": name, "reason": reason})
+    some = world.readings[like]
+    register = next(n for n, v in some.columns.items() if v.dtype.kind == "i")
+    passed = some.time_us - some.time_us[0]
+    values = np.floor(passed / DAY_US * per_day).astype(np.int64)
+    world.readings[name] = Readings(some.class_id, some.time_us.copy(), {register: values})
+
+
+@said
+def unbound(world: World, on: str, reason: str = "", upstream_of: Sequence[str] = ()) -> None:
+    """A meter of the site is left out of the project; or is said to supply others of it."""
+    project = world.project
+    project["devices"] = [one for one in project["devices"] if one["device"] != on]
+    if reason:
+        supplies = {"upstream_of": [*upstream_of]} if upstream_of else {}
+        project["boundary"] = [{"device": on, "reason": reason, **supplies}]
+
+
+@said
+def elsewhere(world: World, device: str, metres: float) -> None:
+    """A device is registered at a site of its own, some metres away."""
+    place = world.document["sites"][0]
+    north = place["latitude"] + metres / 111_320
+    world.document["sites"].append({**place, "id": f"site-of-{device}", "latitude": north})
+    world.registered(device)["site"] = f"site-of-{device}"
+
+
+@said
+def diagram(world: World) -> None:
+    """A third party's line diagram of before the period shows what each meter measures."""
+    world.project["documents"]["line_diagram"] = paper(world, "line_diagram", {})
+
+
+@said
+def apart(world: World, devices: list[str]) -> None:
+    """Devices of the project are in another one, which is never closed."""
+    theirs = [one for one in world.project["devices"] if one["device"] in devices]
+    world.document["projects"].append(
+        {**deepcopy(world.project), "id": "other-project", "devices": theirs}
+    )
+    world.project["devices"] = [one for one in world.project["devices"] if one not in theirs]
+    for project in world.document["projects"]:
+        mine = {one["device"] for one in project["devices"]}
+        for one in project["documents"].values():
+            if isinstance(one.get("value"), dict):
+                one["value"] = {name: v for name, v in one["value"].items() if name in mine}
+    world.invoices = [one for one in world.invoices if not set(devices) & set(one["devices"])]
+    world.closed = (PROJECT,)
+
+
+@said
+def spelled(world: World, device: str, like: str) -> None:
+    """A meter has the nameplate of another one, spelled otherwise."""
+    letters, _, digits = world.registered(like)["serial"].partition("-")
+    row = world.registered(device)
+    row |= {"serial": f"{letters.lower()} 0{digits}", "maker": "MAKER Co., Ltd"}
+    row["calibrations"][0]["serial"] = row["serial"]
+
+
+@said
+def main_meter(world: World, name: str, of: list[str], per_day: float, reason: str) -> None:
+    """The site's main meter supplies meters of the project, and what else draws as much a day."""
+    outside(world, of[0], name, per_day, reason)
+    world.registered(name)["rated_power_w"] = 1_000_000
+    world.project["boundary"][-1]["upstream_of"] = of
+    ((register, others),) = world.readings[name].columns.items()
+    supplied = (world.readings[one].columns[register] for one in of)
+    world.readings[name].columns[register] = sum(supplied, others)
+
+
+@said
+def other_project(
+    world: World, of: str, by: float = 1.0, scatter: float = 0.0, *, permute: bool = False,
+    shift_minutes: int = 0, plus: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """A second project at another site claims what a meter, or several, of the first one report."""
+    site = {**world.document["sites"][0], "id": "site-2", "latitude": 20.9}
+    row = {**deepcopy(world.registered(of)), "id": f"{of}-2", "site": "site-2"}
+    row["serial"] = f"S-{seed_of(row['id']) % 10**7}"
+    row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
+    bound = {**deepcopy(world.bound(of)), "device": row["id"]}
+    project = {**deepcopy(world.project), "id": "first-project", "devices": [bound]}
+    world.document["sites"].append(site)
+    world.document["devices"].append(row)
+    world.document["projects"].append(project)
+    theirs = world.readings[of]
+    register = next(n for n, v in theirs.columns.items() if v.dtype.kind == "i")
+    world.readings[row["id"]] = Readings(
+        theirs.class_id, theirs.time_us.copy(), {register: theirs.columns[register] + 11}
+    )
+    copied(
+        world, f"{row['id']}.{register}", f"{of}.{register}", by=by, scatter=scatter,
+        permute=permute, shift_minutes=shift_minutes,
+    )  # fmt: skip
+    for other in plus:
+        for channel, values in world.readings[other].columns.items():
+            world.readings[row["id"]].columns[channel] += values
+        row["rated_power_w"] += world.registered(other)["rated_power_w"]
+
+
+@said
+def issued(world: World, first: str, last: str, project: str = PROJECT) -> None:
+    """A statement of earlier days was issued, by what the registry said then."""
+    world.issued.append((project, first, last))
+
+
+@said
+def predecessor(world: World, of: Sequence[str], stood: Sequence[str]) -> None:
+    """Before it there was another project of other meters at the site, of which some stood."""
+    bound, rows = [], []
+    for name in of:
+        row, old = deepcopy(world.registered(name)), f"old-{name}"
+        row |= {
+            "id": old,
+            "serial": f"S-{seed_of(old) % 10**7}",
+            "removed": world.month.midnight(world.month.first),
+        }
+        row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
+        rows.append(row)
+        bound.append({**deepcopy(world.bound(name)), "device": old})
+        some = deepcopy(world.readings[name])
+        some.keep(times_within(world, some.time_us, None, str(world.month.first)))
+        if name in stood:
+            some.columns = {channel: 0 * values + 7 for channel, values in some.columns.items()}
+        world.readings[old] = some
+        commissioned(world, name, str(world.month.first))
+    world.document["devices"] += rows
+    before = {**deepcopy(world.project), "id": "before", "devices": bound}
+    for one in before["documents"].values():
+        if isinstance(one.get("value"), dict):
+            one["value"] = {f"old-{name}": value for name, value in one["value"].items()}
+    world.document["projects"].append(before)
+    world.closed = (PROJECT,)
+
+
+@said
+def registered(world: World, programme: str, on: str) -> None:
+    """A programme registered the project on some day."""
+    world.document["registrations"] = [{
+        "project": PROJECT, "programme": programme, "registry": programme, "project_id": "1",
+        "registered": date.fromisoformat(on),
+    }]  # fmt: skip
+
+
+@said
+def bound(world: World, on: str, **values: Any) -> None:
+    """A device is of the project from a day, or to a day."""
+    world.bound(on).update({key: date.fromisoformat(one) for key, one in values.items()})
+
+
+@said
+def extended(world: World, on: str, watt: int, at: str) -> None:
+    """A plant has more power from a day on, which was registered before."""
+    row = world.registered(on)
+    row["ratings"] = [
+        {"from": row["installed"], "rated_power_w": row["rated_power_w"]},
+        {"from": world.month.wall(at).isoformat(), "rated_power_w": watt,
+         "document": "Data sheet of the extension", "sha256": sha(f"extension {on}")},
+    ]  # fmt: skip
+    row["rated_power_w"] = watt
+
+
+@said
+def project(world: World, **values: Any) -> None:
+    """A section of the project says something else, or is there."""
+    world.project.update(values)
+
+
+@said
+def place(world: World, **values: Any) -> None:
+    """The site says something else."""
+    world.document["sites"][0].update(values)
+
+
+@said
+def shared(world: World, on: str, by: float) -> None:
+    """A scale weighs for a neighbour too; his own scale of it is read, and in no project."""
+    row = {**deepcopy(world.registered(on)), "id": f"{on}-neighbour"}
+    row["serial"] = f"S-{seed_of(row['id']) % 10**7}"
+    row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
+    world.document["devices"].append(row)
+    some, theirs = world.readings[on], {}
+    for name, values in some.columns.items():
+        more = np.rint((values - values[0]) * by).astype(np.int64)
+        some.columns[name], theirs[name] = values + more, more + 1000
+    world.readings[row["id"]] = Readings(some.class_id, some.time_us.copy(), theirs)

@@ -1,0 +1,113 @@
+"""What else happened at a plant than its file says."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.docket.distorting import at_channel, happened, moment_of, times_within
+from tests.docket.shapes import DAY_US, HOUR_US, STEP_US
+from tests.docket.world import World, days_of, made_of
+
+# --- what happened ------------------------------------------------------------------------
+
+
+@happened
+def made(
+    world: World, on: str, by: float, first: str | None = None, last: str | None = None
+) -> None:
+    """A device made, used or delivered more or less than the plant's file says."""
+    device, channel = at_channel(on)
+    some = times_within(world, world.month.times_us, first, last)
+    world.made[device][channel] = np.where(
+        some, world.made[device][channel] * by, world.made[device][channel]
+    )
+
+
+@happened
+def stood(world: World, on: list[str], first: str, last: str) -> None:
+    """Nothing was done for some days."""
+    for one in on:
+        made(world, one, 0.0, first, last)
+
+
+@happened
+def ran(world: World, on: str, shape: str, per_day: float) -> None:
+    """A device did another course than the plant's file says, no more than its rated power."""
+    device, channel = at_channel(on)
+    how = {"shape": shape, "per_day": per_day, "rated": True}
+    world.made[device][channel] = made_of(world, world.devices[device], how)
+
+
+@happened
+def alike(world: World, on: str, of: str, by: float, scatter: float) -> None:
+    """Two devices do nearly the same: one sun, one wind, one load."""
+    days = days_of(world)
+    more = by * np.clip(1 + scatter * days.wander(3), 0, None)
+    for channel, values in world.made[of].items():
+        world.made[on][channel] = values * more
+
+
+@happened
+def in_turn(world: World, on: str, with_: str) -> None:
+    """Two devices run in turn: each day one of them does what the first one did."""
+    odd = days_of(world).number % 2 == 1
+    for channel, values in world.made[on].items():
+        world.made[with_][channel] = np.where(odd, values, 0)
+        world.made[on][channel] = np.where(odd, 0, values)
+
+
+@happened
+def timetable(world: World, on: list[str], round_m: float) -> None:
+    """Vehicles do the same rounds each day, half an hour apart: eight, at a weekend six."""
+    days = days_of(world)
+    for place, device in enumerate(on):
+        since = days.hour - 5.5 - place / 2
+        drives = (since >= 0) & (since < np.where(days.weekend, 6, 8) * 1.6) & (since % 1.6 < 1.2)
+        step = round_m * STEP_US / (1.2 * HOUR_US)
+        world.made[device]["odometer_m"] = drives * step * (1 + 0.003 * days.wander(1))
+
+
+@happened
+def flows_back(world: World, on: str, per_night: float) -> None:
+    """From one to three by night nothing is delivered, and some of what was comes back."""
+    device, channel = at_channel(on)
+    hour = days_of(world).hour
+    back = -per_night * STEP_US / (2 * HOUR_US)
+    world.made[device][channel] = np.where(
+        (hour >= 1) & (hour < 3), back, world.made[device][channel]
+    )
+
+
+@happened
+def capped(
+    world: World, on: str, watt: float, first: str | None = None, last: str | None = None
+) -> None:
+    """A device gives no more than some power: an export limit, a clipped inverter."""
+    device, channel = at_channel(on)
+    some = times_within(world, world.month.times_us, first, last)
+    made = world.made[device][channel]
+    most = watt * STEP_US / HOUR_US
+    world.made[device][channel] = np.where(some, np.minimum(made, most), made)
+
+
+@happened
+def soiled(world: World, on: str, per_day: float, rain: str) -> None:
+    """Dust takes a share more each day, until the rain."""
+    device, channel = at_channel(on)
+    days = (world.month.times_us - world.month.from_us) / DAY_US
+    since = (world.month.times_us - moment_of(world, rain)) / DAY_US
+    dirty = np.where(since >= 0, since, np.clip(days, 0, None))
+    world.made[device][channel] = world.made[device][channel] * (1 - per_day * dirty)
+
+
+@happened
+def burst(world: World, on: str, per_day: float, days: list[str], first: int, last: int) -> None:
+    """A device does all that it does within some hours of some days."""
+    device, channel = at_channel(on)
+    hour = days_of(world).hour
+    within = (hour >= first) & (hour < last)
+    some = sum(
+        times_within(world, world.month.times_us, one, f"{one}T23:59:59") for one in days
+    ).astype(bool)  # fmt: skip
+    share = per_day * STEP_US / HOUR_US / (last - first)
+    world.made[device][channel] = np.where(some & within, share, 0.0)

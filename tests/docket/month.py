@@ -1,0 +1,77 @@
+"""The period of a case at its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from mrv.calendar import midnight_us
+from tests.docket.shapes import DAY_US, HOUR_US, STEP_US
+
+# weeks beside a period are there too, as they are in the field: invoices reach into them
+BEFORE_DAYS, AFTER_DAYS = 27, 8
+
+
+@dataclass(frozen=True)
+class Month:
+    """
+    A period of a place.
+
+    Attributes
+    ----------
+    zone : str
+        IANA name.
+    first, end : date
+        Local days; `end` is the first day after it.
+    """
+
+    zone: str = "Asia/Ho_Chi_Minh"
+    first: date = date(2026, 3, 2)
+    end: date = date(2026, 3, 30)
+
+    def before(self, days: int) -> date:
+        """Return a local day before the period."""
+        return self.first - timedelta(days=days)
+
+    def midnight(self, day: date) -> str:
+        """Return the beginning of a local day, as the registry file has it."""
+        return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.zone)).isoformat()
+
+    def wall(self, text: str) -> datetime:
+        """Read a local day or moment of wall clocks."""
+        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(self.zone))
+
+    @cached_property
+    def from_us(self) -> int:
+        """Begin. [us UTC]"""
+        return midnight_us(self.first, self.zone)
+
+    @cached_property
+    def to_us(self) -> int:
+        """End. [us UTC]"""
+        return midnight_us(self.end, self.zone)
+
+    @cached_property
+    def times_us(self) -> np.ndarray:
+        """Steps of the period and of weeks beside it. [us UTC]"""
+        begin, end = self.from_us - BEFORE_DAYS * DAY_US, self.to_us + AFTER_DAYS * DAY_US
+        return np.arange(begin, end, STEP_US, dtype=np.int64)
+
+    @cached_property
+    def inside(self) -> np.ndarray:
+        """Which steps are within the period."""
+        return (self.times_us >= self.from_us) & (self.times_us < self.to_us)
+
+    def local_us(self, times_us: np.ndarray) -> np.ndarray:
+        """Return times as clocks on the wall show them. [us]"""
+        edges = [*range(int(times_us[0]), int(times_us[-1]) + HOUR_US, HOUR_US)]
+        zone = ZoneInfo(self.zone)
+        off = np.array([
+            round((datetime.fromtimestamp(us // 10**6, zone).utcoffset() or timedelta())
+            .total_seconds()) * 10**6 for us in (edge // HOUR_US * HOUR_US for edge in edges)
+        ], dtype=np.int64)  # fmt: skip
+        return times_us + off[times_us // HOUR_US - edges[0] // HOUR_US]

@@ -53,6 +53,13 @@ def registers(class_id: str) -> dict[str, Register]:
     return result
 
 
+@cache
+def named(column: str) -> str:
+    """Return the name in files of a register's column, of any class; other names as they are."""
+    every = (r for class_id in classes.load() for r in registers(class_id).values())
+    return next((register.name for register in every if register.column == column), column)
+
+
 def of_column(class_id: str, column: str) -> Register:
     """Return the register of a class in a column."""
     return next(r for r in registers(class_id).values() if r.column == column)

@@ -103,7 +103,8 @@ class CalibrationShown(Form):
     found_error_percent: str | UnsetType = field(default=UNSET, name="foundErrorPercent")
     last_test: Literal[True] | UnsetType = UNSET
     laboratory: str | UnsetType = UNSET
-    accreditation: str | UnsetType = UNSET
+    # the verifier's own accreditation stays in a public version, this one is hidden with its name
+    accreditation: str | UnsetType = field(default=UNSET, name="laboratory_accreditation")
 
 
 class Planned(Form):

@@ -118,6 +118,14 @@ class Criterion(Entry, frozen=True, kw_only=True):
     document: str
 
 
+class Grievance(Entry, frozen=True, kw_only=True):
+    """Input or grievance of a stakeholder, and the answer to it; `date` is its day."""
+
+    date: Day
+    text: str
+    answer: str | None = None
+
+
 class Inclusion(Entry, frozen=True, kw_only=True):
     """Inclusion of a component project activity in a programme of activities."""
 
@@ -251,7 +259,8 @@ class Registration(Entry, frozen=True, kw_only=True):
     `signed_percent` is the share of the energy that its programme asks to be signed.
     `methodologies` and `designs` are the versions that the programme registered: a statement's
     methodology, and the version of its design, are those in force on each day of its period.
-    `other_programmes` is `none` where the participants declare that there is none.
+    `other_programmes` is `none` where the participants declare that there is none,
+    and so is `grievances`.
     """
 
     project: str
@@ -282,6 +291,7 @@ class Registration(Entry, frozen=True, kw_only=True):
     other_programmes: tuple[Elsewhere, ...] | Literal["none"] | None = None
     letters: tuple[Letter, ...] = ()
     rights: Rights | None = None
+    grievances: tuple[Grievance, ...] | Literal["none"] | None = None
     inclusion: Inclusion | None = None
     renewals: tuple[Renewal, ...] = ()
     cdop: CdopWords = CdopWords()

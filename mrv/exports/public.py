@@ -30,7 +30,15 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "certificate": ("certificate",),
     "person": ("responsible", "team", "reviewer", "signatory"),
     "place": ("site", "place"),
-    "document": ("laboratory", "sample", "invoice", "number", "issuer_of_invoice", "document"),
+    "document": (
+        "laboratory",
+        "laboratory_accreditation",
+        "sample",
+        "invoice",
+        "number",
+        "issuer_of_invoice",
+        "document",
+    ),
 }
 _FIELDS = {name for names in CATEGORIES.values() for name in names}
 # lists of things whose own id is a secret, by category; a text in their place counts them

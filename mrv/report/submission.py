@@ -20,7 +20,7 @@ from mrv.documents.monitoring import MonitoredParameter
 from mrv.methodologies import find
 from mrv.quantity_text import plain_text
 from mrv.registry.declared import Declared
-from mrv.registry.monitoring_plan import SAMPLING, blank
+from mrv.registry.monitoring_plan import blank
 from mrv.report.audit_rows import anomalies, cadence_s
 from mrv.report.page.document import chapters
 from mrv.report.report_data import Facts
@@ -291,12 +291,11 @@ def _sources(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _surveyed(facts: Facts, words: Words) -> Iterator[str]:
-    """Surveys that do not say how, or that the plan's sampling does not describe so."""
+    """Yield surveys without the way in which their units were examined."""
     del words
-    described = " ".join(v.procedures.get(SAMPLING, "") for v in facts.plan.versions).lower()
     for survey in _declared(facts).surveys:
-        if survey.method is None or survey.method not in described:
-            yield f"{survey.parameter} ({survey.taken}): {survey.method or 'method'}"
+        if survey.method is None:
+            yield f"{survey.parameter} ({survey.taken})"
 
 
 def _lifetime(facts: Facts, words: Words) -> Iterator[str]:
@@ -397,6 +396,7 @@ CHECKS: tuple[tuple[Part, str, str, Asks | None], ...] = (
     ("completeness", "verified", "page.conclusion", _verified),
     ("completeness", "closed", "page.findings", _closed),
     ("completeness", "form", "page.general", None),
+    ("completeness", "engaged", "page.general", None),
     ("completeness", "claimed", "page.general", None),
     ("completeness", "registered", "page.general", None),
     ("completeness", "logged", "page.evidence", _logged),

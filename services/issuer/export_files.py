@@ -138,7 +138,7 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
     if result is None:
         raise RegistryError(
             f"no facility is registered for site {site!r}; add it under `facilities`, see"
-            " docs/registries.md"
+            " docs/exports.md"
         )
     zone = registry.sites[site].clock
     span = period_us(date(year, 1, 1), date(year + 1, 1, 1), zone)
@@ -364,6 +364,7 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     registered, words = next(result, None) or Registration(project=project), Words(language)
     fields = {
         "form": tuple(registration_checks.form(facts, registered)),
+        "engaged": tuple(registration_checks.engaged(facts, registered)),
         "claimed": tuple(registration_checks.claimed(facts, registered)),
         "registered": tuple(registration_checks.registered(facts, registered)),
         "backed": tuple(signed_share(facts, words, registered.signed_percent)),

@@ -25,6 +25,8 @@ from services.clock import now_us
 
 # ids of the methodologies of the Joint Crediting Mechanism begin with it
 JCM = "jcm-"
+# names of the programme that certifies contributions to sustainable development goals
+_GOLD = frozenset(map(stem, ("Gold Standard", "GS", "GS4GG")))
 # a crediting period of the CDM has at most ten years (3/CMP.1, annex, 49)
 _MOST_MONTHS = 120
 _TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
@@ -54,6 +56,25 @@ def form(facts: Facts, registration: Registration) -> Iterator[str]:
     for missing in jcm(source, registration).draft.missing:
         if missing.field != "project":
             yield f"{missing.field}: {missing.remedy}"
+
+
+def engaged(facts: Facts, registration: Registration) -> Iterator[str]:
+    """
+    Yield what lacks of stakeholders in the period, and of contributions to sustainable development.
+
+    Programmes other than the JCM, whose own report asks for both, want the grievances of the period
+    with their answers (VCS Standard, ongoing communication; Gold Standard, continuous input [M]).
+    """
+    ask = f"registrations[{registration.project}]"
+    given, (_, last) = registration.grievances, _days(facts)
+    if given is None and not facts.subject.methodology.id.startswith(JCM):
+        yield f"{ask}.grievances: date, text and answer of each, or `none`"
+    for one in given if isinstance(given, tuple) else ():
+        if one.date <= last and not one.answer:
+            yield f"{ask}.grievances: the one of {one.date} has no answer"
+    gold = stem(registration.programme or "") in _GOLD
+    if gold and facts.name not in {c.statement for c in registration.contributions}:
+        yield f"{ask}.contributions: goal and amount of each monitored goal of this period"
 
 
 def claimed(facts: Facts, registration: Registration) -> Iterator[str]:

@@ -98,6 +98,19 @@ class Attributes(msgspec.Struct, frozen=True):
     cadence_s: int | None = None
 
 
+class Bound(msgspec.Struct, frozen=True):
+    """A device of a project, with its role."""
+
+    device: str
+    role: str
+
+
+class Project(msgspec.Struct, frozen=True):
+    """Data of a registry's project for the simulator."""
+
+    devices: list[Bound] = []
+
+
 class Row(msgspec.Struct, frozen=True, rename={"kind": "class"}):
     """Data of a registry's device for the simulator."""
 
@@ -139,7 +152,7 @@ def _content(path: Path) -> Any:
     """Return the parsed content of a file, or the merged sites and devices of a folder's files."""
     if not path.is_dir():
         return _read(path)
-    whole: dict[str, list[Any]] = {"sites": [], "devices": []}
+    whole: dict[str, list[Any]] = {"sites": [], "devices": [], "projects": []}
     for file in sorted((*path.glob("*.yaml"), *path.glob(f"*{SUFFIX}"))):
         content = _read(file)
         for key, rows in whole.items():
@@ -182,11 +195,15 @@ def _devices(content: Any, path: Path, cadence_s: int | None) -> Iterator[Device
     try:
         if isinstance(content, dict) and "devices" in content:
             sites = msgspec.convert(content.get("sites") or [], list[Site])
-            yield from _registered(
+            projects = msgspec.convert(content.get("projects") or [], list[Project])
+            bound = [one for project in projects for one in project.devices]
+            generating = {one.device for one in bound if one.role == "generation"}
+            for device in _registered(
                 msgspec.convert(content["devices"], list[Row]),
                 {site.id: site for site in sites},
                 cadence_s,
-            )
+            ):
+                yield replace(device, generates=device.id in generating)
         else:
             listed = content.get("fleet") if isinstance(content, dict) else content
             for group in msgspec.convert(listed or [], list[Group]):

@@ -49,7 +49,7 @@ class Device:
 
     `principal` is its MQTT name, or that of its gateway. `rated_power_w` [W], `cadence_s` [s],
     coordinates in degrees north and east; `per_day` is the quantity on a working day, in the
-    payload's unit.
+    payload's unit; `generates` is true of the meter of a solar plant.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Device:
     cadence_s: int
     profile: str = "generic"
     per_day: float = 0.0
+    generates: bool = False
 
     @property
     def topic(self) -> str:

@@ -15,6 +15,8 @@ export.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from services.simulator.model import Block, Day, Device, Floats, Register, stream
@@ -97,3 +99,13 @@ class PvInverter:
                 "state": producing.astype(np.float64),
             },
         )
+
+
+class GenerationMeter(PvInverter):
+    """The meter of a solar plant of `rated_power_w`: export by day, own use by night."""
+
+    def readings(self, day: Day, number: np.ndarray) -> Block:
+        """Return readings of a day: the inverter's registers and power."""
+        block = super().readings(day, number)
+        # of an energy meter: positive for import, negative for export
+        return replace(block, gauges={"active_power_kw": -block.gauges["active_power_kw"]})

@@ -34,7 +34,7 @@ from services.simulator.model import (
     stream,
     zone_ms,
 )
-from services.simulator.pv_inverter import PvInverter
+from services.simulator.pv_inverter import GenerationMeter, PvInverter
 from services.simulator.systems import BEHAVIOURS, System
 from services.simulator.vehicles import EvCharger, Vehicle
 
@@ -166,7 +166,9 @@ MODELS: dict[str, Callable[[Device, int], Model]] = {
     "pv_inverter": PvInverter,
     "ev_charger": EvCharger,
     "vehicle": Vehicle,
-    "energy_meter": EnergyMeter,
+    "energy_meter": lambda device, seed: (GenerationMeter if device.generates else EnergyMeter)(
+        device, seed
+    ),
     "air_station": AirStation,
     "noise_station": NoiseStation,
     "wastewater_plant": WastewaterPlant,

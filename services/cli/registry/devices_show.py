@@ -14,6 +14,7 @@ import click
 from ingest import classes, profiles
 from ingest.errors import RegistryError
 from ingest.model import Device
+from ingest.profiles import file_registers
 from mrv import calendar
 from mrv.calendar import zone
 from services.cli.errors import Exit
@@ -241,7 +242,7 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     for one in found["projects"]:
         yield "project", f"{one['project']} as {one['role']}, until {time_text(one['to'], zone)}"
     for one in found["calibrations"]:
-        of = f" ({one['channel']})" if one["channel"] else ""
+        of = f" ({file_registers.named(one['channel'])})" if one["channel"] else ""
         said = "test after removal" if one["last_test"] else f"valid until {one['valid_until']}"
         error = one["found_error_percent"]
         more = "" if error is None else f", found error {error} %"

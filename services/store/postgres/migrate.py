@@ -129,6 +129,11 @@ def make_extensions(conn: Connection, where: str) -> None:
             f"{where} is read-only for this login: a standby, or default_transaction_read_only is"
             " on; name the server that writes in TONNE_DATABASE_URL, or switch that off"
         )
+    if (encoding := conn.info.parameter_status("server_encoding")) != "UTF8":
+        raise PrerequisiteError(
+            f"{where} has the encoding {encoding}; tonne needs UTF8: make the database anew with"
+            " createdb --encoding UTF8 --template template0"
+        )
     versions = _versions(conn)
     check_versions(versions, where)
     # Making the extension without its library would end the connection.

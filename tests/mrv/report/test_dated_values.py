@@ -5,13 +5,15 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from msgspec import structs
+from msgspec import UNSET, structs
 
+from mrv.documents.monitoring import CalibrationShown
 from mrv.registry.declared import Declared, Design, EmissionSource, Sample, Stratum, Survey
 from mrv.registry.project import ACCOUNTING
 from mrv.report.audit_rows import meter_rows
 from mrv.report.dated_values import HEADS, dated, dated_rows
 from mrv.report.page.basis import basis
+from mrv.report.translations import certificate
 from mrv.report.words import LANGUAGES, Words
 from tests.mrv.plant import FROM
 from tests.mrv.report import sample
@@ -105,3 +107,15 @@ def test_a_statement_without_dates_has_no_empty_table(facts):
     subject = bare.subject
     rows = [r for r in dated_rows(subject, Words("en")) if "factor" not in r[1]]
     assert rows == []
+
+
+def test_a_certificate_names_its_register_and_laboratory():
+    """A reader would look for a register of another name, and not see who calibrated it."""
+    shown = CalibrationShown(
+        certificate="K-1", performed="2026-01-01", valid_until="2027-01-01", accuracy_class=None,
+        max_error_percent="1", channel="biogas_total_nml", laboratory="Quatest 3",
+        accreditation="VILAS 004",
+    )  # fmt: skip
+    assert certificate(shown, Words("en")) == "K-1 (biogas_total_nm3), Quatest 3, VILAS 004"
+    gauge = structs.replace(shown, channel="ch4_percent", laboratory=UNSET, accreditation=UNSET)
+    assert certificate(gauge, Words("en")) == "K-1 (ch4_percent)"

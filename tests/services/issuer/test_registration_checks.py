@@ -13,8 +13,10 @@ import pytest
 
 from mrv.exports.entered import (
     Consulted,
+    Contribution,
     Criterion,
     Elsewhere,
+    Grievance,
     Inclusion,
     Letter,
     Registration,
@@ -22,7 +24,7 @@ from mrv.exports.entered import (
     Rights,
     Validation,
 )
-from services.issuer.registration_checks import _begun, claimed
+from services.issuer.registration_checks import _begun, claimed, engaged
 from tests.services.issuer import plant
 
 DAY = date(2026, 1, 1)
@@ -94,3 +96,33 @@ def test_a_renewed_crediting_period_has_its_updated_baseline():
     assert "crediting period 2, updated baseline" in one
     done = Renewal(since=DAY, design="2.0")
     assert [*_begun(facts(), registration(validation=second, renewals=(done,)), "r")] == []
+
+
+@pytest.mark.parametrize(
+    ("methodology", "given", "lacking"),
+    [
+        ("ams-iii-c", {}, "grievances: date, text and answer"),
+        ("ams-iii-c", {"grievances": "none"}, None),
+        ("jcm-vn-am007", {}, None),
+        ("ams-iii-c", {"grievances": (Grievance(date=DAY, text="noise"),)}, "2026-01-01 has no"),
+        ("ams-iii-c", {"grievances": (Grievance(date=DAY, text="noise", answer="a wall"),)}, None),
+        ("ams-iii-c", {"grievances": "none", "programme": "Gold Standard"}, "contributions"),
+    ],
+)
+def test_stakeholders_are_answered_and_goals_monitored(methodology, given, lacking):
+    """Neighbours would write in vain, and a goal be claimed that no one monitored."""
+    of = facts()
+    of.subject.methodology, of.name = SimpleNamespace(id=methodology), "TN-1"
+    found = [*engaged(of, registration(**given))]
+    assert found == [] if lacking is None else lacking in found[0]
+
+
+def test_contributions_are_of_the_statement():
+    """The goals of last year would be sent again."""
+    of = facts()
+    of.subject.methodology, of.name = SimpleNamespace(id="ams-iii-c"), "TN-1"
+    gold = {"grievances": "none", "programme": "GS4GG"}
+    (one,) = [Contribution(statement="TN-1", goal="7", what="energy")]
+    assert [*engaged(of, registration(contributions=(one,), **gold))] == []
+    of.name = "TN-2"
+    assert len([*engaged(of, registration(contributions=(one,), **gold))]) == 1

@@ -228,7 +228,7 @@ def test_text_that_looks_like_a_number_may_be_quoted_or_not(
         ("projects", "system", "System of the list of pilot projects", "nonsense"),
         ("projects", "action", "Action of the programme", "9"),
         ("devices", "site", "Site of the device", "nowhere"),
-        ("devices", "gateway", "Registered device that transmits", "no-one"),
+        ("devices", "gateway", "that transmits the data of this device", "no-one"),
         ("devices.replacements", "channel", "such as `energy_export_kwh`", "energy_export_wh"),
         ("devices.quality", "channel", "or `time`", "energy"),
         ("projects.laboratory", "sha256", "SHA-256 of the file", "ab"),

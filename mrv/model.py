@@ -336,6 +336,8 @@ class Methodology:
         Roles that may claim one energy twice, without a dated `LINE_DIAGRAM`.
     asks : tuple of str
         Subjects that a verifier describes: equipment `replaced`, sludge and other `residues`.
+    implied : callable
+        Parameters that apply without an entry, such as a country's: value, meaning and source.
     draw_meters : mapping
         Optional role that measures the own use of a plant, by role of the baseline.
     """
@@ -372,6 +374,7 @@ class Methodology:
     apart: tuple[tuple[str, str], ...] = ()
     draw_meters: Mapping[str, str] = field(default_factory=dict)
     asks: tuple[str, ...] = ()
+    implied: Callable[[Inputs, Factors], Mapping[str, tuple[int, str, str]]] = lambda *_: {}
     lower_limits: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
     agreement: tuple[Agreement, ...] = ()
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()

@@ -94,7 +94,7 @@ def close(server_url: str, name: str, case: Mapping[str, Any]) -> Outcome:
 
     Cases of one `name` have the same month.
     """
-    world = begin(case["plant"], name)
+    world = begin(case["plant"], name, {key: case[key] for key in ("first", "end") if key in case})
     distortions.apply(world, case["do"], distortions.HAPPENED)
     # `params`: what is true where the plant's own file is what is typed
     _, tonnes = truth(world, case.get("params", {}))
@@ -206,7 +206,8 @@ def _enrol(url: str, world: World) -> None:
 def _register(url: str, file: Path, world: World) -> None:
     """Import the registry, and then the plan that is drafted from it and filled in."""
     _imported(url, file, world.document)
-    plan = world.plant["id"], tuple(sorted(d["device"] for d in world.project["devices"]))
+    devices = sorted(d["device"] for d in world.project["devices"])
+    plan = world.plant["id"], world.month, *devices
     if plan not in _PLANS:
         with connect(url, role="tonne_mrv", autocommit=True) as conn:
             _PLANS[plan] = _drafted(conn)

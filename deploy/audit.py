@@ -1,12 +1,12 @@
 # ruff: noqa: INP001, T201 - a script, run by `make audit`; findings are its output
 """
-Check the locks against published advisories in files, also without a network.
+Check locked dependency versions against published security advisories in files; needs no network.
 
     python deploy/audit.py FOLDER...
 
-The folders hold advisories in the OSV format (https://ossf.github.io/osv-schema/), one a JSON
-file, as the database of PyPI's advisories has them.  Ends with 1 where a pinned version is
-affected, with 2 where there is nothing to hold them against.
+The folders hold advisories in OSV format (https://ossf.github.io/osv-schema/), one JSON file each,
+as in PyPI's advisory database.  Exit status 1 if a pinned version is affected, 2 if there are no
+advisories.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^ ;\\]+)", re.MULTIL
 
 
 def pinned(lock: Path) -> dict[str, str]:
-    """Return the pinned versions of a lock, by name."""
+    """Return the pinned versions of a lock file, by package name."""
     found = _PINNED.findall(lock.read_text(encoding="utf-8"))
     return {canonicalize_name(name): version for name, version in found}
 
 
 def affects(affected: dict[str, Any], version: str) -> bool:
-    """Return whether a version is named in an advisory, or in one of its ranges."""
+    """Return whether an advisory lists a version, or has a range that contains it."""
     if version in affected.get("versions", ()):
         return True
     return any(
@@ -48,7 +48,7 @@ def affects(affected: dict[str, Any], version: str) -> bool:
 
 
 def _within(events: list[dict[str, str]], version: Version) -> bool:
-    """Go through a range's events by version: the last one that is not later counts."""
+    """Return whether a version lies in the affected range that the events describe."""
     inside = False
     for event in sorted(events, key=_at):
         if "introduced" in event:

@@ -1,9 +1,9 @@
 # ruff: noqa: INP001 - a script, run by hand
 """
-Make services/api/console/maps/coastline.npz: the outline of land, for the console's map.
+Create services/api/console/maps/coastline.npz, the coastline of the console's map.
 
-From Natural Earth's 1:10m land (public domain), as the npm package world-atlas 2.0.2 (ISC)
-holds it in land-10m.json:
+From Natural Earth's 1:10m land (public domain), in land-10m.json of the npm package world-atlas
+2.0.2 (ISC):
 
     npm pack world-atlas@2.0.2 && tar xzf world-atlas-2.0.2.tgz
     python deploy/land.py package/land-10m.json
@@ -21,7 +21,7 @@ OUT = Path("services/api/console/maps/coastline.npz")
 
 
 def main() -> None:
-    """Join arcs to rings; write them as steps of the source's grid."""
+    """Join the arcs of the source to rings and write them as integer steps of its grid."""
     topology = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     arcs = [np.cumsum(arc, axis=0) for arc in topology["arcs"]]
     rings = [

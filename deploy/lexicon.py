@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, run by `make pages` and `make lint`
-"""Terms and refused words: writes GLOSSARY.md from docs/lexicon.toml; `lint` refuses the words."""
+"""Write GLOSSARY.md from docs/lexicon.toml; `lint` reports words that must not be used."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ COLUMNS = {"en": "English", "vi": "Vietnamese", "ja": "Japanese", "de": "German"
 
 @cache
 def lexicon() -> dict[str, Any]:
-    """Return sections of terms, and the replacement of each refused word."""
+    """Return the lexicon: sections of terms, and a replacement for each refused word."""
     return tomllib.loads(LEXICON.read_text(encoding="utf-8"))
 
 
 def page() -> str:
-    """Return the glossary."""
+    """Return the text of GLOSSARY.md."""
     said = lexicon()
     lines = [_HEAD]
     for section in said["section"]:
@@ -65,7 +65,7 @@ def page() -> str:
 
 
 def refused(text: str, *tables: str) -> Iterator[str]:
-    """Yield the refused words of a text by tables of the lexicon, with repetitions."""
+    """Yield each refused word in a text, by tables of the lexicon."""
     yield from (found.lower() for found in _pattern(tables or ("refused",)).findall(text))
 
 
@@ -76,7 +76,7 @@ def _pattern(tables: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the readable text of a file, with line; without code and file names."""
+    """Yield (line, text) of a file's prose, without code and file names."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         yield from _strings(ast.parse(text))
@@ -92,7 +92,10 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield docstrings without the names that they explain, and strings that are sentences."""
+    """
+    Yield (line, text) of docstrings without the names in their sections, and of sentences in
+    strings.
+    """
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     documented = [node for node in ast.walk(tree) if isinstance(node, kinds) and node.body]
     docstrings = {
@@ -108,7 +111,7 @@ def _strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def files() -> Iterator[Path]:
-    """Yield word files, pages and the Python of the product."""
+    """Yield the files to check: word files, pages and Python modules."""
     yield from ROOT.glob("services/api/console/words/en.toml")
     yield from ROOT.glob("mrv/**/en.toml")
     yield from (ROOT / "docs").rglob("*.md")
@@ -119,7 +122,7 @@ def files() -> Iterator[Path]:
 
 @cache
 def faults() -> list[str]:
-    """Return faults: files, lines and their refused words."""
+    """Return a line for each refused word, with file and line number."""
     found, better = [], lexicon()["refused"] | lexicon()["refused_in_texts"]
     for path in sorted(files()):
         name = path.relative_to(ROOT).as_posix()

@@ -1,9 +1,9 @@
 # ruff: noqa: INP001 - a script, run by `make pictures`
 """
-Pictures of the console for README and docs, taken from a running server.
+Take pictures of the console for README and docs from a running server, with Chromium.
 
-`make pictures URL=http://127.0.0.1:8080` after `make demo`; Chromium does the drawing.  A device's
-page and the alarms are drawn where TONNE_API_TOKEN holds a key that may see them.
+`make pictures URL=http://127.0.0.1:8080` after `make demo`.  The pages of devices and alarms need
+an API key in TONNE_API_TOKEN.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 1280, 800
 
 
 def take(page: Page, base: str, path: str, name: str) -> None:
-    """Save the visible part of a page."""
+    """Save a picture of the visible part of a page."""
     page.goto(urljoin(base, path))
     page.wait_for_load_state("networkidle")
     page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")

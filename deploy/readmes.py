@@ -1,9 +1,9 @@
 # ruff: noqa: INP001 - a script, run by `make readmes`
 """
-Write the README of each package: its files, their purpose, and permitted importers.
+Write the README of each package: its files with their purpose, and its permitted importers.
 
-Files answer in the first paragraph of their docstring, importers come from the contracts
-in pyproject.toml.  What a person wrote above the mark stays.
+The purpose is the first paragraph of a file's docstring; importers come from the import contracts
+in pyproject.toml.  Text above the mark is kept.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ DATA = {
 
 
 def packages() -> list[Path]:
-    """Return folders of packages with more than their `__init__.py`."""
+    """Return the folders of packages that have more than `__init__.py`."""
     return sorted(
         file.parent
         for package in PACKAGES
@@ -58,9 +58,9 @@ def packages() -> list[Path]:
 
 def entries(folder: Path) -> list[str]:
     """
-    Return names in a package's README: modules and packages first, then the rest.
+    Return the names listed in a package's README, modules and packages first.
 
-    Several files of one kind that is no Python are one entry, `*.toml`.
+    Several files of one non-Python kind are one entry, such as `*.toml`.
     """
     inside = [path for path in folder.iterdir() if path.name not in _PASSED]
     code = [p.name for p in inside if p.suffix == ".py"]
@@ -75,7 +75,7 @@ def entries(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    """Write all of them."""
+    """Write all READMEs."""
     for folder in packages():
         (folder / "README.md").write_text(readme(folder), "utf-8")
 
@@ -91,7 +91,7 @@ def readme(folder: Path) -> str:
 
 @cache
 def _contracts() -> list[dict]:
-    """Return the import contracts."""
+    """Return the import contracts of pyproject.toml."""
     held = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     contracts: list[dict] = held["tool"]["importlinter"]["contracts"]
     return contracts
@@ -125,13 +125,16 @@ def _place(path: Path) -> str:
 
 
 def _first_paragraph(file: Path) -> str:
-    """Return the first paragraph of a file's docstring, in one line."""
+    """Return the first paragraph of a file's docstring, on one line."""
     said = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "Generated code."
     return " ".join(said.split("\n\n")[0].split()).replace("|", "\\|")
 
 
 def _importers(name: str, rules: list[dict]) -> str:
-    """Say by the contracts what may import a package, as the shorter of two lists."""
+    """
+    Return a sentence on the packages that may import a package, or may not, whichever list
+    is shorter.
+    """
     parent, _, own = name.rpartition(".")
     for rule in rules:
         if rule["type"] == "protected" and name in rule["protected_modules"]:

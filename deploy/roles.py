@@ -24,19 +24,18 @@ _HEAD = """\
 
 For: operators and engineers. `make pages` writes this page from the routes. An API key has one role and a scope: all projects, or the projects named when it was created (`tonne api keys create --role ROLE --project ID`). Data outside the scope are answered as not found (404). Issued statements, their status, proofs and reports are public. Drafts, meters and evidence require a key with the project in its scope.
 
-| scope | visible data |
-|---|---|
-| own | data of the projects in the key's scope |
-| all | data that cannot be separated by project; only for keys with the scope "all projects" |
-| public | data for everyone; a key also sees drafts of the projects in its scope |
-
 Signing requires no API role: the signing key of a document determines whether it is accepted ([signing-keys.md](signing-keys.md#who-signs)).
 
 """  # noqa: E501 - a page, a line a paragraph
 
 
+_OWN = "projects in the scope of the key"
+_ALL = 'all projects: the key needs the scope "all projects"'
+_PUBLIC = "public data; with a key, also drafts of the projects in its scope"
+
+
 class Row(NamedTuple):
-    """A route, its function, and its permitted roles."""
+    """API route, its description, and its permitted roles."""
 
     method: str
     path: str
@@ -60,7 +59,7 @@ def rows() -> list[Row]:
 
 
 def _routes() -> list[APIRoute]:
-    """Return the routes of all modules that have some."""
+    """Return the routes of all route modules."""
     found = []
     for package in (routes, console):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
@@ -71,14 +70,19 @@ def _routes() -> list[APIRoute]:
 
 def page() -> str:
     """Return the page."""
-    head = f"| request | action | without a key | {' | '.join(ROLES)} | scope |"
-    lines = [head, "|---" * (len(ROLES) + 4) + "|"]
+    lines = [
+        "| request | what it does | who may send it | data that it concerns |",
+        "|---" * 4 + "|",
+    ]
     for row in rows():
         roles, whole = row.let_in
-        marks = ["yes" if not roles or role in roles else "" for role in ROLES]
-        scope = "all" if whole else "own" if roles else "public"
-        cells = [f"`{row.method} {row.path}`", row.does, "" if roles else "yes", *marks, scope]
-        lines.append(f"| {' | '.join(cells)} |")
+        # a public route shows a key its drafts as well
+        data = _ALL if whole else _OWN if roles else _PUBLIC
+        named = [role for role in ROLES if role in roles]
+        who = f"keys with the role {' or '.join(named)}" if roles else "everyone, without a key"
+        if len(named) == len(ROLES):
+            who = "keys with any role"
+        lines.append(f"| `{row.method} {row.path}` | {row.does} | {who} | {data} |")
     return _HEAD + "\n".join(lines) + "\n"
 
 

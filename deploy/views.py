@@ -14,14 +14,14 @@ PAGE = Path(__file__).parents[1] / "docs/views.md"
 _HEAD = """\
 # Views of the database
 
-For: engineers who read the database with SQL: dashboards, and every login that is granted `tonne_grafana`, which reads and can write nothing. Tables behind the views may change with a release; views keep their columns.
+For: engineers who read the database with SQL: dashboards, and every login that is granted `tonne_grafana`, which can read and not write. Tables may change with a release; views keep their columns. Each entry describes the rows of a view, and lists its columns with their types.
 
-- Units are in the names: `_t` tonnes of CO2e, `_ug` micrograms of CO2e, `_kwh`, `_kw`, `_m3`, `_km`, `_s` seconds, `_h` hours. A `share`, a `ratio` and `covered` go from 0 to 1.
-- `time` is the begin of a quarter hour, an hour or a local day, with its offset. `day` is the local day itself, of the site or project that `timezone` names.
-- Tonnes are a project's. Take them from `v_account_day` and `v_account_interval`; sums over devices of one class are no tonnes.
-- Readings are in one table a class, `reading_<class>`, a column a channel ([devices.md](devices.md)).
+- The end of a column's name is its unit: `_t` tonnes of CO2e, `_ug` micrograms of CO2e, `_kwh`, `_kw`, `_m3`, `_km`, `_s` seconds, `_h` hours. Columns named share, ratio or `covered` have values from 0 to 1.
+- `time` is the start of a 15-minute interval, an hour or a local day, with its offset. `day` is a local day in the time zone `timezone` of the site or project.
+- Tonnes are those of a project. Take them from `v_account_day` and `v_account_interval`; sums over devices of one class are no reduction.
+- Readings of a device class are in the table `reading_<class>`, with a column for each channel ([devices.md](devices.md)).
 
-`psql` shows the same text: `\\d+ v_account_day`.
+In `psql`, `\\d+ v_account_day` shows the same text.
 
 Written by `make views` from a migrated database; change the comments there.
 """  # noqa: E501 - a page, a line a paragraph
@@ -41,14 +41,14 @@ _TYPES = {
 
 
 def page(connection: psycopg.Connection) -> str:
-    """Return the page of a migrated database's views."""
+    """Return the text of docs/views.md for a migrated database."""
     found = [_HEAD]
     for name, said, columns in connection.execute(VIEWS):
         shown = [
-            f"`{column}` {_TYPES.get(kind, kind)}{f' ({note})' if note else ''}"
+            f"`{column}` ({_TYPES.get(kind, kind)}{f': {note}' if note else ''})"
             for column, kind, note in columns
         ]
-        found.append(f"## {name}\n\n{said or ''}\n\n{', '.join(shown)}.\n")
+        found.append(f"## {name}\n\n{said or ''}\n\nColumns: {', '.join(shown)}.\n")
     return "\n".join(found)
 
 

@@ -1,1 +1,1 @@
-"""The core of metering: from a message to interval quantities. Pure functions over columns."""
+"""Core of metering: from a message to interval quantities, as pure functions over columns."""

@@ -1,10 +1,9 @@
 """
-Hosts and ports of server URLs, read in the same way by every Python version.
+Hosts and ports of server URLs, parsed identically by every Python version.
 
-`urllib.parse.urlsplit` alone does not do.  What it takes differs between releases of one
-Python version: since a security fix it refuses brackets that do not enclose the whole
-address, as an IPv6 host in a list has them, and it drops line ends in silence.  So a URL is
-parted here, and its list of hosts split, before each host is read.
+`urllib.parse.urlsplit` is not enough: since a security fix its releases differ in refusing brackets
+that do not enclose the whole address, as in a list with IPv6 hosts, and it silently drops line
+ends.  So the URL and its list of hosts are split first, and each host is parsed separately.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ _HOST = re.compile(r"[^\s\[\]:,@/?#]+")
 
 class Parts(NamedTuple):
     """
-    A URL whose host part is not parsed yet.
+    URL whose host part is not parsed yet.
 
     Attributes
     ----------
     scheme : str
-        In small letters; empty where the text is not a URL.
+        In lower case; empty if the text is not a URL.
     login : str or None
-        `user` or `user:password`, as it stands there.
+        `user` or `user:password`, unchanged.
     hosts : list of str
-        Each `host` or `host:port`, as it stands there.
+        Each `host` or `host:port`, unchanged.
     rest : str
         Path, query and fragment.
     """
@@ -44,12 +43,12 @@ class Parts(NamedTuple):
 
 def parts_of(url: str) -> Parts:
     """
-    Split a URL that may name several hosts, separated by commas.
+    Return the parts of a URL that may name several hosts, separated by commas.
 
     Raises
     ------
     ValueError
-        When it holds a blank, or its scheme twice; the text never holds a password.
+        For blanks, or a repeated scheme; the text never contains a password.
     """
     if _UNSEEN.search(url):
         raise ValueError("contains a blank or a line end; remove it, or write %20 in a password")
@@ -74,7 +73,7 @@ def host_and_port(text: str) -> tuple[str, int | None]:
     Raises
     ------
     ValueError
-        When it has another form, with what to write; port 0 is none.
+        For another form, or port 0; states the correct form.
     """
     if text.startswith("["):
         host, closed, port = text[1:].partition("]")
@@ -99,12 +98,12 @@ def server_of(url: str, ports: Mapping[str, int]) -> tuple[str, int]:
     ----------
     url : str
     ports : mapping
-        The usual port of each scheme that may stand there.
+        Default port of each permitted scheme.
 
     Raises
     ------
     ValueError
-        When it is no such URL; the text never holds a password.
+        If it is no such URL; the text never contains a password.
     """
     schemes = " or ".join(f"{name}://host:port" for name in ports)
     scheme, _, hosts, _ = parts_of(url)

@@ -1,4 +1,4 @@
-"""An encoding of payloads: each folder of `ingest/codecs` provides one as `CODEC`."""
+"""Type of a payload encoding: each folder of `ingest/codecs` provides one as `CODEC`."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Decode = Callable[[bytes, int], Sequence[Reading]]
 @dataclass(frozen=True, slots=True)
 class Codec:
     """
-    An encoding: its name, its signs and its reader.
+    Payload encoding: its name, its signs and its decoder.
 
     Attributes
     ----------
     name : str
-        Its name in metrics and in details of refusals.
+        Its name in metrics and error texts.
     content_types : tuple of str
         MQTT 5 content types that name it.
     decode : callable
-        Readings of a payload; the second argument is when it was received, which
-        relative times count from. [us UTC]  Raises PayloadError.
+        Returns the readings of a payload; the second argument is the time of receipt [us UTC], to
+        which relative times refer.  Raises PayloadError.
     starts : bytes
-        First bytes that a payload of it may have.
+        Possible first bytes of its payloads.
     recognises : callable
-        Whether a payload that starts so, and has no content type, looks like it.
+        Whether a payload with such a first byte, and without content type, has this encoding.
     order : int
-        Encodings are asked in this order; those with the surer signs come first.
+        Encodings are tried in this order, the most certain first.
     """
 
     name: str
@@ -43,5 +43,5 @@ class Codec:
 
 
 def timeless(decode: Callable[[bytes], Sequence[Reading]]) -> Decode:
-    """Return False: most encodings carry absolute times and need no time of receipt."""
+    """Return a decoder that ignores the time of receipt, for encodings with absolute times."""
     return lambda payload, _received_us: decode(payload)

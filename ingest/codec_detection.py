@@ -1,10 +1,9 @@
 """
-Which codec reads a payload: its MQTT 5 content type where given, else its first bytes.
+Choice of the codec for a payload: by its MQTT 5 content type, or else by its first bytes.
 
-A content type that names one encoding binds: what it says is what the payload
-must be.  Plain JSON's own types leave open which JSON, as no type at all does,
-and then the payload's beginning tells.  The codecs are those folders of
-`ingest/codecs` that hold a `CODEC`.
+A content type that names one encoding is binding.  The types of plain JSON leave the kind of JSON
+open, so the payload's beginning decides, as without a type.  Codecs are the folders of
+`ingest/codecs` with a `CODEC`.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def find(payload: bytes, content_type: str | None) -> Codec:
     ----------
     payload : bytes
     content_type : str, optional
-        The MQTT 5 property; parameters such as a character set are passed over.
+        The MQTT 5 property; its parameters, such as a character set, are ignored.
 
     Raises
     ------

@@ -1,15 +1,16 @@
 """
-Buckets to columns: readings of one profile with the same channels, in base units.
+Conversion of buckets (readings with equal profile and channels) to columns in base units.
 
-Names, units and what is missing are settled once a bucket.  A unit that the
-payload states wins over the profile's, so a meter set to Wh is as right as one
-set to kWh; one that cannot become the channel's unit is refused, never guessed.
+Names, units and missing channels are resolved once per bucket.  A unit in the payload precedes the
+profile's; one that cannot be converted to the channel's unit is refused.
 """
 
 from __future__ import annotations
 
+import math
+import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 
@@ -28,7 +29,7 @@ UNUSABLE = -1
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A refused message, or readings of it; `time_us` for one reading."""
+    """Rejected message, or one of its readings with `time_us`."""
 
     message: int
     reason: str
@@ -38,7 +39,12 @@ class Rejected:
 
 @dataclass(slots=True)
 class Bucket:
-    """Readings of one profile with the same channels (and stated units) in the same order."""
+    """
+    Readings of one profile with the same channels (and stated units) in the same order.
+
+    `flat` has the numbers of each reading as doubles, row by row: as objects, they would be as
+    many as those of all else together.
+    """
 
     class_id: str
     profile: str
@@ -48,12 +54,23 @@ class Bucket:
     time: list[int] = field(default_factory=list)
     message: list[int] = field(default_factory=list)
     order: list[int] = field(default_factory=list)
-    flat: list[float | None] = field(default_factory=list)
+    flat: bytearray = field(default_factory=bytearray)
+    _pack: Callable[..., bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pack = struct.Struct(f"{len(self.shape)}d").pack
+
+    def add(self, numbers: Collection[float | None]) -> None:
+        """Add the numbers of a reading, None where one is absent."""
+        try:
+            self.flat += self._pack(*numbers)
+        except struct.error:
+            self.flat += self._pack(*(math.nan if n is None else n for n in numbers))
 
 
 @dataclass(slots=True)
 class Converted:
-    """Columns of a bucket by canonical channel, other content of it, and refusals."""
+    """Columns of a bucket by canonical channel, its unknown channels, and rejections."""
 
     columns: dict[str, Column] = field(default_factory=dict)
     ignored: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -63,9 +80,9 @@ class Converted:
 @dataclass(frozen=True, slots=True)
 class Slot:
     """
-    Column of a name in the payload, and the conversion of its number to the channel's unit.
+    Column of a payload name, and the conversion of its number to the channel's unit.
 
-    `unless` is the profile's own name for the channel: beside it this one is ignored.
+    `unless` is the profile's own name for the channel; if that is present this one is ignored.
     """
 
     column: str
@@ -78,12 +95,12 @@ class Slot:
 @cache
 def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
     """
-    Return the column of each name in the payload, for one profile.
+    Return the column of each payload name for one profile.
 
     Raises
     ------
     ProfileError
-        If the class lacks a channel of the profile, or a unit cannot become its channel's.
+        If the class lacks a channel of the profile, or a unit cannot be converted.
     """
     device_class = classes.load()[class_id]
     result: dict[str, Slot] = {}
@@ -120,7 +137,7 @@ def _known_as(known: dict[str, Slot], path: str) -> str:
 def convert(bucket: Bucket) -> Converted:
     """Convert the known channels of a bucket; count unknown channels once per bucket."""
     known = slots(bucket.class_id, bucket.profile)
-    table: Float64 = np.array(bucket.flat, dtype=np.float64)
+    table: Float64 = np.frombuffer(bucket.flat, dtype=np.float64)
     table = table.reshape(len(bucket.device), len(bucket.shape))
     out = Converted()
     twice = set()
@@ -148,7 +165,7 @@ def convert(bucket: Bucket) -> Converted:
 
 
 def _within(known: dict[str, Slot], path: str) -> Slot | None:
-    """Find a channel behind the name of its device: `urn:dev:ow:10e2:power` is `power`."""
+    """Return the channel of a name with a device prefix: `urn:dev:ow:10e2:power` is `power`."""
     return next((known[tail] for tail in _tails(path) if tail in known), None)
 
 
@@ -161,7 +178,7 @@ def _refuse(bucket: Bucket, reason: str, detail: str) -> Iterator[Rejected]:
 
 
 def _register(values: Float64) -> Column:
-    """Return whole base units; NULL where absent, `UNUSABLE` for an invalid register."""
+    """Return registers in whole base units; NULL if absent, `UNUSABLE` if invalid."""
     rounded = np.rint(values)
     usable = (rounded >= 0) & (rounded < MAX_REGISTER)
     if usable.all():

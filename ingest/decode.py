@@ -1,14 +1,11 @@
 """
-Payloads to columns: one frame per device class.
+Decoding of payloads to columns: one frame per device class.
 
-The loop over messages ends where bytes have become numbers.  Messages of one
-profile with the same channels in the same order share a bucket, so units,
-unknown channels and missing ones are settled once a bucket, in columns.
+Messages of one profile with the same channels in the same order share a bucket, so that units,
+unknown and missing channels are resolved once per bucket, in columns.
 
-Put readings of Sparkplug and other decoders into the buckets of `decode`.
-
-A message by exception tells what has changed, and mostly of more than tonne
-keeps: one without a known channel is no fault, but a birth without any is.
+Readings of Sparkplug and similar decoders are added to the buckets.  A report-by-exception message
+without a known channel is no error, but a birth without one is.
 """
 
 from __future__ import annotations
@@ -17,19 +14,24 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ingest import classes, columns, profiles
 from ingest import codec_detection as encodings
 from ingest.codecs import json_object, senml_json, sparkplug_b
+from ingest.codecs.json_object import shaped
+from ingest.codecs.json_object.shaped import Shape
 from ingest.columns import UNUSABLE, Bucket, Key, Rejected, convert
 from ingest.errors import PayloadError
 from ingest.formats.row_reading import Given
 from ingest.model import NULL, Column, Device, Fleet, Frame
 from ingest.profiles import register_blocks
 from ingest.reading import MAX_MS, Names, Reading, Registers, Row, Stated, time_us
+
+# the shape of each model's last plain message, by class and profile
+_shapes: dict[tuple[str, str], Shape] = {}
 
 _LAST = 1 << 60  # after all that came before in a batch
 _UNKNOWN = Bucket("", "", ())
@@ -43,7 +45,7 @@ def place(
     rejected: list[Rejected],
 ) -> None:
     """
-    Put readings into buckets; refuse readings that cannot be used.
+    Put readings into buckets; reject unusable ones.
 
     Parameters
     ----------
@@ -76,12 +78,12 @@ def place(
             bucket.device.append(index)
             bucket.message.append(item.message)
             bucket.order.append(order)
-            bucket.flat.extend(line.numbers)
+            bucket.add(line.numbers)
             order += 1
 
 
 def _bucket(device: Device, of: Names, buckets: dict[Key, Bucket]) -> Bucket | None:
-    """Bucket of readings alike; None where the profile knows none of their names."""
+    """Return the bucket for readings with these names; None if the profile knows none of them."""
     if not holds(device.class_id, device.profile, of):
         return None
     key = columns.key(device.class_id, device.profile, of)
@@ -92,7 +94,7 @@ def _bucket(device: Device, of: Names, buckets: dict[Key, Bucket]) -> Bucket | N
 
 
 def _refuse(given: Given, device: Device, rejected: list[Rejected]) -> None:
-    """Refuse unusable known channels, and a birth without known ones."""
+    """Reject unusable known channels, and a birth without known ones."""
     where = device.class_id, device.profile
     for name, reason, detail in given.refused:
         if not name or holds(*where, Names("", (name,))):
@@ -109,7 +111,7 @@ def holds(class_id: str, profile_id: str, of: Names) -> bool:
     return any(path in known for path in columns.key(class_id, profile_id, of)[2])
 
 
-__all__ = ["MAX_PAYLOAD", "Decoded", "Rejected", "decode"]
+__all__ = ["MAX_PAYLOAD", "Decoded", "Rejected", "Seen", "decode"]
 
 MAX_PAYLOAD = 262_144
 PLAIN = encodings.JSON.name
@@ -119,17 +121,38 @@ _HEAD, _OBJECT, _VALUES = 64, ord("{"), b'"values"'
 
 
 @dataclass(slots=True)
+class Seen:
+    """Readings as columns: message, device, and the time and number that the payload states."""
+
+    message: list[int] = field(default_factory=list)
+    device: list[int] = field(default_factory=list)
+    ts: list[int | str] = field(default_factory=list)
+    id: list[int | str | None] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.message)
+
+    def add(self, message: int, device: int, readings: Sequence[Reading]) -> None:
+        """Add the readings of a message."""
+        for reading in readings:
+            self.message.append(message)
+            self.device.append(device)
+            self.ts.append(reading.ts)
+            self.id.append(reading.id)
+
+
+@dataclass(slots=True)
 class Decoded:
     """
-    Frames in arrival order, refusals, unknown channels, and the content of each message.
+    Frames in arrival order, refusals, unknown channels, and the readings of each message.
 
-    `codecs` names what read each message, `unread` where none did.
+    `codecs` names the codec of each message, `unread` if none decoded it.
     """
 
     frames: list[Frame]
     rejected: list[Rejected]
     ignored: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    seen: dict[int, Sequence[Reading]] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
     codecs: list[str] = field(default_factory=list)
 
 
@@ -178,7 +201,8 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     buckets: dict[Key, Bucket] = {}
     alike: dict[tuple[int, Names], Bucket] = {}  # of rows, whose many names are hashed once
     devices, seen, codecs = fleet.devices, out.seen, out.codecs
-    plain, pack = json_object.decode, senml_json.decode
+    shapes: dict[int, tuple[Callable[[bytes], Any], Bucket] | None] = {}
+    plain, pack, numbers_of = json_object.decode, senml_json.decode, shaped.numbers
     order, remaining = 0, []
     for k, payload in messages:
         index = -1
@@ -194,7 +218,31 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                 and payload[0] == _OBJECT
                 and len(payload) <= MAX_PAYLOAD
             ):
-                readings = plain(payload)  # nearly every message: told without a look-up
+                # nearly every message: told without a look-up, and mostly of a known shape
+                if index in shapes:
+                    known = shapes[index]
+                else:
+                    known = shapes[index] = _shaped(devices[index], buckets)
+                if known is not None and payload.isascii():
+                    try:
+                        message = known[0](payload)
+                    except shaped.DIFFERS:
+                        shapes[index] = None  # in this batch; it may send now these, now those
+                    else:
+                        ts, into = message.ts, known[1]
+                        if type(ts) is int and -MAX_MS < ts < MAX_MS:
+                            seen.message.append(k)
+                            seen.device.append(index)
+                            seen.ts.append(ts)
+                            seen.id.append(message.id)
+                            into.time.append(ts * 1000)
+                            into.device.append(index)
+                            into.message.append(k)
+                            into.order.append(order)
+                            into.add(numbers_of(message.values))
+                            order += 1
+                            continue
+                readings = plain(payload)
             elif (
                 content_type is None
                 and payload.startswith(encodings.PACK)
@@ -208,7 +256,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                 readings = codec.decode(payload, received_us)
             device = devices[index]
             class_id, profile = device.class_id, device.profile
-            seen[k] = readings or _nothing()
+            seen.add(k, index, readings or _nothing())
             for reading in readings:
                 ts, values = reading.ts, reading.values
                 whole: int | None = ts * 1000 if type(ts) is int and -MAX_MS < ts < MAX_MS else None
@@ -223,6 +271,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                 else:
                     if type(reading) is Reading:
                         numbers, key = values.values(), (class_id, profile, tuple(values), ())
+                        _learn(key)
                     else:
                         numbers, key = _stated(reading, device, k, out)
                         us = us if numbers else None
@@ -235,7 +284,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                 bucket.device.append(index)
                 bucket.message.append(k)
                 bucket.order.append(order)
-                bucket.flat.extend(numbers)
+                bucket.add(numbers)
                 order += 1
         except PayloadError as error:
             out.rejected.append(Rejected(k, error.reason, error.detail))
@@ -244,8 +293,31 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     for k in remaining:
         codecs[k] = SPARKPLUG
     place(fleet, route, given, buckets, out.rejected)
-    out.frames = _frames(list(buckets.values()), out)
+    out.frames = _frames([bucket for bucket in buckets.values() if bucket.device], out)
     return out
+
+
+def _shaped(
+    device: Device, buckets: dict[Key, Bucket]
+) -> tuple[Callable[[bytes], Any], Bucket] | None:
+    """Return decoder and bucket of messages like the last one of this model, if there was one."""
+    shape = _shapes.get((device.class_id, device.profile))
+    if shape is None:
+        return None
+    key = device.class_id, device.profile, shape.names, ()
+    return shape.decode, buckets.setdefault(key, Bucket(*key))
+
+
+def _learn(key: Key) -> None:
+    """Remember the shape of a model's message, if its profile knows every name."""
+    class_id, profile, names, _ = key
+    last = _shapes.get((class_id, profile))
+    if (last is None or last.names != names) and columns.slots(class_id, profile).keys() >= {
+        *names
+    }:
+        found = shaped.shape(names)
+        if found is not None:
+            _shapes[class_id, profile] = found
 
 
 def _nothing() -> NoReturn:
@@ -322,7 +394,7 @@ def _absent(kind: str, bucket: Bucket) -> Column:
 
 
 def _refuse_registers(frame: Frame, out: Decoded) -> Frame:
-    """A register below zero or beyond 2**53 is none."""
+    """Return the frame without registers below zero or beyond 2**53."""
     for channel in classes.load()[frame.class_id].registers:
         values = frame.columns[channel.name]
         wrong = values == UNUSABLE
@@ -337,7 +409,7 @@ def _refuse_registers(frame: Frame, out: Decoded) -> Frame:
 
 
 def _drop_empty(frame: Frame, out: Decoded) -> Frame:
-    """A row without any value is no reading: its device would seem to measure."""
+    """Return the frame without rows without any value, which are no readings."""
     known = np.zeros(len(frame), dtype=np.bool_)
     for values in frame.columns.values():
         known |= values != NULL if values.dtype == np.int64 else ~np.isnan(values)

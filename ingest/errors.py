@@ -1,12 +1,12 @@
 """
-Errors of input, registry and servers.
+Error classes of input, registry and servers.
 
     TonneError
-      InputError          bad usage, file, key or payload: nothing was done, say what to change
-        ProfileError      a class or profile file contradicts itself
-        RegistryError     a device, site or project that the registry does not hold
+      InputError          wrong usage, file, key or payload; nothing was done, with the remedy
+        ProfileError      an error in a class or profile file
+        RegistryError     a device, site or project is not registered
         PayloadError      a payload that becomes a dead letter, with its reason
-      ServerError         a server cannot be reached or refuses us
+      ServerError         a server cannot be reached or refuses access
 """
 
 

@@ -1,11 +1,9 @@
 """
-Memory of freed arrays stays in the process for the next arrays (C library heap).
+Memory setting of the C library: freed arrays stay in the process for the next arrays.
 
-A process that goes through a month of readings makes and frees arrays of the same few sizes
-thousands of times.  glibc gives each large one back to the kernel, which has to clear the pages
-of the next: a quarter of the time of `tonne verify`.  For processes that end with their work; one
-that runs for years gives back what a busy hour took.
-Source: mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
+glibc returns large freed arrays to the kernel, which must clear the pages of the next: a quarter of
+the time of `tonne verify`.  Only for short-lived processes, as memory is not returned. Source:
+mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
 """
 
 from __future__ import annotations

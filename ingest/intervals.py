@@ -1,9 +1,8 @@
 """
-Register steps apportioned over the 15-minute grid, exactly.
+Division of register steps into 15-minute intervals, exactly.
 
-A step of d base units over [a, b) gives an interval that ends at x inside it
-floor(d * (x - a) / (b - a)) in total up to x.  Differences of that sum to d,
-whatever the grid: no watt-hour is made or lost.
+Of a step of d base units over [a, b) the amount up to x is floor(d * (x - a) / (b - a)).  The
+differences at interval ends sum to d exactly.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Steps(NamedTuple):
     """
     Steps of many registers, n rows.
 
-    `device` and `quantity` say whose; `kind` is MEASURED, ESTIMATED or UNKNOWN.
+    `device` and `quantity` identify the register; `kind` is MEASURED, ESTIMATED or UNKNOWN.
     """
 
     device: Int32
@@ -44,9 +43,9 @@ class Marks(NamedTuple):
     """
     Register values after each reading, n rows.
 
-    `time_us` is the reading's, `read_us` the last one's on the register's line.
-    `first` marks a register's first reading of all, which ends no step.  `other`
-    has four columns: the line beside that one, NULL where there is none.
+    `time_us` is the reading's time, `read_us` the last one of the register's sequence. `first`
+    marks a register's first reading, which ends no step.  `other` has four columns: a second
+    sequence, NULL without one.
     """
 
     device: Int32
@@ -64,10 +63,10 @@ NO_OTHER = np.full((1, len(OTHER_FIELDS)), NULL, dtype=np.int64)
 
 def kind_of(from_us: Int64, to_us: Int64, unknown: np.ndarray | None) -> np.ndarray:
     """
-    Return MEASURED up to one hour, the longest cadence at which a register is monitored.
+    Return the kind of steps: MEASURED up to one hour, ESTIMATED beyond, UNKNOWN where marked.
 
-    A longer step is as exact in sum, but where in it the energy was made is an
-    estimate.  Source of the hour: JCM practice for PV and wastewater meters.
+    A longer step is exact in sum, but its distribution over time is an estimate.  Source of the
+    hour: JCM practice for PV and wastewater meters.
     """
     measured = to_us - from_us <= MEASURED_SPAN_US
     kind = np.where(measured, np.uint8(MEASURED), np.uint8(ESTIMATED))
@@ -120,7 +119,7 @@ def share(steps: Steps, marks: Marks, light: Light | None = None) -> IntervalRow
 
 
 class _Sums(NamedTuple):
-    """What pieces of steps add up to, n rows by `_key`; a key may come again."""
+    """Sums of parts of steps, n rows by `_key`; keys may be repeated."""
 
     key: Int64
     value: Int64
@@ -130,14 +129,17 @@ class _Sums(NamedTuple):
 
 
 def _places(steps: Steps) -> tuple[Int64, NDArray[np.intp]]:
-    """Return the interval in which each step begins, and the steps that reach beyond it."""
+    """Return the interval in which each step begins, and the steps that extend beyond it."""
     # a step of no length ends where it begins: on the grid, in the interval before
     first = (steps.from_us - (steps.to_us == steps.from_us)) // INTERVAL_US
     return first, np.flatnonzero(steps.to_us > (first + 1) * INTERVAL_US)
 
 
 def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
-    """Return steps by the interval of their begin; those `across` add nothing, their pieces do."""
+    """
+    Return steps summed in the interval of their begin; those `across` contribute only their
+    parts.
+    """
     if 2 * len(across) > len(first):
         # few are whole, as at a reading a quarter hour: the others need not be sorted
         inside = np.delete(np.arange(len(first)), across)
@@ -157,7 +159,7 @@ def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
 
 
 def _dark(steps: Steps, first: Int64, across: NDArray[np.intp], light: Light) -> Steps:
-    """Steps within one quarter hour of darkness that rose: of unknown size."""
+    """Return steps with a rise within one dark interval, as unknown."""
     inside = steps.value > 0
     inside[across] = False
     rows = np.flatnonzero(inside)
@@ -175,7 +177,7 @@ def _dark(steps: Steps, first: Int64, across: NDArray[np.intp], light: Light) ->
 
 
 def _cut(steps: Steps, first: Int64, across: NDArray[np.intp], light: Light | None) -> _Sums:
-    """Cut steps at the grid: one row a piece."""
+    """Return steps divided at interval edges, one row per part."""
     count = (steps.to_us[across] - 1) // INTERVAL_US - first[across] + 1
     which = np.repeat(across, count)
     interval = first[which] + np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
@@ -198,10 +200,9 @@ def _by_light(
     whole: Int64, seen_us: Int64, count: NDArray[np.intp]
 ) -> tuple[Int64, NDArray[np.bool_]]:
     """
-    Share steps over the time of their pieces that has light.
+    Return the values of parts, divided over the time with light, and a mask.
 
-    Returns the pieces' values, which sum to the step's, and which are of a step that rose
-    in darkness alone.
+    The values sum to the step's; the mask marks parts of a step with a rise in darkness only.
     """
     if not len(count):
         return whole, np.zeros(0, dtype=np.bool_)
@@ -214,7 +215,7 @@ def _by_light(
 
 
 def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
-    """Key and place of the last mark of each run of marks in one interval."""
+    """Return key and index of the last mark in each interval."""
     at = (marks.time_us - ~marks.first) // INTERVAL_US
     key = _key(marks.device, marks.quantity, at)
     there = marks.value != NULL
@@ -227,7 +228,7 @@ def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
 
 
 def _add(rows: IntervalRows, row: NDArray[np.intp], sums: _Sums, order: NDArray[np.intp]) -> None:
-    """Add sums, in an order that brings those of one row together, to their rows."""
+    """Add sums to their rows, in an order that groups the sums of one row."""
     runs = heads(row)
     into = row[runs]
     for name in _Sums._fields[1:]:
@@ -237,7 +238,7 @@ def _add(rows: IntervalRows, row: NDArray[np.intp], sums: _Sums, order: NDArray[
 def _stand(
     rows: IntervalRows, row: NDArray[np.intp], marks: Marks, stood: NDArray[np.intp]
 ) -> None:
-    """Note in each row the last of its marks."""
+    """Set each row's register state to the last of its marks."""
     last = tails(row)
     row, stood = row[last], stood[last]
     rows.register[row] = marks.value[stood]
@@ -264,7 +265,7 @@ def tails(values: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def _key(device: Int32, quantity: Int16, interval: Int64) -> Int64:
-    """One sortable number for device, quantity and interval."""
+    """Return a sortable number for device, quantity and interval."""
     key = device.astype(np.int64)
     key *= _QUANTITIES
     key += quantity
@@ -285,7 +286,7 @@ def _empty_rows(key: Int64) -> IntervalRows:
 
 
 def _portion(value: Int64, elapsed: Int64, span: Int64) -> Int64:
-    """floor(value * elapsed / span), exact beyond 64 bits; 0 where the span is empty."""
+    """Return floor(value * elapsed / span), exact beyond 64 bits; 0 for an empty span."""
     span = np.maximum(span, 1)
     product = value.astype(np.float64) * span.astype(np.float64)
     if not len(product) or product.max() < _SAFE:

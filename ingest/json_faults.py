@@ -1,4 +1,4 @@
-"""Position and cause of a JSON syntax error, in the same words under every Python version."""
+"""Position and cause of a JSON syntax error, with equal texts in every Python version."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ TOO_DEEP = "nested too deeply to read; flatten it"
 
 def fault(error: json.JSONDecodeError) -> json.JSONDecodeError:
     """
-    Return an error of `json.loads` in the words of Python 3.13 and later.
+    Return an error of `json.loads` with the text of Python 3.13 and later.
 
-    A comma before a closing bracket is reported at the comma, which is what to take out;
-    earlier Pythons tell it at the bracket, as something that is missing there.
+    A comma before a closing bracket is reported at the comma; earlier versions report the bracket.
     """
     text, at = error.doc, error.pos
     before = text[:at].rstrip(_BLANKS)

@@ -1,9 +1,8 @@
 """
-Limits of the quality tests: values that are unusual for a channel, not impossible.
+Limits of the quality tests: values that are unusual for a channel, but not impossible.
 
-A class file gives them for its kind of device, a profile for its model, the
-registry for one device from a date on.  Those `of_rated` are shares of the
-device's rated power and are silent without it.
+They come from a class file, a device model's profile, or the registry for one device from a date
+on.  Limits `of_rated` are shares of the device's rated power and do not apply without it.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _DAY_US = 86_400_000_000
 
 
 class UnitLevel(NamedTuple):
-    """A share of the lowest plausible peak, and how long a series may stay below it."""
+    """Share of the lowest plausible peak, and the longest time below it."""
 
     share: float
     longest_us: int

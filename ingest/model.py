@@ -1,9 +1,8 @@
 """
 Types of the pipeline: devices, frames of readings, interval rows.
 
-All quantities are whole base units (Wh, mL, m, microseconds UTC); gauges are
-float64 in the unit that their column's name carries.  An absent register is
-`NULL`, an absent gauge is NaN.
+Quantities are integers in base units (Wh, mL, m, microseconds UTC); gauges are float64 in the unit
+of their column's name.  An absent register is `NULL`, an absent gauge is NaN.
 """
 
 from __future__ import annotations
@@ -53,8 +52,7 @@ class QualityLimits:
     """
     Limits of the quality tests for one channel of a device, from a time on.
 
-    Those that it does not name are the profile's; `channel` "time" stands for
-    the readings' times.
+    Omitted limits are the profile's; `channel` "time" stands for the readings' times.
     """
 
     channel: str
@@ -65,11 +63,11 @@ class QualityLimits:
 @dataclass(frozen=True, slots=True)
 class Device:
     """
-    A field device as in the registry.
+    Field device as in the registry.
 
-    `timezone` and `country` are its site's.  `limits` names the environmental standard that holds
-    for a station, and what that standard asks of its place.  `quality` are limits
-    of the quality tests; `place` is its site's latitude and longitude. [deg]
+    `timezone` and `country` are its site's.  `limits` names the environmental standard of a
+    station, and the requirements at its location.  `quality` are limits of the quality tests;
+    `place` is its site's latitude and longitude. [deg]
     """
 
     id: str
@@ -150,7 +148,7 @@ def _id(device: Device) -> str:
 
 
 def others(n: int, devices: Int32) -> NDArray[np.intp]:
-    """Return the indices below n that are not among those of the devices."""
+    """Return the indices below n that are not among the devices' indices."""
     rest = np.ones(n, dtype=np.bool_)
     rest[devices] = False
     return np.flatnonzero(rest)
@@ -214,7 +212,7 @@ def _none() -> Int64:
 
 
 def absent(rows: int) -> Int64:
-    """Return a column without values; it takes the memory of one value."""
+    """Return a column without values, stored as one repeated value."""
     result: Int64 = np.broadcast_to(np.int64(NULL), rows)
     return result
 
@@ -235,18 +233,16 @@ def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
 @dataclass(slots=True)
 class IntervalRows:
     """
-    Quantities on the 15-minute grid, n rows.
+    Quantities of 15-minute intervals, n rows.
 
-    `measured_us` counts the time inside register steps no longer than the
-    measured limit, `estimated_us` the time inside longer steps or integrated
-    from power, `unknown_us` the time inside steps whose size no one knows
-    (reset, impossible).  What is left of the interval has no step: missing.
+    `measured_us` is the time within register steps up to the measured limit, `estimated_us` within
+    longer steps or integrated from power, `unknown_us` within steps of unknown size (reset,
+    impossible).  The rest of the interval is missing.
 
-    `register`, `read_us` and `changed_us` are where the register last stood in
-    the interval, when that was read and when it last rose; NULL where it was
-    not read.  `other_*` are the line beside that one, which waits for readings
-    that confirm it or was left (`ingest.registers.Other`); NULL where there is
-    none.  Metering can go on from any of them as if it knew all that came before.
+    `register`, `read_us` and `changed_us` are the register's last position in the interval, its
+    time of reading and of its last rise; NULL if it was not read.  `other_*` are a second sequence,
+    waiting for confirmation or former (`ingest.registers.Other`); NULL without one.  Metering can
+    continue from them without earlier data.
     """
 
     device: Int32
@@ -315,10 +311,10 @@ INTERVAL_FIELDS = (
 
 def quality(estimated_us: int, unknown_us: int) -> str:
     """
-    Return the word for the quality of an interval's value.
+    Return the quality of an interval's value.
 
-    `suspect` where a step's size is not known, `estimated` where energy was
-    spread over a long step or integrated from power, else `measured`.
+    `suspect` if a step's size is unknown, `estimated` if energy was distributed over a long step or
+    integrated from power, else `measured`.
     """
     if unknown_us > 0:
         return "suspect"

@@ -1,8 +1,8 @@
 """
-Energy from power, only where a device has no register.
+Energy integrated from power, for devices without a register.
 
-Trapezoid between successive readings, never across more than the maximum gap:
-what lies in a longer gap is missing, not guessed.  Always an estimate.
+Trapezoid between successive readings, never across more than the maximum gap: energy in a longer
+gap is missing.  Always an estimate.
 """
 
 from __future__ import annotations

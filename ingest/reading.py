@@ -1,9 +1,8 @@
 """
-One reading of a payload: the result of every codec.
+Reading of a payload: the result of every codec.
 
-Values have the payload's names and units; the profile gives them meaning, later
-and in columns.  `Stated` is a reading of an encoding that says more than
-numbers: the unit of each value, and which of its values could not be used.
+Values have the payload's names and units; the profile assigns channels later, in columns.  `Stated`
+is a reading whose encoding also has the unit of each value, and values that could not be used.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _MS, _SECOND = 1_000, 1_000_000
 
 
 class Reading(msgspec.Struct, gc=False):
-    """A time, numbers by the payload's names, and the device's own message number."""
+    """Reading: a time, numbers by the payload's names, and the device's own message number."""
 
     ts: int | str
     values: dict[str, float | None]
@@ -32,11 +31,10 @@ class Reading(msgspec.Struct, gc=False):
 
 class Stated(Reading, gc=False):
     """
-    A reading whose payload states units.
+    Reading whose payload states units.
 
-    `units` stands in the order of `values`, None where the payload leaves the
-    unit to the profile; `refused` are reasons and details of values left out,
-    and of values that their meter signed (`SIGNED_VALUE`).
+    `units` is in the order of `values`, None if the payload has none; `refused` are (reason,
+    detail) of omitted values, and of signed values (`SIGNED_VALUE`).
     """
 
     units: tuple[str | None, ...] = ()
@@ -53,7 +51,7 @@ class Names:
 
 
 class Row(Reading, gc=False):
-    """A reading with the names of many others: its numbers in their order."""
+    """Reading that shares its names with others: its numbers in their order."""
 
     of: Names = Names("", ())
     numbers: Sequence[float] = ()

@@ -1,9 +1,8 @@
 """
-Units of payloads: converted to base units once, here.
+Conversion of payload units to base units.
 
-A factor is an exact ratio of whole numbers; registers are multiplied and
-rounded to the nearest base unit, gauges are multiplied as floats.  SenML's
-names of the same units (RFC 8428, RFC 8798) stand beside ours.
+A factor is an exact ratio of integers; registers are multiplied and rounded to the nearest base
+unit, gauges are multiplied as floats.  SenML's unit names (RFC 8428, RFC 8798) are included.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 The only place where a process reads the wall clock.
 
-Everything stored is whole microseconds since 1970-01-01 UTC.  Formulas never
-ask what time it is; they are given times, so that a rebuild gives the same rows.
+Stored times are whole microseconds since 1970-01-01 UTC.  Calculations get times as arguments, so
+that a rebuild gives the same rows.
 """
 
 import time

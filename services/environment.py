@@ -1,8 +1,8 @@
 """
-`TONNE_*` settings in the environment, in `.env`, or in a secret's file.
+Reading of `TONNE_*` settings from the environment, `.env`, or a secret's file.
 
-A name that we do not know, or a secret given twice, is refused: a misspelt name
-that is ignored in silence would run against the wrong database.
+An unknown name, or a secret given twice, is refused, as an ignored misspelt name could select the
+wrong database.
 """
 
 from collections.abc import Collection, Mapping
@@ -39,13 +39,13 @@ def split_bind(bind: str) -> tuple[str, int]:
 
 def one_setting(environ: Mapping[str, str], dotenv: Path, field: str) -> str | None:
     """
-    Return one `TONNE_*` value, without loading all settings; None where not set.
+    Return one `TONNE_*` value, without loading all settings; None if not set.
 
     Parameters
     ----------
     environ : mapping
     dotenv : Path
-        A `.env` file, which may be absent; the environment wins over it.
+        A `.env` file, which may be absent; the environment has priority.
     field : str
         As in the settings, `metrics_bind`.
     """

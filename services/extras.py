@@ -1,8 +1,7 @@
 """
-Optional parts of tonne: extras.
+Optional dependencies (extras) of tonne, and how to install them.
 
-Which package belongs to which extra is read from tonne's own metadata; which command
-brings it depends on how tonne itself came here.
+Extras are read from tonne's package metadata; the command depends on how tonne was installed.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def missing_extra(error: ModuleNotFoundError) -> str | None:
     Parameters
     ----------
     error : ModuleNotFoundError
-        What an import raised.
+        Error of an import.
     """
     fix = remedy(error)
     if fix is None:
@@ -68,7 +67,7 @@ def command(extra: str) -> str:
     """
     Return the command that adds an extra to this installation, keeping installed ones.
 
-    A checkout is set up by `make`; a tool of uv or pipx is installed again from its file.
+    A checkout is set up by `make`; a tool of uv or pipx is installed again.
     """
     checkout = _checkout()
     if checkout is not None:
@@ -108,14 +107,14 @@ def _own() -> Distribution | None:
 
 
 def _requirements() -> list[tuple[str, str | None]]:
-    """Packages that tonne asks for, each with its extra."""
+    """Return the required packages, each with its extra."""
     own = _own()
     found = [_REQUIREMENT.match(line) for line in (own.requires if own else None) or []]
     return [(m[1].lower().replace("_", "-"), m[2]) for m in found if m is not None]
 
 
 def _complete() -> set[str]:
-    """Extras of which every package is here."""
+    """Return the extras whose packages are all installed."""
     asked, lost = set(), set()
     for name, extra in _requirements():
         if extra is not None:
@@ -128,7 +127,7 @@ def _complete() -> set[str]:
 
 
 def _origin() -> dict[str, object]:
-    """Where tonne was installed from, as PEP 610 has it."""
+    """Return the origin of tonne's installation (PEP 610)."""
     own = _own()
     text = own.read_text("direct_url.json") if own else None
     found: dict[str, object] = json.loads(text) if text else {}
@@ -136,7 +135,7 @@ def _origin() -> dict[str, object]:
 
 
 def _file() -> str | None:
-    """File or folder that tonne was installed from."""
+    """Return the file or folder from which tonne was installed."""
     address = urlsplit(str(_origin().get("url", "")))
     return unquote(address.path) if address.scheme == "file" else None
 

@@ -1,8 +1,7 @@
 """
-Kafka brokers and identity, from a `kafka://` or `kafkas://` URL and its settings.
+Kafka brokers and credentials, from a `kafka://` or `kafkas://` URL and its settings.
 
-Holds no client of Kafka's: settings, `tonne doctor` and local servers read it without the
-extra `kafka`.
+It needs no Kafka client, so it can be used without the extra `kafka`.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ class KafkaAccess:
     Attributes
     ----------
     servers : tuple of (str, int)
-        Host and port of each broker that is named.
+        Host and port of each named broker.
     secure : bool
-        Whether by TLS.
+        Whether TLS is used.
     tls : Tls
-        Whom to trust, and who we are by certificate.
+        Trusted authorities, and own certificate.
     user, password : str, optional
-        Who we are by SASL; with OAUTHBEARER the client's id and secret.
+        SASL credentials; with OAUTHBEARER the client's id and secret.
     mechanism : str
         Of `MECHANISMS`; has no effect without a user.
     token_url : str, optional
-        Where OAUTHBEARER's tokens are given out.
+        Token endpoint for OAUTHBEARER.
     """
 
     servers: tuple[tuple[str, int], ...]
@@ -59,12 +58,12 @@ class KafkaAccess:
         token_url: str | None = None,
     ) -> KafkaAccess:
         """
-        Return the access of a URL.
+        Return the access data of a URL.
 
         Raises
         ------
         ValueError
-            When it has another form; the text never holds a password.
+            For another form; the text never contains a password.
         """
         parts = parts_of(url)
         if parts.scheme not in SCHEMES:

@@ -1,9 +1,7 @@
 """
-Log lines: JSON for machines, colours for a person at a terminal.
+Loggers: JSON lines for machines, colours in a terminal.
 
-Lines go to standard error, so that standard output stays data.  A logger is
-made and handed on; nothing global is configured, and a test or a second
-pipeline in the same process may log elsewhere.
+Lines go to standard error.  Loggers are passed as arguments; nothing is configured globally.
 """
 
 import logging
@@ -24,16 +22,16 @@ def get_logger(part: str, *, stream: TextIO | None = None, **bound: object) -> F
     Parameters
     ----------
     part : str
-        Who speaks, such as `run` or `local`; the field `part` of each line.
+        Name such as `run` or `local`; the field `part` of each line.
     stream : TextIO, optional
-        Where lines go; standard error unless given.
+        Output; standard error by default.
     **bound
         Further fields of every line.
 
     Returns
     -------
     FilteringBoundLogger
-        `info("stored", rows=12)` and its kin; debug lines are dropped.
+        `info("stored", rows=12)` and similar; debug lines are dropped.
     """
     out = sys.stderr if stream is None else stream
     logger = structlog.wrap_logger(
@@ -51,16 +49,16 @@ BURST, A_SECOND = 5.0, 0.5  # lines of theirs at once, and in the long run
 
 class LibraryLog(logging.Handler):
     """
-    Log lines of libraries in our form, each message only now and then.
+    Log lines of libraries in tonne's form, each message at limited frequency.
 
-    A client of Kafka tells each failed attempt of each connection, thousands of lines a
-    minute while a broker is away.  A message is the same whatever stands in its places.
+    A Kafka client logs each failed connection attempt, thousands of lines a minute while a broker
+    is unreachable.  Messages are equal if they differ only in values.
 
     Parameters
     ----------
     log : FilteringBoundLogger
     names : sequence of str
-        Loggers that speak through this one while the block runs.
+        Loggers handled while the block runs.
     """
 
     def __init__(self, log: FilteringBoundLogger, names: tuple[str, ...] = LIBRARIES) -> None:
@@ -72,20 +70,20 @@ class LibraryLog(logging.Handler):
         self._guard = threading.Lock()
 
     def __enter__(self) -> Self:
-        """Take the loggers over."""
+        """Attach to the loggers."""
         for name in self._names:
             logging.getLogger(name).addHandler(self)
             logging.getLogger(name).propagate = False
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let the loggers go."""
+        """Detach from the loggers."""
         for name in self._names:
             logging.getLogger(name).removeHandler(self)
             logging.getLogger(name).propagate = True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log a message, unless it, or another, was logged a moment ago."""
+        """Log a message, unless an equal one was logged recently."""
         key = (record.name, str(record.msg)[:200])
         with self._guard:
             now_s = time.monotonic()

@@ -1,9 +1,8 @@
 """
-Metrics of a process, for Prometheus.
+Prometheus metrics of a process.
 
-One `Metrics` belongs to one process and is handed to the parts that count.
-There is no global registry: two pipelines in one test do not add up.  Base
-units and suffixes throughout, and never a device id in a label.
+A `Metrics` belongs to one process and is passed to its parts; there is no global registry.  Base
+units and suffixes throughout, never a device id in a label.
 """
 
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""The known name nearest to a mistyped one."""
+"""Suggestion of the known name nearest to a mistyped one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ _ENOUGH = 3  # letters, of a name that was cut short
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
-    Return a question with the names nearest to `name`, or '' where none is near.
-
-    Upper and lower case count as the same, since that is what people mistype first.
+    Return a question with the names nearest to `name`, or '' if none is near; case is
+    ignored.
     """
     folded = {one.casefold(): one for one in known}
     typed = name.casefold()

@@ -1,13 +1,9 @@
 """
-HTTP endpoint of a process: metrics for Prometheus, and progress.
+HTTP endpoint of a process: `/metrics` for Prometheus, and `/healthz`.
 
-Knows no series: a gateway in the field that has few of its own need not load those of a
-pipeline.
-
-Anyone who reaches the port could otherwise take the files and threads of the process by
-connections that say nothing: each has a deadline, and the oldest gives way to a new one.
-
-Liveness of a process: each part reports progress, or that it waits for a server.
+It defines no series, so that gateways load little. Connections have a deadline, and the oldest is
+closed for a new one if there are too many. `Pulse` tracks whether each part of the process makes
+progress or waits for a server.
 """
 
 from __future__ import annotations
@@ -33,12 +29,12 @@ STILL_S = 120.0
 
 class Pulse:
     """
-    Time at which each part of a process last worked, or had nothing to do.
+    Health of a process: when each part last worked, or had nothing to do.
 
     Parameters
     ----------
     still_s : float
-        A part that was silent for longer is thought stuck. [s]
+        Time without a signal after which a part is considered stuck. [s]
     """
 
     def __init__(self, still_s: float = STILL_S) -> None:
@@ -48,7 +44,7 @@ class Pulse:
         self._said: dict[str, str] = {}
 
     def lost(self, server: str) -> None:
-        """Record that a server is waited for, from the first failure in a row."""
+        """Record that a server does not answer, from the first consecutive failure."""
         self._waited_for.setdefault(server, time.time())
 
     def back(self, server: str) -> float | None:
@@ -62,11 +58,11 @@ class Pulse:
         return 0.0 if since is None else max(0.0, time.time() - since)
 
     def say(self, server: str, what: str) -> None:
-        """Record a fault of a server that answers and that a restart would not fix; "" ends it."""
+        """Record a fault of an answering server that a restart would not fix; "" ends it."""
         self._said[server] = what
 
     def waiting(self) -> str | None:
-        """Return servers waited for, since when, and faults of others, or None."""
+        """Return servers that do not answer, since when, and faults of others; None without any."""
         waited = [
             f"waiting for {server} since {_time_text(since)}"
             for server, since in sorted(self._waited_for.items())
@@ -85,7 +81,7 @@ class Pulse:
             stopping.wait(min(left_s, self._still_s / 4))
 
     def trouble(self) -> str | None:
-        """Return the part that has stopped, or None when all work."""
+        """Return the part that is stuck; None if all work."""
         if not self._beats:
             return "starting"
         now = time.monotonic()
@@ -108,7 +104,7 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers each connection in a thread, few of them at once, and none for long."""
+    """HTTP server with a thread per connection, a maximum number, and a deadline."""
 
     daemon_threads = True
     # as many as come together: who finds no room here waits a second, and longer each time

@@ -1,7 +1,7 @@
 """
-Checks of single settings; contradictions of two settings are in `settings`.
+Validators of single settings; contradictions between settings are checked in `settings`.
 
-Errors name the remedy and never the value of a secret.
+Errors state the remedy and never the value of a secret.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ LEAST_DAYS = {"dead_letter_days": 30, "webhook_event_days": 30, "clear_sky_days"
 
 
 def _database(url: str) -> None:
-    """Refuse what names no server; a host that is left out, or is a folder, is a socket."""
+    """Refuse a database URL without a server; an omitted host, or a folder, is a socket."""
     for host in parts_of(url).hosts:
         if host and not host.startswith((":", "%2F", "%2f")):
             host_and_port(host)
 
 
 def server(url: str | None, info: Any) -> str | None:
-    """Refuse a URL of a server that has another scheme or names no server."""
+    """Return a server's URL; refuse another scheme, or a URL without server."""
     if not url:
         return None
     schemes = SCHEMES[info.field_name]
@@ -50,7 +50,7 @@ def server(url: str | None, info: Any) -> str | None:
 
 
 def bind(address: str) -> str:
-    """Refuse a value that is not `host:port`."""
+    """Return `host:port`; refuse other values."""
     try:
         split_bind(address or "localhost:0")
     except SettingsError as error:
@@ -59,7 +59,7 @@ def bind(address: str) -> str:
 
 
 def networks(text: str) -> str:
-    """Refuse a value that is not a list of addresses and networks."""
+    """Return a list of addresses and networks as text; refuse other values."""
     for one in filter(None, (part.strip() for part in text.split(","))):
         try:
             ip_network(one)
@@ -72,7 +72,7 @@ def networks(text: str) -> str:
 
 
 def device_classes(text: str) -> str:
-    """Refuse a value that is not a list of device classes."""
+    """Return a list of device classes as text; refuse unknown ones."""
     from ingest import classes  # noqa: PLC0415 - reads files
 
     for one in filter(None, (part.strip() for part in text.split(","))):
@@ -82,14 +82,14 @@ def device_classes(text: str) -> str:
 
 
 def topic_level(name: str | None) -> str | None:
-    """Refuse a name that cannot be one level of a topic."""
+    """Return a name that can be one topic level; refuse others."""
     if name and set(name) & set("/+#"):
         raise ValueError(f"{name!r} cannot be part of a topic; it must not contain / + #")
     return name or None
 
 
 def kept_days(days: int, info: Any) -> int:
-    """Refuse a retention below the minimum."""
+    """Return a retention in days; refuse one below the minimum."""
     least = LEAST_DAYS[info.field_name]
     if 0 < days < least:
         raise ValueError(f"is {days}; give at least {least} days, or 0 for no limit")
@@ -97,7 +97,7 @@ def kept_days(days: int, info: Any) -> int:
 
 
 def quota(most: int, info: Any) -> int:
-    """Refuse a quota that one honest meter would exceed."""
+    """Return a quota; refuse one that a normal meter would exceed."""
     # a message may have 256 KiB, and a meter may send each second
     least = 60 if info.field_name == "principal_messages_a_minute" else 1_000_000
     if 0 < most < least:
@@ -106,14 +106,14 @@ def quota(most: int, info: Any) -> int:
 
 
 def page(url: str | None) -> str | None:
-    """Return the URL of a page without its last slash; refuse other values."""
+    """Return the URL of a page without trailing slash; refuse other values."""
     if url and not url.startswith(("http://", "https://")):
         raise ValueError("must be an http:// or https:// URL")
     return url.rstrip("/") if url else None
 
 
 def mail_server(url: str | None) -> str | None:
-    """Refuse a value that is not a mail server."""
+    """Return a mail server's URL; refuse other values."""
     parts = parts_of(url or "smtp://localhost")
     if parts.scheme not in ("smtp", "smtps") or not any(parts.hosts):
         # never the value: it may hold a password
@@ -122,7 +122,7 @@ def mail_server(url: str | None) -> str | None:
 
 
 def authorities(text: str | None) -> str | None:
-    """Refuse a value that is not a list of URLs of time-stamp authorities."""
+    """Return a list of URLs of time-stamp authorities as text; refuse other values."""
     urls = [part.strip() for part in (text or "").split(",") if part.strip()]
     for url in urls:
         parts = parts_of(url)
@@ -135,7 +135,7 @@ def authorities(text: str | None) -> str | None:
 
 
 def folder(home: object) -> object:
-    """Refuse an empty name of a folder."""
+    """Return a folder's name; refuse an empty one."""
     if home == "":
         raise ValueError("is empty; name a folder or leave it out")
     return home

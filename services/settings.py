@@ -1,10 +1,9 @@
 """
 Settings of a process: `TONNE_*` in the environment, then `.env`, then local servers.
 
-A setting that we do not know, or that says two things, is refused at start: a
-misspelt name that is ignored in silence would run against the wrong database.
-Where no database or broker is named, the ones that `tonne local up` started in
-`TONNE_HOME` are used.
+Unknown or contradictory settings are refused at start, as an ignored misspelt name could select the
+wrong database. Without a configured database or broker those of `tonne local up` in `TONNE_HOME`
+are used.
 """
 
 import json
@@ -52,7 +51,7 @@ def local_urls(home: Path) -> dict[str, str]:
 
 
 class _EnvironmentSource(PydanticBaseSettingsSource):
-    """The environment as `read_environment` sees it."""
+    """Settings source that uses `read_environment`."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         del field
@@ -256,7 +255,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources: arguments first, then our strict view of the environment."""
+        """Return the sources of settings: arguments first, then the environment."""
         del env_settings, dotenv_settings, file_secret_settings
         return init_settings, _EnvironmentSource(settings_cls)
 
@@ -388,12 +387,12 @@ class Settings(BaseSettings):
 
     def require_kafka(self) -> KafkaAccess:
         """
-        Return Kafka brokers and identity.
+        Return Kafka's brokers and credentials.
 
         Raises
         ------
         SettingsError
-            When neither the environment nor local servers name it.
+            When neither the environment nor local servers name them.
         """
         tls = Tls(self.kafka_ca_file, self.kafka_cert_file, self.kafka_key_file, "KAFKA")
         return KafkaAccess.of(
@@ -402,12 +401,12 @@ class Settings(BaseSettings):
 
     def require(self, field: str) -> str:
         """
-        Return a server's URL, or raise an error that states the setting.
+        Return a server's URL.
 
         Raises
         ------
         SettingsError
-            When neither the environment nor local servers name it.
+            When neither the environment nor local servers name it; states the setting.
         """
         url: str | None = getattr(self, field)
         if url is None:
@@ -420,7 +419,7 @@ class Settings(BaseSettings):
 
 
 def _sentence(error: ValidationError) -> str:
-    """Pydantic's findings by the names that a user typed."""
+    """Return pydantic's errors as a sentence with the names of settings."""
     parts = []
     for found in error.errors(include_url=False, include_input=False):
         where = "".join(f"{PREFIX}{str(key).upper()} " for key in found["loc"])

@@ -1,9 +1,8 @@
 """
 Metered intervals and their emissions: pure functions for every runner.
 
-A `Plan` is one registry version, compiled: the fleet, what bounds its
-registers, what is unusual for each device, and which counts for which project
-at which rate.
+A `Plan` is a compiled registry version: the fleet, limits of registers and quality tests, and rates
+of each device's project.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class Plan:
         before: Plan | None = None,
     ) -> Plan:
         """
-        Return a fleet and its projects, compiled.
+        Return a compiled fleet and its projects.
 
         Parameters
         ----------
@@ -51,9 +50,9 @@ class Plan:
         projects : iterable of Project
         factors : Factors
         compiled : Compiled, optional
-            What projects of earlier versions came to.
+            Compiled projects of earlier versions.
         before : Plan, optional
-            An earlier version: what it knows of devices that are as they were is taken over.
+            An earlier version, whose data of unchanged devices are reused.
         """
         held = tuple(projects)
         bindings = compile_bindings(held, fleet, factors, compiled)
@@ -83,7 +82,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Result of a batch: new rows, formerly open rows, and the state after."""
+    """Result of a batch: new rows, rows that were open before, and the new state."""
 
     metered: Metered
     fresh: Part

@@ -1,7 +1,7 @@
 """
-Files included in tonne: catalog, recordings, dashboards, rules, the lock.
+Files included in tonne: catalog, recordings, dashboards, rules, lock file.
 
-In a checkout they are those of deploy/; an installed wheel holds a copy.
+In a checkout they are those of deploy/; an installed wheel has a copy.
 """
 
 from pathlib import Path
@@ -17,12 +17,12 @@ def shipped(name: str = "") -> Path:
     Parameters
     ----------
     name : str
-        As in deploy/, such as `catalog/haiphong`; nothing for the folder of all.
+        As in deploy/, such as `catalog/haiphong`; empty for the whole folder.
 
     Raises
     ------
     FileNotFoundError
-        Where this installation does not hold it.
+        If this installation does not have it.
     """
     for root in (_WHEEL, _CHECKOUT):
         if (root / name).exists():

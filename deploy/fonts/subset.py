@@ -1,15 +1,15 @@
 # ruff: noqa: INP001 - a script, run by itself
 """
-Make the fonts of the PDF reports again: subsets of Noto, as Debian 13 ships it.
+Create the fonts of the PDF reports: subsets of Noto as shipped with Debian 13.
 
     apt-get install fonts-noto-core fonts-noto-cjk
     python -m pip install fonttools
     python deploy/fonts/subset.py mrv/report/fonts
 
-Whole fonts are 20 MB and more; these hold Latin with all of Vietnamese, Greek, Cyrillic, and
-for Japanese the characters of JIS X 0208.  `coverage.txt` lists what they cover, so that a report
-can write a character that they lack as its number.  Licence: SIL OFL 1.1, `OFL.txt` beside them;
-Noto reserves no font name.
+Complete fonts have 20 MB and more. The subsets contain Latin with all Vietnamese letters, Greek,
+Cyrillic, and the Japanese characters of JIS X 0208.  `coverage.txt` lists the covered characters;
+reports print other characters as their number.  Licence: SIL OFL 1.1 (`OFL.txt`); Noto reserves no
+font name.
 """
 
 import sys
@@ -35,7 +35,7 @@ FONTS = {
 
 
 def jis() -> set[int]:
-    """Characters of JIS X 0208, by its two-byte rows and cells."""
+    """Return the code points of the JIS X 0208 characters."""
     cells = (bytes((row, cell)) for row in range(0xA1, 0xFF) for cell in range(0xA1, 0xFF))
     return {ord(text) for text in (one.decode("euc_jp", "ignore") for one in cells) if text}
 
@@ -62,7 +62,7 @@ def make(source: Path, spans: tuple[tuple[int, int], ...], out: Path) -> set[int
 
 
 def spans_of(characters: set[int]) -> list[tuple[int, int]]:
-    """Return runs of successive characters."""
+    """Return the first and last of each run of consecutive code points."""
     spans: list[tuple[int, int]] = []
     for character in sorted(characters):
         if spans and spans[-1][1] == character - 1:

@@ -1,10 +1,9 @@
 """
 Device classes: the canonical channels of each kind of device, in base units.
 
-A class file is the schema: one row of `reading_<class>` a message, one column
-a channel, in the order of the file.  A register has a quantity, may have a
-limit (the fastest rate it can plausibly run at) and a tolerance (a step back
-this small is jitter, not a reset).
+A class file defines the table `reading_<class>`: one row per reading, one column per channel, in
+the order of the file.  A register has a quantity, and may have a limit (highest plausible rate) and
+a tolerance (a step back this small is jitter, not a reset).
 """
 
 from __future__ import annotations
@@ -49,16 +48,14 @@ QUANTITY_INDEX: dict[str, int] = {q.name: i for i, q in enumerate(QUANTITIES)}
 @dataclass(frozen=True, slots=True)
 class Channel:
     """
-    One channel of a device class.
+    Channel of a device class.
 
-    `limit` is `"rated_power"`, a number of base units an hour, or None where
-    no bound is known.  `power` names the gauge that stands in where a device
-    has no such register, `direction` the sign of that gauge which counts, and
-    `power_up` that energy from it rounds up: a charger's use is never a claim.
-    `made_from` says what makes the energy that a register counts, where the class alone
-    tells it.  `limits` are those of the quality tests; `phases` are the gauges whose sum
-    this one is.  `wire` and `moduli` are the unit and the candidates for a
-    rollover in tonne's own payload, where `profiles/own_payload` would say others.
+    `limit` is `"rated_power"`, a number of base units per hour, or None if unknown.  `power` names
+    the gauge that replaces a missing register, `direction` the counted sign of that gauge, and
+    `power_up` that its energy is rounded up (a charger's use is never a claim). `made_from` is the
+    source of a register's energy, if given by the class.  `limits` are those of the quality tests;
+    `phases` are the gauges whose sum this one is.  `wire` and `moduli` are unit and possible
+    rollover values in tonne's own payload, if different from `profiles/own_payload`.
     """
 
     name: str
@@ -91,9 +88,9 @@ class RatedPower:
 @dataclass(frozen=True, slots=True)
 class DeviceClass:
     """
-    A kind of device with its channels in column order; `limits` apply to its message times.
+    Kind of device with its channels in column order; `limits` apply to its message times.
 
-    `rated_power` is what such devices are rated, None where their rating bounds nothing.
+    `rated_power` is the usual rating of such devices, None if a rating limits nothing.
     """
 
     id: str
@@ -119,12 +116,12 @@ class DeviceClass:
 
 def parse(document: dict[str, Any]) -> DeviceClass:
     """
-    Build a device class from its parsed TOML.
+    Return a device class from its parsed TOML.
 
     Raises
     ------
     ProfileError
-        Naming the class, the channel and what is wrong with it.
+        Naming the class, the channel and the error.
     """
     channels = {name: _channel(name, spec) for name, spec in document.get("channel", {}).items()}
     for channel in channels.values():

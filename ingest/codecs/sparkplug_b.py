@@ -1,11 +1,10 @@
 """
-Sparkplug B payloads: protobuf messages of metrics, read with their birth certificate.
+Codec of Sparkplug B: protobuf messages of metrics, decoded with their birth certificate.
 
-A birth names its metrics and gives each a datatype and mostly an alias; data
-carries aliases alone.  Which birth a message belongs to is the host's business
-(`ingest.sparkplug`); here a message and its birth become readings, one a time.
-Null is missing and never 0; transient metrics are not meant to be kept.  The
-properties `Quality` and `engUnit` count, where they stand.
+A birth gives each metric a name, a datatype and usually an alias; data messages have aliases only.
+`ingest.sparkplug` finds the birth of a message; here both become readings, one per time. Null is
+missing and never 0; transient metrics are not stored.  The properties `Quality` and `engUnit` are
+used if present.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _parse: Any = sparkplug_b_pb2.Payload.FromString  # type: ignore[attr-defined]
 
 @dataclass(slots=True)
 class Message:
-    """A payload: time of sending [ms UTC], sequence number and parsed metrics."""
+    """Parsed payload: time of sending [ms UTC], sequence number, and metrics."""
 
     timestamp: int | None
     seq: int | None
@@ -43,11 +42,11 @@ class Message:
 
     @property
     def used(self) -> Iterator[int | str]:
-        """Return the keys of the metrics: the name if present, else the alias."""
+        """Yield the keys of the metrics: the name if present, else the alias."""
         return (m.name if m.HasField("name") else m.alias for m in self.metrics)
 
     def whole(self, name: str) -> int | None:
-        """Return the whole number of a named metric, modulo 2**63; None without it."""
+        """Return the integer value of a named metric, modulo 2**63; None without it."""
         for metric in self.metrics:
             field = metric.WhichOneof("value")
             if metric.name == name and field in ("int_value", "long_value"):
@@ -58,9 +57,9 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Read:
     """
-    Readings of a message, and the metrics that could not be used.
+    Readings of a message, and its unusable metrics.
 
-    `refused` are (metric, reason, detail); the metric is empty where its name is not known.
+    `refused` are (metric, reason, detail); the metric is empty if its name is unknown.
     """
 
     lines: Sequence[Line]
@@ -133,9 +132,9 @@ def read(message: Message, birth: Birth, payload: bytes | None = None) -> Read:
     ----------
     message : Message
     birth : Birth
-        The birth that it belongs to; its own, if it is one.
+        Its birth certificate; its own, if it is a birth.
     payload : bytes, optional
-        What the message was parsed from: its layout is remembered with the birth.
+        The message's bytes, whose layout is stored with the birth.
     """
     drafts: dict[int, _Draft] = {}
     refused: list[tuple[str, str, str]] = []
@@ -160,7 +159,7 @@ def read(message: Message, birth: Birth, payload: bytes | None = None) -> Read:
 
 @dataclass(slots=True)
 class _Draft:
-    """Values of one time."""
+    """Values of one time, while a message is decoded."""
 
     values: dict[str, float | None]
     units: list[str | None]

@@ -1,12 +1,11 @@
 """
-Readings signed by a gateway or meter as COSE_Sign1 (RFC 9052): contents of a batch.
+Batches of readings signed by a gateway or meter as COSE_Sign1 (RFC 9052): parsing and writing.
 
     18([protected, unprotected, payload, signature])
 
-`protected` names the algorithm (1) and who signs (4: its id or serial number as UTF-8).  The
-payload is a CBOR map: 1 sequence, 2 when it was signed [ms UTC], 3 the device whose readings
-they are, 4 their content type, 5 the messages, as one payload that the device might have sent
-by itself.  Nothing is verified here: that needs keys.
+`protected` has the algorithm (1) and the signer (4: its id or serial number as UTF-8).  The payload
+is a CBOR map: 1 sequence number, 2 time of signing [ms UTC], 3 device, 4 content type, 5 the
+messages, as one payload that the device might have sent itself.  Signatures are not verified here.
 """
 
 from __future__ import annotations
@@ -62,20 +61,20 @@ class Sign1:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """
-    Readings of a device with one signature.
+    Batch of a device's readings with one signature.
 
     Parameters
     ----------
     signer : str
-        Who says to have signed: an id or a serial number.
+        Stated signer: an id or a serial number.
     algorithm : int
         Of COSE.
     sequence : int
-        Rises by one with each batch of the signer for this device.
+        Increases by one with each batch of the signer for this device.
     at_ms : int
-        When it was signed, by the signer's clock. [ms UTC]
+        Time of signing, by the signer's clock. [ms UTC]
     device : str
-        Id or serial number of the device whose readings they are.
+        Id or serial number of the device.
     content_type : str or None
         Of `messages`.
     messages : bytes
@@ -99,9 +98,9 @@ class Batch:
 
     def note(self, ts: int | str) -> str:
         """
-        Return the data stored with the message of a signed batch; `ts` is that of its last reading.
+        Return the note stored with a signed batch; `ts` is that of its last reading.
 
-        Its data are the message itself, which is kept whole.
+        The signed data are the message itself, which is stored whole.
         """
         return msgspec.json.encode(
             {
@@ -118,7 +117,7 @@ class Batch:
 
 def split(data: bytes) -> Iterator[bytes]:
     """
-    Return the objects of a CBOR sequence (RFC 8742).
+    Yield the objects of a CBOR sequence (RFC 8742).
 
     Raises
     ------
@@ -143,7 +142,7 @@ def read_sign1(data: bytes, detached: bytes | None = None) -> Sign1:
     Parameters
     ----------
     detached : bytes, optional
-        Its payload, where that travels apart and nil stands in its place.
+        Its payload, if that is separate and replaced by nil.
 
     Raises
     ------
@@ -218,14 +217,14 @@ def write(
     sign: Callable[[bytes], bytes],
 ) -> bytes:
     """
-    Sign a batch; return its bytes.
+    Return the bytes of a signed batch.
 
     Parameters
     ----------
     batch : tuple
-        Sequence, time [ms UTC], device, content type and messages.
+        Sequence number, time [ms UTC], device, content type and messages.
     sign : callable
-        Signature of bytes, as COSE has it.
+        Returns the signature of bytes, in COSE form.
     """
     sequence, at_ms, device, kind, messages = batch
     claims: dict[int, object] = {_SEQUENCE: sequence, _AT: at_ms, _DEVICE: device}

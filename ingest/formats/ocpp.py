@@ -1,14 +1,10 @@
 """
 OCPP meter values to readings: the common part of versions 1.6 and 2.0.1.
 
-A sample without a measurand is the import register in Wh, and one without a
-location is at the outlet.  Where a time has several samples of a measurand,
-the clock-aligned one counts: it is the one that every charger takes at the
-same moment.  A channel's name is the measurand, then `/phase` and `@location`
-where they are not the whole outlet; the state of charge has no other place
-than the vehicle, so its location is left out.
-
-A JSON document in the form of a codec, or the dead-letter reason why it is not.
+A sample without measurand is the import register in Wh, one without location is at the outlet.  Of
+several samples of a measurand at one time, the clock-aligned one is used.  A channel's name is the
+measurand, then `/phase` and `@location` if not the whole outlet; the state of charge has no
+location.
 """
 
 from __future__ import annotations

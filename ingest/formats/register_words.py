@@ -1,8 +1,8 @@
 """
 Modbus registers to numbers: 16-bit words, and values of several words.
 
-Registers travel as hexadecimal or base64 text, or as whole numbers.  A device
-may store the low word first, a gateway may have swapped the bytes of each word.
+Registers are transmitted as hexadecimal or base64 text, or as integers.  A device may store the low
+word first, a gateway may have swapped the bytes of each word.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def unpack(words: Words, byte_order: Order, where: str) -> bytes:
     byte_order : {"big", "little"}
         Of the two bytes of each register.
     where : str
-        Says where they stand, for errors.
+        Their position, for errors.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A reading as a row of numbers, for encodings that repeat their names."""
+"""Reading as a row of numbers, for encodings that repeat their names."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ class Line(msgspec.Struct, gc=False):
 
 class Given(msgspec.Struct, gc=False):
     """
-    Contents of a message that were read elsewhere than in `decode`.
+    Decoded content of a message, for messages that `decode` does not decode itself.
 
-    `topic` is the one of tonne's own that speaks for its device.  `refused` are
-    (name, reason, detail), an empty name where it is not known; `declares` are
-    names of which the profile has to know one.
+    `topic` is the equivalent tonne topic of its device.  `refused` are (name, reason, detail), with
+    an empty name if unknown; `declares` are names of which the profile must know at least one.
     """
 
     message: int

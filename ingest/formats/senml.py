@@ -1,11 +1,10 @@
 """
 SenML packs to readings: RFC 8428, in any encoding.
 
-Base fields hold from their record on.  A time below 2**28 s counts from the
-receipt, absent times are the receipt.  A name that one time has in two units stands
-once as it is and once as `name#unit`.  `s` is the value summed up over time, in
-its unit times seconds: a register.  It takes the record's name where that has
-no value of its own, and the name with `#sum` where it has.
+Base fields apply from their record on.  A time below 2**28 s is relative to the receipt, an absent
+time is the receipt.  A name with two units at one time becomes `name` and `name#unit`.  `s` is the
+sum over time, in unit times seconds: a register. It takes the record's name if that has no value,
+and `name#sum` otherwise.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class Record(msgspec.Struct, gc=False):
 
 
 class _Pack:
-    """Current base fields, and the readings so far by time."""
+    """State while resolving a pack: current base fields, and readings by time."""
 
     def __init__(self, received_us: int) -> None:
         self.received_us = received_us
@@ -63,7 +62,7 @@ class _Pack:
 
 
 class _Draft:
-    """Values of one time."""
+    """Values of one time, while a pack is resolved."""
 
     __slots__ = ("refused", "time_us", "units", "values")
 

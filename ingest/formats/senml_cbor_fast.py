@@ -1,11 +1,9 @@
 """
-SenML CBOR packs, decoded by a layout learned from earlier packs of the same sender.
+Fast decoding of SenML CBOR packs by a layout learned from earlier packs of the same sender.
 
-Floats have one width in CBOR, so packs of a sender that differ in numbers alone
-are equal byte for byte but where the numbers stand.  Once such a pack has come
-a few times, the next is cut at those places in one go; if all that stands
-between is as before, it is identical with other numbers.  Anything else is
-read the ordinary way.
+Floats have a fixed width in CBOR, so packs of a sender differ only at the positions of numbers.
+Once a layout has occurred a few times, numbers are unpacked at these positions if all other bytes
+are equal; anything else is decoded normally.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ _SIZES = {"d": 8, "f": 4, "I": 4}
 
 
 class _Layout(NamedTuple):
-    """Layout of a sender's packs: cuts, bytes between the numbers, names."""
+    """Layout of a sender's packs: positions of numbers, bytes between them, names."""
 
     cut: Callable[[bytes], tuple[float | bytes, ...]]
     between: tuple[float | bytes, ...]
@@ -84,7 +82,7 @@ def learn(payload: bytes, row: Row) -> None:
 
 
 def _form(places: list[tuple[int, str]], size: int) -> str:
-    """Write the struct format of bytes and numbers in turn."""
+    """Return the struct format of bytes and numbers in turn."""
     parts, before = [">"], 0
     for at, code in places:
         parts.append(f"{at - before}s{code}")
@@ -93,7 +91,10 @@ def _form(places: list[tuple[int, str]], size: int) -> str:
 
 
 def _places(data: bytes) -> list[tuple[int, str]] | None:
-    """Return the places of a plain pack's numbers, the base time first; None for another pack."""
+    """
+    Return the positions of a plain pack's numbers, the base time first; None for another
+    pack.
+    """
     try:
         records, at = (data[0] - 0x80, 1) if data[0] in _ARRAYS else (data[1], 2)
         if data[0] not in _ARRAYS and data[0] != _LONG_ARRAY:

@@ -1,13 +1,8 @@
 """
-Sparkplug B, independent of its bytes: metrics of a birth certificate, and their numbers.
+Sparkplug B independent of its bytes: metrics declared by a birth, and their numbers.
 
-What a Sparkplug birth declares: a metric's name, alias, datatype and unit.
-
-Numbers of Sparkplug B: what a metric's field means under its datatype.
-
-The wire has no signed field.  An Int8, Int16 or Int32 travels in an unsigned one
-as two's complement, which encoders extend to 8, 16, 32 or 64 bits as they like;
-a field that its datatype cannot hold is refused, never wrapped.
+The encoding has no signed field.  An Int8, Int16 or Int32 is sent in an unsigned field as two's
+complement, extended to 8, 16, 32 or 64 bits; a value outside its datatype is refused.
 """
 
 from __future__ import annotations
@@ -25,7 +20,7 @@ _SETS = 256
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A declared metric."""
+    """Metric declared by a birth certificate."""
 
     name: str
     alias: int | None
@@ -36,11 +31,11 @@ class Tag:
 @dataclass(frozen=True, slots=True)
 class Birth:
     """
-    The metrics declared by one birth certificate of an edge node or device.
+    Metrics declared by one birth certificate of an edge node or device.
 
-    `born_ms` is the birth's own time; `certain_ms` the time up to which messages
-    after it are known to be its own, None while it lasts; `asked` says that it
-    answered a rebirth request.  `forms` are layouts of its messages seen so far.
+    `born_ms` is the birth's time; `certain_ms` the time up to which later messages certainly belong
+    to it, None while it is valid; `asked` whether it answered a rebirth request.  `forms` are known
+    layouts of its messages.
     """
 
     born_ms: int
@@ -104,9 +99,9 @@ def number(datatype: int, field: str, value: float) -> float:
     Parameters
     ----------
     datatype : int
-        As the birth declares it.
+        Declared by the birth.
     field : str
-        Which field of the metric's `value` is set.
+        The field of the metric's `value` that is set.
     value : int, float or bool
 
     Raises
@@ -127,12 +122,12 @@ def number(datatype: int, field: str, value: float) -> float:
 
 def whole(datatype: int, value: int) -> int:
     """
-    Return a whole number from its unsigned field.
+    Return the signed integer in an unsigned field.
 
     Raises
     ------
     PayloadError
-        `datatype_mismatch` where the datatype has no such number.
+        `datatype_mismatch` if the datatype has no such number.
     """
     bits = _BITS[datatype]
     if datatype >= UINT8:

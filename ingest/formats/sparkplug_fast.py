@@ -1,12 +1,10 @@
 """
-Sparkplug payloads, unpacked in one pass with a layout of earlier payloads.
+Fast decoding of Sparkplug payloads with a layout of earlier payloads.
 
-An edge node sends the same metrics over and over: only times, the sequence
-number and the values change, and those mostly keep their width.  A form is the
-layout of a payload that protobuf's own runtime has read: all other bytes must
-be the same ones, so tags, lengths, aliases and flags are known to be, and the
-rest is unpacked in place.  What fits no form goes to the runtime as before; the
-two must give the same numbers (tested).
+An edge node repeats its metrics: only times, sequence number and values change, usually with equal
+width.  A form is the layout of a payload that the protobuf runtime has decoded: if all other bytes
+are equal, the variable parts are unpacked in place.  Other payloads are decoded by the runtime,
+with the same result (tested).
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ _whole_of = int.from_bytes
 
 
 class Seen(msgspec.Struct, gc=False):
-    """Time of sending of a payload [ms UTC], its sequence number and its reading."""
+    """Decoded payload: time of sending [ms UTC], sequence number, and reading."""
 
     sent_ms: int
     seq: int
@@ -62,20 +60,19 @@ class Field(NamedTuple):
 
 class Form:
     """
-    One layout: positions of times, sequence number and values.
+    Layout of a payload: positions of times, sequence number and values.
 
-    A payload is taken for one large number.  Masked by what changes, it must be
-    the number of the payload that the form was learnt from, with the new times in
-    the places of the old ones.
+    A payload is compared as one large integer: with its variable parts masked it must equal the
+    learned payload.
 
     Parameters
     ----------
     payload : bytes
-        The message that it was learnt from.
+        The message from which it was learned.
     spans : sequence of Span
-        What changes, in order.
+        Variable parts, in order.
     line : Line
-        What the message was read as.
+        The message's decoded row.
     datatypes : sequence of int
         Of each value.
     """
@@ -179,7 +176,7 @@ def learn(payload: bytes, line: Line, birth: Birth) -> None:
 
 
 def _spans(payload: bytes) -> list[Span] | None:
-    """What changes between messages of a layout; None where it is not plain."""
+    """Return the variable parts of a layout; None if the message is not plain."""
     spans: list[Span] = []
     roles = {(_TIMESTAMP, _VARINT): _SENT, (_SEQ, _VARINT): _NUMBER}
     for field in fields(payload, 0, len(payload)):
@@ -216,7 +213,7 @@ def _metric_spans(payload: bytes, metric: Field) -> list[Span] | None:
 
 
 def _pattern(spans: Sequence[Span], length: int) -> str:
-    """Return the format that unpacks these parts of a payload and passes over the others."""
+    """Return the struct format that unpacks these parts of a payload and skips the others."""
     pattern, at = "<", 0
     for role, begin, end in spans:
         pattern += f"{begin - at}x" + (role if role in "fdB" else f"{end - begin}s")
@@ -225,7 +222,7 @@ def _pattern(spans: Sequence[Span], length: int) -> str:
 
 
 def fields(payload: bytes, at: int, end: int) -> Iterator[Field | None]:
-    """Return the fields of a message in order; None and the end at an unknown field."""
+    """Yield the fields of a message in order; None at an unknown field, then end."""
     while at < end:
         tag, at = _read_varint(payload, at, end)
         number, wire = tag >> 3, tag & 7
@@ -243,7 +240,7 @@ def fields(payload: bytes, at: int, end: int) -> Iterator[Field | None]:
 
 
 def _read_varint(payload: bytes, at: int, end: int) -> tuple[int, int]:
-    """Return an integer and where it ends; a place beyond the end if it is cut."""
+    """Return an integer and its end; an end beyond the data if it is truncated."""
     value = shift = 0
     for k in range(at, min(at + 10, end)):
         value |= (payload[k] & 0x7F) << shift
@@ -254,7 +251,7 @@ def _read_varint(payload: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _time(x: int) -> int:
-    """Return the integer of six bytes of seven bits: first in pairs, then together."""
+    """Return the integer in six bytes of seven bits, combined in pairs first."""
     x = x & 0x007F007F007F | (x & 0x7F007F007F00) >> 1
     return x & 0x3FFF | (x & 0x3FFF0000) >> 2 | x >> 32 << 28
 

@@ -1,11 +1,10 @@
 """
 SunSpec information models: registers to scaled points.
 
-A map begins with "SunS", then models follow each other: id, length, points.
-Integer points have their scale factor in a register of the same model, and it
-may change from one reading to the next (many inverters do so at dusk): value
-and factor are therefore only ever taken from the same block.  A point that is
-not implemented says so by a value of its type.
+A map begins with "SunS", followed by models: id, length, points. The scale factor of an integer
+point is in a register of the same model and may change between readings (often at dusk), so value
+and factor are always taken from the same block.  A point that is not implemented has a reserved
+value.
 """
 
 from __future__ import annotations
@@ -38,9 +37,10 @@ _MAX_SCALE = 10
 @dataclass(frozen=True, slots=True)
 class Point:
     """
-    One point of a model: its position and its scale factor.
+    Point of a model: its position and its scale factor.
 
-    `offset` and `scale` count registers behind the model's length; `scale` None: a factor of 1.
+    `offset` and `scale` are register offsets after the model's length; `scale` None is a factor of
+    1.
     """
 
     name: str
@@ -86,10 +86,9 @@ def _point(line: str, scales: dict[str, int]) -> Point:
 
 def read(data: bytes, word_order: Order, where: str) -> Iterator[Value | PayloadError]:
     """
-    Return the points of known models in a block; a point without its scale is an error.
+    Yield the points of known models in a block; a point without its scale is an error.
 
-    A point that an earlier model of the block already gave is named with its
-    model, `701.W`.
+    A point that an earlier model of the block also has is named with its model, `701.W`.
 
     Parameters
     ----------
@@ -97,12 +96,12 @@ def read(data: bytes, word_order: Order, where: str) -> Iterator[Value | Payload
         Big-endian registers from "SunS" or from a model's id on.
     word_order : {"big", "little"}
     where : str
-        Says where the block stands, for errors.
+        Position of the block, for errors.
 
     Raises
     ------
     PayloadError
-        `registers_invalid` where the block ends within a model, or holds none.
+        `registers_invalid` if the block ends within a model, or has none.
     """
     values: set[str] = set()
     known = 0
@@ -173,5 +172,5 @@ def _points(
 
 
 def _scaled(raw: float, scale: int) -> float:
-    """Scale a value; dividing by a power of ten rounds once, multiplying by 0.1 would twice."""
+    """Return a scaled value; dividing by a power of ten rounds once, multiplying by 0.1 twice."""
     return float(raw * 10**scale) if scale >= 0 else raw / 10**-scale

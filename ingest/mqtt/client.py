@@ -1,11 +1,10 @@
 """
-paho-mqtt with buffered socket reads and PUBLISH packets parsed in one pass.
+MQTT client based on paho-mqtt, with buffered reads and PUBLISH packets parsed in bulk.
 
-paho reads a few bytes a system call and builds an object a message.  Here one
-read fills a buffer, a PUBLISH becomes a row of columns, and every other packet
-goes to paho's own handling unchanged.  The overridden method and the attributes
-used are paho's from 2.1 to 2.2; pyproject caps the version.
-Packet layout: OASIS MQTT 5.0, sections 2.1 and 3.3.
+paho reads a few bytes per system call and creates an object per message.  Here one read fills a
+buffer, a PUBLISH becomes a row of columns, and other packets are passed to paho unchanged.  The
+overridden method and attributes are those of paho 2.1 to 2.2; pyproject limits the version. Packet
+layout: OASIS MQTT 5.0, sections 2.1 and 3.3.
 """
 
 from __future__ import annotations
@@ -23,11 +22,10 @@ from paho.mqtt.properties import Properties
 @dataclass(slots=True)
 class Inbox:
     """
-    Columns of messages, with their connection epoch.
+    Columns of messages of one connection epoch.
 
-    A PUBACK names a message by a number that means nothing on another
-    connection, so an inbox may be acknowledged only while its epoch lasts.
-    `size` counts the payloads' bytes.
+    A PUBACK is only valid on the connection that delivered the message, so an inbox can be
+    acknowledged only during its epoch. `size` is the payloads' bytes.
     """
 
     epoch: int
@@ -91,7 +89,7 @@ _DISCONNECT = b"\xe0\x00"
 
 
 class BufferedClient(Client):
-    """An MQTT 5 client that puts its messages into an `Inbox`, unacknowledged."""
+    """MQTT 5 client that puts its messages into an `Inbox`, unacknowledged."""
 
     def __init__(self, client_id: str, inbox: Inbox) -> None:
         super().__init__(
@@ -204,17 +202,16 @@ class BufferedClient(Client):
 
     def leave(self, patience_s: float) -> bool:
         """
-        Disconnect, and read until the broker closes.
+        Disconnect, and read until the broker closes the connection.
 
-        Closing over unread messages, or before a busy broker came to read what we
-        sent, would reset the connection: the broker would lose the acknowledgements
-        that are still on their way to it.
+        Closing with unread data would reset the connection, and the broker would lose
+        acknowledgements in transit.
 
         Returns
         -------
         bool
-            Whether the broker closed, and so has read every acknowledgement; else
-            it may deliver acknowledged messages once more.
+            Whether the broker closed it, and so has read every acknowledgement; otherwise it may
+            deliver acknowledged messages again.
         """
         sock: Any = self._sock  # paho's type for it has no settimeout
         if sock is None:
@@ -254,7 +251,7 @@ class BufferedClient(Client):
 
 
 def _remaining(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """Return start and length of the announced bytes; start -1 if incomplete, 0 if wrong."""
+    """Return start and length of the announced bytes; start -1 if incomplete, 0 if invalid."""
     length, shift = 0, 0
     for i in range(at, min(at + 4, end)):
         length |= (data[i] & 0x7F) << shift

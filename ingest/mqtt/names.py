@@ -1,4 +1,4 @@
-"""MQTT names that gateways use too; imports nothing, since a gateway has little memory."""
+"""MQTT topic names shared with gateways; imports nothing, to save memory."""
 
 from __future__ import annotations
 

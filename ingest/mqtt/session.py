@@ -1,13 +1,12 @@
 """
-A persistent MQTT 5 session that acknowledges a message only when `acknowledge` is called.
+Persistent MQTT 5 session that acknowledges a message only when `acknowledge` is called.
 
-No clean start and a stable client id: the broker keeps what arrives while we
-are away.  Back-pressure is the receive maximum: unacknowledged messages stop
-delivery.  The caller runs the loop: `step` waits for the network once.
+With a stable client id and no clean start the broker keeps messages while disconnected.  The
+receive maximum limits unacknowledged messages.  The caller runs the loop: `step` waits for the
+network once.
 
-Each topic filter is asked for by a packet of its own: a broker may end the connection at the
-first one that it refuses (RabbitMQ does) and answer nothing that came behind it.  There the
-next connection begins without what was refused.
+Each topic filter has its own SUBSCRIBE packet, as a broker (RabbitMQ) may close the connection at
+the first refused one without answering the others; the next connection omits it.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class HostState:
     """
     Status of a Sparkplug host application: online, with offline as its will.
 
-    Both carry the time of the connection, by which edge nodes tell a late will.
+    Both have the time of the connection, by which edge nodes recognise an outdated will.
     """
 
     def __init__(self, host_id: str) -> None:
@@ -57,11 +56,11 @@ class HostState:
         self._connected_ms = 0
 
     def connecting(self) -> None:
-        """Record a new connection."""
+        """Record the time of a new connection."""
         self._connected_ms = time.time_ns() // 1_000_000
 
     def payload(self, *, online: bool) -> bytes:
-        """Return the messages that the session publishes, retained."""
+        """Return the payload of the status message, which is retained."""
         return host_state(online=online, timestamp_ms=self._connected_ms)
 
 
@@ -74,11 +73,11 @@ class Session:
     url : str
         `mqtt://[user:password@]host[:port]`, or `mqtts://`.
     client_id : str
-        Stable, and unique at the broker: it names the durable session.
+        Stable, and unique at the broker: it names the persistent session.
     topics : sequence of str
         Topic filters, QoS 1; those of births and wills QoS 0.
     receive_maximum : int
-        Highest number of unacknowledged messages.
+        Maximum number of unacknowledged messages.
     state : HostState, optional
         Called with each connection.
     tls : Tls, optional
@@ -87,7 +86,7 @@ class Session:
     Attributes
     ----------
     refused : dict of str to str
-        Topic filters that the broker refused, and its reason.
+        Topic filters that the broker refused, with its reason.
     """
 
     def __init__(
@@ -139,8 +138,8 @@ class Session:
         """
         Open a connection and resume the session.
 
-        `connected` tells when it stands, `subscribed` when the broker has answered for each of
-        its topic filters: from then on it keeps what is published on those not in `refused`.
+        `connected` is True once it is open, `subscribed` once the broker has answered every topic
+        filter; from then on it queues messages of the granted ones.
 
         Raises
         ------
@@ -166,7 +165,7 @@ class Session:
             ) from error
 
     def _seal(self) -> None:
-        """Keep messages of the last connection: they may be stored, not acknowledged."""
+        """Move messages of the last connection aside: they can be stored, but not acknowledged."""
         if len(self._inbox):
             self._sealed.append(self._inbox)
         self._inbox = Inbox(self._inbox.epoch + 1)
@@ -208,7 +207,7 @@ class Session:
         self.refused[topic], self._refused_by = failed, self.epoch
 
     def _ask_again(self) -> None:
-        """Subscribe again to refused topics: the rights may have changed meanwhile."""
+        """Subscribe again to refused topics, as access rights may have changed."""
         now_s = time.monotonic()
         if not self.refused or not self.subscribed or now_s < self._again_at_s:
             return
@@ -237,8 +236,7 @@ class Session:
         """
         Subscribe to these topic filters from now on.
 
-        The session is durable, so filters that are no longer wanted are taken
-        back; a filter that an earlier process left is only known to the broker.
+        Filters no longer needed are unsubscribed, as the session is persistent.
         """
         fresh = [topic for topic in topics if topic not in self._topics]
         stale = [topic for topic in self._topics if topic not in topics]
@@ -272,26 +270,26 @@ class Session:
 
     def step(self, timeout_s: float, wake_fd: int, *, read: bool = True) -> bool:
         """
-        Wait once for the network or for `wake_fd`, then read and write.
+        Wait once for the network or for `wake_fd`, then read and write; return False without a
+        connection.
 
         Parameters
         ----------
         timeout_s : float
         wake_fd : int
-            A file that ends the wait once it can be read.
+            File descriptor that ends the wait once it is readable.
         read : bool
-            Whether to take what the broker sends, or only give it what is due; with
-            too many bytes waiting, nothing is taken in any case.
+            Whether to read, or only to write; with too many bytes waiting nothing is read.
 
         Returns
         -------
         bool
-            False where the connection is gone.
+            False if the connection is lost.
 
         Raises
         ------
         ServerError
-            When the broker refuses us or another process took the session.
+            When the broker refuses the connection or another process took the session.
         """
         self._ask_again()  # writes at once, and may find the connection broken
         sock = self._client.socket()
@@ -328,15 +326,15 @@ class Session:
 
     def take(self, count: int, received_us: int, size: int = WAITING_BYTES) -> Inbox | None:
         """
-        Take the oldest messages of one connection; None if there are none.
+        Return the oldest messages of one connection, removed from the queue; None without any.
 
         Parameters
         ----------
         count : int
-            Most messages.
+            Maximum number of messages.
         received_us : int
         size : int
-            Most bytes of their payloads; a message that has more comes alone.
+            Maximum bytes of their payloads; a larger message is returned alone.
         """
         source = self._sealed[0] if self._sealed else self._inbox
         if not len(source):
@@ -349,13 +347,12 @@ class Session:
 
     def ack(self, inbox: Inbox) -> int:
         """
-        Acknowledge durable messages, only on the connection on which they arrived.
+        Acknowledge durable messages on the connection that delivered them; return their number.
 
         Returns
         -------
         int
-            How many were acknowledged; 0 after a reconnect, when the broker
-            delivers them again.
+            0 after a reconnect, when the broker delivers them again.
         """
         if inbox.epoch != self.epoch or not self.connected or not len(inbox):
             return 0
@@ -374,8 +371,7 @@ class Session:
         Returns
         -------
         bool
-            False where the broker, though connected, may not have read the last
-            acknowledgements.
+            False if the broker may not have read the last acknowledgements.
         """
         stood = self.connected
         if stood:

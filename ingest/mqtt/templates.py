@@ -1,9 +1,8 @@
 """
-Topic templates: names of devices in the topics of a fleet with its own topics.
+Topic templates: positions of device names in the topics of a fleet with its own topics.
 
-`plants/{site}/inv/{device}/data` subscribes to `plants/+/inv/+/data`; what
-stands in place of a name is compared with the registry.  `+` is a level that may
-be anything.
+`plants/{site}/inv/{device}/data` subscribes to `plants/+/inv/+/data`; the values of names are
+compared with the registry.  `+` is a level with any content.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _LEVEL = re.compile(r"[^+#{}\x00-\x1f]*")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The levels of a template; a level in braces is a name, `+` is any."""
+    """Levels of a topic template; a level in braces is a name, `+` is any."""
 
     text: str
     levels: tuple[str, ...]
@@ -71,7 +70,7 @@ def parse(text: str) -> Template:
     Raises
     ------
     RegistryError
-        Naming what is wrong and what to write.
+        Naming the error and the correct form.
     """
     levels = tuple(text.split("/"))
     names = [level[1:-1] for level in levels if level[:1] == "{" and level[-1:] == "}"]

@@ -1,15 +1,9 @@
 """
-TLS settings of an MQTT client's connection, and closing of the connection.
+TLS settings of a client's connection, and closing of a paho client's sockets.
 
-TLS settings of an MQTT client: certificate authority, client certificate, private key.
-
-The end of a paho client: what it keeps open after its loop.
-
-paho wakes its own loop by a pair of sockets, made by `loop` and `loop_start`.
-Neither `disconnect` nor `loop_stop` closes the pair: `Client.__del__` does.  A
-client that its callbacks lead back to is freed by the collector, which may free
-the pair first: a ResourceWarning, and open files until then.  The method used is
-paho's from 2.1 to 2.2; pyproject caps the version.
+paho wakes its loop by a pair of sockets that neither `disconnect` nor `loop_stop` closes, only
+`Client.__del__`; with reference cycles the garbage collector may free the pair first, with a
+ResourceWarning.  The method used is that of paho 2.1 to 2.2; pyproject limits the version.
 """
 
 from __future__ import annotations
@@ -29,9 +23,8 @@ class Tls:
     """
     Files of one side of a TLS connection; all PEM.
 
-    `ca` is whom we trust, the system's authorities where it is None; `cert` and
-    `key` are who we are; without them there is no client certificate.  `server` is whose
-    settings an error names: MQTT or KAFKA.
+    `ca` has the trusted authorities (None: the system's); `cert` and `key` are the own certificate,
+    if any.  `server` names the settings in errors: MQTT or KAFKA.
     """
 
     ca: Path | None = None
@@ -41,14 +34,14 @@ class Tls:
 
     @classmethod
     def of(cls, folder: Path) -> Tls:
-        """Return the identity in a principal's folder; with a password if without certificate."""
+        """Return the identity in a principal's folder: a certificate, or else a password."""
         if not (folder / CERTIFICATE).exists():
             return cls(folder / CA)
         return cls(folder / CA, folder / CERTIFICATE, folder / KEY)
 
     def context(self) -> ssl.SSLContext:
         """
-        Return a client's context, TLS 1.2 or newer, that checks the server's name.
+        Return a client's TLS context (1.2 or newer) that verifies the server's name.
 
         Raises
         ------

@@ -1,11 +1,10 @@
 """
 Topics of tonne/v1: the publishing principal and the device of each message.
 
-`tonne/v1/<principal>/telemetry` is a device speaking for itself;
-`tonne/v1/<principal>/<device>/telemetry` is a gateway speaking for a device
-that the registry puts behind it.  Sparkplug's topics stand for these, and what
-came on them is read by its own rules.  Fleets with topics of their own have them
-mapped by the registry's templates.  Everything else is refused with a reason.
+`tonne/v1/<principal>/telemetry` is for a device's own readings;
+`tonne/v1/<principal>/<device>/telemetry` for a gateway's device according to the registry.
+Sparkplug's topics are mapped to these; a fleet's own topics are mapped by the registry's templates.
+Others are refused with a reason.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def subscriptions(fleet: Fleet) -> tuple[str, ...]:
 
 
 class Router:
-    """Topic to fleet index, cached; made again for each registry version."""
+    """Mapping of topics to fleet indices, cached for one registry version."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet

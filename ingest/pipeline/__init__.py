@@ -1,12 +1,10 @@
 """
 The pure pipeline: messages to accepted readings (`ingest.pipeline.admit`), readings to intervals.
 
-What decodes payloads is not loaded here: who only meters readings again, as an auditor
-does, needs no decoder of any format.
+Decoders are not imported here, as auditors who only meter readings do not need them.
 
-`meter` goes on from remembered marks, whether they are of the last batch, of a
-stored interval or of nothing at all, and comes to the same rows: that is
-tested, and `tonne rebuild --check` asks it of a live database.
+`meter` continues from stored marks, of the last batch, of an interval or none, with equal rows;
+`tonne rebuild --check` compares them in a live database.
 """
 
 from ingest.model import LOOK_BACK_US, METERING, POWER_GAP_US

@@ -1,9 +1,8 @@
 """
-Messages to readings that may be stored, and refusals with reasons.
+Acceptance of decoded readings: those that may be stored, and rejections with reasons.
 
-A time that cannot be refuses the reading.  A gauge outside its span loses that
-channel alone, flagged on the row: the register beside it may be sound, and a
-dead letter keeps the whole message either way.
+An impossible time rejects the reading.  A gauge outside its range is omitted and flagged, as the
+register beside it may be valid.
 """
 
 from __future__ import annotations
@@ -17,11 +16,10 @@ from numpy.typing import NDArray
 
 from ingest import classes
 from ingest.classes import Channel
-from ingest.decode import Decoded, Rejected, decode
+from ingest.decode import Decoded, Rejected, Seen, decode
 from ingest.formats.row_reading import Given
 from ingest.model import HOUR_US, NULL, Fleet, Float64, Frame
 from ingest.quality import clocks, gauges
-from ingest.reading import Reading
 
 LIFETIME_HOURS = 87_600
 # so many times what a device can do is a slip of a unit, its own or that of its rating
@@ -35,7 +33,7 @@ class Admitted:
     frames: list[Frame]
     rejected: list[Rejected]
     ignored: Counter[tuple[str, str, str]]
-    seen: dict[int, Sequence[Reading]]
+    seen: Seen
     codecs: list[str]
 
 
@@ -50,7 +48,7 @@ def admit(
     unread: Sequence[Rejected] = (),
 ) -> Admitted:
     """
-    Decode a batch of messages and check its readings.
+    Return the accepted readings of a batch of messages, and its rejections.
 
     Parameters
     ----------
@@ -59,11 +57,11 @@ def admit(
         Topic to fleet index; raises PayloadError.
     topics, payloads, content_types : sequences, n
     received_us : int
-        When the batch was received; times more than 5 minutes later are refused. [us UTC]
+        Time of receipt; times more than 5 minutes later are refused. [us UTC]
     values : sequence of Given
-        What Sparkplug's messages among them hold, which their own rules have read.
+        Decoded content of Sparkplug messages among them.
     unread : sequence of Rejected
-        Messages that are refused before they are read.
+        Messages already rejected.
     """
     decoded = decode(fleet, route, topics, payloads, content_types, received_us, values, unread)
     frames = [_judge(fleet, frame, decoded, received_us) for frame in decoded.frames]
@@ -131,7 +129,10 @@ def _at(bound: float | Float64, row: np.intp) -> float:
 def _judge_register(
     fleet: Fleet, frame: Frame, channel: Channel, out: Decoded, received_us: int
 ) -> Frame:
-    """A register that its device could not have filled in its life is in another unit."""
+    """
+    Return the frame without registers beyond the device's possible lifetime total (wrong
+    unit).
+    """
     values = frame.columns[channel.name]
     rated = fleet.rated_w[frame.device]
     hours = np.maximum(received_us - fleet.installed_us[frame.device], 0) / HOUR_US + LIFETIME_HOURS

@@ -1,10 +1,9 @@
 """
-Readings to interval rows, from stored register states.
+Metering: readings to interval rows, from stored register states.
 
-One form for all: the live batch starts from the state it remembers, a late
-reading from the marks stored beside its intervals, a rebuild or an auditor's
-check from nothing.  Whatever would change rows before the start is handed
-back, to be metered again from further back.
+The state is cached for a live batch, taken from stored marks for a late reading, and empty for a
+rebuild or an auditor.  If rows before the start would change, the device is returned for metering
+from an earlier time.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ class Metered:
     rewrites : dict of int to int
         Fleet index to the time from which its rows change. [us]
     events : list of str
-        What the registers did: reset, rollover, glitch, jitter, ...
+        Register events: reset, rollover, glitch, jitter, ...
     spread : dict of int to int
-        Fleet index to the beginning of the standstill that a catch-up filled. [us]
+        Fleet index to the begin of the constant time over which a catch-up was distributed. [us]
     """
 
     rows: IntervalRows
@@ -137,9 +136,9 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
 
 def _capped(bounds: Bounds, rows: IntervalRows) -> IntervalRows:
     """
-    No quarter hour holds more than the device can make in it.
+    Return rows limited to the device's maximum per interval.
 
-    What a catch-up has beyond that is unknown, and so is when the rest was made.
+    The excess of a catch-up becomes unknown.
     """
     for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
         maximum = bounds.interval_maximum(quantity)[rows.device]
@@ -152,7 +151,7 @@ def _capped(bounds: Bounds, rows: IntervalRows) -> IntervalRows:
 
 
 def _order(frame: Frame) -> NDArray[np.intp] | slice:
-    """Rows by device and time; all as they are, without a copy, where they come so."""
+    """Return an index that sorts rows by device and time; a slice, without a copy, if sorted."""
     device, time_us = frame.device, frame.time_us
     same, later = device[1:] == device[:-1], time_us[1:] >= time_us[:-1]
     if bool(((device[1:] > device[:-1]) | (same & later)).all()):
@@ -161,7 +160,7 @@ def _order(frame: Frame) -> NDArray[np.intp] | slice:
 
 
 def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> Rows:
-    """Readings of a register that are later than its mark; no copy where all are."""
+    """Return the readings of a register later than its mark; without a copy if all are."""
     held = value != NULL
     first = heads(device)
     # times ascend, so all of a device's are later where its first one is
@@ -180,7 +179,10 @@ def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> Sequence[Any]:
 
 
 def _newly_metered(state: MeterState, register: Register, device: Int32) -> dict[int, int]:
-    """Devices known earlier that only now show a register: estimates from power go."""
+    """
+    Return known devices with a first register reading, whose estimates from power must be
+    removed.
+    """
     first = device[~register.known[device] & (state.last_us[device] > NEVER)]
     return dict.fromkeys(first.tolist(), FROM_START)
 
@@ -195,7 +197,7 @@ def _from_power(
     steps: list[Steps],
     out: Metered,
 ) -> None:
-    """Estimate the energy of devices that never showed the register."""
+    """Add steps estimated from power for devices without register readings."""
     bare = ~(register.known | register.shown)
     bare[metered] = False
     known = bare[rows.device]
@@ -210,7 +212,7 @@ def _from_power(
 
 
 def _add_open(state: MeterState, rows: IntervalRows) -> IntervalRows:
-    """Add what earlier batches put into intervals that are still open."""
+    """Return rows combined with those of earlier batches in still open intervals."""
     for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
         register = state.registers[quantity]
         of = np.flatnonzero(rows.quantity == quantity)
@@ -226,7 +228,7 @@ def _add_open(state: MeterState, rows: IntervalRows) -> IntervalRows:
 
 
 def _keep_mark(rows: IntervalRows, bare: NDArray[np.intp], register: Register) -> None:
-    """An open interval that got no further reading keeps the mark it had."""
+    """Keep the earlier mark of an open interval without further readings."""
     device = rows.device[bare]
     rows.register[bare] = register.value[device]
     rows.read_us[bare] = register.read_us[device]

@@ -1,8 +1,8 @@
 """
-State of each register in the live pipeline: its reference value and its open interval.
+Cached metering state of the live pipeline: each register's reference value and open interval.
 
-Everything here can be made again from stored readings (`recompute`); it is
-kept only so that a batch in order needs no query.  Arrays by fleet index.
+It can be rebuilt from stored readings; with it a batch in order needs no query.  Arrays by fleet
+index.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ FROM_START = NEVER  # of a device: from its first reading on
 @dataclass(slots=True)
 class Register:
     """
-    One quantity of every device.
+    State of one quantity of all devices.
 
-    `other_*` are the line beside the mark's (`ingest.registers.Other`), `other_read_us`
-    is NEVER where there is none.  `shown` devices have the register, though no reading of it
-    was met yet: a history that is read in spans estimates nothing from power before it.
+    `other_*` are a second sequence (`ingest.registers.Other`), `other_read_us` is NEVER without
+    one.  `shown` devices have the register in other readings, so that nothing is estimated from
+    power.
     """
 
     known: NDArray[np.bool_]
@@ -68,8 +68,8 @@ class MeterState:
     """
     State of a fleet's registers.
 
-    `loaded` tells which devices' state is true; a batch with another device
-    must load it first.  `last_us` is the newest stored reading of each device.
+    `loaded` marks devices with valid state; others must be loaded before use.  `last_us` is the
+    newest stored reading of each device.
     """
 
     def __init__(self, devices: int) -> None:
@@ -81,7 +81,7 @@ class MeterState:
         """
         Copy the state of devices from another fleet, from index `there` to `here`.
 
-        The other one is not to be used any more: where no device moves, its arrays are ours.
+        The other state becomes unusable, as arrays may be shared.
         """
         if len(self.last_us) == len(before.last_us) and np.array_equal(here, there):
             self.loaded, self.last_us = before.loaded, before.last_us

@@ -1,13 +1,8 @@
 """
-Limits of a fleet as columns: one row per version of a device's limits.
+Limits of a fleet as columns, quality flags as columns, and series as input of quality tests.
 
-A device has one version, and one more for each date on which the registry
-changes its limits.  Those that are shares of the rated power are in the
-channel's unit here; NaN says that a test is silent.
-
-Flags as columns: which reading, which of its channels, and what a test says of it.
-
-Values of one channel over many devices, as input of the quality tests.
+A device has one version of limits, and one more for each date on which the registry changes them.
+Shares of the rated power are converted to the channel's unit; NaN disables a test.
 """
 
 from __future__ import annotations
@@ -53,7 +48,7 @@ class Series:
     """
     Values sorted by device and time.
 
-    `limits` says which version of them holds, `head` is the first row of each device.
+    `limits` is the version of the limits, `head` the first row of each device.
     """
 
     device: Int32
@@ -66,7 +61,7 @@ class Series:
         return len(self.time_us)
 
     def of(self, value: Float64) -> Series:
-        """Return other values of the same readings."""
+        """Return a series of other values of the same readings."""
         return Series(self.device, self.time_us, self.limits, self.head, value)
 
     def take(self, rows: NDArray[np.bool_]) -> Series:
@@ -83,18 +78,18 @@ class Series:
 
     def after(self, earlier: tuple[Series, ...]) -> tuple[Series, NDArray[np.bool_]]:
         """
-        Put earlier readings of each device before its own.
+        Return the series with earlier readings of each device in front.
 
         Parameters
         ----------
         earlier : tuple of Series
-            Oldest first; each has one row a device, in the order of `head`.
+            Oldest first; each has one row per device, in the order of `head`.
 
         Returns
         -------
         whole : Series
         new : bool array
-            Which of its rows are this series'.
+            Mask of this series' rows.
         """
         more = len(earlier)
         group = np.zeros(len(self), dtype=np.intp)
@@ -135,7 +130,7 @@ CHANNEL_INDEX = {name: i for i, name in enumerate(CHANNELS)}
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """n flags; `channel` and `test` index `CHANNELS` and `TESTS`."""
+    """Quality flags, n rows; `channel` and `test` index `CHANNELS` and `TESTS`."""
 
     device: Int32
     time_us: Int64
@@ -220,10 +215,9 @@ class Checks:
     Attributes
     ----------
     rated, at_work : float64 array, devices
-        Rated power, and the power above which a register has to rise; NaN where no rated
-        power is registered. [W]
+        Rated power, and the power above which a register must rise; NaN without rated power. [W]
     latitude, longitude : float64 array, devices
-        NaN where none is known. [deg]
+        NaN if unknown. [deg]
 
     Parameters
     ----------
@@ -231,8 +225,7 @@ class Checks:
     before : Checks, optional
         Of an earlier version.
     same : pair of int32 arrays, optional
-        Devices that are as they were, by index in this fleet and in that: they are not
-        looked at again.
+        Unchanged devices, by index in this and the earlier fleet, whose limits are reused.
     """
 
     def __init__(
@@ -300,7 +293,7 @@ class Checks:
         return result
 
     def of(self, class_id: str, channel: str) -> Thresholds | None:
-        """Return the limits of a class's channel, or of its times; None where no device has any."""
+        """Return the limits of a class's channel, or of its times; None if no device has any."""
         key = (class_id, channel)
         if key not in self._channels:
             self._channels[key] = self._thresholds(class_id, channel)
@@ -334,7 +327,7 @@ class Checks:
         of_profile: dict[tuple[str, str], Int64],
         index: Sequence[int],
     ) -> None:
-        """Write limits of devices' channels: their profile's, and their own instead of these."""
+        """Write the limits of devices' channels: the profile's, replaced by their own."""
         for (class_, profile), own in of_profile.items():
             if class_ == class_id:
                 self._fill(table, own, profile_limits(class_id, profile, channel))
@@ -345,7 +338,7 @@ class Checks:
                     self._fill(table, np.array([version]), limits)
 
     def _own(self, index: int, channel: str) -> Iterator[tuple[int, Limits]]:
-        """Limits of each of a device's versions, where it has its own."""
+        """Yield the index and limits of each of a device's own versions."""
         device = self.fleet.devices[index]
         base = profile_limits(device.class_id, device.profile, channel)
         changes = sorted((c for c in device.quality if c.channel == channel), key=_from)
@@ -400,7 +393,7 @@ def _thresholds(table: Float64) -> Thresholds | None:
 
 
 def _runs(first: Int64, count: Int64) -> Int64:
-    """Concatenate runs of whole numbers, `count` from `first` on each."""
+    """Return concatenated runs of integers, `count` from `first` on each."""
     begins = np.cumsum(count) - count
     return np.repeat(first - begins, count) + np.arange(int(count.sum()))
 

@@ -1,8 +1,8 @@
 """
-State of the quality tests for each device: last readings and running standstills.
+Cached state of the quality tests for each device: last readings and constant runs.
 
-Everything here can be made again from stored readings (`services/store/timeseries/quality_lookback`
-does); it is kept only so that a batch in order needs no query.
+It can be rebuilt from stored readings (`services/store/timeseries/quality_lookback`); with it a
+batch in order needs no query.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class Pair:
 @dataclass(slots=True)
 class Standing:
     """
-    Current run by fleet index: value, last reading, begin.
+    Current run of constant values by fleet index: value, last reading, begin.
 
-    Of a gauge whose registers can corroborate it, also the first reading of the run in the last
-    part of time: when, and what they had counted. [Wh]
+    If registers can corroborate the gauge, also the first reading of the run in the last part of
+    time: its time and their counted energy. [Wh]
     """
 
     value: Float64
@@ -84,9 +84,9 @@ class Watch(NamedTuple):
 
 class Standstill(NamedTuple):
     """
-    Stored readings in which a gauge does not change, back to the start of the run.
+    Stored readings in which a gauge is constant, back to the start of the run.
 
-    One device's together and in time order; `columns` are the registers of `watch`.
+    Grouped by device, in time order; `columns` are the registers of `watch`.
     """
 
     watch: Watch
@@ -130,7 +130,10 @@ def _registers(class_id: str, gauge: str) -> tuple[Channel, ...]:
 
 
 def _reports_state(channel: Channel) -> bool:
-    """Return whether a register's device reports its operation; else a standstill is no finding."""
+    """
+    Return whether a register's device reports its operation; otherwise a constant value is
+    no finding.
+    """
     return channel.kind == "gauge" or channel.power is not None
 
 
@@ -170,7 +173,7 @@ class Watched:
         """
         Copy the state of devices from another fleet, from index `there` to `here`.
 
-        The other one is not to be used any more: where no device moves, its arrays are ours.
+        The other state becomes unusable, as arrays may be shared.
         """
         if self._devices == before._devices and np.array_equal(here, there):
             self.pairs, self.runs = before.pairs, before.runs

@@ -1,11 +1,9 @@
 """
 Quality tests of readings by the limits of class, profile and device: unusual values.
 
-One form for all: a live batch goes on from what is remembered, late readings
-from what is stored before them, a rebuild from nothing; all come to the same
-flags, whatever the order and the cuts.  Flags are advice to people.  They are
-rows of their own beside the readings and change no quantity: what a register's
-step is worth is judged by `meter`, with bounds that no limit here can move.
+Flags do not depend on the order and division of batches: state is cached for a live batch, loaded
+for late readings, empty for a rebuild.  Flags are information for people and change no quantity;
+register steps are evaluated by `meter` with other limits.
 """
 
 from __future__ import annotations
@@ -76,11 +74,11 @@ def judge(
     ----------
     checks : Checks
     watched : Watched
-        State to go on from; not changed until `Judged.apply`.
+        Current state; not changed until `Judged.apply`.
     frames : sequence of Frame
-        One a class; times unique a device, and later than what is remembered.
+        One per class; times unique per device, and later than the state's.
     whole : bool
-        They are whole histories: a standstill is marked from its begin on.
+        They are complete histories: a constant run is flagged from its begin on.
     """
     out = Judged(Flags.concat([]))
     parts: list[Flags] = []
@@ -127,7 +125,10 @@ class _Judge:
         yield _flags(TIME, "time_gap", whole, marks)
 
     def _asleep(self, whole: Series, rows: NDArray[np.intp], sleep_us: Float64) -> Mask:
-        """Which readings came after a night: the sun was down half way from the one before."""
+        """
+        Return a mask of readings after a night: the sun was down halfway from the previous
+        one.
+        """
         device, since_us = whole.device[rows], whole.time_us[rows - 1]
         step_us = whole.time_us[rows] - since_us
         place = self._checks.latitude[device], self._checks.longitude[device]
@@ -167,7 +168,7 @@ class _Judge:
             return np.asarray(power > each(self._checks.at_work, times.device))
 
     def _alone(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
-        """Tests that need no other reading."""
+        """Yield flags of tests that need no other reading."""
         low, high = each(thresholds.low, series.limits), each(thresholds.high, series.limits)
         yield _flags(name, "gross_range", series, gauges.outside(series.value, low, high))
         if _any(thresholds.night):
@@ -201,7 +202,10 @@ class _Judge:
             yield _flags(name, "rate_of_change", whole, marks & new)
 
     def _with_last(self, name: str, series: Series) -> tuple[Series, Mask]:
-        """Series with each device's last two values before it, and which rows are new."""
+        """
+        Return a series with each device's last two values in front, and a mask of the new
+        rows.
+        """
         if self._whole:
             return series, np.ones(len(series), dtype=np.bool_)
         pair = self._watched.pair(self._class, name)
@@ -305,7 +309,7 @@ def settle(checks: Checks, watched: Watched, standstill: Standstill) -> None:
 
 
 def _order(frame: Frame) -> NDArray[np.intp] | slice:
-    """Rows by device and time; all as they are, without a copy, where they come so."""
+    """Return an index that sorts rows by device and time; a slice, without a copy, if sorted."""
     same = frame.device[1:] == frame.device[:-1]
     later = frame.time_us[1:] >= frame.time_us[:-1]
     if bool(((frame.device[1:] > frame.device[:-1]) | (same & later)).all()):
@@ -314,7 +318,7 @@ def _order(frame: Frame) -> NDArray[np.intp] | slice:
 
 
 def _stands_longer(changed: Mask, series: Series, most_us: float) -> bool:
-    """Whether a device stood for longer than that; what lies between two rows changed."""
+    """Return whether a device was constant for longer than a time; masked rows have changes."""
     if len(series.head) == 1 and _changes_often(changed, series.time_us, most_us):
         return False
     changed[series.head[1:] - 1] = True

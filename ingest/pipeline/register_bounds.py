@@ -43,8 +43,7 @@ class Bounds:
     before : Bounds, optional
         Of an earlier version.
     same : pair of int32 arrays, optional
-        Devices that are as they were, by index in this fleet and in that: they are not
-        looked at again.
+        Unchanged devices, by index in this and the earlier fleet, whose limits are reused.
     """
 
     def __init__(
@@ -132,7 +131,7 @@ class Bounds:
         return result
 
     def light(self, device: Int32, quantity: Int16, interval: Int64) -> NDArray[np.bool_]:
-        """Return whether a device can generate in each quarter hour: PV not at night."""
+        """Return whether a device can generate in each interval: PV not at night."""
         latitude, longitude = self._places
         result = np.ones(len(device), dtype=np.bool_)
         of = np.flatnonzero(
@@ -152,7 +151,7 @@ class Bounds:
 
     @cached_property
     def _places(self) -> Float64:
-        """Latitude and longitude by fleet index; NaN where the sun does not matter."""
+        """Return latitude and longitude by fleet index; NaN where the sun does not matter."""
         return self._places_of(self._all)
 
     def _places_of(self, index: NDArray[np.intp]) -> Float64:

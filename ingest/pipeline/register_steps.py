@@ -1,9 +1,8 @@
 """
 Steps of one register column of many devices: vectorised where no decision is needed.
 
-A device whose readings all rise within their allowance is settled in columns.
-Any other is read one reading at a time by `registers.Reader`, which comes to
-the same steps for the first kind.
+Devices whose readings all rise within their allowance are processed in columns. Others are read one
+reading at a time by `registers.Reader`, with equal results for the first kind.
 """
 
 from __future__ import annotations
@@ -56,9 +55,9 @@ class Trace:
     """
     Steps of one register column, and the reference value after each reading.
 
-    `rewrites` are devices whose older steps would change; a mark read before the
-    time beside each is a sound start.  Their rows here are left out.  `spread`
-    are devices that caught up, and since when they stood still.
+    `rewrites` are devices whose older steps would change, with a time before which marks are valid;
+    their rows are omitted.  `spread` are devices that caught up, with the begin of their constant
+    time.
     """
 
     steps: Steps
@@ -78,9 +77,9 @@ def trace(
     Parameters
     ----------
     rows : Column
-        Sorted by device and time, times unique a device and later than its mark.
+        Sorted by device and time, times unique per device and later than its mark.
     start : Register
-        Remembered marks.
+        Stored marks.
     """
     head = heads(rows.device)
     first, lengths = rows.device[head], np.diff(np.append(head, len(rows.device)))
@@ -124,7 +123,7 @@ def trace(
 
 
 def _unbounded(steps: Steps, counts: NDArray[np.bool_]) -> Steps:
-    """Return the steps with those of devices without a limit marked as unknown."""
+    """Return the steps, with those of devices without a limit marked as unknown."""
     free = np.flatnonzero(~counts[steps.device])
     if not len(free):
         return steps
@@ -152,7 +151,7 @@ def _clear_of(
     tail: NDArray[np.intp],
     tolerance: int,
 ) -> NDArray[np.bool_]:
-    """Return a mask of devices that rise far from a remembered sequence."""
+    """Return a mask of devices that rise far from a stored second sequence."""
     value, _, count, since = other.T
     none = value == NULL
     kept = (count == 0) & (rows.time_us[tail] - np.abs(since) <= RETIRED_US)
@@ -162,7 +161,7 @@ def _clear_of(
 
 
 def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
-    """Return the places of kept rows; a slice, without a copy, where they are consecutive."""
+    """Return the indices of kept rows; a slice, without a copy, if consecutive."""
     places = np.flatnonzero(kept)
     if len(places) and places[-1] - places[0] + 1 == len(places):
         return slice(int(places[0]), int(places[-1]) + 1)
@@ -170,7 +169,7 @@ def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
 
 
 def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int64, Int64]:
-    """Return value and time before each row; where there is none, the row itself."""
+    """Return value and time before each row; the row itself if there is none."""
     value, read = np.empty_like(rows.value), np.empty_like(rows.time_us)
     value[1:], read[1:] = rows.value[:-1], rows.time_us[:-1]
     first = rows.device[head]
@@ -181,7 +180,7 @@ def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int6
 
 
 def _changed(rows: Column, head: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
-    """Return the time of the last rise up to each row; the first reading of all counts as one."""
+    """Return the time of the last rise up to each row; a first reading counts as one."""
     first = rows.device[head]
     last = np.where(rise > 0, np.arange(len(rise)), 0)
     last[head] = head
@@ -214,7 +213,7 @@ def _read_others(
     start: Register,
     out: Trace,
 ) -> None:
-    """Read the devices that need judgement, one reading at a time."""
+    """Read the devices that need decisions, one reading at a time."""
     limits = np.append(head, len(rows.device))
     steps, marks = [out.steps], [out.marks]
     for k in np.flatnonzero(~fine_device):

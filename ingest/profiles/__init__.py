@@ -67,7 +67,7 @@ def _own_source(channel: Channel) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Position of a canonical channel in this model's payload."""
+    """Position of a canonical channel in a model's payload."""
 
     channel: str
     path: str
@@ -81,7 +81,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A device model: class, source and channels by payload name; `limits` apply to its times."""
+    """Device model: class, source and channels by payload name; `limits` apply to its times."""
 
     id: str
     class_id: str
@@ -111,7 +111,7 @@ def read(file: str, text: str) -> Profile:
 
 
 def _line(text: str, error: str) -> int:
-    """Line of the channel that an error names, else the first."""
+    """Return the line of the channel named in an error, else the first."""
     named = _NAMED.search(error)
     at = text.find(f"[channel.{named.group(1)}]") if named else 0
     return text.count("\n", 0, max(at, 0)) + 1
@@ -163,7 +163,7 @@ def parse(document: dict[str, Any]) -> Profile:
 
 
 def _certainty(name: str, document: dict[str, Any]) -> tuple[str, str]:
-    """How sure a model's names and numbers are; our own payload needs no telling."""
+    """Return certainty and check of a model's numbers; not required for tonne's own payload."""
     certainty, checked = document.get("certainty", ""), document.get("checked", "")
     if name != OWN and (certainty not in CERTAINTIES or not checked):
         raise ProfileError(

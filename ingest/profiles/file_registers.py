@@ -1,8 +1,8 @@
 """
-Register channels under their names in registry files: `energy_export_kwh`, not Wh.
+Names of register channels in registry files: `energy_export_kwh`, not Wh.
 
-The names and units are those of the class's generic profile, whatever model
-the device is, so that a meter swap is written the same way for all.
+They are those of the class's generic profile for every model, so that meter replacements are
+entered uniformly.
 """
 
 from __future__ import annotations
@@ -51,6 +51,13 @@ def registers(class_id: str) -> dict[str, Register]:
                 channel.name, source.path, source.unit, numerator, denominator
             )
     return result
+
+
+@cache
+def named(column: str) -> str:
+    """Return the name in files of a register's column, of any class; other names as they are."""
+    every = (r for class_id in classes.load() for r in registers(class_id).values())
+    return next((register.name for register in every if register.column == column), column)
 
 
 def of_column(class_id: str, column: str) -> Register:

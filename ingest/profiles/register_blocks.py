@@ -1,7 +1,7 @@
 """
-Blocks of Modbus registers to values, by the register map of a profile.
+Values from Modbus register blocks, by the register map of a profile.
 
-Numbers that the maker gives to "not available" are left out.
+The manufacturer's codes for "not available" are omitted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def read(reading: Registers, profile: Profile) -> Stated:
     """
     Return the values of a reading's registers, in the units of the profile.
 
-    Where the profile reads none of them, the reading says so: `no_known_channel`.
+    Without a known register the reading has the reason `no_known_channel`.
     """
     values: dict[str, float | None] = {}
     for source in profile.channels.values():

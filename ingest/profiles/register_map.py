@@ -1,8 +1,7 @@
 """
-The register map of a profile: position of each quantity in a Modbus device.
+Register map of a profile: position of each quantity in a Modbus device.
 
-It says of which type a quantity is and what its number is divided by to be in the
-profile's unit; `register_blocks` reads by it.
+It has the type of each number and the divisor to the profile's unit; `register_blocks` uses it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Register:
     """
     Position of a quantity; `address` is the protocol address, from 0.
 
-    `table` is `either` where the device answers both kinds of request alike.
+    `table` is `either` if the device answers both kinds of request alike.
     """
 
     address: int
@@ -38,12 +37,12 @@ class Register:
 
 def parse(spec: dict[str, Any], where: str) -> Register:
     """
-    Build a register from its parsed TOML.
+    Return a register position from its parsed TOML.
 
     Raises
     ------
     ProfileError
-        Naming the profile, the channel and what is wrong.
+        Naming the profile, the channel and the error.
     """
     try:
         register = Register(**{**spec, "absent": tuple(spec.get("absent", ()))})

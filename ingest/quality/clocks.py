@@ -1,17 +1,11 @@
 """
-Quality tests of times: on arrival, and by sunlight.
+Quality tests of times: plausibility at arrival, and generation at night.
 
-Device clocks: which times cannot be times of measurement.
+Late data are always accepted, so the only lower bound is the year 2000.  Seconds sent as
+milliseconds give January 1970 and have their own reason, as the remedy differs.
 
-Late data is always accepted, so the past has one bound only: before the year
-2000 no device of ours measured.  Seconds sent as milliseconds land in January
-1970 and have a reason of their own, since the remedy differs.
-
-Night generation test: solar power while the sun is well below the horizon.
-
-It finds clocks that are off by hours (a local time sent as UTC) and channels
-that are swapped.  The few watts that an inverter draws or shows at night are no
-generation, so there is a least power.
+Solar power while the sun is well below the horizon indicates a clock off by hours (local time sent
+as UTC) or swapped channels.  A minimum power excludes the few watts of standby.
 """
 
 from __future__ import annotations
@@ -64,7 +58,7 @@ def at_night(
     longitude: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
-    Mark power above `least` at night, outside civil twilight.
+    Return a mask of power above `least` at night, outside civil twilight.
 
     Parameters
     ----------
@@ -72,9 +66,9 @@ def at_night(
     time_us : int64 array, n
         [us UTC]
     least : float64 array, n
-        Power that counts as generation, in the unit of `power`; NaN where none is known.
+        Minimum power that counts as generation, in the unit of `power`; NaN if unknown.
     latitude, longitude : float64 array, n
-        Of the site, north and east positive; NaN where it is not known. [deg]
+        Of the site, north and east positive; NaN if unknown. [deg]
     """
     result = np.zeros(len(power), dtype=np.bool_)
     with np.errstate(invalid="ignore"):
@@ -85,7 +79,7 @@ def at_night(
 
 
 def _rows(values: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the given rows; a common value stays one in memory."""
+    """Return the given rows; a common value stays stored once."""
     if values.strides == (0,) and len(values):
         return np.broadcast_to(values[0], rows.shape)
     return values[rows]

@@ -33,18 +33,18 @@ def sums_differ(
     resolution: float | NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
-    Mark where a total and the sum of its parts differ too much.
+    Return a mask where a total and the sum of its parts differ too much.
 
     Parameters
     ----------
     whole : int64 or float64 array, n
-        What the meter counted, or its total.
+        Total.
     parts : int64 or float64 array, n
-        What the others counted together, or the sum of its phases; same unit.
+        Sum of the parts; same unit.
     share : float or float64 array, n
-        Largest difference, as a share of the larger of the two; NaN where none is known.
+        Largest permitted difference, as a share of the larger of the two; NaN if unknown.
     resolution : float or float64 array, n
-        Difference that says nothing, in the same unit.
+        Difference that is always permitted, in the same unit.
     """
     with np.errstate(invalid="ignore"):
         larger = np.maximum(np.abs(whole), np.abs(parts))
@@ -60,7 +60,7 @@ def below(
     values: NDArray[np.float64], peak: NDArray[np.float64], level: UnitLevel
 ) -> NDArray[np.float64]:
     """
-    Return series whose runs of 1.0 are times with all values below a level.
+    Return series with 1.0 where a value is below a level, for finding runs.
 
     Parameters
     ----------
@@ -79,15 +79,15 @@ def wrong_scale(
     level: UnitLevel,
 ) -> NDArray[np.bool_]:
     """
-    Mark values of a series that has stayed below a level for too long.
+    Return a mask of values of a series that stayed below a level for too long.
 
     Parameters
     ----------
     values : float64 array, n
     time_us, since_us : int64 array, n
-        When it was read, and since when no value has reached the level. [us UTC]
+        Time of reading, and time since which no value has reached the level. [us UTC]
     peak : float64 array, n
-        Least that ten days of a device at work reach once; NaN where none is known.
+        Lowest plausible peak within ten days of a working device; NaN if unknown.
     level : UnitLevel
     """
     with np.errstate(invalid="ignore"):

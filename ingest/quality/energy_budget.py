@@ -42,17 +42,17 @@ _AROUND = 4
 
 class Integral(NamedTuple):
     """
-    Energy from power in n quarter hours.
+    Energy from power in n 15-minute intervals.
 
     Attributes
     ----------
     energy_wh : float64 array, n
     variance : float64 array, n
-        Of what lies between the samples. [Wh2]
+        Of the energy between the samples. [Wh2]
     known : bool array, n
-        False where the device was silent: nothing is shown of that time, nor asked.
+        False where the device sent nothing.
     left_out : bool array, n
-        Where the register was read and no power was sent for more than a day; not known either.
+        Where the register was read without power for more than a day; not known either.
     """
 
     energy_wh: Float64
@@ -105,7 +105,7 @@ def integral(
 
 
 def _within(time_us: Int64, step_us: Int64, part: Int64, edges: Int64) -> np.ndarray:
-    """Return which quarter hours touch some of the steps."""
+    """Return a mask of intervals that overlap the steps."""
     if not len(part):
         return np.zeros(len(edges) - 1, dtype=np.bool_)
     away = np.zeros(len(step_us))
@@ -115,10 +115,10 @@ def _within(time_us: Int64, step_us: Int64, part: Int64, edges: Int64) -> np.nda
 
 def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int64, Int64]:
     """
-    Return the silent steps, and those in which the register was read without the power.
+    Return the steps without any data, and those with register readings but no power.
 
-    Silence is more than an hour.  Missing samples are no sampling error.  Of a device that sends
-    its power once an hour only longer gaps are missing.
+    No data is more than an hour.  For a device that sends its power once an hour only longer gaps
+    are missing.
     """
     long = np.flatnonzero(step_us > POWER_GAP_US)
     if len(long):
@@ -156,7 +156,7 @@ def _end(time_us: Int64, reported_us: Int64) -> int:
 
 
 def _by_edges(time_us: Int64, of_step: Float64, edges: Int64) -> Float64:
-    """Cut steps at edges, in proportion to their time."""
+    """Return the energy of steps divided at edges, in proportion to time."""
     total = np.concatenate([[0.0], np.cumsum(of_step)])
     result: Float64 = np.diff(np.interp(edges, time_us, total))
     return result.clip(min=0.0)
@@ -181,7 +181,7 @@ _NOTHING = 1e-6
 
 
 class Tolerance(NamedTuple):
-    """A share of the energy, and the resolution of the register. [Wh]"""
+    """Tolerance: a share of the energy, and the resolution of the register. [Wh]"""
 
     share: float
     step_wh: float

@@ -39,14 +39,14 @@ def outside(
     values: NDArray[np.float64], low: float | NDArray[np.float64], high: float | NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """
-    Mark values outside [low, high]; absent values (NaN) are never outside.
+    Return a mask of values outside [low, high]; absent values (NaN) are never outside.
 
     Parameters
     ----------
     values : float64 array, n
         In the unit of the channel.
     low, high : float or float64 array, n
-        Bounds, NaN where none is known.
+        Limits, NaN if unknown.
     """
     with np.errstate(invalid="ignore"):
         return (values < low) | (values > high)
@@ -74,18 +74,17 @@ def too_fast(
     per_minute: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
-    Mark values that differ from the previous one by more than the time allows.
+    Return a mask of values that differ from the previous one by more than the time allows.
 
     Parameters
     ----------
     device : int32 array, n
-        Whose value; one device's stand together, in time order.
+        Device of each value; grouped by device, in time order.
     time_us : int64 array, n
-        A value more than an hour before says nothing. [us UTC]
+        A previous value more than an hour before is ignored. [us UTC]
     values : float64 array, n
     per_minute : float64 array, n
-        Fastest change, in the unit of the values a minute; a minute at least is
-        allowed.  NaN where none is known.
+        Fastest change per minute; at least one minute is allowed.  NaN if unknown.
     """
     result = np.zeros(len(values), dtype=np.bool_)
     step_us = np.diff(time_us)
@@ -103,17 +102,17 @@ def spikes(
     height: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
-    Mark values above, or below, both neighbours by more than `height`.
+    Return a mask of values above, or below, both neighbours by more than `height`.
 
     Parameters
     ----------
     device : int32 array, n
-        Whose value; one device's stand together, in time order.
+        Device of each value; grouped by device, in time order.
     time_us : int64 array, n
-        Neighbours farther than an hour are none. [us UTC]
+        Values more than an hour apart are no neighbours. [us UTC]
     values : float64 array, n
     height : float64 array, n
-        In the unit of the values; NaN where none is known.
+        In the unit of the values; NaN if unknown.
     """
     result = np.zeros(len(values), dtype=np.bool_)
     if len(values) < 3:  # noqa: PLR2004 (a value and its neighbours)
@@ -134,16 +133,16 @@ def gaps(
     device: NDArray[np.int32], time_us: NDArray[np.int64], least_us: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """
-    Mark readings after a step longer than three earlier steps, and than `least_us`.
+    Return a mask of readings after a step longer than the three before it, and than `least_us`.
 
     Parameters
     ----------
     device : int32 array, n
-        Whose reading; one device's stand together, in time order.
+        Device of each reading; grouped by device, in time order.
     time_us : int64 array, n
-        The first two of a device are not judged: it has no rhythm yet. [us UTC]
+        The first two of a device are not tested. [us UTC]
     least_us : float64 array, n
-        Shortest step that is called a gap; NaN where none is known. [us]
+        Shortest step that is a gap; NaN if unknown. [us]
     """
     result = np.zeros(len(time_us), dtype=np.bool_)
     step = np.diff(time_us).astype(np.float64)

@@ -107,7 +107,7 @@ def above(
 
 
 def _spread(beyond: Int64, value_wh: Int64, bound_wh: Int64, estimated: np.ndarray) -> None:
-    """Limit each run of estimated quarter hours as one; deduct an excess in proportion."""
+    """Limit each run of estimated intervals as a whole; deduct an excess in proportion."""
     run = np.flatnonzero(np.diff(np.concatenate([[0], estimated, [0]]).astype(np.int8)))
     for begin, end in run.reshape(-1, 2).tolist():
         total, room = int(value_wh[begin:end].sum()), int(bound_wh[begin:end].sum())

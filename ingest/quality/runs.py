@@ -32,10 +32,9 @@ _HOUR_US = 3_600_000_000
 
 class Values(NamedTuple):
     """
-    Readings, consecutive for each device and in time order.
+    Readings grouped by device, in time order.
 
-    `head` is the first row of each device, `limits` says which limits hold at a
-    reading.
+    `head` is the first row of each device, `limits` the version of its limits at a reading.
     """
 
     head: NDArray[np.intp]
@@ -46,10 +45,9 @@ class Values(NamedTuple):
 
 class Run(NamedTuple):
     """
-    State at each device's last earlier reading: value, time, begin, limits.
+    State at each device's last earlier reading: value, time, begin of the run, limits.
 
-    One row a device, in the order of `Values.head`; `last_us` is NEVER where nothing
-    came before.
+    One row per device, in the order of `Values.head`; `last_us` is NEVER without one.
     """
 
     value: NDArray[np.float64]
@@ -69,8 +67,8 @@ class Counted(NamedTuple):
     """
     Quantity counted by registers, in the direction of a gauge in W.
 
-    `wh` is NaN where a reading holds no register, `part_us` the length of the parts of time,
-    a row a reading; a difference of `tolerance_wh` is none.
+    `wh` is NaN for a reading without register, `part_us` the length of the parts of time, one row
+    per reading; a difference up to `tolerance_wh` counts as none.
     """
 
     wh: NDArray[np.float64]
@@ -79,7 +77,7 @@ class Counted(NamedTuple):
 
 
 def part_us(longest_us: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the length of time segments, from the longest usual standstill. [us]"""
+    """Return the length of time segments, from the longest usual constant time. [us]"""
     known = np.isfinite(longest_us)
     parts = np.where(known, longest_us, 0.0).astype(np.int64) // FLAT_PARTS
     return np.where(known, np.maximum(parts, 1), _EVER_US)
@@ -87,14 +85,14 @@ def part_us(longest_us: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def begins(now: Values, gap_us: int, before: Run) -> NDArray[np.bool_]:
     """
-    Mark readings at which a run begins.
+    Return a mask of readings at which a run begins.
 
     Parameters
     ----------
     now : Values
         n readings.
     gap_us : int
-        A longer silence ends a run. [us]
+        A longer gap ends a run. [us]
     before : Run
     """
     head, time_us, value, limits = now
@@ -127,23 +125,23 @@ def renewed(
     now: Values, begun: NDArray[np.bool_], counted: Counted, before: Part
 ) -> tuple[NDArray[np.bool_], Part]:
     """
-    Also mark readings at which registers corroborate a constant value.
+    Return the begins of runs, including those where registers corroborate a constant value.
 
     Parameters
     ----------
     now : Values
         A gauge. [W]
     begun : bool array, n
-        As `begins` gives it.
+        Result of `begins`.
     counted : Counted
     before : Part
-        As it stood at each device's last reading before.
+        State at each device's last earlier reading.
 
     Returns
     -------
     begun : bool array, n
     part : Part
-        As it stands at each device's last reading.
+        State at each device's last reading.
     """
     head, time_us, value, _ = now
     part = time_us // counted.part_us
@@ -175,17 +173,16 @@ def flat_from_begin(
     marks: NDArray[np.bool_], since_us: NDArray[np.int64], head: NDArray[np.intp]
 ) -> NDArray[np.bool_]:
     """
-    Mark all of a standstill from its first reading, if any of it is marked.
+    Return a mask extended to the whole of each constant run of which any reading is marked.
 
-    For a reader of the whole series: the first hours of a standstill are no better than its
-    last ones.  (Also pvanalytics marks whole runs, `mark="all"`.)
+    For a reader of the complete series (as in pvanalytics, `mark="all"`).
 
     Parameters
     ----------
     marks : bool array, n
-        As `flat` gives them.
+        Result of `flat`.
     since_us : int64 array, n
-        Since when each value has stood there. [us UTC]
+        Begin of each value's run. [us UTC]
     head : intp array
         First row of each device.
     """
@@ -207,17 +204,17 @@ def flat(
     floor: NDArray[np.float64] | float = -1.0,
 ) -> NDArray[np.bool_]:
     """
-    Mark values that have not changed for longer than `longest_us`.
+    Return a mask of values constant for longer than `longest_us`.
 
     Parameters
     ----------
     values : float64 array, n
     time_us, since_us : int64 array, n
-        When it was read, and since when it has stood there. [us UTC]
+        Time of reading, and begin of the run. [us UTC]
     longest_us : float64 array, n, or float
-        Longest standstill that is nothing unusual; NaN where none is known. [us]
+        Longest usual constant time; NaN if unknown. [us]
     floor : float64 array, n, or float
-        Values no farther from zero than this are not looked at.
+        Values no farther from zero than this are ignored.
     """
     with np.errstate(invalid="ignore"):
         return np.asarray((time_us - since_us > longest_us) & (np.abs(values) > floor))

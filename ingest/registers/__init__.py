@@ -1,10 +1,9 @@
 """
 Energy between readings of a cumulative register (metering, version 2).
 
-No evidence, no energy: a step counts where readings carry it.  Where two stories fit, the
-smaller one is the value, and as much time is unknown as the difference takes at the rating.
-What each case is worth stands in `WORTH`; what unknown time costs depends on the side of the
-account, and mrv/accounting/coverage knows it.
+A step counts only if readings support it.  If two explanations are possible, the smaller quantity
+counts, and the time that the difference takes at the rated power is unknown. `WORTH` has the rule
+of each case; mrv/accounting/coverage applies the deduction for unknown time.
 """
 
 from ingest.registers.lines import (

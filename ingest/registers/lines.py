@@ -1,13 +1,11 @@
 """
 Register sequences: the current reference value, and alternative sequences.
 
-A register stands on a line: its mark.  Readings that leave it make another line, which
-waits (`Other`, count other than 0): its time is unknown until it is confirmed, and a return
-takes it back.  Each line that was left is remembered (count 0): a return to it takes back
-what was counted meanwhile, and leaves as much time unknown as that took.  A line that has
-stood for a day and rises past the value that was left is no return: it is another register.
-
-Limits of one register, its steps, and which of them need no decision.
+Readings that leave the register's sequence (its mark) start another one, which waits (`Other`,
+count other than 0): its time is unknown until it is confirmed; a return withdraws it.  Each former
+sequence is stored (count 0): a return to it withdraws what was counted meanwhile, and leaves the
+corresponding time unknown.  After a day, a rise past the former value is no return but another
+register.
 """
 
 from __future__ import annotations
@@ -35,9 +33,9 @@ JITTER, CATCH_UP, ROLLOVER, GLITCH, RESET, IMPOSSIBLE, REPLACEMENT = EVENTS
 
 class Step(NamedTuple):
     """
-    A step of `value` base units over [from_us, to_us).
+    Step of `value` base units over [from_us, to_us).
 
-    Where `kind` is UNKNOWN, `value` is the least that it can be.
+    If `kind` is UNKNOWN, `value` is the minimum.
     """
 
     from_us: int
@@ -54,18 +52,17 @@ class Meter:
     Attributes
     ----------
     rate : float
-        Highest plausible base units a microsecond, margin included; inf where
-        no bound is known.
+        Highest plausible base units per microsecond, including a margin; inf if unknown.
     tolerance : int
         A step back this small is jitter. [base units]
     moduli : tuple of int
-        Values at which the register may wrap to zero, ascending.
+        Possible rollover values, ascending.
     exact : bool
-        The first modulus is this model's own, not a candidate.
+        The first modulus is this model's own, not only possible.
     replacements : tuple of Replacement
-        Meter swaps, in time order.
+        Meter replacements, in time order.
     lit_us : callable, optional
-        Time with light between two times, where the sun makes what is counted. [us]
+        Time with light between two times, for solar energy. [us]
     """
 
     rate: float = INF
@@ -97,10 +94,10 @@ class Meter:
 
 def fell(tolerance: int, before: Any, after: Any) -> Any:
     """
-    Whether a register fell by more than it jitters, and is not read in whole units as well.
+    Return whether a register fell by more than its jitter, and not only by a coarser resolution.
 
-    Of two resolutions the coarser reading is the finer one, cut off or rounded.  Of numbers, or
-    of int64 arrays.
+    Of two resolutions the coarser reading is the finer one, truncated or rounded.  For numbers, or
+    int64 arrays.
     """
     fall = before - after
     apart = (before % WHOLE != 0) & (after % WHOLE != 0)
@@ -109,10 +106,10 @@ def fell(tolerance: int, before: Any, after: Any) -> Any:
 
 def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:
     """
-    Return the step across a rollover to zero; None where a rollover is not certain.
+    Return the step across a rollover to zero; None if a rollover is not certain.
 
-    Only a model's own modulus tells, and a step that the rated power allows; a
-    candidate modulus is as near to a reset as to a wrap.
+    It is certain only at a model's own modulus, with a step within the rated power; a merely
+    possible modulus may as well be a reset.
     """
     if after >= before or not meter.exact:
         return None
@@ -125,14 +122,14 @@ def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:
 
 def clean(rate: np.ndarray, tolerance: int, elapsed_us: Int64, rise: Int64) -> np.ndarray:
     """
-    Mark steps that need no decision: a rise within the immediately accepted limit.
+    Return a mask of steps that need no decision: a rise within the immediately accepted limit.
 
-    Same comparison as `Reader` makes for a register without jitter, on columns.
+    The same comparison as in `Reader` for a register without jitter, in columns.
 
     Parameters
     ----------
     rate : float64 array, n
-        Highest plausible base units a microsecond, margin included.
+        Highest plausible base units per microsecond, including a margin.
     tolerance : int
     elapsed_us, rise : int64 array, n
     """

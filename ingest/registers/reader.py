@@ -1,4 +1,4 @@
-"""Reader of one register in time order: exact, one reading at a time."""
+"""Reader of one register in time order, one reading at a time."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ class Reader(Waiting):
                     self._forget(other)
 
     def _forget(self, other: Other) -> None:
-        """Remove a former sequence; those remembered with it go before it."""
+        """Remove a former sequence, and those stored with it."""
         self.left.remove(other)
         if other.more:
             self._rewrite(other.read_us - LOOK_BACK_US)
 
     def _fall(self, mark: Mark, time_us: int, value: int) -> None:
-        """A fall that is no jitter: a wrap, readings before it that were too high, or a reset."""
+        """Handle a fall beyond jitter: a rollover, too high readings before it, or a reset."""
         wrapped = wrap(self.meter, mark.value, value, time_us - mark.changed_us)
         if wrapped is not None:
             self.events.append(ROLLOVER)
@@ -109,7 +109,7 @@ class Reader(Waiting):
             self._too_high(mark, before, time_us, value)
 
     def _too_high(self, mark: Mark, before: Trail, time_us: int, value: int) -> None:
-        """Take back the readings since the register stood where it is."""
+        """Withdraw the readings since the register was last at this position."""
         self.events.append(GLITCH)
         high = mark.copy()
         taken = self._take_back(before.steps)
@@ -130,7 +130,10 @@ class Reader(Waiting):
             self._challenge(self.mark, time_us, value)
 
     def _stood_before(self, mark: Mark, time_us: int, value: int) -> Trail | None:
-        """Latest place of the week before the mark from which the register could be here."""
+        """
+        Return the latest state of the week before the mark from which the register could
+        reach the value.
+        """
         since = mark.read_us - LOOK_BACK_US
         for at in reversed(self.trail):
             if at.read_us < since:
@@ -144,11 +147,10 @@ class Reader(Waiting):
 
     def _began_anew(self, before: Trail, mark: Mark, time_us: int, value: int) -> bool:
         """
-        Whether a fall is a reset, though the register stood there within the week.
+        Return whether a fall is a reset, although the register had this value within the week.
 
-        It climbed from there by many steps, each of which it could make, and is as good as at
-        their foot again: no fault of reading looks like that, and a counter of each day does.
-        The very reading of then may be sent once more.
+        It rose from there by many plausible steps and is near their start again: a daily counter
+        does so, a reading error does not. Only the very same reading may be a repetition.
         """
         rises = len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
         climb = mark.value - before.value
@@ -181,7 +183,10 @@ class Reader(Waiting):
         return other
 
     def _goes_on(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Whether the register can have come here since it was last read, within a day."""
+        """
+        Return whether the register can have reached the value since its last reading, within
+        a day.
+        """
         since_us = mark.read_us
         rise = value - mark.value
         return time_us - since_us <= SPARSE_GAP_US and (
@@ -190,10 +195,10 @@ class Reader(Waiting):
 
     def _return(self, mark: Mark, other: Other, time_us: int, value: int) -> None:
         """
-        Take back steps since a sequence ended, since the register is on it again.
+        Withdraw the steps since a sequence ended, as the register is on it again.
 
-        Or it was another register: then these steps are doubtful.  One stray reading of the old
-        sequence is no return, so that the other one is remembered for a day.
+        If it was another register these steps are doubtful.  A single stray reading of the old
+        sequence is no return, so the other one stays stored for a day.
         """
         self.events.append(GLITCH)
         if self._goes_on(mark, time_us, value):
@@ -222,7 +227,7 @@ class Reader(Waiting):
             self._challenge(self.mark, time_us, value, explicable=False)
 
     def _challenged(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
-        """Take a reading while another line waits."""
+        """Handle a reading while another sequence waits for confirmation."""
         rise = value - mark.value
         tolerance, since_us = self.meter.tolerance, mark.changed_us
         explained = rise <= self.meter.at_once(time_us - since_us) and (
@@ -261,7 +266,7 @@ class Reader(Waiting):
             self._settle(mark, line, time_us)
 
     def _swap_before(self, time_us: int) -> None:
-        """Close the old meter and open the new one, for each swap up to this reading."""
+        """Close the old meter and open the new one, for each replacement up to this reading."""
         swaps = self.meter.replacements
         while self.next_swap < len(swaps) and swaps[self.next_swap].at_us <= time_us:
             swap = swaps[self.next_swap]

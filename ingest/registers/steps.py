@@ -26,12 +26,12 @@ from ingest.registers.lines import (
 @dataclass(slots=True)
 class Steps:
     """
-    State of a register, and the steps until then.
+    State of a register, and its steps so far.
 
-    `rewrites_us` tells from when steps before the first mark would change: what else
-    is found then is void.  `spread_from_us` is the earliest moment at which a step was
-    taken back or spread.  `doubt_us` is how much of the next step on the mark's line stays
-    unknown, since lines that were left may have been the meter's.
+    `rewrites_us` is the time from which steps before the first mark would change: other results are
+    then void.  `spread_from_us` is the earliest time of a withdrawn or distributed step.
+    `doubt_us` is the part of the next step that stays unknown, since former sequences may have been
+    the meter's.
     """
 
     meter: Meter
@@ -49,11 +49,11 @@ class Steps:
     doubt_us: float = 0
 
     def __post_init__(self) -> None:
-        """Remember from where on it is known what came before."""
+        """Record the time from which earlier data are known."""
         self.begin_us = None if self.mark is None else self.mark.read_us
 
     def _rises(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Take a rise that its own time explains, or jitter."""
+        """Accept a rise that its time explains, or jitter; return whether it was one."""
         rise = value - mark.value
         at_once = self.meter.at_once(time_us - mark.read_us)
         if rise > at_once or fell(self.meter.tolerance, mark.value, value):
@@ -64,7 +64,7 @@ class Steps:
         return True
 
     def _follow(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Take a reading that needs no other one to be believed."""
+        """Accept a reading that needs no confirmation; return whether it was one."""
         since_us = mark.changed_us
         if not self._rises(mark, time_us, value):
             rise = value - mark.value
@@ -79,8 +79,8 @@ class Steps:
         """
         Add a further possible amount to the next step. [base units]
 
-        Two cases are possible: the step alone, and the step with that amount.  The baseline counts
-        the step alone; unknown time charges the rest to the project's side.
+        The step may be with or without that amount: the baseline counts it without; unknown time
+        charges the rest on the project side.
         """
         if amount > self.meter.tolerance:
             self.doubt_us += self.meter.takes_us(amount)
@@ -126,7 +126,7 @@ class Steps:
         return at, were
 
     def _shift(self, at: int) -> None:
-        """Move places after a step by one, as it is cut in two."""
+        """Shift indices after a step by one, as it is divided in two."""
         self.trail = [t._replace(steps=t.steps + 1) if t.steps > at else t for t in self.trail]
         for line in (self.waits, *self.left):
             if line is not None and line.steps_at > at:
@@ -175,10 +175,10 @@ class Steps:
 
     def _leave(self, line: Other, stood_us: int) -> None:
         """
-        Remember an ended sequence; those that the mark may pass come first.
+        Store an ended sequence; those that the mark may reach come first.
 
-        A higher former sequence stays remembered, unless it ended a day before `stood_us`: a
-        position that is stable for so long is the register's own.
+        A higher former sequence stays stored, unless it ended a day before `stood_us`: a position
+        stable for that long is the register's own.
         """
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
         stands = self.mark.value
@@ -190,7 +190,7 @@ class Steps:
         self.left = sorted([*higher, line], key=lambda o: (o.value <= stands, o.value))
 
     def _change(self, from_us: int) -> None:
-        """Note from when steps are other than they were."""
+        """Record the time from which steps have changed."""
         self.spread_from_us = min(from_us, self.spread_from_us or from_us)
 
     def _take_back(self, kept: int) -> list[Step]:
@@ -206,7 +206,7 @@ class Steps:
         self.rewrites_us = from_us if self.rewrites_us is None else min(from_us, self.rewrites_us)
 
     def _seen_us(self) -> int:
-        """Time of the last reading, on whichever line."""
+        """Return the time of the last reading, of either sequence."""
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
         if self.waits is not None:
             return max(self.mark.read_us, self.waits.read_us)
@@ -215,15 +215,14 @@ class Steps:
 
 def _one_interval(from_us: int, to_us: int) -> bool:
     """
-    Whether a standstill and the rise that ends it lie in one interval.
+    Return whether a constant time and the following rise lie in one interval.
 
-    Then it is all one how the rise is spread: the interval's sum and what was measured of
-    it are the same, and nothing that is stored has to be made again.  Meters that count
-    whole kilowatt-hours and are read every few seconds catch up with each of them.
+    Then the distribution of the rise has no effect, and no stored row changes, as for meters with
+    whole kilowatt-hours read every few seconds.
     """
     return from_us // INTERVAL_US == (to_us - 1) // INTERVAL_US
 
 
 def unknown_us(steps: list[Step], from_us: int = 0) -> int:
-    """Return the unknown time of steps from a moment on. [us]"""
+    """Return the unknown time of steps from a time on. [us]"""
     return sum(s.to_us - max(s.from_us, from_us) for s in steps if s.kind == UNKNOWN)

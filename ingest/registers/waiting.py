@@ -1,4 +1,4 @@
-"""A second register sequence: started, confirmed by matching readings, or dropped."""
+"""A second register sequence: started, confirmed by matching readings, or discarded."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from ingest.registers.steps import Steps
 
 @dataclass(slots=True)
 class Waiting(Steps):
-    """A register with a second sequence that may await confirmation."""
+    """Register with a second sequence that may await confirmation."""
 
     def _challenge(self, mark: Mark, time_us: int, value: int, *, explicable: bool = True) -> None:
-        """Begin a line that waits: its time is unknown until readings confirm it."""
+        """Start a waiting sequence, whose time is unknown until readings confirm it."""
         rise = value - mark.value
         explained = 0 < rise <= self.meter.largest_step(mark.changed_us, time_us)
         astray = self._astray(mark, time_us, value)
@@ -55,7 +55,7 @@ class Waiting(Steps):
         self.waits = Other(value, time_us, count, value, at, [], stands, time_us)
 
     def _astray(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Return whether a reading is up to a former sequence, or on an isolated one."""
+        """Return whether a reading may belong to a former sequence, or is a stray one."""
         if self.waits is not None:
             return self.waits.count < ASTRAY
         return any(
@@ -76,10 +76,7 @@ class Waiting(Steps):
         return any(value < other.value - self.meter.tolerance for other in self.left)
 
     def _drop(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
-        """
-        Discard a waiting sequence; its time is the old one's again, and its
-        steps are doubtful.
-        """
+        """Discard a waiting sequence; its time belongs to the old one, with doubtful steps."""
         self._doubt_line(mark, line, time_us, value)
         if line.steps_at == NULL:
             self._rewrite(mark.read_us)
@@ -89,10 +86,10 @@ class Waiting(Steps):
 
     def _doubt_line(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """
-        Mark the steps of an ended sequence, and more at either end, as doubtful.
+        Mark the steps of an ended sequence, and amounts at both ends, as doubtful.
 
-        One that began at about zero, with more than a few readings, made its value; if it could
-        have come here since, it made all of the register's.
+        One that began at about zero, with more than a few readings, made its own value; if the
+        register could have risen there since, it made all of it.
         """
         made = line.value - line.first
         if line.first < mark.value and len(line.line) >= FEW and self.meter.rate < INF:
@@ -120,7 +117,7 @@ class Waiting(Steps):
         )
 
     def _agree(self, mark: Mark, line: Other, time_us: int, value: int) -> bool:
-        """Take a reading of the waiting line; return whether enough of them agree."""
+        """Add a reading to the waiting sequence; return whether enough readings agree."""
         risen = max(value - line.value, 0)
         self.steps.append(Step(line.read_us, time_us, 0, UNKNOWN))
         if risen and line.mark is not None:
@@ -156,7 +153,7 @@ class Waiting(Steps):
         )
 
     def _settle(self, mark: Mark, line: Other, time_us: int) -> None:
-        """Make the waiting sequence the register's; its steps count."""
+        """Make the waiting sequence the register's own; its steps count."""
         if line.steps_at == NULL or line.mark is None:
             self._rewrite(mark.read_us)
             self.mark, self.waits = Mark(line.value, line.read_us, line.read_us), None
@@ -188,7 +185,7 @@ class Waiting(Steps):
         self._leave(Other(old.value, old.read_us, 0, since_us, at, replaced, old), old.read_us)
 
     def _again(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
-        """Neither line: a third one waits instead."""
+        """Replace the waiting sequence by a third one, as the reading fits neither."""
         at = line.steps_at
         read_us = line.read_us
         self._doubt_line(mark, line, time_us, value)
@@ -204,7 +201,7 @@ class Waiting(Steps):
 
 
 def _counts(count: int) -> tuple[int, int]:
-    """Count of a line's first reading, and of the one that may settle it; of no rise explained."""
+    """Return the count of a sequence's first reading, and the count that confirms it."""
     if count <= LOST:
         return LOST, LOST - CONFIRM_LOST
     base = ASTRAY if count < ASTRAY else 0

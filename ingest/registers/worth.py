@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Worth(NamedTuple):
-    """One kind of register step: the event, the counted quantity, and the reason."""
+    """Kind of register step: the event, the counted quantity, and the reason."""
 
     happens: str
     counts: str

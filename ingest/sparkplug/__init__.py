@@ -1,8 +1,8 @@
 """
 Sparkplug B, host side: the sequence of an edge node's messages.
 
-Pure: nodes and messages in; readings, refusals and changed nodes out.  Anyone who
-calls stores the nodes in the transaction that stores the readings.
+Pure functions: nodes and messages in; readings, rejections and changed nodes out.  The caller
+stores the nodes in the transaction of the readings.
 """
 
 from ingest.sparkplug.host import Host, Outcome, Rules

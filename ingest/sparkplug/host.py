@@ -1,11 +1,10 @@
 """
-The rules of a Sparkplug host application, one message at a time.
+Rules of a Sparkplug host application, applied to one message at a time.
 
-Births come before data.  Every message of a node's session but the death has a
-sequence number, 0 to 255 and around again.  One that is ahead of its turn waits
-for those before it; where they do not come in time a rebirth is asked for, and
-what waited is read by the births around it, or refused.  So no alias is ever
-read by a birth that may not be its own.
+Births precede data.  Each message of a node's session except the death has a sequence number, 0 to
+255 in rotation.  An early message waits for those before it; if they do not arrive in time a
+rebirth is requested, and waiting messages are decoded with the births around them, or refused. So
+no alias is decoded with a wrong birth.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _DATA = ("NDATA", "DDATA")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How long a message waits for earlier ones, and then for a rebirth. [s]"""
+    """Waiting times of a message: for earlier ones, and then for a rebirth. [s]"""
 
     reorder_s: float = 5.0
     give_up_s: float = 60.0
@@ -41,10 +40,10 @@ class Rules:
 @dataclass(slots=True)
 class Outcome:
     """
-    Result of messages: readings, refusals and commands.
+    Result of messages: readings, rejections and commands.
 
-    `released` are messages of earlier batches that were decided now: they stand
-    after the batch's own, from `count` on.
+    `released` are messages of earlier batches that are now decided; they follow the batch's own,
+    from `count` on.
     """
 
     count: int
@@ -62,14 +61,14 @@ class Outcome:
 
 class Host:
     """
-    Processes messages in the order of arrival.
+    Processes messages in order of arrival.
 
     Parameters
     ----------
     node_of : callable
-        A node by its name, as one that may be changed.
+        Returns a node by name, as a changeable copy.
     known : container of str
-        Names that the registry has: any other node is refused, and not remembered.
+        Registered names; messages of other nodes are refused.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class Host:
         self._lanes: dict[str, tuple[Topic, Node]] = {}
 
     def take(self, message: int, topic: str, payload: bytes, received_us: int) -> None:
-        """Process a message; refuse it where it cannot be used."""
+        """Process a message; refuse it if it cannot be used."""
         try:
             lane = self._lanes.get(topic)
             if lane is None:
@@ -223,7 +222,10 @@ class Host:
         *,
         waited: bool = False,
     ) -> None:
-        """Late, sent again, or of a session before: read by the births around its own time."""
+        """
+        Decode a late or repeated message, or one of an earlier session, with the births
+        around its time.
+        """
         sent_ms = message.timestamp or 0
         if address.kind == "DBIRTH":
             birth = sparkplug_b.born(message)
@@ -260,7 +262,7 @@ class Host:
             self._decide(node, node.held[0])
 
     def _drain(self, node: Node) -> None:
-        """Process the messages that waited for the one that has come."""
+        """Process the messages that waited for the one just received."""
         going = node.next_seq is not None
         while going and node.held:
             going = False
@@ -276,7 +278,7 @@ class Host:
         node.gap_us = min(waiting) if waiting and node.next_seq is not None else None
 
     def _look_back(self, node: Node, about: Callable[[Topic], bool]) -> None:
-        """Decide on what waited and was sent before the birth that has come."""
+        """Decide on waiting messages sent before the birth just received."""
         for waiting_message in list(node.held):
             address = parse(waiting_message.topic)
             birth = node.live.get(address.device if address.kind == "DDATA" else "")
@@ -284,7 +286,7 @@ class Host:
                 self._decide(node, waiting_message)
 
     def _decide(self, node: Node, waiting_message: WaitingMessage) -> None:
-        """Read what waited by the births around it, or refuse it."""
+        """Decode a waiting message with the births around it, or refuse it."""
         if waiting_message in node.held:
             node.held.remove(waiting_message)
             late = partial(self._out_of_turn, waited=True)
@@ -323,5 +325,5 @@ class Host:
 
 
 def _past(birth: Birth) -> Birth:
-    """Return a birth of a session that is over: certain of itself alone."""
+    """Return a birth of an ended session, certain only for its own message."""
     return replace(birth, certain_ms=birth.born_ms)

@@ -1,18 +1,14 @@
 """
-State of an edge node in a host: session, births and waiting messages.
+State of an edge node in a host: session, births and waiting messages; and Sparkplug topics.
 
-A birth is valid from its own time on, up to which message is certain: data that
-came in sequence after it, or that lies before such data.  Data that does not
-(something was lost before it) is read only where the next birth means the same
-by every alias that it uses.  Births that change an alias and change it back, all
-of them lost, are the one thing that this does not see.
+A birth is valid from its own time up to the last certain message: data in sequence after it, or
+before such data.  Other data (after a loss) are decoded only if the next birth gives every used
+alias the same meaning.  Births that change an alias and change it back, all lost, cannot be
+detected.
 
-Sparkplug topics: `spBv1.0/<group>/<type>/<edge node>[/<device>]`.
-
-The edge node is the principal and the device the registry's device:
-`spBv1.0/G/DDATA/n-1/m-1` speaks for what `tonne/v1/n-1/m-1/telemetry` would, and
-NDATA of `n-1` for `n-1` itself.  The group only tells nodes apart that a site
-names alike, and tonne refuses those.
+Topics are `spBv1.0/<group>/<type>/<edge node>[/<device>]`. The edge node is the principal:
+`spBv1.0/G/DDATA/n-1/m-1` corresponds to `tonne/v1/n-1/m-1/telemetry`, and NDATA of `n-1` to `n-1`
+itself.  Two nodes of equal name in different groups are refused.
 """
 
 from __future__ import annotations
@@ -47,7 +43,7 @@ class Topic(NamedTuple):
     """
     Parts of a topic; `device` is empty for a message of the node.
 
-    `own` is the topic of tonne's own that speaks for the same device.
+    `own` is the equivalent tonne topic.
     """
 
     group: str
@@ -133,9 +129,9 @@ _BEHIND = SEQ // 2
 
 class WaitingMessage(NamedTuple):
     """
-    A message that waits for an earlier one.
+    Message that waits for an earlier one.
 
-    `id` is its own, `message` its place in the batch if it is new.
+    `id` is its own, `message` its position in the batch if it is new.
     """
 
     id: str
@@ -150,12 +146,11 @@ class WaitingMessage(NamedTuple):
 @dataclass(slots=True)
 class Node:
     """
-    One edge node.
+    Edge node.
 
-    `next_seq` is None without a live session; `gap_us` is when the first message
-    is known to be missing, `wanted_us` when a rebirth was last needed.  `births`
-    are by device ("" for the node itself), oldest first; `live` are those of this
-    session whose device is not dead.
+    `next_seq` is None without a live session; `gap_us` is the time since which a message is known
+    to be missing, `wanted_us` when a rebirth was last needed.  `births` are by device ("" for the
+    node itself), oldest first; `live` are those of this session whose device is alive.
     """
 
     name: str
@@ -190,7 +185,7 @@ class Node:
         self.come("", birth)
 
     def end(self, now_us: int) -> None:
-        """End the session: metrics known from its births are final."""
+        """End the session; the validity of its births is then fixed."""
         for device in list(self.live):
             self.mark_dead(device)
         if self.online:
@@ -204,7 +199,7 @@ class Node:
         self.remember(device, birth)
 
     def mark_dead(self, device: str) -> None:
-        """Mark a device as dead; its data up to this message are final."""
+        """Mark a device as dead; data up to this message are certain."""
         birth = self.live.pop(device, None)
         if birth is None:
             return
@@ -230,7 +225,7 @@ class Node:
         return sent_ms < self.certain_ms or (sent_ms == self.certain_ms and ahead >= _BEHIND)
 
     def advance(self, seq: int, sent_ms: int) -> None:
-        """Accept a message as the next in the sequence."""
+        """Accept a message as the next in sequence."""
         self.next_seq = (seq + 1) % SEQ
         self.certain_ms = max(self.certain_ms, sent_ms)
 
@@ -238,13 +233,12 @@ class Node:
         self, device: str, sent_ms: int, used: Iterable[int | str], *, answers: bool
     ) -> Birth:
         """
-        Return the birth for reading a message out of sequence.
+        Return the birth for decoding a message out of sequence.
 
         Parameters
         ----------
         answers : bool
-            Whether data before the first birth may be read by it, if it came because
-            we asked: so is what someone replays, but nothing by itself.
+            Whether data before the first birth may use it, if it answered a rebirth request.
 
         Raises
         ------

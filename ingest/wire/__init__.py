@@ -1,10 +1,9 @@
 """
 Parcels: messages of one Kafka partition from bridge to worker.
 
-A parcel is what `admit` made of some messages, and the messages themselves: a
-conflict is found only beside the stored rows, and its dead letter needs the
-bytes.  Devices travel by name, since a worker may hold another version of the
-registry than the bridge.
+A parcel has accepted readings and the messages themselves, since a conflict is found only against
+stored rows and its dead letter needs the bytes.  Devices are named by id, as the worker may have
+another registry version.
 """
 
 from ingest.wire.frames import SCHEMA, WireError

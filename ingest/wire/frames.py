@@ -1,17 +1,13 @@
 """
-Common parts of records of each schema: the envelope and the frames of known classes.
-
-The envelope of a Kafka record: magic bytes, schema number, digest, content.
+Envelope and frames shared by all record schemas.
 
     "TONW"  u16 schema  sha256 of what follows  content of that schema
 
-The digest is over the content as it is stored, so that a record cut short or written
-by another program is recognised before a byte of it is read.
+The digest covers the stored content, so that a truncated or foreign record is recognised before it
+is decoded.
 
-Frames of a record beside what the worker knows: its device classes, and its registry.
-
-A column that a worker's class does not have is refused, and one that the bridge's did
-not have yet is absent: bring workers up first.
+A column unknown to the worker's class is refused, and one missing in the bridge's is absent:
+upgrade workers first.
 """
 
 from __future__ import annotations
@@ -36,7 +32,7 @@ _HEAD = struct.Struct(">4sH32s")
 
 
 class WireError(PayloadError):
-    """A record that is not a parcel: `foreign_record`, `damaged_record`, `unknown_schema`."""
+    """Record that is not a parcel: `foreign_record`, `damaged_record`, `unknown_schema`."""
 
 
 def seal(content: bytes) -> bytes:
@@ -51,7 +47,7 @@ def unseal(record: bytes) -> tuple[int, memoryview]:
     Raises
     ------
     WireError
-        When it is not ours, not whole, or of a schema that we do not know.
+        When it is foreign, damaged, or of an unknown schema.
     """
     if record[:4] != _MAGIC:
         raise WireError(
@@ -84,7 +80,7 @@ def known_class(class_id: str, channels: Iterable[str]) -> DeviceClass:
     Raises
     ------
     WireError
-        When we do not know it, or one of its channels.
+        When the class, or one of its channels, is unknown.
     """
     known = classes.load()
     if class_id not in known:
@@ -105,16 +101,16 @@ def add_frame(
     flags: dict[int, dict[str, str]],
 ) -> None:
     """
-    Add a frame to its parcel; rows of devices not in `fleet` become refusals.
+    Add a frame to its parcel; rows of devices not in `fleet` become rejections.
 
     Parameters
     ----------
     devices : (sequence of str, int32 array of n)
-        Ids, and the place of each row's device in them.
+        Ids, and the index of each row's device in them.
     times : (int64 array of n, int32 array of n)
-        Of each row: its time [us UTC], and its message.
+        Time [us UTC] and message of each row.
     columns : mapping
-        Those that the record has, n values each.
+        Columns in the record, n values each.
 
     Raises
     ------
@@ -150,7 +146,7 @@ def within(places: Int32, count: int, what: str) -> None:
     Raises
     ------
     ValueError
-        Naming what it is a place of, and the largest.
+        Naming the indexed thing, and the largest index.
     """
     if len(places) and (places.min() < 0 or places.max() >= count):
         raise ValueError(f"{what} {places.max()} of {count}")

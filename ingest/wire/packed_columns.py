@@ -3,10 +3,9 @@ Parcels as MessagePack with columns of raw bytes, compressed together (LZ4): sch
 
     u32 length before compression  LZ4 block of [messages, refusals, frames]
 
-Names of columns stand in the record, their types follow from the device class: a
-register is int64, a gauge float64, in little-endian order.  A column without a value
-is not sent.  An Arrow table of 50 rows costs as much in its schema and its own
-compression as in its rows, and a record holds several.
+The record has the names of columns; their types follow from the device class: int64 for a register,
+float64 for a gauge, little-endian.  Empty columns are omitted.  Arrow tables of 50 rows would cost
+as much for schema and compression as for rows.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _REGISTER, _GAUGE, _PLACE = np.dtype("<i8"), np.dtype("<f8"), np.dtype("<i4")
 
 
 class _Table(msgspec.Struct, array_like=True):
-    """Readings of a device class: ids of devices, each once; the rest a value a row."""
+    """Readings of a device class: ids of devices, each once; otherwise one value per row."""
 
     class_id: str
     devices: list[str]
@@ -43,7 +42,7 @@ class _Table(msgspec.Struct, array_like=True):
 
 
 class _Packed(msgspec.Struct, array_like=True):
-    """A parcel; the lists have a place a message."""
+    """Parcel as encoded; the lists have one entry per message."""
 
     received_us: int
     topics: list[str]
@@ -79,12 +78,12 @@ def encode(parcel: Parcel, fleet: Fleet) -> bytes:
 
 def decode(content: memoryview, fleet: Fleet) -> Parcel:
     """
-    Return the content of a record; rows of devices not in `fleet` become refusals.
+    Return the content of a record; rows of devices not in `fleet` become rejections.
 
     Raises
     ------
     WireError
-        When it is of a bridge that knows classes or channels that we do not.
+        When it has classes or channels that this version does not know.
     ValueError, IndexError, OSError
         When the content contradicts itself.
     """
@@ -137,7 +136,7 @@ def _table(frame: Frame, fleet: Fleet) -> _Table:
 
 
 def _any(there: NDArray[np.bool_]) -> bool:
-    """Return whether one is true: the first one in nearly every column."""
+    """Return whether any value is true; usually the first one is."""
     return bool(len(there)) and bool(there[0] or there.any())
 
 
@@ -187,5 +186,5 @@ def _add(table: _Table, fleet: Fleet, parcel: Parcel) -> None:
 
 
 def _values(packed: bytes, kind: np.dtype[Any]) -> Any:
-    """Return a column as numpy's own, which may be written to."""
+    """Return a column as a writable numpy array."""
     return np.frombuffer(packed, kind).astype(kind.newbyteorder("="))

@@ -1,11 +1,7 @@
 """
-A Kafka record of any supported schema to a parcel; schema 1, Arrow tables, is read only.
+Kafka records of any supported schema to parcels; schema 1 (Arrow tables, of 0.1.0) is read only.
 
-Parcels as Arrow tables, as 0.1.0 wrote them: schema 1, which is read only.
-
-    { u32 length, Arrow IPC stream } ...: the messages, the refusals, then a table a class
-
-A Kafka record of any schema that we know, to a parcel.
+    { u32 length, Arrow IPC stream } ...: the messages, the refusals, then one table per class
 """
 
 from __future__ import annotations
@@ -28,14 +24,14 @@ _LENGTH = struct.Struct(">I")
 
 def _decode_arrow(content: memoryview, fleet: Fleet) -> Parcel:
     """
-    Read the content of a record; rows of devices that `fleet` does not hold become refusals.
+    Return the content of a record; rows of devices not in `fleet` become rejections.
 
     Raises
     ------
     WireError
-        When it is cut, or of a bridge that knows classes or channels that we do not.
+        When it is truncated, or has classes or channels that this version does not know.
     ValueError, KeyError, TypeError, IndexError, OSError
-        When the content contradicts itself; Arrow's own errors are among these.
+        When the content contradicts itself, including Arrow's own errors.
     """
     messages, rejected, *frames = map(_read_arrow, _arrow_parts(content))
     parcel = _parcel(messages, rejected)
@@ -110,7 +106,7 @@ def _flags(column: Any) -> dict[int, dict[str, str]]:
 
 
 def _column(table: Any, name: str) -> Any:
-    """Return a column as numpy's own, which may be written to."""
+    """Return a column as a writable numpy array."""
     return np.array(table.column(name).combine_chunks())
 
 
@@ -119,12 +115,12 @@ _READERS = {1: _decode_arrow, 2: packed_columns.decode}
 
 def decode(record: bytes, fleet: Fleet) -> Parcel:
     """
-    Return a parcel from a record; rows of devices not in `fleet` become refusals.
+    Return a parcel from a record; rows of devices not in `fleet` become rejections.
 
     Raises
     ------
     WireError
-        When the record is not a whole parcel of a schema that we know.
+        When the record is not a complete parcel of a known schema.
     """
     schema, content = unseal(record)
     try:

@@ -1,10 +1,9 @@
 """
-A Kafka record as values: frames and messages of one batch for one partition.
+Content of a Kafka record: frames and messages of one batch for one partition.
 
-Partition of a device: CRC-32 of the id of who speaks for it, itself or its
-gateway, modulo the number of partitions.  It is stable over processes and
-releases, so what one principal says meets in one partition, whichever bridge
-took it.  A refused message that speaks for no device goes by its topic.
+The partition of a device is CRC-32 of its principal's id (its own or its gateway's), modulo the
+number of partitions. It is the same in all processes and releases, so that one principal's messages
+meet in one partition.  A rejected message without device goes by its topic.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from ingest.model import Frame, Int32
 @dataclass(slots=True)
 class Parcel:
     """
-    Messages in arrival order as columns, with their frames and refusals.
+    Messages in order of arrival as columns, with their frames and rejections.
 
-    `Frame.message` and `Rejected.message` are positions in the columns.
-    `repeated` are messages that the MQTT broker marked as delivered before.
+    `Frame.message` and `Rejected.message` are positions in the columns. `repeated` are messages
+    marked as delivered before by the MQTT broker.
     """
 
     topics: list[str]
@@ -41,7 +40,7 @@ class Parcel:
         return len(self.topics)
 
     def take(self, messages: Int32) -> Parcel:
-        """Return some of the messages, renumbered, with their readings and refusals."""
+        """Return some of the messages, renumbered, with their readings and rejections."""
         place = np.full(len(self), -1, dtype=np.int32)
         place[messages] = np.arange(len(messages), dtype=np.int32)
         frames = []
@@ -117,7 +116,10 @@ def sort(parcel: Parcel, partitions: Int32) -> dict[int, Parcel]:
 
 
 def _split(frame: Frame, partitions: Int32, place: Int32) -> Iterator[tuple[int, Frame]]:
-    """Yield a frame's rows by partition, which are views of one copy; `place` is theirs there."""
+    """
+    Yield a frame's rows by partition, as views of one copy; `place` is the new message
+    number.
+    """
     where = partitions[frame.message]
     order = np.argsort(where, kind="stable")
     whole = frame.take(order)

@@ -1,19 +1,17 @@
 """
-Energy and pumped water of the baseline that other sources corroborate, and what is beyond.
+Corroboration of baseline energy and pumped water by other channels, check meters and invoices.
 
-Each register that counts for the claimant is compared with the integral of its own power, with the
-power on the inverter's other side and with the sun over its place.  What is beyond is not credited
-(MTR-02).  What no power corroborates, on either side, rests on the register alone (EVD-01), unless
-a check meter, or an invoice with its file, covers nearly all of the device's time and differs by
-no more than two meters may.  Water of a pump is compared with what its power lifts to its head
-(`ingest.quality.power_bounds`).
+Each baseline register is compared with the integral of its own power, with the power on the
+inverter's other side and with the sun at its location.  The excess is not credited (MTR-02).
+Energy without corroborating power depends on the register alone (EVD-01), unless a check meter, or
+an invoice with its file, covers nearly all of the device's time and agrees within two meters'
+tolerance.  Water of a pump is compared with its power and head (`ingest.quality.power_bounds`).
 
-Power makes certain its integral less one standard error, which is more than samples of NREL's
-recording are ever off by (`ingest.quality.energy_budget`).  Clouds may be worse than there, so
-samples that leave quarter hours out make certain three of the errors less that the register itself
-shows of them (`ingest.quality.energy_budget.scatter`).  Where the register rose by more than two
-meters may differ, and by one standard error, one of both is wrong, and no more counts than is
-certain.
+The certain energy of a power series is its integral less one standard error, which exceeds every
+error of samples in NREL's recording (`ingest.quality.energy_budget`).  As clouds may be worse
+elsewhere, samples that omit 15-minute intervals are reduced by three of the errors visible against
+the register (`ingest.quality.energy_budget.scatter`).  If the register rose by more than two
+meters' tolerance and one standard error, only the certain energy counts.
 """
 
 from __future__ import annotations
@@ -85,7 +83,7 @@ _COVERED = Fraction(95, 100)
 def agreeing(
     monitored: Monitored, supporting: SupportingData, checks: Sequence[CrossCheck]
 ) -> CrossCheck | None:
-    """Return the comparison that corroborates a device's quantity; None where there is none."""
+    """Return the cross-check that corroborates a device's quantity; None if there is none."""
     documents = {
         f"{i.id}: {i.issuer}, {i.number}" for i in supporting.invoices if i.sha256 and not i.doubt
     }
@@ -114,8 +112,8 @@ class ChannelComparison(NamedTuple):
     """
     A register compared with the other channels of its device.
 
-    `beyond` are quantities that another channel contradicts, `alone` those that no power
-    corroborates, `left_out` the part of the latter while the power was missing for more than a day.
+    `beyond` are quantities contradicted by another channel, `alone` those without corroborating
+    power, `left_out` the part of `alone` while power was missing for more than a day.
     """
 
     beyond: tuple[Uncorroborated, ...]
@@ -177,10 +175,7 @@ class CorroboratedEnergy(Scan):
 
     def beyond(self, block: Frame) -> Iterator[tuple[Key, ChannelComparison]]:
         """
-        Yield the uncorroborated quantities of registers, for the devices of a
-        block of readings.
-
-        A device and quantity without any is left out.
+        Yield the uncorroborated quantities of registers in a block of readings, if any.
 
         Parameters
         ----------
@@ -261,9 +256,9 @@ class CorroboratedEnergy(Scan):
 
     def _in_watts(self, read: _Register, sent: Any, claimed: _Claimed) -> Float64:
         """
-        Return a power in watts, also of days on which it was sent in kW.
+        Return a power in watts, converted on days on which it was sent in kW.
 
-        This allows nothing to a fraud, who could send a false power in watts as well.
+        This is no advantage for a fraud, which could send a false power in watts as well.
         """
         watts: Float64 = sent
         place = (np.arange(len(claimed.value)) + self.into_day) // _QUARTERS
@@ -287,10 +282,10 @@ class CorroboratedEnergy(Scan):
         self, read: _Register, watts: Float64, claimed: _Claimed, share: float
     ) -> tuple[Int64, Float64, np.ndarray]:
         """
-        Return the energy above the power [Wh], the corroborated part of the rest, and missing
-        power.
+        Return the energy above the power [Wh], the corroborated part of the rest, and a mask of
+        missing power.
 
-        Last, where it was left out while the register was read.
+        The mask marks times in which the register was read without power.
         """
         finite = np.isfinite(watts)
         if not finite.any():
@@ -332,7 +327,7 @@ def is_declared(needs: RoleNeeds, class_id: str) -> bool:
 
 
 def _seldom(time_us: Int64) -> bool:
-    """Return whether samples are missing for more than a twentieth of the quarter hours."""
+    """Return whether more than a twentieth of the 15-minute intervals lack samples."""
     step_us = np.diff(time_us)
     apart = step_us[(step_us > _SELDOM_US) & (step_us <= HOUR_US)]
     return bool(apart.sum() * 20 > step_us.sum())
@@ -347,7 +342,7 @@ class _Register(NamedTuple):
 
 
 class _Claimed(NamedTuple):
-    """A register's energy by interval [Wh], and where a longer step was spread over several."""
+    """A register's energy by interval [Wh], and a mask of intervals filled from a longer step."""
 
     value: Int64
     estimated: np.ndarray
@@ -355,14 +350,14 @@ class _Claimed(NamedTuple):
 
 def _made_by_sun(needs: RoleNeeds, class_made_from: str, params: Mapping[str, Any]) -> bool:
     """
-    Return whether a role's energy is solar; also where no source is declared.
+    Return whether a role's energy is solar; also if no source is declared.
 
     Parameters
     ----------
     class_made_from : str
-        Energy source of the device's class; empty where unknown.
+        Energy source of the device's class; empty if unknown.
     params : mapping
-        The device's.
+        The device's parameters.
     """
     if needs.quantity != "energy_export":
         return False

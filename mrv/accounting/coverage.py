@@ -1,9 +1,9 @@
 """
-When a device serves its project, how much of that time it was measured, and where it was not.
+Service time of a project's devices, and which of it is measured, estimated, unknown or missing.
 
-Each microsecond of a device's service is measured, estimated, unknown (inside a register step of
-unknown size) or missing (no step at all).  What an unknown or missing one costs depends on the
-side of the account; the period charges it.
+Each microsecond of a device's service is measured, estimated, unknown (within a register step of
+unknown size) or missing (no step).  The deduction for unknown and missing time depends on the side
+of the account; the period applies it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Served(NamedTuple):
 
     @property
     def last(self) -> int:
-        """One past its last interval."""
+        """Return the number after its last interval."""
         return self.first + self.intervals
 
 
@@ -65,7 +65,7 @@ class Service:
 
     @property
     def lost_us(self) -> int:
-        """Time without known quantity. [us]"""
+        """Return the time without known quantity. [us]"""
         return exact_sum(self.unknown_us) + exact_sum(self.missing_us)
 
     def cut(self, first: int, last: int) -> Service:
@@ -82,7 +82,7 @@ class Service:
         )
 
     def sums(self) -> Served:
-        """Return its sums."""
+        """Return the sums of the intervals."""
         return Served(
             self.first,
             len(self),
@@ -96,7 +96,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Successive intervals with unknown or missing time; `time_us` is that time alone."""
+    """Consecutive intervals with unknown or missing time; `time_us` is that time only."""
 
     start_us: int
     end_us: int

@@ -1,11 +1,9 @@
 """
-Metered quantities compared with check meters and invoices.
+Comparison of metered quantities with check meters and invoices.
 
-Nothing is taken off here.  Where the two differ by more than they may, the
-statement says by how much the reduction would be too high if the other one were
-right, and the verifier asks.  A meter that is replaced by a device with an id of its
-own serves a part of an invoice's time, and its successor the rest: together they are
-what the invoice is about.
+Nothing is deducted here.  If the difference exceeds the tolerance, the statement gives the
+overstatement of the reduction if the other value is right.  A replaced meter and its successor are
+compared with an invoice together.
 
 An invoice that reaches beyond the period is compared over its own time, with what its meters
 metered outside the period.  All of the difference is one of the period, since nothing else of an
@@ -63,7 +61,7 @@ _DIFFER = "they differ by more than they may; find the reason, and correct or ex
 
 
 class _Known(NamedTuple):
-    """Intervals of a meter with all time known: their numbers and values."""
+    """Intervals of a meter without lost time: numbers and values."""
 
     number: Int64
     value: Int64
@@ -77,8 +75,7 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
     """
     Return the parts of an invoice's time before and after a period. [us UTC]
 
-    None where one is longer than a month's invoice can be, and than the part
-    within the period.
+    None if such a part is longer than a usual monthly invoice and than the part within the period.
     """
     begin, end = period_us
     within = min(end, invoice.to_us) - max(begin, invoice.from_us)
@@ -88,7 +85,10 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
 
 
 class _Outside(NamedTuple):
-    """Part of an invoice outside period or project: base units, known and all intervals."""
+    """
+    Quantity of an invoice's time outside period or project [base units], and numbers of
+    known and all intervals.
+    """
 
     value: int = 0
     known: int = 0
@@ -110,7 +110,7 @@ class Rows:
         return _key(rows.device.astype(np.int64), rows.quantity), rows
 
     def known(self, device: str, quantity: str) -> _Known:
-        """Intervals of a device of which no time is unknown or missing, in order."""
+        """Return the intervals of a device without unknown or missing time, in order."""
         keys, rows = self._sorted
         key = _key(self._fleet.by_id.get(device, -1), QUANTITY_INDEX[quantity])
         begin, end = np.searchsorted(keys, [key, key + 1])
@@ -155,7 +155,7 @@ def cross_checks(
 
 
 class _Against(NamedTuple):
-    """A check meter or an invoice, its quantity, and its time. [us UTC]"""
+    """Check meter or invoice with its quantity and time. [us UTC]"""
 
     kind: str
     against: str
@@ -165,7 +165,7 @@ class _Against(NamedTuple):
 
 
 class _Bench(NamedTuple):
-    """Shared data of all comparisons of a period: meters, rows, prices, years, the rule set."""
+    """Data shared by all comparisons of a period: meters, rows, prices, years, rule set."""
 
     monitored: Sequence[Monitored]
     rows: Rows
@@ -175,7 +175,10 @@ class _Bench(NamedTuple):
     beside: Mapping[tuple[str, str, int, int], MeteredOutside]
 
     def by_meter(self, item: Monitored, meter: CheckMeter) -> CrossCheck:
-        """Return the comparison of a meter with its check meter, where both are known."""
+        """
+        Return the comparison of a meter with its check meter, in the time in which both are
+        known.
+        """
         quantity = item.needs.quantity
         first, last = (us // INTERVAL_US for us in item.span_us)
         main = self.rows.known(meter.main, quantity).within(first, last)
@@ -342,7 +345,10 @@ class _Bench(NamedTuple):
         why: Text | str,
         beside: _Outside = _Outside(),  # noqa: B008 - a tuple
     ) -> CrossCheck:
-        """Return a comparison of `sums`, ours and theirs, over `compared` intervals of all."""
+        """
+        Return the cross-check of two sums (meter, other source) over `compared` of all
+        intervals.
+        """
         ours, theirs = sums
         off = Fraction((ours - theirs) * 100, theirs) if theirs else None
         holds = None if why else abs(ours - theirs) * 100 <= percent * abs(theirs)
@@ -416,10 +422,9 @@ def _held(check: CrossCheck, others: Sequence[CrossCheck]) -> CrossCheck:
 
 def _one_signal(main: Int64, check: Int64) -> bool:
     """
-    Return whether two meters have one signal: equal in nearly each quarter hour for too long.
+    Return whether two meters copy one signal: equal in nearly all intervals over a long time.
 
-    Two meters of class 0.5 that count whole kilowatt-hours differ in many of
-    2,000 quarter hours.
+    Two independent meters of class 0.5 with whole kilowatt-hours differ in many of 2,000 intervals.
     """
     equal = (main == check)[(main > 0) | (check > 0)]
     enough = len(equal) >= _DAY and exact_sum(main) >= _MANY
@@ -428,9 +433,10 @@ def _one_signal(main: Int64, check: Int64) -> bool:
 
 def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     """
-    Return the tolerance of an invoice: its own for the part within the period. [%]
+    Return an invoice's tolerance relative to both quantities; its own only for the part within the
+    period. [%]
 
-    A tolerance that is too wide for evidence is kept.
+    A tolerance too wide for evidence is kept.
     """
     if not beside.whole or not theirs or percent > TOLERANCE * 100:
         return percent

@@ -1,11 +1,11 @@
 """
-One device's monitored quantity in a period, and the cuts that gaps, meters and own use make.
+A device's monitored quantity in a period, and its cuts for gaps, meter errors and own use.
 
-Each part of a year is metered less its cuts.  A cut of the baseline's side is above zero: what is
-unknown or missing counts zero, and an unattested meter error is taken off.  What counts more on
-the project's side is below zero: unknown or missing time counts at the device's highest plausible
-rate, and the error is added.  Where one quantity stands on both sides, as waste that is composted,
-each part takes the worse of the two (`mrv.rules.account.worst`).
+The counted quantity of each part of a year is the metered quantity less its cuts.  On the baseline
+side cuts are positive: unknown or missing time counts zero, and the error of an uncertified meter
+is deducted.  On the project side they are negative: lost time counts at the device's highest
+plausible rate, and the error is added.  For a quantity on both sides, such as composted waste, each
+part takes the more conservative of both (`mrv.rules.account.worst`).
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Kind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Lost:
     """
-    Upper bounds of a gap. [base units]
+    Upper bounds of the quantity of a gap. [base units]
 
-    `at_most` is by the device's own data; `bound` is certain, and conservative on the project's
-    side.
+    `at_most` follows from the device's own data; `bound` is certain, and conservative on the
+    project side.
     """
 
     gap: Gap
@@ -67,8 +67,8 @@ class Cut:
     """
     Metered less counted quantity of a time span, and the reason. [base units, us UTC]
 
-    `percent` is of a meter's error alone, `lost` of a gap, `certified` of certified energy: its
-    certificate and the energy of the part of a year. [Wh]  `rule` is the rule that made it.
+    `percent` is set for a meter's error, `lost` for a gap, `certified` for certified energy: its
+    certificate and the energy of the part of a year. [Wh]  `rule` is the rule that made the cut.
     """
 
     kind: Kind
@@ -88,7 +88,7 @@ class Cut:
         return self.quantity * Fraction(shared, length) if shared > 0 else Fraction(0)
 
     def at_its_most(self) -> Cut | None:
-        """Return the cut with the upper bound of a gap; None where no cut remains."""
+        """Return the cut with a gap at its upper bound; None if no cut remains."""
         if self.lost is not None:
             return replace(self, quantity=-self.lost.bound)
         return replace(self, quantity=-self.quantity) if self.kind is Kind.CALIBRATION else None
@@ -216,7 +216,7 @@ class OwnUse:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A device's sums in a stretch of the period: quantity, time in service and lost time."""
+    """A device's sums in one stretch of the period: quantity, service time and lost time."""
 
     value: int
     lost_us: int
@@ -224,7 +224,10 @@ class Stretch:
 
 
 class AbovePower(NamedTuple):
-    """Electricity of weeks, and that of their hours at the entered power. [us UTC, Wh]"""
+    """
+    Electricity of weeks, and the electricity of their hours at the entered power. [us UTC,
+    Wh]
+    """
 
     span_us: tuple[int, int]
     measured_wh: int
@@ -254,11 +257,11 @@ class YearPart:
 
     @cached_property
     def counted(self) -> Fraction:
-        """Metered less all cuts. [base units]"""
+        """Return the metered quantity less all cuts. [base units]"""
         return self.metered - self.cut(*Kind)
 
     def less(self, *cuts: Cut) -> YearPart:
-        """Return the part with more cuts."""
+        """Return the part with additional cuts."""
         return replace(self, cuts=(*self.cuts, *cuts))
 
     def at_its_most(self) -> YearPart:
@@ -310,32 +313,32 @@ class Monitored:
 
     @property
     def span_us(self) -> tuple[int, int]:
-        """Its service in the period, half-open. [us UTC]"""
+        """Return its service in the period, end excluded. [us UTC]"""
         begin = self.service.first * INTERVAL_US
         return begin, begin + self.service.intervals * INTERVAL_US
 
     @property
     def moved(self) -> bool:
-        """Whether it metered a quantity."""
+        """Return whether it metered any quantity."""
         return any(part.metered for part in self.parts)
 
     @property
     def metered(self) -> int:
-        """Metered quantity of the period. [base units]"""
+        """Return the metered quantity of the period. [base units]"""
         return sum(part.metered for part in self.parts)
 
     @property
     def counts(self) -> Fraction:
-        """Counted quantity of the period, after all cuts. [base units]"""
+        """Return the counted quantity of the period, after all cuts. [base units]"""
         return sum((part.counted for part in self.parts), start=Fraction(0))
 
     @property
     def delivered(self) -> int:
-        """Sum of its stretches. [base units]"""
+        """Return the sum of its stretches. [base units]"""
         return sum(stretch.value for stretch in self.stretches)
 
     def counted(self, part: YearPart) -> Fraction:
-        """Quantity of a year after its cuts. [base units]"""
+        """Return the quantity of a year after its cuts. [base units]"""
         return part.counted
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:

@@ -1,7 +1,7 @@
 """
-A statement's lines about one device: what was monitored, gaps, deductions.
+Lines of a statement on one device: monitored quantity, gaps, deductions.
 
-Six decimals, each rounded against the claimant.
+Six decimals, each rounded conservatively.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BOTH = signed_by_0_1_0("both_sides")
 
 
 class Pricing:
-    """Tonnes of a quantity: the methodology evaluated at one base unit."""
+    """Tonnes per unit of a quantity: the methodology evaluated for one base unit."""
 
     def __init__(self, methodology: Methodology, parameters: Inputs, factors: Factors) -> None:
         self._methodology = methodology
@@ -50,10 +50,10 @@ class Pricing:
 
     def saves(self, monitored: Monitored, year: int) -> Fraction:
         """
-        Return the reduction of a base unit of the baseline's side. [tCO2e]
+        Return the reduction of one base unit on the baseline side. [tCO2e]
 
-        A base unit may have project emissions of its own, as hours of a lamp or a composted mass.
-        A limit of the methodology on the reduction belongs to no unit.
+        A base unit may have project emissions of its own, such as lamp hours or composted mass. A
+        limit of the methodology on the whole reduction is not included.
         """
         unit = self._unit(monitored, year)
         return unit.baseline_t - unit.project_t - unit.leakage_t
@@ -266,7 +266,7 @@ def silent_days(
     reduction: Callable[[Inputs], Fraction],
 ) -> Iterator[GapOutcome]:
     """
-    Yield gaps of a plant's analysers: days with flow and without data.
+    Yield gaps of a plant's analysers: days with flow and without analyser data.
 
     Such a day counts at the conservative value (`mrv.statement.analysers`).  Its effect, in
     proportion to its flow, is the difference to the mean of the other days, and at most that to the

@@ -1,21 +1,20 @@
 """
-Copies in disguise: a meter's days in another order, noise laid over it, or the sum of several.
+Detection of disguised copies: days in another order, added noise, or the sum of several meters.
 
-A meter that is the sum of others, as a display of the whole plant is, is found by least squares.
-Days in another order have the same sums.  Sums of two real meters that differ from day to day do
-not agree to a ten thousandth, in whatever order they are put.
+Sums, such as a display of the whole plant, are found by least squares. Days in another order have
+the same daily sums; sums of two real meters that vary from day to day do not agree to a ten
+thousandth in any order.
 
-Noise that is laid over a copy is the same in each quarter hour, in relation to its value: it does
-not know the weather.  Neighbours differ little for hours and then by much, where a cloud or a gust
-reaches one of them first.  Of the relative differences of two meters the largest twentieth begins
-at 2.9 times the median where they are normal noise, at less where the noise is even, and at 3.2
-with chance.  It begins at 4.0 times or more for all 233 pairs of real inverters that differ by less
-than nine per cent (22 of a plant in India, 34 days of 2020, Kaggle "Solar Power Generation Data";
-two pairs of a roof in La Reunion, 15 days of 2022, TwInSolar).  Turbines side by side differ by
-14 % and more (La Haute Borne, four turbines, 2014 and 2015, ENGIE).
+Noise added to a copy is uniform relative to the value and independent of the weather. Real
+neighbours differ little for hours and then strongly, when a cloud or gust reaches one first. The
+largest twentieth of relative differences begins at 2.9 times the median for normal noise, at less
+for uniform noise, and at 3.2 with chance; at 4.0 or more for all 233 pairs of real inverters that
+differ by less than nine per cent (22 of a plant in India, 34 days of 2020, Kaggle "Solar Power
+Generation Data"; two pairs of a roof in La Reunion, 15 days of 2022, TwInSolar).  Neighbouring
+turbines differ by 14 % and more (La Haute Borne, four turbines, 2014 and 2015, ENGIE).
 
-A copy that is shifted as well is moved back first (`in_step`), and one whose days are in another
-order is put in order (`in_order`): each day of a copy is like one day of the other meter alone.
+A shifted copy is first shifted back (`in_step`), and days in another order are reordered
+(`in_order`): each day of a copy resembles only one day of the other meter.
 """
 
 from __future__ import annotations
@@ -98,7 +97,7 @@ def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Sh
 
 
 def _telling(ordered: Int64) -> bool:
-    """Return whether sums, in order, vary enough for equal ones to be significant."""
+    """Return whether sorted sums vary enough for equal ones to be significant."""
     subset = ordered[ordered > 0]
     if len(subset) < LEAST_DAYS or subset[-1] < _STEPS * np.gcd.reduce(subset):
         return False
@@ -140,7 +139,7 @@ def _matched(first: NDArray[np.float64], second: Int64) -> list[tuple[int, int]]
 
 
 class Summed(NamedTuple):
-    """A meter whose daily sums are those of other meters together."""
+    """Meter whose daily sums are those of other meters together."""
 
     one: int
     others: tuple[int, ...]
@@ -216,7 +215,7 @@ def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> list[int
 
 
 class Noise(NamedTuple):
-    """Ratio of two series, and the relative difference between them. [1]"""
+    """Ratio of two series, and the relative deviation between them. [1]"""
 
     ratio: float
     deviation: float
@@ -377,7 +376,7 @@ def _alike(
 
 
 def _varies(values: NDArray[np.float64], large: NDArray[np.bool_]) -> float:
-    """Return the relative difference of values from the mean of the same time of day. [1]"""
+    """Return the relative deviation of values from the mean of the same time of day. [1]"""
     times = np.count_nonzero(large, axis=0) > 1
     own = np.where(large, np.log(np.where(large, values, 1)), np.nan)[:, times]
     off = own - np.nanmedian(own, axis=0)

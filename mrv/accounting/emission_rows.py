@@ -1,8 +1,8 @@
 """
-Emissions by quarter hour as they arrive, and by local day once a period is accounted: no formula.
+Emissions per 15-minute interval as they arrive, and per local day of a closed period.
 
-What a device emits goes by what it counted on the day; what no device counted (leakage, a base
-load, auxiliaries) goes by time.  The days add up to the period, to the microgram.
+A device's emissions are distributed over days by its quantity; others (leakage, base load,
+auxiliaries) by time.  The days add up to the period exactly, in micrograms.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class EmissionRows:
 
 
 class Source(NamedTuple):
-    """Origin of a rate: `jcm-vn-am007@1.0`, and the ids of its factors with spaces."""
+    """Source of a rate: `jcm-vn-am007@1.0`, and the ids of its factors separated by spaces."""
 
     methodology: str
     factors: str
@@ -81,7 +81,7 @@ class Sums(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """A device's part of its side: indices of device and quantity, and emissions. [ug CO2e]"""
+    """A device's part of one side: indices of device and quantity, and emissions. [ug CO2e]"""
 
     device: int
     quantity: int

@@ -1,9 +1,8 @@
 """
-Values that a project entered: factors that it accepts, documents that they lack, their texts.
+Values entered by a project: accepted factors, missing documents, and texts on them.
 
-A factor of certainty [M] was never compared with the text that it is cited from.
-`parameters.accept_factors` lists the ids of those that a project takes nevertheless; the condition
-`UNVERIFIED` does not hold for the others.
+A factor of certainty [M] was never compared with its cited source. `parameters.accept_factors`
+lists the ids accepted by a project; for others the condition `UNVERIFIED` is not met.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _PLACES = 9
 
 def accepted(parameters: Mapping[str, Any], where: str) -> frozenset[str]:
     """
-    Return ids of the factors that a project accepts.
+    Return the ids of the factors that a project accepts.
 
     Raises
     ------
@@ -45,13 +44,16 @@ def accepted(parameters: Mapping[str, Any], where: str) -> frozenset[str]:
 
 
 def parameters_of(methodology: Methodology, parameters: Mapping[str, Any], where: str) -> Inputs:
-    """Read the methodology's own parameters; raises MethodologyError as `inputs.read`."""
+    """
+    Return the methodology's parameters from the entered ones; MethodologyError as
+    `inputs.read`.
+    """
     own = {key: value for key, value in parameters.items() if key != KEY}
     return read(methodology.parameters, own, where)
 
 
 def is_accepted(factor: Factor, names: frozenset[str]) -> bool | None:
-    """Whether an unverified factor is accepted; None for one that needs no acceptance."""
+    """Return whether an unverified factor is accepted; None for a verified one."""
     return factor.id in names if factor.certainty == _FROM_MEMORY else None
 
 
@@ -80,7 +82,7 @@ def subject(parameter: str, devices: Sequence[str | None] = ()) -> Text:
 def undocumented(
     name: str, parameters: Mapping[str, object], documents: Sequence[Document], last: date
 ) -> Text | None:
-    """Return the text why no document by a day supports a value; None where one does."""
+    """Return the text why no document in force on a day supports a value; None where one does."""
     if name not in parameters:
         return text("document.no_value")
     document = next((d for d in documents if d.parameter == name), None)
@@ -93,6 +95,9 @@ def undocumented(
     if document.issued is not None and document.issued > last:
         issued = document.issued.isoformat()
         return text("document.late", document=document.document, issued=issued)
+    until = document.valid_until
+    if until is not None and until <= last < date.max:
+        return text("document.ended", document=document.document, until=until.isoformat())
     return None
 
 

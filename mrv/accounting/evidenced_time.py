@@ -1,11 +1,10 @@
 """
-Time in service of meters, and which of it invoices, certificates and check meters corroborate.
+Service time of meters that is corroborated by invoices, certificates and check meters.
 
-An invoice counts that names its file, was written after its time had ended, may differ by 5 % at
-most and agrees with the meter.  Invoices that cover 95 % of a meter's time corroborate it.
-Suppliers bill from mid-month to mid-month: ends of a period without an invoice are not asked for.
-A meter that is replaced by a device with an id of its own leaves two devices in one role, each
-with a part of the period.
+An invoice counts if it names its file, was issued after its time had ended, has a tolerance of at
+most 5 % and agrees with the meter.  Invoices for 95 % of a meter's time corroborate it. Missing
+invoices at the period's start and end are accepted, as suppliers bill from mid-month. A meter and
+its replacement with an id of its own are two devices in one role.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ Span = tuple[int, int]
 
 
 def length(spans: Iterable[Span], begin: int, end: int) -> int:
-    """Return the time within [begin, end) that spans cover together."""
+    """Return the time within [begin, end) covered by at least one span."""
     covered, reached = 0, begin
     for first, last in sorted(spans):
         covered += max(0, min(last, end) - max(first, reached))
@@ -86,7 +85,7 @@ def successive(meters: Sequence[Monitored], first: int, last: int) -> bool:
 
 
 def served(meters: Iterable[Monitored], first: int, last: int) -> int:
-    """Return the summed time of devices within intervals [first, last). [intervals]"""
+    """Return the summed service time of devices in intervals [first, last). [intervals]"""
     return sum(end - begin for begin, end in _within(meters, first, last))
 
 
@@ -110,17 +109,20 @@ def uncovered_share(meter: Monitored) -> Fraction:
 
 
 def name_of(invoice: Invoice) -> str:
-    """Return an invoice's name in comparisons."""
+    """Return an invoice's name used in comparisons."""
     return f"{invoice.id}: {invoice.issuer}, {invoice.number}"
 
 
 def _too_early(invoice: Invoice) -> bool:
-    """Return whether an invoice was written more than a day before its time ended: unmetered."""
+    """
+    Return whether an invoice was issued more than a day before its time ended, so not by
+    metering.
+    """
     return invoice.issued < local_date(invoice.to_us - 1, "UTC") - timedelta(days=1)
 
 
 def may_be_evidence(invoice: Invoice) -> bool:
-    """Return whether an invoice may be evidence, whatever its quantity."""
+    """Return whether an invoice's form permits it as evidence, whatever its quantity."""
     return bool(invoice.sha256) and not invoice.doubt and not _too_early(invoice)
 
 
@@ -171,7 +173,7 @@ class Corroboration:
 
     @cached_property
     def documents(self) -> frozenset[str]:
-        """Names of the invoices that may be evidence, whatever their quantity."""
+        """Return the names of the invoices whose form permits them as evidence."""
         return frozenset(
             name_of(invoice) for invoice in self.supporting.invoices if may_be_evidence(invoice)
         )
@@ -184,7 +186,7 @@ class Corroboration:
                 yield check
 
     def holding(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons of a device with invoices that count as evidence."""
+        """Yield a device's comparisons with invoices that count as evidence."""
         for check in self.of(meter):
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
             if check.against in self.documents and narrow and _agrees(check):
@@ -200,9 +202,8 @@ class Corroboration:
 
     def _bounding(self, meter: Monitored) -> Iterator[CrossCheck]:
         """
-        Yield the comparisons of a meter of the baseline's side with invoices that differ.
-
-        The lower of invoice and meter counts.
+        Yield the comparisons of a baseline meter with differing invoices; the lower quantity
+        counts.
         """
         for check in self.of(meter) if meter.needs.side == "baseline" else ():
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100

@@ -1,14 +1,13 @@
 """
-Emissions of a project as its intervals arrive, and what an hour of silence costs.
+Emissions of a project's intervals as they arrive, and the loss per hour of missing data.
 
-Which device's quantity counts for which project, from when to when, at which rate, is compiled
-once a registry version into sorted arrays, so that a batch of interval rows finds its rates by one
-binary search.  A rate is the project's methodology at one base unit of the year: there is no
-second formula here.
+For each registry version the counted quantities, times and rates are compiled into sorted arrays,
+so that rates of interval rows are found by binary search.  A rate is the project's methodology
+evaluated for one base unit of the year.
 
-Rows of an additive methodology are exact.  The others are a live view in which each row is rounded
-against the claimant; the period's statement is computed from exact sums instead.  Gaps and late
-calibrations are the period's business.
+Rows of an additive methodology are exact.  For others each row is rounded conservatively, as a live
+view; the statement is calculated from exact sums.  Gaps and late calibrations are applied when the
+period is closed.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _SHIFT = 32
 
 
 class _Rates(NamedTuple):
-    """Emissions of a base unit, as the rates of `Bindings`. [ug CO2e]"""
+    """Emissions of one base unit, as the rates of `Bindings`. [ug CO2e]"""
 
     baseline: Fraction
     emitted: Fraction
@@ -53,7 +52,7 @@ _Price = tuple[Source, _Rates]
 
 
 class _Segment(NamedTuple):
-    """A device's time of constant rate; grid intervals since the epoch, half-open."""
+    """Time of constant rate of a device; interval numbers since the epoch, end excluded."""
 
     device: str
     quantity: int
@@ -66,8 +65,8 @@ class _Columns:
     """
     Segments of one project as columns, n rows.
 
-    `device` and `price` index `names` and `prices`; `index` is each name's place in the fleet,
-    looked up again where devices were added.
+    `device` and `price` index `names` and `prices`; `index` is each name's index in the fleet,
+    updated when devices were added.
     """
 
     __slots__ = ("begin", "by_id", "device", "end", "index", "names", "price", "prices", "quantity")
@@ -89,7 +88,7 @@ class _Columns:
         return len(self.begin)
 
     def base(self, fleet: Fleet) -> Int64:
-        """Return the part of each row's key that is its device and quantity."""
+        """Return the part of each row's key for device and quantity."""
         if self.by_id is not fleet.by_id:
             self.by_id = fleet.by_id
             self.index = np.array([self.by_id[name] for name in self.names], dtype=np.int64)
@@ -143,7 +142,7 @@ class Compiled:
 
 
 def key(device: Int64, quantity: Int64, start_us: Int64) -> Int64:
-    """Sortable key of rows: device, quantity, then interval."""
+    """Return sortable keys of rows: device, quantity, then interval."""
     return ((device * len(QUANTITY_INDEX) + quantity) << _SHIFT) + start_us // INTERVAL_US
 
 
@@ -222,7 +221,7 @@ def compile_bindings(
 
 
 class _Pricing:
-    """Emissions of a base unit of one project, by the most conservative factors."""
+    """Emissions of one base unit of a project, by the most conservative factors."""
 
     def __init__(self, project: Project, methodology: Methodology, factors: Factors) -> None:
         self.methodology = methodology
@@ -286,10 +285,9 @@ def _of_project(project: Project, fleet: Fleet, factors: Factors) -> Iterator[_S
 
 def _in_ug(unit: Reductions) -> _Rates:
     """
-    Return the sides of a unit, and the methodology's deductions from it. [ug CO2e]
+    Return the emissions of a unit, and the methodology's deductions from it. [ug CO2e]
 
-    A cap by another device's quantity does not show in one unit; it applies
-    when the period closes.
+    A cap that depends on another device's quantity applies only when the period is closed.
     """
     sides = (unit.baseline_t, unit.project_t, unit.leakage_t)
     withheld = reduction(*sides) - unit.reduction_t if unit.reduction_t > 0 else Fraction(0)
@@ -367,17 +365,17 @@ def silence_rates(
     project: Project, fleet: Fleet, seen: Mapping[str, Seen], factors: Factors, year: int
 ) -> Iterator[SilenceRate]:
     """
-    Yield the deduction for an hour without data of each device, at a year's factors.
+    Yield the deduction per hour without data of each device, at a year's factors.
 
-    A meter of the baseline without data counts 0, which is estimated from its past elsewhere.  One
-    of the project's side is charged the highest plausible value, as a gap of a closed period.
+    A baseline meter without data counts 0; that loss is estimated from its past elsewhere.  A meter
+    on the project side counts at its highest plausible value, as for a gap of a closed period.
 
     Parameters
     ----------
     project : Project
     fleet : Fleet
     seen : mapping of device id to Seen
-        Of devices whose class has no limit of its own; others may be left out.
+        Of devices whose class has no limit; others may be omitted.
     factors : Factors
         `mrv.factors.load()`.
     year : int

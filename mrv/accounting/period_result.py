@@ -1,10 +1,9 @@
 """
-What a closed monitoring period says: plain text and whole numbers.
+Types of a closed period's result: text and whole numbers.
 
-Everything here goes into a statement as it stands (`dataclasses.asdict`).
-Tonnes are decimal text with six places, each rounded against the claimant:
-baseline and reduction down, project and leakage up.  The credit comes from the
-exact reduction, not from these texts.
+All of it is copied into the statement (`dataclasses.asdict`). Tonnes are decimal text with six
+places, each rounded conservatively: baseline and reduction down, project and leakage up.  The
+credit is calculated from the exact reduction, not from these texts.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ METERED, PARAMETER = "meter", "parameter"
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """An amount of CO2e, as text in tonnes and as whole micrograms."""
+    """Amount of CO2e, as text in tonnes and as whole micrograms."""
 
     t: str
     ug: int
@@ -94,10 +93,10 @@ class DeviceOutcome:
 @dataclass(frozen=True, slots=True)
 class GapOutcome:
     """
-    A gap and its effect.
+    Gap and its effect.
 
     `cost_t` is the deduction for it; `forgone_at_most_t` is the highest reduction that a gap on the
-    baseline side may have lost, None where unknown or on the project side.
+    baseline side may have lost, None if unknown or on the project side.
     """
 
     device: str
@@ -133,10 +132,10 @@ class Deduction:
 @dataclass(frozen=True, slots=True)
 class FactorUse:
     """
-    A factor that the figures use.
+    Factor used by the figures.
 
-    `provisional`: its year has no official value yet.  `accepted`: the project accepts by name a
-    factor that is unverified; None for any other factor.
+    `provisional`: its year has no official value yet.  `accepted`: the project accepts by name an
+    unverified factor; None for any other factor.
     """
 
     id: str
@@ -157,7 +156,7 @@ class FactorUse:
 @dataclass(frozen=True, slots=True)
 class ParameterUse:
     """
-    An ex-ante parameter; `device` None: of the whole project.
+    Ex-ante parameter; `device` None: of the whole project.
 
     `option` is the JCM monitoring option of its value, empty for a choice of the project design.
     `certainty` is that of the methodology's reference, not of the value.
@@ -176,7 +175,7 @@ class ParameterUse:
 
 @dataclass(frozen=True, slots=True)
 class Vintage:
-    """A local calendar year's part: its reduction, and the whole tonnes credited to it."""
+    """Part of a local calendar year: its reduction, and the whole tonnes credited."""
 
     year: int
     reduction_t: str
@@ -222,27 +221,27 @@ class Finding:
 
     @property
     def lines(self) -> tuple[Text, ...]:
-        """Its texts."""
+        """Return its texts."""
         return texts_of(self.texts)
 
     @property
     def signed_by_0_1_0(self) -> str:
-        """Its texts in the form signed by tonne 0.1.0."""
+        """Return its texts in the form signed by tonne 0.1.0."""
         return joined(self.lines, RELEASE_0_1_0)
 
     @property
     def detail(self) -> str:
-        """Its texts in English."""
+        """Return its texts in English."""
         return joined(self.lines, tonnes=self.tonnes)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """
-    The expected quantity, in proportion to the period's length, and the actual one.
+    Expected and actual quantity, the former in proportion to the period's length.
 
-    `basis` is `design`, a year of 365 days, or the statement of another period.  `roles` are those
-    of the energy, where the project meters other energy too.
+    `basis` is `design` (a year of 365 days) or the statement of another period.  `roles` are those
+    of the energy, if the project meters other energy too.
     """
 
     basis: str
@@ -288,17 +287,17 @@ class CrossCheck:
 
     @property
     def ours_within(self) -> int:
-        """Metered quantity within the period. [base units]"""
+        """Return the metered quantity within the period. [base units]"""
         return int(self.ours) - self.outside
 
     @property
     def theirs_within(self) -> int:
-        """Invoiced quantity within the period. [base units]"""
+        """Return the invoiced quantity within the period. [base units]"""
         return max(0, int(self.theirs) - self.outside)
 
     @property
     def witness(self) -> Text:
-        """Text of the check meter or the invoice."""
+        """Return the text naming the check meter or the invoice."""
         kind = text("cross_check.invoice" if self.kind == INVOICE else "cross_check.meter")
         return text("cross_check.witness", kind=kind, against=self.against)
 

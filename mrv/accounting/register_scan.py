@@ -1,22 +1,15 @@
 """
-What a scan of a meter's readings shows of its register: where it left its line, what it lacks.
+Scan of a meter's readings: breaks of the register's sequence, and unrecorded consumption.
 
-A register leaves its line where it falls, or rises beyond what its device can make: its meter was
-replaced or reset, or its readings were false.  Metering counts the more conservative of both and
-leaves as much time unknown as the two are apart (`ingest.registers`); the rule REG-03 names the
-register and the row of the registry that settles it.
+A sequence breaks where the register falls, or rises beyond what its device can make: the meter was
+replaced or reset, or readings were false.  Metering counts the more conservative explanation and
+the time as unknown by the difference (`ingest.registers`); rule REG-03 names the register and the
+missing registry entry.
 
-A register of the baseline may not report too much (`shown_energy`), one of a charger, an auxiliary
+A baseline register must not report too much (`corroborated_energy`), one of a charger, an auxiliary
 or a fuel meter not too little.  The integral of power is compared with the register's rise over
-each day and over the whole period.  A day, or the period, in which it is more by the tolerance (two
-meters of accuracy class 2) and the errors of its samples counts as the power has it, with no
-tolerance at all.  A register that hangs and catches up on a later day has recorded it all.
-
-What honest meters differ by is left: samples give an integral within three standard errors, of a
-day within four (`ingest.quality.energy_budget`), and as much more as the register itself shows
-them to be off, up to twice that; a power in whole kilowatts is off by half of one; below a
-thousandth of its rated power a meter need not count (starting current, IEC 62053-21).  Time
-without samples is not compared.  A rule of tonne's own (MTR-04).
+each day and over the period.  If it is larger by the tolerance (two meters of class 2) and the
+errors of its samples, the power's value counts, without tolerance.
 """
 
 from __future__ import annotations
@@ -66,7 +59,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A register of a project: its device and role, its place in the fleet, its channel."""
+    """Register of a project: device and role, index in the fleet, channel."""
 
     device: ProjectDevice
     needs: RoleNeeds
@@ -109,7 +102,7 @@ def registers_of(
 @dataclass(frozen=True)
 class Scan:
     """
-    Rows of a period that its readings are compared with.
+    Rows of a period with which its readings are compared.
 
     Attributes
     ----------
@@ -118,7 +111,7 @@ class Scan:
     first, last : int
         Edges of the period. [interval numbers]
     into_day : int
-        Quarter hours of the local day before the period.
+        Number of intervals of the local day before the period.
     """
 
     fleet: Fleet
@@ -139,7 +132,7 @@ class Scan:
         return self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
 
     def laid_out(self, index: int, quantity: str, *names: str) -> list[Int64]:
-        """Return the columns of a register's rows, by the intervals of the period."""
+        """Return the columns of a register's rows as arrays over the period's intervals."""
         key = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
         begin, end = np.searchsorted(self._keys, [key, key + 1])
         place = self.rows.start_us[begin:end] // INTERVAL_US - self.first
@@ -167,13 +160,13 @@ def register_step(register: Int64, tolerance: int) -> float:
 
 def rated_at(ratings: Sequence[tuple[int, int]], first: int, count: int) -> Int64:
     """
-    Rated power of intervals from `first` on. [W]
+    Return the rated power of `count` intervals from `first` on. [W]
 
     Parameters
     ----------
     ratings : sequence of (int, int)
-        From when on [us UTC] and rated power [W], in order of time, at least one; the first counts
-        for all time before the second.
+        Start [us UTC] and rated power [W], in order of time, at least one; the first also applies
+        to all earlier time.
     """
     begins = np.array([-(-us // INTERVAL_US) for us, _ in ratings[1:]], dtype=np.int64)
     number = first + np.arange(count, dtype=np.int64)
@@ -261,7 +254,7 @@ _SPREAD_US = 2 * HOUR_US
 
 
 class _Channel(NamedTuple):
-    """A register of the project's side and the gauge of its rate, in base units an hour."""
+    """Register on the project side and the gauge of its rate, in base units per hour."""
 
     quantity: str
     unit: str
@@ -322,10 +315,7 @@ class UnreportedUse(Scan):
                     )
 
     def _more(self, block: Frame, of: slice, index: int, channel: _Channel) -> tuple[Int64, bool]:
-        """
-        Return energy or fuel of each interval that the gauge has above the
-        register, and agreement.
-        """
+        """Return the gauge's quantity above the register by interval, and whether they agree."""
         none = np.zeros(self.last - self.first, dtype=np.int64), False
         gauge: Any = block.columns[channel.gauge][of]
         register: Any = block.columns[channel.register][of]
@@ -361,7 +351,7 @@ class UnreportedUse(Scan):
         return more, int(np.count_nonzero(seen)) >= COVERED * count and both.corroborated()
 
     def _long(self, time_us: Int64, longest_us: int) -> np.ndarray:
-        """Return a mask of intervals that a longer step of readings touches."""
+        """Return a mask of intervals within a longer step between readings."""
         at = np.flatnonzero(np.diff(time_us) > longest_us)
         begins = time_us[at] // INTERVAL_US - self.first
         ends = -(-time_us[at + 1] // INTERVAL_US) - self.first
@@ -373,7 +363,7 @@ class UnreportedUse(Scan):
 
 
 class _Compared(NamedTuple):
-    """Rise of a register and quantity of its gauge by interval, 0 where not compared."""
+    """Rise of a register and quantity of its gauge by interval; 0 where not compared."""
 
     value: Float64
     shown: Float64
@@ -382,13 +372,16 @@ class _Compared(NamedTuple):
     step: float
 
     def off_by(self, scatter: float) -> _Compared:
-        """Return it with the errors of samples by the register, within limits."""
+        """
+        Return the comparison with the gauge's sampling errors corrected by the register,
+        within limits.
+        """
         error = float(np.sqrt(self.variance.sum()))
         times = min(max(scatter / error, 1.0), _MOST_SCATTER) if error > 0 else 1.0
         return self._replace(variance=self.variance * times**2)
 
     def corroborated(self) -> bool:
-        """Whether the gauge has as much as the register, within their tolerance."""
+        """Return whether the gauge has as much as the register, within their tolerance."""
         value, gauged = float(self.value.sum()), float(self.shown.sum())
         doubt = SIGMAS * np.sqrt(self.variance.sum()) + self.step + self.rounded.sum()
         return gauged > 0 and value <= (1 + METERS) * gauged + doubt
@@ -402,7 +395,10 @@ class _Compared(NamedTuple):
         return _whole(np.maximum(self.shown - self.value, 0.0), more)
 
     def of_days(self, into_day: int, spread: np.ndarray) -> Int64:
-        """Return the gauge's excess on single days, less what registers caught up on others."""
+        """
+        Return the gauge's excess on single days, less what the register caught up on other
+        days.
+        """
         edges = into_day, -(into_day + len(self.value)) % DAY
 
         def by_day(of: Float64) -> Float64:

@@ -1,8 +1,7 @@
 """
-Exact figures of a period as a statement shows them, and compared with what was expected.
+Figures of a period as in the statement, and their comparison with expected values.
 
-Six decimals, each rounded against the claimant; the exact figure stays where
-the credit is computed.
+Six decimals, each rounded conservatively; the credit is calculated from the exact figures.
 """
 
 from __future__ import annotations
@@ -165,7 +164,7 @@ def _energies(methodology: Methodology, side: Side) -> tuple[str, ...]:
 def in_force(
     expected: Mapping[str, Any], span: tuple[int, int, str]
 ) -> list[tuple[Mapping[str, Any], int, int]]:
-    """Return the design's estimates within a span, each with its time. [us]"""
+    """Return the design's estimates within a span, each with start and end. [us]"""
     from_us, to_us, timezone = span
     dated = [(instant_us(one["from"], timezone), one) for one in expected.get("dated", ())]
     begun = [(from_us, expected), *((us, one) for us, one in dated if us < to_us)]
@@ -180,7 +179,7 @@ def in_force(
 def expected_of(
     expected: Mapping[str, Any], key: str, span: tuple[int, int, str]
 ) -> Fraction | None:
-    """Return the design's estimate for a span; None where it does not cover all of it."""
+    """Return the design's estimate for a span; None if it does not cover the whole span."""
     result = Fraction(0)
     for item, begin, end in in_force(expected, span):
         if item.get(key) is None:

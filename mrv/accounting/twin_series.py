@@ -1,14 +1,14 @@
 """
-Series of two meters that are identical or proportional: one meter with two ids, or a copy.
+Detection of identical or proportional series of two meters: one meter with two ids, or a copy.
 
-Two real meters side by side differ in every quarter hour by more than their resolution.
-Series that are equal, or equal but for a scale, a little noise and a few quarter hours, are one.
-In NREL's record of a roof of 207 kW (PVDAQ, RSF II, five days of 2022) one inverter is within half
-a percent of its share of the roof in 5 % of the quarter hours, within two percent in 16 %, and its
-own DC side within two percent of its AC side in 28 %.
+Two real meters side by side differ in every interval by more than their resolution. Series that are
+equal, or equal up to a scale, little noise and a few intervals, are copies. In NREL's record of a
+roof of 207 kW (PVDAQ, RSF II, five days of 2022) one inverter is within half a percent of its share
+of the roof in 5 % of the intervals, within two percent in 16 %, and its own DC side within two
+percent of its AC side in 28 %.
 
-What is too much to be compared in whole, each meter of a project with each other one of a city, is
-first looked at in some intervals (`agreeing`).
+For many meters, such as a project's against a city's, a sample of intervals is compared first
+(`agreeing`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _SINGLE = 2e-5
 
 
 class Twins(NamedTuple):
-    """Two series, the lag of the second [intervals], and whether they are equal."""
+    """Pair of series, the lag of the second [intervals], and whether they are equal."""
 
     one: int
     other: int
@@ -269,7 +269,7 @@ def _spread(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 def _kinds(
     item: NDArray[np.float64], others: NDArray[np.float64], places: NDArray[np.intp], nearly: float
 ) -> Iterator[tuple[int, bool]]:
-    """Yield series that are equal to one (True), or proportional to it (False)."""
+    """Yield the index of each series equal (True) or proportional (False) to one."""
     own = item != 0
     for begin in range(0, len(places), _AT_ONCE):
         some_places = places[begin : begin + _AT_ONCE]

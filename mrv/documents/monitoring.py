@@ -88,7 +88,8 @@ class CalibrationShown(Form):
     `due` is the first day that it does not cover, where the meter's interval of calibration is over
     before `valid_until`.  `channel` is the instrument that it is of, where the device has several;
     `found_error_percent` the error as it was found, before adjustment.  A `last_test` is of a meter
-    that was removed: it covers nothing.
+    that was removed: it covers nothing.  `laboratory` calibrated it, with its number of
+    `accreditation` (ISO/IEC 17025).
     """
 
     certificate: str
@@ -101,6 +102,9 @@ class CalibrationShown(Form):
     channel: str | UnsetType = UNSET
     found_error_percent: str | UnsetType = field(default=UNSET, name="foundErrorPercent")
     last_test: Literal[True] | UnsetType = UNSET
+    laboratory: str | UnsetType = UNSET
+    # the verifier's own accreditation stays in a public version, this one is hidden with its name
+    accreditation: str | UnsetType = field(default=UNSET, name="laboratory_accreditation")
 
 
 class Planned(Form):
@@ -249,7 +253,8 @@ class DesignDocument(Form):
     Document that supports an ex-ante parameter: title, issuer, date, file hash.
 
     `value` is what it states, decimal text in the unit of the parameter; `by_device` what it
-    states of each device, where their values differ; `signed` the signature of who gave it.
+    states of each device, where their values differ; `signed` the signature of who gave it;
+    `valid_until` the first day on which the value no longer applies.
     """
 
     parameter: str
@@ -260,6 +265,7 @@ class DesignDocument(Form):
     value: str | UnsetType = UNSET
     by_device: dict[str, str] | UnsetType = UNSET
     signed: str | UnsetType = UNSET
+    valid_until: str | UnsetType = UNSET
 
 
 def acceptance_text(

@@ -103,7 +103,15 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
             f"{where}: ghi_kwh_per_m2 = 0 all year is not possible; omit it if it "
             "is unknown, then only the upper limit is stated"
         )
-    roof = Roof(*(float(inputs[k]) for k in ("latitude", "longitude", "tilt", "azimuth")))
+    if known and inputs.get("air_c") is None:
+        raise MethodologyError(
+            f"{where}: air_c is missing: give the mean air temperature by day [degC], from the"
+            " source of the irradiation"
+        )
+    latitude, longitude, tilt = (float(inputs[k]) for k in ("latitude", "longitude", "tilt"))
+    given = inputs.get("azimuth")
+    azimuth = _towards_equator(latitude) if given is None else float(given)
+    roof = Roof(latitude, longitude, tilt, azimuth)
     sky = year(roof, _plant(inputs, peak, rated), [float(g) for g in known] if known else None)
     ideal = Plant(0.0, _IDEAL_INVERTER, 0.0, 1.0, _COLD_C)
     ceiling = round(year(roof, ideal, None).yield_kwh)
@@ -121,11 +129,17 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
         withheld=withheld,
         flags=tuple(flags),
         figures={
+            "azimuth_deg": round(azimuth),
             **_figures(inputs, sky, peak, rated, ceiling, declared, known=known is not None),
             # of a year in one number the months are not known
             **({"kwh_by_month": _by_month(sky, peak)} if known and known[1:] else {}),
         },
     )
+
+
+def _towards_equator(latitude: float) -> float:
+    """Return the azimuth of modules that face the equator. [deg, clockwise from north]"""
+    return 180.0 if latitude >= 0 else 0.0
 
 
 def _powers(inputs: Inputs, where: str) -> tuple[Fraction, Fraction]:
@@ -148,7 +162,7 @@ def _plant(inputs: Inputs, peak: Fraction, rated: Fraction) -> Plant:
         temperature_coefficient=-float(inputs["power_loss_per_k"]),
         # a ratio that cannot be meant must not cut the modules' output
         dc_to_ac=float(result) if low <= result <= high else 1.0,
-        air_c=float(inputs["air_c"]),
+        air_c=float(inputs.get("air_c", _COLD_C)),
     )
 
 
@@ -183,8 +197,8 @@ def _withheld(flags: list[Flag], *, known: bool) -> str | None:
     if not known:
         return (
             "no irradiation of the place was given, so only the upper limit is "
-            "known; give ghi_kwh_per_m2 and ghi_source, such as the long-term means "
-            "of a solar atlas"
+            "known; give ghi_kwh_per_m2, ghi_source and air_c, such as the long-term "
+            "means of a solar atlas"
         )
     return None
 

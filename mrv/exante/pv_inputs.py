@@ -54,8 +54,14 @@ INPUTS: Spec = {
     "latitude": _degrees("north of the equator", "-66", "66"),
     "longitude": _degrees("east of Greenwich", "-180", "180"),
     "tilt": _degrees("of the modules from the horizontal", "0", "90", "10"),
-    "azimuth": _degrees(
-        "orientation of the modules, clockwise from north: 180 is south, 0 north", "0", "360", "180"
+    "azimuth": replace(
+        _degrees(
+            "orientation of the modules, clockwise from north: 180 is south, 0 north; towards the"
+            " equator unless given",
+            "0",
+            "360",
+        ),
+        required=False,
     ),
     "rated_kw": ParameterSpec(
         unit="kW",
@@ -106,11 +112,11 @@ INPUTS: Spec = {
     ),
     "air_c": ParameterSpec(
         unit="degC",
-        meaning="mean air temperature by day",
-        default="27",
+        meaning="mean air temperature by day; needed with the irradiation",
+        required=False,
         minimum="-30",
         maximum="45",
-        source="an assumed value by day, high for most places; give that of the site",
+        source="long-term mean of the site, from the source of the irradiation",
     ),
     "losses": _fraction("soiling, shading, mismatch, wiring, standstill", "0.14", _PVWATTS),
     "inverter_efficiency": _fraction("of the inverters", "0.96", _PVWATTS, "0.5"),

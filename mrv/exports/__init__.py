@@ -1,6 +1,6 @@
 """
-Files for registries and ministries, from issued statements.
+Export files for registries and ministries, from issued statements.
 
-Each field is computed from a statement, entered by an authority (`entered`), or named as
-missing.  No value is invented, and only whole tonnes credited are written.
+Each field is calculated from a statement, entered by an authority (`entered`), or reported as
+missing. No value is invented; only credited whole tonnes are written.
 """

@@ -1,12 +1,9 @@
 """
 Agreed electronic format of Article 6.2 (Decision 4/CMA.6, Annex II): tables T1 to T5.
 
-A version of a year reports what versions up to its own day reported, so that a version
-that was filed comes out the same for ever; what was left out then is entered with the
-version that reports it (`reported_in`).  Review status, consistency results and links to
-reviews are the CARP's, and never written.
-
-A submission as one workbook, a sheet a table; text is text and never a formula.
+A version of a year contains what was reported up to its own day, so that a filed version never
+changes; omitted data are entered with the version that reports them (`reported_in`).  Review
+status, consistency results and links to reviews belong to the CARP and are never written.
 """
 
 from __future__ import annotations
@@ -52,17 +49,16 @@ def aef(
     Parameters
     ----------
     authority : Authority
-        That `contradictions.check` let pass.
+        Already checked by `contradictions.check`.
     statements : collection of str
-        Issued statements that were given; units of any other are named as missing.
+        Given issued statements; units of others are reported as missing.
     party : str
         ISO 3166-1 alpha-3.
 
     Raises
     ------
     ExportError
-        If there is no such submission, or it or an earlier one was filed and would now
-        come out as another.
+        If there is no such submission, or a filed one would change.
     """
     wanted = None
     for submission in authority.submissions:
@@ -165,7 +161,7 @@ def tables(authority: Authority, submission: Submission, statements: Collection[
 
 
 class _Reported:
-    """Whether something of a day had been reported when a submission was made."""
+    """Tells whether an event of a day had been reported when a submission was made."""
 
     def __init__(self, authority: Authority, submission: Submission, draft: Draft) -> None:
         self._of, self._draft = submission, draft
@@ -219,7 +215,7 @@ def _row(
     span: tuple[int, int],
     statements: Collection[str],
 ) -> Fields:
-    """Columns that actions and holdings have in common."""
+    """Return the common columns of a row of actions or holdings."""
     if units.statement not in statements:
         draft.lacks(
             table, "quantity", f"also give the issued statement {units.statement}, or its pack"
@@ -291,7 +287,10 @@ def _entity(authorization: Authorization, place: int) -> Cells:
 
 
 def _actor(authorization: Authorization, action: Action) -> str:
-    """Party that reports an action: the acquiring one for an acquisition, else the giving one."""
+    """
+    Return the Party that reports an action: the acquiring one for an acquisition, else the
+    transferring one.
+    """
     if action.type == "Acquisition":
         return action.to_party or authorization.party
     return action.from_party or authorization.party

@@ -1,8 +1,8 @@
 """
 CAD Trust's tables, data model v2.0.2 (30 June 2026), in a node's order of import.
 
-Ids that begin with `cadTrust` are made by the node and never sent: rows refer to each
-other by `ownId`, which is written with a row's fields.
+Ids that begin with `cadTrust` are assigned by the node and never sent: rows refer to each other by
+`ownId`, written with a row's fields.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _place(case: _Case) -> None:
 
 
 def _points(source: Source) -> list[list[float]]:
-    """Places of the project's devices, east before north as GeoJSON has it (RFC 7946)."""
+    """Return the locations of the project's devices, longitude first as in GeoJSON (RFC 7946)."""
     bound = {device.device for device in source.plan.project.devices}
     places = [d.place for d in source.plan.devices if d.id in bound]
     result = {(float(p.longitude), float(p.latitude)) for p in places if p}

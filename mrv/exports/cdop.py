@@ -1,8 +1,8 @@
 """
-Carbon Data Open Protocol, by its JSON Schemas (2020-12) of 31 July 2026.
+Carbon Data Open Protocol export, by its JSON Schemas (2020-12) of 31 July 2026.
 
-One JSON document a schema.  Where a schema is plainly wrong its own word is followed;
-docs/exports.md lists the cases.
+One JSON document per schema.  Obvious errors of a schema are followed literally; docs/exports.md
+lists them.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def _whole_years(source: Source) -> int | None:
 
 
 def _plain(value: Decimal | None) -> int | float | None:
-    """JSON number; a float holds what a registry's form shows of an estimate."""
+    """Return a number as a JSON number; a float is exact enough for estimates."""
     if value is None:
         return None
     return int(value) if value == value.to_integral_value() else float(value)
@@ -284,7 +284,7 @@ _DISCLOSED = (
 
 
 def _disclosures(draft: Draft, entered: Registration) -> dict[str, Any]:
-    """Take what the project discloses as it was entered; nothing of it is known to a meter."""
+    """Return the project's disclosures as entered."""
     fields = structs.asdict(entered.disclosures)
     row = draft.row("Disclosures").put(**fields)
     for name in _DISCLOSED:

@@ -1,8 +1,8 @@
 """
-Cells of a workbook form and their values: one map file (TOML) per form.
+Map files (TOML): the cells of a workbook form and their values.
 
-A map says where its cells are known from (`source`, `certainty`), so that a person who holds the
-official file corrects the map and not the code.
+A map states the source of its cells (`source`, `certainty`), so that it can be corrected with the
+official file without changing code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Cell(_Part, frozen=True, kw_only=True):
-    """A value in a cell; tonne's own layouts write `label` in the cell before it."""
+    """Value in a cell; tonne's own layouts write `label` in the cell before it."""
 
     at: str
     value: str
@@ -35,7 +35,7 @@ class Cell(_Part, frozen=True, kw_only=True):
 
 
 class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A column of a table, with `head` above it; `formula` is for `{row}`; for tonne's layouts."""
+    """Column of a table with the heading `head`; `formula` has `{row}`; for tonne's layouts."""
 
     value: str = ""
     head: str = ""
@@ -53,10 +53,10 @@ class Rows(_Part, frozen=True, kw_only=True):
 
 class Formula(_Part, frozen=True, kw_only=True):
     """
-    A formula of tonne's own layout.
+    Formula of tonne's own layout.
 
-    `{first}` and `{last}` are the rows of the table above it; `equals` names the value that it
-    has to come to.
+    `{first}` and `{last}` are the rows of the table above it; `equals` names the value that must
+    result.
     """
 
     at: str

@@ -47,14 +47,14 @@ class Credited(Protocol):
 
     @property
     def name(self) -> str:
-        """The statement's id."""
+        """Return the statement's id."""
 
     def vintage(self, year: int) -> int | None:
         """Return whole tonnes credited of a vintage; None without any. [t]"""
 
 
 class Problem(NamedTuple):
-    """A rule not met: section and name of the entry, and a sentence with value and remedy."""
+    """Violated rule: section and name of the entry, and a sentence with value and remedy."""
 
     section: str
     name: str
@@ -147,7 +147,10 @@ def _submission(submission: Submission, before: Submission | None) -> Iterator[s
 
 
 def _written(authority: Authority) -> Iterator[Problem]:
-    """Refuse texts that are blank, that hold control characters, or that a sheet would compute."""
+    """
+    Yield texts that are blank, contain control characters, or would be computed by a
+    spreadsheet.
+    """
     named: list[tuple[str, str, object]] = [
         *(("registrations", r.project, r) for r in authority.registrations),
         *(("authorizations", authorization_name(a), a) for a in authority.authorizations),
@@ -254,7 +257,7 @@ def _registration(registration: Registration) -> Iterator[str]:
 
 
 def _participants(where: str, participants: Sequence[Participant]) -> Iterator[str]:
-    """Refuse shares that are none, or that are not the whole together."""
+    """Yield errors of shares that are invalid or do not add up to the whole."""
     for twice in _unique(where, (one.name for one in participants)):
         yield twice.text
     wrong = [
@@ -277,7 +280,7 @@ def _listed(where: str, value: str | None, known: Iterable[str]) -> Iterator[str
 
 
 def _disjoint(where: str, ranges: Sequence[Units | Itmos]) -> Iterator[str]:
-    """Refuse ranges that run backwards, or that share a number."""
+    """Yield errors of number ranges that are reversed or overlap."""
     for item in ranges:
         if not 0 < item.first <= item.last:
             yield f"{where}: {item.first} to {item.last} is not a range; first <= last"
@@ -291,7 +294,7 @@ def _disjoint(where: str, ranges: Sequence[Units | Itmos]) -> Iterator[str]:
 
 
 def _against_statements(authority: Authority, sources: Sequence[Credited]) -> Iterator[Problem]:
-    """Refuse more units than a statement credited of a vintage, over all entries of a section."""
+    """Yield errors where a section has more units of a vintage than a statement credited."""
     known = {credited.name: credited for credited in sources}
     ranges: list[tuple[str, str, Units | Itmos]] = [
         ("registrations", registration.project, units)

@@ -1,7 +1,7 @@
 """
 Data entered by an authority or registry; see docs/registries.md.
 
-Whatever is not entered is absent, and the export that needs it names it.
+Absent data are reported as missing by the export that needs them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ class Units(Entry, frozen=True, kw_only=True):
     """
     Consecutive serial numbers of whole tonnes of one vintage and one statement.
 
-    `first` and `last` are both of the range.  `type`, `status` and their like are words of
-    the lists of the format that takes them.
+    `first` and `last` are included.  `type`, `status` and similar are words of the format's lists.
     """
 
     statement: str
@@ -84,6 +83,62 @@ class Consulted(Entry, frozen=True, kw_only=True):
 
     date: Day
     document: str
+
+
+class Elsewhere(Entry, frozen=True, kw_only=True):
+    """Participation of a project or of its devices in another programme, last day included."""
+
+    programme: str
+    since: Day
+    until: Day | None = None
+    project_id: str | None = None
+
+
+class Letter(Entry, frozen=True, kw_only=True):
+    """A Party's letter of approval or authorisation, with its day and reference."""
+
+    party: str
+    kind: Literal["approval", "authorisation"]
+    date: Day
+    reference: str
+
+
+class Rights(Entry, frozen=True, kw_only=True):
+    """The document that shows who owns the reductions, such as a contract with the households."""
+
+    document: str
+    by: str
+    date: Day
+
+
+class Criterion(Entry, frozen=True, kw_only=True):
+    """An eligibility criterion of a programme of activities, and the document that shows it."""
+
+    name: str
+    document: str
+
+
+class Grievance(Entry, frozen=True, kw_only=True):
+    """Input or grievance of a stakeholder, and the answer to it; `date` is its day."""
+
+    date: Day
+    text: str
+    answer: str | None = None
+
+
+class Inclusion(Entry, frozen=True, kw_only=True):
+    """Inclusion of a component project activity in a programme of activities."""
+
+    programme: str
+    date: Day
+    criteria: tuple[Criterion, ...] = ()
+
+
+class Renewal(Entry, frozen=True, kw_only=True):
+    """Renewal of a crediting period: its first day, and the design with the updated baseline."""
+
+    since: Day
+    design: str
 
 
 class Verified(Entry, frozen=True, kw_only=True):
@@ -199,11 +254,13 @@ class Contribution(Entry, frozen=True, kw_only=True):
 
 class Registration(Entry, frozen=True, kw_only=True):
     """
-    A project as in a registry.
+    Registration of a project in a registry.
 
     `signed_percent` is the share of the energy that its programme asks to be signed.
     `methodologies` and `designs` are the versions that the programme registered: a statement's
     methodology, and the version of its design, are those in force on each day of its period.
+    `other_programmes` is `none` where the participants declare that there is none,
+    and so is `grievances`.
     """
 
     project: str
@@ -231,6 +288,12 @@ class Registration(Entry, frozen=True, kw_only=True):
     forms: tuple[InForce, ...] = ()
     methodologies: tuple[InForce, ...] = ()
     designs: tuple[InForce, ...] = ()
+    other_programmes: tuple[Elsewhere, ...] | Literal["none"] | None = None
+    letters: tuple[Letter, ...] = ()
+    rights: Rights | None = None
+    grievances: tuple[Grievance, ...] | Literal["none"] | None = None
+    inclusion: Inclusion | None = None
+    renewals: tuple[Renewal, ...] = ()
     cdop: CdopWords = CdopWords()
     cad_trust: CadTrustWords = CadTrustWords()
     disclosures: Disclosures = Disclosures()
@@ -268,7 +331,7 @@ class Itmos(Entry, frozen=True, kw_only=True):
 
 class Action(Entry, frozen=True, kw_only=True):
     """
-    An action on a range of ITMOs, on a day, by a document.
+    Action on a range of ITMOs, with day and document.
 
     `reported_in` is the version of that year's submission which reports it first.
     """
@@ -324,10 +387,10 @@ class Authorization(Entry, frozen=True, kw_only=True):
 
 class Submission(Entry, frozen=True, kw_only=True):
     """
-    A version of a Party's yearly submission.
+    Version of a Party's annual submission.
 
-    `filed` is the SHA-256 that the export gave when it was filed; from then on what it
-    reported cannot become another.
+    `filed` is the SHA-256 given by the export when it was filed; from then on its contents cannot
+    change.
     """
 
     party: str
@@ -349,10 +412,10 @@ class YearEntered(Entry, frozen=True, kw_only=True):
 
 class Supply(Entry, frozen=True, kw_only=True):
     """
-    A source of a facility's emissions: a fuel, electricity, steam, a process, waste.
+    Source of a facility's emissions: a fuel, electricity, steam, a process, waste.
 
-    `line` is one of `facility.LINES`.  `device` and `quantity` name the meter that counts it;
-    `fuel` is a fuel of the factor book.  What no meter counts is entered by year.
+    `line` is one of `facility.LINES`.  `device` and `quantity` name its meter; `fuel` is a fuel of
+    the factor book.  Unmetered amounts are entered by year.
     """
 
     id: str
@@ -386,11 +449,11 @@ class SignedAcceptance(Entry, frozen=True, kw_only=True):
 
 class Acceptance(Entry, frozen=True, kw_only=True):
     """
-    An acceptance by a programme: of a factor in a registry file, or of a balance not carried over.
+    Acceptance by a programme: of a factor in a registry file, or of a balance not carried over.
 
-    `id` is the factor's, or that of the statement that left something below zero; then
-    `project` is the one that does not take it over.  `by` and `date` say who and when,
-    `document` and `sha256` by which letter.  `signature` is the programme's own, of a factor.
+    `id` is the factor's, or that of the statement with the negative balance; then `project` is the
+    one that does not take it over.  `by`, `date`, `document` and `sha256` identify the letter.
+    `signature` is the programme's, for a factor.
     """
 
     subject: Literal["factor", "debt"]

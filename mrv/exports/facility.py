@@ -1,10 +1,10 @@
 """
-A facility's greenhouse gas inventory of a year, from its meters, for Viet Nam.
+Annual greenhouse gas inventory of a facility from its meters, for Viet Nam.
 
-Decree 06/2022 as amended by 119/2025, forms of its Appendix II; the forms' exact cells were not
-to be had [r], so they stand in a map file (`cell_map`).  Carbon dioxide of fuels, and electricity
-by the national grid's factor of the year; what has no factor here, no meter or no document is
-named, and never taken as nothing.
+Decree 06/2022 as amended by 119/2025, forms of its Appendix II; the exact cells of the forms were
+not available [r], so they are in a map file (`cell_map`).  Carbon dioxide of fuels, and electricity
+by the national grid factor of the year; entries without factor, meter or document are reported as
+missing, never set to zero.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WH_A_MWH, _G_A_GG, _ML_A_L = 10**6, 10**9, 1000
 
 
 class Metered(NamedTuple):
-    """A meter's sum of a year in base units, and the measured share of the year."""
+    """A meter's annual sum in base units, and the measured share of the year."""
 
     value: int
     unit: str
@@ -56,12 +56,12 @@ def inventory(
     facility : Facility
     year : int
     metered : mapping of (device, quantity) to Metered
-        Of the local year; a meter that is absent said nothing.
+        Of the local year; absent for a meter without data.
     factors : Factors
 
     Notes
     -----
-    Emissions are rounded up to grams: an inventory that is too small is the error here.
+    Emissions are rounded up to grams, as the conservative direction of an inventory.
     """
     draft = Draft()
     rows = [_row(draft, supply, year, metered, factors) for supply in facility.supplies]

@@ -1,8 +1,8 @@
 """
-A form as XLSX: a given official file, filled in; or tonne's own layout, named as such.
+Forms as XLSX: a given official file filled in, or tonne's own layout, marked as such.
 
-openpyxl (MIT, since 2010) reads and writes a workbook whole: formulas, styles and protection
-stay.  What it would lose (drawings, pictures, macros) is refused.
+openpyxl (MIT, since 2010) preserves formulas, styles and protection; files with parts that it would
+lose (drawings, pictures, macros) are refused.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ def filled(
     ----------
     form : CellMap
     values : mapping of name to text, number or None
-        None leaves the cell as it is.
+        None leaves the cell unchanged.
     rows : mapping of name to rows
-        By the names that the map's tables ask for.
+        By the names in the map's tables.
     day : date
-        Of the workbook, so that it comes out the same each time.
+        Date of the workbook, so that its bytes are reproducible.
     template : bytes, optional
         The official file.
 
     Raises
     ------
     ExportError
-        If the template is no workbook, would lose something, has no such sheet or a formula
-        where a value is to stand, or has room for fewer rows.
+        If the template is no workbook, would lose a part, lacks a sheet or rows, or has a formula
+        in the cell of a value.
     """
     book = _own(form) if template is None else _official(template)
     for cell in form.cell:
@@ -155,7 +155,7 @@ def _formulas(
 
 
 def _dated(data: bytes, day: date) -> bytes:
-    """Return the same workbook with one day for all of its parts."""
+    """Return the workbook with one date in all of its parts."""
     out = BytesIO()
     with ZipFile(BytesIO(data)) as archive, ZipFile(out, "w") as made:
         for name in sorted(archive.namelist()):

@@ -1,8 +1,8 @@
 """
 Holdings of ITMOs by range, after a sequence of actions.
 
-A range is cut where an action takes a part of it.  What was used or cancelled is held by
-no one, and nothing can happen to it again.
+A range is split where an action concerns part of it.  Used or cancelled units have no holder and
+permit no further action.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _MOVING, _ENDING = ("First Transfer", "Transfer", "Acquisition"), ("Use", "Cance
 @dataclass(frozen=True, slots=True)
 class Holding:
     """
-    A range with one history.
+    Range of units with one history.
 
     Attributes
     ----------
     first, last : int
-        Both of the range.
+        Both included.
     holder : str or None
         Party; None once used or cancelled.
     units : Itmos
-        The range that it was cut from.
+        The range from which it was split.
     """
 
     authorization: Authorization
@@ -40,18 +40,18 @@ class Holding:
 
     @property
     def quantity(self) -> int:
-        """Return the quantity. [t]"""
+        """Return the number of tonnes. [t]"""
         return self.last - self.first + 1
 
 
 def range_of(authorization: Authorization, action: Action) -> Itmos:
     """
-    Return the range that contains an action.
+    Return the entered range that contains an action.
 
     Raises
     ------
     ExportError
-        If there is none: an action is of units that were entered.
+        If there is none.
     """
     for units in authorization.units:
         inside = units.first <= action.first <= action.last <= units.last
@@ -109,7 +109,7 @@ def _check(authorization: Authorization, action: Action) -> None:
 def _after(
     item: Holding, authorization: Authorization, units: Itmos, action: Action
 ) -> Iterable[Holding]:
-    """Cut a range at the edges of an action, and change the part that lies in it."""
+    """Yield the parts of a holding after an action on part of it."""
     apart = item.last < action.first or action.last < item.first
     if item.authorization is not authorization or item.units is not units or apart:
         yield item

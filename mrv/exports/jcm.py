@@ -1,11 +1,11 @@
 """
-JCM: monitoring spreadsheet, request for issuance, contribution report, extract of the design.
+JCM export: monitoring spreadsheet, request for issuance, contribution report, extract of the
+design.
 
-The official spreadsheets were not to be had: which value stands in which cell is a map file a
-methodology (`cell_map`), to be filled into the official file that is given, or into our own
-layout, named as such.  The matter of an issuance request and of a sustainable development
-contribution report is unverified [M].  What a project contributed beyond the reduction and
-its renewable electricity is entered, never derived.
+The official spreadsheets were not available: a map file per methodology (`cell_map`) assigns values
+to cells, of a given official file or of tonne's own layout, marked as such.  The contents of an
+issuance request and of a sustainable development contribution report are unverified [M].
+Contributions besides the reduction and its renewable electricity are entered, never derived.
 """
 
 from __future__ import annotations
@@ -134,7 +134,10 @@ def _fits(factor: FactorUsed, amount: Decimal, unit: str, emissions: Decimal) ->
 def _allocation(
     draft: Draft, registration: Registration, credited: int, ask: str
 ) -> list[dict[str, Any]]:
-    """Whole tonnes of each participant, rounded down; what is left is a person's to say."""
+    """
+    Return the whole tonnes of each participant, rounded down; the remainder is left to a
+    person.
+    """
     rows: list[dict[str, Any]] = []
     remaining = credited
     for participant in registration.participants:
@@ -165,7 +168,10 @@ def _allocation(
 def _contributions(
     draft: Draft, source: Source, registration: Registration, ask: str
 ) -> list[dict[str, Any]]:
-    """Goals with what the statement shows, and what is entered for it with its document."""
+    """
+    Return the goals with the statement's contribution, and entered contributions with their
+    document.
+    """
     claims = source.claims
     roles = find(claims.methodology.id, claims.methodology.version).roles
     rows: list[dict[str, Any]] = [{
@@ -208,7 +214,7 @@ def _contributions(
 
 
 def _planned(source: Source) -> dict[str, Any]:
-    """What the design says of the project: crediting period and expected figures."""
+    """Return the design data of the project: crediting period and expected figures."""
     project = source.plan.project
     first, end = (instant_us(edge, "UTC") for edge in (project.from_, project.to))
     # beside a year's figures the registry may state its months
@@ -226,7 +232,7 @@ def _planned(source: Source) -> dict[str, Any]:
 
 
 def _design(source: Source) -> dict[str, list[dict[str, Any]]]:
-    """Equipment, values fixed ex ante, monitoring plan and conditions of the statement."""
+    """Return equipment, ex-ante values, monitoring plan and conditions of the statement."""
     claims, plan = source.claims, source.plan
     roles = {device.device: device.role for device in plan.project.devices}
     return {

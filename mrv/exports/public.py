@@ -1,13 +1,11 @@
 """
-Public version of a statement: hidden fields are named, the rest is provably the original.
+Public version of a statement: confidential texts are hidden, the rest can be verified.
 
-The operator's proof covers the whole statement, so no part of it can be left out under that
-proof.  Each hidden text is replaced by a mark, and a salted digest of it stands in the twin, as
-RFC 9901 (SD-JWT) forms disclosures: base64url of SHA-256 over the base64url of `[salt, path,
-text]`.  The twin names the digest of the original that the verifier signed.  Anyone who is given
-the disclosures puts the original together again, byte for byte, and holds it against that
-digest.  The value of the operator's proof is hidden too: with it, a hidden text that is short
-could be found by trying.
+The operator's proof covers the whole statement, so a part cannot be removed under it.  Each hidden
+text is replaced by a mark, and its salted digest is listed as in RFC 9901 (SD-JWT): base64url of
+SHA-256 over the base64url of `[salt, path, text]`.  The public version names the digest of the
+original. With the disclosures the original is restored byte for byte and compared with that digest.
+The value of the operator's proof is hidden too, as it would allow guessing short hidden texts.
 """
 
 from __future__ import annotations
@@ -32,7 +30,15 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "certificate": ("certificate",),
     "person": ("responsible", "team", "reviewer", "signatory"),
     "place": ("site", "place"),
-    "document": ("laboratory", "sample", "invoice", "number", "issuer_of_invoice", "document"),
+    "document": (
+        "laboratory",
+        "laboratory_accreditation",
+        "sample",
+        "invoice",
+        "number",
+        "issuer_of_invoice",
+        "document",
+    ),
 }
 _FIELDS = {name for names in CATEGORIES.values() for name in names}
 # lists of things whose own id is a secret, by category; a text in their place counts them
@@ -67,7 +73,7 @@ def secrets_of(
     documents: Iterable[Any], categories: Collection[str], more: Iterable[str] = ()
 ) -> dict[str, str]:
     """
-    Return texts to hide, each with its mark; equal texts have equal marks.
+    Return the texts to hide, each with its mark; equal texts have equal marks.
 
     Parameters
     ----------
@@ -76,7 +82,7 @@ def secrets_of(
     categories : collection of str
         Of `CATEGORIES`.
     more : iterable of str
-        Names of further fields, in any document.
+        Names of further fields to hide.
     """
     fields = {name: of for of in categories for name in CATEGORIES[of]}
     fields |= dict.fromkeys(more, "text")
@@ -110,12 +116,12 @@ def _identifying(value: Any, fields: Mapping[str, str]) -> Iterator[tuple[str, s
 
 
 def _counts(name: str, value: Any) -> bool:
-    """Whether a field says how many things there are, where elsewhere it lists them."""
+    """Return whether a field is a number of items here, although it is a list elsewhere."""
     return name in _LISTED and isinstance(value, str)
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts of a secret field; of a list of things, none that have names of their own."""
+    """Yield all texts of a confidential field, except those of named nested fields."""
     if isinstance(value, str) and value.strip():
         yield value
     elif isinstance(value, list):
@@ -178,10 +184,10 @@ def covered(
     text: str, marks: Mapping[str, str], pattern: re.Pattern[str], *, own: bool = False
 ) -> str:
     """
-    Return a text with marks in place of secrets.
+    Return a text with marks in place of confidential texts.
 
-    A figure or a time is a secret in a field of secrets alone (`own`): a serial number may be
-    of the same digits as a tonnage.
+    Figures and times are replaced only in confidential fields (`own`), as a serial number may have
+    the same digits as a tonnage.
     """
     if not own and _FIGURE.match(text):
         return text
@@ -210,7 +216,7 @@ def redacted(value: Any, marks: Mapping[str, str]) -> Any:
 
 
 def _own(path: str) -> bool:
-    """Whether a place is a field of secrets, or an item of one."""
+    """Return whether a path is a confidential field, or an item of one."""
     parts = path.split("/")
     names = [part for part in parts if part and not part.isdigit()]
     return bool(names) and names[-1] in _FIELDS and not _counts(parts[-1], "")
@@ -224,7 +230,7 @@ def _pattern(marks: Mapping[str, str]) -> re.Pattern[str]:
 
 
 def _places(value: Any, path: str = "") -> Iterator[tuple[str, str, Callable[[str], None]]]:
-    """Yield each text with its JSON pointer (RFC 6901) and a way to replace it."""
+    """Yield each text with its JSON pointer (RFC 6901) and a function that replaces it."""
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):
         items = list(value.items())
@@ -246,7 +252,7 @@ def _setter(container: Any, key: Any) -> Callable[[str], None]:
 
 
 def digest_of(salt: str, path: str, text: str) -> str:
-    """Return the digest of a disclosure, as RFC 9901 forms it."""
+    """Return the digest of a disclosure (RFC 9901)."""
     disclosure = _base64url(json.dumps([salt, path, text], ensure_ascii=False).encode())
     return _base64url(hashlib.sha256(disclosure.encode()).digest())
 
@@ -287,13 +293,12 @@ def disclosures(twin: Twin) -> list[dict[str, str]]:
 
 def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """
-    Return the originals, restored.
+    Return the restored originals.
 
     Raises
     ------
     SignatureError
-        If a disclosure is missing, is not the one that the twin was made with, or the
-        originals come out as others.
+        If a disclosure is missing or wrong, or the originals have another digest.
     """
     subject = document["credentialSubject"]
     wanted = {(r["document"], r["path"]): r["digest"] for r in subject["redactions"]}

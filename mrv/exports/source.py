@@ -1,11 +1,6 @@
 """
-Common input of all exports: an issued statement, and rows with their missing fields.
-
-An issued statement, as exports take it.
-
-What an export wrote, and what it lacks: a row is filled or says which field it misses.
-
-Closed lists of the formats, and countries, from their sources.
+Common input of all exports: issued statements, rows with missing fields, and lists of the
+formats.
 """
 
 from __future__ import annotations
@@ -81,7 +76,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The statement's id."""
+        """Return the statement's id."""
         return self.claims.statement
 
     @property

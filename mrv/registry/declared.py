@@ -21,6 +21,10 @@ from fractions import Fraction
 from math import isqrt
 from typing import Literal, NamedTuple, get_args
 
+Side = Literal["baseline", "project", "leakage"]
+SIDES: tuple[Side, ...] = get_args(Side)
+Method = Literal["visit", "measurement", "telephone", "internet", "records"]
+METHODS: tuple[Method, ...] = get_args(Method)
 Happening = Literal["outage", "overhaul", "accident", "increase", "moved", "anomaly"]
 HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
 
@@ -28,7 +32,7 @@ HAPPENINGS: tuple[Happening, ...] = get_args(Happening)
 @dataclass(frozen=True, slots=True)
 class Stratum:
     """
-    A separately sampled part of a population, such as an age or a country.
+    A part of a population that is sampled separately, such as an age group or a country.
 
     `mean` and `sd` are of its own sample; without an `sd` the mean is a share of answers.
     """
@@ -43,7 +47,7 @@ class Stratum:
 @dataclass(frozen=True, slots=True)
 class Survey:
     """
-    A sample of a population for the estimate of a parameter.
+    A sample survey of a population that estimates a parameter.
 
     Attributes
     ----------
@@ -65,6 +69,14 @@ class Survey:
         Of the data, kept elsewhere.
     strata : tuple of Stratum
         Parts that were sampled by themselves; the mean is theirs, weighted by population.
+    method : Method, optional
+        How the units were examined.
+    participants : int, optional
+        How many households or sites the population is in.
+    replaced : int, optional
+        How many units of the drawn sample were replaced by others, or gave no answer.
+    clusters : int, optional
+        How many clusters, such as wells or villages, the sample is in, where these were drawn.
     """
 
     parameter: str
@@ -78,12 +90,16 @@ class Survey:
     precision: Decimal | None = None
     sha256: str | None = None
     strata: tuple[Stratum, ...] = ()
+    method: Method | None = None
+    participants: int | None = None
+    replaced: int | None = None
+    clusters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """
-    An event at a plant: first day and first day after it, None if it continues.
+    An event at a plant, with its first day and the first day after it (None if it continues).
 
     `increase` explains a reduction above the estimate of the design, `moved` is of meters at
     another point, `anomaly` of unusual readings.  `by` investigated it, `resolved` is the day of
@@ -123,10 +139,32 @@ class DesignedDevice:
 
 @dataclass(frozen=True, slots=True)
 class DesignedPopulation:
-    """How many units the registered design has of what a survey of a parameter samples."""
+    """
+    Number of units in the registered design for the parameter of a survey.
+
+    `participants` is the number of households or sites that they are in.
+    """
 
     parameter: str
     number: int
+    participants: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmissionSource:
+    """
+    A source of emissions by the registered design, such as a fuel that is burnt beside.
+
+    `counted_by` is the role or parameter of the methodology by which it counts; of an excluded
+    source, `reason` says why, and `document` shows it.
+    """
+
+    name: str
+    gas: str
+    side: Side
+    counted_by: str | None = None
+    reason: str | None = None
+    document: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +183,9 @@ class Design:
     """
     The registered design document, with its equipment and phases.
 
-    `latitude` and `longitude` are those of the plant by the document. [deg]
+    `latitude` and `longitude` are those of the plant by the document. [deg]  `replaced_until` is
+    the first day on which equipment that the project replaces would have been replaced anyway (CDM
+    TOOL10 [M]); no crediting period goes beyond it.
     """
 
     document: str
@@ -157,6 +197,8 @@ class Design:
     latitude: Decimal | None = None
     longitude: Decimal | None = None
     populations: tuple[DesignedPopulation, ...] = ()
+    sources: tuple[EmissionSource, ...] = ()
+    replaced_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +275,14 @@ class Declared:
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """
-    A certificate of a device's meter, valid from `performed` to its due date.
+    A calibration certificate of a device's meter, valid from `performed` to its due date.
 
     The due date, `valid_until`, is the first local day that it does not cover.
     `max_error_percent` is None where the certificate names only a class.  `serial` is the
     meter that it names, `channel` the instrument of a device that has several; without it the
     certificate is of all.  `found_error_percent` is the error as it was found, before adjustment;
-    a `last_test` is of a meter that was removed, and covers nothing.
+    a `last_test` is of a meter that was removed, and covers nothing.  `laboratory` calibrated it,
+    with its number of `accreditation` (ISO/IEC 17025).
     """
 
     performed: date
@@ -251,12 +294,14 @@ class Calibration:
     channel: str | None = None
     found_error_percent: Decimal | int | float | None = None
     last_test: bool = False
+    laboratory: str | None = None
+    accreditation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """
-    Laboratory result of a sample: the parameter's value in the methodology's unit.
+    Laboratory result of a sample: the value of a parameter in the methodology's unit.
 
     Attributes
     ----------
@@ -325,11 +370,17 @@ def required(methodology: str, programme: str) -> tuple[int, int]:
 
 
 def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
-    """Return the precision of a survey; a stricter requirement of the plan applies."""
+    """
+    Return the precision of a survey; a stricter requirement of the plan applies.
+
+    Units of a cluster may all be alike, so of a sample in clusters each of these counts as one.
+    """
     mean, parts = Fraction(survey.mean), survey.strata or (survey,)
     square = sum((_square(part) * part.population**2 for part in parts), start=Fraction(0))
+    size = survey.n if survey.clusters is None else min(survey.n, survey.clusters)
+    square = square * survey.n / size
     # each stratum has a mean of its own
-    n = survey.n - len(parts) + 1
+    n = max(2, size - len(parts) + 1)
     confidence = max(least[0], *(int(c) for c in (survey.confidence,) if c is not None), 0)
     required = min(Fraction(survey.precision or least[1]), Fraction(least[1]))
     return _precision(mean, square / survey.population**2, n, confidence, required)

@@ -19,7 +19,7 @@ from mrv.texts import Text, text
 
 Kind = Literal["registered", "correction", "permanent_change", "temporary_deviation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-REGISTERED, _, PERMANENT, DEVIATION = KINDS
+REGISTERED, CORRECTION, PERMANENT, DEVIATION = KINDS
 # what a plan describes beside its lines (CDM monitoring report form, section C; JCM PMS)
 PROCEDURES = ("organisation", "data flow", "emergency", "missing data", "retention")
 SAMPLING = "sampling"
@@ -28,7 +28,7 @@ SAMPLING = "sampling"
 @dataclass(frozen=True, slots=True)
 class Line:
     """
-    Line of a plan for one parameter.
+    Line of a monitoring plan for one parameter.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Approval:
 @dataclass(frozen=True, slots=True)
 class Version:
     """
-    A version of a plan, in force from a local day until the next begins.
+    A version of a monitoring plan, in force from a local day until the next one begins.
 
     `procedures` are texts by what they are about: organisation, data flow, emergencies,
     missing data, how data are kept.

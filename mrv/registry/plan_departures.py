@@ -117,11 +117,26 @@ def asked(method: Methodology, symbol: str | None) -> str:
     return next(filter(None, said), "")
 
 
-def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bound]) -> list[Text]:
-    """Return meters certified with a larger error than the plan's class allows."""
+def imprecise(
+    version: Version,
+    methodology: tuple[str, str],
+    meters: Mapping[str, Meter],
+    bound: Sequence[Bound],
+) -> list[Text]:
+    """Return instruments certified with a larger error than the plan's class allows."""
+    specs = find(*methodology).parameters
+    lines = [(device, "", version.line(role, device)) for device, role in bound]
+    # what a gauge measures has a line of the parameter, without a device
+    lines += [
+        (device, channel, line)
+        for line in version.lines
+        if line.parameter in specs
+        for device, role in bound
+        if role == next(iter(specs[line.parameter].channels), None)
+        for channel in specs[line.parameter].channels[1:]
+    ]
     texts = []
-    for device, role in bound:
-        line = version.line(role, device)
+    for device, channel, line in lines:
         maximum = None if line is None else class_percent(line.accuracy_class)
         if line is None or maximum is None or device not in meters:
             continue
@@ -133,7 +148,8 @@ def imprecise(version: Version, meters: Mapping[str, Meter], bound: Sequence[Bou
                 accuracy=str(line.accuracy_class),
             )
             for calibration in meters[device].calibrations
-            if error_percent(calibration, "energy_export") > maximum
+            if (not channel or calibration.channel == channel)
+            and error_percent(calibration, channel or "energy_export") > maximum
         ]
     return texts
 

@@ -108,6 +108,8 @@ class Document:
         What it states of devices, where their values differ.
     signed : str or None
         The signature under the row of who gave it; one that is added changes no document.
+    valid_until : date or None
+        The first day on which the value no longer applies, by the document.
     """
 
     parameter: str
@@ -118,6 +120,7 @@ class Document:
     value: Fraction | None = None
     by_device: Mapping[str, Fraction] = field(default_factory=dict)
     signed: str | None = field(default=None, compare=False)
+    valid_until: date | None = None
 
     def stated(self, device: str | None = None) -> Fraction | None:
         """Return the stated value, of the project or of a device; None where unknown."""

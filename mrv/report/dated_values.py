@@ -7,6 +7,7 @@ The same rows go on paper, into the workbook and into the console.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
@@ -14,7 +15,7 @@ from mrv.calendar import instant_us, local_date
 from mrv.documents.period_account import Gap
 from mrv.documents.statement import Claims
 from mrv.quantity_text import plain_text
-from mrv.registry.declared import SMALL, Declared, Event, of_survey
+from mrv.registry.declared import SMALL, Declared, Design, Event, Stratum, Survey, of_survey
 from mrv.report.blocks import Block, chapter, note, table
 from mrv.report.translations import DASH, found_words
 from mrv.report.words import Words
@@ -53,8 +54,17 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
         percent = (
             DASH if precision.percent is None else words.number(plain_text(precision.percent, 2))
         )
-        strata = (f"{s.name} {s.n}/{s.population}: {s.mean}" for s in survey.strata)
-        drawn = "; ".join((survey.drawn, *strata))
+        strata = (
+            f"{s.name} {s.n}/{s.population}: {s.mean}, {_of_stratum(survey, s, words)} %"
+            for s in survey.strata
+        )
+        how = (words[f"survey.{survey.method}"],) if survey.method else ()
+        more = (
+            words.filled(f"dated.{name}", count)
+            for name in ("participants", "clusters", "replaced")
+            if (count := getattr(survey, name)) is not None
+        )
+        drawn = "; ".join((survey.drawn, *how, *more, *strata))
         yield (
             words["whole_project"],
             words.filled("dated.survey", survey.parameter, survey.n, survey.population),
@@ -83,15 +93,39 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
             words["whole_project"], words.filled("dated.default", default.factor), DASH, DASH, DASH,
             f"{default.reason} ({default.document})" if default.document else default.reason,
         )  # fmt: skip
-    design = declared.design
-    if design is None:
-        return
+    if declared.design is not None:
+        yield from _of_design(declared.design, words)
+
+
+def _of_stratum(survey: Survey, part: Stratum, words: Words) -> str:
+    """Return the precision of a stratum by itself. [%]"""
+    alone = replace(
+        survey, strata=(), clusters=None, population=part.population, n=part.n, mean=part.mean,
+        sd=part.sd,
+    )  # fmt: skip
+    percent = of_survey(alone, SMALL).percent
+    return DASH if percent is None else words.number(plain_text(percent, 2))
+
+
+def _of_design(design: Design, words: Words) -> Iterator[Row]:
+    """Yield equipment, sources and phases of the registered design."""
     message = f"{design.document}, {design.version}"
     for made in design.devices:
         yield (
             made.place or words["whole_project"],
             words.filled("dated.designed", made.make, made.model),
             design.issued.isoformat(), str(made.number), "1", message,
+        )  # fmt: skip
+    for own in design.sources:
+        by = own.counted_by or f"{own.reason} ({own.document or DASH})"
+        yield (
+            words["whole_project"], words.filled("dated.source", own.name, own.gas),
+            design.issued.isoformat(), DASH, words[f"side.{own.side}"], by,
+        )  # fmt: skip
+    if design.replaced_until is not None:
+        yield (
+            words["whole_project"], words["dated.replaced_until"],
+            design.replaced_until.isoformat(), DASH, DASH, message,
         )  # fmt: skip
     for phase in design.phases:
         began = DASH if phase.commissioned is None else words.day(phase.commissioned.isoformat())

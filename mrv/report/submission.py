@@ -17,6 +17,7 @@ from mrv.accounting.rounded_figures import exceeds
 from mrv.calendar import instant_us, local_date
 from mrv.documents.form import UNSET
 from mrv.documents.monitoring import MonitoredParameter
+from mrv.methodologies import find
 from mrv.quantity_text import plain_text
 from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import blank
@@ -36,6 +37,8 @@ _WHOLE = "1.000000"
 # its rule: a value fixed ex ante without the dated document of a third party
 DOCUMENTED = "PAR-07"
 _ASKED = ("CAR", "CL")
+# what a methodology that replaces equipment asks of a verifier
+REPLACES = "replaced"
 # kinds of published factors of which a supplier's or a measured value comes first (TOOL03)
 _OF_FUEL = (".ncv", ".co2")
 _HOUR_S, _DAY_S = 3600, 86_400
@@ -132,6 +135,8 @@ def _approved(facts: Facts, words: Words) -> Iterator[str]:
 
 def _described(facts: Facts, words: Words) -> Iterator[str]:
     surveyed = bool(_declared(facts).surveys)
+    if not facts.plan.versions:
+        yield words["structure.by_nobody"]
     for version in facts.plan.versions:
         for name in blank(version, surveyed=surveyed):
             yield f"{words[f'procedure.{name}']} ({version.name})"
@@ -167,6 +172,15 @@ def _calibrated(facts: Facts, words: Words) -> Iterator[str]:
         if parameter.coverage.calibrated_share != _WHOLE:
             share = words.percent(parameter.coverage.calibrated_share)
             yield f"{parameter.device}: {share}"
+
+
+def _laboratories(facts: Facts, words: Words) -> Iterator[str]:
+    """Yield certificates without the laboratory that calibrated the meter."""
+    del words
+    for parameter in facts.parameters:
+        for calibration in parameter.calibrations:
+            if not calibration.laboratory:
+                yield f"{parameter.device}: {calibration.certificate}"
 
 
 def _planned(facts: Facts, words: Words) -> Iterator[str]:
@@ -264,6 +278,36 @@ def _calculated(facts: Facts, words: Words) -> Iterator[str]:
             yield factor.id
 
 
+def _sources(facts: Facts, words: Words) -> Iterator[str]:
+    """Sources of the design, and the document of each that is left out of the project's side."""
+    del words
+    design = _declared(facts).design
+    if design is None or not design.sources:
+        yield f"projects[{facts.plan.project.id}].design.sources"
+        return
+    for source in design.sources:
+        if source.side != "baseline" and source.reason and not source.document:
+            yield f"{source.name} ({source.gas})"
+
+
+def _surveyed(facts: Facts, words: Words) -> Iterator[str]:
+    """Yield surveys without the way in which their units were examined."""
+    del words
+    for survey in _declared(facts).surveys:
+        if survey.method is None:
+            yield f"{survey.parameter} ({survey.taken})"
+
+
+def _lifetime(facts: Facts, words: Words) -> Iterator[str]:
+    """When replaced equipment would have been replaced anyway, where a methodology replaces any."""
+    del words
+    method, design = facts.subject.methodology, _declared(facts).design
+    if REPLACES in find(method.id, method.version).asks and (
+        design is None or design.replaced_until is None
+    ):
+        yield f"projects[{facts.plan.project.id}].design.replaced_until"
+
+
 def _referenced(facts: Facts, words: Words) -> Iterator[str]:
     del words
     for finding in facts.findings:
@@ -352,6 +396,8 @@ CHECKS: tuple[tuple[Part, str, str, Asks | None], ...] = (
     ("completeness", "verified", "page.conclusion", _verified),
     ("completeness", "closed", "page.findings", _closed),
     ("completeness", "form", "page.general", None),
+    ("completeness", "engaged", "page.general", None),
+    ("completeness", "claimed", "page.general", None),
     ("completeness", "registered", "page.general", None),
     ("completeness", "logged", "page.evidence", _logged),
     ("information", "approved", "page.deviations", _approved),
@@ -361,6 +407,7 @@ CHECKS: tuple[tuple[Part, str, str, Asks | None], ...] = (
     ("information", "identified", "page.meters_rated", _identified),
     ("information", "accurate", "page.meters_rated", _accurate),
     ("information", "calibrated", "page.meters", _calibrated),
+    ("information", "laboratories", "page.meters", _laboratories),
     ("information", "cross_checked", "checks", _cross_checked),
     ("information", "documented", "page.fixed", _documented),
     ("information", "factors", "factors", _factors),
@@ -368,6 +415,9 @@ CHECKS: tuple[tuple[Part, str, str, Asks | None], ...] = (
     ("information", "explained", "page.comparisons", _explained),
     ("information", "defaults", "factors", _defaults),
     ("information", "calculated", "factors", _calculated),
+    ("information", "sources", "dated", _sources),
+    ("information", "surveyed", "dated", _surveyed),
+    ("information", "lifetime", "dated", _lifetime),
     ("information", "cadence", "page.quality", _cadence),
     ("information", "investigated", "unusual", _investigated),
     ("information", "backed", "page.signed", None),

@@ -1,9 +1,8 @@
 """
-The catalogue of rules: what decides a tonne beside the equations of the methodologies.
+Catalogue of rules applied when a period is closed, besides the methodologies' equations.
 
-`rules.toml` has a row a rule, in the order in which they are printed; `words/` has its
-title, what it checks, tolerance and remedy, a file a language.  Anyone who shows a rule or a
-finding takes its words from here by the rule's id; no sentence is a key.
+`rules.toml` has one row per rule, in the order of display; `words/` has a file per language with
+title, check, tolerance and remedy, by the rule's id.
 """
 
 from __future__ import annotations
@@ -32,21 +31,21 @@ CODES = ("label", "group", "stage", "severity", "effect", "asks", "needs")
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
-    A rule: its stage, its effect, and what settles its finding.
+    Rule: its stage, its effect, and what settles its finding.
 
     Attributes
     ----------
     severity : str
-        What it raises where its effect is 0.5 % of the reduction or more.
+        Severity where its effect is at least 0.5 % of the reduction.
     asks, needs : tuple of str
-        What has to be there for it to apply; evidence or entries that settle a finding.
-        Codes of the words.
+        Conditions for the rule to apply; evidence or entries that settle a finding. Codes of the
+        words.
     source : str
-        Where the rule comes from; [M] marks a source that was not read.
+        Source of the rule; [M] marks a source that was not read.
     since : int
         The first rule set that has it: 1 is release 0.1.0.
     programme : bool
-        A requirement of the programme, whose severity no amount of tonnes lowers.
+        A requirement of the programme, whose severity does not depend on the tonnes.
     """
 
     id: str
@@ -61,7 +60,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def group(self) -> str:
-        """The first three letters of its id."""
+        """Return the first three letters of its id."""
         return self.id.partition("-")[0]
 
 
@@ -104,13 +103,16 @@ def rule_set(number: int) -> tuple[Rule, ...]:
 
 
 def words(name: str, language: str = "en") -> RuleWords:
-    """Return the words of a rule; those of English where the language has none."""
+    """Return the texts of a rule; the English ones if the language has none."""
     rule(name)
     return msgspec.convert(_language(language)[name], RuleWords)
 
 
 def titled(name: str, language: str = "en") -> str:
-    """Return id and title of a rule; the title of a methodology's clause; a text of 0.1.0."""
+    """
+    Return the id and title of a rule; the title of a methodology's clause; a text of 0.1.0
+    unchanged.
+    """
     if name in rules():
         return f"{name} {words(name, language).title}"
     return texts.words(language).get(f"clause.{name}", name)
@@ -128,7 +130,7 @@ def severity_of(name: str) -> Severity:
 
 
 def code_words(kind: str, code: str, language: str = "en") -> str:
-    """Return the words of a code of `CODES`."""
+    """Return the text of a code of `CODES`."""
     text: str = _language(language)[kind][code]
     return text
 

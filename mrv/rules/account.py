@@ -1,16 +1,13 @@
 """
-Quantities priced: parameters that count, factors, the methodology.  A pure function of views.
+Emission account of a period: counted parameters, factors and quantities, priced by the methodology.
 
-Parameters begin as they were measured (`plausible_values`).  Effects of rules are then applied:
-fixed values, bounds (each counts where it is more conservative), what the quantities show at
-least, factors that do not count.
+Parameters start as measured (`plausible_values`).  Then effects of rules apply: fixed values,
+bounds (each if more conservative), minima from quantities, rejected factors.
 
-A quantity that enters both baseline and project emissions, such as waste that is composted, may
-cost more than it gains.  For each part with missing data the reduction is computed with the loss
-taken as zero and as the maximum, by itself, so that a loss that gains does not hide one that
-costs.  Each year then takes the lowest of: zero for all, the maximum for those parts, the maximum
-for all.  While a role that causes emissions has no device bound, nothing is counted on either side:
-zero baseline would be a gift for a quantity that costs more than it gains.
+For a quantity on both sides, such as composted waste, a gap can have either effect.  Each part with
+missing data is priced with the lost quantity as zero and as the maximum; each year takes the lowest
+reduction of: zero for all, the maximum for the parts where it is conservative, the maximum for all.
+While a role with project emissions has no device, nothing counts on either side.
 """
 
 from __future__ import annotations
@@ -77,10 +74,10 @@ def check_costed(
             free = _first_free(span, common([span], gaining))
             if free is not None and _costs(project, methodology, bound, free, factors):
                 raise PeriodError(
-                    f"device {bound.device} is in service at {utc_text(free * INTERVAL_US)} while "
-                    f"no device has one of the roles {', '.join(wanted)}; its consumption still "
-                    "causes emissions: bind the meters of that time too (missing data are treated "
-                    "conservatively)"
+                    f"device {bound.device} is installed at {utc_text(free * INTERVAL_US)}, and "
+                    f"no device has one of the roles {', '.join(wanted)} then; its consumption "
+                    "causes emissions: add the meters of that time to the project (missing data "
+                    "are treated conservatively)"
                 )
 
 
@@ -114,8 +111,7 @@ def worst(
     account: Callable[[Sequence[Monitored]], Mapping[int, Reductions]],
 ) -> list[Monitored]:
     """
-    Return the devices with the upper bound of lost quantities where that is
-    more conservative.
+    Return the devices with lost quantities at the upper bound where that is more conservative.
 
     Parameters
     ----------
@@ -219,7 +215,7 @@ class Account:
 
     @classmethod
     def of(cls, terms: Terms, views: Sequence[Monitored], effects: Iterable[Effect]) -> Account:
-        """Account with parameters as they were measured, and with effects of earlier stages."""
+        """Return the account with measured parameters, and with the effects of earlier stages."""
         every, supporting = list(effects), terms.supporting
         entered = with_measured_power(views, supporting.drawn, terms.stretches)
         none = any(isinstance(effect, NoReduction) for effect in every)
@@ -236,10 +232,10 @@ class Account:
 
     def valued(self, effects: Mapping[str, Sequence[Effect]]) -> Account:
         """
-        Account with the effects of the stage `values`, by rule.
+        Return the account with the effects of the stage `values`, by rule.
 
-        Each bound of a parameter counts where the reduction is lower; parameters are taken in the
-        order of the methodology, so that no order of rules moves a figure.
+        Each bound of a parameter applies where the reduction is lower; parameters are taken in the
+        order of the methodology, so that the order of rules does not matter.
         """
         used, how, applied = dict(self.stated), dict(self.how), set[str]()
 
@@ -276,21 +272,21 @@ class Account:
 
     @property
     def methodology(self) -> Methodology:
-        """Methodology of the project."""
+        """Return the methodology of the project."""
         return self.terms.methodology
 
     @cached_property
     def performed(self) -> Performance:
-        """A measured performance of devices below the entered one."""
+        """Return measured performances of devices below the entered ones."""
         return performing(self.entered, self.stated, self.terms.supporting.drawn)
 
     @cached_property
     def parameters(self) -> Inputs:
-        """Parameters that count, with measured performance."""
+        """Return the counted parameters, with measured performance."""
         return self.performed.counted(self.stated)
 
     def as_read(self, used: Inputs) -> Inputs:
-        """Return parameters with days on which an analyser was silent as the mean of the others."""
+        """Return parameters in which days without analyser data have the mean of the other days."""
         read = {
             name: measured.read
             for name, measured in self.terms.supporting.channels.items()
@@ -301,7 +297,7 @@ class Account:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """Factors, with a record of those used, also by the emissions of a single unit."""
+        """Return the factors with a record of those used, including those for single units."""
         return Ledger(self.book)
 
     @cached_property
@@ -310,14 +306,17 @@ class Account:
 
     @cached_property
     def gross(self) -> Mapping[int, Reductions]:
-        """Reductions by calendar year, before deductions and without days of silent analysers."""
+        """
+        Return reductions by calendar year, before deductions and for days without analyser
+        data.
+        """
         parameters = self.as_read(self.parameters)
         inputs = self._inputs(self.entered, parameters, self._own, gross=True)
         return self._reductions(inputs, self._own)
 
     @cached_property
     def views(self) -> list[Monitored]:
-        """Devices with the more conservative bound of lost quantities."""
+        """Return the devices with the more conservative bound of lost quantities."""
         own = self._own
         return worst(
             self.entered,
@@ -326,12 +325,12 @@ class Account:
 
     @cached_property
     def inputs(self) -> dict[int, Inputs]:
-        """Inputs of the methodology by calendar year."""
+        """Return the inputs of the methodology by calendar year."""
         return self._inputs(self.views, self.parameters, self._own)
 
     @cached_property
     def net(self) -> Mapping[int, Reductions]:
-        """Reductions by calendar year, after deductions."""
+        """Return reductions by calendar year, after deductions."""
         net = self._reductions(self.inputs, self._own)
         if self.no_reduction:
             return {y: replace(r, reduction_t=min(r.reduction_t, ZERO)) for y, r in net.items()}
@@ -339,27 +338,30 @@ class Account:
 
     @property
     def used(self) -> tuple[Factor, ...]:
-        """Factors that the figures use, without those of single units."""
+        """Return the factors used by the figures, without those of single units."""
         return tuple(self._own.used()) if self.gross and self.net else ()
 
     @cached_property
     def total(self) -> Reductions:
-        """Reductions of the whole period, after deductions."""
+        """Return the reductions of the whole period, after deductions."""
         return added(self.net)
 
     @property
     def reduction_t(self) -> Fraction:
-        """Reduction of the period. [tCO2e]"""
+        """Return the reduction of the period. [tCO2e]"""
         return self.total.reduction_t
 
     @cached_property
     def pricing(self) -> Pricing:
-        """Converter of quantities to tonnes."""
+        """Return the converter of quantities to tonnes."""
         return Pricing(self.methodology, self.parameters, self.ledger)
 
     @property
     def net_gross_ug(self) -> tuple[int, int]:
-        """Reduction after and before deductions; the second decides between equals. [ug CO2e]"""
+        """
+        Return the reduction after and before deductions; the second decides between equal
+        ones. [ug CO2e]
+        """
         gross = added(self.gross).reduction_t
         return (
             to_integer(self.reduction_t * UG_PER_T, "down"),

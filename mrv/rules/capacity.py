@@ -1,13 +1,12 @@
 """
-What a plant was built for (MTR-07): its capacity, the load that it takes, the energy of both.
+Rule MTR-07: design capacity of a plant, its design load, and its electricity.
 
-A flow, a mass or a load that only the plant's own meters report may be claimed too high by all of
-them together.  The design capacity of the licence or design, which is fixed ex ante, bounds it:
-each stretch of about a week counts no more than its days at capacity; a day may be above it, as
-after rain.  Water above it counts in a week in which the plant's analyser found it so much weaker
-that its load is no more than the capacity would bring at the strength of the other weeks.  Below a
-fifth of it over the whole period the capacity may not be that of this plant, and what its
-electricity carries by design counts.  These are rules of tonne's own.
+Flow, mass or load reported only by the plant's own meters is limited by the documented ex-ante
+design capacity: each stretch of about a week counts at most its days at capacity; a single day may
+exceed it, as after rain.  Water above it counts in a week in which the analyser measured such
+dilution that its load is no more than at capacity.  If less than a fifth was delivered over the
+period, the capacity may be that of another plant, and its electricity by design limits the service.
+These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _LONGEST_YEAR = 366
 
 
 def serving(monitored: Iterable[Monitored], item: Capacity | Consumption) -> list[Monitored]:
-    """Return the meters of a capacity's or a consumption's service."""
+    """Return the meters of the service of a capacity or consumption."""
     return [m for m in monitored if m.bound.role in item.serves]
 
 
@@ -60,20 +59,20 @@ def consumption_of(methodology: Methodology, capacity: Capacity) -> Consumption 
 
 
 def _time_us(there: Sequence[Monitored]) -> int:
-    """Return the time of a plant's meters together. [us]"""
+    """Return the time in which at least one of a plant's meters served. [us]"""
     first = min((m.service.first for m in there), default=0)
     last = max((m.service.first + m.service.intervals for m in there), default=0)
     return together_us(there, first, last)
 
 
 def at_capacity(there: Sequence[Monitored], capacity: Capacity, parameters: Inputs) -> Fraction:
-    """Return the delivery of a plant at its capacity over its meters' time. [base units]"""
+    """Return a plant's delivery at its capacity over its meters' time. [base units]"""
     whole = sum(s.time_us for m in there for s in m.stretches) if capacity.each else _time_us(there)
     return Fraction(parameters[capacity.parameter]) * capacity.base_units * Fraction(whole, _DAY_US)
 
 
 def too_large(facts: Facts, parameters: Inputs, least: Fraction = _LEAST_LOAD) -> frozenset[str]:
-    """Return capacities that set no limit, since less than a share of them was delivered."""
+    """Return the capacities that set no limit, as less than a share of them was delivered."""
     result = set()
     for capacity in facts.methodology.capacities:
         there = serving(facts.views, capacity)
@@ -89,7 +88,7 @@ def too_large(facts: Facts, parameters: Inputs, least: Fraction = _LEAST_LOAD) -
 
 
 def _below_fifth(methodology: Methodology, capacity: Capacity, rate: Fraction) -> Text:
-    """Return the text that a capacity sets no limit, since little of it was delivered."""
+    """Return the text that a capacity sets no limit, as little of it was delivered."""
     unit = methodology.parameters[capacity.parameter].unit
     return text("MTR-07.below_fifth", value=figure(rate), unit=unit, parameter=capacity.parameter)
 
@@ -210,7 +209,7 @@ def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
 def _thinned(
     facts: Facts, capacity: Capacity, week: int, served: Fraction, maximum: Fraction
 ) -> bool:
-    """Return whether the delivery of a week above a capacity carries no more load than it."""
+    """Return whether a week's delivery above a capacity carries no more load than it."""
     strong = next(
         (c.of for c in facts.methodology.capacities if c.of and {*c.serves} == {*capacity.serves}),
         "",

@@ -1,8 +1,8 @@
 """
-A monitoring period, closed: exact sums, what gaps and rules cost, whole tonnes.
+Closing of a monitoring period: exact sums, deductions for gaps and rules, whole tonnes.
 
-The methodology is applied to each local calendar year's sums, in fractions; nothing is
-rounded before the credit, which rounds down.
+The methodology is applied to each local calendar year's sums, in fractions; only the credit is
+rounded, down.
 """
 
 from __future__ import annotations
@@ -120,14 +120,17 @@ def close(
 
 
 class _Closing:
-    """The values of a period that count, and its result."""
+    """Closing of one period: its counted values, and its result."""
 
     def __init__(self, engine: Engine, carried_ug: int) -> None:
         self._engine, self._carried_ug = engine, carried_ug
         self._known: dict[str, Passed] = {}
 
     def _passed(self, project: Project, supporting: SupportingData) -> Passed:
-        """Return the pass with given values; each pass is made once."""
+        """
+        Return the evaluation of the rules with given values; repeated calls return the same
+        one.
+        """
         key = repr((
             sorted(project.parameters.items()),
             [(b.device, b.role, sorted(b.params.items())) for b in project.devices],
@@ -167,7 +170,7 @@ class _Closing:
         return passed, [*more, *result, *(finding for finding in odd if finding not in more)]
 
     def result(self, passed: Passed, chosen: Sequence[Finding]) -> PeriodResult:
-        """Return the result of the period, as a statement holds it."""
+        """Return the result of the period for the statement."""
         account, supporting = passed.account, passed.facts.supporting
         project, method = passed.facts.project, self._engine.methodology
         from_us, to_us = self._engine.period_us
@@ -295,7 +298,7 @@ def _graded(
 def _rated(
     views: Sequence[Monitored], supporting: SupportingData, to_us: int, timezone: str
 ) -> list[ParameterUse]:
-    """Rated powers as ex-ante parameters, each from its time on."""
+    """Return rated powers as ex-ante parameters, each with its start."""
     if supporting.accounting == FIRST:
         return []
     return [

@@ -1,22 +1,18 @@
 """
-Consumption of a service: its plausible range (MTR-05), and what it carries (MTR-06).
+Rules MTR-05 and MTR-06: plausible consumption of a service, and the service that it allows.
 
-A kilometre takes electricity, a casting takes current.  Each stretch of about a week is judged by
-itself, so that a meter that stood still in one of them does not hide in the others.  Below the
-range its upper end is charged, since which of the two is wrong is not known.  A meter that stood
-still while others moved is charged up to what the project used at most for the same service.
+MTR-05: each stretch of about a week is evaluated separately.  Below the plausible range its upper
+end is charged, as either the service or the consumption may be wrong.  A meter that did not advance
+while others did is charged up to the project's highest use for the same service.
 
-Inside the range a distance may still be claimed too high, by an odometer that runs fast, and a
-flow or a mass by its meter.  What a kilometre or a cubic metre took before (issued statements of
-the last year, earlier parts of the period) is one basis; what the vehicles take by their type
-approval, or the plant by its design, is the other.  A part of about four weeks that used less than
-a share of the higher of the two counts the service that its use carries at that rate, and does not
-enter the history.  The share is nine tenths for vehicles and half for a plant: storm water thins
-the inflow.  Where invoices agree with the use, a type approval contradicts no calibrated odometer:
-it is of a test cycle, and a careful line stays below it.  Then all is counted, and
-reported, down to four fifths of it; what the vehicles took before limits it still.  A
-part that used a multiple of what its model or design takes is no less odd: that value is not its
-own.  These are rules of tonne's own.
+MTR-06: within the range a distance, flow or mass may still be too high.  Its specific use is
+compared with the earlier one (issued statements of the last year, earlier parts of the period), and
+with type approval or design.  A part of about four weeks below a share of the higher of both counts
+only the service that its use allows at that rate, and is not added to the history.  The share is
+nine tenths for vehicles and half for a plant, as storm water dilutes the inflow.  If invoices agree
+with the use, a type approval (a test cycle) does not contradict a calibrated odometer: then all
+counts and is reported, down to four fifths of it; the history still applies.  A part with a
+multiple of the use of model or design is reported too.  These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -48,9 +44,9 @@ _Span = tuple[Fraction, Fraction]
 
 class _Week(NamedTuple):
     """
-    A stretch of a period: energy use for its service, and the meters that stood still.
+    Stretch of a period: energy use for its service, and the meters that did not advance.
 
-    `counted` is the service within the design capacity: the rest carries no use.
+    `counted` is the service within the design capacity; the rest does not count as use.
     """
 
     place: int
@@ -65,7 +61,10 @@ class _Week(NamedTuple):
 
 
 def specific_consumption(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-05: consumption below the usual range of such services, or a meter that stands still."""
+    """
+    MTR-05: yield charges for consumption below the usual range, or a meter that does not
+    advance.
+    """
     for of in facts.methodology.consumptions:
         weeks = [*_weeks(facts, of)]
         span = None if of.span is None else of.span(facts.parameters)
@@ -113,7 +112,7 @@ def _weeks(facts: Facts, of: Consumption) -> Iterator[_Week]:
 
 
 def stands_still(stretch: Stretch) -> bool:
-    """Whether a meter did not advance, with half of its time known at least."""
+    """Return whether a meter did not advance, with at least half of its time known."""
     return bool(stretch.time_us) and not stretch.value and 2 * stretch.lost_us < stretch.time_us
 
 
@@ -143,7 +142,7 @@ def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
 
 
 def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
-    """Return the minimum specific use of a week; some may be stored for the next."""
+    """Return the minimum specific use of a week; a part may be delayed to the next week."""
     if span is None or not weeks:
         return Fraction(0)
     used = sum((week.used for week in weeks), start=Fraction(0))
@@ -160,8 +159,8 @@ def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fract
 
 def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]]:
     """
-    Return device and part of the meter to charge: one that stood still, else
-    the year's first.
+    Return device and part to which the charge is added: one that did not advance, else the
+    year's first.
     """
     year = local_date(facts.stretches[week.place] * INTERVAL_US, facts.timezone).year
     users = [i for i, m in enumerate(facts.views) if m.bound.role in of.uses and m.parts]
@@ -185,7 +184,7 @@ class _Part:
 
 
 def service_by_energy(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-06: a service above that of its energy use by history, model or design."""
+    """MTR-06: yield limits on a service that exceeds its energy use by history, model or design."""
     strictly = _strictly(facts)
     for of in facts.methodology.consumptions:
         if of.by_history:

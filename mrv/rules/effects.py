@@ -1,9 +1,9 @@
 """
-What a rule may do, and the quantities that satisfy it: bounds, values of parameters, findings.
+Effects of rules (bounds, parameter values, findings), and the quantities that satisfy them.
 
-Bounds are maxima (baseline side) or minima (project side), solved in one pass from intervals up, in
-the order of `Level`: at each node the tightest applies, and its parts share the rest in proportion.
-The result depends on the set of bounds alone, not on their order.
+Bounds are maxima (baseline side) or minima (project side), solved in one pass from intervals
+upwards, in the order of `Level`: at each node the tightest applies, and its parts are reduced in
+proportion. The result does not depend on the order of the bounds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BUILT_FOR, CARRIED = text("how.design"), text("how.electricity")
 
 
 class Level(IntEnum):
-    """Nodes of quantities, solved from the lowest level up."""
+    """Levels of nodes of quantities, solved from the lowest upwards."""
 
     WEEK = 1  # devices in one stretch of about a week
     MONTH = 2  # devices in about four weeks
@@ -47,12 +47,12 @@ class Level(IntEnum):
 
 class Node(NamedTuple):
     """
-    Quantities that a cap bounds together.
+    Quantities limited together by one cap.
 
     Attributes
     ----------
     of, weeks : tuple of int
-        Places of the devices in `Facts.metered`; half-open run of stretches, below `PERIOD`.
+        Indices of the devices in `Facts.metered`; run of stretches (end excluded), below `PERIOD`.
     """
 
     level: Level
@@ -63,10 +63,10 @@ class Node(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Cap:
     """
-    Upper limit of a node of the baseline's side, and the reason. [base units]
+    Upper limit of a node on the baseline side, and the reason. [base units]
 
-    `moves_weeks` False: other rules read the weeks without it, as hours of dimmed lamps.  `share`:
-    minimum share of the metered quantity within other limits that this one lets count.
+    `moves_weeks` False: other rules use the weeks without it, such as hours of dimmed lamps.
+    `share`: minimum share of the metered quantity within other limits that this one leaves.
     """
 
     node: Node
@@ -79,15 +79,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CapEach:
-    """
-    Upper limit of each interval of a device. [base units]
-
-    Attributes
-    ----------
-    at_most : int64 array, intervals of the device
-    plausible : bool
-        Whether it bounds what such a device can do at all.
-    """
+    """Upper limit of each interval of a device, physical if `plausible`. [base units]"""
 
     of: int
     at_most: Int64
@@ -98,7 +90,7 @@ class CapEach:
 
 @dataclass(frozen=True, slots=True)
 class Exclude:
-    """No quantity of a device of the baseline's side counts."""
+    """Exclusion of a baseline device: none of its quantity counts."""
 
     of: int
     reason: Text | str
@@ -107,7 +99,7 @@ class Exclude:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetAside:
-    """Energy of each interval that belongs to a certificate of another scheme. [Wh]"""
+    """Energy of each interval certified by another scheme. [Wh]"""
 
     of: int
     certificate: str
@@ -119,18 +111,18 @@ class SetAside:
 @dataclass(frozen=True, slots=True)
 class Floor:
     """
-    Minimum of a device's part of a year above its register. [base units]
+    Minimum quantity added to a device's part of a year above its register. [base units]
 
     Attributes
     ----------
     part : int
-        Place of the part among the device's parts.
+        Index of the part among the device's parts.
     week : int, optional
-        Of that stretch alone; else of the whole part.
+        Only of that stretch; else of the whole part.
     invoiced : bool
-        Beyond what counts, with gaps and errors, as an invoice states it.
+        Invoiced quantity beyond the counted one, including gaps and errors.
     span_us : (int, int)
-        Time of it. [us UTC]
+        Its time. [us UTC]
     """
 
     of: int
@@ -145,7 +137,7 @@ class Floor:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """Value of a parameter, since no evidence supports another."""
+    """Fixed value of a parameter, as no evidence supports another."""
 
     parameter: str
     value: Fraction
@@ -154,7 +146,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Value of a parameter where it gives the lower reduction."""
+    """Value of a parameter, applied if it gives the lower reduction."""
 
     parameter: str
     value: Fraction
@@ -163,7 +155,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Least:
-    """Lower limit of a parameter by the quantities and the other parameters."""
+    """Lower limit of a parameter from the quantities and the other parameters."""
 
     parameter: str
     at_least: Callable[[Inputs], Fraction]
@@ -172,14 +164,14 @@ class Least:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """A factor that a registry file brought does not count; the published one does."""
+    """Rejection of a registry file's factor in favour of the published one."""
 
     factor: str
 
 
 @dataclass(frozen=True, slots=True)
 class NoReduction:
-    """The reduction is at most 0; a loss remains."""
+    """Limit of the reduction to at most 0; a negative one remains."""
 
 
 _OfDevice = CapEach | Exclude | SetAside | Floor
@@ -193,8 +185,8 @@ class RuleReport:
     """
     Report of a rule: whether its requirement is met, and its texts.
 
-    `{tonnes:number}` in words is the rule's deduction.  `severity` differs from the rule's own.
-    `priced`: whether the rule's tonnes decide the severity; None: only of the rule's own.
+    `{tonnes:number}` in texts is the rule's deduction.  `severity` replaces the rule's own.
+    `priced`: whether the rule's tonnes determine the severity; None: only the rule's own.
     """
 
     holds: bool
@@ -217,11 +209,11 @@ class Solved:
     Attributes
     ----------
     kept : sequence of int64 array
-        Each interval, within the bounds of its device. [base units]
+        Each interval, within the limits of its device. [base units]
     weeks : sequence of sequence of Fraction
-        By device: what other rules read of each stretch. [base units]
+        By device: quantities of each stretch used by other rules. [base units]
     views : tuple of Monitored
-        As the statement and the methodology take it.
+        For the statement and the methodology.
     """
 
     kept: Sequence[Int64]
@@ -290,7 +282,7 @@ def _tightest(caps: Iterable[Cap]) -> list[tuple[Node, Cap]]:
 
 
 class _Device:
-    """A device while limits are applied to it."""
+    """Device during the application of limits."""
 
     def __init__(
         self, metered: Metered, mine: Sequence[CapEach | Exclude | SetAside | Floor]
@@ -341,7 +333,7 @@ class _Device:
         """
         Reduce cells to a share, and record the deduction from each part.
 
-        The deduction is without its share of the meter's error, as in `_implausible`.
+        The share of the meter's error is not deducted again, as in `_implausible`.
         """
         for k, j in cells:
             before = self.cells[k, j]
@@ -421,10 +413,7 @@ class _Device:
                 yield Cut(Kind.CERTIFIED, quantity, *time, reason, None, None, of, set_aside.rule)
 
     def _project(self, j: int, part: YearPart) -> YearPart:
-        """
-        Return a part with its largest floor: stretches add up, a part's floor
-        covers them all.
-        """
+        """Return a part with its largest minimum; those of stretches add up."""
         of = [f for f in self.floors if f.part == j]
         weeks: dict[int, Floor] = {}
         for f in of:

@@ -1,15 +1,12 @@
 """
-One pass over the rules: rows are read once, each rule is evaluated once, stage by stage.
+Evaluation of the rules: rows are read once, each rule is evaluated once, stage by stage.
 
-A rule reads what the stages before its own left, and nothing of its own stage; so the rules
-of a stage may be evaluated in any order.  The account is priced where a rule or its cost asks
-for it.
+A rule uses the results of earlier stages only, so the rules of a stage can be evaluated in any
+order.  The account is priced only if a rule or its deduction needs it.
 
-Meters that several users share: none of them counts more than its part of the common meter.
-
-Each user has its part by its own meter; together they have no more on the baseline's side, and no
-less on the project's, than the common meter measured.  In time that one of them does not know the
-ratio of the known time counts.
+Users of a common meter (MTR-02): together they count no more on the baseline side, and no less on
+the project side, than the common meter measured, each in proportion to its own meter.  In time with
+a missing meter the ratio of the known time applies.
 """
 
 from __future__ import annotations
@@ -62,7 +59,10 @@ _DAYS = 3
 
 
 def common_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-02: users of a common meter that together count another amount than it does."""
+    """
+    MTR-02: yield corrections where the users of a common meter together count another amount
+    than it.
+    """
     for common in facts.supporting.common:
         of = [
             i for i, m in enumerate(facts.metered)
@@ -175,13 +175,13 @@ class Passed:
     Attributes
     ----------
     reported : sequence of (Judging, Said)
-        What each rule reported.
+        Reports of each rule.
     effective : frozenset of str
-        Rules that bound a quantity.
+        Rules that limited a quantity.
     dropped : frozenset of str
-        Rules without effect, since they would raise the reduction.
+        Rules without effect, as they would raise the reduction.
     reduction_by : callable
-        Returns the reduction that some of the judges leave. [tCO2e]
+        Returns the reduction with only some of the rules. [tCO2e]
     """
 
     account: Account
@@ -195,9 +195,9 @@ class Passed:
     @cached_property
     def costs(self) -> Mapping[str, Cost]:
         """
-        Return the deduction of each rule that had an effect, in the order of the catalogue.
+        Return the deduction of each effective rule, in the order of the catalogue.
 
-        Each is of a pass with this rule alone, and of one with all the others.
+        From an evaluation with this rule alone, and one with all others.
         """
         names = in_order(self.effective | self.account.applied)
         none = self.reduction_by(()) if names else Fraction(0)
@@ -212,7 +212,7 @@ class Passed:
 
     @property
     def before_evidence_t(self) -> Fraction:
-        """Reduction before the deductions for missing documents and invoices. [tCO2e]"""
+        """Return the reduction before the deductions for missing documents and invoices. [tCO2e]"""
         evidence = {judge.rule for judge in self.judges if judge.stage == "evidence"}
         if self.effective.isdisjoint(evidence):
             return self.account.reduction_t
@@ -220,7 +220,7 @@ class Passed:
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """Findings of the rules, each with its deduction."""
+        """Return the findings of the rules, each with its deduction."""
         result = (_finding(*one, self.costs, self.dropped) for one in self.reported)
         return tuple(dict.fromkeys(result))
 
@@ -247,7 +247,7 @@ class Engine:
 
     @cached_property
     def methodology(self) -> Methodology:
-        """Methodology of the project."""
+        """Return the methodology of the project."""
         return find(self.project.methodology, self.project.version)
 
     @cached_property
@@ -256,12 +256,12 @@ class Engine:
 
     def passed(self, project: Project, supporting: SupportingData) -> Passed:
         """
-        Evaluate every rule once.
+        Evaluate every rule once, and return the result.
 
         Raises
         ------
         PeriodError, MethodologyError, FactorError
-            As rows, the methodology's parameters and factors give rise to.
+            From rows, the methodology's parameters and factors.
         """
         facts, terms = self._facts(project, supporting)
         prices, ruled, effects = self._ruled(facts, terms, supporting, self.judges)
@@ -298,7 +298,7 @@ class Engine:
         return prices, ruled, prices.without_earning(ruled.effects, IMPOSSIBLE)
 
     def _facts(self, project: Project, supporting: SupportingData) -> tuple[Facts, Terms]:
-        """Return the facts of the first stage, and the terms of every account of the period."""
+        """Return the facts of the first stage, and the inputs shared by all accounts."""
         method, timezone = self.methodology, project.timezone
         params = parameters_of(method, project.parameters, f"project {project.id}: parameters")
         first, factors = local_date(self.period_us[0], timezone), self.factors

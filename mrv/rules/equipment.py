@@ -1,22 +1,16 @@
 """
-Power and efficiency of a project's equipment, as its own meters measure them.
+Rules MTR-12 and MTR-13: power and efficiency of equipment, measured by its own meters.
 
-Power (MTR-12): emissions of lamps are hours times a power that was entered.  Where a group's
-controller measures its electricity, and that is more than count times power times the hours that
-count, by more than a twentieth of a part of about four weeks, the larger of the two counts: all
-that the controller measured, its own standby too.  Both are compared where both are known.  Hours
-whose electricity is not known take the mean power that the group drew while it was on.  A part
-without hours is not compared.
+Power (MTR-12): emissions of lamps are hours times an entered power.  If a group's controller
+measures electricity above number times power times hours by more than a twentieth in a part of
+about four weeks, all of the measured electricity counts, including standby.  Both are compared in
+the time in which both are known; hours without known electricity take the group's mean power while
+on. A part without hours is not compared.
 
-Efficiency (MTR-13): the baseline of efficient equipment is its electricity times a ratio of two
-figures that were entered, what the project's equipment delivers by the unit of electricity, and
-what the reference would.  Where a device measures what it delivers, as a chiller its cold, and
-that is less than two thirds of the figure over the period, the measured one counts, and no less
-than that of the reference: nothing is reduced then.  Down to two thirds a data sheet may be right:
-warmer water, fouling, part load and the meters take as much.  A day on which nothing was delivered
-is of a meter that stands still, and half of the electricity at least is to be compared.
-
-Both are rules of tonne's own.
+Efficiency (MTR-13): the baseline of efficient equipment is its electricity times the ratio of two
+entered efficiencies, of project and reference equipment.  If a device measures its output, such as
+a chiller its cooling, and its measured efficiency is far below the entered one, the measured one
+counts.
 """
 
 from __future__ import annotations
@@ -79,7 +73,7 @@ def unknown_time(monitored: Monitored, number: Int64, begin: int, end: int) -> i
 
 
 def without_lost(meters: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
-    """Return a mask of intervals in which the quantity of every device is known."""
+    """Return a mask of intervals in which every device's quantity is known."""
     result = np.ones(len(number), dtype=np.bool_)
     for meter in meters:
         for part in meter.parts:
@@ -94,11 +88,11 @@ def without_lost(meters: Sequence[Monitored], number: Int64) -> NDArray[np.bool_
 @dataclass(frozen=True, slots=True)
 class _Part:
     """
-    About four weeks of a device: its electricity and, by group, its time of operation.
+    Part of about four weeks of a device: its electricity and, by group, its time of operation.
 
-    `measured` is all of its electricity, `burning` that of intervals in which a group was on,
-    both where hours and electricity are known. [Wh]  `counted` is the time that counts, `known`
-    what of it has its electricity known. [s]
+    `measured` is its electricity, `burning` that of intervals in which a group was on, in the time
+    in which hours and electricity are known. [Wh]  `counted` is the counted time, `known` its part
+    with known electricity. [s]
     """
 
     begin: int
@@ -164,10 +158,10 @@ def _compared(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) 
 
 def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
     """
-    Return the electricity of a weighted second, by the time in which it is known. [Wh]
+    Return the electricity per weighted second, in the time in which it is known. [Wh]
 
-    Where less than half of the hours is known, only the electricity of the time in which the
-    lamps were on counts: standby of many days would be divided by few hours.
+    If less than half of the hours is known, only electricity while the lamps were on is used, as
+    standby of many days would be divided by few hours.
     """
     counted, known = (
         sum(_weighed(t, weights) for t in times)
@@ -292,7 +286,7 @@ class Performance:
         return (applied, *self.texts)
 
     def uses(self, methodology: Methodology) -> Iterator[ParameterUse]:
-        """Return it as a parameter of a statement."""
+        """Return it as a parameter of the statement."""
         if not self.texts:
             return
         spec = methodology.parameters[self.name]
@@ -303,7 +297,7 @@ class Performance:
 def _measured_use(
     device: str | None, name: str, spec: ParameterSpec, value: Fraction, by: str, source: str
 ) -> ParameterUse:
-    """Return a value by meters in place of the entered one, as a statement lists it."""
+    """Return a measured value that replaces an entered one, as a parameter of the statement."""
     return ParameterUse(
         device=device,
         name=MEASURED + name,
@@ -321,7 +315,7 @@ def performing(
     monitored: Sequence[Monitored], parameters: Inputs, drawn: Mapping[str, Drawn]
 ) -> Performance:
     """
-    Return the performance by the devices' own meters, where it is far below the entered one.
+    Return the performance measured by the devices' meters, if far below the entered one.
 
     Parameters
     ----------
@@ -351,7 +345,7 @@ def performing(
 
 
 def _ratio(monitored: Monitored, delivered: Drawn) -> Fraction | None:
-    """Return the output of a device per unit of electricity; None where too little is known."""
+    """Return a device's output per unit of electricity; None if too little is known."""
     if monitored.series is None:
         return None
     at = delivered.number - monitored.service.first

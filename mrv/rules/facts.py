@@ -1,9 +1,8 @@
 """
-What a rule may read, and what a period comes to by the effects of some rules.
+Inputs of a rule, and accounts of a period under the effects of some rules.
 
-A rule reads evidence of the period, what was metered, and what earlier stages left.  Rules that
-bound values are evaluated by the quantities that the other rules leave: without one of these,
-values are bounded anew.
+A rule uses evidence of the period, metered quantities, and results of earlier stages.  Rules that
+limit values are evaluated with the quantities left by the other rules, again for each set of rules.
 """
 
 from __future__ import annotations
@@ -42,10 +41,10 @@ Effects = dict[str, list[Effect]]
 
 
 class _Unpriced(Pricing):
-    """Prices of 0, for a comparison whose effect is priced later."""
+    """Prices of 0, for comparisons that are priced later."""
 
     def __init__(self) -> None:
-        """Need no methodology."""
+        """Create it without a methodology."""
 
     def rate(self, meter: Monitored, year: int) -> Fraction:  # noqa: ARG002 - as `Pricing`
         """Return 0."""
@@ -88,33 +87,33 @@ class Facts:
 
     @property
     def timezone(self) -> str:
-        """The zone of the project."""
+        """Return the time zone of the project."""
         return self.project.timezone
 
     @property
     def last(self) -> date:
-        """The last local day of the period."""
+        """Return the last local day of the period."""
         return local_date(self.period_us[1] - 1, self.timezone)
 
     @property
     def views(self) -> tuple[Monitored, ...]:
-        """Devices with what counts of them after the stages before."""
+        """Return the devices with their counted quantities after the earlier stages."""
         return self.solved.views
 
     @cached_property
     def price(self) -> Account:
-        """Account of the period after the stages before."""
+        """Return the account of the period after the earlier stages."""
         return self.pricer()
 
     @cached_property
     def checks(self) -> list[CrossCheck]:
-        """Comparisons with check meters and invoices, without the tonnes of each."""
+        """Return comparisons with check meters and invoices, without tonnes."""
         if "checks" not in self.compared:
             self.compared["checks"] = [*self.compare(self.supporting, _Unpriced())]
         return self.compared["checks"]
 
     def compare(self, supporting: SupportingData, pricing: Pricing) -> Iterator[CrossCheck]:
-        """Compare meters with check meters and invoices."""
+        """Yield comparisons of meters with check meters and invoices."""
         yield from cross_checks(self.views, supporting, self.bench, self.years, pricing)
 
     def of_role(self, *roles: str) -> tuple[int, ...]:
@@ -123,19 +122,22 @@ class Facts:
 
     @cached_property
     def evidence(self) -> Corroboration:
-        """Meters corroborated by the period's invoices and check meters."""
+        """Return the meters corroborated by the period's invoices and check meters."""
         return Corroboration(self.supporting, self.checks)
 
     def invoiced(self, meter: Monitored) -> bool:
-        """Whether invoices with their files cover a device's quantity."""
+        """Return whether invoices with files cover a device's quantity."""
         return self.evidence.invoiced(meter)
 
     def shared_invoice(self, meter: Monitored) -> bool:
-        """Whether an invoice of a device covers others' meters too, which split it."""
+        """Return whether an invoice of a device also covers meters of others, which share it."""
         return self.evidence.shared(meter, {m.device.id for m in self.views})
 
     def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:
-        """Return the comparison that corroborates a device's quantity, or that of it `alone`."""
+        """
+        Return the comparison that corroborates a device's quantity, or only one that covers
+        it alone.
+        """
         checks = [c for c in self.checks if not alone or len(c.devices) == 1]
         return agreeing(meter, self.supporting, checks)
 
@@ -150,7 +152,7 @@ class Facts:
         return self.stretches[first] * INTERVAL_US, self.stretches[last] * INTERVAL_US
 
     def in_time(self, what: Value, first: int, last: int, reason: Text) -> Text:
-        """Return a reason with its subject and the time of a run of stretches."""
+        """Return a reason's text with its subject and the time of a run of stretches."""
         time = local_span(self.span_us(first, last), self.timezone)
         return text("deduction.in_time", what=what, reason=reason, **time)
 
@@ -160,7 +162,7 @@ class Facts:
         return sum(weeks, start=Fraction(0))
 
     def after(self, solved: Solved, pricer: Callable[[], Account]) -> Facts:
-        """Return the facts as the next stage reads them."""
+        """Return the facts for the next stage."""
         return replace(self, solved=solved, pricer=pricer)
 
 
@@ -182,8 +184,8 @@ class Cost(NamedTuple):
     """
     Deduction of a rule. [tCO2e]
 
-    `alone`: by this rule and no other; `beside`: return if it alone is settled, after the other
-    rules' deductions.  Where two rules limit one quantity `beside` is 0 for both.
+    `alone`: by this rule only; `beside`: increase if only this rule is settled, after the other
+    rules' deductions.  If two rules limit one quantity `beside` is 0 for both.
     """
 
     alone: Fraction
@@ -191,7 +193,10 @@ class Cost(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Tonnes for a finding: the return, or else the deduction of the rule by itself."""
+        """
+        Return the tonnes for a finding: the increase if settled, else the deduction of the
+        rule alone.
+        """
         tonnes = self.beside if self.beside > 0 else max(self.alone, Fraction(0))
         return decimal_text(tonnes, _PLACES, "up")
 
@@ -204,7 +209,7 @@ class Ruled:
     reports: list[tuple[Judging, RuleReport]] = field(default_factory=list)
 
     def add(self, judge: Judging, facts: Facts) -> None:
-        """Evaluate a rule."""
+        """Evaluate a rule and add its effects and reports."""
         for effect in judge.judge(facts):
             if isinstance(effect, RuleReport):
                 self.reports.append((judge, effect))
@@ -240,7 +245,7 @@ class Prices:
     known: dict[frozenset[str], Priced] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Discard priced accounts, since a rule has more effects now."""
+        """Discard priced accounts, as a rule has new effects."""
         self.solutions.clear()
         self.known.clear()
 
@@ -252,7 +257,7 @@ class Prices:
         return self.solutions[key]
 
     def by(self, effects: Effects) -> Priced:
-        """Return effects priced, with those of parameters by the quantities after them."""
+        """Return quantities and account under effects, including those of parameters."""
         key = frozenset(effects)
         if key not in self.known:
             solved = self.solved(effects)

@@ -1,14 +1,14 @@
 """
-Grades of evidence: what each meter and each entered value rests on, and what it carries.
+Grades of evidence of each meter and entered value, and the emissions that depend on it.
 
-Grades are those of `mrv/rules/words`: A signed by a key that is not the claimant's, B a third
-party's document with the hash of its file, C an instrument under valid calibration that no
-other source contradicts, D the claimant's own statement, or any other instrument.  What a claim
-rests on is as good as the weakest evidence that carries it: the share at a grade or below is that
-of the meters there, or what one entered value there carries, whichever is more.
+Grades (`mrv/rules/words`): A signed by a key other than the claimant's, B a third party's document
+with the hash of its file, C an instrument under valid calibration not contradicted by another
+source, D the claimant's own statement, or any other instrument.  A reduction is as good as its
+weakest evidence: the share at a grade or below is that of the meters there, or of one entered value
+there, whichever is larger.
 
-A meter of the project's side carries what it could hide: that it ran at its highest plausible rate
-throughout, at most the whole reduction.
+A meter on the project side is weighted as if it ran at its highest plausible rate throughout, at
+most the whole reduction.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _PLACES = 6
 
 
 def evidence_of(facts: Facts, account: Account) -> tuple[EvidenceItem, ...]:
-    """Return the evidence of every meter and entered value, graded; largest share first."""
+    """Return the graded evidence of every meter and entered value; largest share first."""
     items = [*_meters(facts, account), *of_values(facts, account)]
     return tuple(sorted(items, key=lambda item: (-Fraction(item.tonnes), item.name, item.grade)))
 
@@ -64,7 +64,7 @@ def _carries(account: Account, meter: Monitored) -> Fraction:
 
 
 def _hides(account: Account, meter: Monitored) -> Fraction:
-    """Return the reduction that depends on a meter's readings alone. [tCO2e]"""
+    """Return the reduction that depends only on a meter's readings. [tCO2e]"""
     tonnes = _carries(account, meter)
     if meter.needs.side == "baseline" or meter.rate is None:
         return tonnes
@@ -79,7 +79,10 @@ def _hides(account: Account, meter: Monitored) -> Fraction:
 def signed(
     items: Iterable[EvidenceItem], meters: Collection[str], share: Fraction
 ) -> tuple[EvidenceItem, ...]:
-    """Return the items with a share of the meters' quantities graded as signed by the meters."""
+    """
+    Return the items with a share of the meters' quantities upgraded to signed by the meter
+    (A).
+    """
     result = []
     for item in items:
         signable = item.kind == METERED and "signature" in of_role(item.role)
@@ -125,7 +128,7 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
 
 
 def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """Grade each meter's quantity; time without a certificate by itself."""
+    """Yield the graded evidence of each meter's quantity; time without a certificate separately."""
     for view in account.views:
         tonnes = _hides(account, view)
         if not tonnes:
@@ -152,7 +155,7 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
 
 
 def _counts_by_invoice(facts: Facts, meter: Monitored) -> bool:
-    """Whether invoices that state more than a meter count in its place, over nearly all time."""
+    """Return whether higher invoices replace a meter over nearly all time."""
     spans = applied(facts).get(meter.device.id, ()) if meter.needs.side == "project" else ()
     return bool(spans) and facts.evidence.covered(meter, spans)
 
@@ -167,7 +170,7 @@ def _meter(
 
 
 class Entered(NamedTuple):
-    """An entered value: of the project, or of devices of a role."""
+    """Entered value: of the project, or of devices in a role."""
 
     name: str
     role: str
@@ -176,12 +179,15 @@ class Entered(NamedTuple):
 
 
 def of_values(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """Grade each value that was entered, of the project and of its devices."""
+    """Yield the graded evidence of each entered value of project and devices."""
     yield from (item for item, _ in graded_values(facts, account))
 
 
 def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem, Entered]]:
-    """Grade each value that was entered; of devices that a document states apart from others."""
+    """
+    Yield each entered value with its graded evidence; separately for devices that differ in
+    documents.
+    """
     for entered in _entered(facts, account):
         grade, shown_by = _grade(facts, account, entered)
         # a case is no amount: it carries what the least favourable one would not give
@@ -245,7 +251,7 @@ def _documents(facts: Facts, name: str, device: str | None) -> list[Document]:
     """
     Return the documents that state a value, of the project or of a device.
 
-    One of the period itself states it too: that it is no older is a finding (PAR-05, PAR-07).
+    Documents issued within the period are included: their late date is a finding (PAR-05, PAR-07).
     """
     if "document" not in of_parameter(name).by:
         return []
@@ -263,10 +269,10 @@ def _documents(facts: Facts, name: str, device: str | None) -> list[Document]:
 
 def _published(facts: Facts, account: Account, entered: Entered) -> list[str] | None:
     """
-    Return ids of published factors that corroborate a value; None where there is none.
+    Return the ids of published factors that corroborate a value; None if there is none.
 
-    Of a list it is the factor of the project's region: another one is uncorroborated.  A value
-    that gives no more than the most conservative published one needs no other evidence.
+    Of a list only the factor of the project's region.  A value that is no better than the most
+    conservative published one needs no other evidence.
     """
     now, equal = account.reduced(account.parameters), list[str]()
     if not entered.role:
@@ -342,7 +348,7 @@ def _effect(account: Account, entered: Entered) -> Fraction:
     """
     Return the change of the reduction without a value, of a role or the project. [tCO2e]
 
-    All of the reduction, where there is no account without it.
+    The whole reduction if there is no account without it.
     """
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
@@ -374,5 +380,5 @@ def _with(
 
 
 def _less(value: Any, share: Fraction) -> Any:
-    """Return a share of a value, whole for a count."""
+    """Return a share of a value, an integer for a count."""
     return int(value * share) if isinstance(value, int) else Fraction(value) * share

@@ -1,19 +1,18 @@
 """
-Use on the project's side that invoices show and meters do not (EVD-05), corrected ones (EVD-06).
+Rules EVD-05 and EVD-06: invoices above the project side's meters, and corrected invoices.
 
-Electricity of chargers, fans and lines, fuel.  Where a supplier's invoice with its file says more
-than what counts for its meters and its time, by more than it may differ (its own
-`tolerance_percent`, 5 % at most), all of the difference counts as used, less what other invoices of
-the same meters say less.  An invoice of several meters is compared as a whole.  Time without an
-invoice counts in the same proportion, up to the mean of the invoices.  An invoice that reaches
-beyond the period counts less what its meters metered outside.  Where that is not known it is shared
-by time, if a week of it at least is of the period, and asked only where its share is more than half
-as much again as what counts: no plant uses the same on each day.
+For electricity of chargers, fans and lines, and fuel: if a supplier's invoice with its file states
+more than the counted quantity, beyond its tolerance (`tolerance_percent`, at most 5 %), the whole
+difference counts as used, less what other invoices of the same meters state less.  An invoice of
+several meters is compared as a whole.  Time without an invoice counts in the same proportion, up to
+the mean of the invoices.  An invoice that reaches beyond the period counts less the metered
+quantity outside; if that is unknown it is divided by time, if at least a week lies in the period,
+and used only if its share exceeds the counted quantity by half.
 
-An owner who knows what an invoice costs may have it corrected.  So a period is closed by the first
-invoice too.  What that said of the project's own use counts on; of what is delivered the correction
-counts.  A correction of a number, an issuer or a file, or within the tolerance, changes nothing.
-Rules of tonne's own.
+EVD-06: since an owner may have an invoice corrected, the period is also evaluated with the first
+invoice. For the project's own use the first one counts if more conservative, for deliveries the
+correction.  A correction of number, issuer or file, or within the tolerance, has no effect.  These
+are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -59,9 +58,9 @@ _Charge = tuple[int, int, Fraction]
 
 class _Bill(NamedTuple):
     """
-    An invoice of the project's side, limited to the period. [us UTC, base units]
+    Invoice on the project side, limited to the period. [us UTC, base units]
 
-    `room` is its tolerance, `by_time` whether it is split by time, `more` whether it exceeds its
+    `room` is its tolerance, `by_time` whether it is divided by time, `more` whether it exceeds its
     meters, `keys` these meters.
     """
 
@@ -76,7 +75,7 @@ class _Bill(NamedTuple):
 
 @dataclass(slots=True)
 class _Meter:
-    """A meter that is cross-checked with invoices, the charges to it, and the invoiced time."""
+    """Meter compared with invoices, its charges, and the invoiced time."""
 
     view: Monitored
     added: list[_Charge] = field(default_factory=list)
@@ -84,10 +83,7 @@ class _Meter:
     reported: Fraction = Fraction(0)
 
     def service(self, span: Span) -> Span:
-        """
-        Return the part of a span in which the meter serves; empty where begin
-        is not before end.
-        """
+        """Return the part of a span in which the meter serves; empty if end is not after begin."""
         begin, end = self.view.span_us
         return max(begin, span[0]), min(end, span[1])
 
@@ -159,7 +155,7 @@ def invoiced_use(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text]:
-    """Charge invoiced use above that of the meters; yield a text of each charge."""
+    """Add charges for invoiced use above the meters; yield a text of each."""
     remaining = _net(bills, meters)
     # the largest first: a small one within it is met by it
     for bill in sorted(bills, key=lambda bill: (-bill.invoiced, bill.span, bill.name)):
@@ -189,7 +185,7 @@ def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text
 
 
 def applied(facts: Facts) -> dict[str, list[Span]]:
-    """Return by device the time of invoices that exceed the meters and therefore count. [us UTC]"""
+    """Return by device the time of invoices that exceed the meters and therefore apply. [us UTC]"""
     result = defaultdict[str, list[Span]](list)
     for bill in _bills(facts, facts.evidence):
         for device, *_ in bill.keys if bill.more and not bill.by_time else ():
@@ -222,7 +218,7 @@ def _key(monitored: Monitored) -> _Key:
 
 
 def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
-    """Yield invoices of meters of the project's side alone that may be evidence."""
+    """Yield invoices of project-side meters that may be evidence."""
     for check in evidence.checks:
         counts = check.kind == INVOICE and check.against in evidence.documents
         if not counts or not int(check.theirs):
@@ -257,7 +253,7 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
 
 
 def _serves(monitored: Monitored, span: Span, project: Project) -> bool:
-    """Whether a meter serves the project all of a time, also outside of the period."""
+    """Return whether a meter serves the project all of a time, also outside of the period."""
     begin = max(project.from_us, monitored.bound.from_us, monitored.device.installed_us)
     ends = (project.to_us, monitored.bound.to_us, monitored.device.removed_us)
     return begin <= span[0] and all(end is None or span[1] <= end for end in ends)
@@ -275,7 +271,7 @@ def _within(charge: _Charge, span: Span) -> Fraction:
 
 
 def _without_invoice(meter: _Meter, evidence: Corroboration) -> bool:
-    """Charge time without invoice in the same proportion, up to the mean; return whether any."""
+    """Charge time without invoice in the same proportion, up to the mean; return whether it did."""
     others = [
         (c.from_us, c.to_us)
         for c in evidence.of(meter.view)

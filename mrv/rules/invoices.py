@@ -1,22 +1,14 @@
 """
-Quantities that invoices corroborate, or that count by them (EVD-03, EVD-04).
+Rules EVD-03 and EVD-04: quantities that invoices must corroborate, or that invoices limit.
 
-Electricity of a building, its weather, the fuel of burners stand alone: no other quantity moves
-with them.  What a plant delivers is reported by its own meters, and a document of its design says
-no more than that it could deliver.  So nothing is reduced until invoices with the hashes of their
-files cover 95 % of the time of such a meter and differ from it by 5 % at most: of what was
-delivered, or, where the design says what it takes, of the electricity; for weather the figures of
-the weather service.  Of a line of several kinds electricity shows the sum alone.  CDM asks for the
-same cross-check (TOOL03, TOOL05) [M].  A capacity bounds what takes no electricity (steam, hours)
-where at least half of it was delivered.  What the project emits is reported all the same.
-
-A meter and its invoices may differ by 1 % over the period, and by no more than 0.5 % of what is
-reduced, since a reduction may be a difference of two large quantities; beyond that the less
-favourable counts.  Time without an invoice counts as the mean of
-the meter's own invoices, or as metered where that is less favourable.
-
-No fleet drives 500 km day after day: the mean of a device over a period counts no more than what
-its kind does at most as a mean, unless invoices show what was used for it (EVD-04).
+Electricity of a building, its weather and fuel of burners are not corroborated by another quantity;
+deliveries are reported by the plant's own meters, and its design states only what it could deliver.
+So no reduction counts until invoices with the hashes of their files cover 95 % of the time of such
+a meter and differ by at most 5 %: of the delivery, or, where the design states its electricity, of
+the electricity; for weather the data of the weather service.  For lines of several kinds
+electricity covers only the sum.  CDM requires the same cross-check (TOOL03, TOOL05) [M].  A
+capacity limits what takes no electricity (steam, hours) if at least half of it was delivered.
+Project emissions count in any case.
 """
 
 from __future__ import annotations
@@ -295,7 +287,7 @@ class _Billed(NamedTuple):
 
     `theirs` is the invoiced quantity, `mean` the mean applied to time without invoice, `ours` the
     metered quantity of the invoiced time, `full` the same with lost time at the mean.  `outside`
-    was metered in the invoiced time outside the period, and is in none of these.
+    was metered in invoiced time outside the period, and is not included in these.
     """
 
     theirs: Fraction
@@ -317,7 +309,7 @@ def _successive(checks: Iterable[CrossCheck]) -> Iterator[CrossCheck]:
 def _apart(
     role: Sequence[Monitored], of: Callable[[Monitored], Iterator[CrossCheck]]
 ) -> Iterator[CrossCheck]:
-    """Yield comparisons of a role's meters that count as evidence and do not overlap."""
+    """Yield non-overlapping comparisons of a role's meters that count as evidence."""
     checks = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}
     return _successive(checks.values())
 
@@ -373,15 +365,15 @@ def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
 
 def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fraction:
     """
-    Return the counted quantity of a role's meters above their invoices, or
-    below. [base units]
+    Return the counted quantity of a role's meters above their invoices, negative if below. [base
+    units]
 
     Parameters
     ----------
     role : sequence of Monitored
-        Those that invoices show.
+        Invoiced meters.
     alike : Fraction
-        Share of what the invoices say by which the meters may differ from it.
+        Tolerance as a share of the invoiced quantity.
     """
     billed = _billed(facts, role)
     if billed is None:
@@ -400,7 +392,7 @@ def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
     """
     Return the uninvoiced share of a service's electricity, above the mean.
 
-    That is metered electricity of time without invoice above the mean of the invoices.
+    It is the metered electricity of time without invoice above the mean of the invoices.
     """
     billed = _billed(facts, users)
     metered = sum(m.metered for m in users)
@@ -415,11 +407,10 @@ def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
 
 def class_mean(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    EVD-04: a mean activity above that of the class, without invoices of its use.
+    EVD-04: yield limits on a mean activity above that of the class, without invoices of its use.
 
-    Where invoices show a part of what was used, that share of the service counts, or the mean of
-    the class where that is more.  It is a share of what the limits of the stages before leave
-    (`Cap.share`), of all the times in which a device serves together.
+    If invoices cover part of the use, that share of the service counts, or the mean of the class if
+    that is more.  It is a share of the quantity within the limits of earlier stages (`Cap.share`).
     """
     above, applied = dict[str, Text](), dict[Text, None]()
     for consumption in facts.methodology.consumptions:

@@ -1,12 +1,10 @@
 """
-Values that were fixed ex ante: as registered now, as issued, as before the period began.
+Rules PAR-01 and PAR-02: ex-ante values as registered now, as issued, and as before the period.
 
-A baseline that rises after the first statement, a limit that is raised or left out, a value that
-is chosen once the readings are known: each would make tonnes of nothing.  So a value of an issued
-statement counts where it leaves no more (PAR-01), and so does the value before the period where
-no other document of a third party, issued by its first day, shows the new one (PAR-02).  Up to
-four candidates are tried in every combination, since two that offset each other hide what each
-of them does; above that one after the other, by name, and all together.
+A value of an issued statement applies if it gives no higher reduction (PAR-01), and so does the
+value before the period, unless a third party's document issued by its first day supports the new
+one (PAR-02).  Up to four candidates are tried in every combination, as two may offset each other;
+more are tried one after the other, by name, and all together.
 """
 
 from __future__ import annotations
@@ -40,11 +38,12 @@ _PLACES = 6
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """
-    Values in place of registered ones: device, parameter and decimal text of each.
+    Alternative values for registered ones: device, parameter and decimal text of each.
 
-    `name` orders candidates that are too many to combine.  `reason` in its finding is by the
-    difference to the other choice [tCO2e], None where by these values alone there is no account,
-    and by whether it counts.  `free`: it counts where it leaves no more; else it is reported alone.
+    `name` orders candidates that are too many to combine.  `reason` returns a finding's text from
+    the difference to the other choice [tCO2e] (None if there is no account with these values), and
+    whether it applies.  `free`: it applies if it gives no higher reduction; else it is only
+    reported.
     """
 
     rule: str
@@ -180,10 +179,7 @@ def _value(decimal: str | None) -> Text:
 
 
 def _by_publication(fixed: FixedBefore, project: Project, factors: Factors) -> bool:
-    """
-    Return whether a published value counted in that statement, not one that the
-    project fixed.
-    """
+    """Return whether the issued value was the published one, and not one fixed by the project."""
     spec = find(project.methodology, project.version).parameters.get(fixed.parameter)
     if fixed.device is not None or spec is None or not (spec.published or spec.factor):
         return False

@@ -1,16 +1,16 @@
 """
-Meters of the baseline's side that report more than third parties invoice (EVD-03).
+Rule EVD-03: baseline meters that report more than third parties invoice.
 
-What a buyer, a supplier or a weather service states is better evidence than a meter of the plant's
-own.  Where such an invoice with its file says less, by more than it may differ (its own
-`tolerance_percent`), no more than it states counts for its meters and its time, and time of which
-no invoice is counts in the same proportion.  A higher invoice never raises anything; of the same
-meters it makes up for a lower one before or after it, as a corrected estimate does.
+If an invoice with its file, by a buyer, supplier or weather service, states less than the meter,
+beyond its tolerance (`tolerance_percent`, at most 5 %), at most the invoiced quantity counts for
+its meters and time, and time without invoice in the same proportion.  A higher invoice never raises
+a quantity, but offsets a lower one of the same meters before or after it, as for a corrected
+estimate.
 
-An invoice of another point than the meter (after losses, of a part of its load, of goods that were
-not sold yet) names in `tolerance_percent` how much less it may state.  Above 5 % it is no evidence
-of the meter, and bounds it where even that is exceeded; what only that explains is reported, since
-the tolerance is the claimant's word.
+For an invoice at another point than the meter (after losses, of part of its load, of unsold goods)
+`tolerance_percent` is the permitted difference.  Above 5 % it does not corroborate the meter, and
+limits it only beyond that tolerance; a difference within it is reported, as the claimant entered
+the tolerance.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mrv.texts import Text, text
 
 
 class _Meter(NamedTuple):
-    """A meter as metered, and after earlier rules."""
+    """Meter with its quantities as metered, and after earlier rules."""
 
     whole: Service
     view: Monitored
@@ -52,9 +52,9 @@ class _Meter(NamedTuple):
 
 class _Stated(NamedTuple):
     """
-    An invoice, and the metered quantity of its time, even where not all of it is known.
+    Invoice, and the metered quantity of its time, even if that is not fully known.
 
-    `beyond` is the metered quantity above the invoiced one and its tolerance, below 0 where the
+    `beyond` is the metered quantity above the invoiced one and its tolerance, below 0 if the
     invoice states more; `within` the metered quantity in the period. [base units]
     """
 
@@ -76,12 +76,12 @@ class _Stated(NamedTuple):
 
     @property
     def less(self) -> bool:
-        """Whether it states less than was metered, beyond its tolerance."""
+        """Return whether it states less than was metered, beyond its tolerance."""
         return self._exceeds(Fraction(self.check.tolerance_percent))
 
     @property
     def explained(self) -> bool:
-        """Whether only the tolerance that was entered explains the difference."""
+        """Return whether only the entered tolerance explains the difference."""
         return not self.less and self._exceeds(TOLERANCE * 100)
 
     def _exceeds(self, percent: Fraction) -> bool:
@@ -90,7 +90,7 @@ class _Stated(NamedTuple):
 
     @property
     def more(self) -> bool:
-        """Whether it states more, and no lost readings explain that."""
+        """Return whether it states more, and lost readings do not explain that."""
         whole = Fraction(self.check.coverage) >= COVERED
         return self.check.holds is False and self.beyond < 0 and whole
 

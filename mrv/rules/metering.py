@@ -1,4 +1,4 @@
-"""Rows of a period, read once: each device's intervals, gaps and time without certificate."""
+"""Metered data of a period's devices, read once: intervals, gaps and time without certificate."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def stretches(first: int, last: int) -> tuple[int, ...]:
     """
     Return the edges of a period's stretches, about a week each. [interval numbers]
 
-    They are of one length, so that no short rest of a period is judged by itself.
+    They have equal length, so that no short remainder is evaluated separately.
     """
     count = max(1, round((last - first) / _WEEK))
     return tuple(first + (last - first) * k // count for k in range(count + 1))
@@ -63,11 +63,11 @@ class Limits:
     Attributes
     ----------
     ratings : mapping
-        Rated powers by device, from when on. [us UTC, W]
+        Rated powers by device, with their start. [us UTC, W]
     per_day : callable
         Design capacity of a role, documented before the period. [base units/d]
     class_limit : callable
-        What a device of its class can do at most.
+        Highest possible quantity of a device's class.
     stretches : tuple of int
         Edges of the period's stretches of about a week; empty in rule set 1. [numbers]
     versions : tuple of Version
@@ -91,17 +91,20 @@ class Metered:
 
     @property
     def baseline(self) -> bool:
-        """Whether it is of the baseline's side."""
+        """Return whether it is on the baseline side."""
         return self.base.needs.side == "baseline"
 
     @property
     def edges(self) -> list[tuple[int, int]]:
-        """Edges of its parts. [interval numbers]"""
+        """Return the edges of its parts. [interval numbers]"""
         return [part.edges for part in self.base.parts]
 
     @cached_property
     def cells(self) -> list[tuple[int, int, int, int]]:
-        """Stretch, part, and the slice of `whole` that is in both."""
+        """
+        Return (stretch, part, first, last): each part within each stretch, as indices of
+        `whole`.
+        """
         first, result = self.whole.first, []
         for j, (a, b) in enumerate(self.edges):
             for k, (begin, end) in enumerate(pairwise(self.stretches)):
@@ -112,7 +115,7 @@ class Metered:
 
     @cached_property
     def lost(self) -> list[tuple[int, int]]:
-        """Time lost and time in service of each stretch. [us]"""
+        """Return lost time and service time of each stretch. [us]"""
         services = [self.whole.cut(begin, end) for begin, end in pairwise(self.stretches)]
         return [(part.lost_us, len(part) * INTERVAL_US) for part in services]
 
@@ -120,13 +123,13 @@ class Metered:
 @dataclass
 class Reader:
     """
-    Reads the rows of a period's devices, and keeps intervals for repeated closes.
+    Reads the rows of a period's devices, cached for repeated closes.
 
     Raises
     ------
     PeriodError
-        If a project has no device in the period, one is not in the registry, rows are
-        inconsistent, or a gap of the project's side has no highest rate to be charged at.
+        If a project has no device in the period, one is not registered, rows are inconsistent, or
+        a gap on the project side has no highest rate.
     """
 
     project: Project
@@ -158,7 +161,7 @@ class Reader:
         self, project: Project, bound: ProjectDevice, period: Span, gaining: Sequence[Span],
         limits: Limits,
     ) -> list[Metered]:  # fmt: skip
-        """Return a device in each part of its service that may count."""
+        """Return a device in each part of its service that can count."""
         where = f"project {project.id}: device {bound.device}"
         needs = role_needs(self.methodology, bound, where)
         if bound.device not in self.fleet.by_id:
@@ -234,7 +237,7 @@ class Reader:
 
     @cached_property
     def _ordered(self) -> tuple[Int64, Int64]:
-        """Order of the rows by device and quantity, and their sorted keys."""
+        """Return the order of the rows by device and quantity, and their sorted keys."""
         keys = self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
         order = np.argsort(keys, kind="stable")
         return order, keys[order]

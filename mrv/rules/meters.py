@@ -47,7 +47,7 @@ def lay_out(metered: Metered, certified: Uncorroborated | Certified) -> Int64:
 
 
 def most_on(facts: Facts, metered: Metered, lost: Int64) -> str:
-    """Return the local day with the largest deduction of a device's intervals."""
+    """Return the local day with the largest deduction in a device's intervals."""
     first = metered.whole.first
     span_us = first * INTERVAL_US, (first + len(lost)) * INTERVAL_US
     sums = {
@@ -77,7 +77,7 @@ def _reported(
 
 
 def device_limits(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-01: a quantity above the rating or the class of a device."""
+    """MTR-01: yield cuts of a quantity above the rating or the class limit of a device."""
     texts = []
     for i, metered in _counting(facts):
         base, kept = metered.base, metered.whole.value
@@ -105,8 +105,8 @@ def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64
     """
     Return the quantity above the hourly and daily limits of a device's class. [base units]
 
-    A bus does not drive 119 km/h day and night.  A quantity above such a limit is a fault of the
-    meter; on the project's side it stays, since that is conservative.
+    Example: a bus does not drive 119 km/h day and night.  On the project side the excess stays
+    counted, which is conservative.
 
     Parameters
     ----------
@@ -114,13 +114,13 @@ def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64
         n intervals.
     class_limit : ClassLimit
     timezone : str
-        Zone of the days.
+        Time zone of the days.
 
     Returns
     -------
     int64 array, n
-        Excess by interval; the whole of a day above its limit, since its distribution is not
-        known. [base units]
+        Excess by interval; the whole quantity of a day above its limit, as its distribution is
+        unknown. [base units]
     """
     beyond = np.maximum(whole.value - class_limit.per_hour * INTERVAL_US // HOUR_US, 0)
     if not len(whole):
@@ -153,10 +153,9 @@ def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
 
 def own_channels(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    MTR-02: a register above the energy that the device's other channels corroborate.
+    MTR-02: yield cuts of a register's energy that the device's other channels do not corroborate.
 
-    A check meter or an invoice that agrees with the register settles it; the lower quantity
-    counts.
+    A check meter or an invoice that agrees with the register settles it; the lower quantity counts.
     """
     texts, causes, settled = [], dict[Text, None](), []
     for i, metered in _counting(facts):
@@ -214,7 +213,7 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
 
 
 def certified_elsewhere(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """CLM-01: energy that a certificate of another scheme certifies."""
+    """CLM-01: yield the exclusion of energy certified by another scheme."""
     for i, metered in enumerate(facts.metered):
         key = metered.base.device.id, metered.base.needs.quantity
         for certified in facts.supporting.certified.get(key, ()):
@@ -225,7 +224,7 @@ def certified_elsewhere(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def certified_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """CLM-01: certificates of more energy than their intervals hold."""
+    """CLM-01: yield a report of certificates for more energy than their intervals have."""
     more: defaultdict[tuple[str, str], int] = defaultdict(int)
     for view in facts.views:
         for part in view.parts:
@@ -244,7 +243,10 @@ def certified_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def unrecorded_use(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-04: a register of the project's side below the integral of its own power or flow."""
+    """
+    MTR-04: yield charges where a project-side register is below the integral of its power or
+    flow.
+    """
     texts, settled = [], []
     for i, metered in enumerate(facts.metered):
         name, needs = metered.base.device.id, metered.base.needs
@@ -273,14 +275,13 @@ def unrecorded_use(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 def single_channel(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    EVD-01: energy of the baseline with one register as its only evidence.
+    EVD-01: yield limits on baseline energy that rests on one register alone.
 
-    Without power and direct current, or with too few values of them, only the rating and the sun
-    limit a register that runs fast: one that counts a third too much passes both.  Such energy is
-    credited once a check meter, or an invoice with its file, corroborates it.  A discount instead
-    would be a guess at the false share.
+    Without power and DC power, or with too few values of them, only the rating and the sun limit a
+    register that runs fast by a third.  Such energy counts once a check meter, or an invoice with
+    its file, corroborates it; a discount would be a guess.
 
-    A calibrated register counts; the finding requests the power that it sent at other times.
+    A calibrated register counts; the finding requests the power data.
     """
     texts, settled, left_out, total, whole = [], [], [], 0, 0
     invoices = facts.supporting.required is not None and facts.supporting.required.quantities < "C"
@@ -332,12 +333,12 @@ def single_channel(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def equipment_power(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-12: an entered power below that of the device's own electricity meter."""
+    """MTR-12: yield a report of an entered power below that measured by the device's own meter."""
     yield from _reported(above_power(facts.price.views, facts.price.pricing, facts.timezone))
 
 
 def equipment_efficiency(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-13: an entered efficiency above the device's measured one."""
+    """MTR-13: yield a report of an entered efficiency above the measured one."""
     price = facts.price
     yield from _reported(price.performed.reported(price.stated, price.reduced))
 

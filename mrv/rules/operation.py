@@ -1,18 +1,14 @@
 """
-What the plant's other meters say of its operation: clocks, electricity, weather, standstill.
+Rules MTR-08 to MTR-11 and CLM-03: clocks, electricity, weather and standstill of a plant's meters.
 
-A lamp that is on takes its power: no more hours count than a group's own electricity carries at
-the registered count and power, in each part of about four weeks (MTR-09), with a twentieth of room
-for what two registers and the supply's voltage differ by.  A regression says nothing of weather
-that its months did not have: beyond a tenth above its warmest month that counts (MTR-10).
+MTR-09: no more lamp hours count than the group's own electricity allows at the registered number
+and power, in each part of about four weeks, with a twentieth of tolerance for registers and
+voltage.  MTR-10: a regression does not apply beyond a tenth above the warmest month of its data.
 
-A fan's meter without data is charged at the rated power that was entered, however small; an
-auxiliary's meter that stands still counts nothing (MTR-11).  Neither moves a tonne here: the meter
-is to be read, or its service to end with a document.  Electricity that stands still is asked for in
-each stretch of about a week, fuel over the whole period.  What MTR-05 compares with its service is
-left to that rule where the meter reports.  Likewise a plant without a meter of the electricity that
-it draws, and energy that two roles of one plant claim (CLM-03), until a third party's dated line
-diagram shows that they are two.  Rules of tonne's own.
+MTR-11: a fan's meter without data counts at the entered rated power; an auxiliary's meter that does
+not advance counts nothing.  Neither changes a tonne here: the meter must be read, or its service be
+ended with a document.  Electricity is checked in each stretch of about a week, fuel over the whole
+period; what MTR-05 compares with its service is left to that rule.
 """
 
 from __future__ import annotations
@@ -51,7 +47,10 @@ _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 
 
 def device_clocks(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-08: more hours in a device's readings than elapsed while they arrived."""
+    """
+    MTR-08: yield a report of more hours in a device's readings than elapsed while they
+    arrived.
+    """
     texts = []
     for i, meter in enumerate(facts.views):
         clock = facts.supporting.clocks.get(meter.device.id)
@@ -65,7 +64,7 @@ def device_clocks(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def own_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-09: more hours than a device's own electricity allows."""
+    """MTR-09: yield limits on hours above those that a device's own electricity allows."""
     texts = []
     for name, energy in facts.supporting.drawn.items():
         of = [i for i, m in enumerate(facts.views) if m.device.id == name and m.needs.draws]
@@ -119,7 +118,7 @@ def _carries(monitored: Monitored, wh: Fraction, maximum: Fraction, share: Fract
 
 
 def regression_range(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-10: a variable outside the range of its baseline's regression."""
+    """MTR-10: yield limits on a variable outside the range of its baseline's regression."""
     parameters = facts.parameters
     for item in facts.methodology.ranges:
         if item.least not in parameters or item.most not in parameters:
@@ -149,7 +148,7 @@ def regression_range(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def project_side(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-11: meters of the project's side that do not transmit, or stand still."""
+    """MTR-11: yield reports of project-side meters that do not transmit, or do not advance."""
     views = facts.price.views
     compared = {role for consumption in facts.methodology.consumptions for role in consumption.uses}
     served = [
@@ -177,7 +176,7 @@ def _where(monitored: Monitored) -> dict[str, str]:
 
 
 def _without_data(facts: Facts, monitored: Monitored) -> Text:
-    """Return the text of the charge for the time of a meter without data."""
+    """Return the text on the charge for a meter's time without data."""
     lost = [(part.year, -part.cut(Kind.GAP)) for part in monitored.parts]
     tonnes = sum((q * facts.price.pricing.rate(monitored, year) for year, q in lost), Fraction(0))
     values = {
@@ -199,7 +198,7 @@ def _cost(facts: Facts, meters: Sequence[Monitored]) -> str:
 
 
 def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterator[Text]:
-    """Yield texts of when a meter stood still, and of the charge for that time."""
+    """Yield texts on the times in which a meter did not advance, with the charge."""
     still = [k for k, part in enumerate(monitored.stretches) if served[k] and stands_still(part)]
     always = not any(part.value for part in monitored.stretches)
     if not still or (monitored.needs.unit != "Wh" and not always):
@@ -240,7 +239,10 @@ def _missing(facts: Facts) -> Text | None:
 
 
 def claimed_twice(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """CLM-03: two quantities of a plant that may be the same energy, without a line diagram."""
+    """
+    CLM-03: yield exclusions of two quantities that may be the same energy, without a line
+    diagram.
+    """
     documents = facts.supporting.documents
     lacks = undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, facts.first)
     for value, other in facts.methodology.apart:

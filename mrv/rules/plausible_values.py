@@ -1,15 +1,14 @@
 """
-Values of parameters: as they were measured, and as far as they are plausible.
+Values of parameters as measured, and within their plausible range (PAR-03 to PAR-05).
 
-A parameter begins as the plant's own channels or a laboratory measured it, where both did by the
-more conservative one, and where neither did by the conservative bound.
+A parameter starts as measured by the plant's channels or a laboratory, the more conservative if
+both did, and the conservative bound if neither did.
 
-A document can be invented, and so can a laboratory.  Each methodology names the range in which a
-value lies, with its source (PAR-03), and what other values say of it: the efficiency of a pump by
-its head, the enthalpy of steam by its temperature (PAR-04).  Outside of that the period closes
-with the bound, or with the entered value where that is more conservative.  A value that needs a
-dated document and has none counts by the one for which none is needed, and one whose document
-states another value by the more conservative of the two (PAR-05).  These are rules of tonne's own.
+Each methodology gives a value's range with its source (PAR-03), and limits by other values: the
+efficiency of a pump by its head, the enthalpy of steam by its temperature (PAR-04).  Outside of it
+the bound applies, or the entered value if more conservative.  A value without its required dated
+document is replaced by the one that needs none; if the document states another value the more
+conservative one applies (PAR-05).  These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -122,7 +121,7 @@ class _Place:
 
     @property
     def values(self) -> dict[str, str | Text]:
-        """Values for the texts of a place."""
+        """Return the values for texts on the place."""
         of = {} if self.device is None else {"device": self.device}
         named = subject(self.name, [self.device])
         return {"subject": named, "amount": amount(self.value, self.spec.unit), **of}
@@ -183,7 +182,7 @@ def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CAR"]:
 
 @dataclass(slots=True)
 class _Values:
-    """A project with the values that count so far, and the texts of findings by rule."""
+    """Project with the values applied so far, and the texts of findings by rule."""
 
     project: Project
     supporting: SupportingData
@@ -193,7 +192,7 @@ class _Values:
 
     @property
     def parameters(self) -> Inputs:
-        """Parameters of the project, with the means of samples."""
+        """Return the parameters of the project, with the means of samples."""
         where = f"project {self.project.id}: parameters"
         parameters = parameters_of(self.methodology, self.project.parameters, where)
         return sampled(parameters, self.supporting.samples, self.methodology)
@@ -241,7 +240,7 @@ class _Values:
         return True
 
     def rare(self, place: _Place, below: Fraction) -> None:
-        """Report a value that counts and is rare, and who issued its documents."""
+        """Report a rare but permitted value, with the issuers of its documents."""
         if place.value >= below:
             return
         documents = [f"{d.document}, {d.by}" for d in self.supporting.documents
@@ -252,7 +251,7 @@ class _Values:
         self.texts[RANGE].append(rare)
 
     def stated(self, place: _Place) -> None:
-        """Apply the value of a document where it is more conservative than the entered one."""
+        """Apply a document's value if it is more conservative than the entered one."""
         document = next((d for d in self.supporting.documents if d.parameter == place.name), None)
         value = None if document is None else document.stated(place.device)
         issued = {(f.device, f.parameter, Fraction(f.value)) for f in self.supporting.fixed}
@@ -292,8 +291,8 @@ class _Values:
 
     def _least(self, place: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
         """
-        Apply the most conservative value; return it and its effect, None where
-        it is the entered.
+        Apply the most conservative value; return it and its effect, None if it is the
+        entered one.
         """
         ours = self.reduction_by(self.project, self.supporting)
         by = {value: self._with(place, value) for value in others}

@@ -1,10 +1,11 @@
 """
-Rules of values that are published: official factors, lists, defaults, factors of registry files.
+Rules FAC-01 and FAC-02: values with a published one: official factors, lists, defaults, registry
+factors.
 
-An entered value beside a published one counts only where it is more conservative.  In place of a
-published default a value also counts with a document of a third party, such as the losses that the
-grid's operator publishes.  A factor that a registry file brought counts only where it is more
-conservative than the published one.  What the account does not use is not asked about.
+An entered value replaces a published one only if it is more conservative.  A published default may
+also be replaced by a third party's document, such as losses published by the grid operator.  A
+registry file's factor counts only if it is more conservative than the published one.  Values that
+the account does not use are ignored.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ _FIRST_REMEDY = (
 
 class _Beside(NamedTuple):
     """
-    An entered value and the published ones for it: official, from a list, or a default.
+    Entered value and the published ones for it: official, from a list, or a default.
 
-    `lacks` is the missing part of a document in place of a default.
+    `lacks` is the missing part of a document that would replace a default.
     """
 
     name: str
@@ -56,7 +57,7 @@ class _Beside(NamedTuple):
 
 
 def published_values(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """FAC-01: entered values other than published ones, and factors of registry files."""
+    """FAC-01: yield limits on entered values other than published ones, and on registry factors."""
     for item in _entered(facts):
         yield from (Bound(item.name, factor.value) for factor in _near(item))
     counted, _ = _brought(facts)
@@ -67,7 +68,7 @@ def published_values(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def published_findings(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """FAC-01: the applied value, and what settles the finding."""
+    """FAC-01: yield reports of the applied value, and of what settles the finding."""
     price = facts.price
     texts, holds, priced = list[Text](), True, True
     for item in _entered(facts):
@@ -247,7 +248,7 @@ def compared_kinds(account: Account) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Changed:
-    """A book of factors with another value for one of them."""
+    """Book of factors with another value for one of them."""
 
     book: Factors
     factor: str
@@ -255,7 +256,7 @@ class _Changed:
 
     @property
     def grid(self) -> str | None:
-        """Grid of the book."""
+        """Return the grid of the book."""
         return getattr(self.book, "grid", None)
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
@@ -266,7 +267,7 @@ class _Changed:
         )
 
     def __iter__(self) -> Iterator[Factor]:
-        """All factors of the book."""
+        """Yield all factors of the book."""
         return iter(self.book)
 
 

@@ -1,20 +1,16 @@
 """
-Rules of what the registry has of a meter: its identity (REG-01), copies of it, changes (REG-03).
+Rules on meters' identity and changes: duplicates, copies (MTR-03), replacements and breaks
+(REG-03).
 
-The baseline's devices count only while each role that emits has its device, so a day between two
-power meters takes the water of that day off.  Of two meters of the project's side both count, so
-what both metered is taken off twice.  Either is conservative: an observation with its tonnes.
+Baseline devices count only while each role with project emissions has a device, so a day between
+two power meters excludes that day's water.  Two overlapping project-side meters both count.  Either
+is conservative: an observation with its tonnes.
 
-A register that falls, or jumps beyond what its device can make, is named with its day, both
-values, the tonnes between its two explanations and the row of the registry that settles it.  What
-metering could decide costs no time and is not named: a glitch, a wrap at the model's own modulus,
-a replacement that was entered.
+A register that falls, or jumps beyond what its device can make, is reported with day, both values,
+the tonnes between its two explanations, and the missing registry entry.  Cases decided by metering
+are not reported: a glitch, a rollover at the model's modulus, a registered replacement.
 
-One meter under two ids: series that are identical or proportional (MTR-03).
-
-Meters that serve the same time are compared over all of it.  Those whose services differ are
-compared over the time in which both serve: where one is identical to the other, the one that
-began later counts nothing there.  A proportional series takes nothing off and is to be clarified.
+Identical or proportional series are one meter under two ids (MTR-03).
 """
 
 from __future__ import annotations
@@ -64,7 +60,7 @@ _Bools = NDArray[np.bool_]
 
 
 def twin_series(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-03: two meters with identical or proportional series, or a check meter that copies."""
+    """MTR-03: yield exclusions of meters with identical or proportional series."""
     identical, proportional = [], []
     counted: defaultdict[str, list[int]] = defaultdict(list)
     for i, metered in enumerate(facts.metered):
@@ -87,7 +83,10 @@ def twin_series(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def _copies(identical: Sequence[Text], proportional: Sequence[Text]) -> Iterator[RuleReport]:
-    """Identical series are impossible of two meters; proportional ones are to be clarified."""
+    """
+    Yield the reports: identical series are impossible for two meters; proportional ones need
+    clarification.
+    """
     if identical:
         yield RuleReport(False, tuple(identical))
     if proportional:
@@ -107,7 +106,10 @@ def _pairs(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
 
 
 def overlapping_services(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-03: two meters with identical or proportional series whose services overlap."""
+    """
+    MTR-03: yield exclusions of meters with identical or proportional series in overlapping
+    services.
+    """
     identical, proportional = [], []
     for overlap in overlapping([m.base for m in facts.metered]):
         values = overlap.values(facts.price.pricing, facts.timezone)
@@ -126,8 +128,8 @@ class Overlap:
     """
     Two devices with one series in the time in which both serve; `later` began later.
 
-    `place` is that of the later among the monitored devices.  `both` is the mask of its intervals
-    in which both measure a quantity; `equal`: its quantity does not count there.
+    `place` is the index of the later one among the monitored devices.  `both` is the mask of its
+    intervals in which both measure a quantity; if `equal`, its quantity does not count there.
     """
 
     place: int
@@ -137,7 +139,7 @@ class Overlap:
     equal: bool
 
     def values(self, pricing: Pricing, timezone: str) -> dict[str, str]:
-        """Return values of a text: devices, time, quantity of the later one and its tonnes."""
+        """Return values for texts: devices, time, quantity of the later one and its tonnes."""
         meter, first = self.later, self.later.service.first
         at = np.flatnonzero(self.both)
         span_us = (first + int(at[0])) * INTERVAL_US, (first + int(at[-1]) + 1) * INTERVAL_US
@@ -221,7 +223,10 @@ _DIGITS = range(3, 13)
 
 
 def known_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """REG-01: a second id of a meter, or an electricity meter without rated power."""
+    """
+    REG-01: yield exclusions of second ids of a meter, and reports of meters without rated
+    power.
+    """
     unrated = {
         metered.base.device.id: text("REG-01.unrated", device=metered.base.device.id)
         for metered in facts.metered
@@ -231,17 +236,23 @@ def known_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def copies_elsewhere(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """CLM-02: a meter with the series of another project's meter, or of an earlier time."""
+    """
+    CLM-02: yield exclusions of meters with the series of another project's meter, or of an
+    earlier time.
+    """
     yield from _excluded(facts, "CLM-02", {})
 
 
 def copies_inside(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """MTR-03: a meter with the series of another one of the project, also outside the period."""
+    """
+    MTR-03: yield exclusions of meters with the series of another of the project's, also
+    outside the period.
+    """
     yield from _excluded(facts, "MTR-03", {})
 
 
 def _excluded(facts: Facts, rule: str, why: Mapping[str, Text]) -> Iterator[Effect | RuleReport]:
-    """Exclude meters of the baseline by a rule of the registry, and report them in one finding."""
+    """Exclude baseline meters by a rule of the registry, and report them in one finding."""
     by_registry = {
         excluded.device: excluded.reason
         for excluded in facts.supporting.excluded
@@ -261,7 +272,7 @@ def _excluded(facts: Facts, rule: str, why: Mapping[str, Text]) -> Iterator[Effe
 
 
 def changed(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """REG-03: time without a meter, or with two, at a change of meters."""
+    """REG-03: yield reports of time without a meter, or with two, at a change of meters."""
     price = facts.price
     texts = [*_between(facts, price.views, price.pricing)]
     texts += [
@@ -323,7 +334,7 @@ def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
 
 
 def left_lines(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """REG-03: a register that left its sequence without a replacement in the registry."""
+    """REG-03: yield reports of registers with a break of sequence and no registered replacement."""
     texts = [
         each
         for view in facts.price.views
@@ -454,7 +465,7 @@ def _move(register: Register, fall: Fallen, timezone: str) -> Text:
 
 
 def _row(register: Register, fall: Fallen, timezone: str) -> str:
-    """Return the row of the registry that would enter a replacement."""
+    """Return the registry entry that would record the replacement."""
     last, first = (_plain(register.to_file(n)) for n in (fall.before, fall.after))
     return (
         f"{{channel: {register.name}, at: {local_text(fall.at_us, timezone)}, last: {last},"
@@ -463,7 +474,7 @@ def _row(register: Register, fall: Fallen, timezone: str) -> str:
 
 
 def _full(last: Decimal) -> int | None:
-    """Return the rollover value of a register that was nearly full; None where it was not."""
+    """Return the rollover value of a register that was nearly full; None if it was not."""
     return next((10**n for n in _DIGITS if Decimal("0.97") * 10**n <= last < 10**n), None)
 
 

@@ -1,23 +1,14 @@
 """
-What a plant delivers and uses, and which independent evidence corroborates it.
+Rules EVD-02, EVD-03 and EVD-07: independent evidence of a plant's deliveries and consumption.
 
-Water, mass and load are reported by the plant's own meter alone, and no other party sees whether
-it reports three times as much.  Two things are evidence (EVD-02): what the plant was built for,
-each value in a document from before the period with its giver and the hash of its file; or invoices
-over nearly all of the time.  Where neither is there, what is delivered counts nothing: COD of the
-inflow counts 0, a pump's water as much as its electricity moved before the project, else 0.
+Water, mass and load are reported only by the plant's own meter.  Evidence (EVD-02) is the design,
+each value in a third party's document from before the period with the hash of its file; or invoices
+over nearly all of the time.  Without either the delivery counts nothing: COD of the inflow counts
+0, a pump's water as much as its electricity moved before the project, else 0.
 
-Within the design all meters of a plant may still be too high together.  Where no invoice shows
-what was delivered, nor the electricity that it took, a finding says by how much (EVD-03).
-Hours of lamps are not sold: their electricity corroborates them, by count and power, as invoices
-or the controller itself state it.
-
-A fan's meter of which the transformer ratio is typed ten times too low reports a tenth, and the
-rest of a plant looks the same.  So a finding asks for invoices of electricity and fuel (EVD-07).
-It is settled where they cover the use, where a check meter or the meter's own power agrees with
-its register, or where a higher invoice is applied already.  Nothing is asked where all that is not
-shown would change less than a hundredth of the reduction at its highest plausible value: the rated
-power over all of the time, or ten times what was reported.  These are rules of tonne's own.
+Within the design all meters may still read too high.  If no invoice covers the delivery or its
+electricity, a finding gives the possible amount (EVD-03). Hours of lamps are corroborated by their
+electricity, from invoices or the controller.
 """
 
 from __future__ import annotations
@@ -75,7 +66,7 @@ def _names(meters: Sequence[Monitored]) -> tuple[str, ...]:
 
 
 class _Bare(NamedTuple):
-    """A service without evidence: its meters, and the missing documents."""
+    """Service without evidence: its meters, and the missing documents."""
 
     capacity: Capacity
     devices: tuple[str, ...]
@@ -83,7 +74,7 @@ class _Bare(NamedTuple):
 
 
 def delivered_service(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """EVD-02: a service that only the plant's own meters report."""
+    """EVD-02: yield exclusions of a service reported only by the plant's own meters."""
     method = facts.methodology
     bare = []
     for capacity in method.capacities:
@@ -174,8 +165,8 @@ def built_for(
     """
     Return the daily design capacity of a role by dated documents; None without. [base units]
 
-    It limits the charge for lost time, too: a weighbridge that was lost for two weeks was charged
-    with the 1,000 t that one weighs in an hour at most.
+    It also limits the charge for lost time: a weighbridge can weigh 1,000 t an hour, but not for
+    two weeks.
     """
     return min(
         (
@@ -193,7 +184,7 @@ def built_for(
 
 
 def service_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """EVD-03: services within their design that no invoice corroborates."""
+    """EVD-03: yield reports of services within their design that no invoice corroborates."""
     method, views, parameters = facts.methodology, facts.price.views, facts.price.parameters
     for taken in method.consumptions:
         users = using(views, taken)
@@ -240,7 +231,7 @@ def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] 
 def _within_design(
     there: Sequence[Monitored], capacity: Capacity, parameters: Inputs
 ) -> Iterator[RuleReport]:
-    """Yield the report of how much more the design would allow, where it would."""
+    """Yield the report of how much more the design would allow, if any."""
     room = at_capacity(there, capacity, parameters) / sum(m.delivered for m in there) - 1
     if room <= 0:
         return
@@ -306,7 +297,7 @@ def _burnt(facts: Facts, invoice: Invoice) -> bool:
 
 
 def project_fuel(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """EVD-07: fuel of the project that only its own meter reports (TOOL03 [M])."""
+    """EVD-07: yield a report of project fuel reported only by its own meter (TOOL03 [M])."""
     there = [
         m
         for m in facts.price.views
@@ -317,7 +308,7 @@ def project_fuel(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def project_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """EVD-07: electricity of the project that only its own meter reports."""
+    """EVD-07: yield a report of project electricity reported only by its own meter."""
     views, reduction_t = facts.price.views, facts.price.reduction_t
     consumptions = facts.methodology.consumptions
     charging = {r for consumption in consumptions if consumption.by_model for r in consumption.uses}
@@ -390,7 +381,7 @@ def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Rule
 
 
 def _at_most(facts: Facts, meter: Monitored) -> tuple[Fraction, Fraction]:
-    """Return the possible use of a meter above its counted one. [Wh, tCO2e]"""
+    """Return a meter's possible use above its counted one. [Wh, tCO2e]"""
     rated = (meter.rate or Fraction(0)) * Fraction(meter.service.intervals * INTERVAL_US, HOUR_US)
     more = max(rated, Fraction(_TIMES * meter.metered)) - meter.counts
     if more <= 0:

@@ -1,17 +1,15 @@
 """
-Rules of values that a project entered or measured: bounds of parameters, and their findings.
+Rules on entered and measured values: bounds of parameters and their findings (BND-02, PAR-05 to
+PAR-08).
 
-A parameter counts by another value only where that is more conservative: by what the plant was
-built for, by what its quantities agree with or show.  Whether a bound counts is
-decided by the account; the findings read what it decided.
+A parameter takes another value only if that is more conservative: by the design, or by agreeing or
+metered quantities.
 
-Values of a lower grade of evidence than the programme asks for (PAR-05).
-
-A value that carries more of the reduction than the programme lets rest on the claimant's word
-counts by the conservative end of what is published of it: of the range that it lies in, or of the
-list it is from.  Where nothing is published, what it carries does not count.  A value of which more
-would cost the claimant has no conservative end without a range: it counts, and is a request.  So
-does one whose document was issued within the period.
+PAR-05: a value with a lower grade of evidence than the programme requires, on which more than the
+permitted share of the reduction depends, is replaced by the conservative end of its published range
+or list.  Without publication its share does not count.  A value whose increase would lower the
+reduction has no conservative end without a range: it counts, with a request.  So does one whose
+document was issued within the period.
 """
 
 from __future__ import annotations
@@ -72,15 +70,14 @@ def apply_required_grades(
     reduction_by: ReductionBy,
 ) -> tuple[Project, SupportingData, list[Finding]]:
     """
-    Return the project with values of the required grade, or the published ones
-    in their place.
+    Return the project with values of the required grade, or published ones in their place.
 
     Parameters
     ----------
     facts : Facts
-        What the period comes to with the project, and its price.
+        Result of the period with the project, and its price.
     reduction_by : callable
-        What the period comes to with another one: reduction, and before deductions. [ug CO2e]
+        Returns the reduction with another project, and that before deductions. [ug CO2e]
     """
     account = facts.price
     if account.reduction_t <= 0:
@@ -121,7 +118,7 @@ def _late(facts: Facts, item: EvidenceItem, entered: Entered) -> Iterator[Text]:
 
 @dataclass
 class _Kept:
-    """A project with the values that count so far."""
+    """Project with the values applied so far."""
 
     project: Project
     supporting: SupportingData
@@ -132,7 +129,7 @@ class _Kept:
     def counted(
         self, item: EvidenceItem, entered: Entered, value: Fraction, devices: Sequence[str | None]
     ) -> Text | None:
-        """Apply the conservative published end of a value; return the text of it."""
+        """Apply the conservative published end of a value; return its text."""
         spec, ends = entered.spec, ends_of(self.facts, entered, value)
         required, reduction = self.required, abs(self.facts.price.reduction_t)
         values: dict[str, Value] = {
@@ -164,8 +161,8 @@ class _Kept:
         self, entered: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
     ) -> tuple[Fraction, int] | None:
         """
-        Apply the most conservative published end; return it and its reduction,
-        None if the entered.
+        Apply the most conservative published end; return it and its reduction, None if it is
+        the entered value.
         """
         best: tuple[int, Fraction, Project, SupportingData] | None = None
         for end in sorted(set(ends)):
@@ -188,7 +185,7 @@ class _Kept:
     def _nothing(
         self, entered: Entered, devices: Sequence[str | None], ours: int
     ) -> int | None:  # fmt: skip
-        """Credit no reduction by a value; None where a higher value is the conservative one."""
+        """Credit no reduction by a value; None if a higher value is the conservative one."""
         with suppress(MrvError, ZeroDivisionError):
             project, supporting = self._put(entered.name, devices, Fraction(0))
             remaining = self.reduction_by(project, supporting)[0]
@@ -242,7 +239,7 @@ _A_LITTLE = Fraction(1, 1000)
 
 
 def before_crediting(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """BND-02: quantities of years before the crediting period."""
+    """BND-02: yield limits on quantities of years before the crediting period."""
     method, parameters = facts.methodology, facts.price.stated
     first = local_date(facts.project.from_us, facts.timezone).year
     early = sorted(method.uncredited(parameters, first))
@@ -256,13 +253,16 @@ def before_crediting(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def uncorroborated_values(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """PAR-05: uncorroborated values that carry the whole reduction, without a published range."""
+    """PAR-05: yield limits for uncorroborated values on which the whole reduction depends."""
     if facts.supporting.uncorroborated_values:
         yield NoReduction()
 
 
 def agreeing_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """PAR-08: separately measured quantities that have to agree, such as gas and its COD."""
+    """
+    PAR-08: yield limits of separately measured quantities that must agree, such as gas and
+    its COD.
+    """
     price, method = facts.price, facts.methodology
     # gas of all days against what all days brought, also those on which an analyser was silent
     years = price.quantities(price.as_read(price.stated)) if method.agreement else {}
@@ -281,7 +281,7 @@ def agreeing_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def least_by_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """PAR-06: parameters below the value that metered quantities give."""
+    """PAR-06: yield limits of parameters below the value given by metered quantities."""
     price, method = facts.price, facts.methodology
     for name, test in method.lower_limits.items():
         yield Least(name, partial(_least, price, test, method.parameters[name]))
@@ -295,7 +295,7 @@ def _least(
 
 
 def gauge_errors(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """PAR-06: gauges without a valid certificate, by their permissible error."""
+    """PAR-06: yield limits for gauges without a valid certificate, by their permissible error."""
     how, texts = facts.price.how, dict[Text, None]()
     for name, measured in facts.supporting.channels.items():
         if how.get(name) == CHANNELS and measured.off:
@@ -306,7 +306,7 @@ def gauge_errors(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def flare(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """PAR-06: gas to a flare whose exhaust or detector did not show a proper flame."""
+    """PAR-06: yield limits for gas to a flare without a proper flame."""
     for name, lit in facts.supporting.lit.items():
         if not facts.price.stated.get(name):
             continue
@@ -330,11 +330,11 @@ def flare(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 def sampled_values(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    PAR-06: parameters by a survey or laboratory samples, with their precision.
+    PAR-06: yield limits of parameters from a survey or laboratory samples, by their precision.
 
     Below the required confidence and precision, the conservative end of the confidence interval
-    counts; of a laboratory's few samples at most the lowest and the highest.  A precise survey
-    counts by its mean.
+    counts; for few laboratory samples at most the lowest and the highest.  A precise survey counts
+    by its mean.
     """
     method, stated = facts.methodology, facts.price.stated
     least = required(method.id, method.programme)
@@ -367,7 +367,7 @@ def sampled_values(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def _within(value: Fraction, spec: ParameterSpec) -> Fraction:
-    """Return a limit of a value, within the possible values of its parameter."""
+    """Return a limit restricted to the possible values of its parameter."""
     maximum = value if spec.maximum is None else min(value, Fraction(spec.maximum))
     return rounded(max(Fraction(spec.minimum), maximum), spec)
 
@@ -382,7 +382,10 @@ def _precision(name: str, precision: Precision) -> dict[str, Value]:
 
 
 def monitored_values(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """PAR-06: monitored parameters that are constant, or have few samples or readings."""
+    """
+    PAR-06: yield reports of monitored parameters that are constant, or have few samples or
+    readings.
+    """
     method = facts.methodology
     sampled: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
     for sample in facts.supporting.samples:
@@ -449,10 +452,9 @@ def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fracti
 
 def _weak(facts: Facts) -> Iterator[Text]:
     """
-    Yield texts of weak evidence of monitored values.
+    Yield texts on weak evidence of monitored values.
 
-    These are a sample without a report, and an analyser that was read in less than half of the
-    hours: a grab sample at the strongest hour is no mean of the day.
+    A sample without a report, or an analyser that was read in less than half of the hours.
     """
     how, supporting = facts.price.how, facts.supporting
     for name in facts.methodology.parameters:
@@ -471,10 +473,10 @@ def _weak(facts: Facts) -> Iterator[Text]:
 
 def documented_values(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    PAR-07: values that the methodology lists, without dated documents; no deduction.
+    PAR-07: yield reports of listed values without dated documents; no deduction.
 
-    They come from surveys, type approvals and reports before the project: a free text does not
-    support them, and lists and classes limit them.  Leakage of 0 is a statement, too.
+    These values come from surveys, type approvals and reports before the project; lists and classes
+    limit them.  Leakage of 0 is included.
     """
     method = facts.methodology
     none = () if facts.price.stated.get(LEAKAGE) != 0 else (LEAKAGE,)

@@ -84,7 +84,7 @@ def _registers(reading: Reading, device: Device) -> Iterator[tuple[int, str, Dec
     units = reading.units if isinstance(reading, Stated) else ()
     at = time_us(reading.ts)
     bucket = Bucket(class_id, profile, tuple(reading.values), units, [0], [at], [0], [0])
-    bucket.flat.extend(reading.values.values())
+    bucket.add(reading.values.values())
     known = columns.convert(bucket).columns
     for channel in classes.load()[class_id].registers:
         if channel.name in known:

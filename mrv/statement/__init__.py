@@ -1,8 +1,7 @@
 """
-The statement: claims for a monitoring period, signatories and evidence.
+The statement: its claims, signatories and evidence.
 
-`plan_extract` is the registry's part of the evidence, `evidence` the measured part,
-`compose` the words of the statement, `credentials` who signs them, `states` the
-order of the steps.  One function composes the statement for the operator who closes
-and for the auditor who checks; its types stand in `mrv.documents`.
+`plan_extract` is the registry's part of the evidence, `evidence` the measured part, `compose` the
+statement's text, `credentials` its signatures, `states` the order of steps.  One function composes
+the statement for the closing operator and for the checking auditor; types are in `mrv.documents`.
 """

@@ -1,13 +1,11 @@
 """
-Analyser results of a plant for a parameter in a period: COD, methane content.
+Values of a parameter from a plant's analysers in a period: COD, methane content.
 
-A day counts by the mean of its readings, and the days by what flowed on each, since the
-methodologies ask for loads.  A day on which something flowed and nothing was measured
-counts by the conservative value: zero where the parameter gains, else the highest day.
-A share that is removed is of the days on which the inflow was measured; the load of the
-others is zero already.  Days on which a channel has no valid certificate count by its permissible
-error, too: `Measured.off`.
-This is a rule of tonne's own, on the pattern of missing data (mrv/accounting).
+Days are weighted by flow, as methodologies need loads.  A day with flow but without readings counts
+at the conservative value: zero if the parameter raises the reduction, else the highest day. A
+removal share uses the days on which the inflow was measured.  Days without a valid certificate also
+have the permissible error: `Measured.off`. This is tonne's own rule, like that on missing data
+(mrv/accounting).
 """
 
 from __future__ import annotations
@@ -51,10 +49,10 @@ class Wanted(NamedTuple):
 
 class Gauged(NamedTuple):
     """
-    Readings of a channel of a device by local day: sum in thousandths, and number.
+    Readings of a device's channel by local day: sum in thousandths, and number.
 
-    `hours` are the hours of the period in which there was one, since 1970; `least` and `most` are
-    the lowest and highest reading of each interval of the period, of a channel that shows a flame.
+    `hours` are the hours of the period with a reading, since 1970; `least` and `most` are the
+    lowest and highest reading of each interval of the period, for a channel that shows a flame.
     """
 
     total: Int64
@@ -111,7 +109,10 @@ def gauge(
 
 
 def _lowest(time_us: Int64, value: Any, edges: Int64) -> Floats:
-    """Lowest reading of each interval of a period; without any that of the last hour's."""
+    """
+    Return the lowest reading of each interval of a period; without any, that of the last
+    hour.
+    """
     first = int(edges[0]) // INTERVAL_US
     result = np.full(-(-int(edges[-1]) // INTERVAL_US) - first, np.inf)
     np.minimum.at(result, time_us // INTERVAL_US - first, value)
@@ -200,7 +201,7 @@ def measured(
 
 @dataclass(frozen=True)
 class _Bench:
-    """What all parameters of a period share: project, rows, edges of days, readings by day."""
+    """Data shared by all parameters of a period: project, rows, edges of days, readings by day."""
 
     project: Project
     fleet: Fleet
@@ -266,7 +267,10 @@ class _Bench:
         )  # fmt: skip
 
     def _errors(self, device: str, channel: str, flow: Int64) -> tuple[list[Fraction], list[Text]]:
-        """Permissible error of a channel on days without a certificate, and a text of it. [%]"""
+        """
+        Return a channel's permissible error on days without a certificate [%], and texts on
+        them.
+        """
         begin, end = (int(us) // INTERVAL_US for us in (self.edges[0], self.edges[-1]))
         valid = of_channels(self.certificates.get(device, ()), (channel,))
         spans = uncovered(valid, channel, self.project.timezone, begin, end)
@@ -317,7 +321,10 @@ class _Bench:
 
 
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:
-    """Loads of the channels, each off by its error; of two the second in the other direction."""
+    """
+    Yield the channels' loads shifted by their errors; of two, the second in the other
+    direction.
+    """
     for sign in (-1, 1):
         yield [
             load + (sign if k == 0 else -sign) * error
@@ -333,12 +340,12 @@ def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction
 
 
 def _load(flow: Int64, gauged: Gauged, *, low: bool) -> Fraction:
-    """Sum of what flowed on each day times the mean of that day. [thousandths]"""
+    """Return the sum of daily flow times daily mean. [thousandths]"""
     return sum(_loads(flow, gauged, low=low), start=Fraction(0))
 
 
 def _loads(flow: Int64, gauged: Gauged, *, low: bool) -> list[Fraction]:
-    """What flowed on each day times the mean of that day. [thousandths]"""
+    """Return daily flow times daily mean. [thousandths]"""
     means = [
         Fraction(total, count) if count else None
         for total, count in zip(gauged.total.tolist(), gauged.number.tolist(), strict=True)

@@ -1,9 +1,8 @@
 """
 Approval of an issue by two or more people, if the programme requires it.
 
-Each signs a credential of their own over the signed statement and its verification, with an
-operator's key.  The log's entry of the issue names them all, so that none can be taken out
-or added later.
+Each signs a credential over the signed statement and its verification, with an operator's key.  The
+log entry of the issue names all of them, so that none can be removed or added later.
 """
 
 from __future__ import annotations

@@ -1,14 +1,11 @@
 """
-Conditions not met according to a statement: each is an open clarification request (CL).
+Requirements not met according to a statement (each is a clarification request), and materiality.
 
-No one has to raise it, so no one can forget it.  It stays open until the operator closes
-the period anew with the condition met; an opinion without reservation over it needs a
-reason that the verifier writes and signs.
+A clarification request stays open until the operator closes the period again with the requirement
+met; an unqualified opinion needs the verifier's signed justification.
 
-Uncorrected misstatements of a statement, and the materiality threshold.
-
-A misstatement counts with its sign and without: one that favours the claimant is
-never cleared against another that does not without both sums standing side by side.
+Misstatements are summed with sign and as absolute values, so that one cannot silently offset
+another.
 """
 
 from __future__ import annotations
@@ -41,16 +38,16 @@ _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 @dataclass(frozen=True, slots=True)
 class Materiality:
     """
-    Uncorrected misstatements, with the materiality threshold.
+    Uncorrected misstatements compared with the materiality threshold.
 
     Attributes
     ----------
     percent : Fraction
-        From which share of the reduction on they are material. [%]
+        Threshold as a share of the reduction. [%]
     net_t, absolute_t : Fraction
-        Sum of their effects, and of the effects' sizes. [t CO2e]
+        Sum of their effects, and of the effects' absolute values. [t CO2e]
     reduction_t : Fraction
-        What the statement says. [t CO2e]
+        Stated reduction. [t CO2e]
     """
 
     percent: Fraction
@@ -95,12 +92,12 @@ def beyond(percent: str) -> bool:
 
 def check_threshold(percent: str) -> None:
     """
-    Refuse a materiality above the highest of any programme.
+    Refuse a materiality threshold above the highest of any programme.
 
     Raises
     ------
     StatementStateError, CanonicalError
-        Naming it and what is taken.
+        Naming it and the permitted maximum.
     """
     if beyond(percent):
         raise StatementStateError(
@@ -192,7 +189,10 @@ def _all(claims: Claims) -> Iterator[Unmet]:
 
 
 def _slipped(check: CrossCheck) -> bool:
-    """Whether an invoice was entered in another unit than its own: a thousand times, or a part."""
+    """
+    Return whether an invoice seems entered in another unit: a thousand times, or a
+    thousandth.
+    """
     times = 1 + Decimal(check.difference_percent or 0) / 100
     about = (times / _UNIT, times * _UNIT)
     return check.kind == INVOICE and any(_NEARLY < part < 1 / _NEARLY for part in about)

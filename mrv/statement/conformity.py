@@ -1,7 +1,4 @@
-"""Conformity of a period's monitoring with its plan and methodology.
-
-Whether a plant is as its registered design says, and its reduction within the estimate.
-"""
+"""Comparison of a period with its monitoring plan, methodology and registered design."""
 
 from __future__ import annotations
 
@@ -20,8 +17,8 @@ from mrv.documents.monitoring import Planned
 from mrv.methodologies import find
 from mrv.parameters.inputs import exact
 from mrv.quantity_text import plain_text
-from mrv.registry.declared import Calibration, Design, Event
-from mrv.registry.monitoring_plan import Version, blank, called
+from mrv.registry.declared import Calibration, Design, Event, Survey
+from mrv.registry.monitoring_plan import CORRECTION, Version, blank, called, replaced
 from mrv.registry.plan_departures import SURVEY_MONTHS, Meter, again, departures, imprecise, seldom
 from mrv.registry.project import FIRST
 from mrv.signatures.organisations import stem
@@ -39,14 +36,16 @@ _OFF_CAPACITY = 10
 # a site's coordinates are read from a map [km, M]; the earth's mean radius [km]
 _SAME_PLACE_KM, _EARTH_KM = 1, 6_371
 # quantities of gas at normal conditions, and the bases on which meters count them
-_GASES = ("biogas",)
+GASES = ("biogas",)
+# fields of a plan's line that say how a parameter is measured
+_MEASURED = ("channel", "option", "frequency", "accuracy_class", "error_percent")
 GAS_BASES = (DRY, _) = ("dry", "wet")
 # full-load hours of a year: of PV in the sunniest places with trackers [M], of anything
 _SUN, _SUN_H, _YEAR_H = "pv_inverter", 2_800, 8_784
 
 
 def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
-    """Return differences from the registered design, and a reduction above its estimate."""
+    """Yield differences from the registered design, and a reduction above its estimate."""
     days = (
         local_date(result.from_us, result.timezone),
         local_date(result.to_us - 1, result.timezone),
@@ -59,6 +58,7 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
         yield from _elsewhere(plan, design)
         yield from _populations(plan, design)
     yield from _old_surveys(plan, days[0])
+    yield from _samples(plan, days[0])
     yield from _full_load(plan)
     yield from _capacity(plan, result)
     method = plan.project.methodology, plan.project.version
@@ -68,7 +68,7 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
 
 
 def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
-    """Compare the project's devices with the equipment of the design, where it names any."""
+    """Yield differences between the project's devices and the design's equipment, if listed."""
     named = {(stem(device.make), stem(device.model)): device for device in design.devices}
     installed: dict[tuple[str, str], list[str]] = {}
     rated = {device.id: device.rated_power_w for device in plan.devices}
@@ -93,17 +93,25 @@ def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
 
 def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
     """Yield texts of surveys whose population differs from the number of units of the design."""
-    number = {population.parameter: population.number for population in design.populations}
+    designed = {population.parameter: population for population in design.populations}
     for survey in plan.declared.surveys:
-        if survey.population != number.get(survey.parameter, survey.population):
-            yield text(
-                "PLN-01.other_population", parameter=survey.parameter, held=survey.population,
-                number=number[survey.parameter], design=design.version,
-            )  # fmt: skip
+        own = designed.get(survey.parameter)
+        if own is None:
+            continue
+        of: dict[str, Value] = {"parameter": survey.parameter, "design": design.version}
+        if survey.population != own.number:
+            held = survey.population
+            yield text("PLN-01.other_population", held=held, number=own.number, **of)
+        if own.participants and survey.participants:
+            each = Fraction(survey.population, survey.participants)
+            planned_each = Fraction(own.number, own.participants)
+            if each > planned_each:
+                held_each, number = plain_text(each, 2), plain_text(planned_each, 2)
+                yield text("PLN-01.units_each", held=held_each, number=number, **of)
 
 
 def _old_surveys(plan: MonitoringPlan, first: date) -> Iterator[Text]:
-    """Name parameters whose newest survey was due again before the period began."""
+    """Yield parameters whose newest survey was outdated before the period began."""
     version = plan.versions[-1] if plan.versions else None
     method = find(plan.project.methodology, plan.project.version)
     for name in dict.fromkeys(survey.parameter for survey in plan.declared.surveys):
@@ -111,6 +119,47 @@ def _old_surveys(plan: MonitoringPlan, first: date) -> Iterator[Text]:
         due = again(version, name, method, last, SURVEY_MONTHS)
         if due is not None and due < first:
             yield text("PLN-01.old_survey", parameter=name, taken=str(last), due=str(due))
+
+
+def _samples(plan: MonitoringPlan, first: date) -> Iterator[Text]:
+    """Name surveys that were repeated before they were due, and samples with replaced units."""
+    version = plan.versions[-1] if plan.versions else None
+    method = find(plan.project.methodology, plan.project.version)
+    latest: dict[str, Survey] = {}
+    for survey in sorted(plan.declared.surveys, key=lambda s: s.taken):
+        name, before = survey.parameter, latest.get(survey.parameter)
+        latest[name] = survey
+        due = before and again(version, name, method, before.taken, SURVEY_MONTHS)
+        if before and due and survey.taken < due and survey.mean != before.mean and due > first:
+            yield text(
+                "PLN-01.surveyed_again", parameter=name, due=str(due), before=str(before.mean),
+                mean=str(survey.mean), taken=str(before.taken), again=str(survey.taken),
+            )  # fmt: skip
+    for survey in latest.values():
+        if survey.replaced:
+            values: dict[str, Value] = {"n": survey.n, "replaced": survey.replaced}
+            yield text("PLN-01.replaced_units", parameter=survey.parameter, **values)
+
+
+def uncorrected(versions: Sequence[Version], earlier: Sequence[Version]) -> Iterator[Text]:
+    """
+    Name corrections of a plan that change how something is measured.
+
+    A correction states what is so already; another channel, option, frequency or device class, or
+    a line that is gone, is a change of the plan (CDM project standard, post-registration changes
+    [M]).
+    """
+    for version in versions:
+        every = [*earlier, *(one for one in versions if one not in earlier)]
+        before = replaced(every, version) if version.kind == CORRECTION else None
+        for line in () if before is None else before.lines:
+            same = (line.parameter, line.device)
+            now = next((n for n in version.lines if (n.parameter, n.device) == same), None)
+            if now is None or any(getattr(now, key) != getattr(line, key) for key in _MEASURED):
+                yield text(
+                    "PLN-01.no_correction", version=version.name, parameter=line.parameter,
+                    before=before.name if before else "",
+                )  # fmt: skip
 
 
 def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
@@ -128,7 +177,7 @@ def wet_gas(
     methodology: str, version: str, bound: Iterable[tuple[str, str]], bases: Mapping[str, object]
 ) -> Iterator[Text]:
     """Name meters, bound to roles, that do not count the dry gas of which the methane share is."""
-    roles = {r for r, need in find(methodology, version).roles.items() if need.quantity in _GASES}
+    roles = {r for r, need in find(methodology, version).roles.items() if need.quantity in GASES}
     for device in sorted({device for device, role in bound if role in roles}):
         if bases.get(device) != DRY:
             basis = text("plan.wet") if device in bases else text("plan.no_basis")
@@ -192,7 +241,7 @@ def over_full_load(
 
 
 def _phases(design: Design, last: date) -> Iterator[Text]:
-    """Name phases that are later than planned, without a reason."""
+    """Yield phases that are later than planned, without a reason."""
     for phase in design.phases:
         done = phase.commissioned if phase.commissioned and phase.commissioned <= last else None
         if phase.reason or (done or last) <= phase.planned:
@@ -205,7 +254,7 @@ def _phases(design: Design, last: date) -> Iterator[Text]:
 
 
 def _commissioned(plan: MonitoringPlan, result: PeriodResult, design: Design) -> Iterator[Text]:
-    """Name the meter that counts before the first phase was commissioned."""
+    """Yield the meter that counts before the first phase was commissioned."""
     phases = [phase for phase in design.phases if phase.commissioned]
     begun = min(phases, key=lambda phase: phase.commissioned or date.max, default=None)
     first = None if begun is None or begun.reason else begun.commissioned
@@ -249,7 +298,10 @@ def _km(item: tuple[float, float], other: tuple[float, float]) -> float:
 
 
 def _explains(event: Event, days: tuple[date, date]) -> bool:
-    """Whether an event with its document explains a reduction above the estimate of these days."""
+    """
+    Return whether an event with document explains a reduction above the estimate of these
+    days.
+    """
     return event.what == "increase" and bool(event.document) and event.covers(None, *days)
 
 
@@ -270,8 +322,11 @@ def _above(result: PeriodResult) -> Iterator[Text]:
 RULE = "PLN-01"
 CONSECUTIVE = "PLN-02"
 FIXED = "PAR-01"
-# of an estimate, which changes no tonne
-_ESTIMATES = ("PLN-01.full_load", "PLN-01.capacity", "PLN-01.above_share")
+# of an estimate or an answered sample, which change no tonne
+_ESTIMATES = (
+    "PLN-01.full_load", "PLN-01.capacity", "PLN-01.above_share", "PLN-01.replaced_units",
+    "PLN-01.surveyed_again",
+)  # fmt: skip
 _SAID = 500  # characters of a request that a finding repeats
 
 
@@ -293,7 +348,7 @@ def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
 
 
 def conditions(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
-    """Compare a period with the versions of its plan; each matter is a finding by itself."""
+    """Yield findings of a period against the versions of its plan, one per matter."""
     if not plan.versions:
         yield Finding(RULE, False, text("PLN-01.none"))
         return
@@ -305,6 +360,7 @@ def conditions(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
         texts.append(text("PLN-01.begins", version=earliest.name, begins=begins))
     if plan.accounting > FIRST:
         texts += [each for version in plan.versions for each in _entered(plan, version, first)]
+        texts += uncorrected(plan.versions, plan.versions_before)
         texts += as_designed(plan, result)
         texts += [
             text("PLN-01.departs", version=version.name, wrong=wrong)
@@ -343,7 +399,10 @@ def _entered(plan: MonitoringPlan, version: Version, first: date) -> Iterator[Te
 
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
-    """Return missing time since earlier statements, open forward actions, and changes."""
+    """
+    Yield findings on time since earlier statements without one, open forward actions, and
+    changes.
+    """
     # the close names what an issued statement had, with what it comes to
     if plan.changed and plan.accounting == FIRST:
         yield Finding(FIXED, False, "; ".join(plan.changed))
@@ -370,7 +429,7 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
 
 
 def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
-    """Return what tonne 0.1.0 signed of time that no statement covers."""
+    """Return the text signed by tonne 0.1.0 on time without a statement."""
     spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in unclaimed]
     more = f", and {len(spans) - MOST_LINES} more" if len(spans) > MOST_LINES else ""
     return (
@@ -382,10 +441,10 @@ def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
 
 def registered(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
     """
-    Return the findings of the registry's rules.
+    Yield the findings of the registry's rules.
 
-    What an excluded meter serves stays to be clarified, whatever shows it, where the project's own
-    meters used less than its service takes.
+    The service of an excluded meter must be clarified if the project's own meters used less than
+    its service needs.
     """
     used = (f for f in result.applicability if f.rule == "MTR-06" and not f.holds)
     short = any(line.code != "MTR-06.no_model" for finding in used for line in finding.lines)
@@ -402,7 +461,7 @@ def _departs(plan: MonitoringPlan, version: Version) -> Iterator[Text]:
         d.id: meter(d.class_id, d.profile, plan.calibrations.get(d.id, ())) for d in plan.devices
     }
     yield from departures(version, (project.methodology, project.version), bound, meters)
-    yield from imprecise(version, meters, bound)
+    yield from imprecise(version, (project.methodology, project.version), meters, bound)
 
 
 def meter(class_id: str, profile: str, calibrations: Sequence[Calibration]) -> Meter:

@@ -1,10 +1,9 @@
 """
-Signing a statement and its verification: operator's proof, verifier's credential, log entry.
+Signatures of a statement and its verification, and the log entry of its issue.
 
-The operator becomes the statement's issuer and proves it (eddsa-jcs-2022).  The
-verifier does not add to that document but issues another one about it, naming
-it by id and digest, so that each document stands alone.  Digests are of the
-canonical bytes of the signed document, which are the bytes of its file.
+The operator signs as the statement's issuer (eddsa-jcs-2022).  The verifier issues a separate
+document that names the statement by id and digest.  Digests are of the canonical bytes of the
+signed document, which are the bytes of its file.
 """
 
 from __future__ import annotations

@@ -1,13 +1,9 @@
-"""Cross-checks by check meters and invoices, as the JSON of a statement.
+"""
+Cross-checks, unusual readings and registry data, as JSON of a statement.
 
-Unusual readings in a statement: by test, with the quantities concerned.
-
-Registry data of a statement other than those shown in it, under fixed names.
-
-A correction names each input that is another one than in the statement that it replaces.
-Meters, ratings, certificates and what was fixed ex ante stand in the statement itself; when
-a device was installed and served, its replacements, its place, typed constants, laboratory
-results, invoices and check meters stand in the plan.
+A correction names each input that differs from the statement it replaces. Meters, ratings,
+certificates and ex-ante values are in the statement itself; installation, service, replacements,
+location, entered constants, laboratory results, invoices and check meters are in the plan.
 """
 
 from __future__ import annotations
@@ -50,7 +46,7 @@ _LISTS = {
 
 
 def registry_inputs(plan: MonitoringPlan) -> dict[str, str]:
-    """Return the data of a plan, by name."""
+    """Return the data of a plan as digests, by name."""
     record = plan.to_json()
     return {f"{PREFIX}{name}": value for name, value in _named(record)}
 
@@ -128,7 +124,7 @@ def _test(case: Case, test: str, unusual: Unusual, key: Int64) -> UnusualReading
 
 
 def _runs(case: Case, unusual: Unusual) -> Iterator[UnusualDays]:
-    """Yield runs of successive local days, by device in its order."""
+    """Yield runs of consecutive local days, by device in its order."""
     every = [*days(case.from_us, case.to_us, case.plan.project.timezone)]
     names = {index: name for name, index in case.fleet.by_id.items()}
     edges = [begin for _, begin, _ in every]
@@ -205,8 +201,8 @@ def indicated(result: PeriodResult) -> Materiality:
     """
     Return the potential overstatement of failed cross-checks, net and absolute.
 
-    Check meters and invoices may witness the same energy, so the kind that says
-    more counts, not both.
+    Check meters and invoices may concern the same energy, so the kind with the larger effect
+    counts.
     """
     by_kind = [
         [Fraction(c.effect_t) for c in result.cross_checks if c.kind == kind and c.holds is False]

@@ -1,19 +1,12 @@
 """
-Digests of readings, intervals and emissions by device and local day.
+Digests of readings, intervals and emissions by device and local day, and arrival of readings.
 
-Days are those of the project's time zone, as periods and the log's seals count
-them: the leaves of a statement and those of a sealed day are the same leaves.
+Days are in the project's time zone, so that statement and seal have the same leaves.
 
-Arrival of a day's readings, as shown to an auditor.
-
-Readings that come late, or those of many hours that come in one, may be honest: a line was
-down.  They may also have been made at a desk.  No one can tell by the figures, so they are
-counted where all can see it: in the day's seal, in the statement, and in the weights of the
-sampling list.
-
-Counts are by whole hours.  An hour of arrival is late where it begins 36 hours after the
-day's end, or later; a day is at once where the readings of six hours or more came within
-two.
+Readings that arrive late, or for many hours at once, can be honest (a failed line) or invented. So
+arrivals are counted in the day's seal, in the statement, and in the weights of the sampling list:
+by whole hours; late from 36 hours after the day's end on; at once if readings of six or more hours
+arrived within two.
 """
 
 from __future__ import annotations
@@ -45,18 +38,18 @@ FEW_HOURS, _MANY_HOURS = 2, 6
 
 class Arrived(NamedTuple):
     """
-    Readings of a device's local day.
+    Arrival of the readings of a device's local day.
 
     Attributes
     ----------
     readings : int
-        How many were stored or completed.
+        Number stored or completed.
     late : int
-        How many of them arrived 36 hours after the day's end, or later.
+        Number that arrived 36 hours or more after the day's end.
     hours : int
-        In how many different hours they arrived.
+        Number of different hours in which they arrived.
     span : int
-        Of how many different hours of the day they are.
+        Number of different hours of the day that they cover.
     """
 
     readings: int
@@ -150,7 +143,7 @@ def intervals_digest(fleet: Fleet, rows: IntervalRows, timezone: str) -> Digest:
 
 
 def _interval_blocks(rows: IntervalRows) -> Iterator[IntervalRows]:
-    """Rows of a few devices at a time; all at once where they are not by device."""
+    """Yield rows of a few devices at a time; all at once if they are not in order of devices."""
     heads = np.flatnonzero(rows.device[1:] != rows.device[:-1]) + 1
     begin = 0
     if len(heads) and (rows.device[heads] > rows.device[heads - 1]).all():

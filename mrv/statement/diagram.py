@@ -1,18 +1,12 @@
 """
-The monitoring diagram: a project's meters, from measurement to account, as SVG.
+Diagrams as SVG: monitoring (meters to account), and single-line (supplies and loads).
 
-Drawn from the plan extract and from nothing else, so that a pack's diagram can be
-drawn again and compared byte for byte.  Names come from registry files that anyone
-may write: every text is escaped, cut to its box, and freed of control characters.
-A class with more meters of a role than fit is drawn as its first few and a count.
+Drawn only from the plan extract, so that a pack's diagram can be drawn again and compared byte for
+byte.  Texts come from registry files: they are escaped, cut to their box, and freed of control
+characters. If a role has too many meters, the first ones and their number are drawn.
 
-The single-line diagram: what feeds what in a plant, and at which points its meters measure.
-
-Meters name what they feed: a meter, a bus bar, a consumer, the grid.  What no one feeds stands at
-the left, each column is fed by those before it.  Texts are wrapped and never cut; meters that feed
-the same are a column, and of very many the first ones and a count are drawn.  Layered by the
-longest way, as Sugiyama's first step; libraries that lay out more have no release of these years
-or need a program beside Python, and one line from left to right needs no crossing minimised.
+In the single-line diagram meters name what they feed: a meter, a bus bar, a consumer, the grid;
+each column is fed by those before it (longest path, as in Sugiyama's first step).
 """
 
 from __future__ import annotations
@@ -48,7 +42,7 @@ STYLE = (
 
 @dataclass
 class _Drawing:
-    """Boxes and lines as they are put on the page, with the words of a language."""
+    """Boxes and lines of a drawing, with texts of a language."""
 
     language: str
     names: Mapping[str, str]
@@ -57,11 +51,11 @@ class _Drawing:
     bottom: int = 0
 
     def named(self, kind: str, name: str) -> str:
-        """Return what a role or a frequency is called."""
+        """Return the name of a role or a frequency."""
         return self.names.get(f"{kind}.{name}", name)
 
     def day(self, day: date) -> str:
-        """Return a day for a reader; in packs as files have it."""
+        """Return a day for readers; in packs as in files."""
         if not self.names:
             return day.isoformat()
         from mrv.texts import dates  # noqa: PLC0415 - a verifier draws without its library
@@ -71,7 +65,7 @@ class _Drawing:
     def box(
         self, x: int, y: int, kind: str, title: str | Text, *lines: str | Text
     ) -> tuple[int, int, int, int]:
-        """Return a box with its texts, and its edges."""
+        """Draw a box with its texts; return its edges."""
         width, height = _BOX
         self.parts.append(
             f'<rect class={quoteattr(kind)} x="{x}" y="{y}" width="{width}" height="{height}"'
@@ -84,13 +78,13 @@ class _Drawing:
         return x, y, x + width, y + height
 
     def text(self, x: int, y: int, style: str, size: int, text: str | Text) -> None:
-        """Return a line of text, cut to the width of a box."""
+        """Draw a line of text, cut to the width of a box."""
         message = render(text, self.language) if isinstance(text, Text) else text
         plain_text = plain(message, _CHARACTERS.get(size, 90))
         self.parts.append(f'<text class="{style}" x="{x}" y="{y}">{escape(plain_text)}</text>')
 
     def line(self, begin: tuple[int, int], end: tuple[int, int], style: str = "") -> None:
-        """Return a line with two bends."""
+        """Draw a line with two bends."""
         (x, y), (to_x, to_y) = begin, end
         middle = (x + to_x) // 2
         drawn = f'class="{style}" ' if style else ""
@@ -188,7 +182,7 @@ def _about(
 
 
 def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]], y: int) -> None:
-    """Draw what comes after the meters: the stream, the store, the account, who answers."""
+    """Draw the part after the meters: stream, store, account, responsible persons."""
     width, height = _BOX
     x = _EDGE + (2 if plan.checks else 1) * (width + _GAP_X)
     gateways = sorted({d.gateway for d in plan.devices if d.gateway})
@@ -327,7 +321,7 @@ def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str,
 
 
 def _lanes(feeds: Mapping[str, tuple[str, ...]], level: Mapping[str, int]) -> dict[str, int]:
-    """Return how far behind its box the line of each meter turns; one lane for equal feeds."""
+    """Return where the line of each meter bends behind its box; one lane for equal feeds."""
     lanes: dict[str, int] = {}
     for column in set(level.values()):
         kinds = sorted({to for name, to in feeds.items() if level[name] == column})

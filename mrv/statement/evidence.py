@@ -1,16 +1,12 @@
 """
-Measured evidence of a period: readings, the intervals from them, and digests.
+Measured evidence of a period: readings, their intervals, and digests.
 
-Metering the period again needs more than its own readings.  A step that crosses
-an edge ends on a reading outside, and what a register may plausibly do depends
-on when it last rose.  So the evidence of a device begins with the reading at
-which its register last rose before the period and ends with the first reading
-at or after its end.  Metering that starts from nothing at a reading where the
-register rose comes to the same rows as metering of the whole history, so no
-remembered state has to be believed.  Where that is not enough (a departure or
-a standstill across an edge, a meter swap), the evidence reaches further, to the
-whole history if need be; the operator's close proves that it is enough, by
-metering from it alone.  Readings outside of the period are digested like all.
+Metering the period again needs readings outside it: the step across an edge, and the last rise of
+each register.  So a device's evidence begins with the reading at which its register last rose
+before the period and ends with the first reading at or after its end.  Metering from a reading with
+a rise gives the same rows as metering the whole history, so no stored state is needed.  In other
+cases (a break or standstill across an edge, a meter replacement) the evidence reaches further, up
+to the whole history; the operator's close checks that it is sufficient.
 """
 
 from __future__ import annotations
@@ -52,7 +48,7 @@ def monitored(
 
 
 def monitored_names(project: Project, checks: Iterable[CheckMeter] = ()) -> set[tuple[str, str]]:
-    """Return the same by device id and quantity name."""
+    """Return monitored (device id, quantity name) pairs, and their checks."""
     methodology = find(project.methodology, project.version)
     of = tuple(checks)
     pairs = set()
@@ -119,8 +115,7 @@ def select(
     """
     Return the rows of a period, by device, quantity and start.
 
-    A row without any covered time only remembers where a register stood; it is
-    no evidence of anything.
+    A row without any covered time only stores a register's position and is no evidence.
     """
     kept = _is_of(rows, pairs) & (rows.start_us >= from_us) & (rows.start_us < to_us)
     kept &= covered(rows) | (rows.value != 0)
@@ -166,7 +161,7 @@ def in_order(rows: IntervalRows) -> IntervalRows:
 
 
 def found_again(rows: IntervalRows, part: IntervalRows) -> IntervalRows:
-    """Return the same rows within a larger set if consecutive there, else the part itself."""
+    """Return the part as a slice of a larger set if consecutive there, else the part itself."""
     if not len(part):
         return part
     begin, end = np.searchsorted(rows.device, [part.device[0], part.device[-1] + 1])
@@ -175,7 +170,7 @@ def found_again(rows: IntervalRows, part: IntervalRows) -> IntervalRows:
 
 
 def covered(rows: IntervalRows) -> NDArray[np.bool_]:
-    """Return rows with any measured, estimated or unknown time."""
+    """Return a mask of rows with measured, estimated or unknown time."""
     total: NDArray[np.bool_] = rows.measured_us + rows.estimated_us + rows.unknown_us > 0
     return total
 

@@ -108,7 +108,7 @@ class Case:
         )
 
     def _reference_data(self) -> SupportingData:
-        """Data that the period is compared with; by later rules also from its readings."""
+        """Return data for comparison with the period; by later rules also from its readings."""
         result = replace(self.plan.supporting(), channels=self._channels(), lit=self._lit())
         if self.plan.accounting == FIRST:
             return result
@@ -152,7 +152,7 @@ class Case:
         )
 
     def _channels(self) -> dict[str, Measured]:
-        """Values of parameters by the plant's own analysers, where the rules use them."""
+        """Return values of parameters by the plant's own analysers, where the rules use them."""
         analysers = self._analysers
         if analysers is None or not analysers.channels:
             return {}
@@ -162,7 +162,7 @@ class Case:
         )  # fmt: skip
 
     def _lit(self) -> dict[str, Lit]:
-        """Flow to a flare, and flow with a flame, by parameter."""
+        """Return flow to a flare, and flow with a flame, by parameter."""
         analysers = self._analysers
         if analysers is None or not analysers.lit:
             return {}
@@ -173,7 +173,7 @@ class Case:
 
     @cached_property
     def _certificates(self) -> dict[str, tuple[Calibration, ...]]:
-        """Certificates of the meters that were there, each as far as it covers one."""
+        """Return the certificates of the meters in service, each limited to its meter."""
         plan = self.plan
         return of_meters(
             plan.calibrations, self.calibration_intervals, self.fleet, plan.serials,
@@ -217,17 +217,20 @@ class Case:
 
     @property
     def fitting(self) -> set[int]:
-        """Return indices of the plan's signed registers that agree with neighbouring readings."""
+        """
+        Return the indices of the plan's signed registers that agree with neighbouring
+        readings.
+        """
         return self._scanned.fitting
 
     def check_counted(self) -> None:
         """
-        Compare counted project-side quantities with the registers themselves.
+        Refuse counted project-side quantities below the rise of their registers.
 
         Raises
         ------
         PeriodError
-            If less is counted than they rose by; names device, figures and remedy.
+            Naming device, figures and remedy.
         """
         result = list(undercounted(self._scanned.risen, self.result.devices))
         if result:
@@ -259,7 +262,7 @@ class Case:
         )
 
     def leaves(self) -> dict[str, list[dict[str, Any]]]:
-        """Return ordered leaves below the two roots, as in a pack."""
+        """Return the ordered leaves below the two roots, as in a pack."""
         result: dict[str, tuple[DayLeaf, ...]] = {
             "readings": self.readings.leaves,
             "intervals": self.intervals.leaves,

@@ -1,9 +1,8 @@
 """
 One pass over the readings of a period: digests, metering and counts.
 
-A block of devices at a time goes through all that is asked of it while it is in
-the processor's cache, so that memory is bounded by the largest device and not
-by the file.
+Blocks of devices pass through all steps while in the processor's cache, so memory is limited by the
+largest device.
 """
 
 from __future__ import annotations
@@ -81,14 +80,14 @@ class Scanned(NamedTuple):
 
 class Recheck(NamedTuple):
     """
-    Expected results of the readings.
+    Expected results of a pass over the readings.
 
     Attributes
     ----------
     pairs : set of (int, int)
         Device and quantity that are metered again.
     rows : IntervalRows
-        Expected rows; if equal, these are returned and no copy is held.
+        Expected rows; returned themselves if equal, so that no copy is held.
     check : callable, optional
         Called with the leaves of each block; raises where they differ from the signed ones.
     """

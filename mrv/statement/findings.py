@@ -1,15 +1,13 @@
 """
 Findings of a verification: raised, answered, closed; each event is a signed document.
 
-    CAR   corrective action request: something does not conform
-    CL    clarification: something cannot be judged from what is at hand
+    CAR   corrective action request: non-conformity
+    CL    clarification request: insufficient information
     OBS   observation
-    FAR   forward action request: for the next verification to look at
+    FAR   forward action request: for the next verification
 
-The verifier raises and closes, the operator answers; anyone who holds the key signs
-a credential of its own, so that neither can put words into the other's mouth and
-no server has to be believed.  A corrective action request or a clarification is
-closed only after an answer.
+The verifier raises and closes, the operator answers; each signs their own documents.  A corrective
+action request or a clarification is closed only after an answer.
 """
 
 from __future__ import annotations
@@ -67,7 +65,7 @@ _AFTER: dict[str, State] = {"raised": "open", "answered": "answered", "closed": 
 @dataclass(frozen=True, slots=True)
 class Event:
     """
-    One event of a finding.
+    Event of a finding.
 
     Attributes
     ----------
@@ -76,8 +74,8 @@ class Event:
     number : int
         Of the finding's events, from 1.
     effect_t : Fraction, optional
-        By how much the statement's reduction is too high for it, negative where it
-        is too low; of a closing event, what of it remains. [t CO2e]
+        Overstatement of the reduction, negative for an understatement; of a closing event the
+        remaining one. [t CO2e]
     sha256 : str
         Of the signed document's canonical bytes.
     """
@@ -96,7 +94,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A finding after its events."""
+    """Finding with its state after its events."""
 
     name: str
     state: State
@@ -105,7 +103,7 @@ class Record:
 
     @property
     def kind(self) -> Kind:
-        """CAR, CL, OBS or FAR."""
+        """Return CAR, CL, OBS or FAR."""
         result: Kind = self.name.split("-")[0]  # type: ignore[assignment]  # of the name's pattern
         return result
 
@@ -239,7 +237,7 @@ def about_text(subject: About) -> str:
 
 
 def _check_about(subject: About, event: What, claims: Claims) -> None:
-    """Refuse devices and days that are none of the statement's; StatementStateError."""
+    """Refuse devices and days that do not belong to the statement; StatementStateError."""
     if event != "raised":
         raise StatementStateError("devices and days are entered when a finding is raised")
     known = sorted({parameter.device for parameter in claims.monitored_parameters})
@@ -280,7 +278,7 @@ def add(before: Sequence[Record], event: Event) -> tuple[Record, ...]:
     Raises
     ------
     StatementStateError
-        If it does not follow.
+        If the event is not possible in the finding's state.
     """
     known = next((record for record in before if record.name == event.finding), None)
     _check_order(before, known, event)

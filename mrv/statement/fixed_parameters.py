@@ -1,13 +1,10 @@
 """
-Parameters fixed ex ante, compared with those of earlier issued statements.
+Ex-ante parameters compared with earlier issued statements, and consumption of issued services.
 
-What a methodology monitors (option A, B or C) may be another value each period.  What
-the project design fixed may not: a baseline that rises after the fact is where tonnes
-come from nowhere.
+Monitored values (option A, B or C) may change each period; ex-ante values must not, since raising a
+baseline afterwards would create tonnes.
 
-Consumption of a project's service in issued statements, the basis of its distance limit.
-
-Only statements of which nine tenths of the time are known say what is usual.
+Specific consumption is taken only from statements with nine tenths of their time known.
 """
 
 from __future__ import annotations
@@ -34,7 +31,7 @@ _PLAUSIBLE = {Kind.CALIBRATION, Kind.OWN_USE, Kind.DESIGN, "CLM-01"}
 
 
 def usage(claims: Claims) -> Usage | None:
-    """Return the energy of a statement's service; None where not stated."""
+    """Return the energy consumption of a statement's service; None if not stated."""
     methodology = find(claims.methodology.id, claims.methodology.version)
     for consumption in methodology.consumptions:
         if not consumption.by_history or Fraction(claims.coverage) < _KNOWN:

@@ -1,9 +1,8 @@
 """
 Versions of the metering rules, and the function of each.
 
-A statement names the version that its intervals were made by; one that names none was made
-before versions had numbers, by the first.  Old versions stay as they were, so that what was
-signed by them can be computed again for ever.
+A statement names the version of its intervals; one that names none uses the first.  Old versions
+never change, so that signed statements can always be recalculated.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """
 The plan extract of a period: registry data of project and meters.
 
-An extract, so that a pack can be checked without the registry: the project and
-its devices of the period, meter swaps, certificates, check meters, the versions
-of the monitoring plan in force, invoices, what earlier periods left below zero,
-and the figures of other statements that this one is compared with.  Numbers with
-decimals stand as text; what is empty is left out, but for the oldest keys.
+With it a pack can be checked without the registry: the project and its devices of the period, meter
+replacements, certificates, check meters, the versions of the monitoring plan in force, invoices,
+negative balances of earlier periods, and figures of other statements for comparison.  Decimals are
+text; empty keys are omitted, except the oldest.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """
-JSON of other parts of the plan extract, written and read.
-
-Check meters, invoices, prior statements, certified energy, and time that no statement claimed.
+JSON of further parts of the plan extract: check meters, invoices, prior statements,
+certified energy, unclaimed time.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def _known(accounting: int) -> int:
 
 
 def _country(record: ProjectExtract, accounting: int) -> str | None:
-    """Return the project's country; the first rules knew the grid of one alone."""
+    """Return the project's country; the first rules supported one grid only."""
     if isinstance(record.country, str):
         return record.country
     return FIRST_COUNTRY if accounting == FIRST else None
@@ -230,6 +230,8 @@ def _calibration_in(record: CalibrationShown) -> Calibration:
         record.channel or None,
         decimal_of(result) if isinstance(result, str) else None,
         bool(record.last_test),
+        record.laboratory or None,
+        record.accreditation or None,
     )
 
 
@@ -270,6 +272,7 @@ def _document_in(document: DesignDocument) -> Document:
         value,
         by_device,
         signed,
+        None if document.valid_until is UNSET else date.fromisoformat(document.valid_until),
     )
 
 

@@ -1,6 +1,6 @@
-"""Parts of the plan extract as in `plan.json`: project, versions, certificates, samples.
-
-Values and times of the plan extract as JSON holds them: decimals as text, no floats.
+"""
+Parts of the plan extract as in `plan.json`: project, versions, certificates, samples;
+decimals as text.
 """
 
 from __future__ import annotations
@@ -128,6 +128,7 @@ def document_out(document: Document) -> DesignDocument:
         value=UNSET if document.value is None else exact_text(document.value),
         by_device={k: exact_text(v) for k, v in document.by_device.items()} or UNSET,
         signed=document.signed or UNSET,
+        valid_until=UNSET if document.valid_until is None else document.valid_until.isoformat(),
     )
 
 
@@ -158,6 +159,8 @@ def calibration_out(calibration: Calibration, interval: Interval | None = None) 
         channel=calibration.channel or UNSET,
         found_error_percent=number_out(calibration.found_error_percent) or UNSET,
         last_test=calibration.last_test or UNSET,
+        laboratory=calibration.laboratory or UNSET,
+        accreditation=calibration.accreditation or UNSET,
     )
 
 

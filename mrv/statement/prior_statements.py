@@ -1,9 +1,9 @@
 """
-Figures of other statements, for comparison.
+Figures of other statements, for comparison: of the period before, a year before, and a replaced
+one.
 
-The period before, and the same days a year before: what is far off without a
-reason is where a verifier looks first.  And, for a correction, the issued
-statement that it replaces: what came late, and what that changed.
+Large unexplained differences are where a verifier looks first. A correction states its differences
+from the statement it replaces.
 """
 
 from __future__ import annotations

@@ -1,17 +1,13 @@
 """
-Rises of project-side registers, compared with counted quantities.
+Comparison of project-side registers with counted quantities, and quality flags of a period.
 
-A rise that a meter's limits do not allow is no step, and is charged at those limits.
-Where they are wrong (a charger of 60 kW that is registered with 60 W) the charge would
-be less than what the register shows to have been used.  So the rise itself is looked at,
-as little of it as is beyond doubt.
+A rise beyond a meter's limits is charged at those limits. If these are wrong (a charger of 60 kW
+registered with 60 W) the charge would be less than the actual use, so the certain part of the rise
+itself is compared.
 
-Unusual readings of a period, recalculated from the evidence only.
-
-The quality tests of the pipeline, asked once more of readings and registry limits that stand in
-the pack, so that anyone who verifies finds the same.  A standstill is marked from its begin on:
-here
-its end is known, as it is not while readings arrive.
+The pipeline's quality tests are repeated on the readings and limits in the pack, so that every
+verifier gets the same flags.  A constant run is flagged from its begin on, as its end is known
+here.
 """
 
 from __future__ import annotations
@@ -40,9 +36,9 @@ from mrv.registry.project import Project, service_intervals
 @dataclass(frozen=True, slots=True)
 class Unusual:
     """
-    Quarter hours with readings flagged by a test, n rows by device, test and interval.
+    Intervals with readings flagged by a test, n rows by device, test and interval.
 
-    `readings` are how many of them.
+    `readings` are the numbers of flagged readings.
     """
 
     device: Int32
@@ -147,14 +143,14 @@ def rises(
     block: Frame, fleet: Fleet, wanted: Mapping[int, Iterable[Window]]
 ) -> Iterator[tuple[Window, int]]:
     """
-    Return the least rise of registers in their windows. [base units]
+    Yield the minimum rise of registers in their windows. [base units]
 
     Parameters
     ----------
     block : Frame
         Whole devices, sorted by device and time.
     wanted : mapping
-        As `windows` gives it.
+        As returned by `windows`.
     """
     if not wanted:
         return
@@ -171,7 +167,7 @@ def rises(
 
 
 def _least(value: Int64, time_us: Int64, window: Window, swaps: Iterable[int]) -> int:
-    """Sum over the meters that were there one after another, each by its own register."""
+    """Return the sum of minimum rises of successive meters, each by its own register."""
     known = value != NULL
     values, at = value[known], time_us[known]
     edges = [0, *np.searchsorted(at, sorted(swaps)).tolist(), len(values)]
@@ -184,10 +180,10 @@ def _least(value: Int64, time_us: Int64, window: Window, swaps: Iterable[int]) -
 
 def _of_one(value: Int64, begin: int, end: int) -> int:
     """
-    Rise of a meter's register within readings [begin, end), as far as it is beyond doubt.
+    Return the certain rise of a meter's register within readings [begin, end).
 
-    What was caught up at its first move may be of the time before.  A register that was
-    once higher, or is lower thereafter, may have been at fault between.
+    The first rise may include earlier time, and is omitted. Values above a later or below an
+    earlier one may be faults.
     """
     if end - begin < 2 * _AGREE:
         return 0
@@ -203,7 +199,7 @@ def _of_one(value: Int64, begin: int, end: int) -> int:
 def undercounted(
     result: Iterable[tuple[Window, int]], devices: Iterable[DeviceOutcome]
 ) -> Iterator[str]:
-    """Return the devices whose counted quantity is below the rise of their registers."""
+    """Yield texts on devices whose counted quantity is below the rise of their registers."""
     counted = {(d.device, d.role, d.from_us): d for d in devices}
     for window, least in result:
         outcome = counted[window.device, window.role, window.begin_us]

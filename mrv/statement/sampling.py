@@ -1,33 +1,30 @@
 """
 Sampling of device-days by a verifier: at random, and by risk.
 
-Neither side chooses.  The seed is the SHA-256 of the signed statement's digest and
-of the verifier's signature over it: the operator, who fixes the statement, cannot
-know that signature before, and an Ed25519 signature (RFC 8032) of one key over one
-message has one value, so that the verifier cannot draw again until it suits.  The
-list is a function of seed and evidence; anyone who has the pack draws it again.
+The seed is the SHA-256 of the signed statement's digest and of the verifier's signature over it:
+the operator cannot predict it, and the verifier cannot draw again, as an Ed25519 signature (RFC
+8032) of one key over one message has one value.  The list is a function of seed and evidence and
+can be repeated from the pack.
 
-A unit is a device on a local day of its service.  Its weight is 1 and a little more
-for whatever makes an error likelier there or costlier:
+A unit is a device on a local day of its service.  Its weight is 1 and, for more likely or larger
+errors:
 
     8 times the share of the day that is unknown or missing, rounded down
-    2 where part of the day is estimated
-    4 where no certificate was valid
-    6 where the meter was replaced on that day
-    4 where a check meter or an invoice says otherwise
+    2 if part of the day is estimated
+    4 if no certificate was valid
+    6 if the meter was replaced on that day
+    4 if a check meter or an invoice contradicts it
     8 times the share of its readings that arrived late, rounded up
-    2 where the readings of many hours arrived within few
-    3 where a quality test found readings unusual, from version 2 of the rules of accounting on
+    2 if the readings of many hours arrived within few
+    3 if a quality test flagged readings, from version 2 of the accounting rules on
     10 times the day's share of the largest day's emissions, rounded down
 
-What is late and what is few: `mrv.statement.device_days`.  A statement that says nothing of
-arrival has no weight for it.
+`mrv.statement.device_days` defines late arrival; a statement without arrival data has no such
+weight.
 
-The random part is drawn first, each unit alike, then the risk part among the rest,
-each unit in proportion to its weight.  Without other word each part has as many
-units as the square root of all of them, rounded up, and at most 100.
-
-Device-days of a period with reasons for a closer look; see `mrv.statement.sampling`.
+The random part is drawn first with equal probability, then the risk part from the rest in
+proportion to weight.  By default each part has as many units as the square root of all, rounded up,
+and at most 100.
 """
 
 from __future__ import annotations
@@ -186,7 +183,10 @@ def _key(case: Case, device_outcome: DeviceOutcome) -> tuple[int, int]:
 
 
 def _sums(rows: IntervalRows, edges: list[int]) -> dict[tuple[int, int], _Days]:
-    """Sum the rows of each device and quantity by day; rows come by device, quantity, start."""
+    """
+    Return daily sums of each device and quantity; rows must be sorted by device, quantity,
+    start.
+    """
     count = len(edges) - 1
     sums = {}
     key = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
@@ -323,7 +323,7 @@ def _subject(statement: Mapping[str, Any], case: Case, size: Size, draw: bytes) 
 def _draw(
     seed: bytes, population: Sequence[Unit], first: int, second: int
 ) -> list[tuple[Drawn, Unit]]:
-    """Draw without putting back; listed by device and day."""
+    """Return units drawn without replacement, sorted by device and day."""
     numbers = _numbers(seed)
     remaining = list(population)
     drawn: list[tuple[Drawn, Unit]] = [

@@ -1,20 +1,15 @@
 """
-Share of a period's energy that a meter or gateway signed.
+Share of a period's energy that is signed by a meter or gateway.
 
-A register that its meter signed twice bounds what was metered in between, whatever the readings
-between them are.  So a chain of signed registers backs the quarter hours that lie wholly within
-it, and no more than the register rose from its first to its last.  A chain ends where
+Two signed registers bound the energy between them.  So a chain of signed registers supports the
+intervals completely within it, up to its total rise.  A chain ends where
 
-- the register stands lower than before, or another one signed,
+- the register decreases, or another one is signed,
 - the meter was replaced,
-- a signed register contradicts the readings beside it, or has none beside it.
+- a signed register contradicts the neighbouring readings, or has none.
 
-Where several kinds of signature back a quarter hour it counts for the first of `KINDS`.  What
-is backed is rounded down.
-
-Signed values of a plan: validity of signatures, and their registers.
-
-One function says it for the close that takes values in and for every check of what it took.
+An interval with several kinds of signature counts for the first of `KINDS`.  The energy is rounded
+down.
 """
 
 from __future__ import annotations
@@ -211,7 +206,7 @@ def _chains(
 
 
 def _of_device(chains: Sequence[list[Register]], start_us: Int64, value: Int64) -> dict[Kind, int]:
-    """Energy of a device by kind. [Wh]"""
+    """Return the energy of a device by kind of signature. [Wh]"""
     result = dict.fromkeys(KINDS, 0)
     free = np.ones(len(start_us), dtype=np.bool_)
     for kind in KINDS:

@@ -1,13 +1,13 @@
 """
 Rows signed by supplier, laboratory or manufacturer: invoices, laboratory results, documents.
 
-A row is signed as canonical JSON (RFC 8785) of what the plan says of it, with `type`
-`tonne-row`, its kind as `row`, and its project.  The signature is one text, detached from the row:
-a JWS in compact form (RFC 7515, appendix F) or a COSE_Sign1 in base64 (RFC 9052, section 4.1),
-of an Ed25519 key that is named as a Multikey (`kid`).
+The signed bytes are the row's plan entry as canonical JSON (RFC 8785), with `type` `tonne-row`, its
+kind as `row`, and its project.  The signature is detached text: a JWS in compact form (RFC 7515,
+appendix F) or a COSE_Sign1 in base64 (RFC 9052, section 4.1), by an Ed25519 key named as a Multikey
+(`kid`).
 
-A signature gives grade A only by a key enrolled as `third-party` whose organisation is the row's
-issuer and is not the operator's.  OCMF signs readings of a meter, and no rows.
+A signature gives grade A only with a key enrolled as `third-party` whose organisation is the row's
+issuer and not the operator.  OCMF is for meter readings only.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ Row = TypeVar("Row", Invoice, Sample, Document)
 
 class SignedRow(NamedTuple):
     """
-    A row with a signature.
+    Row with a signature.
 
-    `name` is for messages, `issuer` who states it, `day` the day that stands on it, None where it
-    has none, `message` what is signed.
+    `name` is for messages, `issuer` its organisation, `day` its date (None without), `message` the
+    signed bytes.
     """
 
     name: str
@@ -119,7 +119,7 @@ def sign(message: bytes, key: SigningKey, *, cose: bool = False) -> str:
 
 
 class _Detached(NamedTuple):
-    """A signature in parts: the claimed signer, the signature, and the signed bytes."""
+    """Parts of a signature: the named signer, the signature, and the signed bytes."""
 
     key: str
     signature: bytes
@@ -271,7 +271,7 @@ def unsigned(row: SignedRow, keys: Sequence[EnrolledKey]) -> list[str]:
 def counted(
     project: str, rows: Iterable[Row], keys: Sequence[EnrolledKey], signers: set[RowSigner]
 ) -> tuple[Row, ...]:
-    """Return rows with their accepted signatures; record the signers in `signers`."""
+    """Return rows with their accepted signatures; their signers are added to `signers`."""
     invoices = list[Row]()
     for invoice in rows:
         row = signed_row(project, invoice)

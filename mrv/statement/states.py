@@ -1,16 +1,11 @@
 """
-States of a statement: permitted transitions, and who may make them.
+States of a statement with their permitted transitions, and common parts of every credential.
 
     draft -> submitted -> (under_verification) -> verified -> issued -> superseded
                                               `-> rejected          `-> revoked
 
-The first finding puts a statement under verification; one without findings goes
-without that step.
-
-The database is identical in a trigger; here it is said first, in words that
-tell what to do.
-
-Common parts of every credential: context, issuer, and reference to another document.
+The first finding puts a statement under verification; without findings that state is skipped. A
+database trigger enforces the same transitions; here the error texts state the remedy.
 """
 
 from __future__ import annotations
@@ -72,9 +67,9 @@ def about(
     Parameters
     ----------
     part : str
-        What its id has behind that of the statement.
+        Suffix of its id after that of the statement.
     signed : tuple
-        Its subject, who says it, and its `validFrom`.
+        Its subject, issuer, and `validFrom`.
     """
     subject, holder, when = signed
     return {

@@ -1,12 +1,10 @@
 """
 Validity of a statement: a bitstring status list (W3C Bitstring Status List v1.0).
 
-A list is a credential of the operator's: one bit a statement, set once it was
-superseded or revoked, for good.  A statement's place in its project's list
-follows from its name, so that no one has to hand places out; the list is wide
-enough that two statements of a project hardly ever meet, and making a list in
-which they do is refused.  A bit shows only what is so now; when it came about
-stands in the log.
+The operator signs one list per project, with one bit per statement, set permanently when it is
+superseded or revoked.  A statement's index is derived from its name; a list in which two statements
+share an index is refused, which is very unlikely.  A bit shows only the present state; the log has
+the time.
 """
 
 from __future__ import annotations
@@ -78,14 +76,14 @@ def sign_list(
     every : iterable of str
         All statements of the project.
     ended : iterable of str
-        Those that count no more.
+        Those no longer valid.
     days : int
-        For how long the list says so; then a newer one is needed.
+        Validity of the list.
 
     Raises
     ------
     StatementStateError
-        If two statements share a place.
+        If two statements share an index.
     """
     places: dict[int, str] = {}
     for name in every:
@@ -144,12 +142,12 @@ def ended(document: Mapping[str, Any], project: str, statements: Iterable[str]) 
 
 def lasts(document: Mapping[str, Any]) -> tuple[datetime, datetime]:
     """
-    Return from when, and until before when, a list is valid.
+    Return start and end of a list's validity, end excluded.
 
     Raises
     ------
     CanonicalError, SignatureError
-        If it is not a list, or a time is none.
+        If it is not a list, or a time is invalid.
     """
     status_list = read(StatusList, document, f"status list {document.get('id')!r}")
     begin = time_of(status_list.valid_from, "validFrom of the status list")
@@ -165,7 +163,7 @@ def _encode(bits: bytes) -> str:
 
 @lru_cache(maxsize=2)  # whoever checks many statements asks the same list again; it has 2 MB
 def _decode(text: str) -> bytes:
-    """Bits of an encoded list; more than a list holds is never unpacked."""
+    """Return the bits of an encoded list; longer data are not decompressed."""
     if not text.startswith("u"):
         raise CanonicalError("encodedList is not multibase base64url; get the list again")
     try:

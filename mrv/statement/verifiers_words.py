@@ -1,9 +1,9 @@
 """
 A verifier's descriptions of monitored parameters, requirements and open findings.
 
-Parameters are those of the statement: what meters measured, and values that documents or invoices
-show.  A row without a device speaks of all devices of its parameter that have none of their own.
-An opinion without reservation has words for all of it; what is known stands in `known` already.
+Parameters are those of the statement: metered values, and values from documents or invoices.  A row
+without a device covers all devices of its parameter without a row of their own. An unqualified
+opinion needs all descriptions; `known` has the data to start from.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Words:
     parameters : tuple of ParameterVerified
     requirements : tuple of RequirementVerified
     reasons : tuple of str
-        For which each open finding is closed, in their order; blank for one that stays open.
+        Reasons for closing each open finding, in order; blank for one that stays open.
     """
 
     parameters: tuple[ParameterVerified, ...] = ()
@@ -112,7 +112,7 @@ def known(claims: Claims) -> Words:
 
 
 def blanks(claims: Claims, words: Words) -> Iterator[str]:
-    """Return the blank descriptions of a statement, without justifications of findings."""
+    """Yield the names of blank descriptions, except justifications of findings."""
     of_parameter = {(p.parameter, p.device): p for p in words.parameters}
     for parameter, device in subjects(claims):
         row = of_parameter.get((parameter, device)) or of_parameter.get((parameter, None))
@@ -132,7 +132,7 @@ def blanks(claims: Claims, words: Words) -> Iterator[str]:
 
 
 def _written(words: str, *, whole: bool) -> bool:
-    """Whether words are there: a sentence of them, or a name at least."""
+    """Return whether a text is a sentence (`whole`), or at least a name."""
     return reasoned(words) if whole else sum(map(str.isalpha, words)) >= _LETTERS
 
 
@@ -211,7 +211,10 @@ def _percent(share: str) -> str:
 
 
 def _cross_checked(claims: Claims, device: str | None) -> str:
-    """Which invoices and check meters a device's readings were compared with."""
+    """
+    Return the invoices and check meters with which a device's readings were compared, as
+    text.
+    """
     return "; ".join(
         f"{'invoice' if check.kind == INVOICE else 'check meter'} {check.against}: difference"
         f" {check.difference_percent or 'not known'} %, tolerance {check.tolerance_percent} %"

@@ -111,11 +111,11 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 @dataclass(frozen=True, slots=True)
 class Choices:
     """
-    Choices of the operator: home, rate limits, token issuers.
+    Options of the operator: home, rate limits, token issuers.
 
-    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `base` what
-    TONNE_CONSOLE_MAP holds, `simulated` TONNE_CONSOLE_SIMULATED, `stamps` whom an issue asks for
-    time stamps, `waits` whether TONNE_WITNESS_AWAY is wait, `files_bytes` TONNE_API_FILES_BYTES,
+    `strict` is TONNE_REQUIRE_ACCEPTED_FACTORS, `grafana` TONNE_GRAFANA_URL, `base` the map of
+    TONNE_CONSOLE_MAP, `simulated` TONNE_CONSOLE_SIMULATED, `stamps` returns the time-stamp policy
+    of an issue, `waits` whether TONNE_WITNESS_AWAY is wait, `files_bytes` TONNE_API_FILES_BYTES,
     `public_classes` TONNE_SENSORTHINGS_PUBLIC, `networks` TONNE_WEBHOOK_NETWORKS.
     """
 
@@ -142,7 +142,7 @@ def make_app(
     Parameters
     ----------
     database_url : str
-        Reached when it starts; it answers 503 while the database is away.
+        Connected to at the start; while it is unreachable requests are answered with 503.
     """
 
     @asynccontextmanager
@@ -252,7 +252,7 @@ def make_app(
 
 
 def _error_page(request: Request, refused: Response, detail: str) -> Response:
-    """Return a refusal as a page where a page was asked for."""
+    """Return a rejection as a page if a page was requested."""
     return page.error_page(request, refused, detail) if page.is_page(request) else refused
 
 
@@ -269,13 +269,13 @@ def _pool(url: str, role: str, maximum: int) -> ConnectionPool:
 
 
 def _may_sign(conn: Connection) -> bool:
-    """Whether the login holds the role that accounts: then no one else needs to be asked."""
+    """Return whether the database login has the accounting role, so that no signer is needed."""
     row = conn.execute("SELECT pg_has_role(session_user, 'tonne_mrv', 'SET')").fetchone()
     return row == (True,)
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document, with bearer tokens and our own shape of errors."""
+    """Return the OpenAPI document, with bearer tokens and the API's error format."""
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
         parts = document["components"]

@@ -1,4 +1,4 @@
-"""A bearer token and its holder: an API key, or a token of an identity provider."""
+"""Authentication of a request by a bearer token: an API key, or a token of an identity provider."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def authenticate(authorization: str, reads: ConnectionPool, oidc: Tokens |
     Raises
     ------
     ProblemError
-        401 where it is not valid; it is never taken for none.
+        401 for an invalid token; it never counts as anonymous.
     """
     scheme, _, token = authorization.partition(" ")
     token = token.strip()

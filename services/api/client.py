@@ -1,8 +1,8 @@
 """
-A typed client of the API.
+Typed client of the API.
 
-Lists come page by page as they are used; writes name themselves, so that asking
-again after a broken line does them once; a download goes on where it stopped.
+Lists are loaded page by page; writes have an idempotency key, so that a repetition after a lost
+connection has no further effect; an interrupted download is continued.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _S = TypeVar("_S", bound=shapes.Shape)
 
 class RefusedError(InputError):
     """
-    A request that the API rejected.
+    Request rejected by the API.
 
     Attributes
     ----------
     problem : Problem
-        What it said of it.
+        The API's problem document.
     """
 
     def __init__(self, problem: shapes.Problem) -> None:
@@ -235,30 +235,32 @@ class Client:
 
     def report(self, statement: str, wanted: Format, out: Path, language: str = "en") -> Path:
         """
-        Download a statement's report: `pdf`, or `xlsx` with daily sums of every meter.
+        Download a statement's report, and return its path: `pdf`, or `xlsx` with daily sums of
+        every meter.
 
         Parameters
         ----------
         out : Path
-            The file to be; as for `evidence`.
+            Path of the file; as for `evidence`.
         """
         return self._whole(f"/statements/{statement}.{wanted}?lang={language}", out)
 
     def evidence(self, statement: str, out: Path, maximum: int | None = None) -> Path:
         """
-        Download a statement's evidence pack, continuing an interrupted download.
+        Download a statement's evidence pack, continuing an interrupted download, and return its
+        path.
 
         Parameters
         ----------
         out : Path
-            The zip file to be; `<out>.part` holds what has come so far.
+            Path of the zip file; `<out>.part` holds an incomplete download.
         maximum : int, optional
-            Bytes that it may have.
+            Maximum size. [bytes]
 
         Raises
         ------
         PackTooLargeError
-            If it has more.
+            If it is larger.
         """
         return self._whole(f"/statements/{statement}/evidence", out, maximum)
 
@@ -326,7 +328,7 @@ class Client:
         return self._ask("GET", path, params={"lang": language, **more}).content
 
     def programme_pages(self, year: int | None = None, language: str = "en") -> bytes:
-        """Return the same as a PDF, in one of the languages of reports."""
+        """Return the programme's report as a PDF, in a language of the reports."""
         more = {} if year is None else {"year": year}
         path = "/programme/report.pdf"
         return self._ask("GET", path, params={"lang": language, **more}).content
@@ -358,7 +360,7 @@ class Client:
         return shape.model_validate_json(self._ask("POST", path, json=body, headers=named).content)
 
     def _hand_in(self, path: str, signed: bytes, shape: type[_S]) -> _S:
-        """Send what was signed byte for byte, once, whatever happens on the line."""
+        """Submit signed bytes once, even if the connection fails, and return the answer."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
         answer = self._ask("POST", path, content=signed, headers=headers)
         return shape.model_validate_json(answer.content)
@@ -372,7 +374,7 @@ class Client:
             query["cursor"] = page["next"]
 
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """Ask, again where the API is busy or the line broke; every request may be repeated."""
+        """Return the answer to a request, repeated if the API is busy or the connection fails."""
         reason = ""
         for attempt in range(_TRIES):
             try:

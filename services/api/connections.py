@@ -1,11 +1,10 @@
 """
-Connections: limits of idle time, header size, and connections per address.
+Limits of HTTP connections: idle time, header size, and number per address.
 
-uvicorn waits for a request's head without end and takes as much of it as comes; a header
-that comes in parts is copied with each part.  Here a head has a deadline and a size, a
-connection that finished nothing gives its place to a new one where all are taken, and an
-address has a share of them.  Anyone who goes on sending what no one reads, or does not take
-what it asked for, is hung up on.
+uvicorn waits for headers without limit of time and size.  Here headers have a deadline and a
+maximum size; if all places are taken an idle connection is closed for a new one, and each address
+has a maximum number.  Connections that keep sending unneeded data, or do not read answers, are
+closed.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _STATUS = {
 
 
 class TooLargeError(Exception):
-    """Request headers that are rejected while being read; it ends the parser's work."""
+    """Request headers over the limit; ends parsing."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -47,7 +46,7 @@ class TooLargeError(Exception):
 
 
 def refusal(status: int) -> bytes:
-    """Return the bytes of a rejection."""
+    """Return the bytes of an HTTP rejection."""
     phrase = HTTPStatus(status).phrase
     message = (
         f'{{"type":"about:blank","title":"{phrase}","status":{status},'
@@ -60,7 +59,7 @@ def refusal(status: int) -> bytes:
 
 
 def share_of(address: str) -> str:
-    """Return the counting unit of an address: itself, or its network for IPv6."""
+    """Return the unit by which an address is counted: itself, or its network for IPv6."""
     try:
         ip_address = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -74,12 +73,12 @@ def share_of(address: str) -> str:
 
 class Places:
     """
-    Places for connections: a total, and a number per address.
+    Places for connections: a total number, and a number per address.
 
     Parameters
     ----------
     proxies : sequence of networks
-        Anyone who connects from there speaks for others, and has no share of its own.
+        Trusted proxies, whose addresses have no individual limit.
     """
 
     def __init__(
@@ -156,7 +155,7 @@ class PromptProtocol(HttpToolsProtocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Read received data while headers are within their limit."""
+        """Parse received data while headers are within their limit."""
         if self.transport.is_closing() or self._goes_on_behind(len(data)):
             return
         self._head += len(data)
@@ -165,43 +164,43 @@ class PromptProtocol(HttpToolsProtocol):
             self._hang_up(431)
 
     def on_message_begin(self) -> None:
-        """Wait for the end of later headers; the first are already awaited."""
+        """Start the deadline of later headers; that of the first is already running."""
         super().on_message_begin()
         if self._late is None:
             self._wait()
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the address."""
+        """Collect a part of the URL."""
         if len(self.url) + len(url) > LINE_BYTES:
             self._refuse(414)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header line, or a line of a body's trailer."""
+        """Collect a header line, or a line of a body's trailer."""
         if len(self.headers) >= HEAD_LINES or len(name) + len(value) > LINE_BYTES:
             self._refuse(431)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Stop waiting."""
+        """End the deadline of the headers."""
         self._stop_waiting()
         self._head = 0
         self._unfinished = True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Pass on a part of the body, and subtract its bytes from the count of the headers."""
+        """Pass on a part of the body, which does not count as headers."""
         self._head = max(0, self._head - len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Start the count of the next headers."""
+        """Start counting the next headers."""
         self._head = 0
         self._unfinished = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next headers, within the keep-alive time of uvicorn."""
+        """Start the deadline of the next headers, within uvicorn's keep-alive time."""
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None:
             self._places.waits(self)
@@ -211,17 +210,17 @@ class PromptProtocol(HttpToolsProtocol):
             self._late = self.loop.call_later(LINGER_S, self.end)
 
     def pause_writing(self) -> None:
-        """Wait for the reader, with a limit."""
+        """Start the deadline for a client that does not read its answer."""
         super().pause_writing()
         self._untaken = self.loop.call_later(TAKEN_S, self.end)
 
     def resume_writing(self) -> None:
-        """Continue after the reader has taken enough."""
+        """Continue after the client has read enough."""
         self._taken()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer with the fault of the headers."""
+        """Answer with the error of the headers."""
         if self._refused:
             self._hang_up(self._refused)
         else:
@@ -237,7 +236,7 @@ class PromptProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def end(self) -> None:
-        """Make room: nothing is finished here."""
+        """Close an idle connection to make room."""
         self._stop_waiting()
         self.transport.abort()
 
@@ -252,7 +251,7 @@ class PromptProtocol(HttpToolsProtocol):
             self._late = None
 
     def _goes_on_behind(self, count: int) -> bool:
-        """Whether more of a body comes behind its answer than is worth reading: no more is."""
+        """Return whether more of a body follows its answer than should be read."""
         if not self._unfinished or not self.cycle.response_complete:
             return False
         self._behind += count
@@ -284,7 +283,7 @@ def networks(text: str) -> list[Any]:
     Raises
     ------
     ValueError
-        Where one is neither.
+        For any other value.
     """
     parts = [part.strip() for part in text.split(",")]
     return [ipaddress.ip_network(part) for part in parts if part]

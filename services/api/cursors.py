@@ -1,8 +1,8 @@
 """
-Cursors of paged lists: where the next page begins, in a text that callers cannot make.
+Cursors of paged lists: the start of the next page, in a text that callers cannot forge.
 
-A mark holds the last row's key, so a page neither skips nor repeats a row when
-others are written meanwhile; it is bound to its list and filters.
+A cursor has the last row's key, so no row is skipped or repeated when others are written meanwhile;
+it is bound to its list and filters.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ _MAC_BYTES = 16
 
 class Cursors:
     """
-    Makes and reads page marks.
+    Creates and reads cursors.
 
     Parameters
     ----------
     secret : bytes
-        Shared by all processes that serve the same database.
+        Shared by all processes of the same database.
     """
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def make(self, of: tuple[object, ...], key: list[Any]) -> str:
-        """Return the mark after a row, in the list that `of` describes."""
+        """Return the cursor after a row, in the list described by `of`."""
         body = json.dumps(key, separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(self._mac(of, body) + body).decode().rstrip("=")
 
     def read(self, of: tuple[object, ...], mark: str | None) -> list[Any] | None:
         """
-        Return the key in a mark; None without a mark.
+        Return the key in a cursor; None without a cursor.
 
         Raises
         ------
         ProblemError
-            If it is not one that we made for this list.
+            If it was not made for this list.
         """
         if mark is None:
             return None

@@ -1,4 +1,4 @@
-"""Examples and descriptions of the OpenAPI document, by the names of properties and parameters."""
+"""Examples and descriptions for the OpenAPI document, by names of properties and parameters."""
 
 from __future__ import annotations
 
@@ -348,7 +348,7 @@ _PARAMETERS = {
 
 
 def add(document: dict[str, Any]) -> None:
-    """Put an example beside every property and a description beside every parameter."""
+    """Add an example to every property and a description to every parameter."""
     for name, schema in document["components"]["schemas"].items():
         own = _OF_SCHEMAS.get(name, {})
         for key, content in schema.get("properties", {}).items():

@@ -1,6 +1,6 @@
-"""Files made once and sent often: evidence packs and reports.
-
-Ranges of a download: refused with a problem document where they make no sense.
+"""
+Cache of files that are made once and sent often (packs, reports), and their download in
+ranges.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def check(header: str | None, size: int) -> None:
     Raises
     ------
     ProblemError
-        400 where it is malformed or backwards, 416 where it begins behind the end.
+        400 if it is malformed or reversed, 416 if it begins after the end.
     """
     if header is None:
         return
@@ -72,7 +72,7 @@ _one_at_a_time = threading.Lock()
 
 
 def edition(*facts: object) -> str:
-    """Return the edition of a file, from all data that determine its bytes."""
+    """Return an identifier of a file's version, from all data that determine its bytes."""
     return hashlib.sha256("\n".join(map(str, facts)).encode()).hexdigest()[:16]
 
 
@@ -87,16 +87,15 @@ def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> B
     """
     Return an open file, made now if missing.
 
-    Anyone who makes room, or cleans up the folder, may remove it: it is read to its end all the
-    same.
+    An open file can be read to its end even if it is removed meanwhile.
 
     Parameters
     ----------
     folder : Path
     room : Room
-        Of what was made last, so much stays.
+        Limits of the folder.
     make : callable
-        Takes an empty folder to work in; returns the finished file, which is moved.
+        Called with an empty folder to work in; returns the finished file, which is moved.
     """
     file = folder / name
     with suppress(FileNotFoundError):  # whoever has it already waits for nobody's new one
@@ -117,7 +116,7 @@ def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> B
 
 
 def _forget_oldest(folder: Path, room: Room) -> None:
-    """Keep the files made last; others are made again when asked for.  What is half made goes."""
+    """Remove the oldest files beyond the limits, and unfinished ones."""
     files = []
     for path in folder.iterdir():
         with suppress(FileNotFoundError):  # somebody else makes room as well
@@ -146,7 +145,7 @@ def sent(
     Parameters
     ----------
     tag : str
-        Its edition: a file that was made again is the same, whatever its file's time.
+        Its version: a file made again is the same, whatever its time stamp.
 
     Raises
     ------
@@ -169,7 +168,7 @@ def sent(
 
 
 class _Opened(FileResponse):
-    """Sends a file that is open, and closes it, whether it was sent or not."""
+    """Response that sends an open file, and closes it in any case."""
 
     def __init__(self, file: BinaryIO, media_type: str, headers: Mapping[str, str]) -> None:
         # by this path it is found also where its name is gone
@@ -177,7 +176,7 @@ class _Opened(FileResponse):
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the file."""
         try:
             await super().__call__(scope, receive, send)
         finally:

@@ -1,8 +1,8 @@
 """
-Makes requested files one after another, without a waiting caller.
+Makes requested files in the background, one after another.
 
-Each process of the API takes jobs of the same table.  Anyone who fetches a file from another
-process than made it has it made there too.
+All processes of the API take jobs from one table.  A file fetched from another process is made
+there again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class FileJobs:
     url : str
         Database, as `tonne_api`.
     api : Api
-        `asked` of it is set when there is something new.
+        Its event `asked` signals a new job.
     """
 
     def __init__(self, url: str, api: Api, log: FilteringBoundLogger) -> None:
@@ -58,7 +58,7 @@ class FileJobs:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; a job that is under way is taken up again by the next process."""
+        """Stop; a running job is repeated by the next process."""
         self._stopping.set()
         self._api.asked.set()
         self._api.maker.close()
@@ -111,7 +111,7 @@ class FileJobs:
             jobs.end(conn, job.id, jobs.DONE, size=size)
 
     def _made(self, conn: Connection, job: FileJob) -> int:
-        """Make what a job is for; return its size in bytes."""
+        """Make the file of a job; return its size in bytes."""
         wanted = job.wanted
         stored = statements.seek(conn, wanted.statement)
         if stored is None:

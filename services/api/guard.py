@@ -1,7 +1,7 @@
 """
 Limits of every request before it is read: size, time, rate and number.
 
-Plain ASGI, so that a refused request costs next to nothing.
+Plain ASGI, so that a rejected request costs little.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _HEADERS = [
 
 class Rates:
     """
-    Token buckets, one per caller; callers without requests for longest are dropped first.
+    Token buckets, one per caller; the longest inactive callers are dropped first.
 
     Parameters
     ----------
     per_s : float
-        Requests a second that a caller may make; two seconds' worth at once.
+        Requests per second and caller; two seconds' worth at once.
     """
 
     def __init__(self, per_s: float) -> None:
@@ -139,7 +139,7 @@ class Guard:
 
 
 def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
-    """Return what is wrong with a head, as an answer; None where nothing is."""
+    """Return the rejection of invalid headers as an answer; None if they are valid."""
     for once in (b"authorization", b"host"):
         if sum(name == once for name, _ in scope["headers"]) > 1:
             # which of them counts is not the same for everyone on the way here
@@ -158,9 +158,9 @@ def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
 
 def _here(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     """
-    Let a redirect lead to a path of this server, whatever host the request named.
+    Return a redirect header limited to a path of this server, whatever host the request named.
 
-    The router writes a whole address where it adds or takes a last slash.
+    The router writes an absolute URL when it adds or removes a trailing slash.
     """
     name, value = header
     if name != b"location" or b"://" not in value.partition(b"?")[0]:
@@ -171,18 +171,14 @@ def _here(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
 
 
 def _as_get(scope: Scope) -> Scope:
-    """
-    Answer HEAD as GET, whose body the server leaves out; a stream of events never ends.
-
-    What comes back is for the routes alone: the server's own scope stays as it is.
-    """
+    """Return the scope with HEAD replaced by GET for the routes; the server omits the body."""
     if scope["method"] != "HEAD" or stays_open(scope["path"]):
         return scope
     return {**scope, "method": "GET"}
 
 
 def _callers(scope: Scope, headers: dict[bytes, bytes]) -> list[bytes]:
-    """Return the address, and the token where one is given: neither helps around the other."""
+    """Return the address and the token of a caller, both of which are limited."""
     address = share_of((scope.get("client") or ("",))[0]).encode()
     token = headers.get(b"authorization")
     return [address] if token is None else [address, hashlib.sha256(token).digest()]
@@ -197,13 +193,13 @@ def _has_body(headers: dict[bytes, bytes]) -> bool:
 
 
 def _is_json(path: str, headers: dict[bytes, bytes]) -> bool:
-    """Whether a body is what the API reads; a form that a web page posts is not."""
+    """Return whether a body is JSON for the API, and no form of a web page."""
     given = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
     return not path.startswith("/v1/") or given == b"application/json"
 
 
 async def read_body(receive: Receive, maximum: int) -> bytes | None:
-    """Return a body, at most one part more than `most`; None if it takes too long."""
+    """Return a body, slightly longer than the maximum if too large; None if it takes too long."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
@@ -218,7 +214,7 @@ async def read_body(receive: Receive, maximum: int) -> bytes | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Give the body that was read, then what follows it: a caller that hangs up."""
+    """Return a receive function that yields the body already read, then what follows."""
     given = False
 
     async def again() -> Message:

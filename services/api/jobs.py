@@ -1,8 +1,4 @@
-"""
-Jobs: steps of the signer, and files made in the background.
-
-Waiting for the answer, asking for a file, and telling how far it is.
-"""
+"""Answers of the API on jobs: steps of the signer, and files made in the background."""
 
 from __future__ import annotations
 
@@ -54,17 +50,17 @@ Preferred = Annotated[
 
 def outcome(conn: Connection, wanted: Wanted, patience_s: float) -> tuple[int, Any]:
     """
-    Wait for the result of a request; after the limit, return its progress.
+    Return the result of a request to the signer, or after the limit its progress.
 
     Parameters
     ----------
     patience_s : float
-        How long to wait. [s]
+        Maximum waiting time. [s]
 
     Returns
     -------
     tuple
-        HTTP status, 202 where it is not answered yet, and what to answer.
+        HTTP status, 202 while unanswered, and the body.
 
     Raises
     ------

@@ -1,9 +1,8 @@
 """
 Limits of parallel requests: by address, and for long ones.
 
-Threads and connections of the database are few.  Anyone who waits for a turn waits here,
-where it costs neither: many writes or reports, or many requests of one address, leave
-room for all other readers.
+Requests wait here, before they need one of the few threads and database connections, so that many
+writes or reports, or one address, leave room for others.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ _FILES = ("/evidence", ".pdf", ".xlsx", ".zip", "/file")
 
 class Lane:
     """
-    A limited number of parallel requests; others wait in turn.
+    Limited number of parallel requests; others wait in order.
 
     Parameters
     ----------
     maximum : int
-        How many of one turn are let in.
+        Number of requests admitted per name.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -77,7 +76,7 @@ class Lane:
             del self._inside[turn]
 
     def _gone(self, turn: str, place: asyncio.Future[None]) -> bool:
-        """Stop waiting; whether it was let in at this very moment."""
+        """Stop waiting; return whether the place was granted at the same moment."""
         if place.done() and not place.cancelled():
             return True
         waiting = self._waiting.get(turn)
@@ -89,7 +88,7 @@ class Lane:
 
 
 class Lanes:
-    """The lanes of a request: that of its address, then that of its kind."""
+    """The limits that apply to a request: of its address, then of its kind."""
 
     def __init__(self) -> None:
         self._addresses = Lane(OF_ADDRESS)
@@ -100,7 +99,7 @@ class Lanes:
         self._uploads = Lane(UPLOADS)
 
     def of(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[Lane, str]]:
-        """Return the lane of a request, and its name."""
+        """Return the limits of a request, with the names under which it counts."""
         path: str = scope["path"]
         if stays_open(path):  # has a limit of its own
             return []
@@ -140,7 +139,7 @@ def _makes_a_file(scope: Scope, headers: dict[bytes, bytes]) -> bool:
 
 
 def _chooses_a_file(scope: Scope) -> bool:
-    """Whether the route will choose a report, by the same reading of what is accepted."""
+    """Return whether the route will choose a report by the same content negotiation."""
     values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"]
     try:
         return media_type(", ".join(values) or None, STATEMENT_FORMS) in MEDIA_TYPES.values()

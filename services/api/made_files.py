@@ -1,8 +1,7 @@
 """
 Reports and evidence packs, made in a separate process.
 
-Setting a PDF or packing a month takes seconds of a processor, and one interpreter does
-one thing at a time: made here they would hold up anyone who only reads.
+A PDF or a pack takes seconds of processor time, which would delay other requests in this process.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ _FILES_A_PROCESS = 100
 
 class Maker:
     """
-    The process that makes files; it starts with the first one.
+    Process that makes files; it starts with the first one.
 
     Parameters
     ----------
     url : str
-        Database, which it reads as `tonne_api`.
+        Database, read as `tonne_api`.
     """
 
     def __init__(self, url: str) -> None:
@@ -48,12 +47,13 @@ class Maker:
 
     def __call__(self, make: Callable[..., Path], *lines: Any) -> Path:
         """
-        Let a file be made: `make` takes the database's URL, then what is said.
+        Return a file made in the other process: `make` is called with the database's URL and
+        `lines`.
 
         Raises
         ------
         Exception
-            What `make` raises; BrokenProcessPool where the process ends twice over it.
+            What `make` raises; BrokenProcessPool if the process ends twice.
         """
         try:
             return self._started().submit(make, self._url, *lines).result()
@@ -78,13 +78,13 @@ class Maker:
 
 
 def _quiet() -> None:
-    """Leave Ctrl-C to the process that answers: it ends this one."""
+    """Ignore Ctrl-C, as the answering process ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def _progress_note(url: str, job: UUID | None) -> Iterator[Callable[[int, int | None, str], None]]:
-    """Give what notes how far a job is; of a file that someone waits for, nothing is."""
+    """Yield a function that stores a job's progress; without a job it does nothing."""
     if job is None:
         yield lambda _done, _total, _step: None
         return
@@ -96,12 +96,12 @@ def make_report(
     url: str, statement: str, wanted: Format, spoken: str, work: Path, job: UUID | None = None
 ) -> Path:
     """
-    Make a statement's report.
+    Make a statement's report, and return its path.
 
     Raises
     ------
     PeriodError
-        Where a statement that is not verified has other readings by now.
+        If an unverified statement has other readings by now.
     """
     from mrv.report import make  # noqa: PLC0415 - in its own process alone
     from services.issuer.report import facts_of  # noqa: PLC0415
@@ -118,7 +118,7 @@ def make_report(
 
 
 def make_pack(url: str, statement: str, work: Path, job: UUID | None = None) -> Path:
-    """Write a statement's evidence pack as one zip file."""
+    """Make a statement's evidence pack as one zip file, and return its path."""
     from services.issuer.pack import export  # noqa: PLC0415 - in its own process alone
 
     with _progress_note(url, job) as tell:

@@ -10,7 +10,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Measures:
-    """Counts of requests, and how long they took."""
+    """Counts and durations of requests."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
@@ -28,7 +28,7 @@ class Measures:
         )
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
+        """Count an answered request."""
         route = getattr(scope.get("route"), "path", "unknown")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._requests.labels(method, route, str(status)).inc()

@@ -1,7 +1,4 @@
-"""Content negotiation: form and language of an answer, best first.
-
-What a caller prefers (RFC 7240): to be answered at once with a job, or to wait so long.
-"""
+"""Content negotiation: media type and language of an answer, and waiting preference (RFC 7240)."""
 
 from __future__ import annotations
 
@@ -51,7 +48,7 @@ _MOST = 50  # entries that are looked at; nobody means more
 
 
 class Wish(NamedTuple):
-    """An entry of an `Accept` or `Accept-Language` header."""
+    """Entry of an `Accept` or `Accept-Language` header."""
 
     value: str
     quality: float
@@ -64,7 +61,7 @@ def media_type(accept: str | None, offered: Sequence[str]) -> str:
     Raises
     ------
     ProblemError
-        406, naming what there is.
+        406, naming the available ones.
     """
     result = _best(accept, offered, _suits_type)
     if result is None:
@@ -84,7 +81,7 @@ def language(accept: str | None, offered: Sequence[str]) -> str:
     Raises
     ------
     ProblemError
-        406, naming what there is.
+        406, naming the available ones.
     """
     result = _best(accept, offered, _suits_language)
     if result is None:
@@ -100,7 +97,10 @@ def language(accept: str | None, offered: Sequence[str]) -> str:
 def _best(
     header: str | None, offered: Sequence[str], suits: Callable[[str, str], int]
 ) -> str | None:
-    """Return what has the highest quality by its most specific entry; ties as they are offered."""
+    """
+    Return the offer with the highest quality by its most specific entry; ties in the order
+    offered.
+    """
     wishes = [] if header is None else _wishes(header)
     if not wishes:
         return offered[0]
@@ -123,7 +123,7 @@ def _wishes(header: str) -> list[Wish]:
 
 
 def _quality(parameters: list[str]) -> float:
-    """Quality of an entry, 0 where it is not a number from 0 to 1."""
+    """Return the quality of an entry, 0 if it is not a number from 0 to 1."""
     for parameter in parameters:
         name, _, text = parameter.partition("=")
         if name.strip() == "q":

@@ -1,7 +1,7 @@
 """
 Query options of OGC SensorThings (a part of OData 4.0), parsed to values.
 
-What is not known is refused by name, and how much may be written is bounded.
+Unknown options are refused by name, and lengths are limited.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _OPTIONS = ("$filter", "$expand", "$orderby", "$select", "$top", "$skip", "$coun
 
 
 class Property(NamedTuple):
-    """A property by its path, such as `Datastream/id`."""
+    """Property by its path, such as `Datastream/id`."""
 
     path: str
 
 
 class Compare(NamedTuple):
-    """A comparison of a property with a value: text, number, time, or None."""
+    """Comparison of a property with a value: text, number, time, or None."""
 
     sign: str
     left: Property
@@ -47,7 +47,7 @@ class Compare(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A function of a property and a text."""
+    """Function of a property and a text."""
 
     function: str
     of: Property
@@ -55,7 +55,7 @@ class Match(NamedTuple):
 
 
 class Logic(NamedTuple):
-    """`and`, `or` of two conditions, `not` of one."""
+    """`and` or `or` of two conditions, or `not` of one."""
 
     word: str
     parts: tuple[Condition, ...]
@@ -72,9 +72,9 @@ class Query:
     Attributes
     ----------
     top : int
-        Most entities of a page.
+        Maximum number of entities per page.
     order : tuple of (str, bool)
-        Properties, and whether they fall.
+        Properties, and whether descending.
     expand : mapping of str to Query
         By navigation property.
     """
@@ -95,7 +95,7 @@ def read(options: Mapping[str, str], depth: int = 0) -> Query:
     Raises
     ------
     InputError
-        Naming the option, what of it is not known, and what is.
+        Naming the option, the unknown part, and the known ones.
     """
     for name in options:
         if name not in _OPTIONS:
@@ -141,7 +141,7 @@ def _orders(text: str) -> tuple[tuple[str, bool], ...]:
 
 
 def _expansions(text: str, depth: int) -> dict[str, Query]:
-    """Read `A,B($top=5;$expand=C),D/E`."""
+    """Return the expansions in `A,B($top=5;$expand=C),D/E`."""
     if text and depth >= _DEEPEST:
         raise InputError(f"$expand goes deeper than {_DEEPEST}; request the rest by its link")
     expansions: dict[str, Query] = {}
@@ -170,7 +170,7 @@ def _option(text: str) -> tuple[str, str]:
 
 
 def _split(text: str, mark: str) -> Iterator[str]:
-    """Split at a mark that stands outside of brackets and quotes."""
+    """Yield the parts of a text between marks outside of brackets and quotes."""
     depth, quoted, begin = 0, False, 0
     for at, char in enumerate(text):
         if char == "'":
@@ -210,7 +210,7 @@ def _read_filter(text: str) -> Condition:
 
 
 class _Filter:
-    """Reads a condition from its tokens: or, and, not, brackets, comparisons, functions."""
+    """Parser of a condition: or, and, not, brackets, comparisons, functions."""
 
     def __init__(self, tokens: list[_Token]) -> None:
         self._tokens, self._at, self._depth = tokens, 0, 0
@@ -220,7 +220,7 @@ class _Filter:
         return self._joined("or", lambda: self._joined("and", self._condition))
 
     def end(self) -> None:
-        """Raise an error if a part of the filter remains."""
+        """Raise an error if a part of the filter is not parsed."""
         if self._at < len(self._tokens):
             raise InputError(f"$filter: {self._next().text[:40]!r} was not expected")
 

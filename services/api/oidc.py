@@ -1,15 +1,13 @@
 """
-Bearer tokens of an identity provider: OpenID Connect, signatures by its published keys.
+Bearer tokens of an identity provider (OpenID Connect), verified with its published keys (RFC 7517).
 
-Claims `tonne_role` (operator, verifier, auditor, admin) and `tonne_projects` (a list
-of ids, or `["*"]` for all; none where absent) say what the holder may do.  Only
-asymmetric signatures are taken, as RFC 8725 section 3.1 asks.
+Claims `tonne_role` (operator, verifier, auditor, admin) and `tonne_projects` (a list of ids, or
+`["*"]` for all; none by default) determine the permissions.  Only asymmetric signatures are
+accepted (RFC 8725, section 3.1).
 
-An identity provider's published keys (RFC 7517), kept so that it is asked seldom.
-
-No one who sends a token can make us ask more often: one request is under way at most,
-the next one begins so much later, and a key id that the provider did not know is
-remembered.  Anyone who waits for it holds no thread and no connection of the database.
+Keys are cached so that callers cannot cause many requests to the provider: one runs at a time, the
+next starts after a pause, and unknown key ids are remembered.  Waiting requests hold no thread and
+no database connection.
 """
 
 from __future__ import annotations
@@ -41,19 +39,19 @@ _PART = 65_536
 
 
 class ProviderAwayError(Exception):
-    """The provider's keys are not available."""
+    """The identity provider's keys are not available."""
 
 
 class ProviderKeys:
     """
-    Keys by their id.
+    Public keys of an identity provider by id.
 
     Parameters
     ----------
     url : str
-        Where the provider publishes them.
+        URL of the published keys.
     fetch : callable, optional
-        Takes the address; returns the document's bytes, or raises `OSError`.
+        Called with the URL; returns the document's bytes, or raises `OSError`.
     """
 
     def __init__(self, url: str, fetch: Callable[[str], bytes] | None = None) -> None:
@@ -68,12 +66,12 @@ class ProviderKeys:
 
     async def key(self, id_: str) -> jwt.PyJWK | None:
         """
-        Return the key of an id; None where the provider has none.
+        Return the key with an id; None if the provider has none.
 
         Raises
         ------
         ProviderAwayError
-            When it cannot be asked, and nothing is known from before.
+            When the provider does not answer, and no keys are known.
         """
         age_s = time.monotonic() - self._had_s
         result = self._keys.get(id_) if age_s < STALE_S else None
@@ -92,7 +90,7 @@ class ProviderKeys:
         return result
 
     async def _answer(self) -> bool:
-        """Wait for the provider's answer; whether there was one, or one a moment ago."""
+        """Wait for the provider's answer; return whether there was one, now or recently."""
         flight = self._begin()
         if flight is None:
             return self._had_s >= self._asked_s
@@ -103,7 +101,7 @@ class ProviderKeys:
             return False
 
     def _begin(self) -> asyncio.Future[bool] | None:
-        """Ask the provider, or wait with others; None where it was asked a moment ago."""
+        """Return the running or new request to the provider; None if it was asked recently."""
         if self._flight is not None and not self._flight.done():
             return self._flight
         if time.monotonic() - self._asked_s < BETWEEN_S:
@@ -139,12 +137,12 @@ class ProviderKeys:
 
 def read(url: str) -> bytes:
     """
-    Return the contents of an address, at most 1 MB, within some seconds.
+    Return the contents of a URL, at most 1 MB, within some seconds.
 
     Raises
     ------
     OSError
-        When it cannot be had so.
+        If that is not possible.
     """
     until_s = time.monotonic() + _FETCH_S
     request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - the operator's own setting
@@ -163,14 +161,14 @@ _ALL = ["*"]
 
 class Tokens:
     """
-    Checks tokens of one issuer for one audience.
+    Verifies tokens of one issuer for one audience.
 
     Parameters
     ----------
     issuer, audience : str
-        What `iss` and `aud` must be.
+        Required `iss` and `aud`.
     jwks_url : str
-        Where the issuer publishes its keys (RFC 7517).
+        URL of the issuer's keys (RFC 7517).
     """
 
     def __init__(self, issuer: str, audience: str, jwks_url: str) -> None:
@@ -185,8 +183,7 @@ class Tokens:
         Raises
         ------
         ProblemError
-            401 where it is not valid, 403 where it names no role, 503 where the
-            issuer's keys cannot be had.
+            401 if it is invalid, 403 if it names no role, 503 if the issuer's keys are unavailable.
         """
         claims = await self._claims(token)
         role, projects = claims.get("tonne_role"), claims.get("tonne_projects", [])

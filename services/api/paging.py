@@ -1,6 +1,6 @@
-"""JSON answers without caching, and lists by page.
-
-A span of time in a request: RFC 3339 with offset, or local dates; half-open.
+"""
+Uncached JSON answers, paged lists, and time spans in requests (RFC 3339 with offset, or
+local dates).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ To = Annotated[
 
 def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
     """
-    Return a span in microseconds UTC.
+    Return a time span in microseconds UTC, end excluded.
 
     Raises
     ------
     ProblemError
-        422, naming what is no time, or both where the span is empty.
+        422, naming the invalid time, or both for an empty span.
     """
     edges = []
     for name, text in (("from", begin), ("to", end)):
@@ -76,16 +76,16 @@ def page(
     shown: Callable[[Any], Any] = lambda row: row,
 ) -> Response:
     """
-    Return a page.
+    Return a page of a list.
 
     Parameters
     ----------
     of : tuple
-        The list and its filters, to which the mark of the next page is bound.
+        The list and its filters, to which the next page's cursor is bound.
     rows : sequence
-        Up to one row more than `limit`: then there is a next page.
+        Up to one row more than `limit`, if there is a next page.
     key : callable
-        What the next page begins after, of its last row.
+        Returns a row's key for the cursor.
     """
     items = rows[:limit]
     mark = ask.api.cursors.make(of, key(items[-1])) if len(rows) > limit else None

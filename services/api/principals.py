@@ -1,8 +1,8 @@
 """
 Principals of a request: anonymous, holder of an API key, or of an OIDC token.
 
-A principal has one role and sees some projects or all.  What it may not see is
-answered as if it were not there.
+A principal has one role and access to some projects or all.  Other projects are answered as not
+found.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tonne"'}
 @dataclass(frozen=True, slots=True)
 class Principal:
     """
-    The caller of a request.
+    Caller of a request.
 
     Attributes
     ----------
     id : str
         `key:<id>`, `oidc:<subject>`, or `public`.
     name : str
-        For people.
+        For display.
     role : str
         operator, verifier, auditor, admin; public without a token.
     projects : tuple of str, optional
-        What it may see; None is everything.
+        Visible projects; None is all.
     """
 
     id: str
@@ -57,7 +57,7 @@ def refuse(principal: Principal, roles: tuple[str, ...]) -> NoReturn:
     Raises
     ------
     ProblemError
-        401 without a token, 403 with one of another role.
+        401 without a token, 403 with another role.
     """
     if principal.role == "public":
         raise ProblemError(

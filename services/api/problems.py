@@ -1,8 +1,7 @@
 """
 Errors as problem documents (RFC 9457): cause and remedy only.
 
-A defect of ours gets a number that stands in the log beside its traceback; the
-caller learns nothing of the inside.
+A defect gets a number that is in the log with its traceback; the caller sees no internals.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ _SHOWN = 5
 
 class ProblemError(Exception):
     """
-    A rejected request.
+    Rejected request.
 
     Parameters
     ----------
     status : int
         HTTP status.
     detail : str
-        What is wrong and what to do.
+        Cause and remedy.
     headers : mapping, optional
         Further headers of the answer.
     """
@@ -105,12 +104,12 @@ def install(
     app: FastAPI, log: FilteringBoundLogger, shown: Callable[[Request, Response, str], Response]
 ) -> None:
     """
-    Answer every error of the application with a problem document.
+    Register handlers that answer every error with a problem document.
 
     Parameters
     ----------
     shown : callable
-        Takes the request, the problem document and its detail; returns what is answered.
+        Called with the request, the problem document and its detail; returns the answer.
     """
 
     def known(request: Request, error: Exception) -> Response:
@@ -154,7 +153,7 @@ def install(
 
 
 def _of_the_framework(request: Request, error: HTTPException) -> Response:
-    """Say what there is instead, where the router knows the address or the method not."""
+    """Return the problem document of an unknown URL or method, naming the available ones."""
     headers = dict(error.headers or {})
     if error.status_code == _NOT_ALLOWED:
         ways = _allowed(request)
@@ -167,7 +166,7 @@ def _of_the_framework(request: Request, error: HTTPException) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Name every method that the address has; the router knows those of one route only."""
+    """Return every method of a URL, as the router knows those of one route only."""
     methods = {
         method.upper()
         for path, operations in request.app.openapi()["paths"].items()
@@ -180,7 +179,7 @@ def _allowed(request: Request) -> str:
 
 
 def _invalid(error: RequestValidationError) -> Response:
-    """Name each parameter or key that is wrong, without repeating what was sent."""
+    """Return the problem document of invalid parameters, without repeating their values."""
     result = error.errors()
     if any(one["type"] == "json_invalid" for one in result):
         return problem(400, "the body is not JSON")

@@ -1,4 +1,4 @@
-"""Quantities of a device as a file, CSV or Parquet, for API and console."""
+"""A device's quantities as a CSV or Parquet file, for API and console."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def reading_file(device: str, of: str, rows: Sequence[dict[str, Any]], form: For
     Parameters
     ----------
     of : str
-        What the file's name says of its time.
+        Time in the file's name.
     rows : sequence of dict
         As `services.store.timeseries.queries.quantities` returns them.
     """

@@ -1,7 +1,7 @@
 """
-Cached files of a statement: PDF and workbook by edition and language, and packs.
+Cached files of a statement: PDF and workbook by version and language, and packs.
 
-Anyone who prefers not to wait (`Prefer: respond-async`) is given a job, whose file is the same.
+With `Prefer: respond-async` the caller gets a job that makes the same file.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _SHARE_OF_REPORTS = 10
 
 def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Response:
     """
-    Send a statement's report, or a job that makes it.
+    Return a statement's report, or a job that makes it.
 
     Raises
     ------
     ProblemError
-        406 where it is in no language that the caller accepts; 409 where a statement
-        that is not verified has other readings by now.
+        406 if no accepted language is available; 409 if an unverified statement has other
+        readings by now.
     """
     spoken = spoken_language(ask, lang)
     if may_wait(ask):
@@ -62,7 +62,7 @@ def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Resp
 
 
 def send_report(ask: Asked, stored: Stored, wanted: Format, spoken: str) -> Response:
-    """Send a statement's report, made now if missing."""
+    """Return a statement's report, made now if missing."""
     file, tag = set_report(ask.api, stored, wanted, spoken)
     shared = "public" if stored.state in PUBLIC_STATES and wanted == "pdf" else "private"
     return kept.sent(ask, file, tag, MEDIA_TYPES[wanted], {
@@ -77,12 +77,12 @@ def set_report(
     api: Api, stored: Stored, wanted: Format, spoken: str, job: UUID | None = None
 ) -> tuple[BinaryIO, str]:
     """
-    Return a statement's report as an open file, made now if missing, and its edition.
+    Return a statement's report as an open file, made now if missing, and its version.
 
     Raises
     ------
     ProblemError
-        409 where a statement that is not verified has other readings by now.
+        409 if an unverified statement has other readings by now.
     """
     file, tag = report_place(api, stored, wanted, spoken)
 
@@ -97,7 +97,7 @@ def set_report(
 
 
 def report_place(api: Api, stored: Stored, wanted: Format, spoken: str) -> tuple[Path, str]:
-    """Return the path of a statement's report, once made, and its edition."""
+    """Return the path of a statement's report, and its version."""
     with api.files.connection() as conn:
         tag = _edition(conn, stored, wanted, spoken)
     return api.home / "reports" / f"{stored.id}.{spoken}.{tag}.{wanted}", tag
@@ -105,10 +105,9 @@ def report_place(api: Api, stored: Stored, wanted: Format, spoken: str) -> tuple
 
 def pack_place(api: Api, stored: Stored) -> tuple[Path, str]:
     """
-    Return the path of a statement's pack, once made, and its edition.
+    Return the path of a statement's pack, and its version.
 
-    What changes a pack is its state, witnesses' lines on the log's head and time stamps: all
-    are in the file's name.
+    The name includes all that changes a pack: state, witnesses' signatures and time stamps.
     """
     with api.files.connection() as conn:
         receipt = log.receipt(conn, stored.id)
@@ -118,12 +117,12 @@ def pack_place(api: Api, stored: Stored) -> tuple[Path, str]:
 
 def packed(api: Api, stored: Stored, job: UUID | None = None) -> tuple[BinaryIO, str]:
     """
-    Return a statement's pack as an open file, made now if missing, and its edition.
+    Return a statement's pack as an open file, made now if missing, and its version.
 
     Raises
     ------
     ProblemError
-        409 where a statement that is not verified has other readings by now.
+        409 if an unverified statement has other readings by now.
     """
     file, tag = pack_place(api, stored)
 
@@ -137,7 +136,7 @@ def packed(api: Api, stored: Stored, job: UUID | None = None) -> tuple[BinaryIO,
 
 
 def send_pack(ask: Asked, stored: Stored) -> Response:
-    """Send a pack to a permitted caller."""
+    """Return a pack to a permitted caller."""
     file, tag = packed(ask.api, stored)
     headers = {
         "Cache-Control": "private, no-cache",
@@ -148,18 +147,18 @@ def send_pack(ask: Asked, stored: Stored) -> Response:
 
 def spoken_language(ask: Asked, lang: str | None) -> str:
     """
-    Return the language of a report: as requested, else as the caller accepts.
+    Return the language of a report: as requested, else by the caller's preference.
 
     Raises
     ------
     ProblemError
-        406 where it is in no language that the caller accepts.
+        406 if no accepted language is available.
     """
     return lang or language(ask.request.headers.get("accept-language"), LANGUAGES)
 
 
 def _edition(conn: Connection, stored: Stored, wanted: Format, spoken: str) -> str:
-    """Name all that a report's bytes depend on."""
+    """Return an identifier of all that a report's bytes depend on."""
     receipt = log.receipt(conn, stored.id)
     return kept.edition(
         version("tonne"), stored.id, stored.state, receipt,

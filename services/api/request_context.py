@@ -1,4 +1,4 @@
-"""One request: principal, connection and audit record."""
+"""Context of one request: principal, connection and audit row."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ class Asked:
     Attributes
     ----------
     who : Principal
-        Authenticated, and of a role that the route is for.
+        Authenticated, with a role permitted by the route.
     session : bytes, optional
-        By what the session is kept, where it is a page that was asked for.
+        Hash of the session, for a page.
     """
 
     def __init__(self, request: Request, who: Principal, session: bytes | None = None) -> None:
@@ -105,7 +105,7 @@ class Asked:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Return a connection as `tonne_api`; nested calls get the same one."""
+        """Context with a connection as `tonne_api`; nested calls get the same one."""
         if self._held is not None:
             yield self._held
             return
@@ -132,24 +132,24 @@ class Asked:
         named: str | None = None,
     ) -> Response:
         """
-        Make a step of a statement, here or by the signer.
+        Return the answer of a statement's step, executed here or by the signer.
 
         Parameters
         ----------
         kind, subject : str
-            What is asked for, and of which statement or project.
+            The step, and its statement or project.
         said : bytes
-            The body as it came.
+            The body as received.
         check : callable
-            Takes the connection, refuses what is not for the caller; returns what is handed
-            on in place of the body, if another thing.
+            Called with the connection; refuses unauthorised callers, and returns a replacement of
+            the body, if any.
         named : str, optional
-            By what a repeated request is recognised; the body, where absent.
+            Idempotency key; the body by default.
 
         Raises
         ------
         ProblemError
-            As anyone who does the step refuses it.
+            As the step is refused.
         """
         prefer = Preferences.of(self.request.headers.getlist("prefer"))
         key = self.request.headers.get("idempotency-key")
@@ -181,7 +181,7 @@ class Asked:
         return answer
 
     def _named(self, conn: Connection, key: str | None, content: str) -> UUID:
-        """Return the id of a step: of one that names itself the same, until it is refused."""
+        """Return the id of a step; the same for an equal idempotency key, until it is refused."""
         for again in count():
             line = f"{self.who.id}\n{key}\n{self.request.url.path}\n{again}\n{content}"
             id_ = uuid4() if key is None else uuid5(NAMESPACE_URL, line)
@@ -192,20 +192,19 @@ class Asked:
 
     def write(self, content: str, work: Work) -> Response:
         """
-        Execute a change, once per named request, and record it.
+        Return the answer of a change, executed once per idempotency key, and store an audit row.
 
         Parameters
         ----------
         content : str
             The body, by which a repeated request is recognised.
         work : callable
-            Takes the request's one connection, in autocommit; returns the status and what
-            to answer, as JSON.
+            Called with the request's connection, in autocommit; returns status and JSON body.
 
         Raises
         ------
         ProblemError
-            422 where the request's name was used for another one.
+            422 if the idempotency key was used for another request.
         """
         key = self.request.headers.get("idempotency-key")
         with self.api.writes.connection() as conn:
@@ -245,7 +244,7 @@ def _answered(digest: bytes, row: tuple[int, Any]) -> Answer:
 
 
 def _as(role: str, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
-    """Return work that is done as a role of the database; what is noted of it is not."""
+    """Return work executed as a role of the database; its audit row is written without it."""
 
     def done(conn: Connection) -> T:
         conn.execute(SET_ROLE.format(sql.Identifier(role)))
@@ -259,7 +258,7 @@ def _as(role: str, work: Callable[[Connection], T]) -> Callable[[Connection], T]
 
 
 class LetIn(NamedTuple):
-    """Permitted callers of a route: roles, or anyone; some only with scope of all projects."""
+    """Permitted callers of a route: roles, or everyone; some only with access to all projects."""
 
     roles: tuple[str, ...]
     whole: bool
@@ -270,12 +269,12 @@ LET_IN: dict[Callable[[Request], Awaitable[Asked]], LetIn] = {}
 
 def _permitted(*roles: str, whole: bool = False) -> Callable[[Request], Awaitable[Asked]]:
     """
-    Return a dependency that lets these roles in, before anything else is looked at.
+    Return a dependency that admits these roles, checked before anything else.
 
     Parameters
     ----------
     whole : bool
-        Only those whose scope is all projects: what is shown cannot be distinguished by project.
+        Only callers with access to all projects, as the data cannot be separated by project.
     """
 
     async def asked(request: Request) -> Asked:
@@ -299,7 +298,7 @@ def _permitted(*roles: str, whole: bool = False) -> Callable[[Request], Awaitabl
 
 
 def _refuse_unknown(request: Request) -> None:
-    """Refuse a query parameter that the route does not have: a misspelt one would be ignored."""
+    """Refuse query parameters that the route does not have, as a misspelt one would be ignored."""
     if not request.url.query or not request.url.path.startswith(f"{_V1}/"):
         return
     dependant = getattr(request.scope.get("route"), "dependant", None)
@@ -314,7 +313,7 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
     """
     Yield the names of a route's query parameters, in the order of the OpenAPI document.
 
-    That document would tell the same, and takes a third of a second to make.
+    Creating that document would take a third of a second.
     """
     for query_param in dependant.query_params:
         if getattr(query_param.field_info, "include_in_schema", True):

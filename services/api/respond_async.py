@@ -1,4 +1,4 @@
-"""Files in the background (RFC 7240, `respond-async`): a job instead of waiting."""
+"""Files made in the background (RFC 7240, `respond-async`): a job instead of waiting."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def later(ask: Asked, wanted: Wanted) -> Response:
     Raises
     ------
     ProblemError
-        429 where too many wait for anyone who asks.
+        429 if the caller has too many waiting jobs.
     """
     with ask.reading() as conn:
         id_ = file_jobs.ask(conn, uuid4(), wanted, ask.who.id)

@@ -21,7 +21,7 @@ _FILES_BESIDE = 200  # pools, files that are sent, what libraries keep open
 
 
 class _Server(uvicorn.Server):
-    """Sends watchers of the live view away before it waits for answers to end."""
+    """Server that disconnects viewers of the live page before it waits for running answers."""
 
     closing: Callable[[], object] | None = None
 
@@ -35,7 +35,7 @@ class _Server(uvicorn.Server):
         """
         Stop if uvicorn does not handle signals yet.
 
-        Once it does it ends by itself, and then sends us the signal again: that one is done with.
+        Later uvicorn ends by itself and repeats the signal, which is then ignored.
         """
         del sig, frame
         if not self.started:
@@ -124,7 +124,7 @@ def answer(
 
 
 def _open_files(wanted: int) -> None:
-    """Let this process hold a file for each connection, as far as the system allows."""
+    """Raise the process's limit of open files to one per connection, as far as permitted."""
     now, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = wanted if maximum == resource.RLIM_INFINITY else min(wanted, maximum)
     if now != resource.RLIM_INFINITY and now < wanted:

@@ -1,13 +1,8 @@
 """
-Common parts of an archive run: objects and pace.
+State shared by the steps of an archive run, and its speed limit.
 
-How fast an archive run works, and in how small steps.
-
-Ingest shares processor and disk with it.  Work comes in steps of a few
-hundredths of a second, and the wait after each lies outside of any
-transaction: nothing is locked, and no old state of the database kept, meanwhile.
-
-What the steps of an archive run share: what they work on, and how they read a day.
+Ingest uses the same processor and disk, so work is done in steps of some hundredths of a second;
+the waits between them are outside of transactions.
 """
 
 from __future__ import annotations
@@ -34,13 +29,13 @@ _BEHIND_S = 1.0
 
 
 class Pace:
-    """Limits a run to a number of readings per second."""
+    """Limit of an archive run's speed, in readings per second."""
 
     def __init__(self, rows_per_s: float | None) -> None:
         self._rows_per_s, self._until = rows_per_s, time.monotonic()
 
     def did(self, rows: int) -> None:
-        """Wait to keep the pace."""
+        """Wait as long as the speed limit requires after a number of rows."""
         if self._rows_per_s is None:
             return
         now = time.monotonic()
@@ -66,18 +61,18 @@ def batches(leaves: Iterable[DayLeaf]) -> Iterator[list[DayLeaf]]:
 @dataclass
 class Report:
     """
-    Results of a run.
+    Results of an archive run.
 
     Attributes
     ----------
     days, parts, rows, bytes : int
-        Sealed days that are in the archive now, files made for them, and what those hold.
+        Newly archived sealed days, their files, rows and bytes.
     dropped : list of str
-        Chunks that left the database.
+        Chunks dropped from the database.
     waiting : list of str
-        What could not be dropped yet, and why.
+        Chunks that could not be dropped yet, with the reason.
     refused : list of str
-        Days that are not as they were sealed: left where they are.
+        Days that differ from their seal, which are not archived.
     """
 
     days: int = 0
@@ -90,7 +85,7 @@ class Report:
 
 
 class Run(NamedTuple):
-    """Common data of a run's steps."""
+    """State shared by the steps of an archive run."""
 
     conn: Connection
     archive: Archive
@@ -106,7 +101,7 @@ def read_day(cursor: Cursor, fleet: Fleet, class_id: str, names: Sequence[str], 
 
 
 def leaves_of(fleet: Fleet, frame: Frame, day: Day) -> list[DayLeaf]:
-    """Return leaves of a day's readings, as in the log."""
+    """Return the Merkle leaves of a day's readings, as in the log."""
     return [
         leaf
         for block in evidence_rows.blocks(frame)

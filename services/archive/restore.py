@@ -1,13 +1,8 @@
 """
-Contents of the archive, and temporary restoring into the database.
+Lists of the archive's contents, and temporary restoring of readings into the database.
 
-What is in the archive, as people read it.
-
-Bring archived readings back into the database, for as long as they are wanted.
-
-What is there stays; what is missing is put beside it, a part a transaction.  The
-archive keeps its copy, and a hold keeps the next run from dropping the rows.
-Killed anywhere, the same command puts back what is missing.
+Existing rows stay; missing ones are added, one part per transaction.  The archive keeps its copy,
+and a hold prevents the next run from dropping the rows. An interrupted command can be repeated.
 """
 
 from __future__ import annotations
@@ -30,7 +25,7 @@ from services.vault.part import Part
 
 
 class Month(NamedTuple):
-    """A class in a month: days, files, readings, bytes."""
+    """Archived readings of a class in a month: days, files, readings, bytes."""
 
     month: str
     class_id: str
@@ -41,7 +36,7 @@ class Month(NamedTuple):
 
 
 def months(conn: Connection, wanted: Wanted) -> list[Month]:
-    """Return sums by month and class."""
+    """Return the archive's contents by month and class."""
     by: dict[tuple[str, str], list[Any]] = {}
     for part in wanted.of(archived.every(conn)):
         by.setdefault((f"{part.day.day:%Y-%m}", part.class_id), []).append(part)
@@ -58,7 +53,7 @@ def months(conn: Connection, wanted: Wanted) -> list[Month]:
 
 
 def files(conn: Connection, wanted: Wanted) -> list[dict[str, Any]]:
-    """Return every file."""
+    """Return a row for every file of the archive."""
     return [
         {
             "path": part.path,
@@ -94,21 +89,21 @@ def restore(
     step: Callable[[str], None] = lambda _: None,
 ) -> Restored:
     """
-    Restore readings.
+    Restore archived readings into the database; return their number.
 
     Parameters
     ----------
     conn : Connection
-        In autocommit, as `tonne_ingest`: readings are added as the pipeline adds them.
+        In autocommit, as `tonne_ingest`, like the pipeline.
     wanted : Wanted
-        A span, and devices if not all.
+        A time span, and devices if not all.
     days : int
-        How long they stay.
+        Number of days for which they stay.
 
     Raises
     ------
     DamagedError, VaultError
-        If the archive cannot give them back as they were sealed.
+        If the archived readings differ from their seal, or cannot be read.
     """
     out = Restored()
     lift_limit(conn)

@@ -1,28 +1,11 @@
 """
-Move sealed days to the archive, once or repeatedly.
+Moving of sealed days to the archive, once or repeatedly.
 
-Move sealed days to the archive, then drop what is wholly there.
+Device-days not yet archived are read, compared with the log's seal, written to files, read back and
+compared again; then they are recorded, and completely archived chunks are dropped. Files are named
+by their content, so an interrupted run can be repeated.
 
-Killed anywhere, the next run does what is missing: files are named by what they
-hold, so writing one again writes the same.
-
-Archive from time to time, for as long as the process is let.
-
-A round that fails is logged, and the next one finishes its work: a store that is
-away tonight stops neither the process nor what it runs beside.
-
-Put what of a sealed day is not archived yet into files; drop chunks that are wholly there.
-
-Put what of a sealed day is not archived yet into files, and record them.
-
-A day's readings are read a few devices at a time and must be what the log sealed.
-They are written, read back, decoded and compared with the same leaves; only then is
-the part recorded.
-
-Drop chunks of the database of which everything is in the archive.
-
-All that a chunk holds is read again from both places, and must be the same.  Then
-a function of the database looks once more, under a lock, and drops it.
+A failed round is logged, and the next one completes its work.
 """
 
 from __future__ import annotations
@@ -94,7 +77,7 @@ def _class_of(leaf: DayLeaf) -> str:
 
 
 def _file(fleet: Fleet) -> Callable[[DayLeaf], tuple[str, str]]:
-    """Class and site by which readings are filed."""
+    """Return a function that gives class and site of a device-day, by which files are divided."""
 
     def of(leaf: DayLeaf) -> tuple[str, str]:
         index = fleet.by_id.get(leaf.device)
@@ -109,7 +92,7 @@ def _by_file(fleet: Fleet) -> Callable[[DayLeaf], tuple[str, str, str]]:
 
 
 def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[DayLeaf]) -> bool:
-    """Make one file; whether its readings are what was sealed."""
+    """Write one file; return whether its readings agree with the seal."""
     writer = table.Writer(class_id)
     ends: dict[str, tuple[int, int]] = {}
     for batch in batches(leaves):
@@ -138,7 +121,7 @@ def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[Day
 
 
 def _refuse(now: Run, cursor: Cursor, day: Day, devices: Collection[str]) -> None:
-    """Say why devices are left where they are, in the snapshot in which they differed."""
+    """Record why devices are not archived, from the snapshot in which they differed."""
     whose = f"{day.day} {day.project or 'without project'}"
     last = seals.last_of(now.conn, day.project, [day.day])[day.day]
     if last.entry != day.seal:
@@ -177,7 +160,7 @@ def _write(
 
 
 def _keep(now: Run, made: Part, data: bytes, manifest: bytes) -> None:
-    """Write a file and its manifest, read both back, and hold the rows against their seal."""
+    """Write a file and its manifest, read both back, and compare the rows with their seal."""
     place = now.archive.place
     place.keep(made.path, data)
     place.keep(parts.manifest_path(made.path), manifest)
@@ -186,7 +169,7 @@ def _keep(now: Run, made: Part, data: bytes, manifest: bytes) -> None:
 
 
 def drop(now: Run, chunk: Chunk) -> None:
-    """Drop a chunk if all of it is in the archive, after reading both again."""
+    """Drop a chunk if it is completely archived, after reading both again."""
     what = f"{chunk.class_id} from {utc_text(chunk.from_us)} to {utc_text(chunk.to_us)}"
     trouble = _proof(now, chunk)
     if trouble:
@@ -208,7 +191,7 @@ _REASONS = {
 
 
 def _proof(now: Run, chunk: Chunk) -> str:
-    """What speaks against dropping a chunk; '' for nothing."""
+    """Return why a chunk must not be dropped; '' if it may."""
     with now.conn.cursor() as cursor:
         if archived.is_kept(cursor, chunk):
             return _REASONS["held"]
@@ -249,27 +232,27 @@ def run(
     step: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """
-    Archive the sealed days that ended before a time.
+    Archive the sealed days that ended before a time; return the results.
 
     Parameters
     ----------
     conn : Connection
         In autocommit, as `tonne_archive`.
     url : str, optional
-        Where, if this is the first run and no setting says it.
+        Location, needed in a first run without settings.
     before_us : int
         [us UTC]
     rows_per_s : float, optional
-        Readings that the run may work through in a second.
+        Maximum number of readings per second.
     step : callable, optional
-        Called with what is done next, for people who watch.
+        Called with the name of each step.
 
     Raises
     ------
     InputError
-        If another run is at work.
+        If another run is active.
     DamagedError, VaultError
-        As the archive's place is found.
+        As the archive's location is opened.
     """
     with _alone(conn):
         archive = home.find_or_make(conn, url)
@@ -303,18 +286,18 @@ def forever(
     url: str, place: str | None, keep_us: int, every_s: float, *, rows_per_s: float | None = None
 ) -> None:
     """
-    Archive now, and repeat.
+    Archive repeatedly until stopped.
 
     Parameters
     ----------
     url : str
         Database.
     place : str, optional
-        Of a first archive.
+        Location of a first archive.
     keep_us : int
         How long days stay in the database. [us]
     every_s : float
-        From the beginning of a round to that of the next. [s]
+        Time from the start of a round to that of the next. [s]
     """
     log = get_logger("archive")
     while True:
@@ -331,7 +314,7 @@ def archive_once(
     *,
     rows_per_s: float | None = None,
 ) -> bool:
-    """Archive due days and log the result; False after a failure."""
+    """Archive due days and log the result; return False after a failure."""
     try:
         with connect(url, role="tonne_archive", name="tonne archive", autocommit=True) as conn:
             report = run(conn, place, before_us, rows_per_s=rows_per_s)

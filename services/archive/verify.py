@@ -1,15 +1,11 @@
 """
-Check the archive against the database and the log: every file, manifest and leaf.
+Verification of the archive against database and log, and opening of its location.
 
-Nothing is believed because something else says it.  What a part's row says is
-compared with the log's sealed leaves, the manifest against the row, the file
-against both, and what else lies in the folder is named.
+Database rows of parts are compared with the log's sealed leaves, manifests with the rows, files
+with both; unknown files are reported.
 
-The archive of a database: found, or made the first time.
-
-A marker at the place and a row in the database name each other.  So a disk that
-is not mounted, another database's archive and a second archive of the same
-database are recognised, and none of them is written to.
+A marker file at the location and a row in the database refer to each other, so that an unmounted
+disk or another archive is recognised, and not written to.
 """
 
 from __future__ import annotations
@@ -50,14 +46,14 @@ class Archive(NamedTuple):
 
 def find(conn: Connection, url: str | None = None) -> Archive:
     """
-    Open the database's archive at the location in the settings or the database.
+    Return the database's archive at the location in the settings or the database.
 
     Raises
     ------
     InputError
         If there is none yet.
     DamagedError
-        If what is at the place is not this database's archive.
+        If the location has another archive.
     """
     with conn.cursor() as cursor:
         home = archived.home(cursor)
@@ -70,14 +66,14 @@ def find(conn: Connection, url: str | None = None) -> Archive:
 
 def find_or_make(conn: Connection, url: str | None) -> Archive:
     """
-    Open the database's archive, or create it at a location.
+    Return the database's archive, created at a location if there is none.
 
     Raises
     ------
     InputError
-        If no place is named the first time.
+        If no location is given the first time.
     DamagedError
-        If the place is another's archive, or this database has one elsewhere.
+        If the location has another archive, or this database has one elsewhere.
     """
     with conn.cursor() as cursor:
         home = archived.home(cursor)
@@ -142,7 +138,7 @@ def _check(name: str, place: Place) -> None:
 
 
 class Wanted(NamedTuple):
-    """Device-days to check; empty names for all. [us UTC]"""
+    """Selection of device-days; empty names select all devices. [us UTC]"""
 
     devices: frozenset[str] = frozenset()
     from_us: int = -FAR_US
@@ -154,7 +150,7 @@ class Wanted(NamedTuple):
         return self == Wanted()
 
     def takes(self, part: Part) -> bool:
-        """Return whether any of a part is selected."""
+        """Return whether a part has selected device-days."""
         inside = part.day.from_us < self.to_us and part.day.to_us > self.from_us
         return inside and (not self.devices or not self.devices.isdisjoint(part.leaves))
 
@@ -165,7 +161,7 @@ class Wanted(NamedTuple):
         Raises
         ------
         InputError
-            If a device is named that no part holds.
+            If a named device is in no part.
         """
         strange = self.devices.difference(*(part.leaves for part in result))
         if strange:
@@ -179,16 +175,16 @@ class Wanted(NamedTuple):
 @dataclass
 class Report:
     """
-    Results of a check.
+    Results of a check of the archive.
 
     Attributes
     ----------
     parts, device_days, rows, bytes : int
-        What was read.
+        Numbers read.
     breaks : list of str
-        What is wrong.
+        Errors.
     notes : list of str
-        What is worth knowing.
+        Remarks.
     """
 
     parts: int = 0
@@ -206,10 +202,10 @@ def check(
     step: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """
-    Check the archive of a database.
+    Return the result of checking a database's archive.
 
-    Of some device-days only their rows are read and compared with the log; of the
-    whole archive every byte, and what else lies beside it.
+    For selected device-days their rows are compared with the log; for the whole archive every byte
+    is read and unknown files are reported.
 
     Parameters
     ----------
@@ -221,7 +217,7 @@ def check(
     InputError
         If there is no archive.
     VaultError
-        If its place cannot be used.
+        If its location cannot be used.
     """
     report = Report()
     try:
@@ -242,7 +238,7 @@ def check(
 
 
 class _Sealed:
-    """Leaves of sealed days, by their place in the log, one day at a time."""
+    """Leaves of sealed days by log index, loaded one day at a time."""
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
@@ -277,7 +273,7 @@ def _part(archive: Archive, part: Part, wanted: Wanted, sealed: _Sealed, report:
 
 
 def _whole(archive: Archive, part: Part, report: Report) -> None:
-    """Every byte of a file and of its manifest."""
+    """Check every byte of a file and of its manifest."""
     place = archive.place
     data = place.get(part.path)
     report.bytes += len(data)
@@ -304,7 +300,7 @@ def _sealed_days(
     latest: Mapping[tuple[str, date], Seal],
     report: Report,
 ) -> None:
-    """What is noted as wholly archived is recorded part by part."""
+    """Check that completely archived days are recorded in parts."""
     have: dict[tuple[str, str, str], DayLeaf] = {}
     for part in result:
         for leaf in part.leaves.values():
@@ -323,7 +319,7 @@ def _sealed_days(
 
 
 def _strangers(place: Place, result: Sequence[Part], report: Report) -> None:
-    """Files that nothing knows of."""
+    """Report files that belong to no part."""
     known = {MARKER} | {p.path for p in result} | {parts.manifest_path(p.path) for p in result}
     for name, size in sorted(place.names().items()):
         if name in known:

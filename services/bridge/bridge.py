@@ -1,6 +1,8 @@
-"""`tonne bridge`: MQTT to Kafka.
+"""
+The sending thread of `tonne bridge`: checks, encodes and produces each batch until Kafka has stored
+it.
 
-The sending thread of `tonne bridge`: admit, encode, produce, each batch until Kafka has it.
+The sending thread of `tonne bridge`: encode, produce, each batch until Kafka has it.
 
 The registry decides what is admitted.  While its database is away the version
 in use goes on, since Kafka is there to outlast the database.
@@ -29,7 +31,7 @@ from ingest.wire import encode as encode_parcel
 from services.intake.batch_metrics import Ignored, Statuses, count_lag, count_messages
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
-from services.intake.handover import Done
+from services.intake.handover import Done, Read
 from services.intake.principal_quota import Limits, PrincipalQuota
 from services.intake.producer import MAX_RECORD, Outgoing, Producer
 from services.intake.receive import BATCH, Receive
@@ -61,13 +63,13 @@ def admit(router: Router, inbox: Inbox, unread: Sequence[Rejected] = ()) -> Admi
 
 class Partitions:
     """
-    Partition of each topic, cached; made again for each registry version.
+    Partition of each topic, cached for one registry version.
 
     Parameters
     ----------
     fleet : Fleet
     count : int
-        How many partitions the topic in Kafka has; who speaks decides on the partition.
+        Number of partitions of the Kafka topic; the principal determines the partition.
     """
 
     def __init__(self, fleet: Fleet, count: int) -> None:
@@ -91,7 +93,7 @@ class Partitions:
 
 
 def encode(inbox: Inbox, admitted: Admitted, partitions: Partitions) -> list[Outgoing]:
-    """Return the records of a batch."""
+    """Return the Kafka records of a batch."""
     parcel = Parcel(
         inbox.topics, inbox.payloads, inbox.content_types, inbox.repeated, admitted.codecs,
         inbox.received_us, admitted.frames, admitted.rejected,
@@ -104,7 +106,10 @@ def encode(inbox: Inbox, admitted: Admitted, partitions: Partitions) -> list[Out
 
 
 def _key(topic: str, fleet: Fleet) -> str:
-    """Say what a message is sorted by: who speaks, so that a worker hears all that it says."""
+    """
+    Return the key of a topic's records: the principal, so that one worker gets all its
+    messages.
+    """
     principal = principal_of(topic)
     if principal:
         return principal
@@ -114,7 +119,7 @@ def _key(topic: str, fleet: Fleet) -> str:
 
 
 def fitting(parcel: Parcel, fleet: Fleet) -> Iterator[bytes]:
-    """Return a parcel as records within Kafka's size limit: one, or halves of it."""
+    """Yield a parcel as records within Kafka's size limit, divided if necessary."""
     record = encode_parcel(parcel, fleet)
     if len(record) <= MAX_RECORD or len(parcel) == 1:
         yield record
@@ -124,7 +129,7 @@ def fitting(parcel: Parcel, fleet: Fleet) -> Iterator[bytes]:
 
 
 class BridgeChain:
-    """Passes batches through the steps."""
+    """Steps of the sending thread, applied to each batch."""
 
     def __init__(
         self,
@@ -161,9 +166,9 @@ class BridgeChain:
         Raises
         ------
         ServerError
-            When a server cannot be reached at start.
+            When a server cannot be reached at the start.
         InputError
-            When the topic is not there, or our clock is off.
+            When the topic does not exist, or the clock is wrong.
         """
         self._count = partitions(self._kafka, self._topic)
         try:
@@ -186,25 +191,30 @@ class BridgeChain:
             raise RuntimeError("open() reads the registry first")
         return self._held
 
-    def store(self, inbox: Inbox) -> Done:
+    def read(self, inbox: Inbox) -> Read:
+        """Read a batch by the current registry version."""
+        router = self._router
+        unread = self._quota.over(router, inbox)
+        return Read(router, unread, admit(router, inbox, unread))
+
+    def store(self, inbox: Inbox, read: Read | None = None) -> Done:
         """
-        Store a batch in Kafka, however long it takes.
+        Store a batch in Kafka, waiting for Kafka if necessary; return it as durable.
 
         Raises
         ------
         GaveUpError
-            When the process is stopped while Kafka is away.
+            When the process is stopped while Kafka is unreachable.
         """
         if self._watch.due():
             self._look()
-        router = self._router
-        unread = self._quota.over(router, inbox)
-        admitted = admit(router, inbox, unread)
-        if names_unknown(admitted.rejected):
+        read = read or self.read(inbox)
+        router, admitted = read.router, read.admitted
+        if admitted is not None and names_unknown(admitted.rejected):
             self._look()
-            if self._router is not router:
-                router = self._router
-                admitted = admit(router, inbox, unread)
+        if admitted is None or self._router is not router:
+            router = self._router
+            admitted = admit(router, inbox, read.unread)
         began_s = time.monotonic()
         self._produce(inbox, admitted)
         self._quota.stored(time.monotonic() - began_s)
@@ -223,7 +233,10 @@ class BridgeChain:
         self._ignored.log_new(admitted)
 
     def _look(self) -> None:
-        """Look for a new registry version; without a database the one in use goes on."""
+        """
+        Load a new registry version; the current one is kept while the database is
+        unreachable.
+        """
         with self._database.if_connected() as connection:
             if connection is not None:
                 self._refresh(connection)
@@ -236,13 +249,10 @@ class BridgeChain:
 
     def between(self, node_messages: list[list[Status]]) -> list[tuple[str, bytes]]:
         """
-        Do due work between batches; a lost database is retried later.
+        Store status messages between batches; return rebirth requests (topic, payload) to publish.
 
-        Returns
-        -------
-        list of (str, bytes)
-            What edge nodes are to be sent now, by wish of the workers, who speak to no
-            broker: topics and payloads.
+        Workers request rebirths through the database, as they have no MQTT connection. A failure is
+        retried later.
         """
         asking = time.monotonic() - self._asked_s > CHECK_S
         if not node_messages and not asking:
@@ -278,7 +288,7 @@ EVERY_S = 0.03
 
 class Bridge(TwoThreads):
     """
-    The pipeline to Kafka: one thread receives and acknowledges, one sends.
+    Pipeline from MQTT to Kafka: one thread receives and acknowledges, one sends.
 
     Parameters
     ----------

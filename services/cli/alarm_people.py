@@ -1,4 +1,7 @@
-"""`tonne alarms contacts`, `duty` and `silence`: who receives alarms, and when not."""
+"""
+Commands `tonne alarms contacts`, `duty` and `silence`: recipients of alarms and times
+without messages.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,11 @@ _WEEK = timedelta(weeks=1)
 @click.group(cls=Group)
 def contacts() -> None:
     """
-    People who receive alarms, by e-mail or by a tag of Apprise's configuration.
+    Manage the people who receive alarms by e-mail or through an Apprise service.
 
-    Messages are sent by `tonne watch` until they are taken; `tonne webhooks show` has each of
-    them. A contact with planned duty is reached while on duty, or if no other contact is.
+    `tonne watch` sends each message and retries until it is delivered; `tonne webhooks show` lists
+    the deliveries. A contact with planned duty gets messages only while on duty, or when no other
+    contact can be reached.
 
     \b
     Example:
@@ -41,7 +45,11 @@ def contacts() -> None:
 
 @contacts.command("add")
 @click.argument("id_", metavar="ID")
-@click.option("--address", required=True, help="mailto:NAME@EXAMPLE.ORG or apprise:TAG.")
+@click.option(
+    "--address",
+    required=True,
+    help="Where messages are sent: mailto:NAME@EXAMPLE.ORG, or apprise:TAG.",
+)
 @click.option("--language", type=Choice(LANGUAGES), default="en", help="Language of the messages.")
 @click.option(
     "--severity",
@@ -92,7 +100,7 @@ def add(
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List contacts, duty times, and messages waiting for each.
+    List contacts, their duty times and their undelivered messages.
 
     \b
     Example:
@@ -161,7 +169,7 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
 @click.option("--from", "begin", required=True, metavar=METAVAR, help="Start of the duty.")
 @click.option("--to", "end", required=True, metavar=METAVAR, help="End of the duty.")
 @click.option(
-    "--every-weeks", type=click.IntRange(1, 52), help="Repeat it after this number of weeks."
+    "--every-weeks", type=click.IntRange(1, 52), help="Repeat the duty after this number of weeks."
 )
 @click.option(
     "--times", type=click.IntRange(1, 200), default=1, help="Total number of repetitions."
@@ -179,7 +187,7 @@ def duty(
     as_json: bool,
 ) -> None:
     """
-    Plan a contact's duty; at other times other contacts receive the alarms.
+    Plan a contact's duty times; outside of them other contacts receive the alarms.
 
     \b
     Example:
@@ -204,7 +212,10 @@ def duty(
 
 @click.command()
 @click.option(
-    "--of", "subject", metavar="ID", help="Device, gateway, project or site; default: all."
+    "--of",
+    "subject",
+    metavar="ID",
+    help="Device, gateway, project or site that is silenced; default: all.",
 )
 @click.option(
     "--until", required=True, metavar=METAVAR, help="End of the silence; at most 31 days from now."
@@ -216,9 +227,9 @@ def silence(
     *, subject: str | None, until: str, reason: str, author: str | None, as_json: bool
 ) -> None:
     """
-    Suspend messages to people for a time; alarms are still raised and shown.
+    Suspend alarm messages to contacts until a given time; alarms are still raised and listed.
 
-    An alarm that stands when the silence ends is sent then.
+    An alarm still active when the silence ends is sent then.
 
     \b
     Example:

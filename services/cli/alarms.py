@@ -32,7 +32,7 @@ def alarms() -> None:
     """
     List, acknowledge, comment and send alarms of devices, gateways and projects.
 
-    The watcher raises and clears them by rules a kind and device class.
+    `tonne watch` raises and clears alarms by the rules of their kind and device class.
 
     \b
     Example:
@@ -44,7 +44,7 @@ def alarms() -> None:
 
 @alarms.command("list")
 @click.option(
-    "--state", type=Choice(_STATES), default="now", help="`now`: only alarms that are not cleared."
+    "--state", type=Choice(_STATES), default="now", help="Alarms to list; `now`: those not cleared."
 )
 @click.option("--severity", type=Choice(stored.SEVERITIES), help="Only alarms of this severity.")
 @click.option("--kind", type=Choice(tuple(kinds())), help="Only alarms of this kind.")
@@ -65,7 +65,7 @@ def list_(
     as_json: bool,
 ) -> None:
     """
-    List alarms: open ones by severity and cost, others by time.
+    List alarms: open ones by severity and estimated loss, others by time.
 
     \b
     Example:
@@ -101,7 +101,7 @@ def list_(
 @json_option
 def show(number: int, *, as_json: bool) -> None:
     """
-    Show one alarm: cause, cost, remedy and history.
+    Show one alarm: cause, estimated loss, remedy and history.
 
     \b
     Example:
@@ -118,12 +118,12 @@ def show(number: int, *, as_json: bool) -> None:
 
 @alarms.command()
 @_id
-@click.option("--text", default="", show_default=False, help="Action in progress.")
+@click.option("--text", default="", show_default=False, help="Comment: the action in progress.")
 @_author
 @json_option
 def acknowledge(number: int, *, text: str, author: str | None, as_json: bool) -> None:
     """
-    Acknowledge an alarm; possible once, by one person.
+    Acknowledge an alarm; only the first acknowledgement is accepted.
 
     \b
     Example:
@@ -138,12 +138,12 @@ def acknowledge(number: int, *, text: str, author: str | None, as_json: bool) ->
 
 @alarms.command()
 @_id
-@click.option("--text", required=True, help="Finding, or action taken.")
+@click.option("--text", required=True, help="Comment: a finding, or an action taken.")
 @_author
 @json_option
 def comment(number: int, *, text: str, author: str | None, as_json: bool) -> None:
     """
-    Add a comment to an alarm, also after it is cleared.
+    Add a comment to an alarm; cleared alarms accept comments too.
 
     \b
     Example:

@@ -96,7 +96,7 @@ def keys() -> None:
 
 @keys.command()
 @click.option("--role", required=True, type=Choice(get_args(ApiRole)))
-@click.option("--name", required=True, help="Its owner.")
+@click.option("--name", required=True, help="Owner of the key.")
 @click.option(
     "--project",
     "projects",
@@ -105,14 +105,16 @@ def keys() -> None:
     help="Project that the key may read; repeatable. Default: all.",
 )
 @click.option(
-    "--expires", metavar=METAVAR, help="End of validity: a local day, or RFC 3339 with offset."
+    "--expires",
+    metavar=METAVAR,
+    help="End of the key's validity: a local day, or RFC 3339 with offset.",
 )
 @json_option
 def create(
     role: ApiRole, name: str, projects: tuple[str, ...], expires: str | None, *, as_json: bool
 ) -> None:
     """
-    Make a key; its token is printed only this once.
+    Create an API key; its token is printed only once.
 
     \b
     Example:
@@ -130,7 +132,7 @@ def create(
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List keys, oldest first; tokens are not stored.
+    List API keys, oldest first; their tokens are not stored.
 
     \b
     Example:
@@ -155,7 +157,7 @@ def list_(*, as_json: bool) -> None:
 @json_option
 def revoke(id_: str, *, as_json: bool) -> None:
     """
-    Make a key invalid at once.
+    Revoke an API key, effective immediately.
 
     \b
     Example:

@@ -1,10 +1,10 @@
-"""The commands of `tonne`, under the headings of its help."""
+"""Table of all `tonne` commands, grouped by the headings of `tonne --help`."""
 
 from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """Location of a command below `services.cli`, and its description in one line."""
+    """Module path of a command below `services.cli`, and its one-line description."""
 
     where: str
     does: str
@@ -14,14 +14,16 @@ SECTIONS = {
     "First steps": {
         "demo": Entry("local.demo:demo", "Complete demonstration, from meter to verified tonne."),
         "local": Entry("local.servers:local", "Start and stop local servers."),
-        "doctor": Entry("local.doctor:doctor", "Checks the installation and shows how to fix it."),
+        "doctor": Entry(
+            "local.doctor:doctor", "Check the installation and explain how to correct it."
+        ),
         "migrate": Entry("data.columnstore:migrate", "Bring the database schema up to date."),
         "simulate": Entry("local.simulate:simulate", "Simulated or replayed field devices."),
     },
     "Registry": {
         "registry": Entry("registry.registry:registry", "Sites, devices and projects."),
         "est": Entry(
-            "registry.credentials:est", "Tokens with which devices get certificates (EST)."
+            "registry.credentials:est", "Server that issues certificates to devices (EST)."
         ),
         "devices": Entry(
             "registry.devices:devices", "Registered and unknown devices, and their data."
@@ -52,7 +54,7 @@ SECTIONS = {
             "statements.signed:signed", "Values signed by meters; rows signed by suppliers."
         ),
         "deadletter": Entry("data.dead_letters:deadletter", "Rejected messages and their reasons."),
-        "rebuild": Entry("data.columnstore:rebuild", "Make derived rows again from raw readings."),
+        "rebuild": Entry("data.columnstore:rebuild", "Recalculate derived rows from raw readings."),
         "columnstore": Entry(
             "data.columnstore:columnstore", "Compress old chunks of the database."
         ),
@@ -92,11 +94,13 @@ SECTIONS = {
         "witness": Entry(
             "statements.timestamp:witness", "Cosign the logs of other operators as a witness."
         ),
-        "watch": Entry("pipeline.watch:watch", "Gauges and audits of the database, for alerts."),
+        "watch": Entry("pipeline.watch:watch", "Metrics and audits of the database, for alerts."),
         "words": Entry("words:words", "Languages of pages and reports: add and check."),
     },
     "Calculate": {
-        "rules": Entry("calculate.rules:rules_", "The rules that decide a tonne, explained."),
+        "rules": Entry(
+            "calculate.rules:rules_", "Rules applied when a period is closed, explained."
+        ),
         "evaluate": Entry(
             "calculate.evaluate:evaluate", "Calculate one methodology from given inputs."
         ),

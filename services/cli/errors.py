@@ -1,12 +1,8 @@
 """
-Error messages without passwords, and their exit codes.
+Exit codes of commands, and error messages with passwords masked.
 
-What a command's end says: 0 done, 1 the thing checked is false, 2 bad input, 3 no server,
-4 consistent, and not enough to rely on (`verify`, `signed verify`, `log monitor`).
-
-Passwords out of what is printed: terminals are shared, logged and photographed.
-
-What went wrong, as a person reads it, and the exit code that goes with it.
+0 done, 1 the checked item is invalid, 2 bad input, 3 server unreachable, 4 consistent but not
+sufficient to rely on (`verify`, `signed verify`, `log monitor`).
 """
 
 from __future__ import annotations
@@ -38,7 +34,7 @@ class Exit(IntEnum):
 
 
 def masked(text: str) -> str:
-    """Return text with `***` for the password of each URL and connection string."""
+    """Return a text with the passwords of URLs and connection strings replaced by `***`."""
     return _WORD.sub(r"\g<key>=***", _LOGIN.sub(r"\g<head>:***@", text))
 
 
@@ -51,7 +47,7 @@ _GONE = ("08", "57P")  # SQLSTATE of a connection that broke, of a server that s
 
 def explain(error: BaseException) -> tuple[Exit, str] | None:
     """
-    Return exit code and sentence of an expected error.
+    Return the exit code and message of an expected error; None for a defect.
 
     Parameters
     ----------
@@ -81,7 +77,7 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
 
 
 def _explain_missing(error: BaseException) -> str | None:
-    """Tell what brings a module that is not installed, in one line."""
+    """Return how to install a missing optional module, in one line; None for other errors."""
     if isinstance(error, ModuleNotFoundError):
         return extras.missing_extra(error)
     missed = error.__cause__

@@ -1,8 +1,8 @@
 """
-The command `tonne`.
+Entry point of the command `tonne`.
 
-A subcommand's module is loaded when it is called: the driver of a broker or a
-Parquet reader takes longer to import than most commands take to run.
+A subcommand's module is imported when it is called, because drivers and the Parquet library take
+longer to import than most commands take to run.
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ _STDOUT = 1
 
 
 def reader_is_gone() -> bool:
-    """Return whether our own output has no reader, with no server connection broken."""
+    """
+    Return whether the reader of our output has closed the pipe; False if a server connection
+    broke.
+    """
     poll = select.poll()
     poll.register(_STDOUT, 0)  # errors and hang-ups are always reported
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def say_no_more() -> None:
-    """Redirect buffered output to nowhere, so that Python reports no error at exit."""
+    """Discard remaining buffered output, so that Python reports no error at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, _STDOUT)
     os.close(nowhere)
@@ -49,15 +52,15 @@ __all__ = ["COMMANDS", "main"]
 
 
 class LazyGroup(Group):
-    """A group whose commands are loaded when called."""
+    """Command group that imports a command's module when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return names in the order of the table."""
+        """Return the command names in the order of the table."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load one command."""
+        """Return a command, importing its module."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
@@ -68,7 +71,7 @@ class LazyGroup(Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands under their headings, without loading them."""
+        """Write the commands under their headings, without importing them."""
         del ctx
         widest = max(map(len, COMMANDS))
         for heading, commands in SECTIONS.items():
@@ -76,7 +79,7 @@ class LazyGroup(Group):
                 formatter.write_dl([(f"{n:<{widest}}", e.does) for n, e in commands.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return names for a shell, without loading the commands."""
+        """Return command names for shell completion, without importing the commands."""
         if incomplete.startswith("-"):
             return click.Command.shell_complete(self, ctx, incomplete)
         return [
@@ -86,7 +89,7 @@ class LazyGroup(Group):
         ]
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run, and turn expected errors into a sentence and an exit code."""
+        """Run the command; print an expected error as one sentence and exit with its code."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()

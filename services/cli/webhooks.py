@@ -1,4 +1,4 @@
-"""`tonne webhooks`: signed events for other systems."""
+"""Command `tonne webhooks`: signed events for other systems."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _HOUR_S = 3600
 @click.group(cls=Group)
 def webhooks() -> None:
     """
-    Send events to other systems: steps of statements, findings, alarms.
+    Manage webhooks, which send events to other systems: steps of statements, findings, alarms.
 
-    Each event is CloudEvents 1.0 in JSON, signed in the form of Standard Webhooks, sent until it
-    is taken: ten attempts in three days. `tonne watch` sends, or `tonne webhooks send`.
+    Each event is CloudEvents 1.0 in JSON, signed according to Standard Webhooks, and repeated up to
+    ten times in three days until it is accepted. `tonne watch` or `tonne webhooks send` sends them.
 
     \b
     Example:
@@ -80,7 +80,7 @@ def add(
     as_json: bool,
 ) -> None:
     """
-    Register an address for events from now on; prints the secret, only this once.
+    Register an address for events from now on; its signing secret is printed only once.
 
     \b
     Example:
@@ -99,7 +99,7 @@ def add(
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List webhooks with waiting and failed events.
+    List webhooks with their waiting and failed events.
 
     \b
     Example:
@@ -154,7 +154,8 @@ def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
 @json_option
 def rotate(id_: str, *, overlap_h: int, as_json: bool) -> None:
     """
-    Sign with a new secret, for some hours also with the previous one; printed only this once.
+    Replace a webhook's signing secret; the previous one is also used for some hours. Printed only
+    once.
 
     \b
     Example:
@@ -190,7 +191,7 @@ def replay(
     """
     Resend events with their original ids, all or none.
 
-    Events are removed after TONNE_WEBHOOK_EVENT_DAYS; one that is named and gone is an error.
+    Events are deleted after TONNE_WEBHOOK_EVENT_DAYS; naming a deleted event is an error.
 
     \b
     Example:
@@ -223,7 +224,7 @@ def replay(
 @json_option
 def remove(id_: str, *, reason: str, as_json: bool) -> None:
     """
-    Remove a webhook: nothing more is sent, and waiting events count as failed.
+    Remove a webhook: no more events are sent, and waiting events count as failed.
 
     \b
     Example:
@@ -240,10 +241,10 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
 @json_option
 def send(*, once: bool, as_json: bool) -> None:
     """
-    Send events in a process of its own, instead of `tonne watch`.
+    Send events in a separate process, instead of in `tonne watch`.
 
-    Its login needs tonne_events, the one role that reads secrets. Addresses that are not
-    public are refused, but for TONNE_WEBHOOK_NETWORKS.
+    Its login needs tonne_events, the only role that reads secrets. Non-public addresses are refused
+    unless listed in TONNE_WEBHOOK_NETWORKS.
 
     \b
     Example:
@@ -274,7 +275,7 @@ def send(*, once: bool, as_json: bool) -> None:
 
 
 def _check(url: str) -> None:
-    """Refuse a URL that could never be sent to; a name that does not resolve now may later."""
+    """Refuse an invalid or non-public URL; a name that does not resolve yet is accepted."""
     target = addresses.target_of(url)
     try:
         addresses.addresses_of(target, addresses.networks(Settings().webhook_networks))
@@ -283,7 +284,7 @@ def _check(url: str) -> None:
 
 
 def _fields(one: store.Webhook | store.Delivery) -> dict[str, object]:
-    """Return a row as JSON can hold it."""
+    """Return a row as a JSON object."""
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in one._asdict().items()

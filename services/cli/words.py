@@ -1,4 +1,4 @@
-"""`tonne words`: start a language of pages and reports, and check its word files."""
+"""Command `tonne words`: adds a language of pages and reports, and checks its texts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LINE = re.compile(r"(\".*?\"|\S+) = (\".*\")")
 
 
 class Lack(NamedTuple):
-    """A fault of a key of a word file."""
+    """Missing or wrong text of a key in a word file."""
 
     language: str
     file: str
@@ -44,10 +44,9 @@ class Lack(NamedTuple):
 @click.group(cls=Group)
 def words() -> None:
     """
-    Start a language for pages, reports, boards and findings; check its word files.
+    Add a language for pages, reports, dashboards and findings, and check its texts.
 
-    A language is a TOML file in each folder of words. What has no words yet is
-    shown in English.
+    A language is one TOML file in each folder of texts. Missing texts are shown in English.
 
     \b
     Example:
@@ -61,10 +60,10 @@ def words() -> None:
 @json_option
 def new(language: str, *, as_json: bool) -> None:
     """
-    Start a language: write its word files, each text empty, with the English text as a comment.
+    Add a language: write its word files with empty texts, each with the English text as a comment.
 
-    LANG is its tag: fr, pt-BR. Its name, and the forms of its numbers and dates,
-    are those of Unicode CLDR.
+    LANG is its tag: fr, pt-BR. Its name and its formats of numbers and dates come from Unicode
+    CLDR.
 
     \b
     Example:
@@ -85,9 +84,9 @@ def new(language: str, *, as_json: bool) -> None:
 @json_option
 def check(language: str | None, *, as_json: bool) -> None:
     """
-    Check one language or all: list missing texts by file and key; exit code 1 if any is missing.
+    Check the texts of one language or all; list missing ones by file and key, exit code 1 if any.
 
-    A text must have the same values in braces as the English one.
+    A text must contain the same values in braces as the English one.
 
     \b
     Example:
@@ -108,7 +107,7 @@ def check(language: str | None, *, as_json: bool) -> None:
 
 
 def lacking(language: str) -> Iterator[Lack]:
-    """Yield the missing words of a language."""
+    """Yield the missing or wrong texts of a language."""
     for folder in FOLDERS:
         place = ROOT / folder
         for fault in faults(read(place, ENGLISH), read(place, language)):
@@ -129,7 +128,7 @@ def _begun(english: str, forms: Mapping[str, str]) -> Iterator[str]:
 
 
 def _forms(language: str) -> dict[str, str]:
-    """Return what a language is called and its forms of numbers and dates, as Unicode CLDR says."""
+    """Return a language's name and its formats of numbers and dates, from Unicode CLDR."""
     try:
         found = Locale.parse(language, sep="-") if TAG.fullmatch(language) else None
     except UnknownLocaleError:

@@ -1,6 +1,6 @@
 """
-The edge outbox: store and forward for devices that cannot be changed.
+Gateway software in the field: stores readings of local devices and forwards them.
 
-Sources record on disk; a link forwards, under the gateway's own identity, what its
-devices measured, and keeps each message until its receipt.
+Sources record on disk; the uplink forwards the messages under the gateway's own identity, and keeps
+each until its receipt.
 """

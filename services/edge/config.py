@@ -1,4 +1,4 @@
-"""Configuration of a gateway: one YAML file; every fault is reported with its position."""
+"""Configuration of a gateway, one YAML file; every error is reported with its position."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_S = 3_600
 
 
 class _Network(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
-    """A device that is asked over TCP."""
+    """Device polled over TCP."""
 
     device: str
     host: str
@@ -33,7 +33,7 @@ class _Network(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_fie
 
 
 class _Serial(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
-    """A device on a serial line; several may share the line."""
+    """Device on a serial line, which several devices may share."""
 
     device: str
     line: str
@@ -46,48 +46,54 @@ class _Serial(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_fiel
 
 
 class ModbusTcp(_Network, kw_only=True, tag="modbus-tcp"):
-    """A Modbus TCP device whose profile has a register map."""
+    """Modbus TCP device, read by its profile's register map."""
 
     class_: str = msgspec.field(name="class")
     profile: str
 
 
 class ModbusRtu(_Serial, kw_only=True, tag="modbus-rtu"):
-    """A Modbus device on a serial line whose profile has a register map."""
+    """Modbus RTU device on a serial line, read by its profile's register map."""
 
     class_: str = msgspec.field(name="class")
     profile: str
 
 
 class SunSpecTcp(_Network, kw_only=True, tag="sunspec-tcp"):
-    """An inverter with SunSpec models; it needs no profile here."""
+    """Inverter with SunSpec models over TCP; it needs no register map."""
 
 
 class SunSpecRtu(_Serial, kw_only=True, tag="sunspec-rtu"):
-    """An inverter with SunSpec models, on a serial line."""
+    """Inverter with SunSpec models on a serial line."""
 
 
 class LocalMqtt(msgspec.Struct, forbid_unknown_fields=True, tag="mqtt", tag_field="kind"):
     """
-    Topics of a broker on the plant's network; `{device}` is the device.
+    Topics of an MQTT broker on the plant's network; `{device}` is the device's id.
 
     `values` and `time` say where a foreign message has them, such as `object` and `time`.
+    `columns` are names of its values with their channels, all others being left out; `devices`
+    are names in the topic with their ids.
     """
 
     url: str
     topics: list[str]
     values: str | None = None
     time: str | None = None
+    columns: dict[str, str] = {}
+    devices: dict[str, str] = {}
 
 
 class CsvFolder(msgspec.Struct, forbid_unknown_fields=True, tag="csv", tag_field="kind"):
     """
-    A folder that another program writes CSV files into.
+    Folder into which another program writes CSV files.
 
     `last_newline` false says that it ends no file with a newline, so that a last line
-    without one is whole.  `skip` lines stand before the header; `time_format` is how times are
-    written (strptime), where not as ISO 8601.  With `format: influx` the files are `*.lp` in line
-    protocol, `device_column` is a tag and `columns` are fields.
+    without one is whole.  Lines before the header are passed over: it is the first line that has
+    all columns.  `time_format` is how times are written (strptime), where not as ISO 8601.
+    `devices` are names in `device_column` with their ids; without `device` and `device_column`,
+    names in a line above the header, each above the columns of its device.  With `format: influx`
+    the files are `*.lp` in line protocol, `device_column` is a tag and `columns` are fields.
     """
 
     folder: str
@@ -96,9 +102,9 @@ class CsvFolder(msgspec.Struct, forbid_unknown_fields=True, tag="csv", tag_field
     timezone: str | None = None
     device: str | None = None
     device_column: str | None = None
+    devices: dict[str, str] = {}
     every_s: float = 5
     last_newline: bool = True
-    skip: int = 0
     time_format: str | None = None
     format: Literal["csv", "influx"] = "csv"
 
@@ -109,9 +115,9 @@ Source = Polled | LocalMqtt | CsvFolder
 
 class Signing(msgspec.Struct, forbid_unknown_fields=True):
     """
-    File of the signing key, created if missing.
+    Path of the signing key, which is created if missing.
 
-    For `gather_s` it waits for more to sign at once.
+    A batch waits `gather_s` for further messages before it is signed.
     """
 
     key: str
@@ -123,9 +129,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     """
     Configuration of one gateway.
 
-    `identity` is the folder of its certificate: what `tonne registry issue-credentials` made
-    for it, or where it puts what it fetches from `enrolment` (EST).  `limit_mb` and
-    `when_full` bound the outbox.  `signing` has it sign what it forwards (COSE_Sign1).
+    `identity` is the folder of its certificate, written by `tonne registry issue-credentials` or
+    fetched from the server `enrolment` (EST).  `limit_mb` and `when_full` limit the outbox.  With
+    `signing` forwarded messages are signed (COSE_Sign1).
     """
 
     gateway: str
@@ -141,12 +147,12 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
 
 def read(path: Path) -> Config:
     """
-    Return a gateway's configuration from its file.
+    Return the configuration in a YAML file.
 
     Raises
     ------
     InputError
-        Naming the file, the place and what to write.
+        Naming the file, the position and the correct value.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
@@ -176,7 +182,7 @@ def _problems(config: Config) -> Iterator[str]:
         yield f"limit_mb: {config.limit_mb} is less than {_LEAST_MB}"
     if not config.sources:
         yield "sources: is empty; name at least one"
-    for name in (config.gateway, *filter(None, (_device(s) for s in config.sources))):
+    for name in (config.gateway, *(name for s in config.sources for name in _devices(s))):
         if not ID.match(name):
             yield f"{name!r} is not an id: letters, digits, _ and - only, at most 64"
     for i, source in enumerate(config.sources):
@@ -203,8 +209,12 @@ def _needs_identity(url: str) -> bool:
     return parts.scheme == "mqtts" and not parts.login
 
 
-def _device(source: Source) -> str | None:
-    return None if isinstance(source, LocalMqtt) else source.device
+def _devices(source: Source) -> Iterator[str]:
+    """Yield the ids that a source names."""
+    if isinstance(source, LocalMqtt | CsvFolder):
+        yield from source.devices.values()
+    if not isinstance(source, LocalMqtt) and source.device is not None:
+        yield source.device
 
 
 def _source(source: Source) -> Iterator[str]:
@@ -218,8 +228,9 @@ def _source(source: Source) -> Iterator[str]:
     elif source.every_s <= 0:
         yield f"every_s: {source.every_s} must be above zero"
     if isinstance(source, CsvFolder):
-        if (source.device is None) == (source.device_column is None):
-            yield "give either device or device_column"
+        ways = [source.device, source.device_column, source.devices or None]
+        if ways == [None] * 3 or None not in ways[:2] or (source.device and source.devices):
+            yield "give either device or device_column, or devices alone"
         if source.timezone is not None:
             try:
                 ZoneInfo(source.timezone)
@@ -240,5 +251,5 @@ def _mapped(source: ModbusTcp | ModbusRtu) -> Iterator[str]:
 
 
 def plain(config: Config) -> Any:
-    """Return a configuration in JSON form."""
+    """Return a configuration as JSON-compatible values."""
     return msgspec.to_builtins(config)

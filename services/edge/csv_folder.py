@@ -1,15 +1,13 @@
 """
-A folder that another program writes CSV files into.
+Source for a folder of CSV files written by another program, and for InfluxDB's line protocol.
 
-A file is taken once it has rested and no program has it open to write, whole or not at all,
-and then moved to `done`, or to `refused` with a note beside it.  A last line that no
-newline ends may be a number cut short, and a cut number is a smaller one: the file waits
-longer, and then that line is set aside, unless the program is known to write so.
+A file is read once it is unchanged for a while and no program has it open for writing, completely
+or not at all. It is then moved to `done`, or to `refused` with a note.  A last line without newline
+may contain a truncated number: the file waits longer, then that line is set aside, unless
+configured otherwise.
 
-Points in InfluxDB's line protocol, from a file of `influx export-lp` or a query.
-
-`measurement,tag=value field=1.5,other=2i 1556813561098000000`: the last word is the time in
-nanoseconds, without which a point is of no known time and is refused.
+Line protocol: `measurement,tag=value field=1.5,other=2i 1556813561098000000`, time in nanoseconds;
+a point without time is refused.
 https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/
 """
 
@@ -49,12 +47,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def line_records(text: str, source: CsvFolder) -> Iterator[Record]:
     """
-    Read points; those without a field that is wanted are left out.
+    Yield the records of points in line protocol; points without a configured field are skipped.
 
     Raises
     ------
     ValueError
-        Naming the line, and what is wrong with it.
+        Naming the line and the error.
     """
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -82,6 +80,7 @@ def _device(key: str, source: CsvFolder, number: int) -> str:
         return source.device
     tags = {_plain(k): _plain(v) for k, v in _PAIR.findall(key.partition(",")[2])}
     device = tags.get(source.device_column or "", "")
+    device = source.devices.get(device, device)
     if not ID.match(device):
         raise ValueError(
             f"line {number}: tag {source.device_column!r} is {device!r}, which is not a device id"
@@ -102,6 +101,8 @@ def _plain(text: str) -> str:
 
 MOST_BYTES = 64 << 20
 _DELIMITERS = ",;\t"
+# lines in which the header is looked for
+_MOST_BEFORE = 50
 _REST_S = 2.0
 UNENDED_S = 60.0
 # a file system that refuses every lease must not keep its files from us for ever
@@ -122,7 +123,7 @@ def decoded(data: bytes) -> str:
     Raises
     ------
     ValueError
-        When it is too long, or no UTF-8; naming the line.
+        When it is too long or not UTF-8; names the line.
     """
     if len(data) > MOST_BYTES:
         raise ValueError(f"has {len(data)} bytes; split it into files below 64 MiB")
@@ -134,14 +135,14 @@ def decoded(data: bytes) -> str:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """Return the complete lines, and the text after the last newline."""
+    """Split a text into complete lines and the rest after the last newline."""
     end = text.rfind("\n") + 1
     return text[:end], text[end:]
 
 
 def records(text: str, source: CsvFolder) -> list[Record]:
     """
-    Return the rows of a text.
+    Return the records in CSV text.
 
     Raises
     ------
@@ -150,58 +151,110 @@ def records(text: str, source: CsvFolder) -> list[Record]:
     """
     if source.format == "influx":
         return list(line_records(text, source))
-    *_, body = text.split("\n", source.skip)
-    head = body.partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=head.count)
-    rows = csv.reader(io.StringIO(body), delimiter=delimiter)
+    before, delimiter = _header(text, source)
+    lines = text.split("\n", before)
+    rows = csv.reader(io.StringIO(lines.pop()), delimiter=delimiter)
+    above = list(csv.reader(lines, delimiter=delimiter))
     try:
-        return list(_records(rows, _Numbers(comma=delimiter != ","), source))
+        return list(_records(rows, above, _Numbers(comma=delimiter != ","), source))
     except csv.Error as error:
-        line = rows.line_num + source.skip
+        line = rows.line_num + before
         raise ValueError(f"line {line}: {error}; end lines with a newline") from None
 
 
-def _records(rows: Reader, numbers: _Numbers, source: CsvFolder) -> Iterator[Record]:
-    names = next(rows, [])
-    _check_header(names, source)
+def _header(text: str, source: CsvFolder) -> tuple[int, str]:
+    """Return how many lines stand before the header, and what parts its cells."""
+    wanted = {source.time_column, *source.columns, *filter(None, [source.device_column])}
+    head = text.split("\n", _MOST_BEFORE)[:_MOST_BEFORE]
+    for number, line in enumerate(head):
+        for delimiter in _DELIMITERS:
+            if wanted <= set(next(csv.reader([line], delimiter=delimiter), ())):
+                return number, delimiter
+    return 0, max(_DELIMITERS, key=head[0].count)
+
+
+def _records(
+    rows: Reader, above: Sequence[Sequence[str]], numbers: _Numbers, source: CsvFolder
+) -> Iterator[Record]:
+    names = [name.strip() for name in next(rows, [])]
+    groups = _groups(names, above, source)
+    time_at = names.index(source.time_column)
     for cells in rows:
-        if cells:
-            line = rows.line_num + source.skip
-            yield _record(_named(names, cells, line), line, numbers, source)
+        if not cells:
+            continue
+        line = rows.line_num + len(above)
+        # a cell too many that is empty is only a last delimiter
+        if len(cells) < len(names) or any(cells[len(names) :]):
+            raise ValueError(
+                f"line {line} has {len(cells)} cells but the header {len(names)}; the "
+                "line is incomplete, or a decimal comma is used with commas as separators"
+            )
+        for device, columns in groups:
+            yield from _record(device, columns, cells, line, numbers, source, time_at)
 
 
-def _check_header(names: Sequence[str], source: CsvFolder) -> None:
-    wanted = [source.time_column, *source.columns]
-    wanted += [source.device_column] if source.device_column else []
+def _groups(
+    names: Sequence[str], above: Sequence[Sequence[str]], source: CsvFolder
+) -> list[tuple[str | int, dict[int, str]]]:
+    """
+    Return the devices, or the column that names them, with their channels by column.
+
+    Raises
+    ------
+    ValueError
+        Naming the column that is missing, or that is there twice.
+    """
+    wanted = [source.time_column, *filter(None, [source.device_column])]
+    alone = source.device is not None or source.device_column is not None
+    _check(names, [*wanted, *source.columns] if alone else wanted, len(above))
+    at = dict(enumerate(names))
+    if alone:
+        of = source.device or names.index(source.device_column or "")
+        return [(of, {i: source.columns[n] for i, n in at.items() if n in source.columns})]
+    result: list[tuple[str | int, dict[int, str]]] = []
+    for title, device in source.devices.items():
+        below = {i for row in above for i, cell in enumerate(row) if cell.strip() == title}
+        if not below:
+            raise ValueError(f"no line above the header has {title!r}, which `devices` names")
+        columns = {i: n for i, n in at.items() if i in below}
+        _check(list(columns.values()), list(source.columns), len(above))
+        result.append(
+            (device, {i: source.columns[n] for i, n in columns.items() if n in source.columns})
+        )
+    return result
+
+
+def _check(names: Sequence[str], wanted: Sequence[str], before: int) -> None:
     for fault, result in (
         ("no column", [name for name in wanted if name not in names]),
         ("two columns", [name for name in wanted if names.count(name) > 1]),
     ):
         if result:
-            line = 1 + source.skip
-            raise ValueError(f"line {line}: {fault} {', '.join(map(repr, result))}")
+            raise ValueError(f"line {before + 1}: {fault} {', '.join(map(repr, result))}")
 
 
-def _named(names: Sequence[str], cells: Sequence[str], line: int) -> dict[str, str]:
-    """Return a row by its header; a cell too many that is empty is only a last delimiter."""
-    if len(cells) < len(names) or any(cells[len(names) :]):
-        raise ValueError(
-            f"line {line} has {len(cells)} cells but the header {len(names)}; the "
-            "line is incomplete, or a decimal comma is used with commas as separators"
-        )
-    return {name: cell.strip() for name, cell in zip(names, cells, strict=False)}
-
-
-def _record(row: dict[str, str], line: int, numbers: _Numbers, source: CsvFolder) -> Record:
-    device = source.device or row[source.device_column or ""]
+def _record(
+    of: str | int,
+    columns: dict[int, str],
+    cells: Sequence[str],
+    line: int,
+    numbers: _Numbers,
+    source: CsvFolder,
+    time_at: int,
+) -> Iterator[Record]:
+    """Yield the record of a row; none where it has no value."""
+    device = of if isinstance(of, str) else cells[of].strip()
+    device = source.devices.get(device, device) if isinstance(of, int) else device
     if not ID.match(device):
-        raise ValueError(f"line {line}: {device!r} is not a device id")
+        raise ValueError(f"line {line}: {device!r} is not a device id; name it in `devices`")
+    name_of = {channel: name for name, channel in source.columns.items()}
     values = {
-        channel: numbers.read(row[column], line, column)
-        for column, channel in source.columns.items()
-        if row[column]
+        channel: numbers.read(cells[at].strip(), line, name_of[channel])
+        for at, channel in columns.items()
+        if cells[at].strip()
     }
-    return Record(device, {"ts": _time(row[source.time_column], line, source), "values": values})
+    if values:
+        yield Record(device, {"ts": _time(cells[time_at].strip(), line, source), "values": values})
 
 
 def _time(text: str, line: int, source: CsvFolder) -> str:
@@ -220,12 +273,12 @@ def _time(text: str, line: int, source: CsvFolder) -> str:
 
 class _Numbers:
     """
-    Reads the numbers of one file.
+    Parser for the numbers of one file.
 
     Parameters
     ----------
     comma : bool
-        Whether a comma may be a decimal one: it is not what parts the cells.
+        Whether a comma can be a decimal mark, as it is not the delimiter.
     """
 
     def __init__(self, *, comma: bool) -> None:
@@ -233,7 +286,7 @@ class _Numbers:
         self._marks: dict[str, int] = {}
 
     def read(self, text: str, line: int, column: str) -> float:
-        """Return the records of one file; ambiguous decimal marks are refused."""
+        """Return the number in a cell; ValueError where its decimal mark is ambiguous."""
         comma = self._comma and text.count(",") == 1
         try:
             number = Decimal(text.replace(",", ".") if comma else text)
@@ -253,7 +306,7 @@ class _Numbers:
 
 
 class Folder(threading.Thread):
-    """One watched folder."""
+    """Thread that watches one folder."""
 
     def __init__(self, source: CsvFolder, recorder: Recorder, stopping: threading.Event) -> None:
         super().__init__(name=f"csv-{source.folder}", daemon=True)
@@ -276,7 +329,7 @@ class Folder(threading.Thread):
                 self._take(path)
 
     def _is_settled(self, path: Path) -> bool:
-        """Whether no program has written to it for a while, nor has it open."""
+        """Return whether a file is unchanged for a while and not open for writing."""
         result = path.stat()
         now = (result.st_size, result.st_mtime)
         same = self._sizes.get(path.name) == now
@@ -303,11 +356,12 @@ class Folder(threading.Thread):
             if not self._recorder.put(path.name, rows[at : at + _AT_ONCE], again=True):
                 return  # taken again later: what was recorded twice is stored once
         if rest:
-            self._set_aside(path, "\n".join(text.split("\n")[: 1 + self._source.skip]), rest)
+            before, _ = _header(text, self._source)
+            self._set_aside(path, "\n".join(text.split("\n")[: before + 1]), rest)
         self._move(path, "done")
 
     def _set_aside(self, path: Path, head: str, rest: str) -> None:
-        """Keep a last line that may be cut, below the header that it needs to be read again."""
+        """Store a possibly truncated last line with the header, so that it can be read again."""
         aside = self._free(path.with_stem(f"{path.stem}.last-line"), "refused")
         self._recorder.refuse(str(path), f"{_ASIDE}: {rest!r}", rest.encode())
         aside.write_text(f"{head}\n{rest}", encoding="utf-8", newline="")
@@ -327,7 +381,7 @@ class Folder(threading.Thread):
         return target
 
     def _free(self, path: Path, to: str) -> Path:
-        """Return a name in a folder beside that no file has."""
+        """Return an unused name in the folder `to`."""
         folder = self._path / to
         folder.mkdir(exist_ok=True)
         target = folder / path.name
@@ -336,7 +390,7 @@ class Folder(threading.Thread):
 
 
 def _ended(path: Path) -> bool:
-    """Whether a newline ends its last line."""
+    """Return whether a file ends with a newline."""
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - 1, 0))
         return file.read(1) == b"\n"
@@ -344,10 +398,10 @@ def _ended(path: Path) -> bool:
 
 def _open_to_write(path: Path) -> bool:
     """
-    Whether a program has it open to write; what it wrote after the move would be lost.
+    Return whether a program has the file open for writing.
 
-    A lease for readers is refused where someone writes.  Where it is another user's file
-    and we may not ask, or the file system knows no leases, resting has to do.
+    A read lease is refused in that case. If leases are not available (another user's file, file
+    system), the waiting time alone is used.
     """
     with path.open("rb") as file:
         try:

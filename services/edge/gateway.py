@@ -1,11 +1,10 @@
-"""`tonne edge`: sources that record, an uplink that forwards, one status line per minute.
+"""
+The process `tonne edge`: runs sources and uplink, and logs one status line per minute; local MQTT
+source.
 
-Topics of a broker on the plant's own network.
-
-Its clients may be anything that speaks JSON.  An object with `ts` goes on as it is;
-one without is taken for values of now, which is why nothing retained is taken: that may
-be of last week, and comes anew with each connection.  Acknowledged once it is in the
-outbox, over a session that the broker keeps while the gateway is off.
+Clients of the local broker may publish any JSON.  An object with `ts` is forwarded unchanged; one
+without gets the current time, so retained messages, which may be old, are ignored.  Messages are
+acknowledged once they are in the outbox, over a persistent session.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -43,13 +43,14 @@ from services.registry.fields import ID
 from services.scraping import Pulse, serving
 
 _DAY_S = 86_400
+_NUMBERS = (int, float)
 _RETRY_S = 5.0
 # until a topic that the broker refused is asked for again
 _REFUSED_S = 60.0
 
 
 def _at(result: dict[str, Any], path: str) -> Any:
-    """Return what stands at a path of names; ValueError if nothing does."""
+    """Return the value at a path of names in a JSON object; ValueError if absent."""
     value: Any = result
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:
@@ -59,7 +60,7 @@ def _at(result: dict[str, Any], path: str) -> Any:
 
 
 class Listener(threading.Thread):
-    """One local broker."""
+    """Thread that subscribes to one local MQTT broker."""
 
     def __init__(
         self, source: LocalMqtt, name: str, recorder: Recorder, stopping: threading.Event
@@ -84,7 +85,7 @@ class Listener(threading.Thread):
         self._client.on_message = self._on_message
 
     def run(self) -> None:
-        """Listen until `stop` is set."""
+        """Receive messages until `stop` is set."""
         while not self._stopping.is_set():
             if self._client.socket() is None and not self._connect():
                 self._stopping.wait(_RETRY_S)
@@ -138,7 +139,10 @@ class Listener(threading.Thread):
         )
 
     def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        """Record, then acknowledge; what could not be recorded the broker sends again."""
+        """
+        Record a message, then acknowledge it; without acknowledgement the broker sends it
+        again.
+        """
         content_type = getattr(message.properties, "ContentType", None)
         try:
             records = self._records(message.topic, bytes(message.payload), content_type)
@@ -163,7 +167,7 @@ class Listener(threading.Thread):
         return [self._record(device, one, content_type) for one in objects]
 
     def _record(self, device: str, result: dict[str, Any], content_type: str | None) -> Record:
-        if self._source.values is not None or self._source.time is not None:
+        if self._source.values is not None or self._source.time or self._source.columns:
             return self._foreign(device, result)
         if "ts" in result:
             return Record(device, result, content_type)
@@ -171,12 +175,15 @@ class Listener(threading.Thread):
         return Record(device, {"values": values}, None, self._recorder.clock.now())
 
     def _foreign(self, device: str, result: dict[str, Any]) -> Record:
-        """Take values and time from where another system's message has them."""
+        """Return a record from a message in another system's format, by the configured paths."""
         values = result if self._source.values is None else _at(result, self._source.values)
         if not isinstance(values, dict):
             raise ValueError(f"{self._source.values!r} does not contain an object of values")  # noqa: TRY004
         # a decoder may add texts, such as a state; a message is of numbers
-        numbers = {k: v for k, v in values.items() if type(v) in (int, float)}
+        names = self._source.columns or {name: name for name in values}
+        numbers = {names[k]: v for k, v in values.items() if k in names and type(v) in _NUMBERS}
+        if not numbers:
+            raise ValueError(f"has none of the values {', '.join(names)}")
         if self._source.time is None:
             return Record(device, {"values": numbers}, None, self._recorder.clock.now())
         return Record(device, {"ts": _at(result, self._source.time), "values": numbers})
@@ -188,6 +195,7 @@ class Listener(threading.Thread):
             fits = len(levels) == len(words) and all(w in ("+", "{device}", v) for w, v in pairs)
             if fits:
                 name = words[levels.index("{device}")]
+                name = self._source.devices.get(name, name)
                 if ID.match(name):
                     return name
                 raise ValueError(f"{name!r} is not a device id: letters, digits, _ and - only")
@@ -201,13 +209,13 @@ _JOIN_S = 10.0
 
 class Gateway:
     """
-    One running gateway.
+    A running gateway.
 
     Parameters
     ----------
     config : Config
     adopt : bool
-        Take over an outbox that another machine made.
+        Use an outbox created on another machine.
     """
 
     def __init__(self, config: Config, log: FilteringBoundLogger, *, adopt: bool = False) -> None:
@@ -242,19 +250,22 @@ class Gateway:
         polled = [s for s in config.sources if not isinstance(s, LocalMqtt | CsvFolder)]
         self._threads += pollers(polled, self._recorder, self._stopping)
         self._sources = len(config.sources)
+        listening: Counter[str] = Counter()
         for source in config.sources:
             if isinstance(source, LocalMqtt):
-                self._threads.append(
-                    Listener(source, config.gateway, self._recorder, self._stopping)
-                )
+                # two clients of one name at a broker would disconnect each other
+                listening[source.url] += 1
+                number = listening[source.url]
+                name = config.gateway if number == 1 else f"{config.gateway}-{number}"
+                self._threads.append(Listener(source, name, self._recorder, self._stopping))
             elif isinstance(source, CsvFolder):
                 self._threads.append(Folder(source, self._recorder, self._stopping))
 
     def scraped(self, bind: str, stack: ExitStack) -> None:
         """
-        Serve metrics at `bind` while `stack` is open; none without an address.
+        Serve metrics at `bind` while `stack` is open; without an address, none.
 
-        Where the port is taken it goes on without: what is not recorded is gone.
+        If the port is in use, the gateway runs without metrics, so that no reading is lost.
         """
         metrics = GatewayMetrics(self._outbox, self._recorder, self._link)
         try:
@@ -265,7 +276,7 @@ class Gateway:
             self._log.info("metrics", bind=bind or "off")
 
     def stop(self) -> None:
-        """Request the end; safe in a signal handler."""
+        """Request the end of `run`; safe in a signal handler."""
         self._stopping.set()
 
     def run(self) -> None:

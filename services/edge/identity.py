@@ -1,9 +1,8 @@
 """
-The gateway's own identity: its key is made here, its certificate fetched by EST (RFC 7030).
+The gateway's certificate: its key is created locally, its certificate fetched by EST (RFC 7030).
 
-The certificate is renewed by itself once a third of its time is left.  A new pair is
-written beside the old one and put in its place by renaming; what was left half way is
-finished at the next start.
+The certificate is renewed when a third of its validity remains.  A new key pair is written beside
+the old one and replaces it by renaming; an interrupted replacement is completed at the next start.
 """
 
 from __future__ import annotations
@@ -39,17 +38,17 @@ _LEFT = 1 / 3
 
 def enrol(folder: Path, url: str, name: str, token: str, ca_sha256: str | None) -> datetime:
     """
-    Make a key and get its first certificate with a one-time token; return its end.
+    Create a key, fetch its first certificate with a one-time token, and return the expiry time.
 
     Parameters
     ----------
     ca_sha256 : str or None
-        Digest of the authority's certificate; needed where `ca.crt` is not in the folder.
+        Digest of the authority's certificate; needed where the folder has no `ca.crt`.
 
     Raises
     ------
     InputError, ServerError
-        If it is refused, or the server's certificate is not of that authority.
+        If the request is refused, or the server's certificate is of another authority.
     """
     if not (folder / CA).exists():
         if ca_sha256 is None:
@@ -64,7 +63,7 @@ def enrol(folder: Path, url: str, name: str, token: str, ca_sha256: str | None) 
 
 def renew(folder: Path, url: str, name: str) -> datetime:
     """
-    Make another key and get its certificate with the current one; return its end.
+    Create a new key, fetch its certificate with the current one, and return the expiry time.
 
     Raises
     ------
@@ -75,14 +74,17 @@ def renew(folder: Path, url: str, name: str) -> datetime:
 
 
 def due(folder: Path, now: datetime) -> bool:
-    """Return whether a third of the certificate's time remains, or less."""
+    """Return whether a third or less of the certificate's validity remains."""
     certificate = x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return end - now <= (end - begin) * _LEFT
 
 
 def _authority(url: str, digest: str) -> bytes:
-    """Fetch the authority's certificate from an untrusted server, and compare its digest."""
+    """
+    Return the certificate of the authority, fetched without trust and compared with the
+    digest.
+    """
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -124,7 +126,7 @@ def _fetch(folder: Path, url: str, what: str, name: str, headers: dict[str, str]
 
 
 def settle(folder: Path) -> None:
-    """Replace the old key pair by the new one, also after an interruption."""
+    """Replace the old key pair by the new one; completes an interrupted replacement."""
     key, certificate = folder / (KEY + _NEXT), folder / (CERTIFICATE + _NEXT)
     if not certificate.exists():
         key.unlink(missing_ok=True)  # no certificate of it was ever written
@@ -176,12 +178,12 @@ def _certificates(data: bytes) -> list[x509.Certificate]:
 
 class Renewal(threading.Thread):
     """
-    Checks once an hour whether the certificate must be renewed.
+    Thread that checks once an hour whether the certificate must be renewed.
 
     Parameters
     ----------
     renewed : callable
-        Called when there is another pair in the folder.
+        Called after the key pair was replaced.
     """
 
     def __init__(

@@ -1,12 +1,8 @@
 """
-Status of a gateway's outbox, for people and Prometheus.
+Status of a gateway's outbox for people, and its Prometheus metrics.
 
-What waits in an outbox, what went and what found no room, for a person who looks.
-
-Prometheus collector of a gateway.
-
-Only its own series: those of a pipeline would stand at zero beside them, and the
-memory is better used for the outbox.  No device's name is in a label.
+Only the gateway's own series are published, which saves memory for the outbox.  Labels contain no
+device names.
 """
 
 from __future__ import annotations
@@ -49,9 +45,9 @@ GAUGES = {
 
 class OutboxStatus(NamedTuple):
     """
-    Messages in an outbox, the used size of its file, and the age of the oldest.
+    Number of messages in an outbox, used size of its file, and age of the oldest message.
 
-    `oldest_s` is 0 where nothing waits, and None where the time of recording is unknown.
+    `oldest_s` is 0 for an empty outbox, and None if the time of recording is unknown.
     """
 
     messages: int
@@ -83,7 +79,10 @@ def outbox_status(path: Path, now: Moment) -> OutboxStatus:
 
 
 def _age_s(recorded: tuple[int | None, int | None, str | None], now: Moment) -> float | None:
-    """Tell by the uptime of this boot, where it is; a clock that was set would make years of it."""
+    """
+    Return a message's age by the machine's uptime where possible, as the wall clock may have
+    been set. [s]
+    """
     wall_ms, uptime_ms, boot = recorded
     if boot == now.boot and uptime_ms is not None:
         return max(now.uptime_ms - uptime_ms, 0) / 1000
@@ -92,7 +91,7 @@ def _age_s(recorded: tuple[int | None, int | None, str | None], now: Moment) -> 
 
 def summary(path: Path) -> dict[str, object]:
     """
-    Return the status of an outbox, read only, also while a gateway runs.
+    Return the status of an outbox, opened read-only; the gateway may be running.
 
     Raises
     ------
@@ -123,7 +122,7 @@ def summary(path: Path) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class GatewayMetrics(Collector):
-    """The metrics of one gateway."""
+    """Prometheus collector of one gateway."""
 
     outbox: Outbox
     recorder: Recorder
@@ -161,7 +160,7 @@ class GatewayMetrics(Collector):
 
 
 def registry(metrics: GatewayMetrics) -> CollectorRegistry:
-    """Return the Prometheus registry: a gateway's metrics, its build and its process."""
+    """Return the Prometheus registry with the gateway's metrics, its build and its process."""
     result = CollectorRegistry()
     result.register(metrics)
     build = Info("tonne_build", "Version of the running program", registry=result)

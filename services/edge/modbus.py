@@ -1,11 +1,8 @@
 """
-Modbus with pymodbus: unchanged blocks of registers; tonne applies the profile.
+Modbus source (pymodbus): forwards blocks of registers unchanged; tonne applies the profile.
 
-The gateway needs no formula: what it forwards are registers, so a profile that is
-corrected later corrects what was recorded before.  One client serves all devices
-behind one address or line, one request at a time, as Modbus wants it.
-
-One thread per bus, which polls each of its devices at its interval.
+As raw registers are forwarded, a corrected profile also corrects earlier readings.  One client per
+address or line serves all its devices, one request at a time, in one polling thread per bus.
 """
 
 from __future__ import annotations
@@ -32,11 +29,11 @@ _ILLEGAL_ADDRESS = 2
 
 
 class ReadError(Exception):
-    """A device did not answer, or gave a wrong answer."""
+    """A device gave no answer or a wrong one."""
 
 
 class Span(NamedTuple):
-    """Registers read in one request."""
+    """Consecutive registers read in one request."""
 
     table: str
     address: int
@@ -44,7 +41,7 @@ class Span(NamedTuple):
 
 
 class Bus:
-    """One TCP address or serial line."""
+    """A TCP address or serial line with its devices."""
 
     def __init__(self, source: Polled) -> None:
         if isinstance(source, ModbusTcp | SunSpecTcp):
@@ -63,14 +60,14 @@ class Bus:
 
     def read(self, span: Span, unit: int) -> bytes:
         """
-        Return registers as bytes, high byte first.
+        Return the bytes of registers, high byte first.
 
         Raises
         ------
         ReadError
-            When the device is away, or answers with an exception.
+            When the device does not answer, or answers with an exception.
         AddressError
-            When it has no register there.
+            When it has no register at that address.
         """
         ask = (
             self._client.read_input_registers
@@ -102,7 +99,7 @@ class AddressError(ReadError):
 
 
 def key(source: Polled) -> tuple[str, int]:
-    """Return the key of a bus: sources with the same key share it."""
+    """Return the key of a source's bus; sources with the same key share the bus."""
     if isinstance(source, ModbusTcp | SunSpecTcp):
         return source.host, source.port
     if isinstance(source, ModbusRtu | SunSpecRtu):
@@ -111,7 +108,7 @@ def key(source: Polled) -> tuple[str, int]:
 
 
 class Registers:
-    """The registers that a profile reads of one device."""
+    """The registers of one device that its profile needs."""
 
     def __init__(self, source: ModbusTcp | ModbusRtu) -> None:
         self._source = source
@@ -127,12 +124,12 @@ class Registers:
 
     def read(self, bus: Bus) -> dict[str, object]:
         """
-        Return a message's body: the blocks of one reading.
+        Return the registers of one reading as a message body.
 
         Raises
         ------
         ReadError
-            When a block cannot be read: half a reading would be an unseen gap.
+            When a block cannot be read: an incomplete reading is never forwarded.
         """
         try:
             blocks = [self._block(bus, span) for span in self._spans]
@@ -149,7 +146,7 @@ class Registers:
 
 
 def joined(spans: Iterable[Span], gap: int) -> list[Span]:
-    """Return registers joined into the fewest requests."""
+    """Return spans joined into the fewest requests, bridging gaps of up to `gap` registers."""
     result: list[Span] = []
     for span in sorted(spans):
         last = result[-1] if result else None
@@ -178,7 +175,7 @@ MOST = 124  # registers a request
 
 
 class _PolledDevice:
-    """One device and when it is asked next; one that is away is asked more rarely."""
+    """A device and its next polling time; a device without answer is polled less often."""
 
     def __init__(self, source: Polled) -> None:
         self.source = source
@@ -191,7 +188,7 @@ class _PolledDevice:
         self._failed = 0
 
     def ask(self, bus: Bus, recorder: Recorder) -> None:
-        """Read once and record."""
+        """Read the device once and record the reading."""
         device, every_s = self.source.device, self.source.every_s
         asked_s = time.monotonic()
         try:
@@ -209,7 +206,7 @@ class _PolledDevice:
 
 
 class Poller(threading.Thread):
-    """The devices of one bus."""
+    """Thread that polls the devices of one bus."""
 
     def __init__(
         self, sources: Sequence[Polled], recorder: Recorder, stopping: threading.Event
@@ -233,7 +230,7 @@ class Poller(threading.Thread):
 def pollers(
     sources: Iterable[Polled], recorder: Recorder, stopping: threading.Event
 ) -> list[Poller]:
-    """Return a poller for each bus."""
+    """Return one poller per bus."""
     buses: dict[tuple[str, int], list[Polled]] = {}
     for source in sources:
         buses.setdefault(key(source), []).append(source)
@@ -241,7 +238,7 @@ def pollers(
 
 
 class Models:
-    """The models of one inverter."""
+    """The SunSpec models of one inverter."""
 
     def __init__(self, source: SunSpecTcp | SunSpecRtu) -> None:
         self._unit = source.unit
@@ -249,12 +246,12 @@ class Models:
 
     def read(self, bus: Bus) -> dict[str, object]:
         """
-        Return a message's body: the supported models, in order.
+        Return the supported models in order, as a message body.
 
         Raises
         ------
         ReadError
-            When it does not answer, or has no such model.
+            When the inverter does not answer, or has no such model.
         """
         if not self._found:
             self._found = self._walk(bus)
@@ -266,7 +263,7 @@ class Models:
         return {"sunspec": {"hex": data.hex()}}
 
     def _whole(self, bus: Bus, span: Span) -> bytes:
-        """Read one model; those longer than a request have all points in its first part."""
+        """Return the bytes of one model, read in as many requests as its length needs."""
         return b"".join(
             bus.read(Span("holding", span.address + at, min(MOST, span.length - at)), self._unit)
             for at in range(0, span.length, MOST)

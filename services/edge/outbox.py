@@ -1,15 +1,12 @@
 """
 The outbox on disk: SQLite in WAL mode, synced at each commit.
 
-What is in it survives kill -9 and power cuts, and goes only by its receipt, or by the
-policy that was chosen for a full disk.  Message ids begin with a word of this run, so
-that an outbox that was copied to another machine can free nothing of the other's.
+Messages survive kill -9 and power cuts; they are deleted only by their receipt, or by the
+configured policy for a full disk.  Message ids begin with a word of the current run, so that a
+copied outbox cannot release messages of the original.
 
-Time of a measurement, corrected by uptime where the gateway's clock is wrong.
-
-Beside the wall clock each message keeps the machine's uptime and the name of its
-boot.  Once tonne has said what time it is, the true time of everything recorded in
-this boot follows from the uptime, whatever the wall clock said or was set to since.
+Each message has the machine's uptime and boot id beside the wall clock time.  Once the server's
+time is known, the true time of every message of this boot follows from the uptime.
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ TRUSTED_MS = 120_000
 
 
 class Moment(NamedTuple):
-    """Wall clock, uptime, and the boot of that uptime. [ms]"""
+    """Wall clock time, uptime, and id of the current boot. [ms]"""
 
     wall_ms: int
     uptime_ms: int
@@ -41,27 +38,27 @@ class Moment(NamedTuple):
 
 
 def boot_id() -> str:
-    """Return the name of this boot of the machine."""
+    """Return the id of the machine's current boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 class Clock:
-    """The clock of this machine, and the last time received from tonne."""
+    """The machine's clock, and the last time received from the server."""
 
     def __init__(self) -> None:
         self.boot = boot_id()
         self._true_minus_uptime: int | None = None
 
     def now(self) -> Moment:
-        """Return the current moment of this machine."""
+        """Return the current wall clock time and uptime."""
         uptime = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
         return Moment(time.time_ns() // 1_000_000, uptime, self.boot)
 
     def correct(self, true_ms: int) -> int:
         """
-        Store the time received from tonne; return how far this machine is ahead. [ms]
+        Store the time received from the server; return how far this machine's clock is ahead. [ms]
 
-        Within `TRUSTED_MS` our own clock goes on to count.
+        Up to `TRUSTED_MS` the machine's own clock remains in use.
         """
         now = self.now()
         ahead = now.wall_ms - true_ms
@@ -70,7 +67,7 @@ class Clock:
         return ahead
 
     def true_ms(self, moment: Moment) -> int:
-        """Return the best estimate of a moment's time. [ms UTC]"""
+        """Return the best estimate of a moment's true time. [ms UTC]"""
         if self._true_minus_uptime is None or moment.boot != self.boot:
             return moment.wall_ms
         return self._true_minus_uptime + moment.uptime_ms
@@ -94,10 +91,9 @@ _REFUSED_KEPT = 1_000
 
 class Record(NamedTuple):
     """
-    A reading from a source.
+    Reading from a source.
 
-    `moment` is None where the body has its own time; else the time goes into it when
-    it is sent.
+    `moment` is None where the body has its own time; otherwise the time is added when it is sent.
     """
 
     device: str
@@ -107,7 +103,7 @@ class Record(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A message that has no receipt yet."""
+    """Stored message without a receipt."""
 
     seq: int
     id: str
@@ -118,12 +114,12 @@ class Waiting(NamedTuple):
 
 
 class FullError(Exception):
-    """The outbox is full, and the policy keeps the stored messages."""
+    """The outbox is full, and its policy keeps the stored messages."""
 
 
 @contextmanager
 def _closed_on_error(opened: sqlite3.Connection | TextIO) -> Iterator[None]:
-    """Close what a block got ready, where the block fails: no other owner has it yet."""
+    """Close a resource if the block fails; after that its new owner does."""
     try:
         yield
     except BaseException:
@@ -139,17 +135,17 @@ class Outbox:
     ----------
     path : Path
     limit_bytes : int
-        How large the file may grow.
+        Maximum size of the file.
     when_full : str
-        `thin` takes every second of the older half away: registers lose resolution, not
-        energy.  `newest` takes the oldest away, `oldest` records nothing new.
+        `thin` deletes every second message of the older half: registers lose time resolution, but
+        no energy.  `newest` deletes the oldest messages, `oldest` rejects new ones.
     adopt : bool
-        Take an outbox over that another machine made.
+        Use an outbox created on another machine.
 
     Raises
     ------
     InputError
-        When another process has it, another machine made it, or it cannot be opened.
+        When another process uses it, another machine created it, or it cannot be opened.
     """
 
     def __init__(
@@ -209,7 +205,7 @@ class Outbox:
         return max(self.limit_bytes // PAGE, 64)
 
     def _rescue(self, verdict: str) -> sqlite3.Connection:
-        """Begin anew with all that can still be read of a file that was cut or spoilt."""
+        """Return a new database with all readable messages of a damaged file."""
         aside = self.path.with_name(f"{self.path.name}.broken-{time.time_ns() // 1_000_000}")
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
@@ -251,12 +247,12 @@ class Outbox:
         Returns
         -------
         int
-            How many messages had to go to make room.
+            Number of older messages deleted to make room.
 
         Raises
         ------
         FullError
-            When there is no room; nothing of `records` is kept.
+            When there is no room; none of `records` is stored.
         """
         with self._mutex:
             self._room.look()
@@ -288,7 +284,7 @@ class Outbox:
             self._db.execute("UPDATE message SET id = ? WHERE seq = ?", (f"{self._run}-{seq}", seq))
 
     def _make_room(self) -> None:
-        """Carry out the policy; what goes is counted."""
+        """Delete messages according to the policy for a full disk, and count them."""
         with self._transaction():
             gone = take_away(self._db, thin=self._when_full == "thin")
             self._note(self._db, "dropped", str(gone + int(self.fact("dropped") or 0)))
@@ -348,7 +344,7 @@ class Outbox:
         """
         Return the next number of a device's signed batches, stored on disk before use.
 
-        The first one is the time: an outbox that was lost begins above the numbers before.
+        The first number is the current time, so that a new outbox begins above all earlier numbers.
         """
         name = f"batch {device}"
         with self._mutex:
@@ -370,12 +366,12 @@ class Outbox:
             return number
 
     def note_lost(self, count: int) -> None:
-        """Record how many readings were lost for lack of space."""
+        """Record the number of readings lost for lack of space."""
         with self._mutex, self._transaction():
             self._note(self._db, "lost", str(count + int(self.fact("lost") or 0)))
 
     def refuse(self, source: str, reason: str, body: bytes, at_ms: int) -> None:
-        """Store data that cannot be forwarded, the last thousand, with the reason."""
+        """Store data that cannot be forwarded, with the reason; the last thousand are kept."""
         with self._mutex, suppress(sqlite3.Error), self._transaction():
             self._db.execute(
                 "INSERT INTO refused (at_ms, source, reason, body) VALUES (?, ?, ?, ?)",
@@ -392,7 +388,7 @@ class Outbox:
             return int(self._db.execute("SELECT count(*) FROM message").fetchone()[0])
 
     def fact(self, name: str) -> str | None:
-        """Return the value stored under a name."""
+        """Return the value stored under a name, None if absent."""
         with self._mutex:
             row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])

@@ -1,14 +1,8 @@
 """
-Files of an outbox: used by one process, with reserved disk space; damaged files are read.
+Files of an outbox: lock, reserved disk space, and recovery from damaged files.
 
-Lock of an outbox: one process on one machine uses it.
-
-What can still be read of an outbox whose file was cut or spoilt.
-
-Reserve disk space so that the outbox can always checkpoint.
-
-When the disk is full, the SQLite file is capped with `max_page_count`, so that messages
-go and come within it.  A ballast file beside it is deleted to give the write-ahead log room.
+When the disk is full, `max_page_count` limits the SQLite file, so that messages are replaced within
+it.  A ballast file is deleted to give the write-ahead log room for a checkpoint.
 """
 
 from __future__ import annotations
@@ -39,12 +33,12 @@ _LEAST_BYTES = 1 << 20  # on a small disk a part of it has to do
 
 def lock(path: Path) -> TextIO:
     """
-    Lock an outbox for this process; the returned file holds the lock.
+    Return the lock file of an outbox, held by this process.
 
     Raises
     ------
     InputError
-        When another process has it.
+        When another process holds it.
     """
     file = path.with_name(path.name + ".lock").open("w", encoding="ascii")
     try:
@@ -56,14 +50,14 @@ def lock(path: Path) -> TextIO:
 
 
 def machine() -> str:
-    """Return the name of this machine."""
+    """Return the id of this machine."""
     with suppress(OSError):
         return Path("/etc/machine-id").read_text(encoding="ascii").strip()
     return f"{uuid.getnode():012x}"
 
 
 def readable(path: Path) -> list[tuple[object, ...]]:
-    """Return the rows that can still be read; unreadable ones are skipped."""
+    """Return the rows of a damaged file that can be read."""
     _lengthen(path)
     rows: list[tuple[object, ...]] = []
     with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as db:
@@ -89,7 +83,10 @@ def readable(path: Path) -> list[tuple[object, ...]]:
 
 
 def _lengthen(path: Path) -> None:
-    """Give a file that was cut its length again, empty: SQLite reads nothing of a shorter one."""
+    """
+    Extend a truncated SQLite file with zeros to the length in its header, so that it can be
+    read.
+    """
     with path.open("r+b") as file:
         head = file.read(32)
         pages, size = int.from_bytes(head[28:32], "big"), int.from_bytes(head[16:18], "big")
@@ -105,9 +102,9 @@ class Room:
     ----------
     db : sqlite3.Connection
     path : Path
-        Its file; the ballast lies beside it.
+        Its file, next to the ballast file.
     most_pages : int
-        How large the file may grow while the disk has room.
+        Maximum size of the file while the disk has room.
     """
 
     def __init__(self, db: sqlite3.Connection, path: Path, most_pages: int) -> None:
@@ -125,8 +122,8 @@ class Room:
         """
         Free space without losing a message, as far as possible.
 
-        First what the log holds twice; if that is not enough, and it is the disk that is
-        full, the file grows no more, and the ballast is given up for good.
+        First the write-ahead log is emptied. If the disk is still full, the file no longer grows
+        and the ballast file is deleted.
         """
         if not self._tight and self._free_bytes() >= _LEAST_BYTES:
             return  # the file has reached its own limit; the disk has room
@@ -174,7 +171,7 @@ class Room:
 
 
 def is_none(error: sqlite3.OperationalError) -> bool:
-    """Return whether SQLite failed for lack of space."""
+    """Return whether an SQLite error means lack of space."""
     return "full" in str(error) or "disk I/O" in str(error)
 
 
@@ -182,8 +179,8 @@ def take_away(db: sqlite3.Connection, *, thin: bool) -> int:
     """
     Delete messages to free space; return their number.
 
-    `thin` takes every second of the older half of each device, so that none falls
-    silent; else the oldest tenth goes.
+    `thin` deletes every second message of the older half of each device; otherwise the oldest tenth
+    is deleted.
     """
     (count,) = db.execute("SELECT count(*) FROM message").fetchone()
     part = max(count // (2 if thin else 10), 1)

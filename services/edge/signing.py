@@ -1,9 +1,9 @@
 """
-The gateway's signature of forwarded messages: its key is made and kept here.
+Signature of forwarded messages with the gateway's own key, created and kept on it.
 
-A batch of one device's messages is signed with a number and the time (COSE_Sign1), so that
-a holder of the public key can verify later what this gateway saw, in what order, and whether
-anything is missing.  It shows what the gateway received, not what the meter measured.
+A batch of one device's messages is signed with a sequence number and the time (COSE_Sign1). With
+the public key anyone can verify what the gateway received, in which order, and whether a batch is
+missing. It does not prove what the meter measured.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MOST, _MOST_BYTES = 50, 100_000
 
 
 class Signed(NamedTuple):
-    """A signed batch: the messages in it, and its bytes."""
+    """Signed batch: its messages and its bytes."""
 
     messages: tuple[Waiting, ...]
     data: bytes
@@ -40,12 +40,12 @@ class Signed(NamedTuple):
 
 class Signer:
     """
-    Signs with the gateway's own key; the file is created if missing.
+    Signer with the gateway's own key; the key file is created if missing.
 
     Parameters
     ----------
     gateway : str
-        Its id, by which the registry knows the key.
+        Its id in the registry, where the public key is entered.
 
     Raises
     ------
@@ -92,7 +92,7 @@ class Signer:
         )
 
     def sign(self, number: int, at_ms: int, of: Waiting, messages: bytes) -> bytes:
-        """Sign messages of a device; `of` is one of them."""
+        """Return the signed bytes of a device's messages; `of` is one of them."""
         # cbor2, which a gateway that does not sign has no use for
         from ingest.formats import cose_batch  # noqa: PLC0415
 
@@ -109,12 +109,12 @@ class Signer:
 
 class Batches:
     """
-    Signed batches without a receipt; a repeated batch is unchanged.
+    Signed batches without a receipt; a batch that is sent again is unchanged.
 
     Parameters
     ----------
     outbox : Outbox
-        Keeps the number of the last batch of each device.
+        Stores the number of the last batch of each device.
     """
 
     def __init__(self, signer: Signer, outbox: Outbox) -> None:
@@ -123,7 +123,10 @@ class Batches:
         self._since: dict[str, float] = {}
 
     def gathers(self, waiting: Sequence[Waiting], now_s: float) -> bool:
-        """Return whether a device's messages should wait for more, to be signed together."""
+        """
+        Return whether a device's messages should wait for more before they are signed
+        together.
+        """
         if not waiting or (waiting[0].device, waiting[0].id) in self._made:
             return False
         device = waiting[0].device
@@ -135,14 +138,14 @@ class Batches:
 
     def of(self, waiting: Sequence[tuple[Waiting, bytes]], at_ms: int) -> Iterator[Signed]:
         """
-        Sign messages of one device, or return their existing batch.
+        Yield the signed batches of one device's messages; an existing batch is reused.
 
         Parameters
         ----------
         waiting : sequence of (Waiting, bytes)
-            Messages in their order, and each as it would be sent by itself.
+            Messages in order, each with its payload.
         at_ms : int
-            Now, as well as it is known. [ms UTC]
+            Current time, as well as it is known. [ms UTC]
         """
         run: list[tuple[Waiting, bytes]] = []
         done: set[str] = set()
@@ -175,7 +178,7 @@ class Batches:
 
 
 def _fits(run: Sequence[tuple[Waiting, bytes]], waiting: Waiting, data: bytes) -> bool:
-    """Whether a message may be signed with others: only such as may stand in an array."""
+    """Return whether a message can be added to a batch, which must be an array of readings."""
     ours = (waiting.content_type or "").startswith(_OURS)
     listed = ours or (_VALUES in data and _VALUES in run[-1][1])
     return (

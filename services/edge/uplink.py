@@ -1,13 +1,11 @@
 """
-Connection to tonne's broker: messages out, receipts in, under the gateway's own name.
+Uplink to tonne's MQTT broker: sends messages and handles receipts, under the gateway's own name.
 
-Nothing is sent before tonne has said what time it is.  Each device has a window of
-its own; one that gets no receipts is asked with a single message, ever more rarely,
-and holds up no other.
+Nothing is sent before the server's time is known.  Each device has its own window; a device without
+receipts is tried with a single message at growing intervals and does not delay others.
 
-Common entry of all sources, and behaviour when the disk is full.
-
-A fault of one source is reported when it begins and when it ends, not each minute.
+`Recorder` is the common entry of all sources. A source's fault is logged when it begins and when it
+ends.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ from services.edge.signing import CONTENT_TYPE, Batches, Signed, Signer
 
 
 class Recorder:
-    """Records into the outbox from any thread."""
+    """Thread-safe writer of readings into the outbox."""
 
     def __init__(self, outbox: Outbox, clock: Clock, log: FilteringBoundLogger) -> None:
         self._outbox, self._log = outbox, log
@@ -52,7 +50,10 @@ class Recorder:
             return len(self._faults)
 
     def put(self, source: str, records: Sequence[Record], *, again: bool = False) -> bool:
-        """Record; return whether it is on disk. With `again`, the source keeps what is not."""
+        """
+        Store records; return whether they are on disk. With `again` the source repeats
+        failed records.
+        """
         try:
             dropped = self._outbox.put(records)
         except (FullError, sqlite3.Error) as error:
@@ -77,7 +78,7 @@ class Recorder:
             self._unnoted += count
 
     def _note_lost(self) -> None:
-        """Write down what was lost, now that there is room to."""
+        """Record the number of lost readings, once there is room for it."""
         with self._mutex:
             count, self._unnoted = self._unnoted, 0
         if not count:
@@ -95,7 +96,7 @@ class Recorder:
         self.fault(source, reason)
 
     def fault(self, source: str, reason: str) -> None:
-        """Report a fault, once while it lasts."""
+        """Log a source's fault, once while it lasts."""
         with self._mutex:
             if self._faults.get(source) == reason:
                 return
@@ -103,14 +104,15 @@ class Recorder:
         self._log.warning("fault", source=source, reason=reason)
 
     def well(self, source: str) -> None:
-        """Report the end of a fault."""
+        """Log the end of a source's fault."""
         with self._mutex:
             if self._faults.pop(source, None) is None:
                 return
         self._log.info("well again", source=source)
 
 
-WINDOW = 100
+# receipts of a hundred come within it, so that sending never waits for one
+WINDOW = 500
 _ALL = 1_000
 FIRST_S, LONGEST_S = 3.0, 300.0
 _ASK_S = 10.0
@@ -139,7 +141,7 @@ _decoder = msgspec.json.Decoder(_Receipt)
 
 @dataclass(slots=True)
 class _Window:
-    """What is on its way of one device: by id, when it was sent."""
+    """Messages of one device in transit: id and time of sending."""
 
     sent: dict[str, tuple[int, float]] = field(default_factory=dict)
     last_seq: int = 0
@@ -148,26 +150,26 @@ class _Window:
     reported: bool = False
 
     def again(self) -> None:
-        """Start again at the oldest message."""
+        """Send again from the oldest message on."""
         self.sent.clear()
         self.last_seq = 0
 
 
 class Link:
     """
-    The gateway's connection.
+    Connection of the gateway to tonne's broker.
 
     Parameters
     ----------
     gateway : str
-        Its principal.
+        Its MQTT principal.
     url : str
-        `mqtts://host[:port]`; user and password where the broker asks.
+        `mqtts://host[:port]`; user and password where the broker requires them.
     tls : Tls
     firmware : str
-        What its birth says it runs.
+        Firmware version in its birth message.
     signer : Signer, optional
-        Signs what is sent.
+        Signs the messages.
     """
 
     def __init__(
@@ -229,12 +231,12 @@ class Link:
 
     @property
     def up(self) -> bool:
-        """Return whether tonne answers."""
+        """Return whether the server answers."""
         return self._ready and self._timed
 
     @property
     def clock_ahead_s(self) -> float | None:
-        """Return how far this clock is ahead of tonne's, if known. [s]"""
+        """Return how far this machine's clock is ahead of the server's, if known. [s]"""
         return self._ahead_ms / 1000 if self._heard_time else None
 
     def step(self, wait_s: float) -> None:
@@ -366,7 +368,7 @@ class Link:
         window.wait_s, window.silent, window.reported = FIRST_S, 0, False
 
     def _slow_down(self, device: str) -> None:
-        """Rest: we send more than we may, and what is over has to be sent again anyway."""
+        """Pause sending for a device that exceeded its message quota."""
         now_s = time.monotonic()
         if now_s >= self._told_s + LONGEST_S:
             self._told_s = now_s
@@ -379,7 +381,7 @@ class Link:
         self._rest_until_s = now_s + _REST_S
 
     def _send(self, now_s: float) -> None:
-        """Send what is due of each device, within its window and ours."""
+        """Send the due messages of each device, within its window and the total window."""
         budget = _ALL - sum(len(window.sent) for window in self._windows.values())
         for device in self._outbox.devices():
             window = self._windows.setdefault(device, _Window())
@@ -396,7 +398,7 @@ class Link:
                     budget -= 1
 
     def _parts(self, waitings: Sequence[Waiting]) -> Iterator[Signed]:
-        """What goes out as one message each: a batch that is signed, or one message as it is."""
+        """Yield what is sent as one message each: a signed batch or a single message."""
         if self._batches is None:
             yield from (Signed((waiting,), self._payload(waiting)) for waiting in waitings)
             return
@@ -406,7 +408,7 @@ class Link:
         )
 
     def _look_for_silence(self, device: str, window: _Window, now_s: float) -> None:
-        """Send again what got no receipt: at first all of it, later one message."""
+        """Send messages without receipt again: at first all, later a single one."""
         if not window.sent:
             return
         oldest_s = min(at for _, at in window.sent.values())
@@ -432,15 +434,19 @@ class Link:
             if own
             else f"{PREFIX}{gateway}/{waiting.device}/telemetry"
         )
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties = None
         kind = waiting.content_type if self._batches is None else CONTENT_TYPE
         if kind:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.ContentType = kind
         self._client.publish(topic, part.data, qos=1, properties=properties)
         self.sent += len(part.messages)
 
     def _payload(self, waiting: Waiting) -> bytes:
-        """Put id and time into a message, as late as can be: the clock may be known by now."""
+        """
+        Return a message's payload with id and time; the time is added late, when the clock
+        may be corrected.
+        """
         body: dict[str, Any] = msgspec.json.decode(waiting.body)
         body["id"] = waiting.id
         if waiting.moment is not None:

@@ -1,8 +1,10 @@
-"""`tonne run`: MQTT to TimescaleDB in one process.
+"""
+The process `tonne run`: MQTT to TimescaleDB with one receiving, one storing and one deriving
+thread.
 
-The storing thread of `tonne run`: admit and write, each batch until it is durable.
+The storing thread of `tonne run`: writes each batch until it is durable.
 
-Runs beside the receiving thread, so that receiving goes on while the database
+Runs beside the receiving thread, so that receiving and reading go on while the database
 works, and before the deriving one.  A database that is down is waited for; the batch is
 not let go.
 
@@ -29,6 +31,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.columns import Rejected
 from ingest.decode import SPARKPLUG
+from ingest.formats.row_reading import Given
 from ingest.model import Fleet
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.tls import Tls
@@ -42,7 +45,7 @@ from services.intake.batch_metrics import Ignored, Statuses, count_commit, count
 from services.intake.clock_check import require_same_time
 from services.intake.database import Database
 from services.intake.deriving import Deriving
-from services.intake.handover import Done
+from services.intake.handover import Done, Read
 from services.intake.newer_registry import NewerRegistry, Prepared
 from services.intake.principal_quota import Limits, PrincipalQuota
 from services.intake.receive import BATCH, Receive
@@ -61,12 +64,12 @@ from services.store.timeseries.last_seen import see, since_received_s
 
 def write(connection: Connection, store: Store, batch: Batch, turn: Turn) -> Committed:
     """
-    Store a batch with its changes of Sparkplug nodes; return once durable.
+    Store a batch with its changes of Sparkplug nodes; return the result once durable.
 
     Raises
     ------
     psycopg.Error
-        Not all of it is stored; the same call may be made again.
+        Not all of it is stored; the same call can be repeated.
     """
 
     def commit(batch: Batch, *, last: bool) -> Committed:
@@ -108,18 +111,16 @@ def take_up(
     return Version(store, Router(fleet))
 
 
-def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()) -> Admitted:
+def admit(
+    router: Router, inbox: Inbox, values: Sequence[Given], unread: Sequence[Rejected]
+) -> Admitted:
     """
-    Return the accepted readings of a batch under a registry version; `turn` has Sparkplug's
-    changes.
+    Return the accepted readings of a batch under a registry version.
 
-    The same batch may come again, by a newer version.  `unread` are messages of it that are
-    refused as they are.
+    `values` are Sparkplug's, by their own rules; `unread` are messages that are refused as they
+    are.
     """
-    shut = {rejected.message for rejected in unread}
-    nodes = [k for k in of_nodes(inbox.topics) if k not in shut]
-    values = turn.read_anew(router.fleet, inbox, nodes)
-    admitted = decoding.admit(
+    return decoding.admit(
         router.fleet,
         router.route,
         inbox.topics,
@@ -129,6 +130,19 @@ def admit(router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] =
         values,
         unread,
     )
+
+
+def admit_turn(
+    router: Router, inbox: Inbox, turn: Turn, unread: Sequence[Rejected] = ()
+) -> Admitted:
+    """
+    Return the accepted readings of a batch; `turn` has Sparkplug's changes.
+
+    The same batch may come again, by a newer version.
+    """
+    shut = {rejected.message for rejected in unread}
+    nodes = [k for k in of_nodes(inbox.topics) if k not in shut]
+    admitted = admit(router, inbox, turn.read_anew(router.fleet, inbox, nodes), unread)
     admitted.rejected.extend(turn.outcome.rejected)
     admitted.codecs.extend(SPARKPLUG for _ in turn.outcome.released)
     return admitted
@@ -139,7 +153,7 @@ LIMITS = ("statement_timeout=0", "lock_timeout=0")
 
 
 class EmbeddedChain:
-    """Passes batches through the steps on one connection; rows are made on another."""
+    """Stores batches on one connection; rows are derived on another."""
 
     def __init__(
         self,
@@ -180,9 +194,9 @@ class EmbeddedChain:
         Raises
         ------
         ServerError
-            When the database cannot be reached at start.
+            When the database cannot be reached at the start.
         InputError
-            When our clock is off.
+            When the clock is wrong.
         """
         try:
             connection = self._database.connection()
@@ -206,26 +220,34 @@ class EmbeddedChain:
             raise RuntimeError("open() reads the registry first")
         return self._held
 
-    def store(self, inbox: Inbox) -> Done:
+    def read(self, inbox: Inbox) -> Read:
+        """Read a batch by the current registry version, unless it has Sparkplug's messages."""
+        router = self._version.router
+        unread = self._quota.over(router, inbox)
+        if of_nodes(inbox.topics):
+            return Read(router, unread, None)
+        return Read(router, unread, admit(router, inbox, (), unread))
+
+    def store(self, inbox: Inbox, read: Read | None = None) -> Done:
         """
-        Store a batch, however long the database takes.
+        Store a batch, waiting for the database if necessary.
 
         Raises
         ------
         GaveUpError
-            When the process is asked to stop while the database is down.
+            When the process is stopped while the database is unreachable.
         """
-        unread = self._quota.over(self._version.router, inbox)
+        read = read or self.read(inbox)
         began_s = time.monotonic()
         while True:
             with self._database.attempt() as connection:
-                done = self._store(connection, inbox, unread)
+                done = self._store(connection, inbox, read)
                 self._quota.stored(time.monotonic() - began_s)
                 return done
             # the answer may be lost and not the commit: look before keeping a refusal twice
             inbox.repeated = [True] * len(inbox)
 
-    def _store(self, connection: Connection, inbox: Inbox, unread: Sequence[Rejected]) -> Done:
+    def _store(self, connection: Connection, inbox: Inbox, read: Read) -> Done:
         """Take a batch through the steps."""
         if time.monotonic() - self._swept_s > CHECK_S:
             self._sweep(connection)
@@ -233,10 +255,12 @@ class EmbeddedChain:
             self._refreshed(connection, waits=False)
         version = self._version
         turn = Turn(self._nodes, connection)
-        admitted = admit(version.router, inbox, turn, unread)
+        admitted = read.admitted
+        if admitted is None or read.router is not version.router:
+            admitted = admit_turn(version.router, inbox, turn, read.unread)
         if names_unknown(admitted.rejected) and self._refreshed(connection) is not version:
             version = self._version
-            admitted = admit(version.router, inbox, turn, unread)
+            admitted = admit_turn(version.router, inbox, turn, read.unread)
         self._write(connection, version, admitted, turn, inbox)
         return Done.of(inbox, version.router, admitted)
 
@@ -255,9 +279,9 @@ class EmbeddedChain:
 
     def _refreshed(self, connection: Connection, *, waits: bool = True) -> Version:
         """
-        Take up a newer registry version, if there is one; return the one to use.
+        Adopt a newer registry version, if there is one; return the one to use.
 
-        Unless it `waits` for it, a newer one is prepared while storing goes on.
+        Unless it `waits`, a newer one is prepared while storing continues.
         """
         if prepared := self._newer.taken():
             self._take_up(connection, prepared)
@@ -279,12 +303,9 @@ class EmbeddedChain:
 
     def between(self, lines: list[list[Status]]) -> list[tuple[str, bytes]]:
         """
-        Do due work between batches; a lost database is retried later.
+        Store status messages between batches; return messages to edge nodes (topic, payload).
 
-        Returns
-        -------
-        list of (str, bytes)
-            What edge nodes are to be sent now: topics and payloads.
+        A failure is retried later.
         """
         with self._database.if_connected() as connection:
             if connection is not None:
@@ -297,7 +318,7 @@ class EmbeddedChain:
         return []
 
     def idle(self) -> None:
-        """Do due work while no batch arrives; a lost database is retried later."""
+        """Do periodic work while no batch arrives; a failure is retried later."""
         with self._database.if_connected() as connection:
             if connection is not None:
                 self._refreshed(connection)
@@ -316,20 +337,20 @@ class EmbeddedChain:
             self._write(connection, version, admitted, turn, Inbox(0, received_us=now))
 
     def _forget(self) -> None:
-        """Trust no remembered mark: while we had no connection, another may have written."""
+        """Discard all cached state, as another process may have written without our connection."""
         self._nodes.forget()
         if self._held is not None:
             self._held.store.forget()
 
     def close(self) -> None:
-        """Close the connections, once rows are made."""
+        """Close the connections, after deriving the remaining rows."""
         self._deriving.close()
         self._database.close()
 
 
 class Runner(TwoThreads):
     """
-    The embedded pipeline: one thread receives and acknowledges, one stores.
+    Embedded pipeline: one thread receives and acknowledges, one stores.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Credentials of the registry's devices, and brokers that know them."""
+"""Credentials of the registry's devices, and brokers that accept them."""

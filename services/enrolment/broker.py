@@ -22,7 +22,7 @@ _NOT_CARRIED = frozenset({"names"})  # for us: whom the server's certificate is 
 
 
 class Applied(NamedTuple):
-    """Principals that a running broker now accepts, and those that it no longer does."""
+    """Principals newly accepted by a running broker, and those no longer accepted."""
 
     admitted: list[str]
     thrown_out: list[str]
@@ -64,7 +64,10 @@ def carry(files: Path, to: Path) -> Path:
 def write_rabbitmq(
     folder: IdentityFolder, everybody: list[Principal], at: Listening, hosts: list[str], where: str
 ) -> Path:
-    """Write all files for RabbitMQ into the folder `broker`; `where` is their place of use."""
+    """
+    Write all files for RabbitMQ into the folder `broker` and return it; `where` is their
+    place of use.
+    """
     target = _with_identity(folder, hosts)
     write(target / "rabbitmq.conf", rabbitmq.config(at, where).encode())
     write(target / "enabled_plugins", rabbitmq.PLUGINS)
@@ -86,15 +89,15 @@ def apply(
     sparkplug: bool,
 ) -> Applied:
     """
-    Send allowed and revoked principals to a running mosquitto; revoked ones are disconnected.
+    Send allowed and revoked principals to a running mosquitto; return the changes.
 
-    `everybody` gives the principals, with Sparkplug's topics or without; a broker that
-    was set up with them keeps them.
+    Revoked principals are disconnected. `everybody` returns the principals, with Sparkplug's topics
+    or without, as the broker was set up.
 
     Raises
     ------
     ServerError
-        When it cannot be reached, or does not obey.
+        When it cannot be reached, or rejects a change.
     """
     with Control(url, folder.ensure_service(principals.ADMIN)) as control:
         known = everybody(sparkplug or control.lets_sparkplug)
@@ -110,7 +113,7 @@ def apply(
 
 
 def _password(folder: IdentityFolder, principal: Principal) -> str | None:
-    """Return a password that is still here; the plugin wants it, not its hash."""
+    """Return a password still stored here, as the plugin needs it and not its hash."""
     if principal.password is None:
         return None
     path = folder.device(principal.name) / PASSWORD

@@ -1,9 +1,8 @@
 """
-EST (RFC 7030) over HTTPS: `cacerts`, `simpleenroll`, `simplereenroll` only.
+EST server (RFC 7030) over HTTPS: `cacerts`, `simpleenroll`, `simplereenroll` only.
 
-TLS ends here, and not at the proxy before the API: a device renews with its certificate,
-and a header in which a proxy names one could be written by any client that reaches the port
-behind it.  The process holds the fleet's authority, so it serves nothing else.
+TLS ends here and not at a proxy, since a device renews with its certificate and a proxy's header
+could be forged.  The process has the fleet's certificate authority, so it serves nothing else.
 """
 
 from __future__ import annotations
@@ -50,12 +49,12 @@ class Answer(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Desk:
     """
-    Data for answering requests.
+    Data for answering EST requests.
 
     Attributes
     ----------
     changed : callable
-        Called after a certificate was given to a device by token: the broker is to know it.
+        Called after a certificate was issued by token, to update the broker.
     """
 
     url: str
@@ -68,12 +67,12 @@ class Desk:
         self, method: str, path: str, authorization: str, body: bytes, certificate: bytes | None
     ) -> Answer:
         """
-        Answer a request.
+        Return the answer to a request.
 
         Parameters
         ----------
         certificate : bytes or None
-            The client's certificate, DER, as TLS verified it.
+            The client's certificate, DER, verified by TLS.
         """
         try:
             return self._answered(method, path, authorization, body, certificate)
@@ -115,7 +114,7 @@ class Desk:
 
 
 def _token(authorization: str) -> tuple[str, str]:
-    """Return user and token of a header: `Basic` as RFC 7030 wants it, or `Bearer`."""
+    """Return user and token of a header: `Basic` as in RFC 7030, or `Bearer`."""
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() == "bearer" and rest.strip():
         return "", rest.strip()
@@ -143,7 +142,7 @@ def _certificates(pem: bytes) -> Answer:
 
 class Server(ThreadingHTTPServer):
     """
-    The port: limits of connections in all and per address, half a minute each.
+    HTTPS server with limits of connections in total and per address, half a minute each.
 
     Parameters
     ----------
@@ -155,7 +154,7 @@ class Server(ThreadingHTTPServer):
     Raises
     ------
     ServerError
-        Where the port is taken.
+        If the port is in use.
     """
 
     daemon_threads = True
@@ -176,7 +175,7 @@ class Server(ThreadingHTTPServer):
             raise ServerError(f"cannot listen at {bind[0]}:{bind[1]}: {error}") from error
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Accept a connection, within the limits of its address and in all."""
+        """Return whether a connection is within the limits of its address and in total."""
         del request
         with self._lock:
             mine = self._inside.get(client_address[0], 0)
@@ -201,7 +200,10 @@ class Server(ThreadingHTTPServer):
                     del self._inside[client_address[0]]
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Do TLS in the connection's own thread, so that a slow client blocks no other."""
+        """
+        Perform the TLS handshake in the connection's own thread, so that a slow client
+        blocks no other.
+        """
         request.settimeout(_SILENT_S)
         with self._context.wrap_socket(request, server_side=True) as secure:
             _Handler(secure, client_address, self)
@@ -253,4 +255,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """Suppress the server's log; actions are in our own."""
+        """Suppress the server's own log lines."""

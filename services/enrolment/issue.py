@@ -1,8 +1,8 @@
 """
-Credentials of devices: one or thousands, idempotent, revocable.
+Issue and revocation of credentials of devices, idempotent, for one or thousands.
 
-What is issued is on record in the database before it can be used anywhere; its keys
-are in the identity folder alone.
+An issued credential is recorded in the database before it can be used; keys are only in the
+identity folder.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Wish:
 
 def principals(devices: dict[str, Device], names: Sequence[str], *, every: bool) -> list[str]:
     """
-    Return principals that can have a credential: the named, or all that publish for themselves.
+    Return the principals that can have a credential: the named ones, or all that publish
+    themselves.
 
     Raises
     ------
@@ -92,17 +93,17 @@ def issue(
     watch: Callable[[], None] = lambda: None,
 ) -> list[Result]:
     """
-    Give each principal a credential, unless it has a valid one.
+    Issue a credential to each principal without a valid one; return the results.
 
-    A certificate that is renewed stays good until it ends or is revoked, so that the
-    device can be given the new one meanwhile; a password is replaced at once.
+    A renewed certificate stays valid until it expires or is revoked, to give time for its delivery;
+    a password is replaced at once.
 
     Parameters
     ----------
     conn : Connection
         In no transaction.
     watch : callable, optional
-        Called with each principal.
+        Called after each principal.
     """
     with conn.transaction():
         credentials.lock(conn)
@@ -163,12 +164,12 @@ def revoke(
     older: bool = False,
 ) -> list[Result]:
     """
-    Revoke credentials: now, and for open connections once the broker has the change.
+    Revoke credentials and return the results; open connections end once the broker is updated.
 
     Parameters
     ----------
     older : bool
-        Leave each principal the credential that it was issued last.
+        Keep each principal's last issued credential.
     """
     results: list[Result] = []
     with conn.transaction():

@@ -1,7 +1,7 @@
 """
-Certificates for keys made by devices: with a one-time token, or the last certificate.
+Certificates for keys made by devices: with a one-time token, or with the current certificate.
 
-The key never leaves the device: what comes here is a request that it signed (PKCS #10).
+The key never leaves the device, which sends a signed request (PKCS #10).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BY_EST = "est"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The requester of a certificate, and the key."""
+    """Requester of a certificate, and its public key."""
 
     principal: str
     key: PublicKey
@@ -55,7 +55,7 @@ def read_request(data: bytes) -> Wanted:
     Raises
     ------
     InputError
-        If it is none, its key is weak or of another kind, or its common name is no one name.
+        If it is invalid, its key is weak or of another kind, or its common name is no single name.
     """
     try:
         request = x509.load_der_x509_csr(data)
@@ -87,7 +87,7 @@ def make_tokens(
     conn: Connection, names: Sequence[str], hours: float, author: str
 ) -> list[tuple[str, str, datetime]]:
     """
-    Make a one-time token for each device: id, token, end of validity.
+    Return a new one-time token for each device: id, token, end of validity.
 
     Raises
     ------
@@ -109,19 +109,19 @@ def enrol(
     named: str | None = None,
 ) -> bytes:
     """
-    Return a device's first certificate, PEM, and use up its token.
+    Return a device's first certificate, PEM, and mark its token as used.
 
-    The same token by the same key gives the same certificate again: an answer may be lost.
+    The same token with the same key returns the same certificate, as an answer may be lost.
 
     Parameters
     ----------
     named : str, optional
-        The user name that came with the token.
+        User name sent with the token.
 
     Raises
     ------
     EnrolmentError
-        If the token is unknown, used by another key, over, or another device's.
+        If the token is unknown, used with another key, expired, or another device's.
     """
     with conn.transaction():
         credentials.lock(conn)
@@ -150,12 +150,12 @@ def renew(
     Parameters
     ----------
     certificate : bytes
-        The certificate of the connection, DER; TLS has held it against the authority.
+        The certificate of the connection, DER, verified by TLS.
 
     Raises
     ------
     EnrolmentError
-        If it was revoked, is not on record, or is another device's.
+        If it was revoked, is not recorded, or is another device's.
     """
     serial = f"{x509.load_der_x509_certificate(certificate).serial_number:x}"
     with conn.transaction():

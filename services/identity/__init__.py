@@ -1,5 +1,1 @@
-"""
-Identities for brokers: certificates, passwords, and permissions of each principal.
-
-Files only: no broker and no database is asked here.
-"""
+"""Identities for brokers: certificates, passwords, and permissions of each principal, as files."""

@@ -1,10 +1,9 @@
 """
-The certificate authority of one fleet: X.509, ECDSA P-256.
+Certificate authority of one fleet: X.509, ECDSA P-256.
 
-A certificate's common name is its principal's id, and so is its one DNS name, by
-which RabbitMQ holds the client id to it.  Devices' certificates are for clients
-and the broker's for servers only: a stolen device key cannot pose as the broker.
-Validity begins two days back, for devices whose clock is behind.
+A certificate's common name and only DNS name are its principal's id, which RabbitMQ compares with
+the client id.  Devices' certificates are for clients only and the broker's for servers only, so a
+stolen device key cannot imitate the broker. Validity begins two days earlier, for slow clocks.
 """
 
 from __future__ import annotations
@@ -54,12 +53,12 @@ class Authority:
     @classmethod
     def open(cls, folder: Path) -> Authority:
         """
-        Return the authority of a folder, or create one.
+        Return the authority of a folder, created if missing.
 
         Raises
         ------
         InputError
-            When its files cannot be read or do not belong together.
+            When its files cannot be read or do not match.
         """
         if not (folder / "ca.crt").exists() and not (folder / "ca.key").exists():
             return cls._make(folder)
@@ -148,10 +147,10 @@ class Authority:
 
     def write_crl(self, revoked: Iterable[tuple[str, datetime]]) -> None:
         """
-        Write the list of revoked certificates, by serial and time.
+        Write the list of revoked certificates, by serial number and time.
 
-        Brokers refuse everybody once a list is out of date, so it holds as long as the
-        authority itself; it is written anew with each revocation.
+        Brokers refuse everyone if the list is expired, so it is valid as long as the authority; it
+        is written with each revocation.
         """
         now = datetime.now(UTC)
         builder = (

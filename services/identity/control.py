@@ -1,9 +1,8 @@
 """
 Changes of access rules, sent to a running mosquitto.
 
-The dynamic-security plugin takes commands on a topic of its own, from `tonne-admin`
-alone.  A client that is disabled or deleted there is thrown out at once, which a
-revocation list cannot do: that is read when the next connection is made.
+The dynamic-security plugin accepts commands on its own topic from `tonne-admin` only.  A disabled
+or deleted client is disconnected at once, while a revocation list affects new connections only.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ AT_ONCE = 50
 
 class Control:
     """
-    A connection as `tonne-admin`.
+    Connection to the broker as `tonne-admin`.
 
     Parameters
     ----------
@@ -43,7 +42,7 @@ class Control:
     Raises
     ------
     ServerError
-        When the broker cannot be reached, refuses us or has no such plugin.
+        When the broker cannot be reached, refuses access or has no such plugin.
     """
 
     def __init__(self, url: str, tls: Tls) -> None:
@@ -60,7 +59,7 @@ class Control:
         self._granted: bool | None = None
 
     def __enter__(self) -> Self:
-        """Connect, and listen to the answers."""
+        """Connect, and subscribe to the answers."""
         try:
             self._begin()
         except BaseException:

@@ -1,9 +1,9 @@
 """
-Secrets of the fleet: files that only their owner may read, and passwords.
+Secrets of the fleet: files readable only by their owner, and passwords.
 
-A file is written whole or not at all.  Passwords are for devices that can hold no certificate:
-made by us, long and random.  The broker keeps a salted hash of few rounds: nothing can be guessed
-in 192 random bits, and more rounds would delay a fleet that reconnects.
+Files are written completely or not at all.  Passwords, for devices that cannot hold a certificate,
+have 192 random bits, so a salted hash with few rounds is sufficient and fast when a fleet
+reconnects.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def read(path: Path, what: str) -> bytes:
     Raises
     ------
     InputError
-        Saying what it should have been.
+        Naming the expected content.
     """
     try:
         return path.read_bytes()
@@ -81,7 +81,7 @@ def read(path: Path, what: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """One password as hashed by each broker."""
+    """Password as hashed for each broker."""
 
     salt: str
     pbkdf2_sha512: str
@@ -90,7 +90,7 @@ class Hashed:
 
 
 def make() -> str:
-    """Return a new password: 192 random bits, safe in a URL."""
+    """Return a new password: 192 random bits, in characters safe in a URL."""
     return secrets.token_urlsafe(24)
 
 

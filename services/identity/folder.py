@@ -1,15 +1,14 @@
 """
-The folder of a fleet's identities.
+Folder of a fleet's identities.
 
     ca.crt ca.key ca.crl        the authority
-    devices/<id>/               what is handed to a device: ca.crt, client.crt, client.key,
+    devices/<id>/               files for a device: ca.crt, client.crt, client.key,
                                 or password
-    services/<name>/            the same for services of ours
-    hashes/<id>.json            a password as brokers keep it
-    broker/                     what the broker reads
+    services/<name>/            the same for tonne's services
+    hashes/<id>.json            a password's hashes for brokers
+    broker/                     files for the broker
 
-Only its owner may enter.  Nothing here is in the database, and nothing in the
-database lets anybody in.
+Only its owner can read it.  Its secrets are not in the database.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class IdentityFolder:
     Parameters
     ----------
     path : Path
-        Made where it is missing.
+        Created if missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,7 +66,10 @@ class IdentityFolder:
         self._hash(folder.name).unlink(missing_ok=True)
 
     def hand_out_password(self, name: str, authority: Authority) -> None:
-        """Make a password for a device, write it for the device, and its hash for the broker."""
+        """
+        Create a password for a device, and write it for the device and its hash for the
+        broker.
+        """
         password = files.make()
         folder = self.device(name)
         write(folder / PASSWORD, password.encode())
@@ -118,7 +120,7 @@ class IdentityFolder:
         Raises
         ------
         InputError
-            When one is missing or spoilt: the broker would lock its device out.
+            When one is missing or damaged, as the broker would refuse the device.
         """
         hashed = {}
         for name in names:

@@ -1,9 +1,9 @@
 """
-mosquitto 2.0's configuration and its dynamic-security file.
+Configuration of mosquitto 2.0 and its dynamic-security file.
 
-The plugin rather than an ACL file, because ACL files do not check SUBSCRIBE: any
-device could join a shared subscription and take half the stream.  The plugin of 2.0
-knows no patterns with a user name, so each principal has a role of its own.
+The plugin is used because ACL files do not check SUBSCRIBE: a device could join a shared
+subscription and take part of the stream.  Version 2.0 has no patterns with user names, so each
+principal has its own role.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ max_packet_size {packet}
 # Above every client's own: 2.0.21 wrongly expires clients whose keep-alive equals this.
 max_keepalive 600
 # How much tonne may hold unacknowledged.
-max_inflight_messages 20000
+max_inflight_messages 60000
 # What is kept for a client that is away.  All that waits is written to disk at each autosave,
 # and nothing is acknowledged meanwhile: more than this would be too slow for devices.  A full
 # queue drops what it has acknowledged, in silence; devices send it again until its receipt.
@@ -109,10 +109,9 @@ class Listening:
     """
     Listening addresses and options of the broker.
 
-    `password_port` is None where every principal shows a certificate; `connections`
-    is the most at once, on each port; `plugin` says where the plugin is, if not where
-    Debian's package has it.  `queue_messages` and `queue_bytes` are kept for one client
-    that is away.
+    `password_port` is None if every principal has a certificate; `connections` is the maximum per
+    port; `plugin` is the plugin's path, if not that of Debian's package.  `queue_messages` and
+    `queue_bytes` limit the queue of one disconnected client.
     """
 
     host: str

@@ -1,9 +1,8 @@
 """
-Permissions of each principal at a broker: write and read below its own name only.
+Permissions of each principal at a broker: topics below its own name only.
 
-A device or gateway writes its telemetry and status, reads its receipts, and writes
-the topics of the fleet's own that the registry gives to it.  Services of ours have
-names that no device may have.
+A device or gateway publishes its telemetry, status and registered own topics, and subscribes to its
+receipts.  Services have reserved names.
 """
 
 from __future__ import annotations
@@ -33,10 +32,9 @@ QUEUE_TOPICS = ("$SYS/broker/store/messages/count", "$SYS/broker/store/messages/
 @dataclass(frozen=True, slots=True)
 class Principal:
     """
-    A client, with its topic filters for publishing and subscribing.
+    Broker client with its topic filters for publishing and subscribing.
 
-    `password` is None for one that shows a certificate; `controls` says that it may
-    change what others may do.
+    `password` is None for one with a certificate; `controls` permits changing others' permissions.
     """
 
     name: str
@@ -53,7 +51,7 @@ def checked(name: str) -> str:
     Raises
     ------
     InputError
-        When it has other characters: RabbitMQ takes "." and "/" for the same.
+        For other characters: RabbitMQ treats "." and "/" as equal.
     """
     if not ID.match(name):
         raise InputError(
@@ -74,10 +72,11 @@ def speaker(device: Device) -> str:
 
 
 def service(name: str, topics: Sequence[str] = (), *, sparkplug: bool = False) -> Principal:
-    """Return a principal of tonne itself: it reads all telemetry and writes receipts.
+    """
+    Return a principal of tonne itself: it reads all telemetry and writes receipts.
 
-    `tonne-admin` changes who may do what, and sends dead letters again; `tonne-watch` hears
-    how much waits at the broker, and nothing else.
+    `tonne-admin` changes permissions and resends dead letters; `tonne-watch` only reads the
+    broker's statistics.
     """
     if name == WATCH:
         return Principal(name, (), QUEUE_TOPICS)
@@ -107,13 +106,13 @@ def field(
     Parameters
     ----------
     devices : iterable of Device
-        Of the registry; those behind a gateway are the gateway's to speak for.
+        Of the registry, including those behind gateways.
     templates : sequence of str
-        Topics of the fleet's own.
+        The fleet's own topics.
     passwords : mapping of str to Hashed
-        Of those that log in by password.
+        Of principals with a password.
     enrolled : iterable of str
-        Principals with a credential in use.
+        Principals with a valid credential.
     """
     own: dict[str, list[str]] = {}
     for device in devices:
@@ -143,7 +142,7 @@ def _commands(name: str) -> tuple[str, ...]:
 
 
 def _filled(text: str, device: Device) -> str:
-    """Return a template's topic for one device; what stays open is any level."""
+    """Return a template's topic filter for one device; other names match any level."""
     names = {"device": device.id, "site": device.site, "gateway": device.gateway or "+"}
     return "/".join(
         names.get(level.strip("{}"), level) if level.startswith("{") else level

@@ -1,8 +1,8 @@
 """
-RabbitMQ 4's configuration and definitions, with the MQTT plugin and quorum queues.
+Configuration and definitions of RabbitMQ 4, with the MQTT plugin and quorum queues.
 
-For devices whose firmware cannot keep a reading until its receipt: here a PUBACK is
-durable.  In topics "." and "/" are the same to it, so ids hold neither.
+For devices that cannot keep a reading until its receipt, as its PUBACK is durable.  It treats "."
+and "/" in topics as equal, so ids contain neither.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _user(principal: Principal) -> dict[str, Any]:
 
 
 def _permission(principal: Principal) -> dict[str, Any]:
-    """A client's queues bear its id, so it may make and read those of its own name only."""
+    """Return a user's permission for queues of its own name only."""
     own = rf"mqtt-subscription-{re.escape(principal.name)}qos[01]"
     will = rf"mqtt-will-{re.escape(principal.name)}"
     return {
@@ -116,9 +116,9 @@ def _topics(principal: Principal) -> dict[str, Any]:
 
 def _pattern(topics: Iterable[str], *, filters: bool = False) -> str:
     """
-    Return one expression for topic filters, in AMQP's words.
+    Return a regular expression for topic filters, in AMQP's notation.
 
-    As a filter is subscribed to, `+` arrives as `*`; as a topic, it is any one level.
+    In subscriptions `+` becomes `*`; in topics it is any one level.
     """
     result = []
     for topic in topics:

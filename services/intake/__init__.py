@@ -1,1 +1,1 @@
-"""What run, bridge and worker share: receiving, acknowledging, waiting for servers."""
+"""Common parts of run, bridge and worker: receiving, acknowledging, waiting for servers."""

@@ -1,4 +1,4 @@
-"""What a batch did, counted for Prometheus the same way by every process that does it."""
+"""Prometheus counts of a batch, common to all processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from services.store.messages.principal_status import Status, keep
 def count_messages(
     metrics: Metrics, codecs: Sequence[str], rejected: Iterable[Rejected], kept: str
 ) -> None:
-    """Count messages by what read them: `refused`, or what became of the others."""
+    """Count messages by codec and result: `refused`, or the given result for the others."""
     others = Counter(codecs)
     refused = {r.message for r in rejected if r.reason != SIGNED_VALUE}
     if refused:
@@ -34,7 +34,7 @@ def count_messages(
 
 
 def count_lag(metrics: Metrics, frames: Iterable[Frame], received_us: int) -> None:
-    """Note how old readings were when they were received."""
+    """Observe the age of readings at their receipt."""
     for frame in frames:
         metrics.event_lag.observe((received_us - _median(frame.time_us)) / 1e6)
 
@@ -68,7 +68,7 @@ _SHOWN = 80
 
 
 class Ignored:
-    """Unknown channels, each reported once; limited for a device that invents names."""
+    """Unknown channels, each logged once; limited in number per device."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
@@ -86,14 +86,14 @@ class Ignored:
 
 
 class Statuses:
-    """Stores the status of principals; unusable ones are reported once a principal."""
+    """Stores status messages of principals; unusable ones are logged once per principal."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
         self._told: set[str] = set()
 
     def keep(self, connection: Connection, fleet: Fleet, lines: Iterable[Status]) -> None:
-        """Keep the last word of each registered principal."""
+        """Store the last status message of each registered principal."""
         for item in keep(connection, fleet, lines):
             if item.principal in self._told or len(self._told) >= _TOLD:
                 continue

@@ -1,8 +1,8 @@
 """
-What waits at mosquitto, as it tells itself on `$SYS`, for Prometheus.
+Messages waiting at mosquitto, from its `$SYS` topics, for Prometheus.
 
-Anyone who stores readings may be the one that is away, so another process looks.  While the
-broker does not answer, its series are gone rather than old.
+A separate process reads them, as the pipeline may be down.  While the broker does not answer no
+value is published.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NUMBERS = {topic: topic.rpartition("/")[2] for topic in QUEUE_TOPICS}
 
 
 class Room(NamedTuple):
-    """How much the broker keeps for one client that is away: messages, bytes of payload."""
+    """Queue limit of the broker for one disconnected client: messages, and bytes of payload."""
 
     messages: int
     bytes: int
@@ -40,21 +40,21 @@ class Room(NamedTuple):
 
 class BrokerQueue(Collector):
     """
-    Listens to the broker in a thread of its own.
+    Reads the broker's statistics in its own thread.
 
     Parameters
     ----------
     url : str
-        `mqtt://` or `mqtts://`, with user and password where the broker asks.
+        `mqtt://` or `mqtts://`, with user and password where required.
     tls : Tls
-        Who we are: the service `tonne-watch`.
+        TLS identity of the service `tonne-watch`.
     room : Room
-        As the broker is configured.
+        The broker's configured limits.
 
     Raises
     ------
     InputError
-        Where the identity is one that another process shows: the broker would throw it out.
+        Where another process uses the same identity, which the broker would disconnect.
     """
 
     def __init__(
@@ -82,7 +82,10 @@ class BrokerQueue(Collector):
 
     @staticmethod
     def by(settings: Settings, metrics: Metrics, log: FilteringBoundLogger) -> BrokerQueue | None:
-        """Return one for the broker of the settings; None where there is none, or we may not."""
+        """
+        Return the collector for the broker of the settings; None without broker or
+        permission.
+        """
         if settings.mqtt_url is None:
             return None
         room = Room(settings.broker_queue_messages, settings.broker_queue_bytes)
@@ -93,7 +96,7 @@ class BrokerQueue(Collector):
             return None
 
     def __enter__(self) -> Self:
-        """Start; a broker that is away is tried again and again."""
+        """Start the thread; an unreachable broker is retried."""
         self._client.connect_async(self._host, self._port, _KEEPALIVE_S)
         self._client.loop_start()
         return self
@@ -134,7 +137,7 @@ class BrokerQueue(Collector):
         self._warn(f"{self._host}:{self._port} cannot be reached")
 
     def _warn(self, why: str) -> None:
-        """Warn once, until the broker answers again."""
+        """Log a warning once, until the broker answers again."""
         if not self._told:
             self._told = True
             self._log.warning("broker not watched", reason=why)
@@ -159,7 +162,7 @@ class BrokerQueue(Collector):
 
 
 def _refuse_anothers(tls: Tls) -> None:
-    """Refuse an identity that is not the watcher's own."""
+    """Refuse an identity other than the watcher's."""
     if tls.cert is None or not tls.cert.is_file():
         return
     certificate = x509.load_pem_x509_certificate(tls.cert.read_bytes())

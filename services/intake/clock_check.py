@@ -1,8 +1,8 @@
 """
-Our clock and the database's: the two must agree before anything is judged by time.
+Comparison of the machine's clock with the database's at start.
 
-A process whose clock is behind refuses readings as coming from the future; one
-ahead lets through what should be refused.
+With a slow clock valid readings would be refused as being in the future, with a fast one wrong ones
+accepted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ APART_US = 30_000_000
 
 
 def database_offset_us(connection: Connection[Any]) -> int:
-    """Return how far the database's clock is from ours. [us]"""
+    """Return how far the database's clock is ahead of the machine's. [us]"""
     row = connection.execute(
         "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
     ).fetchone()
@@ -27,12 +27,12 @@ def database_offset_us(connection: Connection[Any]) -> int:
 
 def require_same_time(connection: Connection[Any]) -> None:
     """
-    Refuse to start by a clock that is off.
+    Refuse to start with a wrong clock.
 
     Raises
     ------
     InputError
-        When it is more than half a minute from the database's.
+        When it differs by more than half a minute from the database's.
     """
     apart = database_offset_us(connection)
     if apart > APART_US:

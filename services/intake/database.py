@@ -1,4 +1,4 @@
-"""A database connection that is opened again after it was lost."""
+"""Database connection that is reopened after a loss."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _BLIND_S = 5.0
 
 def is_retryable(error: BaseException) -> bool:
     """
-    Return whether work is to be repeated on another connection after an error.
+    Return whether work should be repeated on a new connection after an error.
 
-    That is after a lost server, a disconnection (after a pause within a transaction, or a switch of
-    the primary), or a long lock.  A refusal would be repeated.
+    That is after a lost server, a disconnection (idle in transaction, switch of the primary), or a
+    lock timeout; not after other errors.
     """
     if isinstance(error, psycopg.Error):
         return verdict(error) is not Verdict.REFUSED
@@ -35,21 +35,21 @@ def is_retryable(error: BaseException) -> bool:
 
 class Database:
     """
-    The one connection of a process, as `tonne_ingest`.
+    The only connection of a process, as `tonne_ingest`.
 
     Parameters
     ----------
     url, name : str
-        Where, and what `pg_stat_activity` shows.
+        Database, and the name shown in `pg_stat_activity`.
     limits : sequence of str, optional
         Server settings of the connection, such as `statement_timeout=5min`.
     pulse : Pulse, optional
-        Beats while the database is waited for.
+        Health signal, given while waiting for the database.
     join : callable, optional
-        What each new connection does to be a writer beside others, or alone: see
-        `services.intake.writer_lock`.  Raising leaves no connection.
+        Registers each new connection as a writer, see `services.intake.writer_lock`; an error
+        closes the connection.
     opened : callable, optional
-        Called with each new connection: what was known before may be out of date.
+        Called with each new connection, to discard cached state.
     """
 
     def __init__(
@@ -109,9 +109,9 @@ class Database:
     @contextmanager
     def if_connected(self) -> Iterator[Connection | None]:
         """
-        Yield the connection for work that may be done later; None while the database is away.
+        Yield the connection for optional work; None while the database is unreachable.
 
-        A lost connection or a refusal is logged and ends the block.
+        A lost connection or another database error is logged and ends the block.
         """
         try:
             yield self._at_hand()
@@ -138,25 +138,25 @@ class Database:
         self._log.warning("database lost", error=line(error))
 
     def attempt(self) -> Attempt:
-        """Return an attempt at necessary work, repeated until it succeeds."""
+        """Return a context for required work, to be repeated until it succeeds."""
         return Attempt(self, self._retry)
 
 
 class Attempt:
     """
-    One try over the connection, which is waited for; see `ServerRetry`.
+    One attempt with the connection, waiting for the server; see `ServerRetry`.
 
     Raises
     ------
     GaveUpError
-        When the process is asked to stop while the database is down.
+        When the process is stopped while the database is unreachable.
     """
 
     def __init__(self, database: Database, retry: ServerRetry) -> None:
         self._database, self._retry = database, retry
 
     def __enter__(self) -> Connection:
-        """Return the connection, once there is one."""
+        """Return the connection, once it is open."""
         while True:
             try:
                 return self._database.connection()
@@ -171,7 +171,7 @@ class Attempt:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        """End the try; a connection that was lost is closed, and the next opens another."""
+        """End the attempt; a lost connection is closed, and the next attempt opens another."""
         if error is not None and is_retryable(error):
             self._database.close()
         return self._retry.__exit__(kind, error, trace)

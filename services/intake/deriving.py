@@ -1,9 +1,9 @@
 """
-The thread that makes rows behind the commits of a process, over a connection of its own.
+Thread that calculates derived rows after a process's commits, on its own connection.
 
-It takes all that was stored since its last round at once: an interval that is open is written
-once a round, not once a commit.  The more a round has to do, the longer it rests after it.
-Beside them it goes on with devices that wait, span by span.
+Each round covers all readings stored since the last one, so that an open interval is written once
+per round.  The pause after a round grows with its work. Devices with requests are processed in
+between, span by span.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ PULSE = "deriving"
 # between two rounds, and at most where rounds are long
 REST_S, LONGEST_REST_S = 0.15, 0.5
 # readings that are not waited with
-_MANY = 20_000
+_MANY = 40_000
 # for so long a newer registry, or the end, waits for rows
 _PATIENCE_S = 20.0
 
 
 class Deriving:
     """
-    Thread that derives rows for a store's commits; begun by `start`, ended by `close`.
+    Thread that derives rows for a store's commits, from `start` to `close`.
 
     Parameters
     ----------
     ours : callable
-        Returns by fleet and id the devices of this process.
+        Returns the devices of this process, by fleet and id.
     waiting : bool
-        Whether it derives waiting devices, span by span; else the storing thread does.
+        Whether it also executes requests; otherwise the storing thread does.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Deriving:
         metrics.derive_waiting.set_function(self.age_s)
 
     def start(self) -> None:
-        """Begin the thread, unless it runs."""
+        """Start the thread if it is not running."""
         if self._thread is None:
             self._ended = False
             self._thread = threading.Thread(target=self._run, name=PULSE, daemon=True)
@@ -80,7 +80,7 @@ class Deriving:
 
     def wake(self) -> None:
         """
-        Report new notes; wait where the queue is full.
+        Signal new notes; wait if the queue is full.
 
         Raises
         ------
@@ -96,19 +96,19 @@ class Deriving:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Change the store in the block, once all that was noted has its rows."""
+        """Context for changing the store, entered after all notes have their rows."""
         self.settle()
         with self._turn:
             yield
 
     def use(self, store: Store) -> None:
-        """Derive for a store from now on; call it within `changing`."""
+        """Use a store from now on; call it within `changing`."""
         store.behind_commits = True
         self._store = store
         self._looked_s = self._spans_from_s = 0.0
 
     def leave(self) -> None:
-        """Stop deriving for the store; underived notes wait in the database."""
+        """Stop using the store; remaining notes wait in the database."""
         with self.changing():
             self._store = None
 
@@ -125,12 +125,12 @@ class Deriving:
         return not self._left()
 
     def age_s(self) -> float:
-        """How long the oldest reading without rows has waited. [s]"""
+        """Return how long the oldest reading without rows has waited. [s]"""
         store = self._store
         return 0.0 if store is None else store.deriver.notes.age_s()
 
     def close(self) -> None:
-        """Derive the notes, if the database is there, and end."""
+        """Derive the remaining notes if the database is reachable, and end the thread."""
         with self._news:
             self._ended = True
             self._news.notify()
@@ -149,12 +149,12 @@ class Deriving:
         return self._store is not None and self._store.deriver.notes.age_s() > 0
 
     def _distrust(self) -> None:
-        """Discard the remembered state: the last commit of the lost connection is unknown."""
+        """Discard cached state, as the last commit of a lost connection is uncertain."""
         if self._store is not None:
             self._store.deriver.notes.lost = True
 
     def _run(self) -> None:
-        """The deriving thread."""
+        """Run the thread's loop."""
         rested_s = 0.0
         try:
             while True:
@@ -195,7 +195,7 @@ class Deriving:
         return rested and self._store is not None and self._store.behind > 0
 
     def _round(self, *, spans: bool) -> bool:
-        """Derive notes and a span of waiting devices; return whether the database was there."""
+        """Derive notes and a span of requests; return whether the database was reachable."""
         store, done = self._store, False
         if store is None:
             return False
@@ -215,7 +215,7 @@ class Deriving:
         return done
 
     def _look(self, connection: Connection, store: Store) -> None:
-        """Load requests of the registry from time to time."""
+        """Load requests of the registry at intervals."""
         if time.monotonic() - self._looked_s > CHECK_S:
             self._looked_s = time.monotonic()
             store.look_for_requests(connection, self._ours)

@@ -1,9 +1,9 @@
 """
-What the receiving thread and the storing thread of a process hand each other.
+Queues between the receiving and the storing thread of a process.
 
-Batches go to the storing thread, at most `IN_FLIGHT` waiting; what is durable comes
-back.  Beside them go what principals say of themselves, and what devices are to be sent.  The bell
-wakes the receiving thread, which waits for the network as well.
+Batches, read already, go to the storing thread, at most `IN_FLIGHT` waiting; what is durable
+comes back.  Beside them go what principals say of themselves, and what devices are to be sent.
+The bell wakes the receiving thread, which waits for the network as well.
 
 Self-pipe: lets one thread wake another that blocks in `select`.
 
@@ -20,60 +20,80 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ingest.columns import Rejected
+from ingest.decode import Rejected, Seen
 from ingest.errors import PayloadError, ServerError
 from ingest.model import Fleet
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import Admitted
-from ingest.reading import SIGNED_VALUE, Reading
+from ingest.reading import SIGNED_VALUE
 from services.intake.registry_watch import CHECK_S
 from services.intake.retry import GaveUpError
 from services.store.messages.principal_status import Status
 
+# time and number of a reading, as its payload states them
+Stated = tuple[int | str, int | str | None]
 # of a batch: a device that sends nothing else tells itself of these, and shows the rest to nobody
 _MOST = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A durable batch, and its receipts: readings, and refusals."""
+    """A durable batch, and its receipts: readings, and refusals with the readings of each."""
 
     inbox: Inbox
     fleet: Fleet
-    seen: list[tuple[int, Sequence[Reading]]]
-    refused: list[tuple[int, Rejected, Sequence[Reading]]]
+    seen: Seen
+    refused: Sequence[tuple[int, Rejected, Sequence[Stated]]]
 
     @staticmethod
     def of(inbox: Inbox, router: Router, admitted: Admitted) -> Done:
         """Gather what receipts need of a batch."""
-        route = router.route
-        seen = [(route(inbox.topics[k]), readings) for k, readings in admitted.seen.items()]
+        seen = admitted.seen
+        listed = [r for r in admitted.rejected[:_MOST] if r.reason != SIGNED_VALUE]
+        stated: dict[int, list[Stated]] = {r.message: [] for r in listed}
+        if stated:
+            for message, ts, number in zip(seen.message, seen.ts, seen.id, strict=True):
+                if message in stated:
+                    stated[message].append((ts, number))
         refused = [
-            (index, rejected, admitted.seen.get(rejected.message, ()))
-            for rejected in admitted.rejected[:_MOST]
-            if rejected.reason != SIGNED_VALUE
-            and (index := _routed(router, inbox.topics[rejected.message])) >= 0
+            (index, rejected, stated[rejected.message])
+            for rejected in listed
+            if (index := _routed(router, inbox.topics[rejected.message])) >= 0
         ]
         return Done(inbox, router.fleet, seen, refused)
 
 
 def _routed(router: Router, topic: str) -> int:
-    """Return the device that a topic names; -1 where it names none."""
+    """Return the device of a topic by fleet index; -1 if none."""
     try:
         return router.route(topic)
     except PayloadError:
         return -1
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """
+    Content of a batch by a registry version, read while the batch before it is stored.
+
+    `unread` are the messages over their principal's quota; `admitted` is None where the messages
+    cannot be read before those of the batch before are stored (Sparkplug's).
+    """
+
+    router: Router
+    unread: Sequence[Rejected]
+    admitted: Admitted | None
+
+
 class Bell:
     """
-    Rung by one thread, heard by another that waits with `select` for more than that.
+    Self-pipe by which one thread wakes another that waits in `select`.
 
     Attributes
     ----------
     descriptor : int
-        Readable while it has rung and no one has silenced it.
+        Readable after `ring` until `silence`.
     """
 
     def __init__(self) -> None:
@@ -81,22 +101,22 @@ class Bell:
         self._rung: int | None = rung
 
     def ring(self) -> None:
-        """Wake anyone who waits; safe in a signal handler."""
+        """Wake the waiting thread; safe in a signal handler."""
         with contextlib.suppress(BlockingIOError):  # full of earlier calls, which do as well
             if self._rung is not None:
                 os.write(self._rung, b"w")
 
     def wait(self, most_s: float) -> None:
-        """Wait until it rings, or for a moment."""
+        """Wait until it rings, at most for a time."""
         select.select([self.descriptor], [], [], most_s)
 
     def silence(self) -> None:
-        """Have heard it."""
+        """Reset the descriptor after a ring."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.descriptor, 4_096)
 
     def close(self) -> None:
-        """Close both ends; ringing has no effect afterwards."""
+        """Close both ends; later calls of `ring` have no effect."""
         rung, self._rung = self._rung, None
         if rung is not None:
             os.close(rung)
@@ -109,14 +129,14 @@ _T = TypeVar("_T")
 
 class Handover:
     """
-    Queues between two threads.
+    Queues between the receiving and the storing thread.
 
     Attributes
     ----------
     fleet : Fleet
-        Of the registry version that the storing thread uses; empty before it has read one.
+        Of the storing thread's registry version; empty before the first.
     failure : BaseException or None
-        What ended the storing thread.
+        Error that ended the storing thread.
     ended : bool
         Whether the storing thread has taken the last batch.
     """
@@ -127,36 +147,38 @@ class Handover:
         self.ended = False
         self.bell = Bell()
         self._under_way = 0
-        self._todo: queue.Queue[Inbox | None] = queue.Queue(IN_FLIGHT)
+        self._todo: queue.Queue[tuple[Inbox, Read] | None] = queue.Queue(IN_FLIGHT)
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._told: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._said: queue.SimpleQueue[list[Status]] = queue.SimpleQueue()
 
     def close(self) -> None:
-        """Close the bell, when both threads have ended."""
+        """Close the bell, after both threads have ended."""
         self.bell.close()
 
     # the receiving thread
 
     def full(self) -> bool:
-        """Return whether the storing thread has as many batches as may wait."""
+        """Return whether the maximum number of batches is waiting."""
         return self._todo.full()
 
     def busy(self) -> bool:
-        """Whether a batch waits for the storing thread."""
+        """Return whether a batch waits for the storing thread."""
         return self._todo.qsize() > 0
 
     def under_way(self) -> bool:
-        """Whether a batch is not durable yet."""
+        """Return whether a batch is not durable yet."""
         return self._under_way > 0
 
-    def give(self, inbox: Inbox, lines: list[Status]) -> None:
-        """Hand over a batch, and the status messages of principals."""
+    def give(self, inbox: Inbox, read: Read) -> None:
+        """Hand over a batch."""
+        self._under_way += 1
+        self._todo.put((inbox, read))
+
+    def say(self, lines: list[Status]) -> None:
+        """Hand over status messages of principals."""
         if lines:
             self._said.put(lines)
-        if len(inbox):
-            self._under_way += 1
-            self._todo.put(inbox)
 
     def end(self) -> int:
         """End the storing thread after its batches; return the number of unstored ones."""
@@ -167,37 +189,37 @@ class Handover:
         return 0
 
     def durable(self) -> list[Done]:
-        """Take the batches that are durable."""
+        """Return the batches that became durable."""
         dones = _all(self._done)
         self._under_way -= len(dones)
         return dones
 
     def messages(self) -> list[tuple[str, bytes]]:
-        """Take what devices are to be sent: topics and payloads."""
+        """Return the messages to send to devices: topics and payloads."""
         return _all(self._told)
 
     # the storing thread
 
-    def take(self) -> Inbox | None:
+    def take(self) -> tuple[Inbox, Read] | None:
         """Take a batch, or None where none came for a while; `ended` once none comes any more."""
         try:
-            inbox = self._todo.get(timeout=CHECK_S)
+            batch = self._todo.get(timeout=CHECK_S)
         except queue.Empty:
             return None
-        self.ended = inbox is None
-        return inbox
+        self.ended = batch is None
+        return batch
 
     def said(self) -> list[list[Status]]:
         """Return status messages of principals since the last call."""
         return _all(self._said)
 
     def give_back(self, done: Done) -> None:
-        """Return a batch that is durable."""
+        """Return a durable batch to the receiving thread."""
         self._done.put(done)
         self.bell.ring()
 
     def tell(self, messages: list[tuple[str, bytes]]) -> None:
-        """Have devices informed."""
+        """Queue messages to devices."""
         for message in messages:
             self._told.put(message)
         if messages:
@@ -205,7 +227,10 @@ class Handover:
 
     @contextlib.contextmanager
     def ending(self) -> Iterator[None]:
-        """Note what ends the storing thread; the receiving one raises it."""
+        """
+        Context that records an error of the storing thread, for the receiving thread to
+        raise.
+        """
         try:
             yield
         except GaveUpError:

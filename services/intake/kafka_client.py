@@ -1,4 +1,4 @@
-"""How aiokafka is informed whom to speak to, and what Kafka's refusals mean in words."""
+"""Connection options of aiokafka, and explanations of Kafka's errors."""
 
 from __future__ import annotations
 
@@ -63,18 +63,18 @@ _WORDS[errors.AuthenticationFailedError] = _WORDS[errors.SaslAuthenticationFaile
 
 def client_options(access: KafkaAccess) -> dict[str, Any]:
     """
-    Return the options of each aiokafka client.
+    Return the options of an aiokafka client.
 
     Raises
     ------
     InputError
-        Naming a file of TLS that cannot be used.
+        Naming a TLS file that cannot be used.
     """
     return {"bootstrap_servers": access.bootstrap, **security_options(access)}
 
 
 def security_options(access: KafkaAccess) -> dict[str, Any]:
-    """Return the options of protocol and authentication."""
+    """Return the options for protocol and authentication."""
     result: dict[str, Any] = {"security_protocol": access.protocol}
     if access.secure:
         result["ssl_context"] = access.context()
@@ -166,16 +166,16 @@ class Reasons(logging.Handler):
         self._last: BaseException | None = None
 
     def __enter__(self) -> Self:
-        """Listen."""
+        """Start collecting."""
         logging.getLogger("aiokafka").addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Listen no more."""
+        """Stop collecting."""
         logging.getLogger("aiokafka").removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the error of a log line."""
+        """Store the error of a log line."""
         lines = record.args if isinstance(record.args, tuple) else ()
         for item in lines:
             if isinstance(item, BaseException):
@@ -194,7 +194,10 @@ class Reasons(logging.Handler):
         return result
 
     def _token_refused(self, error: BaseException) -> bool:
-        """Whether a token was refused: aiokafka hears no refusal, and learns of no broker."""
+        """
+        Return whether a token was refused; aiokafka then reports only that no broker is
+        known.
+        """
         away = isinstance(error, errors.NodeNotReadyError | errors.KafkaConnectionError)
         asked = self._access.user is not None and self._access.mechanism == TOKEN
         return asked and away and isinstance(self._last, errors.StaleMetadata)
@@ -224,22 +227,22 @@ def _refusal(access: KafkaAccess, message: str) -> ssl.SSLError | None:
 
 
 class NoTokenError(errors.KafkaError):  # type: ignore[misc]  # aiokafka has no types
-    """There is no token for a broker; aiokafka passes it on as a Kafka error."""
+    """No token for a broker could be obtained; passed through aiokafka as a Kafka error."""
 
     def __str__(self) -> str:
-        """Return the reason, without the name of the class."""
+        """Return the reason without the class's name."""
         return str(self.args[0])
 
 
 class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no types
-    """Tokens by client credentials (RFC 6749, 4.4), each used for most of its life."""
+    """Tokens by client credentials (RFC 6749, 4.4), each used for most of its validity."""
 
     def __init__(self, access: KafkaAccess) -> None:
         self._access = access
         self._held, self._until_s = "", 0.0
 
     async def token(self) -> str:
-        """Return a token that is still good."""
+        """Return a valid token."""
         if time.monotonic() >= self._until_s:
             self._held, life_s = await asyncio.to_thread(self._ask)
             self._until_s = time.monotonic() + life_s * _SPENT
@@ -272,19 +275,18 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no ty
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect, since the client's secret would be sent along."""
+    """Refuses HTTP redirects, as the client's secret would be sent along."""
 
     def redirect_request(self, *_: object) -> None:
-        """Take the redirect for the answer."""
+        """Treat the redirect as the answer."""
 
 
 def run_once(work: Coroutine[Any, Any, T]) -> T:
     """
-    Run work with aiokafka in a loop of its own, and end every connection that it made.
+    Return the result of aiokafka work in a separate loop, closing all its connections.
 
-    aiokafka closes a connection whose login failed and does not wait for it.  By TLS its goodbye
-    takes several turns of the loop, which ends before: socket and transport would stay open
-    until the collector finds them.
+    aiokafka does not wait for the closing of a connection whose login failed; with TLS socket and
+    transport would stay open.
     """
     return asyncio.run(_ended_with(work))
 
@@ -299,12 +301,11 @@ async def _ended_with(work: Coroutine[Any, Any, T]) -> T:
 
 class Connections:
     """
-    The connections that are made in a loop from now on.
+    Connections opened in an event loop from now on.
 
     Parameters
     ----------
     loop : asyncio.AbstractEventLoop
-        Anyone who connects in it is noted.
     """
 
     def __init__(self, loop: Any) -> None:
@@ -319,7 +320,7 @@ class Connections:
         return transport, protocol
 
     async def end(self) -> None:
-        """End all of them, those in the middle of their goodbye too."""
+        """Close all of them, also those already closing."""
         for transport in self._transports:
             transport.abort()
         self._transports.clear()

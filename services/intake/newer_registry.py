@@ -1,9 +1,8 @@
 """
-A newer version of the registry, read and compiled while storing goes on by the one before.
+Preparation of a newer registry version while readings are stored with the current one.
 
-A hundred thousand devices take a second or so.  Readings that are stored meanwhile by the
-older version are those of a moment before; what the newer one makes of them differently, it
-asks for itself (`remake_request`).
+A hundred thousand devices take about a second.  Readings stored meanwhile with the older version
+are recalculated by `remake_request` if the newer one requires it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from services.store.postgres.pool import connect
 
 
 class Prepared(NamedTuple):
-    """A store of a newer version; devices as they were, by index `here` in it, `there` before."""
+    """Store of a newer version; unchanged devices have index `here` in it, `there` before."""
 
     store: Store
     here: Int32
@@ -34,14 +33,14 @@ class Prepared(NamedTuple):
 
 class NewerRegistry:
     """
-    Prepares one newer version at a time, on a thread and a connection of its own.
+    Prepares one newer version at a time, in its own thread and connection.
 
     Parameters
     ----------
     url : str
-        The database.
+        Database.
     plans : Plans
-        Used by no one else.
+        For its own use.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class NewerRegistry:
         return self._thread is not None and not self._thread.is_alive()
 
     def begin(self, before: Store) -> None:
-        """Begin to prepare the version that there is now, unless that is under way."""
+        """Start preparing the current version, unless a preparation is running."""
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._prepare, args=(before,), name="registry", daemon=True
@@ -83,7 +82,7 @@ class NewerRegistry:
         return prepared
 
     def now(self, connection: Connection, before: Store | None) -> Prepared:
-        """Return the current version, prepared now; a version in preparation is dropped."""
+        """Return the current version, prepared now; a running preparation is dropped."""
         if self._thread is not None:
             self._thread.join()
             self._thread = self._prepared = self._failure = None

@@ -1,12 +1,12 @@
 """
-How much one principal may send in a minute; what is beyond is refused as `rate`.
+Quota of messages per principal and minute; messages beyond it are refused as `rate`.
 
-A mad meter would else fill the queue, the disk and everybody's time.  A message over the
-quota is not read.  It becomes a dead letter, and no receipt lists it: a device that keeps
-readings until their receipt sends it again, and it is stored when there is room.
+It prevents a faulty device from filling queue and disk.  A message beyond the quota is not decoded;
+it becomes a dead letter without receipt, so that a device that waits for receipts sends it again
+later.
 
-What waited for us is not compared with its sender: the time in which we took nothing,
-because we, the database or the way to the broker were away, counts as time to send in.
+Time in which nothing was received (because of this process, the database or the network) counts as
+time to send in.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ _LONG = 256
 
 
 class Limits(NamedTuple):
-    """Messages, and bytes of payload, that one principal may send in a minute; 0: any number."""
+    """
+    Maximum number of messages, and of payload bytes, per principal and minute; 0 is
+    unlimited.
+    """
 
     messages: int = MESSAGES_A_MINUTE
     bytes: int = BYTES_A_MINUTE
@@ -56,13 +59,13 @@ class _Quota:
 
 class PrincipalQuota:
     """
-    Room of each principal: a minute's worth, which comes back as time passes.
+    Remaining quota of each principal, refilled continuously up to one minute's amount.
 
     Parameters
     ----------
     limits : Limits
     clock : callable
-        Seconds that never go back.
+        Monotonic seconds.
     """
 
     def __init__(
@@ -99,7 +102,7 @@ class PrincipalQuota:
             self.note_pause(seconds)
 
     def over(self, router: Router, inbox: Inbox) -> list[Rejected]:
-        """Count a batch; return the messages of it that are over their principal's quota."""
+        """Count a batch; return the messages beyond their principal's quota."""
         if not any(self._limits):
             return []
         now_s = self._clock()
@@ -110,7 +113,7 @@ class PrincipalQuota:
         return self._beyond(router, inbox, beyond) if beyond else []
 
     def _spent(self, router: Router, inbox: Inbox) -> dict[str, list[int]]:
-        """Messages and bytes of each principal in a batch."""
+        """Return messages and bytes of each principal in a batch."""
         if router is not self._router or len(self._names) > _REMEMBERED:
             self._router, self._names = router, {}
         names, result = self._names, dict[str, list[int]]()
@@ -127,7 +130,7 @@ class PrincipalQuota:
         return result
 
     def _name(self, router: Router, topic: str) -> str:
-        """Return the principal of a topic; topics without a need for it are not remembered."""
+        """Return the principal of a topic, cached where a lookup is needed."""
         name = self._names.get(topic)
         if name is None:
             name = _principal(router, topic)
@@ -167,7 +170,7 @@ class PrincipalQuota:
         )
 
     def _beyond(self, router: Router, inbox: Inbox, names: set[str]) -> list[Rejected]:
-        """Take what there is room for, in order; return the rest."""
+        """Count messages within the quota, in order; return the others."""
         rejected = []
         for k, topic in enumerate(inbox.topics):
             name = self._name(router, topic)
@@ -196,7 +199,7 @@ class PrincipalQuota:
         return self._away_s if now_s < self._away_until_s else 0.0
 
     def _forget_idle(self, now_s: float) -> None:
-        """Forget those that have all of their room again, where very many are known."""
+        """Remove principals with a full quota if very many are stored."""
         if len(self._quota) < _REMEMBERED or now_s < self._swept_s + MINUTE_S:
             return
         self._swept_s = now_s
@@ -205,7 +208,7 @@ class PrincipalQuota:
 
 
 def _principal(router: Router, topic: str) -> str:
-    """Return the principal of a topic, by its name or the registry; else empty."""
+    """Return the principal of a topic, from its name or the registry; empty if unknown."""
     name = principal_of(topic)
     if name:
         return name

@@ -1,11 +1,9 @@
 """
-Records to Kafka, each batch until every copy that counts has it.
+Kafka producer that stores each batch on all required copies.
 
-aiokafka lives in an event loop; ours runs in a thread of its own, so that the
-sending thread may wait in plain code.  An idempotent producer of aiokafka tries a
-batch for ever, so we do not: where nothing was acknowledged for a while the
-producer is dropped, and anyone who sends is informed why.  After any failure it is made
-anew: what it believes of its sequence is then no longer sure.
+aiokafka's event loop runs in its own thread, so that the sending thread can wait.  An idempotent
+aiokafka producer would retry for ever; here it is dropped if nothing is acknowledged for a while,
+with the reason. After any failure it is created again, as its sequence numbers are uncertain.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ __all__ = ["MAX_RECORD", "NotStoredError", "Outgoing", "Producer"]
 
 
 class NotStoredError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
-    """Records are not known to be stored; all may be sent again."""
+    """Records may not be stored; all can be sent again."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -60,10 +58,10 @@ class Outgoing:
 
 class Producer:
     """
-    An idempotent producer with `acks=all`.
+    Idempotent producer with `acks=all`.
 
-    A broker that gives out no producer ids (the one that `tonne local` starts)
-    is served without: a record may then be stored twice, which changes no row.
+    With a broker without producer ids (such as that of `tonne local`) a record may be stored twice,
+    which changes no row.
     """
 
     def __init__(
@@ -92,9 +90,9 @@ class Producer:
         Raises
         ------
         NotStoredError
-            When one is not known to be stored; all may be sent again.
+            When one may not be stored; all can be sent again.
         InputError
-            When a file of TLS cannot be used.
+            When a TLS file cannot be used.
         """
         with Reasons(self._access) as reasons:
             try:
@@ -122,7 +120,7 @@ class Producer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _within(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work, and cancel it when it stalls."""
+        """Run work, and cancel it if it stalls."""
         self._moved_s = time.monotonic()
         task = asyncio.ensure_future(work)
         while not task.done():
@@ -184,16 +182,16 @@ class Producer:
 
 
 def _seen(answer: asyncio.Future[Any]) -> None:
-    """Look at what became of a record: of several that failed, one is raised."""
+    """Retrieve a record's result, since of several errors only one is raised."""
     if not answer.cancelled():
         answer.exception()
 
 
 async def _abandon(kafka: Any, connections: Connections) -> None:
     """
-    End a producer without its unsent records, and clean up its loop.
+    Close a producer without sending its records, and clean up its loop.
 
-    Its own end would wait until every record is stored, for as long as Kafka is away.
+    Its own `stop` would wait for Kafka.
     """
     if kafka is not None:
         await _disconnect(kafka)

@@ -1,18 +1,16 @@
 """
-Step 1 of `tonne run` and `tonne bridge`: messages of the MQTT session, cut into batches.
+Step 1 of `tonne run` and `tonne bridge`: messages of the MQTT session, collected in batches.
 
-While the storing thread is busy, messages gather: batches grow with the load.
+Batches grow while the storing thread is busy.
 
-Separate births and wills from the readings that they come among.
-
-They say of now: what is lost of them, the expected cadence of readings makes good.
-So they come at most once, and need no acknowledgement.
+Status messages (births and wills) are separated from readings. They are sent at most once and need
+no acknowledgement, as a lost one is replaced by the expected cadence of readings.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
@@ -23,7 +21,7 @@ from ingest.mqtt.session import HostState, Session
 from ingest.mqtt.tls import Tls
 from ingest.mqtt.topics import SUBSCRIPTIONS, status_of, subscriptions
 from services.clock import now_us
-from services.intake.handover import IN_FLIGHT, Handover
+from services.intake.handover import IN_FLIGHT, Handover, Read
 from services.intake.receipts import greetings
 from services.intake.refused_topics import RefusedTopics
 from services.metrics import Metrics
@@ -31,7 +29,7 @@ from services.store.messages.principal_status import Status
 
 
 def part_statuses(inbox: Inbox) -> list[Status]:
-    """Take the statuses out of an inbox, in their order."""
+    """Remove the status messages from an inbox and return them in order."""
     rows = [i for i, topic in enumerate(inbox.topics) if topic.endswith("/status")]
     result = [(i, status_of(inbox.topics[i])) for i in rows]
     ours = {i: principal for i, principal in result if principal is not None}
@@ -44,9 +42,9 @@ def part_statuses(inbox: Inbox) -> list[Status]:
     ]
 
 
-BATCH = 10_000
-# ten thousand plain messages of twelve channels; a message may hold thousands of readings
-BATCH_BYTES = 4_194_304
+BATCH = 20_000
+# twenty thousand plain messages of twelve channels; a message may hold thousands of readings
+BATCH_BYTES = 8_388_608
 LINGER_S, _IDLE_S = 0.01, 0.25
 # while messages gather, the network is read no oftener than this, unless much comes: a broker
 # writes each message by itself, and waking for each costs more than reading a hundred
@@ -57,27 +55,25 @@ _AWAY_S = 0.1  # without a connection, until the next try
 
 class Receive:
     """
-    Takes messages from the session and hands on batches.
+    Receives messages of the MQTT session and passes on batches.
 
     Parameters
     ----------
     mqtt_url : str
     client_id : str
-        Names the durable session at the broker.
+        Names the persistent session at the broker.
     batch : int
-        Most messages handed on at once.
+        Maximum number of messages per batch.
     share : str, optional
-        Name of a shared subscription, by which several receivers split the messages.
+        Name of a shared subscription, which divides the messages among several receivers.
     host_id : str, optional
-        Name of this Sparkplug host application, which then says whether it listens.
+        Name of this Sparkplug host application, which then publishes its state.
     tls : Tls, optional
-        Who we are to a broker by TLS.
+        TLS identity at the broker.
     every_s : float
-        While messages keep coming, batches that are not full leave no oftener than
-        this; after a silence at once. [s]
+        Minimum time between incomplete batches while messages keep coming. [s]
     single : bool
-        A batch that is not full leaves once the one before it is durable: messages
-        gather meanwhile.
+        An incomplete batch waits until the previous one is durable.
     """
 
     def __init__(
@@ -114,7 +110,7 @@ class Receive:
 
     def connect(self, fleet: Fleet) -> None:
         """
-        Take up the session, with the topics of a registry version.
+        Open the session with the topics of a registry version.
 
         Raises
         ------
@@ -125,7 +121,7 @@ class Receive:
         self.session.connect()
 
     def listen(self, fleet: Fleet) -> None:
-        """Listen to the topics of a registry version."""
+        """Subscribe to the topics of a registry version."""
         if fleet is not self._heard:
             self._heard = fleet
             self.session.listen(self._filters(subscriptions(fleet)))
@@ -135,12 +131,12 @@ class Receive:
 
     def step(self, handover: Handover) -> None:
         """
-        Wait once for the network or the bell, and take what came; try a lost broker again.
+        Wait once for the network or the bell, and receive messages; reconnect if necessary.
 
         Raises
         ------
         ServerError
-            When the broker refuses us, or every topic at the start.
+            When the broker refuses the connection, or every topic at the start.
         """
         session = self.session
         patience_s = self._gather(handover)
@@ -157,7 +153,7 @@ class Receive:
         self._tell()
 
     def _tell(self) -> None:
-        """Log once that the broker keeps published messages, and its refusals."""
+        """Log once that the broker queues messages, and topics that it refuses."""
         if not self.session.subscribed:
             return
         self._refused.look(self.session.topics, self.session.refused)
@@ -181,7 +177,7 @@ class Receive:
         return max(patience_s, 0.0)
 
     def step_unread(self, handover: Handover) -> None:
-        """Serve the broker's protocol without reading further messages."""
+        """Serve the MQTT protocol without reading further messages."""
         handover.bell.silence()
         if not self.session.step(0.05, handover.bell.descriptor, read=False):
             handover.bell.wait(_AWAY_S)
@@ -193,8 +189,8 @@ class Receive:
         except ServerError as error:
             self._log.warning("broker lost, trying again", error=str(error))
 
-    def hand_on(self, handover: Handover, *, stopping: bool) -> int:
-        """Hand on received messages; return the number of batches."""
+    def hand_on(self, handover: Handover, read: Callable[[Inbox], Read], *, stopping: bool) -> int:
+        """Read received messages and hand them on; return the number of batches."""
         count = 0
         while self.session.waiting and not handover.full():
             gathering = self._busy(handover) or (not stopping and self._too_soon_s() > 0)
@@ -205,11 +201,12 @@ class Receive:
                 break
             lines = part_statuses(inbox)
             self.session.publish(greetings(handover.fleet, lines))
+            handover.say(lines)
             if len(inbox):
                 count += 1
                 self._metrics.unacked.inc(len(inbox))
+                handover.give(inbox, read(inbox))
                 self._left_s = time.monotonic()
-            handover.give(inbox, lines)
         return count
 
     def _busy(self, handover: Handover) -> bool:
@@ -217,10 +214,9 @@ class Receive:
 
     def _too_soon_s(self) -> float:
         """
-        Return the remaining time to collect waiting messages; not above 0 where
-        they may leave. [s]
+        Return the remaining time to collect messages; 0 or below if a batch may be passed on. [s]
 
-        None after a pause in messages: a broker that allows few unacknowledged messages sends no
+        A batch is passed on after a pause in messages, as a broker with a small window sends no
         more before these are acknowledged.
         """
         now_s = time.monotonic()

@@ -1,10 +1,10 @@
 """
-What becomes of topics that the broker does not let `tonne run` or `tonne bridge` hear.
+Reporting of topics that the broker refuses to `tonne run` or `tonne bridge`.
 
-The rest is stored as ever.  A refused topic is an error in the log, a line of `/healthz` and a
-gauge with an alert, until the broker grants it.  A process that may hear nothing ends at its
-start.  All of Sparkplug refused, and no host of it here, is how a broker answers that
-`tonne broker config` wrote without `--sparkplug`: then no one may publish it there either.
+A refused topic is logged as an error, shown in `/healthz` and in a gauge with an alert, until the
+broker grants it. A process without any granted topic ends at its start.  If only Sparkplug's topics
+are refused and this process is no Sparkplug host, the broker was configured without `--sparkplug`,
+which is no error.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RefusedTopics:
     share : str
         Prefix of filters of a shared subscription, or empty.
     is_host : bool
-        Whether this process is a Sparkplug host by name: then Sparkplug's topics are needed.
+        Whether this process is a Sparkplug host, which needs Sparkplug's topics.
     """
 
     def __init__(

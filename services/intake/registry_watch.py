@@ -1,8 +1,8 @@
 """
-When to look for a newer version of the registry.
+Checks for a newer version of the registry.
 
-A process looks now and then, and at once when a message names a device that it
-does not know; a version that cannot be taken up whole is asked for again.
+A process checks at intervals, and at once when a message names an unknown device; a version that
+could not be loaded is tried again.
 """
 
 from __future__ import annotations
@@ -30,29 +30,32 @@ _LOOK_S = 0.5
 
 
 class RegistryWatch:
-    """Looks at the registry's version, not oftener than it must."""
+    """Checks the registry's version at limited intervals."""
 
     def __init__(self) -> None:
         self._checked_s = 0.0
 
     def due(self) -> bool:
-        """Whether the last look is a while ago."""
+        """Return whether the last check is long enough ago."""
         return time.monotonic() - self._checked_s > _LOOK_S
 
     def newer(self, connection: Connection, fleet: Fleet | None) -> bool:
-        """Return whether there is a version other than the given one."""
+        """Return whether the database has another version than the given fleet's."""
         self._checked_s = time.monotonic()
         version = registry.registry_version(connection)
         return fleet is None or fleet.version != version
 
 
 def names_unknown(rejected: Iterable[Rejected]) -> bool:
-    """Whether a message names a device that the registry version does not know."""
+    """Return whether a message names a device unknown to the registry version."""
     return any(refusal.reason == "unknown_device" for refusal in rejected)
 
 
 def load_fleet(connection: Connection, before: Fleet | None = None) -> Fleet:
-    """Load the devices of one version; of an earlier one, those that have changed."""
+    """
+    Return the devices of the current version; with an earlier one only changed devices are
+    loaded.
+    """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         if before is not None:
@@ -64,10 +67,10 @@ def load_fleet(connection: Connection, before: Fleet | None = None) -> Fleet:
 
 class Plans:
     """
-    Plans of version after version of a registry.
+    Compiled plans of successive registry versions.
 
-    What a few changed entries do not touch is neither read nor compiled again: a change of
-    one meter among a hundred thousand is no pause for all others.
+    Only changed entries are read and compiled again, so that a change of one meter is no pause for
+    a large fleet.
     """
 
     def __init__(self, factors: FactorBook) -> None:
@@ -77,7 +80,7 @@ class Plans:
         self._plan: Plan | None = None
 
     def load(self, connection: Connection) -> Plan:
-        """Load and compile devices, projects and published factors of one version."""
+        """Return the compiled devices, projects and published factors of the current version."""
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             stored = self._read(connection)
@@ -106,5 +109,5 @@ class Plans:
 
 
 def load_plan(connection: Connection, factors: FactorBook) -> Plan:
-    """Load and compile devices, projects and published factors of one version."""
+    """Return the compiled devices, projects and published factors of the current version."""
     return Plans(factors).load(connection)

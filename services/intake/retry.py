@@ -1,4 +1,4 @@
-"""Retry in place: work that waits for a server, until it is done or the process stops."""
+"""Repetition of work that waits for a server, until it succeeds or the process stops."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ PULSE = "storing"
 
 
 class GaveUpError(Exception):
-    """The process stopped before a server came back; nothing was acknowledged."""
+    """The process was stopped before a server came back; nothing was acknowledged."""
 
 
 class ServerRetry:
     """
-    How a process waits for one of its servers.
+    Repetition of work with one server.
 
-    One try is a `with` block.  Where the server is lost inside, the block ends early
-    and what stands after it runs once the wait is over:
+    One attempt is a `with` block.  If the server is lost inside, the block ends early and the code
+    after it runs after the waiting time:
 
         while True:
             with retry:
                 return send(records)
-            # the server was lost; its answer may be lost and not what was asked
+            # the server was lost; the operation may have succeeded
 
     Parameters
     ----------
     what : str
-        The server, as a log names it.
+        Name of the server in the log.
     lost : callable
-        Tells by an error whether the server is lost; all others are defects.
+        Returns whether an error means that the server is lost.
     pulse : Pulse, optional
-        Beats while we wait: a server that is waited for is no standstill of ours.
+        Health signal, given while waiting.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ServerRetry:
         self._wait_s = _FIRST_WAIT_S
 
     def __enter__(self) -> None:
-        """Begin a try."""
+        """Start an attempt."""
 
     def __exit__(
         self,
@@ -65,12 +65,12 @@ class ServerRetry:
         trace: TracebackType | None,
     ) -> bool:
         """
-        End a try; after a loss of the server wait, and return True for another try.
+        End an attempt; after a loss of the server wait, and return True for another attempt.
 
         Raises
         ------
         GaveUpError
-            When the process is stopped while the server is away.
+            When the process is stopped while the server is unreachable.
         """
         if error is None:
             self._held()
@@ -87,12 +87,12 @@ class ServerRetry:
 
     def wait(self, error: BaseException) -> None:
         """
-        Wait after a loss, longer with each loss in a row.
+        Wait after a loss, longer after each consecutive loss.
 
         Raises
         ------
         GaveUpError
-            When the process is asked to stop while the server is away.
+            When the process is stopped while the server is unreachable.
         """
         since_s = 0.0
         if self._pulse is not None:
@@ -111,7 +111,7 @@ class ServerRetry:
 
 
 def any_of(*kinds: type[BaseException]) -> Callable[[BaseException], bool]:
-    """Return a predicate for errors of these kinds."""
+    """Return a function that recognises errors of these types."""
     return lambda error: isinstance(error, kinds)
 
 

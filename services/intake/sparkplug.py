@@ -1,9 +1,8 @@
 """
-The Sparkplug host of a process: its nodes in memory, as the database has them.
+Sparkplug host of a process: cached state of edge nodes, stored in the database.
 
-A batch is a turn.  What its messages change is changed in copies, written in the
-transaction that stores the readings, and taken over once that has held; so a
-transaction that did not leaves no trace, and the batch can be taken again.
+Changes of a batch are made in copies, written in the transaction of the readings, and adopted after
+the commit; after a failure the batch can be processed again.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ REBIRTH_S = 30.0
 
 
 class Messages(Protocol):
-    """Messages as columns: an inbox, or a parcel."""
+    """Messages as columns: an inbox or a parcel."""
 
     topics: list[str]
     payloads: list[bytes]
@@ -36,18 +35,18 @@ class Messages(Protocol):
     received_us: int
 
     def __len__(self) -> int:
-        """Return how many they are."""
+        """Return the number of messages."""
 
 
 class SparkplugNodes:
     """
-    Edge nodes of a process.
+    Cached edge nodes of a process.
 
     Parameters
     ----------
     rules : Rules
     rebirth_s : float
-        A node is asked for a rebirth at most this often. [s]
+        Minimum time between two rebirth requests to a node. [s]
     """
 
     def __init__(self, rules: Rules, rebirth_s: float = REBIRTH_S) -> None:
@@ -56,21 +55,21 @@ class SparkplugNodes:
         self._nodes: dict[str, Node] | None = None
 
     def start_empty(self) -> None:
-        """Know of no node: what follows is heard from its own beginning."""
+        """Start without any node, as all later messages will be received."""
         self._nodes = {}
 
     def forget(self) -> None:
-        """Discard the cached state: another process may have written."""
+        """Discard the cached state, as another process may have written."""
         self._nodes = None
 
     def load(self, connection: Connection) -> dict[str, Node]:
-        """Return all nodes, read where they are not known."""
+        """Return all nodes, loaded if not cached."""
         if self._nodes is None:
             self._nodes = stored.load(connection)
         return self._nodes
 
     def waiting(self, connection: Connection, now_us: int) -> list[str]:
-        """Return the nodes at which a message waits for longer than one may."""
+        """Return the nodes with a message that has waited too long."""
         due_us = now_us - round(self.rules.reorder_s * 1e6)
         return [
             name
@@ -86,25 +85,25 @@ class SparkplugNodes:
 
 
 def sparkplug_nodes(settings: Settings) -> SparkplugNodes:
-    """Return the nodes of a process by its settings; none is read yet."""
+    """Return the node cache of a process by its settings, not loaded yet."""
     return SparkplugNodes(Rules(settings.sparkplug_reorder_s), settings.sparkplug_rebirth_s)
 
 
 def claimed(connection: Connection, rebirth_s: float) -> list[tuple[str, bytes]]:
-    """Take the rebirth requests whose turn has come; topic and payload of each."""
+    """Reserve due rebirth requests and return them: topic and payload."""
     return [
         (command(group, node), rebirth()) for group, node in stored.claim(connection, rebirth_s)
     ]
 
 
 def of_nodes(topics: Sequence[str]) -> list[int]:
-    """Return the places of Sparkplug's messages."""
+    """Return the positions of Sparkplug messages."""
     return [k for k, topic in enumerate(topics) if topic.startswith(PREFIX)]
 
 
 class Turn:
     """
-    A batch's view of the nodes; they are read at its beginning, if they are not known.
+    State of the nodes for one batch, loaded at its start if not cached.
 
     Parameters
     ----------
@@ -127,35 +126,35 @@ class Turn:
         return node
 
     def begin(self) -> None:
-        """Begin anew: the same messages come again."""
+        """Start again with the same messages."""
         self._changed.clear()
         self.outcome = Outcome(0)
 
     def read_anew(self, fleet: Fleet, inbox: Messages, messages: Sequence[int]) -> list[Given]:
-        """Take a batch that is the whole turn; see `read`."""
+        """Return the Sparkplug messages of a batch as a whole turn; see `read`."""
         self.begin()
         return self.read(fleet, inbox, messages)
 
     def _settle(self) -> None:
-        """Publish the waiting state: its batch is complete."""
+        """Remove the messages from the waiting entries, as their batch is complete."""
         for node in self._changed.values():
             node.held = [waiting_message._replace(message=None) for waiting_message in node.held]
 
     @property
     def names(self) -> list[str]:
-        """Nodes that the turn has touched."""
+        """Return the nodes used in the turn."""
         return list(self._changed)
 
     def read(self, fleet: Fleet, inbox: Messages, messages: Sequence[int]) -> list[Given]:
         """
-        Return the Sparkplug messages of a batch, after those already in the turn.
+        Return the decoded Sparkplug messages of a batch, after those already in the turn.
 
         Parameters
         ----------
         fleet : Fleet
-            An unknown node is refused.
+            Messages of nodes outside it are refused.
         messages : sequence of int
-            Their places in the batch.
+            Their positions in the batch.
         """
         self._settle()
         self.outcome = Outcome(len(inbox))
@@ -165,13 +164,13 @@ class Turn:
         return self.outcome.given
 
     def sweep(self, names: Collection[str], now_us: int) -> None:
-        """Decide messages that have waited too long at these nodes."""
+        """Decide on messages that have waited too long at these nodes."""
         host = Host(self._node, self._rules, self.outcome, names)
         for name in names:
             host.sweep(self._node(name), now_us)
 
     def admit_released(self, router: Router, now_us: int) -> Admitted:
-        """Admit what `sweep` has decided."""
+        """Return the readings accepted by `sweep`."""
         released = self.outcome.released
         admitted = admit(
             router.fleet,
@@ -186,7 +185,7 @@ class Turn:
         return admitted
 
     def letters(self, inbox: Messages) -> Letters:
-        """Return a batch's messages and those that it has released after them."""
+        """Return the batch's messages, followed by those released from waiting."""
         released = self.outcome.released
         if not released:
             return Letters(
@@ -204,13 +203,13 @@ class Turn:
         )
 
     def write(self, cursor: Cursor) -> None:
-        """Write changed state, in the transaction of the readings."""
+        """Write changed state in the transaction of the readings."""
         if self._changed:
             pairs = [(self._known.get(name, Node(name)), n) for name, n in self._changed.items()]
             stored.write(cursor, pairs)
 
     def keep(self) -> None:
-        """Take over changed state, once it is durable."""
+        """Adopt changed state after the commit."""
         if self._changed:
             self._settle()
             for name, node in self._changed.items():

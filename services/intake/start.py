@@ -1,8 +1,8 @@
 """
-Servers that are not there yet when a process starts are waited for, as long as it was instructed.
+Waiting for servers at the start of a process.
 
-After a power cut everything starts at once, and a database that recovers takes minutes.
-What a server refuses, or a registry lacks, is said at once.
+After a power cut everything starts at once, and a database may take minutes to recover. Refusals
+and missing registry data are reported at once.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _T = TypeVar("_T")
 
 def collect_seldom() -> None:
     """
-    Set Python to search for reference cycles rarely, excluding modules loaded so far.
+    Make Python's cycle collector run rarely and skip modules loaded so far.
 
-    A message makes few objects and no cycle: at the default rate a seventh of a storing process's
-    time went into searching the registry and all modules again and again.
+    Messages create few objects and no cycles; the default rate took a seventh of a storing
+    process's time.
     """
     gc.freeze()
     gc.set_threshold(_SELDOM)
@@ -45,21 +45,21 @@ def wait_for_server(
     log: FilteringBoundLogger,
 ) -> _T:
     """
-    Return what `begin` returns, once the server is there.
+    Return the result of `begin`, repeated until the server is reachable.
 
     Parameters
     ----------
     what : str
-        The server, as a log names it.
+        Name of the server in the log.
     wait_s : float
-        How long it is tried again. [s]
+        Maximum waiting time. [s]
 
     Raises
     ------
     ServerError
-        When the server is not there by then; in one line.
+        When the server is still unreachable; in one line.
     GaveUpError
-        When the process is asked to stop meanwhile.
+        When the process is stopped meanwhile.
     """
     until_s = time.monotonic() + wait_s
     pause_s = _FIRST_PAUSE_S
@@ -80,7 +80,7 @@ def wait_for_server(
 
 
 def _is_away(error: BaseException) -> bool:
-    """Whether the server is away, and not one that refuses us."""
+    """Return whether an error means that the server is unreachable, and not a refusal."""
     if isinstance(error, psycopg.Error):
         return verdict(error) is Verdict.WAIT
     cause = error.__cause__
@@ -92,7 +92,7 @@ def _is_away(error: BaseException) -> bool:
 
 @contextmanager
 def quiet_stop() -> Iterator[None]:
-    """End a start that was stopped while it waited, like a running process."""
+    """Context that ends an interrupted start like a stopped process."""
     try:
         yield
     except GaveUpError:

@@ -1,8 +1,7 @@
 """
-What each user of Kafka needs, and nothing else: the bridge's, the worker's, the administrator's.
+Kafka access rights of each user: bridge, worker, administrator.
 
-A record of the topic holds readings that were admitted already, so anyone who may write to it
-may speak for any device: the bridge's user alone may.
+Only the bridge's user may write the topic, as its records count as accepted readings of any device.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _LITERAL, _ALLOW, _ANY_HOST = 3, 3, "*"
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One thing that a user may do."""
+    """Access right of one Kafka user."""
 
     user: str
     operation: str
@@ -38,7 +37,7 @@ class Grant:
 
     @property
     def command(self) -> str:
-        """The same for `kafka-acls.sh`."""
+        """Return the equivalent `kafka-acls.sh` command."""
         return (
             f"kafka-acls.sh --add --allow-principal 'User:{self.user}'"
             f" --operation {self.operation} --{self.resource} '{self.name}'"
@@ -47,12 +46,12 @@ class Grant:
 
 def needed(topic: str, group: str, bridge: str, worker: str, admin: str) -> list[Grant]:
     """
-    Return the grants that the three users need.
+    Return the access rights that the three users need.
 
     Parameters
     ----------
     bridge, worker, admin : str
-        Names of users; by certificate its whole subject, `CN=bridge,O=..`.
+        User names; with certificates the whole subject, `CN=bridge,O=..`.
     """
     spoiled = dead(topic)
     grants = [Grant(bridge, operation, "topic", topic) for operation in ("Write", "Describe")]
@@ -73,12 +72,12 @@ def needed(topic: str, group: str, bridge: str, worker: str, admin: str) -> list
 
 def grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
     """
-    Grant users their rights; existing ones stay.
+    Set access rights; existing ones stay.
 
     Raises
     ------
     ServerError
-        When Kafka cannot be reached, or refuses: this requires the right to alter the cluster.
+        When Kafka cannot be reached, or refuses: this needs the right to alter the cluster.
     """
     run_once(_grant(access, grants))
 

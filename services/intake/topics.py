@@ -1,8 +1,7 @@
 """
-The Kafka topic of parcels: made and checked by us, never by a broker's default.
+The Kafka topic of readings: created and checked by tonne, never with a broker's defaults.
 
-A broker that makes topics when asked for them would pick a number of partitions
-of its own, and what a device's partition is would depend on who came first.
+The number of partitions determines each device's partition, so a broker must not choose it.
 """
 
 from __future__ import annotations
@@ -55,10 +54,10 @@ class Topic:
     @property
     def configs(self) -> dict[str, str]:
         """
-        Topic settings by Kafka's names.
+        Return the topic's settings by Kafka's names.
 
-        A record is acknowledged once all copies but one have it: that one may be away.
-        No copy that was behind becomes the leader, for it would cut what was acknowledged.
+        A record is acknowledged once all copies except one have it.  An outdated copy never becomes
+        the leader, as acknowledged records would be lost.
         """
         return {
             "retention.ms": str(self.retention_hours * _HOUR_MS),
@@ -71,7 +70,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A topic's setting, and whether it was set for this topic rather than for all."""
+    """Setting of a topic, and whether it was set for this topic."""
 
     value: str
     own: bool
@@ -79,7 +78,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A wrong setting of a topic, and how it is changed."""
+    """Wrong setting of a topic, and how to change it."""
 
     topic: str
     what: str
@@ -99,17 +98,12 @@ def dead(topic: str) -> str:
 
 def apply(access: KafkaAccess, wanted: Topic) -> bool:
     """
-    Make a topic, or check the one that is there.
-
-    Returns
-    -------
-    bool
-        Whether it was made now.
+    Create a topic, or check an existing one; return whether it was created.
 
     Raises
     ------
     InputError
-        When it is there and is not as wanted, or needs more brokers than there are.
+        When it differs from the specification, or needs more brokers than exist.
     ServerError
         When the broker cannot be reached or refuses.
     """
@@ -136,7 +130,7 @@ def settle(
 
 
 def brokers(access: KafkaAccess) -> int:
-    """Return how many brokers the cluster has."""
+    """Return the number of brokers in the cluster."""
     return run_once(_brokers(access))
 
 
@@ -159,12 +153,12 @@ async def administering(
     access: KafkaAccess, timeout_ms: int = _TIMEOUT_MS, *, doing: str = "do this"
 ) -> AsyncIterator[Any]:
     """
-    Lend a client that may ask and change the cluster.
+    Yield a client that may query and change the cluster.
 
     Parameters
     ----------
     doing : str
-        What is asked for, for the sentence of a refusal.
+        The operation, for the error text of a refusal.
 
     Raises
     ------
@@ -306,7 +300,7 @@ def differences(
 
 
 def _does(key: str, has: str, wanted: str) -> bool:
-    """Whether a setting's value will do: a topic may take larger records than ours."""
+    """Return whether a setting's value is sufficient: a larger record limit is accepted."""
     return int(has) >= int(wanted) if key == "max.message.bytes" else has == wanted
 
 

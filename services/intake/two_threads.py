@@ -1,11 +1,12 @@
 """
-The two threads of `tonne run` and `tonne bridge`: one receives and acknowledges, one stores.
+The threads of `tonne run` and `tonne bridge`: one receives, reads and acknowledges, one stores.
 
-Each runner brings its own chain of steps, which the storing thread takes batches through.
+Each runner brings its own chain of steps.  A batch is read while the one before it is stored:
+the storing thread mostly waits for a server, and else each would wait for the other.
 
 The receiving thread of `tonne run` and `tonne bridge`: the first step, and the last.
 
-It receives and hands on; a second thread admits and stores; what comes back is
+It receives, reads and hands on; a second thread stores; what comes back is
 acknowledged.  SIGTERM stores and acknowledges what was received, then leaves; the
 broker keeps the rest for the next start.
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import Protocol
 
@@ -27,7 +29,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.model import Fleet
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.session import Session
-from services.intake.handover import Done, Handover
+from services.intake.handover import Done, Handover, Read
 from services.intake.receipts import Receipts
 from services.intake.receive import Receive
 from services.intake.start import collect_seldom, quiet_stop, wait_for_server
@@ -36,7 +38,7 @@ from services.store.messages.principal_status import Status
 
 
 class Acknowledge:
-    """Acknowledges batches, and sends receipts and waiting messages to devices."""
+    """Acknowledges durable batches, and sends receipts and other messages to devices."""
 
     def __init__(self, session: Session, metrics: Metrics) -> None:
         self._session, self._metrics = session, metrics
@@ -68,19 +70,22 @@ class Receiver:
 
     Parameters
     ----------
+    read : callable
+        Reads a batch before it is handed on: `Chain.read`.
     stopping : threading.Event
-        Shared with the storing thread, which gives up waiting for a server once it is set.
+        Shared with the storing thread, which stops waiting for a server once it is set.
     """
 
     def __init__(
         self,
         receive: Receive,
+        read: Callable[[Inbox], Read],
         handover: Handover,
         stopping: threading.Event,
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
-        self._receive = receive
+        self._receive, self._read = receive, read
         self._acknowledge = Acknowledge(receive.session, metrics)
         self._handover = handover
         self._stopping = stopping
@@ -89,17 +94,17 @@ class Receiver:
 
     def run(self, storing: threading.Thread, wait_s: float = 0.0) -> None:
         """
-        Receive until stopped, beside the storing thread.
+        Receive until stopped, while the storing thread runs.
 
         Parameters
         ----------
         wait_s : float
-            Longest wait for a missing broker at the start. [s]
+            Maximum waiting time for an unreachable broker at the start. [s]
 
         Raises
         ------
         ServerError
-            When the broker cannot be reached at start, or a server refuses later.
+            When the broker cannot be reached at the start, or a server refuses later.
         """
         wait_for_server("broker", self._connect, wait_s, self._stopping, self._log)
         storing.start()
@@ -120,14 +125,13 @@ class Receiver:
 
     def _pass(self, *, stopping: bool) -> None:
         self._pending -= self._acknowledge.step(self._handover)
-        self._pending += self._receive.hand_on(self._handover, stopping=stopping)
+        self._pending += self._receive.hand_on(self._handover, self._read, stopping=stopping)
 
     def _finish(self) -> None:
         """
         Store messages received before the stop; leave the rest to the broker.
 
-        Nothing more is read: under load, each acknowledgement brings new messages, and there would
-        be no end.
+        Nothing more is read, as each acknowledgement brings new messages.
         """
         deadline_s = time.monotonic() + _DRAIN_S
         while self._handover.failure is None and time.monotonic() < deadline_s:
@@ -147,17 +151,20 @@ class Receiver:
 
 
 class Chain(Protocol):
-    """Steps from a received batch to a durable one."""
+    """Steps from a received batch to a durable one; all but `read` on the storing thread."""
 
     @property
     def fleet(self) -> Fleet:
-        """The fleet of the registry version that is in use."""
+        """Return the fleet of the registry version in use."""
 
     def open(self) -> None:
         """Connect, and read the registry."""
 
-    def store(self, inbox: Inbox) -> Done:
-        """Make a batch durable."""
+    def read(self, inbox: Inbox) -> Read:
+        """Read a batch, on the receiving thread."""
+
+    def store(self, inbox: Inbox, read: Read | None = None) -> Done:
+        """Make a batch durable, which is read now where it was not before."""
 
     def between(self, lines: list[list[Status]]) -> list[tuple[str, bytes]]:
         """Do due work between batches; return messages for edge nodes."""
@@ -171,16 +178,16 @@ class Chain(Protocol):
 
 class TwoThreads:
     """
-    A receiving thread and a storing one, from start to stop.
+    A receiving and a storing thread, from start to stop.
 
     Parameters
     ----------
     servers : str
-        What the chain connects to, as a log names it.
+        Name of the chain's servers in the log.
     stopping : threading.Event
-        Shared with the chain, which gives up waiting for a server once it is set.
+        Shared with the chain, which stops waiting for a server once it is set.
     wait_s : float
-        How long servers that are not there are waited for at the start. [s]
+        Maximum waiting time for unreachable servers at the start. [s]
     """
 
     def __init__(
@@ -197,7 +204,7 @@ class TwoThreads:
         self._chain, self._servers, self._stopping = chain, servers, stopping
         self._metrics, self._log, self._wait_s = metrics, log, wait_s
         self._handover = Handover()
-        self._receiver = Receiver(receive, self._handover, stopping, metrics, log)
+        self._receiver = Receiver(receive, chain.read, self._handover, stopping, metrics, log)
 
     def stop(self) -> None:
         """Request to finish the current work and end; safe in a signal handler."""
@@ -221,17 +228,17 @@ class TwoThreads:
             self._receiver.run(storing, self._wait_s)
 
     def _store(self) -> None:
-        """The storing thread."""
+        """Run the storing thread."""
         chain, handover = self._chain, self._handover
         with handover.ending():
             while True:
-                inbox = handover.take()
+                batch = handover.take()
                 if handover.ended:
                     return
                 self._metrics.pulse.beat("storing")
-                if inbox is None:
+                if batch is None:
                     chain.idle()
                 else:
-                    handover.give_back(chain.store(inbox))
+                    handover.give_back(chain.store(*batch))
                 handover.fleet = chain.fleet
                 handover.tell(chain.between(handover.said()))

@@ -1,10 +1,8 @@
 """
-Advisory locks on a database: one single writer, or several workers of one topic.
+Advisory locks on a database: a single writer, or several workers of one topic.
 
-`tonne run` remembers where every register stands and must be alone.  Workers
-share: among them a device is one partition's to write, so they all must read
-one topic.  An advisory lock of the session says which of the two it is, and
-goes with the session, however that ends.
+`tonne run` caches every register's position and must be the only writer.  Workers of one topic
+share the database, as each device belongs to one partition. The session lock ends with the session.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ PREDECESSOR_S = 10
 
 def alone(connection: Connection) -> None:
     """
-    Be the only writer; one that was killed may hold the lock for a moment more.
+    Lock the database as the only writer; a killed process may hold the lock for a moment.
 
     Raises
     ------
@@ -56,7 +54,7 @@ def share(connection: Connection, wanted: Source) -> int:
 
 
 def _become_source(connection: Connection, wanted: Source) -> None:
-    """Switch to another topic while no process writes; another worker may do it first."""
+    """Switch to another topic while no process writes; another worker may have done it first."""
     for _ in range(PREDECESSOR_S):
         if _wait(connection, "pg_advisory_lock", 1):
             break

@@ -1,10 +1,10 @@
 """
-What waits for a programme's acceptance: factors that a registry file brought, and that a project
-does not take over what an earlier one at its site left below zero.
+Acceptances by a programme: of factors from registry files, and of projects that do not take over an
+earlier project's negative reduction.
 
-An acceptance is entered with who, when and the letter, by anyone who imports registry files.  So it
-makes no condition hold: it tells the verifier which letter to ask for.  One that the programme
-signed (`tonne trust accept`) is checked by `tonne verify` against the programme's root keys.
+Anyone who imports registry files can enter an acceptance with person, date and letter.  So it
+fulfils no requirement; it names the letter that the verifier asks for.  An acceptance signed by the
+programme (`tonne trust accept`) is checked by `tonne verify` against the programme's root keys.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Accepted = dict[tuple[str, str, str | None], Acceptance]
 
 def acceptances(conn: Connection, registry: Registry) -> Accepted:
     """
-    Return the programme's acceptances by subject, id and project.
+    Return the acceptances by subject, id and project.
 
-    Acceptances entered in the name of an operator's own organisation do not count.
+    Acceptances entered in the name of an operator's own organisation are omitted.
     """
     own = operators(conn)
     return {
@@ -49,7 +49,7 @@ def acceptances(conn: Connection, registry: Registry) -> Accepted:
 
 
 def operators(conn: Connection) -> frozenset[str]:
-    """Return the organisations that hold an operator's key, as `stem` spells them."""
+    """Return the organisations with an operator's key, in the normalised spelling of `stem`."""
     return frozenset(
         stem(organisation_of(enrolment.key))
         for enrolment in signing_keys.load(conn)
@@ -59,12 +59,12 @@ def operators(conn: Connection) -> frozenset[str]:
 
 def signed_rows(incoming: Incoming, name: str, key: SigningKey) -> list[dict[str, Any]]:
     """
-    Return the acceptances of factors in a file as rows of a registry file, signed.
+    Return the acceptances of factors in a file as signed rows of a registry file.
 
     Raises
     ------
     RegistryError
-        If a row of the file is wrong, it accepts no factor, or does not bring one that it accepts.
+        If a row is wrong, or the file accepts no factor or one that it does not contain.
     """
     wrong = [
         f"{incoming.places.get(k, name)}: {t}" for k, v in incoming.problems.items() for t in v
@@ -93,7 +93,7 @@ def signed_rows(incoming: Incoming, name: str, key: SigningKey) -> list[dict[str
 
 
 def acceptance_of(acceptance: Acceptance) -> Text:
-    """Return the text of an acceptance: by whom, when, document, and signing key."""
+    """Return an acceptance's text: organisation, date, document, signing key."""
     values = {
         "by": acceptance.by,
         "date": acceptance.date.isoformat(),
@@ -112,7 +112,7 @@ def acceptance_of(acceptance: Acceptance) -> Text:
 def factors_accepted(
     project: Project, registry: Registry, accepted: Accepted
 ) -> Iterator[FactorAccepted]:
-    """Yield the entered acceptances of the factors that a methodology requires."""
+    """Yield the entered acceptances of the factors that a project's methodology requires."""
     uses = find(project.methodology, project.version).uses
     for factor in registry.factors.values():
         by = accepted.get(("factor", factor.id, None))

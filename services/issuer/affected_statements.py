@@ -1,8 +1,7 @@
 """
-Statements that a newer factor book touches.
+Statements that would use other factors under a newer factor book.
 
-An issued one never changes: it is named, so that someone supersedes it.  What is
-not issued yet may be closed again.
+Issued ones never change: they are listed for supersession.  Others can be closed again.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _LIVE = ("draft", "submitted", "under_verification", "verified", "issued")
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """A statement, its factors that have changed since, and the remedy."""
+    """Statement with the factors that have changed since, and the remedy."""
 
     statement: Stored
     changes: tuple[Change, ...]
@@ -45,7 +44,7 @@ class Affected:
 
 def affected(conn: Connection, book: Factors) -> list[Affected]:
     """
-    Return statements whose account asks for other factors today.
+    Return the statements that would use other factors today.
 
     Parameters
     ----------
@@ -79,7 +78,10 @@ def _affected(conn: Connection, book: Factors) -> Iterator[Affected]:
 
 
 class _Asker:
-    """Computes one base unit of each of a project's devices, for the factors it takes."""
+    """
+    Evaluates a project's equations for one base unit of each device, to find the factors
+    used.
+    """
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -93,7 +95,7 @@ class _Asker:
 
     def comes_to(self, claims: Claims, factors: Factors) -> Fraction:
         """
-        Return the reduction of a statement's quantities by given factors, as far as additive.
+        Return the reduction of a statement's quantities with given factors, if additive.
         [tCO2e]
         """
         counted = {(p.device, p.role): Fraction(p.counted) for p in claims.monitored_parameters}

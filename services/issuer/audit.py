@@ -1,13 +1,8 @@
 """
-Walk the whole log and hold the database against it, in numbered steps.
+Audit the transparency log and compare the database with it, in numbered steps.
 
-Nothing in the database is believed: not even its owner can change a row that is
-under a seal without one of these steps naming it.  What was added since the last
-seal is no one's word yet; how much that is stands in the report.
-
-Steps about what the log sealed: statements, tables, factors, days.
-
-Steps about the log itself: entries, signed heads, witnesses.
+Nothing in the database is trusted: changing a sealed row, even by the database's owner, makes a
+step fail.  Rows added since the last seal are not yet covered; the report states their number.
 """
 
 from __future__ import annotations
@@ -53,7 +48,7 @@ from services.store.timeseries.underived import waiting as to_make
 
 
 def entries(walk: Walk) -> str:
-    """Check that entries are consecutive, and that each agrees with its leaf."""
+    """Check that entries are consecutive and agree with their leaves."""
     walk.entries = log.entries(walk.conn)
     for place, entry in enumerate(walk.entries):
         if entry.index != place:
@@ -80,7 +75,7 @@ def entries(walk: Walk) -> str:
 
 
 def heads(walk: Walk) -> str:
-    """Every signed head is over exactly the entries below it, and the last over all."""
+    """Check that each signed head covers exactly the entries below it, and the last one all."""
     keys = [_note_key(e.key) for e in enrolled.load(walk.conn) if e.key.role == "log"]
     leaves = [entry.leaf for entry in walk.entries]
     rows = walk.conn.execute("SELECT size, root, note FROM log_checkpoint ORDER BY size").fetchall()
@@ -123,7 +118,7 @@ def _head(
 
 
 def witnesses(walk: Walk) -> str:
-    """Check that every cosignature is by an enrolled witness, of the head below which it is."""
+    """Check that each cosignature is by an enrolled witness, over the right head."""
     known = {
         enrolment.key.multikey: _note_key(enrolment.key)
         for enrolment in enrolled.load(walk.conn)
@@ -170,14 +165,14 @@ def _note_key(key: EnrolledKey) -> NoteKey:
 
 
 def statements(walk: Walk) -> str:
-    """Statements, their steps and claims are those that the log names."""
+    """Check that statements, their steps and claims agree with the log."""
     walk.breaks += standing(walk.conn, walk.entries)
     walk.notes += changed(walk.conn)
     return f"{sum(entry.kind == 'issued' for entry in walk.entries)} issued statements"
 
 
 def states(walk: Walk) -> str:
-    """Registry, plan, certificates and keys are as they were last entered."""
+    """Check that registry, plan, certificates and keys agree with their last log entry."""
     counted = 0
     for kind in STATES:
         with snapshot(walk.conn):
@@ -196,7 +191,7 @@ def states(walk: Walk) -> str:
 
 
 def append_only(walk: Walk) -> str:
-    """Check that append-only tables still hold all earlier rows, and no inserted ones."""
+    """Check that append-only tables still contain all earlier rows, and no inserted ones."""
     with snapshot(walk.conn):
         sealed = records.records_of(walk.conn)
         result = tables(walk.conn)
@@ -228,7 +223,7 @@ def sealed_days(walk: Walk) -> str:
 def _look(
     walk: Walk, of: Registry, run: Sequence[SealedDay], jobs: Mapping[tuple[str, date], Job]
 ) -> None:
-    """Compare days with their last seals in the snapshot."""
+    """Compare days with their last seals, in one snapshot."""
     with snapshot(walk.conn), walk.conn.cursor() as cursor:
         fleet = of.of_snapshot()
         last = seals.last_of(walk.conn, run[0].seal.project, [day.seal.day for day in run])
@@ -242,7 +237,7 @@ def _look(
 
 
 def _say(walk: Walk, of: Registry, cursor: Cursor, now: Compared) -> None:
-    """Report the differences of a day from its seal."""
+    """Add a day's differences from its seal to the report."""
     job, body, changes = now.day.job, now.day.body, now.found
     walk.breaks += [f"{job}: {what}" for what in changes.by_hand]
     if now.joined:
@@ -267,7 +262,7 @@ def _say(walk: Walk, of: Registry, cursor: Cursor, now: Compared) -> None:
 
 
 def _arrival(cursor: Cursor, job: Job, sealed: dict[str, Any]) -> Iterator[str]:
-    """When a day's readings arrived is counted once, with them, and not changed later."""
+    """Yield differences between the arrival times of a day's readings and those in its seal."""
     now = arrival_of(cursor, job)
     if {**now, "sealed": sealed.get("sealed")} != sealed:
         yield (
@@ -300,7 +295,7 @@ def _seal_rows(walk: Walk) -> Iterator[str]:
 
 
 def lateness(walk: Walk) -> str:
-    """Every day was sealed in the time promised, by the log's clock."""
+    """Check that every day was sealed in the promised time, by the log's clock."""
     result = overdue(walk.ended, seals.first_sealed(walk.conn), walk.now_us)
     walk.breaks += [
         f"{job} ended more than 36 hours ago and is not sealed" for job in result.waiting
@@ -314,7 +309,7 @@ def lateness(walk: Walk) -> str:
 
 
 def published_factors(walk: Walk) -> str:
-    """The program publishes the factors that were entered last."""
+    """Check that this version's published factors agree with their last log entry."""
     last = log.last(walk.conn, "factors")
     if last is None:
         walk.notes.append("factors are not in the log yet; run `tonne log seal`")
@@ -334,7 +329,7 @@ def published_factors(walk: Walk) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Result of a step: what it checked, errors, and what it could not check."""
+    """Result of an audit step: what was checked, errors, and what could not be checked."""
 
     number: int
     name: str
@@ -345,7 +340,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """Results of all steps; each runs whatever the ones before it found."""
+    """Results of all audit steps; each step runs even if an earlier one failed."""
 
     origin: str
     size: int
@@ -353,11 +348,11 @@ class AuditReport:
 
     @property
     def first_break(self) -> str | None:
-        """The first thing that is wrong, or None."""
+        """Return the first error; None if there is none."""
         return next((f"{s.name}: {s.breaks[0]}" for s in self.steps if s.breaks), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Write the report for programs."""
+        """Return the report as a JSON object."""
         return {
             "log": self.origin,
             "size": self.size,
@@ -368,7 +363,7 @@ class AuditReport:
 
 
 class Step(NamedTuple):
-    """A step: its name and function."""
+    """Audit step: its name and function."""
 
     name: str
     run: Callable[[Walk], str]
@@ -376,17 +371,16 @@ class Step(NamedTuple):
 
 def audit(conn: Connection, now_us: int, archived: tuple[str, ...] = ()) -> AuditReport:
     """
-    Walk all steps.
+    Return the results of all audit steps.
 
     Parameters
     ----------
     conn : Connection
         In autocommit; it only reads.
     now_us : int
-        By which time days should have been sealed. [us UTC]
+        Time at which days should have been sealed. [us UTC]
     archived : tuple of str
-        Signed heads that the auditor kept from earlier: the log must still lead
-        to each of them.
+        Signed heads kept by the auditor: the log must continue each of them.
     """
     walk = Walk(conn, now_us, archived)
     every = iter(enumerate(STEPS, 1))

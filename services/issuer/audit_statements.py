@@ -1,6 +1,7 @@
-"""Whether statements stand as the log says: documents, steps, claims, figures, evidence.
+"""
+Audit of statements against the log: documents, steps, claims, figures, evidence.
 
-What the steps of an audit share: the connection, the log, and what was found.
+`Walk` is the state shared by all audit steps.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from services.store.statements.transparency_log import Entry
 
 @dataclass
 class Walk:
-    """Shared state of the steps."""
+    """State shared by the audit steps: connection, log entries, report."""
 
     conn: Connection
     now_us: int
@@ -93,7 +94,7 @@ def _statement_faults(
 def _evidence(
     conn: Connection, stored: Stored, have: Documents, manifest: dict[str, Any] | None
 ) -> Iterator[str]:
-    """Yield files of a statement's pack that differ from its manifest in the log."""
+    """Yield a text if the files of a statement's pack differ from its manifest in the log."""
     kept = evidence.digests(conn, stored.id)
     if manifest is None:
         yield f"statement {stored.id}: the log holds no manifest of its evidence"
@@ -107,7 +108,7 @@ def _evidence(
 
 
 def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
-    """Yield columns and figures of the closed period that differ from the signed document."""
+    """Yield figures of the closed period that differ from the signed document."""
     claims = stored.claims
     period = claims.monitoring_period
     row = conn.execute(
@@ -137,7 +138,7 @@ def _figures(conn: Connection, stored: Stored) -> Iterator[str]:
 
 
 def _claims(conn: Connection, logged: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
-    """Yield claims of periods that are missing, or not of an issued, valid statement."""
+    """Yield claims of periods that are missing, or that belong to no issued, valid statement."""
     rows = conn.execute(
         "SELECT c.statement_id, s.project_id = c.project_id AND s.period = c.period"
         " FROM claim c LEFT JOIN statement s ON s.id = c.statement_id"

@@ -1,8 +1,8 @@
 """
-The files that complete an evidence pack beside its tables: what they say is checked too.
+Files of an evidence pack besides its tables: documents, keys, seals, manifest.
 
-At issue their manifest is entered in the log, in the statement's own
-transaction: from then on no file of the pack can be changed, added or left out.
+At issue the manifest is entered in the log in the same transaction: afterwards no file of the pack
+can be changed, added or removed unnoticed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from services.store.statements import transparency_log as log
 
 
 class OtherReadingsError(StatementStateError):
-    """A day of a statement has other readings than the log sealed."""
+    """A day of a statement has other readings than those sealed in the log."""
 
     def __init__(self, project: str, day: date) -> None:
         self.project, self.day = project, day
@@ -61,7 +61,7 @@ class OtherReadingsError(StatementStateError):
 
 
 class StatementDocuments(NamedTuple):
-    """A statement's documents, and who signed them."""
+    """A statement's documents, and the keys of their signers."""
 
     statement: dict[str, Any]
     verification: dict[str, Any] | None
@@ -69,7 +69,7 @@ class StatementDocuments(NamedTuple):
 
     @property
     def claims(self) -> Claims:
-        """Claims of the statement."""
+        """Return the statement's claims."""
         return claims_of(self.statement)
 
 
@@ -77,7 +77,7 @@ def complete(
     conn: Connection, documents: StatementDocuments, files: Mapping[str, bytes], *, logged: bool
 ) -> dict[str, bytes]:
     """
-    Return a pack's tables with all other files and the manifest.
+    Return the complete pack: the given tables, all other files, and the manifest.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ _NO_SEALS: dict[str, Any] = {"days": [], "head": None}
 
 
 def _keys(conn: Connection, documents: StatementDocuments, *, logged: bool) -> list[EnrolledKey]:
-    """Keys of who signed, findings too, and of the log that the receipt is of."""
+    """Return the keys of all signers, also of findings, and of the log in the receipt."""
     every = [enrolment.key for enrolment in enrolled.load(conn)]
     signed = {
         one["issuer"]["id"] for one in (*_findings(conn, documents), *_approvals(conn, documents))
@@ -159,7 +159,7 @@ def _seals(
     plan: MonitoringPlan,
     files: Mapping[str, bytes],
 ) -> dict[str, Any]:
-    """Seals of the period's days that are of this evidence, with their proofs."""
+    """Return the seals of the period's days that cover this evidence, with their proofs."""
     edges = _period(documents)
     project = plan.project
     leaves = [

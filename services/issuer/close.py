@@ -1,12 +1,11 @@
 """
-Close a period: evidence, figures, draft statement, in one snapshot.
+Close a period: collect evidence, calculate figures and draft the statement, in one snapshot.
 
-A period is over when it has ended and the log holds its last day: a statement of a time that has
-not come, or of readings that may still be changed unseen, says more than anybody knows.
+A period can be closed once it has ended and the log has its last day: before that readings could
+still change unnoticed.
 
-An issued statement stays as it is.  When a day of its period is sealed again with
-other readings, its period is closed again: a draft that supersedes it and says what
-changed.  Whether it is submitted and issued is for people to say.
+An issued statement never changes.  When a day of its period is sealed again with other readings, a
+draft correction is created that states the changes. People decide on its submission and issue.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ from services.store.timeseries.interval_rows import intervals_of
 
 
 def of_result(case: Case, result: PeriodResult) -> list[AccountDay]:
-    """Spread the figures of a case over its local days."""
+    """Return a case's figures by local day."""
     net, device = result.net, case.fleet.by_id
     sums = Sums(net.baseline.ug, net.project.ug, net.leakage.ug, net.reduction.ug)
     counted = [
@@ -74,7 +73,7 @@ def of_result(case: Case, result: PeriodResult) -> list[AccountDay]:
 
 
 def of_statement(conn: Connection, stored: Stored, claims: Claims) -> list[AccountDay]:
-    """Spread a statement over its local days; its devices' intervals are those of now."""
+    """Return a statement's figures by local day, from the devices' current intervals."""
     totals = claims.emissions
     sides = totals.baseline, totals.project, totals.leakage, totals.reduction
     sums = Sums(*(int(side.ug) for side in sides))
@@ -117,12 +116,12 @@ def check_over(conn: Connection, project: Project, from_us: int, to_us: int, now
     """
     Refuse a period that has not ended, or whose last local day is not sealed.
 
-    A project without any reading before its end has nothing to seal.
+    A project without readings before its end needs no seal.
 
     Raises
     ------
     PeriodError
-        Says when it can be closed, or what to run.
+        States when it can be closed, or which command to run.
     """
     if to_us > now_us:
         raise PeriodError(
@@ -152,7 +151,7 @@ STEPS = ("earlier statements", "plan, readings and intervals", "figures", "draft
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A closed period: its statement and state, its figures, and whether it is new."""
+    """Closed period: its statement, state and figures, and whether it is new."""
 
     statement: str
     state: str
@@ -163,7 +162,7 @@ class Closed:
 
 @contextmanager
 def snapshot(conn: Connection) -> Iterator[None]:
-    """Hold one state of the database, or that of the current transaction."""
+    """Context with one snapshot of the database, or that of the current transaction."""
     fresh = conn.info.transaction_status is TransactionStatus.IDLE
     with conn.transaction():
         if fresh:
@@ -185,29 +184,29 @@ def close_period(
     begun: Callable[[int, str], None] = lambda _number, _name: None,
 ) -> Closed:
     """
-    Close a period and keep its draft.
+    Close a period and return its statement, a stored draft.
 
-    The same evidence gives the same statement: where the period's last one is identical and still
-    counts, that one is returned, whatever its state.  Where the period is issued and the evidence
-    is other than it was, the draft is a correction that says what changed.
+    The same evidence gives the same statement: if the period's last statement is identical and
+    still valid, it is returned, whatever its state.  If the period's statement is issued and the
+    evidence differs, the draft is a correction that states the changes.
 
     Parameters
     ----------
     conn : Connection
         In autocommit.
     from_us, to_us : int
-        Half-open, on the grid. [us UTC]
+        On the interval grid, end excluded. [us UTC]
     actor : str
-        Who closes, for the record.
+        Person who closes, for the record.
     supersedes, reason : str, optional
-        The issued statement that this one is to replace, and why.
+        The issued statement to be replaced, and the reason.
     begun : callable, optional
-        Called as each of `STEPS` begins, with its number, from 1, and its name.
+        Called at the start of each of `STEPS`, with its number (from 1) and name.
 
     Raises
     ------
     PeriodError, RegistryError, MethodologyError, FactorError
-        If it has not ended or its last day is not sealed; as `collect` and
+        If the period has not ended or its last day is not sealed; as `collect` and
         `mrv.rules.closing.close` raise.
     """
     load_project = registry.load_project(conn, project)
@@ -250,7 +249,10 @@ def close_period(
 
 
 def _keep_days(conn: Connection, case: Case, statement: str) -> None:
-    """Store a statement's account by local day, and its reduction before evidence."""
+    """
+    Store a statement's figures by local day, and its reduction before the deduction for
+    evidence.
+    """
     project = case.plan.project
     account_spans.write(
         conn,
@@ -267,19 +269,19 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
     """
     Return the result of a period if it were closed now; nothing is stored.
 
-    It may end in the future, and its days need not be sealed: later readings change it.
+    The period may end in the future and need not be sealed: later readings change the result.
 
     Parameters
     ----------
     conn : Connection
         In autocommit.
     from_us, to_us : int
-        Half-open, on the grid. [us UTC]
+        On the interval grid, end excluded. [us UTC]
 
     Raises
     ------
     PeriodError, RegistryError, MethodologyError, FactorError
-        If it reaches beyond now; as `close_period` raises.
+        If it starts after now; as `close_period` raises.
     """
     check_edges(registry.load_project(conn, project), from_us, to_us)
     now = now_us()
@@ -307,7 +309,7 @@ def _claims_not_counted_elsewhere(conn: Connection, document: Mapping[str, Any])
 
 
 def _check_name(conn: Connection, case: Case, sequence: int) -> None:
-    """Refuse a statement whose name another period has: its local days were others then."""
+    """Refuse a statement whose id another period has, as after a change of time zone."""
     project = case.plan.project
     name = identifier(project.id, case.from_us, case.to_us, project.timezone, sequence)
     other = statements.seek(conn, name)
@@ -320,7 +322,10 @@ def _check_name(conn: Connection, case: Case, sequence: int) -> None:
 
 
 def _label(last: Stored | None, supersedes: str | None, reason: str | None) -> Label:
-    """Label of a period's last statement, unless another one is to be replaced."""
+    """
+    Return the id and number for a period's statement; the last one's unless it is to be
+    replaced.
+    """
     if last is None:
         return Label(1, program(), supersedes, reason)
     replaced = last.claims.supersedes
@@ -338,12 +343,12 @@ def supersede(
     begun: Callable[[int, str], None] = lambda _number, _name: None,
 ) -> Closed:
     """
-    Close an issued statement's period again, to replace it once that is issued.
+    Close an issued statement's period again and return the draft of its replacement.
 
     Raises
     ------
     StatementStateError
-        If it is not issued, or the reason is not of words.
+        If the statement is not issued, or the reason is empty.
     """
     check_reason(reason)
     stored = statements.find(conn, statement)
@@ -361,7 +366,7 @@ def supersede(
 
 
 def _local(case: Case) -> tuple[date, date]:
-    """First local day that the period touches, and the day after the last."""
+    """Return the first local day that the period touches, and the day after the last."""
     zone = case.plan.project.timezone
     first = local_date(case.from_us, zone)
     *_, (_, _, end) = days(case.from_us, case.to_us, zone)
@@ -369,7 +374,10 @@ def _local(case: Case) -> tuple[date, date]:
 
 
 def _detail(case: Case) -> dict[str, Any]:
-    """Return the data that reproduce the pack, independent of later registry changes."""
+    """
+    Return the data from which the pack can be reproduced, whatever the registry's later
+    changes.
+    """
     return {"plan": case.plan.to_json(), "factors": case.factor_records, "leaves": case.leaves()}
 
 
@@ -377,7 +385,10 @@ ACTOR = "tonne log seal"
 
 
 class Correction(NamedTuple):
-    """What became of an issued statement whose readings changed: a draft, or why there is none."""
+    """
+    Draft correction of an issued statement whose readings changed, or the reason why there
+    is none.
+    """
 
     statement: str
     draft: str | None
@@ -393,7 +404,8 @@ class Correction(NamedTuple):
 
 def open_corrections(conn: Connection) -> list[Correction]:
     """
-    Draft a correction of each issued statement whose readings are sealed otherwise now.
+    Create a draft correction for each issued statement whose days were sealed again; return the
+    results.
 
     Parameters
     ----------
@@ -413,7 +425,7 @@ def _correct(conn: Connection, issued: Stored) -> Correction:
 
 
 def _changed(conn: Connection) -> Iterator[Stored]:
-    """Yield issued statements with newly sealed days that no draft has yet."""
+    """Yield issued statements with days sealed again that have no draft correction yet."""
     for name, indices in conn.execute(
         "SELECT c.statement_id, array_agg(d.index ORDER BY d.day) FROM claim c"
         " JOIN log_entry e ON e.statement_id = c.statement_id AND e.kind = 'issued'"

@@ -1,8 +1,6 @@
 """
-The evidence of a period, from the database, and the proof that it is enough.
-
-Stored intervals are what dashboards showed all along; here they are compared with the raw readings.
-A statement never rests on rows that do not follow.
+Evidence of a period from the database, with a check that stored intervals follow from raw
+readings.
 """
 
 from __future__ import annotations
@@ -64,21 +62,21 @@ def collect(
     conn: Connection, project_id: str, from_us: int, to_us: int, supersedes: str | None = None
 ) -> Case:
     """
-    Collect a period's plan, readings and intervals.
+    Return a period's case: its plan, readings and intervals.
 
-    Call it in a REPEATABLE READ transaction: the pipeline goes on meanwhile.
+    Call it in a REPEATABLE READ transaction, as the pipeline keeps writing.
 
     Parameters
     ----------
     supersedes : str, optional
-        The issued statement that this one is to replace.
+        The issued statement to be replaced.
 
     Raises
     ------
     RegistryError
         If the project is unknown.
     PeriodError
-        If stored intervals do not follow from the readings; says what to run.
+        If stored intervals do not follow from the readings; states which command to run.
     """
     plan = plan_of(conn, project_id, from_us, to_us, supersedes)
     plan = replace(plan, outside=metered_outside(conn, plan, from_us, to_us))
@@ -96,7 +94,7 @@ def collect(
 
 
 def _refuse_older(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> None:
-    """Refuse a period with rows that older rules of metering made."""
+    """Refuse a period with intervals that were calculated by older metering rules."""
     older = older_rows(cursor, ids, from_us, to_us)
     if older is not None:
         device, version = older
@@ -110,7 +108,7 @@ def _refuse_older(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) 
 def plan_of(
     conn: Connection, project_id: str, from_us: int, to_us: int, supersedes: str | None = None
 ) -> MonitoringPlan:
-    """Return a project's monitoring plan for a period; RegistryError if it is unknown."""
+    """Return a project's monitoring plan for a period; RegistryError if the project is unknown."""
     project = _until(registry.load_project(conn, project_id), to_us)
     bound = tuple(
         d for d in project.devices if d.from_us < to_us and (d.to_us is None or d.to_us > from_us)
@@ -183,7 +181,10 @@ def plan_of(
 
 
 def _by_months(conn: Connection, project: Project) -> Mapping[str, Any]:
-    """Return the design's estimates, split over months by the sun where it has none."""
+    """
+    Return the design's estimates by month; an annual estimate is split in proportion to
+    sunshine.
+    """
     row = conn.execute(
         "SELECT months FROM v_project_months WHERE project_id = %s", [project.id]
     ).fetchone()
@@ -193,10 +194,10 @@ def _by_months(conn: Connection, project: Project) -> Mapping[str, Any]:
 
 def _until(project: Project, to_us: int) -> Project:
     """
-    Return a project with the time zones that it has had by then.
+    Return a project with its time zones up to a time, without later changes.
 
-    What comes later moves the end of its crediting, which is a local date, and nothing of
-    the period: a statement is identical whatever zone its site gets afterwards.
+    A later time zone moves the end of the crediting period, a local date, and nothing in this
+    period, so a statement stays identical.
     """
     known = project.timezone
     zone = narrowed(known, min(project.from_us, to_us), to_us)
@@ -214,13 +215,19 @@ def _until(project: Project, to_us: int) -> Project:
 
 
 def _issued_with(conn: Connection, project: str, fixed: Stored | None) -> Sequence[FixedBefore]:
-    """All that was fixed ex ante by issued statements of the project, or of one before it."""
+    """
+    Return the ex-ante parameters of the project's issued statements, or else of its
+    predecessor's.
+    """
     own = statements.fixed_ex_ante(conn, project)
     return own if own or fixed is None else issued_with(fixed.claims)
 
 
 def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> Arrivals:
-    """When the readings of the project's own meters arrived, by device and local day."""
+    """
+    Return the arrival times of the readings of the project's own meters, by device and local
+    day.
+    """
     ids = sorted({d.device for d in project.devices})
     every = list(days(from_us, to_us, project.timezone))
     edges = [every[0][1], *(end for *_, end in every)]
@@ -233,7 +240,7 @@ def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> A
 
 
 def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dict[str, Clocked]:
-    """Return devices whose own clock counts more hours than elapsed while readings arrived."""
+    """Return the devices whose clock counted more hours than elapsed while readings arrived."""
     roles = find(project.methodology, project.version).roles
     ids = sorted({d.device for d in project.devices if roles[d.role].unit == "s"})
     if not ids:
@@ -250,7 +257,7 @@ def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dic
 
 
 def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -> MonitoringPlan:
-    """Return the plan of a statement that replaces another one, or none."""
+    """Return the plan with the corrections of the statement that it replaces; unchanged if none."""
     if supersedes is None:
         return replace(plan, corrected=None)
     claims = statements.find(conn, supersedes).claims
@@ -272,13 +279,16 @@ def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -
 
 
 def _replaced(every: Sequence[Version], versions: Sequence[Version]) -> tuple[Version, ...]:
-    """Return what versions in force correct, change or depart from, where it is not in force."""
+    """
+    Return the versions that versions in force correct, change or depart from, and that are
+    not in force.
+    """
     before = dict.fromkeys(version.name for one in versions if (version := replaced(every, one)))
     return tuple(v for v in every if v.name in before and v not in versions)
 
 
 def _history(conn: Connection, project: Project, from_us: int) -> tuple[Usage, ...]:
-    """What issued statements of the year before used, where the methodology asks for it."""
+    """Return consumption in issued statements of the year before, if the methodology needs it."""
     methodology = find(project.methodology, project.version)
     if not any(consumption.by_history for consumption in methodology.consumptions):
         return ()
@@ -293,7 +303,7 @@ def _earlier(
     before: Stored | None,
     energy: tuple[str, ...],
 ) -> tuple[StatementFigures, ...]:
-    """Figures of the issued period before, and of the same days a year before."""
+    """Return the figures of the previous issued period, and of the same days a year before."""
     stored = [before]
     try:
         edges = [
@@ -319,7 +329,10 @@ def _enough(
     from_us: int,
     to_us: int,
 ) -> list[Frame]:
-    """Readings from which metering alone gives the stored rows, as few as will do."""
+    """
+    Return the readings, of the shortest time, from which metering reproduces the stored
+    intervals.
+    """
     every = {d for d, _ in pairs}
     todo = set(every)
     frames: list[Frame] = []
@@ -344,13 +357,13 @@ def _enough(
 
 
 def _of(rows: IntervalRows, device: int) -> IntervalRows:
-    """Rows of a device; `rows` come sorted by device."""
+    """Return the rows of one device; `rows` must be sorted by device."""
     begin, end = np.searchsorted(rows.device, [device, device + 1])
     return rows.take(np.arange(begin, end))
 
 
 def join(frames: Sequence[Frame]) -> list[Frame]:
-    """One frame a class, by device and time."""
+    """Return one frame per device class, sorted by device and time."""
     joined = []
     for class_id in sorted({f.class_id for f in frames if len(f)}):
         parts = [f for f in frames if f.class_id == class_id]
@@ -392,15 +405,15 @@ def _facts(rows: IntervalRows) -> dict[int, str]:
 
 def recollect(conn: Connection, body: Mapping[str, Any], detail: Mapping[str, Any]) -> Case:
     """
-    Collect the evidence of a closed period again, for its pack.
+    Return the case of a closed period, collected again for its pack.
 
-    Registry changes since then do not matter: the plan is the one that was kept,
-    and the statement says from which reading to which the evidence reaches.
+    Later registry changes have no effect: the plan is the stored one, and the statement states the
+    first and last reading of its evidence.
 
     Raises
     ------
     PeriodError
-        If readings came or changed since, so that it is not the same evidence.
+        If readings were added or changed since, so that the evidence differs.
     """
     claims = claims_of(body)
     plan = read_plan(detail["plan"])
@@ -419,9 +432,9 @@ def evidence_of(
     conn: Connection, fleet: Fleet, claims: Claims, *, whole: bool = False
 ) -> list[Frame]:
     """
-    Return the stored readings within the times that a statement gives for its evidence.
+    Return the stored readings in the time ranges that a statement states for its evidence.
 
-    With `whole`, all others of its period too.
+    With `whole`, also all other readings of its period.
     """
     reaches = [(p.device, p.readings) for p in claims.monitored_parameters]
     reaches += [(c.against, c.readings) for c in claims.cross_checks or () if c.readings]
@@ -439,7 +452,7 @@ def evidence_of(
 
 
 def _edges(claims: Claims) -> tuple[int, int]:
-    """Edges of the monitoring period, half-open. [us UTC]"""
+    """Return start and end of the monitoring period, end excluded. [us UTC]"""
     period = claims.monitoring_period
     return instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
 

@@ -1,16 +1,13 @@
 """
-How sealed days differ from their seals: by late readings, by hand, or in what follows from them.
+Differences of sealed days from their seals: by late readings, manual changes, or recalculated rows.
 
-Rows, notes of late readings and the seal are read in one snapshot: a commit or a sealer that is
-at work meanwhile is seen whole or not at all.  A day is compared with the devices that it was
-sealed with, whatever the registry binds now.  The readings of one that joined since stand under
-other seals, of another project or of none: where those hold the same as before over all of the
-day, no one added a row.
+Rows, notes of late readings and the seal are read in one snapshot.  A day is compared with the
+devices it was sealed with. A device that joined since is left out if other seals show that its
+readings of the whole day are unchanged.
 
-Late readings only add, and each was noted when it was stored: without them a day holds
-what was sealed.  What differs even so was done by hand, and stays what it is: a difference
-from the seal, for the audit to name.  Derived rows may change whenever readings or registry
-did; they need only follow from them.
+Each late reading was noted when it was stored: without late readings a day must equal its seal.
+Any remaining difference is a manual change, which the audit reports.  Derived rows may change with
+readings or registry, as long as they follow from them.
 """
 
 from __future__ import annotations
@@ -46,7 +43,7 @@ from services.store.timeseries import register_checkpoints as marks
 
 
 def noted(cursor: Cursor, job: Job) -> Notes:
-    """Return late readings of a day that its last seal does not include."""
+    """Return the notes of a day's late readings that its last seal does not include."""
     name = late_readings.name_of(job.project, job.day)
     return late_readings.of_day(cursor, name, job.devices, job.from_us, job.to_us)
 
@@ -60,7 +57,7 @@ def without_late(
     Parameters
     ----------
     leaves : sequence of DayLeaf
-        Of all of the day's readings, in the snapshot of the cursor.
+        Of all readings of the day, in the cursor's snapshot.
     late : mapping of str to Late
         Late readings by device.
     """
@@ -75,7 +72,10 @@ def without_late(
 
 
 def _frame_before(frame: Frame, fleet: Fleet, late: Mapping[str, Late]) -> Frame:
-    """Readings as they were: without new ones, and empty where a channel was filled."""
+    """
+    Return readings before the late ones: without new rows, and empty where a channel was
+    filled in.
+    """
     kept = np.ones(len(frame), dtype=np.bool_)
     columns = dict(frame.columns)
     for device in np.unique(frame.device).tolist():
@@ -106,7 +106,7 @@ def sealed_leaves(
     entry: Mapping[str, object], detail: bytes | None
 ) -> dict[str, tuple[DayLeaf, ...]]:
     """
-    Return the leaves below a sealed day's roots.
+    Return the leaves below a sealed day's Merkle roots.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def sealed_leaves(
 
 
 def detail_of(parts: Mapping[str, Digest]) -> bytes:
-    """Return the file of leaves below the roots of a day."""
+    """Return the file with the leaves below a day's Merkle roots."""
     return canonical.encode(
         {name: [leaf.to_json() for leaf in parts[name].leaves] for name in PARTS}
     )
@@ -167,18 +167,18 @@ def compare(
 
 
 class Registry:
-    """The registry in force, compiled once a day needs it: of a large fleet that takes long."""
+    """The registry in force, compiled at first need, as a large fleet takes long."""
 
     def __init__(self, conn: Connection) -> None:
         self._conn, self.fleet = conn, registry.load_fleet(conn)
 
     @cached_property
     def plan(self) -> Plan:
-        """All of it, compiled."""
+        """Return the whole registry, compiled."""
         return Plan.of(self.fleet, registry.load_projects(self._conn), load_book(self._conn))
 
     def of_snapshot(self) -> Fleet:
-        """Return the fleet of the snapshot that is looked at; an import may have come before it."""
+        """Return the registry of the current snapshot, which may be older than the last import."""
         if registry.registry_version(self._conn) != self.fleet.version:
             self.fleet = registry.load_fleet(self._conn)
             self.__dict__.pop("plan", None)
@@ -186,7 +186,7 @@ class Registry:
 
 
 class SealedDay(NamedTuple):
-    """A day, its last seal, its log entry, and the leaves below it."""
+    """Sealed day: its last seal, its log entry, and the leaves below it."""
 
     job: Job
     seal: Seal
@@ -196,18 +196,18 @@ class SealedDay(NamedTuple):
 
 class Compared(NamedTuple):
     """
-    A sealed day as it is now.
+    Current state of a sealed day.
 
     Attributes
     ----------
     found : Changes
-        How it differs from its seal.
+        Differences from its seal.
     joined : tuple of str
-        Devices that the registry has put into it since.
+        Devices assigned to the day since.
     parts : mapping of str to Digest
-        What it holds.
+        Digests of its current contents.
     notes : list of int
-        Notes of late readings that its next seal holds.
+        Notes of late readings for its next seal.
     """
 
     day: SealedDay
@@ -221,12 +221,12 @@ def sealed_day(
     conn: Connection, seal: Seal, jobs: Mapping[tuple[str, date], Job] | None = None
 ) -> SealedDay:
     """
-    Read a sealed day, with the devices that it was sealed with.
+    Return a sealed day with the devices that it was sealed with.
 
     Parameters
     ----------
     jobs : mapping, optional
-        Days with the devices that they are about now.
+        Days with their current devices.
     """
     entry, detail = log.at(conn, seal.entry)
     body = canonical.parse_object(entry.body)
@@ -240,14 +240,14 @@ def compared(
     cursor: Cursor, fleet: Fleet, run: Sequence[SealedDay], *, accept_joined: bool = True
 ) -> list[Compared]:
     """
-    Compare days with their seals, in the snapshot of the cursor.
+    Return the current state of sealed days compared with their seals, in the cursor's snapshot.
 
     Parameters
     ----------
     run : sequence of SealedDay
-        One or more days that `together` gave.
+        Days from one result of `together`.
     accept_joined : bool
-        Leave out devices that joined since and that other seals hold.
+        Leave out devices that joined since and are covered by other seals.
     """
     parts = parts_of(cursor, fleet, [day.job for day in run])
     return [
@@ -271,14 +271,14 @@ def _compared(
 
 
 def _job_of(body: Mapping[str, str], devices: Collection[str]) -> Job:
-    """Return the job of comparing a sealed day of some devices, from its log entry."""
+    """Return the job that compares a sealed day of some devices, from its log entry."""
     begin, end = (instant_us(body[edge], "UTC") for edge in ("from", "to"))
     day, whose = date.fromisoformat(body["day"]), body["project"] or ""
     return Job(whose, day, body["timezone"], begin, end, tuple(sorted(devices)))
 
 
 def _joined(conn: Connection, fleet: Fleet, day: SealedDay, changes: Changes) -> set[str]:
-    """Return devices added to a day that other seals cover without change."""
+    """Return the devices added to a day since, whose readings other seals cover without change."""
     job, known = day.job, {leaf.device for leaf in day.leaves["readings"]}
     others = {difference.device for difference in changes.by_hand} - known
     if not others:
@@ -323,10 +323,10 @@ def _us(moment: datetime) -> int:
 
 def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
     """
-    Return devices and days, in any zone, for which tonne 0.1.0 noted late readings.
+    Return (device, day), in any zone, for which tonne 0.1.0 noted late readings without listing
+    rows.
 
-    They apply to days that it sealed: such a note does not list rows, and a change by hand could
-    hide behind it.
+    On those days a manual change cannot be distinguished from a late reading.
     """
     return {
         (device, (day + timedelta(days=shift)).isoformat())
@@ -336,7 +336,10 @@ def _whole_days(conn: Connection) -> Collection[tuple[str, str]]:
 
 
 def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> list[str]:
-    """Derived rows that differ from their seal, and that readings and registry do not give."""
+    """
+    Return derived rows that differ from their seal and do not follow from readings and
+    registry.
+    """
     names = {difference.device for difference in changes.derived} & of.fleet.by_id.keys()
     index = [of.fleet.by_id[name] for name in sorted(names)]
     if not index:

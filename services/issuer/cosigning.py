@@ -1,14 +1,11 @@
 """
-Have the log's heads cosigned by the witnesses of a policy, and keep what they sign.
+Cosignatures of the log's heads by witnesses (c2sp.org/tlog-witness, add-checkpoint).
 
-The head is in the database before anybody is asked: what a witness cosigned must never be
-rolled back.  A witness that is away is asked again; it then signs the newest head, which
-contains the earlier ones.
+The head is stored before a witness is asked, as a cosigned head must never be rolled back.  A
+witness without answer is asked again, later with the newest head, which includes the earlier ones.
 
-Ask a witness to cosign a head (c2sp.org/tlog-witness, add-checkpoint).
-
-A witness that saw another size last says so, and is asked again from there.  One that saw more
-entries than the log has, or another root, contradicts the log: one of the two was rewritten.
+A witness whose last head has another size says so, and is asked again from there.  If it has seen
+more entries than the log has, or another root, it contradicts the log.
 """
 
 from __future__ import annotations
@@ -77,7 +74,7 @@ class Outcome:
 
 
 class Question(NamedTuple):
-    """A head, with the leaf hashes under it."""
+    """Signed head and the leaf hashes below it."""
 
     note: str
     leaves: Sequence[bytes]
@@ -90,18 +87,18 @@ class Question(NamedTuple):
 
 def ask(question: Question, witness: Member, known: int, wait_s: float, now_s: float) -> Outcome:
     """
-    Ask one witness.
+    Return a witness's answer to a request for a cosignature.
 
     Parameters
     ----------
     witness : Member
-        Its key, and the URL below which `add-checkpoint` is.
+        Its key and base URL of `add-checkpoint`.
     known : int
-        Entries under the last head that it cosigned, as far as is known here.
+        Number of entries of the last head known to be cosigned by it.
     wait_s : float
-        How long it may take. [s]
+        Maximum waiting time. [s]
     now_s : float
-        The time, seconds since 1970: a cosignature of another time is not taken. [s UTC]
+        Current time; cosignatures with another time are refused. [s since 1970 UTC]
     """
     import httpx  # noqa: PLC0415 - an extra, which who asks no witness does without
 
@@ -139,7 +136,7 @@ def _asked(
 
 
 def _post(http: httpx.Client, url: str, body: str, until_s: float) -> tuple[int, str]:
-    """Status and text of an answer; a long one, or one that comes too slowly, is not read."""
+    """Return status and text of an answer; an answer that is too long or too slow is refused."""
     import httpx  # noqa: PLC0415 - an extra
 
     content = bytearray()
@@ -170,7 +167,7 @@ def _read(question: Question, witness: Member, answer: tuple[int, str], now_s: f
 
 
 def _cosigned(question: Question, witness: Member, lines: str, now_s: float) -> Outcome:
-    """Take the witness's own line, and no other."""
+    """Return the outcome of an answer; only the witness's own signature line is accepted."""
     try:
         result = cosignatures(question.note + lines, witness.key)
     except MrvError as error:
@@ -189,18 +186,18 @@ EVERY_S = 30.0
 @dataclass(frozen=True, slots=True)
 class Round:
     """
-    What came of asking for one head.
+    Result of requesting cosignatures for one head.
 
     Attributes
     ----------
     size : int
-        Entries under it; 0 where the log has no head.
+        Number of entries; 0 for a log without a head.
     outcomes : dict of str to Outcome
-        By the names of the policy; those that had cosigned it before are not asked.
+        By the names in the policy; witnesses that had cosigned it before are not asked.
     names : tuple of str
-        Witnesses whose cosignatures are kept.
+        Witnesses whose cosignatures are stored.
     lacks : str or None
-        What is missing for the quorum; None where it is reached.
+        What is missing for the quorum; None if it is reached.
     """
 
     size: int
@@ -210,7 +207,7 @@ class Round:
 
     @property
     def contradicting(self) -> list[str]:
-        """Names of witnesses that saw another history."""
+        """Return the witnesses that have seen another history of the log."""
         return [n for n, outcome in self.outcomes.items() if outcome.state == "contradicts"]
 
     def said(self) -> list[str]:
@@ -220,7 +217,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Witnesses:
-    """Whom to ask: the policy, how long one may take, and whether to wait for the quorum."""
+    """Witnesses to ask: policy, waiting time, and whether an issue waits for the quorum."""
 
     policy: Policy
     wait_s: float
@@ -243,12 +240,12 @@ class Witnesses:
 
     @property
     def asked(self) -> dict[str, Member]:
-        """Witnesses that have a URL."""
+        """Return the witnesses with a URL."""
         return {name: member for name, member in self.policy.witnesses.items() if member.url}
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of the policy's file."""
+        """Return the SHA-256 of the policy file."""
         return hashlib.sha256(self.policy.text.encode("utf-8", "surrogateescape")).digest()
 
 
@@ -276,7 +273,7 @@ def _policy(path: Path) -> Policy:
 
 def have_cosigned(conn: Connection, whom: Witnesses) -> Round:
     """
-    Ask for the last head, and keep what comes.
+    Request cosignatures of the last head, and return the result; new ones are stored.
 
     Parameters
     ----------
@@ -315,10 +312,7 @@ def _once(conn: Connection, whom: Witnesses) -> Round:
 def look(
     conn: Connection, whom: Witnesses, chosen: dict[str, Member] | None = None
 ) -> dict[str, Outcome]:
-    """
-    Return the answers of witnesses on the last head, of all in the policy by default; store
-    nothing.
-    """
+    """Return the witnesses' answers on the last head, without storing them."""
     head = stored.newest(conn)
     members = whom.asked if chosen is None else chosen
     if head is None or not members:
@@ -337,7 +331,7 @@ def look(
 
 def require(conn: Connection, whom: Witnesses) -> None:
     """
-    Require enough cosignatures of the last head before an issue.
+    Require enough cosignatures of the last head, requesting missing ones.
 
     Raises
     ------
@@ -355,12 +349,12 @@ def require(conn: Connection, whom: Witnesses) -> None:
 
 def require_enough(conn: Connection) -> None:
     """
-    Refuse to continue from a head with too few cosignatures; ask no witness.
+    Require enough stored cosignatures of the last head; ask no witness.
 
     Raises
     ------
     ServerError
-        Until another process has had it cosigned.
+        Until another process has obtained them.
     """
     head = stored.newest(conn)
     if head is not None and stored.enough(conn) != head.size:
@@ -372,14 +366,14 @@ def require_enough(conn: Connection) -> None:
 
 class Cosigning:
     """
-    Asks witnesses in a thread of its own until it is stopped.
+    Requests cosignatures in its own thread until it is stopped.
 
     Parameters
     ----------
     url : str
         Database.
     every_s : float
-        Pause between two looks for a head that is to be cosigned. [s]
+        Time between two checks for a head to be cosigned. [s]
     """
 
     def __init__(
@@ -412,7 +406,7 @@ class Cosigning:
             self._stopping.wait(self._every_s)
 
     def once(self) -> None:
-        """Request missing cosignatures of the last head; report each problem once."""
+        """Request missing cosignatures of the last head; log each problem once."""
         try:
             with connect(
                 self._url, role="tonne_mrv", name="tonne cosigning", autocommit=True

@@ -1,8 +1,8 @@
 """
-Load a statement's signed documents, verify them before each step of its life, sign findings.
+A statement's signed documents, verified before each step, and signatures of findings.
 
-Every step checks again what the earlier ones left: that the signed document is
-of the stored body, by an enrolled key of the right role.
+Each step verifies again that a signed document has the stored body and is signed by an enrolled key
+of the right role.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _AHEAD = timedelta(minutes=5)
 
 
 class Signer(NamedTuple):
-    """A secret key and whose it is."""
+    """Secret key and its holder."""
 
     key: SigningKey
     holder: EnrolledKey
@@ -43,7 +43,7 @@ class Signer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """A statement's documents so far: as it was signed, and as it was verified."""
+    """A statement's documents so far: the signed statement, and its verification."""
 
     stored: Stored
     statement: dict[str, Any]
@@ -52,18 +52,18 @@ class Documents:
 
     @property
     def claims(self) -> Claims:
-        """Claims of the statement."""
+        """Return the statement's claims."""
         return claims_of(self.statement, self.stored.id)
 
 
 def documents(conn: Connection, statement: str) -> Documents:
     """
-    Return a statement's documents, their proofs checked against the enrolled keys.
+    Return a statement's documents after checking their proofs with the enrolled keys.
 
     Raises
     ------
     SignatureError, EnrolmentError
-        If a stored document is not of the stored body or not properly signed.
+        If a stored document has another body than stored, or no valid signature.
     """
     stored = statements.find(conn, statement)
     body = canonical.parse_object(stored.body)
@@ -83,13 +83,13 @@ def documents(conn: Connection, statement: str) -> Documents:
 
 
 def check_body(statement: str, signed: Mapping[str, Any], body: Mapping[str, Any]) -> None:
-    """Refuse a signed document that is not of the stored body; SignatureError."""
+    """Refuse a signed document whose body differs from the stored one; SignatureError."""
     if {k: v for k, v in signed.items() if k not in ("issuer", "proof")} != body:
         raise SignatureError(f"the signed text differs from the body of {statement}; do not use it")
 
 
 def may_sign(conn: Connection, holder: EnrolledKey, role: Role, statement: str) -> datetime:
-    """Refuse a key of the wrong role or without enrolment; return the time of signing."""
+    """Refuse a key of the wrong role or not enrolled; return the time of signing."""
     check_role(holder, role, statement)
     now = datetime.fromtimestamp(now_us() / 1e6, UTC)
     enrolled.require(conn, holder, now)
@@ -139,7 +139,10 @@ def take(
     document: Mapping[str, Any] | None,
     principal: str | None = None,
 ) -> None:
-    """Record a step; StatementStateError where someone took another one meanwhile."""
+    """
+    Store a step of a statement's life; StatementStateError if another step was stored
+    meanwhile.
+    """
     try:
         statements.step(
             conn,
@@ -157,7 +160,7 @@ def take(
 
 
 def check_principal(conn: Connection, statement: str, principal: str | None) -> None:
-    """Refuse an API principal who took a step as preparer; EnrolmentError."""
+    """Refuse an API principal who also took a preparer's step; EnrolmentError."""
     taken = {
         e.principal
         for e in statements.events(conn, statement)
@@ -173,12 +176,12 @@ def check_principal(conn: Connection, statement: str, principal: str | None) -> 
 
 def approvers(conn: Connection, have: Documents) -> tuple[list[dict[str, Any]], list[EnrolledKey]]:
     """
-    Return a statement's approvals and who signed them, every proof checked.
+    Return a statement's approvals and their signers, every proof checked.
 
     Raises
     ------
     SignatureError, EnrolmentError, CanonicalError
-        If a stored approval is not what its holder signed over these documents.
+        If a stored approval is not signed over these documents.
     """
     trusted = [enrolment.key for enrolment in enrolled.load(conn)]
     result, holders = [], []
@@ -194,7 +197,7 @@ def approvers(conn: Connection, have: Documents) -> tuple[list[dict[str, Any]], 
 
 def records(conn: Connection, have: Documents) -> tuple[Record, ...]:
     """
-    Return a statement's findings after their events, every proof checked.
+    Return a statement's findings with their current state, every proof checked.
 
     Raises
     ------
@@ -222,19 +225,19 @@ def sign(
     about: About | UnsetType = UNSET,
 ) -> dict[str, Any]:
     """
-    Sign an event of a finding; `accept.finding` takes it.
+    Return a signed event of a finding, to be stored by `accept.finding`.
 
     Parameters
     ----------
     event : tuple
         Event, finding (a kind for a new one), text, effect as decimal text. [t CO2e]
     about : About, optional
-        Devices and days of the statement, of a finding that is raised.
+        Devices and days that a new finding concerns.
 
     Raises
     ------
     StatementStateError, EnrolmentError
-        If it does not follow, or the key is not of the right role.
+        If the event is not possible now, or the key has the wrong role.
     """
     have = documents(conn, statement)
     if not have.signers:

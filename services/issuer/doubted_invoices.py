@@ -1,11 +1,10 @@
 """
-Invoices and documents that are no evidence: they contradict others, or are the operator's own.
+Invoices and documents that are no evidence: they contradict others, or the operator wrote them.
 
-One file is one document: invoices of several meters or months may share it where issuer, number
-and date are the same, and values of a design where giver and date are: chapters of one study may
-be cited by titles of their own.  An invoice is by another than who may sign for the project.  A
-correction is by who wrote the invoice.  Each invoice that fails stays in the plan with the reason,
-and still says where a meter is wrong.
+One file is one document. Several invoices may share a file if issuer, number and date are equal;
+several parameters if issuer and date are equal.  An invoice must not be issued by an organisation
+that signs for the project.  A correction must be by the issuer of the invoice.  An invoice that
+fails stays in the plan with the reason, and still shows errors of a meter.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from services.store.registry import signing_keys
 
 class Cited(NamedTuple):
     """
-    A document that names a file: who gave it and its number; None where that is not known.
+    Document that refers to a file: issuer and number; None where unknown.
 
-    `name` is the invoice's id or the parameter.  `invoice` is None of a parameter's document.
+    `name` is the invoice's id or the parameter.  `invoice` is None for a parameter's document.
     """
 
     kind: str
@@ -48,18 +47,18 @@ class Cited(NamedTuple):
 @dataclass(frozen=True)
 class Invoices:
     """
-    Invoices of a project, and who else names their files.
+    Invoices of a project, and other documents that refer to their files.
 
     Attributes
     ----------
     every : sequence of (project, invoice, corrects, reason)
-        All of the project, the corrected ones too.
+        All of the project, including corrected ones.
     elsewhere : tuple of Cited
-        Invoices and documents of other projects with a file of the project's.
+        Invoices and documents of other projects with a file of this project.
     documents : tuple of Cited
-        Of the project's own parameters.
+        Documents of the project's parameters.
     imported : mapping of str to datetime
-        By invoice.
+        Time of import by invoice.
     operators : tuple of EnrolledKey
         Keys of operators that may sign for the project.
     """
@@ -78,7 +77,7 @@ class Invoices:
 
     @cached_property
     def touching(self) -> tuple[Invoice, ...]:
-        """Invoices of the period: those that count, and corrections by another issuer."""
+        """Return the invoices of the period: valid ones, and corrections by another issuer."""
         counting, foreign = self._standing
         return tuple(i for i in (*counting, *(new for new, _ in foreign)) if self._touches(i))
 
@@ -87,12 +86,12 @@ class Invoices:
 
     @cached_property
     def foreign(self) -> list[tuple[Invoice, Invoice]]:
-        """Corrections by another issuer, each with the corrected invoice."""
+        """Return the corrections by another issuer, each with the corrected invoice."""
         return self._standing[1]
 
     @cached_property
     def shared(self) -> dict[str, list[Cited]]:
-        """Documents that name one file and are not one document, by the file's SHA-256."""
+        """Return, by SHA-256 of a file, documents that refer to it but contradict each other."""
         number = self.project.id
         mine = [
             _of_invoice(invoice, number)._replace(imported=self.imported.get(invoice.id))
@@ -103,7 +102,7 @@ class Invoices:
 
     @cached_property
     def unsupported(self) -> frozenset[str]:
-        """Parameters whose document is no evidence."""
+        """Return the parameters whose document is no evidence."""
         return frozenset(
             item.name
             for cited in self.shared.values()
@@ -113,17 +112,17 @@ class Invoices:
 
     @cached_property
     def own(self) -> tuple[Invoice, ...]:
-        """Invoices of the period that the operator itself wrote."""
+        """Return the invoices of the period issued by the operator itself."""
         return tuple(invoice for invoice in self.touching if self.by_operator(invoice.issuer))
 
     def by_operator(self, issuer: str) -> bool:
-        """Whether a name is that of an operator of the project, or of an affiliate."""
+        """Return whether an issuer is an operator of the project or an affiliate."""
         return any(_by(issuer, key) for key in self.operators)
 
     def doubted(self) -> tuple[Invoice, ...]:
         """
-        Return the invoices of the period by id, with the reason for those that
-        are no evidence.
+        Return the invoices of the period by id, with the reason for those that are no
+        evidence.
         """
         doubts: dict[str, Doubt] = {new.id: "other_issuer" for new, _ in self.foreign}
         for cited in self.shared.values():
@@ -136,7 +135,7 @@ class Invoices:
         )
 
     def replaced(self) -> tuple[tuple[Invoice, Invoice, str], ...]:
-        """Return invoices of the period that another one corrects, that one, and its reason."""
+        """Return corrected invoices of the period, each with its correction and the reason."""
         return tuple(
             (replace(old, doubt="operator" if self.by_operator(old.issuer) else None), new, why)
             for old, new, why in replaced(self.every)
@@ -148,14 +147,14 @@ def invoices_of(
     conn: Connection, registry: Registry, project: Project, period_us: tuple[int, int]
 ) -> Invoices:
     """
-    Read a period's invoices and the documents of its project, with those of others.
+    Return a period's invoices and its project's documents, and related ones of other projects.
 
     Parameters
     ----------
     project : Project
         With the devices of the period.
     period_us : tuple of int
-        Half-open. [us UTC]
+        End excluded. [us UTC]
     """
     every = stored.every(conn, project.id, corrected=True)
     documents = tuple(_of_documents(registry, project.id))
@@ -181,8 +180,8 @@ def standing(
     """
     Return the valid invoices, and corrections by another issuer with the corrected ones.
 
-    A correction replaces the first invoice where it is by the same issuer, or is the same document,
-    so that a mistyped issuer is corrected.
+    A correction replaces an invoice if it has the same issuer, or is the same document (so that a
+    mistyped issuer can be corrected).
 
     Parameters
     ----------
@@ -198,7 +197,7 @@ def replaced(
     every: Sequence[tuple[str, Invoice, str | None, str | None]],
 ) -> list[tuple[Invoice, Invoice, str]]:
     """
-    Return the invoices that counted once, the one that counts in the place of each, and its reason.
+    Return each invoice that was replaced, the one now valid, and the reason.
 
     Parameters
     ----------
@@ -216,7 +215,7 @@ def replaced(
 def _chains(
     every: Iterable[tuple[str, Invoice, str | None, str | None]],
 ) -> Iterator[tuple[list[Invoice], Invoice]]:
-    """Invoices each in the place of the one before, as far as they count, and the last one."""
+    """Yield chains of corrections: the invoices in order, and the last valid one."""
     known, after = dict[str, Invoice](), dict[str, str]()
     for _, invoice, corrects, _ in every:
         known[invoice.id] = invoice
@@ -238,9 +237,10 @@ def _same_document(invoice: Invoice, other: Invoice) -> bool:
 
 def same_file(mine: Sequence[Cited], others: Sequence[Cited]) -> dict[str, list[Cited]]:
     """
-    Return the documents that name one file and are not one, by the file's SHA-256.
+    Return, by SHA-256 of a file, documents that refer to it but contradict each other.
 
-    Of two projects the one whose invoice was imported first keeps it; documents were there before.
+    Between two projects the one whose invoice was imported first keeps the file; documents of
+    parameters precede invoices.
     """
     cited = defaultdict[str, list[Cited]](list)
     for at, item in enumerate(mine):
@@ -251,7 +251,7 @@ def same_file(mine: Sequence[Cited], others: Sequence[Cited]) -> dict[str, list[
 
 
 def _first(cited: Cited, other: Cited) -> bool:
-    """Whether a document was there before another project's."""
+    """Return whether a document was registered before another project's."""
     if other.kind == "document":
         return False
     if cited.imported is None:
@@ -260,7 +260,7 @@ def _first(cited: Cited, other: Cited) -> bool:
 
 
 def _one_document(cited: Cited, other: Cited) -> bool:
-    """Return whether two documents with one file agree on it."""
+    """Return whether two documents with one file agree in issuer, number and date."""
     same_giver = cited.giver is None or other.giver is None or affiliated(cited.giver, other.giver)
     dated = cited.issued is None or other.issued is None or cited.issued == other.issued
     numbered = cited.number == other.number or _entered_twice(cited.invoice, other.invoice)
@@ -268,7 +268,7 @@ def _one_document(cited: Cited, other: Cited) -> bool:
 
 
 def _entered_twice(invoice: Invoice | None, other: Invoice | None) -> bool:
-    """Whether two rows state one amount of one time and the same meters."""
+    """Return whether two invoices state the same amount for the same time and meters."""
     one, two = (
         one and replace(one, id="", number="", issuer="") for one in (invoice, other)
     )  # fmt: skip
@@ -291,7 +291,7 @@ def _of_documents(registry: Registry, project: str) -> Iterator[Cited]:
 
 
 def _by(issuer: str, key: EnrolledKey) -> bool:
-    """Whether a holder of a key wrote an invoice; a key's own name is no part of another name."""
+    """Return whether a key's holder issued an invoice; names must match as a whole."""
     if key.bounds.organisation is None:
         return stem(issuer) == stem(organisation_of(key))
     return affiliated(issuer, key.bounds.organisation)

@@ -1,14 +1,13 @@
 """
-What other projects, and earlier imports of the registry, had of a project's devices.
+Earlier registrations of a project's devices: by other projects, and in earlier imports.
 
-The registry keeps a device out of two projects at one time; a claim stands when the registry has
-long changed.  So each close and each issue looks at the claims themselves.  What a project issued
-binds another one that has its devices: it is the same under another name.
+The registry keeps a device out of two projects at one time, but claims remain after the registry
+has changed, so each close and issue checks the claims.  What another project issued for the same
+devices binds this project as well.
 
-The value in force when a period began is the one to compare with, or the first one where the
-project was registered later: a value that is given for the first time is no change.  A project
-that takes over devices of another one for the time of the period is not new: their values are from
-before.  Nor is a device that takes the place of one whose service ends.
+The value of an ex-ante parameter at the start of the period is the one to compare with, or the
+first value if the project was registered later.  A project that takes over another's devices is not
+new: their values apply.  The same holds for a device that replaces one whose service ends.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ _HALF = 2
 
 
 def counted_elsewhere(conn: Connection, claims: Claims) -> Iterator[str]:
-    """Yield texts of a statement's devices that an issued statement of another project counts."""
+    """Yield texts on devices that an issued statement of another project already counts."""
     mine = _counted(claims)
     devices = sorted({device for device, _ in mine})
     period = claims.monitoring_period
@@ -79,10 +78,10 @@ def before_elsewhere(
     conn: Connection, project: Project, period_us: tuple[int, int]
 ) -> Stored | None:
     """
-    Return the last issued statement of another project that had the devices of this one.
+    Return the last issued statement of another project with this project's devices.
 
-    What a project fixed ex ante for its devices is no other because the project has another
-    name.  None where too few of the devices were there (`TakenOver`), or by another methodology.
+    Its ex-ante parameters remain binding.  None if too few devices are the same (`TakenOver`), or
+    the methodology differs.
     """
     mine = {d.device for d in project.devices}
     meters = one_meter(conn, mine)
@@ -96,7 +95,7 @@ def before_elsewhere(
 
 
 def _counted(claims: Claims) -> dict[_Counted, _Span]:
-    """When each device of the baseline counted, by its quantity."""
+    """Return the time in which each device of the baseline counts, by quantity."""
     result: dict[_Counted, _Span] = {}
     for monitored_parameter in claims.monitored_parameters:
         if monitored_parameter.side != "baseline":
@@ -124,7 +123,7 @@ class TakenOver:
     project : Project
         With the devices of the period.
     period_us : tuple of int
-        Half-open. [us UTC]
+        End excluded. [us UTC]
     """
 
     def __init__(self, conn: Connection, project: Project, period_us: tuple[int, int]) -> None:
@@ -145,10 +144,10 @@ class TakenOver:
 
     def of(self, had: Collection[str]) -> bool:
         """
-        Return whether the project continues the one that had given devices.
+        Return whether the project continues another one that had the given devices.
 
-        It does if half of its devices with data are among them, or half of a quantity of the
-        baseline.  Without any data all devices count.
+        It does if they are half of its devices with data, or measured half of a baseline quantity.
+        Without any data all devices count.
         """
         telling = {
             device for by_device in self._reported.values() for device in by_device
@@ -168,9 +167,9 @@ class TakenOver:
 
 class _Import(NamedTuple):
     """
-    Values of an import by key, each once where a device serves more than once; its documents.
+    Parameter values of one import by key, and their documents; each once per device.
 
-    `holders` are the devices of the project then, and None for itself.
+    `holders` are the devices of the project at that time, and None for the project itself.
     """
 
     version: ProjectVersion
@@ -183,12 +182,12 @@ def changed_late(
     conn: Connection, project: Project, period_us: tuple[int, int]
 ) -> tuple[ChangedLate, ...]:
     """
-    Return ex-ante parameters that were changed after a period began.
+    Return the ex-ante parameters that were changed after a period began.
 
     Parameters
     ----------
     project : Project
-        As the registry has it now, with the devices of the period.
+        Its current registration, with the devices of the period.
     """
     from_us = period_us[0]
     versions = load_versions(conn, project.id)
@@ -205,9 +204,9 @@ def _under_another_name(
     conn: Connection, project: Project, first: ProjectVersion, period_us: tuple[int, int]
 ) -> list[ProjectVersion]:
     """
-    Return entries of the project that had the devices for the period before this one did.
+    Return registrations of other projects that had the devices before this project.
 
-    None where it had too few of them (`TakenOver`), or was of another methodology.
+    Empty if they had too few of them (`TakenOver`), or another methodology.
     """
     mine = sorted({bound.device for bound in project.devices})
     days = [local_date(us, project.timezone) for us in (period_us[0], period_us[1] - 1)]
@@ -230,7 +229,7 @@ def _under_another_name(
 
 
 def _serving(entry: Mapping[str, Any], first: date, last: date) -> set[str]:
-    """Devices that an entry binds in a time. [local days, both within]"""
+    """Return the devices assigned in a registration during local days, both included."""
     whole = entry["crediting_period"]
     return {
         bound["device"]
@@ -283,7 +282,7 @@ def _changes(
 
 
 def _by(when: ProjectVersion, first: _Import, olds: Sequence[str]) -> str:
-    """Who changed it; and where the value from before was, if of another project or device."""
+    """Return who changed a value; and the other project or device that had the earlier value."""
     before = first.version.entry["id"]
     where = [] if when.entry["id"] == before else [f"before in {before}"]
     if olds:
@@ -293,7 +292,7 @@ def _by(when: ProjectVersion, first: _Import, olds: Sequence[str]) -> str:
 
 
 def _last(since: Sequence[_Import], contents: Sequence[Any]) -> ProjectVersion:
-    """Return the import that brought the content of the last one."""
+    """Return the import that introduced the last content."""
     others = [i for i, one in enumerate(contents) if one != contents[-1]]
     return since[others[-1] + 1 if others else 0].version
 
@@ -322,7 +321,7 @@ def _imported(
 
 
 def _text(spec: ParameterSpec, parameters: Mapping[str, Any], name: str) -> str | None:
-    """Return the value of an entry, or its default."""
+    """Return the value in a registration as text, or the default."""
     value = parameters.get(name)
     if value is None:
         value = None if spec.default is None else Decimal(spec.default)
@@ -341,18 +340,17 @@ def replaced(
     was: Mapping[str, Any], now: Mapping[str, Any], known: Collection[str | None]
 ) -> dict[str, frozenset[str]]:
     """
-    Return the known devices whose place each other device of a project has.
+    Return, for each new device of a project, the earlier devices that it replaces.
 
-    That is a role in which one's service ends up to a month before or after the other's begins,
-    or in which one is not bound any more.  A device that takes the place of another new one has
-    the place of that one's.
+    It replaces a device of the same role whose service ends up to a month before or after its own
+    begins, or which is no longer assigned.  Replacements are followed through several devices.
 
     Parameters
     ----------
     was, now : mapping
-        Entry of the project with the keys of registry files, before and now.
+        Registration of the project with the keys of registry files, before and now.
     known : collection of str
-        Devices that were bound before.
+        Devices assigned before.
     """
     before: dict[str, set[str]] = {}
     for bound in now.get("devices", ()):
@@ -379,7 +377,7 @@ def _gone(new: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]
 
 
 def _ending(new: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[str]:
-    """Devices of the same role whose service ends around the time when that of one begins."""
+    """Yield devices of the same role whose service ends about when another one's begins."""
     begin = _edges(new, entry)[0]
     for device in entry["devices"]:
         same = device["role"] == new["role"] and device["device"] != new["device"]

@@ -1,17 +1,16 @@
 """
-The files of each export by name, and what a request for issuance lacks, for every surface alike.
+Files of each export by name, and missing fields of a request for issuance.
 
-Issued statements come from the database, or from evidence packs without any server; a facility's
-inventory of a year from the registry and interval rows.
+Issued statements come from the database, or from evidence packs without a server; a facility's
+annual inventory from the registry and interval rows.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from io import BytesIO, StringIO
@@ -22,18 +21,18 @@ from psycopg import Connection
 
 from ingest.errors import RegistryError
 from mrv import factors, verify
-from mrv.calendar import instant_us, local_date, period_us
+from mrv.calendar import period_us
 from mrv.countries import country_of, grid_of
 from mrv.documents.form import read_bytes
 from mrv.documents.plan import PlanExtract
-from mrv.documents.statement import Claims, claims_of
+from mrv.documents.statement import claims_of
 from mrv.documents.verification import Verification
 from mrv.errors import CanonicalError, ExportError, VerificationError
 from mrv.exports.cad_trust import ORDER, cad_trust
 from mrv.exports.cdop import cdop
 from mrv.exports.cell_map import CellMap, check_known
 from mrv.exports.contradictions import check
-from mrv.exports.entered import Authority, InForce, Registration
+from mrv.exports.entered import Authority, Registration
 from mrv.exports.facility import COLUMNS, VALUES, Inventory, Metered, inventory
 from mrv.exports.jcm import jcm
 from mrv.exports.source import (
@@ -46,17 +45,15 @@ from mrv.exports.source import (
     days,
 )
 from mrv.factors.records import factor_of
-from mrv.methodologies import find, tools
 from mrv.packs.pack import PLAN, STATEMENT, VERIFICATION, Pack
-from mrv.registry.calibration_interval import after
 from mrv.report import Facts
 from mrv.report.submission import Line, lines, signed_share
 from mrv.report.words import Words
 from mrv.signatures import canonical
-from mrv.signatures.organisations import stem
 from mrv.signatures.trust_root import Trust
-from services.clock import now_us
+from services.issuer import registration_checks
 from services.issuer.documents import documents
+from services.issuer.registration_checks import JCM
 from services.issuer.report import facts_of
 from services.registry.authority import entered_records
 from services.store.registry import authority
@@ -67,7 +64,7 @@ from services.store.timeseries.year_sums import year_sums
 
 def source_of(conn: Connection, statement: str) -> Source:
     """
-    Load an issued statement.
+    Return an issued statement for an export.
 
     Raises
     ------
@@ -90,14 +87,14 @@ def source_of(conn: Connection, statement: str) -> Source:
 
 def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> Source:
     """
-    Read an issued statement from its pack, once it holds.
+    Return an issued statement from its pack, after verifying it.
 
     Parameters
     ----------
     trusted : Trust or None
-        Keys that the reader trusts; without them the export stays a draft.
+        Trusted keys; without them the export stays a draft.
     status : bytes or None
-        The project's status list, which says whether the statement still counts.
+        The project's status list, which states whether the statement is still valid.
 
     Raises
     ------
@@ -126,7 +123,7 @@ def source_of_pack(pack: Pack, trusted: Trust | None, status: bytes | None) -> S
 
 def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
     """
-    Return the inventory of a site's facility.
+    Return the greenhouse gas inventory of a site's facility for a year.
 
     Raises
     ------
@@ -141,7 +138,7 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
     if result is None:
         raise RegistryError(
             f"no facility is registered for site {site!r}; add it under `facilities`, see"
-            " docs/registries.md"
+            " docs/exports.md"
         )
     zone = registry.sites[site].clock
     span = period_us(date(year, 1, 1), date(year + 1, 1, 1), zone)
@@ -154,7 +151,7 @@ def facility_inventory(conn: Connection, site: str, year: int) -> Inventory:
 
 def facility_files(made: Inventory, form: CellMap, template: bytes | None) -> dict[str, bytes]:
     """
-    Return the files of an inventory by name.
+    Return the files of a facility's inventory by name.
 
     Raises
     ------
@@ -188,15 +185,9 @@ def _cell(value: Any) -> str:
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
-# ids of the methodologies of the Joint Crediting Mechanism begin with it
-JCM = "jcm-"
-# longest crediting period at a time [months]
-_MOST_MONTHS = 120
-_TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
-
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
-    """Return files as a zip: the same bytes for the same files."""
+    """Return files as a zip archive; the same files give identical bytes."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in files.items():
@@ -205,7 +196,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 
 
 class ExportFiles(NamedTuple):
-    """An export: its missing fields, and its files."""
+    """Result of an export: its missing fields, and its files."""
 
     draft: Draft
     files: dict[str, bytes]
@@ -226,12 +217,12 @@ class ExportFiles(NamedTuple):
 
 def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
     """
-    Return statements in order of time, checked against each other and the entries.
+    Return statements in order of time, after checking them against each other and the entered data.
 
     Raises
     ------
     ExportError
-        Naming the rule, before a file is made.
+        Naming the violated rule.
     """
     result = sorted(sources, key=begin_us)
     check_together(result)
@@ -240,7 +231,7 @@ def together(sources: Sequence[Source], authority: Authority) -> list[Source]:
 
 
 def sources_of(conn: Connection, statements: Sequence[str], authority: Authority) -> list[Source]:
-    """Load issued statements from the database, for one export."""
+    """Return issued statements from the database for one export."""
     return together([source_of(conn, statement) for statement in statements], authority)
 
 
@@ -294,7 +285,7 @@ def jcm_files(
     """
     from mrv.exports.cell_map import check_known, names, shipped  # noqa: PLC0415
     from mrv.exports.form_workbook import filled  # noqa: PLC0415 - loads openpyxl
-    from mrv.exports.jcm import COLUMNS, VALUES, jcm  # noqa: PLC0415
+    from mrv.exports.jcm import COLUMNS, VALUES  # noqa: PLC0415
 
     methodology = source.claims.methodology.id
     if form is None and methodology in names():
@@ -336,7 +327,7 @@ def inventory_files(
 
 
 def json_bytes(value: Any) -> bytes:
-    """Write JSON as people read it."""
+    """Return a value as indented JSON."""
     return f"{json.dumps(value, indent=2, ensure_ascii=False)}\n".encode()
 
 
@@ -351,7 +342,7 @@ def export_summary(draft: Draft, sources: Sequence[Source]) -> Mapping[str, Any]
 
 def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, tuple[Line, ...]]:
     """
-    Check a statement as a completeness check and a reporting check would.
+    Return the report data of a statement, and the results of a completeness and a reporting check.
 
     Parameters
     ----------
@@ -372,103 +363,17 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     )
     registered, words = next(result, None) or Registration(project=project), Words(language)
     fields = {
-        "form": tuple(_form(facts, registered)),
-        "registered": tuple(_registered(facts, registered)),
+        "form": tuple(registration_checks.form(facts, registered)),
+        "engaged": tuple(registration_checks.engaged(facts, registered)),
+        "claimed": tuple(registration_checks.claimed(facts, registered)),
+        "registered": tuple(registration_checks.registered(facts, registered)),
         "backed": tuple(signed_share(facts, words, registered.signed_percent)),
     }
     return facts, lines(facts, words, fields)
 
 
-def _form(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Yield fields of the registration that the programme's forms lack."""
-    ask = f"registrations[{registration.project}]"
-    # the JCM's own form names its participants
-    participants = () if facts.subject.methodology.id.startswith(JCM) else ("participants",)
-    for name in ("programme", "project_id", "registered", "consultation", *participants):
-        if not getattr(registration, name):
-            yield f"{ask}.{name}"
-    if not registration.forms:
-        yield f"{ask}.forms: name, version and since of each form and guideline by which it is sent"
-    today = local_date(now_us(), facts.timezone)
-    for form in registration.forms:
-        if not _holds(form, today):
-            until = "" if form.until is None else f" to {form.until}"
-            yield f"{ask}.forms: {form.name} {form.version} is in force from {form.since}{until}"
-    if facts.opinion is None or not facts.subject.methodology.id.startswith(JCM):
-        return
-    plan: PlanExtract = facts.plan.extract()
-    source = Source(facts.subject, facts.opinion, plan)
-    for missing in jcm(source, registration).draft.missing:
-        if missing.field != "project":
-            yield f"{missing.field}: {missing.remedy}"
-
-
-def _registered(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Yield texts where methodology or design differ from the registered versions."""
-    ask = f"registrations[{registration.project}]"
-    period = facts.subject.monitoring_period
-    first = date.fromisoformat(period.local_from[:10])
-    last = local_date(instant_us(period.to, "UTC") - 1, period.timezone)
-    method, declared = facts.subject.methodology, facts.subject.declared
-    yield from _credited(facts, registration, ask)
-    if not registration.methodologies:
-        yield f"{ask}.methodologies: name, version and since, as the programme registered it"
-    else:
-        own = [m for m in registration.methodologies if m.name in (method.id, method.title)]
-        yield from _other(f"{ask}.methodologies: {method.id}", own, method.version, (first, last))
-        for name, version in _tools(facts.subject).items():
-            own = [one for one in registration.methodologies if one.name.upper() == name]
-            yield from _other(f"{ask}.methodologies: {name}", own, version, (first, last))
-    if not registration.designs:
-        yield f"{ask}.designs: name, version and since, as the programme registered it"
-    elif declared and declared.design:
-        # a revision within the period replaces the one before
-        version = declared.design.version
-        yield from _other(f"{ask}.designs: design", registration.designs, version, (last,))
-    else:
-        yield f"projects[{registration.project}].design"
-
-
-def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
-    """Say where a project of the CDM breaks what its modalities (3/CMP.1) say of all projects."""
-    if registration.programme != "CDM":
-        return
-    project, method = facts.plan.project, facts.subject.methodology.id
-    begins, ends = (local_date(us, project.timezone) for us in (project.from_us, project.to_us))
-    if after(begins, _MOST_MONTHS) < ends:
-        yield f"projects[{project.id}].crediting_period: {begins} to {ends} is above ten years"
-    if registration.registered and begins < registration.registered:
-        yield f"projects[{project.id}].crediting_period: {begins} is before {ask}.registered"
-    # who validated a project does not verify it, unless it is small
-    body = (
-        "" if facts.opinion is None or method.startswith("ams-") else registration.validation.body
-    )
-    if body and facts.opinion and stem(body) == stem(facts.organisation(facts.opinion.issuer)):
-        yield f"{ask}.validation.body: {body} validated the project and verified the statement"
-
-
-def _tools(said: Claims) -> dict[str, str]:
-    """Return the CDM's tools by which a statement is calculated, with their versions."""
-    used = (one.calculation.tool for one in said.factors if one.calculation)
-    texts = [find(said.methodology.id, said.methodology.version).reference]
-    texts += [tools.load()[tool].reference for tool in used]
-    return dict(_TOOL.findall(" ".join(texts)))
-
-
-def _other(what: str, rows: Sequence[InForce], version: str, days: Sequence[date]) -> Iterator[str]:
-    """Yield the days on which a version other than a statement's is registered."""
-    for day in dict.fromkeys(days):
-        there = [row.version for row in rows if _holds(row, day)]
-        if not {version, f"{version}.0", version.removesuffix(".0")}.intersection(there):
-            yield f"{what} {version} on {day}; registered: {', '.join(there) or 'none'}"
-
-
-def _holds(force: InForce, day: date) -> bool:
-    return force.since <= day and (force.until is None or day <= force.until)
-
-
 def line_json(line: Line, words: Words) -> dict[str, Any]:
-    """Return a line for people and programs."""
+    """Return a check's result as a JSON object, with its text in a language."""
     return {
         "part": line.part,
         "check": line.check,

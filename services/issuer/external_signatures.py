@@ -1,8 +1,7 @@
 """
-Documents that were signed elsewhere: what a holder's own machine signed is taken or refused.
+Documents signed on the holder's own machine: each is verified, then stored.
 
-Private keys stay where they are.  Anyone who signs here, with a key file beside the
-database, goes the same way.
+Private keys stay with their holders.  Signing next to the database uses the same functions.
 """
 
 from __future__ import annotations
@@ -66,29 +65,28 @@ def statement(
     principal: str | None = None,
 ) -> list[str]:
     """
-    Take a draft that its operator signed.
+    Store a draft signed by its operator; return its requirements not met.
 
     Parameters
     ----------
     document : mapping
         The draft's body with `issuer` and `proof`.
     strict : bool
-        Refuse a statement that rests on a factor unverified which its project
-        does not accept by name.
+        Refuse a statement that uses an unverified factor not accepted by its project.
     principal : str, optional
-        Who asked the API for it.
+        API principal who submits it.
 
     Returns
     -------
     list of str
-        Conditions that do not hold, as the statement says them.
+        Requirements not met, as the statement states them.
 
     Raises
     ------
     StatementStateError
-        If it is no draft, or `strict` does not let it pass.
+        If it is no draft, or `strict` refuses it.
     SignatureError, EnrolmentError
-        If it is not of the draft's body, or not signed as an operator.
+        If its body differs from the draft's, or it is not signed by an operator.
     """
     with conn.transaction():
         stored = statements.find(conn, name)
@@ -103,7 +101,7 @@ def statement(
 
 
 def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:
-    """Refuse, if `strict`, a document that uses a factor without acceptance."""
+    """Refuse, if `strict`, a document that uses an unverified factor without acceptance."""
     conditions = claims_of(body).applicability if strict else ()
     result = [c.words() for c in conditions if c.name == acceptance.UNVERIFIED and not c.holds]
     if result:
@@ -121,25 +119,26 @@ def verification(
     begun: Callable[[int, str], None] = lambda _number, _name: None,
 ) -> State:
     """
-    Take a verifier's credential, after everything was computed again from raw readings.
+    Store a verifier's credential after recalculating everything from raw readings; return the new
+    state.
 
     Parameters
     ----------
     begun : callable, optional
-        Called as each of `VERIFYING` begins, with its number, from 1, and its name; an adverse
-        opinion ends with the first.
+        Called at the start of each of `VERIFYING`, with its number (from 1) and name; an adverse
+        opinion has only the first.
 
     Returns
     -------
     str
-        The state it is in now, verified or rejected.
+        The new state, verified or rejected.
 
     Raises
     ------
     VerificationError
-        If the database gives another statement; an adverse opinion may still be given.
+        If the recalculation gives another statement; an adverse opinion is still accepted.
     StatementStateError
-        If a finding stands against the opinion, or it is not a statement's turn.
+        If an open finding contradicts the opinion, or the statement is not under verification.
     """
     conclusion = conclusion_of(document)
     wanted: State = "rejected" if conclusion.opinion in REJECTING else "verified"
@@ -173,7 +172,7 @@ def verification(
 def _verifier(
     conn: Connection, have: Documents, document: Mapping[str, Any], principal: str | None
 ) -> EnrolledKey:
-    """Who signed as verifier: of the right role, accredited, and of another organisation."""
+    """Return the signer of a verification: a verifier, accredited, and of another organisation."""
     name = have.stored.id
     check_role(have.signers[0], "operator", name)
     holder = steps.signer_of(conn, document, "verifier", name)
@@ -188,19 +187,19 @@ def _verifier(
 
 
 def _through(names: Sequence[str], begun: Callable[[int, str], None]) -> Callable[[], None]:
-    """Return a callback that reports the begin of the next step."""
+    """Return a function that reports the start of the next step at each call."""
     at = iter(enumerate(names, 1))
     return lambda: begun(*next(at))
 
 
 def recompute(conn: Connection, stored: Stored, go_on: Callable[[], None] = lambda: None) -> Case:
     """
-    Collect a statement's case again; refuse if the statement does not follow from it.
+    Return a statement's case, collected again; refuse if its figures differ from the statement.
 
     Parameters
     ----------
     go_on : callable, optional
-        Called before it is collected, and before its figures are computed.
+        Called before the case is collected, and before its figures are calculated.
     """
     go_on()
     body = canonical.parse_object(stored.body)
@@ -221,14 +220,14 @@ def finding(
     conn: Connection, name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> Event:
     """
-    Take an event of a finding; the first one puts the statement under verification.
+    Store an event of a finding; the first one puts the statement under verification.
 
     Raises
     ------
     StatementStateError
-        If it does not follow, or the statement is not being verified.
+        If the event is not possible now, or the statement is not being verified.
     SignatureError, EnrolmentError, CanonicalError
-        If it is not in the form of an event, or not signed by who may.
+        If it has another form, or is not signed by an authorised key.
     """
     with conn.transaction():
         have = steps.documents(conn, name)
@@ -252,17 +251,17 @@ def approval(
     conn: Connection, name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> int:
     """
-    Take an operator's approval of a verified statement's issue.
+    Store an operator's approval to issue a verified statement; return the number of approvals.
 
     Returns
     -------
     int
-        How many people have approved it by now.
+        Number of approvals so far.
 
     Raises
     ------
     StatementStateError
-        If it is not the statement's turn, or that holder approved already.
+        If the statement is not verified, or that holder approved already.
     SignatureError, EnrolmentError, CanonicalError
         If it is not of this statement and verification, or not signed by an operator.
     """
@@ -281,13 +280,13 @@ def status_list(
     conn: Connection, project: str, document: Mapping[str, Any], principal: str | None = None
 ) -> None:
     """
-    Store a project's status list that its operator signed; readers get the newest.
+    Store a project's status list signed by its operator; readers get the newest.
 
     Raises
     ------
     SignatureError, EnrolmentError, CanonicalError
-        If it is not a list of the project, not by an authorised operator, or its times do not
-        fit.
+        If it is not a list of the project, is not signed by an authorised operator, or its times
+        do not fit.
     StatementStateError
         If it contradicts the state of a statement, or is older than the stored list.
     """
@@ -318,7 +317,7 @@ def status_list(
 
 
 def misstated(conn: Connection, project: str, document: Mapping[str, Any]) -> set[str]:
-    """Return the statements whose state a project's list gives wrongly."""
+    """Return the statements whose state is wrong in a project's status list."""
     every = {stored.id: stored.state in _ENDED for stored in statements.all_of(conn, project)}
     listed = ended(document, project, every)
     return {name for name, gone in every.items() if gone != (name in listed)}
@@ -333,26 +332,26 @@ def sampling(
     begun: Callable[[int, str], None] = lambda _number, _name: None,
 ) -> tuple[int, int, int]:
     """
-    Take a verifier's sampling list; it puts the statement under verification.
+    Store a verifier's sampling list, and put the statement under verification; return its sizes.
 
     Parameters
     ----------
     case : Case, optional
-        The statement's evidence, where it was just collected.
+        The statement's evidence, if already collected.
     begun : callable, optional
-        Called as each of `SAMPLING` begins, with its number, from 1, and its name.
+        Called at the start of each of `SAMPLING`, with its number (from 1) and name.
 
     Returns
     -------
     tuple of int
-        How many device-days were drawn at random, by risk, and how many there are.
+        Numbers of device-days drawn at random, chosen by risk, and in total.
 
     Raises
     ------
     StatementStateError
         If a list was drawn before, or the statement is not being verified.
     SignatureError, EnrolmentError, CanonicalError
-        If it is not what its seed draws, or not signed by a verifier.
+        If the seed gives another list, or it is not signed by a verifier.
     """
     go_on = _through(SAMPLING, begun)
     go_on()

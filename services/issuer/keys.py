@@ -1,24 +1,22 @@
 """
-Keys of signers: files in `TONNE_HOME/keys`, signers outside them, and a new key for the log.
+Signing keys: files in `TONNE_HOME/keys`, external signers, and rotation of the log's key.
 
-A key file is readable by its owner alone; the database and packs hold public parts.  In place of
-a secret it may name a signer:
+A key file is readable only by its owner; database and packs have public keys only.  Instead of a
+secret the file may name an external signer:
 
     "signer": {"pkcs11": {"module": PATH, "token": LABEL, "key": LABEL}}
     "signer": {"command": [PROGRAM, ARGUMENT, ...]}
 
-The command is the interface to any key service (KMS): it gets the bytes to be signed on
-its standard input, and writes the Ed25519 signature of them (RFC 8032, 64 bytes, as they
-are) to its standard output.  It is run without a shell, by the user who keeps the file.
+The command can be the client of any key service (KMS): it reads the bytes to be signed on standard
+input, and writes their Ed25519 signature (RFC 8032, 64 bytes) to standard output.  It is run
+without a shell, as the owner of the file.
 
-python-pkcs11 rather than PyKCS11: both had a release within two months and both drive
-SoftHSM2; it is of the MIT licence where PyKCS11 is of the GPL, and speaks of keys and
-sessions where PyKCS11 mirrors the C structures.
+python-pkcs11 (MIT licence) is used rather than PyKCS11 (GPL), which mirrors the C structures; both
+are maintained and work with SoftHSM2.
 
-A log's key changes as the shards of Certificate Transparency and Rekor do: the old log is closed
-with its last head, and a new one of a new name goes on.  It begins with all entries of the old
-one, so that a proof under it needs the old key no more, and a keyring that holds both verifies
-what was exported before.
+A log's key is rotated like the shards of Certificate Transparency and Rekor: the old log is closed
+with its last head, and a new log with a new name begins with all its entries. Proofs of the new log
+do not need the old key; a keyring with both also verifies earlier exports.
 """
 
 from __future__ import annotations
@@ -58,7 +56,7 @@ _NUMBERED = re.compile(r"(.*)-([0-9]{1,6})")
 
 def opened(signer: Mapping[str, Any]) -> Signs:
     """
-    Return the function that signs, as a key file's `signer` names it.
+    Return the signing function named by a key file's `signer`.
 
     Raises
     ------
@@ -105,13 +103,13 @@ def _in_token(where: Mapping[str, str], message: bytes) -> bytes:
 
 def public_key(where: Mapping[str, str], *, make: bool = False) -> str:
     """
-    Return the public Multikey of a token's Ed25519 key; with `make`, make it there first.
+    Return the public Multikey of a token's Ed25519 key; with `make` it is created first.
 
     Raises
     ------
     InputError
-        If there is no such module, token or key, the PIN is another one, the key is of
-        another kind, or one of that name is there already and is to be made.
+        If module, token or key do not exist, the PIN is wrong, the key is of another kind, or
+        `make` finds a key of that name.
     """
     import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
 
@@ -127,12 +125,12 @@ def public_key(where: Mapping[str, str], *, make: bool = False) -> str:
 
 def next_in_token(where: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """
-    Make the key that follows one in its token; the old one stays there.
+    Create the successor of a key in its token; the old key stays there.
 
     Returns
     -------
     multikey, where : str, dict
-        Public part of the new key, and where it is: `plant-2` follows `plant`.
+        Public key, and its location: `plant-2` follows `plant`.
 
     Raises
     ------
@@ -171,7 +169,7 @@ def _make(session: Any, label: str) -> None:
 
 @contextmanager
 def _session(where: Mapping[str, str], *, write: bool = False) -> Iterator[Any]:
-    """Open a session with the token, with the PIN of the settings."""
+    """Context with an open session of the token, using the configured PIN."""
     import pkcs11  # noqa: PLC0415 - loads the extra `pkcs11`
     from pkcs11 import exceptions as wrong  # noqa: PLC0415
 
@@ -208,12 +206,14 @@ _TRY = b"tonne tries whether this key signs\n"
 
 def create(home: Path, name: str, role: Role, bounds: KeyBounds = NO_BOUNDS) -> EnrolledKey:
     """
-    Make a key and keep its secret in a new file, encrypted where there is a passphrase.
+    Create a key, write its secret to a new file, and return the public entry.
+
+    The file is encrypted if a passphrase is set.
 
     Raises
     ------
     InputError
-        If the name is no file name, or there is a key of that name already.
+        If the name is no file name, or a key of that name exists.
     """
     _path(home, name)
     key = SigningKey.generate()
@@ -224,12 +224,12 @@ def create(home: Path, name: str, role: Role, bounds: KeyBounds = NO_BOUNDS) -> 
 
 def adopt(home: Path, holder: EnrolledKey, signer: Mapping[str, Any]) -> EnrolledKey:
     """
-    Keep a key whose secret is elsewhere, once it has signed a try.
+    Store the reference to an externally held key, after a test signature; return the public entry.
 
     Raises
     ------
     InputError, ServerError, SignatureError
-        If the signer cannot be asked, or what it gives is not by that key.
+        If the signer does not answer, or its signature is not by that key.
     """
     DistantKey(holder.multikey, opened(signer)).sign(_TRY)
     _keep(home, holder, write_distant(holder, signer))
@@ -254,12 +254,12 @@ def _keep(home: Path, holder: EnrolledKey, data: bytes) -> None:
 
 def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
     """
-    Read a signer's key.
+    Return a signer's secret key and public entry.
 
     Raises
     ------
     InputError
-        If there is none of that name, others may read it, or it is damaged.
+        If there is none of that name, others may read the file, or it is damaged.
     """
     path = _path(home, name)
     if not path.exists():
@@ -275,7 +275,7 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
 
 def token_of(home: Path, name: str) -> dict[str, str] | None:
     """
-    Return the token that keeps a key's secret; None where it is in the file or behind a command.
+    Return the token that holds a key's secret; None for a secret in a file or behind a command.
 
     Raises
     ------
@@ -291,7 +291,10 @@ def token_of(home: Path, name: str) -> dict[str, str] | None:
 def follow_in_token(
     home: Path, holder: EnrolledKey, made: tuple[str, Mapping[str, str]]
 ) -> EnrolledKey:
-    """Keep a key that `signers.next_in_token` made, with the name, role and bounds of a holder."""
+    """
+    Store a key created by `signers.next_in_token`, with the name, role and limits of its
+    predecessor.
+    """
     multikey, where = made
     new = EnrolledKey(holder.name, holder.role, multikey, bounds=holder.bounds)
     return adopt(home, new, {"pkcs11": dict(where)})
@@ -299,7 +302,7 @@ def follow_in_token(
 
 def retire(home: Path, name: str, moment: str) -> Path:
     """
-    Put a key's file aside under the time of its end, so that a new one may take its name.
+    Rename a key's file with the time of its end, so that a new key can use its name.
 
     Raises
     ------
@@ -314,7 +317,7 @@ def retire(home: Path, name: str, moment: str) -> Path:
 
 
 def names(home: Path) -> list[str]:
-    """Return the names of the keys whose secrets are here."""
+    """Return the names of the keys stored here."""
     return sorted(path.stem for path in (home / "keys").glob("*.json"))
 
 
@@ -332,14 +335,14 @@ _NUMBER = re.compile(r"(.*)-([0-9]+)")
 
 def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKey:
     """
-    Close a log and open its successor; return the new log's key.
+    Close a log, open its successor, and return the new log's key.
 
     Parameters
     ----------
     conn : Connection
         In autocommit.
     name : str
-        Holder of the log's present key, which may have been revoked already.
+        Holder of the log's present key, which may be revoked already.
 
     Returns
     -------
@@ -373,7 +376,7 @@ def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKe
 
 
 def _made(home: Path, old: EnrolledKey, name: str) -> EnrolledKey:
-    """Make the next log's key where the old one is: in its token, or as a file."""
+    """Return the next log's key, created where the old one is: in its token, or as a file."""
     token = token_of(home, old.name) if old.name in names(home) else None
     if token is None:
         return create(home, name, "log")

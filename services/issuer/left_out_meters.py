@@ -1,10 +1,10 @@
 """
-Meters that a project may leave out of its account, and what they measured in that time.
+Meters at a project's sites that are outside its account, and their service times.
 
-A meter of the project's sites, one that stood there before, and one that an earlier import bound
-to the project: what it measures outside of its service counts nowhere.  Nor does what it measures
-in another project of which no statement is closed for that time.  A third charger "for the cars of
-the office" is such a meter: the reason is the owner's free text, so what it measured is reported.
+These are meters of the sites, former ones, and those that an earlier import assigned to the
+project; also meters of another project without a closed statement for that time.  Example: a third
+charger excluded as "for the cars of the office". As the reason is the owner's free text, the
+meter's quantity is reported.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from mrv.registry.project import Project
 from services.registry import service_times
 from services.registry.entries import Device, Registry
 from services.store.registry.project_versions import devices_before
+from services.store.statements import sealed_days as seals
 from services.store.statements import statements
 
 Span = tuple[int, int]
@@ -39,14 +40,14 @@ _BESIDE = 3
 
 class Unserved(NamedTuple):
     """
-    A meter, its time without a project, and the reason in the registry.
+    Meter with the time in which it serves no project, and the registered reason.
 
     Attributes
     ----------
     spans : tuple of (int, int)
-        Ascending and half-open. [us UTC]
+        Ascending, ends excluded. [us UTC]
     reason : str or None
-        The owner's, of the project's `boundary`.
+        The owner's, in the project's `boundary`.
     installed_us, removed_us : int or None
         Within the period. [us UTC]
     served : tuple of (int, int)
@@ -76,25 +77,28 @@ class Unserved(NamedTuple):
 
     @property
     def is_excluded(self) -> bool:
-        """Return whether the boundary excludes it with a reason and it never was the project's."""
+        """
+        Return whether the boundary excludes it with a reason, and it never belonged to the
+        project.
+        """
         others = self.served, self.moved_to, self.checks, self.project, self.upstream_of
         return self.reason is not None and not any(others)
 
 
 def counted(project: Project, class_id: str, *, left_out: bool) -> frozenset[str]:
-    """Return the quantities of a class that roles of the project's side would count."""
+    """Return the quantities of a device class that count as project emissions."""
     return frozenset(needs.quantity for _, needs in roles_of(project, class_id, left_out=left_out))
 
 
 def roles_of(project: Project, class_id: str, *, left_out: bool) -> Iterator[tuple[str, RoleNeeds]]:
     """
-    Yield the roles of the project's side that would count a meter of a class.
+    Yield the roles on the project emissions side that a meter of a class could have.
 
     Parameters
     ----------
     left_out : bool
-        Whether each register of imported electricity counts, whatever the class: a charger that
-        is entered as a pump takes the same electricity.
+        Whether each register of imported electricity counts, whatever the class, so that a wrong
+        class of device does not hide consumption.
     """
     registers = {register.quantity for register in classes.load()[class_id].registers}
     for role, needs in find(project.methodology, project.version).roles.items():
@@ -116,8 +120,9 @@ def unserved(
     was_bound, placed = devices_before(conn, project.id, sorted(around))
     before = was_bound | placed
     served = _serving(registry)
+    forwarding = gateways(conn, registry)
     result = []
-    for name in sorted(devices):
+    for name in sorted(devices.keys() - forwarding):
         device = devices[name]
         near = device.site in around or name in reasons or name in before
         if not near or not counted(project, device.class_id, left_out=name not in mine):
@@ -143,6 +148,18 @@ def unserved(
     return [*result, *_unclosed(conn, registry, project, near_by, was_bound, period_us)]
 
 
+def gateways(conn: Connection, registry: Registry) -> frozenset[str]:
+    """Return devices that others name as `gateway`, and that measured nothing themselves."""
+    named = sorted({device.gateway for device in registry.devices.values() if device.gateway})
+    with conn.cursor() as cursor:
+        measured = {*seals.first_us(cursor, named)}
+        cursor.execute(
+            "SELECT DISTINCT device_id FROM dead_letter WHERE device_id = ANY(%s)", [named]
+        )
+        measured |= {str(name) for (name,) in cursor.fetchall()}
+    return frozenset(named) - measured
+
+
 def _unclosed(
     conn: Connection,
     registry: Registry,
@@ -152,9 +169,9 @@ def _unclosed(
     period_us: Span,
 ) -> Iterator[Unserved]:
     """
-    Meters that another project has for a time that no statement of it counts.
+    Yield meters of another project for times without a closed statement.
 
-    It is by the same methodology, or has meters that an import took out of this one.
+    That project has the same methodology, or meters that an import removed from this one.
     """
     for entry in registry.projects.values():
         zone = service_times.timezone(entry, registry)
@@ -177,7 +194,9 @@ def _unclosed(
                 yield Unserved(name, device.class_id, spans, project=entry.id)
 
 
-def unbound(registry: Registry, project: Project, period_us: Span) -> Iterator[Device]:
+def unbound(
+    conn: Connection, registry: Registry, project: Project, period_us: Span
+) -> Iterator[Device]:
     """Yield meters of the sites that could be of the project's side, and are in no project."""
     method = find(project.methodology, project.version)
     kinds = {c for need in method.roles.values() if need.side == "project" for c in need.classes}
@@ -185,7 +204,10 @@ def unbound(registry: Registry, project: Project, period_us: Span) -> Iterator[D
     devices, reasons = registry.devices, boundary_reasons(registry, project.id)
     sites = registry.around({devices[name].site for name in mine})
     served = _serving(registry)
+    forwarding = gateways(conn, registry)
     for device in devices.values():
+        if device.id in forwarding:
+            continue
         if device.site not in sites or device.class_id not in kinds:
             continue
         if device.check_of in mine or device.id in reasons:
@@ -197,12 +219,12 @@ def unbound(registry: Registry, project: Project, period_us: Span) -> Iterator[D
 
 
 def boundary_reasons(registry: Registry, project: str) -> dict[str, str]:
-    """Why meters of the site are outside of a project's boundary, by its owner."""
+    """Return the owner's reasons for meters outside a project's boundary, by meter."""
     return {o.device: o.reason for o in registry.projects[project].boundary or ()}
 
 
 def _serving(registry: Registry) -> defaultdict[str, list[Span]]:
-    """When each device serves a project. [us UTC]"""
+    """Return the times in which each device serves a project. [us UTC]"""
     result: defaultdict[str, list[Span]] = defaultdict(list)
     for project in registry.projects.values():
         zone = service_times.timezone(project, registry)
@@ -214,7 +236,7 @@ def _serving(registry: Registry) -> defaultdict[str, list[Span]]:
 
 
 def _lifetime(device: Device) -> Span:
-    """When a device was installed, half-open. [us UTC]"""
+    """Return the time in which a device was installed, end excluded. [us UTC]"""
     removed = device.removed
     end = 2**62 if removed is None else round(removed.timestamp()) * 1_000_000
     return round(device.installed.timestamp()) * 1_000_000, end
@@ -233,6 +255,6 @@ def _without(spans: Sequence[Span], whole: Span) -> tuple[Span, ...]:
 
 
 def _common(span: Span, other: Span) -> Span:
-    """Whole quarter hours of the time in both, as the project's side counts them."""
+    """Return the common time of two spans, extended to whole 15-minute intervals."""
     begin, end = max(span[0], other[0]), min(span[1], other[1])
     return begin // INTERVAL_US * INTERVAL_US, -(-end // INTERVAL_US) * INTERVAL_US

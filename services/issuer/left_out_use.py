@@ -1,16 +1,12 @@
 """
-What meters measured that a project may leave out of its account, and what it would emit (BND-01).
+Quantities and emissions of meters excluded from a project's account (BND-01).
 
-The readings alone say what a register rose by where its energy is not known, and refused messages
-what a rating that is too low kept out.  The price is that of the role of the project's side that
-emits most.
+Where the energy is unknown, the rise of registers in the readings is used; where a rated power was
+too low, the refused messages.  Emissions are those of the project's role with the highest factor.
 
-Whether readings confirm that meters of a project hang beneath another one (BND-01).
-
-A meter upstream of others measures what they take and what else it supplies.  So it measures no
-less than they do together, hour by hour, and it moves when they move.  A meter beside them that
-the project leaves out does neither, but for one that takes several times as much: that one is the
-owner's word, as its reason is.
+A meter named as upstream of the project's meters is confirmed by readings: in each hour it measures
+no less than they do together, and it follows their steps.  A meter beside them does not, except one
+that takes several times as much, which then rests on the operator's word.
 """
 
 from __future__ import annotations
@@ -55,7 +51,7 @@ _SURE = 3
 
 class Beneath(NamedTuple):
     """
-    A meter and those downstream, in hours with all data known. [base units]
+    Upstream meter compared with those downstream, in hours with complete data. [base units]
 
     Attributes
     ----------
@@ -66,7 +62,7 @@ class Beneath(NamedTuple):
     below : int
         Deficit of the upstream meter, in hours with one.
     steps : bool
-        Whether it shows the steps of those downstream, as far as visible.
+        Whether it follows the steps of those downstream, as far as visible.
     """
 
     quantity: str
@@ -77,19 +73,22 @@ class Beneath(NamedTuple):
 
     @property
     def covers(self) -> bool:
-        """Whether it measured no less than those beneath it, but for what meters differ by."""
+        """
+        Return whether it measured no less than the downstream meters, within the meters'
+        tolerance.
+        """
         return self.below <= _BELOW * self.took
 
     @property
     def holds(self) -> bool:
-        """Whether readings confirm that the meter is upstream."""
+        """Return whether readings confirm that the meter is upstream."""
         return self.took > 0 and self.covers and self.steps
 
 
 def beneath(
     rows: IntervalRows, upstream: int, others: Sequence[int], quantities: Collection[str]
 ) -> tuple[Beneath, ...]:
-    """Compare a meter with those that are named as beneath it, by index, in each quantity."""
+    """Return the comparison of a meter with those named as downstream, by quantity."""
     known = rows.take(rows.unknown_us == 0)
     beneaths = []
     for number in (i for i, quantity in enumerate(QUANTITIES) if quantity.name in quantities):
@@ -118,7 +117,10 @@ def beneath(
 
 
 def _follows(mine: Float64, steps: Float64) -> bool:
-    """Whether a meter may show the steps of others, by the regression of its own on theirs."""
+    """
+    Return whether a meter can contain the steps of others, by regression of its steps on
+    theirs.
+    """
     squares = float(np.dot(steps, steps))
     if not squares:
         return True
@@ -138,7 +140,10 @@ _BESIDE = 3
 
 
 class Refused(NamedTuple):
-    """Messages that were refused, and from their lowest to their highest value. [base units]"""
+    """
+    Number of refused messages, and the rise from their lowest to their highest value. [base
+    units]
+    """
 
     messages: int
     rise: dict[str, int]
@@ -146,7 +151,7 @@ class Refused(NamedTuple):
 
 class LeftOut(NamedTuple):
     """
-    Quantities of an excluded meter, by quantity. [base units]
+    Quantities of an excluded meter. [base units]
 
     Attributes
     ----------
@@ -159,7 +164,7 @@ class LeftOut(NamedTuple):
     readings : int
         Number of readings of `rise`.
     beneath : tuple of Beneath
-        Comparison with the meters that it supplies by the registry.
+        Comparison with the meters that it supplies according to the registry.
     """
 
     of: Unserved
@@ -173,7 +178,10 @@ class LeftOut(NamedTuple):
 
     @property
     def is_upstream(self) -> bool:
-        """Whether it supplies meters of the project, and readings of the whole time confirm it."""
+        """
+        Return whether it supplies meters of the project, confirmed by readings of the whole
+        time.
+        """
         known = bool(self.measured) and self.unknown_us < HOUR_US
         return known and bool(self.beneath) and all(one.holds for one in self.beneath)
 
@@ -182,14 +190,16 @@ def left_out(
     conn: Connection, registry: Registry, project: Project, period_us: Span
 ) -> Iterator[LeftOut]:
     """
-    Yield what meters measured that a role of the project's side would count. [us UTC]
+    Yield the quantities of excluded meters that would count as project emissions.
 
-    A check meter that agrees with its main meter is none of them.
+    A check meter that agrees with its main meter is omitted.
 
     Parameters
     ----------
     project : Project
         With the devices of the period.
+    period_us : Span
+        [us UTC]
     """
     fleet = registry_rows.load_fleet(conn)
     meters = unserved(conn, registry, project, period_us)
@@ -250,8 +260,8 @@ def _rise(
     conn: Connection, fleet: Fleet, index: int, spans: Sequence[Span], wanted: frozenset[str]
 ) -> tuple[dict[str, int], int]:
     """
-    Return the rise of registers in given times by readings alone [base units],
-    and their number.
+    Return the rise of registers in given times by readings alone [base units], and their
+    number.
     """
     class_id = fleet.devices[index].class_id
     edges = spans[0][0], spans[-1][1]
@@ -278,7 +288,10 @@ def _risen(values: Int64) -> int:
 
 
 def _agrees(rows: IntervalRows, check: int, main: int, wanted: frozenset[str]) -> bool:
-    """Whether the days of a check meter are those of its main meter, where both are known."""
+    """
+    Return whether a check meter's daily values agree with its main meter's, where both are
+    known.
+    """
     by_meter = []
     for device in (check, main):
         of = (rows.device == device) & (rows.unknown_us == 0)
@@ -296,7 +309,7 @@ def _agrees(rows: IntervalRows, check: int, main: int, wanted: frozenset[str]) -
 def _refused(
     conn: Connection, device: str, class_id: str, from_us: int, wanted: frozenset[str]
 ) -> Refused:
-    """Return readings refused since a period began as above the rating."""
+    """Return the readings refused since a period began as exceeding the rated power."""
     since = datetime.fromisoformat(utc_text(from_us))
     letters = list_letters(conn, Filter(device=device, reason=_REFUSED, received_from=since))
     messages, rise = 0, dict[str, int]()
@@ -317,7 +330,7 @@ def reported(
     out: LeftOut, project: Project, factors: Factors, period_us: Span, drawn: Document | None = None
 ) -> Text | None:
     """
-    Return the text of an excluded meter's quantity and emissions; None without any.
+    Return the text on an excluded meter's quantity and emissions; None without any.
 
     A meter that supplies those of the project, confirmed by readings, is not reported.
 
@@ -359,7 +372,7 @@ def reported(
 
 
 def _compared(out: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[str, Value]]]:
-    """Yield a meter's comparisons with those that it supplies by the registry, with amounts."""
+    """Yield a meter's comparisons with the meters it supplies, and their amounts for texts."""
     roles = roles_of(project, out.of.class_id, left_out=True)
     units = {needs.quantity: needs.unit for _, needs in roles}
     for result in out.beneath:
@@ -375,7 +388,7 @@ def _compared(out: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[st
 
 
 def _not_upstream(out: LeftOut, project: Project) -> Iterator[Text]:
-    """Yield contradictions to a meter's supplying those of the project."""
+    """Yield texts that contradict the registered supply of the project's meters."""
     for result, values in _compared(out, project):
         if not result.took:
             yield text("BND-01.upstream_unknown", devices=out.of.upstream_of)
@@ -385,7 +398,7 @@ def _not_upstream(out: LeftOut, project: Project) -> Iterator[Text]:
 
 
 def supplying(out: LeftOut, project: Project) -> Iterator[Text]:
-    """Yield texts of a meter that supplies those of the project, confirmed by readings."""
+    """Yield texts on a meter that supplies those of the project, confirmed by readings."""
     if out.is_upstream:
         for _, values in _compared(out, project):
             yield text("BND-01.upstream", device=out.of.device, **values)
@@ -414,7 +427,7 @@ def _why(item: Unserved) -> list[Text]:
 def _priced(
     project: Project, factors: Factors, year: int, class_id: str, measured: Mapping[str, int]
 ) -> list[dict[str, Value]]:
-    """Return by quantity the emissions in the project's role that emits most. [tCO2e]"""
+    """Return the emissions by quantity, in the project's role that emits most. [tCO2e]"""
     method = find(project.methodology, project.version)
     parameters = parameters_of(method, project.parameters, f"project {project.id}")
     params = {bound.role: bound.params for bound in project.devices}

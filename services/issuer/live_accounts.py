@@ -1,10 +1,9 @@
 """
-The account of time that no statement covers, by the function that closes a period.
+Preliminary account of the time without a statement, calculated as when closing a period.
 
-Quarter hours know no gap, no invoice and no rule, and take entered values as they stand; boards of
-their sums would show something else than the statement that follows.  So that time is accounted a
-local month at a time, until the last quarter hour that is over, as if it were closed now.  A month
-is made again where its meters' sums, the registry or what else it rests on changed.
+Dashboards use it, since sums of intervals do not include gaps, invoices, rules and checked values.
+It has one part per local month, up to the last completed interval, and is recalculated when the
+meters' sums or the registry changed.
 """
 
 from __future__ import annotations
@@ -47,9 +46,10 @@ _STATEMENTS = 200
 
 def refresh(conn: Connection) -> int:
     """
-    Account open time anew where it may have changed, and statements that have no days yet.
+    Recalculate outdated preliminary accounts, and statements without daily figures; return their
+    number.
 
-    One process at a time; anyone who comes meanwhile has nothing to do.
+    Only one process does this at a time; others return at once.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def refresh(conn: Connection) -> int:
     Returns
     -------
     int
-        How many times were accounted.
+        Number of recalculated spans.
     """
     (free,) = conn.execute(f"SELECT pg_try_advisory_lock({_LOCK})").fetchone() or (False,)
     if not free:
@@ -76,9 +76,9 @@ def refresh(conn: Connection) -> int:
 
 def of_project(conn: Connection, project: Project, touched: int) -> int:
     """
-    Account a project's open time where it may have changed; return how many months.
+    Recalculate a project's outdated preliminary account; return the number of months.
 
-    `touched` is the version of the registry that changed the project last.
+    `touched` is the registry version that last changed the project.
     """
     wanted, there = list(_wanted(conn, project, touched)), spans.open_spans(conn, project.id)
     made = [(span, *_attempted(conn, project, span)) for span in wanted if span not in there]
@@ -96,7 +96,7 @@ def _attempted(
     conn: Connection, project: Project, span: Span
 ) -> tuple[list[AccountDay], int | None, str | None]:
     """
-    Return the account by day and its reduction before evidence, or the reason without one.
+    Return the account by day and the reduction before deductions for evidence, or an error text.
 
     An error in one project does not stop the others.
     """
@@ -108,10 +108,10 @@ def _attempted(
 
 def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
     """
-    Yield months of a project's open time for which its meters have data, until now.
+    Yield the months of a project without a statement in which its meters have data, until now.
 
-    Each is from the first to the last interval with data: time before installation or after all
-    meters stopped is no loss yet.
+    Each runs from the first to the last interval with data: time before installation or after all
+    meters stopped is not charged.
     """
     zone, now = project.timezone, now_us()
     today = local_date(now, zone)
@@ -138,7 +138,7 @@ def _told_by_all(conn: Connection, project: Project, today: date) -> int:
     """
     Return the time until which all meters with data today have reported. [us UTC]
 
-    A meter that sends later is not silent, and its gap would be charged.
+    Later intervals of a meter that sends less often are not charged as a gap.
     """
     roles = find(project.methodology, project.version).roles
     charged = {
@@ -165,7 +165,7 @@ def _uncovered(
 
 
 def _accounted(conn: Connection, project: Project, span: Span) -> tuple[list[AccountDay], int]:
-    """Account a time as the close does; its readings are read a device at a time."""
+    """Return the account of a span as when closing it; readings are loaded one device at a time."""
     from_us, to_us = span.from_us, span.to_us
     with snapshot(conn):
         plan = plan_of(conn, project.id, from_us, to_us)
@@ -195,7 +195,7 @@ def _frames(
 
 
 def _statement(conn: Connection, name: str) -> int:
-    """Store the account of an older release's statement by day; return the number of days."""
+    """Store an older release's statement by local day; return the number of days."""
     stored = statements.find(conn, name)
     claims = stored.claims
     days = close.of_statement(conn, stored, claims)

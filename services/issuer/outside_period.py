@@ -1,17 +1,11 @@
 """
-What meters metered of invoices' time outside a period or project, from the stored intervals.
+Stored quantities for comparisons outside a period or project: of invoices, and of common meters.
 
-Suppliers bill by their own reading days: an invoice from the fifth to the fifth is compared over
-its own time, and a period holds a part of it alone.  The facts stand in the plan of the statement,
-so that its comparison is computed again without the database, and an audit compares them with
-what is stored.  Where intervals are missing, still to be made or of older rules of metering, there
-is no fact, and the invoice is not compared.  Nor is there one of a meter that serves others on the
-same invoice and has no valid certificate over its time.
-
-What common meters and their users metered in a period, from the stored intervals.
-
-A user's meter may be another project's, whose readings are no evidence of this one: the sums stand
-in the plan of the statement, as those of invoices outside the period do.
+Invoices have their supplier's own dates, so part of an invoice lies outside the period; users of a
+common meter may belong to another project. These quantities are put into the statement's plan, so
+that the comparison can be repeated without the database; an audit compares them with the stored
+ones.  An invoice is not compared if intervals are missing or outdated, or if it also covers a meter
+of others without a valid certificate.
 """
 
 from __future__ import annotations
@@ -76,7 +70,7 @@ def _jointly(
     span_us: tuple[int, int],
     timezone: str,
 ) -> CommonMetered:
-    """Return the comparison of joint readings with the users' meters."""
+    """Return the comparison of a common meter with the sum of its users' meters."""
     fleet = registry.load_fleet(conn)
     main = together = covered_us = 0
     with conn.cursor() as cursor:
@@ -152,12 +146,13 @@ def metered_outside(
     conn: Connection, plan: MonitoringPlan, from_us: int, to_us: int
 ) -> tuple[MeteredOutside, ...]:
     """
-    Return what meters metered of a plan's invoices outside the period, and others in their time.
+    Return the metered quantities of a plan's invoices outside the period, and of other meters on
+    them.
 
     Raises
     ------
     PeriodError
-        If intervals wait to be made anew.
+        If intervals are still to be recalculated.
     """
     fleet = _fleet_of(conn, plan)
     corrected = (invoice for old, new, _ in plan.replaced for invoice in (old, new))
@@ -184,7 +179,7 @@ def _parts(
 
 
 def _fleet_of(conn: Connection, plan: MonitoringPlan) -> Fleet:
-    """Return the plan's devices, and those that its invoices and rules name."""
+    """Return the plan's devices, and those named by its invoices and rules."""
     named = {name for invoice in plan.invoices for name in invoice.devices}
     if named | {one.device for one in plan.outside} <= plan.fleet().by_id.keys():
         return plan.fleet()
@@ -192,7 +187,7 @@ def _fleet_of(conn: Connection, plan: MonitoringPlan) -> Fleet:
 
 
 def _others(conn: Connection, invoices: Sequence[Invoice], plan: MonitoringPlan) -> Iterator[_Part]:
-    """Yield the time of invoices for calibrated meters on them that serve others."""
+    """Yield the time of invoices that also cover calibrated meters of others, with these meters."""
     mine = plan.fleet().by_id.keys()
     named = sorted({name for invoice in invoices for name in invoice.devices} - mine)
     certificates = registry.load_calibrations(conn, named) if named else {}
@@ -206,7 +201,10 @@ def _others(conn: Connection, invoices: Sequence[Invoice], plan: MonitoringPlan)
 
 
 def stored(conn: Connection, fleet: Fleet, parts: Iterable[_Part]) -> Iterator[MeteredOutside]:
-    """Yield stored quantities of devices in given times, by today's rules."""
+    """
+    Yield stored quantities of devices in given times; none where rows are of older metering
+    rules.
+    """
     of_span = defaultdict[tuple[int, int], dict[str, list[str]]](lambda: defaultdict(list))
     for device, quantity, begin, end in parts:
         of_span[begin, end][device].append(quantity)

@@ -1,9 +1,8 @@
 """
 Evidence packs, written from the database.
 
-Statement, verification and tables are written in one form only, so that the
-same statement gives the same bytes; days that the archive holds come as its own
-files.  The folder appears whole or not at all.
+Each document has exactly one form, so that the same statement gives identical bytes; archived days
+are included as the archive's own files.  The folder is written completely or not at all.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from services.store.statements import transparency_log as log
 
 def export(conn: Connection, statement: str, out: Path) -> Path:
     """
-    Write a statement's evidence pack into a new folder.
+    Write a statement's evidence pack into a new folder, and return its path.
 
     Parameters
     ----------
@@ -55,7 +54,7 @@ def export(conn: Connection, statement: str, out: Path) -> Path:
     Raises
     ------
     InputError
-        If the folder holds something.
+        If the folder is not empty.
     PeriodError
         If the statement is not verified and its evidence differs from the closed period.
     """
@@ -80,7 +79,7 @@ def export(conn: Connection, statement: str, out: Path) -> Path:
 
 
 def _collected(conn: Connection, have: Documents, statement: str) -> dict[str, bytes]:
-    """Evidence of a statement that is not verified yet: from the database as it is."""
+    """Return the evidence of a statement that is not verified yet, from the database."""
     body = canonical.parse_object(have.stored.body)
     case = recollect(conn, body, statements.detail(conn, statement))
     reused = fitting(conn, case)
@@ -91,7 +90,10 @@ def _collected(conn: Connection, have: Documents, statement: str) -> dict[str, b
 def _documents(
     conn: Connection, have: Documents, statement: str, files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """Return all documents listed with the tables; of an issued statement those in the log."""
+    """
+    Return all documents besides the tables; for an issued statement those in the log's
+    manifest.
+    """
     receipt = log.receipt(conn, statement)
     if receipt is None:
         signed = bundle.StatementDocuments(have.statement, have.verification, have.signers)
@@ -109,7 +111,10 @@ def _documents(
 
 
 def _as_first_released(conn: Connection, have: Documents) -> dict[str, bytes]:
-    """What tonne 0.1.0 added to a pack: it issued this statement, without a manifest in the log."""
+    """
+    Return the documents that tonne 0.1.0 added to a pack, for statements it issued without a
+    manifest.
+    """
     claims = have.claims
     text = (
         f"Evidence of statement {claims.statement}, closed by {claims.code_version}.\n"

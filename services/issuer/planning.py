@@ -1,9 +1,9 @@
 """
-Monitoring plans for people: a first version to start from, the diagram, and what is due.
+Monitoring plans: a first draft, the meters' diagram, and due tasks.
 
-Due are calibrations, surveys, samples, decisions on its plan, the next statement, forward actions,
-and what ends: versions that were registered, the crediting period.  Each row says when, and who
-answers for it.  A row without a day is open now.
+Due are calibrations, surveys, samples, decisions on the plan, the next statement, forward actions,
+and ends of registered versions and of the crediting period.  Each task has a day and a responsible
+role; without a day it is open now.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _NEXT: dict[str, tuple[Kind, str]] = {
 
 
 class Due(NamedTuple):
-    """A due task: kind, subject, last local day, and responsible role."""
+    """Due task: kind, subject, last local day, and responsible role."""
 
     kind: Kind
     what: str
@@ -64,7 +64,7 @@ class Due(NamedTuple):
     responsible: str | None
 
     def state(self, today: date) -> State:
-        """Return whether its day is past, near, or later; open where it has none."""
+        """Return whether the task's day is past, near or later; open if it has none."""
         if self.day is None:
             return "open"
         return "overdue" if self.day < today else "soon" if self.day <= today + SOON else "later"
@@ -72,7 +72,7 @@ class Due(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A project with its data on its local day of today."""
+    """Project with its plan data on its current local day."""
 
     project: Project
     versions: Sequence[Version]
@@ -81,26 +81,26 @@ class _Known:
 
     @property
     def plan(self) -> Version | None:
-        """The plan in force; before it begins the one that begins first."""
+        """Return the plan in force; before any, the one that begins first."""
         first = min(self.versions, key=lambda version: version.begins, default=None)
         return at(self.versions, self.today) or first
 
     def responsible(self, parameter: str = "", device: str | None = None) -> str | None:
-        """Return who answers for a parameter, or a meter in a role, by the plan."""
+        """Return the role responsible for a parameter or a meter, by the plan."""
         if self.plan is None:
             return None
         line = self.plan.line(parameter, device or "")
         return self.plan.responsible if line is None else line.responsible
 
     def next(self, parameter: str, last: date, months: int | None) -> date | None:
-        """Return when a parameter is due again by the plan, else by its methodology."""
+        """Return when a parameter is due again, by the plan or else by its methodology."""
         method = find(self.project.methodology, self.project.version)
         return again(self.plan, parameter, method, last, months)
 
 
 def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
     """
-    Return a project's local day and its due tasks: open ones first, then by day.
+    Return a project's current local day and its due tasks: open ones first, then by day.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def due(conn: Connection, project: str) -> tuple[date, list[Due]]:
 
 
 def rows_json(rows: Sequence[Due], today: date) -> list[dict[str, str | None]]:
-    """Return rows for programs."""
+    """Return due tasks as JSON objects."""
     return [
         {
             "kind": row.kind,
@@ -145,7 +145,7 @@ def rows_json(rows: Sequence[Due], today: date) -> list[dict[str, str | None]]:
 
 
 def _calibrations(conn: Connection, known: _Known) -> Iterator[Due]:
-    """Each meter's next calibration; the first day that no certificate covers."""
+    """Yield each meter's next calibration: the first day that no certificate covers."""
     rows = conn.execute(
         "SELECT DISTINCT ON (device_id) device_id, role, valid_until FROM v_calibration_due"
         " WHERE project_id = %s ORDER BY device_id, role",
@@ -187,7 +187,10 @@ def _plan(known: _Known) -> Iterator[Due]:
 
 
 def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
-    """The statement after the last one, of as many days; what waits for its next step."""
+    """
+    Yield the next statement, as long as the last one, and statements that wait for their
+    next step.
+    """
     project = known.project
     every = statements.all_of(conn, project.id)
     issued = [stored for stored in every if stored.state == "issued"]
@@ -210,7 +213,7 @@ def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
 
 
 def _registered(conn: Connection, known: _Known) -> Iterator[Due]:
-    """What ends: versions that the programme registered, and the crediting period."""
+    """Yield the ends of versions registered by the programme, and of the crediting period."""
     for entered in authority.load(conn):
         record = entered.record
         if isinstance(record, Registration) and record.project == known.project.id:
@@ -231,14 +234,14 @@ def diagram_of(
     conn: Connection, project_id: str, begin: str | None = None, *, single_line: bool = False
 ) -> str | None:
     """
-    Draw a project's meters as the registry has them on a local day.
+    Return a diagram (SVG) of a project's meters on a local day.
 
-    Its data flow, or its single-line diagram: None where no meter says what it feeds.
+    The data flow, or the single-line diagram: None if no meter has `feeds`.
 
     Parameters
     ----------
     begin : str, optional
-        The day, such as 2026-01-31; today where absent, within the crediting period.
+        The day, such as 2026-01-31; by default today, limited to the crediting period.
 
     Raises
     ------
@@ -256,9 +259,9 @@ def diagram_of(
 
 def draft_of(conn: Connection, project_id: str) -> str:
     """
-    Write a first version of a project's plan as a registry file.
+    Return the first draft of a project's plan as a registry file.
 
-    What no one but the plant knows is left empty: an import names each such place.
+    Entries known only to the plant are empty: an import names each of them.
 
     Raises
     ------

@@ -1,14 +1,11 @@
 """
-What the database has of a period's meters, documents and neighbours, read once.
+Registry data of a period's meters, documents and neighbours, read once for the registry rules.
 
-`mrv.rules` judges what was metered; the rules of `registry_rules` judge these facts, and need no
-database.  What such a rule may yield is here as well.
+`mrv.rules` evaluates metered data; `registry_rules` evaluates these data without a database.
 
-Meters that are copies in disguise: days in another order, noise over them, or a sum of meters.
-
-`repeated_days` compares each day with the same day of other meters, and finds what is all but
-equal.  Here the sums of days are compared in any order; and where most days are near, the quarter
-hours say whether what differs is noise or weather.
+Also finds disguised copies of meters: days in another order, with added noise, or a sum of meters.
+Daily sums are compared in any order; where most are similar, the 15-minute intervals distinguish
+noise from weather.
 """
 
 from __future__ import annotations
@@ -64,9 +61,11 @@ from services.store.statements.carry_over import owed_at_site
 from services.store.statements.energy_certificates import beside, certified
 from services.store.statements.statements import (
     IssuedCertificate,
+    IssuedDesign,
     IssuedInterval,
     IssuedPoint,
     certificates_of_devices,
+    designs_of_project,
     intervals_of_devices,
     points_of_devices,
 )
@@ -83,7 +82,7 @@ _DAYS, _DAY_US = 62, 86_400_000_000
 
 
 class _Others(NamedTuple):
-    """Meters, their sums of days, and which pairs with the project's are compared."""
+    """Meters, their daily sums, and which pairs with the project's meters are compared."""
 
     names: Sequence[str]
     sums: Int64
@@ -93,14 +92,14 @@ class _Others(NamedTuple):
 
 def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy]:
     """
-    Compare the days of a project's meters with those of all meters, in any order and under noise.
+    Return meters that copy others with days in another order, added noise, or as a sum.
 
     Parameters
     ----------
     same : Same
-        What the comparison of quarter hours found.
+        Result of comparing 15-minute intervals.
     repeated : sequence of Copy
-        What the comparison of days found.
+        Result of comparing days in order.
     """
     known = same.pairs | {(copy.device, copy.other) for copy in repeated}
     excluded = same.excluded() | {copy.device for copy in repeated if copy.excluded}
@@ -128,7 +127,7 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
 
 
 def _sums(names: Sequence[str], own: Int64, excluded: Collection[str]) -> list[Copy]:
-    """Meters of the project that are the sum of others of it."""
+    """Return meters of the project that are the sum of others of it."""
     remaining = [i for i, name in enumerate(names) if name not in excluded]
     copies = []
     for item in summed(own[remaining]):
@@ -140,7 +139,7 @@ def _sums(names: Sequence[str], own: Int64, excluded: Collection[str]) -> list[C
 
 
 def _sums_elsewhere(at: Looked, own: Int64, excluded: Collection[str]) -> Iterator[Copy]:
-    """Meters of the project that are the sum of meters of other projects, or of both."""
+    """Yield meters of the project that are the sum of meters of other projects, or of both."""
     beside, energy = at.energy.others(at.quantity, at.names), at.energy
     names = [*at.names, *sorted(beside)]
     sums = np.concatenate([own, at.sums(names[len(own) :], [0])[:, 0]]) if beside else own
@@ -183,7 +182,7 @@ def _in_any_order(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
 
 
 def _under_noise(at: Looked, own: Int64, others: _Others) -> Iterator[Copy]:
-    """Yield meters with nearly equal days whose quarter hours differ by even noise."""
+    """Yield meters with nearly equal days whose intervals differ by uniform noise."""
     if np.count_nonzero(others.pairs) <= _PAIRS:  # each of them is looked at
         near = others.pairs
     else:
@@ -213,7 +212,10 @@ def _near_in_any_order(own: Int64, others: Int64) -> NDArray[np.bool_]:
 
 
 def _noises(item: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:
-    """Yield which of others are one under noise, and whether shifted or in another order."""
+    """
+    Yield, for other meters that agree under noise: index, noise, and whether shifted or
+    reordered.
+    """
     remaining = np.arange(len(others))
     for moved in (others, in_step(item, others)):
         for k in remaining[likely_noisy(item, moved[remaining])].tolist():
@@ -287,6 +289,8 @@ class RegistryFacts:
         Calibration intervals that were lengthened after the period began, by device.
     intervals : mapping of str to IssuedInterval
         Own calibration intervals of these devices in their last issued statements.
+    designs : sequence of IssuedDesign
+        Registered designs by earlier issued statements of the project.
     placed : mapping of str to IssuedPoint
         Earlier monitoring points of these devices: of the last issued statement, or in the registry
         when the period began.
@@ -314,33 +318,37 @@ class RegistryFacts:
     issued: tuple[IssuedCertificate, ...] = ()
     lengthened: Mapping[str, Lengthened] = field(default_factory=dict)
     placed: Mapping[str, IssuedPoint] = field(default_factory=dict)
+    designs: Sequence[IssuedDesign] = ()
     intervals: Mapping[str, IssuedInterval] = field(default_factory=dict)
 
     @property
     def entry(self) -> Entry:
-        """The project as its registry file has it."""
+        """Return the project's entry as in a registry file."""
         return self.registry.projects[self.project.id]
 
     def own(self, name: str) -> bool:
-        """Whether who gave a paper operates the plant, or is affiliated with who does."""
+        """
+        Return whether the issuer of a document operates the plant, or is affiliated with its
+        operator.
+        """
         return stem(name) in self.operators or self.invoices.by_operator(name)
 
     @property
     def methodology(self) -> Methodology:
-        """Of the project."""
+        """Return the project's methodology."""
         return find(self.project.methodology, self.project.version)
 
 
 def registry_facts(conn: Connection, project: Project, period_us: Span) -> RegistryFacts:
     """
-    Return the registry facts of a period.
+    Return the registry data of a period.
 
     Parameters
     ----------
     project : Project
         With the devices of the period.
     period_us : tuple of int
-        Half-open. [us UTC]
+        End excluded. [us UTC]
     """
     registry, recorded = load_registry(conn), load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
@@ -368,11 +376,12 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         certified=certified(conn, mains, *period_us),
         certified_beside=tuple(beside(conn, mains, *period_us)),
         left_out=tuple(left_out(conn, registry, project, period_us)),
-        unbound=tuple(unbound(registry, project, period_us)),
+        unbound=tuple(unbound(conn, registry, project, period_us)),
         factors=load_book(conn).within(grid_of(project)),
         issued=tuple(certificates_of_devices(conn, mains)),
         lengthened=_lengthened(conn, mains, period_us[0]),
         placed=_placed(conn, mains, project, period_us),
+        designs=designs_of_project(conn, project.id),
         intervals=intervals_of_devices(conn, mains, period_us[0]),
     )
 
@@ -405,7 +414,7 @@ def _lengthened(conn: Connection, devices: list[str], from_us: int) -> dict[str,
 
 
 def lives_of(registry: Registry, project: Project) -> tuple[Lived, ...]:
-    """Return the lives of a project's methodology in the programmes that registered it."""
+    """Return the validity of a project's methodology in the programmes that registered it."""
     result = (
         (life_of(registration, project.methodology, project.version), registration.registered)
         for registration in entered_records(registry).registrations
@@ -415,7 +424,7 @@ def lives_of(registry: Registry, project: Project) -> tuple[Lived, ...]:
 
 
 class Barred(NamedTuple):
-    """A meter that does not count for the baseline, and the reason."""
+    """Meter that does not count for the baseline, and the reason."""
 
     device: str
     reason: Text

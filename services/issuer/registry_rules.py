@@ -1,7 +1,7 @@
 """
-Rules of the registry: which meters, invoices and documents of a period count as what they say.
+Rules on registry data: validity of meters, invoices and documents of a period.
 
-Each judge reads `RegistryFacts` and yields findings, excluded meters and disregarded invoices,
+Each function takes `RegistryFacts` and yields findings, excluded meters and disregarded invoices,
 which the engine of `mrv.rules` applies by rule.
 """
 
@@ -21,13 +21,13 @@ from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
 from mrv.model import LINE_DIAGRAM
 from mrv.parameters.evidence import of_parameter
-from mrv.registry.declared import Calibration, Sample
-from mrv.registry.monitoring_plan import PERMANENT
+from mrv.registry.declared import Sample
 from mrv.registry.project import Certified, Document, Excluded, Invoice, Project
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text, texts_of
 from services.issuer import acceptances
+from services.issuer.certificate_rules import certificates
 from services.issuer.doubted_invoices import Cited
 from services.issuer.left_out_meters import boundary_reasons
 from services.issuer.left_out_use import reported, supplying
@@ -43,7 +43,7 @@ _DIGITS = 12  # of a hash that is named
 
 class Outcome(NamedTuple):
     """
-    Result of the registry's rules.
+    Result of the registry rules.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Outcome(NamedTuple):
 
 
 def judged(facts: RegistryFacts) -> Outcome:
-    """Evaluate every rule of the registry once."""
+    """Return the result of all registry rules."""
     conditions, excluded = list[RegistryCondition](), list[Excluded]()
     for rule, judge in JUDGES:
         for item in judge(facts):
@@ -114,7 +114,7 @@ def judged(facts: RegistryFacts) -> Outcome:
 
 
 def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
-    """REG-01: meters without maker or serial, two ids of one meter, serials that read alike."""
+    """REG-01: yield meters without maker or serial number, duplicates, similar serials."""
     roles, twice = facts.methodology.roles, dict[str, Text]()
     earning = {d.device for d in facts.project.devices if roles[d.role].side == "baseline"}
     for device, other in facts.same:
@@ -134,72 +134,8 @@ def known_meters(facts: RegistryFacts) -> Iterator[Judged]:
     yield from listed(texts)
 
 
-def certificates(facts: RegistryFacts) -> Iterator[Judged]:
-    """REG-02: certificates that name no serial or another one, and dates that were changed."""
-    texts = [*_changed_dates(facts)]
-    for device in facts.devices:
-        for calibration in device.calibrations or ():
-            of = {"device": device.id, "certificate": calibration.certificate}
-            if calibration.serial is None:
-                texts.append(text("REG-02.no_serial", **of))
-            elif device.serial not in (None, calibration.serial) and not any(
-                swap.at.date() > calibration.performed for swap in device.replacements or ()
-            ):
-                other = {"named": calibration.serial, "serial": device.serial or ""}
-                texts.append(text("REG-02.other_serial", **of, **other))
-    yield from listed([*texts, *_longer_intervals(facts), *_longer_than_issued(facts)])
-
-
-def _changed_dates(facts: RegistryFacts) -> Iterator[Text]:
-    """Yield certificates with other dates than in issued statements."""
-    now: dict[tuple[str, str], list[Calibration]] = {}
-    for device in facts.devices:
-        for calibration in device.calibrations or ():
-            now.setdefault((device.id, calibration.certificate), []).append(calibration)
-    for was in facts.issued:
-        current = now.get((was.device, was.certificate), ())
-        dates = [(str(c.performed), str(c.valid_until)) for c in current]
-        if dates and (was.performed, was.valid_until) not in dates:
-            yield text(
-                "REG-02.other_dates", device=was.device, certificate=was.certificate,
-                performed=dates[0][0], until=dates[0][1], statement=was.statement,
-                was_performed=was.performed, was_until=was.valid_until,
-            )  # fmt: skip
-
-
-def _longer_intervals(facts: RegistryFacts) -> Iterator[Text]:
-    """Yield calibration intervals that were lengthened after the period began."""
-    for name, lengthened in sorted(facts.lengthened.items()):
-        of: dict[str, Value] = {
-            "device": name, "before": lengthened.before, "changed": utc_text(lengthened.changed_us),
-        }  # fmt: skip
-        if lengthened.now is None:
-            yield text("REG-02.no_interval", **of)
-        else:
-            yield text("REG-02.longer_interval", **of, now=lengthened.now)
-
-
-def _longer_than_issued(facts: RegistryFacts) -> Iterator[Text]:
-    """Yield calibration intervals above the issued ones without an approved change of plan."""
-    first = local_date(facts.period_us[0], facts.project.timezone)
-    changes = [
-        version.begins
-        for version in facts.entry.monitoring or ()
-        if version.kind == PERMANENT and version.approval is not None and version.begins <= first
-    ]
-    for device in facts.devices:
-        was = facts.intervals.get(device.id)
-        now = calibration_every(device.attributes.get(CALIBRATION_EVERY))
-        if was is None or (now and now <= was.months):
-            continue
-        if not any(begins > was.since for begins in changes):
-            of: dict[str, Value] = {"before": was.months, "statement": was.statement}
-            months = text("REG-02.none") if now is None else str(now)
-            yield text("REG-02.longer_than_issued", device=device.id, now=months, **of)
-
-
 def replacements(facts: RegistryFacts) -> Iterator[Judged]:
-    """REG-03: replacements and moved meters without a document."""
+    """REG-03: yield replacements and moved meters without a document."""
     bare = [
         text("REG-03.no_document", device=device.id, time=utc_text(_us(swap.at)))
         for device in facts.devices
@@ -213,7 +149,7 @@ def replacements(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _moved(facts: RegistryFacts) -> tuple[list[Text], list[Text]]:
-    """Return meters with another load than before, and points that were renamed."""
+    """Return texts on meters with another load than before, and on renamed monitoring points."""
     zone = facts.project.timezone
     last = local_date(facts.period_us[1] - 1, zone)
     events = [e for e in facts.entry.events or () if e.what == "moved" and e.document]
@@ -238,7 +174,7 @@ def _moved(facts: RegistryFacts) -> tuple[list[Text], list[Text]]:
 
 
 def late_ratings(facts: RegistryFacts) -> Iterator[Judged]:
-    """REG-04: rated powers that were recorded after they began."""
+    """REG-04: yield rated powers that were recorded after they took effect."""
     late = [one for name, rows in facts.ratings.items()
             for one in _back_dated(name, rows, facts.period_us[1])]  # fmt: skip
     bare = [one for one, hashed in late if not hashed]
@@ -248,7 +184,7 @@ def late_ratings(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _back_dated(name: str, rows: Ratings, to_us: int) -> Iterator[tuple[Text, bool]]:
-    """Yield the effect of each rating that was entered late, and whether a file supports it."""
+    """Yield the effect of each late rating, and whether a document supports it."""
     for (before, _), (rating, recorded) in pairwise(rows):
         if not (rating.begins < recorded and _us(rating.begins) < to_us):
             continue
@@ -266,17 +202,17 @@ def _back_dated(name: str, rows: Ratings, to_us: int) -> Iterator[tuple[Text, bo
 
 
 def implausible_ratings(facts: RegistryFacts) -> Iterator[Judged]:
-    """MTR-01: registers that rise many times faster than their rated power allows."""
+    """MTR-01: yield registers that rise many times faster than their rated power allows."""
     yield from listed(beyond.text() for beyond in facts.beyond)
 
 
 def copies_inside(facts: RegistryFacts) -> Iterator[Judged]:
-    """MTR-03: meters of the project whose series are those of another of its meters."""
+    """MTR-03: yield meters of the project that duplicate another of its meters."""
     yield from _copies(c for c in facts.copies if c.project is None and not c.days_before)
 
 
 def copies_elsewhere(facts: RegistryFacts) -> Iterator[Judged]:
-    """CLM-02: meters whose series are those of another project's meter, or of an earlier time."""
+    """CLM-02: yield meters that duplicate another project's meter, or an earlier time."""
     yield from _copies(copy for copy in facts.copies if copy.project or copy.days_before)
 
 
@@ -290,11 +226,21 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
     yield from listed((copy.alike for copy in remaining if not copy.equal), severity="CL")
 
 
+def issued_design(facts: RegistryFacts) -> Iterator[Judged]:
+    """PLN-01: a design document that differs from the one of its version in issued statements."""
+    design_ = facts.entry.design
+    was = next((d for d in facts.designs if design_ and d.version == design_.version), None)
+    if design_ is not None and was is not None and was.sha256 != design_.sha256:
+        of: dict[str, Value] = {"version": was.version, "statement": was.statement}
+        digests = {"before": f"{was.sha256[:_DIGITS]}...", "now": f"{design_.sha256[:_DIGITS]}..."}
+        yield from listed([text("PLN-01.other_file", **of, **digests)])
+
+
 # --- documents and invoices ---------------------------------------------------------------
 
 
 def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
-    """PAR-07: manually entered constants without a document."""
+    """PAR-07: yield manually entered constants without a document."""
     method, parameters = facts.methodology, facts.entry.documents or {}
     typed = {n: spec for n, spec in method.parameters.items() if n in facts.project.parameters}
     for bound in facts.project.devices:
@@ -322,7 +268,7 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def design(facts: RegistryFacts) -> Iterator[Document]:
-    """Documents of values, and line diagrams; one that the plant's operator wrote is none."""
+    """Yield documents of values and line diagrams, except those by the operator."""
     parameters = facts.entry.documents or {}
     known = {*facts.project.parameters, LINE_DIAGRAM}
     known = known.union(*(bound.params for bound in facts.project.devices))
@@ -334,7 +280,7 @@ def design(facts: RegistryFacts) -> Iterator[Document]:
 
 
 def own_laboratories(facts: RegistryFacts) -> Iterator[Judged]:
-    """PAR-06: results of a laboratory that the operator is, or is affiliated with."""
+    """PAR-06: yield results of a laboratory that is, or is affiliated with, the operator."""
     yield from listed(
         text("PAR-06.own_laboratory", parameter=sample.parameter, sample=sample.sample,
              laboratory=sample.laboratory)
@@ -350,7 +296,7 @@ def _of_period(facts: RegistryFacts) -> Iterator[Sample]:
 
 
 def own_invoices(facts: RegistryFacts) -> Iterator[Judged]:
-    """EVD-08: invoices by who operates the plant."""
+    """EVD-08: yield invoices issued by the plant's operator."""
     yield from listed(
         text("EVD-08.own_invoice", invoice=invoice.id, issuer=invoice.issuer, number=invoice.number)
         for invoice in facts.invoices.own
@@ -358,7 +304,7 @@ def own_invoices(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
-    """EVD-09: corrections by another issuer, and documents that name one file and differ."""
+    """EVD-09: yield corrections by another issuer, and contradicting documents of a file."""
     of_period = {invoice.id for invoice in facts.invoices.touching}
     texts = [
         text(
@@ -379,7 +325,7 @@ def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _cited(cited: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
-    """Return the name of a document; an invoice with its days or project where these differ."""
+    """Return a document's name; an invoice of another period or project with these."""
     own = cited.project == facts.project.id
     if cited.invoice is None:
         if own:
@@ -401,7 +347,7 @@ def _cited(cited: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
 
 
 def debts(facts: RegistryFacts) -> Iterator[Judged]:
-    """CLM-04: negative reductions at the project's sites that no project has taken over."""
+    """CLM-04: yield negative reductions at the project's sites that no project has taken over."""
     yield from listed(_debt(facts, *one) for one in facts.owed)
 
 
@@ -415,19 +361,19 @@ def _debt(facts: RegistryFacts, statement: str, ug: int) -> Text:
 
 
 def ended_methodology(facts: RegistryFacts) -> Iterator[Judged]:
-    """PLN-03: a methodology that has ended in the programme that registered the project."""
+    """PLN-03: yield a methodology that has expired in the project's programme."""
     yield from listed(expired(facts.lives, facts.project, facts.period_us[1]))
 
 
 def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[Text]:
-    """Yield the text if a period's methodology has ended in the programme of the project."""
+    """Yield a text if a period's methodology has expired in the project's programme."""
     after = local_date(to_us - 1, project.timezone) + timedelta(days=1)
     for life, registered in lives:
         yield from broken(life, registered, after)
 
 
 def boundary(facts: RegistryFacts) -> Iterator[Judged]:
-    """BND-01: excluded meters of the site, their quantities and emissions."""
+    """BND-01: yield excluded meters of the site with their quantities and emissions."""
     drawn = _drawn(facts)
     requests, confirmed = list[Text](), list[Text]()
     for out in facts.left_out:
@@ -450,7 +396,7 @@ def boundary(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _drawn(facts: RegistryFacts) -> Document | None:
-    """Return a third party's line diagram that was issued before the period, if there is one."""
+    """Return a third party's line diagram issued before the period; None if there is none."""
     documents = [*design(facts)]
     first = local_date(facts.period_us[0], facts.project.timezone)
     if undocumented(LINE_DIAGRAM, {LINE_DIAGRAM: ""}, documents, first) is not None:
@@ -459,7 +405,7 @@ def _drawn(facts: RegistryFacts) -> Document | None:
 
 
 def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
-    """CLM-01: certificates of energy at the site."""
+    """CLM-01: yield energy certificates at the site."""
     yield from listed(
         text("CLM-01.beside", certificate=name, device=device)
         for name, device in facts.certified_beside
@@ -486,6 +432,7 @@ JUDGES: tuple[tuple[str, Callable[[RegistryFacts], Iterator[Judged]]], ...] = (
     ("REG-02", certificates),
     ("REG-03", replacements),
     ("REG-04", late_ratings),
+    ("PLN-01", issued_design),
     ("MTR-01", implausible_ratings),
     ("PAR-07", documented_values),
     ("PAR-06", own_laboratories),

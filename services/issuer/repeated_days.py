@@ -1,10 +1,9 @@
 """
-Meters whose days are those of another meter, or of an earlier time.
+Meters with the same daily sums as another meter, or as an earlier time.
 
-`same_series` compares quarter hours.  A copy that was read on another grid, moved by hours,
-turned round or given more noise has the same sums of days, and so has a history that is sent a
-second time.  What makes real sums differ is the weather: so days that agree count only where they
-differ among each other.
+`same_series` compares 15-minute intervals.  A copy on another grid, shifted by hours, reversed or
+with added noise still has the same daily sums, and so does repeated history.  Real sums differ by
+weather, so agreeing days are only counted where they differ among each other.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ _OWN_AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """Meters of one quantity, the local days of a period, and which of these are looked at."""
+    """Meters of one quantity, the local days of a period, and the mask of compared days."""
 
     energy: Energy
     names: Sequence[str]
@@ -60,7 +59,7 @@ class Looked:
 
     @classmethod
     def of(cls, energy: Energy, quantity: str, names: Sequence[str]) -> Looked:
-        """Return meters of a project with the days of a period of it."""
+        """Return a project's meters of one quantity with the days of its period."""
         begin_us, end_us = energy.span_us
         first, last = (local_date(us, energy.project.timezone) for us in (begin_us, end_us - 1))
         count = (last - first).days + 1
@@ -68,7 +67,7 @@ class Looked:
         return cls(energy, names, quantity, first, last + timedelta(days=1), days)
 
     def sums(self, devices: Sequence[str], back: Sequence[int]) -> Int64:
-        """Return sums of the days so many days before. [devices x back x days, base unit]"""
+        """Return daily sums, shifted back by numbers of days. [devices x back x days, base unit]"""
         far, near = max(back), min(back)
         edges = (self.first - timedelta(days=far), self.end - timedelta(days=near))
         sums = day_sums(self.energy.conn, devices, self.quantity, *edges)
@@ -84,14 +83,14 @@ class Looked:
 
 def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
     """
-    Compare the days of a project's energy with those of all meters, and with earlier ones.
+    Return copies among the days of a project's meters, all other meters, and earlier years.
 
-    Memory is some 100 MB for a thousand devices, however many others there are.
+    Memory is about 100 MB for a thousand devices, however many others there are.
 
     Parameters
     ----------
     same : Same
-        What the comparison of quarter hours found.
+        Result of comparing 15-minute intervals.
     """
     copies, excluded = list[Copy](), same.excluded()
     for quantity, names in energy.meters:
@@ -134,7 +133,7 @@ def _earlier(at: Looked, own: Int64) -> Iterator[Copy]:
 
 
 def _beside(at: Looked, own: Int64) -> Iterator[Copy]:
-    """Meters of the project whose days are the same."""
+    """Yield meters of the project with the same days."""
     pairs = np.triu(np.ones((len(own), len(own)), dtype=np.bool_), 1)
     for repeated in _now(at, own, at.names, own[:, None], pairs):
         two = at.names[repeated.one], at.names[repeated.other]
@@ -145,7 +144,7 @@ def _beside(at: Looked, own: Int64) -> Iterator[Copy]:
 
 
 def _elsewhere(at: Looked, own: Int64) -> Iterator[Copy]:
-    """Meters of other projects whose days are the same, or were it a year ago."""
+    """Yield meters of other projects with the same days, now or a year ago."""
     beside = at.energy.others(at.quantity, at.names)
     every = sorted(beside)
     for begin in range(0, len(every), AT_ONCE):
@@ -163,8 +162,8 @@ def _now(
     at: Looked, own: Int64, others: Sequence[str], sums: Int64, pairs: NDArray[np.bool_]
 ) -> Iterator[Repeated]:
     """
-    Yield pairs with equal days; of neighbours with the same weather only nearly
-    identical ones.
+    Yield pairs with equal days; for neighbours with the same weather only nearly identical
+    ones.
     """
     places = [at.places(devices) for devices in (at.names, others)]
     near = (np.abs(places[0][:, None] - places[1]) <= _ONE_SKY_DEG).all(axis=2)
@@ -174,10 +173,10 @@ def _now(
 
 class Repeated(NamedTuple):
     """
-    Two meters, how many of the days that are known agree, and by which ratio.
+    Pair of meters with agreeing days: number of known and agreeing days, and their ratio.
 
-    `time` numbers that of the other one.  `equal` where each of the days that agree is the same
-    to the base unit.
+    `time` is the index of the other meter's time.  `equal` if each agreeing day is identical to the
+    base unit.
     """
 
     one: int
@@ -204,11 +203,11 @@ def repeated_days(
     own : int64 array, n x days
         Daily sums of n meters; 0 without data. [base units]
     others : int64 array, m x times x days
-        Sums of as many days of m meters, at one time or at several.
+        Sums of as many days of m meters, at one or several times.
     nearly : float
         Relative tolerance of equal ratios. [1]
     pairs : bool array, n x m, optional
-        Pairs to compare; all without it.
+        Pairs to compare; all by default.
     done : collection of int
         Meters of the n to skip; it may grow meanwhile.
     """
@@ -246,14 +245,17 @@ def near_days(own: Int64, others: Int64, nearly: float, share: float = SHARE) ->
 
 
 def _needed(own: Int64, least: int, share: float = SHARE) -> Int64:
-    """Of how many days the ratio is to be one; more than there are where they are too few."""
+    """Return, per meter, the number of days that must have one ratio."""
     many = np.ceil(share * np.count_nonzero(own > 0, axis=1)).astype(np.int64)
     needed: Int64 = np.maximum(many, least)
     return needed
 
 
 def _repeats(item: Int64, other: Int64, nearly: float) -> tuple[int, int, float, bool] | None:
-    """How many days agree, by which ratio, and whether they are equal; None where they do not."""
+    """
+    Return the number of agreeing days, the ratio, and whether they are equal; None if they
+    do not agree.
+    """
     need = int(_needed(item[None], LEAST)[0])
     both = np.flatnonzero((item > 0) & (other > 0))
     if len(both) < need:

@@ -1,13 +1,10 @@
 """
-What a report is made of: from the database, or from an evidence pack without any server.
+Data of a statement's report, from the database or a verified evidence pack; and its public version.
 
-Documents are believed as far as their proofs hold; a pack is walked through like
-`tonne verify` before a page is made of it, since a well-set page convinces.
+A pack is verified like `tonne verify` before a report is made of it.
 
-The public twin of an issued statement, as files: document, PDF, workbook, receipt.
-
-Readings, intervals and the plan extract stay out: they name the meters.  Their digests stand
-in the statement.
+The public version omits readings, intervals and the plan extract, as they name the meters.  The
+statement has their digests.
 """
 
 from __future__ import annotations
@@ -102,7 +99,7 @@ def public_twin(
     more: Iterable[str] = (),
 ) -> PublicTwin:
     """
-    Return the public twin of a statement.
+    Return the public version of an issued statement: document, PDF, workbook, receipt.
 
     Parameters
     ----------
@@ -115,14 +112,14 @@ def public_twin(
     created : datetime
         With a time zone.
     categories : collection of str
-        Of `mrv.exports.public.CATEGORIES`, what is hidden.
+        Hidden categories, of `mrv.exports.public.CATEGORIES`.
     more : iterable of str
         Names of further fields to hide.
 
     Raises
     ------
     ExportError
-        If the statement is not issued, or what is to be hidden names it.
+        If the statement is not issued, or its own id would be hidden.
     """
     check_issued(facts.name, facts.state, facts.superseded_by)
     plan = facts.plan.to_json()
@@ -168,12 +165,12 @@ def check_public(
     opened: Sequence[Mapping[str, str]] | None,
 ) -> tuple[EnrolledKey, dict[str, Any] | None]:
     """
-    Return who signed a twin, and the originals where disclosures are given.
+    Return the signer of a public version, and the originals if disclosures are given.
 
     Raises
     ------
     SignatureError, EnrolmentError
-        If the twin's proof, a disclosure or an original's proof does not hold.
+        If the proof of the public version, of a disclosure or of an original is invalid.
     """
     operators = [key for key in trusted if key.role == "operator"]
     holder = verify_proof(document, operators)
@@ -196,7 +193,7 @@ _TABLE = f"{INTERVALS}.parquet"
 
 def facts_of(conn: Connection, statement: str) -> Facts:
     """
-    Collect a statement's documents and daily sums.
+    Return the report data of a statement: its documents and daily sums.
 
     Parameters
     ----------
@@ -232,18 +229,18 @@ def facts_of(conn: Connection, statement: str) -> Facts:
 
 
 def _organisations(keys: Iterable[EnrolledKey]) -> dict[str, str]:
-    """Return who each key signs for."""
+    """Return the organisation of each key."""
     return {key.did: key.bounds.organisation for key in keys if key.bounds.organisation}
 
 
 def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
     """
-    Return the verifier's signed list, if one was drawn.
+    Return the verifier's signed sampling list, if one was drawn.
 
     Raises
     ------
     SignatureError, EnrolmentError
-        If it is not what an enrolled key signed.
+        If it is not signed by an enrolled key.
     """
     data = sampling.document(conn, statement)
     if data is None:
@@ -256,7 +253,10 @@ def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
 def _evidence(
     conn: Connection, statement: str, body: bytes
 ) -> tuple[MonitoringPlan, IntervalRows, Factors]:
-    """Plan, interval rows and factors: as kept, or of a period that is not verified yet."""
+    """
+    Return plan, interval rows and factors: stored ones, or of a period that is not verified
+    yet.
+    """
     kept = evidence.kept(conn, statement, (PLAN, FACTORS, _TABLE))
     if not kept:
         case = recollect(conn, canonical.parse_object(body), statements.detail(conn, statement))
@@ -268,12 +268,12 @@ def _evidence(
 
 def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = None) -> Facts:
     """
-    Return the facts of a pack after verifying it.
+    Return the report data of a pack after verifying it.
 
     Raises
     ------
     VerificationError
-        Naming the first step of `tonne verify` that fails, or that the given keys do not reach.
+        Naming the first step of `tonne verify` that fails, or that needs other keys.
     CanonicalError
         If it is a statement without its evidence.
     """
@@ -305,7 +305,7 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
 
 
 def _state(subject: Subject) -> str:
-    """Return the state that a pack's documents prove; a later supersession is not in it."""
+    """Return the state proved by a pack's documents; a later supersession is not included."""
     if subject.conclusion is not None and subject.conclusion.opinion in REJECTING:
         return "rejected"
     return subject.state

@@ -1,9 +1,9 @@
 """
-Do what is asked of the signer, one request after another, in a thread for each lane.
+Execution of the signer's queued requests, one after another in each lane's thread.
 
-What takes long has a lane of its own, so that an issue does not wait behind a close.
-A request that ends the process three times, or meets a server that is away for a minute,
-is answered so and tried no more.
+Slow kinds of requests have their own lane, so that an issue does not wait for a close. A request
+that ends the process three times, or waits a minute for an unreachable server, gets that answer and
+is not tried again.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ LANES = {
 
 class Runner:
     """
-    Answers requests in threads of its own until it is stopped.
+    Executes requests in its own threads until it is stopped.
 
     Parameters
     ----------
     url : str
         Database; the login must be granted `tonne_mrv`.
     pulse : Pulse, optional
-        Of a process that does nothing else.
+        Health signal of a process that does nothing else.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class Runner:
             thread.join()
 
     def wait(self) -> None:
-        """Stay until stopped."""
+        """Block until stopped."""
         self._stopping.wait()
 
     def stop(self) -> None:
-        """End `wait`, and take no further request."""
+        """End `wait`; take no further request."""
         self._stopping.set()
 
     def _serve(self, name: str, of: Sequence[str]) -> None:
@@ -120,10 +120,7 @@ class Runner:
                 pass
 
     def _tell(self, id_: UUID, number: int, of: int, step: str) -> None:
-        """
-        Store the progress of a request, outside its own transaction; a failure
-        to do so is ignored.
-        """
+        """Store the progress of a request outside its transaction; failures are ignored."""
         try:
             with connect(self._url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
                 file_jobs.tell(conn, id_, Progress(number - 1, of, step))

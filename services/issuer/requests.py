@@ -1,11 +1,11 @@
 """
-What may be asked of the process that signs, and how each is done.
+Requests to the signing process, and their execution.
 
-The API does the same itself where it may: on one machine, its login holds the role that
-accounts.  Elsewhere it puts the request in a queue of the database, and `tonne signer`
-does it; the web process can then neither sign nor write what stands under a signature.
+On one machine the API executes them itself, as its login has the accounting role.  Elsewhere it
+queues them in the database, and `tonne signer` executes them; the web process can then neither sign
+nor write signed rows.
 
-Issue a statement with its time stamps: over the statement before, over the log's head after.
+The issue of a statement includes its time stamps: of the statement before, of the log's head after.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from services.store.statements.signer_requests import Answer, Request
 
 
 class Issued(NamedTuple):
-    """Place of the issue in the log, with timestamps or missing authorities as sentences."""
+    """Index of an issue in the log, and texts on time stamps or missing authorities."""
 
     entry: int
     notes: tuple[str, ...]
@@ -57,17 +57,17 @@ def issue(
     policy: Policy | None,
 ) -> Issued:
     """
-    Issue a verified statement, as `transitions.issue` does, and have it stamped.
+    Issue a verified statement, have it time-stamped, and return its index in the log.
 
     Parameters
     ----------
     policy : Policy or None
-        Whom to ask; no one where it is None.
+        Time-stamp authorities; none where None.
 
     Raises
     ------
     ServerError
-        If the policy lets issue wait for time stamps that are not there.
+        If the policy requires time stamps that are missing.
     StatementStateError
         If it is not verified, or another issued statement covers part of its period.
     """
@@ -81,7 +81,7 @@ def issue(
 
 def stamped(conn: Connection, statement: str, policy: Policy) -> timestamps.Stamped:
     """
-    Have a statement stamped that may be issued.
+    Request time stamps of a statement that can be issued, and return the result.
 
     Raises
     ------
@@ -100,23 +100,23 @@ _FIRST_LOOK_S, _LAST_LOOK_S = 0.01, 0.25
 
 class Desk(NamedTuple):
     """
-    What anyone who does a request has at hand.
+    Settings for the execution of requests.
 
     Attributes
     ----------
     home : Path
-        Where the log's key is.
+        Folder with the log's key.
     strict : bool
-        Refuse statements that rest on a factor unverified which no one accepted by name.
+        Refuse statements that use an unverified factor not accepted by name.
     log_key : str
         Name of the log's key.
     stamps : callable
-        Says whom an issue asks for time stamps; None for no one.
+        Returns the time-stamp policy of an issue; None for no time stamps.
     waits : bool
         Issue nothing while too few witnesses have cosigned the log's last head.
     begun : callable
-        Called as each step of a request begins: its id, the step's number from 1, of how many,
-        its name.
+        Called at the start of each step of a request: its id, the step's number from 1, the number
+        of steps, the step's name.
     """
 
     home: Path
@@ -142,7 +142,7 @@ def _close(conn: Connection, request: Request, desk: Desk) -> Done:
 
 
 def _steps(request: Request, desk: Desk, names: Sequence[str]) -> Callable[[int, str], None]:
-    """Return the callback of a long request's steps."""
+    """Return the function that reports the steps of a long request."""
     return lambda number, name: desk.begun(request.id, number, len(names), name)
 
 
@@ -313,14 +313,14 @@ def do(conn: Connection, request: Request, desk: Desk) -> Done:
 
 def awaited(conn: Connection, id_: UUID, patience_s: float) -> Answer | None:
     """
-    Wait for the answer of a request; None where there is none in time.
+    Return the answer of a request; None if there is none in time.
 
     Parameters
     ----------
     conn : Connection
         In autocommit.
     patience_s : float
-        How long to wait. [s]
+        Maximum waiting time. [s]
     """
     until_s, pause_s = time.monotonic() + patience_s, _FIRST_LOOK_S
     while (answer := queue.answer_of(conn, id_)) is None and time.monotonic() < until_s:
@@ -330,14 +330,14 @@ def awaited(conn: Connection, id_: UUID, patience_s: float) -> Answer | None:
 
 
 def elsewhere(conn: Connection, home: Path, name: str = LOG_KEY) -> bool:
-    """Whether a log's key is enrolled whose secret is not here: then a signer has it."""
+    """Return whether the log's key is enrolled but not stored here, so that a signer has it."""
     logs = [enrolment.key for enrolment in enrolled.load(conn) if enrolment.key.role == "log"]
     here = keys.names(home)
     return bool(logs) and logs[-1].name not in here and name not in here
 
 
 def named(error: Exception) -> str:
-    """Return the name of an error in an answer."""
+    """Return an error's name as used in answers."""
     return next((name for name, kind in _ERRORS.items() if isinstance(error, kind)), DEFECT)
 
 

@@ -1,10 +1,10 @@
 """
-Meters whose quarter hours are those of another meter: one meter under two ids.
+Meters with the same 15-minute intervals as another meter: one meter under two ids.
 
-Inside a project `mrv.accounting.twin_series.twins` compares each pair of up to 200 meters.  Here
-those meters are compared, of the project and of all others, that agree with one of the project's
-in its strongest quarter hours, also up to two hours earlier or later.  The one that was registered
-first counts; what an issued statement claims goes before that.
+Within a project `mrv.accounting.twin_series.twins` compares each pair of up to 200 meters.  Here
+the project's meters are compared with all others that agree in the strongest intervals, also
+shifted by up to two hours.  The meter in an issued statement counts, otherwise the one registered
+first.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ _MONTH_US = 31 * 86_400_000_000
 
 class Agreeing(NamedTuple):
     """
-    On how many of the known days two meters agree, and how many times the first's is.
+    Number of agreeing days of two meters, and their ratio.
 
     Attributes
     ----------
     ordered : bool
-        Each day agrees with the same day; else with some other one, or shifted by some hours.
+        Each day agrees with the same day; else with another one, or shifted by some hours.
     noise : float
-        Deviation of the quarter hours, where it is even as that of noise is; else 0. [1]
+        Deviation of the intervals if uniform like noise; else 0. [1]
     """
 
     days: int
@@ -74,7 +74,7 @@ class Copy(NamedTuple):
     Attributes
     ----------
     project : str or None
-        Of the other meter; None where it is the same project.
+        Of the other meter; None for the same project.
     equal : bool
         The series are identical; else proportional.
     excluded : bool
@@ -82,9 +82,9 @@ class Copy(NamedTuple):
     days_before : int
         How many days before the other one measured it.
     by_day : Agreeing or None
-        How sums of days agree; None where quarter hours do.
+        Agreement of daily sums; None if the intervals agree.
     parts : tuple of str
-        The meters of which it is the sum, the other one among them; else empty.
+        The meters of which it is the sum, including the other one; else empty.
     """
 
     device: str
@@ -98,7 +98,7 @@ class Copy(NamedTuple):
 
     @property
     def of(self) -> Text | str:
-        """The other meter, its project, and how long before."""
+        """Return the other meter, its project, and how many days earlier it measured."""
         meter: Text | str = self.other
         if self.project is not None:
             meter = text("copy.of_project", meter=meter, project=self.project)
@@ -108,7 +108,7 @@ class Copy(NamedTuple):
 
     @property
     def reason(self) -> Text:
-        """Return the reason why it does not count."""
+        """Return the reason why the meter does not count."""
         if self.parts:
             return text("copy.sum", device=self.device, others=self.parts)
         code = "copy.quarter_hours"
@@ -118,7 +118,7 @@ class Copy(NamedTuple):
 
     @property
     def alike(self) -> Text:
-        """How it agrees with the other meter, where both count."""
+        """Return how it agrees with the other meter, where both count."""
         values: dict[str, Value] = {"device": self.device, "other": self.of}
         by = self.by_day
         if self.equal or by is None:
@@ -133,7 +133,10 @@ class Copy(NamedTuple):
 
 
 class Same(NamedTuple):
-    """Copies by quarter hours, and all pairs that are known, those of the accounting too."""
+    """
+    Copies by 15-minute intervals, and all known pairs, including those found by the
+    accounting.
+    """
 
     copies: list[Copy]
     pairs: set[tuple[str, str]]
@@ -146,16 +149,16 @@ class Same(NamedTuple):
 @dataclass(frozen=True)
 class Energy:
     """
-    Energy of a project's baseline in a period, and which other meters may be the same.
+    Baseline energy of a project in a period, and the other meters that could be its duplicates.
 
     Attributes
     ----------
     project : Project
         With the devices of the period.
     registered : mapping of str to datetime
-        Since when devices have a rated power in the registry.
+        Time since which devices have a rated power in the registry.
     claimed : dict of str to bool
-        Whether other projects claimed what meters counted in the period, as far as it was asked.
+        Whether other projects claimed the meters' energy of the period, as far as queried.
     """
 
     conn: Connection
@@ -167,12 +170,15 @@ class Energy:
 
     @property
     def meters(self) -> list[tuple[str, list[str]]]:
-        """The project's devices that count energy, by quantity."""
+        """Return the project's energy devices, by quantity."""
         return self._counted(("Wh",))
 
     @property
     def measured(self) -> list[tuple[str, list[str]]]:
-        """Return the project's devices with quantities that no two meters share, by quantity."""
+        """
+        Return the project's devices with quantities that no two meters can share, by
+        quantity.
+        """
         return self._counted(MEASURED)
 
     def _counted(self, units: Collection[str]) -> list[tuple[str, list[str]]]:
@@ -183,11 +189,11 @@ class Energy:
 
     @property
     def span_us(self) -> tuple[int, int]:
-        """A month at least: who closes each day has no period that is long enough. [us UTC]"""
+        """Return the compared time: the period, or a month if it is shorter. [us UTC]"""
         return min(self.period_us[0], self.period_us[1] - _MONTH_US), self.period_us[1]
 
     def others(self, quantity: str, names: Collection[str]) -> dict[str, str]:
-        """Return the devices of other projects that count a quantity, with their project."""
+        """Return the devices of other projects with a quantity, with their project."""
         result: dict[str, str] = {}
         for entry in self.registry.projects.values():
             if entry.id != self.project.id:
@@ -211,7 +217,7 @@ class Energy:
 
 
 def same_elsewhere(energy: Energy) -> Same:
-    """Compare a project's energy with that of its other meters and of all projects."""
+    """Return duplicates among a project's meters and those of all projects."""
     result, conn, span_us = Same([], set()), energy.conn, energy.span_us
     # meters that are all alike come again and again
     kept = lru_cache(_KEPT)(lambda name, quantity: all_series(conn, [name], quantity, span_us)[0])
@@ -242,7 +248,7 @@ def _inside(
     near: Sequence[tuple[str, str]],
     series: Mapping[str, Int32],
 ) -> None:
-    """Compare meters of the project, without the pairs that the accounting finds itself."""
+    """Add duplicates within the project, without the pairs that the accounting finds itself."""
     quarters = (energy.period_us[1] - energy.period_us[0]) // INTERVAL_US
     known = [name for name in names if name in series] if len(names) <= MANY else []
     seen = {
@@ -264,7 +270,10 @@ def _inside(
 
 
 def _moving(own: Int32, there: Int32) -> Twins | None:
-    """How two series move as one over the whole period, as the accounting sees it."""
+    """
+    Return how two series agree over the whole period, by the accounting's test; None if they
+    do not.
+    """
     return next(twins([own, there]), None)
 
 
@@ -297,7 +306,7 @@ def _near(
     quantity: str,
     period_us: tuple[int, int],
 ) -> list[tuple[str, str]]:
-    """Pairs that agree, but for a scale, in the strongest quarter hours of days and before them."""
+    """Return pairs that are proportional in the strongest intervals of days, also shifted."""
     result: list[tuple[str, str]] = []
     remaining = list(dict.fromkeys(names))
     for look in range(_LOOKS):

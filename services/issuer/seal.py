@@ -1,14 +1,13 @@
 """
-Keep the log up to date: seal days that ended, and what changed since.
+Keep the log up to date: seal completed days and changes since.
 
-Digests are taken in one snapshot, and appended in a transaction of their own
-under the log's lock.  What is committed between the two is noted as late by its own
-transaction, for sealing was announced before (`late_readings`).  Nothing that differs
-from its seal by hand is sealed again unless a reason is given, which then stands in the
-log.  Killed anywhere, the next run finds the notes and seals what they name.
+Digests are taken in one snapshot and appended in a separate transaction under the log's lock.  Rows
+committed in between are noted as late by their own transaction, as sealing was announced before
+(`late_readings`).  Manual changes are sealed again only with a reason, which is recorded in the
+log.  After an interruption the next run continues from the notes.
 
-The sealer runs beside a pipeline or alone, and never disturbs what it runs beside: a database
-that is away, a missing key or a change by hand is logged, and tried again with the next round.
+The sealer runs beside a pipeline or alone, and does not disturb it: an unreachable database, a
+missing key or a manual change is logged, and tried again in the next round.
 """
 
 from __future__ import annotations
@@ -84,13 +83,13 @@ class Report:
     entries : list of str
         Kinds of the other entries.
     refused : list of str
-        Differences from a seal by manual changes, left as they are.
+        Differences from a seal by manual changes, not sealed.
     late : list of str
-        Late readings of the same days, which wait for that.
+        Late readings of the same days, which wait for these to be resolved.
     corrections : list of str
         Issued statements with changed readings, and the drafts that correct them.
     waiting : list of str
-        Devices whose derived rows are to be rebuilt first, as after an import.
+        Devices whose derived rows must be rebuilt first, as after an import.
     late_s : float
         Delay of the oldest day beyond the promised time before this run. [s]
     """
@@ -107,7 +106,7 @@ class Report:
 
 class Prepared(NamedTuple):
     """
-    An entry about a day, with the data below it and the place of its seal.
+    Log entry of a day, the data below it, and the place of its seal.
 
     `notes` are those of its late readings.
     """
@@ -127,9 +126,10 @@ def seal(
     recheck: bool = False,
     accept: str | None = None,
     projects: Collection[str] | None = None,
+    before: date | None = None,
 ) -> Report:
     """
-    Seal what there is to seal, and sign the log's head.
+    Seal all due days and changes, sign the log's head, and return the result.
 
     Parameters
     ----------
@@ -140,21 +140,23 @@ def seal(
     now_us : int
         Days that ended more than `SETTLE_US` before are due. [us UTC]
     recheck : bool
-        Compare all sealed days with what is stored, and not only those that got
-        late readings.
+        Compare all sealed days with the stored rows, not only those with late readings.
     accept : str, optional
-        Seal what was changed by hand too, for this reason.
+        Reason for which manual changes are sealed too.
     projects : collection of str, optional
         Only days of these projects; all, and days of devices without one, where absent.
+    before : date, optional
+        Only local days before this one, and these as soon as they have ended.
     """
     with _alone(conn):
         run = _Run(conn, signer, Registry(conn), accept, Report())
-        return _seal(run, now_us, projects, everything=recheck or accept is not None)
+        subset = projects, before
+        return _seal(run, now_us, subset, everything=recheck or accept is not None)
 
 
 @contextmanager
 def _alone(conn: Connection) -> Iterator[None]:
-    """Wait until no other sealer is at work on this database."""
+    """Context that waits until no other sealer works on this database."""
     conn.execute(f"SELECT pg_advisory_lock({_SEALER})")
     try:
         yield
@@ -164,7 +166,7 @@ def _alone(conn: Connection) -> Iterator[None]:
 
 
 class _Run(NamedTuple):
-    """Shared state of a run's steps."""
+    """State shared by the steps of a sealing run."""
 
     conn: Connection
     signer: Signer
@@ -173,14 +175,20 @@ class _Run(NamedTuple):
     report: Report
 
 
-def _seal(run: _Run, now_us: int, projects: Collection[str] | None, *, everything: bool) -> Report:
+def _seal(
+    run: _Run, now_us: int, subset: tuple[Collection[str] | None, date | None], *, everything: bool
+) -> Report:
     conn, report = run.conn, run.report
+    projects, before = subset
+    until_us = now_us - SETTLE_US if before is None else now_us
     records.append_changes(conn, run.signer, report.entries, report.refused, run.accept)
-    due = {(job.project, job.day): job for job in ended(conn, run.of.fleet, now_us - SETTLE_US)}
+    due = {(job.project, job.day): job for job in ended(conn, run.of.fleet, until_us)}
     known = seals.latest(conn)
     new = [job for key, job in due.items() if key not in known]
     if projects is not None:
         new = [job for job in new if job.project in projects]
+    if before is not None:
+        new = [job for job in new if job.day < before]
     oldest = min((job.to_us for job in new), default=now_us)
     report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
     if ends := [*(_time(job.to_us) for job in new), *(one.end for one in known.values())]:
@@ -219,7 +227,7 @@ def _seal_again(
 
 
 def _to_compare(known: Mapping[tuple[str, date], Seal], waiting: Sequence[Waiting]) -> list[Seal]:
-    """Sealed days that late readings touch; what follows from them may reach a day further."""
+    """Return the sealed days within two days of late readings that their seal does not include."""
     covered: dict[date, set[frozenset[str]]] = {}
     for item in waiting:
         covered.setdefault(item.day, set()).add(item.sealed)
@@ -237,7 +245,7 @@ def _to_compare(known: Mapping[tuple[str, date], Seal], waiting: Sequence[Waitin
 
 
 def _touches(waiting: Waiting, job: Job) -> bool:
-    """Whether a note is of a device and a UTC day of a sealed one."""
+    """Return whether a note concerns a device and a UTC day of a sealed day."""
     first, last = _time(job.from_us).date(), _time(job.to_us).date()
     return waiting.device in job.devices and first <= waiting.day <= last
 
@@ -247,7 +255,7 @@ def _time(us: int) -> datetime:
 
 
 def _prepare(conn: Connection, fleet: Fleet, jobs: Sequence[Job]) -> list[Prepared]:
-    """Prepare the first seal of each day."""
+    """Return the log entries for the first seal of each day."""
     with conn.cursor() as cursor:
         return [
             _prepared(job, 1, fleet.version, parts, cursor, None, noted(cursor, job).ids)
@@ -271,7 +279,10 @@ def _prepared(
 
 
 def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
-    """Return arrival of a day's readings and time of its seal, in the form of the seal."""
+    """
+    Return when a day's readings arrived, and the time of the seal, as fields of the log
+    entry.
+    """
     span = job.from_us, job.to_us
     arrived = {
         summed.device: Arrived(*summed[2:])
@@ -283,7 +294,7 @@ def arrival_of(cursor: Cursor, job: Job) -> dict[str, Any]:
 
 
 def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
-    """Prepare the next seal of a day that changed; None where it may not be sealed again yet."""
+    """Return the next log entries of a changed day; None if it may not be sealed again yet."""
     job, accept = day.job, run.accept
     with snapshot(run.conn), run.conn.cursor() as cursor:
         fleet = run.of.of_snapshot()
@@ -297,7 +308,7 @@ def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
 
 
 def _refused(run: _Run, job: Job, changes: Changes) -> bool:
-    """Return whether a day waits for rebuilt rows, or was changed manually; report which."""
+    """Return whether a day waits for rebuilt rows or was changed manually; add it to the report."""
     conn, of, report = run.conn, run.of, run.report
     wrong = underived(conn, of, job, changes)
     with conn.cursor() as cursor:
@@ -316,7 +327,7 @@ def _refused(run: _Run, job: Job, changes: Changes) -> bool:
 
 
 def _reason(now: Compared) -> str:
-    """Why a day is sealed again."""
+    """Return why a day is sealed again."""
     if now.joined:
         return f"the registry says that {', '.join(now.joined)} served on that day"
     return "late readings" if now.found.late else "derived rows made again"
@@ -345,24 +356,24 @@ PULSE = "sealing"
 
 class Sealer:
     """
-    Seals in a thread of its own until it is stopped.
+    Seals in its own thread until it is stopped.
 
     Parameters
     ----------
     url : str
         Database.
     home : Path
-        Where the log's key is; it is made the first time.
+        Folder with the log's key, created at first use.
     key : str
         Its name.
     every_s : float
-        Pause between two rounds. [s]
+        Time between two rounds. [s]
     pulse : Pulse, optional
-        Of a process that does nothing else: it moves as long as rounds end, well or not.
+        Health signal of a process that does nothing else, updated after each round.
     stamps : callable
-        Says after each round which authorities stamp the log's heads; None for none.
+        Returns the time-stamp policy of the log's heads after each round; None for none.
     first_s : float
-        Pause before the first round. [s]
+        Time before the first round. [s]
     """
 
     def __init__(
@@ -390,7 +401,7 @@ class Sealer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; a round that is under way ends with its transaction."""
+        """Stop; a running round is rolled back."""
         self._stopping.set()
         self._thread.join(timeout=5)
 
@@ -399,7 +410,7 @@ class Sealer:
         self.run()
 
     def run(self) -> None:
-        """Seal now, and then from time to time, until stopped."""
+        """Seal now and then at intervals, until stopped."""
         while not self._stopping.is_set():
             self.once()
             if self._pulse is not None:
@@ -432,7 +443,7 @@ class Sealer:
             self._log.info("sealed", days=report.days, again=report.again, also=report.entries)
 
     def _stamp(self) -> None:
-        """Ask for time stamps of new seals; the next round asks again who was away."""
+        """Request time stamps of new seals; missing ones are requested again in the next round."""
         try:
             policy = self._stamps()
             if policy is None:

@@ -1,10 +1,8 @@
 """
-Which days the log seals, and what a day holds.
+Days that the log seals, and the contents of each day.
 
-A project's local day holds the readings, intervals and emissions of the devices
-that serve it on that day.  Devices that serve no project for all of a UTC day
-have it sealed too, under no project: what is measured is not changed in silence,
-whatever it is for.
+A project's local day contains the readings, intervals and emissions of the devices that serve it on
+that day.  UTC days of devices without a project are sealed too.
 """
 
 from __future__ import annotations
@@ -39,7 +37,7 @@ T = TypeVar("T")
 
 
 class Job(NamedTuple):
-    """A day of a project ('' for none): its zone, edges and devices."""
+    """Day to be sealed of a project ('' for none): its time zone, start, end and devices."""
 
     project: str
     day: date
@@ -49,7 +47,7 @@ class Job(NamedTuple):
     devices: tuple[str, ...]
 
     def entry(self) -> Day:
-        """Write the day as the log's entry names it."""
+        """Return the day as in the log's entry."""
         edges = utc_text(self.from_us), utc_text(self.to_us)
         return Day(self.project or None, self.day.isoformat(), self.timezone, *edges)
 
@@ -70,7 +68,7 @@ class _Serving:
     others: tuple[str, ...] = ()
 
     def on(self, from_us: int, to_us: int) -> tuple[str, ...]:
-        """Return the devices that a day is about."""
+        """Return the devices that belong to a day."""
         if self.project:
             result = {d.device for d in self.bound if _overlaps(d, from_us, to_us)}
         else:
@@ -93,12 +91,12 @@ def _covers(project_device: ProjectDevice, from_us: int, to_us: int) -> bool:
 
 def ended(conn: Connection, fleet: Fleet, until_us: int) -> Iterator[Job]:
     """
-    Days that ended by a time, of each project and of devices without one, oldest first.
+    Yield days that ended by a time, of each project and of devices without one, oldest first.
 
     Parameters
     ----------
     until_us : int
-        Days whose end is later are left out. [us UTC]
+        Days that end later are omitted. [us UTC]
     """
     projects = registry.load_projects(conn)
     every = tuple(d.id for d in fleet.devices)
@@ -124,7 +122,7 @@ def ended(conn: Connection, fleet: Fleet, until_us: int) -> Iterator[Job]:
 
 
 class Overdue(NamedTuple):
-    """Days whose seal was promised earlier: those that still wait, and those sealed too late."""
+    """Days not sealed in the promised time: those still unsealed, and those sealed late."""
 
     waiting: list[Job]
     sealed_late: list[tuple[Job, datetime]]
@@ -154,10 +152,10 @@ def overdue(
 
 def together(days: Iterable[T], job_of: Callable[[T], Job]) -> Iterator[list[T]]:
     """
-    Days in runs that are read at once: days that follow each other, of the same devices.
+    Yield runs of consecutive days with the same devices, to be read at once.
 
-    A run is of so many days that its devices times its days are at most those of one day of a
-    large project, so that memory stays bounded.
+    Devices times days of a run are at most those of one day of a large project, so that memory is
+    bounded.
     """
     run: list[T] = []
     for day in days:
@@ -181,12 +179,12 @@ def _follows(before: Job, job: Job, days: int) -> bool:
 
 def parts_of(cursor: Cursor, fleet: Fleet, run: Sequence[Job]) -> list[dict[str, Digest]]:
     """
-    Return digests of the days of a run: `readings`, `intervals`, `emissions` of each.
+    Return the digests of each day of a run: `readings`, `intervals`, `emissions`.
 
     Parameters
     ----------
     run : sequence of Job
-        One or more days of `together`.
+        Days from one result of `together`.
     """
     result: list[dict[str, list[DayLeaf]]] = [
         {"readings": [], "intervals": [], "emissions": []} for _ in run

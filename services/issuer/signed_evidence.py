@@ -1,19 +1,16 @@
 """
-Evidence beside the readings, and a case's evidence as the files of a pack.
+Signed values, forward actions and archived files of a case, and its evidence as pack files.
 
-Of signed values the first and the last of each device's day are taken: two registers that a meter
-signed bound the energy between them, whether it signed every minute or at each charge, and a pack
-stays small.  Only what verifies with the registry's keys and states a register of energy at a
-synchronised time is taken.
+Of signed values the first and last of each device's day are taken: two signed registers bound the
+energy between them, and a pack stays small.  Only values are taken that verify with the registry's
+keys and state an energy register at a synchronised time.
 
-A forward action of the validation or of an earlier verification is open until a verifier closed
-it: by an event of its own statement, or by the reason that the verifier of a later issued
-statement signed over it.
+A forward action of the validation or of an earlier verification is open until a verifier closes it:
+by an event of its own statement, or by the reason signed with a later issued statement.
 
-A pack's files have the same bytes each time.  A file of the archive is taken as it is where every
-device-day in it is one that the statement rests on, leaf for leaf: anyone who has both sees by one
-digest that they are the same.  What no file holds whole (days still in the database, the readings
-beside the period) stands in the pack's own file of the class.
+The same case gives identical files.  An archived file is used unchanged if every device-day in it
+belongs to the statement, leaf for leaf. Other data (days still in the database, readings beside the
+period) are in the pack's own file of the class.
 """
 
 from __future__ import annotations
@@ -61,7 +58,7 @@ from services.vault.part import Part
 
 
 class Reused(NamedTuple):
-    """A file of the archive, and its bytes."""
+    """Archived file and its bytes."""
 
     part: Part
     data: bytes
@@ -69,7 +66,7 @@ class Reused(NamedTuple):
 
 def fitting(conn: Connection, case: Case) -> list[Reused]:
     """
-    Return the archived files with only a case's evidence, no device-day twice.
+    Return the archived files that contain only a case's evidence, no device-day twice.
 
     Raises
     ------
@@ -92,7 +89,7 @@ def fitting(conn: Connection, case: Case) -> list[Reused]:
 
 
 def without(frame: Frame, fleet: Fleet, reused: Iterable[Reused]) -> Frame:
-    """Readings that no reused file holds."""
+    """Return the readings that are in no reused file."""
     kept: NDArray[np.bool_] = np.ones(len(frame), dtype=np.bool_)
     for part in (reused.part for reused in reused if reused.part.class_id == frame.class_id):
         devices = [fleet.by_id[name] for name in part.leaves]
@@ -103,13 +100,12 @@ def without(frame: Frame, fleet: Fleet, reused: Iterable[Reused]) -> Frame:
 
 def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
     """
-    Plan, factors, digests and tables of a case: name in the pack to bytes.
+    Return a case's plan, factors, digests and tables: bytes by name in the pack.
 
     Parameters
     ----------
     reused : sequence of Reused
-        Files of the archive that the pack takes as they are, so that nothing of them is
-        written here.
+        Archived files included unchanged, so that none of their data is written here.
     """
     result = {
         PLAN: canonical.legible(case.plan.to_json()),
@@ -131,7 +127,7 @@ def files(case: Case, reused: Sequence[Reused] = ()) -> dict[str, bytes]:
 
 
 def by_name(reused: Sequence[Reused]) -> dict[str, Reused]:
-    """Name files of the archive as a pack does."""
+    """Return archived files by their name in a pack."""
     return {
         f"{READINGS}/{reused.part.class_id}/{reused.part.path.rpartition('/')[2]}": reused
         for reused in reused
@@ -173,14 +169,14 @@ def signed_of(
     conn: Connection, devices: Sequence[Device], period: tuple[int, int], timezone: str
 ) -> SignedExtract:
     """
-    Collect a period's signed values, and the keys of who signed them.
+    Return a period's signed values, and the keys of their signers.
 
     Parameters
     ----------
     devices : sequence of Device
         Those of the project, and their check meters.
     period : (int, int)
-        Half-open. [us UTC]
+        End excluded. [us UTC]
     """
     ids = [device.id for device in devices]
     every = sorted({*ids, *(d.gateway for d in devices if d.gateway)})
@@ -220,7 +216,7 @@ def _us(moment: datetime) -> int:
 def _taken(
     checked: Iterable[_Tried], devices: Sequence[Device], period: tuple[int, int]
 ) -> Iterator[SignedValueKept]:
-    """Yield of each device, kind and day the first value that holds, and the last."""
+    """Yield the first and last valid signed value of each device, kind and day."""
     for _, group in groupby(checked, key=lambda one: (one[0].device, one[0].cose, one[0].day)):
         of_day = list(group)
         first = _first(of_day, devices, period)
@@ -265,7 +261,7 @@ def _first(
 
 
 def _bounded(every: Iterable[SignedValueKept]) -> Iterator[SignedValueKept]:
-    """Yield signed values without days in the middle if too long; a chain needs its ends."""
+    """Yield signed values, without the middle days if there are too many; the ends are needed."""
     kept = list(every)
     step, whole = 1, sum(len(kept.data) for kept in kept)
     while whole > MOST_BYTES * step:

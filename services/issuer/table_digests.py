@@ -1,9 +1,8 @@
 """
-Digests in the log of all that statements rest on beside readings.
+Digests in the log of all tables besides readings that statements depend on.
 
-Registry, plan and certificates change by imports alone, and each import is a
-new registry version: a change without one was made by hand, and is not entered
-as if it were right.  Append-only tables may only grow.
+Registry, plan and certificates change only by imports, and each import is a new registry version: a
+change without one is manual and is not entered.  Append-only tables may only grow.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ Rows = dict[str, dict[str, str]]
 
 
 class State(NamedTuple):
-    """Tables of a kind as they are, and as the log's last entry has them."""
+    """Current tables of a kind, and those in the log's last entry."""
 
     now: dict[str, list[RowHash]]
     last: Entry | None
@@ -45,7 +44,7 @@ def state_of(conn: Connection, kind: str) -> State:
     Raises
     ------
     LogError
-        If what is kept beside the entry does not lead to its roots.
+        If the digests stored with the entry do not lead to its roots.
     """
     now = hashes(conn, STATES[kind])
     result = log.details(conn, kind)
@@ -56,7 +55,7 @@ def state_of(conn: Connection, kind: str) -> State:
 
 
 def changes(sealed: Mapping[str, Mapping[str, str]], now: Mapping[str, list[RowHash]]) -> list[str]:
-    """Rows that differ, in words."""
+    """Return texts on the rows that differ."""
     result = []
     for name in sorted({*sealed, *now}):
         was, is_ = sealed.get(name, {}), dict(now.get(name, []))
@@ -72,11 +71,10 @@ def changes(sealed: Mapping[str, Mapping[str, str]], now: Mapping[str, list[RowH
 
 def expected(conn: Connection, kind: str, last: Entry, what: str) -> bool:
     """
-    Whether a change since the last entry is one that a command makes.
+    Return whether a change since the last entry can be explained by a command.
 
-    An import is a new registry version; enrolling a key adds a row of now, and
-    revoking one fills in its end, and what it may sign can be said anew.  The next
-    seal enters them.
+    An import is a new registry version; enrolling a key adds a row, revoking it sets its end, and
+    its limits can be replaced.  The next seal enters such changes.
     """
     if kind in IMPORTED:
         versions = canonical.parse_object(last.body)["registryVersion"]
@@ -93,7 +91,7 @@ def expected(conn: Connection, kind: str, last: Entry, what: str) -> bool:
 
 
 def records_of(conn: Connection) -> Rows:
-    """All rows of append-only tables that the log has digested, but those expired by policy."""
+    """Return all digested rows of append-only tables, except those deleted after retention."""
     records: Rows = {}
     for entry, detail in log.details(conn, RECORDS):
         for name, rows in read_tables(canonical.parse_object(entry.body), detail or b"{}").items():
@@ -103,7 +101,7 @@ def records_of(conn: Connection) -> Rows:
 
 
 def _without_expired(conn: Connection, rows: Rows) -> None:
-    """Remove dead letters that a logged removal names."""
+    """Remove dead letters whose deletion is recorded in the log."""
     gone = removed_of(conn, [int(key) for key in rows.get("dead_letter", {})])
     for name in ("dead_letter", "dead_letter_replay"):
         kept = rows.get(name, {})
@@ -112,12 +110,12 @@ def _without_expired(conn: Connection, rows: Rows) -> None:
 
 
 def lost(sealed: Rows, now: Mapping[str, list[RowHash]]) -> list[str]:
-    """Rows that the log digested and that are no more, or are others now."""
+    """Return texts on digested rows that are missing or changed."""
     return [what for what in changes(sealed, now) if not what.endswith("was added")]
 
 
 def backdated(conn: Connection, sealed: Rows, now: Mapping[str, list[RowHash]]) -> list[str]:
-    """Rows that the log did not digest although their own time is before its last digest."""
+    """Return texts on rows that are not digested, although dated before the last digest."""
     last = log.last(conn, RECORDS)
     if last is None:
         return []
@@ -133,7 +131,7 @@ def backdated(conn: Connection, sealed: Rows, now: Mapping[str, list[RowHash]]) 
 def append_changes(
     conn: Connection, signer: Signer, done: list[str], refused: list[str], accept: str | None = None
 ) -> None:
-    """Enter what changed of registry, plan, certificates, keys, claims and factors."""
+    """Enter changes of registry, plan, certificates, keys, claims and factors in the log."""
     for kind in STATES:
         with snapshot(conn):
             state = state_of(conn, kind)
@@ -159,7 +157,7 @@ def append_changes(
 def append_records(
     conn: Connection, signer: Signer, done: list[str], refused: list[str], accept: str | None = None
 ) -> None:
-    """Enter the rows that append-only tables got."""
+    """Enter new rows of append-only tables in the log."""
     with snapshot(conn):
         sealed = records_of(conn)
         now = hashes(conn, tables(conn).records)
@@ -177,7 +175,7 @@ def append_records(
 
 
 def factors_entry(book: Iterable[Factor] | None = None) -> bytes:
-    """Entry of the factors that this version of the program publishes, or of some of them."""
+    """Return the log entry of the factors published by this version, or of some of them."""
     listed = [to_record(factor) for factor in (factors.load() if book is None else book)]
     return canonical.encode(
         {

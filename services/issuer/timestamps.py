@@ -1,13 +1,12 @@
 """
-Have the log's heads and issued statements stamped by authorities outside (RFC 3161).
+Time stamps of the log's heads and of issued statements by independent authorities (RFC 3161).
 
-A head is stamped as the text that the log signs, a statement as the bytes of
-`statement.json`.  What an authority answers is verified before it is kept; what it owes is
-asked for again with each round of sealing, and by `tonne timestamp request`.
+A head is stamped as the text that the log signs, a statement as the bytes of `statement.json`.
+Each answer is verified before it is stored; missing ones are requested again with each sealing
+round, and by `tonne timestamp request`.
 
-A time-stamp authority over HTTP (RFC 3161, section 3.4): a request out, an answer back.
-
-Time stamps of a statement for its evidence pack: tokens, stamped heads, proofs under them.
+The HTTP protocol is RFC 3161, section 3.4. An evidence pack has the tokens, the stamped heads, and
+the proofs below them.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def timestamps_file(
     conn: Connection, statement: str, seals: bytes | None, receipt: str | None
 ) -> bytes | None:
     """
-    Return `timestamps.json` of a statement; None without timestamps.
+    Return `timestamps.json` of a statement; None without time stamps.
 
     Parameters
     ----------
@@ -87,13 +86,13 @@ def timestamps_file(
 
 
 def stamps_of(conn: Connection, statement: str, receipt: str | None) -> tuple[TokenSummary, ...]:
-    """Return who stamped a statement, or the log with its issue, as its pack will show it."""
+    """Return the time stamps of a statement, or of the log with its issue, as in its pack."""
     index = None if receipt is None else parse_receipt(receipt).index
     return summaries(timestamps_file(conn, statement, None, receipt), index)
 
 
 def edition(conn: Connection, statement: str, receipt: str | None) -> str:
-    """Name what `timestamps.json` of an issued statement depends on."""
+    """Return an identifier of all that `timestamps.json` of an issued statement depends on."""
     if receipt is None:
         return ""
     seals = evidence.kept(conn, statement, (SEALS,)).get(SEALS)
@@ -107,8 +106,8 @@ def _used(
     conn: Connection, statement: str, seals: bytes | None, receipt: str | None
 ) -> tuple[list[Token], dict[int, list[Token]], dict[int, list[int]]]:
     """
-    Return tokens of the statement, tokens of heads by size, and the heads that
-    cover each entry.
+    Return tokens of the statement, tokens of heads by size, and the heads that cover each
+    entry.
     """
     heads = stored.of_heads(conn)
     indices = [] if seals is None else [d["index"] for d in canonical.parse_object(seals)["days"]]
@@ -119,7 +118,10 @@ def _used(
 
 
 def _heads_over(index: int, heads: Mapping[int, list[Token]]) -> list[int]:
-    """The first head over an entry that one authority stamped, that two did, and so on."""
+    """
+    Return the first head over an entry stamped by one authority, the first stamped by two,
+    and so on.
+    """
     result: list[int] = []
     maximum = 0
     for size in sorted(size for size in heads if size > index):
@@ -149,17 +151,17 @@ _TYPE = "application/timestamp-reply"
 
 
 class _NoWayOn(HTTPRedirectHandler):
-    """Refuses redirects: only the named authority is asked."""
+    """Refuses HTTP redirects: only the configured authority is asked."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> None:
-        """Follow no redirect; the answer is an error."""
+        """Refuse a redirect; the answer is an error."""
 
 
 def ask(url: str, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
     """
-    Send a request; return the answer's bytes, unread.
+    Send a request; return the bytes of the answer.
 
     Parameters
     ----------
@@ -171,7 +173,7 @@ def ask(url: str, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
     Raises
     ------
     ServerError
-        If it is away, refuses, or answers with something else.
+        If it cannot be reached, refuses, or answers with something else.
     """
     post = Request(  # noqa: S310 - settings take http and https alone
         url,
@@ -193,7 +195,7 @@ def ask(url: str, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
 
 
 def without_login(url: str) -> str:
-    """Write a URL without user and password."""
+    """Return a URL without user and password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
@@ -208,12 +210,12 @@ _AT_ONCE = 100
 
 
 def no_authority() -> None:
-    """Policy that asks no authority."""
+    """Return None: no time-stamp authority is configured."""
 
 
 class Policy(NamedTuple):
     """
-    Timestamp authorities, valid tokens, and whether an issue waits for them.
+    Time-stamp authorities, accepted tokens, and whether an issue waits for them.
 
     Attributes
     ----------
@@ -231,7 +233,7 @@ class Policy(NamedTuple):
 
     @property
     def asked(self) -> str:
-        """Whose tokens count, in a few words."""
+        """Return which tokens are accepted, in a few words."""
         names = ", ".join(authority.name for authority in self.rule.authorities)
         return f"{len(self.rule.authorities)} authorities ({names})"
 
@@ -239,12 +241,12 @@ class Policy(NamedTuple):
 @dataclass
 class Stamped:
     """
-    Result of a round of requests.
+    Result of requesting time stamps.
 
     Attributes
     ----------
     got : list of str
-        New timestamps: subject, authority, time.
+        New time stamps: subject, authority, time.
     owed : list of str
         Authorities without a valid answer.
     """
@@ -254,12 +256,12 @@ class Stamped:
 
     @property
     def sentences(self) -> list[str]:
-        """Return timestamps and refusals as sentences."""
+        """Return time stamps and refusals as sentences."""
         return [*self.got, *self.owed]
 
 
 class Subject(NamedTuple):
-    """Subject of a timestamp: a head by its size, or a statement by its id."""
+    """Subject of a time stamp: a head by its size, or a statement by its id."""
 
     message: bytes
     size: int | None
@@ -270,22 +272,22 @@ class Subject(NamedTuple):
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of its bytes."""
+        """Return the SHA-256 of the subject's bytes."""
         return hashlib.sha256(self.message).digest()
 
 
 def policy_of(settings: Settings) -> Policy | None:
     """
-    Return the timestamp policy of this installation; None without one.
+    Return the time-stamp policy of this installation; None without one.
 
-    A pinned trust root with authorities decides whose tokens count, and an issue then waits, for
-    ever without TONNE_TIMESTAMP_URLS.  Processes look it up each time: an expired trust root stops
-    no pipeline.
+    A pinned trust root with authorities determines the accepted tokens, and an issue then waits for
+    them, without TONNE_TIMESTAMP_URLS for ever.  It is read each time, so an expired trust root
+    stops no pipeline.
 
     Raises
     ------
     SettingsError
-        If valid authorities are defined nowhere, or twice.
+        If accepted authorities are defined nowhere, or twice.
     EnrolmentError
         If the file or the trust root is invalid.
     """
@@ -328,10 +330,7 @@ def _pinned(settings: Settings) -> TrustRoot | None:
 def stamp(
     conn: Connection, subject: Subject, policy: Policy, asking: Callable[[str, bytes], bytes] = ask
 ) -> Stamped:
-    """
-    Request timestamps of a subject from authorities that have not given one;
-    store the answers.
-    """
+    """Request missing time stamps of a subject, store the answers, and return the result."""
     report = Stamped()
     had = {token.url for token in stored.of_digest(conn, subject.digest)}
     for url in policy.urls:
@@ -379,23 +378,23 @@ def _token(
 
 
 def of_statement(conn: Connection, statement: str) -> Subject:
-    """Return a statement as it is stamped: the bytes of its file in the pack."""
+    """Return a statement as a subject of time stamps: the bytes of its file in the pack."""
     return Subject(canonical.encode(documents(conn, statement).statement), None, statement)
 
 
 def of_head(head: stored.HeadToStamp) -> Subject:
-    """Return a head as it is stamped: the text that the log signed."""
+    """Return a head as a subject of time stamps: the text that the log signed."""
     return Subject(signature_lines(head.note)[0].encode(), head.size, None)
 
 
 def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
     """
-    Obtain time stamps for a statement before it is issued.
+    Request time stamps of a statement before it is issued, and return the result.
 
     Raises
     ------
     ServerError
-        If issue has to wait: fewer authorities stamped it than have to.
+        If the issue must wait: fewer authorities stamped it than required.
     """
     report = stamp(conn, of_statement(conn, statement), policy)
     have = {token.authority for token in stored.of_statement(conn, statement)}
@@ -416,7 +415,7 @@ def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
 
 
 def request_missing(conn: Connection, policy: Policy) -> Stamped:
-    """Request missing timestamps of the newest sealing head and of issued statements."""
+    """Request missing time stamps of the newest sealing head and of issued statements."""
     report = Stamped()
     head = stored.head_to_stamp(conn, policy.rule.threshold)
     waiting = [] if head is None else [of_head(head)]
@@ -431,7 +430,7 @@ def request_missing(conn: Connection, policy: Policy) -> Stamped:
 
 
 def waiting_s(conn: Connection, enough: int) -> float:
-    """How long the oldest seal or issue has waited for its time stamps. [s]"""
+    """Return how long the oldest seal or issue has waited for its time stamps. [s]"""
     head = stored.head_to_stamp(conn, enough)
     return 0.0 if head is None else max(0.0, now_us() / 1e6 - head.since.timestamp())
 

@@ -1,8 +1,8 @@
 """
-The steps of a statement's life, each one transaction.
+Steps of a statement's life, each in one transaction.
 
-Every step checks again what the earlier ones left: that the signed document is
-of the stored body, by an enrolled key of the right role.
+Each step verifies again that the signed document has the stored body and is signed by an enrolled
+key of the right role.
 """
 
 from __future__ import annotations
@@ -73,23 +73,22 @@ _PAUSE_S = 0.05
 
 def submit(conn: Connection, statement: str, signer: Signer, *, strict: bool = False) -> list[str]:
     """
-    Sign a draft as its operator.
+    Sign a draft as its operator; return its requirements not met.
 
     Parameters
     ----------
     strict : bool
-        Refuse a statement that rests on a factor unverified which its project
-        does not accept by name.
+        Refuse a statement that uses an unverified factor not accepted by its project.
 
     Returns
     -------
     list of str
-        Conditions that do not hold, as the statement says them.
+        Requirements not met, as the statement states them.
 
     Raises
     ------
     StatementStateError
-        If it is no draft, or `strict` does not let it pass.
+        If it is no draft, or `strict` refuses it.
     """
     stored = statements.find(conn, statement)
     check_step(statement, stored.state, "submitted")
@@ -103,17 +102,17 @@ def submit(conn: Connection, statement: str, signer: Signer, *, strict: bool = F
 
 def verify(conn: Connection, statement: str, signer: Signer, finding: Finding) -> str:
     """
-    Verify a submitted statement: sign the opinion, and compute everything again.
+    Recalculate a submitted statement, sign the verifier's opinion, and return the new state.
 
     Returns
     -------
     str
-        The state it is in now, verified or rejected.
+        The new state, verified or rejected.
 
     Raises
     ------
     VerificationError
-        If the database gives another statement; an adverse opinion may still be signed.
+        If the recalculation gives another statement; an adverse opinion can still be signed.
     """
     have = documents(conn, statement)
     wanted: State = "rejected" if finding.opinion in REJECTING else "verified"
@@ -126,12 +125,7 @@ def verify(conn: Connection, statement: str, signer: Signer, finding: Finding) -
 
 def sample(conn: Connection, statement: str, signer: Signer, size: Size) -> dict[str, Any]:
     """
-    Draw which device-days the verifier looks at, and sign the list.
-
-    Returns
-    -------
-    dict
-        The signed list.
+    Return the signed list of device-days drawn for the verifier.
 
     Raises
     ------
@@ -151,12 +145,7 @@ def sample(conn: Connection, statement: str, signer: Signer, size: Size) -> dict
 
 def approve(conn: Connection, statement: str, signer: Signer) -> int:
     """
-    Sign that a verified statement is to be issued.
-
-    Returns
-    -------
-    int
-        How many people have approved it by now.
+    Sign an approval to issue a verified statement; return the number of approvals so far.
 
     Raises
     ------
@@ -174,19 +163,20 @@ def approve(conn: Connection, statement: str, signer: Signer) -> int:
 
 def issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey | str) -> int:
     """
-    Issue a verified statement: claim its period, enter it in the log, sign the log's head.
+    Issue a verified statement: claim its period, enter it in the log, sign the head; return its
+    index.
 
     Parameters
     ----------
     log_signer : Signer
         Key of the log.
     by : EnrolledKey or str
-        Who issues, for the record: an operator's key, or a name.
+        Person who issues, for the record: an operator's key, or a name.
 
     Returns
     -------
     int
-        Its place in the log.
+        Its index in the log.
 
     Raises
     ------
@@ -256,7 +246,7 @@ def _issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey
 
 
 def _still_valid(conn: Connection, have: Documents) -> None:
-    """Refuse an issue by an ended methodology, where the statement does not report it."""
+    """Refuse to issue under an expired methodology, unless the statement reports it."""
     claims = have.claims
     if any(condition.name == LIFE and not condition.holds for condition in claims.applicability):
         return  # the verifier concluded over it
@@ -269,14 +259,17 @@ def _still_valid(conn: Connection, have: Documents) -> None:
 
 
 def _wanted(conn: Connection, have: Documents) -> int:
-    """Return the required number of approvals: the statement's, or the programme's if more."""
+    """
+    Return the required number of approvals: the larger of the statement's and the
+    programme's.
+    """
     stated = have.claims.issue_signatures
     required = max(1 if stated is UNSET else stated, issue_signatures(conn))
     return required if required > 1 else 0
 
 
 def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None:
-    """Refuse a signer whose key has ended: the log could not show that it signed before."""
+    """Refuse a signer whose key has ended, as the log could not prove an earlier signature."""
     try:
         enrolled.require(conn, signer, datetime.fromtimestamp(now_us() / 1e6, UTC))
     except EnrolmentError as error:
@@ -287,7 +280,10 @@ def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None
 
 
 def _nothing_more_owed(conn: Connection, have: Documents) -> None:
-    """Refuse a statement closed before another one left it a negative reduction."""
+    """
+    Refuse a statement if a larger negative reduction must be taken over now than at its
+    close.
+    """
     stored = have.stored
     took = int(have.claims.carried.in_ug)
     devices = {
@@ -302,7 +298,7 @@ def _nothing_more_owed(conn: Connection, have: Documents) -> None:
 
 
 def _seal_pack(conn: Connection, have: Documents, statement: str) -> None:
-    """Complete the stored evidence, and enter its manifest; it is final."""
+    """Complete the stored evidence, enter its manifest in the log, and make it final."""
     signed = bundle.StatementDocuments(have.statement, have.verification, have.signers)
     kept = evidence.kept(conn, statement)
     whole = bundle.complete(conn, signed, kept, logged=True)
@@ -325,22 +321,21 @@ def revoke(
     conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey | str, reason: str
 ) -> int:
     """
-    Revoke an issued statement, end its claim, and log the reason; return the
-    place in the log.
+    Revoke an issued statement, end its claim, and log the reason; return the index in the log.
 
     Parameters
     ----------
     log_signer : Signer
         Key of the log.
     by : EnrolledKey or str
-        Who revokes, for the record: an operator's key, or a name.
+        Person who revokes, for the record: an operator's key, or a name.
     reason : str
         Public, in the log.
 
     Raises
     ------
     StatementStateError
-        If it is not issued, or the reason has no words.
+        If it is not issued, or the reason is empty.
     """
     check_reason(reason)
     actor, multikey = (by, None) if isinstance(by, str) else (by.name, by.multikey)
@@ -359,7 +354,7 @@ def revoke(
 
 def status_list(conn: Connection, project: str, signer: Signer) -> bytes:
     """
-    Sign a project's status list, which of its statements count no more, and publish it.
+    Sign and publish a project's status list of statements no longer valid; return its bytes.
 
     Raises
     ------
@@ -379,14 +374,14 @@ def status_list(conn: Connection, project: str, signer: Signer) -> bytes:
 
 def log_signer(conn: Connection, home: Path, name: str) -> Signer:
     """
-    Return the key of the log; the first time, make and enrol it.
+    Return the key of the log, created and enrolled at first use.
 
-    A log whose key was rotated is signed by the new key, whatever the old one's name.
+    After a rotation it is the new key, even under the old name.
 
     Raises
     ------
     EnrolmentError
-        If the log's key has ended, or its secret is not here.
+        If the log's key has ended, or its secret is not stored here.
     """
     holders = [enrolment.key for enrolment in enrolled.load(conn) if enrolment.key.role == "log"]
     now = datetime.fromtimestamp(now_us() / 1e6, UTC)

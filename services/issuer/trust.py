@@ -1,9 +1,9 @@
 """
-The programme's trust root, kept beside the keys: it says who may verify.
+The programme's trust root, stored beside the keys: it names the permitted verifiers.
 
-An operator who could enrol verifiers could verify their own statements under another
-name.  Where a root is pinned in `TONNE_HOME/trust-root.json`, verifiers are enrolled as
-it names them; each newer one is taken by the rules of the one that is pinned.
+Without it an operator could enrol a verifier's key and verify their own statements.  If a root is
+pinned in `TONNE_HOME/trust-root.json`, only the verifiers it names are enrolled; a newer root must
+follow the rules of the pinned one.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from services.settings import Settings
 
 
 def pinned(home: Path) -> Path:
-    """Path of the trust root that this installation keeps."""
+    """Return the path of the pinned trust root."""
     return Settings().trust_root or home / "trust-root.json"
 
 
 def pin(home: Path, data: bytes) -> TrustRoot:
     """
-    Keep a trust root: the first on a person's word, each next by the rules of the last.
+    Store a trust root: the first without check, each later one by the rules of the last.
 
     Raises
     ------
     EnrolmentError
-        If it does not follow from the one that is kept, or does not hold.
+        If it does not follow from the stored one, or is invalid.
     """
     path = pinned(home)
     root = read_next(path.read_bytes(), data, _now()) if path.exists() else read_root(data, _now())
@@ -45,13 +45,16 @@ def pin(home: Path, data: bytes) -> TrustRoot:
 
 
 def kept_trust_root(home: Path) -> bytes | None:
-    """Return the trust root that is kept here, if one is."""
+    """Return the pinned trust root's bytes, if there is one."""
     path = pinned(home)
     return path.read_bytes() if path.exists() else None
 
 
 def required_grades(home: Path) -> RequiredGrades:
-    """Return the grades of evidence that the programme asks for; the usual ones without a root."""
+    """
+    Return the grades of evidence required by the programme; default grades without a trust
+    root.
+    """
     data = kept_trust_root(home)
     root = None if data is None else read_pinned(data).evidence
     return USUAL if root is None else root
@@ -59,12 +62,12 @@ def required_grades(home: Path) -> RequiredGrades:
 
 def check_not_older(home: Path, data: bytes) -> None:
     """
-    Refuse a file of trusted keys that the trust root which is kept here has replaced.
+    Refuse a file of trusted keys that is older than the pinned trust root.
 
     Raises
     ------
     EnrolmentError
-        If it is another file of the same programme, and not a newer one that follows.
+        If it belongs to the same programme and is not a newer version.
     """
     mine = kept_trust_root(home)
     if mine is None or mine == data or "signed" not in canonical.parse_object(data):
@@ -83,12 +86,12 @@ def check_not_older(home: Path, data: bytes) -> None:
 
 
 def checked(data: bytes) -> TrustRoot:
-    """Read a trust root as of now; EnrolmentError where it does not hold, or has expired."""
+    """Return a trust root valid now; EnrolmentError if it is invalid or expired."""
     return read_root(data, _now())
 
 
 def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
-    """Keys of a file to enrol; a trust root must be the one that is kept."""
+    """Return the keys to enrol from a file; a trust root must be the pinned one."""
     trust = read_trusted(data, _now())
     path = pinned(home)
     is_root = "signed" in canonical.parse_object(data)
@@ -101,7 +104,7 @@ def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
 
 
 def check(home: Path, keys: Iterable[EnrolledKey]) -> None:
-    """Refuse a verifier or third party whom the trust root does not name so; EnrolmentError."""
+    """Refuse a verifier or third party not named in the trust root; EnrolmentError."""
     path = pinned(home)
     if not path.exists():
         return

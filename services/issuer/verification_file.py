@@ -1,7 +1,7 @@
 """
-The verifier's words as a file: a template with what is known, and reading what was written.
+The verifier's report as a YAML file: a template with known data, and its parser.
 
-YAML, so that people can write it; what is known and no word of the verifier stands as a comment.
+Known data that are not the verifier's words are comments.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Then: tonne statement verify {} --report THIS-FILE --key NAME --opinion .. --ass
 
 
 class FindingClosed(Form):
-    """An open finding of the statement, and the reason for which it is closed."""
+    """Open finding of the statement, and the verifier's reason for closing it."""
 
     rule: str
     text: str
@@ -40,7 +40,7 @@ class FindingClosed(Form):
 
 
 class Report(Form, rename=None):
-    """All of the file."""
+    """Content of the verifier's file."""
 
     statement: str
     parameters: tuple[ParameterVerified, ...] = ()
@@ -49,7 +49,7 @@ class Report(Form, rename=None):
 
 
 def template(claims: Claims) -> str:
-    """Write the file of a statement for its verifier."""
+    """Return the template of a statement's verification file."""
     return "\n".join(_lines(claims)) + "\n"
 
 
@@ -104,7 +104,7 @@ def read(path: Path, claims: Claims) -> Words:
     Raises
     ------
     InputError
-        If it is no such file, of another statement, or lists other findings than it has.
+        If it has another form, is of another statement, or lists other findings.
     """
     try:
         safe_load = yaml.safe_load(path.read_text("utf-8-sig"))

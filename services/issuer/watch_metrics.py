@@ -1,9 +1,8 @@
 """
 Prometheus metrics of `tonne watch`.
 
-Only a process that looks has these series.  While the database is away they are
-gone, all but `tonne_database_up`: a gauge that stays at its last value would show
-a fleet as online that no one has heard of since.
+Only processes that watch have these series.  While the database is unreachable only
+`tonne_database_up` is published, since old values would be misleading.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _TEXTS = {
 
 
 class Looked(Collector):
-    """The series of a process that watches the database."""
+    """Prometheus collector of a process that watches the database."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -61,7 +60,7 @@ class Looked(Collector):
         metrics.registry.register(self)
 
     def saw(self, gauges: Gauges) -> None:
-        """Publish the last gauges."""
+        """Store the last gauges for publication."""
         self.lost()
         for (state, class_), count in gauges.devices.items():
             self._metrics.fleet_devices.labels(state, class_).set(count)
@@ -87,21 +86,21 @@ class Looked(Collector):
         self._now = gauges
 
     def waits_for_witnesses(self, waiting_s: float) -> None:
-        """Show for how long the log's heads have waited for their cosignatures."""
+        """Set how long the log's heads have waited for their cosignatures. [s]"""
         self._values[_WITNESSES] = waiting_s
 
     def webhooks(self, waiting: Waiting) -> None:
-        """Publish undelivered webhook events of all senders."""
+        """Set the numbers of undelivered webhook events of all senders."""
         self._values["tonne_webhook_waiting_deliveries"] = waiting.waiting
         self._values["tonne_webhook_waiting_seconds"] = waiting.oldest_s
         self._values["tonne_webhook_dead_deliveries"] = waiting.dead
 
     def overdue(self, seconds: Mapping[str, float]) -> None:
-        """Publish by how long the oldest row of each table exceeds its retention. [s]"""
+        """Set by how long the oldest row of each table exceeds its retention. [s]"""
         self._overdue = seconds
 
     def lost(self) -> None:
-        """Publish that the database is down, without earlier values."""
+        """Publish only that the database is unreachable."""
         self._metrics.fleet_devices.clear()
         self._metrics.coverage_ratio.clear()
         self._now, self._overdue = None, {}
@@ -110,16 +109,16 @@ class Looked(Collector):
         self._values["tonne_database_up"] = 0
 
     def alarms(self, counts: Mapping[tuple[str, str, str], int] | None) -> None:
-        """Show alarms by (kind, severity, state); None where they were not seen."""
+        """Set the number of alarms by (kind, severity, state); None if unknown."""
         self._alarms = counts or {}
 
     def audited(self, report: AuditReport) -> None:
-        """Publish the result of an audit, until the next one."""
+        """Publish an audit's result until the next one."""
         self._breaks = {step.name: len(step.breaks) for step in report.steps}
         self._values["tonne_log_audit_time_seconds"] = now_us() / 1e6
 
     def compared(self, devices: int, differences: int) -> None:
-        """Count devices that were rebuilt for comparison, and rows that differed."""
+        """Count devices rebuilt for comparison, and rows that differed."""
         self._checked.inc(devices)
         self._metrics.rebuild_mismatch.inc(differences)
 

@@ -1,15 +1,11 @@
 """
-Watch the database from time to time, beside a pipeline or alone.
+Watch the database at intervals, in a pipeline's process or alone.
 
-Short looks keep the gauges of `looked` fresh, and say that the process moves.  The
-days that dashboards read are added up beside them: after an upgrade that takes long.
-Long rounds hold the database against the log and a few devices' derived rows
-against their readings: a change that no one made by a command is found without
-anybody asking.  They cost a core for as long as they take, so a pipeline's own
-process does not take them.  All of it only reads, but for alarms, which are raised
-and cleared, for the sums of days and the account of open time, for old chunks, which
-are compressed, and for what policy no longer keeps: dead letters, events of webhooks,
-clear skies.
+Short rounds update the gauges of `looked` and the daily sums of dashboards. Long rounds audit the
+log against the database and compare a few devices' derived rows with their readings, so that manual
+changes are found; they use one core, so a pipeline's process does not run them.  Writes are limited
+to alarms, daily sums, preliminary accounts, compression of old chunks, and deletions by the
+retention policy.
 """
 
 from __future__ import annotations
@@ -81,7 +77,7 @@ class Keep:
     Attributes
     ----------
     letter_days, event_days, sky_days : int
-        Days for which dead letters, events of webhooks and clear skies are kept; 0 for ever.
+        Days for which dead letters, webhook events and clear-sky data are kept; 0 for ever.
     disk : Path or None
         A folder on the database's disk; the database's own by default.
     witnessed : bool
@@ -96,7 +92,7 @@ class Keep:
 
     @property
     def days(self) -> dict[str, int]:
-        """Days for which rows are kept, by table."""
+        """Return the days for which rows are kept, by table."""
         return {
             "dead_letter": self.letter_days,
             "webhook_event": self.event_days,
@@ -118,20 +114,20 @@ class Keep:
 
 class Watcher:
     """
-    Watches in threads of its own until it is stopped.
+    Watches the database in its own threads until it is stopped.
 
     Parameters
     ----------
     url : str
-        Database; the login must be granted `tonne_watch`, or `tonne_mrv`, which holds it.
+        Database; the login must be granted `tonne_watch`, or `tonne_mrv`, which includes it.
     every_s : float
-        Pause between two counts. [s]
+        Time between two counts. [s]
     audit_s : float, optional
-        Pause between two audits; without it there are none. [s]
+        Time between two audits; none by default. [s]
     pulse : Pulse, optional
-        Of a process that does nothing else: it moves as long as looks end, well or not.
+        Health signal of a process that does nothing else, updated after each round.
     keep : Keep, optional
-        What the retention policy removes, and which disk is monitored.
+        Retention policy, and monitored disk.
     """
 
     def __init__(
@@ -175,13 +171,13 @@ class Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop without waiting; nothing is left half done."""
+        """Stop without waiting; each step is a transaction."""
         self._stopping.set()
         for thread in self._threads:
             thread.join(timeout=5)
 
     def wait(self) -> None:
-        """Stay until stopped."""
+        """Block until stopped."""
         self._stopping.wait()
 
     def stop(self) -> None:
@@ -216,7 +212,10 @@ class Watcher:
             self._warn("alarms not seen", error)
 
     def add_up_today(self) -> None:
-        """Add up yesterday and today; by itself, for whole days may take long after an upgrade."""
+        """
+        Update the sums of yesterday and today, separately from older days, which may take
+        long.
+        """
         began_s = time.monotonic()
         try:
             with self._connected() as conn:
@@ -227,7 +226,7 @@ class Watcher:
         self._rest(began_s)
 
     def add_up(self) -> None:
-        """Add up the days that changed; a round that fails is made up by the next."""
+        """Update the sums of changed days; a failed round is repeated by the next."""
         began_s = time.monotonic()
         try:
             with self._connected() as conn:
@@ -240,7 +239,7 @@ class Watcher:
         self._stopping.wait(max(0.0, min(_DAYS_SHARE * took_s, DAYS_S) - _MINUTE_S))
 
     def look_ahead(self) -> None:
-        """Compute expected energy, so that slow pages have it before days are added up."""
+        """Calculate expected energy before days are summed, as pages need it and it is slow."""
         began_s = time.monotonic()
         try:
             with self._connected() as conn:
@@ -255,7 +254,7 @@ class Watcher:
         self._rest(began_s)
 
     def account(self) -> None:
-        """Update accounts of open time that changed."""
+        """Update outdated preliminary accounts."""
         began_s = time.monotonic()
         try:
             with self._connected() as conn:
@@ -267,11 +266,11 @@ class Watcher:
         self._rest(began_s)
 
     def _rest(self, began_s: float) -> None:
-        """Wait so that sums take no more than their share of the time."""
+        """Wait so that sums use no more than their share of processor time."""
         self._stopping.wait(max(0.0, _DAYS_SHARE * (time.monotonic() - began_s) - DAYS_S))
 
     def compress(self) -> None:
-        """Compress old chunks, where the server can; what fails is tried in the next round."""
+        """Compress old chunks if the server supports it; failures are retried in the next round."""
         try:
             with self._connected() as conn:
                 conn.execute(_WHOLE_CHUNK)
@@ -315,7 +314,7 @@ class Watcher:
             self._log.info("clear skies expired", days=gone, before=f"{before:%F}")
 
     def pack(self) -> None:
-        """Keep by day when readings of days that are over came."""
+        """Store by day when readings of completed days arrived."""
         before = datetime.now(UTC).date() - timedelta(days=arrivals.HOURS_KEPT_DAYS)
         try:
             with self._connected() as conn:
@@ -325,7 +324,10 @@ class Watcher:
             self._warn("arrivals not packed", error)
 
     def audit(self) -> None:
-        """Walk the log, and make a few devices' rows again; only a break is loud."""
+        """
+        Audit the log, rebuild a few devices' rows for comparison, and log differences as
+        errors.
+        """
         try:
             with self._connected() as conn:
                 report = audit(conn, now_us())

@@ -1,8 +1,8 @@
 """
-Countersign a log's heads, as an auditor does on a machine of their own.
+Cosigning of a log's heads by an auditor on their own machine.
 
-The last head signed of each log stands in `TONNE_HOME/witness`: a log that
-showed this auditor one history can never get another one signed.
+The last signed head of each log is stored in `TONNE_HOME/witness`: a log with a different history
+is not signed.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from services.store.statements import transparency_log as log
 
 def countersign(home: Path, request: str, keys: bytes, signer: Signer, now_s: int) -> str:
     """
-    Sign the head of a request; return the checkpoint with the witness's line.
+    Return a checkpoint with the witness's signature over the head of a request.
 
     Parameters
     ----------
     request : str
         As `tonne log request` writes it.
     keys : bytes
-        Keyring with the log's key, had from the log's operator beforehand.
+        Keyring with the log's key, obtained from the log's operator before.
 
     Raises
     ------
     LogError, SignatureError, EnrolmentError
-        If the head is not the log's or does not lead on from the last one.
+        If the head is not the log's or does not continue the last one.
     """
     if signer.holder.role != "witness":
         raise EnrolmentError(
@@ -75,12 +75,12 @@ def _last(path: Path, log_key: NoteKey) -> Checkpoint | None:
 
 def keep(conn: Connection, note: str) -> list[str]:
     """
-    Keep the witnesses' lines of a countersigned head; return whose they are.
+    Store the witnesses' signatures of a cosigned head; return the witnesses' names.
 
     Raises
     ------
     InputError
-        If no head of this log is that one, or no enrolled witness signed it.
+        If it is no head of this log, or no enrolled witness signed it.
     """
     text, _ = signature_lines(note)
     size = Checkpoint.from_text(text).size

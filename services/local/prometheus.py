@@ -1,8 +1,8 @@
 """
-Prometheus over the processes of one machine.
+Prometheus for the processes of one machine.
 
-Which processes those are stands in `targets.json` in its folder: `run` and `api` where the
-settings have them listen, as of the last `tonne local up`; others are yours to add while it runs.
+`targets.json` in its folder lists the processes: `run` and `api` at their configured addresses,
+updated by `tonne local up`; others can be added while it runs.
 """
 
 import json
@@ -66,18 +66,18 @@ class Prometheus(Server):
 
     def watch(self, binds: Mapping[str, str]) -> None:
         """
-        Scrape processes at these addresses, within seconds.
+        Set the addresses of processes to scrape, effective within seconds.
 
         Parameters
         ----------
         binds : mapping of str to str
-            Name, such as `run`, to `host:port`; empty for one that serves nothing.  Other
-            names in `targets.json` stay.
+            Name, such as `run`, to `host:port`; empty for none.  Other names in `targets.json`
+            stay.
 
         Raises
         ------
         InputError
-            When `targets.json` is none of Prometheus' lists of targets.
+            When `targets.json` is no list of targets.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         groups = [one for one in self._kept() if one["labels"].get("process") not in binds]
@@ -92,7 +92,7 @@ class Prometheus(Server):
         fresh.replace(self._targets)
 
     def _kept(self) -> list[dict[str, Any]]:
-        """Groups of targets as they are, those without labels among them."""
+        """Return the current groups of targets, including those without labels."""
         if not self._targets.exists():
             return []
         try:
@@ -126,7 +126,7 @@ class Prometheus(Server):
 
 
 def _reached(bind: str) -> str:
-    """Where a process of this machine is reached that listens there."""
+    """Return the address at which a process listening at `bind` can be reached locally."""
     host, port = split_bind(bind)
     host = LOOPBACK if host in _ALL else host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -85,14 +85,14 @@ class Server(ABC):
 
     def start(self) -> None:
         """
-        Start, unless it runs; return when it answers.
+        Start the server unless it runs; return when it answers.
 
-        The port of the last start is kept where it is free.
+        The port of the last start is used if it is free.
 
         Raises
         ------
         ServerError
-            When it does not come up; with the end of its log.
+            When it does not start; with the end of its log.
         """
         if self._running():
             return
@@ -177,7 +177,7 @@ class Server(ABC):
 
 
 class _Quiet:
-    """How long a server's log has not grown."""
+    """Timer of a log without growth."""
 
     def __init__(self, server: Server) -> None:
         self._server, self._seen, self._since_s = server, (server.log, -1), 0.0

@@ -1,16 +1,10 @@
 """
-All local servers together, and the file that tells other commands their URLs.
+All local servers together, their URLs (`local.json`), and the PostgreSQL server.
 
-`local.json` in the data folder holds the URLs while the servers are up;
-`services.settings` reads it.
-
-PostgreSQL 17 with TimescaleDB.
-
-It never knows the path of its data folder: it is started inside it with
-its data is in `/proc/self/cwd`.  So the data may stay below a folder that the
-account `postgres` cannot walk through, such as root's home.  It listens on
-loopback alone, with a password, and on no Unix socket (the path of one may not
-pass 107 bytes, which deep folders do).
+`services.settings` reads the URLs in `local.json` while the servers run. PostgreSQL 17 with
+TimescaleDB is started inside its data folder (`/proc/self/cwd`), so that the account `postgres`
+needs no access to the parents; it listens on loopback only, with a password and without a Unix
+socket.
 """
 
 import fcntl
@@ -104,7 +98,7 @@ class Postgres(Server):
         return newest or self.folder / self.output
 
     def prepare(self, account: Account | None) -> None:
-        """Create the cluster at the first start; clear the traces of a killed one later."""
+        """Create the cluster at the first start; later remove the remains of a killed server."""
         own_folder(self.folder, account)
         if not (self.folder / "PG_VERSION").exists():
             self._initdb(account)
@@ -117,7 +111,7 @@ class Postgres(Server):
         return [str(POSTGRES_BIN / "postgres"), "-D", _HERE]
 
     def ready(self, port: int) -> bool:
-        """Return whether it accepts our login, which no other server has."""
+        """Return whether it accepts the generated login."""
         try:
             psycopg.connect(self._url("postgres", port), connect_timeout=5).close()
         except psycopg.OperationalError:
@@ -157,7 +151,7 @@ class Postgres(Server):
             connection.execute(sql.SQL("GRANT tonne_grafana TO {}").format(sql.Identifier(login)))
 
     def port_conflict(self, port: int) -> bool:
-        """Return also True while backends of a killed server finish their last query."""
+        """Return whether the port is in use, also while backends of a killed server still run."""
         return super().port_conflict(port) or "shared memory block" in self.last_lines()
 
     def _initdb(self, account: Account | None) -> None:
@@ -179,10 +173,9 @@ class Postgres(Server):
 
     def _forget_dead_postmaster(self) -> None:
         """
-        Remove the lock file of a server that we started and that is gone.
+        Remove the lock file of an ended server that was started here.
 
-        PostgreSQL itself hesitates where another process of its account has got the
-        same id since, which is common after a container's restart.
+        PostgreSQL keeps it if another process has the same id, as after a container's restart.
         """
         lock = self.folder / "postmaster.pid"
         remembered = process.load(self._pid_file)
@@ -237,17 +230,16 @@ class Status:
 
 class LocalStack:
     """
-    The servers of one data folder.
+    Local servers of one data folder.
 
     Parameters
     ----------
     home : Path
-        Data folder; made where it is missing.
+        Data folder; created if missing.
     kafka : Path, optional
-        Apache Kafka's own folder, see `kafka_home`; without it the broker is one that keeps its
-        topics in memory.
+        Apache Kafka's folder, see `kafka_home`; without it the broker keeps topics in memory.
     grafana : Path, optional
-        Grafana's own folder, see `grafana_home`; without it Grafana cannot be started.
+        Grafana's folder, see `grafana_home`; required to start Grafana.
     """
 
     def __init__(self, home: Path, kafka: Path | None = None, grafana: Path | None = None) -> None:
@@ -273,7 +265,7 @@ class LocalStack:
         processes: Mapping[str, str] | None = None,
     ) -> Urls:
         """
-        Start servers that do not run.
+        Start servers that do not run; return the URLs.
 
         Parameters
         ----------
@@ -356,7 +348,7 @@ class LocalStack:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Lock the folder: one command at a time starts and stops its servers."""
+        """Context that locks the folder against other commands."""
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

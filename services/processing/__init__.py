@@ -1,1 +1,4 @@
-"""From decoded frames to committed rows: commit, reprocess, rebuild, quality pass, indicators."""
+"""
+From decoded readings to committed rows: commit, reprocessing, rebuild, quality tests,
+indicators.
+"""

@@ -1,4 +1,4 @@
-"""Station hours and days that a batch made stale, and which of them can have a value."""
+"""Station hours and days that a batch affects, and which of them can have a value."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Touched:
         return bool(self._hours or self._days)
 
     def readings(self, frame: Frame) -> None:
-        """Note readings that were stored."""
+        """Add the hours of stored readings."""
         if frame.class_id not in CLASSES or not len(frame):
             return
         devices = self._fleet.devices
@@ -48,7 +48,7 @@ class Touched:
             self._newest[device] = max(newest, before)
 
     def join(self, other: Touched) -> None:
-        """Add the devices and times that another batch of the same fleet changed."""
+        """Add the devices and times of another batch of the same fleet."""
         self.heard(other._newest)
         for device, hours in other._hours.items():
             self._hours.setdefault(device, set()).update(hours)
@@ -56,7 +56,7 @@ class Touched:
             self._days.setdefault(device, set()).update(days)
 
     def flows(self, rows: IntervalRows) -> None:
-        """Note interval rows that were written."""
+        """Add the days of written interval rows."""
         of = np.flatnonzero(rows.quantity == FLOW)
         for device, start in zip(rows.device[of].tolist(), rows.start_us[of].tolist(), strict=True):
             result = self._fleet.devices[device]
@@ -64,12 +64,12 @@ class Touched:
                 self._days.setdefault(device, set()).add(day_of(start, result.timezone))
 
     def heard(self, newest_us: Mapping[int, int]) -> None:
-        """Note the newest reading of devices that others made known. [us UTC]"""
+        """Add the newest readings of devices received by other processes. [us UTC]"""
         for device, us in newest_us.items():
             self._newest[device] = max(us, self._newest.get(device, us))
 
     def flows_from(self, device: int, from_us: int, to_us: int) -> None:
-        """Note that interval rows of a plant in [from, to) were made again."""
+        """Add the days of a plant's recalculated interval rows in [from, to)."""
         result = self._fleet.devices[device]
         if result.class_id != PLANT:
             return
@@ -80,13 +80,13 @@ class Touched:
             day = day_of(day.end_us, result.timezone)
 
     def drop(self, devices: Iterable[int]) -> None:
-        """Forget stations that are made anew from all their readings."""
+        """Remove stations that are recalculated from all their readings."""
         for device in devices:
             self._hours.pop(device, None)
             self._days.pop(device, None)
 
     def portions(self) -> Iterator[tuple[list[Span], dict[int, set[Day]]]]:
-        """Runs of hours, and the days that they or flows belong to, not too many at once."""
+        """Yield runs of hours with the affected days, in portions of limited size."""
         spans: list[Span] = []
         days: dict[int, set[Day]] = {}
         size = 0
@@ -109,17 +109,20 @@ class Touched:
 
 
 def _may_count(start_us: int, newest_us: int, covers: int) -> bool:
-    """Whether three quarters of an hour can be covered; before, it has no value to change."""
+    """
+    Return whether readings can cover three quarters of an hour by now; before, it has no
+    value.
+    """
     return newest_us - start_us >= NEEDED_US - covers
 
 
 def _may_be_known(day: Day, newest_us: int) -> bool:
-    """Whether three quarters of a day can be known."""
+    """Return whether readings can cover three quarters of a day by now."""
     return 4 * (newest_us - day.begin_us) >= 3 * (day.end_us - day.begin_us)
 
 
 def _runs(device: int, hours: Sequence[int]) -> list[Span]:
-    """Successive hours as one span each."""
+    """Return consecutive hours as one span each."""
     out: list[Span] = []
     for start in hours:
         if out and start <= out[-1].to_us:
@@ -130,7 +133,7 @@ def _runs(device: int, hours: Sequence[int]) -> list[Span]:
 
 
 def _days_of(fleet: Fleet, device: int, hours: Iterable[int]) -> set[Day]:
-    """Days that follow from hours: their own, and for air those of the eight-hour means."""
+    """Return the days affected by hours: their own, and for air those of the eight-hour means."""
     result = fleet.devices[device]
     reach = DAY_REACH_HOURS * HOUR_US if result.class_id == "air_station" else 0
     return {day_of(at, result.timezone) for h in hours for at in {h, h + reach}}

@@ -1,16 +1,14 @@
 """
-Where metering again comes out as it stands, and may stop.
+Place from which recalculated metering agrees with the stored rows, so that it can stop.
 
-A late reading changes the steps around it.  From some later reading on the register
-stands as the stored rows say that it stood: same value, read and risen at the same
-times, no other line beside it.  Every step from there on is the same, and so are all
-rows that only such steps reach.
+A late reading changes the steps around it.  From some later reading on the register's state equals
+the stored one: same value, same times of reading and last rise, no second sequence. All later steps
+and rows are then unchanged.
 
-What a later reading takes back lies before it: a catch-up a day at most (`SPREAD_US`), a
-fall a week before the last reading on its line (`LOOK_BACK_US`).  So readings are
-metered a day beyond the place, and no stored row of the week after it may tell of
-another line: a fall always leaves one.  The step after the place must have been metered
-too, to the reading that ends it: it begins in the last interval that is written.
+Later readings can affect earlier rows: a catch-up by a day (`SPREAD_US`), a fall by a week before
+the last reading of its sequence (`LOOK_BACK_US`).  So readings are metered for another day, and the
+stored rows of the following week must not have a second sequence, which a fall always leaves. The
+following step must have been metered to its end, as it begins in the last written interval.
 """
 
 from __future__ import annotations
@@ -31,7 +29,10 @@ _WEEK_US = LOOK_BACK_US + INTERVAL_US
 
 
 class _Sought(NamedTuple):
-    """Request for a device: the reading after which rows are made, and the metered end. [us UTC]"""
+    """
+    Requested device: the reading after which rows are made, and the end of the metered time.
+    [us UTC]
+    """
 
     last_us: int
     until_us: int
@@ -47,16 +48,16 @@ def agreed(
     bare: Bare,
 ) -> dict[int, int]:
     """
-    From when on stored rows are those that would be made.
+    Return, by device, the time from which stored and recalculated rows agree.
 
     Parameters
     ----------
     remade : Remade
-        Rows made again up to `Piece.to_us` of each device.
+        Rows recalculated up to `Piece.to_us` of each device.
     last_us : mapping of int to int
-        Fleet index to the last reading that changed. [us UTC]
+        Fleet index to the last changed reading. [us UTC]
     newest_us : mapping of int to int
-        Fleet index to the newest reading whose rows are stored. [us UTC]
+        Fleet index to the newest reading with stored rows. [us UTC]
     bare
         As for `register_checkpoints.last`.
 
@@ -90,8 +91,9 @@ def _of_device(
     rows: IntervalRows, stored_rows: StoredRows, device: int, sought: _Sought, later: set[int]
 ) -> int | None:
     """
-    Return the end of a device's rows to write; `later` are quantities read after the change. [us
-    UTC]
+    Return the end of a device's rows to write; None if they do not agree. [us UTC]
+
+    `later` are the quantities read after the change.
     """
     rows = rows.take(rows.device == device)
     stored = _take(stored_rows, stored_rows.device == device)
@@ -117,7 +119,10 @@ def _of_device(
 def _of_register(
     rows: IntervalRows, stored: StoredRows, sought: _Sought, *, shown: bool
 ) -> int | None:
-    """End of the first interval after which a register's rows stay; None where none is seen."""
+    """
+    Return the end of the first interval after which a register's rows agree; None if there
+    is none.
+    """
     read = rows.read_us != NULL
     marked = stored.read_us != NULL
     if not read.any() and not marked.any() and not shown:

@@ -1,4 +1,4 @@
-"""What authorities and registries said, for exports: as it is registered, and what a file adds."""
+"""Registered data of authorities and registries for exports, combined with a file's."""
 
 from __future__ import annotations
 

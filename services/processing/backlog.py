@@ -1,10 +1,9 @@
 """
-Devices whose rows are behind: asked for by the registry, or too many for one commit.
+Devices whose derived rows are delayed: requested by the registry, or too many for one commit.
 
-Each waits by a row of `remake_request`.  `Backlog.span` derives the next span of some of
-them and moves their requests on in the same transaction: a process that is killed in
-between finds them as they were.  Readings of a device that was put off are only stored
-meanwhile (`held`): the span that comes to them derives their rows.
+Each has a row in `remake_request`.  `Backlog.span` derives the next span of some of them and
+shortens their requests in the same transaction, so that an interruption loses nothing.  New
+readings of such a device are only stored (`held`), until a span includes them.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from services.store.timeseries.last_seen import heard
 
 
 class Backlog:
-    """Devices that wait for their rows, as one process knows them."""
+    """Devices with delayed rows, as known to this process."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
@@ -40,7 +39,7 @@ class Backlog:
         self._ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
 
     def __len__(self) -> int:
-        """How many devices wait that are ours to go on with."""
+        """Return the number of this process's devices with delayed rows."""
         return len(self._mine()) + len(self._gone)
 
     def _mine(self) -> list[int]:
@@ -49,12 +48,12 @@ class Backlog:
 
     def look(self, connection: Connection, ours: Callable[[Fleet, str], bool]) -> int:
         """
-        Read who waits; return how many are ours.
+        Load the requests; return how many belong to this process.
 
         Parameters
         ----------
         ours : callable
-            Tells by fleet and id which of them this process answers for.
+            Returns, by fleet and id, whether this process is responsible for a device.
         """
         fleet, self._ours = self._rows.plan.fleet, ours
         result = requests.waiting(connection)
@@ -71,21 +70,21 @@ class Backlog:
         return len(mine)
 
     def load(self, cursor: Cursor, devices: Sequence[int]) -> None:
-        """Load which of the devices wait."""
+        """Load which of the devices have requests."""
         self._held.difference_update(devices)
         self._held |= requests.held(cursor, self._rows.plan.fleet, devices)
 
     def waits(self, device: int) -> bool:
-        """Whether rows of a device are being made in spans, which the live state does not see."""
+        """Return whether rows of a device are being derived in spans, apart from the live state."""
         return device in self._queue
 
     def add(self, device: int) -> None:
-        """Take up that a device was put off, once that is committed."""
+        """Add a device whose rows were postponed, after the commit."""
         self._queue[device] = self._rows.plan.fleet.devices[device].id
         self._held.add(device)
 
     def held_of(self, arrived: Arrived) -> set[int]:
-        """Devices with new or late readings here whose readings are only stored for now."""
+        """Return devices among the arrived readings whose readings are only stored for now."""
         if not self._held:
             return set()
         index = np.array(sorted(self._held), dtype=np.int32)
@@ -118,10 +117,10 @@ class Backlog:
 
     def _next(self) -> list[int]:
         """
-        Return which devices the next span is of.
+        Return the devices of the next span.
 
-        Those of which nothing was heard yet come first, and many at once: most have no row
-        to make, and what comes in meanwhile would be metered twice.
+        Devices that have not sent yet come first, many at once, as most of them have no rows to
+        derive and incoming readings would be metered twice.
         """
         mine = self._mine()
         if self._alone:

@@ -1,4 +1,4 @@
-"""A batch on its way into the database: new readings, stored ones, what follows from both."""
+"""Batch of readings to be stored, and its result."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Batch:
     Parameters
     ----------
     frames : sequence of Frame
-        Admitted readings, in arrival order.
+        Accepted readings, in order of arrival.
     rejected : sequence of Rejected
-        Refusals so far; conflicts are added.
+        Rejected messages so far; conflicts are added.
     messages : Letters
-        The messages themselves, for the dead letters.
+        The messages themselves, for dead letters.
     trust : bool
-        Whether a reading later than its device's last one is taken for new without a look.
+        Whether a reading later than its device's last one is stored as new without a check.
     """
 
     frames: Sequence[Frame]
@@ -71,7 +71,7 @@ class Committed:
     signed: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Committed) -> None:
-        """Count what another transaction did."""
+        """Add the result of another transaction."""
         self.rows += other.rows
         self.events += other.events
         self.flags += other.flags
@@ -84,10 +84,10 @@ class Committed:
 @dataclass(frozen=True, slots=True)
 class Answered:
     """
-    A derived span of waiting devices.
+    Derived span of devices with requests.
 
-    `ended` are those that wait no more, `dropped` ids that the registry no longer has; `moved`
-    those that still wait.
+    `ended` are the completed ones, `dropped` the ids no longer in the registry; `moved` those still
+    waiting.
     """
 
     ended: list[int] = field(default_factory=list)

@@ -1,9 +1,8 @@
 """
-How much one commit derives, and how a long history is cut into spans.
+Limits on the rows derived per commit, and division of a long history into spans.
 
-A single reading after months of silence makes thousands of rows, and a fleet that comes
-back sends one of each device.  So what a commit holds is counted in derived rows before
-they are made.  What is too much waits in `remake_request`, a span at a time.
+A single reading after months without data makes thousands of rows.  So the rows are counted before
+they are made; what exceeds the limit becomes a `remake_request`, executed span by span.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _ARCHIVED_US = 8 * 86_400_000_000
 
 
 def registers(fleet: Fleet, device: int) -> int:
-    """How many quantities a device's class counts."""
+    """Return the number of quantities of a device's class."""
     return len(classes.load()[fleet.devices[device].class_id].registers)
 
 
@@ -43,7 +42,10 @@ def rows_between(fleet: Fleet, device: int, from_us: int, to_us: int) -> int:
 
 
 class Expected(NamedTuple):
-    """Rows that new readings make of each device, and from when on; n devices. [us UTC]"""
+    """
+    Number of rows that new readings will make for each device, and from when on; n devices.
+    [us UTC]
+    """
 
     device: Int32
     rows: Int64
@@ -51,7 +53,7 @@ class Expected(NamedTuple):
 
     def too_much(self) -> dict[int, int]:
         """
-        Devices that are more than a commit may hold, the longest silences first.
+        Return the devices beyond the limit of a commit, those with the longest gaps first.
 
         Returns
         -------
@@ -68,14 +70,14 @@ class Expected(NamedTuple):
 
 def expected(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Expected:
     """
-    Count the rows that new readings will make, before any is made.
+    Return the numbers of rows that new readings will make, before they are made.
 
     Parameters
     ----------
     state : MeterState
-        Where registers stand.
+        Current state of registers.
     frames : sequence of Frame
-        Readings later than anything that their devices had stored.
+        Readings later than all stored ones of their devices.
     """
     parts = []
     for frame in frames:
@@ -103,7 +105,7 @@ def expected(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Expe
 
 class Span(NamedTuple):
     """
-    The next span to derive of a device; without end if it is the last.
+    Next span of a device to derive; endless if it is the last.
 
     `rows` and `readings` are upper bounds of its size.
     """
@@ -122,19 +124,19 @@ def spans(
     known: Mapping[int, readings.Ahead],
 ) -> tuple[dict[int, Span], list[int]]:
     """
-    Cut the next span of requests, as many as a commit may hold, and one at the least.
+    Return the next spans of requests, within the limit of a commit, at least one.
 
     Parameters
     ----------
     known : mapping of int to Ahead
-        Devices whose readings ahead need not be looked up.
+        Known later readings, which need not be looked up.
 
     Returns
     -------
     spans : dict of int to Span
-        By fleet index; others have to wait.
+        By fleet index; other devices must wait.
     done : list of int
-        Devices without any reading from the time of their request on.
+        Devices without readings from the time of their request on.
     """
     out: dict[int, Span] = {}
     done: list[int] = []

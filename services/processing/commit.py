@@ -1,20 +1,17 @@
 """
-One batch, one transaction: readings, dead letters, and what lacks its rows.
+Storing of a batch in one transaction: readings, dead letters, and notes of what to derive.
 
-Rows later than anything their device has stored go in by COPY; all others are merged.
-What follows from readings is derived behind it (`derive`), by the note that is written with
-them; or in the same transaction, where no one derives behind.  Nothing is remembered before
-the commit.
+Rows later than all stored ones of their device are written by COPY; all others are merged. Derived
+rows follow later (`derive`) through a note written with the readings, or in the same transaction if
+no other thread derives.  Cached state changes only after the commit.
 
-Anyone who has rows of its own to write hands over how it opens and fills the transaction:
+Callers with rows of their own provide the function that fills the transaction:
 
     store.durably(connection, batch, lambda cursor, batch: store.write(cursor, batch))
 
-Set readings aside that cannot be judged while the archive cannot be read.
-
-Those of archived times; if there are none, those of devices whose history is
-all archived.  They become dead letters, to be replayed once it can be read:
-the readings of today must not wait for that.
+While the archive is unreadable, readings of archived times (or, without any, of devices whose
+history is completely archived) become dead letters, to be resent later, so that current readings
+need not wait.
 """
 
 from __future__ import annotations
@@ -60,7 +57,7 @@ from services.vault.part import DamagedError, VaultError
 
 
 def without_archived(connection: Connection, fleet: Fleet, batch: Batch, why: str) -> Batch:
-    """Return the batch with readings of archived days refused; the same without such."""
+    """Return the batch with readings of archived days rejected; unchanged without such."""
     last = _last_archived(connection, fleet, batch)
     young, refused = [], []
     for frame in batch.frames:
@@ -76,7 +73,10 @@ def without_archived(connection: Connection, fleet: Fleet, batch: Batch, why: st
 
 
 def _last_archived(connection: Connection, fleet: Fleet, batch: Batch) -> Int64:
-    """Up to when each device's readings, by fleet index, cannot be judged. [us UTC]"""
+    """
+    Return the time up to which each device's readings cannot be checked, by fleet index. [us
+    UTC]
+    """
     index = sorted({int(d) for frame in batch.frames for d in np.unique(frame.device)})
     with connection.cursor() as cursor:
         reach = archived.reach(cursor, fleet.ids(index))
@@ -91,7 +91,7 @@ def _last_archived(connection: Connection, fleet: Fleet, batch: Batch) -> Int64:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Data written by a transaction, and the state after its commit."""
+    """Data written by a transaction, and the state to be adopted after its commit."""
 
     committed: Committed
     arrived: Arrived
@@ -103,22 +103,22 @@ class Written:
 
 class Store:
     """
-    The registry version, the newest readings and the encoded names that commits share.
+    State shared by commits: registry version, newest readings, encoded names.
 
     Parameters
     ----------
     plan : Plan
     letter_bytes : int
-        What is kept of one principal's dead letters in a day.
+        Daily quota of stored dead letters per principal.
     before : Store, optional
-        Of an earlier version: names of the same devices are not encoded again.
+        Of an earlier version, whose encoded names are reused.
 
     Attributes
     ----------
     deriver : Deriver
-        Makes the rows, in each commit or behind them.
+        Derives rows, in each commit or afterwards.
     behind_commits : bool
-        Whether another thread has the deriver take step by step.
+        Whether another thread calls the deriver.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Store:
 
     def share(self, homes: Int32, ours: Callable[[], Collection[int]]) -> None:
         """
-        Derive the devices of this process's partitions only.
+        Limit derivation to the devices of this process's partitions.
 
         Parameters
         ----------
@@ -155,17 +155,16 @@ class Store:
 
     def go_on_from(self, before: Store, here: Int32, there: Int32) -> None:
         """
-        Take over the state of unchanged devices from an earlier version, which
-        ends with that.
+        Take over the state of unchanged devices from an earlier version, which is then unusable.
 
-        Otherwise each would be looked up with its next reading, a whole fleet at once.
+        Otherwise a whole fleet would be looked up at once with its next readings.
 
         Parameters
         ----------
         before : Store
             The earlier version.
         here, there : int32 array
-            Indices of these devices in this fleet and in that: `Fleet.unchanged`.
+            Indices of these devices in this and the earlier fleet: `Fleet.unchanged`.
         """
         self.newest_us[here], self.known[here] = before.newest_us[there], before.known[there]
         self.deriver.take_over(before.deriver, here, there)
@@ -180,20 +179,19 @@ class Store:
         messages: Letters,
     ) -> Committed:
         """
-        Store a batch with nothing else in its transaction; return once it is durable.
+        Store a batch in one transaction; return the result once it is durable.
 
         Parameters
         ----------
         frames, rejected, messages
             See `Batch`.
 
-        What the server refuses is stored in parts; see `in_parts`.
+        After an error of the server it is stored in parts; see `in_parts`.
 
         Raises
         ------
         psycopg.Error
-            Not all of it is stored; the state is as it was or forgotten, and the same
-            call may be made again.
+            Not all of it is stored; the same call can be repeated.
         """
 
         def commit(batch: Batch, *, last: bool) -> Committed:  # noqa: ARG001 (nothing beside it)
@@ -206,9 +204,9 @@ class Store:
         self, connection: Connection, batch: Batch, write: Callable[[Cursor, Batch], Written]
     ) -> Committed:
         """
-        Open a transaction, write a batch in it, and remember it once it is committed.
+        Write a batch in a transaction, and adopt the state after the commit; return the result.
 
-        What fails is tried again where it can be mended; see `after_failure`.
+        Failures are retried where possible; see `after_failure`.
         """
         while True:
             try:
@@ -225,7 +223,10 @@ class Store:
 
     @contextmanager
     def around(self, connection: Connection) -> Iterator[None]:
-        """Hold several writes in one transaction; where that fails, none is remembered."""
+        """
+        Context that holds several writes in one transaction; their state is adopted after
+        its commit.
+        """
         try:
             with ExitStack() as behind_gate:
                 with connection.transaction():
@@ -237,15 +238,15 @@ class Store:
             raise
 
     def _publish(self, connection: Connection) -> None:
-        """Publish committed notes to the deriving thread; inside another transaction, not yet."""
+        """Pass committed notes to the deriving thread; not yet inside another transaction."""
         if connection.info.transaction_status is TransactionStatus.IDLE:
             self.deriver.notes.enter(self._committed)
             self._committed = []
 
     def forget(self, devices: Int32 | None = None) -> None:
         """
-        Discard the remembered state of devices (all, if None): other processes
-        may have written.
+        Discard the cached state of devices (all, if None), as other processes may have
+        written.
         """
         self.known[slice(None) if devices is None else devices] = False
         if devices is None:
@@ -258,10 +259,9 @@ class Store:
 
     def write(self, cursor: Cursor, batch: Batch) -> Written:
         """
-        Write a batch and what follows from it, or the note of it, in the caller's transaction.
+        Write a batch with its derived rows, or a note of them, in the caller's transaction.
 
-        Only `remember` takes it up in the live state, once it is committed; after any
-        failure `after_failure` is to be asked.
+        Call `remember` after the commit; after a failure call `after_failure`.
         """
         fleet, frames, messages = self.plan.fleet, batch.frames, batch.messages
         out = Committed(rejected=signed.refusals(batch.rejected))
@@ -282,7 +282,7 @@ class Store:
         return Written(out, arrived, heard, clocks, made, note)
 
     def _follow(self, cursor: Cursor, arrived: Arrived) -> tuple[Made | None, Note | None]:
-        """Derive rows of new readings, or return a note of what to derive."""
+        """Return the derived rows of new readings, or a note of what to derive."""
         spans = arrived.spans() if self.behind_commits or self._homes is not None else {}
         if not self.behind_commits:
             if self._homes is not None and spans:
@@ -304,7 +304,7 @@ class Store:
         return None, note if numbers else None
 
     def remember(self, written: Written) -> Committed:
-        """Take over the committed state; return the result."""
+        """Adopt the committed state; return the result."""
         for frame in written.arrived.every:
             np.maximum.at(self.newest_us, frame.device, frame.time_us)
         self._clocks.remember(written.clocks)
@@ -319,13 +319,13 @@ class Store:
         """
         Discard state that a failed transaction may have changed; return the batch to retry.
 
-        Where another process stored rows that were taken for new, all are compared.  Readings of an
-        unreadable archive are put aside.
+        If another process stored some of the rows, all are compared.  Readings for an unreadable
+        archive are rejected.
 
         Raises
         ------
         BaseException
-            The error itself, where a retry would fail in the same way.
+            The error itself, if a retry would fail in the same way.
         """
         committed = self._committed
         self.forget()
@@ -340,16 +340,16 @@ class Store:
         raise error
 
     def flush(self, connection: Connection) -> None:
-        """Write who was heard last, while no batch comes."""
+        """Write last contact times while no batch arrives."""
         self._seen.flush(connection)
 
     def look_for_requests(
         self, connection: Connection, ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
     ) -> int:
         """
-        Take up which devices wait for their rows; return how many. See `Backlog.look`.
+        Load which devices have requests; return their number. See `Backlog.look`.
 
-        Where no one derives behind the commits, what such a process left behind waits, too.
+        Without a deriving thread, notes left by other processes are included.
         """
         if not self.behind_commits:
             with connection.transaction(), connection.cursor() as cursor:
@@ -358,14 +358,14 @@ class Store:
 
     @property
     def behind(self) -> int:
-        """How many devices wait for their rows."""
+        """Return how many devices have delayed rows."""
         return self.deriver.behind
 
     def remake_requested(self, connection: Connection) -> int:
         """
-        Rebuild all requested rows, span by span; return the number of devices.
+        Derive all requested rows, span by span; return the number of devices.
 
-        Requests of devices that the registry no longer has are dropped.
+        Requests of devices no longer in the registry are deleted.
         """
         self.look_for_requests(connection)
         count = 0
@@ -380,24 +380,24 @@ class Store:
         self, connection: Connection, guard: Callable[[Cursor], object] = lambda _: None
     ) -> Answered:
         """
-        Derive the next span of waiting devices; return it once it is durable.
+        Derive the next span of requested devices; return it once it is durable.
 
-        With a newer registry version nothing is done: it derives them by its own plan.
+        Nothing is done if there is a newer registry version, which derives them itself.
 
         Parameters
         ----------
         guard : callable, optional
-            Called in the transaction: raises where the devices belong to another process.
+            Called in the transaction; raises an error if another process has the devices.
 
         Raises
         ------
         psycopg.Error
-            Nothing of it is stored, and the same call may be made again.
+            Nothing is stored, and the same call can be repeated.
         """
         return self.deriver.catch_up(connection, guard)
 
     def _load(self, cursor: Cursor, frames: Sequence[Frame]) -> None:
-        """Read up to when the batch's devices have readings."""
+        """Load the time of the newest reading of the batch's devices."""
         if any(len(f) and int(f.time_us.min()) < now_us() - YOUNG_US for f in frames):
             archived.guard(cursor)
         devices = {int(d) for f in frames for d in np.unique(f.device)}

@@ -1,11 +1,10 @@
 """
-What follows from stored readings: flags, intervals, emissions, values of stations.
+Derivation of flags, intervals, emissions and station values from stored readings.
 
-`Rows.derive` is the one way to it.  What is asked of a device is a `Request`: which readings
-changed, or all.  A late reading, a register that returns, a fleet after months, a registry that
-changed and a process that was killed all ask so; readings later than anything stored need not
-ask, for what they go on from is remembered (`deriver`).  Each call makes the next span of what
-is asked, up to where the stored rows are those that would be made, and writes what differs.
+All cases use `Rows.derive`.  A `Request` names a device's changed readings, or all: after a late
+reading, a returning register, a long gap, a registry change or an interruption. Readings in order
+need no request, as their state is cached (`deriver`).  Each call derives the next span, up to where
+the rows agree with the stored ones, and writes the differences.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class Derived:
     to_the_end : list of int
         Those of them with rows up to their last reading.
     whole : set of int
-        Stations with all values to be made.
+        Stations with all values to be calculated.
     size : int
         Upper bound of its rows.
     """
@@ -98,8 +97,7 @@ class Rows:
         bare: Bare = NONE,
     ) -> Derived:
         """
-        Derive the next span of requested devices, write the differences, and
-        return the result.
+        Derive the next span of requested devices, write the differences, and return the result.
 
         Parameters
         ----------
@@ -145,7 +143,7 @@ class Rows:
         bare: Bare,
         out: Derived,
     ) -> Remade:
-        """Meter spans again up to where rows agree; return the rows."""
+        """Return the rows of spans, metered again up to where they agree with the stored ones."""
         begins = {d: span.from_us for d, span in cut.items()}
         whole = {d for d in cut if requests[d].whole}
         made = late.remake(cursor, self.plan, self._scratch, begins, until, whole, bare)
@@ -182,7 +180,10 @@ class Rows:
         touched: Touched,
         out: Derived,
     ) -> None:
-        """Judge the readings of spans, those just before them, and at the end what follows."""
+        """
+        Flag the readings of spans, those just before, and at the end those affected
+        afterwards.
+        """
         begins = {
             d: min(span.from_us, requests[d].last_us)
             for d, span in cut.items()
@@ -207,7 +208,7 @@ class Rows:
             touched.readings(frame)
 
     def settle_stations(self, cursor: Cursor, touched: Touched, whole: Collection[int]) -> int:
-        """Compute the station values of touched hours; return their number."""
+        """Calculate the station values of affected hours; return their number."""
         if not (touched or whole):
             return 0
         touched.drop(whole)

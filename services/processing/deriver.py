@@ -1,9 +1,8 @@
 """
-When rows are made: of readings in order from what is remembered, of all else by `derive`.
+Time of derivation: readings in order from cached state, all others by `derive`.
 
-`step` does it behind the transactions that store readings, from a snapshot that holds exactly
-what was noted, and takes the notes away with the rows: whatever ends it, the next one begins
-where it began.
+`step` runs after the transactions that store readings, on a snapshot with exactly the noted
+readings, and deletes the notes with the rows, so that an interruption loses nothing.
 """
 
 from __future__ import annotations
@@ -53,10 +52,9 @@ from services.store.timeseries.remake_requests import Request
 @dataclass(frozen=True, slots=True)
 class Made:
     """
-    Result of a transaction, and the state after its commit.
+    Result of a derivation, and the state to be adopted after its commit.
 
-    `put_off` are devices with rows to be made later; `newest` their and others'
-    last readings.
+    `put_off` are devices whose rows are postponed; `newest` the last readings of all devices.
     """
 
     committed: Committed
@@ -68,18 +66,18 @@ class Made:
 
 
 class _Requested(NamedTuple):
-    """Requests for rows from the store, and devices with readings in order only."""
+    """Requests for stored rows, and devices that have only readings in order."""
 
     requests: dict[int, Request]
     near: set[int]
 
 
 class _GoneError(Exception):
-    """Another process has taken the notes: the remembered state is invalid."""
+    """Another process has taken the notes: the cached state is invalid."""
 
 
 class Step(NamedTuple):
-    """Result of one step; waiting devices with an error continue to wait."""
+    """Result of one step; devices with an error keep their request."""
 
     notes: int
     committed: Committed
@@ -88,7 +86,7 @@ class Step(NamedTuple):
 
 
 class Deriver:
-    """The live state of one registry version."""
+    """Cached metering state of one registry version."""
 
     def __init__(self, plan: Plan, ids: Words) -> None:
         self.plan, self._ids = plan, ids
@@ -102,32 +100,32 @@ class Deriver:
         self.homes: Callable[[], Collection[int] | None] = lambda: None
 
     def take_over(self, before: Deriver, here: Int32, there: Int32) -> None:
-        """Take over an earlier version's state of devices, by index `here` and `there`."""
+        """Take over the state of devices from an earlier version, by index `here` and `there`."""
         self.state.take_over(before.state, here, there)
         self._quality.take_over(before._quality, here, there)
         # what it has not made waits in the database
         self.notes.lost = bool(before.notes)
 
     def forget(self, devices: Int32 | None = None) -> None:
-        """Discard the remembered state of devices (all, if None)."""
+        """Discard the cached state of devices (all, if None)."""
         self.state.forget(devices)
 
     def look(self, connection: Connection, ours: Callable[[Fleet, str], bool]) -> int:
-        """Take up which devices wait for their rows; return how many. See `Backlog.look`."""
+        """Load which devices have requests; return their number. See `Backlog.look`."""
         self._ours = ours
         return self._backlog.look(connection, ours)
 
     @property
     def behind(self) -> int:
-        """Return the number of devices that wait for their rows, without those in notes."""
+        """Return the number of devices with requests, without those in notes."""
         return len(self._backlog)
 
     def make(self, cursor: Cursor, arrived: Arrived) -> Made:
         """
-        Derive what follows from stored readings, in the transaction of the caller.
+        Return rows derived from stored readings, in the caller's transaction.
 
-        What is in order goes on from what is remembered; all else is made from the store.
-        Only `remember` takes it up in the live state, once it is committed.
+        Readings in order continue the cached state; others are derived from the database. Call
+        `remember` after the commit.
         """
         self._load(cursor, arrived)
         onward, touched = arrived.newest(), arrived.touched
@@ -151,7 +149,7 @@ class Deriver:
         return Made(out, settled, judged, again, put_off, newest)
 
     def remember(self, made: Made, ended: Collection[int] = ()) -> Committed:
-        """Take over the committed state; return the result."""
+        """Adopt the committed state; return the result."""
         made.settled.metered.apply(self.state)
         made.judged.apply()
         self._quality.forget([*made.again.asked])
@@ -164,18 +162,17 @@ class Deriver:
 
     def step(self, connection: Connection, *, spans: bool) -> Step:
         """
-        Derive noted readings, and with `spans` the next span of waiting
-        devices; return the result.
+        Derive noted readings, and with `spans` a span of requested devices; return the result.
 
         Parameters
         ----------
         connection : Connection
-            In autocommit, of repeatable reads, used for nothing else.
+            In autocommit, with repeatable reads, used for nothing else.
 
         Raises
         ------
         psycopg.Error
-            Nothing of it is stored.  Noted devices wait from the next step on.
+            Nothing is stored.  The next step continues with the noted devices.
         """
         try:
             if self.notes.lost:
@@ -192,7 +189,7 @@ class Deriver:
             raise
 
     def _fold(self, connection: Connection) -> None:
-        """Turn all notes into waiting devices, as after a restart."""
+        """Convert all notes into requests, as after a restart."""
         with self.notes.gate:
             self.notes.clear()  # what is lost from here on is folded the next time
             with connection.transaction(), connection.cursor() as cursor:
@@ -232,7 +229,7 @@ class Deriver:
         return made
 
     def _more(self, connection: Connection) -> tuple[Answered, psycopg.Error | None]:
-        """Derive a span of waiting devices; return it, and the server's error if any."""
+        """Derive a span of requested devices; return it, and the server's error if any."""
         if not self.behind:
             return Answered(), None
         try:
@@ -243,7 +240,7 @@ class Deriver:
             return Answered(), error
 
     def catch_up(self, connection: Connection, guard: Callable[[Cursor], object]) -> Answered:
-        """Derive the next span of some devices that wait; see `Store.catch_up`."""
+        """Derive the next span of some devices with requests; see `Store.catch_up`."""
         try:
             answered = tried(lambda: self._backlog.span(connection, guard, self.state.last_us))
         except BaseException:
@@ -266,7 +263,10 @@ class Deriver:
             self._quality.load(cursor, self.state, unsure)
 
     def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Requested:
-        """What late readings ask for: those near the last one before, with what came after it."""
+        """
+        Return the requests for late readings; those near the last reading include what
+        followed it.
+        """
         asked, near = {}, set()
         for device, end in reaches(cursor, self.plan, arrived.changed).items():
             changed = arrived.changed[device]
@@ -279,7 +279,7 @@ class Deriver:
     def _going(
         self, arrived: Arrived, late: _Requested, onward: Mapping[int, Changed]
     ) -> tuple[list[Frame], dict[int, Request]]:
-        """Return readings that continue the remembered state, and requests for the others."""
+        """Return readings that continue the cached state, and requests for the others."""
         much = expected(self.plan.bounds, self.state, arrived.onward).too_much()
         since = {d: us + 1 for d, us in much.items() if d not in late.near}
         since |= dict.fromkeys(self._backlog.held_of(arrived), FAR_US)
@@ -302,7 +302,7 @@ class Deriver:
         newest: Mapping[int, int],
         touched: Touched,
     ) -> Derived:
-        """Derive requested rows from the store, as many as a transaction may hold."""
+        """Derive requested rows from the database, as many as a transaction may hold."""
         fleet, state = self.plan.fleet, self.state
         last = {d: newest.get(d, int(state.last_us[d])) for d in asked}
         known = {d: Ahead(0, r.from_us, r.last_us, last[d], None) for d, r in asked.items()}

@@ -1,9 +1,8 @@
 """
-How the expectation of a plant made by the sun spreads over the year, where no one states it.
+Monthly distribution of a solar plant's expected annual energy, where none is registered.
 
-Twelve typical proportions for each project whose meters are inverters with modules of known place,
-tilt and azimuth; made again where these change, and gone where the registry states its own.
-Where pvlib is not installed there are none, and a year is expected evenly.
+Twelve typical shares per project with inverters of known location, tilt and azimuth; updated when
+these change, and removed when the registry has its own. Without pvlib the year is divided evenly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A delivery of invoices: compared with what is registered and stored, kept whole or not at all."""
+"""Import of invoices: checked against registered and stored data, all or none stored."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from services.store.registry.load import load_projects
 
 def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool = True) -> Import:
     """
-    Store the invoices of a delivery, unless one of them is wrong; return the result.
+    Store invoices, all or none; return the result.
 
     Parameters
     ----------
     conn : Connection
-        In autocommit; deliveries wait for each other.
+        In autocommit; imports wait for each other.
     write : bool
         False: only report the result.
     """

@@ -1,10 +1,10 @@
 """
-What one thread has stored and another is to derive: readings in memory, by the notes of them.
+Queue of stored readings, with their notes, from the storing to the deriving thread.
 
-A note is a row of `underived`, written with the readings; here the same readings wait so that
-they need not be read again.  A commit and its entry here are one step behind the gate, and so
-are a snapshot of the database and the taking of all entries: a snapshot holds the readings
-that were taken or derived before, and no others.
+A note is a row of `underived`, written with the readings; the queue keeps the same readings in
+memory.  A commit and its entry in the queue are protected by one lock (the gate), and so are a
+snapshot and the emptying of the queue: a snapshot contains exactly the readings taken or derived
+before.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import NamedTuple
 from services.processing.store_readings import Arrived
 
 # readings that wait in memory; beyond it those who store wait
-MOST_READINGS = 60_000
+MOST_READINGS = 100_000
 # for so long, then what waits is left to the database alone
 _PATIENCE_S = 5.0
 
 
 class Note(NamedTuple):
-    """Readings of a commit, and the rows that note them."""
+    """Readings of a commit, and the rows of their notes."""
 
     numbers: tuple[int, ...]
     arrived: Arrived
@@ -33,12 +33,12 @@ class Note(NamedTuple):
 
 class Notes:
     """
-    Notes of one process, in the order of their commits.
+    Queue of one process's notes, in order of commits.
 
     Attributes
     ----------
     gate : Lock
-        Held while a commit becomes visible and is entered here.
+        Held while a commit becomes visible and is added here.
     lost : bool
         Whether the database may have notes that are not here.
     """
@@ -65,26 +65,26 @@ class Notes:
         self._readings += sum(note.readings for note in notes)
 
     def take(self) -> list[Note]:
-        """Take all that waits, behind the gate."""
+        """Return and remove all notes; hold the gate."""
         notes, self._waiting, self._readings = self._waiting, [], 0
         if notes:
             self._taken_s = notes[0].stored_s
         return notes
 
     def derived(self) -> None:
-        """Report that rows of taken notes are committed."""
+        """Record that rows of taken notes are committed."""
         self._taken_s = None
         with self._room:
             self._room.notify_all()
 
     def clear(self) -> None:
-        """Forget what waits, behind the gate, when the database's notes are folded."""
+        """Remove all notes, when those of the database become requests; hold the gate."""
         self.take()
         self.lost = False
         self.derived()
 
     def wait_for_room(self) -> None:
-        """Wait while the queue is full; a remainder is left to the database."""
+        """Wait while the queue is full; what remains is left to the database."""
         with self._room:
             full = not self._room.wait_for(
                 lambda: self._readings < MOST_READINGS, timeout=_PATIENCE_S
@@ -95,7 +95,7 @@ class Notes:
                 self.lost = True
 
     def age_s(self) -> float:
-        """How long the oldest reading that has no rows has waited. [s]"""
+        """Return how long the oldest reading without rows has waited. [s]"""
         waiting = [note.stored_s for note in self._waiting[:1]]
         since = self._taken_s if self._taken_s is not None else min(waiting, default=None)
         return 0.0 if since is None else time.monotonic() - since

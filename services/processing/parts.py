@@ -1,14 +1,11 @@
 """
-Store a batch that the server refuses in parts: the message that cannot be stored goes aside.
+Storing of a batch in parts, if the server refuses it, to isolate the message at fault.
 
-A batch is one transaction as long as it can be.  Where the server refuses it, each
-half of its messages is tried alone, and so on, until one message stands alone.  That
-one becomes a dead letter with the server's words, and all others are stored.  Parts
-are stored in order of arrival, so each device's readings keep theirs.
+A refused batch is halved until the message at fault stands alone, which becomes a dead letter with
+the server's error. Parts keep the order of arrival.
 
-All parts are in one transaction, each behind a savepoint.  What the whole batch moves
-on, as the offset of a partition, moves in it too: after a crash in between nothing of
-the batch is stored, and all of it comes again.
+All parts are in one transaction with savepoints, and so is the batch's state such as an offset:
+after a crash the whole batch comes again.
 """
 
 from __future__ import annotations
@@ -33,20 +30,20 @@ _FIRST_PAUSE_S = 0.02
 
 class Commit(Protocol):
     """
-    Stores a batch in one transaction; with `last` also the offset and other state of the batch.
+    Stores a batch in one transaction; with `last` also its other state, such as the offset.
 
-    Inside another transaction it is a savepoint of that.
+    Inside another transaction it uses a savepoint.
     """
 
     def __call__(self, batch: Batch, *, last: bool) -> Committed:
-        """Return once it is durable, or holds in the transaction around it."""
+        """Return the result once the batch is durable, or part of the enclosing transaction."""
 
 
 def in_parts(
     batch: Batch, commit: Commit, around: Callable[[], AbstractContextManager[object]]
 ) -> Committed:
     """
-    Store a batch whole, or in as many parts as it takes; return once that is durable.
+    Store a batch whole or in parts; return the result once it is durable.
 
     Parameters
     ----------
@@ -56,7 +53,7 @@ def in_parts(
     Raises
     ------
     psycopg.Error
-        The server is away; or it refuses what belongs to no message, as the offset.
+        The server is unreachable; or the error concerns no message, but for example the offset.
     """
     try:
         return tried(partial(commit, batch, last=True))
@@ -69,7 +66,7 @@ def in_parts(
 
 
 def _stored(parts: deque[Batch], commit: Commit) -> Committed:
-    """Store each part, or its own parts after an error."""
+    """Store each part, or its own parts after an error; return the result."""
     out = Committed()
     while parts:
         part = parts.popleft()
@@ -81,7 +78,10 @@ def _stored(parts: deque[Batch], commit: Commit) -> Committed:
 
 
 def tried(commit: Callable[[], _T]) -> _T:
-    """Commit; where that collides with others, again a few times."""
+    """
+    Return the result of a commit, repeated a few times after a collision with other
+    transactions.
+    """
     for n in range(_TRIES):
         try:
             return commit()
@@ -93,7 +93,7 @@ def tried(commit: Callable[[], _T]) -> _T:
 
 
 def _apart(batch: Batch, error: psycopg.Error) -> list[Batch]:
-    """Return the parts to retry of a refused batch; raise where there are none."""
+    """Return the parts of a refused batch to retry; raise the error if there are none."""
     numbers = batch.numbers()
     if verdict(error) is Verdict.WAIT or not numbers:
         raise error

@@ -1,9 +1,8 @@
 """
-What boards of PV hold the plants against: the sun under a clear sky, and the trend of years.
+Reference values of PV dashboards: clear-sky irradiance, and trends over years.
 
-Clear skies are made for each site, tilt and azimuth of the registry, from five weeks back to
-tomorrow, and kept for some time; where pvlib is not installed there are none.  Trends are made
-again each day: what dust took, from a year of days on, and ageing, from two.
+Clear skies are calculated per site, tilt and azimuth, from five weeks ago until tomorrow, if pvlib
+is installed.  Trends are updated daily: soiling from one year of data on, ageing from two.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ _WRITE_TREND = (
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How many arrays got their sky, and how many inverters their trend."""
+    """Numbers of arrays with new clear-sky data, and of inverters with new trends."""
 
     skies: int
     trends: int
@@ -94,19 +93,20 @@ class Made:
 
 def refresh(conn: Connection) -> Made:
     """
-    Compute a portion of missing skies and expectations; repeated calls compute the rest.
+    Calculate a portion of missing clear-sky data and trends; repeat for the rest. Return the
+    numbers.
 
     Raises
     ------
     MethodologyError
-        If the process that computes skies ends early.
+        If the process that calculates skies ends early.
     """
     trends = _trends(conn)
     return Made(_skies(conn), trends)
 
 
 def forget_skies(conn: Connection, before: date) -> int:
-    """Delete clear skies before a day, in several transactions; return their number."""
+    """Delete clear-sky data before a day, in several transactions; return the number of days."""
     gone = 0
     while rowcount := conn.execute(_FORGET_SKIES, [before]).rowcount:
         gone += rowcount
@@ -167,7 +167,7 @@ def _trends(conn: Connection) -> int:
 
 
 def _row(device: str, rows: list[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """Return the row of a device; without figures where its days with a ratio are too few."""
+    """Return the trend row of a device; without figures if it has too few days with a ratio."""
     days = np.array([row[0] for row in rows], dtype="datetime64[D]")
     ratio, dusty, sun = np.array([row[1:] for row in rows], dtype=float).reshape(-1, 3).T
     trend, dust = year_on_year(days, ratio), soiling(days, dusty, sun)

@@ -1,9 +1,9 @@
 """
-Run the quality tests: over new readings from what is remembered, and over stored ones again.
+Quality tests over new readings with cached state, and again over stored readings.
 
-A batch in order only adds flags.  Where a reading came late or a channel was
-filled, what follows from an hour before it on is judged again, as far as any test
-can reach: the reading before may now be a spike, and the runs after it may have broken.
+New readings in order only add flags.  After a late or completed reading, flags from an hour before
+it are determined again, as far as any test reaches: a neighbour may now be a spike, or a run be
+interrupted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from services.store.timeseries import register_checkpoints as marks
 
 
 class Changed(NamedTuple):
-    """First and last reading of a device that changed; FROM_START and FAR_US for all. [us UTC]"""
+    """First and last changed reading of a device; FROM_START and FAR_US for all. [us UTC]"""
 
     first_us: int
     last_us: int
@@ -39,10 +39,10 @@ class Changed(NamedTuple):
 
 def reaches(cursor: Cursor, plan: Plan, changed: Mapping[int, Changed]) -> dict[int, int]:
     """
-    Return the time after which no flag of a device depends on what changed. [us UTC]
+    Return the time after which no flag of a device depends on the changed readings. [us UTC]
 
-    The gap test compares two steps, so it reaches over the next two readings, however far
-    they are; FAR_US where fewer follow.
+    The gap test compares two steps, so the next two readings are included; FAR_US if there are
+    fewer.
     """
     fleet, result = plan.fleet, dict.fromkeys(changed, FAR_US)
     late = [d for d, changed in changed.items() if changed.last_us < FAR_US]
@@ -55,7 +55,7 @@ def reaches(cursor: Cursor, plan: Plan, changed: Mapping[int, Changed]) -> dict[
 
 
 def _reach_us(plan: Plan, class_id: str) -> int:
-    """How long after a reading a flag of a run or of a neighbour can depend on it. [us]"""
+    """Return how long after a reading other flags can depend on it. [us]"""
     channels = classes.load()[class_id].channels.values()
     runs = (w for channel in channels for w in runs_of(plan.checks, class_id, channel))
     longest = max((watch.reach_us for watch in runs), default=0)
@@ -63,7 +63,7 @@ def _reach_us(plan: Plan, class_id: str) -> int:
 
 
 class Again(NamedTuple):
-    """Flags of stored readings, and the readings that were judged."""
+    """Flags of stored readings, and the readings tested."""
 
     flags: Flags
     frames: list[Frame]
@@ -80,14 +80,14 @@ class Judging:
         self, cursor: Cursor, from_us: Mapping[int, int], until_us: Mapping[int, int]
     ) -> Again:
         """
-        Judge readings of each device in its own span.
+        Return the flags of readings, each device in its own span.
 
         Parameters
         ----------
         from_us : mapping of int to int
             By fleet index; FROM_START for all. [us UTC]
         until_us : mapping of int to int
-            Devices whose flags are wanted up to a time only; see `reaches`. [us UTC]
+            End of the flags needed, see `reaches`; without it all. [us UTC]
         """
         fleet, checks = self._plan.fleet, self._plan.checks
         _go_on(cursor, checks, self._scratch, from_us)
@@ -111,10 +111,10 @@ class Judging:
 
 class Quality:
     """
-    State of the quality tests after the last readings, for one registry version.
+    Cached state of the quality tests after the last readings, for one registry version.
 
-    It is valid for loaded devices of `MeterState`, but for `unsure` ones, which are loaded again
-    before their next reading.
+    Valid for loaded devices of `MeterState`, except `unsure` ones, which are reloaded before their
+    next reading.
     """
 
     def __init__(self, plan: Plan, ids: Words) -> None:
@@ -136,21 +136,21 @@ class Quality:
         self._unsure[list(devices)] = False
 
     def forget(self, devices: Sequence[int]) -> None:
-        """Discard the state of the tests; that of registers stays."""
+        """Discard the state of the tests; that of registers is kept."""
         self._unsure[list(devices)] = True
 
     def unsure(self, devices: Collection[int]) -> list[int]:
-        """Return the devices whose state is to be loaded again."""
+        """Return the devices whose state must be reloaded."""
         return [d for d in devices if self._unsure[d]]
 
     def store(self, cursor: Cursor, new: Sequence[Frame]) -> Judged:
-        """Flag readings later than all that is stored; `Judged.apply` remembers them."""
+        """Return flags of readings later than all stored ones; `Judged.apply` updates the state."""
         judged = judge(self._plan.checks, self._live, new)
         flags.write(cursor, self._ids, judged.flags)
         return judged
 
 
 def _go_on(cursor: Cursor, checks: Checks, state: Watched, before_us: Mapping[int, int]) -> None:
-    """Set the state of devices to a time, as `quality_lookback.load` does."""
+    """Set devices' state to a time, as `quality_lookback.load` does."""
     for standstill in watched.load(cursor, checks, state, before_us):
         settle(checks, state, standstill)

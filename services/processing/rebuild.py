@@ -1,8 +1,8 @@
 """
-Derived rows again from raw readings: compare, and replace what differs.
+Rebuild: calculate derived rows again from raw readings, compare, and replace differing ones.
 
-Each device's whole history is metered from nothing, through the pipeline's own
-functions, so that what is compared never rests on what is being checked.
+Each device's full history is metered with the pipeline's functions, independently of the stored
+rows.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Key = tuple[str, ...]
 
 
 class Difference(NamedTuple):
-    """A row that differs from its readings; None where it is missing."""
+    """Row that differs between database and rebuild; None where it is missing."""
 
     table: str
     key: Key
@@ -57,12 +57,12 @@ class Difference(NamedTuple):
 
     @property
     def device(self) -> str:
-        """Device of the row."""
+        """Return the device of the row."""
         return self.key[self.table == EMISSIONS]
 
     @property
     def time(self) -> str:
-        """Time of the row in RFC 3339, in UTC."""
+        """Return the time of the row in RFC 3339, in UTC."""
         return self.key[1 if self.table == "quality_flag" else 2]
 
 
@@ -70,19 +70,18 @@ def rebuild(
     conn: Connection, plan: Plan, devices: Sequence[int], from_us: int, to_us: int, *, replace: bool
 ) -> list[Difference]:
     """
-    Return differences of the derived rows of devices in [from, to); replace
-    them if requested.
+    Return differing derived rows of devices in [from, to); replace them if requested.
 
-    Rows that the pipeline is about to derive are compared again.
+    Rows that the pipeline is about to derive are compared again later.
 
     Parameters
     ----------
     conn : Connection
         In autocommit, as `tonne_ingest`.
     devices : sequence of int
-        Fleet indices, not too many at once: their readings are held in memory.
+        Fleet indices, in limited number, as their readings are held in memory.
     replace : bool
-        Write the computed rows where a device differs.  The pipeline waits meanwhile.
+        Write the calculated rows where a device differs.  The pipeline waits meanwhile.
     """
     fresh = conn.info.transaction_status is TransactionStatus.IDLE
     for _ in range(_LOOKS):
@@ -127,7 +126,7 @@ def _compared(
 
 
 class _Computed(NamedTuple):
-    """What readings give: intervals with their emissions, values of stations, flags."""
+    """Rows calculated from readings: intervals with emissions, station values, flags."""
 
     remade: late.Remade
     part: Part
@@ -157,7 +156,10 @@ def _by_first(
     from_us: int,
     to_us: int,
 ) -> _Computed:
-    """Put rows of the first rules of metering where rows of those rules are stored."""
+    """
+    Return the calculated rows, by the first metering rules where the stored rows are of
+    these.
+    """
     until = np.full(len(plan.fleet), FROM_START, dtype=np.int64)
     for device, us in derived.older_until(cursor, plan.fleet, plan.fleet.ids(devices)).items():
         until[device] = us
@@ -181,7 +183,10 @@ def _by_first(
 def _new_by_factors(
     plan: Plan, computed: _Computed, differences: Sequence[Difference]
 ) -> list[Difference]:
-    """Return differences without emissions by the factors that the rows name."""
+    """
+    Return the differences without emissions explained by the factors that the stored rows
+    name.
+    """
     if not any(difference.table == EMISSIONS for difference in differences):
         return [*differences]
     older = changed(plan, bindings=plan.older())
@@ -315,7 +320,7 @@ def _replace(
     from_us: int,
     to_us: int,
 ) -> None:
-    """Replace a range of derived rows by the computed ones."""
+    """Replace a range of derived rows by the calculated ones."""
     fleet = plan.fleet
     ids, names = Words.of([d.id for d in fleet.devices]), fleet.ids(list(devices))
     indicator_rows.clear(cursor, names, (from_us, to_us))

@@ -1,4 +1,4 @@
-"""Import registry files: read what is stored, plan, and write all of it or nothing."""
+"""Import of registry files: plan against the stored registry, then write all or nothing."""
 
 from __future__ import annotations
 
@@ -41,34 +41,34 @@ def import_registry(
     shown: str | None = None,
 ) -> Plan:
     """
-    Carry files into the registry, whole or not at all.
+    Import files into the registry, all or nothing; return the plan.
 
     Parameters
     ----------
     conn : Connection
         Not in autocommit, and in no transaction.
     incoming : Incoming
-        What `services.registry.files.read_files` returned.
+        Result of `services.registry.files.read_files`.
     author : str
-        Who imports; kept with the version and with meter swaps.
+        Person who imports; stored with the version and with meter replacements.
     strict : bool
-        Warnings stand in the way too.
+        Warnings block the import too.
     dry_run : bool
-        Everything but the writing.
+        Write nothing.
     shown : str, optional
-        Digest of the outcome that was shown to anyone who decided; another one is refused.
+        Digest of the confirmed outcome; if the outcome is different now it is refused.
 
     Returns
     -------
     Plan
-        Nothing was written where it is `refused`.
+        Nothing was written if it is `refused`.
 
     Raises
     ------
     RegistryError
-        When the database refuses what the rules let pass.
+        When the database refuses what the rules accepted.
     StatementStateError
-        When the registry has changed since the outcome was shown.
+        When the outcome is no longer the confirmed one.
     """
     with conn.transaction():
         # one import at a time; readers go on
@@ -127,7 +127,7 @@ def _outcome(planned: Plan, stored: Registry) -> Outcome:
 
 
 def covered_until(conn: Connection) -> dict[str, datetime]:
-    """Return up to when periods whose statement is signed cover each device in them."""
+    """Return, by device, the end of the periods with a signed statement."""
     rows = conn.execute(
         "SELECT d.device_id, max(least(upper(d.during), upper(s.period))) FROM statement s"
         " JOIN project_device d ON d.project_id = s.project_id AND d.during && s.period"
@@ -139,7 +139,7 @@ def covered_until(conn: Connection) -> dict[str, datetime]:
 
 
 def sealed_until(conn: Connection) -> dict[str, datetime]:
-    """Return up to when days of each project are sealed."""
+    """Return, by project, the end of the sealed days."""
     rows = conn.execute(
         "SELECT project_id, max(to_time) FROM data_seal WHERE project_id <> '' GROUP BY 1"
     )

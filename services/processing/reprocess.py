@@ -1,9 +1,8 @@
 """
-Meter stored readings again from the checkpoint before them, and write what differs.
+Metering of stored readings again from an earlier mark, writing only differences.
 
-For whatever the live state cannot settle by itself: late readings, a register
-that returns from a glitch, a standstill that ends in a catch-up, a registry
-that changed.
+For cases beyond the live state: late readings, a register that returns from a glitch, a catch-up
+after a constant register, a changed registry.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class Piece:
 
     @property
     def rows(self) -> IntervalRows:
-        """Its interval rows."""
+        """Return its interval rows."""
         rows = self.metered.rows
         if not self.from_us:
             return rows.take(np.zeros(len(rows), dtype=np.bool_))
@@ -72,23 +71,23 @@ class Piece:
 
 @dataclass(slots=True)
 class Remade:
-    """Derived rows made again: for each device the rows from its own interval on."""
+    """Recalculated rows: for each device the rows from its own interval on."""
 
     pieces: list[Piece] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
 
     def spans(self) -> Iterator[tuple[int, int, int]]:
-        """Each device that was made again, from when to when. [us UTC]"""
+        """Yield each recalculated device with start and end. [us UTC]"""
         for piece in self.pieces:
             for device, begin in piece.from_us.items():
                 yield device, begin, piece.to_us.get(device, FAR_US)
 
     def rows(self) -> IntervalRows:
-        """Its interval rows."""
+        """Return its interval rows."""
         return IntervalRows.concat([piece.rows for piece in self.pieces])
 
     def devices(self) -> set[int]:
-        """Devices that were made again."""
+        """Return the recalculated devices."""
         return {device for device, _, _ in self.spans()}
 
     def only(self, devices: Collection[int]) -> Remade:
@@ -100,7 +99,7 @@ class Remade:
         return Remade([p.shortened(to_us) for p in self.pieces], self.events)
 
     def within(self, from_us: int, to_us: int) -> Remade:
-        """Return the part in a half-open span. [us UTC]"""
+        """Return the part in a span, end excluded. [us UTC]"""
         return Remade(
             [
                 replace(
@@ -114,7 +113,7 @@ class Remade:
         )
 
     def join(self, other: Remade) -> None:
-        """Take what else was made."""
+        """Add other recalculated rows."""
         self.pieces += other.pieces
         self.events += other.events
 
@@ -129,20 +128,20 @@ def remake(
     bare: Bare = NONE,
 ) -> Remade:
     """
-    Derived rows from each device's own time on, from stored readings.
+    Return derived rows recalculated from stored readings, from each device's own time on.
 
     Parameters
     ----------
     scratch : MeterState
-        As long as the fleet; holds nothing about these devices.
+        Of the fleet's size, without state of these devices.
     from_us : mapping of int to int
         Fleet index to the time from which readings changed; FROM_START for all.
     until_us : mapping of int to int, optional
-        Up to which time readings are looked at, on the grid; the end for devices not in it.
+        End of the readings used, on the grid; none for other devices.
     whole : collection of int
-        Devices whose every row is made again, in spans of which this is one.
+        Devices whose rows are all recalculated, span by span.
     bare : mapping of int to collection of int
-        Registers that no stored row shows: their marks are not looked for.
+        Registers without stored marks, which are not looked up.
     """
     out = Remade()
     until = dict(until_us or {})
@@ -166,7 +165,10 @@ def remake(
 def _first_registers(
     plan: Plan, scratch: MeterState, todo: dict[int, int], metered: Metered
 ) -> dict[int, int]:
-    """Devices that show a register without a mark before: all their power-made rows must go."""
+    """
+    Return devices whose register has no earlier mark: all their rows from power must be
+    replaced.
+    """
     limited = np.array([d for d, us in todo.items() if us > FROM_START], dtype=np.int32)
     powered = {
         (class_id, column.quantity)
@@ -195,7 +197,7 @@ def _keep_only(metered: Metered, rows: IntervalRows, devices: set[int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Begin:
-    """Readings wanted after `after_us`; rows replaced from `replaced_us` on."""
+    """Start of recalculation: readings after `after_us`, rows replaced from `replaced_us` on."""
 
     after_us: int
     replaced_us: int
@@ -210,10 +212,10 @@ def _begin(
     bare: Bare,
 ) -> dict[int, _Begin]:
     """
-    Find where rows begin to change, and the marks that everything from there follows from.
+    Return the time from which rows change, and load the marks before it.
 
-    Steps change from the last mark before the change; every row from that
-    mark's moment on is replaced.  Marks of earlier intervals start the registers.
+    Steps change from the last mark before the change; every row from that mark's time on is
+    replaced.  Marks of earlier intervals start the registers.
     """
     scratch.reset(np.array(list(from_us), dtype=np.intp))
     begins = {d: _Begin(FROM_START, FROM_START) for d, us in from_us.items() if us == FROM_START}
@@ -235,7 +237,7 @@ def _begin(
 
 
 def _note_shown(cursor: Cursor, plan: Plan, scratch: MeterState, devices: list[int]) -> None:
-    """Record devices with a register without readings so far."""
+    """Record devices with a register that had no readings before."""
     for class_id, members in marks.by_class(plan.fleet, devices).items():
         for column in plan.bounds.columns(class_id):
             register = scratch.registers[column.quantity]
@@ -245,7 +247,7 @@ def _note_shown(cursor: Cursor, plan: Plan, scratch: MeterState, devices: list[i
 
 
 def floor(us: int) -> int:
-    """Begin of the interval of a time. [us UTC]"""
+    """Return the start of the interval that contains a time. [us UTC]"""
     return us // INTERVAL_US * INTERVAL_US
 
 
@@ -277,9 +279,9 @@ def write(
     cursor: Cursor, plan: Plan, ids: Words, words: BindingWords, remade: Remade
 ) -> Counter[str]:
     """
-    Update stored rows to the derived ones; return the number written or deleted, by table.
+    Update stored rows to the recalculated ones; return the numbers written or deleted, by table.
 
-    Of many, those later than all stored ones are written by COPY, not compared.
+    Many rows later than all stored ones are written by COPY, without comparison.
     """
     written: Counter[str] = Counter()
     for piece in remade.pieces:

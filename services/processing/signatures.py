@@ -1,9 +1,8 @@
 """
-Signatures of values as they arrive, compared with the keys of the registry.
+Verification of signed values at arrival, with the keys of the registry.
 
-Readings are stored whatever comes of it: the broker knows who sent them, and a key that no one
-registered yet must cost no reading.  What does not hold is counted and reported, and backs nothing
-in a statement, where every signature is verified again.
+Readings are stored in any case, as a key may be registered later.  Invalid signatures are counted
+and logged; they do not support a statement, which verifies every signature again.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ class _Note(msgspec.Struct):
 
 class Signatures:
     """
-    Judges the signed values of batches by one version of the registry.
+    Verifies the signed values of batches by one registry version.
 
-    Keys are read when the first signed value comes; most plants have none.
+    Keys are loaded with the first signed value.
     """
 
     def __init__(self, fleet: Fleet) -> None:
@@ -48,7 +47,7 @@ class Signatures:
         self._told: set[str] = set()
 
     def judge(self, cursor: Cursor, noted: Sequence[Rejected], messages: Letters) -> Counter[str]:
-        """Return how many values of a batch came out how: verified, refused, not checked."""
+        """Return the numbers of values by result: verified, refused, not checked."""
         result: Counter[str] = Counter()
         for rejected in noted:
             if rejected.reason != SIGNED_VALUE:
@@ -65,7 +64,7 @@ class Signatures:
         return result
 
     def _tell(self, device: str | None, why: str) -> None:
-        """Log a refusal, once a device."""
+        """Log an invalid signature once per device."""
         name = device or "?"
         if name not in self._told and len(self._told) < _TOLD:
             self._told.add(name)

@@ -1,8 +1,8 @@
 """
-What an hour of silence costs for each device of a project, kept in a table for boards.
+Hourly loss of reductions by missing data, for each device of a project, for dashboards.
 
-The rates follow from registry, factors and class limits.  They are made again when the
-registry or this program changes, and once a day, since largest intervals may grow.
+The rates follow from registry, factors and class limits.  They are updated when registry or program
+change, and once a day, as the largest intervals may grow.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ _WRITE = (
 
 def refresh(conn: Connection) -> bool:
     """
-    Make the rates again where they may have changed; returns whether it did.
+    Update the rates if they may have changed; return whether it did.
 
-    A project whose methodology cannot price its roles has no rates, and its silence no cost.
+    A project whose methodology cannot price its roles has no rates.
     """
     key = (registry.registry_version(conn), version("tonne"))
     if conn.execute(_FRESH, key).fetchone() is not None:

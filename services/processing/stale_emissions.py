@@ -1,4 +1,4 @@
-"""Emission rows that were made with other factors than those of today."""
+"""Stored emission rows calculated with other factors than today's."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class _Stored(NamedTuple):
 
 def stale(conn: Connection, plan: Plan) -> list[Stale]:
     """
-    Find devices with emission rows whose factors are not those of the plan.
+    Return devices with emission rows whose factors differ from the plan's.
 
-    By the ids of the factors, which every row carries; a factor whose value was
-    corrected under its id is found by `tonne rebuild --check`.
+    By the ids of the factors in each row; a value corrected under its id is found by `tonne rebuild
+    --check`.
     """
     rows = conn.execute(
         "SELECT project_id, device_id, methodology, factor,"

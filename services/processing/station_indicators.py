@@ -1,9 +1,8 @@
 """
-Recompute indicator values of the station hours and days that a batch touched.
+Recalculation of indicator values for the station hours and days affected by a batch.
 
-Nothing is remembered between batches.  Hours are made from stored readings, and
-what follows from an hour (the indices of the next eleven, its day) from stored
-hourly values, in the transaction that stored the readings.
+Nothing is cached.  Hours are calculated from stored readings, indices and days from stored hourly
+values, in the transaction of the readings.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ _REMADE_US = 30 * 24 * HOUR_US
 
 
 def settle(cursor: Cursor, fleet: Fleet, ids: Words, touched: Touched) -> int:
-    """Recompute the values of touched hours and days; return their number."""
+    """Recalculate the values of affected hours and days; return their number."""
     return sum(_settle(cursor, fleet, ids, spans, days) for spans, days in touched.portions())
 
 
 def remake(cursor: Cursor, fleet: Fleet, ids: Words, devices: Sequence[int]) -> int:
-    """Recompute all indicator values of stations, a month at a time."""
+    """Recalculate all indicator values of stations, a month at a time; return their number."""
     members = [d for d in devices if fleet.devices[d].class_id in CLASSES]
     if not members:
         return 0
@@ -52,7 +51,10 @@ def remake(cursor: Cursor, fleet: Fleet, ids: Words, devices: Sequence[int]) -> 
 
 
 def computed(cursor: Cursor, fleet: Fleet, devices: Sequence[int], flows: IntervalRows) -> Values:
-    """Values of stations from all their readings, and from interval rows, with no stored value."""
+    """
+    Return values of stations from all their readings and interval rows, without stored
+    values.
+    """
     valueses = []
     for device in devices:
         if fleet.devices[device].class_id not in CLASSES:
@@ -68,7 +70,7 @@ def computed(cursor: Cursor, fleet: Fleet, devices: Sequence[int], flows: Interv
 
 
 def _months(cursor: Cursor, fleet: Fleet, device: int) -> list[Span]:
-    """A station's history in spans of whole hours."""
+    """Return a station's history in spans of whole hours."""
     ends = readings.ends(cursor, fleet.devices[device])
     if ends is None:
         return []
@@ -78,7 +80,7 @@ def _months(cursor: Cursor, fleet: Fleet, device: int) -> list[Span]:
 
 
 def _days(fleet: Fleet, span: Span) -> Iterator[Day]:
-    """Local days that hours of a span belong to, or may reach into."""
+    """Yield the local days affected by the hours of a span."""
     day = day_of(span.from_us, fleet.devices[span.device].timezone)
     while day.begin_us < span.to_us + DAY_REACH_HOURS * HOUR_US:
         yield day
@@ -88,7 +90,10 @@ def _days(fleet: Fleet, span: Span) -> Iterator[Day]:
 def _settle(
     cursor: Cursor, fleet: Fleet, ids: Words, spans: Sequence[Span], days: Mapping[int, set[Day]]
 ) -> int:
-    """Make hours and days anew, and the indices that follow from hours that differ."""
+    """
+    Recalculate hours and days, and the indices that depend on changed hours; return the
+    number.
+    """
     hours = _hours(cursor, fleet, spans)
     stored = indicator_rows.hourly(cursor, fleet, _windows(spans, days)).by_device()
     changed = _overlay(stored, hours)
@@ -101,7 +106,7 @@ def _settle(
 
 
 def _hours(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
-    """Hourly values of whole hours; the readings before each span cover its beginning."""
+    """Return the values of whole hours; earlier readings cover the start of each span."""
     parts = []
     for class_id, members in by_class(fleet, sorted({s.device for s in spans})).items():
         before = covers_us(class_id)
@@ -114,7 +119,7 @@ def _hours(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
 
 
 def _inside(values: Values, spans: Sequence[Span]) -> Values:
-    """Values whose hours lie within spans."""
+    """Return the values whose hours lie within spans."""
     kept = np.zeros(len(values), dtype=np.bool_)
     for span in spans:
         begun = (values.start_us >= span.from_us) & (values.start_us < span.to_us)
@@ -123,7 +128,7 @@ def _inside(values: Values, spans: Sequence[Span]) -> Values:
 
 
 def _windows(spans: Sequence[Span], days: Mapping[int, set[Day]]) -> list[Span]:
-    """Where the hourly values lie that any of these figures follows from."""
+    """Return the spans of hourly values needed for these figures."""
     reach, before = REACH_HOURS * HOUR_US, DAY_REACH_HOURS * HOUR_US
     wide = [Span(s.device, s.from_us - reach, s.to_us + reach) for s in spans]
     wide += [Span(d, day.begin_us - before, day.end_us) for d, of in days.items() for day in of]
@@ -137,7 +142,7 @@ def _windows(spans: Sequence[Span], days: Mapping[int, set[Day]]) -> list[Span]:
 
 
 def _overlay(stored: dict[int, dict[str, dict[int, float]]], hours: Values) -> dict[int, set[int]]:
-    """Put new hourly values over stored ones; return the hours that differ."""
+    """Replace stored hourly values by new ones; return the hours that differ."""
     changed: dict[int, set[int]] = {}
     for device, kinds in hours.by_device().items():
         held = stored.setdefault(device, {})
@@ -157,7 +162,7 @@ def _follow(
     days: Mapping[int, set[Day]],
     flows: Flows,
 ) -> Values:
-    """Indices of hours and figures of days."""
+    """Return the indices of hours and the figures of days."""
     parts = []
     for device in sorted(changed.keys() | days.keys()):
         station, values = fleet.devices[device], hourly.get(device, {})
@@ -198,7 +203,7 @@ def _flows(
 
 
 def _flow_of(fleet: Fleet, device: int, rows: IntervalRows) -> dict[int, Flow]:
-    """Sum the same from interval rows."""
+    """Return the flow of a plant by day, from interval rows."""
     of = rows.take((rows.device == device) & (rows.quantity == FLOW))
     known = of.measured_us + of.estimated_us
     flows: dict[int, Flow] = {}

@@ -1,9 +1,9 @@
 """
-Readings of a batch into their tables: new ones by COPY, all others merged.
+Storing of a batch's readings: new ones by COPY, all others merged.
 
-A row is new for sure where it is later than anything its device has stored and comes
-once in the batch.  Any other may be there already: it is merged with what is stored
-and archived, and a reading with other values is refused as a conflict.
+A row is certainly new if it is later than all stored ones of its device and occurs once in the
+batch.  Others are merged with stored and archived rows; different values are rejected as a
+conflict.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from services.store.timeseries import day_marks, readings
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """
-    What stored readings mean for what follows from them.
+    Stored readings, by their effect on derived rows.
 
     Parameters
     ----------
     onward : list of Frame
-        Readings later than anything that their device had stored.
+        Readings later than all stored ones of their device.
     changed : dict of int to Changed
-        Late readings that changed what is stored, by fleet index.
+        Late readings that changed stored data, by fleet index.
     touched : Touched
-        Hours and days of stations with other readings.
+        Affected hours and days of stations.
     stored : list of Frame
-        Readings that were not there before.
+        New readings.
     completed : list of Completed
-        Readings that were, and got values of channels that were empty.
+        Existing readings whose empty channels were filled.
     """
 
     onward: list[Frame]
@@ -58,7 +58,7 @@ class Arrived:
 
     @staticmethod
     def together(parts: Sequence[Arrived], fleet: Fleet, last_us: Int64) -> Arrived:
-        """Return successive transactions as one, with rows from their derivation only."""
+        """Return successive transactions as one, for a common derivation."""
         out = Arrived([], {}, Touched(fleet, last_us), [], [])
         of_class: dict[str, list[Frame]] = {}
         for part in parts:
@@ -77,19 +77,19 @@ class Arrived:
         return replace(self, onward=without(self.onward, devices), changed=changed)
 
     def first_us(self) -> int:
-        """Time of the earliest reading that rows do not hold yet. [us UTC]"""
+        """Return the time of the earliest reading without derived rows. [us UTC]"""
         onward = (int(frame.time_us.min()) for frame in self.onward if len(frame))
         return min([*onward, *(c.first_us for c in self.changed.values())], default=FAR_US)
 
     def spans(self) -> dict[int, Changed]:
-        """First and last of each device's readings that rows do not hold yet. [us UTC]"""
+        """Return the first and last of each device's readings without derived rows. [us UTC]"""
         changed = self.newest()
         for device, item in self.changed.items():
             changed[device] = joined(item, changed.get(device))
         return changed
 
     def newest(self) -> dict[int, Changed]:
-        """First and last of each device's onward readings. [us UTC]"""
+        """Return the first and last of each device's onward readings. [us UTC]"""
         changed: dict[int, Changed] = {}
         for frame in self.onward:
             device, of = np.unique(frame.device, return_inverse=True)
@@ -106,7 +106,7 @@ class Arrived:
 
 
 def joined(changed: Changed, other: Changed | None) -> Changed:
-    """Span of two."""
+    """Return the span that covers both."""
     if other is None:
         return changed
     return Changed(min(changed.first_us, other.first_us), max(changed.last_us, other.last_us))
@@ -125,14 +125,14 @@ def store_readings(
     cursor: Cursor, fleet: Fleet, ids: Words, last_us: Int64, batch: Batch, out: Committed
 ) -> Arrived:
     """
-    Store a batch's readings.
+    Store a batch's readings, and return their effect.
 
     Parameters
     ----------
     last_us : int64 array, by fleet index
         Time of each device's newest stored reading. [us UTC]
     out : Committed
-        Counts rows, and takes the conflicts.
+        Receives counts of rows, and conflicts.
     """
     fresh, others = [], []
     touched = Touched(fleet, last_us)

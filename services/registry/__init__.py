@@ -1,6 +1,6 @@
 """
-Registry files: sites, devices and projects, and their consistency.
+Registry files: sites, devices and projects, and the rules between them.
 
-No SQL here: files become entries, entries are compared with the rules, and a
-plan says which rows would change.  `services/store` carries a plan out.
+No SQL here: files are parsed into entries, entries are checked against the rules, and a plan lists
+the rows to change.  `services/store` carries it out.
 """

@@ -1,8 +1,4 @@
-"""
-Rules of alarms by kind and device class, and settings of the registry for one device.
-
-They stand in `alarm_rules.toml`.
-"""
+"""Alarm rules by kind and device class (`alarm_rules.toml`), and a device's own settings."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ _OF_KINDS = {"raise_below": ("inverter_low",), "days": ("charger_dead",)}
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Subject of a kind of alarm, and its remedy."""
+    """Kind of alarm: what it applies to, and its remedy."""
 
     name: str
     subject: str
@@ -51,7 +47,10 @@ def kinds() -> Mapping[str, Kind]:
 
 
 def rows() -> Iterator[tuple[Any, ...]]:
-    """Yield kind, class, severity and `NUMBERS` of every rule; class '' of gateways, projects."""
+    """
+    Yield (kind, class, severity, *`NUMBERS`) of each alarm rule; class '' for gateways and
+    projects.
+    """
     for kind, rule in _read().items():
         of = rule.get("only", classes.load()) if rule["subject"] == "device" else ("",)
         for class_id in of:
@@ -60,7 +59,7 @@ def rows() -> Iterator[tuple[Any, ...]]:
 
 
 def problems(value: object) -> Iterator[str]:
-    """Yield faults of `attributes.alarms` of a device."""
+    """Yield errors in a device's `attributes.alarms`."""
     if not isinstance(value, dict):
         yield f"alarms {value!r} is no mapping; write KIND: {{after_s: 7200}}"
         return

@@ -1,9 +1,9 @@
 """
-PV modules of an inverter, with their start.
+PV modules of an inverter, with the time from which each row applies.
 
-Nameplate, tilt, azimuth and temperature coefficient decide what a performance ratio says of
-a day that is past, so that a row is never changed; another array is another row.  A file that
-gives other values and no `arrays` gives them from the time of its import on.
+Performance ratios of past days depend on nameplate, tilt, azimuth and temperature coefficient, so a
+row never changes; other modules are a new row.  Values in a file without `arrays` apply from its
+import on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PER_KELVIN = 0.05
 
 
 def values(row: Row, class_id: str = CLASS) -> dict[str, Any]:
-    """Return the keys of modules; None for absent ones."""
+    """Return a row's module data by key; None for absent keys."""
     result = {
         "dc_power_w": row.whole("dc_power_w", 1, _MAX_DC_W),
         "tilt": row.number("tilt", 0, 90),
@@ -47,7 +47,7 @@ def values(row: Row, class_id: str = CLASS) -> dict[str, Any]:
 
 
 def array(row: Row) -> PvArray:
-    """Return a row of `arrays`."""
+    """Return the PV modules of a row of `arrays`."""
     row.only("from", *ARRAY_KEYS, "document")
     begins = row.required("from", row.moment("from"), "a time with its offset")
     result = values(row)
@@ -57,7 +57,7 @@ def array(row: Row) -> PvArray:
 
 
 def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
-    """Return modules changed by a file without a time, dated at the import."""
+    """Return modules that a file changes without a time, dated at the import."""
     entries = dict(merged.entries)
     for key, entry in merged.entries.items():
         if isinstance(entry, Device):
@@ -78,7 +78,7 @@ def _dated(before: Device | None, device: Device, now: datetime) -> Device:
 
 
 def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]:
-    """Return rows that were changed, or are out of order."""
+    """Yield rows of modules that were changed, or are out of order."""
     earlier = stored.devices
     for device in merged.devices.values():
         before = earlier.get(device.id)

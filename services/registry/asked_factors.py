@@ -1,4 +1,4 @@
-"""Checks of a project's emission factors: which it uses, and which a verifier asks about."""
+"""Checks of a project's emission factors: which it uses, and which a verifier would question."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def factors_asked(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> list[Factor]:
     """
-    Return factors used by a project's account in its first year, by id.
+    Return the factors that a project's account uses in its first year, by id.
 
     Raises
     ------
     FactorError
-        If one is not there.
+        If a required factor is missing.
     """
     ledger, year = Ledger(book), project.crediting_from.year
     alike = {(d.role, tuple(sorted(d.params.items()))): d for d in project.devices}
@@ -44,7 +44,10 @@ def unverified(
     names: frozenset[str],
     book: FactorBook,
 ) -> Iterator[Finding]:
-    """Warn of factors that no project accepts, of banks, or of another grid than the project's."""
+    """
+    Yield warnings on factors not accepted by the project, provisional ones, and those of
+    another grid.
+    """
     try:
         official = official_grid(methodology, parameters, book, project.crediting_from.year)
         used = factors_asked(project, methodology, parameters, book)
@@ -81,7 +84,7 @@ def unverified(
 def _beside_official(
     project: Project, methodology: Methodology, official: Factor | None
 ) -> Iterator[Finding]:
-    """Warn of a grid's factor that was entered as another value than the published one."""
+    """Yield a warning if a grid factor differs from the officially published one."""
     for name, value in project.parameters.items():
         spec = methodology.parameters.get(name)
         if official is None or spec is None or spec.published != GRID:
@@ -96,10 +99,7 @@ def _beside_official(
 
 
 def _another_grid(project: Project, used: Sequence[Factor], book: FactorBook) -> Iterator[Finding]:
-    """
-    Yield the warning of a national factor where the country has several grids,
-    with the remedy.
-    """
+    """Yield a warning, with the remedy, on a national factor in a country with several grids."""
     country, subset = book.country, grids(book.country)
     if country is None or (book.grid == country and not subset):
         return

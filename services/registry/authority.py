@@ -1,8 +1,7 @@
 """
 Data of authorities: registrations, authorizations, submissions, facilities, acceptances.
 
-What a submission that was filed reported is never changed by a later entry: whatever would
-make it come out as another is refused.
+A filed submission never changes: a later entry that would change it is refused.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ TYPES: dict[str, type[Record]] = {
 
 
 def reader(kind: str) -> Any:
-    """Return a reader of the rows of a section."""
+    """Return the parser for rows of a section."""
 
     def read(row: Row) -> Entered:
         return entry(kind, row)
@@ -61,12 +60,13 @@ def reader(kind: str) -> Any:
 
 
 def entry(kind: str, row: Row) -> Entered:
-    """Return a row; missing keys are problems of the row."""
+    """Return the entry of a row; missing keys are recorded as the row's errors."""
     cells = row.all()
     try:
         record = msgspec.convert(cells, TYPES[kind])
     except msgspec.ValidationError as error:
-        row.problem(None, f"{error}; docs/registries.md lists the keys")
+        page = "exports" if kind == "facility" else "registries"
+        row.problem(None, f"{error}; docs/{page}.md lists the keys")
         return Entered(kind, "", Registration(project=""))
     if isinstance(record, Authorization) and not record.document:
         row.problem("document", "is missing; give the letter by which it was authorized")
@@ -77,7 +77,7 @@ def entry(kind: str, row: Row) -> Entered:
 
 
 def _lacks(record: Acceptance) -> Iterator[tuple[str, str]]:
-    """Yield the missing fields of an acceptance that its users need."""
+    """Yield the missing required fields of an acceptance."""
     for key, what in (("by", "who accepted it"), ("document", "the letter that says so")):
         if not getattr(record, key).strip():
             yield key, f"is empty; give {what}"
@@ -91,7 +91,7 @@ def _lacks(record: Acceptance) -> Iterator[tuple[str, str]]:
 
 
 def name_of(record: Record) -> str:
-    """Return the name of an entry among those of its kind."""
+    """Return an entry's name among those of its kind."""
     if isinstance(record, Acceptance):
         return " ".join(filter(None, (record.subject, record.id, record.project)))
     if isinstance(record, Registration):
@@ -109,7 +109,7 @@ def document(entered: Entered) -> dict[str, Any]:
 
 
 def entered_records(registry: Registry) -> Authority:
-    """Return all entries, as used by exports."""
+    """Return all entries of authorities in the form used by exports."""
     result = [entered.record for entered in registry.entered]
     return Authority(
         registrations=tuple(one for one in result if isinstance(one, Registration)),
@@ -124,17 +124,17 @@ def problems(
     stored: Registry, merged: Registry, credited: Sequence[Credited] | None
 ) -> Iterator[tuple[Key, str, bool]]:
     """
-    Return entries that contradict each other, the registry, statements, or filings.
+    Yield entries that contradict each other, the registry, statements, or filed submissions.
 
     Parameters
     ----------
     credited : sequence of Credited or None
-        Every statement that is issued and counts; None where no database was asked.
+        All issued and valid statements; None without a database.
 
     Yields
     ------
     key, text, warning
-        A warning is of rows that are stored already.
+        Contradictions of already stored rows are warnings.
     """
     authority = entered_records(merged)
     same = {
@@ -199,13 +199,13 @@ def _accepted(record: Acceptance, merged: Registry) -> Iterator[str]:
 
 
 def life_of(record: Registration, methodology: str, version: str) -> Life | None:
-    """Return the validity of a project's methodology in its programme."""
+    """Return the validity of a methodology in the programme of a registration."""
     named = (record.programme, record.registry, record.cdop.programme, record.cdop.standard)
     return find_life(methodology, version, named)
 
 
 def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
-    """Yield meters of a facility that are not its own, or would be counted twice."""
+    """Yield meters of a facility that do not belong to it, or would be counted twice."""
     if facility.site not in merged.sites:
         yield f"site: {facility.site!r} is not registered; add it under `sites`"
     for supply in facility.supplies:
@@ -230,7 +230,7 @@ def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
 
 
 def _filed(entered: Entered, stored: Registry, authority: Authority) -> Iterator[str]:
-    """Yield filed submissions that a file would change."""
+    """Yield filed submissions that an entry of a file would change."""
     now = entered.record
     if not isinstance(now, Submission):
         return

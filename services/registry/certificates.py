@@ -1,4 +1,4 @@
-"""Rows of a device's certificates of calibration and of its meters' replacements."""
+"""Parsers for calibration certificates and meter replacements of a device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.registry.fields import MAX_WHOLE, Row
 
 
 def calibrator(class_id: str) -> Callable[[Row], Calibration]:
-    """Return a reader of certificates, with channels named as by the class."""
+    """Return a parser for certificates, with the channel names of the class."""
     columns = {r.name: r.column for r in file_registers.registers(class_id).values()}
     device_class = classes.load().get(class_id)
     if device_class is not None:
@@ -44,7 +44,11 @@ def calibrator(class_id: str) -> Callable[[Row], Calibration]:
             channel=columns.get(channel or ""),
             found_error_percent=row.number("found_error_percent", 0, 100),
             last_test=last_test,
+            laboratory=row.optional("laboratory"),
+            accreditation=row.optional("accreditation"),
         )
+        if calibration.accreditation and not calibration.laboratory:
+            row.problem("laboratory", "is missing: `accreditation` is the number of a laboratory")
         if last_test and calibration.found_error_percent is None:
             row.problem("found_error_percent", "is missing; give the error that the test found")
         if not row.problems and not last_test and calibration.valid_until <= calibration.performed:
@@ -57,7 +61,7 @@ def calibrator(class_id: str) -> Callable[[Row], Calibration]:
 
 
 def replacer(class_id: str) -> Callable[[Row], Replacement]:
-    """Return a reader of meter swaps, whose values are in the class's wire unit."""
+    """Return a parser for meter replacements, whose values are in the class's payload unit."""
     registers = file_registers.registers(class_id)
 
     def read(row: Row) -> Replacement:

@@ -18,7 +18,7 @@ from services.registry.service_times import timezone, whole_grid
 
 
 def factors(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
-    """Return factors of a file that differ from stored ones."""
+    """Yield factors of a file that differ from stored ones of the same id."""
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
         if isinstance(entry, Published) and before is not None and before != entry:
@@ -33,7 +33,7 @@ def factors(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
 
 
 def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
-    """Return laboratory results of a file that differ from stored ones."""
+    """Yield laboratory results of a file that differ from stored ones."""
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
         if not isinstance(entry, Project) or not isinstance(before, Project):
@@ -53,7 +53,7 @@ def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]
 
 
 def unknown(merged: Registry) -> Iterator[tuple[Key, str]]:
-    """Return laboratory results of parameters that the methodology does not have."""
+    """Yield laboratory results for parameters that the methodology does not have."""
     for key, entry in merged.entries.items():
         if not isinstance(entry, Project) or not entry.laboratory:
             continue
@@ -71,7 +71,7 @@ def unknown(merged: Registry) -> Iterator[tuple[Key, str]]:
 def _outside(
     sample: Sample, methodology: str, known: Mapping[str, ParameterSpec], monitored: Sequence[str]
 ) -> str | None:
-    """Return why a laboratory result is not of the methodology; None where it is."""
+    """Return why a laboratory result does not belong to the methodology; None if it does."""
     if sample.parameter not in known:
         return (
             f"{sample.parameter!r} is not a parameter of {methodology}; known: {', '.join(known)}"
@@ -94,17 +94,16 @@ def problems(
     sealed: Mapping[str, datetime],
 ) -> Iterator[tuple[Key, str]]:
     """
-    Return time zones changed for a time that is closed.
+    Yield time zones that were changed for times in closed periods or sealed days.
 
-    A place whose law changes its clock keeps its name in the zone database, which dates the
-    change.  Another name from a date on makes the date before it longer or shorter, so that
-    this one may not be closed or sealed either.  Another name for all time says that the old
-    one was wrong; then seals alone do not stand in the way.
+    A change of law keeps a zone's name in the zone database.  Another zone from a date on changes
+    the length of the day before, which must not be closed or sealed.  Another zone for all time
+    corrects an error; then only closed periods prevent it.
 
     Parameters
     ----------
     closed, sealed : mapping of device id, and of project id, to datetime
-        Up to when closed periods, and sealed days, cover it.
+        End of the closed periods, and of the sealed days.
     """
     result: dict[Key, tuple[str, str, date | None, str, datetime]] = {}
     now, devices = merged.projects, merged.devices
@@ -138,7 +137,7 @@ def problems(
 def _other_country(
     was: tuple[Project, Registry], now: tuple[Project, Registry], closed: Mapping[str, datetime]
 ) -> Iterator[tuple[Key, str]]:
-    """Yield an error for a change of a country or grid that closed periods were calculated with."""
+    """Yield an error if a country or grid used by closed periods is changed."""
     project, before, after = was[0], whole_grid(*was), whole_grid(*now)
     ends = [closed[d.device] for d in project.devices if d.device in closed]
     if before != after and ends:
@@ -150,7 +149,7 @@ def _other_country(
 
 
 def _first_other(before: str, after: str) -> date | None:
-    """First local date that another zone has afterwards; None where it is all of them."""
+    """Return the first local date affected by a change of zone; None if all are."""
     zoned, other = zones(before), zones(after)
     if zoned[0].name != other[0].name:
         return None
@@ -159,7 +158,7 @@ def _first_other(before: str, after: str) -> date | None:
 
 
 def _free(end: datetime, timezone: str) -> date:
-    """First local date that a new zone may have: the date before it is not closed or sealed."""
+    """Return the first local date for a new zone: the day before it is not closed or sealed."""
     end_us = round(end.timestamp()) * 1_000_000
     day = local_date(end_us, timezone)
     whole = day if midnight_us(day, timezone) == end_us else day + timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Surveys, events and the registered design, as registry files write them."""
+"""Surveys, events and the registered design in registry files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.registry.declared import (
     HAPPENINGS,
+    METHODS,
+    SIDES,
     Default,
     Design,
     DesignedDevice,
     DesignedPopulation,
+    EmissionSource,
     Event,
     JointReading,
     Phase,
@@ -44,12 +47,12 @@ _OF_DEVICES = ("moved", "anomaly")
 
 DESIGN = (
     "document", "version", "date", "sha256", "devices", "phases", "latitude", "longitude",
-    "populations",
+    "populations", "sources", "replaced_until",
 )  # fmt: skip
 
 
 def survey(row: Row) -> Survey:
-    """Return a survey."""
+    """Return the survey in a row."""
     row.only(*(f.name for f in fields(Survey)))
     population = row.required("population", row.whole("population", 1), "how many there are")
     n = row.required("n", row.whole("n", 2), "how many were asked, 2 or more")
@@ -63,6 +66,15 @@ def survey(row: Row) -> Survey:
     if strata and population and n and mean is not None:
         for text in _unlike(strata, population, n, Decimal(mean)):
             row.problem("strata", text)
+    method: Any = row.optional("method")
+    if method is not None and method not in METHODS:
+        row.problem("method", f"{method!r} must be one of {', '.join(METHODS)}")
+    participants = row.whole("participants", 1)
+    if participants and population and participants > population:
+        row.problem("participants", f"{participants} is above the population, {population}")
+    clusters = row.whole("clusters", 2)
+    if clusters and n and clusters > n:
+        row.problem("clusters", f"{clusters} is above the size of the sample, {n}")
     return Survey(
         parameter=row.text("parameter"),
         population=population or 1,
@@ -75,6 +87,10 @@ def survey(row: Row) -> Survey:
         precision=_decimal(row.number("precision", 0.1, 50)),
         sha256=_hash(row),
         strata=strata,
+        method=method,
+        participants=participants,
+        replaced=row.whole("replaced", 0),
+        clusters=clusters,
     )
 
 
@@ -104,7 +120,7 @@ def _unlike(strata: Sequence[Stratum], population: int, n: int, mean: Decimal) -
 
 
 def event(row: Row) -> Event:
-    """Return an event."""
+    """Return the event in a row."""
     row.only("from", "to", "what", "found", "document", "devices", "by", "resolved")
     what = row.text("what")
     if what and what not in HAPPENINGS:
@@ -134,7 +150,7 @@ def event(row: Row) -> Event:
 
 
 def shared_meter(row: Row) -> SharedMeter:
-    """Return a meter shared by several users."""
+    """Return the common meter of several users in a row."""
     row.only("main", "users", "lost", "readings")
     main = row.identifier("main")
     users = row.required("users", row.all().get("users"), "the meters of all its users") or []
@@ -170,7 +186,7 @@ def _joint(row: Row) -> JointReading:
 
 
 def default(row: Row) -> Default:
-    """Return the reason for a published default."""
+    """Return the reason for using a published default, in a row."""
     row.only(*(f.name for f in fields(Default)))
     reason = row.text("reason")
     if reason and not reasoned(reason):
@@ -179,7 +195,7 @@ def default(row: Row) -> Default:
 
 
 def design(row: Row) -> Design:
-    """Return the registered design."""
+    """Return the registered design in a row."""
     row.only(*DESIGN)
     latitude, longitude = row.number("latitude", -90, 90), row.number("longitude", -180, 180)
     if (latitude is None) != (longitude is None):
@@ -196,6 +212,8 @@ def design(row: Row) -> Design:
         latitude=_decimal(latitude),
         longitude=_decimal(longitude),
         populations=_rows(row, "populations", _population),
+        sources=_rows(row, "sources", _source),
+        replaced_until=row.day("replaced_until"),
     )
 
 
@@ -211,7 +229,25 @@ def _designed(row: Row) -> DesignedDevice:
 def _population(row: Row) -> DesignedPopulation:
     row.only(*(f.name for f in fields(DesignedPopulation)))
     number = row.required("number", row.whole("number", 1), "how many units there are")
-    return DesignedPopulation(row.text("parameter"), number or 1)
+    participants = row.whole("participants", 1)
+    if participants and number and participants > number:
+        row.problem("participants", f"{participants} is above the number of units, {number}")
+    return DesignedPopulation(row.text("parameter"), number or 1, participants)
+
+
+def _source(row: Row) -> EmissionSource:
+    row.only(*(f.name for f in fields(EmissionSource)))
+    side: Any = row.text("side")
+    if side and side not in SIDES:
+        row.problem("side", f"{side!r} must be one of {', '.join(SIDES)}")
+    counted_by, reason = row.optional("counted_by"), row.optional("reason")
+    if (counted_by is None) == (reason is None):
+        row.problem("counted_by", "a source has `counted_by`, or the `reason` why it is excluded")
+    if reason and not reasoned(reason):
+        row.problem("reason", f"{reason!r} is no sentence; {WANTED}")
+    return EmissionSource(
+        row.text("name"), row.text("gas"), side, counted_by, reason, row.optional("document")
+    )
 
 
 def _phase(row: Row) -> Phase:
@@ -243,7 +279,7 @@ def _decimal(given: Decimal | int | None) -> Decimal | None:
 
 
 def document(project: Project) -> dict[str, Any]:
-    """Return the declarations with the keys of registry files."""
+    """Return a project's surveys, events and design with the keys of registry files."""
     design_ = project.design
     return {
         "surveys": [
@@ -279,7 +315,9 @@ def document(project: Project) -> dict[str, Any]:
                 "phases": [_kept(asdict(phase)) for phase in design_.phases],
                 "latitude": design_.latitude,
                 "longitude": design_.longitude,
-                "populations": [asdict(population) for population in design_.populations],
+                "populations": [_kept(asdict(one)) for one in design_.populations],
+                "sources": [_kept(asdict(one)) for one in design_.sources],
+                "replaced_until": design_.replaced_until,
             }),
         },
     }  # fmt: skip
@@ -290,7 +328,7 @@ def _kept(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shared(registry: Registry) -> Iterator[Finding]:
-    """Warn of one survey's data in two projects, as each phase needs its own survey."""
+    """Yield warnings if two projects have the same survey data, as each needs its own survey."""
     of: dict[str, list[Project]] = {}
     for project in registry.projects.values():
         for item in project.surveys or ():
@@ -334,11 +372,14 @@ def counted(device: Device) -> set[str]:
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Refuse declarations for a parameter or device outside the project."""
+    """Yield errors of surveys and events for a parameter or device outside the project."""
     try:
-        specs = find(project.methodology, project.version).parameters
+        method = find(project.methodology, project.version)
     except MethodologyError:
         return  # said elsewhere
+    specs = method.parameters
+    if project.design is not None:
+        yield from _of_design(project, project.design, (*method.roles, *specs))
     for item in project.surveys or ():
         if item.parameter not in specs:
             known = ", ".join(specs)
@@ -355,8 +396,25 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
             )
             text = f"defaults: no factor is of kind {one_default.factor!r}; did you mean {near}?"
             yield Finding(project.kind, project.id, text)
-    for event_ in project.events or ():
-        for name in event_.devices:
-            if name not in devices:
-                text = f"events: device {name!r} is not registered; add it under `devices`"
-                yield Finding(project.kind, project.id, text)
+    unknown = {name for e in project.events or () for name in e.devices if name not in devices}
+    for name in sorted(unknown):
+        text = f"events: device {name!r} is not registered; add it under `devices`"
+        yield Finding(project.kind, project.id, text)
+
+
+def _of_design(project: Project, own: Design, known: Sequence[str]) -> Iterator[Finding]:
+    """Refuse sources that no number counts, and a crediting period beyond the replacement."""
+    for one in own.sources:
+        if one.counted_by is not None and one.counted_by not in known:
+            text = (
+                f"design.sources: {one.counted_by!r} counts nothing of {project.methodology};"
+                f" known: {', '.join(known)}"
+            )
+            yield Finding(project.kind, project.id, text)
+    until = own.replaced_until
+    if until is not None and project.crediting_to > until:
+        text = (
+            f"crediting_period: {project.crediting_to} is after {until}, design.replaced_until:"
+            " the equipment would have been replaced then anyway; end the crediting period there"
+        )
+        yield Finding(project.kind, project.id, text)

@@ -1,4 +1,4 @@
-"""Entries in the form of files: an export can be imported unchanged."""
+"""Registry entries in file format: an export can be imported unchanged."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _device(device: Device) -> dict[str, Any]:
 
 
 def _ratings(device: Device) -> list[dict[str, Any]]:
-    """Return ratings with their times, where there is more than the initial one."""
+    """Return the dated ratings of a device; empty if it has only the initial one."""
     stored = device.ratings or ()
     if len(stored) == 1 and stored[0].begins == device.installed and stored[0].document is None:
         return []
@@ -131,7 +131,7 @@ def _ratings(device: Device) -> list[dict[str, Any]]:
 
 
 def _arrays(device: Device) -> list[dict[str, Any]]:
-    """Return modules with their times, where there are more than the initial ones."""
+    """Return the dated modules of a device; empty if it has only the initial ones."""
     pv_arrays = device.arrays or ()
     if (
         len(pv_arrays) == 1
@@ -160,6 +160,8 @@ def _calibration(class_id: str, calibration: Calibration) -> dict[str, Any]:
         channel=channel and registers.get(channel, channel),
         found_error_percent=calibration.found_error_percent,
         last_test=calibration.last_test or None,
+        laboratory=calibration.laboratory,
+        accreditation=calibration.accreditation,
     )
 
 
@@ -258,7 +260,7 @@ def _time(moment: datetime) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes numbers exactly and dates plainly, and repeats rather than refers."""
+    """YAML writer with exact numbers, unquoted dates, and no anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
         del data
@@ -276,7 +278,7 @@ def _date(dumper: yaml.SafeDumper, value: date) -> yaml.ScalarNode:
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    """Quote text that would be read as a number."""
+    """Return text as YAML, quoted if it would be read as a number."""
     style = '"' if NUMBER.match(value) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

@@ -1,4 +1,4 @@
-"""The registry as values; equal entries need no writing."""
+"""Data types of registry entries; equal entries need no writing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ARRAY_KEYS = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent"
 
 
 def calibration_every(value: object) -> int | None:
-    """Return an interval of calibration [months]; None where the attribute is not one."""
+    """Return a calibration interval [months]; None if the attribute is not one."""
     return value if type(value) is int and 1 <= value <= MAX_MONTHS else None
 
 
@@ -47,6 +47,8 @@ DOCUMENT = ("document", "by", "issued", "sha256")
 STATED = "value"
 # and by which signature of who gave it
 SIGNED = "signed"
+# first day on which what it states no longer applies
+UNTIL = "valid_until"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class LaterZone:
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """Prices of a kWh at a site from a local day on, in one currency; not part of any tonnes."""
+    """Prices of a kWh at a site from a local day on, in one currency; no effect on tonnes."""
 
     begins: date
     currency: str
@@ -72,12 +74,11 @@ class Tariff:
 @dataclass(frozen=True, slots=True)
 class Site:
     """
-    A place with its time zone; `park` names its group of sites.
+    A site: a place with its time zone; `park` names its group of sites.
 
-    `names` are by language what people who do not read `name` call it.  `timezones` are those
-    that came after `timezone`; None says that the file does not speak of them.  `country` is its
-    code by ISO 3166-1 alpha-2; where there is none, the time zone's counts.  `grid` names the
-    country's own, where it has several.
+    `names` are names in other languages.  `timezones` are changes after `timezone`; None if a file
+    omits them.  `country` is an ISO 3166-1 alpha-2 code; without it the time zone's country
+    applies.  `grid` is the electricity grid in a country with several.
     """
 
     kind: ClassVar[str] = "site"
@@ -95,16 +96,16 @@ class Site:
 
     @property
     def clock(self) -> str:
-        """Return all its time zones, as read by `mrv.calendar`."""
+        """Return all time zones of the site, in the format of `mrv.calendar`."""
         return joined(self.timezone, ((z.begins, z.timezone) for z in self.timezones or ()))
 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
     """
-    A meter replacement.
+    Replacement of a device's physical meter.
 
-    Here `channel` is the class's column, and values are in its base units.
+    `channel` is the column of the device class, values are in its base units.
     """
 
     channel: str
@@ -118,9 +119,9 @@ class Replacement:
 @dataclass(frozen=True, slots=True)
 class Rating:
     """
-    A rated power [W] from a time on, its document, and the file's hash.
+    A rated power [W] that applies from a time on, with its document and the file's hash.
 
-    A row with a hash corrects the one before it of the same time.
+    A row with a hash corrects the previous one of the same time.
     """
 
     begins: datetime
@@ -161,7 +162,7 @@ class MeterKey:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """A meter at a project's site outside its boundary, the reason, and the meters it supplies."""
+    """Meter at a project's site outside its boundary: the reason, and the meters it supplies."""
 
     device: str
     reason: str
@@ -171,8 +172,8 @@ class Outside:
 @dataclass(frozen=True, slots=True)
 class Quality:
     """
-    Limits of the quality tests for one channel (or `time`) from a time on, and the reason; null
-    disables a test, and omitted keys are as in the profile.
+    Limits of the quality tests for one channel (or `time`) from a time on, with the reason; null
+    disables a test, and for omitted keys the profile applies.
     """
 
     channel: str
@@ -186,11 +187,10 @@ class Device:
     """
     A field device.
 
-    None for a list says that the file does not speak of it.  `check_of` is the meter that this
-    one checks, `check_percent` by how much they may differ.  `maker`, `model` and `serial` are
-    the physical meter's.  What is said of PV modules is that of the last row of `arrays`.
-    From the local day `commissioned` on it is expected to report; without it, from its first
-    reading on that comes on time.
+    A list is None if a file omits it.  `check_of` is the main meter that this one checks,
+    `check_percent` the permitted difference.  `maker`, `model` and `serial` are those of the
+    physical meter. Module data are those of the last row of `arrays`. Data are expected from the
+    local day `commissioned` on, or else from the first reading that arrives on time.
     """
 
     kind: ClassVar[str] = "device"
@@ -228,7 +228,7 @@ def array_fields(held: Device | PvArray) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A template of a fleet's own topics; inactive ones are not subscribed."""
+    """A template of a fleet's own topics; tonne does not subscribe to an inactive one."""
 
     kind: ClassVar[str] = "topic"
     id: str
@@ -238,7 +238,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class ProjectDevice:
-    """A device in a role; local dates only if they differ from the crediting period's."""
+    """A device in a role; enter local dates only if they differ from the crediting period's."""
 
     device: str
     role: str
@@ -258,13 +258,12 @@ class Modules:
 @dataclass(frozen=True, slots=True)
 class Project:
     """
-    A project; its local dates are those of the first device's site, half-open.
+    A project; its dates are local to the first device's site, and an end is the first day after it.
 
-    `system` is that of `mrv/registry/programme_systems.toml` which it makes real.  `monitoring`
-    holds the versions of its monitoring plan; None says that the file does not speak
-    of it.  `boundary` names the meters of its sites that do not serve it, with reasons;
-    `laboratory` holds what laboratories found, which is never changed; `documents` names
-    what each parameter that was fixed ex ante rests on: a text, or by the keys of `DOCUMENT`.
+    `system` is an entry of `mrv/registry/programme_systems.toml`.  `monitoring` holds the versions
+    of its monitoring plan; None if a file omits them.  `boundary` names the meters of its sites
+    outside the project, with reasons; `laboratory` the laboratory results, which never change;
+    `documents` the source of each ex-ante parameter: a text, or the keys of `DOCUMENT`.
     """
 
     kind: ClassVar[str] = "project"
@@ -294,7 +293,7 @@ class Project:
 
     @property
     def declared(self) -> Declared:
-        """Return the declarations of the operator."""
+        """Return the project's surveys, events and design as declared by the operator."""
         return Declared(
             self.surveys or (),
             self.events or (),
@@ -306,7 +305,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """Amount of an action in a year by the city's model. [kt CO2e]"""
+    """Reduction of an action in a year by the city's model. [kt CO2e]"""
 
     year: int
     kt: Decimal | int
@@ -316,9 +315,9 @@ class Reported:
 @dataclass(frozen=True, slots=True)
 class Action:
     """
-    An action of the programme and its target a year, where it has one. [kt CO2e]
+    An action of the programme, and its yearly target if it has one. [kt CO2e]
 
-    Target and `reported` are the city's account, modelled; projects are another.
+    Target and `reported` are the city's modelled account, separate from projects.
     """
 
     id: str
@@ -344,10 +343,10 @@ class Programme:
     """
     The programme of the projects.
 
-    `target_kt` is what its actions' targets come to; sites outside `area` are warned of.
-    `issue_signatures` operators have to approve an issue, each with a key of their own; None:
-    the preparer's signature under the statement is enough.  `public_url` is where anybody
-    may ask the API whether a statement counts: reports show it.
+    `target_kt` is the sum of its actions' targets; sites outside `area` give a warning.
+    `issue_signatures` is the number of operators who must approve an issue, each with their own
+    key; with None the preparer's signature is enough.  `public_url` is where the API answers
+    whether a statement is valid; reports show it.
     """
 
     kind: ClassVar[str] = "programme"
@@ -360,13 +359,13 @@ class Programme:
 
     @property
     def id(self) -> str:
-        """Return the id of the only programme."""
+        """Return the id of the programme; there is only one."""
         return "programme"
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A factor published after this version of tonne, as in its TOML."""
+    """Factor published after this version of tonne, with the keys of the factor files."""
 
     kind: ClassVar[str] = "factor"
     id: str
@@ -376,7 +375,7 @@ class Published:
 @dataclass(frozen=True, slots=True)
 class Entered:
     """
-    Data known only to an authority or registry; `kind` is that of its section.
+    Entry known only to an authority or registry; `kind` is its section.
 
     The record has the keys of `mrv/exports/entered.py`.
     """
@@ -397,32 +396,32 @@ class Registry:
 
     @staticmethod
     def of(entries: Iterable[Entry]) -> Registry:
-        """Return a registry of entries; a later one replaces an earlier one of its id."""
+        """Return a registry of entries; of equal ids the last is kept."""
         return Registry({(e.kind, e.id): e for e in entries})
 
     @property
     def sites(self) -> dict[str, Site]:
-        """Sites by id."""
+        """Return the sites by id."""
         return {e.id: e for e in self.entries.values() if isinstance(e, Site)}
 
     @property
     def devices(self) -> dict[str, Device]:
-        """Devices by id."""
+        """Return the devices by id."""
         return {e.id: e for e in self.entries.values() if isinstance(e, Device)}
 
     @property
     def topics(self) -> dict[str, Topic]:
-        """Topic templates by id."""
+        """Return the topic templates by id."""
         return {e.id: e for e in self.entries.values() if isinstance(e, Topic)}
 
     @property
     def factors(self) -> dict[str, Published]:
-        """Published factors by id."""
+        """Return the published factors by id."""
         return {e.id: e for e in self.entries.values() if isinstance(e, Published)}
 
     @property
     def projects(self) -> dict[str, Project]:
-        """Projects by id."""
+        """Return the projects by id."""
         return {e.id: e for e in self.entries.values() if isinstance(e, Project)}
 
     @property
@@ -436,7 +435,7 @@ class Registry:
         return next((e for e in self.entries.values() if isinstance(e, Programme)), None)
 
     def around(self, ids: Iterable[str]) -> set[str]:
-        """Return ids of sites, and of those within about 100 metres, as one location."""
+        """Return the ids of sites, and of sites within about 100 metres of them."""
         sites = self.sites
         known = [sites[name] for name in ids if name in sites]
         return {
@@ -454,7 +453,7 @@ def place(sample: Sample) -> tuple[str, str, str]:
 
 
 def document_of(name: str, given: str | Mapping[str, Any]) -> Document:
-    """Return the entry of a project's `documents` for a parameter."""
+    """Return the document of a parameter from a project's `documents`."""
     if isinstance(given, str):
         return Document(name, given)
     issued = given.get("issued")
@@ -465,6 +464,7 @@ def document_of(name: str, given: str | Mapping[str, Any]) -> Document:
         None if issued is None else date.fromisoformat(issued),
         given.get("sha256"),
         signed=given.get(SIGNED),
+        valid_until=date.fromisoformat(until) if (until := given.get(UNTIL)) else None,
         **_stated_values(given.get(STATED)),
     )
 

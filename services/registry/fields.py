@@ -1,8 +1,7 @@
 """
-Keys of one row, read as their types.
+Typed values of one row's keys.
 
-Every problem of a row is collected, not only the first: anyone who corrects a
-file of ten thousand devices wants to do it once.
+All errors of a row are collected, so that a large file can be corrected at once.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _USUAL = {"Wh": "kWh", "m": "km", "mL": "m3", "g": "t", "s": "h", "K s": "K d"}
 
 
 class Row:
-    """A mapping of a file, with its faults."""
+    """Row of a file, with its errors."""
 
     def __init__(self, value: Value, file: str, path: str, line: int = 0) -> None:
         self.file, self.path = file, path
@@ -42,7 +41,7 @@ class Row:
             self.problem(None, "must be a mapping of keys to values")
 
     def problem(self, key: str | None, text: str, line: int | None = None) -> None:
-        """Record a problem of a key, or of the whole row."""
+        """Record an error of a key, or of the whole row."""
         if line is None:
             line = self.table.lines.get(key, self.table.line) if key else self.table.line
         path = f"{self.path}.{key}" if key else self.path
@@ -51,7 +50,7 @@ class Row:
             self.problems.append(message)
 
     def only(self, *known: str) -> None:
-        """Refuse unknown keys."""
+        """Record an error for each unknown key."""
         for key in self.table.cells:
             if key not in known:
                 self.problem(key, f"unknown key; known here: {', '.join(known)}")
@@ -159,7 +158,7 @@ class Row:
         return value == "true"
 
     def required(self, key: str, value: Any, what: str) -> Any:
-        """Record that a key is missing, unless a fault was recorded."""
+        """Return the value; a missing one is recorded, unless another error was."""
         if value is None and not self.has(key):
             self.problem(key, f"is missing; give {what}")
         return value
@@ -192,7 +191,7 @@ class Row:
         return None
 
     def mapping(self, key: str) -> dict[str, Any]:
-        """Return free keys and values, in JSON form."""
+        """Return a mapping with any keys, in JSON form."""
         if not self.has(key):
             return {}
         value = self.table.cells[key]

@@ -1,4 +1,7 @@
-"""Registry files to entries, their places, what cannot be read; stored entries with them."""
+"""
+Parsing of registry files to entries with positions and errors, and merging with stored
+entries.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ FORMATS = (".yaml", ".yml", ".csv", SUFFIX)
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """Contents of files: readable entries, the position of each, and problems by row."""
+    """Parsed files: valid entries, the position of each, and errors by row."""
 
     registry: Registry = field(default_factory=Registry)
     places: dict[Key, str] = field(default_factory=dict)
@@ -59,12 +62,12 @@ class Incoming:
 
 def read_files(paths: Sequence[Path]) -> Incoming:
     """
-    Return registry files: YAML, workbooks, or CSV for devices; of a folder all its files.
+    Return parsed registry files: YAML, workbooks, or CSV for devices; all files of a folder.
 
     Raises
     ------
     RegistryError
-        When a file as a whole cannot be read; problems of rows are returned.
+        When a file as a whole cannot be read; errors of rows are returned.
     """
     incoming = Incoming()
     for path in expanded(paths):
@@ -74,7 +77,7 @@ def read_files(paths: Sequence[Path]) -> Incoming:
 
 def read_bytes(name: str, data: bytes) -> Incoming:
     """
-    Return one registry file from its bytes; its name gives its format.
+    Return a parsed registry file from its bytes; the format follows from its name.
 
     Raises
     ------
@@ -120,7 +123,7 @@ def read_document(path: Path, csv_section: str) -> Value:
     Raises
     ------
     RegistryError
-        When it cannot be read as what its name says.
+        When it cannot be read in the format of its name.
     """
     return parse_document(str(path), _bytes(path), csv_section)
 
@@ -176,7 +179,7 @@ def _add(incoming: Incoming, kind: str, row: Row, entry: Entry) -> None:
 
 
 def updated(stored: Registry, incoming: Registry) -> Registry:
-    """Return a registry with the entries of a file in place of its own."""
+    """Return a registry in which a file's entries replace the stored ones."""
     entries = dict(stored.entries)
     for key, entry in incoming.entries.items():
         entries[key] = _keep_lists(entry, entries.get(key))
@@ -206,7 +209,7 @@ def with_samples(
 
 def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
     """
-    Return the entry with stored lists that the file omits: certificates, swaps,
+    Return the entry with the stored lists that the file omits: certificates, replacements,
     limits, plans.
     """
     if isinstance(entry, Project):
@@ -250,7 +253,7 @@ def _keep_of_device(entry: Device, stored: Entry | None) -> Device:
 
 
 def _entry_list(entry: Entry, stored: Entry | None, name: str) -> Any:
-    """Return the list that a file gives, else the one that is stored, else an empty one."""
+    """Return the file's list, else the stored one, else an empty one."""
     return _own_value(getattr(entry, name), getattr(stored, name, None)) or ()
 
 

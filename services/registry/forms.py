@@ -1,8 +1,7 @@
 """
-A form by methodology: only the required sections of a registry file.
+Example registry file for a methodology, with the required sections only.
 
-A value that only the plant knows is a placeholder, which an import refuses; a value that the
-methodology gives stands as it is.  The notes say what each value is.
+Values known only to the plant are placeholders, which an import refuses; notes explain each value.
 """
 
 from __future__ import annotations
@@ -15,8 +14,17 @@ from zoneinfo import ZoneInfo
 from ingest import classes
 from ingest.errors import RegistryError
 from mrv import countries, methodologies
-from mrv.model import Methodology, RoleNeeds
+from mrv.accounting.corroborated_energy import is_declared
+from mrv.accounting.entered_values import KEY, unaccepted
+from mrv.calendar import local_date
+from mrv.errors import FactorError
+from mrv.factors import GRID, FactorBook, is_of_banks, load
+from mrv.model import SOLAR, TECHNOLOGY, Candidate, CandidateDevice, Factor, Methodology, RoleNeeds
+from mrv.parameters.evidence import of_parameter
+from mrv.parameters.specs import ParameterSpec
+from mrv.statement.conformity import GASES
 from mrv.texts import render
+from services.clock import now_us
 from services.nearest import did_you_mean
 from services.registry import arrays
 from services.registry.document import dump
@@ -28,7 +36,7 @@ _DAY, _TIME = f"{PLACEHOLDER}DAY", "T00:00:00"
 
 
 class Form(NamedTuple):
-    """Contents of a form: sections, explanations by sheet and key, next steps."""
+    """Contents of an example file: sections, explanations by sheet and key, next steps."""
 
     sections: dict[str, Any]
     notes: dict[tuple[str, str], str]
@@ -40,19 +48,22 @@ class Form(NamedTuple):
 
     def yaml(self) -> str:
         """Return it as YAML, with explanations above the values."""
-        meant = [f"{sheet}: {key}: {text}" for (sheet, key), text in self.notes.items()]
+        alike: dict[tuple[str, str], list[str]] = {}
+        for (sheet, key), text in self.notes.items():
+            alike.setdefault((sheet, text), []).append(key)
+        meant = [f"{sheet}: {', '.join(keys)}: {text}" for (sheet, text), keys in alike.items()]
         head = "".join(f"# {line}\n" for line in (*self.about.splitlines(), *meant))
         return head + dump(self.sections)
 
 
 def form(methodology: str, country: str) -> Form:
     """
-    Return the form of a methodology for a project in a country.
+    Return the example file of a methodology for a project in a country.
 
     Raises
     ------
     RegistryError
-        If there is no such methodology, or none of its projects is in that country.
+        If there is no such methodology, or it has no projects in that country.
     """
     known = methodologies.load()
     if methodology not in known:
@@ -62,14 +73,32 @@ def form(methodology: str, country: str) -> Form:
     elsewhere = methodologies.abroad(method.countries, country)
     if elsewhere is not None:
         raise RegistryError(f"methodology {methodology}: {render(elsewhere)}")
-    taken = {role: r for role, r in method.roles.items() if r.required} or method.roles
+    taken = _asked_roles(method)
     notes: dict[tuple[str, str], str] = {}
     if len(countries.known()[country]) > 1:
         notes["sites", "timezone"] = f"{country} has several time zones: enter that of the site"
-    project = _project(method, taken, notes)
+    book = load().within(country)
+    project = _project(method, taken, book, notes)
     devices = [_device(role, role_needs, country) for role, role_needs in taken.items()]
     sections = {"sites": [_site(country)], "devices": devices, "projects": [project]}
-    return Form(sections, notes, _about(method, taken))
+    return Form(sections, notes, _about(method, taken, book))
+
+
+def _asked_roles(method: Methodology) -> dict[str, RoleNeeds]:
+    """Return the required roles, and the first of those of which a project needs one."""
+    taken = {role for role, needs in method.roles.items() if needs.required}
+    devices = tuple(CandidateDevice(r, r, method.roles[r].classes[0], 1) for r in sorted(taken))
+    for check in method.applicability:
+        try:
+            broken = check.test(Candidate({}, devices, 1, None))
+        except KeyError:
+            continue  # of a parameter, not of roles
+        if broken is not None and broken.code == "condition.no_roles":
+            alternatives = dict(broken.values)["roles"]
+            taken |= (
+                {str(one) for one in alternatives[:1]} if isinstance(alternatives, tuple) else set()
+            )
+    return {role: needs for role, needs in method.roles.items() if role in (taken or method.roles)}
 
 
 def _site(country: str) -> dict[str, Any]:
@@ -94,6 +123,8 @@ def _device(role: str, needs: RoleNeeds, country: str) -> dict[str, Any]:
     if device_class.id == arrays.CLASS:
         names = ("dc_power_w", "tilt", "azimuth", "temperature_coefficient_percent")
         result |= dict.fromkeys(names, f"{PLACEHOLDER}NUMBER")
+    if needs.quantity in GASES:
+        result["attributes"] = {"gas_basis": f"{PLACEHOLDER}DRY-OR-WET"}
     result["calibrations"] = [
         {"performed": _DAY, "valid_until": _DAY, "certificate": f"{PLACEHOLDER}CERTIFICATE",
          "max_error_percent": f"{PLACEHOLDER}NUMBER", "serial": f"{PLACEHOLDER}SERIAL"}
@@ -102,51 +133,65 @@ def _device(role: str, needs: RoleNeeds, country: str) -> dict[str, Any]:
 
 
 def _project(
-    method: Methodology, taken: Mapping[str, RoleNeeds], notes: dict[tuple[str, str], str]
+    method: Methodology,
+    taken: Mapping[str, RoleNeeds],
+    book: FactorBook,
+    notes: dict[tuple[str, str], str],
 ) -> dict[str, Any]:
     parameter_specs = {
         k: s for k, s in method.parameters.items() if s.required or k in method.designed
     }
-    optional = dict(_optional(role_needs.params for role_needs in taken.values()))
-    every = dict.fromkeys((*method.designed, *method.baseline_documents, *method.dated))
-    documents = [key for key in every if key not in optional]
-    serving = []
+    serving, asked = [], dict(parameter_specs)
     for role, needs in taken.items():
-        own = {key: spec for key, spec in needs.params.items() if spec.required or key in documents}
+        own = {
+            key: spec
+            for key, spec in needs.params.items()
+            if spec.required
+            or key in method.documented
+            or (key == TECHNOLOGY and is_declared(needs, needs.classes[0]))
+        }
         serving.append(
             {"device": role.replace("_", "-"), "role": role}
-            | {key: _example(spec) for key, spec in own.items()}
+            | {key: _example(key, spec, book) for key, spec in own.items()}
         )
         notes |= {("projects.devices", key): _meaning(spec) for key, spec in own.items()}
+        asked |= own
     notes |= {("projects.parameters", key): _meaning(spec) for key, spec in parameter_specs.items()}
     made: dict[str, Any] = {
         "id": _PROJECT, "name": f"{PLACEHOLDER}NAME", "methodology": method.id,
         "version": method.version, "crediting_period": {"from": _DAY, "to": _DAY},
         "devices": serving,
-        "parameters": {key: _example(spec) for key, spec in parameter_specs.items()},
+        "parameters": {key: _example(key, spec, book) for key, spec in parameter_specs.items()},
     }  # fmt: skip
-    for key in documents:
+    for key, spec in asked.items():
+        if not _is_documented(method, key, spec):
+            continue
         made.setdefault("documents", {})[key] = {
             "document": f"{PLACEHOLDER}TITLE-AND-NUMBER", "by": f"{PLACEHOLDER}ISSUER",
-            "issued": _DAY, "sha256": f"{PLACEHOLDER}SHA256",
+            "issued": _DAY, "sha256": f"{PLACEHOLDER}SHA256", "value": _example(key, spec, book),
         }  # fmt: skip
-        spec = method.parameters.get(key) or next(
-            (r.params[key] for r in taken.values() if key in r.params), None
-        )
-        if not getattr(spec, "choices", None):  # a choice is no number that a document states
-            made["documents"][key]["value"] = f"{PLACEHOLDER}NUMBER"
         notes["projects.documents", key] = (
-            "without it nothing is reduced" if key in method.baseline_documents
-            else "until it is entered, what only the plant's own meters report counts nothing"
+            "the document that states the value, dated before the period; without it no reduction"
+            " is credited"
+            if key in method.baseline_documents
+            else "the licence or design report that states the value; without it, what only the"
+            " plant's own meters report is not credited"
             if key in method.designed
-            else "until it is entered, the conservative end of what is published counts, nothing"
-            " where nothing is"
+            else "a third party's document that states the value, dated before the period; without"
+            " it the conservative end of the published range is applied, and no reduction is"
+            " credited if none is published"
         )  # fmt: skip
     return made
 
 
+def _is_documented(method: Methodology, key: str, spec: Any) -> bool:
+    """Return whether a check or the evidence of a statement asks for the document of a value."""
+    graded = "document" in of_parameter(key).by and getattr(spec, "unit", "") != "year"
+    return graded or key in method.documented or key in method.baseline_documents
+
+
 def _optional(subset: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield optional entries, each with its document."""
+    """Yield optional entries of a methodology, each with its document."""
     for specs in subset:
         yield from ((key, s) for key, s in specs.items() if not s.required and s.choices)
 
@@ -158,14 +203,36 @@ def _meaning(spec: Any) -> str:
     return f"{named}{spec.meaning}{'; one of: ' + choices if choices else ''}"
 
 
-def _example(spec: Any) -> Any:
-    """Return the default or the only choice; a placeholder where only the plant knows it."""
+def _example(key: str, spec: Any, book: FactorBook) -> Any:
+    """Return the published value, the default or the only choice; else a placeholder."""
+    if key == TECHNOLOGY:
+        return SOLAR
+    if getattr(spec, "published", "") == GRID:
+        published = _grid(book)
+        return f"{PLACEHOLDER}NUMBER" if published is None else float(published.value)
     choices = tuple(getattr(spec, "choices", None) or ())
-    result = (getattr(spec, "default", None), choices[0] if len(choices) == 1 else None)
-    return next((one for one in result if one is not None), f"{PLACEHOLDER}NUMBER")
+    default = getattr(spec, "default", None)
+    if default is not None and not of_parameter(key).ranges:
+        return _number(default) if isinstance(spec, ParameterSpec) else default
+    return choices[0] if len(choices) == 1 else f"{PLACEHOLDER}NUMBER"
 
 
-def _about(method: Methodology, taken: Mapping[str, RoleNeeds]) -> str:
+def _number(text: str) -> int | float:
+    """Return decimal text as a number, as a file writes it without quotes."""
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def _grid(book: FactorBook) -> Factor | None:
+    """Return the published factor of a country's one grid of this year; None without."""
+    if countries.grids(book.country):
+        return None
+    try:
+        return book.select(GRID, "consumed", local_date(now_us(), "UTC"))
+    except FactorError:
+        return None
+
+
+def _about(method: Methodology, taken: Mapping[str, RoleNeeds], book: FactorBook) -> str:
     also = {role: role_needs for role, role_needs in method.roles.items() if role not in taken}
     lines = [
         f"{method.id} {method.version}: {method.title}",
@@ -185,8 +252,29 @@ def _about(method: Methodology, taken: Mapping[str, RoleNeeds]) -> str:
         f"Optional, in {sheet}, with its document: {key}: {_meaning(spec)}"
         for sheet, some in sheets.items()
         for key, spec in some
+        if key != TECHNOLOGY
     ]
+    lines += _factor_notes(method, book)
     if method.invoiced:
         names = ", ".join(role for role in method.roles if role in method.invoiced)
         lines.append(f"Without a valid certificate {names} needs invoices: tonne invoice import.")
     return "\n".join(lines)
+
+
+def _factor_notes(method: Methodology, book: FactorBook) -> Iterator[str]:
+    """Yield what an import asks about published factors, before it does."""
+    specs = [s for s in method.inputs.values() if isinstance(s, ParameterSpec)]
+    draws = any(s.published == GRID or (s.factor or ("",))[0] == GRID for s in specs)
+    grid = _grid(book) if draws else None
+    if grid is not None and is_of_banks(grid):
+        yield (
+            f"Grid factor: {grid.id} = {grid.text} {grid.unit}, a default of development banks. If"
+            " the country's authority publishes one, enter it under `factors`, with its document,"
+            f" and use its value; else the programme accepts: {KEY}: [{grid.id}]"
+        )
+    used = [factor for factor in book if factor.kind.startswith(method.uses)] if method.uses else []
+    if unaccepted(used, frozenset()):
+        yield (
+            f"Factors that the check names as not compared with their text: in `parameters`, {KEY}"
+            " lists the ids that the programme accepts."
+        )

@@ -1,10 +1,8 @@
 """
-Files of invoices: sales or purchases, by issuer (monitoring option B).
+Invoice files: sales or purchases by issuer (monitoring option B).
 
-YAML with a list `invoices`, or CSV with the same columns, where devices stand in
-one cell with spaces between.  The amount is in kWh
-(km, m3, t), or in the unit that `unit` names; a row
-that `corrects` another takes its place and says why.
+YAML with a list `invoices`, or CSV with the same columns, devices separated by spaces.  The amount
+is in kWh (km, m3, t), or in `unit`; a row with `corrects` replaces another and gives a reason.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ _DIGEST = 64
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """An invoice of a file: project, correction, and position."""
+    """Invoice of a file, with its project, correction and position."""
 
     project: str
     invoice: Invoice
@@ -48,7 +46,7 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Result of a row: `created`, `unchanged` or `error`."""
+    """Result of an invoice row: `created`, `unchanged` or `error`."""
 
     id: str
     result: str
@@ -57,14 +55,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """All outcomes, and the invoices to store."""
+    """Results of all rows, and the invoices to store."""
 
     results: list[Result] = field(default_factory=list)
     new: list[Entered] = field(default_factory=list)
 
     @property
     def refused(self) -> bool:
-        """Return whether any fault prevents storing."""
+        """Return whether an error prevents storing."""
         return any(one.result == "error" for one in self.results)
 
 
@@ -81,13 +79,13 @@ def plan(
     Parameters
     ----------
     rows : iterable of Row
-        One an invoice.
+        One per invoice.
     projects : mapping of id to Project
     stored : mapping of id to (project, invoice, corrects, reason)
     keys : sequence of EnrolledKey
-        By which signatures of rows are checked.
+        Public keys for signatures of rows.
     others : mapping of id to collection of str
-        Meters beside a project's that it names: of its boundary, and users of common meters.
+        Other meters that a project names: of its boundary, and of users of common meters.
     """
     result = Import()
     known = dict(stored)
@@ -131,7 +129,7 @@ def read(path: Path) -> list[Row]:
 
 
 def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
-    """Return a row; None where unreadable, with its problems."""
+    """Return the invoice of a row; None if it has errors, which are recorded."""
     row.only(*_KEYS)
     project = row.identifier("project")
     name, issuer, number = row.identifier("id"), row.text("issuer"), row.text("number")
@@ -190,12 +188,15 @@ def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
 
 
 def _latest() -> date:
-    """Return the latest date that anybody on earth can write today."""
+    """Return today's date in the easternmost time zone, the latest possible one."""
     return datetime.fromtimestamp(now_us() / 1e6, UTC).date() + timedelta(days=1)
 
 
 def _usual_quantity(project: Project | None, devices: tuple[str, ...]) -> str:
-    """Return the counted quantity of the meters, where the document does not name one."""
+    """
+    Return the quantity that the meters count for the project, for invoices without
+    `quantity`.
+    """
     known = _quantities(project) if project is not None else {}
     bound = project.devices if project is not None else ()
     result = {known.get(d.role) for d in bound if d.device in devices} - {None}
@@ -224,7 +225,7 @@ def _check(
     keys: Sequence[EnrolledKey],
     others: Mapping[str, Collection[str]],
 ) -> list[str]:
-    """Return why an invoice cannot be stored with the registered data; empty if it can."""
+    """Return the reasons why an invoice cannot be stored; empty if it can."""
     project, invoice = projects[entered.project], entered.invoice
     result = []
     before = known.get(invoice.id)
@@ -272,7 +273,7 @@ def _check(
 
 
 def _of_use(project: Project, devices: Sequence[str]) -> bool:
-    """Return whether the project's meters of an invoice cover all of its use."""
+    """Return whether the project's meters on an invoice cover its whole consumption."""
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:
@@ -300,7 +301,7 @@ def _quantities(project: Project) -> dict[str, str]:
 
 
 def _drawn(project: Project) -> dict[str, set[str]]:
-    """Return the energy by device that its time of operation takes: lamps are billed for that."""
+    """Return the devices whose energy is derived from operating time (lamps), with the quantity."""
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:

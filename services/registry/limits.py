@@ -1,12 +1,8 @@
 """
-Limits of the quality tests for one device, as registry files write them.
+Parsers for limits of quality tests, documents of parameters, and expected energy of the design.
 
-They are read with the class and the rated power beside them, so that a limit
-that says nothing, or the opposite of another, is refused where it stands.
-
-Documents on which values of a project's parameters rest, and factors of a country.
-
-What the design of a project lets expect, as registry files write it.
+Limits are checked with the class and rated power, so that one without effect or contradicting
+another is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +19,7 @@ from ingest.classes import Channel, DeviceClass
 from ingest.errors import ProfileError
 from ingest.limits import NAMES
 from ingest.pipeline.quality_limits import TIME
-from services.registry.entries import DOCUMENT, SIGNED, STATED, Quality
+from services.registry.entries import DOCUMENT, SIGNED, STATED, UNTIL, Quality
 from services.registry.fields import Row
 from services.registry.located import native
 
@@ -34,7 +30,7 @@ _MONTHS = 12
 
 
 def expected(row: Row) -> dict[str, Any]:
-    """Return the design's expected amounts of a year, and of phases from a day on."""
+    """Return the design's expected annual amounts, and those of later phases."""
     if not row.has("expected"):
         return {}
     inner = row.row("expected")
@@ -58,7 +54,7 @@ def _estimate(row: Row) -> dict[str, Any]:
 
 
 def _phase(row: Row) -> dict[str, Any]:
-    """Read the estimate of a design from a day on, such as that of a phase."""
+    """Return the design's expected amounts from a day on, such as of a phase."""
     row.only("from", "capacity_kw", *_ESTIMATED, "by_month")
     begins = row.required("from", row.day("from"), "the first local day that it is of")
     capacity = row.number("capacity_kw", 0, MAX_EXPECTED)
@@ -101,8 +97,8 @@ def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
     """
     Return the documents of a project's parameters, by parameter; None without any.
 
-    Each is a text, or `document`, `by`, `issued`, `sha256` and `value` by themselves; what is wrong
-    becomes a problem of the row.
+    Each is a text, or has `document`, `by`, `issued`, `sha256` and `value`; errors are recorded in
+    the row.
     """
     if not row.has("documents"):
         return None
@@ -111,7 +107,7 @@ def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
         if isinstance(value, str) and value.strip():
             result[key] = value
         elif isinstance(value, dict):
-            result[key] = _read(row, key, value, known=(*DOCUMENT, STATED, SIGNED))
+            result[key] = _read(row, key, value, known=(*DOCUMENT, STATED, SIGNED, UNTIL))
         else:
             row.problem("documents", f"{key} = {value!r} must be text: number and place of it")
     return result
@@ -137,7 +133,6 @@ def _read(
 ) -> dict[str, Any]:
     for name in sorted(parameters.keys() - set(known), key=str):
         row.problem(column, f"{key}: unknown key {name!r}; known: {', '.join(known)}")
-    issued = parameters.get("issued")
     texts = {k: v.isoformat() if isinstance(v, date) else v for k, v in parameters.items()}
     values: dict[str, Any] = {}
     if STATED in known and STATED in texts:
@@ -148,22 +143,24 @@ def _read(
             return {}
     if "document" not in texts:
         row.problem(column, f"{key}: document is missing; give its title and number")
-    if issued is not None and not _is_day(texts["issued"]):
-        row.problem(column, f"{key}: issued = {issued!r} is not a date such as 2025-03-01")
+    for name in ("issued", UNTIL):
+        if name in texts and not _is_day(texts[name]):
+            wrong = f"{name} = {parameters[name]!r} is not a date such as 2025-03-01"
+            row.problem(column, f"{key}: {wrong}")
     if "sha256" in texts and not re.fullmatch("[0-9a-f]{64}", texts["sha256"]):
         row.problem(column, f"{key}: sha256 = {texts['sha256']!r} is no SHA-256: 64 digits 0-9 a-f")
     return {name: texts[name] for name in known if name in texts} | values
 
 
 def _numbers(row: Row, key: str, value: object, column: str) -> str | dict[str, str]:
-    """Return a stated value, or one for each device, as exact decimal text."""
+    """Return a documented value, or one per device, as exact decimal text."""
     if isinstance(value, dict):
         return {str(device): _number(row, key, one, column) for device, one in value.items()}
     return _number(row, key, value, column)
 
 
 def _number(row: Row, key: str, value: object, column: str) -> str:
-    """Return a value as exact decimal text; another value is recorded as a problem."""
+    """Return a value as exact decimal text; anything else is recorded as an error."""
     with suppress(ArithmeticError):
         number = Decimal(str(value))
         if number.is_finite() and abs(number.adjusted()) <= _DIGITS:
@@ -187,7 +184,7 @@ _GAUGES_ONLY = (
 
 
 def reader(class_id: str, rated_w: int | None) -> Callable[[Row], Quality]:
-    """Return a reader of a device's `quality` rows."""
+    """Return a parser for a device's `quality` rows."""
     device_class = classes.load().get(class_id)
 
     def read(row: Row) -> Quality:
@@ -229,7 +226,7 @@ def _problems(
 
 
 def _misplaced(name: str, channel: Channel | None) -> str | None:
-    """Return why a limit has no effect on its channel; None where it has."""
+    """Return why a limit has no effect on its channel; None if it has."""
     if (name in ("gap_s", "sleep_s")) != (channel is None):
         return (
             f"is a limit of {'channels' if channel is None else 'the channel time'}; move it there"
@@ -244,7 +241,10 @@ def _misplaced(name: str, channel: Channel | None) -> str | None:
 def _beyond(
     channel: Channel, result: Mapping[str, Any], rated_w: int | None
 ) -> Iterator[tuple[str | None, str]]:
-    """Find bounds that no stored value can reach: the hard span refuses them before."""
+    """
+    Yield limits that no stored value can reach, as values outside the hard range are
+    rejected earlier.
+    """
     for name, span, scale in (
         ("bound", channel.span, 1.0),
         ("bound", channel.span_of_rated if rated_w else None, float(rated_w or 0)),
@@ -262,7 +262,7 @@ def _beyond(
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as the tests reckon with them."""
+    """Return numbers in the type used by the tests."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if value is None or isinstance(value, bool | str | dict | int):

@@ -1,11 +1,8 @@
 """
-YAML and CSV as values with their line.
+YAML and CSV as values with line numbers.
 
-Nothing is guessed: a scalar keeps its text, so version 1.10 does not become
-1.1, an id of 007 not 7, and a time without an offset is seen as such.  Anyone who
-reads a key says what it should be.
-
-What a rule found.
+No value is converted: version 1.10 does not become 1.1, nor id 007 the number 7, and a time without
+offset can be recognised.  The parser of each key converts it.
 """
 
 from __future__ import annotations
@@ -25,7 +22,7 @@ from services.registry import spreadsheets
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A row that breaks a rule, or is suspicious; `text` names key, value and remedy."""
+    """Error or warning on a row; `text` names key, value and remedy."""
 
     kind: str
     id: str
@@ -43,7 +40,7 @@ _SPARE, _TIMES = 100_000, 10
 
 
 class Plain(str):
-    """Text written without quotes: it may also be a number, true, false or null."""
+    """Text written without quotes, which can also be a number, true, false or null."""
 
     __slots__ = ()
 
@@ -62,13 +59,13 @@ Value = str | Table | list["Value"]
 
 def read_yaml(text: str, name: str, line: int = 1) -> Value:
     """
-    Return a YAML document.
+    Return a YAML document with line numbers.
 
     Raises
     ------
     RegistryError
-        With file and line, where it is not YAML, repeats a key, contains itself, or has
-        aliases of aliases that stand for more than anybody wrote.
+        With file and line, if it is not YAML, repeats a key, contains itself, or expands to
+        excessively many aliases.
     """
     try:
         node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -84,7 +81,8 @@ def read_yaml(text: str, name: str, line: int = 1) -> Value:
 
 def read_csv(text: str, name: str, known: Sequence[str] | None) -> list[Table]:
     """
-    Return a CSV table whose columns are `known` keys, or any; an empty cell is an absent key.
+    Return the rows of a CSV table whose columns are `known` keys, or any; empty cells are absent
+    keys.
 
     Raises
     ------
@@ -104,7 +102,7 @@ def _cell(key: str, text: str, name: str, line: int) -> Value:
 
 
 class _Reading:
-    """Reader of a document's nodes, with its name and first line number, into values."""
+    """Converts a YAML document's nodes into values with line numbers."""
 
     def __init__(self, name: str, first: int, maximum: int) -> None:
         self._name, self._first, self._left = name, first, maximum
@@ -143,7 +141,7 @@ class _Reading:
 
 
 def native(value: Value) -> Any:
-    """Return a value in JSON form; numbers that are not whole are Decimal."""
+    """Return a value in JSON form; non-integers are Decimal."""
     if isinstance(value, Table):
         return {key: native(cell) for key, cell in value.cells.items()}
     if isinstance(value, list):

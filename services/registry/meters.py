@@ -1,14 +1,11 @@
 """
-Physical meters: one id each, a limit, and certificates that name them.
+Physical meters: duplicates, certificates, boundary meters, and their public keys.
 
-What was registered before these rules stays, and is named as what is to be mended.
+Meters stored before a rule existed stay, with a warning.
 
-Public keys with which meters and gateways sign, each with the time from which it is theirs.
-
-A signed value is compared with the key that stands here, never against one that it brings
-along.  A key is not changed once it is registered: what it verified would change with it.  A
-row whose key is the word `ended` says from when on there is none: it was lost, stolen, or its
-meter was taken away.
+A signed value is verified with the registered key, never with one delivered with it.  A registered
+key never changes, as earlier verifications depend on it.  The key `ended` means that the meter has
+none from then on.
 """
 
 from __future__ import annotations
@@ -43,7 +40,7 @@ ENDED = "ended"
 
 
 def meter_key(row: Row) -> MeterKey:
-    """Return a row of `meter_keys`."""
+    """Return the public key in a row of `meter_keys`."""
     row.only("from", "key", "document")
     begins = row.required("from", row.moment("from"), "a time with its offset")
     text = row.text("key")
@@ -56,7 +53,7 @@ def meter_key(row: Row) -> MeterKey:
 
 
 def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]:
-    """Return keys that were changed, are out of order, or have no serial number."""
+    """Yield meter keys that were changed, are out of order, or have no serial number."""
     gateways = {device.gateway for device in merged.devices.values()}
     earlier = stored.devices
     for device in merged.devices.values():
@@ -87,7 +84,7 @@ def by_name(registry: Registry) -> dict[str, list[DatedKey]]:
     """
     Return the keys of all devices by serial number and by id, in order of time.
 
-    A key speaks for its own device, and for those that are behind it.
+    A gateway's key is valid for its own device and for the devices behind it.
     """
     behind: dict[str, dict[str, str]] = {}
     for device in registry.devices.values():
@@ -114,10 +111,10 @@ _ZERO_SHAPES = re.compile("(?<![0-9lo])o+(?=[0-9l])")
 
 def same_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
     """
-    Return pairs of ids of one physical meter at a time, in order of ids.
+    Yield pairs of ids that are one physical meter at the same time, in order of ids.
 
-    Maker and serial say which meter it is, in whatever case, width and with whatever blanks they
-    are written; a maker that is not given may be any.
+    Meters are identified by maker and serial number, ignoring case, width and blanks; a missing
+    maker matches any.
     """
     yield from _pairs(
         registry, _serial, lambda device, other: _together(device, other) and _made(device, other)
@@ -126,10 +123,10 @@ def same_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
 
 def alike_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
     """
-    Return pairs of ids with similar serial numbers, possibly one physical meter.
+    Yield pairs of ids with similar serial numbers, possibly one physical meter.
 
-    By one maker, serials that differ in punctuation, leading zeros, or letters and digits of one
-    shape; of two makers, one serial that is too long for chance.
+    Of one maker: serials that differ only in punctuation, leading zeros, or similar letters and
+    digits; of two makers: equal serials too long for coincidence.
     """
     same = {(device.id, other.id) for device, other in same_meters(registry)}
 
@@ -146,7 +143,7 @@ def alike_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
 def _pairs(
     registry: Registry, key: Callable[[Device], str], one_meter: Callable[[Device, Device], bool]
 ) -> Iterator[tuple[Device, Device]]:
-    """Pairs of devices with one key, in the order of ids; each device is the later one once."""
+    """Yield pairs of devices with one key, in order of ids; each device is the later one once."""
     by_key: defaultdict[str, list[Device]] = defaultdict(list)
     for device in sorted(registry.devices.values(), key=lambda d: d.id):
         if device.serial is not None:
@@ -163,7 +160,7 @@ def _serial(device: Device) -> str:
 
 
 def _read(device: Device) -> str:
-    """Return a serial as it is read: O is 0 and I is 1, without leading zeros."""
+    """Return a serial number normalised for comparison: O is 0 and I is 1, no leading zeros."""
     parts = (normalised(_ZEROS.sub("", part)) for part in _PARTS.split(_serial(device)))
     shape = "".join(_ZERO_SHAPES.sub("", part) for part in parts)
     return shape.lstrip("o") or _serial(device)
@@ -177,7 +174,7 @@ def _together(device: Device, other: Device) -> bool:
 
 
 def _made(device: Device, other: Device) -> bool:
-    """Whether two meters may be of one maker."""
+    """Return whether two meters may have the same maker."""
     return not (device.maker and other.maker) or stem(device.maker) == stem(other.maker)
 
 
@@ -187,12 +184,12 @@ def _quantities(device: Device) -> set[str]:
 
 
 def duplicate_meter(device: Device, other: Device) -> Text:
-    """Return the fault of the second of two ids of one meter."""
+    """Return the error text for the second of two ids of one meter."""
     return text("REG-01.same_serial", device=other.id, serial=str(other.serial), other=device.id)
 
 
 def alike_meter(device: Device, other: Device) -> Text:
-    """Return similar serial numbers."""
+    """Return the warning text for similar serial numbers."""
     return text(
         "REG-01.alike_serial", device=other.id, serial=str(other.serial),
         other=device.id, other_serial=str(device.serial),
@@ -200,7 +197,7 @@ def alike_meter(device: Device, other: Device) -> Text:
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Warn of meters of a project that will cause findings in statements."""
+    """Yield warnings on meters of a project that will cause findings in statements."""
     mine = [devices[name] for name in dict.fromkeys(d.device for d in project.devices)]
     for lacks, names in (
         ("maker or serial", [d.id for d in mine if not (d.maker and d.serial)]),
@@ -220,7 +217,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
 
 
 def outside(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Refuse a boundary meter that cannot be upstream of the meters that it names."""
+    """Yield errors of boundary meters that cannot be upstream of the meters they name."""
     mine = {device.device for device in project.devices}
     for item in project.boundary or ():
         site = devices[item.device].site if item.device in devices else None
@@ -244,7 +241,7 @@ def outside(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding
 def outlasting(
     project: Project, devices: Mapping[str, Device], country: str | None
 ) -> Iterator[Finding]:
-    """Warn of certificates that end later than their calibration interval allows."""
+    """Yield warnings on certificates that end later than their calibration interval allows."""
     try:
         roles = find(project.methodology, project.version).roles
     except MethodologyError:

@@ -1,4 +1,4 @@
-"""A project's monitoring plan in registry files: versions, lines, and checks."""
+"""Monitoring plans of projects in registry files: versions, entries, and checks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MOST_PERCENT = 50
 
 
 def versions(row: Row) -> tuple[Version, ...] | None:
-    """Return `monitoring` of a project; None where the file does not have it."""
+    """Return the versions in a project's `monitoring`; None if the file omits it."""
     rows = row.rows("monitoring")
     if rows is None:
         return None
@@ -154,7 +154,7 @@ def document(version: Version) -> dict[str, Any]:
 
 
 def rewritten(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -> Iterator[str]:
-    """Return stored versions that a file changes, and new ones without kind."""
+    """Yield stored versions that a file changes, and new ones without kind."""
     known = {one.name: one for one in stored}
     for version in values or ():
         before = known.get(version.name)
@@ -178,7 +178,7 @@ def rewritten(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -
 
 
 def without_kind(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -> Iterator[str]:
-    """Return new versions without relation to earlier ones, or without end."""
+    """Yield new versions without relation to earlier ones, or without end."""
     known = {one.name for one in stored}
     every = sorted((*stored, *(v for v in values or () if v.name not in known)), key=_begins)
     for version in every:
@@ -201,7 +201,7 @@ def _begins(version: Version) -> date:
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Check the versions of a project's plan against its methodology and its meters."""
+    """Yield errors of a plan's versions against the project's methodology and meters."""
     meters = {
         d.device: meter(
             devices[d.device].class_id,
@@ -235,7 +235,7 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
             yield Finding(project.kind, project.id, words, warning=True)
         for wrong in departures(version, method, bound, meters):
             yield _finding(project, version, wrong, warning=False)
-        for wrong in (*seldom(version, method), *imprecise(version, meters, bound)):
+        for wrong in (*seldom(version, method), *imprecise(version, method, meters, bound)):
             yield _finding(project, version, wrong, warning=True)
 
 

@@ -1,4 +1,4 @@
-"""Rules: completeness of a project for its methodology."""
+"""Checks that a project has everything its methodology requires."""
 
 from __future__ import annotations
 
@@ -46,12 +46,17 @@ from services.registry.located import Finding
 
 _NUMBERS = (int, Decimal, Fraction)
 ZERO = Fraction(0)
+_UNSHOWN = (
+    f"Where more than {USUAL.above_percent} % of the reduction depends on such a value (or the"
+    " share in the programme's trust root), the conservative end of its published range is"
+    " applied; if none is published, the reduction that depends on it is not credited."
+)
 
 
 def check(
     project: Project, devices: Mapping[str, Device], whole: FactorBook, grid: str | None
 ) -> Iterator[Finding]:
-    """Check a project with registered devices against its methodology."""
+    """Yield errors and warnings of a project with registered devices against its methodology."""
     book = whole.within(grid)
     country = book.country
     try:
@@ -59,6 +64,10 @@ def check(
     except MethodologyError as error:
         yield _finding(project, f"methodology: {error}")
         return
+    elsewhere = abroad(methodology.countries, country)
+    if elsewhere is not None:
+        text = f"methodology: {methodology.id} is of {methodology.programme}: {elsewhere}"
+        yield Finding(project.kind, project.id, text, warning=True)
     errors = [*_roles(project, methodology, devices)]
     try:
         parameters = parameters_of(methodology, project.parameters, "parameters")
@@ -76,10 +85,6 @@ def check(
     yield from _unshown(project, methodology, parameters, book, country)
     yield from _not_entered(project, methodology, parameters, book)
     yield from _undeclared(project, methodology, devices)
-    elsewhere = abroad(methodology.countries, country)
-    if elsewhere is not None:
-        text = f"methodology: {methodology.id} is of {methodology.programme}: {elsewhere}"
-        yield Finding(project.kind, project.id, text, warning=True)
     candidate = _candidate(project, methodology, parameters, devices, country)
     for condition in methodology.applicability:
         broken = condition.test(candidate)
@@ -88,7 +93,7 @@ def check(
 
 
 def unknown_documents(project: Project) -> Iterator[str]:
-    """Return `documents` of a project without a parameter in its methodology."""
+    """Yield parameters in a project's `documents` that its methodology does not have."""
     try:
         methodology = find(project.methodology, project.version)
     except MethodologyError:
@@ -120,7 +125,7 @@ def _unknown(names: frozenset[str], book: FactorBook) -> Iterator[str]:
 def _strange(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> Iterator[Finding]:
-    """Refuse parameters that contradict each other before anything was metered."""
+    """Yield errors of parameters that contradict each other."""
     year = project.crediting_from.year
     begin = [Activity(PERIOD, {GAINING: Fraction(1)}, Fraction(1))] if methodology.timed else []
     try:
@@ -141,7 +146,7 @@ def _strange(
 def _not_designed(
     project: Project, methodology: Methodology, parameters: Inputs
 ) -> Iterator[Finding]:
-    """Yield warnings of undocumented design or baseline values, which do not count."""
+    """Yield warnings of undocumented design or baseline values, which are not used."""
     values = project.documents or {}
     lacking: dict[bool, list[str]] = {False: [], True: []}
     known = {*parameters}.union(*(bound.params for bound in project.devices))
@@ -178,7 +183,10 @@ def _unshown(
     book: FactorBook,
     country: str | None,
 ) -> Iterator[Finding]:
-    """Yield warnings of uncorroborated values: the share that each carries, and its row."""
+    """
+    Yield warnings on uncorroborated values, with the share of the reduction that depends on
+    each.
+    """
     given = project.documents or {}
     sampled = {sample.parameter for sample in project.laboratory or ()}
     typed = {n: v for n, v in project.parameters.items() if n in methodology.parameters}
@@ -209,17 +217,18 @@ def _unshown(
         yield _until(
             project,
             [f"{', '.join(lines)} without a third party's document"],
-            "until `documents` names one from before the period, the statement has a finding, and"
-            f" of a value that carries more than {USUAL.above_percent} % of the reduction (or what"
-            " the programme's trust root says) the conservative end of what is published counts,"
-            f" nothing where nothing is; write in `documents`: {'; '.join(rows.values())}",
+            "until `documents` names one from before the period, the statement has a finding."
+            f" {_UNSHOWN} Write in `documents`: {'; '.join(rows.values())}",
         )
 
 
 def _carried(
     project: Project, methodology: Methodology, parameters: Inputs, name: str, book: FactorBook
 ) -> str:
-    """Return the share of a role's unit that a value carries: 100 times the effect of 1 % less."""
+    """
+    Return the share of a role's reduction that depends on a value, as text: 100 times the
+    effect of 1 %.
+    """
     year, maximum, most_of = project.crediting_from.year, ZERO, ""
 
     def less(values: Inputs) -> Inputs:
@@ -242,7 +251,10 @@ def _carried(
 
 
 def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None) -> bool:
-    """Whether a value is the published default, its region's, or the one that needs no document."""
+    """
+    Return whether a value is a published default, its region's, or one that needs no
+    document.
+    """
     if spec.undocumented is not None:
         return bool(Fraction(value) == Fraction(spec.undocumented))
     region = region_of(country) if "region" in of_parameter(name).by else None
@@ -254,14 +266,14 @@ def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None)
 
 
 def _with_default(methodology: Methodology) -> list[str]:
-    """Return the parameters that need not be entered: a default of the country counts."""
+    """Return the parameters that need not be entered, as the country has a default."""
     return [name for name in methodology.parameters if "default" in of_parameter(name).by]
 
 
 def _units(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> Fraction | None:
-    """Return the reduction of a unit of each role together; None where an error is reported."""
+    """Return the total reduction for one unit of each role; None where an error is reported."""
     result, year = ZERO, project.crediting_from.year
     for bound in {d.role: d for d in project.devices}.values():
         params = read(methodology.roles[bound.role].params, bound.params, bound.device)
@@ -276,7 +288,7 @@ def _units(
 def _is_usual(
     project: Project, methodology: Methodology, parameters: Inputs, name: str, book: FactorBook
 ) -> bool:
-    """Whether a value with a default gives no more than where none is entered."""
+    """Return whether a value with a default gives no more reduction than the default."""
     if name not in _with_default(methodology):
         return False
     rest = {k: v for k, v in parameters.items() if k != name}
@@ -287,7 +299,7 @@ def _is_usual(
 def _not_entered(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> Iterator[Finding]:
-    """Warn of a default that counts, where another one would give more."""
+    """Yield a warning on an applied default if another one would give more reduction."""
     for name in _with_default(methodology):
         spec = methodology.parameters[name]
         usual = None if name in parameters else _units(project, methodology, parameters, book)
@@ -311,7 +323,7 @@ def _least(
     name: str,
     book: FactorBook,
 ) -> bool:
-    """Whether no other case of a device would give less."""
+    """Return whether no other case of a device would give less reduction."""
     year = project.crediting_from.year
     params = read(methodology.roles[bound.role].params, bound.params, bound.device)
 
@@ -337,7 +349,7 @@ def _undeclared(
 
 
 def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> Iterator[Finding]:
-    """Yield warnings of documents without a stated value, or with one other than entered."""
+    """Yield warnings on documents without a stated value, or with a different one."""
     entered: defaultdict[str, dict[str | None, Fraction]] = defaultdict(dict)
     sampled = {sample.parameter for sample in project.laboratory or ()}
     for device, values in ((None, parameters), *((b.device, b.params) for b in project.devices)):
@@ -367,15 +379,12 @@ def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> I
         yield _until(
             project,
             lacking,
-            "until `value` in `documents` says what each states, its grade is D, and of one that"
-            f" carries more than {USUAL.above_percent} % of the reduction (or what the programme's"
-            " trust root says) the conservative end of what is published counts, nothing where"
-            " nothing is",
+            f"until `value` in `documents` says what each states, its grade is D. {_UNSHOWN}",
         )
 
 
 def _is_cautious(methodology: Methodology, name: str, parameters: Inputs) -> bool:
-    """Return whether a parameter has the value that needs no document; always for a device's."""
+    """Return whether a parameter has the conservative value that needs no document."""
     spec, value = methodology.spec_of(name), parameters.get(name)
     if spec.by_publication:
         kinds = spec.published if spec.factor is None else spec.factor[0]
@@ -452,7 +461,7 @@ def _device(where: str, bound: ProjectDevice, need: RoleNeeds, device: Device) -
 
 
 def _metered(device: Device) -> set[str]:
-    """Quantities of the registers that a device's profile reads."""
+    """Return the quantities of the registers that a device's profile reads."""
     device_class = classes.load().get(device.class_id)
     profile = profiles.load().get((device.class_id, device.profile))
     if device_class is None or profile is None:

@@ -1,4 +1,4 @@
-"""Rows of registry files to entries; the keys are the public format."""
+"""Parsers from rows of registry files to entries; the keys are the public format."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ CERTAINTIES = ("R", "T", "r", "B", "M")
 
 
 def site(row: Row) -> Site:
-    """Return a site."""
+    """Return the site in a row."""
     row.only(*(f.name for f in fields(Site)))
     return Site(
         id=row.identifier("id"),
@@ -99,7 +99,7 @@ def _later_zone(row: Row) -> LaterZone:
 
 
 def _dated(row: Row, key: str) -> date | None:
-    """Return a local date of a year that a registry may name."""
+    """Return a local date within the permitted years."""
     day = row.day(key)
     if day is not None and not YEARS[0] <= day.year <= YEARS[1]:
         row.problem(key, f"{day} is not a date of {YEARS[0]} to {YEARS[1]}")
@@ -108,7 +108,7 @@ def _dated(row: Row, key: str) -> date | None:
 
 
 def _names(row: Row) -> dict[str, str] | None:
-    """Return the names of an entry in other languages than that of its `name`."""
+    """Return an entry's names in other languages."""
     if not row.has("names"):
         return None
     result = row.mapping("names")
@@ -121,7 +121,7 @@ def _names(row: Row) -> dict[str, str] | None:
 
 
 def device(row: Row) -> Device:
-    """Return a device with its certificates and meter replacements."""
+    """Return the device in a row, with its certificates and meter replacements."""
     row.only(*DEVICE_KEYS)
     class_id = row.text("class")
     rated = row.whole("rated_power_w", 1, ratings.MAX_RATED_W)
@@ -200,14 +200,17 @@ def _placed(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def topic(row: Row) -> Topic:
-    """Return a topic template."""
+    """Return the topic template in a row."""
     row.only(*(f.name for f in fields(Topic)))
     active = row.flag("active")
     return Topic(row.identifier("id"), row.text("template"), active is None or active)
 
 
 def published(row: Row) -> Published:
-    """Return a factor with the keys of `mrv/factors/*.toml`; its value keeps its digits."""
+    """
+    Return the factor in a row with the keys of `mrv/factors/*.toml`; its value keeps its
+    digits.
+    """
     row.only("id", "kind", "value", "unit", "direction", "valid_from", "valid_to", "source",
              "certainty", "verified", "bound", "supersedes", "document", "calculation")  # fmt: skip
     name = row.identifier("id")
@@ -246,7 +249,7 @@ def _exact(value: Any) -> Any:
 
 
 def project(row: Row) -> Project:
-    """Return a project with its devices."""
+    """Return the project in a row, with its devices."""
     row.only("id", "name", "methodology", "version", "crediting_period", "devices", "parameters",
              "expected", "modules", "action", "system", "transfer", "monitoring",
              "boundary", "laboratory", "documents", "names", "surveys", "events",
@@ -295,7 +298,7 @@ def _design(row: Row) -> Design | None:
 
 
 def sample(row: Row) -> Sample:
-    """Return a laboratory result."""
+    """Return the laboratory result in a row."""
     row.only("parameter", "sample", "taken", "value", "method", "laboratory", "sha256", "signed")
     sha256 = row.optional("sha256")
     if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
@@ -318,7 +321,7 @@ def _outside(row: Row) -> Outside:
 
 
 def programme(row: Row) -> Programme:
-    """Return the programme and its actions."""
+    """Return the programme in a row, with its actions."""
     row.only("name", "actions", "target_kt", "area", "issue_signatures", "public_url")
     actions = row.rows("actions") or []
     result = tuple(_action(a) for a in actions)

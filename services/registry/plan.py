@@ -1,4 +1,4 @@
-"""Effect of an import, by row, before writing."""
+"""Effect of an import on each row, determined before writing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from services.registry.service_times import timezone, whole_grid
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row's outcome: `created`, `updated`, `unchanged` or `error`."""
+    """Result of one row: `created`, `updated`, `unchanged` or `error`."""
 
     kind: str
     id: str
@@ -30,7 +30,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All outcomes, the resulting registry, and the entries to write."""
+    """Results of all rows, the resulting registry, and the entries to write."""
 
     results: tuple[Result, ...]
     merged: Registry = field(default_factory=Registry)
@@ -38,7 +38,7 @@ class Plan:
 
     @property
     def refused(self) -> bool:
-        """Return whether any fault prevents writing."""
+        """Return whether an error prevents writing."""
         return any(r.result == "error" for r in self.results)
 
 
@@ -118,7 +118,10 @@ def plan(
 
 
 def _same_meters(findings: _Findings, stored: Registry, merged: Registry) -> None:
-    """Refuse a second id of a meter, unless it is stored; warn of serials that are read alike."""
+    """
+    Record errors for second ids of a meter, unless stored, and warnings for similar serial
+    numbers.
+    """
     for device, other in meters.same_meters(merged):
         key = (other.kind, other.id)
         kept = all(stored.entries.get((d.kind, d.id)) == d for d in (device, other))
@@ -130,7 +133,7 @@ def _same_meters(findings: _Findings, stored: Registry, merged: Registry) -> Non
 
 
 def _documents(findings: _Findings, registry: Registry) -> None:
-    """Refuse documents of values that the methodology does not know, as by a typing error."""
+    """Record errors for documents of parameters that the methodology does not have."""
     for project in registry.projects.values():
         key = (project.kind, project.id)
         for text in needs.unknown_documents(project):
@@ -140,7 +143,7 @@ def _documents(findings: _Findings, registry: Registry) -> None:
 def _signatures(
     stored: Registry, registry: Registry, keys: Sequence[EnrolledKey]
 ) -> Iterator[tuple[Key, str]]:
-    """Find rows of a file whose signature does not count; those that are stored were checked."""
+    """Yield rows of a file with an invalid signature; stored rows were checked before."""
     for project in registry.projects.values():
         before = stored.projects.get(project.id)
         known = () if before is None else {*_signed(before)}
@@ -150,7 +153,7 @@ def _signatures(
 
 
 def _signed(project: Project) -> Iterator[SignedRow]:
-    """Yield the rows of a project that have a signature."""
+    """Yield the signed rows of a project."""
     documents = (document_of(*one) for one in (project.documents or {}).items())
     rows: tuple[AnyRow, ...] = (*(project.laboratory or ()), *documents)
     for item in rows:
@@ -162,7 +165,7 @@ def _signed(project: Project) -> Iterator[SignedRow]:
 def _whole(
     findings: _Findings, stored: Registry, merged: Registry, credited: Sequence[Credited] | None
 ) -> None:
-    """Check the merged registry against the conditions between its rows."""
+    """Record errors and warnings of the rules between rows of the merged registry."""
     for key, text, held in authority.problems(stored, merged, credited):
         findings.add(key, f"{findings.place(key)}{text}", warning=held)
     lines = [*rules.check(merged)]
@@ -190,7 +193,7 @@ def _outcome(stored: Registry, merged: Registry, key: Key) -> str:
 
 
 def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[Key, str]]:
-    """Yield devices whose readings would remain in another class's table."""
+    """Yield devices that change their class although they have readings."""
     for key, after in merged.entries.items():
         before = stored.entries.get(key)
         if not isinstance(after, Device) or not isinstance(before, Device):
@@ -204,7 +207,7 @@ def _moved(stored: Registry, merged: Registry) -> Iterator[tuple[Key, str]]:
 
 
 def _rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]:
-    """Find versions of monitoring plans that a file has otherwise than they are stored."""
+    """Yield stored versions of monitoring plans that a file changes."""
     for key, entry in registry.entries.items():
         before = stored.entries.get(key)
         if isinstance(entry, Project) and isinstance(before, Project):
@@ -217,7 +220,7 @@ def _rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]
 
 
 def _rezoned(stored: Registry, merged: Registry) -> Iterator[Key]:
-    """Find projects whose site has another time zone, which moves local days, or grid."""
+    """Yield projects whose site changes its time zone (and so local days) or grid."""
     projects = merged.projects
     for name, project in stored.projects.items():
         now = projects[name]
@@ -230,7 +233,7 @@ def _rezoned(stored: Registry, merged: Registry) -> Iterator[Key]:
 
 
 class _Findings:
-    """Messages by row, and which rows they stop."""
+    """Errors and warnings by row, and the rows they block."""
 
     def __init__(self, incoming: Incoming, *, strict: bool) -> None:
         self._incoming = incoming

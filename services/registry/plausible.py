@@ -1,13 +1,7 @@
 """
-Rules: consistency of rated power and expected energy.
+Plausibility rules: rated power and expected energy, registered factors, programme targets, sites.
 
-A plan that says 45 MW and 214.7 GWh a year holds a slip somewhere: no sun
-gives 4,771 kWh a kilowatt.  The data must not be derived from either figure
-before someone has looked, so the registry says it at once.
-
-Rules: may a factor that a registry file brings count, and beside which of tonne's own?
-
-Rules: does the programme hold together: targets, actions, systems, places of its sites?
+Example: 45 MW and 214.7 GWh a year cannot both be right, as no sun gives 4,771 kWh per kilowatt.
 """
 
 from __future__ import annotations
@@ -52,7 +46,7 @@ AROUND = ("grid", "mains", "sewer", "outside")
 
 
 def check_programme(registry: Registry) -> Iterator[Finding]:
-    """Hold programme, projects and sites against each other."""
+    """Yield contradictions between programme, projects and sites."""
     programme = registry.programme
     for device in registry.devices.values():
         yield from _flow(device, registry)
@@ -70,7 +64,7 @@ def check_programme(registry: Registry) -> Iterator[Finding]:
 
 
 def _flow(device: Device, registry: Registry) -> Iterator[Finding]:
-    """Yield flows of a park without begin, end or meter."""
+    """Yield material or energy flows of a park without begin, end or meter."""
     flow = device.attributes.get("flow")
     if flow is None:
         return
@@ -160,7 +154,7 @@ def _whole(part: Action, programme: Programme) -> Action | None:
 
 
 def _swapped(site: Site) -> Iterator[Finding]:
-    """Warn of coordinates in the wrong order, by the reference location of the time zone."""
+    """Yield a warning if coordinates seem interchanged, by the reference place of the time zone."""
     near = _zone_places().get(site.timezone.partition(",")[0])
     if near is None:
         return
@@ -187,7 +181,7 @@ _POLE, _FAR, _TIMES = 90, 15, 3
 
 @cache
 def _zone_places() -> Mapping[str, tuple[float, float]]:
-    """Return the reference location of each time zone, by the zone database. [degrees]"""
+    """Return the reference place of each time zone, by the zone database. [degrees]"""
     table = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text("utf-8")
     rows = (line.split("\t") for line in table.splitlines() if not line.startswith("#"))
     found = {}
@@ -198,7 +192,7 @@ def _zone_places() -> Mapping[str, tuple[float, float]]:
 
 
 def _degrees(text: str, whole: int) -> float:
-    """Return degrees from a sign, whole degrees of so many digits, and minutes. [degrees]"""
+    """Return an angle from text with a sign, a number of whole degrees, and minutes. [degrees]"""
     size = int(text[1 : 1 + whole]) + int(text[1 + whole : 3 + whole]) / 60
     return -size if text[0] == "-" else size
 
@@ -239,7 +233,7 @@ _MOST = {factors.GRID: Fraction(2), factors.LOSSES: Fraction(1, 2)}
 
 
 def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
-    """Return all factors, including the registry's, and faults of the latter."""
+    """Return all factors, including the registry's, and errors of the latter."""
     book = factors.load()
     findings: list[Finding] = []
     own = {factor.id: factor for factor in book}
@@ -282,7 +276,7 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
 
 
 def _miscalculated(factor: Factor, country: str | None) -> str | None:
-    """Return the text if a factor differs from its calculation, rounded conservatively."""
+    """Return the error if a factor differs from its calculation, rounded conservatively."""
     if factor.calculation is None:
         return None
     country = country or countries.FIRST_COUNTRY
@@ -304,13 +298,13 @@ def _miscalculated(factor: Factor, country: str | None) -> str | None:
 
 
 def _stated(factor: Factor) -> Factor:
-    """Return a factor in the form of a book: one with a document precedes tonne's own."""
+    """Return a factor as in the factor book; a documented one precedes tonne's own."""
     given = factor.document is not None
     return replace(factor, brought=given, documented=given)
 
 
 def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
-    """Return why a grid factor is invalid: unit, bounds, document; None where valid."""
+    """Return why a grid factor is invalid: unit, bounds, document; None if valid."""
     what, _ = factors.national(factor.kind)
     unit, maximum = factors.UNITS[what], _MOST[what]
     if factor.unit != unit:
@@ -332,7 +326,7 @@ def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
 
 
 def _doubtful(factor: Factor, registry: Registry) -> Iterator[str]:
-    """Yield a verifier's questions on a national factor that its document states."""
+    """Yield questions that a verifier would ask on a national factor."""
     begins = factor.valid_from or date.min
     if (begins.month, begins.day) != (1, 1):
         yield (
@@ -352,9 +346,9 @@ def _doubtful(factor: Factor, registry: Registry) -> Iterator[str]:
 
 def _far(factor: Factor, book: FactorBook) -> str | None:
     """
-    Return the text if a factor is far off tonne's last published one of its kind.
+    Return a text if a factor differs strongly from tonne's last published one of its kind.
 
-    Other factors of registry files are no reference: step by step they would lead anywhere.
+    Factors of other registry files are no reference, as small steps could lead anywhere.
     """
     of_kind = [f for f in book if f.kind == factor.kind]
     same = [f for f in of_kind if f.direction == factor.direction] or of_kind
@@ -370,7 +364,10 @@ def _far(factor: Factor, book: FactorBook) -> str | None:
 
 
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
-    """Compare rated power, declared modules and expected energy of a PV project."""
+    """
+    Yield contradictions between rated power, declared modules and expected energy of a PV
+    project.
+    """
     inverters = [
         devices[d.device] for d in project.devices if _by_sun(project, d, devices[d.device])
     ]
@@ -432,7 +429,7 @@ def _energy(project: Project, rated_kw: Decimal) -> Iterator[Finding]:
 
 
 def _fits(project: Project, expected: Decimal) -> str:
-    """Return the text of the energy of the declared modules beside the expected one."""
+    """Return a text on the energy of the declared modules compared with the expected one."""
     modules = project.modules
     if modules is None:
         return ""

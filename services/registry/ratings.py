@@ -1,15 +1,12 @@
 """
-Rated powers with their start.
+Rated powers and electricity prices, each from a time on.
 
-A rating decides how much a meter may say, so it is never changed for a time that a closed
-period covers.  A file that gives another `rated_power_w` and no `ratings` gives one from
-the time of its import on.  One that was typed wrong is corrected by a row of the same time,
-with the hash of the data sheet.
+A rating limits a meter's plausible values, so it never changes for times in closed periods.  A
+`rated_power_w` in a file without `ratings` applies from the import on.  An error is corrected by a
+row of the same time with the hash of the data sheet.
 
-Prices of electricity at a site, each from a local day on: money, never carbon.
-
-What is drawn costs `import_per_kwh`.  What a plant makes earns `feed_in_per_kwh` where all of it is
-sold, else it saves what would have been drawn; what a meter at the grid gives away earns
+Prices do not affect emissions. Consumption costs `import_per_kwh`; generation earns
+`feed_in_per_kwh` if all of it is sold, else it saves consumption; a grid meter's export earns
 `export_per_kwh`.
 """
 
@@ -34,7 +31,7 @@ _HIGHEST = 1_000_000
 
 
 def tariff(row: Row) -> Tariff:
-    """Return a row of `tariffs`."""
+    """Return the prices in a row of `tariffs`."""
     row.only("from", "currency", *PRICES, "source")
     begins = row.required("from", row.day("from"), "the first local day of the prices")
     currency = row.text("currency")
@@ -59,7 +56,7 @@ _FAR = 10
 
 
 def rating(row: Row) -> Rating:
-    """Return a row of `ratings`."""
+    """Return the rated power in a row of `ratings`."""
     row.only("from", "rated_power_w", "document", "sha256")
     watt = row.required("rated_power_w", row.whole("rated_power_w", 1, MAX_RATED_W), "whole watts")
     begins = row.required("from", row.moment("from"), "a time with its offset")
@@ -73,11 +70,10 @@ def rating(row: Row) -> Rating:
 
 def rated_powers(stored: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, int], ...]:
     """
-    Rated powers that count, from when on.
+    Return the applicable rated powers, each with its start. [us UTC, W]
 
-    What was recorded later than with the meter itself raises nothing for the time before it
-    was recorded: no one saw the larger inverter then, unless the hash of its data sheet is
-    given.  Nor does what was recorded with the meter and names no document.
+    A rating recorded after the meter does not raise the limit for earlier times, unless it has the
+    hash of its data sheet; nor does one recorded with the meter without a document.
     """
     began = min(recorded for _, recorded in stored)
     # the last row of a time corrects those before it
@@ -126,7 +122,7 @@ def _dated(before: Device | None, device: Device, now: datetime) -> Device:
 
 
 def _with_corrected(known: tuple[Rating, ...], ratings: tuple[Rating, ...]) -> tuple[Rating, ...]:
-    """Return all registered ratings where a file has only a correction of one of their times."""
+    """Return all registered ratings if a file has only a correction of one of them."""
     times = {one.begins for one in ratings if one.sha256 is not None}
     corrects = any(one.begins in times for one in known)
     kept = [one for one in known if corrects or one in ratings]
@@ -137,12 +133,12 @@ def problems(
     stored: Registry, merged: Registry, closed: Mapping[str, datetime]
 ) -> Iterator[tuple[Device, str]]:
     """
-    Return ratings changed for a time that is closed.
+    Yield ratings changed for times in closed periods.
 
     Parameters
     ----------
     closed : mapping of device id to datetime
-        Up to when closed periods cover it.
+        End of the closed periods.
     """
     earlier = stored.devices
     for device in merged.devices.values():
@@ -177,7 +173,10 @@ def problems(
 
 
 def unlikely(class_id: str, watt: int | None) -> str | None:
-    """Return why no device of a class has such a rated power, and the likely value, or None."""
+    """
+    Return why a rated power is implausible for a device class, with the likely value; None
+    if plausible.
+    """
     kind = classes.load().get(class_id)
     span = None if kind is None else kind.rated_power
     if kind is None or span is None or watt is None or span.least_w <= watt <= span.most_w:
@@ -193,7 +192,7 @@ def unlikely(class_id: str, watt: int | None) -> str | None:
 
 
 def odd(device: Device) -> Iterator[str]:
-    """Return implausible rated powers for a device class, and the remedy."""
+    """Yield implausible rated powers of a device, and the remedy."""
     message, ratings = unlikely(device.class_id, device.rated_power_w), device.ratings or ()
     if message is not None and ratings:
         message += (

@@ -1,8 +1,7 @@
 """
-Rules for the registry as a whole, over all files.
+Rules for the whole registry, over all files.
 
-Each rule yields findings; a finding names the row, the key, the value and the
-remedy.  Warnings do not block an import unless it is strict.
+A finding names the row, the key, the value and the remedy.  Warnings block only a strict import.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _LONGEST = 26
 
 
 def check(registry: Registry) -> Iterator[Finding]:
-    """Check a registry against every rule."""
+    """Yield all errors and warnings of a registry."""
     sites, devices, projects = registry.sites, registry.devices, registry.projects
     for site in sites.values():
         yield from (Finding(site.kind, site.id, text) for text in _clock(site))
@@ -115,7 +114,10 @@ def _clock(site: Site) -> Iterator[str]:
 
 
 def _country(site: Site) -> Iterator[Finding]:
-    """Warn of a site without a country; refuse a country whose clock is never that of the site."""
+    """
+    Yield a warning for a site without country, and an error if the country never has its
+    time zone.
+    """
     if site.timezone not in zones():
         return  # said already
     own = country_of(Site(site.id, "", 0, 0, site.timezone))
@@ -140,7 +142,7 @@ def _country(site: Site) -> Iterator[Finding]:
 
 
 def _daylight(site: Site) -> Iterator[Finding]:
-    """Warn of a place whose sun is far off its clock: a row that was copied from elsewhere."""
+    """Yield a warning for a place whose solar time is far off its time zone, as in a copied row."""
     if site.timezone not in zones() or country_of(replace(site, country=None)) is None:
         return  # said already, or UTC
     clock = max(offset for offset in _offsets(site.timezone) if offset is not None)
@@ -154,7 +156,7 @@ def _daylight(site: Site) -> Iterator[Finding]:
 
 
 def _offsets(zone: str) -> list[timedelta | None]:
-    """Offsets of a zone from UTC in winter and in summer."""
+    """Return the offsets of a zone from UTC in winter and in summer."""
     return [datetime(2026, month, 1, tzinfo=ZoneInfo(zone)).utcoffset() for month in (1, 7)]
 
 
@@ -196,7 +198,7 @@ def _one_grid(
 
 
 def _hours_left(day: date, before: str, name: str) -> float:
-    """Hours of the local date before a change of zone. [h]"""
+    """Return the hours of the local date before a change of zone. [h]"""
     last = day - timedelta(days=1)
     return (midnight_us(day, name) - midnight_us(last, before)) / 3_600_000_000
 
@@ -257,7 +259,7 @@ def _counted(device: Device) -> set[str]:
 
 
 def _topics(topics: list[Topic]) -> Iterator[Finding]:
-    """Yield templates that cannot be read, or that could name one topic's device twice."""
+    """Yield topic templates that are invalid or ambiguous."""
     parsed: list[tuple[Topic, Template]] = []
     for topic in topics:
         try:

@@ -1,9 +1,8 @@
 """
 JSON Schema of registry files, for completion and error marks in editors.
 
-Made from the entries' own types, with the names that files use.  What only holds
-between rows (an id that is registered, two services of one meter) is reported by
-`tonne registry check`.
+Made from the entries' types, with the names of file keys.  Rules between rows are checked by `tonne
+registry check`.
 """
 
 from __future__ import annotations
@@ -32,12 +31,15 @@ from mrv.registry.declared import (
     Design,
     DesignedDevice,
     DesignedPopulation,
+    EmissionSource,
     Event,
     Happening,
     JointReading,
+    Method,
     Phase,
     Sample,
     SharedMeter,
+    Side,
     Stratum,
     Survey,
 )
@@ -51,7 +53,8 @@ _TYPES = {
     "Calibration": Calibration, "TransferClass": TransferClass, "Version": Version, "Line": Line,
     "Sample": Sample, "Survey": Survey, "Event": Event, "SharedMeter": SharedMeter,
     "Design": Design, "Default": Default, "JointReading": JointReading,
-    "DesignedPopulation": DesignedPopulation,
+    "DesignedPopulation": DesignedPopulation, "EmissionSource": EmissionSource,
+    "Method": Method, "Side": Side,
     "DesignedDevice": DesignedDevice, "Stratum": Stratum, "Phase": Phase, "Happening": Happening,
     "Approval": Approval, "Kind": Kind,
     "Decimal": Decimal, "date": date, "datetime": datetime, "Mapping": Mapping,
@@ -137,7 +140,7 @@ def descriptions() -> dict[str, dict[str, str]]:
 
 
 def _at(properties: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return the keys of a section, such as `devices.calibrations`."""
+    """Return the schema of a section's keys, such as of `devices.calibrations`."""
     result = properties
     for name in where.split("."):
         item = result[name]
@@ -209,7 +212,7 @@ def _device() -> dict[str, Any]:
 
 
 def _limit(name: str) -> dict[str, Any]:
-    """Return the schema of a limit of the quality tests; null switches its test off."""
+    """Return the schema of a limit of the quality tests; null disables its test."""
     if name in PAIRS:
         numbers = {"items": {"type": "number"}, "minItems": 2, "maxItems": 2}
         return {"type": ["array", "null"], **numbers}
@@ -217,7 +220,7 @@ def _limit(name: str) -> dict[str, Any]:
 
 
 def _profiles_of(class_id: str) -> dict[str, Any]:
-    """Rule that a device of a class has a profile of that class."""
+    """Return the schema rule that a device has a profile of its class."""
     known = [p for c, p in profiles.load() if c == class_id]
     return {
         "if": {"properties": {"class": {"const": class_id}}, "required": ["class"]},

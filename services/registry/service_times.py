@@ -1,4 +1,4 @@
-"""Service of devices in a project, in the time zone of its site."""
+"""Service times of devices in a project, in the time zone of its site."""
 
 from __future__ import annotations
 
@@ -54,6 +54,6 @@ def known(site: Site) -> bool:
 
 
 def during_us(project: Project, bound: ProjectDevice, zone: str) -> tuple[int, int]:
-    """Return the service of a device in a project, half-open. [us UTC]"""
+    """Return the service time of a device in a project, end excluded. [us UTC]"""
     begin = bound.from_date or project.crediting_from
     return period_us(begin, bound.to_date or project.crediting_to, zone)

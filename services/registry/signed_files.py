@@ -1,8 +1,8 @@
 """
-Files whose rows are signed by supplier, laboratory or manufacturer before the import.
+Signing of files of suppliers, laboratories or manufacturers before the import.
 
 A file of invoices (YAML or CSV), or a registry file with `laboratory` and `documents` of projects.
-Rows of other issuers stay as they are.
+Rows of other issuers are unchanged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from services.registry.spreadsheets import decoded
 
 
 class Signed(NamedTuple):
-    """A row signed now: name, signed bytes, signature."""
+    """Signed row: name, signed bytes, signature."""
 
     row: str
     message: str
@@ -49,12 +49,12 @@ def sign_file(
     path: Path, key: SigningKey, holder: EnrolledKey, zone: str | None, *, cose: bool = False
 ) -> SignedFile:
     """
-    Sign the rows of a file that the issuer's key may sign.
+    Return a file in which the rows issued by the key's organisation are signed.
 
     Parameters
     ----------
     zone : str, optional
-        Time zone of the project, by which an invoice's days are; only invoices need it.
+        Time zone of the project, for the days of invoices; needed only for these.
 
     Raises
     ------

@@ -1,8 +1,7 @@
 """
 CSV files of spreadsheets: byte order marks, semicolons, headers in Vietnamese.
 
-What is certain is repaired, and what could be read in two ways is refused with its line:
-nothing is guessed about a number or a letter.
+Unambiguous deviations are corrected; ambiguous ones are refused with their line.
 """
 
 from __future__ import annotations
@@ -44,12 +43,12 @@ _NAMES = {name: key for key, names in _VIETNAMESE.items() for name in names}
 
 def decoded(data: bytes, name: str) -> str:
     """
-    Return the text of a file in UTF-8, or in UTF-16 with its mark.
+    Return the text of a file in UTF-8, or in UTF-16 with byte order mark.
 
     Raises
     ------
     RegistryError
-        Naming the line and its bytes, where it is neither.
+        Naming the line and its bytes, for another encoding.
     """
     encoding = next((word for mark, word in _MARKS if data.startswith(mark)), "utf-8")
     try:
@@ -65,12 +64,12 @@ def decoded(data: bytes, name: str) -> str:
 
 def rows(text: str, name: str, known: Sequence[str] | None) -> Iterator[tuple[int, dict[str, str]]]:
     """
-    Yield the rows of a table with their last line; keys are registry keys.
+    Yield (last line, values by registry key) of each row of a table.
 
     Raises
     ------
     RegistryError
-        Naming line and column, where the table is none or a column is unknown.
+        Naming line and column, for an invalid table or unknown column.
     """
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1

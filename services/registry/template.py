@@ -1,9 +1,9 @@
 """
-Example registry files by device class: every possible key of a device, with its meaning.
+Example registry files by device class, with an explanation of each key.
 
-What is optional stands behind `# `; without these two characters it is read.  What no one but
-the reader knows, and tonnes rest on, is a placeholder that an import refuses.  The texts are made
-from the classes, profiles and methodologies of this version, so that they name what it knows.
+Optional keys are commented out with `# `.  Values that only the reader knows and that affect tonnes
+are placeholders, refused by an import.  Texts are generated from classes, profiles and
+methodologies.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def template(class_id: str, country: str = FIRST_COUNTRY) -> str:
     """
     Return a commented registry file of one device of a class; `registry check` accepts it.
 
-    Where another country is named, it asks for the place, and its project is by a methodology
-    whose projects are there.
+    For another country the location is a placeholder, and the project's methodology is one used
+    there.
 
     Raises
     ------
@@ -114,12 +114,12 @@ def _site(country: str) -> str:
 
 
 def _offset(country: str) -> str:
-    """Return the offset of a country's clock on the day on which the example's meters begin."""
+    """Return the UTC offset of a country's clock on the first day of the example."""
     return datetime(2026, 1, 1, tzinfo=ZoneInfo(countries.known()[country][0])).isoformat()[-6:]
 
 
 def _azimuth(country: str) -> str:
-    """Return the orientation of modules: south at the example's place, elsewhere for the reader."""
+    """Return the orientation of modules: south at the example's place, else a placeholder."""
     return "180" if country in _PLACES else f"{PLACEHOLDER}NUMBER"
 
 
@@ -156,7 +156,7 @@ def _device(device_class: DeviceClass, country: str) -> Iterator[str]:
 
 
 def _later(device_class: DeviceClass, country: str) -> Iterator[str]:
-    """Yield later entries of a device: swaps of its meter, limits of its tests."""
+    """Yield optional later entries of a device: meter replacements, limits of tests."""
     registers = list(file_registers.registers(device_class.id).values())
     if registers:
         register = registers[0]
@@ -257,7 +257,7 @@ def _project_lines(device_class: DeviceClass, method: Methodology, role: str) ->
 
 
 def _example(spec: object) -> str:
-    """Return the default or a choice; a placeholder where only the plant knows it."""
+    """Return a parameter's default or a choice; a placeholder if only the plant knows it."""
     choices = getattr(spec, "choices", None)
     result = (getattr(spec, "default", None), next(iter(choices)) if choices else None)
     return str(next((one for one in result if one is not None), f"{PLACEHOLDER}NUMBER"))

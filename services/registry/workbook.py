@@ -2,11 +2,11 @@
 Registry files as workbooks (XLSX): one sheet per table, one row per entry, columns by key.
 
 `devices` is a sheet; `devices.calibrations` one whose column `of` names the device;
-`crediting_period.from` a column.  `projects.parameters` and `projects.documents` have a row
-for each value, named by `key`.  A cell that begins with `{`, `[` or `"` is read as YAML.
-Sheets and columns that begin with `#` are notes.
+`crediting_period.from` a column.  `projects.parameters` and `projects.documents` have a row per
+value, named by `key`.  A cell that begins with `{`, `[` or `"` is YAML. Sheets and columns that
+begin with `#` are notes.
 
-Nothing is guessed: a formula, an error and a percentage are refused with their cell.
+A formula, an error and a percentage are refused with their cell.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ def read_workbook(data: bytes, name: str) -> Table:
     Raises
     ------
     RegistryError
-        Naming sheet and cell, where it is no workbook, unpacks to too much, or a cell says
-        what could be read in two ways.
+        Naming sheet and cell, if it is no workbook, unpacks to too much, or a cell is ambiguous.
     """
     book = _opened(data, name)
     sheets = {s.title.strip(): s for s in book.worksheets if not s.title.startswith(_NOTE)}
@@ -160,7 +159,7 @@ def _cell(cell: Any, where: str) -> Value | None:
 
 
 def _dotted(table: Table, key: str, value: Value, where: str) -> None:
-    """Put a value by its column's name, which may lead into mappings."""
+    """Set a value by its column's name; dots lead into nested mappings."""
     first, _, rest = key.partition(".")
     if not rest:
         _put(table, key, value, table.line, where)
@@ -179,7 +178,7 @@ def _put(table: Table, key: str, value: Value, line: int, where: str = "") -> No
 
 
 def _parent(table: Table, section: str, row: Table, where: str) -> Table:
-    """Return the entry that a row of a list belongs to."""
+    """Return the entry to which a list's row belongs."""
     held = table.cells.get(section, [])
     if isinstance(held, Table):
         return held
@@ -228,16 +227,16 @@ def write_workbook(
     sections: Mapping[str, Any], notes: Mapping[tuple[str, str], str] | None = None, about: str = ""
 ) -> bytes:
     """
-    Return sections of a registry file as a workbook that reads back as the same entries.
+    Return sections of a registry file as a workbook, which can be imported unchanged.
 
     Parameters
     ----------
     sections : mapping
         As `services.registry.document` writes them.
     notes : mapping of (sheet, key) to str, optional
-        What a column means, or in a sheet of values what the value of a key is.
+        Explanation of a column, or of a key in a sheet of values.
     about : str
-        Text of a first sheet for the reader; none where empty.
+        Text of a first sheet for the reader; none if empty.
     """
     import openpyxl  # noqa: PLC0415 - a workbook alone needs it
 
@@ -332,7 +331,7 @@ def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _written(value: Any) -> Any:
-    """Return a value as a cell holds it."""
+    """Return a value in the type of a cell."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -349,7 +348,7 @@ def _written(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Return text that reads back as itself, quoted where it looks like another value."""
+    """Return text for a cell, quoted if it would be read as another type."""
     text = str(value)
     other = text.startswith(_YAML) or text.strip() != text or NUMBER.match(text)
     return json.dumps(text, ensure_ascii=False) if other or text in _WORDS else text

@@ -1,12 +1,8 @@
 """
-Sewer assets and events, and checks of their network.
+Sewer assets (pipes, manholes, pumping stations, outfalls), their events, and checks of the network.
 
-Pipes, manholes, pumping stations and outfalls, and what was seen and done of them.
-
-Does it make a network: ends that are there, water that runs down, a way out, nothing twice.
-
-A pipe whose end is not there stops an import: its water would go nowhere.  The rest are
-warnings, since a survey is mended piece by piece.
+A pipe with a missing end node stops an import; other faults are warnings, since a survey is
+corrected step by step.
 """
 
 from __future__ import annotations
@@ -30,11 +26,11 @@ _OUT = ("outfall", "pumping_station")
 @dataclass(frozen=True, slots=True)
 class Asset:
     """
-    One asset.
+    Sewer asset.
 
-    `path` is longitude and latitude of its corners; a node has one.  `level_m` is the
-    bottom of a node, or of a pipe where it begins, `level_to_m` where it ends, `cover_m`
-    the lid.  [m above mean sea level]  `condition` is 1 (as new) to 5 (about to fail).
+    `path` is longitude and latitude of its corners; a node has one.  `level_m` is the bottom of a
+    node, or of a pipe at its begin, `level_to_m` at its end, `cover_m` the lid.  [m above mean sea
+    level]  `condition` is 1 (as new) to 5 (about to fail).
     """
 
     id: str
@@ -85,9 +81,9 @@ class Cell(NamedTuple):
     column, row : int
         From the west, from the north.
     assets, poor : int
-        How many, and how many of them in condition 4 or 5.
+        Number of assets, and of those in condition 4 or 5.
     worst : int or None
-        The worst condition that is known.
+        Worst known condition.
     """
 
     column: int
@@ -107,7 +103,7 @@ class Problem(NamedTuple):
 
 
 def _apart_m(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Great-circle distance (haversine). [m]"""
+    """Return the great-circle distance (haversine). [m]"""
     (lon_a, lat_a), (lon_b, lat_b) = ((math.radians(x), math.radians(y)) for x, y in (a, b))
     h = (
         math.sin((lat_b - lat_a) / 2) ** 2
@@ -117,7 +113,7 @@ def _apart_m(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 
 def check(assets: Mapping[str, Asset], places: Mapping[str, str]) -> Iterator[Problem]:
-    """Check a whole network against every rule; problems in the order of the assets."""
+    """Yield the problems of a whole network, in the order of assets."""
     pipes = [a for a in assets.values() if a.kind == "pipe"]
     nodes = {a.id: a for a in assets.values() if a.kind != "pipe"}
     for pipe in pipes:
@@ -152,7 +148,7 @@ def _slope(pipe: Asset) -> Iterator[str]:
 
 
 def _touches(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
-    """Find ends that lie away from their nodes on the map."""
+    """Yield texts on ends that lie away from their nodes."""
     for name, corner in ((pipe.from_node, pipe.path[0]), (pipe.to_node, pipe.path[-1])):
         node = nodes.get(name or "")
         if node is None:
@@ -163,7 +159,7 @@ def _touches(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
 
 
 def _steps(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
-    """Find pipes that end below the bottom of their node."""
+    """Yield texts on pipes that end below the bottom of their node."""
     for name, level in ((pipe.from_node, pipe.level_m), (pipe.to_node, pipe.level_to_m)):
         node = nodes.get(name or "")
         if node is None or level is None or node.level_m is None:
@@ -173,7 +169,7 @@ def _steps(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
 
 
 def _twice(assets: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:
-    """Find pipes between the same nodes along the same corners, and nodes at one point."""
+    """Yield pipes between the same nodes along the same corners, and nodes at one point."""
     seen: dict[tuple[object, ...], str] = {}
     for asset in assets.values():
         key = (asset.kind == "pipe", asset.from_node, asset.to_node, asset.path)
@@ -183,7 +179,7 @@ def _twice(assets: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:
 
 
 def _ways_out(pipes: list[Asset], nodes: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:
-    """Find dead ends, nodes that no pipe reaches, and water that reaches no outfall."""
+    """Yield dead ends, unconnected nodes, and water that reaches no outfall."""
     into: defaultdict[str, list[str]] = defaultdict(list)
     leaves: set[str] = set()
     for pipe in pipes:

@@ -1,10 +1,9 @@
 """
-Assets and events from CSV and GeoJSON, each with its file and line.
+Sewer assets and events from CSV and GeoJSON files, each with file and line.
 
-CSV: `lon` and `lat` for a node, `path` ("lon lat;lon lat") for a pipe; one without lies
-straight between its nodes, where these stand in the same files.  GeoJSON: a
-FeatureCollection of Points and LineStrings (RFC 7946, longitude first).  A CSV with the
-columns `asset` and `what` holds events.
+CSV: `lon` and `lat` for a node, `path` ("lon lat;lon lat") for a pipe; without `path` it is
+straight between its nodes, if these are in the files.  GeoJSON: a FeatureCollection of Points and
+LineStrings (RFC 7946, longitude first).  A CSV with the columns `asset` and `what` has events.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ _EVENT = ("asset", "day", "what", "kind", "condition", "note")
 @dataclass(slots=True)
 class Network:
     """
-    Contents of files: assets by id, the position of each, events, and faults.
+    Contents of files: assets by id, positions, events, and faults.
 
-    `straight` are pipes without corners and their places, until all nodes are known.
+    `straight` are pipes without corners, until all nodes are known.
     """
 
     assets: dict[str, Asset] = field(default_factory=dict)
@@ -47,12 +46,12 @@ class Network:
 
 def read(paths: Sequence[Path]) -> Network:
     """
-    Return the files of a sewer network.
+    Return the contents of a sewer network's files.
 
     Raises
     ------
     RegistryError
-        Where a file as a whole cannot be read.
+        If a file as a whole cannot be read.
     """
     network = Network()
     for path in paths:
@@ -69,7 +68,7 @@ def read(paths: Sequence[Path]) -> Network:
 
 
 def _between_nodes(network: Network, cells: dict[str, Any]) -> list[tuple[float, float]]:
-    """Ends of a pipe as its nodes lie; none where one of them is not there."""
+    """Return a pipe's ends from its nodes; empty if one is missing."""
     ends = [network.assets.get(cells.get(key) or "") for key in ("from_node", "to_node")]
     path = [end.path[0] for end in ends if end is not None and end.kind != "pipe"]
     return path if len(path) == len(ends) else []
@@ -141,7 +140,7 @@ def _geojson(text: str, name: str, network: Network) -> None:
 
 
 def _features(text: str, name: str) -> Iterator[tuple[dict[str, Any], int]]:
-    """Features one by one, each with the line that it begins on."""
+    """Yield features, each with its first line number."""
     head = _FEATURES.search(text)
     if head is None:
         raise RegistryError(

@@ -1,10 +1,4 @@
-"""
-Assets and events from the cells of a file, with all problems; assets as GeoJSON and CSV.
-
-One asset or event from the named cells of a file, every problem of it collected.
-
-Assets as GeoJSON features (RFC 7946) and as rows of CSV: what an import reads back.
-"""
+"""Sewer assets and events from a file's cells, with all problems; assets as GeoJSON and CSV."""
 
 from __future__ import annotations
 
@@ -31,7 +25,7 @@ _CSV = (*COLUMNS, "lon", "lat", "path")
 
 
 class Cells:
-    """Cells of one row; faults are recorded, and reading continues."""
+    """Cells of one row; faults are recorded, and parsing continues."""
 
     def __init__(self, cells: Mapping[str, Any], place: str) -> None:
         self._cells = cells
@@ -102,7 +96,7 @@ class Cells:
 def asset(
     cells: Mapping[str, Any], path: list[tuple[float, float]], place: str
 ) -> tuple[Asset | None, list[Problem]]:
-    """Return an asset; None if faulty."""
+    """Return an asset, None if faulty, and its problems."""
     row = Cells(cells, place)
     name = row.name("id", needed=True)
     kind = row.text("kind") or ""
@@ -145,7 +139,7 @@ def _bent(path: list[tuple[float, float]], *, pipe: bool) -> list[str]:
 
 
 def event(cells: Mapping[str, Any], place: str) -> tuple[Event | None, list[Problem]]:
-    """Return an inspection or work; None if faulty."""
+    """Return an inspection or work, None if faulty, and its problems."""
     row = Cells(cells, place)
     name = row.name("asset", needed=True)
     what = row.text("what") or ""

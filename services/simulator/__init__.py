@@ -1,1 +1,1 @@
-"""Simulated or replayed field devices, with faults."""
+"""Simulated and recorded field devices, with faults."""

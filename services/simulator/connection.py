@@ -1,17 +1,12 @@
 """
-One MQTT connection of one or several devices.
+MQTT connection of one or several simulated devices, and their outbox.
 
-No thread: the sender's loop calls `read`, `write` and `tend`.  What the broker
-has not acknowledged when the connection breaks goes out again on the next one,
-which starts clean: the outbox is the memory, not the broker's session.
+No thread: the sender's loop calls `read`, `write` and `tend`.  After a broken connection
+unacknowledged messages are sent again in a clean session.
 
-Outbox of a simulated device: readings kept until the receipt of durable storage.
-
-A broker's PUBACK is no promise of durability.  A message stays here until a
-receipt names each of its readings, and goes out again when none comes; the wait
-doubles, so that a pipeline which is down for an hour is not buried.  One that gives
-receipts is at work, however slowly: it is given the longest wait before a message
-that is still in its queue is sent to it again.
+PUBACK does not guarantee durable storage: a message stays in the outbox until a receipt names its
+readings. Without a receipt it is sent again after a waiting time that doubles; while receipts
+arrive, the longest waiting time applies.
 """
 
 import heapq
@@ -39,14 +34,14 @@ LIMIT = 10_000
 
 
 class Receipt(msgspec.Struct):
-    """Durable messages according to the pipeline: message numbers of one device."""
+    """Receipt of the pipeline: numbers of one device's durably stored messages."""
 
     device: str
     ids: tuple[int, ...] = ()
 
 
 class Entry:
-    """A sent message, its readings without receipt, and the number of attempts."""
+    """Sent message, its readings without receipt, and the number of attempts."""
 
     __slots__ = ("attempts", "message", "missing")
 
@@ -58,9 +53,9 @@ class Entry:
 
 class Outbox:
     """
-    Messages without receipt, at most `limit` of them; times are monotonic seconds.
+    Messages without receipt, at most `limit`; times are monotonic seconds.
 
-    With `receipts` off the device trusts PUBACK alone, and nothing is kept.
+    Without `receipts` PUBACK is sufficient, and nothing is kept.
     """
 
     def __init__(self, *, receipts: bool = True, limit: int = LIMIT) -> None:
@@ -73,21 +68,21 @@ class Outbox:
         self.received = 0
 
     def __len__(self) -> int:
-        """Messages without receipt."""
+        """Return the number of messages without receipt."""
         return len(self._kept)
 
     @property
     def readings(self) -> int:
-        """Return readings without receipt."""
+        """Return the number of readings without receipt."""
         return len(self._waiting)
 
     @property
     def full(self) -> bool:
-        """Return whether the device must wait with new readings."""
+        """Return whether the outbox is full, so that new readings must wait."""
         return len(self._kept) >= self._limit
 
     def keep(self, message: Outgoing) -> Entry:
-        """Add a message; a copy of a waiting message waits for nothing itself."""
+        """Add a message and return its entry; a duplicate of a waiting message needs no receipt."""
         entry = Entry(message)
         if not self._receipts:
             entry.missing.clear()
@@ -101,7 +96,7 @@ class Outbox:
         return entry
 
     def published(self, entry: Entry, now_s: float) -> None:
-        """Start the timer of a message that the broker has accepted."""
+        """Start the receipt timer of a message accepted by the broker."""
         if entry.missing:
             wait = min(FIRST_WAIT_S * 2**entry.attempts, LONGEST_WAIT_S)
             entry.attempts += 1
@@ -125,7 +120,7 @@ class Outbox:
                     self._kept.discard(entry)
 
     def overdue(self, now_s: float) -> Iterator[Entry]:
-        """Return messages without receipt in time, to be sent again."""
+        """Yield messages whose receipt is overdue, to be sent again."""
         while self._clock and self._clock[0][0] <= now_s:
             _, _, entry, received, latest_s = heapq.heappop(self._clock)
             if entry.missing and self.received > received and now_s < latest_s:
@@ -146,22 +141,22 @@ QUEUE_LIMIT = 2_000
 
 class Connection:
     """
-    A connection that is restored automatically.
+    MQTT connection that is restored automatically.
 
     Parameters
     ----------
     url : str
-        `mqtt://` or `mqtts://`, with user and password where the broker asks.
+        `mqtt://` or `mqtts://`, with user and password where the broker requires them.
     client_id : str
-        A device's principal, or a name of the shared connection.
+        A device's principal, or a name for a shared connection.
     principal : str or None
-        Whose status it tells; none for a shared connection.
+        Principal whose status is published; none for a shared connection.
     receipt_topic : str or None
-        Where receipts come; none when another connection hears them.
+        Topic of receipts; none when another connection subscribes to it.
     identity : Identity, optional
-        What it shows a broker that asks; whom it trusts there.
+        Its credentials at the broker.
     edge : EdgeNode, optional
-        Speaks Sparkplug in place of tonne's own topics.
+        Publishes Sparkplug B in place of tonne's own topics.
     """
 
     def __init__(
@@ -216,7 +211,7 @@ class Connection:
 
     @property
     def pending(self) -> int:
-        """Return the messages that the broker has not acknowledged."""
+        """Return the number of messages not yet acknowledged by the broker."""
         return len(self._queue) + len(self._in_flight)
 
     @property
@@ -226,7 +221,7 @@ class Connection:
 
     @property
     def has_room(self) -> bool:
-        """Return whether more may be queued."""
+        """Return whether more messages may be queued."""
         return len(self._queue) < QUEUE_LIMIT
 
     @property
@@ -237,7 +232,7 @@ class Connection:
 
     @property
     def wants_write(self) -> bool:
-        """Return whether bytes wait for the socket."""
+        """Return whether bytes wait to be written to the socket."""
         return self._client.wants_write
 
     def queue(self, entry: Entry) -> None:
@@ -246,12 +241,12 @@ class Connection:
 
     def open(self, now_s: float) -> None:
         """
-        Connect, or connect again after the waiting time.
+        Connect, or reconnect after the waiting time.
 
         Raises
         ------
         ServerError
-            When the very first attempt fails, or the broker refuses us.
+            When the first attempt fails, or the broker refuses the connection.
         """
         if self._refused:
             raise ServerError(f"{self._place} refuses the connection: {self._refused}")
@@ -279,7 +274,7 @@ class Connection:
 
     @property
     def _place(self) -> str:
-        """Host and port: a URL may hold a password."""
+        """Return host and port of the URL, without its password."""
         return f"{self._url.hostname}:{self._url.port or _PORTS[self._url.scheme]}"
 
     def read(self) -> None:
@@ -312,11 +307,11 @@ class Connection:
             self.sent += 1
 
     def tend(self) -> None:
-        """Send keep-alives, and detect a broker without answer."""
+        """Send keep-alives, and detect a broker that no longer answers."""
         self._client.loop_misc()
 
     def close(self) -> None:
-        """Disconnect; the device then publishes its own status."""
+        """Disconnect cleanly; the broker publishes the offline status."""
         if self._ready and self._principal:
             self._client.publish(self._status_topic, b'{"state":"offline"}', qos=1)
         if self._edge is not None:

@@ -1,25 +1,20 @@
 """
-Faults on the way from a meter to the broker, applied to the columns of one device.
+Faults between a meter and the broker, applied to the readings of one device.
 
-What can go wrong on the way from a meter to the broker, by request.
-
-| fault | unit | what happens |
+| fault | unit | effect |
 |---|---|---|
 | duplicates | share of readings | sent twice, unchanged |
 | disorder | share of readings | overtaken by the next few |
-| late | share of readings | held back up to three hours, then sent as one array |
-| dropout | share of readings | never sent; the register counts on |
-| glitch | share of readings | registers show 0 once, then go on: x, 0, x |
-| jitter | share of readings | registers show a few base units less than just before |
+| late | share of readings | delayed by up to three hours, then sent as one array |
+| dropout | share of readings | never sent; the register continues |
+| glitch | share of readings | registers are 0 once, then continue: x, 0, x |
+| jitter | share of readings | registers are a few base units below the previous reading |
 | units | share of readings | energy and power a thousand times too large (Wh as kWh) |
-| garbage | share of readings | an unusable payload, in addition to the good one |
-| reset | times a device | registers start again at 0 |
+| garbage | share of readings | an unusable payload, in addition to the correct one |
+| reset | times per device | registers start again at 0 |
 
-Faults applied to the columns of one device.
-
-The block comes in as the meter counted it and goes out as a plan: what each
-reading shows and when it is sent.  Which readings suffer is drawn from the
-device's own stream of the day, so a fault never moves because another was added.
+A block of readings becomes a plan: the values and the time of each sending.  Faults are drawn from
+the device's own random stream of the day, so adding one fault does not move another.
 """
 
 from dataclasses import dataclass, fields
@@ -50,7 +45,7 @@ _SHARES = ("duplicates", "disorder", "late", "dropout", "glitch", "jitter", "uni
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Rate of each fault: shares from 0 to 1, `reset` as a number per device."""
+    """Rate of each fault: shares from 0 to 1; `reset` is a number per device."""
 
     duplicates: float = 0.0
     disorder: float = 0.0
@@ -68,7 +63,8 @@ NO_FAULTS = Faults()
 
 def parse_faults(spec: str) -> Faults:
     """
-    Return faults from `duplicates=0.01,reset=1,glitch`; a name alone has its usual rate.
+    Return the faults in a text such as `duplicates=0.01,reset=1,glitch`; a name alone has its
+    default rate.
 
     Raises
     ------
@@ -104,11 +100,11 @@ def _rate(name: str, given: str) -> float:
 @dataclass(slots=True)
 class Plan:
     """
-    Messages of a device from one block.
+    Messages of one device's block of readings.
 
-    `block` has the values as sent, `good` marks readings that are sent and
-    right, `receipted` those that can be stored.  A send takes `count` readings
-    from row `first` at `send_ms`; with count 0 it is garbage.
+    `block` has the values as sent. `good` marks correct readings that are sent, `receipted` those
+    that can be stored.  A sending has `count` readings from row `first` at `send_ms`; count 0 is
+    garbage.
     """
 
     block: Block
@@ -121,12 +117,12 @@ class Plan:
 
 class Disturber:
     """
-    Faults of one device, with state across blocks.
+    Applies faults to one device's blocks, with state across blocks.
 
     Parameters
     ----------
     span_ms : (int, int)
-        Span in which the resets fall. [ms]
+        Time span in which register resets occur. [ms]
     """
 
     def __init__(self, device: Device, faults: Faults, seed: int, span_ms: tuple[int, int]) -> None:
@@ -137,7 +133,7 @@ class Disturber:
         self._offset: dict[str, int] = {}
 
     def plan(self, block: Block) -> Plan:
-        """Return the messages of the next block in time."""
+        """Return the messages of the next block."""
         rng = stream(self._seed, self._device.id, "faults", int(block.time_ms[0]))
         draws = {name: rng.random(len(block.time_ms)) for name in _SHARES}
         hit = {name: draw < getattr(self._faults, name) for name, draw in draws.items()}
@@ -151,7 +147,7 @@ class Disturber:
         )
 
     def _show(self, block: Block, hit: dict[str, Mask]) -> Block:
-        """Return the values that are sent, faulty ones among them."""
+        """Return the block with faulty values applied."""
         reset_rows = self._reset_rows(block.time_ms)
         registers = {
             name: _faulty_register(name, self._since_reset(name, true, reset_rows), hit)
@@ -161,7 +157,7 @@ class Disturber:
         return Block(block.time_ms, block.number, registers, gauges)
 
     def _reset_rows(self, time_ms: Ints) -> list[int]:
-        """Rows that are the first after a reset."""
+        """Return the rows that are the first after a register reset."""
         due = [at for at in self._resets_ms if at <= time_ms[-1]]
         self._resets_ms = self._resets_ms[len(due) :]
         return [int(row) for row in np.searchsorted(time_ms, due)]
@@ -176,7 +172,7 @@ class Disturber:
     def _sends(
         self, time_ms: Ints, ordinary: Mask, late: Mask, hit: dict[str, Mask]
     ) -> tuple[Ints, Ints, Ints]:
-        """Return when each send goes out, its first row and its number of rows, in time order."""
+        """Return time, first row and number of rows of each sending, in time order."""
         rng = stream(self._seed, self._device.id, "delays", int(time_ms[0]))
         cadence_ms = self._device.cadence_s * 1_000
         overtaken = rng.integers(cadence_ms, 4 * cadence_ms, len(time_ms))
@@ -205,13 +201,13 @@ class Disturber:
 
 
 def _runs(draw: Floats, share: float) -> Mask:
-    """Rows in runs of `_RUN` readings that hold about `share` of all."""
+    """Return a mask of runs of `_RUN` readings that cover about `share` of all."""
     starts = (draw < share / _RUN).astype(np.int64)
     return np.convolve(starts, np.ones(_RUN, dtype=np.int64))[: len(draw)] > 0
 
 
 def _spans(mask: Mask) -> tuple[Ints, Ints]:
-    """First row and length of each stretch of true rows."""
+    """Return first row and length of each run of true rows."""
     edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
     return edges[::2], edges[1::2] - edges[::2]
 

@@ -1,8 +1,8 @@
 """
-Devices to simulate: from a fleet file, or a registry file.
+Devices to simulate, from a fleet file or registry files.
 
-A fleet file says how many of what; a registry file names each device, and what
-it does not say (the cadence) takes the usual value.
+A fleet file has groups of devices; a registry file names each device, with default values for
+missing attributes such as the cadence.
 """
 
 from collections import Counter
@@ -98,6 +98,19 @@ class Attributes(msgspec.Struct, frozen=True):
     cadence_s: int | None = None
 
 
+class Bound(msgspec.Struct, frozen=True):
+    """A device of a project, with its role."""
+
+    device: str
+    role: str
+
+
+class Project(msgspec.Struct, frozen=True):
+    """Data of a registry's project for the simulator."""
+
+    devices: list[Bound] = []
+
+
 class Row(msgspec.Struct, frozen=True, rename={"kind": "class"}):
     """Data of a registry's device for the simulator."""
 
@@ -136,10 +149,10 @@ def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
 
 
 def _content(path: Path) -> Any:
-    """Return what a file holds, or the sites and devices of a folder's files together."""
+    """Return the parsed content of a file, or the merged sites and devices of a folder's files."""
     if not path.is_dir():
         return _read(path)
-    whole: dict[str, list[Any]] = {"sites": [], "devices": []}
+    whole: dict[str, list[Any]] = {"sites": [], "devices": [], "projects": []}
     for file in sorted((*path.glob("*.yaml"), *path.glob(f"*{SUFFIX}"))):
         content = _read(file)
         for key, rows in whole.items():
@@ -162,12 +175,12 @@ def _read(path: Path) -> Any:
 
 def leave_out(devices: list[Device], names: tuple[str, ...]) -> list[Device]:
     """
-    Return the fleet without some devices, such as those that replay a recording.
+    Return the fleet without the named devices.
 
     Raises
     ------
     SimulatorError
-        When a name is none of the fleet's, or no device is left.
+        When a name is not in the fleet, or no device is left.
     """
     for name in names:
         if all(device.id != name for device in devices):
@@ -182,11 +195,15 @@ def _devices(content: Any, path: Path, cadence_s: int | None) -> Iterator[Device
     try:
         if isinstance(content, dict) and "devices" in content:
             sites = msgspec.convert(content.get("sites") or [], list[Site])
-            yield from _registered(
+            projects = msgspec.convert(content.get("projects") or [], list[Project])
+            bound = [one for project in projects for one in project.devices]
+            generating = {one.device for one in bound if one.role == "generation"}
+            for device in _registered(
                 msgspec.convert(content["devices"], list[Row]),
                 {site.id: site for site in sites},
                 cadence_s,
-            )
+            ):
+                yield replace(device, generates=device.id in generating)
         else:
             listed = content.get("fleet") if isinstance(content, dict) else content
             for group in msgspec.convert(listed or [], list[Group]):
@@ -197,7 +214,7 @@ def _devices(content: Any, path: Path, cadence_s: int | None) -> Iterator[Device
 
 
 def _registered(rows: list[Row], sites: dict[str, Site], usual_s: int | None) -> Iterator[Device]:
-    """Registry devices, each speaking as its model does."""
+    """Yield the devices of a registry file, with the payload format of their models."""
     for row in rows:
         site = sites.get(row.site or "", Site(id=""))
         place = Place(site.latitude, site.longitude)

@@ -1,16 +1,11 @@
 """
-Messages of a fleet in order of sending, and the quantities of its meters.
+Messages of a simulated fleet in order of sending, and the true quantities of its meters.
 
-Readings as the JSON payload of the public interface.
+The fleet is generated one local day per device and encoded in short time windows, so that memory
+holds a day of columns but only thousands of payloads.
 
-Messages of a whole fleet in the order in which they are sent.
-
-The fleet is generated a local day a device and encoded a short window of time
-at once, so memory holds a day of columns but only thousands of payloads.
-
-What the meters really counted, to hold against what a pipeline says.
-
-Made again from the same seed, without encoding or sending anything.
+The true quantities are computed again from the same seed, without encoding or sending, to compare
+them with the pipeline's results.
 """
 
 from collections.abc import Iterator, Sequence
@@ -54,13 +49,13 @@ _by_send_time = attrgetter("send_us")
 @cache
 def words(device_class: str, profile: str) -> dict[str, tuple[str, float]]:
     """
-    Return the channel names of a device model for those of the generic payload.
+    Return the channel names and unit factors of a device model, by generic channel.
 
     Returns
     -------
     dict of str to (str, float)
-        Generic channel to the model's own name and its units in one generic
-        unit; channels that the model does not have are left out.
+        Generic channel to the model's own name and its units per generic unit; channels that the
+        model does not have are omitted.
     """
     canonical = classes.load()[device_class].channels
     spoken = {s.channel: s for s in profiles.load()[device_class, profile].channels.values()}
@@ -76,10 +71,10 @@ def words(device_class: str, profile: str) -> dict[str, tuple[str, float]]:
 
 def encode_rows(block: Block, rows: Ints, device: Device) -> list[bytes]:
     """
-    Return JSON objects of some readings of a block, in the names of the device's model.
+    Return JSON payloads of some rows of a block, with the channel names of the device's model.
 
-    A register in whole Wh divided by 1000 is the nearest double to the decimal
-    fraction, and JSON carries its shortest form: no Wh is lost on the way.
+    A register in whole Wh divided by 1000 is the nearest double of the decimal fraction, and JSON
+    has its shortest form, so no Wh is lost.
     """
     spoken = words(device.device_class, device.profile)
     columns = {
@@ -105,7 +100,7 @@ def encode_rows(block: Block, rows: Ints, device: Device) -> list[bytes]:
 
 
 def expand(first: Ints, count: Ints) -> Ints:
-    """Return the rows of all messages in sequence, `first .. first + count` each."""
+    """Return the row numbers of all messages in sequence, `first .. first + count` each."""
     ends = np.cumsum(count)
     within = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - count, count)
     return np.repeat(first, count) + within
@@ -114,7 +109,7 @@ def expand(first: Ints, count: Ints) -> Ints:
 def fleet_sources(
     fleet: Sequence[Device], start_us: int, duration_us: int | None, seed: int
 ) -> list[Source]:
-    """Return the sources of a simulated fleet over `[start, start + duration)`. [us]"""
+    """Return the sources of a simulated fleet in `[start, start + duration)`. [us]"""
     start_ms = start_us // 1_000
     end_ms = None if duration_us is None else (start_us + duration_us) // 1_000
     return [Simulated(device, seed, start_ms, end_ms) for device in fleet]
@@ -150,7 +145,7 @@ def messages(
 def outgoing(
     sources: Sequence[Source], seed: int, faults: Faults, span_ms: tuple[int, int]
 ) -> Iterator[Outgoing]:
-    """Return messages of all sources in order of sending; resets are inside `span_ms`."""
+    """Yield the messages of all sources in order of sending; resets occur inside `span_ms`."""
     lanes = [_Lane(source, seed, faults, span_ms) for source in sources]
     per_ms = sum(1 / (1_000 * lane.device.cadence_s) for lane in lanes) or 1.0
     window_ms = int(np.clip(_WINDOW_MESSAGES / per_ms, 1_000, MS_PER_DAY))
@@ -164,7 +159,7 @@ def outgoing(
 
 
 class _Lane:
-    """One device's messages, from its columns to the moment they are due."""
+    """Messages of one device, from its columns until they are due."""
 
     def __init__(self, source: Source, seed: int, faults: Faults, span_ms: tuple[int, int]) -> None:
         self.device = source.device
@@ -180,7 +175,7 @@ class _Lane:
         return self._exhausted and not self._plans
 
     def due(self, until_ms: int) -> Iterator[Outgoing]:
-        """Return the messages to send before a time, each once."""
+        """Yield the messages due before a time, each once."""
         while not self._exhausted and self._generated_ms < until_ms:
             block = next(self._blocks, None)
             if block is None:
@@ -223,10 +218,10 @@ def _join(bodies: list[bytes]) -> bytes:
 @dataclass(slots=True)
 class RegisterTruth:
     """
-    One register in base units [Wh, mL or m].
+    True values of one register in base units. [Wh, mL or m]
 
-    `first` and `last` are what the first and last right reading shows; `rise` is
-    what the meter counted between the two, whatever resets came in between.
+    `first` and `last` are the first and last correct reading; `rise` is the quantity counted
+    between them, across any resets.
     """
 
     first: int
@@ -237,7 +232,7 @@ class RegisterTruth:
 
 @dataclass(slots=True)
 class DeviceTruth:
-    """Correct sent readings of one device, and its registers."""
+    """Number of correct readings sent by one device, and the true values of its registers."""
 
     readings: int = 0
     first_ms: int | None = None
@@ -270,7 +265,7 @@ def truth(
     seed: int = 0,
     faults: Faults = NO_FAULTS,
 ) -> dict[str, DeviceTruth]:
-    """Return the ground truth of `messages` with the same arguments, by device id."""
+    """Return the true values for `messages` with the same arguments, by device id."""
     span = start_us // 1_000, (start_us + duration_us) // 1_000
     return source_truth(fleet_sources(fleet, start_us, duration_us, seed), seed, faults, span)
 
@@ -278,7 +273,7 @@ def truth(
 def source_truth(
     sources: Sequence[Source], seed: int, faults: Faults, span_ms: tuple[int, int]
 ) -> dict[str, DeviceTruth]:
-    """Return the ground truth of any sources, simulated or recorded."""
+    """Return the true values of any sources, simulated or recorded, by device id."""
     found: dict[str, DeviceTruth] = {}
     for source in sources:
         truth = found[source.device.id] = DeviceTruth()

@@ -1,10 +1,4 @@
-"""
-Identities of simulated devices at a broker, and their MQTT client.
-
-Who simulated devices are to a broker that asks: what each was handed, from its folder.
-
-paho's MQTT 5 client with fewer system calls.
-"""
+"""Credentials of simulated devices at an MQTT broker, and a paho client with fewer system calls."""
 
 from __future__ import annotations
 
@@ -25,7 +19,7 @@ _READ_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Identity of one connection: certificate, or user name and password."""
+    """Credentials of one connection: certificate, or user name and password."""
 
     tls: Tls
     username: str | None = None
@@ -34,12 +28,12 @@ class Identity:
 
 class Identities:
     """
-    The folders written by `tonne registry issue-credentials`.
+    Credentials written by `tonne registry issue-credentials`.
 
     Parameters
     ----------
     folder : Path
-        One folder a principal, or the folder of identities that holds `devices`.
+        Folder with one folder per principal, or the identity folder that contains `devices`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,12 +42,12 @@ class Identities:
 
     def of(self, principal: str) -> Identity:
         """
-        Return a principal's identity.
+        Return the credentials of a principal.
 
         Raises
         ------
         SimulatorError
-            When it was handed none.
+            When it has none.
         """
         own = self._folder / principal
         if (own / CERTIFICATE).exists():
@@ -69,11 +63,10 @@ class Identities:
 
 class Client(mqtt.Client):
     """
-    A client with large reads and writes of many packets.
+    MQTT 5 client (paho) with large reads and writes of many packets.
 
-    paho reads a PUBACK in three small pieces and sends each packet by itself.
-    Here one read fills a buffer for all of them, and what is published while
-    corked leaves in one write.
+    paho reads a PUBACK in three small pieces and sends each packet separately. Here one read fills
+    a buffer for all of them, and packets published while corked are sent in one write.
     """
 
     _held = b""
@@ -85,11 +78,11 @@ class Client(mqtt.Client):
 
     @property
     def wants_write(self) -> bool:
-        """Return whether bytes wait for the socket."""
+        """Return whether bytes wait to be written to the socket."""
         return bool(self._unsent) or self.want_write()
 
     def cork(self) -> None:
-        """Collect packets from here on."""
+        """Collect packets until `uncork` instead of sending them."""
         self._corked = True
 
     def uncork(self) -> None:
@@ -111,7 +104,7 @@ class Client(mqtt.Client):
 
     @property
     def holds_input(self) -> bool:
-        """Return whether bytes were read that are not part of a packet yet."""
+        """Return whether the buffer has bytes of an incomplete packet."""
         return bool(self._held)
 
     def forget(self) -> None:

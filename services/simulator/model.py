@@ -1,32 +1,15 @@
 """
-Model of a simulated field device: its messages and its day.
+Model of a simulated field device: its messages, its day, its registers and its random numbers.
 
-What a simulated field device is, and what it says.
+A `Source` yields the readings of one device as blocks of columns; faults and encoding are applied
+afterwards, to simulated and recorded readings alike.
 
-A `Source` gives the readings of one device as blocks of columns; faults and
-encoding come after it and do not care whether the columns were simulated or
-recorded.
+Each random number belongs to a named stream of seed, device and day.  Streams are independent, so
+that a longer run repeats a shorter one and adding a device changes no other.
 
-A simulated day: its times, the hour at its place, its seeded chance.
-
-Seeded chance.
-
-Every random number belongs to a named stream of one seed, device and day.  No
-stream depends on how much another one drew, so a longer run repeats a shorter
-one and a device does not change when a neighbour joins the fleet.
-
-One device's day: the times to read, the hour at its place, its chance.
-
-A cumulative register, and a simple energy meter with only one.
-
-A cumulative register, counted exactly.
-
-The rate is a whole number of thousandths of the base unit an hour (mW for Wh,
-uL/h for mL, mm/h for m).  Between two samples the rate is a straight line, so a
-step is the trapezoid.  Steps are integers and their remainder is carried on, so
-the same samples give the same register however they are cut into blocks.
-
-Energy meter of a works: base load, two shifts, a quiet weekend.
+A register is counted exactly.  Rates are integers in thousandths of the base unit per hour (mW for
+Wh, uL/h for mL, mm/h for m) and linear between samples, so a step is the trapezoid.  The remainder
+is carried on, so results do not depend on the division into blocks.
 """
 
 import math
@@ -62,11 +45,11 @@ class SimulatorError(InputError):
 @dataclass(frozen=True, slots=True)
 class Device:
     """
-    One field device.
+    Simulated field device.
 
-    `principal` is the MQTT name it speaks under: its own, or its gateway's.
-    `rated_power_w` [W], `cadence_s` [s], coordinates in degrees north and east;
-    `per_day` what it counts on a working day, in the unit of its payload.
+    `principal` is its MQTT name, or that of its gateway. `rated_power_w` [W], `cadence_s` [s],
+    coordinates in degrees north and east; `per_day` is the quantity on a working day, in the
+    payload's unit; `generates` is true of the meter of a solar plant.
     """
 
     id: str
@@ -78,6 +61,7 @@ class Device:
     cadence_s: int
     profile: str = "generic"
     per_day: float = 0.0
+    generates: bool = False
 
     @property
     def topic(self) -> str:
@@ -92,8 +76,8 @@ class Block:
     """
     Readings of one device in time order.
 
-    `time_ms` [ms since 1970 UTC], `number` the message numbers, `registers` in
-    whole base units [Wh, mL, m], `gauges` in the unit that their name carries.
+    `time_ms` [ms since 1970 UTC], `number` message numbers, `registers` in whole base units [Wh,
+    mL, m], `gauges` in the unit in their name.
     """
 
     time_ms: Ints
@@ -103,22 +87,22 @@ class Block:
 
 
 class Source(Protocol):
-    """Readings of one device, block after block."""
+    """Readings of one device as a sequence of blocks."""
 
     @property
     def device(self) -> Device:
         """Return the device of these readings."""
 
     def blocks(self) -> Iterator[Block]:
-        """Return the readings from the beginning, in time order."""
+        """Yield the readings from the beginning, in time order."""
 
 
 class Outgoing(NamedTuple):
     """
-    One message to publish.
+    Message to publish.
 
-    `ids` are the message numbers that a receipt must name before the device may
-    forget it; empty for a message without receipts (garbage).
+    `ids` are the message numbers that a receipt must name before the device may forget it; empty
+    for a message without receipt (garbage).
     """
 
     device_id: str
@@ -130,12 +114,12 @@ class Outgoing(NamedTuple):
 
 
 def base_per_unit(channel: str) -> int:
-    """Return base units per payload unit of a register channel, `energy_export_kwh` -> 1000."""
+    """Return the base units per payload unit of a register channel: `energy_export_kwh` -> 1000."""
     return BASE_PER_UNIT[channel.rsplit("_", 1)[1]]
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
-    """Return a separate random generator for the seed and the names."""
+    """Return the independent random generator of a seed and names."""
     words = [crc32(str(name).encode()) for name in names]
     return np.random.Generator(np.random.SFC64([seed, *words]))
 
@@ -160,16 +144,16 @@ def wander(rng: np.random.Generator, count: int, step_s: float, memory_s: float)
 
 
 def zone_ms(longitude: float) -> int:
-    """Return the offset of the nautical zone, whole hours from UTC by longitude alone. [ms]"""
+    """Return the time zone offset by longitude alone, in whole hours from UTC. [ms]"""
     return round(longitude / 15) * _MS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
     """
-    The part of one local day in which a device reads.
+    Part of one local day in which a device reads.
 
-    `number` counts local days since 1970; `time_ms` is an even grid inside it.
+    `number` counts local days since 1970; `time_ms` is an even grid in it.
     """
 
     device: Device
@@ -179,7 +163,7 @@ class Day:
 
     @property
     def hour(self) -> Floats:
-        """Return the local hour of the day by longitude, 0 <= hour < 24. [h]"""
+        """Return the local hours of the readings by longitude, 0 <= hour < 24. [h]"""
         local = (self.time_ms + zone_ms(self.device.longitude)) % MS_PER_DAY
         hours: Floats = local / _MS_PER_HOUR
         return hours
@@ -190,7 +174,7 @@ class Day:
         return (self.number + 3) % 7 >= 5  # noqa: PLR2004
 
     def rng(self, name: str) -> np.random.Generator:
-        """Return the random stream of this device, day and name."""
+        """Return the random generator of this device, day and name."""
         return stream(self.seed, self.device.id, self.number, name)
 
     def wander(self, name: str, memory_s: float) -> Floats:
@@ -199,7 +183,7 @@ class Day:
 
 
 def bump(hour: Floats, centre: float, width: float) -> Floats:
-    """Return a bell of height 1 around an hour of the day, across midnight too. [h]"""
+    """Return a bell curve of height 1 around an hour of the day, continued across midnight. [h]"""
     apart = np.abs((hour - centre + 12) % 24 - 12)
     bell: Floats = np.exp(-((apart / width) ** 2))
     return bell
@@ -211,7 +195,7 @@ _PER_BASE_UNIT = 2 * 1_000 * 3_600_000
 
 class Register:
     """
-    A meter's register, which only increases.
+    Cumulative register of a meter; it never decreases.
 
     Parameters
     ----------
@@ -226,19 +210,19 @@ class Register:
 
     def advance(self, time_ms: Ints, rate: Ints) -> Ints:
         """
-        Register readings at the given times.
+        Return the register readings at the given times.
 
         Parameters
         ----------
         time_ms : int64 array, n >= 1
-            Times, later than those of the call before. [ms]
+            Times, later than those of the previous call. [ms]
         rate : int64 array, n
-            Rate at these times; what is negative does not count. [base unit / 1000 h]
+            Rate at these times; negative rates count as zero. [base unit / 1000 h]
 
         Returns
         -------
         int64 array, n
-            Readings, rounded down to the whole base unit as a display does.
+            Readings, rounded down to the whole base unit as on a display.
         """
         counted = np.maximum(rate, 0)
         before_ms, before_rate = self._last or (int(time_ms[0]), int(counted[0]))
@@ -257,7 +241,10 @@ class Register:
 
 
 class EnergyMeter:
-    """A revenue meter whose maximum demand is `rated_power_w`."""
+    """
+    Energy meter of a factory with the maximum demand `rated_power_w`: base load, two shifts,
+    low weekend.
+    """
 
     def __init__(self, device: Device, seed: int) -> None:
         chance = stream(seed, device.id, "build")
@@ -266,7 +253,10 @@ class EnergyMeter:
         self._export = Register(0)
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Return readings of a day: the load, and a slightly lower voltage under load."""
+        """
+        Return the readings of a day: power, register, and a voltage that falls slightly with
+        load.
+        """
         work = np.minimum(bump(day.hour, 10.0, 3.0) + 0.9 * bump(day.hour, 15.5, 3.0), 1.0)
         load = 0.2 + (0.15 if day.weekend else 0.6) * work
         share = np.clip(load * (1.0 + 0.06 * day.wander("load", 900.0)), 0.02, 1.0)

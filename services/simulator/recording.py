@@ -1,18 +1,13 @@
 """
 Recorded power data as columns, and as messages of a field device.
 
-Recorded power data as columns: which column, which unit, which time.
+By default the power column is the one with `ac_power` in its name, an inverter's before a whole
+site's; its unit is the suffix `_w` or `_kw` (W without suffix). Irradiance, module temperature and
+the same inverter's DC power are read where present.
 
-What the header tells is taken from it: the power column is the one with
-`ac_power` in its name, an inverter's before a whole site's, its unit the `_w` or
-`_kw` behind that (W where none is named); irradiance, module temperature and the
-same inverter's DC power come along where they are.
-
-A recording as the device in the field would have sent it.
-
-The meter integrates power by the trapezoid into whole Wh.  Positive power counts
-as export and negative, a night's standby draw, as import: a meter never counts
-backward.  Where the recording has a gap the two ends are joined by a line.
+The simulated meter integrates power by the trapezoidal rule into whole Wh.  Positive power counts
+as export, negative power (standby at night) as import.  A gap in the recording is bridged by a
+straight line.
 """
 
 import csv
@@ -39,7 +34,7 @@ RISING = "energy_export_kwh"
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Times [ms since 1970 UTC], power [W], gauges by channel name, and source."""
+    """Recorded times [ms since 1970 UTC], power [W], gauges by channel name, and source."""
 
     time_ms: list[int]
     power_w: list[float]
@@ -57,13 +52,13 @@ def read_recording(
     timezone: str | None = None,
 ) -> Recording:
     """
-    Return a recording from a CSV of power data; rows without power are omitted.
+    Return the recording in a CSV file of power data; rows without power are omitted.
 
     Parameters
     ----------
     column, unit, time_column, timezone : str, optional
-        Power column, `W` or `kW`, column of the times (the first), zone of times
-        that carry no offset; found from the header where not given.
+        Power column, `W` or `kW`, column of the times (the first), time zone of times without
+        offset; taken from the header where not given.
 
     Raises
     ------
@@ -116,7 +111,7 @@ def _position(path: Path, header: Sequence[str], column: str) -> int:
 
 
 def _companions(header: Sequence[str], power: str) -> list[tuple[str, int, float]]:
-    """Channel, column and scale of what else the recording tells of the same array."""
+    """Return (channel, column, factor) of other recorded quantities of the same PV array."""
     inverter = power.partition("_")[0]
     wanted = [
         ("irradiance_w_m2", r"poa_irradiance(__\d+)?$", 1.0),
@@ -196,19 +191,19 @@ def _number(path: Path, line: int, text: str) -> float:
 
 class Replayed:
     """
-    A PV device that repeats a recording.
+    PV device that repeats a recording.
 
     Parameters
     ----------
     start_ms : int, optional
-        Moment of the first row; the recorded one when not given. [ms]
+        Time of the first row; the recorded one by default. [ms]
     duration_ms : int, optional
-        Rows from then on, all when not given. [ms]
+        Duration of the rows used; all by default. [ms]
 
     Raises
     ------
     SimulatorError
-        When the duration leaves nothing to send.
+        When no row is left.
     """
 
     def __init__(
@@ -239,7 +234,7 @@ class Replayed:
         return int(self._times[0]), int(self._times[-1]) + 1
 
     def blocks(self) -> Iterator[Block]:
-        """Return the recording as one block, registers from 0."""
+        """Yield the recording as one block; registers start at 0."""
         power_mw = np.array(
             [round(power * 1_000) for power in self._recording.power_w[: self._rows]],
             dtype=np.int64,

@@ -1,8 +1,8 @@
 """
-Clock of the devices: takes due messages and sends them.
+Sender of simulated messages: publishes each message at its time.
 
-One loop, no threads.  Where a connection a device would be too many, devices
-share: then the first connection hears the receipts of all.
+One loop, no threads.  If there are more devices than connections, devices share them, and the first
+connection receives all receipts.
 """
 
 import select
@@ -24,9 +24,9 @@ _TEND_S = 1.0
 @dataclass(frozen=True, slots=True)
 class Pace:
     """
-    Simulated seconds per second; 0 is as fast as the broker accepts.
+    Simulation speed in simulated seconds per second; 0 is as fast as the broker accepts.
 
-    Readings that are held back beyond `end_us` go out at the end.  [us]
+    Readings delayed beyond `end_us` are sent at the end.  [us]
     """
 
     speed: float
@@ -44,10 +44,10 @@ class Pace:
 @dataclass(slots=True)
 class Sent:
     """
-    Number of sent messages and bytes.
+    Numbers of sent messages and bytes.
 
-    `transmissions` counts repetitions too; `not reporting` are PUBACKs that say no one
-    subscribes, `refused` those that say no; `unreceipted` messages remain.
+    `transmissions` includes repetitions; `not reporting` counts PUBACKs without a subscriber,
+    `refused` negative ones; `unreceipted` counts messages still without receipt.
     """
 
     messages: int = 0
@@ -72,29 +72,29 @@ class Sent:
 
 class Sender:
     """
-    Publishes the messages of a fleet.
+    Publisher of a fleet's messages.
 
     Parameters
     ----------
     url : str
-        The broker.
+        MQTT broker.
     connections : int
-        The most connections to open.
+        Maximum number of connections.
     receipts : bool
-        Whether to keep and repeat what has no receipt.
+        Whether to repeat messages without a receipt.
     wait_s : float
-        How long to wait at the end without another receipt. [s]
+        Maximum waiting time at the end without another receipt. [s]
     sparkplug : str, optional
-        Group as whose edge nodes the principals speak, without receipts.
+        Sparkplug group of the principals, which are then edge nodes without receipts.
     identities : Identities, optional
-        What each principal shows the broker; then none shares a connection.
+        Credentials of each principal; then connections are not shared.
     trust : Tls, optional
-        Whom to trust by `mqtts://` where no identity is shown.
+        Trusted certificate authority for `mqtts://` without identities.
 
     Raises
     ------
     SimulatorError
-        When there are fewer connections than edge nodes, or than identities.
+        When there are fewer connections than edge nodes or identities.
     """
 
     def __init__(
@@ -158,7 +158,9 @@ class Sender:
         stopped: Callable[[], bool],
     ) -> Sent:
         """
-        Send all messages; `watch` is called about every second, `stopped` ends it early.
+        Send all messages and return their numbers.
+
+        `watch` is called about every second; `stopped` ends the sending early.
 
         Raises
         ------
@@ -192,7 +194,7 @@ class Sender:
     def _take(
         self, messages: Iterator[Outgoing], pace: Pace, waiting: Outgoing | None, elapsed_s: float
     ) -> tuple[Outgoing | None, bool]:
-        """Queue what is due; the first message that is not, and whether none is left."""
+        """Queue the due messages; return the first one not yet due, and whether none is left."""
         for _ in range(_AT_ONCE):
             message = waiting or next(messages, None)
             if message is None:
@@ -206,7 +208,7 @@ class Sender:
         return None, False
 
     def _exchange(self, now_s: float, due_s: float) -> None:
-        """Read and write what the sockets allow, waiting when there is nothing."""
+        """Read and write as far as the sockets allow; wait if there is nothing to do."""
         for link in self._links:
             link.write()
         found = ((link.descriptor, link) for link in self._links)
@@ -223,7 +225,7 @@ class Sender:
                 link.open(now_s)
 
     def _pause(self, due_s: float) -> float:
-        """Wait for the network until a message is due when all is sent, else only glance at it."""
+        """Return the waiting time for the network; short while messages are unacknowledged. [s]"""
         if all(link.idle for link in self._links):
             return min(max(due_s, _POLL_S), _TEND_S)
         return _POLL_S / 10
@@ -233,7 +235,10 @@ class Sender:
             link.tend()
 
     def _done(self, now_s: float) -> bool:
-        """Whether all is acknowledged and receipted, or nothing more was for the wait."""
+        """
+        Return whether all messages are acknowledged and receipted, or the final waiting time
+        is over.
+        """
         left = self._outbox.readings or sum(link.pending for link in self._links)
         if left != self._left:
             self._left, self._since_s = left, now_s

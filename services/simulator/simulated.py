@@ -1,27 +1,14 @@
 """
-A simulated device as a source of readings, from a day on or from its installation.
+Simulated devices as sources of readings, and the models of air, noise and wastewater stations.
 
-A simulated device as a source of readings, one local day a block.
+Readings of a day depend only on its midnight, so a fleet started again on the same day sends
+identical readings.
 
-Devices that have been there all along: today until now at once, then as time goes.
+Air: concentrations are log-normal around a daily pattern (two rush hours, ozone in the afternoon);
+a stagnant day increases all primary pollutants.
 
-A day's readings follow from its midnight, so a fleet that is started again on the
-same day is identical again, and nothing of it is in conflict with what is stored.
-
-Stations: ambient air, noise, and the outlet of a wastewater plant.
-
-Ambient air station: two rush hours, ozone in the afternoon, weather around them.
-
-Concentrations are log-normal about a diurnal pattern, as ambient ones are; a
-stagnant day lifts all primary pollutants together.
-
-Noise station: loud days, quiet nights, single events above them.
-
-Wastewater plant with an anaerobic stage.
-
-Flow has two daily peaks; biogas is what the removed COD gives: 0.35 Nm3 of
-methane a kg of COD by stoichiometry (McCarty 1964), four fifths of the removal in
-the digester.
+Wastewater: flow has two daily peaks; biogas follows the removed COD: 0.35 Nm3 of methane per kg of
+COD by stoichiometry (McCarty 1964), four fifths of it removed in the digester.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +34,7 @@ from services.simulator.model import (
     stream,
     zone_ms,
 )
-from services.simulator.pv_inverter import PvInverter
+from services.simulator.pv_inverter import GenerationMeter, PvInverter
 from services.simulator.systems import BEHAVIOURS, System
 from services.simulator.vehicles import EvCharger, Vehicle
 
@@ -56,7 +43,7 @@ _FLOW_M3_H_PER_KW, _KWH_PER_M3, _IDLE = 1.2, 0.5, 0.15
 
 
 class AirStation:
-    """A roadside station in a port city of the humid subtropics."""
+    """Roadside air station in a humid subtropical port city."""
 
     def __init__(self, device: Device, seed: int) -> None:
         del device, seed  # all of it is in the day
@@ -93,7 +80,7 @@ class AirStation:
 
 
 class NoiseStation:
-    """A sound level meter beside an estate road; levels over one cadence."""
+    """Sound level meter at an industrial estate road; levels are over one cadence."""
 
     def __init__(self, device: Device, seed: int) -> None:
         del device, seed  # all of it is in the day
@@ -110,7 +97,7 @@ class NoiseStation:
 
 
 class WastewaterPlant:
-    """A plant whose drives are `rated_power_w`; peak flow is 1.2 m3/h per kW of it."""
+    """Wastewater plant with drives of `rated_power_w`; peak flow is 1.2 m3/h per kW."""
 
     def __init__(self, device: Device, seed: int) -> None:
         chance = stream(seed, device.id, "build")
@@ -142,7 +129,7 @@ def _whole(rate: Floats) -> Ints:
 
 
 def _quality(day: Day) -> dict[str, Floats]:
-    """Water and gas quality as the analysers show it."""
+    """Return the analysers' water and gas quality values, by channel."""
     cod_in = 950.0 + 180.0 * bump(day.hour, 10.0, 4.0) + 60.0 * day.wander("cod_in", 7_200.0)
     cod_out = 58.0 + 6.0 * day.wander("cod_out", 10_800.0)
     nitrogen = 24.0 + 2.0 * day.wander("tn", 10_800.0)
@@ -164,22 +151,24 @@ def _quality(day: Day) -> dict[str, Floats]:
 
 
 def _rounded(value: Floats, low: float, high: float, digits: int) -> Floats:
-    """What an analyser of that range and resolution shows."""
+    """Return values limited to an analyser's range and rounded to its resolution."""
     return np.asarray(np.round(np.clip(value, low, high), digits), dtype=np.float64)
 
 
 class Model(Protocol):
-    """Physics of one device, with its registers kept from day to day."""
+    """Physical model of one device, whose registers continue from day to day."""
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Return readings at the day's times, with message numbers `number`."""
+        """Return the readings at the day's times, with the message numbers `number`."""
 
 
 MODELS: dict[str, Callable[[Device, int], Model]] = {
     "pv_inverter": PvInverter,
     "ev_charger": EvCharger,
     "vehicle": Vehicle,
-    "energy_meter": EnergyMeter,
+    "energy_meter": lambda device, seed: (GenerationMeter if device.generates else EnergyMeter)(
+        device, seed
+    ),
     "air_station": AirStation,
     "noise_station": NoiseStation,
     "wastewater_plant": WastewaterPlant,
@@ -189,16 +178,15 @@ MODELS: dict[str, Callable[[Device, int], Model]] = {
 
 class Simulated:
     """
-    Readings of one device over a half-open span of time.
+    Simulated readings of one device in a time span, end excluded.
 
-    Readings fall on whole multiples of the cadence since 1970, as those of a
-    clocked meter do, and are numbered by that multiple: a restarted device goes
-    on counting where it would have been.
+    Readings are at whole multiples of the cadence since 1970 and numbered by that multiple, so a
+    restarted device continues its numbers.
 
     Parameters
     ----------
     start_ms, end_ms : int
-        Span; without an end the device goes on for ever. [ms since 1970 UTC]
+        Time span; without an end the source is endless. [ms since 1970 UTC]
     """
 
     def __init__(self, device: Device, seed: int, start_ms: int, end_ms: int | None) -> None:
@@ -208,7 +196,7 @@ class Simulated:
         self._end_ms = end_ms
 
     def blocks(self) -> Iterator[Block]:
-        """Return a block for each local day of the span; the same blocks at every call."""
+        """Yield a block for each local day of the span, identical at every call."""
         model = MODELS[self.device.device_class](self.device, self._seed)
         step = self.device.cadence_s * 1_000
         zone = zone_ms(self.device.longitude)
@@ -231,19 +219,19 @@ def todays_sources(
     since_us: int | None = None,
 ) -> tuple[list[Source], int]:
     """
-    Return sources from each device's last midnight until `duration_us` from now, or without end.
+    Return sources from each device's last midnight until `duration_us` from now, or endless ones.
 
     Parameters
     ----------
     since_us : int, optional
-        When the registers began to count, if before that midnight: they go on from what a
-        simulation since then ended with. [us since 1970 UTC]
+        Start of the registers, if before that midnight: they continue from a simulation since
+        then. [us since 1970 UTC]
 
     Returns
     -------
     sources : list of Source
     start_ms : int
-        The earliest of the midnights. [ms since 1970 UTC]
+        The earliest midnight. [ms since 1970 UTC]
     """
     now_ms = now_us // 1_000
     end_ms = None if duration_us is None else (now_us + duration_us) // 1_000
@@ -257,7 +245,7 @@ def todays_sources(
 
 
 class _Part:
-    """The readings of a source that are sent: from one moment on, or until another."""
+    """Readings of a source before or after a given time."""
 
     def __init__(self, source: Source, from_ms: int = 0, until_ms: int | None = None) -> None:
         self.source, self._from_ms, self._until_ms = source, from_ms, until_ms
@@ -268,7 +256,7 @@ class _Part:
         return self.source.device
 
     def blocks(self) -> Iterator[Block]:
-        """Return the source's readings of that time."""
+        """Yield the source's readings in that time."""
         for block in self.source.blocks():
             if self._until_ms is not None and block.time_ms[0] >= self._until_ms:
                 return
@@ -285,7 +273,7 @@ class _Part:
 
 
 class _Stuck:
-    """A device that sends on with registers that stand still and gauges at zero."""
+    """Device that continues to send, with stopped registers and gauges at zero."""
 
     def __init__(self, source: Source, from_ms: int) -> None:
         self._source, self._from_ms = source, from_ms
@@ -296,7 +284,7 @@ class _Stuck:
         return self._source.device
 
     def blocks(self) -> Iterator[Block]:
-        """Return the source's readings as from the broken device."""
+        """Yield the source's readings, with the fault applied from its start."""
         last: dict[str, int] = {}
         for block in self._source.blocks():
             at = int(np.searchsorted(block.time_ms, self._from_ms))
@@ -314,17 +302,17 @@ def broken(
     sources: Sequence[Source], silent: Mapping[str, int], stuck: Mapping[str, int]
 ) -> list[Source]:
     """
-    Return sources of which some are broken: without data, or with stopped registers.
+    Return the sources, some with a fault: no data, or stopped registers.
 
     Parameters
     ----------
     silent, stuck : mapping of device id to int
-        From when on. [us since 1970 UTC]
+        Start of the fault. [us since 1970 UTC]
 
     Raises
     ------
     SimulatorError
-        When a name is none of the devices'.
+        When a device is unknown.
     """
     known = {source.device.id for source in sources}
     for name in (*silent, *stuck):
@@ -348,10 +336,10 @@ def _midnight_ms(device: Device, now_ms: int) -> int:
 
 def gauges_only(sources: Sequence[Source]) -> list[Source]:
     """
-    Return sources without registers; none for devices that have only registers.
+    Return the sources without registers; devices that have only registers are omitted.
 
-    A register that comes back after months of silence stands for every quarter hour of
-    them; a device that is only to be heard leaves it out.
+    A register that is sent again after months without data would count for all intervals since;
+    these devices send no register.
 
     Raises
     ------

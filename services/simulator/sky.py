@@ -1,25 +1,15 @@
 """
-Sun and clouds at one site, and irradiance on a tilted plane.
+Sun, clouds and irradiance at a site.
 
-Irradiance on a tilted plane, from what a cloudless sky would give.
+Sun position: Solar Position Algorithm of Reda and Andreas, NREL/TP-560-34302 (2008),
+doi:10.2172/15003974, at sea level in a standard atmosphere. Clear-sky global irradiance: Haurwitz
+(1945); diffuse part: Erbs et al. (1982); tilted plane: isotropic sky. All in pvlib's order of
+operations (BSD 3-Clause, pvlib.LICENSE.txt), with identical results; tests compare both. pvlib
+itself is not used, as it needs 200 MB of dependencies. `ingest/sun.py` is a separate, simpler sun
+position.
 
-After pvlib's functions of the same names (BSD 3-Clause, pvlib.LICENSE.txt), in their order of
-operations: the figures are pvlib's to the last bit.
-
-Sun and clouds over one site.
-
-Clear-sky global irradiance after Haurwitz (1945), the diffuse part after Erbs et
-al. (1982), the plane of array with an isotropic sky, to the bit as pvlib has them.  Clouds are a
-clearness of the day and a wander of twenty minutes' memory, shared by all
-devices of the site as the real sky is.
-
-Where the sun stands: the Solar Position Algorithm of Reda and Andreas.
-
-NREL/TP-560-34302 (2008), doi:10.2172/15003974, for a site at sea level in a standard
-atmosphere.  The order of operations is that of pvlib's `spa.py` (BSD 3-Clause,
-pvlib.LICENSE.txt), so that both give the same figures to the last bit; tests hold one
-against the other.  pvlib itself brings scipy, pandas and HDF5, 200 MB for two angles.
-Metering has a sun of its own, `ingest/sun.py`, which says why.
+Clouds are a clearness of the day with a correlation time of twenty minutes, shared by all devices
+of the site.
 """
 
 from __future__ import annotations
@@ -60,7 +50,7 @@ class Sun:
 
 def position(unix_s: Floats, latitude: float, longitude: float) -> Sun:
     """
-    Return the angles of the sun at a place at sea level.
+    Return the sun's angles at a place at sea level.
 
     Parameters
     ----------
@@ -93,14 +83,14 @@ def position(unix_s: Floats, latitude: float, longitude: float) -> Sun:
 
 @cache
 def _terms(of: str) -> tuple[tuple[float, ...], ...]:
-    """Rows of the paper's tables A4.2 (L0 to R4) and A4.3 (nutation)."""
+    """Return the rows of the paper's tables A4.2 (L0 to R4) and A4.3 (nutation)."""
     text = files("services.simulator").joinpath("spa_terms.csv").read_text("utf-8")
     rows = csv.reader(line for line in text.splitlines() if not line.startswith("#"))
     return tuple(tuple(map(float, row[1:])) for row in rows if row[0] == of)
 
 
 def _series(letter: str, millennium: Floats) -> Floats:
-    """Sum of a planetary series; table A4.2, equations 9 to 12."""
+    """Return the sum of a planetary series; table A4.2, equations 9 to 12."""
     total = np.zeros_like(millennium)
     for order in range(6):
         part = np.zeros_like(millennium)
@@ -111,7 +101,7 @@ def _series(letter: str, millennium: Floats) -> Floats:
 
 
 def _nutation(century: Floats) -> tuple[Floats, Floats]:
-    """Nutation in longitude and in obliquity; table A4.3, equations 15 to 23. [deg]"""
+    """Return the nutation in longitude and in obliquity; table A4.3, equations 15 to 23. [deg]"""
     moon_and_sun = [
         c0 + c1 * century + c2 * century**2 + century**3 / c3 for c0, c1, c2, c3 in _MEAN
     ]
@@ -131,7 +121,7 @@ def _weighed(weights: list[float], values: list[Floats]) -> Floats:
 
 
 def _obliquity(millennium: Floats) -> Floats:
-    """Mean obliquity of the ecliptic; equation 24. [arc seconds]"""
+    """Return the mean obliquity of the ecliptic; equation 24. [arc seconds]"""
     u = 1.0 * millennium / 10
     total = 84381.448 + _OBLIQUITY[0] * u
     for power, factor in enumerate(_OBLIQUITY[1:], 2):
@@ -140,28 +130,28 @@ def _obliquity(millennium: Floats) -> Floats:
 
 
 def _sidereal(day: Floats) -> Floats:
-    """Mean sidereal time at Greenwich; equation 28. [deg]"""
+    """Return the mean sidereal time at Greenwich; equation 28. [deg]"""
     century = (day - 2451545) * 1.0 / 36525
     turned = 280.46061837 + 360.98564736629 * (day - 2451545)
     return (turned + 0.000387933 * century**2 - century**3 / 38710000) % 360.0
 
 
 def _ascension(apparent: Floats, tilt: Floats, beta: Floats) -> Floats:
-    """Right ascension of the sun, from the earth's centre; equation 30. [deg]"""
+    """Return the geocentric right ascension of the sun; equation 30. [deg]"""
     upper = np.sin(apparent) * np.cos(tilt) - np.tan(beta) * np.sin(tilt)
     ascension: Floats = np.degrees(np.arctan2(upper, np.cos(apparent))) % 360
     return ascension
 
 
 def _declination(apparent: Floats, tilt: Floats, beta: Floats) -> Floats:
-    """Declination of the sun, from the earth's centre; equation 31. [deg]"""
+    """Return the geocentric declination of the sun; equation 31. [deg]"""
     sine = np.sin(beta) * np.cos(tilt) + np.cos(beta) * np.sin(tilt) * np.sin(apparent)
     declination: Floats = np.degrees(np.arcsin(sine))
     return declination
 
 
 def _seen_from(latitude: float, hour: Floats, declination: Floats, parallax: Floats) -> Sun:
-    """From the earth's centre to a place on its surface; equations 33 to 47."""
+    """Return the sun's angles at a place on the surface (topocentric); equations 33 to 47."""
     place = np.radians(latitude)
     u = np.arctan(0.99664719 * np.tan(place))
     x, y = np.cos(u), 0.99664719 * np.sin(u)
@@ -184,7 +174,7 @@ def _seen_from(latitude: float, hour: Floats, declination: Floats, parallax: Flo
 
 
 def _refraction(elevation: Floats) -> Floats:
-    """How much the atmosphere lifts the sun; equation 42. [deg]"""
+    """Return the atmospheric refraction at an elevation; equation 42. [deg]"""
     up = elevation >= -1.0 * (0.26667 + _REFRACTION_DEG)
     at = np.tan(np.radians(elevation + 10.3 / (elevation + 5.11)))
     return (_PRESSURE_HPA / 1010.0) * (283.0 / (273 + _AIR_C)) * 1.02 / (60 * at) * up
@@ -265,7 +255,7 @@ def plane(tilt: float, azimuth: float, sun: Sun, dni: Floats, ghi: Floats, dhi: 
 
 
 def _extra(day_of_year: Floats) -> Floats:
-    """Irradiance outside the atmosphere; J. W. Spencer, Search 2, 1971. [W/m2]"""
+    """Return the extraterrestrial irradiance; J. W. Spencer, Search 2, 1971. [W/m2]"""
     b = (2.0 * np.pi / 365.0) * (day_of_year - 1)
     nearness = (
         1.00011
@@ -290,14 +280,14 @@ def sky(
     seed: int, latitude: float, longitude: float, day: int, first_ms: int, count: int, step_s: int
 ) -> Sky:
     """
-    Return the sky at a site on an even grid of times within one day.
+    Return irradiance and temperature at a site on an even grid of times within one day.
 
     Parameters
     ----------
     latitude, longitude : float
         [deg north, deg east]
     day : int
-        Number of the local day, whose clouds these are.
+        Number of the local day, which determines the clouds.
     first_ms, step_s : int
         First time [ms since 1970 UTC] and step [s].
     """
@@ -314,7 +304,7 @@ def sky(
 
 
 def _day_of_year(unix_s: Floats) -> Floats:
-    """1 to 366, by UTC."""
+    """Return the day of the year, 1 to 366, in UTC."""
     day = unix_s.astype("datetime64[s]").astype("datetime64[D]")
     since: Floats = (day - day.astype("datetime64[Y]")).astype(np.float64)
     return since + 1
@@ -323,7 +313,7 @@ def _day_of_year(unix_s: Floats) -> Floats:
 def _clearness(
     seed: int, latitude: float, longitude: float, day: int, count: int, step_s: int
 ) -> Floats:
-    """Share of the clear-sky irradiance that the clouds let through, 0.05 to 1."""
+    """Return the ratio of actual to clear-sky irradiance, 0.05 to 1."""
     place = f"{latitude:.4f},{longitude:.4f}"
     # 0.57 on average: of a cloudless 2,500 kWh/m2 a year in Hai Phong some 1,450 are left
     of_the_day = 0.15 + 0.85 * stream(seed, place, day, "clearness").beta(1.9, 1.9)

@@ -1,10 +1,9 @@
 """
-A principal as a Sparkplug B edge node: births, data by alias, its will, and rebirth by command.
+Simulated Sparkplug B edge node: births, data by alias, will, and rebirth on command.
 
-Readings come as the JSON that a device would send, and leave as NDATA or DDATA
-with the next sequence number: what goes out again after a break has a new one,
-as it has on a real node.  Data goes out at QoS 1, where the specification says
-0, so that a simulated fleet loses nothing on the way.
+JSON readings become NDATA or DDATA with the next sequence number; a repeated message gets a new
+number, as on a real node.  Data are sent at QoS 1 instead of the specified QoS 0, so that no
+message is lost.
 """
 
 import time
@@ -25,7 +24,7 @@ _SEQ = 256
 
 
 class _Reading(msgspec.Struct):
-    """What the flow encodes."""
+    """Reading as encoded by `flow.py`."""
 
     ts: int
     values: dict[str, float]
@@ -36,14 +35,14 @@ _decode = msgspec.json.Decoder(_Reading | list[_Reading]).decode
 
 class EdgeNode:
     """
-    One edge node and the devices behind it.
+    Sparkplug edge node and the devices behind it.
 
     Parameters
     ----------
     group, name : str
-        As they stand in the topics.
+        As in the topics.
     devices : sequence of Device
-        All that speak under this name; the node may be one itself.
+        All devices of this node, possibly including the node itself.
     """
 
     def __init__(self, group: str, name: str, devices: Sequence[Device]) -> None:
@@ -68,14 +67,14 @@ class EdgeNode:
         return self._topic("NCMD")
 
     def connecting(self) -> tuple[str, bytes]:
-        """Prepare a connection with its will."""
+        """Return topic and payload of the will for a new connection."""
         self._bd_seq = (self._bd_seq + 1) % _SEQ
         payload = _pb.Payload()
         _add(payload, BD_SEQ, INT64, self._bd_seq)
         return self._topic("NDEATH"), payload.SerializeToString()
 
     def births(self) -> Iterator[tuple[str, bytes]]:
-        """Return births of the node and of its devices, with their latest values."""
+        """Yield topic and payload of the births of node and devices, with their latest values."""
         self._seq = 0
         payload = self._payload()
         _add(payload, BD_SEQ, INT64, self._bd_seq)
@@ -96,7 +95,7 @@ class EdgeNode:
             metric.properties.values.add(type=STRING, string_value=unit)
 
     def data(self, message: Outgoing) -> tuple[str, bytes]:
-        """Return a message as data; one that is not a reading unchanged."""
+        """Return topic and payload of a reading as Sparkplug data; other messages are unchanged."""
         device = "" if message.device_id == self._name else message.device_id
         topic = self._topic("DDATA" if device else "NDATA", device)
         try:

@@ -1,9 +1,9 @@
 """
-The systems of a green-growth programme, each as rates and gauges over a day.
+Models of other plants of a green-growth programme: rates and gauges over a day.
 
-A device does `per_day` of what its register counts on a working day (kg, m3, L,
-passengers, ...) or runs at `rated_power_w`; the shape of the day, its weekends
-and its chance are here.  Figures are illustrative, in the range of real plants.
+A device has the daily quantity `per_day` of its register (kg, m3, L, passengers, ...) or the power
+`rated_power_w`; the functions give the daily pattern, weekends and random variation.  Figures are
+illustrative, in the range of real plants.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,14 +27,14 @@ _DEGREE_BASE_C = 24.0
 
 
 class DailyCourse(NamedTuple):
-    """Rates of the registers [payload units an hour] and gauges, over a day."""
+    """Register rates [payload units per hour] and gauges over a day."""
 
     rates: Mapping[str, Floats]
     gauges: Mapping[str, tuple[Floats, int]]  # with the digits that are shown
 
 
 class System:
-    """A device with registers calculated from rates."""
+    """Device whose registers are integrated from rates."""
 
     def __init__(self, device: Device, seed: int, behaviour: Callable[[Day], DailyCourse]) -> None:
         self._chance = stream(seed, device.id, "build")
@@ -68,31 +68,37 @@ def _flat(day: Day) -> Floats:
 
 
 def _shift(day: Day) -> Floats:
-    """Work from seven to five, half of it at a weekend; about one in the mean of a working day."""
+    """
+    Return the activity of a shift from 7 to 17 h, halved at weekends; mean about 1 on
+    working days.
+    """
     on = (day.hour >= 7.0) & (day.hour < 17.0)  # noqa: PLR2004
     return np.where(on, 1.2 if day.weekend else 2.4, 0.0)
 
 
 def _demand(day: Day) -> Floats:
-    """Water and people: a morning and an evening peak, little at night."""
+    """Return the demand for water or transport: morning and evening peak, low at night."""
     shape = 0.35 + 1.5 * bump(day.hour, 7.5, 2.5) + 1.5 * bump(day.hour, 18.0, 3.0)
     return np.asarray(shape * 0.9, dtype=np.float64)
 
 
 def _hourly(day: Day, shape: Floats, scatter: float = 0.1) -> Floats:
-    """`per_day` shared over the day by a shape of mean one. [payload units/h]"""
+    """
+    Return hourly rates with the total `per_day`, distributed by a shape of mean 1. [payload
+    units/h]
+    """
     wander = np.clip(1.0 + scatter * day.wander("amount", 3_600.0), 0.0, None)
     return np.asarray(day.device.per_day / 24.0 * shape * wander, dtype=np.float64)
 
 
 def _load(day: Day, share: Floats) -> Floats:
-    """Power of a drive at a share of its rating. [kW]"""
+    """Return the power of a drive at a share of its rating. [kW]"""
     rated_kw = day.device.rated_power_w / 1_000
     return np.clip(share * (1.0 + 0.04 * day.wander("load", 900.0)), 0.0, 1.0) * rated_kw
 
 
 def windrow(day: Day) -> DailyCourse:
-    """A heap that is turned every third day and heats up again after it."""
+    """Compost windrow, turned every third day and heating up again afterwards."""
     age = (day.number + (day.hour / 24.0)) % 3.0
     heat = 48.0 + 14.0 * (1 - np.exp(-age * 2.0)) + 0.8 * day.wander("heat", 7_200.0)
     return DailyCourse(
@@ -110,7 +116,7 @@ def windrow(day: Day) -> DailyCourse:
 
 
 def weighbridge(day: Day) -> DailyCourse:
-    """Lorries by day; the last ticket, and the total."""
+    """Weighbridge: lorries during the day, last ticket and total mass."""
     rate = _hourly(day, _shift(day))
     net = 5_200.0 + 600.0 * day.wander("ticket", 1_800.0)
     tickets = np.floor(day.number % 10_000 * 40 + day.hour)
@@ -126,7 +132,7 @@ def weighbridge(day: Day) -> DailyCourse:
 
 
 def waste_heat_turbine(day: Day) -> DailyCourse:
-    """A turbine behind a kiln that runs day and night."""
+    """Waste heat turbine of a continuously running kiln."""
     power = _load(day, np.full(len(day.time_ms), 0.82))
     return DailyCourse(
         {"energy_export_kwh": power, "energy_import_kwh": 0.0 * power},
@@ -139,7 +145,7 @@ def waste_heat_turbine(day: Day) -> DailyCourse:
 
 
 def steam_meter(day: Day) -> DailyCourse:
-    """Saturated steam at 10 bar, 2,776 kJ/kg; the heat counts above feedwater at 420."""
+    """Meter of saturated steam at 10 bar, 2,776 kJ/kg; heat counts above feedwater at 420 kJ/kg."""
     rate = _hourly(day, _flat(day), 0.05)
     return DailyCourse(
         {"steam_total_t": rate, "heat_kwh": rate * (2_776.0 - 420.0) / 3.6},
@@ -152,7 +158,7 @@ def steam_meter(day: Day) -> DailyCourse:
 
 
 def recycling_line(day: Day) -> DailyCourse:
-    """A line of one material; panels go through it whole, about 22 kg each."""
+    """Recycling line of one material; PV panels count as 22 kg each."""
     rate = _hourly(day, _shift(day))
     return DailyCourse(
         {"output_total_kg": rate, "pieces_count": rate / 22.0},
@@ -164,7 +170,7 @@ def recycling_line(day: Day) -> DailyCourse:
 
 
 def passenger_counter(day: Day) -> DailyCourse:
-    """Passengers of a line, with two rush hours."""
+    """Passenger counter of a line with two rush hours."""
     rate = _hourly(day, _demand(day))
     return DailyCourse(
         {"boarded_count": rate},
@@ -173,13 +179,13 @@ def passenger_counter(day: Day) -> DailyCourse:
 
 
 def fuel_meter(day: Day) -> DailyCourse:
-    """Diesel of loaders and of a start-up burner, in working hours."""
+    """Diesel meter of loaders and a start-up burner in working hours."""
     rate = _hourly(day, _shift(day))
     return DailyCourse({"fuel_total_l": rate}, {"rate_l_h": (rate, 2)})
 
 
 def chiller(day: Day) -> DailyCourse:
-    """Cooling that follows the hour, at a coefficient of performance of 5.8."""
+    """Chiller whose load follows the hour, with a coefficient of performance of 5.8."""
     power = _load(day, 0.25 + 0.6 * bump(day.hour, 14.0, 4.5))
     return DailyCourse(
         {"energy_import_kwh": power, "cooling_kwh": 5.8 * power},
@@ -192,7 +198,7 @@ def chiller(day: Day) -> DailyCourse:
 
 
 def lamp_controller(day: Day) -> DailyCourse:
-    """Street lamps from half past five in the evening to half past five in the morning."""
+    """Controller of street lamps, on from 17:30 to 5:30."""
     on = ((day.hour >= 17.5) | (day.hour < 5.5)).astype(np.float64)  # noqa: PLR2004
     power = on * day.device.rated_power_w / 1_000
     return DailyCourse(
@@ -202,7 +208,7 @@ def lamp_controller(day: Day) -> DailyCourse:
 
 
 def weather_station(day: Day) -> DailyCourse:
-    """Warm and humid; a degree day is a kelvin above 24 degC for a day."""
+    """Weather station in a warm, humid climate; a degree day is 1 K above 24 degC for a day."""
     device = day.device
     above = sky(day.seed, device.latitude, device.longitude, day.number,
                 int(day.time_ms[0]), len(day.time_ms), device.cadence_s)  # fmt: skip
@@ -220,7 +226,7 @@ def weather_station(day: Day) -> DailyCourse:
 
 
 def wind_turbine(day: Day) -> DailyCourse:
-    """Cube of the wind between cut-in and rated speed."""
+    """Wind turbine: power with the cube of wind speed between cut-in and rated speed."""
     wind = np.clip(6.8 + 2.2 * day.wander("wind", 14_400.0), 0.0, 25.0)
     share = np.clip((wind**3 - 27.0) / (12.0**3 - 27.0), 0.0, 1.0)
     power = share * day.device.rated_power_w / 1_000
@@ -237,7 +243,7 @@ def wind_turbine(day: Day) -> DailyCourse:
 
 
 def waterworks(day: Day) -> DailyCourse:
-    """Biological contact filtration upward: ammonia in and out."""
+    """Waterworks with upflow biological contact filtration: ammonia in and out."""
     rate = _hourly(day, 0.6 + 0.4 * _demand(day), 0.03)
     raw = np.clip(0.9 + 0.2 * day.wander("nh4", 14_400.0), 0.05, None)
     return DailyCourse(
@@ -253,7 +259,7 @@ def waterworks(day: Day) -> DailyCourse:
 
 
 def pump(day: Day) -> DailyCourse:
-    """A pump on an inverter: 40 m of head, about 0.178 kWh/m3."""
+    """Pump with a frequency converter: 40 m head, about 0.178 kWh/m3."""
     power = _load(day, 0.35 + 0.25 * _demand(day))
     return DailyCourse(
         {"energy_import_kwh": power, "flow_total_m3": power / 0.178},
@@ -269,7 +275,7 @@ def pump(day: Day) -> DailyCourse:
 
 
 def water_station(day: Day) -> DailyCourse:
-    """A city canal under restoration: poor in the morning, better where the sun makes oxygen."""
+    """Water station at a city canal: low quality in the morning, better with daylight oxygen."""
     light = bump(day.hour, 14.0, 4.0)
     return DailyCourse(
         {},
@@ -290,7 +296,7 @@ def water_station(day: Day) -> DailyCourse:
 
 
 def furnace(day: Day) -> DailyCourse:
-    """An induction furnace: melts in two shifts, held warm at night."""
+    """Induction furnace: melts in two shifts, kept warm at night."""
     melting = (day.hour >= 6.0) & (day.hour < 22.0) & (day.hour % 2.0 < 1.6)  # noqa: PLR2004
     power = _load(day, np.where(melting, 0.45 if day.weekend else 0.9, 0.05))
     return DailyCourse(
@@ -304,7 +310,7 @@ def furnace(day: Day) -> DailyCourse:
 
 
 def water_tube(day: Day) -> DailyCourse:
-    """A field that is flooded to 5 cm every ten days and left to fall to 15 cm below ground."""
+    """Water tube of a rice field, flooded to 5 cm every ten days, falling to 15 cm below ground."""
     since = (day.number + day.hour / 24.0) % 10.0
     return DailyCourse(
         {"season_h": _flat(day)},
@@ -316,7 +322,7 @@ def water_tube(day: Day) -> DailyCourse:
 
 
 def sewer_level(day: Day) -> DailyCourse:
-    """A combined sewer: two peaks a day, and over the weir after a cloudburst."""
+    """Level meter of a combined sewer: two daily peaks, overflow after a cloudburst."""
     storm = np.clip(day.wander("storm", 5_400.0) - 1.0, 0.0, None)
     level = 0.35 + 0.25 * (_demand(day) - 0.3) + 1.4 * storm
     over = (level > 1.2).astype(np.float64)  # noqa: PLR2004

@@ -1,13 +1,10 @@
 """
-Electric vehicles: what a charger counts, and what a bus drives.
+Models of an EV charger and an electric bus.
 
-EV charger: vehicles come, charge, stay a while and go.
+Charging: constant power up to 80 % state of charge, then an exponential decrease. The session
+energy is the AC register's rise since plug-in, so both agree to the Wh.
 
-Constant power to 80 % state of charge, then an exponential fall towards full.
-The AC register counts what the charger draws; the session's energy is the
-register's rise since the plug went in, so the two agree to the Wh.
-
-Electric bus: a day of service with stops and layovers, charged at night.
+Bus: a day of service with stops and layovers, charged at night.
 """
 
 from dataclasses import dataclass
@@ -25,7 +22,10 @@ _KWH_PER_KM, _BATTERY_KWH, _FULL = 0.95, 350.0, 95.0
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One vehicle's stay: hours of the day, state of charge in percent, battery in Wh."""
+    """
+    Charging session of one vehicle: hours of the day, state of charge [%], battery capacity
+    [Wh].
+    """
 
     plug_in: float
     charged: float
@@ -38,7 +38,7 @@ class Session:
 
 
 class EvCharger:
-    """A charging point of `rated_power_w` AC."""
+    """Charging point with the AC rating `rated_power_w`."""
 
     def __init__(self, device: Device, seed: int) -> None:
         chance = stream(seed, device.id, "build")
@@ -46,7 +46,7 @@ class EvCharger:
         self._register = Register(int(chance.integers(500_000, 40_000_000)))
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Readings of a day of sessions."""
+        """Return the readings of a day of charging sessions."""
         hour = day.hour
         power, soc, state = np.zeros_like(hour), np.zeros_like(hour), np.zeros_like(hour)
         stays = []
@@ -74,7 +74,7 @@ class EvCharger:
 
 
 def _sessions(chance: np.random.Generator, rated_power_w: int) -> list[Session]:
-    """Sessions of one local day, none across midnight."""
+    """Return the sessions of one local day; none crosses midnight."""
     sessions = []
     hour = float(chance.uniform(5.5, 8.0))
     while hour < 22.0:  # noqa: PLR2004
@@ -98,7 +98,7 @@ def _session(chance: np.random.Generator, hour: float, rated_power_w: int) -> Se
 
 
 def _charged_wh(session: Session, hour: Floats) -> tuple[Floats, Floats, Floats]:
-    """Power [W], state of charge [%] and connector state along one stay."""
+    """Return power [W], state of charge [%] and connector state along one session."""
     until = np.minimum(hour, session.charged)
     tapering = np.exp(-np.maximum(until - session.taper_at, 0.0) / session.taper_h)
     steady_h = np.minimum(until, session.taper_at) - session.plug_in
@@ -110,14 +110,14 @@ def _charged_wh(session: Session, hour: Floats) -> tuple[Floats, Floats, Floats]
 
 
 class Vehicle:
-    """A city bus with an odometer in whole metres."""
+    """Electric city bus with an odometer in whole metres."""
 
     def __init__(self, device: Device, seed: int) -> None:
         chance = stream(seed, device.id, "build")
         self._odometer = Register(int(chance.integers(2_000_000, 90_000_000)))
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Readings of a day: speed, the distance that it makes, the charge that it takes."""
+        """Return the readings of a day: speed, distance, state of charge."""
         speed = _speed(day)
         mm_per_h = np.rint(speed * 1e6).astype(np.int64)
         odometer = self._odometer.advance(day.time_ms, mm_per_h)
@@ -133,7 +133,7 @@ class Vehicle:
 
 
 def _speed(day: Day) -> Floats:
-    """Speed along the day; a lap of 50 minutes ends with a layover of 12. [km/h]"""
+    """Return the speed over the day; laps of 50 minutes, then a layover of 12. [km/h]"""
     hour = day.hour
     shift = float(day.rng("departure").uniform(0.0, 1.0))
     serving = (hour >= _SERVICE_FROM) & (hour < _SERVICE_TO)
@@ -144,7 +144,7 @@ def _speed(day: Day) -> Floats:
 
 
 def _charge(hour: Floats, driven_m: np.ndarray) -> Floats:
-    """State of charge: falls with distance, rises in the depot until four in the morning. [%]"""
+    """Return the state of charge: falls with distance, rises in the depot until 4 h. [%]"""
     used = 100 * driven_m / 1_000 * _KWH_PER_KM / _BATTERY_KWH
     in_depot_h = np.maximum(hour - _SERVICE_TO, 0.0)
     after_service = np.minimum(_FULL - used + 8.0 * in_depot_h, _FULL)

@@ -1,1 +1,1 @@
-"""Queries: what the database holds, read and written. No formula stands here."""
+"""Database queries that read and write rows; calculations are elsewhere."""

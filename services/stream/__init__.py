@@ -1,1 +1,1 @@
-"""`tonne worker`: from Kafka to TimescaleDB, by Faust."""
+"""`tonne worker`: from Kafka to TimescaleDB with Faust."""

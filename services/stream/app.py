@@ -1,23 +1,15 @@
 """
 The Faust app of `tonne worker`: one agent, no tables.
 
-As Faust 0.15 behaves, `take` acknowledges what failed, and a failed event is
-not seen again by the same process.  So: acknowledged by us, one list at a time,
-retried in place, and a process that ends when anything else goes wrong.
+Faust 0.15's `take` acknowledges failed events, which are then not delivered again. So events are
+acknowledged here, one list at a time, retried in place, and any other failure ends the process.
 
-Faust's consumer, reading on from where the database says.
+Faust starts at the group's offsets in Kafka, which may differ from what is stored; here a consumer
+starts at the database's offsets, by taking the partitions over.
 
-Faust seeks to what the group committed in Kafka, which may be behind what is
-stored or, when it committed past work in flight, ahead of it.  The database
-knows, and asking it is also how a partition becomes ours.
-
-Events of a stream in lists: what came while the last list was stored, without a wait.
-
-Faust's own `take` waits out its time also where something is there.  As with it, nothing
-is taken from the stream while a list is stored: what was taken must be stored before the
-group can share anew.
-
-The storing thread, as the event loop sees it: one thing at a time, in order.
+Lists contain the events that arrived while the last one was stored, without waiting (`gathered`).
+Nothing is taken from the stream meanwhile, since taken events must be stored before the group can
+reassign partitions.
 """
 
 from __future__ import annotations
@@ -47,9 +39,9 @@ _T = TypeVar("_T")
 
 class Storing:
     """
-    Keeps the database out of the event loop, which must send heartbeats.
+    Runs database work outside of the event loop, which must send heartbeats.
 
-    `failure` is what ended the storing for good; the process is to leave with it.
+    `failure` is the error that ended it; the process should exit with it.
     """
 
     def __init__(self, chain: StreamChain) -> None:
@@ -79,7 +71,7 @@ class Storing:
         return self._chain.last_records()
 
     def known(self) -> Mapping[int, int]:
-        """Return the positions without waiting for stores in progress."""
+        """Return the stored positions at once, without waiting for running stores."""
         return self._chain.positions()
 
     async def _do(self, work: Callable[_P, _T], *args: _P.args, **_: _P.kwargs) -> _T:
@@ -107,12 +99,12 @@ _QUIET = 5  # turns of the loop without another event, until what is there is ta
 
 async def gathered(stream: Any, maximum: int) -> AsyncIterator[list[Any]]:
     """
-    Yield available events, up to a maximum; the consumer acknowledges them.
+    Yield lists of available events, up to a maximum; the consumer acknowledges them.
 
     Raises
     ------
     BaseException
-        What ended the stream.
+        The error that ended the stream.
     """
     stream.enable_acks = False
     stored: list[Any] = []
@@ -152,7 +144,7 @@ async def gathered(stream: Any, maximum: int) -> AsyncIterator[list[Any]]:
 
 
 async def _quiet(messages: list[Any], maximum: int) -> None:
-    """Let what is there come."""
+    """Wait until the available events have arrived."""
     turns, before = 0, len(messages)
     while turns < _QUIET and len(messages) < maximum:
         await asyncio.sleep(0)
@@ -168,16 +160,15 @@ _AGAIN_S = 1.0
 
 
 class _SharedAnewError(Exception):
-    """The group shared partitions anew meanwhile."""
+    """The group reassigned partitions meanwhile."""
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
     """
-    Faust's reader, that asks for records more often, and waits for no commit.
+    Faust's consumer thread, with shorter fetches and without waiting for commits.
 
-    Kafka answers a fetch as soon as it has a record.  Some brokers that speak its
-    protocol, the local one among them, answer when the fetch's longest wait is over:
-    Faust's 1.5 s would then be the age of every reading.
+    Some brokers, such as the local one, answer a fetch only after its maximum wait; Faust's 1.5 s
+    would then delay every reading.
     """
 
     sharing: Sharing
@@ -192,10 +183,10 @@ class _Thread(driver.AIOKafkaConsumerThread):
 
     async def _commit(self, offsets: Mapping[Any, int]) -> bool:
         """
-        Tell Kafka how far we are, if it listens: the database knows.
+        Commit offsets to Kafka if it answers; the database has the authoritative ones.
 
-        aiokafka tries a commit for as long as Kafka is away, and Faust ends the process
-        where one fails.
+        aiokafka retries while Kafka is unreachable, and Faust would end the process after a
+        failure.
         """
         tps = {driver.ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items()}
         ours = self._ensure_consumer().assignment()
@@ -208,26 +199,26 @@ class _Thread(driver.AIOKafkaConsumerThread):
         return True
 
     def _join_again(self) -> None:
-        """Join the group once more; safe from any thread."""
+        """Rejoin the group; safe from any thread."""
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 (no other way is offered)
         self.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
 
 
 def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
     """
-    Return a Faust transport whose consumer takes partitions over before it reads them.
+    Return a Faust transport whose consumer takes over partitions before reading them.
 
     Parameters
     ----------
     take_over : callable
-        Partitions with the first record that Kafka has of each, and how many partitions
-        there are, to the next offset of each.
+        Called with the first available record of each partition and the number of partitions;
+        returns the next offset of each.
     sharing : Sharing
-        How the group shares the topic.
+        Assignment of partitions in the group.
     """
 
     class Consumer(driver.Consumer):
-        """Seeks to the stored offsets."""
+        """Consumer that starts at the stored offsets."""
 
         def _new_consumer_thread(self) -> Any:
             thread = _Thread(self, loop=self.loop, beacon=self.beacon)
@@ -238,10 +229,10 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
 
         async def seek_to_committed(self) -> Mapping[Any, int]:
             """
-            Take over the assigned partitions, and continue reading there.
+            Take over the assigned partitions, and continue at their stored offsets.
 
-            The group may share anew meanwhile: what was ours may be another's by then, and
-            taking it over again would end that one.
+            If the group reassigned them meanwhile nothing is taken over, as another worker may have
+            them.
             """
             self._sharing += 1
             ours = self._sharing
@@ -271,7 +262,7 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
             return result
 
     class Transport(driver.Transport):
-        """Creates our consumer."""
+        """Transport that creates this consumer."""
 
     Transport.Consumer = Consumer
     return Transport(url, app)
@@ -295,24 +286,24 @@ def build_app(
     instance: str | None = None,
 ) -> faust.App:
     """
-    Return the app that stores a topic's parcels.
+    Return the app that stores a topic's records.
 
     Parameters
     ----------
     home : Path
         Data folder.
     storing : Storing
-        Where records go.
+        Stores the records.
     take_over : callable
-        Makes partitions ours; see `consumer.transport`.
+        Takes over partitions; see `consumer.transport`.
     sharing : Sharing
-        How the group shares the topic.
+        Assignment of partitions in the group.
     group : str
-        Consumer group; all workers of a topic have the same.
+        Consumer group; the same for all workers of a topic.
     session_s : float
-        After so long a silence a worker is thought dead. [s]
+        Time without a heartbeat after which a worker is considered failed. [s]
     instance : str, optional
-        A name that stays over restarts: back within the session, no rebalance.
+        Name kept across restarts: a restart within the session causes no reassignment.
     """
     data = home / "worker"  # Faust wants a folder, though nothing of ours is in it
     data.mkdir(parents=True, exist_ok=True)
@@ -334,7 +325,7 @@ def build_app(
 
 
 def _credentials(kafka: KafkaAccess) -> Any:
-    """Return how to speak to brokers and who we are, as Faust wants it; None in plain text."""
+    """Return Kafka credentials in Faust's form; None without TLS and authentication."""
     context = kafka.context()
     if kafka.user is None:
         return None if context is None else faust.SSLCredentials(context)

@@ -1,24 +1,15 @@
-"""Assembly of a worker: reader, store and observers.
+"""
+Assembly of a worker: reader, store and observers.
 
-How far each partition of the topic is behind Kafka, reported also while nothing is stored.
+`Lag` reports how far each partition is behind Kafka, also while nothing is stored. Every worker
+reports all partitions, so that one without a worker is included; sums take each partition once,
+`max by (partition) (tonne_stream_offset_lag)`.  If the group's assignment omits a partition, a new
+assignment is requested; a topic that ends before its stored offset ends the worker.
 
-Every worker tells it for every partition, its own and others', so that one which no one
-stores is reported as well: anyone who adds up takes each partition once,
-`max by (partition) (tonne_stream_offset_lag)`.  Where the group's last share leaves a
-partition out, it is asked to share anew; a topic that ends before what is stored of it
-ends the worker.
+`Continuity` checks that a partition still contains its last stored record. A recreated topic, or a
+log truncated by a leader election, would otherwise pass new records off as stored.
 
-Whether a partition still is the one that was stored: its last stored record is in its place.
-
-A topic that was deleted and made again begins at 0, and so does a log that lost its end in
-an election of a leader that was behind; reading on would take new records for stored ones.
-
-How far every partition is stored, by a connection that never waits for what is being stored.
-
-Whether a worker makes progress: offsets that Kafka holds beside those that are stored.
-
-A worker with nothing before it is well, and so is one that waits for Kafka; one that has
-records before it and stores none is not, whatever its port answers.
+`Progress` gives the health signal: a worker with waiting records that stores none is unhealthy.
 """
 
 from __future__ import annotations
@@ -48,7 +39,7 @@ ASK_S = 10.0
 
 
 class Progress:
-    """Beats the pulse while the worker's partitions are being stored, or Kafka is down."""
+    """Gives the health signal while partitions are being stored, or Kafka is unreachable."""
 
     def __init__(self, view: TopicView, storing: Storing, pulse: Pulse) -> None:
         self._view, self._storing, self._pulse = view, storing, pulse
@@ -56,7 +47,7 @@ class Progress:
         self._asked_s = 0.0
 
     async def look(self) -> None:
-        """Beat, if the worker works; Kafka is asked at intervals."""
+        """Give the signal if the worker makes progress; Kafka is asked at intervals."""
         positions = await self._storing.positions()
         now = asyncio.get_running_loop().time()
         moved, self._last = positions != self._last, positions
@@ -69,7 +60,7 @@ class Progress:
         self._pulse.beat(PULSE)
 
     async def _behind(self, positions: Mapping[int, int]) -> bool:
-        """Whether Kafka holds records that are not stored."""
+        """Return whether Kafka has records that are not stored."""
         if not positions:
             return False
         try:
@@ -81,7 +72,7 @@ class Progress:
 
 
 class StoredOffsets:
-    """Reads `stream_offset`; the last values remain while the database is down."""
+    """Reads `stream_offset`; the last values remain while the database is unreachable."""
 
     def __init__(self, database_url: str, topic: str) -> None:
         self._url, self._topic = database_url, topic
@@ -111,7 +102,7 @@ REMEDY = "give bridges and workers a new --topic; devices send again what has no
 
 
 class Continuity:
-    """Compares Kafka's records with the stored ones."""
+    """Checks that partitions in Kafka still contain the stored records."""
 
     def __init__(self, view: TopicView, log: FilteringBoundLogger) -> None:
         self._view, self._log = view, log
@@ -125,14 +116,14 @@ class Continuity:
         Parameters
         ----------
         stored : mapping
-            Partition to the next record to store, and the SHA-256 of the one before it.
+            Partition to the next record to store, and the SHA-256 of the previous one.
         begins : mapping
-            Partition to the first record that Kafka has.
+            Partition to its first available record.
 
         Raises
         ------
         ServerError
-            When a partition ends before what is stored, or has another record there.
+            When a partition ends before its stored offset, or has another record there.
         AwayError
             When Kafka does not answer.
         """
@@ -162,7 +153,7 @@ class Continuity:
         Raises
         ------
         ServerError
-            When one ends before what is stored of it.
+            When one ends before its stored offset.
         """
         for partition, offset in stored.items():
             end = ends.get(partition, offset)
@@ -175,12 +166,12 @@ class Continuity:
 
     def check_there(self, stored: Mapping[int, int], there: Collection[int]) -> None:
         """
-        Check that all partitions with stored records exist, ours or others'.
+        Check that all partitions with stored records exist, own or others'.
 
         Raises
         ------
         ServerError
-            When one is not: Kafka takes no partition away.
+            When one is missing, as Kafka removes no partition.
         """
         for partition, offset in stored.items():
             if offset and partition not in there:
@@ -211,11 +202,11 @@ class Lag:
     Parameters
     ----------
     others : StoredOffsets
-        How far partitions are stored that are not ours.
+        Stored offsets of other workers' partitions.
     sharing : Sharing
-        How the group shares the topic.
+        Assignment of partitions in the group.
     group : str
-        The group that we read as.
+        The worker's group.
     """
 
     def __init__(
@@ -240,12 +231,12 @@ class Lag:
 
     async def watch(self) -> None:
         """
-        Check at intervals until cancelled; while Kafka is down, its last answer remains.
+        Check at intervals until cancelled; while Kafka is unreachable the last values remain.
 
         Raises
         ------
         ServerError
-            When the topic ends before what is stored of it.
+            When the topic ends before its stored offset.
         """
         while True:
             try:
@@ -278,7 +269,7 @@ class Lag:
             gauge.labels(str(partition)).set(max(0, end - stored.get(partition, 0)))
 
     def _cover(self, count: int) -> None:
-        """Have the group share anew where its last share leaves partitions out."""
+        """Make the group reassign partitions if its last assignment omits some."""
         covered = self._sharing.covered
         left_out = 0 if covered is None else max(0, count - covered)
         self._metrics.unassigned.set(left_out)
@@ -322,7 +313,7 @@ class Member:
 
 class Parts:
     """
-    A worker's parts.
+    Parts of a worker.
 
     Parameters
     ----------
@@ -354,7 +345,7 @@ class Parts:
         self.progress = Progress(self.view, self.storing, metrics.pulse)
 
     async def _take_over(self, begins: Mapping[int, int], seen: int) -> Mapping[int, int]:
-        """Make partitions ours, where they still are the ones that were stored."""
+        """Take over partitions after checking that they contain the stored records."""
         offsets = await self.storing.take_over(begins, seen)
         try:
             await self._continuity.check(self.storing.last_records(), begins)
@@ -364,7 +355,7 @@ class Parts:
         return offsets
 
     async def close(self) -> None:
-        """Disconnect the observers."""
+        """Disconnect the parts that observe Kafka."""
         with contextlib.suppress(TimeoutError):
             await self.view.close()
         self._others.close()

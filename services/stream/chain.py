@@ -1,12 +1,11 @@
 """
 The storing thread of `tonne worker`: reads and writes each record until it is durable.
 
-Rows are made behind it by the deriving thread, as in `tonne run`; spans that devices wait for
-here, under the offsets' lock.
+Rows are derived by the deriving thread, as in `tonne run`; requested spans here, under the lock of
+the offsets.
 
-Records below a partition's stored offset are dropped.  A record that cannot be read
-becomes a dead letter with its bytes, a message that cannot be stored one with its own:
-the partition continues.
+Records below a partition's stored offset are skipped.  An unreadable record, or a message that
+cannot be stored, becomes a dead letter with its bytes, and the partition continues.
 """
 
 from __future__ import annotations
@@ -51,15 +50,15 @@ LIMITS = ("idle_in_transaction_session_timeout=20s", "statement_timeout=5min")
 
 class StreamChain:
     """
-    Passes records through the steps on one connection; rows are made on another.
+    Stores records on one connection; rows are derived on another.
 
     Parameters
     ----------
     database_url : str
     seen : Source
-        The topic, and how many partitions Kafka shows.
+        The topic, and its number of partitions in Kafka.
     dead_topic : DeadTopic
-        Where records that cannot be stored can be seen, before the table has them.
+        Topic for records that cannot be stored, written before the table.
     """
 
     def __init__(
@@ -93,15 +92,15 @@ class StreamChain:
 
     def open(self) -> None:
         """
-        Connect.
+        Connect to the database.
 
         Raises
         ------
         InputError
-            When our clock is off.
+            When the clock is wrong.
         ServerError
-            When the database cannot be reached at start, or others write to it that
-            must not while we do.
+            When the database cannot be reached at the start, or a process that must be alone
+            writes to it.
         """
         try:
             require_same_time(self._database.connection())
@@ -113,15 +112,14 @@ class StreamChain:
         """
         Take over exactly these partitions; return the next offset of each.
 
-        What was known about any device is forgotten: another worker may have
-        stored readings of it meanwhile.
+        All cached state is discarded, as another worker may have stored readings.
 
         Parameters
         ----------
         begins : mapping of int to int
-            Partition to the first record that Kafka still has.
+            Partition to its first available record.
         seen : int
-            How many partitions Kafka shows by now.
+            Current number of partitions in Kafka.
         """
         self._deriving.leave()
         self._own.none()
@@ -155,17 +153,20 @@ class StreamChain:
 
     def store_all(self, records: Mapping[int, Sequence[Record]]) -> None:
         """
-        Store records of partitions, as `store` does.
+        Store records of several partitions, as `store` does.
 
-        In one transaction where nothing speaks against it: a transaction costs more than
-        the rows of the few messages that a record holds at a moderate rate.
+        In one transaction if possible, as a transaction costs more than the few messages of a
+        record.
         """
         if not (len(records) > 1 and small(records.values()) and self._stored_together(records)):
             for partition, subset in records.items():
                 self.store(partition, subset)
 
     def _stored_together(self, records: Mapping[int, Sequence[Record]]) -> bool:
-        """Store records in one transaction, unless one must stand alone; as often as needed."""
+        """
+        Store records in one transaction, unless one needs its own; return whether it was
+        done.
+        """
         while True:
             with self._database.attempt() as connection, suppress(VisitedError):
                 self._look_again(connection)
@@ -193,23 +194,23 @@ class StreamChain:
 
     def store(self, partition: int, records: Sequence[Record]) -> None:
         """
-        Store records of a partition, however long the database takes.
+        Store records of a partition, waiting for the database if necessary.
 
         Raises
         ------
         FencedError
             When another worker took the partition over.
         GaveUpError
-            When the process is asked to stop while the database is down.
+            When the process is stopped while the database is unreachable.
         """
         for portion in portions(records):
             self._store_portion(partition, portion)
 
     def _store_portion(self, partition: int, records: Sequence[Record]) -> None:
         """
-        Store records in one transaction; as often as another party wrote, look again.
+        Store records in one transaction, repeated after reloading state if another process wrote.
 
-        The offset moves in it: what it says is not stored yet has left no dead letter.
+        The offset moves in it, so unstored records have left no dead letter.
         """
         while True:
             with self._database.attempt() as connection, suppress(VisitedError):
@@ -218,7 +219,7 @@ class StreamChain:
             self._unsure = True
 
     def _store(self, connection: Connection, partition: int, records: Sequence[Record]) -> None:
-        """Take records through the steps."""
+        """Pass records through the steps."""
         version = self._version(connection)
         position = self._own.positions.get(partition)
         if position is None:
@@ -285,18 +286,18 @@ class StreamChain:
         self._agree(share(connection, self._own.source))
 
     def _agree(self, partitions: int) -> None:
-        """Take up the number of partitions; whose a device is follows from it."""
+        """Adopt a number of partitions, which determines each device's partition."""
         if partitions != self._own.count:
             self._own.count = partitions
             self._held = None
 
     def _connected_again(self) -> None:
-        """Trust nothing remembered: while we had no connection, others may have written."""
+        """Discard all cached state after a reconnection, as others may have written."""
         self._unsure = True
         self._metrics.pulse.beat(PULSE)
 
     def _look_again(self, connection: Connection) -> None:
-        """Ask the database what holds now, where we are not sure of it."""
+        """Reload state that may be outdated."""
         if not self._unsure:
             return
         self._nodes.forget()
@@ -307,16 +308,16 @@ class StreamChain:
         self._unsure = False
 
     def _version(self, connection: Connection) -> Version:
-        """Return the registry version in use; a newer one is looked for now and then."""
+        """Return the registry version in use; newer ones are checked for at intervals."""
         if self._held is None or self._watch.due() or self._newer.ready:
             return self._refreshed(connection, waits=False)
         return self._held
 
     def _refreshed(self, connection: Connection, *, waits: bool = True) -> Version:
         """
-        Take up a new registry version, if there is one; return the one to use.
+        Adopt a newer registry version if there is one; return the one to use.
 
-        Unless it `waits` for it, a newer one is prepared while storing goes on.
+        Unless it `waits`, a newer one is prepared while storing continues.
         """
         if self._held is None:
             # what was prepared from a version before is dropped: others may have written since
@@ -334,7 +335,7 @@ class StreamChain:
         return self._held
 
     def _take_up(self, connection: Connection, prepared: Prepared) -> Version:
-        """Use a newer version, and go on for a moment with the rows that its changes ask for."""
+        """Use a newer version, and derive the rows requested by its changes for a short time."""
         store, here, there = prepared
         before, fleet = self._held, store.plan.fleet
         with self._deriving.changing():
@@ -354,7 +355,7 @@ class StreamChain:
         return self._held
 
     def _answer(self, connection: Connection, version: Version) -> None:
-        """Go on for a moment with rows that devices wait for, once what is noted has its own."""
+        """Derive requested rows for a short time, once noted readings have theirs."""
         if version.store.behind and self._deriving.settle(_AT_ONCE_S):
             with self._deriving.changing():
                 done = answer_requests(connection, version.store, self._own, _AT_ONCE_S)
@@ -365,15 +366,18 @@ class StreamChain:
         return self._own.next_offsets()
 
     def last_records(self) -> dict[int, tuple[int, bytes | None]]:
-        """Return the same with the SHA-256 of the previous record; safe from any thread."""
+        """
+        Return the next record of each own partition with the SHA-256 of the previous one;
+        thread-safe.
+        """
         return self._own.last_records()
 
     def close(self) -> None:
-        """Close the connections, once rows are made."""
+        """Close the connections, after deriving the remaining rows."""
         self._deriving.close()
         self._database.close()
 
 
 def _step(position: Position, last: Record) -> Step:
-    """Return how far a partition is to move once its last record is stored."""
+    """Return the move of a partition after its last record is stored."""
     return position, last.offset + 1, hashlib.sha256(last.value).digest()

@@ -1,9 +1,4 @@
-"""A worker's own partitions: stored offsets, and number of partitions of the topic.
-
-What one registry version is to a process that stores records.
-
-Continuity of a partition's offsets: no record is left out, none is stored twice.
-"""
+"""A worker's own partitions: stored offsets, sequence of records, and registry version."""
 
 from __future__ import annotations
 
@@ -29,7 +24,7 @@ AHEAD_S = 30.0
 
 
 class MissingError(TonneError):
-    """Records arrive, but the next one is missing; none was skipped."""
+    """Later records arrive, but the next one is missing; none was skipped."""
 
 
 class Following:
@@ -39,7 +34,7 @@ class Following:
     Parameters
     ----------
     topic : str
-        Named where a record does not come.
+        For the error text of a missing record.
     """
 
     def __init__(self, topic: str) -> None:
@@ -52,16 +47,15 @@ class Following:
 
     def of(self, position: Position, records: Sequence[Record]) -> list[Record]:
         """
-        Return the next records, without a gap.
+        Return the next records without a gap.
 
-        Those before are stored.  Those after may be left over from before partitions
-        changed hands: they come again in their turn, and taking them now would leave
-        out what is between.
+        Earlier ones are stored already.  Later ones may be left over from before a reassignment;
+        they come again, and storing them now would skip others.
 
         Raises
         ------
         MissingError
-            When only later ones have come for a while.
+            When only later ones have arrived for a while.
         """
         todo, ahead = in_sequence(records, position.offset)
         if todo or not ahead:
@@ -80,7 +74,10 @@ class Following:
 def begin(
     connection: Connection, position: Position, first: int, log: FilteringBoundLogger
 ) -> Position:
-    """Continue from Kafka's first available record, and return the missing ones."""
+    """
+    Return the position at Kafka's first available record; skipped ones are logged as an
+    error.
+    """
     if first <= position.offset:
         return position
     log.error(
@@ -96,13 +93,12 @@ def begin(
 
 class OwnPartitions:
     """
-    State of own partitions, as last read from the database.
+    Own partitions, as last read from the database.
 
     Parameters
     ----------
     seen : Source
-        The topic, and how many partitions Kafka shows: by them a device is ours or
-        another worker's.
+        The topic with its number of partitions in Kafka, which determines each device's partition.
     """
 
     def __init__(self, seen: Source) -> None:
@@ -137,12 +133,12 @@ class OwnPartitions:
         }
 
     def read_again(self, connection: Connection) -> int:
-        """Read the offsets of own partitions; return the topic's number of partitions."""
+        """Reload the offsets of own partitions; return the topic's number of partitions."""
         self.positions = {k: offsets.reread(connection, p) for k, p in self.positions.items()}
         return source.grow(connection, self.source)
 
     def visited(self, connection: Connection) -> bool:
-        """Return whether another process wrote for own devices, so that rows must be made."""
+        """Return whether another process wrote for own devices, so that rows must be derived."""
         return offsets.visited(connection, self.topic, self.positions.values())
 
     def next_offsets(self) -> dict[int, int]:
@@ -150,7 +146,7 @@ class OwnPartitions:
         return {p.partition: p.offset for p in self.positions.values()}
 
     def last_records(self) -> dict[int, tuple[int, bytes | None]]:
-        """Return the same with the SHA-256 of the previous record, where known."""
+        """Return each partition's next record with the SHA-256 of the previous one, if known."""
         return {p.partition: (p.offset, p.digest) for p in self.positions.values()}
 
     def home_of(self, principal: str) -> int:
@@ -167,9 +163,9 @@ class OwnPartitions:
         self, steps: Sequence[tuple[Position, int, bytes | None]], visits: Mapping[int, int]
     ) -> None:
         """
-        Record the effect of an own transaction: new and previous records.
+        Record the effect of an own transaction: offsets and visits.
 
-        A visit that was our own is no news, unless another came between.
+        The process's own visit is ignored, unless another process made one as well.
         """
         for position, offset, digest in steps:
             held = self.positions[position.partition]
@@ -197,16 +193,16 @@ def answer_requests(
     connection: Connection, store: Store, own: OwnPartitions, most_s: float
 ) -> Committed:
     """
-    Derive missing rows of own devices, for at most some seconds; return the rows written.
+    Derive requested rows of own devices for a limited time; return the rows written.
 
-    Requests of others' devices wait for their workers.
+    Requests of other devices wait for their workers.
 
     Raises
     ------
     FencedError
-        When a partition is no longer ours.
+        When another worker has a partition.
     VisitedError
-        When another party wrote for the devices of one.
+        When another process wrote for the devices of one.
     """
     until_s, out = time.monotonic() + most_s, Committed()
     while store.behind and time.monotonic() < until_s:

@@ -1,12 +1,9 @@
-"""Step 2 of `tonne worker`: records to parcels, and reading of their Sparkplug messages. No I/O.
+"""
+Step 2 of `tonne worker`: decoding of records, including their Sparkplug messages. No I/O.
 
-Sparkplug's messages in records: a bridge passes them on unread, here they are.
-
-Bridges that share a subscription each see a part of a node's messages, and none
-could number them.  The records of a node are of one partition, so the worker
-that holds it has them all, with the database beside it that keeps the session.
-
-Which partition answers for each device of a registry version.
+Bridges that share a subscription each get only part of a node's messages, so they pass Sparkplug
+messages on undecoded.  All records of a node are in one partition, whose worker decodes them with
+the session state from the database.
 """
 
 from __future__ import annotations
@@ -28,10 +25,10 @@ from services.stream.records import Record, Spoiled, read
 
 class Homes:
     """
-    Home partitions by fleet index, those of the principal.
+    Partition of each device, by fleet index; it is that of the principal.
 
-    A record holds devices of its own partition, unless a bridge wrote it when the
-    topic had another number of partitions.
+    A record has devices of its own partition only, unless it is from before the number of
+    partitions changed.
     """
 
     def __init__(self, homes: Int32, partitions: int) -> None:
@@ -44,17 +41,17 @@ class Homes:
 
     @classmethod
     def of_fleet(cls, fleet: Fleet, partitions: int) -> Homes:
-        """Return the homes of a fleet's devices for a number of partitions."""
+        """Return the partitions of a fleet's devices."""
         return cls(_homes(fleet.devices, partitions), partitions)
 
     def moved(self, fleet: Fleet, here: Int32, there: Int32) -> Homes:
         """
-        Return the homes of a later version's devices.
+        Return the partitions of a later version's devices.
 
         Parameters
         ----------
         here, there : int32 array
-            Indices of devices that are as they were, in that version and in this.
+            Indices of unchanged devices in that and in this version.
         """
         new = np.ones(len(fleet), dtype=np.bool_)
         new[here] = False
@@ -65,18 +62,18 @@ class Homes:
         return Homes(homes, self._partitions)
 
     def all(self, frames: Iterable[Frame]) -> list[int]:
-        """Return the partitions of the devices of these frames, ascending."""
+        """Return the partitions of the devices in these frames, ascending."""
         return sorted({int(p) for f in frames for p in np.unique(self._of[f.device])})
 
     def strangers(self, frames: Iterable[Frame], partitions: Collection[int]) -> Int32:
-        """Return the devices of these frames that belong to none of these partitions."""
+        """Return the devices in these frames that belong to none of these partitions."""
         known = np.array(sorted(partitions), dtype=np.int32)
         result = [np.unique(f.device[~np.isin(self._of[f.device], known)]) for f in frames]
         empty: Int32 = np.empty(0, dtype=np.int32)
         return np.unique(np.concatenate([empty, *result]))
 
     def of(self, devices: Int32) -> list[int]:
-        """Return the home partitions of devices, each once, ascending."""
+        """Return the partitions of devices, each once, ascending."""
         return [int(p) for p in np.unique(self._of[devices])]
 
 
@@ -93,7 +90,7 @@ MISSING = ("birth_missing", "sequence_gap")
 def read_nodes(
     turn: Turn, result: Sequence[Parcel | Spoiled], fleet: Fleet
 ) -> list[Parcel | Spoiled]:
-    """Return parcels with the readings of their Sparkplug messages, new with each call."""
+    """Return parcels with the readings of their Sparkplug messages, created anew at each call."""
     turn.begin()
     out: list[Parcel | Spoiled] = []
     for item in result:
@@ -136,7 +133,7 @@ def swept(turn: Turn, fleet: Fleet, names: Iterable[str], now_us: int) -> Parcel
 
 
 def _append(parcel: Parcel, turn: Turn) -> None:
-    """Put messages of earlier records that were decided now behind a parcel's own."""
+    """Append messages of earlier records that are now decided to a parcel."""
     for waiting_message in turn.outcome.released:
         parcel.topics.append(waiting_message.topic)
         parcel.payloads.append(waiting_message.payload)
@@ -149,9 +146,9 @@ def read_records(
     fleet: Fleet, topic: str, partition: int, records: Sequence[Record], turn: Turn
 ) -> list[Parcel | Spoiled]:
     """
-    Return records under a registry version; `turn` has Sparkplug's changes.
+    Return records decoded under a registry version; `turn` collects Sparkplug's changes.
 
-    The same records may come again, by a newer version.
+    The same records can be decoded again by a newer version.
     """
     return read_nodes(turn, [read(topic, partition, record, fleet) for record in records], fleet)
 
@@ -160,10 +157,10 @@ def together(
     fleet: Fleet, homes: Homes, topic: str, records: Mapping[Position, Sequence[Record]]
 ) -> list[Parcel] | None:
     """
-    Return records of partitions that may share a transaction; None where one must be alone.
+    Return records of partitions that can share a transaction; None if one needs its own.
 
-    A record that cannot be read must, one with messages of Sparkplug's edge nodes, whose
-    order counts, and one with devices that another partition answers for.
+    An unreadable record needs its own, as does one with Sparkplug messages, whose order matters, or
+    with devices of another partition.
     """
     parcels = []
     for position, subset in records.items():
@@ -178,7 +175,7 @@ def together(
 
 
 def refusals(parcels: Sequence[Parcel | Spoiled]) -> Iterator[Rejected]:
-    """Yield refusals of the bridge for these records, and refusals of the worker."""
+    """Yield messages rejected by the bridge in these records, and by the worker."""
     for item in parcels:
         if isinstance(item, Parcel):
             yield from item.rejected
@@ -188,12 +185,12 @@ def joined(
     parcels: Sequence[Parcel | Spoiled], *, repeated: bool = False
 ) -> tuple[Parcel, Letters]:
     """
-    Return records as one parcel, and its messages for the dead letters.
+    Return records as one parcel, and its messages for dead letters.
 
     Parameters
     ----------
     repeated : bool
-        Whether all of it may have been stored before: a refusal is not kept twice.
+        Whether it may have been stored before, so that rejections are not stored twice.
     """
     parcel, received = join([p.refused() if isinstance(p, Spoiled) else p for p in parcels])
     again = [True] * len(parcel) if repeated else parcel.repeated

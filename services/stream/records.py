@@ -1,10 +1,8 @@
-"""Kafka records to parcels; a record that is not a parcel becomes a rejected message.
+"""
+Kafka records and parcels; unreadable records become rejected messages.
 
-Records that cannot be stored, for the dead-letter topic.
-
-The table `dead_letter` keeps them as well, with their bytes; the topic is for
-those who watch Kafka.  It is written before the table, so a record may come
-twice: its key names partition and offset.
+Unreadable records are written to the dead-letter topic, for observers of Kafka, and then to the
+table `dead_letter`. They may occur twice in the topic: the key has partition and offset.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ MAX_BYTES = 2_000_000  # about 10,000 messages of 12 channels
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A Kafka record: its offset, and its bytes."""
+    """Kafka record: its offset and its bytes."""
 
     offset: int
     value: bytes
@@ -39,7 +37,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Spoiled:
-    """A record that cannot be stored, with reason and offset."""
+    """Record that cannot be stored, with reason and offset."""
 
     topic: str
     partition: int
@@ -78,7 +76,7 @@ def in_sequence(records: Sequence[Record], first: int) -> tuple[list[Record], bo
 
 
 def portions(records: Sequence[Record]) -> list[list[Record]]:
-    """Yield records in transactions by size; a record is not divided."""
+    """Return records in transactions of limited size; a record is not divided."""
     out: list[list[Record]] = []
     size = MAX_BYTES
     for record in records:
@@ -91,15 +89,15 @@ def portions(records: Sequence[Record]) -> list[list[Record]]:
 
 
 def small(records: Iterable[Sequence[Record]]) -> bool:
-    """Return whether all of it fits into one transaction."""
+    """Return whether all records fit into one transaction."""
     return sum(len(record.value) for records in records for record in records) <= MAX_BYTES
 
 
 class DeadTopic:
     """
-    Writes spoiled records into the dead-letter topic `name`.
+    Writer of unreadable records into the dead-letter topic `name`.
 
-    Its broker is waited for like any server.
+    It waits for an unreachable broker.
     """
 
     def __init__(
@@ -115,12 +113,12 @@ class DeadTopic:
 
     def keep(self, records: Sequence[Spoiled]) -> None:
         """
-        Store records in the dead-letter topic, however long Kafka takes.
+        Store records in the dead-letter topic, waiting for Kafka if necessary.
 
         Raises
         ------
         GaveUpError
-            When the process is asked to stop while Kafka is away.
+            When the process is stopped while Kafka is unreachable.
         """
         outgoing = [_outgoing(record) for record in records]
         while True:

@@ -1,13 +1,9 @@
 """
-Replay of stored records: over unchanged data it changes nothing.
+Replay of records stored before; existing rows stay unchanged, missing ones are added.
 
-What is missing comes back, from a backup that was behind for instance; what is
-there stays.  A replay reads a partition from an offset or a time up to what was
-stored of it when the replay began, and ends.  It moves no offset and belongs
-to no group.  Its transactions lock the partitions whose devices they touch, work
-from stored rows alone, and tell the partitions' holders of any change.
-
-Records of the past: what Kafka still holds of what was stored, from an offset or a time.
+It reads partitions from an offset or a time up to their stored offset, then ends.  It moves no
+offset and belongs to no group.  Its transactions lock the partitions of the affected devices, use
+stored rows only, and signal any change to the partitions' workers.
 """
 
 from __future__ import annotations
@@ -52,7 +48,7 @@ class Since:
     """
     Start of a replay: an offset of every partition, or the time at which Kafka stored a record.
 
-    `partitions` narrows; None for all.
+    `partitions` limits it; None for all.
     """
 
     offset: int | None = None
@@ -77,12 +73,12 @@ async def past(
     log: FilteringBoundLogger,
 ) -> AsyncIterator[tuple[int, list[Record], int]]:
     """
-    Yield stored records: partition, some of its records, and their total number.
+    Yield stored records: partition, some of its records, and the total number.
 
     Parameters
     ----------
     stored : mapping of int to int
-        How far each partition is stored; records from there on are the workers' still.
+        Stored offset of each partition; later records are left to the workers.
 
     Raises
     ------
@@ -132,7 +128,10 @@ async def _span(
 
 
 async def _read(consumer: Any, span: _Span, since_ms: int) -> AsyncIterator[list[Record]]:
-    """Yield a span's records; a broker may answer with an earlier offset than a time has."""
+    """
+    Yield a span's records; those before the start time, which a broker may return, are
+    skipped.
+    """
     if span.first >= span.end:
         return
     consumer.assign([span.tp])
@@ -150,7 +149,7 @@ async def _read(consumer: Any, span: _Span, since_ms: int) -> AsyncIterator[list
 
 @dataclass(slots=True)
 class Replayed:
-    """Number of records replayed, and of rows changed by table."""
+    """Numbers of records replayed, and of rows changed by table."""
 
     records: int = 0
     messages: int = 0
@@ -166,17 +165,17 @@ async def replay(
     told: Callable[[int, int], object] = lambda _done, _of: None,
 ) -> Replayed:
     """
-    Store records of a topic again, from an offset or a time.
+    Store records of a topic again, from an offset or a time; return the numbers.
 
     Parameters
     ----------
     told : callable
-        Hears of progress: records done, records in all.
+        Called with the progress: records done, total.
 
     Raises
     ------
     InputError
-        When the topic is not there.
+        When the topic does not exist.
     ServerError
         When a server cannot be reached, or `tonne run` writes to the database.
     """
@@ -196,7 +195,7 @@ async def replay(
 
 
 class Replayer:
-    """Stores records of any partition, as a guest of its owner."""
+    """Stores records of any partition beside the partition's worker."""
 
     def __init__(
         self, database_url: str, seen: Source, log: FilteringBoundLogger, stopping: threading.Event
@@ -226,14 +225,14 @@ class Replayer:
         return offsets.stored(self._database.connection(), self._topic)
 
     def store(self, partition: int, records: Sequence[Record]) -> None:
-        """Store records of a partition, however long the database takes."""
+        """Store records of a partition, waiting for the database if necessary."""
         for portion in portions(records):
             while not self._tried(partition, portion):
                 pass  # the database was lost, and is back
             self.done.records += len(portion)
 
     def _tried(self, partition: int, records: Sequence[Record]) -> bool:
-        """Store records over the connection; whether it lasted."""
+        """Store records; return whether the connection lasted."""
         with self._database.attempt() as connection:
             while not self._stored(connection, partition, records):
                 self._agree(source.grow(connection, Source(self._topic, self._partitions)))
@@ -241,7 +240,7 @@ class Replayer:
         return False
 
     def _stored(self, connection: Connection, partition: int, records: Sequence[Record]) -> bool:
-        """Store records, unless the topic has more partitions than we knew."""
+        """Store records; return False if the topic has more partitions than known."""
         version, turn = self._version(connection), Turn(self._nodes, connection)
         result = read_records(version.fleet, self._topic, partition, records, turn)
         if names_unknown(refusals(result)):
@@ -268,7 +267,7 @@ class Replayer:
         return True
 
     def _tell(self, done: Committed) -> None:
-        """Log what the server does not take; a dead letter has it."""
+        """Log messages that the server refused; they are dead letters."""
         for refusal in done.rejected:
             if refusal.reason == UNSTORABLE:
                 self.done.unstorable += 1
@@ -278,19 +277,19 @@ class Replayer:
         self._agree(share(connection, Source(self._topic, self._partitions)))
 
     def _agree(self, partitions: int) -> None:
-        """Take up the number of partitions; whose a device is follows from it."""
+        """Adopt a number of partitions, which determines each device's partition."""
         if partitions != self._partitions:
             self._partitions = partitions
             self._held = None
 
     def _version(self, connection: Connection) -> Version:
-        """Return the registry version in use; a newer one is looked for now and then."""
+        """Return the registry version in use; newer ones are checked for at intervals."""
         if self._held is None or self._watch.due():
             return self._refreshed(connection)
         return self._held
 
     def _refreshed(self, connection: Connection) -> Version:
-        """Take up a new registry version, if there is one; return the one to use."""
+        """Adopt a newer registry version if there is one; return the one to use."""
         version = self._held
         newer = self._watch.newer(connection, None if version is None else version.fleet)
         if version is not None and not newer:

@@ -1,20 +1,12 @@
 """
-The topic in Kafka, read over a separate connection.
+Queries on the topic in Kafka over a separate connection, and assignment of its partitions.
 
-Faust's own is busy with what it reads, and answers nothing while it waits for Kafka.
+Faust's own connection answers nothing while it waits for Kafka.
 
-How the workers' group shares the topic's partitions, and how to have it share them anew.
-
-Kafka gives the topic to one member, the leader, to share.  A leader that was started again
-under its name (`--instance`) is let in without a word that it is the leader, and looks at the
-number of partitions no more; a member that only asks to be let in again gets what it had.
-So the leader writes with each share over how many partitions it is, each worker compares
-that with what Kafka shows, and one that sees more joins with a mark that it did not have
-before: by that Kafka has the group share anew, anyone who was started again.
-
-How a topic and what is stored of it stand to each other, asked once: for `tonne doctor`.
-
-Which partitions the workers' group has given to a member, as Kafka tells it.
+Kafka lets one member, the leader, assign the partitions.  A leader restarted under its name
+(`--instance`) is readmitted without learning that it is the leader, and no longer checks the number
+of partitions. So each assignment states its number of partitions; a worker that sees more in Kafka
+rejoins with changed metadata, which makes Kafka request a new assignment.
 """
 
 from __future__ import annotations
@@ -54,13 +46,13 @@ _MARK = 8
 
 class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
     """
-    Kafka's round-robin assignment, also of older workers, with the number of partitions.
+    Kafka's round-robin assignment with the number of partitions, compatible with older workers.
 
     Attributes
     ----------
     covered : int or None
-        Over how many partitions our own share was made; None before the first, or where an
-        older worker made it.
+        Number of partitions of the current assignment; None before the first, or if made by an
+        older worker.
     by_older : bool
         Whether an older worker made it.
     """
@@ -73,7 +65,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         self.by_older = False
 
     def joined_by(self, join: Callable[[], object]) -> None:
-        """Record how to rejoin the group."""
+        """Set the function that rejoins the group."""
         self._join = join
 
     def anew(self) -> None:
@@ -82,11 +74,11 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         self._join()
 
     def metadata(self, topics: Any) -> Any:
-        """Return the metadata for joining."""
+        """Return the metadata for joining the group."""
         return ConsumerProtocolMemberMetadata(self.version, list(topics), self._mark)
 
     def assign(self, cluster: Any, members: Any) -> dict[str, Any]:
-        """Assign partitions, as the leader."""
+        """Return the assignment of partitions, as the group's leader."""
         count = len(cluster.partitions_for_topic(self._topic) or ())
         shares = super().assign(cluster, members)
         return {
@@ -115,7 +107,7 @@ class AwayError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A record's SHA-256, and the time at which Kafka stored it. [ms since 1970]"""
+    """SHA-256 of a record, and the time at which Kafka stored it. [ms since 1970]"""
 
     digest: bytes
     time_ms: int
@@ -123,9 +115,9 @@ class Seen:
 
 class TopicView:
     """
-    Kafka's data on a topic.
+    Queries on a topic in Kafka.
 
-    Every question raises `AwayError` when Kafka does not answer in time.
+    Each raises `AwayError` when Kafka does not answer in time.
     """
 
     def __init__(self, kafka: KafkaAccess, topic: str) -> None:
@@ -134,7 +126,7 @@ class TopicView:
         self._one = asyncio.Lock()  # one question at a time
 
     async def partitions(self) -> list[int]:
-        """Return the topic's partitions; none where it does not exist."""
+        """Return the topic's partitions; empty if it does not exist."""
         return await self._answer(self._partitions)
 
     async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
@@ -142,13 +134,16 @@ class TopicView:
         return await self._answer(partial(self._ends, list(partitions)))
 
     async def record(self, partition: int, offset: int) -> Seen | None:
-        """Return a record's data, or None where the partition has none at its offset."""
+        """Return a record's data; None if the partition has none at the offset."""
         return await self._answer(
             partial(self._record, TopicPartition(self.topic, partition), offset)
         )
 
     async def require_group(self, group: str) -> None:
-        """Raise `AwayError` if our user may not read as a group, as Faust would wait silently."""
+        """
+        Raise `AwayError` if the user may not read in a group, as Faust would wait without an
+        error.
+        """
         await self._answer(partial(self._may_read_as, group), f"read as group {group!r}")
 
     async def close(self) -> None:
@@ -230,7 +225,7 @@ async def assigned(kafka: KafkaAccess, group: str, topic: str) -> set[int]:
     Raises
     ------
     ServerError
-        When Kafka cannot be asked, or does not tell us.
+        When Kafka does not answer or refuses.
     """
     async with administering(kafka, doing=f"look at group {group!r}") as admin:
         (answer,) = await admin.describe_consumer_groups([group])
@@ -254,15 +249,15 @@ class TopicState:
     Attributes
     ----------
     lag : dict of int to int
-        Records of each partition that are not stored.
+        Number of unstored records of each partition.
     oldest_s : float
-        How long the oldest of them has waited; 0 where there is none. [s]
+        Age of the oldest of them; 0 without any. [s]
     cut : dict of int to int
-        Partitions that end before what is stored of them, and where.
+        Partitions that end before their stored offset, with their end.
     unassigned : tuple of int or None
-        Partitions that no worker of the group has; None where Kafka does not tell.
+        Partitions without a worker of the group; None if Kafka does not answer.
     no_answer : str
-        Why it does not.
+        Reason for that.
     """
 
     lag: dict[int, int]

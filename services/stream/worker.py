@@ -1,8 +1,8 @@
 """
-`tonne worker`: Kafka to TimescaleDB.
+Main function of `tonne worker`: Kafka to TimescaleDB.
 
-SIGTERM stores what was read, tells the group, and leaves.  A failure ends the
-process with its reason: anyone who restarts it starts from the stored offsets.
+SIGTERM stores the records read, leaves the group, and ends.  An error ends the process; a restart
+continues at the stored offsets.
 """
 
 from __future__ import annotations
@@ -51,23 +51,22 @@ async def work(
     wait_s: float = 0.0,
 ) -> None:
     """
-    Store parcels until asked to stop.
+    Store records until stopped.
 
     Parameters
     ----------
     workers : int
-        How many are to share the topic, each with a partition at least.
+        Number of workers that share the topic, each with at least one partition.
     wait_s : float
-        How long servers that are not there are waited for at the start. [s]
+        Maximum waiting time for unreachable servers at the start. [s]
 
     Raises
     ------
     InputError
-        When the topic, or its dead-letter topic, is not there, the topic has too few
-        partitions, or our clock is off.
+        When the topic or its dead-letter topic does not exist, the topic has too few partitions,
+        or the clock is wrong.
     ServerError
-        When a server is not there in time, a successor took over, or the topic is
-        not the one that was stored.
+        When a server stays unreachable, a successor took over, or the topic was replaced.
     """
     collect_seldom()
     stopping, leave = threading.Event(), asyncio.Event()
@@ -93,7 +92,7 @@ async def _opened(
     stopping: threading.Event,
     wait_s: float,
 ) -> tuple[DeadTopic, StreamChain, int]:
-    """Reach Kafka and the database; return what stores, and the topic's number of partitions."""
+    """Connect to Kafka and database; return dead-letter topic, chain and number of partitions."""
     kafka = settings.require_kafka()
 
     async def once(what: str, begin: Callable[[], _T]) -> _T:
@@ -141,7 +140,7 @@ def _on_signals(stopping: threading.Event, leave: asyncio.Event) -> None:
 
 
 async def _started(parts: Parts, leave: asyncio.Event, group: str) -> bool:
-    """Start, unless asked to leave, or something fails, before the group has let us in."""
+    """Start the app; return False if stopped or failed before the group admitted the worker."""
     starting = asyncio.ensure_future(parts.app.start())
     ending = asyncio.ensure_future(_any(leave, parts.storing.failed))
     done, remaining = await asyncio.wait(
@@ -161,7 +160,7 @@ async def _started(parts: Parts, leave: asyncio.Event, group: str) -> bool:
 
 
 def _noted(storing: Storing, ended: asyncio.Future[None]) -> None:
-    """A lag that is reported no more would silence the alert that looks at it."""
+    """Record an unexpected end of the lag reporting as failure, as its alert would be silent."""
     if not ended.cancelled() and (error := ended.exception()) is not None:
         storing.fail(error)
 
@@ -177,7 +176,7 @@ def _enough(topic: str, partitions: int, workers: int) -> None:
 async def _until(
     leave: asyncio.Event, storing: Storing, app: faust.App, progress: Progress
 ) -> None:
-    """Wait for the signal or a failure, and do what is due meanwhile."""
+    """Wait for the signal or a failure, doing periodic work meanwhile."""
     while not (leave.is_set() or storing.failed.is_set() or app.crashed):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(_any(leave, storing.failed), IDLE_S)
@@ -188,7 +187,7 @@ async def _until(
 
 
 async def _look(storing: Storing, progress: Progress) -> None:
-    """Do what is due now and then; what ends the storing for good is noted there."""
+    """Do periodic work; a permanent failure is recorded in `storing`."""
     try:
         await storing.idle()
         await progress.look()

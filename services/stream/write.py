@@ -1,13 +1,11 @@
 """
-Steps 3 and 4 of `tonne worker`: account and write in one transaction; its commit is last.
+Steps 3 and 4 of `tonne worker`: derive and write in one transaction.
 
-The partitions' offsets move in that transaction.  Records from before the number of
-partitions changed may hold devices that are another partition's now.  They are
-stored under that partition's lock, from what the database says of the device and
-not from what is remembered.
+The partitions' offsets move in that transaction.  Records from before the number of partitions
+changed may have devices of another partition; they are stored under that partition's lock and from
+the database's state.
 
-What the server refuses is stored in parts, and the message that it does not take
-becomes a dead letter.
+A refused batch is stored in parts, and the message at fault becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -38,22 +36,22 @@ def write(
     turn: Turn,
 ) -> Committed:
     """
-    Store a batch of one or more partitions with their offsets; return once durable.
+    Store a batch of one or more partitions with their offsets; return the result once durable.
 
     Parameters
     ----------
     steps : sequence of (Position, int, bytes or None)
-        Where each partition stands, the next record after the batch, and the SHA-256 of
-        its last record.
+        Position of each partition, the next record after the batch, and the SHA-256 of its last
+        record.
 
     Raises
     ------
     FencedError
         When another worker took the partition over.
     VisitedError
-        When another party wrote for its devices.
+        When another process wrote for its devices.
     psycopg.Error
-        No offset has moved, and the same call may be made again.
+        No offset has moved, and the same call can be repeated.
     """
     ends = {position.partition: (end, digest) for position, end, digest in steps}
     homes = ends.keys()
@@ -90,7 +88,7 @@ def write(
 
 
 def _move(cursor: Cursor, steps: Sequence[Step], theirs: list[int]) -> dict[int, int]:
-    """Move the offsets; lock the partitions whose guests we are, and return their visits."""
+    """Move the offsets; lock the other partitions concerned, and return their visits."""
     topic = steps[0][0].topic
     if theirs:
         offsets.lock(cursor, topic, [*(position.partition for position, _, _ in steps), *theirs])

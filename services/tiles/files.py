@@ -1,13 +1,9 @@
 """
-Tiles of a log as files: written into a folder, read from a folder or web server.
+Static files (tiles) of a log: published into a folder, read from a folder or web server.
 
-Where a log's tiles are read: a folder, or any web server.
-
-Write the log as tiles into a folder that any web server can serve.
-
-A full tile is written once.  A folder whose files say otherwise than the log, or whose
-checkpoint the log does not lead on from, is left as it is: outsiders have read it already.
-The checkpoint comes last, so that no reader finds a head whose tiles are not there yet.
+A full tile is written once.  A folder whose files contradict the log, or whose checkpoint the log
+does not continue, is not changed. The checkpoint is written last, so that readers always find its
+tiles.
 """
 
 from __future__ import annotations
@@ -36,7 +32,14 @@ class Source(Protocol):
     """Reads files of a log by their paths."""
 
     def get(self, path: str) -> bytes | None:
-        """Return a file, or None where missing."""
+        """
+        Return a tile, or the full tile that replaced it.
+
+        Raises
+        ------
+        InputError
+            If neither exists.
+        """
 
 
 def tile(source: Source, path: str, full: str) -> bytes:
@@ -57,7 +60,7 @@ def tile(source: Source, path: str, full: str) -> bytes:
 
 
 class Folder:
-    """Files of a folder."""
+    """Files in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -95,12 +98,12 @@ class Web:
 
     def get(self, path: str) -> bytes | None:
         """
-        Return a file, or None where missing.
+        Return a file; None if missing.
 
         Raises
         ------
         ServerError
-            If the server does not answer, answers otherwise, or with more than a log's file.
+            If the server does not answer, or answers with something else or too much.
         """
         try:
             with self._http.stream("GET", path) as answer:
@@ -120,7 +123,7 @@ class Web:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Entries below the published head, files written, and unchanged files."""
+    """Result of publishing: entries below the head, files written, and unchanged files."""
 
     size: int
     written: int
@@ -131,19 +134,19 @@ def publish(
     folder: Path, note: str, entries: Sequence[bytes], leaves: Sequence[bytes]
 ) -> Published:
     """
-    Update a folder to a signed head.
+    Update a folder to a signed head, and return the result.
 
     Parameters
     ----------
     note : str
-        The head, signed.
+        The signed head.
     entries, leaves : sequence of bytes
-        The log's entries and their leaf hashes; what is beyond the head is left out.
+        The log's entries and their leaf hashes; those beyond the head are ignored.
 
     Raises
     ------
     LogError
-        If the entries are not those of the head, or the folder holds another log.
+        If the entries differ from the head, or the folder has another log.
     """
     head = _head(note)
     entries, leaves = entries[: head.size], leaves[: head.size]

@@ -40,7 +40,7 @@ _CHECKPOINT = "checkpoint"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The last valid head, as signed, and its tree."""
+    """Last valid signed head, and its tree."""
 
     note: str
     head: Checkpoint
@@ -59,7 +59,7 @@ def load(folder: Path, key: NoteKey) -> Seen | None:
     Raises
     ------
     InputError
-        If the file is damaged: then it is unknown what was seen.
+        If the file is damaged.
     """
     file = folder / _STATE
     if not file.exists():
@@ -85,7 +85,7 @@ def save(folder: Path, note: str, tree: CompactRange) -> None:
 
 
 def evidence(folder: Path, *notes: str) -> list[Path]:
-    """Store signed heads that contradict each other; return their files."""
+    """Store contradicting signed heads as evidence; return their files."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths = []
     for note in notes:
@@ -99,22 +99,22 @@ def evidence(folder: Path, *notes: str) -> list[Path]:
 @dataclass(slots=True)
 class Report:
     """
-    Result of one round.
+    Result of a monitoring round.
 
     Parameters
     ----------
     origin, size : str, int
-        The log, and the entries under the head that it shows.
+        The log, and the entries of its current head.
     before : int
-        Entries under the last head that was seen here.
+        Entries of the last head seen here.
     found : list
-        Entries that name what is watched: index and body.
+        Entries that name a watched statement or project: index and body.
     ahead : list of int
-        Sizes of others' heads that the log does not reach here, so that nothing is said of them.
+        Sizes of others' heads that the log has not reached.
     contradiction : str or None
-        Why the log is not to be trusted any more.
+        Reason why the log is not to be trusted any more.
     evidence : list of Path
-        Files with the heads that contradict each other.
+        Files with the contradicting heads.
     """
 
     origin: str
@@ -134,24 +134,23 @@ def follow(
     others: Sequence[str] = (),
 ) -> Report:
     """
-    Run one round.
+    Run one monitoring round and return its result.
 
     Parameters
     ----------
     keys : sequence of NoteKey
-        Keys of the log, had from elsewhere than the log.
+        Keys of the log, obtained independently.
     home : Path
-        Under which is kept what was seen.
+        Folder of the state.
     watched : sequence of str
         Names of statements or projects.
     others : sequence of str
-        Signed heads that others saw.
+        Signed heads received by others.
 
     Raises
     ------
     InputError, LogError, SignatureError, ServerError
-        If the log cannot be read, or its head is not signed by a key of it; that
-        contradicts nothing yet.
+        If the log cannot be read, or its head has no valid signature; that is no contradiction.
     """
     raw = source.get(_CHECKPOINT)
     if raw is None:
@@ -204,7 +203,7 @@ def _verified(note: str, keys: Sequence[NoteKey]) -> tuple[NoteKey, Checkpoint]:
 
 
 def _contradicts(head: Checkpoint, earlier: Checkpoint, tiles: Tiles) -> str | None:
-    """Say why two heads cannot be of one log; None where one leads on from the other."""
+    """Return why two heads cannot be of one log; None if one continues the other."""
     if earlier.size > head.size:
         return (
             f"the log shows {head.size} entries and showed {earlier.size} here before: entries"
@@ -234,7 +233,7 @@ def _entries(source: Source, begin: int, size: int) -> Iterator[tuple[int, bytes
 
 
 def _named(entry: bytes, watched: Sequence[str]) -> dict[str, Any] | None:
-    """Body of an entry whose statement or project is watched."""
+    """Return an entry's body if its statement or project is watched."""
     if not watched:
         return None
     try:

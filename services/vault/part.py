@@ -1,18 +1,15 @@
 """
-A part of the archive: one file of readings, its manifest, and its checks.
+Part of the archive: a file of readings with its manifest, and its checks.
 
-What can be wrong with an archive.
+Errors:
 
     ServerError
-      VaultError     the place cannot be reached, is full or refuses us: try again later
+      VaultError     the location cannot be reached, is full or refuses access: try again later
     InputError
-      DamagedError   what is there is not what was put there: nothing may be made from it
+      DamagedError   a file is not what was written: it must not be used
 
-A part of the archive: one file of readings, what it holds, and the manifest beside it.
-
-The manifest says, without a database, which sealed day a file is of, and the
-leaves that the log's entry has for its devices: a holder of the log's detail
-can check the file by itself.
+The manifest names the file's sealed day and the leaves of its devices in the log, so that the file
+can be checked without a database.
 """
 
 from __future__ import annotations
@@ -43,7 +40,7 @@ class DamagedError(InputError):
 
 
 class Day(NamedTuple):
-    """A sealed day: project ('' for none), edges, and log index of its seal."""
+    """Sealed day: project ('' for none), start and end, and log index of its seal."""
 
     project: str
     day: date
@@ -55,14 +52,14 @@ class Day(NamedTuple):
 
 class Part(NamedTuple):
     """
-    A file of the archive.
+    File of the archive.
 
     Attributes
     ----------
     leaves : mapping of str to DayLeaf
-        By device, in the file's order; what the log sealed.
+        Sealed leaves by device, in the file's order.
     sha256, manifest : str
-        Of the file and of its manifest, in hex.
+        Digests of the file and of its manifest, in hex.
     """
 
     day: Day
@@ -83,7 +80,7 @@ class Part(NamedTuple):
 def of(
     archive: str, day: Day, class_id: str, site: str, data: bytes, leaves: Mapping[str, DayLeaf]
 ) -> tuple[Part, bytes]:
-    """Return the name of a file from its contents, and the bytes of its manifest."""
+    """Return the part with its content-based name, and the bytes of its manifest."""
     sha256 = hashlib.sha256(data).hexdigest()
     stem = f"{day.day}_{site}_{day.project or '-'}_{sha256[:_HASH_SHOWN]}"
     path = f"{class_id}/{day.day:%Y/%m}/{stem}{PARQUET}"
@@ -122,7 +119,7 @@ def check_manifest(archive: str, part: Part, data: bytes) -> None:
     Raises
     ------
     DamagedError
-        Naming what differs.
+        Naming the difference.
     """
     name = manifest_path(part.path)
     try:

@@ -1,9 +1,8 @@
 """
 Storage of an archive: a folder, or a bucket of an S3-compatible store.
 
-A name is written once, whole or not at all.  In a folder the bytes go to a file
-beside it, are forced to the disk, and then take the name; a store's own upload
-appears whole.  Anyone who writes reads back: a place may lie.
+A file appears completely or not at all: in a folder it is written under another name, forced to
+disk, and renamed; an upload to a store is atomic.  Written files are read back.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _OPTIONS = frozenset({"endpoint_override", "scheme", "region", "timeout_s"})
 
 class Place:
     """
-    Files by name below a root.
+    Files by name in a folder or bucket.
 
     Parameters
     ----------
@@ -131,7 +130,10 @@ class Place:
                     file.unlink(missing_ok=True)
 
     def _root(self) -> None:
-        """Tell a place that is not there from a file that is not."""
+        """
+        Raise VaultError if the location itself is missing, to distinguish it from a missing
+        file.
+        """
         if self._folder is not None and not self._folder.is_dir():
             raise VaultError(f"archive {self.url} is not there; is its disk mounted?")
 
@@ -192,7 +194,7 @@ def _bucket(url: str) -> Any:
 
 
 def _proxy(options: Mapping[str, str]) -> str | None:
-    """Return the proxy by which a bucket is reached, as HTTPS_PROXY and NO_PROXY say it."""
+    """Return the proxy for a bucket, from HTTPS_PROXY and NO_PROXY."""
     host = options.get("endpoint_override") or f"s3.{options.get('region', '')}.amazonaws.com"
     result = getproxies().get(options.get("scheme", "https"))
     if not result or proxy_bypass(host):
@@ -228,7 +230,7 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 def _force(folder: Path) -> None:
-    """Force a name to the disk."""
+    """Force a folder's entries to disk."""
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)

@@ -1,10 +1,9 @@
 """
-The file of a part: readings by device and time, whole devices per row group.
+Parquet file of a part: readings by device and time, whole devices per row group.
 
-A query for one device reads the footer and one row group.  Times and registers
-are written as differences, gauges by dictionary (meters speak in few steps) and
-all of it with zstd; byte-stream-split was measured and pays for one channel of
-eight classes.  What arrival said of a row stands in `flags`, as JSON.
+A query for one device reads the footer and one row group.  Times and registers are stored as
+differences, gauges by dictionary, all with zstd; byte-stream-split was measured and helps only one
+channel of eight classes.  `flags` has the notes at arrival, as JSON.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Flags = dict[tuple[str, int], str]
 
 
 class Stored(NamedTuple):
-    """Readings of a part's devices, by index in `devices`, with their flags at arrival."""
+    """Readings of a part's devices, by index in `devices`, with their notes at arrival."""
 
     devices: list[str]
     frame: Frame
@@ -192,7 +191,7 @@ def _decode(class_id: str, names: Sequence[str], file: Any) -> Stored:
 
 
 def _groups(metadata: Any, names: Sequence[str]) -> Iterator[int]:
-    """Row groups whose devices may be among these."""
+    """Yield the row groups that may contain the devices."""
     wanted = sorted(names)
     for number in range(metadata.num_row_groups):
         seen = metadata.row_group(number).column(0).statistics

@@ -1,10 +1,9 @@
 """
-Alarms as messages to people: by e-mail, or by Apprise to Matrix, Teams and others.
+Alarm messages to people: by e-mail, or by Apprise to Matrix, Teams and other services.
 
-E-mail goes by the standard library to the operator's own server (TONNE_SMTP_URL).  All others go
-by Apprise (BSD, releases each month, some hundred services) rather than by clients of ours: a
-contact names a tag, and addresses with their tokens stand in the operator's Apprise configuration
-(TONNE_APPRISE_CONFIG), not in the database.
+E-mail is sent through the operator's server (TONNE_SMTP_URL).  For other services a contact names a
+tag of the operator's Apprise configuration (TONNE_APPRISE_CONFIG, BSD), so that tokens are not in
+the database.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _PORTS = {"smtp": 587, "smtps": 465}
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """Servers for messages to people: SMTP with its sender, and Apprise's configuration."""
+    """Servers for messages to people: SMTP with sender, and Apprise's configuration."""
 
     smtp_url: str | None = None
     smtp_from: str | None = None
@@ -46,7 +45,7 @@ class Ways:
 
 
 class Message(NamedTuple):
-    """A title of one line, and the text."""
+    """Message: a one-line title, and the text."""
 
     title: str
     text: str
@@ -54,12 +53,12 @@ class Message(NamedTuple):
 
 def check(address: str) -> None:
     """
-    Refuse a value that is not an address of a person.
+    Refuse an invalid contact address.
 
     Raises
     ------
     InputError
-        Saying how to write one.
+        States the correct form.
     """
     rest = address.partition(":")[2]
     if address.startswith(MAIL) and _MAILBOX.fullmatch(rest):
@@ -110,7 +109,7 @@ def message(event: Mapping[str, Any], step: str, language: str, page: str | None
 
 @cache
 def _words(language: str) -> dict[str, str]:
-    """Words of the console's pages, in which people know their alarms."""
+    """Return the texts of the console's pages."""
     folder = resources.files("services") / "api" / "console" / "words"
     file = folder / f"{language}.toml"
     chosen = file if file.is_file() else folder / "en.toml"

@@ -1,20 +1,11 @@
 """
-Send one message to a checked address, with limits of time and answer size.
+Sending of one webhook message to a checked address, with limits of time and answer size.
 
-The standard library's client rather than httpx: the connection goes to one address of those that
-were checked while TLS asks for the name, redirects are not followed, and a clock beside it ends
-a receiver that answers a byte at a time.
-
-Secrets and signatures of webhooks, in the form of Standard Webhooks (standardwebhooks.com).
-
-HMAC-SHA256 over id, time and body.  A message carries a signature by each secret that holds at
-the time, so that a secret is replaced while messages go on.
-
-Where webhooks may go: no server of ours is reached by an address that someone registered.
-
-The name is resolved once, each of its addresses has to be public, and the connection is made to
-the address that was looked at, not to the name again.  Networks that the operator names
-(TONNE_WEBHOOK_NETWORKS) are allowed beside, and plain HTTP within these alone.
+The standard library's client is used, as the connection goes to a checked address while TLS
+verifies the name, redirects are not followed, and a timer ends slow receivers. Messages are signed
+in the form of Standard Webhooks (standardwebhooks.com): HMAC-SHA256 over id, time and body, one
+signature per valid secret, so that secrets can be replaced. Only public addresses are permitted,
+and configured networks.
 """
 
 from __future__ import annotations
@@ -104,7 +95,7 @@ def addresses_of(target: Target, allowed: Sequence[Network]) -> list[str]:
     Raises
     ------
     InputError
-        If an address of it may not be reached.
+        If one of them is not permitted.
     OSError
         If it cannot be resolved.
     """
@@ -150,11 +141,11 @@ def headers(keys: Sequence[str], id_: str, at_s: int, body: bytes) -> dict[str, 
     Parameters
     ----------
     keys : sequence of str
-        Secrets that hold now, at least one.
+        Valid secrets, at least one.
     id_ : str
-        Of the event: the same in each attempt, so that a receiver knows it again.
+        Of the event; equal in each attempt.
     at_s : int
-        When it is sent, seconds since 1970.
+        Time of sending. [s since 1970]
     """
     signed = f"{id_}.{at_s}.".encode() + body
     signatures = (
@@ -180,18 +171,18 @@ _DONE, _MULTIPLE = 200, 300
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    Result of an attempt.
+    Result of a delivery attempt.
 
     Attributes
     ----------
     status : int or None
-        Of the answer; None where there was none.
+        HTTP status; None without an answer.
     error : str
-        Why it was not taken; empty where it was.
+        Reason of a failure; empty after success.
     wait_s : int
-        How long the receiver asks to be left alone; 0 where it does not. [s]
+        Waiting time requested by the receiver; 0 without. [s]
     refused : bool
-        The address may not be reached.
+        The address is not permitted.
     """
 
     status: int | None
@@ -253,7 +244,7 @@ def _sent(conn: _Pinned, target: Target, body: bytes, headers: Mapping[str, str]
 
 
 class _Pinned(http.client.HTTPConnection):
-    """A connection to addresses that were looked at, whatever the name says by now."""
+    """HTTP connection to already checked addresses, without resolving the name again."""
 
     def __init__(self, target: Target, addresses: Sequence[str], deadline_s: float) -> None:
         super().__init__(target.host, target.port)

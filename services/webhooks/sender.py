@@ -1,10 +1,9 @@
 """
-Send events from the outbox: at least once, in order as far as possible.
+Delivery of events from the outbox: at least once, in order as far as possible.
 
-One process at a time sends for a database; another waits for its place.  A receiver that does
-not answer, or answers 429 or 5xx, is left alone for a while; an event that it refuses is tried
-again by itself.  After the last attempt it is a dead letter, which a person can replay; 410 ends
-the webhook.  A round is bounded by the slowest receiver's deadline, not by their number.
+One process per database sends; others wait.  A receiver that does not answer, or answers 429 or
+5xx, is paused; a rejected event is retried individually.  After the last attempt an event is dead
+and can be replayed; 410 ends the webhook.  A round lasts at most the slowest receiver's deadline.
 """
 
 from __future__ import annotations
@@ -70,13 +69,13 @@ class Sender:
     url : str
         Database; the login must be granted `tonne_events`.
     allowed : sequence of networks
-        Reached beside public addresses.
+        Permitted besides public addresses.
     waits_s : sequence of float
         Pauses after failures; an event has one attempt more. [s]
     deadline_s : float
-        How long one attempt may take. [s]
+        Maximum time of one attempt. [s]
     ways : Ways, optional
-        By which servers people are reached.
+        Servers for messages to people.
     """
 
     def __init__(
@@ -110,7 +109,7 @@ class Sender:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; an attempt that is under way is made again by anyone who sends next."""
+        """Stop; an interrupted attempt is repeated by the next sender."""
         self._stopping.set()
         self._thread.join(timeout=5)
 
@@ -124,7 +123,7 @@ class Sender:
 
     def once(self) -> Sent:
         """
-        Send what is due now.
+        Send due events and return the result.
 
         Raises
         ------
@@ -155,7 +154,7 @@ class Sender:
                 self._stopping.wait(10 * EVERY_S)
 
     def _round(self, conn: Connection) -> Sent:
-        """Send what is due at each webhook, several webhooks at once."""
+        """Send the due events of all webhooks, several at once; return the result."""
         opens = store.open_ones(conn)
         done = Sent()
         if opens:
@@ -166,7 +165,7 @@ class Sender:
         return done
 
     def _of(self, conn: Connection, hook: store.Open, source: str) -> Sent:
-        """Send what is due at a webhook, until it does not answer."""
+        """Send the due events of a webhook until it fails to answer; return the result."""
         if hook.url.startswith((people.MAIL, people.APPRISE)):
             return self._to_people(conn, hook, source)
         done = Sent()
@@ -197,7 +196,7 @@ class Sender:
         return done
 
     def _to_people(self, conn: Connection, hook: store.Open, source: str) -> Sent:
-        """Send a contact the alarms that are for it, as messages."""
+        """Send a contact's alarms as messages; return the result."""
         done = Sent()
         page = source if source.startswith("http") else None
         language = alarm_contacts.language_of(conn, hook.id)
@@ -276,9 +275,9 @@ def cloud_event(event: store.Due, projects: Sequence[str] | None, source: str) -
     Parameters
     ----------
     projects : sequence of str, optional
-        What the receiver may see: of an alarm of several projects, these are named.
+        Visible projects of the receiver: only these are named in an alarm of several.
     source : str
-        Where the API answers, or `urn:tonne`.
+        URL of the API, or `urn:tonne`.
     """
     seen = [project for project in event.projects if projects is None or project in projects]
     data = event.data if "project" in event.data else {**event.data, "projects": seen}
@@ -300,6 +299,6 @@ def _utc(moment: datetime) -> str:
 
 
 def _first(conn: Connection) -> bool:
-    """Whether this process is the one that sends; the place is kept as long as it is connected."""
+    """Return whether this process is the sender; it remains so while connected."""
     row = conn.execute("SELECT pg_try_advisory_lock(%s, 0)", [_LOCK]).fetchone()
     return row == (True,)

@@ -1,18 +1,13 @@
 """
-The witness over HTTP: cosigns heads consistent with earlier ones (c2sp.org/tlog-witness).
-
-Cosign heads (c2sp.org/tlog-witness, add-checkpoint), and refuse what does not lead on.
-
-A rewritten or split log, a head that goes back, a log that is not known and a signature that
-is not the log's are refused; two signed heads that contradict each other are kept.
-
-The witness over HTTP (c2sp.org/tlog-witness), bounded as the API is.
+HTTP server of a witness: cosigns heads consistent with earlier ones (c2sp.org/tlog-witness).
 
     POST /add-checkpoint             cosign a head
     GET  /<SHA-256 of the origin>/checkpoint
-                                     the last head cosigned of a log
-    GET  /vkeys                      the witness's keys
-    GET  /healthz                    that the process lives
+                                     the last cosigned head of a log
+    GET  /vkeys                      the witness's public keys
+
+A rewritten or split log, a smaller head, an unknown log or an invalid signature is refused;
+contradicting signed heads are stored.
 """
 
 from __future__ import annotations
@@ -49,12 +44,12 @@ _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
 
 class Cosigner:
     """
-    A witness: its keys, its state, and its clock.
+    Witness with keys, state, and clock.
 
     Parameters
     ----------
     now_s : callable
-        The time, seconds since 1970. [s UTC]
+        Returns the time. [s since 1970 UTC]
     """
 
     def __init__(self, keys: WitnessKeys, state: State, now_s: Callable[[], int]) -> None:
@@ -68,12 +63,12 @@ class Cosigner:
         Returns
         -------
         origin, size, lines : str, int, str
-            The head, and the witness's lines under it.
+            The head, and the witness's signature lines.
 
         Raises
         ------
         WitnessRefusedError
-            With the status of HTTP.
+            With an HTTP status.
         """
         request, origin = _read(body)
         try:
@@ -106,7 +101,10 @@ class Cosigner:
         return head.origin, head.size, lines
 
     def _note(self, request: Request, origin: str, error: WitnessRefusedError) -> None:
-        """Keep the held and the shown head where the log signed both and shows no one history."""
+        """
+        Store the known and the new head if both are signed by the log and contradict each
+        other.
+        """
         seen = self.state.seen(origin)
         if seen is None:
             return
@@ -131,7 +129,7 @@ def _read(body: bytes) -> tuple[Request, str]:
 
 
 def _signed_only(note: str, signers: list[Vkey]) -> str:
-    """Return a note with the lines of the log's trusted keys, and no stranger's."""
+    """Return a note with the signatures of the log's trusted keys only."""
     text, lines = signature_lines(note)
     known = {(key.name, key.key_id) for key in signers}
     kept = [
@@ -142,13 +140,13 @@ def _signed_only(note: str, signers: list[Vkey]) -> str:
 
 class Witness:
     """
-    The application.
+    ASGI application of a witness.
 
     Parameters
     ----------
     cosigner : Cosigner
     rate_per_s : float
-        Requests a second that one address may make.
+        Maximum requests per second and address.
     """
 
     def __init__(self, cosigner: Cosigner, rate_per_s: float, log: FilteringBoundLogger) -> None:

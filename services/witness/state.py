@@ -1,9 +1,9 @@
 """
 State of a witness in SQLite, by log: a head is stored before it is cosigned.
 
-One transaction compares the request with the last head and writes the new one, also where two
-processes serve one file.  A file that is restored from a copy has forgotten heads: its witness
-could cosign a second history, so it has to begin again under a new name and new keys.
+One transaction compares and writes the head, also with several processes.  After restoring an older
+copy of the file a witness must start again with a new name and new keys, as it could cosign a
+second history.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Seen(NamedTuple):
 
 
 class Contradiction(NamedTuple):
-    """Two heads signed by one log, and why they are not one history."""
+    """Two heads signed by one log, and why they contradict each other."""
 
     origin: str
     time_s: int
@@ -59,12 +59,12 @@ class Contradiction(NamedTuple):
 
 class State:
     """
-    The file of a witness, for use in a `with` block.
+    State file of a witness, for use in a `with` block.
 
     Parameters
     ----------
     folder : Path
-        Made where it is not there.
+        Created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -94,7 +94,7 @@ class State:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Lock the file for one change, which is on disk at the end."""
+        """Context that locks the file for one change, on disk at its end."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -127,12 +127,12 @@ class State:
 
     def seen(self, origin: str) -> Seen | None:
         """
-        Return the last cosigned head of a log.
+        Return the last cosigned head of a log; None without any.
 
         Raises
         ------
         InputError
-            If the file is damaged: then it is unknown what was cosigned.
+            If the file is damaged.
         """
         row = self._rows("SELECT size, root, time_s, note FROM head WHERE origin = ?", origin)
         if not row:
@@ -183,6 +183,6 @@ class State:
         return [Contradiction(*row) for row in rows]
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows of a query; never those of a change that another thread has not ended."""
+        """Return the rows of a query, without uncommitted changes of other threads."""
         with self._lock:
             return self._db.execute(query, values).fetchall()

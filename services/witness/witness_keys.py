@@ -1,8 +1,8 @@
 """
-The witness's own keys: Ed25519 and ML-DSA-44, in a file readable only by its owner.
+Keys of a witness: Ed25519 and ML-DSA-44, in a file readable only by its owner.
 
-It is no file of `tonne keys`: `tonne log cosign` keeps another record of what was signed, and a
-key with two records could sign two histories.
+It is separate from `tonne keys`, as `tonne log cosign` keeps another record of signed heads, and
+one key with two records could sign two histories.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class WitnessKeys:
 
     @property
     def vkeys(self) -> tuple[Vkey, Vkey]:
-        """Return the keys for logs and readers: Ed25519 first."""
+        """Return the public keys for logs and readers: Ed25519 first."""
         return (
             Vkey(self.name, COSIGNATURE, self.ed25519.public),
             Vkey(self.name, ML_DSA_COSIGNATURE, self.ml_dsa.public),
@@ -52,19 +52,19 @@ class WitnessKeys:
 
 def create(folder: Path, name: str, passphrase: bytes = b"") -> WitnessKeys:
     """
-    Make the keys of a witness.
+    Create the keys of a witness.
 
     Parameters
     ----------
     name : str
-        Like `witness.example/w1`: a URL without its scheme, of this witness alone.
+        Like `witness.example/w1`: a URL without its scheme, used by this witness only.
     passphrase : bytes
-        Under which the file's secrets are encrypted; empty leaves them as they are.
+        Encrypts the file's secrets; empty for no encryption.
 
     Raises
     ------
     InputError
-        If there are keys already, or the name cannot be one.
+        If there are keys already, or the name is invalid.
     """
     path = folder / FILE
     if path.exists():
@@ -95,12 +95,12 @@ def create(folder: Path, name: str, passphrase: bytes = b"") -> WitnessKeys:
 
 def load(folder: Path, passphrase: bytes = b"") -> WitnessKeys:
     """
-    Load the keys of a witness.
+    Return the keys of a witness.
 
     Raises
     ------
     InputError
-        If there are none, others may read them, or the passphrase is another one.
+        If there are none, others may read them, or the passphrase is wrong.
     """
     path = folder / FILE
     try:

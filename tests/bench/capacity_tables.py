@@ -8,13 +8,13 @@ STAGES = (
     ("receive and acknowledge (MQTT)", "bridge", "mqtt_receive_us"),
     ("decode and check", "bridge", "admit_us"),
     ("sort and encode a record", "bridge", "wire_encode_us"),
-    ("produce", "bridge", "produce_us"),
-    ("consume", "worker", "consume_us"),
+    ("send the record to Kafka", "bridge", "produce_us"),
+    ("receive the record from Kafka", "worker", "consume_us"),
     ("check and decode a record", "worker", "wire_decode_us"),
     ("calculate intervals and emissions", "worker", "settle_us_900s"),
     ("COPY, upsert, commit", "worker", "commit_us_900s"),
-    ("the same in PostgreSQL", "database", "database_us_900s"),
-    ("mosquitto", "MQTT broker", "mqtt_broker_us"),
+    ("COPY, upsert, commit in PostgreSQL", "database", "database_us_900s"),
+    ("receive and send on (mosquitto)", "MQTT broker", "mqtt_broker_us"),
 )
 CADENCES = ((900, "15 minutes"), (60, "minute"))
 FLEETS = (10_000, 1_000_000, 100_000_000)
@@ -23,11 +23,11 @@ NEEDS = {
     "cells": "cells",
     "bridges": "bridges",
     "workers": "workers",
-    "partitions": "partitions",
-    "busy database processors": "database_cores",
-    "TB a year": "tb_a_year",
-    "WAL MB/s": "wal_mb_per_s",
-    "Kafka TB, a week, 3 copies": "kafka_week_tb",
+    "Kafka partitions": "partitions",
+    "database processors in use": "database_cores",
+    "database, TB a year": "tb_a_year",
+    "write-ahead log, MB/s": "wal_mb_per_s",
+    "Kafka, TB (a week, 3 copies)": "kafka_week_tb",
 }
 CELLS = ((CELL_DEVICES, 2), (CELL_DEVICES, 3), (10 * CELL_DEVICES, 3))
 
@@ -53,7 +53,7 @@ def number(value: float) -> str:
 def stages(stage: dict[str, float]) -> str:
     """Processor time of each stage."""
     rows = [(what, who, f"{stage[f'stage_{key}']:.1f}") for what, who, key in STAGES]
-    return table(("stage", "process", "us per message"), rows)
+    return table(("stage", "process", "processor time, us per message"), rows)
 
 
 def rows(stage: dict[str, float]) -> str:
@@ -90,8 +90,8 @@ def device_year(stage: dict[str, float]) -> str:
                 *(f"{mb:.1f}" for mb in megabytes),
             )
         )
-    head = ("message interval", "messages", "bridge s", "worker s", "database s", "readings MB",
-            "quantities MB", "emissions MB")  # fmt: skip
+    head = ("message interval", "messages", "bridge, s", "worker, s", "database, s",
+            "readings, MB", "quantities, MB", "emissions, MB")  # fmt: skip
     return table(head, rows)
 
 
@@ -105,13 +105,15 @@ def fleet_needs(stage: dict[str, float]) -> str:
             rows.append(
                 (f"{devices:,}, every {said}", *(number(found[key]) for key in NEEDS.values()))
             )
-    return table(("devices", *NEEDS), rows)
+    return table(("devices, interval of their messages", *NEEDS), rows)
 
 
 def cell_limits(stage: dict[str, float]) -> str:
     """Where one cell ends, first things first."""
     found = sorted(limits(Costs.of(stage, QUARTER_S)).items(), key=lambda item: item[1])
-    return table(("event", "number of devices"), [(what, f"{n:,.0f}") for what, n in found])
+    return table(
+        ("limit", "devices at which it is reached"), [(what, f"{n:,.0f}") for what, n in found]
+    )
 
 
 def cell_events(stage: dict[str, float]) -> str:
@@ -126,4 +128,6 @@ def cell_events(stage: dict[str, float]) -> str:
                     f"{trace.oldest_s.max():,.0f}",
                 )
             )
-    return table(("event", "maximum of waiting messages", "longest waiting time [s]"), rows)
+    return table(
+        ("cell, and event", "maximum number of waiting messages", "longest waiting time [s]"), rows
+    )

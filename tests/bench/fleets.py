@@ -204,9 +204,12 @@ def limits(costs: Costs) -> dict[str, float]:
     stored_per_quarter = QUARTER_S * costs.worker_per_s
     return {
         "a registry change delays storing by 10 s": 10e6 / costs.device_us,
-        "8 TB are full after a year": DISK_BYTES * QUARTER_S / YEAR_S / costs.message_bytes,
-        "the registry needs 1 GB in each process": 1e9 / costs.device_bytes,
-        "all report within a minute, and one worker needs the quarter hour to store them": (
+        "a disk of 8 TB is full after a year": DISK_BYTES
+        * QUARTER_S
+        / YEAR_S
+        / costs.message_bytes,
+        "the registry needs 1 GB of memory in each process": 1e9 / costs.device_bytes,
+        "all report within a minute, and one worker needs 15 minutes to store them": (
             stored_per_quarter
         ),
         "one bridge is permanently busy": QUARTER_S * 1e6 / costs.bridge_us,
@@ -227,16 +230,16 @@ def events(devices: int, workers: int, costs: Costs) -> dict[str, Trace]:
     outage = 6 * 3600 * mean
     return {
         "messages arrive evenly": simulate(plant, lambda _: mean, 1_200),
-        "all report in the first minute of a quarter hour": simulate(
+        "all report in the first minute of a 15-minute interval": simulate(
             plant, quarterly(devices), 1_200
         ),
-        "the same, and a worker lost during the burst": simulate(
+        "all report in this first minute, and one worker is lost then": simulate(
             plant, quarterly(devices), 1_200, Loss(910, SESSION_S)
         ),
-        "six hours of backlog after a database outage": simulate(
+        "a backlog of six hours after a database outage": simulate(
             plant, lambda now: mean + (outage if now == 0 else 0.0), 1_200
         ),
-        "the same, and a worker lost in its tenth second": simulate(
+        "a backlog of six hours, and one worker is lost after ten seconds": simulate(
             plant, lambda now: mean + (outage if now == 0 else 0.0), 1_200, Loss(10, SESSION_S)
         ),
     }

@@ -152,3 +152,14 @@ def test_a_survey_counts_by_its_mean_or_its_bound(given, counted, monkeypatch):
         assert "30 of 4000 were surveyed" in told[0][1].replace(",", "")
     else:
         assert found == Fraction(counted)
+
+
+def test_a_cluster_counts_as_one_unit():
+    """Seven hundred households at fourteen wells would count as seven hundred wells."""
+    alone = Survey("x", 5000, 700, Decimal(10), "wells by lot", date(2026, 1, 2), Decimal(5))
+    clustered = of_survey(replace(alone, clusters=14), SMALL)
+    # 1.771, t of 13 degrees of freedom, times 5 / sqrt(14), with 4,300 of 4,999 not drawn
+    assert float(clustered.half) == pytest.approx(1.771 * 5 * (4300 / 4999 / 14) ** 0.5, rel=1e-6)
+    assert not clustered.holds
+    assert of_survey(alone, SMALL).holds
+    assert of_survey(replace(alone, clusters=700), SMALL) == of_survey(alone, SMALL)

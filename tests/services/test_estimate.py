@@ -8,7 +8,13 @@ import yaml
 from services.registry.files import read_files
 from tests.invoked import tonne
 
-ROOF = {"latitude": 20.94, "longitude": 106.6, "rated_kw": 100, "ghi_kwh_per_m2": [1380]}
+ROOF = {
+    "latitude": 20.94,
+    "longitude": 106.6,
+    "rated_kw": 100,
+    "ghi_kwh_per_m2": [1380],
+    "air_c": 27,
+}
 
 
 def _run(*arguments, given=None):

@@ -1,5 +1,5 @@
 """
-Write dashboards and alert rules in each language that has words: `make dashboards`.
+Write dashboards and alert rules in each available language: `make dashboards`.
 
     python -m deploy.grafana.source          # writes deploy/grafana/dashboards and alerting
 """
@@ -37,7 +37,7 @@ _PANELS = "panels"
 
 
 def written(made: model.Dashboard) -> str:
-    """Return the text of a dashboard's file: keys in order, one panel per line."""
+    """Return a dashboard as JSON text: keys in order, one panel per line."""
     board = json.loads(json.dumps(made, cls=JSONEncoder))
     panels = ",\n".join(_line(panel) for panel in board.pop(_PANELS))
     keys = (f"{_line(key)}: {_line(board[key])}" for key in sorted(board))
@@ -45,14 +45,14 @@ def written(made: model.Dashboard) -> str:
 
 
 def declared() -> dict[str, str]:
-    """Return every file with its marks, by name below the language folder."""
+    """Return every file before translation, by its name below the language folder."""
     made = [module.dashboard() for module in BOARDS]
     boards = {f"dashboards/{{}}/{board.uid}.json": written(board) for board in made}
     return {**boards, "alerting/{}/tonne.yaml": _RULES.read_text(encoding="utf-8")}
 
 
 def files() -> dict[str, str]:
-    """Return every file of every language by its name, and the English words."""
+    """Return every file in every language by name, and the English texts for translation."""
     marks = declared()
     texts = {text for declaration in marks.values() for text in marked(declaration)}
     made = {

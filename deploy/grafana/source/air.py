@@ -1,4 +1,4 @@
-"""Air and noise: current values, days, and limits exceeded."""
+"""Dashboard of air and noise: current values, daily values, and exceeded limits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ORDER BY v.device_id, v.time DESC
 
 
 def dashboard() -> model.Dashboard:
-    """Build it."""
+    """Return the dashboard."""
     return board(
         "air", "Air and noise", "Stations of the city: index, concentrations, levels, limits exceeded.",
         [

@@ -1,4 +1,4 @@
-"""A dashboard: its variables, its links to others, and its panels in rows."""
+"""Parts of every dashboard: variables, links to other dashboards, panels in rows, events."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ def board(
     refresh: str = "1m",
 ) -> model.Dashboard:
     """
-    Return panels in rows below variables; on a phone Grafana stacks them in this order.
+    Return a dashboard of panels in rows below its variables.
 
-    `marks` is a query of `time`, `timeend`, `text` and `tags` that all charts show.
+    `marks` is a query of `time`, `timeend`, `text` and `tags`, shown as annotations on all charts.
+    On a phone Grafana stacks the panels in this order.
     """
     made = build.Dashboard(word(title)).uid(f"tonne-{uid}").description(word(about)).tags([TAG])
     # the installation's own zone (GF_DATE_FORMATS_DEFAULT_TIMEZONE): local days begin at midnight
@@ -53,7 +54,7 @@ def board(
 
 
 def _numbered(made: model.Dashboard) -> model.Dashboard:
-    """Give panels ids that stay as long as their order: alerts and links name them."""
+    """Return the dashboard with numbered panels; alerts and links refer to these numbers."""
     for number, panel in enumerate(made.panels or [], 1):
         panel.id_val = number
     return made
@@ -61,10 +62,10 @@ def _numbered(made: model.Dashboard) -> model.Dashboard:
 
 def events(*classes: str, device: str | None = None) -> str:
     """
-    Return the query of events of meters of some classes: replaced, reset, period closed.
+    Return the annotation query for meters of some classes: replacements, resets, closed periods.
 
-    Registers that fell back are looked for where a variable `device` chooses 200 devices or fewer:
-    they are found by reading every quarter hour.
+    Register resets are included only where a variable `device` selects 200 devices or fewer, as
+    finding them reads every 15-minute interval.
     """
     listed = ", ".join(f"'{one}'" for one in classes)
     own = "" if device is None else f" AND d.id = ANY(ARRAY[${{{device}:sqlstring}}]::text[])"
@@ -94,23 +95,23 @@ SELECT f.start, '«register decreased»: ' || f.device_id || ', ' || f.quantity,
 
 def reach(device_days: int) -> str:
     """
-    Return the time range of a panel of all chosen devices, limited so that it stays quick.
+    Return the SQL time range of a panel over all selected devices, shortened for large selections.
 
-    Those of thousands of devices over two weeks are millions of rows.  Known when the query is planned.
+    The limit of device-days keeps the query fast; PostgreSQL knows it when planning.
     """
     days = f"{device_days} * INTERVAL '1 day' / greatest(cardinality(ARRAY[${{device:sqlstring}}]::text[]), 1)"
     return f"greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - {days})"
 
 
 def sites() -> build.QueryVariable:
-    """Return the variable of sites; all at first."""
+    """Return the dashboard variable for sites; all are selected at first."""
     return _query(
         "site", "Site", "SELECT id AS __value, left(name, 80) AS __text FROM site ORDER BY name"
     )
 
 
 def projects() -> build.QueryVariable:
-    """Return the variable of projects."""
+    """Return the dashboard variable for projects."""
     return _query(
         "project",
         "Project",
@@ -121,7 +122,7 @@ def projects() -> build.QueryVariable:
 def devices(
     classes: str | tuple[str, ...], label: str, name: str = "device"
 ) -> build.QueryVariable:
-    """Return the variable of devices of some classes at the chosen sites."""
+    """Return the dashboard variable for devices of some classes at the selected sites."""
     named = [classes] if isinstance(classes, str) else classes
     listed = ", ".join(f"'{one}'" for one in named)
     return _query(
@@ -133,19 +134,19 @@ def devices(
 
 
 def number(name: str, label: str, value: str, about: str) -> build.TextBoxVariable:
-    """Return a variable for a number, such as an hour."""
+    """Return a dashboard variable for a number, such as an hour."""
     return (
         build.TextBoxVariable(name).label(word(label)).description(word(about)).default_value(value)
     )
 
 
 def console_address() -> build.TextBoxVariable:
-    """Return the address of the console of `tonne api`, for links from boards."""
+    """Return the dashboard variable for the console's base URL, used in links."""
     return number("console", "Console", "http://127.0.0.1:8080", "Address of tonne's console.")
 
 
 def console(page: str) -> str:
-    """Return the address of a page of the console in the reader's language."""
+    """Return the URL of a console page in the reader's language."""
     return "${console}/" + page
 
 

@@ -1,4 +1,4 @@
-"""EV charging and buses: utilisation, energy a kilometre, cost, faults, peaks."""
+"""Dashboard of EV charging and buses: utilisation, energy per kilometre, cost, faults, peaks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _REACH = " For many chargers only the end of the range is included (4,000 charge
 
 
 def dashboard() -> model.Dashboard:
-    """Build it."""
+    """Return the dashboard."""
     return board(
         "ev", "EV charging and buses", "Chargers and the vehicles they supply.",
         [

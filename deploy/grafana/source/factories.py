@@ -1,4 +1,7 @@
-"""Factories and buildings: energy compared with its usual value, and with production."""
+"""
+Dashboard of factories and buildings: energy compared with the usual value and with
+production.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ WHERE e.quantity = 'energy_import' AND $__timeFilter(e.time) AND e.{_MINE} GROUP
 
 
 def dashboard() -> model.Dashboard:
-    """Build it."""
+    """Return the dashboard."""
     return board(
         "factories", "Factories and buildings", "Energy compared with its usual value, by meter, product and project.",
         [

@@ -1,4 +1,7 @@
-"""Fleet health: which devices report, clock errors, flagged readings and rejected messages."""
+"""
+Dashboard of fleet health: reporting devices, clock errors, flagged readings, rejected
+messages.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ SELECT count(*) FILTER (WHERE {state}) AS devices FROM v_device_health WHERE {_H
 
 
 def dashboard() -> model.Dashboard:
-    """Build it."""
+    """Return the dashboard."""
     return board(
         "fleet", "Fleet health", "Devices and gateways: online, late, offline, faulty.",
         [

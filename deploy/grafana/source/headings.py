@@ -1,4 +1,4 @@
-"""Column names on panels, without units, as cells have them."""
+"""Column headings of tables without units, which the cells show."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ _OTHER = {
 
 
 def headings(query: str) -> dict[str, str]:
-    """Return headings of the possible columns of a query."""
+    """Return the headings of the columns that a query can return."""
     words = set(re.findall(r"[a-z_0-9]+", query))
     known = {**{one: one for one in _PLAIN}, **_OTHER, **HEADINGS}
     return {name: heading for name, heading in known.items() if name in words}

@@ -1,8 +1,8 @@
 """
-Boards in every language: texts are marked in declarations and replaced by words.
+Translation of dashboards: marked texts are replaced by those of a language.
 
-A marked text is its own key in the word files of `deploy/grafana/words`; one that begins with @
-is a key of the console's words, so that a board calls a class or an alarm as the console does.
+A marked text is its own key in the word files of `deploy/grafana/words`; one that begins with @ is
+a key of the console's word files, so that both use the same names of classes and alarms.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ _HEAD = "# English texts of the boards, written by `make dashboards`: each is it
 
 
 def word(text: str) -> str:
-    """Return a marked text; one with marks of its own unchanged."""
+    """Return a text marked for translation; a text with marks is returned unchanged."""
     return text if "«" in text else f"«{text}»"
 
 
 def named(key: str) -> str:
-    """Return the mark of a name in the console's words, such as `class.pump`."""
+    """Return the translation mark for a key of the console's word files, such as `class.pump`."""
     return f"«@{key}»"
 
 
 def languages() -> tuple[str, ...]:
-    """Return the languages that have a word file, English first."""
+    """Return the languages with a word file, English first."""
     return tags(WORDS)
 
 
 def marked(text: str) -> set[str]:
-    """Return the texts of a declaration that a language needs."""
+    """Return the texts in a dashboard that need translation."""
     return {one for one in _MARKED.findall(text) if not one.startswith("@")}
 
 
 def spoken(text: str, language: str) -> str:
-    """Return a declaration in a language; untranslated texts stay English."""
+    """Return a dashboard's text in a language; untranslated texts stay English."""
     own, common = _own(language), _common(language)
 
     def words_of(match: re.Match[str]) -> str:
@@ -54,7 +54,7 @@ def spoken(text: str, language: str) -> str:
 
 
 def english(marks: Iterable[str]) -> str:
-    """Return the English word file of the boards."""
+    """Return the contents of the English word file."""
     lines = (
         f"{json.dumps(mark, ensure_ascii=False)} = {json.dumps(mark, ensure_ascii=False)}\n"
         for mark in sorted(marks)

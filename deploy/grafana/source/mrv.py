@@ -1,4 +1,7 @@
-"""MRV: coverage, gaps and their cost, statements by state, calibrations due, the log."""
+"""
+Dashboard of MRV: data coverage, gaps with their cost, statements by state, due calibrations,
+the log.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _COVERED = ((None, RED), (0.9, YELLOW), (0.98, GREEN))
 
 
 def dashboard() -> model.Dashboard:
-    """Build it."""
+    """Return the dashboard."""
     return board(
         "mrv", "MRV", "From metered reductions to issued statements: coverage, gaps, calibrations, log.",
         [

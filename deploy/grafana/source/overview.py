@@ -1,4 +1,4 @@
-"""The city: current generation and avoided emissions, faults and their cost."""
+"""Dashboard of the whole city: current generation, avoided emissions, faults with their cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TODAY = "day = tonne_clock(timezone, now())::date AND time > now() - INTERVAL '
 
 
 def dashboard() -> model.Dashboard:
-    """Build it."""
+    """Return the dashboard."""
     return board(
         "overview", "City overview", "Tonnes, power and faults of the whole programme.",
         [

@@ -1,8 +1,8 @@
 """
-Colours of the boards: those of the console, between its light and dark form.
+Colours of the dashboards, between the console's light and dark colours.
 
-Grafana has one colour for both schemes, so each has a contrast of 3.5:1 or more on both grounds
-(`tests/grafana/test_languages.py` calculates it).
+Grafana uses one colour for both themes, so each has a contrast of 3.5:1 or more on both backgrounds
+(checked in `tests/grafana/test_languages.py`).
 """
 
 from __future__ import annotations

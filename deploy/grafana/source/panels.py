@@ -1,9 +1,8 @@
 """
-Panels: title, query, unit, and meaning of the figure.
+Kinds of dashboard panels: each has a title, query, unit and description.
 
-Every panel has a description, names its unit and says so where there is no data;
-a line is broken where values are missing for longer than usual, never drawn to zero.
-Tables show what stands in the database as text: no cell is ever read as HTML.
+A panel states when it has no data. A line is interrupted where values are missing for longer than
+usual, never drawn to zero. Table cells are shown as text, never as HTML.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ _SHORT = {
 
 
 class Sql(Builder[Dataquery], Dataquery):
-    """A query of the database, as Grafana's PostgreSQL data source keeps it."""
+    """Query of Grafana's PostgreSQL data source."""
 
     def __init__(self, text: str, form: str, ref: str) -> None:
         self._text = "\n".join(line.rstrip() for line in text.strip().splitlines())
@@ -65,7 +64,7 @@ class Sql(Builder[Dataquery], Dataquery):
         return self
 
     def to_json(self) -> dict[str, object]:
-        """Return the JSON form of Grafana."""
+        """Return the query in Grafana's JSON form."""
         return {
             "datasource": DATABASE,
             "editorMode": "code",
@@ -77,7 +76,7 @@ class Sql(Builder[Dataquery], Dataquery):
 
 
 def thresholds(steps: Steps) -> build.ThresholdsConfig:
-    """Colours by value; the first step has none."""
+    """Return the colours by value; the first step has no lower limit."""
     marks = [model.Threshold(value=value, color=color) for value, color in steps]
     return build.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(marks)
 
@@ -86,7 +85,7 @@ _Panel = TypeVar("_Panel")
 
 
 def _frame(panel: _Panel, title: str, about: str, unit: str, span: int, height: int) -> _Panel:
-    """Give any kind of panel what all have; the kinds share no base that says so."""
+    """Return a panel with the common properties of all kinds set."""
     any_panel: Any = panel
     any_panel.title(word(title)).description(word(about)).datasource(DATABASE).span(span).height(
         height
@@ -114,7 +113,7 @@ def stat(
     decimals: int | None = None,
     graph: bool = False,
 ) -> stats.Panel:
-    """One figure, coloured by thresholds."""
+    """Return a panel with one figure, coloured by thresholds."""
     panel = _targets(_frame(stats.Panel(), title, about, unit, span, 3), sql, "table")
     mode = common.BigValueGraphMode.AREA if graph else common.BigValueGraphMode.NONE
     panel.graph_mode(mode).color_mode(common.BigValueColorMode.VALUE)
@@ -137,7 +136,10 @@ def series(
     broken_ms: float = _HOUR_MS,
     fill: int = 10,
 ) -> timeseries.Panel:
-    """Lines over time; `right` puts fields of another unit on the right axis."""
+    """
+    Return a chart of lines over time; `right` assigns fields with another unit to the right
+    axis.
+    """
     panel = _targets(
         _frame(timeseries.Panel(), title, about, unit, span, height), sql, "time_series"
     )
@@ -173,7 +175,7 @@ def bars(
     steps: Steps | None = None,
     colors: Sequence[str] = (),
 ) -> barchart.Panel:
-    """Bars by a text field, such as local days."""
+    """Return a bar chart over a text field, such as local days."""
     panel = _targets(_frame(barchart.Panel(), title, about, unit, span, height), sql, "table")
     panel.x_field(x).legend(_legend()).tooltip(_tooltip()).show_value(common.VisibilityMode.NEVER)
     panel.stacking(common.StackingMode.NORMAL if stacked else common.StackingMode.NONE)
@@ -199,7 +201,7 @@ def levels(
     height: int = 8,
     high: float | None = None,
 ) -> bargauge.Panel:
-    """One bar per row of a query, `metric` with `value`."""
+    """Return a bar gauge with one bar per row of a query with the columns `metric` and `value`."""
     panel = _targets(_frame(bargauge.Panel(), title, about, unit, span, height), sql, "table")
     panel.orientation(common.VizOrientation.HORIZONTAL).display_mode(
         common.BarGaugeDisplayMode.BASIC
@@ -223,7 +225,10 @@ def table(
     steps: Mapping[str, Steps] | None = None,
     decimals: Mapping[str, int] | None = None,
 ) -> tables.Panel:
-    """Rows in order of the query, state words coloured; name and state are the first columns."""
+    """
+    Return a table in the query's row order; states are coloured, name and state are the
+    first columns.
+    """
     panel = _targets(_frame(tables.Panel(), title, about, "none", span, height), sql, "table")
     panel.mappings(states()).filterable(True).show_header(True)
     panel.thresholds(thresholds(((None, GREY),)))
@@ -281,7 +286,7 @@ def timeline(
     span: int = 24,
     height: int = 8,
 ) -> statushistory.Panel:
-    """One row per series and one field per time, coloured by value or word; a calendar by day."""
+    """Return a status history, one row per series, coloured by value or word."""
     panel = _targets(
         _frame(statushistory.Panel(), title, about, unit, span, height), sql, "time_series"
     )
@@ -295,7 +300,7 @@ def timeline(
 def site_map(
     title: str, sql: str, unit: str, about: str, *, steps: Steps, span: int = 8, height: int = 10
 ) -> geomap.Panel:
-    """Sites at their location, coloured by `value`; the name is text in the tooltip."""
+    """Return a map of sites, coloured by `value`; the tooltip has the site's name."""
     panel = _targets(_frame(geomap.Panel(), title, about, unit, span, height), sql, "table")
     location = (
         make.FrameGeometrySource()
@@ -334,7 +339,7 @@ def site_map(
 
 
 def money(which: str) -> tables.Panel:
-    """Cost, savings and revenue of metered energy by the registry's tariffs; separate from tonnes."""
+    """Return a table of cost, savings and revenue of metered energy at the registered tariffs."""
     return table(
         "Cost, saved and earned",
         f"""
@@ -351,13 +356,16 @@ FROM v_day_money WHERE $__timeFilter(time) AND {which} GROUP BY kind, currency O
 
 
 def avoided(title: str, which: str, about: str, *, span: int = 4) -> stats.Panel:
-    """Tonnes of whole projects on the local days in range; `which` is a condition on `project_id`."""
+    """
+    Return a figure of avoided tonnes of projects on local days; `which` is a condition on
+    `project_id`.
+    """
     sql = f"SELECT sum(avoided_t) AS avoided_t FROM v_account_day WHERE $__timeFilter(time) AND {which}"
     return stat(title, sql, "suffix: t", about, decimals=2, span=span)
 
 
 def serving(devices: str) -> str:
-    """Return the condition on `project_id`: projects that some of these devices serve at any time."""
+    """Return an SQL condition on `project_id` for projects that use some of the devices."""
     return f"project_id IN (SELECT m.project_id FROM project_device m WHERE m.device_id IN ({devices}))"
 
 
@@ -373,7 +381,7 @@ def prom(
     stacked: bool = False,
     called: Mapping[str, str] | None = None,
 ) -> timeseries.Panel:
-    """Lines from Prometheus: legend to expression; `called` has words for codes of a legend."""
+    """Return a chart of Prometheus expressions by legend; `called` translates codes in legends."""
     panel = _frame(timeseries.Panel(), title, about, unit, span, height).datasource(PROMETHEUS)
     for ref, (legend, expr) in zip("ABCDEF", exprs.items(), strict=False):
         panel.with_target(
@@ -405,7 +413,7 @@ def prom_stat(
     span: int = 4,
     words: Mapping[str, str] | None = None,
 ) -> stats.Panel:
-    """One current figure from Prometheus; `words` for figures that are codes."""
+    """Return a current figure from Prometheus; `words` translates codes."""
     panel = _frame(stats.Panel(), title, about, unit, span, 3).datasource(PROMETHEUS)
     panel.with_target(
         prometheus.Dataquery().datasource(PROMETHEUS).expr(expr).instant().ref_id("A")

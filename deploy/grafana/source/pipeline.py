@@ -1,4 +1,4 @@
-"""Pipeline: rates, lag, dead letters, commit times; the processes themselves."""
+"""Dashboard of the pipeline: rates, lag, dead letters, commit times, processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORDS = {"0": "down", "1": "up"}
 
 
 def dashboard() -> model.Dashboard:
-    """Build it."""
+    """Return the dashboard."""
     return board(
         "pipeline", "Pipeline", "From the broker to the database: rates, delays, rejected messages.",
         [

@@ -1,4 +1,4 @@
-"""PV: power and irradiance, performance ratio, lowest inverters, clipping, soiling."""
+"""Dashboard of PV: power and irradiance, performance ratio, lowest inverters, clipping, soiling."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ FROM metered m LEFT JOIN sun s ON s.quarter = m.start LEFT JOIN clear c ON c.tim
 
 
 def dashboard() -> model.Dashboard:
-    """Build it."""
+    """Return the dashboard."""
     return board(
         "pv", "PV", "PV plants: irradiance, energy, performance ratio, losses.",
         [

@@ -1,4 +1,4 @@
-"""Codes in columns, and their words for readers: states, classes, tests, causes."""
+"""Translations of codes in columns: states, classes, tests, causes."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ _EVENTS = ("jitter", "catch_up", "rollover", "glitch", "reset", "impossible", "r
 
 
 def states() -> list[Any]:
-    """Return the words of states, each with its colour."""
+    """Return the value mappings of device states, each with its colour."""
     return colored(STATES)
 
 
 def called(value: str) -> str:
-    """Return the word of a board for a state or event of the database."""
+    """Return the translated name of a state or event code."""
     return word(_CALLED.get(value, value.replace("_", " ")))
 
 
 def colored(values: Mapping[str, str]) -> list[Any]:
-    """Return the words of states, each with its colour."""
+    """Return value mappings with a colour for each code."""
     results = {
         value: model.ValueMappingResult(text=called(value), color=color, index=k)
         for k, (value, color) in enumerate(values.items())
@@ -60,7 +60,7 @@ def colored(values: Mapping[str, str]) -> list[Any]:
 
 
 def columns() -> dict[str, dict[str, str]]:
-    """Return the words of the codes of each column with codes."""
+    """Return the translations of codes, by column."""
     kinds = {**_common("alarm.kind"), **_common("kind")} | {one: word(one) for one in _MONEY}
     return {
         "class": {one: named(f"class.{one}") for one in classes.load()},
@@ -78,18 +78,18 @@ def columns() -> dict[str, dict[str, str]]:
 
 
 def class_words() -> str:
-    """Return SQL that gives the name of a device class in place of its code in `class`."""
+    """Return an SQL expression with the name of a device class for the code in `class`."""
     cases = " ".join(f"WHEN '{one}' THEN '{named(f'class.{one}')}'" for one in classes.load())
     return f"CASE class {cases} END"
 
 
 def events() -> dict[str, str]:
-    """Return the words of register events."""
+    """Return the translations of register events."""
     return {event: called(event) for event in _EVENTS}
 
 
 def mapped(codes: Mapping[str, str]) -> list[dict[str, object]]:
-    """Return the mapping of an override: a word for each code."""
+    """Return the value mapping of a field override, a text for each code."""
     options = {code: {"text": text, "index": k} for k, (code, text) in enumerate(codes.items())}
     return [{"type": "value", "options": options}]
 

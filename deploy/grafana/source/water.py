@@ -1,4 +1,4 @@
-"""Wastewater and canal: discharge and its limits, loads, biogas."""
+"""Dashboard of wastewater and canals: discharge with limits, loads, biogas."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WQI: Steps = ((None, RED), (26, ORANGE), (51, YELLOW), (76, GREEN), (91, BLUE))
 
 
 def dashboard() -> model.Dashboard:
-    """Build it."""
+    """Return the dashboard."""
     return board(
         "water", "Wastewater and canal", "Treatment plants, their discharge, and the water quality of the canal.",
         [

@@ -1,4 +1,4 @@
-"""Wind: power and wind speed, capacity factor, energy by day, turbines."""
+"""Dashboard of wind: power and wind speed, capacity factor, daily energy, turbines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHERE v.quantity = 'energy_export' AND $__timeFilter(v.time) AND d.rated_power_w
 
 
 def dashboard() -> model.Dashboard:
-    """Build it."""
+    """Return the dashboard."""
     return board(
         "wind", "Wind", "Wind turbines: power, wind speed, capacity factor, energy.",
         [

@@ -1,4 +1,7 @@
-"""Waste heat, steam, fuel, compost, rice, buses, sewers, waterworks, weather: one row per class."""
+"""
+Dashboard of other works (waste heat, steam, fuel, compost, rice, buses, ...), one row per
+device class.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
 
 
 class Kind(NamedTuple):
-    """A class: its daily quantity and its main gauge."""
+    """Device class with its daily quantity and its main gauge."""
 
     class_id: str
     row: str
@@ -57,7 +60,7 @@ KINDS = (
 
 
 def dashboard() -> model.Dashboard:
-    """Build it."""
+    """Return the dashboard."""
     return board(
         "works",
         "Works and fields",

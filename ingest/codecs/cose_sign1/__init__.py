@@ -1,8 +1,8 @@
 """
-Batches of readings that a gateway or meter signed: COSE_Sign1, RFC 9052.
+Codec of batches of readings signed by a gateway or meter: COSE_Sign1, RFC 9052.
 
-The messages inside are of one of the other encodings.  Their readings are read as if they had
-come by themselves; what was signed is kept beside them, to be verified with the signer's key.
+The messages inside have one of the other encodings and are decoded as if sent alone; the signed
+bytes are stored for verification with the signer's key.
 """
 
 from __future__ import annotations

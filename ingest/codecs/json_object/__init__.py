@@ -1,10 +1,9 @@
 """
-JSON objects and arrays: `{"ts": ..., "id": ..., "values": {channel: number}}`.
+Codec of JSON objects and arrays: `{"ts": ..., "id": ..., "values": {channel: number}}`.
 
-`ts` is epoch milliseconds or RFC 3339 with an offset; `id` is the device's own
-message number, optional, echoed in the receipt.  Numbers only: a string that
-looks like one is refused, since its meaning is ambiguous.  The
-numbers beside it are kept.
+`ts` is epoch milliseconds or RFC 3339 with an offset; `id` is the device's own message number,
+optional, returned in the receipt.  A value that is no number (such as a numeric string) is refused;
+the other numbers are kept.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _decoder = msgspec.json.Decoder(Reading | list[Reading])
 
 
 class _Loose(msgspec.Struct):
-    """A reading whose values may be anything."""
+    """Reading whose values may have any type."""
 
     ts: int | str
     values: dict[str, Any]
@@ -41,13 +40,13 @@ _loose_decoder = msgspec.json.Decoder(_Loose | list[_Loose])
 
 def decode(payload: bytes) -> Sequence[Reading]:
     """
-    Return the readings of one payload, in order; a value that is not a number is refused alone.
+    Return the readings of one payload, in order; only values that are no numbers are refused.
 
     Raises
     ------
     PayloadError
-        With reason `empty_payload`, `invalid_utf8`, `malformed_json`,
-        `not_finite`, `time_missing` or `wrong_shape`.
+        With reason `empty_payload`, `invalid_utf8`, `malformed_json`, `not_finite`,
+        `time_missing` or `wrong_shape`.
     """
     try:
         result = _decoder.decode(payload)
@@ -68,7 +67,10 @@ def _text(payload: bytes) -> str:
 
 
 def _salvage(payload: bytes, error: PayloadError) -> list[Stated]:
-    """Readings without the values that are no numbers, or the error where that is not all."""
+    """
+    Return the readings without values that are no numbers; raise the error if it has another
+    cause.
+    """
     if error.reason != "not_a_number":
         raise error
     try:
@@ -93,7 +95,7 @@ def _numbers(loose: _Loose) -> Stated:
 
 
 def _explain(payload: bytes, error: str) -> PayloadError:
-    """Find the reason that helps the technician, off the hot path."""
+    """Return the most helpful reason of an error, determined only after a failure."""
     if not payload:
         return PayloadError("empty_payload", "json: 0 bytes; send {'ts': .., 'values': {..}}")
     text = _text(payload)

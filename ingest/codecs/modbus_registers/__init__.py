@@ -1,11 +1,10 @@
 """
-Blocks of Modbus registers in JSON, for devices whose profile has a register map.
+Codec of Modbus register blocks in JSON, for devices whose profile has a register map.
 
-`{"ts": .., "blocks": [{"table": "holding", "address": 32080, "hex": ".."}]}`:
-`address` is that of the first register in the request (from 0), `base64` and
-`registers` (whole numbers) serve as well as `hex`.  The order of words is the
-device's, so it stands in the profile; `byte_order` tells that a gateway turned
-the bytes.
+`{"ts": .., "blocks": [{"table": "holding", "address": 32080, "hex": ".."}]}`: `address` is that of
+the first register in the request (from 0); `base64` or `registers` (integers) can replace `hex`.
+The word order belongs to the device and is in its profile; `byte_order` states that a gateway
+swapped the bytes.
 """
 
 from __future__ import annotations

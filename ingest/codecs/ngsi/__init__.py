@@ -1,11 +1,10 @@
 """
-NGSI entities in JSON, as FIWARE's context brokers publish them.
+Codec of NGSI entities in JSON, as published by FIWARE's context brokers.
 
-Key-values, NGSI-v2 and NGSI-LD normalized, alone, in an array or as `data` of a
-notification.  The time is the end of the observation: `dateObservedTo`, the end
-of an interval in `dateObserved`, `observationDateTime` or `TimeInstant`; where an
-entity has none of them, `observedAt` of each attribute.  Attributes that are
-numbers are channels; text and structure describe the entity and are passed over.
+Key-values, NGSI-v2 and NGSI-LD normalized, alone, in an array or as `data` of a notification.  The
+time is the end of the observation: `dateObservedTo`, the end of an interval in `dateObserved`,
+`observationDateTime` or `TimeInstant`; else `observedAt` of each attribute.  Numeric attributes are
+channels; text and structures are ignored.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def decode(payload: bytes) -> Sequence[Stated]:
 
 
 class _Attribute(NamedTuple):
-    """An attribute: its number, None without one, with unit and time."""
+    """Attribute of an entity: its number (None without one), unit and time."""
 
     name: str
     value: float | None
@@ -62,7 +61,7 @@ class _Attribute(NamedTuple):
 
 
 def _readings(i: int, entity: Any) -> Iterator[Stated]:
-    """Yield the entity's reading, or one for each time where only its attributes have times."""
+    """Yield the entity's reading, or one per time if only its attributes have times."""
     if not isinstance(entity, dict) or not isinstance(entity.get("type"), str):
         raise PayloadError("wrong_shape", f"{_CODEC}: entity {i} is not an object with a type")
     whole = _time(entity)
@@ -135,7 +134,7 @@ def _plain(attribute: Any) -> Any:
 
 
 def _time(entity: dict[str, Any]) -> str | None:
-    """Return the entity's own time, where it has one."""
+    """Return the entity's own time, if it has one."""
     for name in _TIMES:
         text = _plain(entity.get(name))
         if isinstance(text, str) and text:

@@ -1,8 +1,8 @@
 """
-OCPP 1.6 in JSON: MeterValues, StartTransaction and StopTransaction.
+Codec of OCPP 1.6 in JSON: MeterValues, StartTransaction and StopTransaction.
 
-As call frames or their bodies alone.  Values are strings; the register at a
-transaction's start and stop is a whole number of Wh.
+Call frames, or their bodies alone.  Values are strings; the register at a transaction's start and
+stop is an integer in Wh.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _MeterValue(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    """Of any of the three calls: what carries readings in it."""
+    """Parts of the three calls that contain readings."""
 
     meterValue: list[_MeterValue] | None = None  # noqa: N815 (OCPP's own name)
     transactionData: list[_MeterValue] | None = None  # noqa: N815 (OCPP's own name)
@@ -53,8 +53,8 @@ def decode(payload: bytes) -> Sequence[Stated]:
     """
     Return the readings of one call, one per time.
 
-    A sample that is signed data carries no number to read: it is noted as
-    evidence.  One whose value is not a number is refused by itself.
+    Signed samples are stored as evidence, without a number.  Values that are no numbers are refused
+    individually.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def decode(payload: bytes) -> Sequence[Stated]:
 
 
 def _moments(body: _Body, action: str | None) -> Iterator[ocpp.Moment]:
-    """Times and their samples, the transaction's own register among them."""
+    """Yield times with their samples, including the transaction's own register."""
     values = body.meterValue if body.meterValue is not None else body.transactionData
     edge = body.meterStart if body.meterStop is None else body.meterStop
     if values is None and edge is None:

@@ -1,8 +1,8 @@
 """
-OCPP 2.0.1 in JSON: MeterValues, and TransactionEvent with meter values.
+Codec of OCPP 2.0.1 in JSON: MeterValues, and TransactionEvent with meter values.
 
-As call frames or their bodies alone.  Values are numbers, a unit may carry a
-power of ten, and a meter's signature comes with the value.
+Call frames, or their bodies alone.  Values are numbers, a unit may have a power of ten, and a
+meter's signature is part of the value.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-SenML in CBOR, RFC 8428 section 6: an array of maps with whole-number labels.
+Codec of SenML in CBOR, RFC 8428 section 6: an array of maps with integer labels.
 
 Labels of later extensions may be text; those ending in "_" must be understood.
 """
@@ -105,7 +105,7 @@ def _units(items: list[Any]) -> list[str | None]:
 
 
 def _whole_labels(items: list[Any]) -> bool:
-    """Python takes 2.0 and 2 for one key; CBOR does not."""
+    """Return whether all labels are integers: Python treats 2.0 and 2 as one key, CBOR does not."""
     return {*map(type, chain.from_iterable(items))} == {int}
 
 
@@ -132,7 +132,7 @@ def _wrong(i: int, name: str, value: Any) -> NoReturn:
 
 
 def _unknown(i: int, label: Any) -> None:
-    """Pass over a label of an extension, unless it must be understood."""
+    """Ignore a label of an extension; PayloadError if it must be understood."""
     if isinstance(label, str) and label.endswith("_"):
         raise PayloadError(
             "label_unknown", f"senml_cbor: record {i}: label {label!r:.80} is not supported"

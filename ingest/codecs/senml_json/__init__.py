@@ -1,4 +1,4 @@
-"""SenML in JSON, RFC 8428 section 5: an array of records."""
+"""Codec of SenML in JSON, RFC 8428 section 5: an array of records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ingest.reading import Reading
 
 
 class _Known(Record, gc=False, forbid_unknown_fields=True):
-    """A record with no label but the standard's."""
+    """Record with standard labels only."""
 
 
 _START = re.compile(rb'\s*\[\s*\{\s*"(?:bn|bt|bu|bv|bs|bver|n|u|v|vs|vb|vd|s|t|ut)"\s*:')
@@ -54,7 +54,7 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
 
 
 def _extended(payload: bytes) -> Sequence[Record]:
-    """Records that hold labels of extensions; those that must be understood refuse the pack."""
+    """Return records with labels of extensions; PayloadError if one must be understood."""
     try:
         records = _decoder.decode(payload)
     except msgspec.ValidationError as error:

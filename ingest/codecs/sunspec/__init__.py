@@ -1,9 +1,8 @@
 """
-SunSpec blocks in JSON: `{"ts": .., "sunspec": {"hex": ".."}}`.
+Codec of SunSpec blocks in JSON: `{"ts": .., "sunspec": {"hex": ".."}}`.
 
-The registers begin at "SunS" or at a model's id; `base64` and `registers` (whole
-numbers) serve as well as `hex`.  `byte_order` and `word_order` are `big`
-unless the gateway turned them.
+The registers begin at "SunS" or at a model's id; `base64` or `registers` (integers) can replace
+`hex`.  `byte_order` and `word_order` are `big` unless swapped by the gateway.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """
-Answers kept for a while, so that any number of readers cost the database one question.
+Cache of answers, so that many readers cause one database query.
 
-What took long to find is kept longer: a page that everybody may open cannot be used to
-keep the database busy.  Nothing is kept beyond a quarter hour of the clock: what is
-expected to date grows with each, and a page would show another figure than the API.
+Results of slow queries are kept longer, at most until the end of the current quarter of an hour, as
+expected values to date change then.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Memory:
         self._lock = threading.Lock()
 
     def get(self, question: Hashable, find: Callable[[], _T]) -> _T:
-        """Return the cached answer, or find it; one caller finds at a time."""
+        """Return the cached answer, or compute it, one caller at a time."""
         question = (int(time.time() // _QUARTER_S), question)
         with self._asking[hash(question) % _LOCKS]:
             until_s, answer = self._kept.get(question, (0.0, None))

@@ -1,4 +1,4 @@
-"""Styles, scripts and the modules of the check, packed once and named by what they hold."""
+"""Static files of the console, compressed once and named by their content."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FOREVER = "public, max-age=31536000, immutable"
 
 
 class Asset(NamedTuple):
-    """A file, packed and as it is."""
+    """Static file, compressed and uncompressed."""
 
     media_type: str
     plain: bytes
@@ -54,20 +54,20 @@ def _walk(folder: Traversable, path: str) -> list[tuple[str, Asset]]:
 
 @cache
 def edition() -> str:
-    """Return the edition part of every address, which changes with any file."""
+    """Return the part of file URLs that changes with any file."""
     whole = b"".join(name.encode() + one.plain for name, one in sorted(load().items()))
     return hashlib.sha256(whole).hexdigest()[:16]
 
 
 def address(name: str) -> str:
-    """Return the address of a file; KeyError if there is none."""
+    """Return the URL of a file; KeyError if there is none."""
     load()[name]
     return f"/console/assets/{edition()}/{name}"
 
 
 @router.get("/console/assets/{of}/{name:path}")
 def asset(request: Request, of: str, name: str) -> Response:
-    """Return a file; of another edition there is none."""
+    """Return a file; 404 for an outdated URL."""
     result = load().get(name)
     if result is None or of != edition():
         raise ProblemError(404, f"there is no such file: {name[:80]!r}")

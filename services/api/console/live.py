@@ -1,10 +1,9 @@
 """
-Live readings of devices as server-sent events, one query for all viewers.
+Live readings of devices as server-sent events, with one query for all viewers.
 
-The database is asked once for all watchers, and each scope's news is written once:
-what a further watcher costs is one copy of bytes.  Nothing is asked while no one watches.
-Every two seconds it is asked whose session still lives; the others are sent away, and all
-of them where no one can tell for half a minute.
+The database is polled once for all viewers, only while there are any, and each scope's events are
+written once. Every two seconds ended sessions are disconnected, and all of them if that cannot be
+determined for half a minute.
 """
 
 from __future__ import annotations
@@ -49,14 +48,14 @@ Row = dict[str, Any]
 
 
 class Watcher(NamedTuple):
-    """Someone who watches, and by what their session is kept."""
+    """Viewer of the live page, with its session."""
 
     who: Principal
     session: bytes
 
 
 class Live:
-    """Polls the database for news, and sends them to open pages."""
+    """Polls the database for changes, and sends them to open pages."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
@@ -72,13 +71,13 @@ class Live:
         return len(self._watchers) >= MOST
 
     def watches(self, who: Principal) -> int:
-        """Return in how many windows someone watches, by whichever session."""
+        """Return the number of windows a user has open, in all sessions."""
         return sum(watcher.who.id == who.id for watcher in self._watchers.values())
 
     async def watch(
         self, reads: ConnectionPool, who: Principal, session: bytes
     ) -> AsyncIterator[bytes]:
-        """Yield events: all rows that the watcher may see, then those that change."""
+        """Yield events: all rows visible to the user, then changed ones."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BEHIND)
         self._watchers[queue] = Watcher(who, session)
         self._loop = asyncio.get_running_loop()
@@ -100,7 +99,7 @@ class Live:
             self._watchers.pop(queue, None)
 
     def close(self) -> None:
-        """Send everybody away, from whichever thread; they come again to the next process."""
+        """Disconnect all viewers, from any thread; browsers reconnect to the next process."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._send_away)
 
@@ -112,7 +111,7 @@ class Live:
                 queue.put_nowait(None)
 
     async def _follow(self, reads: ConnectionPool) -> None:
-        """Poll as long as a page is open, for at most a twentieth of the time."""
+        """Poll while a page is open, using at most a twentieth of the time."""
         self._rows, self._known_s = {}, time.monotonic()
         next_s = 0.0
         while self._watchers:
@@ -153,7 +152,10 @@ class Live:
 
 
 def snapshot(conn: Connection, who: Principal, maximum: int) -> tuple[list[Row], int]:
-    """Return so many rows that someone may see, the silent first; and how many there are."""
+    """
+    Return rows visible to a user up to a maximum, those without data first, and their total
+    number.
+    """
     seen = [n for n in console.newest(conn, live_channels()) if _may(who, n.projects)]
     seen.sort(key=lambda newest: _RANK.get(newest.state, 0))
     return [_row(newest) for newest in seen[:maximum]], len(seen)

@@ -1,4 +1,7 @@
-"""The menu, with a lock on what needs a sign-in, and where a sign-in leads back to."""
+"""
+Menu of the console, with locks on pages that need a sign-in, and the return address after a
+sign-in.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _NOT_AFTER = ("sign-in", "sign-out", "events")
 
 
 class Item(NamedTuple):
-    """An entry of the menu: its word, its address below the root, and whether it is locked."""
+    """Menu entry: its text, its address, and whether it is locked."""
 
     word: str
     page: str
@@ -39,9 +42,9 @@ def menu(who: Principal | None) -> list[Item]:
 
 def own(address: str) -> str | None:
     """
-    Return an address that a sign-in may lead back to; None where it is none of our pages.
+    Return an address to return to after a sign-in; None if it is no page of the console.
 
-    Another site could otherwise send someone through our sign-in to a page of its own.
+    This prevents other sites from redirecting users through the sign-in.
     """
     if len(address) > _LONGEST or _OWN.fullmatch(address) is None:
         return None

@@ -1,8 +1,7 @@
 """
-A page: template, words, and the headers that keep it harmless.
+Rendering of a page: template, texts, and security headers.
 
-Every value is escaped by the templates; scripts and styles come from this server's own
-files alone, so that a hostile name in the registry stays a name.
+Every value is escaped; scripts and styles are loaded only from this server.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ _IN_PATH = re.compile(rf"/console/({'|'.join(LANGUAGES)})(/|$)")
 
 
 def _spoken(language: str) -> str:
-    """Return a page's language; there is none in others."""
+    """Return a page's language; 404 for an unavailable one."""
     if language not in LANGUAGES:
         raise ProblemError(
             404, f"no page is in {language[:20]!r}; there are {', '.join(LANGUAGES)}"
@@ -92,7 +91,7 @@ def render(ask: Asked, language: str, template: str, status: int = 200, **values
 
 
 def _packed(request: Request, text: str, status: int, headers: dict[str, str]) -> Response:
-    """Return a page, compressed if accepted; it holds no secret that its size could reveal."""
+    """Return a page, compressed if accepted, as it holds no secret that its size could reveal."""
     if "gzip" not in request.headers.get("accept-encoding", ""):
         return HTMLResponse(text, status, headers)
     data = gzip.compress(text.encode(), _LEVEL, mtime=0)
@@ -100,7 +99,7 @@ def _packed(request: Request, text: str, status: int, headers: dict[str, str]) -
 
 
 def plain(text: str | None) -> str | None:
-    """Return decimal text without zeros at its end: a whole number of Wh is whole."""
+    """Return decimal text without trailing zeros."""
     return text.rstrip("0").rstrip(".") if text and "." in text else text
 
 
@@ -110,12 +109,12 @@ def kilo(text: str) -> str:
 
 
 def percent(share: str) -> str:
-    """Return a share as a percentage with two places, rounded down, as reports print it."""
+    """Return a share as a percentage with two places, rounded down, as in reports."""
     return decimal_text(Fraction(share) * 100, 2, "down")
 
 
 def language_of(request: Request) -> str:
-    """Return the language of an address, or else the one that the browser prefers."""
+    """Return the language in a URL, or else the browser's preferred one."""
     match = _IN_PATH.match(request.url.path)
     return match[1] if match else preferred(request.headers.get("accept-language", ""))
 
@@ -128,7 +127,7 @@ def is_page(request: Request) -> bool:
 
 
 def error_page(request: Request, refused: Response, detail: str) -> Response:
-    """Return a refusal as a page, with the refusal's status and headers."""
+    """Return a rejection as a page, with its status and headers."""
     words = Words(language_of(request))
     text = (
         _environment()
@@ -155,7 +154,10 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
 
 
 def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:
-    """Return what names a site, project or action in the reader's language, else as registered."""
+    """
+    Return a function that gives the name of a site, project or action in the reader's
+    language, else the registered one.
+    """
 
     def name(kind: str, id_: str, registered: str) -> str:
         return names_in(ask, language).get((kind, id_), registered)
@@ -184,7 +186,7 @@ def _address(request: Request) -> str:
 
 
 def _others(request: Request) -> dict[str, str]:
-    """Return the address of the same page in each language; empty outside of the pages."""
+    """Return the URL of the same page in each language; empty outside of the pages."""
     path = request.url.path
     if not _IN_PATH.match(path):
         return {}
@@ -199,7 +201,7 @@ def _moved(path: str, query: str, language: str) -> str:
 
 
 def clock(at: datetime | str, timezone: str) -> str:
-    """Return a time to the minute by a zone's clock, with its offset: `2026-02-05 10:00+07:00`."""
+    """Return a time to the minute in a time zone, with its offset: `2026-02-05 10:00+07:00`."""
     moment = datetime.fromisoformat(at) if isinstance(at, str) else at
     local = moment.astimezone(calendar.zone(timezone)).replace(second=0, microsecond=0)
     return local.isoformat(" ", "minutes").replace("+00:00", "Z")
@@ -237,5 +239,5 @@ def coded(text: str) -> Markup:
 
 
 def _finalize(value: object) -> object:
-    """Return a value with legible text, whatever the registry holds."""
+    """Return a value with control characters made visible."""
     return legible(value, _MOST) if type(value) is str else value

@@ -1,10 +1,9 @@
 """
-Session of the console: anonymous, or the holder of an API key who signed in.
+Session of the console: anonymous, or the holder of an API key.
 
-The cookie holds no key, but the secret of a session that the database knows: signing
-out ends it, wherever a copy of the cookie went, and so does revoking the key.  It opens
-pages, and lets an operator take up alarms by forms of the pages' own site; the API takes
-bearer tokens and nothing else, so that no other site can make a browser write.
+The cookie has a session secret, not the key; sign-out or revocation of the key ends the session
+everywhere.  A session opens pages and lets an operator acknowledge alarms through forms of the same
+site. The API accepts bearer tokens only, so other sites cannot make a browser write.
 """
 
 from __future__ import annotations
@@ -50,25 +49,25 @@ def close_session(conn: Connection, request: Request, response: Response) -> Non
 
 
 def principal_of(api: Api, session: bytes) -> Principal:
-    """Return whose session it is; the public where it does not live now."""
+    """Return the principal of a session; the public if it is not valid."""
     with api.reads.connection() as conn:
         key = api_keys.holder(conn, session)
     return PUBLIC if key is None else principal(key)
 
 
 def principal(key: ApiKey) -> Principal:
-    """Return the holder of a key."""
+    """Return the principal of a key."""
     return Principal(f"key:{key.id}", key.name, key.role, key.projects)
 
 
 def signed_in(ask: Asked, what: str) -> bytes:
     """
-    Refuse callers without sign-in; return the stored hash of the session.
+    Return the stored hash of the session; refuse callers without sign-in.
 
     Parameters
     ----------
     what : str
-        Subject of the page, for the refusal.
+        Subject of the page, for the error text.
 
     Raises
     ------
@@ -82,7 +81,7 @@ def signed_in(ask: Asked, what: str) -> bytes:
 
 def signed_in_for_all(ask: Asked, what: str) -> None:
     """
-    Refuse callers without sign-in, or with a part of the projects only.
+    Refuse callers without sign-in, or with access to some projects only.
 
     Raises
     ------
@@ -95,7 +94,7 @@ def signed_in_for_all(ask: Asked, what: str) -> None:
 
 def refuse_foreign(ask: Asked) -> None:
     """
-    Refuse a form that another site sent.
+    Refuse a form sent by another site.
 
     Raises
     ------
@@ -109,7 +108,7 @@ def refuse_foreign(ask: Asked) -> None:
 
 
 def _host(origin: str) -> str | None:
-    """Return host and port of an origin; None where it is none."""
+    """Return host and port of an origin; None if it is invalid."""
     try:
         return urlsplit(origin).netloc or None
     except ValueError:

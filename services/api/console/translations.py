@@ -1,4 +1,4 @@
-"""The words of the pages, one TOML a language; names from the registry stay as they are."""
+"""Texts of the pages, one TOML file per language; names from the registry are unchanged."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Words(Numbers):
         self.decimal, self.group = form("decimal", of), form("group", of)
 
     def __call__(self, key: str, **values: object) -> str:
-        """Return a text, with values in their places; KeyError where the language lacks it."""
+        """Return a text with its values filled in; KeyError if the language lacks it."""
         text = self._texts[key]
         return text.format(**values) if values else text
 
     def or_as_is(self, key: str, text: str) -> str:
-        """Return a text, or the document's own one."""
+        """Return the text of a key, or else the given one."""
         return self._texts.get(key, text)
 
     def and_more(self, names: Sequence[str], maximum: int = _NAMED) -> str:
@@ -50,32 +50,32 @@ class Words(Numbers):
         return named if more <= 0 else self("fault.and_more", named=named, count=self.number(more))
 
     def weekdays(self, begins: int) -> list[str]:
-        """Return the days of a week, short, from the one on which it begins; 0 is Monday."""
+        """Return the short weekday names, from the first day of the week; 0 is Monday."""
         names_ = self("weekdays").split()
         return names_[begins:] + names_[:begins]
 
     def day(self, item: date | str | None) -> str:
-        """Write a day as the language does; a dash where there is none."""
+        """Return a day in the form of the language; a dash for None."""
         if item is None:
             return "\N{EN DASH}"
         return dates.day(date.fromisoformat(item) if isinstance(item, str) else item, self.language)
 
     def moment(self, at: datetime | str, timezone: str | None = None) -> str:
-        """Write a time to the minute as the language does, by a zone's clock or as it is local."""
+        """Return a time to the minute in the form of the language, in a zone or as local time."""
         when = datetime.fromisoformat(at) if isinstance(at, str) else at
         local = when if timezone is None else when.astimezone(calendar.zone(timezone))
         return dates.moment(local, self.language)
 
     def moment_form(self) -> str:
-        """Return how the language joins a time, {0}, and a day, {1}."""
+        """Return the pattern that joins a time, {0}, and a day, {1}."""
         return dates.moment_form(self.language)
 
     def days(self, first: date, last: date) -> str:
-        """Write the days from the first to the last."""
+        """Return a range of days as text."""
         return dates.days(first, last, self.language)
 
     def dated(self, text: str) -> str:
-        """Write a text's days, alone or `first .. last`, as the language does."""
+        """Return a text with its days, single or `first .. last`, in the form of the language."""
 
         def written(found: re.Match[str]) -> str:
             first, open_, last = found.groups()
@@ -86,18 +86,15 @@ class Words(Numbers):
         return _DAYS.sub(written, text)
 
     def month(self, day: date) -> str:
-        """Write the month of a day."""
+        """Return the month and year of a day."""
         return dates.month(day, self.language)
 
     def short_month(self, day: date) -> str:
-        """Write the month of a day alone, short."""
+        """Return the short month of a day."""
         return dates.short_month(day, self.language)
 
     def span(self, name: str) -> str:
-        """
-        Return the text of a span in an address: `2026`, `2026-01`,
-        `2026-01-31`; a time as it is.
-        """
+        """Return the text of a span in a URL: `2026`, `2026-01`, `2026-01-31`; a time unchanged."""
         parts = name.split("-")
         if len(parts) == 1:
             return dates.year(date(int(name), 1, 1), self.language) if name.isdigit() else name
@@ -107,19 +104,19 @@ class Words(Numbers):
 
 @cache
 def texts(of: str) -> Mapping[str, str]:
-    """Return every text of a language by its key, also the names of reports."""
+    """Return all texts of a language by key, including the names of reports."""
     return {**names(of), **filled("services.api.console", "words", of)}
 
 
 def unit(code: str) -> str:
-    """Return a unit of the classes as people write it: Cel is a degree Celsius."""
+    """Return a unit for display: Cel is a degree Celsius."""
     for code_, written in _UNITS:
         code = code.replace(code_, written)
     return code
 
 
 def preferred(header: str) -> str:
-    """Return the language that a browser prefers of those that there are, else English."""
+    """Return the browser's preferred language among the available ones, else English."""
     try:
         return language(header or None, LANGUAGES)
     except ProblemError:

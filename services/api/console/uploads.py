@@ -1,4 +1,4 @@
-"""Forms with files, as a browser sends them: fields as text, files as bytes with their names."""
+"""Forms with files as sent by browsers: fields as text, files as bytes with names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Upload:
     files: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
 
     def said(self, name: str) -> str:
-        """Return a field without blanks around it; empty where the form has none."""
+        """Return a field without surrounding blanks; empty if absent."""
         return self.fields.get(name, "").strip()
 
 
@@ -49,12 +49,12 @@ Form = Annotated[Upload, Depends(_upload)]
 
 def _of_parts(body: bytes, boundary: str) -> Upload:
     """
-    Read parts between boundaries (RFC 7578).
+    Return the parts between boundaries (RFC 7578).
 
     Raises
     ------
     ValueError
-        If they are none.
+        If the body has another form.
     """
     _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode())
     if not boundary or not parts or not parts.pop().startswith(b"--") or len(parts) > _MOST_PARTS:
@@ -75,6 +75,6 @@ def _of_parts(body: bytes, boundary: str) -> Upload:
 
 
 def _plain(name: str) -> str:
-    """Return a file's name without folders and signs that do not print."""
+    """Return a file's name without folders and control characters."""
     bare = PurePath(name.replace("\\", "/")).name
     return "".join(c for c in bare if c.isprintable())[-_MOST_NAME:] or "file"

@@ -1,4 +1,4 @@
-"""The caller's identity; for administrators API keys and the audit of their use."""
+"""The caller's identity; for administrators API keys and audit rows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def keys(ask: Admin) -> Response:
 
 @router.post("/keys", status_code=_CREATED, response_model=shapes.MadeKey)
 def create_key(ask: Admin, said: shapes.NewKey) -> Response:
-    """Make an API key; its token is shown only once, so the request cannot be repeated by name."""
+    """Create an API key; its token is shown only once, so the request has no idempotency key."""
     if ask.request.headers.get("idempotency-key") is not None:
         raise ProblemError(400, "a token is shown only once: omit Idempotency-Key")
 

@@ -1,4 +1,4 @@
-"""Approvals of an issue: visible with the statement, accepted as signed."""
+"""Approvals of an issue: visible with the statement, stored as signed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def approve(
     """
     Accept an operator's approval of a verified statement's issue, signed with their own key.
 
-    Where a programme wants two people to approve, `issue` is refused until both did.
+    If the programme requires two approvals, `issue` is refused until both exist.
     """
     del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
 

@@ -1,8 +1,8 @@
 """
 Evidence packs for download: one zip file per statement, made once, sent in ranges.
 
-The zip is the folder that `tonne statement export` writes, in the same order and
-with fixed times, so that the same statement gives the same bytes.
+The zip has the folder of `tonne statement export` in the same order and with fixed times, so that
+its bytes are reproducible.
 """
 
 from __future__ import annotations

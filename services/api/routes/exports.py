@@ -1,10 +1,9 @@
 """
 Exports for registries and ministries as zip files: the folders of `tonne export`.
 
-Each is made from issued statements and what is registered of authorities.  What is missing is
-named in `missing.json` and in the header `Tonne-Export`: such an export is a draft.  The public
-version of a statement is signed by its operator's key, which this process does not hold: it is
-made by `tonne export public`, and given here once it was published with `--publish`.
+They are made from issued statements and registered data of authorities.  Missing data are listed in
+`missing.json` and in the header `Tonne-Export`: such an export is a draft.  A statement's public
+version is signed by its operator with `tonne export public --publish`, and returned here.
 """
 
 from __future__ import annotations
@@ -71,9 +70,9 @@ def jcm(ask: Reader, statement: StatementId) -> Response:
 @router.get("/statements/{statement}/submission", response_model=shapes.Submission)
 def checks(ask: Reader, statement: StatementId, lang: Lang = None) -> Response:
     """
-    List what a completeness check and an information and reporting check would find.
+    List the results of a completeness check and of an information and reporting check.
 
-    Each line has what lacks, and the page of the report in that language where it stands.
+    Each line has what is missing, and the page of the report in that language.
     """
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
@@ -93,10 +92,10 @@ def checks(ask: Reader, statement: StatementId, lang: Lang = None) -> Response:
 @router.get("/statements/{statement}/exports/public.zip", responses=_ZIP, response_class=Response)
 def public_version(ask: Ask, statement: StatementId) -> Response:
     """
-    Return the newest public version of a statement that its operator published.
+    Return the newest published public version of a statement.
 
-    Meters, persons, places and documents are hidden in it; `tonne export check-public` holds
-    it against its operator's signature.
+    Meters, persons, places and documents are hidden; `tonne export check-public` verifies the
+    operator's signature.
     """
     with ask.reading() as conn:
         visible(conn, ask.who, statement)
@@ -113,7 +112,7 @@ def public_version(ask: Ask, statement: StatementId) -> Response:
 
 
 def project_zip(ask: Asked, project: str, form: str) -> Response:
-    """Send a project's export to a permitted caller."""
+    """Return a project's export to a permitted caller."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, statements.claims_within(conn, project, 0, _END_US))
         if not sources:
@@ -123,7 +122,7 @@ def project_zip(ask: Asked, project: str, form: str) -> Response:
 
 
 def jcm_zip(ask: Asked, statement: str) -> Response:
-    """Send a statement's JCM files to a permitted caller."""
+    """Return a statement's JCM files to a permitted caller."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, [statement])
         made = export_files.jcm_files(
@@ -139,7 +138,7 @@ def submission(
     year: Year,
     version: Annotated[int, Query(ge=1, le=1000)] = 1,
 ) -> Response:
-    """Return a Party's agreed electronic format of a year (Article 6.2), as filed where it is."""
+    """Return a Party's agreed electronic format of a year (Article 6.2), as filed if it was."""
     with ask.api.files.connection() as conn:
         authority = registered(conn, Authority())
         names = sorted({u.statement for a in authority.authorizations for u in a.units})
@@ -167,7 +166,7 @@ def _sources(conn: Connection, names: Sequence[str]) -> tuple[list[Source], Auth
 def _sent(
     ask: Asked, conn: Connection, made: ExportFiles, sources: Sequence[Source], name: str
 ) -> Response:
-    """Send a folder as a zip of the same bytes for the same content, and keep a record of it."""
+    """Return a folder as a reproducible zip, and store an audit row."""
     files = made.folder(sources)
     ask.noted(conn, 200)
     headers = {

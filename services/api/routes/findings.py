@@ -1,4 +1,4 @@
-"""Findings of a verification: visible with the statement, accepted as signed."""
+"""Findings of a verification: visible with the statement, stored as signed."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named 
 
 
 def _row(new_invoice: shapes.NewInvoice, project: str) -> Row:
-    """Write an invoice as the row of a file, which is read and checked alike."""
+    """Return an invoice as the row of a file, which is checked alike."""
     content = new_invoice.model_dump(mode="json", by_alias=True, exclude_none=True)
     cells: dict[str, Value] = {key: _cell(value) for key, value in content.items()}
     return Row(Table(0, {**cells, "project": project}, {}), _BODY, f"invoices[{new_invoice.id}]")
@@ -89,7 +89,7 @@ def _cell(value: str | list[str]) -> Value:
 
 
 def _refusal(found: Import) -> str:
-    """Name what is wrong with each invoice; a body has no lines."""
+    """Return the errors of each invoice as text."""
     lines = [
         message.removeprefix(f"{_BODY}:0: ")
         for result in found.results

@@ -31,7 +31,7 @@ def job(ask: Reader, job: JobId) -> Response:
     """
     Return the progress and the result of a job.
 
-    Anyone who asked for it sees it, and an administrator of all projects.
+    Visible to the requester, and to administrators of all projects.
     """
     with ask.reading() as conn:
         steps = file_jobs.progress_of(conn, job)
@@ -55,21 +55,21 @@ def job(ask: Reader, job: JobId) -> Response:
 )
 def file(ask: Reader, job: JobId) -> Response:
     """
-    Return the file of a job, for a day since the request.
+    Return the file of a job, for a day after the request.
 
-    Only anyone who asked for it, and may see it now, is sent it.
+    Only for the requester, if still permitted.
     """
     return send_file(ask, job)
 
 
 def send_file(ask: Asked, job: UUID) -> Response:
     """
-    Send the file of a job.
+    Return the file of a job.
 
     Raises
     ------
     ProblemError
-        404 where it is not theirs; 409 where there is none, or not yet.
+        404 if it belongs to another caller; 409 if it has no file, or not yet.
     """
     with ask.reading() as conn:
         file_job = own_job(ask, conn, job)
@@ -91,12 +91,12 @@ def send_file(ask: Asked, job: UUID) -> Response:
 
 def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
     """
-    Return a file's job of the caller.
+    Return the caller's file job.
 
     Raises
     ------
     ProblemError
-        404, the same whether it is another party's, of a step, or not there.
+        404, equal for jobs of others, of steps, and unknown ones.
     """
     file_job = file_jobs.find(conn, job)
     if file_job is None or file_job.principal != ask.who.id:

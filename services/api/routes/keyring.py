@@ -18,7 +18,8 @@ def keyring(ask: Ask) -> Response:
     """
     List the enrolled public keys, as a keyring for `tonne verify --keys`.
 
-    Compare them with what their holders published: a server that lies would lie here, too.
+    Compare them with those published by their holders, as a dishonest server could change this
+    list.
     """
     with ask.reading() as conn:
         result = [enrolment.key.to_json() for enrolment in enrolled.load(conn)]

@@ -26,8 +26,7 @@ def letters(
     """
     List rejected messages, newest first, without their bytes.
 
-    `device` finds those of a device also while it is not registered: by its principal, or
-    by a part of the topic.
+    `device` also matches unregistered devices: by principal, or by a part of the topic.
     """
     with ask.reading() as conn:
         of: tuple[object, ...] = ("letters", ask.who.id, reason)

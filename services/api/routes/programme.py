@@ -26,7 +26,7 @@ def programme(
     ask: WholeReader, year: Annotated[int | None, Query(ge=1990, le=2200)] = None
 ) -> Response:
     """
-    Return targets and progress by action, and what may be transferred abroad.
+    Return targets and progress by action, and tonnes that may be transferred abroad.
 
     The city's account is modelled, the projects' measured; they are never added.
     """
@@ -39,13 +39,13 @@ Year = Annotated[int | None, Query(ge=1990, le=2200)]
 
 
 class Workbook(Response):
-    """A workbook for people."""
+    """Media type of a workbook."""
 
     media_type = MEDIA_TYPES["xlsx"]
 
 
 class Pages(Response):
-    """Pages for people."""
+    """Media type of a PDF."""
 
     media_type = MEDIA_TYPES["pdf"]
 
@@ -53,29 +53,29 @@ class Pages(Response):
 @router.get("/programme/report", response_model=shapes.ProgrammeReport)
 def report(ask: WholeReader, year: Year = None) -> Response:
     """
-    Return every system: devices, expected against measured, issued, transferable, provisional.
+    Return every system: devices, expected, measured, issued, transferable and provisional tonnes.
 
-    `tCO2` is null where no methodology counts a system, with the reason.
+    `tCO2` is null for a system without methodology, with the reason.
     """
     return current(_report(ask, year))
 
 
 @router.get("/programme/report.xlsx", response_class=Workbook)
 def report_workbook(ask: WholeReader, year: Year = None, lang: Lang = None) -> Response:
-    """Return the same as a workbook, in the reader's language."""
+    """Return the programme's report as a workbook, in the reader's language."""
     spoken = spoken_language(ask, lang)
     return report_file(_report(ask, year, spoken), "xlsx", spoken)
 
 
 @router.get("/programme/report.pdf", response_class=Pages)
 def report_pages(ask: WholeReader, year: Year = None, lang: Lang = None) -> Response:
-    """Return the same as pages: findings, progress, actions, projects, evidence."""
+    """Return the programme's report as PDF: findings, progress, actions, projects, evidence."""
     spoken = spoken_language(ask, lang)
     return report_file(_report(ask, year, spoken), "pdf", spoken)
 
 
 def report_file(document: Mapping[str, Any], wanted: Format, language: str) -> Response:
-    """Return a programme report as a file to be saved."""
+    """Return a programme report as a file for download."""
     name = f"programme-{document['year']}.{language}.{wanted}"
     return Response(
         make_programme(document, wanted, language),

@@ -35,11 +35,10 @@ _PUBLIC = PUBLIC_STATES[0]
 )
 def status_list(ask: Ask, project: ProjectQuery) -> Response:
     """
-    Return a project's status list, byte for byte as its operator signed it last.
+    Return a project's newest status list, byte for byte as its operator signed it.
 
-    It needs no key: anyone who holds a statement asks whether it still counts. Where a
-    statement ended since and no list says so yet, none is given (409): an old list would
-    say that it counts.
+    No API key is needed.  409 if a statement has ended since and no newer list exists, as the old
+    list would state that it is valid.
     """
     with ask.reading() as conn:
         published = status_lists.newest(conn, project)
@@ -70,7 +69,7 @@ def take_status_list(
     """
     Accept a status list that the operator signed elsewhere, and publish it.
 
-    Refused (409) where it says of a statement what is not so.
+    Refused (409) if it contradicts the state of a statement.
     """
     del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
 
@@ -89,8 +88,8 @@ def trust_root(ask: Ask) -> Response:
     """
     Return the programme's trust root stored here, for `tonne verify --keys`.
 
-    Compare it with what the programme itself publishes: a server that lies would lie here,
-    too. A newer one is taken by the rules of the one that you keep.
+    Compare it with the one published by the programme, as a dishonest server could change it. A
+    newer one must follow the rules of the one that you have.
     """
     data = trust.kept_trust_root(ask.api.home)
     if data is None:

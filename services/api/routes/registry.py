@@ -74,7 +74,7 @@ def device(ask: Reader, device: IdPath) -> Response:
     """
     Return a device: state, cause and remedy, metered quantities, rejected messages.
 
-    Of a device that is not registered the refusal says how many messages it sent.
+    For an unregistered device the 404 states the number of its messages.
     """
     with ask.reading() as conn:
         result = device_page(conn, ask.who.projects, device)

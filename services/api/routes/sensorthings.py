@@ -40,7 +40,7 @@ _GEOJSON = "application/geo+json"
 
 
 class _Place(NamedTuple):
-    """Where a path leads: a set, the keys of what is meant, whether to one, and a property."""
+    """Target of a path: a set, keys, whether it is one entity, and a property."""
 
     of: str
     keys: Mapping[str, Any]
@@ -91,14 +91,14 @@ def entities(
 
 
 class _Answers:
-    """Answers one request."""
+    """Answers of one request."""
 
     def __init__(self, ask: Asked, reader: Reader) -> None:
         self._ask, self._reader, self._base = ask, reader, _base(ask)
         self._known: dict[tuple[Any, ...], dict[str, Any] | None] = {}
 
     def of(self, path: str, query: odata.Query) -> Response:
-        """Answer a path."""
+        """Return the answer for a path."""
         place = self._place(path)
         if place.property:
             return self._property(place, path)
@@ -111,7 +111,10 @@ class _Answers:
         return current(self._page(place.of, place.keys, query, lambda skip: _link(url, skip)))
 
     def _place(self, path: str) -> _Place:
-        """Follow a path, looking up the entities on its way: what may not be seen is not there."""
+        """
+        Return the target of a path, looking up the entities on the way; invisible ones are
+        not found.
+        """
         segments = [one for one in path.split("/") if one]
         if not segments or len(segments) > _DEEPEST:
             raise _unknown(path)
@@ -149,7 +152,7 @@ class _Answers:
         return rows[0] if rows else None
 
     def _one(self, of: str, keys: Mapping[str, Any], query: odata.Query) -> dict[str, Any] | None:
-        """Return an entity; one that several others lead to is looked up once."""
+        """Return an entity; one referred to several times is looked up once."""
         key = (of, tuple(sorted(keys.items(), key=str)), repr(query))
         if key not in self._known:
             row = self._row(of, keys)
@@ -245,7 +248,7 @@ def _unknown(path: str) -> ProblemError:
 
 
 def _keys(of: str, id_: str | None, path: str) -> dict[str, Any]:
-    """Return the keys that an id stands for; none of a whole set."""
+    """Return the keys in an entity's id; none for a whole set."""
     if id_ is None:
         return {}
     parts = id_.split(":")
@@ -271,7 +274,7 @@ def _moment(seconds: int) -> datetime:
 
 
 def _keys_of(of: str, row: TupleRow) -> dict[str, Any]:
-    """Return the keys of an entity's row, as its columns stand in `SETS`."""
+    """Return the keys of an entity's row, by the columns in `SETS`."""
     if of in {"Locations", "FeaturesOfInterest"}:
         return {"site": row[0]}
     if of == "ObservedProperties":
@@ -294,7 +297,7 @@ def _column(of: str, name: str, option: str) -> tuple[str, str]:
 
 
 def _condition(of: str, where: odata.Condition | None) -> tuple[str, dict[str, Any]]:
-    """Write a condition as SQL; values are parameters."""
+    """Return a condition as SQL; values are parameters."""
     values: dict[str, Any] = {}
 
     def held(value: Any) -> str:

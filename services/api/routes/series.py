@@ -1,4 +1,4 @@
-"""Interval quantities of a device, emissions of a project, on the 15-minute grid."""
+"""Quantities of a device, emissions of a project, by 15-minute intervals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def intervals(
     """
     List a device's quantities by start.
 
-    Intervals of which nothing is known are not there: missing is not zero.
+    Intervals without data are absent, as missing is not zero.
     """
     with ask.reading() as conn:
         if listing.device(conn, ask.who.projects, device) is None:
@@ -53,7 +53,7 @@ def file(
     """
     Return a device's quantities as one file, CSV or Parquet, of at most a year.
 
-    Values are whole base units (Wh, mL, g, m, microseconds), as the unit of each row says.
+    Values are integers in base units (Wh, mL, g, m, microseconds), stated in each row.
     """
     with ask.reading() as conn:
         if listing.device(conn, ask.who.projects, device) is None:
@@ -70,7 +70,7 @@ def money(ask: Reader, project: IdPath, begin: From, end: To) -> Response:
     """
     Return cost, savings and revenue of a project's energy by local day, by its sites' tariffs.
 
-    Money is part of no tonnes, and no currency is added to another.
+    Money is separate from tonnes, and currencies are not added.
     """
     with ask.reading() as conn:
         if not ask.who.sees(project) or not listing.projects(conn, [project], "", 1):

@@ -17,7 +17,7 @@ from services.store.registry import sewers as stored
 
 
 class GeoJson(JSONResponse):
-    """Media type of RFC 7946, as JSON, so that OpenAPI shows its shape."""
+    """Media type of RFC 7946, as JSON, so that OpenAPI shows its schema."""
 
     media_type = "application/geo+json"
 
@@ -57,10 +57,10 @@ def sewers(
     cells: Sides = None,
 ) -> Response:
     """
-    Return assets whose extent meets a window, by id, as a FeatureCollection.
+    Return assets that touch a window, by id, as a FeatureCollection.
 
-    Where there are more, `next` is what to ask `after`; or, with `cells`, the window comes
-    as a grid of counts, so that a map of a whole city stays quick.
+    If there are more, `next` is the value for `after`; with `cells` the window is returned as a
+    grid of counts, for maps of a whole city.
     """
     box = window(bbox)
     with ask.reading() as conn:
@@ -93,7 +93,7 @@ def window(text: str | None) -> stored.Box | None:
     Raises
     ------
     ProblemError
-        422 where it is none.
+        422 if it is invalid.
     """
     if text is None:
         return None

@@ -34,7 +34,7 @@ def submit(
     """
     Accept the operator's signature over a stored draft.
 
-    A statement of another text cannot be handed in: the signature would not be of this one.
+    A signature over another text is invalid and refused.
     """
     del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
     return ask.step("submit", statement, body, owned(ask, statement))
@@ -72,9 +72,10 @@ def judge(
     prefer: Preferred = None,
 ) -> Response:
     """
-    Accept the verifier's opinion, after the whole account was recalculated from raw readings.
+    Accept the verifier's opinion, after recalculating everything from raw readings.
 
-    Refused (409) where the database gives another statement or a finding stands against it.
+    Refused (409) if the recalculation gives another statement, or an open finding contradicts the
+    opinion.
     """
     del named, prefer, said
     return ask.step("verify", statement, body, owned(ask, statement))

@@ -40,7 +40,7 @@ Document = Response
 
 
 def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
-    """Describe answers of a file that is sent in ranges."""
+    """Return the OpenAPI description of a file that is sent in ranges."""
     content: dict[str, Any] = {media_type: {"schema": {"type": "string", "format": "binary"}}}
     return {
         200: {"content": content},
@@ -161,8 +161,8 @@ def detail(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
     """
     Return a statement, its steps and its signed documents so far.
 
-    `Accept` chooses: `application/vc` is the signed statement alone, the media types of
-    PDF and workbook are the reports.
+    `Accept` selects the form: `application/vc` is the signed statement, the media types of PDF and
+    workbook are the reports.
     """
     chosen = media_type(_accepted(ask), STATEMENT_FORMS)
     if chosen == MEDIA_TYPES["xlsx"]:
@@ -187,7 +187,7 @@ def detail(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
 
 
 def _workbook(ask: Asked, statement: str, lang: str | None) -> Response:
-    """Send the workbook to anyone who may see the project's evidence."""
+    """Return the workbook to callers who may see the project's evidence."""
     if ask.who.role not in READERS:
         refuse(ask.who, READERS)
     with ask.reading() as conn:
@@ -198,18 +198,18 @@ def _workbook(ask: Asked, statement: str, lang: str | None) -> Response:
 
 
 def _accepted(ask: Asked) -> str | None:
-    """Return what the caller accepts; a header sent in parts is one."""
+    """Return the `Accept` header, joined if sent in parts."""
     return ", ".join(ask.request.headers.getlist("accept")) or None
 
 
 def visible(conn: Connection, who: Principal, statement: str) -> Stored:
     """
-    Return a statement that is visible to the caller.
+    Return a statement visible to the caller.
 
     Raises
     ------
     ProblemError
-        404, the same whether it is hidden or not there.
+        404, equal for hidden and unknown ones.
     """
     stored = statements.seek(conn, statement)
     if stored is None or not (stored.state in PUBLIC_STATES or who.sees(stored.project)):
@@ -224,12 +224,12 @@ def own(ask: Asked, conn: Connection, statement: str) -> None:
 
 
 def owned(ask: Asked, statement: str) -> Callable[[Connection], None]:
-    """Return a check that the statement is in the caller's scope."""
+    """Return a function that refuses a statement outside the caller's scope."""
     return lambda conn: own(ask, conn, statement)
 
 
 def conditional(ask: Asked, body: bytes, media_type: str, state: str) -> Response:
-    """Answer, or answer not modified."""
+    """Return an answer, or not modified."""
     tag = f'"{hashlib.sha256(media_type.encode() + body).hexdigest()[:32]}"'
     shared = "public" if state in PUBLIC_STATES else "private"
     headers = {"ETag": tag, "Cache-Control": f"{shared}, no-cache", "Vary": "Authorization, Accept"}
@@ -239,7 +239,7 @@ def conditional(ask: Asked, body: bytes, media_type: str, state: str) -> Respons
 
 
 def _documents(steps: list[Event]) -> tuple[bytes | None, bytes | None]:
-    """Return what the operator and the verifier signed, as far as they have."""
+    """Return the documents signed by operator and verifier, None for missing ones."""
     stored = {e.state: e.document for e in steps if e.document is not None}
     return stored.get("submitted"), stored.get("verified") or stored.get("rejected")
 

@@ -80,7 +80,10 @@ def deliveries(
 
 @router.post("/webhooks/{webhook}/secret", response_model=shapes.MadeSecret)
 def rotate(ask: Admin, webhook: WebhookId, said: shapes.NewSecret) -> Response:
-    """Change the secret, with the previous one valid for some hours; it is shown only once."""
+    """
+    Replace the signing secret; the previous one is used as well for some hours. Shown only
+    once.
+    """
     _refuse_name(ask)
     secret = post.new_secret()
 

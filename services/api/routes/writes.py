@@ -32,7 +32,7 @@ Named = Annotated[
 
 
 async def _bytes(request: Request) -> bytes:
-    """Return the body as it came: what was signed is those bytes' meaning, and no copy's."""
+    """Return the body's bytes as received, as these were signed."""
     return await request.body()
 
 
@@ -55,7 +55,7 @@ def close_period(
     named: Named = None,
     prefer: Preferred = None,
 ) -> Response:
-    """Close a monitoring period; its draft is 201 where it is new, else 200."""
+    """Close a monitoring period; 201 for a new draft, else 200."""
     del named, prefer  # read by `step`, declared for OpenAPI
 
     def check(conn: Connection) -> bytes:

@@ -1,4 +1,4 @@
-"""Shapes of API requests and answers for OpenAPI; one file per group of routes."""
+"""Schemas of API requests and answers for OpenAPI; one file per group of routes."""
 
 from services.api.schemas.alarms import Alarm, AlarmDetail, AlarmEvent, AlarmRemark
 from services.api.schemas.base import Id, Job, Line, Problem, Shape, State, pages

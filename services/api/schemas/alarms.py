@@ -15,11 +15,10 @@ Said = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")]
 
 class Alarm(Shape):
     """
-    An alarm of a device, a gateway or a project.
+    Alarm of a device, a gateway or a project.
 
-    `cost_t_per_day` is what the silence costs by the rule of the project [t CO2e]; null where
-    nothing prices it, and, with the number of devices, where the caller does not see every
-    project concerned.
+    `cost_t_per_day` is the project's reduction lost by missing data [t CO2e]; null without a price,
+    and, like the number of devices, if the caller does not see every project concerned.
     """
 
     id: int

@@ -21,7 +21,7 @@ Line = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class Shape(BaseModel):
-    """Base of all: unknown keys are rejected in requests."""
+    """Base of all schemas: unknown keys are rejected in requests."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,7 +36,7 @@ class Problem(BaseModel):
 
 
 def pages(item: type[Shape]) -> type[BaseModel]:
-    """Return the shape of a page of items."""
+    """Return the schema of a page of items."""
     from pydantic import create_model  # noqa: PLC0415 - only at start
 
     return create_model(
@@ -57,11 +57,10 @@ class JobSteps(Shape):
 
 class Job(Shape):
     """
-    A requested step or file.
+    Requested step or file.
 
-    `ahead` counts the jobs that stand before it; `status` and `result` are what the request
-    would have been answered, and `detail` why it was refused. The result of a file is where
-    it is (`url`), of how many bytes, and until when.
+    `ahead` is the number of earlier jobs; `status` and `result` are the answer of the request, and
+    `detail` the reason of a rejection. The result of a file has its `url`, size, and expiry.
     """
 
     job: UUID = Field(examples=["5f0c9c3e-6d0e-5a27-9d2c-0c7c2a4f9d11"])

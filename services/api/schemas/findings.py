@@ -1,7 +1,4 @@
-"""Findings, and documents signed elsewhere and submitted: events, opinions, signatures.
-
-Approvals of an issue and status lists, as their holders signed them.
-"""
+"""Findings, opinions, signatures, approvals and status lists, signed elsewhere and submitted."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ What = Literal["raised", "answered", "closed"]
 
 
 class FindingStep(Shape):
-    """One event of a finding; `sha256` is of the signed document's canonical bytes."""
+    """Event of a finding; `sha256` is of the signed document's canonical bytes."""
 
     event: What
     by: str
@@ -30,7 +27,7 @@ class FindingStep(Shape):
 
 
 class Finding(Shape):
-    """A finding after its events; `effect_t` is the overstatement of the reduction."""
+    """Finding with its current state; `effect_t` is the overstatement of the reduction."""
 
     finding: str
     kind: Literal["CAR", "CL", "OBS", "FAR"]
@@ -47,7 +44,7 @@ class Findings(Shape):
 
 
 class Signed(Shape):
-    """A credential as signed by its holder; only its form is shown here, the proof is checked."""
+    """Credential as signed by its holder; only its form is described here."""
 
     model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
 
@@ -61,7 +58,7 @@ class Signed(Shape):
 
 
 class FindingSaid(Shape):
-    """Contents of an event; the number of a finding is the next of its kind."""
+    """Contents of an event; the number of a new finding is the next of its kind."""
 
     id: Line = Field(max_length=200)
     finding: str = Field(pattern=r"^(CAR|CL|OBS|FAR)-[1-9][0-9]{0,3}$")
@@ -98,7 +95,10 @@ class Unmet(Shape):
 
 
 class ParameterSaid(Shape):
-    """Verification of a monitored parameter; without a device: all without a separate row."""
+    """
+    Verification of a monitored parameter; without a device: for all without a row of their
+    own.
+    """
 
     parameter: Line = Field(max_length=200, examples=["generation"])
     device: Line | None = Field(default=None, max_length=200, examples=["inv-1"])
@@ -119,7 +119,7 @@ class RequirementSaid(Shape):
 
 
 class Person(Shape):
-    """A person and function."""
+    """Person and function."""
 
     name: Line = Field(max_length=200, examples=["Tran Thi Lan"])
     function: Line = Field(max_length=200, examples=["lead verifier"])
@@ -236,7 +236,7 @@ class IssueApproval(Signed):
 
 
 class TakenApproval(Shape):
-    """Number of people who have approved the issue of a statement so far."""
+    """Number of people who have approved the issue of a statement."""
 
     statement: str
     state: Literal["verified"]

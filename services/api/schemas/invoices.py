@@ -16,10 +16,10 @@ _MOST = 1_000
 
 class NewInvoice(Shape):
     """
-    An invoice to be stored.
+    Invoice to be stored.
 
-    Local days of the project, half-open; the amount is in kWh (km, m3, t) unless `unit`
-    says otherwise.  One that `corrects` another takes its place and says why.
+    Local days of the project, end excluded; the amount is in kWh (km, m3, t) unless `unit` differs.
+    One that `corrects` another replaces it, with a reason.
     """
 
     id: Id
@@ -40,7 +40,7 @@ class NewInvoice(Shape):
 
 
 class Delivery(Shape):
-    """Invoices stored together, or not at all."""
+    """Invoices stored together, all or none."""
 
     invoices: list[NewInvoice] = Field(min_length=1, max_length=_MOST)
 

@@ -1,4 +1,4 @@
-"""Callers, keys and requests."""
+"""Schemas of callers, keys and audit rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programme: two accounts, its systems, its parks."""
+"""Schemas of the programme: two accounts, systems, parks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Action(Shape):
 
 
 class Transferable(Shape):
-    """Maximum credits of a project that may be transferred abroad, and the clause."""
+    """Highest credits of a project that may be transferred abroad, and the clause."""
 
     project: str
     action: str | None
@@ -51,7 +51,7 @@ class Transferable(Shape):
 
 
 class Transfer(Shape):
-    """The rules of a transfer abroad, and the permitted amounts."""
+    """Rules of a transfer abroad, and the permitted amounts."""
 
     rules: str
     in_force: date
@@ -156,9 +156,9 @@ class ParkFlow(Shape):
 
 class Park(Shape):
     """
-    An eco-industrial park's balance in a half-open time; amounts as decimal text.
+    Balance of an eco-industrial park in a time span, end excluded; amounts as decimal text.
 
-    `not_accounted` are projects that measured something and have no tonnes in `monitored_t` yet.
+    `not_accounted` are projects with measurements that are not yet in `monitored_t`.
     """
 
     park: str
@@ -181,14 +181,14 @@ class Money(Shape):
 
 
 class ProjectMoney(Money):
-    """The same of a project."""
+    """Cost, savings or revenue of a project's energy in one currency."""
 
     project: str
     name: str
 
 
 class IssuedStatement(Shape):
-    """A statement that counts, and what is credited of the year; its end is not in it."""
+    """Valid statement with its credits of the year; end excluded."""
 
     statement: str
     project: str
@@ -199,7 +199,7 @@ class IssuedStatement(Shape):
 
 
 class StandingCause(Shape):
-    """Alarms that are open now and have one cause; none of a past year."""
+    """Current alarms with one cause; empty for a past year."""
 
     kind: str = Field(examples=["device_silent"])
     severity: Literal["critical", "major", "minor"]

@@ -41,10 +41,10 @@ class Service(Shape):
 
 class AccountPart(Shape):
     """
-    A part of a project's account: of a statement, of open time, of live quarter hours.
+    Part of a project's account, from a statement, the preliminary account, or intervals.
 
-    `before_t` is what the time would come to with every document and invoice that it lacks;
-    quarter hours that are not accounted yet know no such deduction.  Both days are included.
+    `before_t` is the amount if no document and invoice were missing; intervals have no such
+    deduction.  Both days are included.
     """
 
     source: Literal["issued", "closed", "open", "quarter hours"]
@@ -90,6 +90,8 @@ class Calibration(Shape):
     channel: str | None = Field(examples=["ch4_percent"])
     found_error_percent: str | None = Field(examples=["0.8"])
     last_test: bool
+    laboratory: str | None = Field(examples=["Quatest 3"])
+    accreditation: str | None = Field(examples=["VILAS 004"])
 
 
 class Served(Shape):
@@ -105,8 +107,8 @@ class Register(Shape):
     """
     Value of a register after metering; base units.
 
-    `rose` is when it last went up; `waiting_at` is another line that waits for readings
-    that confirm it, and `waiting` how many it has.
+    `rose` is its last rise; `waiting_at` is a second sequence that awaits confirmation, and
+    `waiting` its number of readings.
     """
 
     quantity: str = Field(examples=["energy_export"])
@@ -131,7 +133,7 @@ class DayAmount(Shape):
 
 
 class QuarterAmount(Shape):
-    """A quantity of a quarter hour of today; base units."""
+    """Quantity of one of today's intervals; base units."""
 
     start: datetime
     quantity: str = Field(examples=["energy_export"])
@@ -182,10 +184,10 @@ class PvArray(Shape):
 
 class PvDay(Shape):
     """
-    A local day of an inverter before today, by IEC 61724-1; null where unknown.
+    Local day of an inverter before today, by IEC 61724-1; null if unknown.
 
-    `no_ratio` says why there is no performance ratio.  `expected_kwh` is what the measured sun
-    should give; `standing_kwh`, `clipped_kwh`, `other_kwh` are what of it was lost, by cause.
+    `no_ratio` is the reason for a missing performance ratio.  `expected_kwh` follows from the
+    measured irradiance; `standing_kwh`, `clipped_kwh`, `other_kwh` are losses by cause.
     """
 
     day: date
@@ -214,11 +216,11 @@ class PvTrend(Shape):
 
 class PvSoiling(Shape):
     """
-    Energy lost to dust over all days of the inverter [%], and its 95 % interval.
+    Energy lost by soiling over all days of the inverter [%], and its 95 % interval.
 
-    `intervals` counts the times between two cleanings from which it comes. `missing` says why there
-    is no figure: `short`, less than a year of days; `gaps`, half of the days or more without a
-    ratio; `unclear`, a fifth of the days or more show no rate of soiling.
+    `intervals` is the number of periods between cleanings. `missing` is the reason without a
+    figure: `short`, less than a year of days; `gaps`, half of the days or more without a ratio;
+    `unclear`, a fifth of the days or more show no soiling rate.
     """
 
     percent: float | None
@@ -232,8 +234,8 @@ class Pv(Shape):
     """
     Data of a PV inverter.
 
-    `against_site` is its yield of the last week against the median inverter of its plant, less
-    one; null for a plant of fewer than three.
+    `against_site` is its yield of the last week relative to the median inverter of its plant, less
+    one; null for fewer than three.
     """
 
     array: PvArray | None
@@ -252,10 +254,10 @@ class Behind(Shape):
 
 class DeviceDetail(Device):
     """
-    A device: state and cause, metered quantities, rejected messages.
+    Device: state and cause, metered quantities, rejected messages.
 
-    `cause` is empty while it is heard.  `cost_t` is what its silence costs so far by the
-    rule of its project. [t CO2e]
+    `cause` is empty while it reports.  `cost_t` is the reduction lost by its missing data so far.
+    [t CO2e]
     """
 
     registered: bool

@@ -1,4 +1,4 @@
-"""Quarter-hour quantities and emissions, and rejected messages."""
+"""Schemas of interval quantities, emissions and rejected messages."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Statements, their steps and their periods.
-
-Entries of the log, and proofs of them.
-
-A verifier's sampling list as it is signed; see `mrv.statement.sampling`.
-"""
+"""Schemas of statements, their steps and periods, log entries and proofs, and sampling lists."""
 
 from __future__ import annotations
 
@@ -48,8 +43,7 @@ class SamplingList(Shape):
     """
     The verifier's credential, as `tonne statement sample PACK --key N --out FILE` signs it.
 
-    Only its form is reported here; proof, issuer and draw are checked, and the list is drawn
-    again from the evidence.
+    Only its form is described here; proof, issuer and draw are checked against the evidence.
     """
 
     model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
@@ -184,7 +178,7 @@ class Schedule(Shape):
 
 
 class ClosePeriod(Shape):
-    """Local dates of the project, or RFC 3339; half-open."""
+    """Local dates of the project, or RFC 3339; end excluded."""
 
     begin: str = Field(alias="from", max_length=40, examples=["2026-01-01"])
     end: str = Field(alias="to", max_length=40, examples=["2026-02-01"])

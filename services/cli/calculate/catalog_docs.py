@@ -1,21 +1,12 @@
 """
-Pages written from tables: projects of the catalog, and the conformity map.
+Write the documentation pages for catalog projects, conformity and known findings.
 
-Metered and entered quantities of each project of the catalog, a part of docs/haiphong.md.
+The conformity map is made from `docs/conformity.toml`: requirement, implementation and tests. A
+requirement without a test is listed as open.
 
-Written by `make pages` from the catalog and the methodologies.
-
-The conformity map, written from `docs/conformity.toml`.
-
-What a standard or programme asks, where it is met, and which tests show it.  A line without a
-test is shown as open, whatever else is said of it.
-
-Findings with which requests for issuance came back, a part of docs/conformity.md.
-
-Whether each is prevented or shown, and by which tests; one without a test is neither, whatever
-else is said of it.  Tests are named in `docs/findings.tsv`, or name the finding's address
-themselves: in their docstring, in a table of their file's docstring whose second column has a
-word of their name, or as a row of `RETURNED`.
+The findings section lists why real requests for issuance were returned. Each is marked as prevented
+or shown only if a test covers it. Tests are named in `docs/findings.tsv`, or refer to the finding's
+address in their docstring, in a table of their file's docstring, or in a row of `RETURNED`.
 """
 
 from __future__ import annotations
@@ -38,17 +29,24 @@ from services.registry.files import read_files
 FINDINGS, TESTS = Path("docs/findings.tsv"), Path("tests")
 RETURNED = Path("services/issuer/returned.toml")
 NEITHER = "neither"
-_VERDICTS = ("prevented", "shown", NEITHER)
+# how the page says each verdict of the table
+_VERDICTS = {"prevented": "prevented", "shown": "reported", NEITHER: "not detected"}
+_CERTAINTY = {
+    "R": "primary source", "T": "transcription", "r": "secondary source", "M": "text not compared",
+}  # fmt: skip
 _ADDRESS = re.compile(r"(?:cdm\.unfccc\.int)?(/(?:IRCheck|CCheck|Projects|reviews)/[^\s|,;)]+)")
 
 
 def findings_section(text: str, tests: Path = TESTS) -> str:
-    """Return the part of the page, of findings with the tests that a folder holds."""
+    """
+    Return the page's section on findings from real reviews, each with the tests in a folder
+    that cover it.
+    """
     return "\n".join(_finding_lines(resolved(text, tests))) + "\n"
 
 
 def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
-    """Return findings with their tests and verdict."""
+    """Return the findings, each with its tests and verdict (prevented, shown or open)."""
     rows: list[dict[str, Any]] = list(csv.DictReader(text.splitlines(), delimiter="\t"))
     named: dict[str, list[str]] = {}
     for file in sorted(tests.rglob("test_*.py")):
@@ -70,7 +68,7 @@ def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
 
 
 def _tried(tests: Path) -> dict[tuple[str, str], list[str]]:
-    """Return the rows that try a finding, by its address and matter."""
+    """Return the test rows that cover a finding, by the finding's address and subject."""
     if not (tests / RETURNED).is_file():
         return {}
     file = f"{tests.name}/{RETURNED.with_name('test_returned.py')}"
@@ -84,13 +82,13 @@ def _tried(tests: Path) -> dict[tuple[str, str], list[str]]:
 
 
 def _key(address: str) -> str:
-    """Return what names a finding in any way of writing its address."""
+    """Return a normalised key of a finding's address, equal for all spellings."""
     path = address.removeprefix("cdm.unfccc.int").partition("?")[0]
     return path.rstrip(".:").removesuffix("/viewPublic")
 
 
 def _addressed(source: str, file: str) -> Iterator[tuple[str, str]]:
-    """Yield addresses in docstrings with their tests."""
+    """Yield each finding address in a test file's docstrings, with the test's name."""
     tree = ast.parse(source)
     tests = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")]
     for test in tests:
@@ -107,32 +105,35 @@ def _addressed(source: str, file: str) -> Iterator[tuple[str, str]]:
 def _finding_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "\n## Findings of returned requests for issuance (CDM)\n"
     before, now = (
-        ", ".join(f"{sum(row[when] == v for row in rows)} {v}" for v in _VERDICTS)
+        ", ".join(f"{sum(row[when] == v for row in rows)} are {w}" for v, w in _VERDICTS.items())
         for when in ("before", "now")
     )
     yield (
-        f"{len(rows)} findings with which the CDM secretariat or Board returned requests for"
-        f" issuance. Release 0.1.0: {before}. Now: {now}. Prevented: the fault cannot occur, or the"
-        " quantity concerned is not credited. Shown: the statement reports the fault to operator"
-        " and verifier before submission. Neither: tonne does not detect it.\n"
+        f"The table has {len(rows)} findings with which the CDM secretariat or Board returned"
+        " requests for issuance. The fourth column states what tonne does if an operator makes the"
+        ' same fault. "Prevented": the fault cannot occur, or the quantity concerned is not'
+        ' credited. "Reported": the statement reports the fault to operator and verifier before'
+        f' submission. "Not detected": neither of these. Of the findings, {now}. In release 0.1.0,'
+        f" {before.replace(' are ', ' were ')}.\n"
     )
-    yield "| finding | project type | fault | release 0.1.0 | now | tests |"
-    yield "|---|---|---|---|---|---|"
+    yield (
+        "| finding | project type | fault in the returned request for issuance | the same fault in"
+        " tonne is | tests that show it |"
+    )
+    yield "|---|---|---|---|---|"
     for number, one in enumerate(rows, 1):
         tests = "<br>".join(f"`{test}`" for test in one["tests"]) or "-"
         link = f"[{number}](https://cdm.unfccc.int{one['address']})"
-        verdict = f"**{NEITHER}**" if one["now"] == NEITHER else one["now"]
-        yield f"| {link} | {one['of']} | {one['issue']} | {one['before']} | {verdict} | {tests} |"
+        yield f"| {link} | {one['of']} | {one['issue']} | {_VERDICTS[one['now']]} | {tests} |"
 
 
 PAGE = Path("docs/haiphong.md")
 CATALOG = Path("deploy/catalog/haiphong")
 _BEGIN, _END = "<!-- projects: begin, `make pages` -->", "<!-- projects: end -->"
 _COSTS = (
-    "Not credited in any project: time without readings, register steps "
-    "of unknown size, energy above the rated power or of the wrong kind, "
-    "a meter whose certificate is for another meter, energy that another "
-    "project claims. Consumption in such time is added at its upper bound."
+    "No project is credited for time without readings, for register steps of unknown size, for "
+    "energy above the rated power, for a meter whose certificate is for another meter, or for "
+    "energy that another project claims. Consumption in such time is added at its upper bound."
 )
 TABLE, CONFORMITY = Path("docs/conformity.toml"), Path("docs/conformity.md")
 _MAP_HEAD = """\
@@ -141,14 +142,14 @@ _MAP_HEAD = """\
 Written by `make pages` from `docs/conformity.toml`, `docs/findings.tsv` and the tests; edit those.
 
 For: verifiers and officers. The tables list requirements of standards and programmes, the page or
-module of tonne that meets each, and the tests of it. This is not a certificate: no accredited body
-has assessed tonne against these texts. Certainty: R primary source, T transcription, r secondary
-source, M unverified; the texts of ISO were not available. A row without a test is open.
+folder of tonne that meets each, and the tests of it. This is not a certificate: no accredited body
+has assessed tonne against these texts. The last column states how the text of the requirement was
+available; the texts of ISO were not available. A requirement without a test is marked as open.
 """
 
 
 def section(page: str) -> str:
-    """Return the page with its part on projects written again."""
+    """Return the page with its section on projects replaced."""
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{chr(10).join(_lines())}\n{_END}{after}"
@@ -157,7 +158,7 @@ def section(page: str) -> str:
 def _lines() -> Iterator[str]:
     registry = read_files([CATALOG]).registry
     yield f"{_COSTS}\n"
-    yield "| project | methodology | metered, by role | by document or laboratory |"
+    yield "| project | methodology | roles of its meters | parameters entered with a document |"
     yield "|---|---|---|---|"
     for project in sorted(registry.projects.values(), key=lambda p: (p.system or "", p.id)):
         methodology = find(project.methodology, project.version)
@@ -192,22 +193,23 @@ def tests_of(text: str) -> list[str]:
 def _conformity_page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield _MAP_HEAD
     tested = sum(bool(row.get("tests")) for row in rows)
-    yield f"{tested} rows are covered by tests, {len(rows) - tested} are open."
+    yield f"{tested} requirements are covered by tests, {len(rows) - tested} are open."
     for of, lines in groupby(rows, key=lambda row: row["of"]):
         yield f"\n## {of}\n"
-        yield "| clause | requirement | where | tested by | certainty |"
+        yield "| clause or subject | requirement | met in | tests | source of the requirement |"
         yield "|---|---|---|---|---|"
         yield from (_map_row(line) for line in lines)
 
 
 def _map_row(one: dict[str, Any]) -> str:
     tests = "<br>".join(f"`{test}`" for test in one.get("tests", ())) or "**open**"
-    cells = (one["clause"], one["says"], one.get("where", ""), tests, one["certainty"])
+    source = _CERTAINTY[one["certainty"]]
+    cells = (one["clause"], one["says"], one.get("where", "-"), tests, source)
     return "| " + " | ".join(cells) + " |"
 
 
 def write_conformity() -> None:
-    """Write the page below the current folder, next to its table."""
+    """Write the conformity page below the current folder."""
     if TABLE.is_file():
         found = conformity_page(TABLE.read_text("utf-8"))
         found += findings_section(FINDINGS.read_text("utf-8"))

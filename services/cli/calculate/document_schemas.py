@@ -18,7 +18,7 @@ def files() -> dict[str, bytes]:
 
 
 def main() -> None:
-    """Write all schemas; remove files of schemas that no longer exist."""
+    """Write all schemas, and remove schema files that are no longer needed."""
     folder = Path("docs/schemas")
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.json"):

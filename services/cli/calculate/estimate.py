@@ -1,4 +1,4 @@
-"""`tonne estimate`: ex-ante estimate of a planned system; no database, no network."""
+"""Command `tonne estimate`: ex-ante estimate for a planned system, without database or network."""
 
 from __future__ import annotations
 
@@ -25,11 +25,15 @@ _BELOW_ZERO = "the project would emit more than its baseline"
 @click.command()
 @click.argument("system", required=False)
 @click.argument("inputs", required=False, type=click.File("rb"))
-@click.option("--list", "listed", is_flag=True, help="List what can be estimated.")
-@click.option("--describe", is_flag=True, help="JSON Schema of the inputs: units, defaults.")
-@click.option("--expected", is_flag=True, help="Print the registry's `expected` alone, as YAML.")
+@click.option("--list", "listed", is_flag=True, help="List the systems that can be estimated.")
+@click.option(
+    "--describe", is_flag=True, help="Print the JSON Schema of the inputs, with units and defaults."
+)
+@click.option(
+    "--expected", is_flag=True, help="Print only the `expected` entry for the registry, as YAML."
+)
 @country_option
-@click.option("--json", "compact", is_flag=True, help="One line of JSON, for programs.")
+@click.option("--json", "compact", is_flag=True, help="Print the JSON on one line, for programs.")
 def estimate(
     system: str | None,
     inputs: Any,
@@ -41,21 +45,23 @@ def estimate(
     compact: bool,
 ) -> None:
     """
-    Estimate a year of a planned SYSTEM from INPUTS, a JSON file (- for standard input).
+    Estimate one year's emission reductions of a planned SYSTEM from INPUTS, a JSON file (- for
+    standard input).
 
-    SYSTEM is pv, ev-bus or a methodology, whose equation is given the planned
-    activity. A PV plant is estimated by the methodology of its country, such as
-    AMS-I.D with the grid of its country. The result is no claim: put its `expected`
-    into the project's registry entry, and each statement shows it beside what was measured.
+    SYSTEM is pv, ev-bus or the id of a methodology, whose equation is applied to the planned
+    activity. A PV plant is estimated by the methodology and grid factor of its country, for example
+    AMS-I.D. Copy the printed `expected` into the project's registry entry: each statement then
+    compares it with the measured reduction.
 
-    Exit status 1 where the plan declares what no plant can do; `flags` says what.
+    Exit status 1 if an input is physically implausible; `flags` says which.
 
     \b
     Example:
       tonne estimate --list
       tonne estimate pv --describe
       echo '{"latitude": 48.0, "longitude": 7.8, "rated_kw": 100,
-             "ghi_kwh_per_m2": [1150], "ghi_source": "map"}' | tonne estimate pv - --country DE
+             "ghi_kwh_per_m2": [1150], "ghi_source": "map",
+             "air_c": 13}' | tonne estimate pv - --country DE
     """
     if listed:
         click.echo(_listed(compact=compact))
@@ -129,7 +135,7 @@ def _p90(outcome: Outcome) -> int | None:
 
 
 def _expected(outcome: Outcome) -> dict[str, Any] | None:
-    """What the registry's entry of the project takes; the mean, so that half the years miss it."""
+    """Return the `expected` entry for the project in the registry; None if withheld or negative."""
     result = outcome.reductions
     if outcome.withheld is not None or result is None or result.reduction_t < 0:
         return None

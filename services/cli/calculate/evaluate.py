@@ -1,6 +1,6 @@
-"""`tonne evaluate`: one methodology or tool on given inputs, no database.
-
-`tonne indicator`: one environmental indicator on given inputs, no database.
+"""
+Commands `tonne evaluate` (methodology or tool) and `tonne indicator` (environmental
+indicator), without a database.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ _ELSEWHERE = (
 @click.argument("name", required=False)
 @click.argument("inputs", required=False, type=click.File("rb"))
 @click.option("--list", "listed", is_flag=True, help="List the indicators.")
-@click.option("--describe", is_flag=True, help="JSON Schema of the inputs: units, sources.")
+@click.option(
+    "--describe", is_flag=True, help="Print the JSON Schema of the inputs, with units and sources."
+)
 @click.option(
     "--limits", "table", type=click.File("rb"), help="TOML file with a standard's limits."
 )
 @click.option("--band", is_flag=True, help="Add the index's grade and colour.")
-@click.option("--json", "compact", is_flag=True, help="One line of JSON, for programs.")
+@click.option("--json", "compact", is_flag=True, help="Print the JSON on one line, for programs.")
 def indicator(
     name: str | None,
     inputs: Any,
@@ -52,8 +54,8 @@ def indicator(
     """
     Compute one indicator of air, water or noise from INPUTS, a JSON file.
 
-    None of them is carbon. The limits of the standards of 2025 could not be
-    read: give them with --limits, else nothing is judged.
+    Indicators are not carbon figures. The limits of the 2025 standards are not included: give them
+    with --limits, otherwise no comparison with limits is made.
 
     \b
     Example:
@@ -126,9 +128,11 @@ def _note(one: Indicator) -> str:
 @click.option(
     "--systems", is_flag=True, help="List the programme's systems and their methodologies."
 )
-@click.option("--describe", is_flag=True, help="JSON Schema of the inputs: units, sources.")
+@click.option(
+    "--describe", is_flag=True, help="Print the JSON Schema of the inputs, with units and sources."
+)
 @country_option
-@click.option("--json", "compact", is_flag=True, help="One line of JSON, for programs.")
+@click.option("--json", "compact", is_flag=True, help="Print the JSON on one line, for programs.")
 def evaluate(
     methodology: str | None,
     inputs: Any,
@@ -142,11 +146,10 @@ def evaluate(
     """
     Compute one methodology from INPUTS, a JSON file (- for standard input).
 
-    Prints tonnes with six decimals and the whole tonnes to credit, rounded
-    down. A negative reduction is shown as it is and credits 0. Tools (tool04,
-    tool07) print the factors that they work out. A system of the programme that
-    no methodology counts has no tonnes: null, with the reason. Where the grid's
-    own factor counts, --country says whose grid it is.
+    Prints tonnes with six decimals and the whole tonnes to credit, rounded down. A negative
+    reduction is printed as it is and credits 0. Tools (tool04, tool07) print the factors they
+    compute. For a system without a methodology the tonnes are null, with the reason. If the
+    methodology uses a grid emission factor, --country selects the grid.
 
     \b
     Example:
@@ -180,7 +183,7 @@ def evaluate(
 
 
 def _name_and_version(text: str) -> tuple[str, str | None]:
-    """Split `id@version`."""
+    """Split `id@version` into id and version; the version may be absent."""
     name, at, version = text.partition("@")
     return name, version if at else None
 
@@ -195,7 +198,11 @@ def _find(name: str, version: str | None) -> Methodology | Tool:
 
 
 def _of_system(system: System) -> dict[str, Any]:
-    """No tonnes, and why; MethodologyError where a methodology should be asked instead."""
+    """
+    Return null tonnes and the reason for a system without a methodology.
+
+    Raises MethodologyError if the system has a methodology, naming it.
+    """
     if system.methods:
         raise MethodologyError(
             f"{system.id} is a system; evaluate one of its methodologies:"

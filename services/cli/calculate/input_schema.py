@@ -1,16 +1,10 @@
 """
-JSON Schema of the inputs of a calculation.
+JSON Schema of a calculation's inputs, and reading and writing of its JSON with exact numbers.
 
-Beside the schema's own words each number carries `unit`, `symbol`, `source`,
-`certainty` ([R] read, [T] transcribed, [r] second-hand, [B] back-solved, [M] unverified), where it
-is monitored `option` and `frequency`, and the published values
-to choose from.  A validator passes over words that it does not know.
-
-JSON of a calculation with exact numbers: inputs with unique keys, and results.
-
-Inputs of a calculation: a JSON file with exact numbers, each key once.
-
-Results as JSON whose numbers are written from exact fractions, not through binary floats.
+Each number also has `unit`, `symbol`, `source`, `certainty` ([R] read, [T] transcribed, [r]
+second-hand, [B] back-solved, [M] unverified), for monitored numbers `option` and `frequency`, and
+published values to choose from. Validators ignore these extra keywords. Each input key may occur
+only once; results are written from exact fractions, not through binary floats.
 """
 
 from __future__ import annotations
@@ -48,7 +42,7 @@ _PLACES = 6
 
 
 def name_of(file: Any) -> str:
-    """Return the name of an open file; standard input may have none."""
+    """Return the name of an open file, or a placeholder for standard input without a name."""
     return str(getattr(file, "name", "<stdin>"))
 
 
@@ -99,10 +93,10 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def write_json(result: Mapping[str, Any], *, compact: bool) -> str:
     """
-    Write a result, on one line or with one key per line.
+    Return a result as JSON text, on one line or with one key per line.
 
-    Fractions get at most six decimals, half up; whole numbers, texts, lists
-    and mappings are written as they are.
+    Fractions get at most six decimals, rounded half up; whole numbers, texts, lists and mappings
+    are written unchanged.
     """
     pairs = [f"{json.dumps(key)}: {_text(value)}" for key, value in result.items()]
     return "{" + ", ".join(pairs) + "}" if compact else "{\n  " + ",\n  ".join(pairs) + "\n}"
@@ -130,7 +124,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def methodology(method: Methodology) -> dict[str, Any]:
-    """Return the schema of a methodology's inputs, with its declarations under `methodology`."""
+    """Return the JSON Schema of a methodology's inputs; its metadata is under `methodology`."""
     roles = {
         role: {
             "classes": list(needs.classes),
@@ -170,7 +164,7 @@ def methodology(method: Methodology) -> dict[str, Any]:
 
 
 def tool(one: Tool) -> dict[str, Any]:
-    """Return the schema of a tool's inputs."""
+    """Return the JSON Schema of a tool's inputs."""
     about = {
         "id": one.id,
         "version": one.version,
@@ -181,13 +175,13 @@ def tool(one: Tool) -> dict[str, Any]:
 
 
 def indicator(one: Indicator) -> dict[str, Any]:
-    """Return the schema of an indicator's inputs."""
+    """Return the JSON Schema of an indicator's inputs."""
     about = {"id": one.id, "reference": one.reference}
     return {**_document(one, ""), "indicator": about}
 
 
 def estimate(one: Estimate) -> dict[str, Any]:
-    """Return the schema of the inputs of a planned system's estimate."""
+    """Return the JSON Schema of the inputs of an ex-ante estimate."""
     return {**_document(one, ""), "estimate": {"id": one.id, "reference": one.reference}}
 
 
@@ -269,7 +263,10 @@ def _number(spec: ParameterSpec) -> dict[str, Any]:
 
 
 def _used(one: Methodology | Tool) -> list[dict[str, Any]]:
-    """Numbers that the equations take from the factor book, each of the side that they ask for."""
+    """
+    Return the factors that a method's equations take from the factor book, with their
+    emissions side.
+    """
     parts = (part for part in one.steps.parts if isinstance(part, Published))
     asked = [(_NAMED.sub("*", p.kind), {p.direction, p.zero}) for p in parts]
     found = _begin_with(*one.uses) if one.uses else []
@@ -280,7 +277,10 @@ def _used(one: Methodology | Tool) -> list[dict[str, Any]]:
 def _is_used(
     factor: Factor, asked: Sequence[tuple[str, set[str]]], there: Collection[tuple[str, str]]
 ) -> bool:
-    """Whether an equation takes a factor; one of its side goes before one of either side."""
+    """
+    Return whether an equation uses a factor; a factor of the requested side precedes a
+    neutral one.
+    """
     sides = [side for kind, of in asked if fnmatchcase(factor.kind, kind) for side in of if side]
     fallen = any((factor.kind, side) not in there for side in sides)
     return not sides or factor.direction in sides or (factor.direction == "either" and fallen)
@@ -311,6 +311,6 @@ def _day(day: date | None) -> str | None:
 
 
 def _plain(text: str) -> int | float:
-    """Return a JSON number; no computation uses it."""
+    """Return a JSON number as int or float for display; calculations do not use it."""
     number = Decimal(text)
     return int(number) if number == number.to_integral_value() else float(number)

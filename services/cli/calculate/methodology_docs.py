@@ -1,9 +1,9 @@
 """
-Pages of the methodology library, written from its files.
+Documentation pages of the methodologies, written from their code.
 
-`python -m services.cli.calculate.methodology_docs` in the repository writes
-`docs/methodologies/`, the table of symbols in `mrv/NOMENCLATURE.md`, what each project of the
-catalog counts in `docs/haiphong.md`, and the reference pages.
+`python -m services.cli.calculate.methodology_docs` in the repository writes `docs/methodologies/`,
+the table of symbols in `mrv/NOMENCLATURE.md`, the table of catalog projects in `docs/haiphong.md`,
+and the reference pages.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ _LEGEND = (
 
 
 def pages() -> dict[str, str]:
-    """Return name and text of every page."""
+    """Return the text of every methodology page by file name."""
     found = {f"{m.id}.md": _lined(_page(m)) for m in _all()}
     return {"README.md": _lined(_index()), **found}
 
 
 def symbols(nomenclature: str) -> str:
-    """Return the nomenclature with the library's table of symbols written again."""
+    """Return the nomenclature page with its table of symbols replaced."""
     before, _, rest = nomenclature.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{_lined(_symbols())}{_END}{after}"
@@ -158,7 +158,7 @@ def _page(one: Methodology | Tool) -> Iterator[str]:
 
 
 def _equation(one: Methodology | Tool) -> Iterator[str]:
-    """Yield the steps: Python, the workbook and this page have the same formulas."""
+    """Yield the lines of a method's calculation steps; the same steps as in the workbook."""
     symbols = one.steps.symbols(one.inputs)
     rows: list[tuple[str, ...]] = [
         (
@@ -203,7 +203,10 @@ def _conditions(about: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _services(methodology: Methodology) -> Iterator[str]:
-    """Yield the limits of its services; outside of them the conservative bound applies."""
+    """
+    Yield the lines on the limits of a methodology's service level; outside them the
+    conservative bound applies.
+    """
     for taken in methodology.consumptions:
         yield (
             f"The service of `{', '.join(taken.serves)}` requires consumption of"
@@ -272,7 +275,10 @@ def _services(methodology: Methodology) -> Iterator[str]:
 
 
 def _maxima(methodology: Methodology) -> Iterator[str]:
-    """Yield the most that a device counts: in an hour and a day (MTR-01), as a mean (EVD-04)."""
+    """
+    Yield the maximum energy per device: per hour and day (rule MTR-01) and on average (rule
+    EVD-04).
+    """
     for role, needs in methodology.roles.items():
         if needs.class_limit is _vehicles.class_limit:
             yield (
@@ -365,7 +371,7 @@ def _published(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_country(node: Any) -> bool:
-    """Whether an input is the grid's factor of the project's country."""
+    """Return whether an input is the grid emission factor of the project's country."""
     below = node.values() if isinstance(node, dict) else ()
     return bool(below) and ("of_country" in node or any(map(_of_country, below)))
 
@@ -383,7 +389,7 @@ def _factor_row(factor: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _validity(factor: Mapping[str, Any]) -> str:
-    """When a factor holds: its dates are local and half-open, and most have none."""
+    """Return the text of a factor's validity dates: local, end excluded; empty if unlimited."""
     begin, end = factor["valid_from"], factor["valid_to"]
     if begin is None and end is None:
         return "until revised"

@@ -1,14 +1,8 @@
 """
-Reference pages of the documentation: keys of a registry file, settings, metrics.
+Reference pages of the documentation: registry file keys, settings, metrics.
 
-The page of the metrics: what each process tells Prometheus, from the processes' own collectors.
-
-Written by `make pages`, so that the page names no series that is not there.
-
-Reference pages of the documentation: keys of a registry file, settings, metrics.
-
-Written by `make pages` from the schema, `services.settings` and the processes' collectors, so
-that no page names a key, a setting or a series that is not there.
+Written by `make pages` from the schema, `services.settings` and the processes' metric collectors,
+so that pages list exactly what exists.
 """
 
 from __future__ import annotations
@@ -98,10 +92,18 @@ This is the output of `tonne registry template energy_meter --country DE`:
 {example}
 ```
 """
-_AUTHORITY = (
-    "An authority enters the sections `registrations`, `authorizations`, `submissions`, "
-    "`facilities` and `acceptances`. [registries.md](registries.md) lists their keys."
-)
+_AUTHORITY = """\
+## Sections for registries and ministries
+
+| contents | section | keys |
+|---|---|---|
+| a site's greenhouse gas inventory, entered by its operator | `facilities` | \
+[exports.md](exports.md#viet-nam-greenhouse-gas-inventory-of-a-facility) |
+| entries of a registry or authority | `registrations`, `authorizations`, `submissions` | \
+[registries.md](registries.md) |
+| factors and balances that the programme accepts | `acceptances` | \
+[registries.md](registries.md) |\
+"""
 _SETTINGS = """\
 # Settings
 
@@ -140,7 +142,7 @@ _SHOWN = 6
 
 
 class Row(NamedTuple):
-    """A metric: name, kind, labels and text."""
+    """One Prometheus metric: name, type, labels and help text."""
 
     name: str
     kind: str
@@ -149,12 +151,12 @@ class Row(NamedTuple):
 
 
 def metrics_page() -> str:
-    """Return the page."""
+    """Return the reference page of all metrics."""
     return "\n".join(_lines()) + "\n"
 
 
 def metrics_rows() -> dict[str, list[Row]]:
-    """Return the metrics by process."""
+    """Return the metrics of each process, by process name."""
     metrics = Metrics()
     all_ = _metric_rows(metrics.registry)
     Looked(metrics)
@@ -210,7 +212,7 @@ def _lines() -> Iterator[str]:
 
 
 def pages() -> dict[str, str]:
-    """Return name and text of every page."""
+    """Return the text of every reference page by file name."""
     return {"registry-file.md": _text(_registry()), "settings.md": _text(_settings()),
             METRICS_PAGE: metrics_page()}  # fmt: skip
 
@@ -276,7 +278,7 @@ def _settings() -> Iterator[str]:
 
 
 def composed() -> dict[str, str]:
-    """Return the environment variables of the compose files, each with its default."""
+    """Return the environment variables in the compose files with their defaults."""
     found: dict[str, str] = {}
     for file in sorted(Path("deploy").glob("compose*.yaml")):
         for name, default in re.findall(r"\$\{([A-Z_]+):-(.*?)\}+", file.read_text("utf-8")):
@@ -285,7 +287,7 @@ def composed() -> dict[str, str]:
 
 
 def _documented() -> Iterator[tuple[list[str], str]]:
-    """Names and texts of the settings, as their class describes them."""
+    """Yield the names and descriptions of the settings, from the settings class."""
     attributes = cleandoc(Settings.__doc__ or "").partition("Attributes\n----------\n")[2]
     attributes = attributes.partition("\n\nRaises")[0]
     for head, text in re.findall(

@@ -1,4 +1,4 @@
-"""`tonne rules`: the catalogue of rules that decide a tonne, no database."""
+"""Command `tonne rules`: the catalogue of rules applied when a period is closed; no database."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _language(*, default: str = "en") -> Callable[[F], F]:
 @click.group("rules", cls=Group)
 def rules_() -> None:
     """
-    List and explain the rules that decide a tonne.
+    List and explain the rules that are applied when a monitoring period is closed.
 
-    Each finding of a statement names the rule that raised it. docs/rules.md is this
-    catalogue as a page.
+    Each finding of a statement names the rule that raised it. The documentation page docs/rules.md
+    has the same content.
 
     \b
     Example:
@@ -75,7 +75,7 @@ def list_(stage: str | None, severity: str | None, language: str, *, as_json: bo
 @json_option
 def show(name: str, language: str, *, as_json: bool) -> None:
     """
-    Show a rule: what it checks, its effect and tolerance, and what resolves a finding.
+    Show a rule: what it checks, its effect and tolerance, and how a finding is resolved.
 
     \b
     Example:

@@ -1,7 +1,8 @@
 """
-Pages of the rules, written from mrv/rules so that they cannot drift: the order, each rule, whose.
+Documentation pages of the rules, generated from mrv/rules: order, text and affected methodologies.
 
-A rule acts on a methodology that has what it asks for: a role of its side, a service, a capacity.
+A rule applies to a methodology that has what the rule needs: a role on its emissions side, a
+service, a capacity.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ _UNCREDITED = next(one.default for one in fields(Methodology) if one.name == "un
 
 
 def page_of(row: Rule) -> str:
-    """Return the name of the page that a rule stands on."""
+    """Return the name of the documentation page with a rule's text."""
     if row.group == "MTR":
         return "metering" if row.stage in {"registry", "meter"} else "services"
     return _GROUPS.get(row.group, "claims")
 
 
 def acting_on(method: Methodology) -> list[Rule]:
-    """Return the rules that can act on a methodology, in the order of the catalogue."""
+    """Return the rules that apply to a methodology, in catalogue order."""
     return [row for row in rules().values() if all(_ASKED[one](method) for one in _asked(row))]
 
 
@@ -97,18 +98,18 @@ _ASKED: Mapping[str, Callable[[Methodology], bool]] = {
 
 
 def rules_page(text: str) -> str:
-    """Return docs/rules.md with its order written anew; what stands before is kept."""
+    """Return docs/rules.md with its order of rules replaced; the text before it is kept."""
     before = text.partition(_BEGIN)[0]
     return "\n".join((f"{before}{_BEGIN}", *_order(), ""))
 
 
 def pages() -> dict[str, str]:
-    """Return name and text of each page of rules."""
+    """Return the text of each rule page by file name."""
     return {f"{name}.md": "\n".join((*_page(name), "")) for name in _TITLES}
 
 
 def write() -> None:
-    """Write the pages below the current folder."""
+    """Write the rule pages below the current folder."""
     PAGE.write_text(rules_page(PAGE.read_text("utf-8")), encoding="utf-8")
     FOLDER.mkdir(exist_ok=True)
     for name, text in pages().items():
@@ -116,13 +117,13 @@ def write() -> None:
 
 
 def link(row: Rule, folder: str) -> str:
-    """Return the link to a rule, from a page that reaches their folder by `folder`."""
+    """Return a Markdown link to a rule; `folder` is the relative path to the rule pages."""
     kept = [c for c in f"{row.id} {words(row.id).title}".lower() if c.isalnum() or c in " -"]
     return f"[{row.id}]({folder}{page_of(row)}.md#{''.join(kept).replace(' ', '-')})"
 
 
 def by_effect(method: Methodology, folder: str) -> Iterator[str]:
-    """Yield the rules that can act on a methodology: by what they do, each a link."""
+    """Yield lines with links to the rules that apply to a methodology, grouped by effect."""
     found = acting_on(method)
     for effect in dict.fromkeys(row.effect for row in rules().values()):
         names = ", ".join(link(row, folder) for row in found if row.effect == effect)
@@ -170,7 +171,10 @@ def _rule(row: Rule) -> Iterator[str]:
 
 
 def _methodologies(row: Rule) -> str:
-    """Name the methodologies that a rule can act on, where it does not act on all with meters."""
+    """
+    Return the methodologies a rule applies to, as text; empty if it applies to all metered
+    ones.
+    """
     every = [one for one in methodologies.load().values() if one.roles]
     some = [one.id for one in every if row in acting_on(one)]
     if len(some) == len(every):

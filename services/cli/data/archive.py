@@ -1,4 +1,4 @@
-"""`tonne archive`: sealed days from the database to files, and back."""
+"""Command `tonne archive`: moves sealed days from the database to files, and restores them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def archive() -> None:
     """
     Move sealed days to Parquet files, verify and restore them.
 
-    TONNE_ARCHIVE_URL says where: an absolute path, or s3://bucket/prefix.
+    TONNE_ARCHIVE_URL is the archive's location: an absolute path, or s3://bucket/prefix.
 
     \b
     Example:
@@ -57,12 +57,14 @@ def archive() -> None:
 
 @archive.command()
 @click.option(
-    "--url", metavar="URL", help="Location of a first archive; default: TONNE_ARCHIVE_URL."
+    "--url",
+    metavar="URL",
+    help="Location of the archive, if this is its first run; default: TONNE_ARCHIVE_URL.",
 )
 @click.option(
     "--days",
     type=click.IntRange(7),
-    help="Days to keep in the database; default: TONNE_ARCHIVE_DAYS.",
+    help="Number of days that stay in the database; default: TONNE_ARCHIVE_DAYS.",
 )
 @click.option(
     "--pace",
@@ -83,9 +85,9 @@ def run(
     """
     Archive sealed days that are old enough, then delete them from the database once fully archived.
 
-    Each file is read back and compared with the log's seal before anything goes;
-    a run that was interrupted is finished by the next. Run it once a day. Ends
-    with 1 where a day is not as it was sealed: that is left where it is.
+    Each file is read back and compared with the log's seal before rows are deleted; an interrupted
+    run is completed by the next. Run it once a day. Exit status 1 if a day's data differ from its
+    seal; such a day is not archived.
 
     \b
     Example:
@@ -145,7 +147,11 @@ def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
 @maybe_begin_option
 @maybe_end_option
 @_devices
-@click.option("--url", metavar="URL", help="Copy of the archive; default: the archive itself.")
+@click.option(
+    "--url",
+    metavar="URL",
+    help="Location of a copy of the archive to verify; default: the archive itself.",
+)
 @json_option
 def verify(
     begin: str | None, end: str | None, devices: tuple[str, ...], url: str | None, *, as_json: bool
@@ -153,8 +159,8 @@ def verify(
     """
     Verify the archive against the log and list all faults; exit code 1 if there is any.
 
-    Without options every byte is read, and what else lies there is named. With
-    a span or devices only their readings are, which takes seconds.
+    Without options every byte is read and unknown files are reported. With a span or devices only
+    their readings are checked, which takes seconds.
 
     \b
     Example:
@@ -185,7 +191,7 @@ def verify(
     "--days",
     type=click.IntRange(1, 3660),
     default=30,
-    help="Time for which the readings stay in the database.",
+    help="Number of days for which restored readings stay in the database.",
 )
 @click.option("--reason", required=True, help="Reason, kept on record.")
 @json_option
@@ -195,8 +201,8 @@ def restore(
     """
     Restore archived readings into the database; the archive keeps its copy.
 
-    Closing, verifying and rebuilding read the archive by themselves: this is for
-    SQL and dashboards.
+    Closing, verification and rebuild read the archive directly: restoring is only needed for SQL
+    queries and dashboards.
 
     \b
     Example:
@@ -236,7 +242,7 @@ def _say(word: str, lines: list[str]) -> None:
 
 
 def _watcher() -> Callable[[str], None]:
-    """Show what is done to a person who watches."""
+    """Return a function that prints the current step if standard error is a terminal."""
     if not sys.stderr.isatty():
         return lambda _: None
     return lambda what: click.echo(f"\r\x1b[K{what}", nl=False, err=True)

@@ -1,11 +1,6 @@
 """
-The schema and its chunks: `tonne migrate` and `tonne columnstore`.
-
-`tonne migrate`: the schema of this version.
-
-`tonne columnstore`: old chunks compressed, and what is not.
-
-`tonne rebuild`: derived rows calculated again from raw readings.
+Commands on the database: `tonne migrate` (schema), `columnstore` (compression) and `rebuild`
+(derived rows).
 """
 
 from __future__ import annotations
@@ -49,8 +44,8 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
     """
     Recalculate intervals and emissions from raw readings, and replace rows that differ.
 
-    A day is one of each device's own zone. Each device's whole history is metered
-    from nothing; rows that start in [from, to) are compared.
+    A day begins at midnight in each device's own time zone. The full history of each device is
+    recalculated; rows that start in [from, to) are compared.
 
     \b
     Example:
@@ -77,7 +72,7 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
 
 
 def _by_zone(plan: Plan, members: list[int]) -> Iterator[tuple[str, list[int]]]:
-    """Devices of one time zone, as many as are done at once."""
+    """Yield (time zone, device ids) in batches of the size processed at once."""
     zones: dict[str, list[int]] = {}
     for member in members:
         zones.setdefault(plan.fleet.devices[member].timezone, []).append(member)
@@ -117,7 +112,7 @@ def _show(
 
 
 def _row(difference: Difference, zones: Mapping[str, str]) -> str:
-    """Which row it is, its time by the clock of the device's site."""
+    """Return a differing row as text, with its time in the zone of the device's site."""
     at = time_text(difference.time, zones[difference.device])
     return " ".join(at if word == difference.time else word for word in difference.key)
 
@@ -153,7 +148,8 @@ def columnstore() -> None:
     """
     Compress old readings, intervals and emissions in the database.
 
-    Only TimescaleDB's Community edition can; the Apache edition keeps rows.
+    Available in the TimescaleDB Community edition only; the Apache edition stores rows
+    uncompressed.
 
     \b
     Example:
@@ -172,10 +168,10 @@ def columnstore() -> None:
 @json_option
 def run(days: float, *, as_json: bool) -> None:
     """
-    Compress all chunks that are old enough, one after another.
+    Compress all chunks older than the given age, one after another.
 
-    `tonne run` and `tonne watch` do the same once an hour. Exit 3 where a chunk could
-    not be compressed.
+    `tonne run` and `tonne watch` do the same once an hour. Exit status 3 if a chunk could not be
+    compressed.
 
     \b
     Example:
@@ -203,7 +199,7 @@ def run(days: float, *, as_json: bool) -> None:
 @json_option
 def status(*, as_json: bool) -> None:
     """
-    Show compressed chunks, and chunks that are old enough but not compressed.
+    Show compressed chunks, and chunks that are old enough but not yet compressed.
 
     \b
     Example:

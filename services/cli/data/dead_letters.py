@@ -1,4 +1,7 @@
-"""`tonne deadletter`: rejected messages and reasons; resending after the cause is removed."""
+"""
+Command `tonne deadletter`: rejected messages with reasons, and resending them once the cause
+is removed.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -42,7 +45,7 @@ _NONE = "no such dead letter"
 @click.group(cls=Group)
 def deadletter() -> None:
     """
-    Rejected messages, kept unchanged with the reason.
+    List and resend rejected messages, which are stored unchanged with the reason.
 
     \b
     Example:
@@ -67,7 +70,7 @@ deadletter.add_command(replay)
     "groups",
     multiple=True,
     type=Choice(list(GROUPS)),
-    help="Counts instead of letters; may be given several times.",
+    help="Print counts by this column instead of messages; repeatable.",
 )
 @json_
 def list_(
@@ -82,7 +85,7 @@ def list_(
     as_json: bool,
 ) -> None:
     """
-    List dead letters, newest first; or groups, largest first.
+    List dead letters, newest first; with --group-by, counts per group, largest first.
 
     \b
     Example:
@@ -170,7 +173,7 @@ def count(
 @json_
 def show(letter: int, *, out: Path | None, as_json: bool) -> None:
     """
-    Show one dead letter: its readable part, the place of the error, its bytes.
+    Show one dead letter: decoded contents, position of the error, raw bytes.
 
     \b
     Example:

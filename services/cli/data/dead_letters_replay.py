@@ -1,11 +1,6 @@
 """
-Commands of `tonne deadletter` that change stored messages, `replay` and `expire`; common options.
-
-Options that the commands of `tonne deadletter` share, and what they select.
-
-`tonne deadletter expire`: remove what policy no longer keeps, and leave a record of it.
-
-`tonne deadletter replay`: a lot of refused messages once more, after the cause is mended.
+Commands `tonne deadletter replay` and `expire`, and options shared by the `deadletter`
+commands.
 """
 
 from __future__ import annotations
@@ -50,7 +45,9 @@ __all__ = ["NAME", "begin_", "device_", "end_", "json_", "principal_", "reason_"
 
 NAME = "tonne deadletter"
 
-reason_ = click.option("--reason", help="Only this reason; docs/rejected.md lists them.")
+reason_ = click.option(
+    "--reason", help="Only messages rejected for this reason; docs/rejected.md lists them."
+)
 device_ = click.option("--device", metavar="ID", help="Only this device.")
 principal_ = click.option(
     "--principal", metavar="ID", help="Only messages of this sender, even if the device is unknown."
@@ -69,13 +66,12 @@ def selected(
     principal: str | None = None,
 ) -> Filter:
     """
-    Return the selected dead letters, received in [begin, end).
+    Return the filter for the selected dead letters, received in [begin, end).
 
     Raises
     ------
     InputError
-        For a reason that nothing is refused for, and for a device that is neither
-        registered nor named by any dead letter.
+        For an unknown reason, or a device neither registered nor named by a dead letter.
     PeriodError
         As `services.cli.options.time_span.maybe_span` raises.
     """
@@ -119,10 +115,10 @@ def _known(name: str, kind: str, known: set[str]) -> None:
 @json_option
 def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) -> None:
     """
-    Delete dead letters beyond the retention period; a record of the deletion is kept.
+    Delete dead letters beyond the retention period; each deletion is recorded.
 
-    `tonne run` and `tonne watch` do it by themselves, by TONNE_DEAD_LETTER_DAYS: 90 where
-    it is not set, for ever where it is 0.
+    `tonne run` and `tonne watch` delete them automatically after TONNE_DEAD_LETTER_DAYS (default
+    90; 0 keeps all).
 
     \b
     Example:
@@ -188,9 +184,9 @@ def replay(
     """
     Resend dead letters to the broker or to Kafka, oldest first.
 
-    Name numbers, a reason, a device or a span of time.  They pass through the pipeline like any
-    message; what is still refused becomes a new dead letter.  Records that workers
-    could not read go back to the Kafka topic they came from.
+    Select by number, reason, device or time span.  The messages pass through the pipeline again;
+    those rejected again become new dead letters.  Records that workers could not read go back to
+    their Kafka topic.
 
     \b
     Example:
@@ -227,7 +223,7 @@ def replay(
 
 
 class _Senders(ExitStack):
-    """Connections to the servers that letters came from, each made when it is needed."""
+    """Connections to the brokers of the dead letters, each opened at first use."""
 
     @cached_property
     def _mqtt(self) -> Republisher:
@@ -242,7 +238,7 @@ class _Senders(ExitStack):
         return self.enter_context(Redeliverer(Settings().require_kafka()))
 
     def send(self, letter: DeadLetter, payload: bytes) -> None:
-        """Send a letter to its original place."""
+        """Send a dead letter's payload to its original topic."""
         if letter.topic.startswith(PREFIX):
             self._kafka.send(letter.id, letter.topic, letter.detail, payload)
         else:

@@ -1,4 +1,4 @@
-"""Contents of a rejected message, as far as a codec can read them."""
+"""Text form of a rejected message, up to the position where decoding fails."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN = 20
 
 
 class Partial(NamedTuple):
-    """Position where reading ended (None: no fault), the reason, and the contents before it."""
+    """Readings decoded before a fault, the fault's position (None: no fault), and its reason."""
 
     position: int | None
     why: str
@@ -34,7 +34,7 @@ class Partial(NamedTuple):
 
 
 def partial(payload: bytes) -> Partial:
-    """Return the readable part of a payload."""
+    """Return the decodable part of a payload."""
     if payload[:1] and payload[0] in _CBOR_ARRAYS:
         return _cbor(payload)
     try:
@@ -55,7 +55,7 @@ def partial(payload: bytes) -> Partial:
 
 
 def _cbor(payload: bytes) -> Partial:
-    """Items of an array, one by one."""
+    """Return the decodable items of a CBOR array."""
     source = BytesIO(payload)
     source.read(_CBOR_LENGTHS.get(source.read(1)[0], 0))
     values: list[str] = []
@@ -71,7 +71,7 @@ def _cbor(payload: bytes) -> Partial:
 
 
 def dump(payload: bytes, around: int | None) -> list[str]:
-    """Return hexadecimal lines around a position, or the first ones; its own line is marked."""
+    """Return hexadecimal lines around a position, which is marked; the first lines if None."""
     place = 0 if around is None else around // _LINE
     first = max(place - _AROUND, 0)
     lines = []
@@ -86,7 +86,7 @@ def dump(payload: bytes, around: int | None) -> list[str]:
 
 def legible(payload: bytes, content_type: str | None, received_us: int) -> list[str]:
     """
-    Return the contents of a payload, one line per reading, up to a fault.
+    Return a payload's contents, one line per reading, up to the first fault.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def legible(payload: bytes, content_type: str | None, received_us: int) -> list[
 
 
 def _gave_up(codec: str, error: PayloadError) -> str:
-    """Name the codec once: its details begin with it, for lists in which they stand alone."""
+    """Return the decoding error's text with the codec's name once."""
     return f"{codec}: {error.reason}: {error.detail.removeprefix(f'{codec}: ')}"
 
 
@@ -126,7 +126,7 @@ def _lines(reading: Reading) -> Iterator[str]:
 
 
 def metrics(payload: bytes) -> list[str]:
-    """Return the contents of a Sparkplug payload, one line per metric (births name aliases)."""
+    """Return the metrics of a Sparkplug payload, one line each; births include aliases."""
     try:
         found = sparkplug_b.decode(payload)
     except PayloadError as error:

@@ -1,10 +1,6 @@
-"""`tonne quality`: flags of a device's readings, and its meter compared with another.
-
-Stored rows in readable form: `tonne intervals` and `tonne indicators`.
-
-`tonne intervals`: stored interval quantities and emissions.
-
-`tonne indicators`: stored hours and days of air, noise and wastewater stations.
+"""
+Commands `tonne quality` (flags of readings, meter comparison), `tonne intervals` and `tonne
+indicators`.
 """
 
 from __future__ import annotations
@@ -44,11 +40,11 @@ def intervals(
     device: str | None, project: str | None, begin: str, end: str, *, as_json: bool
 ) -> None:
     """
-    Print stored 15-minute intervals, by start.
+    Print stored 15-minute intervals in order of start time.
 
-    A day is one of the site's zone, or of the project's, and the table's times are by the
-    same clock. The table rounds to units that fit; JSON has exact whole Wh, m or mL of a
-    device, micrograms of CO2e of a project, and times in UTC.
+    A day begins at midnight in the time zone of the site or project, which the table's times use
+    too. The table uses rounded units; JSON has exact whole numbers: Wh, m or mL of a device,
+    micrograms of CO2e of a project, and times in UTC.
 
     \b
     Example:
@@ -104,7 +100,7 @@ def _of_project(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], l
     "--name",
     type=Choice([k.name for k in KINDS]),
     metavar="NAME",
-    help="Only this value, such as pm2_5_24h_ug_m3.",
+    help="Only this indicator, such as pm2_5_24h_ug_m3.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with all details.")
 def indicators(
@@ -118,10 +114,10 @@ def indicators(
     as_json: bool,
 ) -> None:
     """
-    Print stored hourly and daily values of stations, in local time of the site.
+    Print stored hourly and daily indicator values of stations, in the site's local time.
 
-    A day is one of the site's zone. An hour or a day of which less than three
-    quarters were measured has no value. None is carbon.
+    A day begins at midnight in the site's time zone. An hour or day with less than three quarters
+    of its data has no value. Indicators are not carbon figures.
 
     \b
     Example:
@@ -148,7 +144,7 @@ def indicators(
 
 
 def _indicator_row(row: dict[str, Any], zone: str) -> list[object]:
-    """Return a line without details."""
+    """Return an indicator's table row."""
     line = row | {"start": time_text(row["start"], zone)}
     if line["covered"] is not None:
         line["covered"] = f"{line['covered'] * 100:.0f} %"
@@ -167,7 +163,10 @@ _FEW = 3
     "--against",
     metavar="ID",
     multiple=True,
-    help="Meters for comparison (repeatable; their sum is used); default: those of `check_of`.",
+    help=(
+        "Meter to compare with; if repeated, their sum. Default: the registered check meters "
+        "(`check_of`)."
+    ),
 )
 @click.option(
     "--tolerance",
@@ -187,9 +186,8 @@ def quality(
     """
     List quality flags of readings: range, spikes, rate, flat lines, gaps, night generation, unit.
 
-    A day is one of the site's zone. Flags change no reading and no quantity. A meter
-    that the registry calls the check meter of another, or its main meter, is compared
-    with it quarter hour by quarter hour.
+    A day begins at midnight in the site's time zone. Flags change no reading and no quantity. A
+    main meter and its check meter in the registry are compared in each 15-minute interval.
 
     \b
     Example:
@@ -238,7 +236,7 @@ def quality(
 def _measured(
     conn: Connection, device: str, begin_us: int, end_us: int
 ) -> dict[tuple[str, str], int]:
-    """Intervals of a device that were measured throughout; others say nothing of a meter."""
+    """Return the energy [Wh] of fully measured intervals, by quantity and start."""
     return {
         (row["start"], row["quantity"]): row["value"]
         for row in series.quantities(conn, device, begin_us, end_us)
@@ -257,7 +255,7 @@ def _apart(difference: Difference) -> dict[str, Any]:
 
 
 def _flag_rows(flaggeds: list[Flagged], zone: str) -> list[tuple[str, str, int, str]]:
-    """One line a test and channel, with the first times."""
+    """Return one table row per test and channel: count and first times."""
     times: dict[tuple[str, str], list[str]] = {}
     for one in flaggeds:
         times.setdefault((one.test, one.channel), []).append(time_text(one.time, zone))

@@ -1,10 +1,8 @@
 """
-`tonne demo`: from a meter's message to a verified tonne.
+Command `tonne demo`: from a meter's message to an issued statement.
 
-Every step is a command that a user could type, run in a folder of its own
-and shown before it runs.
-
-The demo's statements: closed, signed by two keys, issued, verified as an auditor does.
+Each step is an ordinary command, printed before it runs in a folder of its own. Statements are
+closed, signed by two keys, issued, and verified as an auditor would.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -60,9 +58,10 @@ OF_0_1_0 = ("--accept", "unmet-conditions", "--accept", "unsealed-days")
 
 def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
     """
-    Close a period and issue its statement, with two keys; verify the pack.
+    Return the figures of a period's statement after closing, issuing with two keys and verifying
+    its pack.
 
-    A statement that an earlier run issued stays what it is, and is verified again.
+    A statement issued by an earlier run is kept and verified again.
     """
     ensure_keys(stage)
     stage.quiet = project != REAL[0]  # the others go the same way
@@ -80,9 +79,9 @@ def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
 
 def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
     """
-    Verify a pack as an auditor, with and without trusted keys.
+    Verify a pack as an auditor, with and without trusted keys, and print the result.
 
-    The first statement's verification is printed whole, the others' by its outcome.
+    The first statement's verification is printed completely, the others' only by result.
     """
     ring, status = stage.packs / RING, stage.packs / f"status-{project}.json"
     stage.tonne(
@@ -112,10 +111,9 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
 
 
 def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
-    """Sign, verify and issue a period's draft as operator and verifier."""
+    """Return the id of a period's statement after it was signed, verified and issued."""
     # the sealer of `tonne run` would come to it within the hour
-    until = date.fromisoformat(end) + timedelta(days=1)
-    brief(stage.tonne("log", "seal", "--project", project, "--until", until.isoformat()))
+    brief(stage.tonne("log", "seal", "--project", project, "--to", end))
     closed = stage.json("period", "close", project, "--from", first, "--to", end)
     name: str = closed["statement"]
     report = str(stage.packs / f"verification-{name}.yaml")
@@ -135,7 +133,7 @@ def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
 
 
 def written(stage: Stage, name: str, report: Path) -> None:
-    """Fill in the verifier's report of a statement."""
+    """Write the verifier's completed report of a statement."""
     report.parent.mkdir(parents=True, exist_ok=True)
     stage.tonne("statement", "template", name, "--out", str(report))
     text = report.read_text("utf-8")
@@ -145,14 +143,14 @@ def written(stage: Stage, name: str, report: Path) -> None:
 
 
 def ensure_keys(stage: Stage) -> None:
-    """Make the two keys if the folder does not have them yet."""
+    """Create the operator's and the verifier's key unless they exist."""
     for role, name in KEYS.items():
         if not (stage.home / "keys" / f"{name}.json").exists():
             stage.tonne("keys", "create", "--role", role, "--name", name, *BOUNDS[role])
 
 
 def summary(figures: list[dict[str, Any]]) -> None:
-    """Print the statements' figures."""
+    """Print a table of the statements' figures."""
     click.secho("Statements", fg="green")
     for one in figures:
         claims = read(Claims, one["credentialSubject"], one["statement"])
@@ -166,7 +164,7 @@ def summary(figures: list[dict[str, Any]]) -> None:
 
 
 def look(stage: Stage) -> None:
-    """Print the locations of files and servers."""
+    """Print the locations of files and URLs of servers."""
     click.secho("Where to look", fg="green")
     click.echo(f"  {'console':13} http://{stage.api}/")
     click.echo(f"  {'api':13} http://{stage.api}/v1/openapi.json")
@@ -177,7 +175,7 @@ def look(stage: Stage) -> None:
 
 
 def what_next(stage: Stage) -> None:
-    """Print commands to try next."""
+    """Print suggested next commands."""
     pack = next(iter(sorted(stage.packs.glob("TN-*"))), stage.packs)
     tonne = _program()
     steps = {
@@ -193,7 +191,7 @@ def what_next(stage: Stage) -> None:
 
 
 def _program() -> str:
-    """Return what to type for `tonne`: its path, where no PATH leads to it."""
+    """Return the command to type for `tonne`: a full path if it is not on PATH."""
     ours = Path(sys.executable).with_name("tonne")
     return "tonne" if which("tonne") or not ours.exists() else str(_short(ours))
 
@@ -210,12 +208,13 @@ def _short(path: Path) -> Path:
 )
 def demo(*, once: bool, resume: bool) -> None:
     """
-    Replay a real inverter and simulate a fleet, then close, sign and verify.
+    Run a complete demonstration: replay a real inverter, simulate a fleet, close, sign and verify a
+    period.
 
-    What is replayed and simulated comes with tonne; it all stays in TONNE_HOME.
-    The simulated days end yesterday; a charger and a chiller break in them.
-    With --resume nothing is replayed: what an earlier demo stored is served again.
-    Where Grafana is installed, or GRAFANA_HOME names it, its boards are served too.
+    All input data come with tonne; all output stays in TONNE_HOME. The simulated days end
+    yesterday; a charger and a chiller fail during them. With --resume the data of an earlier demo
+    are served again, without new readings. If Grafana is installed, or GRAFANA_HOME names it, its
+    dashboards are served too.
 
     \b
     Example:
@@ -244,7 +243,7 @@ def demo(*, once: bool, resume: bool) -> None:
 
 
 def first(stage: Stage, fleet: Fleet, *, once: bool) -> None:
-    """Register, send, close and serve."""
+    """Run a new demo: register devices, send readings, close periods, serve the API."""
     brief(stage.tonne("registry", "import", str(fleet.registry)), lines=2)
     brief(stage.tonne("invoice", "import", str(fleet.invoices)))
     days = (fleet.month.first.isoformat(), fleet.month.end.isoformat())
@@ -263,7 +262,7 @@ def first(stage: Stage, fleet: Fleet, *, once: bool) -> None:
 
 
 def reach(stage: Stage, fleet: Fleet) -> None:
-    """Register where the API is now: a certificate's code leads to its page there."""
+    """Register the API's current address, to which the QR code of certificates links."""
     path = fleet.registry / "programme.yaml"
     text = _ADDRESS.sub("", path.read_text("utf-8"))
     path.write_text(f"{text.rstrip()}\n  public_url: http://{stage.api}\n", "utf-8")
@@ -271,7 +270,10 @@ def reach(stage: Stage, fleet: Fleet) -> None:
 
 
 def on_duty(stage: Stage, fleet: Fleet) -> None:
-    """Plan who answers for alarms; nothing is sent, as no mail server is named."""
+    """
+    Register example alarm contacts and duty times; no message is sent, as no mail server is
+    set.
+    """
     contact = "control-room"
     if not stage.json("alarms", "contacts", "list", shown=False):
         to = ("--address", f"mailto:{contact}@example.org")
@@ -289,7 +291,7 @@ def again(stage: Stage, fleet: Fleet) -> None:
 
 
 def brief_servers(text: str) -> None:
-    """Print the running servers of a table."""
+    """Print the running servers from the status table."""
     found = [line.split() for line in text.splitlines()]
     names = [words[0] for words in found if words[1:2] == ["up"]]
     click.echo(f"  {', '.join(names)} are up")
@@ -297,12 +299,12 @@ def brief_servers(text: str) -> None:
 
 def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, Any]]) -> None:
     """
-    Compare the API's answer for each statement with the pack.
+    Check that the API returns the same statements as the packs.
 
     Raises
     ------
     ServerError, InputError
-        Where the API is not up, or gives anything else.
+        If the API does not answer, or returns something else.
     """
     if api.poll() is not None:
         raise ServerError(f"tonne api stopped; see {stage.packs / 'api.log'}")

@@ -1,14 +1,12 @@
 """
-The catalog's example documents and invoices, and the catalog moved to another day.
+Example documents and invoices of the catalog, and the catalog shifted to other dates.
 
-A document states what the registry says that it states, with who gave it and when.  An invoice
-states what its meter really counts in the month of `make demo`: the same devices, cadence and seed,
-by the simulator alone, so that no figure of the pipeline is in it.  Each file says first that it is
-an example; the registry and the list of invoices carry its SHA-256.
+A document states the parameter values of the registry, with issuer and date. An invoice states the
+energy that the simulated meter truly counts in the month, calculated without the pipeline. Each
+file is marked as an example; registry and invoice list have its SHA-256.
 
-The catalog's month is January 2026.  A demo that shows data up to the present day has the same
-plants that many days later: every date of the simulated projects moves, and documents and invoices
-are written anew.
+The catalog's month is January 2026. For a demo up to the present day all dates of the simulated
+projects are shifted, and documents and invoices are written again.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ VÍ DỤ minh họa. Không cơ quan, phòng thí nghiệm hay doanh nghiệp n�
 
 
 class Month(NamedTuple):
-    """Days of the simulated meters' invoices, and their date."""
+    """Days of the month simulated for invoices, and the invoices' date."""
 
     first: date
     end: date
@@ -55,7 +53,7 @@ class Month(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return the name in the month's files: the month, or its first day."""
+        """Return the month's part of file names: the month, or its first day."""
         return f"{self.first:%Y-%m}" if self.first.day == 1 else f"{self.first}"
 
 
@@ -63,7 +61,7 @@ CATALOG_MONTH = Month(date(2026, 1, 1), date(2026, 2, 1), date(2026, 2, 3))
 
 
 class Supply(NamedTuple):
-    """Issuer of the invoices of a role's meters: product, register and tolerance."""
+    """Supplier of the invoices for meters of one role: product, register and tolerance."""
 
     issuer: str
     what: str
@@ -95,7 +93,7 @@ _SAMPLE = re.compile(r"(sample: (?P<sample>[^{},]+), [^{}]*sha256: )\w+")
 
 def files(city: Path, month: Month, *beside: Path) -> dict[Path, bytes]:
     """
-    Return the contents of each example file of a city, and the registry files with hashes.
+    Return the example files of a city by path, and its registry files with their hashes.
 
     Parameters
     ----------
@@ -139,7 +137,7 @@ def files(city: Path, month: Month, *beside: Path) -> dict[Path, bytes]:
 
 
 def _documents(projects: list[dict[str, Any]]) -> dict[tuple[str, str, str], dict[str, None]]:
-    """Lines of values by document: title, who gave it, and when."""
+    """Return the lines of each document, by (title, issuer, date)."""
     found = defaultdict[tuple[str, str, str], dict[str, None]](dict)
     for project in projects:
         for name, given in project.get("documents", {}).items():
@@ -149,7 +147,7 @@ def _documents(projects: list[dict[str, Any]]) -> dict[tuple[str, str, str], dic
 
 
 def _values(project: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
-    """Yield what a document states of a parameter, of the project or of each of its meters."""
+    """Yield a document's lines on a parameter, for the project or each of its meters."""
     method = find(project["methodology"], project["version"])
     if name in method.diagrams:
         yield from _apart(project, method)
@@ -165,7 +163,7 @@ def _values(project: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
 
 
 def _apart(project: Mapping[str, Any], method: Methodology) -> Iterator[str]:
-    """Yield what a line diagram shows of meters whose roles may claim one energy twice."""
+    """Yield a line diagram's lines on meters whose roles could count the same energy twice."""
     for roles in method.apart:
         meters = [
             f"{one['device']} ({one['role']})"
@@ -186,7 +184,7 @@ def _document(title: str, by: str, issued: str, lines: Mapping[str, None]) -> by
 
 
 def _samples(projects: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Lines of laboratories' reports by sample."""
+    """Return the lines of laboratory reports by sample."""
     found = defaultdict[str, list[str]](list)
     for project in projects:
         method = find(project["methodology"], project["version"])
@@ -205,7 +203,7 @@ def _sample(name: str, lines: list[str]) -> bytes:
 def _invoiced(
     city: Path, month: Month, projects: list[dict[str, Any]]
 ) -> Iterator[tuple[str, str, Supply, Decimal]]:
-    """Yield meters that are invoiced, with what each truly counts in the month."""
+    """Yield invoiced meters: project, device, supply and the true quantity in the month."""
     wanted = [
         (project["id"], bound["device"], SUPPLIES[bound["role"]])
         for project in projects
@@ -258,7 +256,7 @@ def _hash(content: bytes) -> str:
 
 
 def invoices_of(city: Path, month: Month) -> Path:
-    """Return the path of a month's list of invoices."""
+    """Return the path of a month's invoice list."""
     return city / f"invoices/{month.name}.csv"
 
 
@@ -269,15 +267,14 @@ _YEAR = re.compile(r"((?:first|baseline)_year: (?:\{[^{}]*value: )?)(\d{4})")
 
 def moved(catalog: Path, into: Path, first: date, end: date, expected: str) -> Month:
     """
-    Write the catalog moved to another first day of its month.
+    Write the catalog shifted to a new first day, and return its invoice month.
 
     Parameters
     ----------
     first, end : date
-        The first day of the simulated meters, and the day after the last that is invoiced.
+        The first simulated day, and the day after the last invoiced day.
     expected : str
-        Device that is expected to report from the first day on: one that breaks before anything
-        of it came on time would else raise no alarm.
+        Device commissioned on the first day, so that its missing data raise an alarm.
     """
     by = first - CATALOG_MONTH.first
     month = Month(first, end, end)

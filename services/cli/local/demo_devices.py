@@ -1,4 +1,4 @@
-"""The demo's devices: a replayed recording, a month of the catalog, and live devices."""
+"""Devices of the demo: a replayed recording, one simulated month, and live devices."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SILENT_MIN = 15
 
 
 class Fleet(NamedTuple):
-    """The catalog moved to the demo's days, and its devices."""
+    """The demo's catalog with shifted dates, and its devices."""
 
     registry: Path
     month: Month  # that the statements are of
@@ -62,12 +62,15 @@ class Fleet(NamedTuple):
 
     @property
     def invoices(self) -> Path:
-        """Return the invoices of the month."""
+        """Return the path of the month's invoice list."""
         return invoices_of(self.registry, self.month)
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Return the arguments of `tonne simulate` common to the month and the live devices."""
+        """
+        Return the arguments of `tonne simulate` shared by the simulated month and the live
+        devices.
+        """
         return (
             *("--fleet", str(self.registry), "--without", REPLAYED),
             *("--cadence", f"{CADENCE_S // 60}m", "--seed", str(SEED)),
@@ -77,20 +80,20 @@ class Fleet(NamedTuple):
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """Return the device without data, and since when."""
+        """Return the arguments for the device that stops sending: its id and the time."""
         return "--silent", SILENT[0], begins(self.today - timedelta(days=SILENT[1]))
 
 
 def begins(day: date) -> str:
-    """Return the start of a day in Hai Phong; RFC 3339."""
+    """Return midnight of a day in Hai Phong, as RFC 3339."""
     return datetime.combine(day, clock(), ZoneInfo(ZONE)).isoformat()
 
 
 def fleet_of(stage: Stage) -> Fleet:
     """
-    Return the fleet of the demo in a folder, dated at its creation.
+    Return the demo's fleet in a folder, dated when the folder was created.
 
-    A demo that is run again has the days that it had, as its statements have.
+    A repeated demo keeps its dates, because its statements have them.
     """
     made = sorted(stage.packs.glob("catalog-*"))
     if made:
@@ -104,7 +107,7 @@ def fleet_of(stage: Stage) -> Fleet:
 
 
 class Progress:
-    """Progress of storing; a bar in a terminal."""
+    """Progress of stored readings; a bar in a terminal."""
 
     def __init__(self, status: Mapping[str, Any], metrics: str) -> None:
         self._connection = connect(
@@ -119,7 +122,7 @@ class Progress:
     @contextmanager
     def bar(self, begin: str, end: str) -> Iterator[Callable[[], None]]:
         """
-        Show a bar over the days of [begin, end), and return the function that moves it.
+        Show a bar over the days of [begin, end), and yield the function that updates it.
 
         Parameters
         ----------
@@ -136,13 +139,13 @@ class Progress:
             yield show
 
     def line(self) -> str:
-        """Return what is stored so far."""
+        """Return a line with the number of stored readings."""
         row = self._connection.execute(_SUM).fetchone()
         kwh = float(row[0]) / 1000 if row is not None else 0.0
         return f"{self._messages():,.0f} messages stored: {kwh:,.3f} kWh generated"
 
     def _days(self, first: datetime, last: datetime) -> float:
-        """Days until the last interval that is stored."""
+        """Return the days from `first` to the last stored interval."""
         row = self._connection.execute(_LAST, (first, last)).fetchone()
         if row is None or row[0] is None:
             return 0.0
@@ -158,7 +161,7 @@ class Progress:
 
 
 def send(stage: Stage, pipeline: subprocess.Popen[bytes], fleet: Fleet) -> None:
-    """Send the devices' readings, and show what arrives."""
+    """Send the readings of all demo devices and print progress."""
     replay = (
         "simulate", "--replay", str(RECORDING), "--device", REPLAYED,
         "--start", REPLAY_SPAN[0], "--speed", "max",
@@ -184,7 +187,7 @@ def send_one(
     progress: Progress,
     span: tuple[str, str],
 ) -> None:
-    """Send all readings of some devices."""
+    """Send the readings of one group of devices, and wait until they are stored."""
     with stage.start(*words) as sending:
         with progress.bar(*span) as show:
             pause_s = 0.5

@@ -1,9 +1,7 @@
 """
-The demo's servers and processes, and the commands run against them.
+Servers and processes of the demo, and the commands run against them.
 
-The demo's processes that listen: at the usual port where it is free, else at another.
-
-The demo's stage: a folder with servers, and the commands that are run against them.
+A process listens at its usual port, or at a free one if that is in use.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ _BUSY = "cannot listen on"
 
 
 class Listens(NamedTuple):
-    """Setting for the address of a process, its usual port, and its log line when ready."""
+    """Address setting of a listening process, its usual port, and its log line when ready."""
 
     setting: str
     port: int
@@ -44,7 +42,7 @@ class Listens(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """A process, and its address."""
+    """A started process and its address."""
 
     process: subprocess.Popen[bytes]
     bind: str
@@ -52,11 +50,10 @@ class Begun(NamedTuple):
 
 def begin(argv: Sequence[str], environment: Mapping[str, str], at: Listens, log: Path) -> Begun:
     """
-    Start a process that listens, and print its address if the usual port is in use.
+    Start a listening process; print its address if the usual port is in use.
 
-    A port that was free when it was chosen may be taken when the process comes to it, by
-    another demo: then another one is chosen.  A process that ended for another reason is
-    returned as it is; its log says why.
+    If another program takes the chosen port first, another port is tried. A process that ended for
+    another reason is returned as it is; its log has the cause.
 
     Raises
     ------
@@ -85,10 +82,9 @@ def start(
 
 def forked(words: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str, str]:
     """
-    Run a command in a fork of this process, and return its exit code, output and errors.
+    Return exit code, output and errors of a command run in a fork of this process.
 
-    Python and the modules of a command take most of a second of a processor to start; a fork
-    has them.  It is a process of its own in all else.
+    A fork saves the start of Python and the loading of modules, most of a second.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -107,7 +103,7 @@ def forked(words: Sequence[str], environment: Mapping[str, str]) -> tuple[int, s
 
 
 def _as_tonne(words: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
-    """Be `python -m services.cli` with these words, and end."""
+    """Run `python -m services.cli` with these arguments, then exit."""
     code: object = 1
     sys.stdout, sys.stderr = (os.fdopen(one, "w", encoding="utf-8") for one in (1, 2))
     try:
@@ -126,13 +122,13 @@ def _as_tonne(words: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
 
 
 def warm(*commands: str) -> None:
-    """Load the modules of commands once, for all forks."""
+    """Import the modules of commands once, before forking."""
     for name in commands:
         import_module(f"services.cli.{COMMANDS[name].where.partition(':')[0]}")
 
 
 def _is_up(process: subprocess.Popen[bytes], at: Listens, log: Path) -> bool:
-    """Wait until it says that it listens; False once it has ended."""
+    """Return True once the log has the process's ready line, False if the process has ended."""
     try:
         while process.poll() is None:
             if _has_logged(log, at.event):
@@ -162,7 +158,7 @@ LISTENS = {
 
 
 class Stage:
-    """A folder with servers, and commands run against them."""
+    """The demo's folder, its servers, and the commands run against them."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -188,12 +184,12 @@ class Stage:
 
     def tonne(self, *words: str, shown: bool = True, code: int = 0) -> str:
         """
-        Run a command to its end.
+        Return the output of a command that was run to its end.
 
         Raises
         ------
         InputError
-            With the command's own words, if it does not end with `code`.
+            With the command's error text, if it does not end with `code`.
         """
         self._show(words, shown=shown)
         ended, out, err = forked(words, self._environment)
@@ -218,12 +214,15 @@ class Stage:
         )
 
     def json(self, *words: str, shown: bool = True) -> Any:
-        """Run a command with --json and return its output."""
+        """Return the parsed output of a command run with --json."""
         return json.loads(self.tonne(*words, "--json", shown=shown))
 
     @contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Command in the background, its log in the demo's folder, stopped cleanly at the end."""
+        """
+        Yield a command running in the background, its log in the demo's folder; stop it at
+        the end.
+        """
         click.secho(f"$ tonne {' '.join(words)} &", bold=True)
         argv, log = [sys.executable, "-m", "services.cli", *words], self.packs / f"{words[0]}.log"
         if words[0] in LISTENS:

@@ -1,4 +1,4 @@
-"""`tonne doctor`: missing or wrong configuration, and how to fix it."""
+"""Command `tonne doctor`: checks the configuration and says how to correct it."""
 
 import json
 import re
@@ -45,7 +45,7 @@ def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> N
     """
     Check all requirements; report what is missing and how to fix it.
 
-    Exit status 1 when something is wrong.
+    Exit status 1 if a check fails.
 
     \b
     Example:
@@ -67,7 +67,7 @@ def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> N
 
 
 def _hidden(finding: Finding) -> Finding:
-    """Without passwords: the report may be sent to support."""
+    """Return a finding with passwords masked, as the report may be sent to support."""
     return replace(finding, found=masked(finding.found))
 
 
@@ -214,7 +214,7 @@ def _schema(connection: psycopg.Connection) -> Finding:
 
 
 def _devices(connection: psycopg.Connection) -> Finding:
-    """Count devices by state; those that are not commissioned raise no alarm, so they are named."""
+    """Return the number of devices by state; names those not commissioned, which raise no alarm."""
     rows = connection.execute(
         "SELECT state, count(*) FROM v_device_health GROUP BY state ORDER BY 1"
     )

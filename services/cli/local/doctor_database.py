@@ -1,13 +1,6 @@
 """
-Checks of `tonne doctor` in the database: space, quotas, rated powers, retention.
-
-What `tonne doctor` says of the columnstore and of the archive.
-
-What `tonne doctor` says of principals that send more than they may.
-
-What `tonne doctor` says of rated powers that are not those of their devices.
-
-What `tonne doctor` says of rows that policy keeps no longer, and of those not made yet.
+Database checks of `tonne doctor`: compression, archive, quotas, rated powers, retention,
+derived rows.
 """
 
 from __future__ import annotations
@@ -60,7 +53,7 @@ _NAMES = {
 
 
 def storage(conn: Connection) -> Iterator[Finding]:
-    """Check the use of space: columnstore and archive; nothing before the schema exists."""
+    """Yield findings on compression and archive; none before the schema exists."""
     if conn.execute("SELECT to_regclass('public.archive_place')").fetchone() == (None,):
         return
     yield _columnstore(conn)
@@ -82,7 +75,7 @@ def storage(conn: Connection) -> Iterator[Finding]:
 
 
 def _columnstore(conn: Connection) -> Finding:
-    """Whether old chunks are compressed, by what the chunks are and not by what is set."""
+    """Return whether old chunks are compressed, judged by the chunks and not by the settings."""
     if count := columnstore.locked(conn):
         found = columnstore.LOCKED.format(columnstore.licence(conn) or "not set", count)
         return Finding("columnstore", "wrong", found, columnstore.UNLOCK)
@@ -113,7 +106,7 @@ _ARCHIVE_DAYS = 3
 
 
 def _late(conn: Connection) -> str:
-    """Say which days should have been archived some nights ago; '' for none."""
+    """Return the days whose archiving is overdue, as text; '' for none."""
     keep = Settings().archive_days + _ARCHIVE_DAYS
     count, oldest = archived.waiting(conn, now_us() - keep * _DAY_US)
     if not count:
@@ -144,7 +137,7 @@ def _archive(conn: Connection) -> Finding:
 
 
 def quota(conn: Connection) -> Finding:
-    """Return the principals over their quota within a day."""
+    """Return the principals that exceeded their message quota within the last day."""
     if rows := conn.execute(_OVER).fetchall():
         return Finding(
             "quota",
@@ -178,7 +171,7 @@ def _principals(rows: Sequence[TupleRow]) -> str:
 
 
 def ratings(conn: Connection) -> Finding:
-    """Return rated powers impossible for their device, and registers that rise much faster."""
+    """Return devices whose rated power is implausible or lower than their registers show."""
     now = now_us()
     risen = [*beyond_rating(conn, now - _DAYS_US, now)]
     named = {one.device for one in risen}
@@ -202,7 +195,7 @@ def ratings(conn: Connection) -> Finding:
 
 
 def retention(conn: Connection, settings: Settings) -> Finding:
-    """Check that rows beyond the retention period were deleted."""
+    """Return whether rows beyond the retention period were deleted."""
     days = Keep.by(settings).days
     late = {
         table: waits_s
@@ -232,7 +225,7 @@ _LONG_S = 60.0
 
 
 def rows(conn: Connection) -> Finding:
-    """Return how far derived rows are behind the stored readings."""
+    """Return how far intervals and emissions are behind the stored readings."""
     age_s, waiting = underived.age_s(conn), remake_requests.count(conn)
     found = f"{age_s:.1f} s behind the readings"
     if waiting:

@@ -1,16 +1,4 @@
-"""
-Result of a check of `tonne doctor`, and checks of servers: broker, Kafka, pipeline.
-
-What `tonne doctor` finds.
-
-Whether a broker answers at a URL, without a client library's retries.
-
-What `tonne doctor` finds at the MQTT broker: does it answer us, and for how long.
-
-What `tonne doctor` hears from the pipeline of this machine: topics that its broker refuses.
-
-Kafka's topics, as `tonne doctor` looks at them.
-"""
+"""Result of a `tonne doctor` check, and its checks of MQTT broker, Kafka and pipeline."""
 
 from __future__ import annotations
 
@@ -65,7 +53,7 @@ class Finding:
 
 def greet_broker(url: str, tls: Tls) -> str | None:
     """
-    Return the fault of the MQTT broker at `url`; None when it answers.
+    Return why the MQTT broker at `url` does not answer; None when it answers.
 
     Raises
     ------
@@ -92,7 +80,7 @@ def greet_broker(url: str, tls: Tls) -> str | None:
 
 
 def greet_kafka(kafka: KafkaAccess) -> str | None:
-    """Return the brokers that cannot be reached, with reasons; None when all listen."""
+    """Return the Kafka brokers that cannot be reached, with reasons; None when all answer."""
     silent = []
     for server in kafka.servers:
         try:
@@ -110,16 +98,17 @@ def _connect(url: str) -> socket.socket:
 
 
 def _place(url: str) -> str:
-    """Return host and port: a URL may hold a password."""
+    """Return host and port of a URL, without its password."""
     parts = urlsplit(url)
     return f"{parts.hostname}:{parts.port or _PING_PORTS[parts.scheme]}"
 
 
 def broker(url: str | None, tls: Tls) -> Iterator[Finding]:
     """
-    Check the broker, with the configured identity.
+    Yield findings on the MQTT broker, connected to with the configured identity.
 
-    Nothing is taken over: we give no client id, which a secured broker then refuses.
+    No client id is sent, so no running session is taken over; a secured broker then refuses the
+    connection.
     """
     if url is None:
         fix = "set TONNE_MQTT_URL, or run `tonne local up`"
@@ -159,9 +148,9 @@ def _identity(certificate: bytes) -> Finding:
 
 def pipeline(bind: str) -> Iterator[Finding]:
     """
-    Ask the process at `TONNE_METRICS_BIND`, if any, for rejections of its broker.
+    Yield a finding if the broker refuses topics, as the process at `TONNE_METRICS_BIND` reports.
 
-    No other process can tell: a client that subscribes in its name would end its session.
+    A test connection with the pipeline's client id would end its session.
     """
     if not bind:
         return
@@ -183,9 +172,9 @@ def pipeline(bind: str) -> Iterator[Finding]:
 
 def topics(kafka: KafkaAccess, database_url: str | None, group: str = _GROUP) -> Iterator[Finding]:
     """
-    Check the topic that the database's workers read, and its dead-letter topic.
+    Yield findings on the Kafka topic of the workers and on its dead-letter topic.
 
-    Before the first worker that is the usual one.
+    Before the first worker has run, the default topic is checked.
     """
     read, stored = _read(database_url)
     topic = read.topic if read else _TOPIC
@@ -211,7 +200,7 @@ def topics(kafka: KafkaAccess, database_url: str | None, group: str = _GROUP) ->
 def _workers(
     kafka: KafkaAccess, topic: str, stored: dict[int, int], group: str
 ) -> Iterator[Finding]:
-    """Compare what Kafka holds with what is stored, and say which partitions have no worker."""
+    """Yield findings on the lag of each partition and on partitions without a worker."""
     try:
         state = load_kafka("services.stream.topic_view", "topic_state")(kafka, topic, stored, group)
     except ServerError as error:
@@ -241,7 +230,7 @@ def _workers(
 
 
 def _read(database_url: str | None) -> tuple[Source | None, dict[int, int]]:
-    """Return the partitions that workers read and the offsets stored; empty without a database."""
+    """Return the Kafka source of the workers and the stored offsets; empty without a database."""
     if database_url is None:
         return None, {}
     try:

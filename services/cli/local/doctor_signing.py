@@ -1,14 +1,4 @@
-"""
-Checks of `tonne doctor` on signing and delivery: seals, signer, webhooks, witnesses.
-
-What `tonne doctor` says of days that wait for their seal, and seals for their time stamp.
-
-What `tonne doctor` says of the process that signs, and of who could sign beside it.
-
-What `tonne doctor` says of events for other systems.
-
-What `tonne doctor` says of the witnesses of the log: each is asked, nothing is kept.
-"""
+"""Checks of `tonne doctor` on seals, time stamps, signer, webhooks and witnesses."""
 
 from __future__ import annotations
 
@@ -44,7 +34,7 @@ _LATE_S = 900
 
 
 def seals(conn: Connection) -> Finding:
-    """Check that every day is sealed within 36 hours of its end."""
+    """Return whether every day was sealed within 36 hours of its end."""
     now = now_us()
     jobs = ended(conn, registry.load_fleet(conn), now - PROMISED_US)
     found = overdue(jobs, sealed_days.first_sealed(conn), now)
@@ -73,7 +63,7 @@ def seals(conn: Connection) -> Finding:
 
 
 def _late_readings(conn: Connection, before_us: int) -> str:
-    """Say whose late readings were noted before a time and wait still; '' for none."""
+    """Return devices whose late readings still await sealing, as text; '' for none."""
     found = [one for one in late_readings.waiting(conn) if one.noted.timestamp() * 1e6 < before_us]
     if not found:
         return ""
@@ -83,7 +73,7 @@ def _late_readings(conn: Connection, before_us: int) -> str:
 
 
 def stamps(conn: Connection, settings: Settings) -> Finding:
-    """Check that sealed entries were stamped by the configured authorities."""
+    """Return whether sealed entries have time stamps of the configured authorities."""
     try:
         policy = timestamps.policy_of(settings)
     except InputError as error:
@@ -109,7 +99,7 @@ def stamps(conn: Connection, settings: Settings) -> Finding:
 
 
 def signer(conn: Connection) -> Finding:
-    """Check that the signer answers requests, and that no other process could sign."""
+    """Return whether the signer answers, and whether another process could sign."""
     waits = queue.waiting(conn)
     if waits.requests and waits.oldest_s > SIGNER_PATIENCE_S:
         verb = "waits" if waits.requests == 1 else "wait"
@@ -135,7 +125,7 @@ def signer(conn: Connection) -> Finding:
 
 
 def webhooks(conn: Connection) -> Finding:
-    """Check that events are delivered to their webhooks."""
+    """Return whether events are delivered to their webhooks."""
     open_ones = [webhook for webhook in store.webhooks(conn) if webhook.ended is None]
     waits = store.waiting(conn)
     if not open_ones:
@@ -161,7 +151,7 @@ def webhooks(conn: Connection) -> Finding:
 
 
 def witnesses(conn: Connection, settings: Settings) -> Finding:
-    """Check that enough witnesses cosign the log's heads."""
+    """Return whether enough witnesses cosign the log's heads."""
     try:
         whom = Witnesses.by(settings)
     except InputError as error:

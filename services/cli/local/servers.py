@@ -1,4 +1,4 @@
-"""`tonne local`: servers for one machine."""
+"""Command `tonne local`: servers on one machine for trials and tests."""
 
 import json
 from dataclasses import asdict
@@ -27,8 +27,8 @@ def local() -> None:
     """
     Start and stop servers in TONNE_HOME (.tonne), on loopback only.
 
-    Any local client may speak for any device there: for trying out and tests;
-    with `up --secure` no client without an identity.
+    By default any local client may publish for any device; with `up --secure` each client needs an
+    identity.
 
     \b
     Example:
@@ -77,8 +77,8 @@ def up(
     """
     Start PostgreSQL with TimescaleDB, mosquitto and a Kafka-compatible broker.
 
-    If KAFKA_HOME is set to a folder of Apache Kafka, that is started and stores its data on
-    disk.  Otherwise a small compatible broker keeps topics in memory.
+    If KAFKA_HOME is a folder of Apache Kafka, that is started and stores its data on disk.
+    Otherwise a small compatible broker keeps topics in memory.
 
     Running servers are not restarted; existing data are kept.  As root, missing Debian
     packages are installed; otherwise the command to install them is printed.
@@ -113,8 +113,8 @@ def backup(file: Path, *, as_json: bool) -> None:
     """
     Back up this installation into one file: rows, keys, identities, settings.
 
-    The file holds keys: only its owner can read it, and it belongs in a safe place. Servers go on
-    meanwhile; what is stored after the begin is not in it.
+    The file contains secret keys: only its owner can read it; keep it in a safe place. Servers keep
+    running; rows stored after the start of the backup are not included.
 
     \b
     Example:
@@ -136,9 +136,9 @@ def restore(file: Path, *, as_json: bool) -> None:
     """
     Restore a backup into a new, migrated database and into TONNE_HOME.
 
-    The database may be another: that of `tonne local up`, of containers, of a cluster, of another
-    version of PostgreSQL or TimescaleDB. The login is its owner or a superuser. A `.env` that is
-    here stays as it is.
+    The target may differ from the source: `tonne local up`, containers, a cluster, another version
+    of PostgreSQL or TimescaleDB. The login must be the database's owner or a superuser. An existing
+    `.env` is not changed.
 
     \b
     Example:
@@ -177,10 +177,10 @@ def down(*, as_json: bool) -> None:
 @json_option
 def status(*, passwords: bool, as_json: bool) -> None:
     """
-    Show which servers run, and at which address.
+    Show which servers run and their addresses.
 
-    Passwords in URLs are shown as ***; --show-passwords shows them, and --json has the
-    whole URLs, for programs that connect.
+    Passwords in URLs are shown as ***; --show-passwords shows them, and --json prints complete URLs
+    for programs.
 
     \b
     Example:
@@ -197,7 +197,7 @@ def status(*, passwords: bool, as_json: bool) -> None:
 @json_option
 def install(*, rabbitmq: bool, as_json: bool) -> None:
     """
-    Install the Debian packages that local servers need, and start nothing.
+    Install the Debian packages needed by local servers; starts no server.
 
     \b
     Example:
@@ -215,7 +215,7 @@ def install(*, rabbitmq: bool, as_json: bool) -> None:
 @json_option
 def files(*, as_json: bool) -> None:
     """
-    Print the folder of the files shipped with tonne: catalog, recordings, dashboards, rules.
+    Print the folder of the files shipped with tonne: catalog, recordings, dashboards, alarm rules.
 
     \b
     Example:

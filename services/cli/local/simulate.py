@@ -1,4 +1,4 @@
-"""`tonne simulate`: simulated or replayed field devices over real MQTT."""
+"""Command `tonne simulate`: sends simulated or recorded readings over MQTT."""
 
 import json
 import os
@@ -40,12 +40,12 @@ _QUIET_S = 10.0  # without any receipt: somebody forgot to start the pipeline
 
 
 class Start(click.ParamType):
-    """A moment with its offset, in microseconds since 1970."""
+    """Command-line type of a time with offset, converted to microseconds since 1970."""
 
     name = "time"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Return microseconds since 1970 of an RFC 3339 time."""
+        """Return an RFC 3339 time in microseconds since 1970."""
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -56,12 +56,12 @@ class Start(click.ParamType):
 
 
 class Duration(click.ParamType):
-    """A length of time, in microseconds."""
+    """Command-line type of a duration, converted to microseconds."""
 
     name = "duration"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Return microseconds of `90s`, `15m`, `2h`, `1d` or a sum such as `31d15m`."""
+        """Return the microseconds of `90s`, `15m`, `2h`, `1d` or a sum such as `31d15m`."""
         parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", value)
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
         if "".join(map("".join, parts)) != value or not seconds:
@@ -70,12 +70,12 @@ class Duration(click.ParamType):
 
 
 class Speed(click.ParamType):
-    """Multiple of real time; 0 is as fast as possible."""
+    """Command-line type of a simulation speed, as a multiple of real time; 0 is unlimited."""
 
     name = "speed"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Return 1 for real time, 60 for a minute per second, 0 for as fast as possible."""
+        """Return the speed: 1 is real time, 60 is a minute per second, 0 (`max`) is unlimited."""
         if value == "max":
             return 0.0
         try:
@@ -89,7 +89,7 @@ class Speed(click.ParamType):
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    """What the user asked for; times in microseconds."""
+    """Options of `tonne simulate`; times in microseconds."""
 
     fleet: Path | None
     without: tuple[str, ...]
@@ -119,9 +119,15 @@ class _Options:
 
 
 @click.command()
-@click.option("--fleet", type=click.Path(path_type=Path), help="Fleet or registry file (YAML).")
+@click.option(
+    "--fleet",
+    type=click.Path(path_type=Path),
+    help="Fleet or registry file (YAML) with the devices to simulate.",
+)
 @click.option("--without", multiple=True, metavar="ID", help="Omit this device of the file.")
-@click.option("--replay", type=click.Path(path_type=Path), help="Recorded power data (CSV).")
+@click.option(
+    "--replay", type=click.Path(path_type=Path), help="Recorded power data (CSV) to send."
+)
 @click.option("--device", help="Id of the PV device that sends the recording.")
 @click.option("--column", help="Power column of the recording.")
 @click.option("--unit", type=Choice(["W", "kW"]), help="Unit of that column.")
@@ -155,17 +161,30 @@ class _Options:
     metavar="ID TIME",
     help="Device whose register stops advancing.",
 )
-@click.option("--duration", type=Duration(), help="Simulated time: 90s, 15m, 2h, 31d15m.")
-@click.option("--speed", type=Speed(), default="1", help="Multiple of real time, or max.")
+@click.option(
+    "--duration", type=Duration(), help="Length of the simulated time: 90s, 15m, 2h, 31d15m."
+)
+@click.option(
+    "--speed",
+    type=Speed(),
+    default="1",
+    help="Speed as a multiple of real time; max: as fast as possible.",
+)
 @click.option(
     "--cadence", type=Duration(), help="Time between readings, if the device's entry gives none."
 )
 @click.option("--seed", type=int, default=0, help="The same seed gives the same readings.")
 @click.option(
-    "--faults", default="", show_default=False, help="duplicates=0.01,late,reset=1,... (shares)."
+    "--faults",
+    default="",
+    show_default=False,
+    help="Transmission and meter faults with their share: duplicates=0.01,late,reset=1,...",
 )
 @click.option(
-    "--connections", type=click.IntRange(1, 500), default=50, help="Maximum number of connections."
+    "--connections",
+    type=click.IntRange(1, 500),
+    default=50,
+    help="Maximum number of MQTT connections.",
 )
 @click.option(
     "--until-receipt/--no-receipts",
@@ -192,10 +211,10 @@ class _Options:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def simulate(**given: Any) -> None:
     """
-    Send readings like field devices, simulated or recorded.
+    Send readings to the MQTT broker like field devices, simulated or recorded.
 
-    Simulated devices follow the sun, the traffic and the working day; without
-    --duration they go on until Ctrl-C.
+    Simulated devices follow sunlight, traffic and working hours; without --duration they run until
+    Ctrl-C.
 
     \b
     Example:
@@ -243,7 +262,10 @@ def simulate(**given: Any) -> None:
 
 
 def _identities(options: _Options, settings: Settings, url: str) -> Identities | None:
-    """What each principal shows: as given, or what is at hand where the broker may ask."""
+    """
+    Return the MQTT credentials of each principal: those given, or those found for a broker
+    with TLS.
+    """
     if not url.startswith("mqtts://"):
         if options.identities is not None:
             raise SimulatorError(
@@ -257,7 +279,10 @@ def _identities(options: _Options, settings: Settings, url: str) -> Identities |
 
 
 def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int, bool]:
-    """Sources, their span [ms], when they begin to send [us], and whether they go on for ever."""
+    """
+    Return data sources, their time span [ms], the start of sending [us], and whether they
+    are endless.
+    """
     if (options.fleet is None) == (options.replay is None):
         raise SimulatorError("give either --fleet FILE or --replay FILE.csv --device ID")
     if options.today and (options.fleet is None or options.speed != 1):
@@ -300,7 +325,10 @@ def _replayed(options: _Options) -> Replayed:
 
 @contextmanager
 def _stop_on_signal() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them; the second one kills."""
+    """
+    Yield a list that collects SIGINT and SIGTERM, to stop cleanly; a second signal kills the
+    process.
+    """
     caught: list[int] = []
 
     def stop(number: int, _frame: object) -> None:
@@ -318,7 +346,7 @@ def _stop_on_signal() -> Iterator[list[int]]:
 
 @contextmanager
 def _watching() -> Iterator[Callable[[Sent], None]]:
-    """Show a line of progress when a person watches, and say so when no process listens."""
+    """Yield a function that prints progress in a terminal, and a warning if no receipts arrive."""
     console = Console(stderr=True)
     warned = False
     with Status("connecting", console=console) if console.is_terminal else nullcontext() as status:
@@ -347,7 +375,7 @@ def _line(sent: Sent) -> str:
 
 
 def _report(options: _Options, sent: Sent, counted: dict[str, DeviceTruth]) -> None:
-    """Print what went out, and for a replay what the register did."""
+    """Print the number of messages sent, and for a replay the register's final values."""
     if options.as_json:
         devices = {name: asdict(device) for name, device in counted.items()}
         print(json.dumps(asdict(sent) | {"devices": devices}, indent=2))

@@ -1,18 +1,4 @@
-"""
-Common parts of commands without a server: groups, choices, times, `--json`, pack sizes.
-
-A group of commands that answers a mistyped name with the nearest one.
-
-One of some words; what is none of them is answered with the nearest.
-
-`--json`, as every command has it.
-
-A time as an option: RFC 3339 with its offset.
-
-How much of an evidence pack a command reads.
-
-The options for country and grid of a project that is not in a registry.
-"""
+"""Shared parts of commands without a server: groups, choices, times, `--json`, pack size limits."""
 
 from __future__ import annotations
 
@@ -62,14 +48,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 class Group(click.Group):
-    """Click's group; its subgroups have the same class."""
+    """
+    Command group that suggests the nearest name for a mistyped command; also used for
+    subgroups.
+    """
 
     group_class = type
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command named by the first word."""
+        """Return the command named by the first argument."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -80,7 +69,7 @@ class Group(click.Group):
 
 
 class Choice(click.Choice[str]):
-    """Click's choice, with a suggestion for a misspelt word."""
+    """Choice option that suggests the nearest word for a mistyped one."""
 
     def __init__(self, choices: Sequence[str]) -> None:
         super().__init__(choices)
@@ -96,14 +85,14 @@ class Choice(click.Choice[str]):
 
 
 class Moment(click.ParamType):
-    """A time with its offset."""
+    """Command-line type of an RFC 3339 time with offset."""
 
     name = "time"
 
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
-        """Return the time from RFC 3339."""
+        """Return the time of an RFC 3339 text."""
         try:
             found = datetime.fromisoformat(value)
         except ValueError:
@@ -116,7 +105,7 @@ class Moment(click.ParamType):
 
 
 def pack_budget(*, large: bool = False) -> Budget:
-    """Return the usual size limit, or that for a pack of a known maker."""
+    """Return the size limit for an evidence pack; `large` raises it for packs of a known origin."""
     from services.settings import Settings  # noqa: PLC0415 - loads what else `verify` does without
 
     return LARGE if large or Settings().large_packs else USUAL

@@ -1,15 +1,6 @@
 """
-Common parts of commands with servers: database, metrics address, topic, waiting time.
-
-Which database a command works on.
-
-Where a process answers Prometheus: as set, else the usual port or one beside it.
-
-`--wait`: how long a start waits for its servers.
-
-What the commands for Kafka share: the topic option, and a word where the extra is missing.
-
-TLS identity of an administrator at a broker: `tonne-admin`, if this machine has it.
+Shared parts of commands with servers: database URL, metrics address, Kafka topic, `--wait`,
+TLS identity.
 """
 
 from __future__ import annotations
@@ -28,15 +19,15 @@ from services.settings import Settings, SettingsError, split_bind
 
 
 def identity_folder(settings: Settings) -> IdentityFolder:
-    """Return the folder of identities below TONNE_HOME."""
+    """Return the folder of certificates and keys below TONNE_HOME."""
     return IdentityFolder(settings.home / "identity")
 
 
 def operator_tls(settings: Settings) -> Tls | None:
     """
-    Return the identity of `tonne-admin`, else the configured one.
+    Return the TLS identity of `tonne-admin`, or else the configured one.
 
-    The pipeline's own may write receipts and nothing else.
+    The pipeline's own identity may only write receipts.
     """
     folder = identity_folder(settings).service(ADMIN)
     return Tls.of(folder) if (folder / "client.key").exists() else settings.mqtt_tls
@@ -59,12 +50,12 @@ topic_option = click.option(
 
 def database_url() -> str:
     """
-    Return the database of the settings, or of the local servers.
+    Return the database URL of the settings, or that of the local servers.
 
     Raises
     ------
     SettingsError
-        When neither names one.
+        When neither is set.
     """
     url = Settings().database_url
     if not url:
@@ -77,10 +68,10 @@ def database_url() -> str:
 
 def metrics_bind(settings: Settings) -> str:
     """
-    Return the address of the metrics.
+    Return the listening address for metrics.
 
-    An address that was set is taken as it is, and refused later if it is busy;
-    the default gives way to another process on the same machine.
+    A configured address is used unchanged; the default one is replaced by a free port if it is in
+    use.
     """
     if "metrics_bind" in settings.model_fields_set:
         return settings.metrics_bind

@@ -1,13 +1,13 @@
 """
-A time span, the same for every command: `--from DAY|TIME --to DAY|TIME`.
+Time span options of all commands: `--from DAY|TIME --to DAY|TIME`, end excluded.
 
-Half-open.  A day begins at midnight by the clock of the project's, the device's or the
-site's zone; a time is RFC 3339 and carries its offset.  A time without one is refused.
+A day begins at midnight in the time zone of the project or of the device's site. A time is RFC 3339
+and must have an offset.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import click
 from psycopg import Connection
@@ -19,7 +19,7 @@ from services.store.timeseries.queries import device_timezone
 
 METAVAR = "DAY|TIME"
 _BEGIN = "Start (included): a local day, or RFC 3339 with offset."
-_END = "End (excluded): same format."
+_END = "End (excluded): same format; the day after the last day."
 
 begin_option = click.option("--from", "begin", required=True, metavar=METAVAR, help=_BEGIN)
 end_option = click.option("--to", "end", required=True, metavar=METAVAR, help=_END)
@@ -29,12 +29,12 @@ maybe_end_option = click.option("--to", "end", metavar=METAVAR, help=_END)
 
 def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
     """
-    Return microseconds UTC of `--from` and `--to`.
+    Return `--from` and `--to` in microseconds UTC.
 
     Raises
     ------
     PeriodError
-        Naming the option that is no time, or both where the span is empty.
+        If an option is no time, or the span is empty; names the options.
     """
     edges = _edge_us("--from", begin, timezone), _edge_us("--to", end, timezone)
     if edges[0] >= edges[1]:
@@ -42,16 +42,29 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
     return edges
 
 
+def hint_of_last_day(begin: str, end: str) -> None:
+    """Say how a whole month is written, where the span leaves out the last day of one."""
+    if not (is_day(begin) and is_day(end) and begin.endswith("-01")):
+        return
+    after = date.fromisoformat(end) + timedelta(days=1)
+    if after.day == 1:
+        click.echo(
+            f"tonne: {end} is not included, as --to is the first day after the period; for the"
+            f" whole month write --to {after}",
+            err=True,
+        )
+
+
 def maybe_span(
     conn: Connection, begin: str | None, end: str | None, device: str | None = None
 ) -> tuple[datetime | None, datetime | None]:
     """
-    Return times of `--from` and `--to` where either may be absent.
+    Return the times of `--from` and `--to`; None for an absent one.
 
     Parameters
     ----------
     device : str, optional
-        Whose site tells the zone of days, if it is registered.
+        A registered device, whose site's time zone applies to days.
 
     Raises
     ------
@@ -70,18 +83,19 @@ def maybe_span(
 
 
 def moment_us(conn: Connection, option: str, text: str) -> int:
-    """Return microseconds UTC of one option; a day is in the zone of most sites."""
+    """Return one time option in microseconds UTC; a day is in the time zone of most sites."""
     return _edge_us(option, text, common_zone(conn) if is_day(text) else "UTC")
 
 
 def common_zone(conn: Connection, device: str | None = None) -> str:
     """
-    Return the zone of a device's site, else that of most sites, with a note if they differ.
+    Return the time zone of a device's site, or else that of most sites; prints a note if sites
+    differ.
 
     Raises
     ------
     PeriodError
-        Where no site is registered: a day would then have no beginning.
+        Where no site is registered, so that a day has no time zone.
     """
     if device is not None:
         return device_timezone(conn, device)
@@ -103,7 +117,7 @@ def common_zone(conn: Connection, device: str | None = None) -> str:
 
 
 def is_day(text: str) -> bool:
-    """Return whether it is a day and not a time."""
+    """Return whether a text is a day, without a time."""
     return len(text) == len("2026-01-01")
 
 

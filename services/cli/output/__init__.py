@@ -1,1 +1,1 @@
-"""How commands print: tables, times, amounts, counts, progress."""
+"""Output of commands: tables, times, amounts, counts, progress bars."""

@@ -1,21 +1,8 @@
 """
-Output of commands for people: amounts, counts, tables, times.
+Output of commands: text for people (amounts, counts, tables, times), JSON and folders for programs.
 
-Exact whole base units as people read them: 532800000 ug is 532.8 g, 1500 Wh is 1.5 kWh.
-
-Numbers of things, in the right form of the word.
-
-Aligned text with a head, as a person reads it.
-
-The one format of times: RFC 3339 to the second, such as `--from` and `--to` take it.
-
-A progress bar on standard error in a terminal; nothing in a pipe or a log.
-
-Output of commands for programs: JSON, and folders of files.
-
-JSON as every command prints it: times in UTC with `Z`, exact numbers, no escapes.
-
-A folder of files, written whole or not at all.
+Amounts are in suitable units (532800000 ug is 532.8 g, 1500 Wh is 1.5 kWh). JSON has times in UTC
+with `Z` and exact numbers. A progress bar is shown in terminals only.
 """
 
 from __future__ import annotations
@@ -43,13 +30,13 @@ if TYPE_CHECKING:
 
 
 def print_json(document: object, *, line: bool = False) -> None:
-    """Print a document, indented, or on one line for programs that read lines."""
+    """Print a document as JSON, indented or on one line."""
     indent = None if line else 2
     click.echo(json.dumps(document, indent=indent, ensure_ascii=False, default=_plain))
 
 
 def print_result(document: object, text: str, *, as_json: bool) -> None:
-    """Print a result, for a program or a person."""
+    """Print a result as JSON or as text."""
     if as_json:
         print_json(document)
     else:
@@ -57,11 +44,7 @@ def print_result(document: object, text: str, *, as_json: bool) -> None:
 
 
 def print_secret(document: object, secret: str, message: str, *, as_json: bool) -> None:
-    """
-    Print a secret alone on standard output, once.
-
-    What is said of it goes to the error stream.
-    """
+    """Print a secret alone on standard output; the explanation goes to standard error."""
     print_result(document, secret, as_json=as_json)
     if not as_json:
         click.echo(message, err=True)
@@ -86,7 +69,7 @@ def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
     Raises
     ------
     InputError
-        If it is there already, or cannot be written.
+        If it exists already, or cannot be written.
     """
     if out.exists():
         raise InputError(f"--out {out} already exists; name a new folder")
@@ -105,20 +88,20 @@ def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
 
 
 class Bar:
-    """A bar of one job without a terminal; `TerminalBar` is the visible one."""
+    """Progress of one job, without output; `TerminalBar` is the visible one."""
 
     def advance(self, steps: int = 1) -> None:
         """Advance by some steps."""
 
     def at(self, done: float, of: float | None = None) -> None:
-        """Show how much is done, and of how much if known."""
+        """Set the progress, and the total if known."""
 
     def say(self, what: str) -> None:
-        """Show the current step."""
+        """Set the name of the current step."""
 
 
 class TerminalBar(Bar):
-    """A bar of one job; without a total it only moves until the job ends."""
+    """Progress bar of one job in a terminal; moves without end if the total is unknown."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
@@ -128,16 +111,19 @@ class TerminalBar(Bar):
         self._progress.advance(self._task, steps)
 
     def at(self, done: float, of: float | None = None) -> None:
-        """Show how much is done, and of how much if known."""
+        """Set the progress, and the total if known."""
         self._progress.update(self._task, completed=done, total=of)
 
     def say(self, what: str) -> None:
-        """Show the current step."""
+        """Set the name of the current step."""
         self._progress.update(self._task, description=what)
 
 
 def steps(progress: Bar, job: str) -> Callable[[int, str], None]:
-    """Return a function that a job calls at the start of each step: number from 1, and name."""
+    """
+    Return a function that a job calls at the start of each step, with its number (from 1)
+    and name.
+    """
 
     def begun(number: int, name: str) -> None:
         progress.at(number - 1)
@@ -149,14 +135,14 @@ def steps(progress: Bar, job: str) -> Callable[[int, str], None]:
 @contextmanager
 def bar(what: str, total: float | None = None) -> Iterator[Bar]:
     """
-    Show progress on standard error, if that is a terminal.
+    Yield a progress bar on standard error; without output outside a terminal.
 
     Parameters
     ----------
     what : str
-        The job, in a word or two.
+        Name of the job, one or two words.
     total : float, optional
-        Its steps, where their number is known before.
+        Number of steps, if known.
     """
     if not sys.stderr.isatty():
         yield Bar()
@@ -202,7 +188,7 @@ def mass_text(micrograms: int) -> str:
 
 
 def amount_text(value: int, unit: str) -> str:
-    """Return a stored value, a whole number of its base unit, in a larger unit that fits."""
+    """Return a stored amount, an integer in base units, as text in a suitable larger unit."""
     return _scaled(value, _SCALES.get(unit, ()), unit)
 
 
@@ -219,7 +205,10 @@ def _scaled(value: int, scales: tuple[tuple[int, str], ...], base: str) -> str:
 
 
 def _short(number: Decimal) -> str:
-    """Return four significant digits, or all before the point."""
+    """
+    Return a number rounded to four significant digits; all digits before the decimal point
+    are kept.
+    """
     places = max(_DIGITS - 1 - max(number.adjusted(), 0), 0)
     rounded = number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
     text = f"{rounded:,f}"
@@ -233,15 +222,15 @@ def counted(number: int, noun: str) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> str:
     """
-    Return rows below their heading; numbers right-aligned, words left-aligned.
+    Return a text table; numbers are right-aligned, words left-aligned.
 
     Parameters
     ----------
     head : sequence of str
     rows : iterable of sequence
-        As many cells each as the head has; None is shown as `-`.
+        As many cells each as the head; None is shown as `-`.
     empty : str
-        What is said in place of a table without rows.
+        Text printed if there are no rows.
     """
     cells = [["-" if one is None else str(one) for one in row] for row in rows]
     if not cells:
@@ -263,10 +252,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) 
 
 def time_text(moment: datetime | str | None, zone: tzinfo | str = UTC) -> str:
     """
-    Return a time, or RFC 3339 text, in a zone; `-` for none.
+    Return a time in a time zone as RFC 3339 text to the second; `-` for None.
 
-    What belongs to a site or project is shown by its clock; what belongs to neither, such as
-    a key, in UTC.
+    Times of a site or project are shown in its zone, all others in UTC.
     """
     if moment is None:
         return "-"

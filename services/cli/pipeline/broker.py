@@ -31,7 +31,7 @@ _MANY = 200
 @click.group(cls=Group)
 def broker() -> None:
     """
-    Configure a broker so that no device can publish for another.
+    Configure an MQTT broker so that each device can publish only for itself.
 
     \b
     Example:
@@ -42,11 +42,16 @@ def broker() -> None:
 
 @broker.command()
 @click.argument("kind", type=Choice(["mosquitto", "rabbitmq"]))
-@click.option("--listen", default="0.0.0.0:8883", help="Port for clients with a certificate.")
+@click.option(
+    "--listen", default="0.0.0.0:8883", help="Address and port for clients with a certificate."
+)
 @click.option(
     "--password-port",
     type=click.IntRange(1, 65_535),
-    help="mosquitto: a port for user name and password, by TLS. rabbitmq: allow them on --listen.",
+    help=(
+        "mosquitto: TLS port for clients with a password. rabbitmq: permit passwords on the "
+        "--listen port."
+    ),
 )
 @click.option(
     "--host",
@@ -62,8 +67,12 @@ def broker() -> None:
     type=click.Path(path_type=Path),
     help="Folder from which the broker reads the files; default: where they are written.",
 )
-@click.option("--log", default="file mosquitto.log", help="mosquitto's log_dest.")
-@click.option("--plugin", help="mosquitto: its dynamic-security plugin, if not Debian's.")
+@click.option(
+    "--log", default="file mosquitto.log", help="mosquitto's log destination (its option log_dest)."
+)
+@click.option(
+    "--plugin", help="mosquitto: path of the dynamic-security plugin, if not that of Debian."
+)
 @click.option(
     "--service",
     "services",
@@ -99,8 +108,8 @@ def config(
     """
     Write a broker's configuration into TONNE_HOME/identity/broker.
 
-    Everybody with a credential in use is in it.  Each option in the files says what
-    it is for.
+    The files list every client whose credentials are valid.  A comment explains each option in
+    them.
 
     \b
     Example:
@@ -144,7 +153,7 @@ def config(
 
 
 def ours(name: str) -> str:
-    """Return a name reserved for services, or raise an error with the form of such names."""
+    """Return a valid service name; InputError states the required form."""
     if not is_ours(name):
         raise click.BadParameter(f"{name!r} must begin with tonne-; names of devices must not")
     return name
@@ -156,10 +165,11 @@ def ours(name: str) -> str:
 @json_option
 def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
     """
-    Update the permitted clients of a running mosquitto; revoked clients are disconnected at once.
+    Update the permitted clients of a running mosquitto; revoked clients are disconnected
+    immediately.
 
-    Thousands at once are updated faster by `tonne broker config` and a restart.
-    RabbitMQ is updated by its own `rabbitmqctl`: see docs/security.md.
+    For thousands of clients `tonne broker config` and a restart are faster. RabbitMQ is updated by
+    its own `rabbitmqctl`: see docs/security.md.
 
     \b
     Example:
@@ -176,7 +186,7 @@ def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
 
 
 def tell_broker(settings: Settings, *, changed: bool = True) -> None:
-    """Apply changes to the broker in use, if this machine may; print a note otherwise."""
+    """Apply access changes to the running broker if permitted; otherwise print a note."""
     done = carry_to_broker(settings)
     if done is None:
         if changed:
@@ -191,12 +201,12 @@ def tell_broker(settings: Settings, *, changed: bool = True) -> None:
 
 def carry_to_broker(settings: Settings) -> Applied | None:
     """
-    Send allowed and revoked principals to the broker in use; None where not permitted.
+    Send added and revoked clients to the running broker; return None where not permitted.
 
     Raises
     ------
     ServerError
-        When it cannot be reached, or does not obey.
+        When the broker cannot be reached or rejects the change.
     """
     url = settings.mqtt_url
     folder = identity_folder(settings)

@@ -1,4 +1,4 @@
-"""`tonne edge`: the outbox of a gateway in the field."""
+"""Command `tonne edge`: a field gateway that stores readings and forwards them."""
 
 from __future__ import annotations
 
@@ -20,22 +20,28 @@ from services.logs import get_logger
 
 @click.command()
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--check", is_flag=True, help="Check the configuration, show its effect, and end.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Check the configuration file, print the resulting settings, and end.",
+)
 @click.option(
     "--status",
     is_flag=True,
     help="Show the messages waiting in the outbox; also while the gateway runs.",
 )
 @click.option(
-    "--enrol", is_flag=True, help="Make a key, and get its certificate with a one-time token."
+    "--enrol", is_flag=True, help="Create a key, and request its certificate with a one-time token."
 )
 @click.option(
     "--ca-sha256",
     metavar="HEX",
-    help="With --enrol: digest of the trusted authority, if there is no ca.crt.",
+    help=(
+        "With --enrol: SHA-256 digest of the trusted certificate authority, if there is no ca.crt."
+    ),
 )
 @click.option("--public-key", is_flag=True, help="Print the public signing key, for the registry.")
-@click.option("--adopt", is_flag=True, help="Take over an outbox that another machine made.")
+@click.option("--adopt", is_flag=True, help="Use an outbox that was created on another machine.")
 def edge(
     config: Path,
     *,
@@ -47,17 +53,17 @@ def edge(
     adopt: bool,
 ) -> None:
     """
-    Record readings of field devices and forward each one until tonne confirms it.
+    Record readings of field devices on disk, and forward each until tonne confirms it.
 
-    Polls Modbus TCP and RTU and SunSpec, listens to a local MQTT broker, watches a
-    folder of CSV files.  What is recorded is on disk; it survives power cuts and
-    days without network.  Metrics are served at TONNE_METRICS_BIND.
+    Polls Modbus TCP, Modbus RTU and SunSpec devices, subscribes to a local MQTT broker, and reads a
+    folder of CSV files.  Recorded readings survive power cuts and days without network.  Metrics
+    are served at TONNE_METRICS_BIND.
 
-    Where `enrolment` names a server (EST), --enrol fetches the first certificate by a
-    token of `tonne registry enrol-token`; from then on it is renewed by itself.
+    If `enrolment` names a server (EST), --enrol fetches the first certificate with a token of
+    `tonne registry enrol-token`; later certificates are renewed automatically.
 
-    Where `signing` names a file, what it forwards is signed (COSE_Sign1) by a key that is
-    made there; --public-key prints its public part, for `meter_keys` of the gateway.
+    If `signing` names a file, forwarded readings are signed (COSE_Sign1) with a key created there;
+    --public-key prints the public key for the gateway's `meter_keys` in the registry.
 
     \b
     Example:
@@ -91,7 +97,10 @@ def edge(
 
 
 def _enrol(config: configuration.Config, ca_sha256: str | None) -> None:
-    """Fetch the first certificate; the token comes from the terminal, or a line of the input."""
+    """
+    Fetch the first certificate with a token typed in the terminal or read from standard
+    input.
+    """
     from services.edge import identity  # noqa: PLC0415 - only where it is asked for
 
     if config.identity is None or config.enrolment is None:
@@ -103,7 +112,7 @@ def _enrol(config: configuration.Config, ca_sha256: str | None) -> None:
 
 
 def _public_key(config: configuration.Config) -> str:
-    """Make the signing key where it is not there; return its public part in hex."""
+    """Return the public signing key in hex; the key is created if missing."""
     from services.edge.signing import Signer  # noqa: PLC0415 - only where it is asked for
 
     if config.signing is None:
@@ -112,7 +121,7 @@ def _public_key(config: configuration.Config) -> str:
 
 
 def _metrics_bind() -> str:
-    """Return where it answers Prometheus, as `metrics_bind` does for the other commands."""
+    """Return the listening address for metrics, as `metrics_bind`."""
     setting = one_setting(os.environ, Path(".env"), "metrics_bind")
     if setting is None:
         return f"{LOOPBACK}:{choose(split_bind(METRICS_BIND)[1])}"

@@ -1,16 +1,8 @@
 """
-Rejected messages sent again: Kafka records to their topic, bytes to the broker.
+Resending of rejected messages: Kafka records to their topic, MQTT payloads to the broker.
 
-Sending Kafka records that were dead letters to their topic once more.
-
-A record that no worker could read may be readable to a newer one.  It goes to
-the partition it came from; any other would do, since workers settle a device
-wherever its records stand.
-
-Sending stored bytes to the broker once more, on the topic they came from.
-
-The message carries the user property `replay` with the number of the dead
-letter, so that a listener can tell it from the device's own.
+A Kafka record goes back to its own partition. An MQTT message has the user property `replay` with
+the dead letter's number, to distinguish it from the device's own.
 """
 
 from __future__ import annotations
@@ -41,7 +33,7 @@ REPLAY = "replay"
 
 class Redeliverer:
     """
-    Puts records back into their topics.
+    Kafka producer that writes rejected records back to their topic.
 
     Parameters
     ----------
@@ -54,7 +46,7 @@ class Redeliverer:
         self._partitions: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        """Connect when the first record is sent."""
+        """Return itself; the connection is made with the first record."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,7 +56,7 @@ class Redeliverer:
 
     def send(self, letter: int, where: str, detail: str, record: bytes) -> None:
         """
-        Put one record back; return once Kafka has stored it.
+        Write one record back, and return once Kafka has stored it.
 
         Parameters
         ----------
@@ -105,14 +97,14 @@ class Redeliverer:
 
 class Republisher:
     """
-    A connection that publishes one message at a time and waits for its PUBACK.
+    MQTT connection that publishes one message at a time and waits for its PUBACK.
 
     Parameters
     ----------
     url : str
         `mqtt://[user:password@]host[:port]`, or `mqtts://`.
     tls : Tls, optional
-        Who we are to a broker by TLS; it must let us write others' topics.
+        TLS identity; it must be permitted to write to the topics of devices.
     """
 
     def __init__(self, url: str, tls: Tls | None = None) -> None:
@@ -136,12 +128,12 @@ class Republisher:
 
     def __enter__(self) -> Self:
         """
-        Connect.
+        Connect to the broker.
 
         Raises
         ------
         ServerError
-            When the broker cannot be reached or refuses us.
+            When the broker cannot be reached or refuses the connection.
         """
         try:
             self._client.connect(self._host, self._port, clean_start=True)
@@ -161,13 +153,12 @@ class Republisher:
 
     def send(self, letter: int, topic: str, payload: bytes, content_type: str | None) -> None:
         """
-        Publish at QoS 1, and return once the broker has acknowledged it.
+        Publish a message at QoS 1, and return once the broker has acknowledged it.
 
         Raises
         ------
         ServerError
-            When it refuses the message, or gives no answer: it may be larger
-            than the broker takes.
+            When the broker refuses it or does not answer, for example if it is too large.
         """
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.UserProperty = [(REPLAY, str(letter))]

@@ -24,7 +24,7 @@ from services.settings import Settings
 
 
 @click.command()
-@click.option("--client-id", default="tonne-run", help="Name of the persistent session.")
+@click.option("--client-id", default="tonne-run", help="MQTT client id of the persistent session.")
 @click.option(
     "--batch",
     type=click.IntRange(1, 20_000),
@@ -44,9 +44,9 @@ from services.settings import Settings
 @wait_option
 def run(client_id: str, batch: int, *, seal: bool, watch: bool, wait_s: float) -> None:
     """
-    Take readings from MQTT, store them with their intervals and emissions.
+    Receive readings from MQTT and store them with their 15-minute intervals and emissions.
 
-    Goes on until stopped; says what it does as a line of JSON each.
+    Runs until stopped; writes its log as one JSON object per line.
 
     \b
     Example:

@@ -1,9 +1,6 @@
 """
-`tonne topics` and `tonne bridge`: the Kafka topic, and its writer.
-
-`tonne topics`: the Kafka topic that bridges write and workers read, and its dead letters.
-
-`tonne bridge`: MQTT to Kafka.
+Commands `tonne topics` (Kafka topic and its dead-letter topic) and `tonne bridge` (MQTT to
+Kafka).
 """
 
 from __future__ import annotations
@@ -27,7 +24,7 @@ from services.settings import Settings
 @click.group(cls=Group)
 def topics() -> None:
     """
-    Manage the Kafka topic that bridges write and workers read.
+    Manage the Kafka topic written by `tonne bridge` and read by `tonne worker`.
 
     \b
     Example:
@@ -41,30 +38,30 @@ def topics() -> None:
     "--partitions",
     type=click.IntRange(1, 10_000),
     default=8,
-    help="Maximum number of workers that can share the work.",
+    help="Number of partitions: the maximum number of workers that can share the work.",
 )
 @click.option(
     "--replication",
     type=click.IntRange(1, 10),
     default=1,
-    help="Copies of each record; 3 in production.",
+    help="Number of copies of each record; 3 in production.",
 )
 @click.option(
     "--retention-hours",
     type=click.IntRange(1),
     default=168,
-    help="Retention of records: the longest possible outage of workers.",
+    help="Retention of records: longer than any outage of the workers.",
 )
 @click.option(
     "--dead-hours",
     type=click.IntRange(1),
     default=8_760,
-    help="Retention of records that could not be stored.",
+    help="Retention of dead letters, records that could not be stored.",
 )
 @click.option(
     "--dead-compact/--dead-delete",
     default=True,
-    help="Keep one copy of a dead letter, or all; the topic of readings is not compacted.",
+    help="Keep only the last copy of each dead letter, or all until they expire.",
 )
 @click.option(
     "--alter",
@@ -86,7 +83,7 @@ def apply_topic(
     """
     Create the topic and its dead-letter topic, or check their settings.
 
-    A record counts as stored once all copies but one have it (min.insync.replicas).
+    A record counts as stored once all copies except one have it (min.insync.replicas).
 
     \b
     Example:
@@ -124,10 +121,10 @@ def apply_topic(
 
 @topics.command()
 @topic_option
-@click.option("--group", default="tonne-worker", help="The workers' group.")
-@click.option("--bridge", default="tonne-bridge", help="The bridges' user.")
-@click.option("--worker", default="tonne-worker", help="The workers' user.")
-@click.option("--admin", default="tonne-admin", help="The administrator.")
+@click.option("--group", default="tonne-worker", help="Consumer group of the workers.")
+@click.option("--bridge", default="tonne-bridge", help="Kafka user of the bridges.")
+@click.option("--worker", default="tonne-worker", help="Kafka user of the workers.")
+@click.option("--admin", default="tonne-admin", help="Kafka user of the administrator.")
 @click.option(
     "--apply",
     "apply_",
@@ -141,8 +138,9 @@ def access(
     """
     Show the access rights that each Kafka user needs, and those that the broker has.
 
-    The bridge writes the topic; the worker reads it, writes its dead-letter topic and has its
-    group; the administrator makes topics, replays, and looks. None may do more.
+    The bridge writes the topic. The worker reads it, writes its dead-letter topic and uses its
+    consumer group. The administrator creates topics, resends dead letters and inspects. No other
+    rights are needed.
 
     \b
     Example:
@@ -169,9 +167,13 @@ def access(
 @click.option(
     "--client-id",
     default="tonne-bridge",
-    help="Name of the persistent session, different for each bridge.",
+    help="MQTT client id of the persistent session, different for each bridge.",
 )
-@click.option("--share", metavar="NAME", help="Share the messages with bridges of this name.")
+@click.option(
+    "--share",
+    metavar="NAME",
+    help="Divide the messages among all bridges of this group (MQTT shared subscription).",
+)
 @click.option(
     "--batch",
     type=click.IntRange(1, 20_000),
@@ -181,7 +183,7 @@ def access(
 @wait_option
 def bridge(topic: str, client_id: str, share: str | None, batch: int, wait_s: float) -> None:
     """
-    Take readings from MQTT and write them to Kafka; acknowledge them once Kafka has stored them.
+    Copy readings from MQTT to Kafka; each is acknowledged once Kafka has stored it.
 
     \b
     Example:

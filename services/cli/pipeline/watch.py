@@ -1,9 +1,6 @@
 """
-Further processes: `tonne watch` for Prometheus, `tonne signer` for the log.
-
-`tonne watch`: what only the database knows, for Prometheus.
-
-`tonne signer`: the process that holds the log's key, apart from whatever answers HTTP.
+Commands `tonne watch` (database metrics for Prometheus) and `tonne signer` (holds the log's
+key).
 """
 
 from __future__ import annotations
@@ -39,7 +36,7 @@ from services.webhooks.sender import Sender, may_send
     type=click.FloatRange(1, 3600),
     default=LOOK_S,
     metavar="SECONDS",
-    help="Pause between two counts.",
+    help="Time between two counts.",
 )
 @click.option(
     "--audit",
@@ -47,7 +44,7 @@ from services.webhooks.sender import Sender, may_send
     type=click.FloatRange(1, 604_800),
     default=AUDIT_S,
     metavar="SECONDS",
-    help="Pause between two audits of the log.",
+    help="Time between two audits of the log.",
 )
 @click.option(
     "--seal/--no-seal",
@@ -61,13 +58,12 @@ from services.webhooks.sender import Sender, may_send
 )
 def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     """
-    Count devices, statements and calibrations, sum days, audit the log.
+    Count devices, statements and calibrations, update daily totals, and audit the log at intervals.
 
-    `tonne run` counts and adds up by itself, but leaves audits to `tonne watch`: they
-    would take the core that it needs. One `tonne watch` is enough for a database; its
-    login needs tonne_watch, and tonne_mrv with --seal. Metrics are served at TONNE_METRICS_BIND.
-    Where TONNE_MQTT_URL names mosquitto, it tells too how much waits there, as the service
-    `tonne-watch`.
+    `tonne run` counts too, but leaves audits to `tonne watch`, as they use much processor time. One
+    `tonne watch` per database is enough; its login needs tonne_watch, and tonne_mrv with --seal.
+    Metrics are served at TONNE_METRICS_BIND. If TONNE_MQTT_URL names mosquitto, it also reports the
+    messages waiting there, as the service `tonne-watch`.
 
     \b
     Example:
@@ -103,17 +99,16 @@ def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     "--log-key",
     default=LOG_KEY,
     metavar="N",
-    help="Key that signs the log's heads; made and enrolled the first time.",
+    help="Name of the key that signs the log's heads; created at first use.",
 )
 @click.option("--seal/--no-seal", default=True, help="Also seal days in the log once an hour.")
 def signer(log_key: str, *, seal: bool) -> None:
     """
     Run the tasks that need the log's key: seal days, issue statements, accept signed documents.
 
-    `tonne api` puts in a queue of the database what it is asked for, where its login holds
-    tonne_api alone; this process does it, and nothing else can. It opens no port but
-    TONNE_METRICS_BIND, for Prometheus. Its login needs tonne_mrv, and TONNE_HOME/keys the
-    log's key. Two of them beside each other are safe.
+    If the login of `tonne api` has only the role tonne_api, requests are queued in the database and
+    this process carries them out. It opens no port except TONNE_METRICS_BIND, for Prometheus. Its
+    login needs tonne_mrv, and TONNE_HOME/keys the log's key. Two signers may run at the same time.
 
     \b
     Example:

@@ -1,4 +1,7 @@
-"""`tonne worker`: Kafka to TimescaleDB, and storing again."""
+"""
+Command `tonne worker`: stores readings from Kafka in TimescaleDB, also a second time
+(replay).
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,9 @@ LEAVE_S = 1.5
 
 def run_and_leave(work: Coroutine[Any, Any, None], log: FilteringBoundLogger) -> None:
     """
-    Run to the end, then exit without waiting for background threads.
+    Run a coroutine to its end, then exit without waiting for background threads.
 
-    Raises what `work` raises.  What a thread of a library's ends with is a line of the log.
+    Raises what `work` raises. An error in a library's thread is logged.
     """
     before = set(threading.enumerate())
     threading.excepthook = lambda failure: log.warning(
@@ -59,7 +62,7 @@ def run_and_leave(work: Coroutine[Any, Any, None], log: FilteringBoundLogger) ->
 
 
 async def _ended() -> bool:
-    """Cancel what is left in the loop; whether all of it ended."""
+    """Cancel the remaining tasks of the event loop; return whether all ended."""
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in left:
         task.cancel()
@@ -73,7 +76,7 @@ async def _ended() -> bool:
 
 
 def _busy(before: set[threading.Thread]) -> bool:
-    """Whether threads are left that the interpreter would wait for."""
+    """Return whether threads started since `before` would keep the interpreter running."""
     return any(
         thread.is_alive() and not thread.daemon for thread in set(threading.enumerate()) - before
     )
@@ -115,7 +118,7 @@ def _leave_soon(code: int) -> None:
     "--from-offset",
     type=click.IntRange(0),
     metavar="N",
-    help="Store each partition again from record N on, then end.",
+    help="Store records of each partition again from offset N on, then end.",
 )
 @click.option(
     "--from-time",
@@ -147,10 +150,10 @@ def worker(
     as_json: bool,
 ) -> None:
     """
-    Store the readings from Kafka, with intervals and emissions.
+    Store readings from Kafka with their 15-minute intervals and emissions.
 
-    With --from-offset or --from-time: replay what was stored already, beside
-    workers that run.  What is there stays as it is; what is missing comes back.
+    With --from-offset or --from-time records are stored again, beside running workers.  Existing
+    rows are unchanged; missing rows are added.
 
     \b
     Example:
@@ -205,13 +208,13 @@ def _replay(settings: Settings, topic: str, since: Any, log: Any, *, as_json: bo
 
 
 class _ProgressBar:
-    """A progress bar, where a person watches."""
+    """Progress bar in a terminal."""
 
     def __init__(self) -> None:
         self._bar: Any = None
 
     def __call__(self, done: int, of: int) -> None:
-        """Hear how far it is."""
+        """Show the progress."""
         if self._bar is None and sys.stderr.isatty():
             self._bar = click.progressbar(length=of, label="records", file=sys.stderr)
         if self._bar is not None:

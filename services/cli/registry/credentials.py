@@ -1,6 +1,6 @@
-"""`tonne registry issue-credentials`, `revoke-credentials`, `credentials`.
-
-`tonne est` and `tonne registry enrol-token`: devices get certificates with their own keys.
+"""
+Commands for device credentials: `tonne registry issue-credentials`, `revoke-credentials`,
+`enrol-token`; `tonne est`.
 """
 
 from __future__ import annotations
@@ -49,12 +49,11 @@ def enrol_token(
     devices: tuple[str, ...], *, hours: float, author: str | None, as_json: bool
 ) -> None:
     """
-    Make a one-time token by which a device fetches its certificate (EST).
+    Create a one-time token with which a device requests its certificate (EST).
 
-    The key is made on the device and stays there. The token is shown this once, alone on the
-    output; several devices' tokens come in the order of their ids, a line each. The error
-    stream has the digest of the authority's certificate, by which the device knows whom it
-    speaks to before it trusts anybody.
+    The device creates its key and keeps it. Tokens are printed only once, on standard output, one
+    line per device in order of ids. Standard error has the digest of the authority's certificate,
+    with which the device verifies the server.
 
     \b
     Example:
@@ -90,10 +89,10 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     """
     Issue certificates to devices that made their own key: EST (RFC 7030) over TLS.
 
-    A device shows a one-time token (`tonne registry enrol-token`) the first time, and the
-    certificate that it has from then on. The fleet's authority is in TONNE_HOME/identity,
-    so this process serves nothing else, and runs where no web page is served. Its login
-    needs tonne_enrol. Where tonne-admin's identity is at hand the broker is updated at once.
+    A device authenticates first with a one-time token (`tonne registry enrol-token`), later with
+    its certificate. The fleet's certificate authority is in TONNE_HOME/identity: run this process
+    on a machine without web services. Its login needs tonne_enrol. If tonne-admin's identity is
+    available the broker is updated immediately.
 
     \b
     Example:
@@ -124,7 +123,10 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
 
 
 def _tell(settings: Settings, log: FilteringBoundLogger) -> None:
-    """Tell the broker who has access; a broker that is away learns of it with the next device."""
+    """
+    Update the broker's permitted clients; if it is unreachable the next device's update
+    includes the change.
+    """
     try:
         done = carry_to_broker(settings)
     except TonneError as error:
@@ -146,7 +148,12 @@ _apply = click.option(
 
 @click.command("issue-credentials")
 @click.argument("devices", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All devices that publish for themselves.")
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="All devices and gateways that publish with their own credentials.",
+)
 @click.option(
     "--password",
     is_flag=True,
@@ -209,9 +216,9 @@ def issue_credentials(
 @json_option
 def issue_service(name: str, *, apply: bool, as_json: bool) -> None:
     """
-    Give a service of tonne an identity, such as a second bridge; its name begins with `tonne-`.
+    Issue credentials to a service of tonne, such as a second bridge; its name begins with `tonne-`.
 
-    Nothing happens where it has one.
+    Existing credentials are kept.
 
     \b
     Example:
@@ -243,10 +250,9 @@ def revoke_credentials(
     as_json: bool,
 ) -> None:
     """
-    Revoke credentials and close the connections made with them.
+    Revoke credentials and close connections that use them.
 
-    Exit status 3 where the broker in use cannot be updated: until it is, an open
-    connection stays open.
+    Exit status 3 if the broker cannot be updated: until it is, open connections remain open.
 
     \b
     Example:
@@ -278,7 +284,7 @@ def revoke_credentials(
 @json_option
 def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: bool) -> None:
     """
-    List credentials: issued, expiring, revoked and why.
+    List credentials with issue, expiry and revocation dates, and the reason of revocation.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`tonne devices`: registered and unknown devices, and their data."""
+"""Command `tonne devices`: registered devices and their data, and unknown devices."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ devices.add_command(watch)
 @click.option("--site", metavar="ID", help="Only devices of this site.")
 @click.option("--gateway", metavar="ID", help="Only this gateway and its devices.")
 @click.option(
-    "--alarm", is_flag=True, help="One row per cause: without the devices of an offline gateway."
+    "--alarm",
+    is_flag=True,
+    help="Only devices with an alarm; devices behind an offline gateway are omitted.",
 )
 @json_option
 def list_(
@@ -72,8 +74,8 @@ def list_(
     """
     List devices by id: state, last reading, completeness today, clock, firmware.
 
-    A device is not commissioned until a reading of it comes on time, or the day begins that the
-    registry names as `commissioned`: until then its silence is no alarm.
+    A device is "not commissioned" until its first reading arrives on time, or until its
+    `commissioned` day in the registry; before that missing data raise no alarm.
 
     \b
     Example:
@@ -121,7 +123,7 @@ def _cells(row: dict[str, Any], zone: str) -> tuple[object, ...]:
 
 
 @devices.command("unknown")
-@click.option("--refused", is_flag=True, help="Only refused devices.")
+@click.option("--refused", is_flag=True, help="Only devices marked as unwanted (`devices refuse`).")
 @json_option
 def unknown(*, refused: bool, as_json: bool) -> None:
     """
@@ -158,7 +160,8 @@ def claims_(*, as_json: bool) -> None:
     """
     List registered devices for which an unauthorised principal published, such as a second gateway.
 
-    What it sent is stored nowhere; it waits in the dead letters as `not_your_device`.
+    Such messages are not stored as readings; they are dead letters with the reason
+    `not_your_device`.
 
     \b
     Example:
@@ -215,7 +218,7 @@ def accept(
     """
     Register an unknown device under the principal that published for it.
 
-    What it sent until now waits in the dead letters.
+    Messages it sent earlier are in the dead letters and can be resent.
 
     \b
     Example:
@@ -267,8 +270,8 @@ def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> N
     """
     Mark an unknown device as unwanted; it is no longer listed.
 
-    Its messages are refused as before.  A gateway that sends for it keeps its own
-    credential; `tonne registry revoke-credentials` takes that.
+    Its messages are still rejected.  A gateway that sends for it keeps its own credential; `tonne
+    registry revoke-credentials` revokes that.
 
     \b
     Example:

@@ -1,7 +1,4 @@
-"""`tonne devices show`: one device, its faults and their remedies.
-
-`tonne devices watch`: the commissioning check, live.
-"""
+"""Commands `tonne devices show` (state, faults, remedies) and `tonne devices watch` (live data)."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ import click
 from ingest import classes, profiles
 from ingest.errors import RegistryError
 from ingest.model import Device
+from ingest.profiles import file_registers
 from mrv import calendar
 from mrv.calendar import zone
 from services.cli.errors import Exit
@@ -39,13 +37,13 @@ _FEW = 3
 @click.option(
     "--for", "seconds", type=click.FloatRange(0), help="End after this time; default: until Ctrl-C."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
     """
     Show the incoming data of a device live: values with units, flags, refusals.
 
-    Tells what its profile knows and has not come.  With --for it ends with 1 where
-    nothing was stored.
+    Also lists channels of its profile that have not arrived.  With --for exit status 1 if nothing
+    was stored.
 
     \b
     Example:
@@ -76,7 +74,7 @@ def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
 
 
 class _SeenReadings:
-    """What was shown already, so that each reading is shown once."""
+    """Readings already printed, so that each is printed once."""
 
     def __init__(self, device: Device, *, as_json: bool) -> None:
         self._device, self._as_json = device, as_json
@@ -90,7 +88,7 @@ class _SeenReadings:
         self.count = 0
 
     def begin(self, before: list[Arrival]) -> None:
-        """Print the device, and its last reading."""
+        """Print the device and its last reading."""
         self._printed = {one.time for one in before}
         device = self._device
         if self._as_json:
@@ -145,7 +143,7 @@ class _SeenReadings:
         return sorted(self._paths[n] for n in self._paths if n not in self._came)
 
     def end(self) -> None:
-        """Print missing channels, and the cadence of readings."""
+        """Print missing channels, and the time between readings."""
         if self._as_json:
             return
         if not self.count:
@@ -186,7 +184,7 @@ def show(device: str, *, as_json: bool) -> None:
     """
     Show one device: state and cause, registers, days, flags, refused messages, credentials.
 
-    Works for a device that is not registered, too, as far as messages of it were refused.
+    For an unregistered device its rejected messages are shown.
 
     \b
     Example:
@@ -244,10 +242,12 @@ def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
     for one in found["projects"]:
         yield "project", f"{one['project']} as {one['role']}, until {time_text(one['to'], zone)}"
     for one in found["calibrations"]:
-        of = f" ({one['channel']})" if one["channel"] else ""
+        of = f" ({file_registers.named(one['channel'])})" if one["channel"] else ""
         said = "test after removal" if one["last_test"] else f"valid until {one['valid_until']}"
         error = one["found_error_percent"]
         more = "" if error is None else f", found error {error} %"
+        by = ", ".join(filter(None, (one["laboratory"], one["accreditation"])))
+        more += f", by {by}" if by else ""
         yield "certificate", f"{one['certificate']}{of}, {said}{more}"
     yield from _pv_head(found)
     yield from found["newest"].items()
@@ -321,7 +321,7 @@ def _pv(found: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]:
 
 
 def _pv_head(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Modules, trend and peers of an inverter."""
+    """Yield the lines of a PV inverter: modules, trend, comparison with neighbours."""
     pv = found["pv"]
     if pv is None:
         return

@@ -1,4 +1,4 @@
-"""`tonne factors`: effects of a newer factor, and uses of last year's."""
+"""Command `tonne factors`: published factors, and statements affected by newer ones."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from services.store.registry.factors import load_book
 @click.group(cls=Group)
 def factors() -> None:
     """
-    Show published factors, and effects of new ones.
+    List published factors, and find statements affected by newer ones.
 
-    A year without an official value goes on with the last one, marked
-    provisional. When the official one is there, import it under `factors` in a
-    registry file (or install the version of tonne that has it).
+    In a year without an official value the last one is used, marked provisional. Once the official
+    value is published, import it under `factors` in a registry file (or install a version of tonne
+    that has it).
 
     \b
     Example:
@@ -53,12 +53,11 @@ def factors() -> None:
 @json_option
 def list_(kind: str, *, as_json: bool) -> None:
     """
-    List all factors: those of tonne, then those from registry files.
+    List all factors: those shipped with tonne, then those from registry files.
 
-    No factor is ever changed. A corrected one has an id of its own and names the
-    old one in `supersedes`; it counts from its `valid_from` on. What a project
-    burns counts by the upper bound of its fuel (consumed), what a grid's plants
-    burnt by the lower one (avoided).
+    A factor never changes. A corrected factor has its own id, names the old one in `supersedes`,
+    and applies from its `valid_from`. For fuel that a project consumes the upper bound applies, for
+    fuel whose use is avoided the lower bound.
 
     \b
     Example:
@@ -98,16 +97,15 @@ def list_(kind: str, *, as_json: bool) -> None:
 
 
 @factors.command()
-@click.option("--recompute", is_flag=True, help="Recalculate live rows and drafts.")
+@click.option("--recompute", is_flag=True, help="Recalculate emission rows and draft statements.")
 @json_option
 def affected(*, recompute: bool, as_json: bool) -> None:
     """
     List statements for which other factors would apply today.
 
-    Issued ones never change: they are listed for supersession. With --recompute
-    the live emission rows that rest on the older factors are made again from raw
-    readings, and periods whose statement is a draft are closed again; what is
-    submitted or verified waits for its operator.
+    Issued statements never change: they are listed for supersession. With --recompute emission rows
+    calculated with older factors are recalculated from raw readings, and draft statements are
+    closed again; the operator decides on submitted and verified ones.
 
     \b
     Example:
@@ -134,7 +132,7 @@ def affected(*, recompute: bool, as_json: bool) -> None:
 
 
 def _recompute(url: str, book: FactorBook) -> int:
-    """Make stale emission rows again; returns how many were others."""
+    """Recalculate outdated emission rows; return how many changed."""
     made = 0
     with connect(url, role="tonne_ingest", name="tonne factors", autocommit=True) as conn:
         plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), book)

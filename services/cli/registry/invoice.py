@@ -1,4 +1,4 @@
-"""`tonne invoice`: invoices used to cross-check meters."""
+"""Command `tonne invoice`: invoices used to cross-check meters."""
 
 from __future__ import annotations
 
@@ -43,11 +43,10 @@ def import_(files: tuple[Path, ...], author: str | None, *, dry_run: bool, as_js
     """
     Store invoices from YAML or CSV FILES, all or none; stored invoices never change.
 
-    Columns: id, project, issuer, number, issued, devices (with spaces between), from,
-    to (half-open local days), amount (kWh unless `unit` says otherwise), quantity
-    (energy_export unless given), tolerance_percent (2), sha256 of the document,
-    signed (its issuer's signature, `tonne signed row`). One that is wrong is corrected by
-    another: `corrects` its id, and `reason`.
+    Columns: id, project, issuer, number, issued, devices (separated by spaces), from, to (local
+    days, end excluded), amount (kWh unless `unit` differs), quantity (default energy_export),
+    tolerance_percent (default 2), sha256 of the document, signed (the issuer's signature, `tonne
+    signed row`). To correct an invoice import another with `corrects` (its id) and `reason`.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`tonne plan`: a project's monitoring plan, a first draft, and its diagram."""
+"""Command `tonne plan`: a project's monitoring plan, its first draft, due items, and diagram."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from services.store.registry.monitoring_plans import load_versions
 @click.group(cls=Group)
 def plan() -> None:
     """
-    Show a project's monitoring plan, and what is due.
+    Show, draft and draw a project's monitoring plan, and list what is due.
 
     \b
     Example:
@@ -96,10 +96,10 @@ def show(project: str, *, as_json: bool) -> None:
 @json_option
 def draft(project: str, *, as_json: bool) -> None:
     """
-    Print a first version for PROJECT, made from the registry and its methodology.
+    Print a first monitoring plan for PROJECT, made from the registry and its methodology.
 
-    What only the plant knows (who answers, how figures are checked) is left to fill
-    in: an import refuses the file until it is.
+    Entries known only to the plant (responsible persons, checks of data) are left empty: complete
+    them before import.
 
     \b
     Example:
@@ -120,15 +120,15 @@ def draft(project: str, *, as_json: bool) -> None:
     type=click.IntRange(0),
     default=90,
     metavar="DAYS",
-    help="End of the list: due until this day.",
+    help="Number of days to look ahead.",
 )
 @json_option
 def due_(project: str, within: int, *, as_json: bool) -> None:
     """
     List due items of PROJECT, with the persons responsible.
 
-    Calibrations, surveys, samples, approvals, the next statement, forward actions, and what
-    ends: registered versions, the crediting period. Exit status 1 where something is overdue.
+    Covers calibrations, surveys, samples, approvals, the next statement, forward actions, and ends
+    of registered versions and of the crediting period. Exit status 1 if an item is overdue.
 
     \b
     Example:
@@ -165,9 +165,10 @@ def diagram(
     project: str, begin: str | None, out: Path | None, *, single_line: bool, as_json: bool
 ) -> None:
     """
-    Draw PROJECT's meters, from measurement to account, as SVG.
+    Draw a diagram of PROJECT's meters, from measurement to emission reductions, as SVG.
 
-    With --single-line the plant itself: by `point` and `feeds` of its meters' attributes.
+    With --single-line the plant's single-line diagram, from the attributes `point` and `feeds` of
+    its meters.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`tonne programme`: targets of the city, and progress of its projects."""
+"""Command `tonne programme`: the city's targets and its projects' progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMATS: dict[str, Format] = {".pdf": "pdf", ".xlsx": "xlsx"}
 @click.group(cls=Group)
 def programme() -> None:
     """
-    Show the programme as a whole.
+    Show targets, progress and reports of the whole programme.
 
     \b
     Example:
@@ -42,13 +42,12 @@ def programme() -> None:
 @json_option
 def progress(year: int | None, *, as_json: bool) -> None:
     """
-    Show targets and progress by action, and what may be transferred abroad.
+    Show targets and progress by action, and tonnes that may be transferred abroad.
 
-    Two accounts stand beside each other and are never added: the city's model
-    (targets, and what it reports), and the projects' measurements (monitored
-    tonnes, issued credits). The share that Decree 112/2026 lets go abroad is
-    worked out only where a project's `transfer` says its list and whether a
-    corresponding adjustment is made.
+    Two accounts are listed separately and never added: the city's model (targets and reported
+    progress), and the projects' measurements (monitored tonnes, issued credits). The transferable
+    share under Decree 112/2026 is calculated only if a project's `transfer` names its list and
+    states whether a corresponding adjustment is made.
 
     \b
     Example:
@@ -74,10 +73,11 @@ def progress(year: int | None, *, as_json: bool) -> None:
 @json_option
 def report(year: int | None, out: Path | None, language: str, *, as_json: bool) -> None:
     """
-    Show every system: devices, expected and measured, issued, transferable, provisional tonnes.
+    Report every system: devices, expected and measured tonnes, issued, transferable and provisional
+    tonnes.
 
-    A system that no methodology counts has no tonnes but the reason, and its days of
-    indicators or its assets instead. The two accounts stand apart.
+    A system without a methodology has a reason in place of tonnes, and its days of indicators or
+    its assets. The city's model and the measurements are listed separately.
 
     \b
     Example:
@@ -105,7 +105,8 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
 @json_option
 def park(park: str, year: int, *, as_json: bool) -> None:
     """
-    Show an eco-industrial park's balance: energy, water, waste, heat, exchanges of its members.
+    Show an eco-industrial park's balance: energy, water, waste, heat, and exchanges between
+    members.
 
     \b
     Example:
@@ -215,7 +216,7 @@ def _text(document: dict[str, Any]) -> str:
 
 
 def shown_tonnes(value: str | int | None) -> str:
-    """Return tonnes to the kilogram, rounded down, with at most three decimals."""
+    """Return tonnes as text, rounded down to at most three decimals."""
     if value is None:
         return "-"
     whole = Decimal(value).quantize(Decimal("0.001"), ROUND_FLOOR)

@@ -1,8 +1,6 @@
-"""`tonne registry`: sites, devices, projects and the programme.
-
-`tonne registry template` and `tonne registry schema`: help for writing the files.
-
-What became of each row of an import, as it is printed.
+"""
+Command `tonne registry`: sites, devices, projects and the programme; templates and schema of
+its files.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ from services.store.registry.entries_from_rows import load_registry
 
 
 def show_plan(results: Sequence[Result], *, as_json: bool) -> None:
-    """Print the result, kind and id of a row, and its faults below."""
+    """Print the result of each imported row (action, kind, id), with its errors."""
     if as_json:
         print_json(results)
         return
@@ -56,7 +54,9 @@ def show_plan(results: Sequence[Result], *, as_json: bool) -> None:
 @click.command("template")
 @click.argument("class_id", metavar="[CLASS]", required=False)
 @needed_country
-@click.option("--methodology", metavar="ID", help="Example of a project under this methodology.")
+@click.option(
+    "--methodology", metavar="ID", help="Print the example of a project under this methodology."
+)
 @click.option(
     "--xlsx",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -67,11 +67,10 @@ def template_(
     class_id: str | None, country: str, methodology: str | None, xlsx: Path | None, *, as_json: bool
 ) -> None:
     """
-    Print a complete example file that explains each key; `registry check` accepts it.
+    Print a complete example file with an explanation of each key; `registry check` accepts it.
 
-    With CLASS, of a device of that class. With --methodology, what a project by it
-    needs and nothing more; what only the plant knows is left open, and an import
-    refuses it until it is filled in. Without either, of a PV system with its project
+    With CLASS, an example device of that class. With --methodology, the minimum for a project under
+    it; empty entries must be completed before import. With neither, a PV system with its project
     and programme; the last lines list the classes.
 
     \b
@@ -109,8 +108,8 @@ def schema_(*, as_json: bool) -> None:
     """
     Print the JSON Schema of registry files, for editors.
 
-    In VS Code with the YAML extension put this line at the top of a file:
-    # yaml-language-server: $schema=registry.schema.json
+    In VS Code with the YAML extension, put this line at the top of a file: # yaml-language-server:
+    $schema=registry.schema.json
 
     \b
     Example:
@@ -156,10 +155,10 @@ def import_(
     """
     Import YAML files, workbooks, CSV files of devices, or a folder; all rows or none.
 
-    What a folder's own folder `sewers` holds goes into the sewerage registry after it.
+    A subfolder `sewers` is imported into the sewerage registry afterwards.
 
-    Rows that the files do not name stay as they are.  Importing a file again
-    changes nothing.  Exit status 2 if a row is rejected.
+    Rows not named in the files are unchanged.  Importing a file again changes nothing.  Exit status
+    2 if a row is rejected.
 
     \b
     Example:
@@ -219,9 +218,9 @@ def check(files: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
     """
     Validate files, or the current registry, against all rules.
 
-    Files and folders are checked alone, without the database.  If they refer to registered
-    rows, use `tonne registry import --dry-run`.  Exit status 2 if a row violates a rule.
-    Implausible values are warnings, with file and line.
+    Files and folders are checked without the database.  If they refer to registered rows, use
+    `tonne registry import --dry-run`.  Exit status 2 if a row violates a rule. Implausible values
+    give warnings, with file and line.
 
     \b
     Example:

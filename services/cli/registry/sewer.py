@@ -1,4 +1,4 @@
-"""`tonne sewer`: the sewerage registry."""
+"""Command `tonne sewer`: the sewerage registry."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def sewer() -> None:
 @json_option
 def import_(files: tuple[Path, ...], *, dry_run: bool, author: str | None, as_json: bool) -> None:
     """
-    Import CSV and GeoJSON; all rows or none.
+    Import sewers from CSV and GeoJSON files; all rows or none.
 
-    A pipe whose ends are neither in the files nor in the registry is refused; water
-    that runs uphill and dead ends are warnings.  Importing again changes nothing.
-    Exit status 2 if a row is rejected.
+    A pipe is rejected if a node at its end is neither in the files nor in the registry; uphill
+    pipes and dead ends give warnings.  Importing again changes nothing. Exit status 2 if a row is
+    rejected.
 
     \b
     Example:
@@ -85,11 +85,11 @@ def import_(files: tuple[Path, ...], *, dry_run: bool, author: str | None, as_js
 @json_option
 def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     """
-    Check files; without files, the registered network.
+    Check files of sewers; without files, the registered network.
 
-    Ends that are not there, water that runs uphill, dead ends, water that reaches no
-    outfall, pipes that end off or below their node, and what appears twice; with
-    file and line.  Exit status 2 where an end is not there, with 1 where anything else is.
+    Reports, with file and line: missing nodes, uphill flow, dead ends, no path to an outfall, pipes
+    that end off or below their node, duplicates.  Exit status 2 for a missing node, 1 for any other
+    fault.
 
     \b
     Example:
@@ -171,12 +171,12 @@ def show(asset: str, *, as_json: bool) -> None:
 
 def import_folder(conn: Connection, folder: Path, author: str) -> str | None:
     """
-    Import a catalog's sewers, if it has any; None otherwise.
+    Import the sewers of a catalog folder, and return a summary; None if it has none.
 
     Raises
     ------
     InputError
-        Where a row is refused; names the first with its file and line.
+        Where a row is rejected; names the first with its file and line.
     """
     files = sorted(p for p in folder.glob("*") if p.suffix in (".csv", ".geojson"))
     if not files:
@@ -192,7 +192,7 @@ def import_folder(conn: Connection, folder: Path, author: str) -> str | None:
 
 
 def _whole(conn: Connection, network: Network) -> list[Problem]:
-    """Problems of the network as it would be, those of the files alone."""
+    """Return the problems that the network would have after the import, from these files only."""
     assets = {a.id: a for a in stored.every(conn)} | network.assets
     return [p for p in check_network(assets, network.places) if p.asset in network.assets]
 

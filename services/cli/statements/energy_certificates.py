@@ -1,4 +1,4 @@
-"""`tonne certificates`: certificates of energy, entered and exported, without double claiming."""
+"""Command `tonne certificates`: energy certificates, and prevention of double claiming."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ _device = click.option(
 )
 _body = click.option("--issuing-body", required=True, help="Issuing body of the certificate.")
 _document = click.option("--document", required=True, help="Title of the certificate's document.")
-_owner = click.option("--owner", help="Its owner.")
+_owner = click.option("--owner", help="Owner of the certificate.")
 
 
 @click.group(cls=Group)
 def certificates() -> None:
     """
-    Energy certificates (granular certificates, I-REC); certified energy is not credited.
+    Enter and export energy certificates (granular certificates, I-REC); certified energy is not
+    credited.
 
-    What is certified of a quarter hour earns nothing; what is left of it does. The statement
-    names the certificate. What a submitted or issued statement credits cannot be certified.
+    Certified energy of a 15-minute interval gives no credits; the remaining energy does. The
+    statement names the certificate. Energy credited by a submitted or issued statement cannot be
+    certified.
 
     \b
     Example:
@@ -72,8 +74,8 @@ def enter_(
     """
     Enter a certificate issued by another registry; it cannot be changed.
 
-    Its energy is laid on the device's quarter hours, the first that have room. Refused where
-    less was measured, or a statement credits it.
+    Its energy is assigned to the device's 15-minute intervals in order, up to the measured energy
+    of each. Rejected if the measured energy is too small, or a statement credits it.
 
     \b
     Example:
@@ -115,9 +117,9 @@ def export_(
     as_json: bool,
 ) -> None:
     """
-    Write granular certificates for all generation without a certificate, and enter them as ID.
+    Write granular certificates for all generation not yet certified, and enter them as ID.
 
-    A bundle an hour, as EnergyTag asks for. Once written, that energy earns no credits.
+    One certificate bundle per hour, as EnergyTag requires. Certified energy earns no credits.
 
     \b
     Example:
@@ -151,7 +153,7 @@ def export_(
 @json_option
 def list_(device: str | None, *, as_json: bool) -> None:
     """
-    List certificates.
+    List energy certificates.
 
     \b
     Example:
@@ -174,7 +176,10 @@ def list_(device: str | None, *, as_json: bool) -> None:
 
 
 def _span(conn: Connection, device: str, begin: str, end: str) -> tuple[datetime, datetime]:
-    """Times of --from and --to, on quarter hours; a day by the clock of the device's site."""
+    """
+    Return the times of --from and --to on quarter hours; days are in the zone of the
+    device's site.
+    """
     edges = span_us(begin, end, device_timezone(conn, device))
     if any(edge % INTERVAL_US for edge in edges):
         raise InputError(f"--from {begin} --to {end}: give the start of 15-minute intervals")
@@ -185,7 +190,10 @@ def _span(conn: Connection, device: str, begin: str, end: str) -> tuple[datetime
 def _bundle(
     certificate: store.Certificate, hour: store.CertifiedHour, energy_source: str | None
 ) -> dict[str, object]:
-    """A bundle, with the fields that are known; ids and states are its registry's."""
+    """
+    Return an hour's certificate bundle with the known fields; ids and states are given by
+    the issuing registry.
+    """
     end = min(hour.begin + timedelta(hours=1), certificate.end)
     return {
         "device_id": certificate.device,

@@ -1,4 +1,4 @@
-"""`tonne export`: issued statements in the formats of registries and ministries."""
+"""Command `tonne export`: issued statements in the formats of registries and ministries."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ _entered = click.option(
     "--entered",
     type=_file,
     metavar="FILE",
-    help="Data held only by the authority or registry (YAML), in addition to the registered data.",
+    help=(
+        "YAML file of data known only to the authority or registry, in addition to the "
+        "registered data."
+    ),
 )
 _out = click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="New folder to write."
@@ -57,11 +60,11 @@ _status = click.option(
 @click.group(cls=Group)
 def export() -> None:
     """
-    Files for registries and ministries, from issued statements or their packs.
+    Write files for registries and ministries, from issued statements or their evidence packs.
 
-    A field is computed from a statement, registered (`tonne registry import`) or entered
-    in the file of --entered, or named as missing: then the export is a draft, and the
-    command ends with 4.
+    Each field is calculated from a statement, registered (`tonne registry import`) or read from the
+    file of --entered. If a required field is missing, the export is a draft and the exit status is
+    4.
 
     \b
     Example:
@@ -70,7 +73,7 @@ def export() -> None:
 
 
 class _ExportOptions(NamedTuple):
-    """What every export of statements is asked for."""
+    """Options common to all exports of statements."""
 
     what: tuple[str, ...]
     entered: Path | None
@@ -102,10 +105,10 @@ export.add_command(check_public_)
 @_options
 def cdop_(asked: _ExportOptions) -> None:
     """
-    Carbon Data Open Protocol: one JSON document per schema of 31 July 2026.
+    Export to the Carbon Data Open Protocol: one JSON document per schema of 31 July 2026.
 
-    Give all issued statements of one project. Exit status 0 where every required field is
-    there, with 4 and `missing.json` where one is not.
+    Give all issued statements of one project. Exit status 0 if every required field is present;
+    otherwise 4, and `missing.json` lists the missing fields.
 
     \b
     Example:
@@ -119,10 +122,10 @@ def cdop_(asked: _ExportOptions) -> None:
 @_options
 def cad_trust_(asked: _ExportOptions) -> None:
     """
-    CAD Trust: the tables of data model v2.0.2, numbered in the order of insertion.
+    Export to CAD Trust: the tables of data model v2.0.2, numbered in the order of insertion.
 
-    Each row has its fields, an id of ours (`ownId`), and those of the rows that it
-    refers to (`refs`); ids of the node are the node's. Exit status 4 for a draft.
+    Each row has its fields, our own id (`ownId`), and the rows it refers to (`refs`); the CAD Trust
+    node assigns its own ids. Exit status 4 for a draft.
 
     \b
     Example:
@@ -142,12 +145,11 @@ def cad_trust_(asked: _ExportOptions) -> None:
 @_without_ids
 def aef_(asked: _ExportOptions, party: str, year: int, version: int) -> None:
     """
-    Article 6.2, agreed electronic format: tables T1 to T5 of a Party's year.
+    Export a Party's year in the agreed electronic format of Article 6.2: tables T1 to T5.
 
-    Writes a CSV and a workbook a table, one workbook for the submission, and `filed.txt`:
-    register its number as `filed` once the submission is made, and the version never
-    changes again: holdings stay as they were on 31 December. Without statements, all
-    whose units are registered are taken. Exit status 4 for a draft.
+    Writes a CSV and a workbook per table, one workbook for the submission, and `filed.txt`. After
+    submission register its number as `filed`: that version then never changes. Without statements,
+    all those with registered units are included. Exit status 4 for a draft.
 
     \b
     Example:
@@ -171,10 +173,10 @@ def aef_(asked: _ExportOptions, party: str, year: int, version: int) -> None:
 @_options
 def jcm_(asked: _ExportOptions, template: Path | None, map_file: Path | None) -> None:
     """
-    JCM: the monitoring spreadsheet of a statement's period, and the issuance request.
+    Export to the JCM: the monitoring spreadsheet of a statement's period, and the issuance request.
 
-    Without --template both are a layout of tonne, named as such: the official files were not
-    to be had. Give one statement. Exit status 4 for a draft.
+    Without --template the layout is tonne's own and is marked so, as the official files were not
+    available. Give one statement. Exit status 4 for a draft.
 
     \b
     Example:
@@ -202,12 +204,11 @@ def facility_(
     site: str, year: int, template: Path | None, map_file: Path | None, out: Path, *, as_json: bool
 ) -> None:
     """
-    A facility's greenhouse gas inventory of a year, from its meters, in its country's form.
+    Write a facility's annual greenhouse gas inventory from its meters, in its country's form.
 
-    Writes `inventory.json`, `sources.csv` and `inventory.xlsx`: the official form that is
-    given, filled by its map, or else tonne's layout for the country, which today is Viet Nam's
-    alone. Exit status 4 for a
-    draft: `missing.json` names what no meter and no document gives.
+    Writes `inventory.json`, `sources.csv` and `inventory.xlsx`: the official form of --template
+    filled according to --map, or else tonne's own layout (Viet Nam only). Exit status 4 for a
+    draft: `missing.json` lists the missing data.
 
     \b
     Example:
@@ -220,7 +221,7 @@ def facility_(
 
 
 def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | None, bytes | None]:
-    """Read the map of an official file's cells, and the file."""
+    """Return the cell map and the bytes of an official form; None where not given."""
     from mrv.exports.cell_map import read_map  # noqa: PLC0415
 
     if template is not None and map_file is None:
@@ -232,14 +233,14 @@ def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | N
 
 
 def _workbook(asked: _ExportOptions) -> bytes:
-    """Make the workbook of the statement that is asked for."""
+    """Return the monitoring workbook of the given statement."""
     from mrv.report import make  # noqa: PLC0415 - loads the writer
 
     return make(facts_at(asked.what[0], asked.keys_file), "xlsx", "en")
 
 
 def _given(asked: _ExportOptions, *, named: bool = False) -> tuple[list[Source], Authority]:
-    """Read statements and entries, and hold them against each other before anything is made."""
+    """Return the statements and the entered data, after checking that they agree."""
     what: Sequence[str] = asked.what
     given = Authority() if asked.entered is None else _authority(asked.entered)
     authority = given
@@ -256,7 +257,7 @@ def _given(asked: _ExportOptions, *, named: bool = False) -> tuple[list[Source],
 
 
 def _registered(given: Authority) -> Authority:
-    """Return what is registered with a file's entries, by the rules of an import."""
+    """Return the entered data combined with the registered data."""
     from services.processing.authority import registered  # noqa: PLC0415 - loads the registry
 
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
@@ -264,7 +265,7 @@ def _registered(given: Authority) -> Authority:
 
 
 def _filed(what: Sequence[str], party: str, year: int, version: int) -> Draft | None:
-    """Return a submission's tables as they were filed, where a database is asked."""
+    """Return a submission's tables as filed earlier, read from the database; None if not filed."""
     from services.store.registry.authority import filed  # noqa: PLC0415 - loads the registry
 
     if what and all(Path(one).exists() for one in what):
@@ -299,7 +300,7 @@ def _source(what: str, keys_file: Path | None, status_file: Path | None) -> Sour
 
 
 def _write(sources: Sequence[Source], made: ExportFiles, out: Path, *, as_json: bool) -> None:
-    """Write the folder whole or not at all; end with 4 where something is missing."""
+    """Write the export folder completely or not at all; exit status 4 if a field is missing."""
     draft = made.draft
     write_folder(out, made.folder(sources))
     done = {"folder": out, **export_summary(draft, sources)}

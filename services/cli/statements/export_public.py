@@ -1,4 +1,4 @@
-"""`tonne export public` and `check-public`: a statement with confidential texts hidden."""
+"""Commands `tonne export public` and `check-public`: a statement with confidential texts hidden."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def public_(
     as_json: bool,
 ) -> None:
     """
-    Public version of an issued statement: document, PDF, workbook, receipt.
+    Write the public version of an issued statement: document, PDF, workbook, receipt.
 
-    Hides meters, serial numbers, makers, certificates, persons, places and documents; each
-    is a mark, and its salted digest shows that it was hidden. Readings stay out. A
-    holder of the file of --disclosures restores the signed original. With --publish
-    the database keeps it, and the API gives it to everyone.
+    Hides meters, serial numbers, makers, certificates, persons, places and documents; each is
+    replaced by a mark with its salted digest. Readings are not included. The file of --disclosures
+    allows its holder to restore the signed original. With --publish the database stores it, and the
+    API serves it to everyone.
 
     \b
     Example:
@@ -127,9 +127,10 @@ def check_public_(
     folder: Path, keys_file: Path, disclosures: Path | None, *, as_json: bool
 ) -> None:
     """
-    Verify a public version by its signature and, with disclosures, against the original.
+    Verify a public version by its signature and, with disclosures, by the original.
 
-    Exit status 4 without disclosures: the operator's word is all there is for what is hidden.
+    Exit status 4 without disclosures: hidden texts are then confirmed by the operator's signature
+    only.
 
     \b
     Example:
@@ -180,7 +181,7 @@ def _facts(what: str, keys_file: Path | None) -> tuple[Facts, str | None]:
 
 
 def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, bytes]) -> None:
-    """Keep a public version where the API finds it."""
+    """Store a public version for the API."""
     from services.issuer.export_files import zipped  # noqa: PLC0415
 
     held = zipped(files)

@@ -1,6 +1,6 @@
-"""`tonne statement finding`: findings of a verifier, answers and closure.
-
-`tonne statement sample`: device-days for a verifier, by a seed that neither party chooses.
+"""
+Commands `tonne statement finding` (findings, answers, closure) and `sample` (device-days to
+examine).
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _HOW_MANY = click.IntRange(min=0)
     "random_",
     type=_HOW_MANY,
     metavar="COUNT",
-    help="Number of device-days at random; default: the square root of all.",
+    help="Number of device-days drawn at random; default: the square root of all.",
 )
 @click.option(
     "--by-risk",
     type=_HOW_MANY,
     metavar="COUNT",
-    help="Number of device-days by risk; same default.",
+    help="Number of device-days chosen by risk; default: the square root of all.",
 )
 @click.option(
     "--from",
@@ -76,10 +76,10 @@ def sample(
     """
     Draw the verifier's sample of device-days of a submitted statement; possible once.
 
-    The seed comes from the statement's digest and the verifier's signature over it:
-    the operator cannot know it before, the verifier cannot draw again. Without a key
-    the list that was drawn is shown. With a PACK in place of an ID the verifier draws
-    on a machine of their own, without the database; the operator takes it by --from.
+    The seed is derived from the statement's digest and the verifier's signature over it: the
+    operator cannot predict it, and the verifier cannot draw again. Without --key the stored list is
+    shown. With a PACK in place of an ID the verifier draws without the database; the operator
+    imports the list with --from.
 
     \b
     Example:
@@ -162,13 +162,13 @@ def finding() -> None:
     """
     Raise, answer and close findings of a verification.
 
-    The verifier raises and closes, the operator answers; each event is signed and
-    stands in the verifier's credential and in the pack. While a CAR or a CL is open
-    no opinion can be unqualified.
+    The verifier raises and closes findings, the operator answers; each event is signed and included
+    in the verifier's credential and in the pack. While a CAR or CL is open no opinion can be
+    unqualified.
 
-    With --out, and a folder (statement.json and, once something was found,
-    findings.json) in place of an ID, the event is signed into a file where the key
-    is, without any database; the API takes it, or `take`.
+    With --out, and a folder (statement.json and, after the first finding, findings.json) in place
+    of an ID, the event is signed without a database into a file; submit it to the API or with
+    `take`.
 
     \b
     Example:
@@ -185,7 +185,10 @@ def finding() -> None:
     "--kind",
     type=Choice(get_args(Kind)),
     required=True,
-    help="Kind: corrective action, clarification, observation, forward action.",
+    help=(
+        "Corrective action request (CAR), clarification (CL), observation, or forward action "
+        "request (FAR)."
+    ),
 )
 @_key
 @_text
@@ -213,9 +216,10 @@ def add(
     as_json: bool,
 ) -> None:
     """
-    Raise a finding, as the verifier; the first puts the statement under verification.
+    Raise a finding, as the verifier; the first finding sets the statement's state to under
+    verification.
 
-    Devices and days are those of the statement; others are refused.
+    Devices and days must belong to the statement.
 
     \b
     Example:
@@ -256,7 +260,9 @@ def answer(
 @_key
 @_text
 @click.option(
-    "--effect", metavar="TONNES", help="Effect that remains in the statement; default: unchanged."
+    "--effect",
+    metavar="TONNES",
+    help="Overstatement in tonnes that remains in the statement; default: unchanged.",
 )
 @_out
 @json_option
@@ -293,7 +299,7 @@ def close(
 @json_option
 def take(id_: str, signed: Path, *, as_json: bool) -> None:
     """
-    Import an event that was signed on another machine.
+    Import an event of a finding that was signed on another machine.
 
     \b
     Example:

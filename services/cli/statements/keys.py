@@ -49,7 +49,7 @@ def keys() -> None:
 @keys.command()
 @click.option("--role", type=Choice(get_args(Role)), required=True, help="Role of the key.")
 @click.option("--name", required=True, help="Holder of the key; also the name of its file.")
-@click.option("--no-enroll", is_flag=True, help="Do not enrol it in the database.")
+@click.option("--no-enroll", is_flag=True, help="Do not enrol the key in the database.")
 @click.option(
     "--organisation", help="Organisation of the holder; required for operators and verifiers."
 )
@@ -62,7 +62,7 @@ def keys() -> None:
     "--project",
     "projects",
     multiple=True,
-    help="Project for which it may sign; repeatable. Default: all.",
+    help="Project for which the key may sign; repeatable. Default: all.",
 )
 @click.option(
     "--accreditation", metavar="ID", help="Accreditation of the verifier; required for verifiers."
@@ -97,7 +97,7 @@ def keys() -> None:
 @click.option(
     "--public-key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="With --signer: its public key, as PEM or as a Multikey.",
+    help="With --signer: the public key, as PEM or as a Multikey.",
 )
 @json_option
 def create(
@@ -120,18 +120,19 @@ def create(
     as_json: bool,
 ) -> None:
     """
-    Make a key; the secret goes to TONNE_HOME/keys, readable by you alone.
+    Create a signing key; the secret is written to TONNE_HOME/keys, readable only by you.
 
-    What is said of it beside name and role stands in every keyring, and `tonne verify`
-    holds signatures against it: operator and verifier of one organisation are refused,
-    and a key signs for its projects alone. With TONNE_KEY_PASSPHRASE (or
-    TONNE_KEY_PASSPHRASE_FILE) the secret is encrypted in its file.
+    Organisation, projects and accreditation are part of the keyring entry, and `tonne verify`
+    checks signatures against them: operator and verifier of one organisation are refused, and a key
+    signs only for its projects. With TONNE_KEY_PASSPHRASE (or TONNE_KEY_PASSPHRASE_FILE) the secret
+    is encrypted.
 
-    With --pkcs11 the secret stays in a token (PIN in TONNE_PKCS11_PIN or ..._FILE). With
-    --signer a command signs, such as a key service's client: it gets the bytes on its
-    standard input and writes the 64 bytes of the Ed25519 signature to its output.
+    With --pkcs11 the secret stays in a hardware or software token (PIN in TONNE_PKCS11_PIN or
+    ..._FILE). With --signer an external command signs, such as the client of a key service: it
+    reads the bytes on standard input and writes the 64 bytes of the Ed25519 signature to standard
+    output.
 
-    The public part is printed, and enrolled where the database can be reached.
+    The public key is printed, and enrolled if the database can be reached.
 
     \b
     Example:
@@ -174,7 +175,7 @@ def _elsewhere(
     public_key: Path | None,
     make: bool,
 ) -> tuple[str, dict[str, Any]]:
-    """Return the public key and the signer that the options name."""
+    """Return the public key and the reference of the external signer given by the options."""
     if module is not None and not command and token is not None:
         where = {"module": module, "token": token, "key": label}
         return key_files.public_key(where, make=make), {"pkcs11": where}
@@ -210,10 +211,10 @@ def _try_enroll(home: Path, made: EnrolledKey) -> str:
 @json_option
 def enroll(who: str, *, as_json: bool) -> None:
     """
-    Enrol a key: NAME of one made here, or a FILE of public keys from elsewhere.
+    Enrol a key: NAME of a key created here, or a FILE of public keys created elsewhere.
 
-    Where the programme's trust root is kept here (`tonne trust pin`), verifiers are
-    enrolled as it names them, and no others; its file can be given as FILE, too.
+    If a programme's trust root is pinned (`tonne trust pin`), only the verifiers in it can be
+    enrolled; its file can be given as FILE, too.
 
     \b
     Example:
@@ -248,9 +249,9 @@ def _own(name: str) -> tuple[EnrolledKey, ...]:
 @json_option
 def revoke(name: str, since: str | None, *, as_json: bool) -> None:
     """
-    End the validity of NAME's keys: what they sign from then on does not count.
+    End the validity of NAME's keys; later signatures are invalid.
 
-    What was signed before keeps counting; export the keys anew for auditors.
+    Earlier signatures remain valid; export the keys again for auditors.
 
     \b
     Example:
@@ -272,7 +273,7 @@ def revoke(name: str, since: str | None, *, as_json: bool) -> None:
 @json_option
 def rotate(name: str, *, as_json: bool) -> None:
     """
-    Replace NAME's key by a new one; the old key expires now and its file is kept.
+    Replace NAME's key by a new one; the old key expires now, and its file is kept.
 
     For a log key, the log is closed with its last signed head, and a new log with a new name
     continues it. Also possible after `tonne keys revoke`. For a key in a token (PKCS #11), the
@@ -317,9 +318,9 @@ def rotate(name: str, *, as_json: bool) -> None:
 
 def _second_after(begun: Iterable[datetime]) -> datetime:
     """
-    Return the present whole second, once keys that began in it have had one.
+    Return the current whole second; waits if a key became valid in it.
 
-    A key ends after it began, and proofs tell whole seconds.
+    A key must end after it began, and signatures have whole seconds.
     """
     begun = list(begun)
     end_s = time.monotonic() + 2
@@ -349,7 +350,7 @@ def _whole_second(text: str) -> str:
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List the enrolled keys, and which of them have their secret here.
+    List the enrolled keys, and which secrets are stored on this machine.
 
     \b
     Example:
@@ -392,8 +393,8 @@ def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) ->
     """
     Write public keys as a file for `tonne verify --keys`.
 
-    With --status the file holds status lists too, so that it alone says whom to trust and
-    what still counts; a list is believed for its own signature, until its own end.
+    With --status the file also contains status lists, so that one file is enough; each list is
+    verified by its own signature and expiry.
 
     \b
     Example:
@@ -416,10 +417,10 @@ def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) ->
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.")
 def public(name: str, out: Path | None) -> None:
     """
-    Write the public part of a key that was made here, without any database.
+    Write the public part of a key created on this machine, without a database.
 
-    The operator of the database enrols it: `tonne keys enroll FILE`. Tell them its text
-    by another way too (telephone, a printed page), so that they can compare.
+    The operator of the database enrols it with `tonne keys enroll FILE`. Send them the key's text
+    by a second way (telephone, printed page) for comparison.
 
     \b
     Example:

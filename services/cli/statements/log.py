@@ -1,4 +1,4 @@
-"""`tonne log`: the transparency log."""
+"""Command `tonne log`: seals data in the transparency log, audits it, and exports proofs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url, metrics_bind
 from services.cli.output.text import counted, print_json, print_result, table, time_text
+from services.cli.statements.arriving import warn_of_arriving
 from services.cli.statements.log_tiles import monitor, tiles, warn_of, witnesses
 from services.clock import now_us
 from services.issuer import audit as audits
@@ -28,11 +29,11 @@ from services.issuer import transitions as life
 from services.issuer.cosigning import Cosigning, Witnesses, have_cosigned
 from services.issuer.seal import Report, Sealer
 from services.issuer.seal import seal as seal_once
-from services.issuer.sealed_day_contents import SETTLE_US
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
 from services.store.postgres.pool import connect
+from services.store.registry.load import load_projects
 from services.store.statements import transparency_log as stored
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -40,10 +41,11 @@ _log_key = click.option(
     "--log-key",
     default="tonne-log",
     metavar="N",
-    help="Key that signs the log's heads; made the first time.",
+    help="Name of the key that signs the log's heads; created at first use.",
 )
 _SHOWN = 5
 _DAY_US = 86_400_000_000
+_MONTH_DAYS = 31
 
 
 @click.group(cls=Group)
@@ -66,17 +68,23 @@ log.add_command(witnesses)
 
 @log.command()
 @_log_key
-@click.option("--recheck", is_flag=True, help="Compare all sealed days, not only late ones.")
+@click.option(
+    "--recheck",
+    is_flag=True,
+    help="Compare all sealed days with the database, not only those with late readings.",
+)
 @click.option(
     "--accept",
     metavar="REASON",
     help="Also seal rows changed manually; the reason is recorded in the log.",
 )
 @click.option(
+    "--to",
     "--until",
+    "until",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DAY",
-    help="Only days that begin before this day, in UTC.",
+    help="Only local days before this one, at once: the `--to` of the period to be closed.",
 )
 @click.option(
     "--every",
@@ -97,17 +105,17 @@ def seal(
     as_json: bool,
 ) -> None:
     """
-    Enter due data in the log: days that ended a day ago, late readings, changes.
+    Seal due data in the log: completed days, late readings, changes.
 
-    Days are sealed 24 hours after their end, and within 36. Exit status 1 where
-    something differs from its seal by hand: that is left as it is.
+    A day is sealed 24 to 36 hours after its end. Exit status 1 if rows were changed manually after
+    sealing: they are not sealed without --accept.
 
     \b
     Example:
       tonne log seal
-      tonne log seal --until 2026-02-01
+      tonne log seal --to 2026-02-01
       tonne log seal --accept "meter data corrected by hand, ticket 17"
-      tonne log seal --project roof-1 --until 2026-02-01
+      tonne log seal --project roof-1 --to 2026-02-01
     """
     if every is not None:
         _seal_on(log_key, every)
@@ -115,9 +123,12 @@ def seal(
     whom = Witnesses.by(Settings())
     with _database() as conn:
         signer = life.log_signer(conn, Settings().home, log_key)
+        if until is not None:
+            _warn(conn, until, projects)
         report = seal_once(
-            conn, signer, _due(until), recheck=recheck, accept=accept, projects=projects or None
-        )
+            conn, signer, now_us(), recheck=recheck, accept=accept, projects=projects or None,
+            before=None if until is None else until.date(),
+        )  # fmt: skip
         done = None if whom is None else have_cosigned(conn, whom)
         stamps = timestamps.policy_of(Settings())
         stamped = None if stamps is None else timestamps.request_missing(conn, stamps)
@@ -128,16 +139,16 @@ def seal(
     click.get_current_context().exit(Exit.FALSE if report.refused else Exit.DONE)
 
 
-def _due(until: datetime | None) -> int:
-    """Time by which days are due: the present, or as if it were a day after the given one."""
-    if until is None:
-        return now_us()
-    day_us = round(until.replace(tzinfo=UTC).timestamp()) * 1_000_000
-    return min(now_us(), day_us + _DAY_US + SETTLE_US)
+def _warn(conn: Connection, until: datetime, projects: tuple[str, ...]) -> None:
+    """Warn if readings of the month before a day still arrive."""
+    found = [p for p in load_projects(conn) if not projects or p.id in projects]
+    ids = sorted({device.device for project in found for device in project.devices})
+    end_us = round(until.replace(tzinfo=UTC).timestamp()) * 1_000_000
+    warn_of_arriving(conn, ids, end_us - _MONTH_DAYS * _DAY_US, end_us)
 
 
 def _seal_on(log_key: str, every_s: int) -> None:
-    """Seal from time to time until the process ends; alerts look at its metrics."""
+    """Seal due data at intervals until the process ends; metrics report failures."""
     settings, metrics, log = Settings(), Metrics(), get_logger("sealer")
     bind = metrics_bind(settings)
     whom = Witnesses.by(settings)
@@ -182,7 +193,7 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
 @json_option
 def audit(held: tuple[Path, ...], *, as_json: bool) -> None:
     """
-    Audit the whole log and compare the database with it; report the first difference.
+    Audit the whole log, and compare the database with it; report the first difference.
 
     \b
     Example:
@@ -220,9 +231,9 @@ def _show_audit(report: audits.AuditReport) -> None:
 @json_option
 def checkpoint(size: int | None, *, as_json: bool) -> None:
     """
-    Print the signed head, with its witnesses' lines (c2sp.org/tlog-checkpoint).
+    Print the signed head with the witnesses' signatures (c2sp.org/tlog-checkpoint).
 
-    Keep it: with it you can prove later that nothing was taken back.
+    Keep it: it later proves that no entry was removed.
 
     \b
     Example:
@@ -236,7 +247,7 @@ def checkpoint(size: int | None, *, as_json: bool) -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List the entries.
+    List the entries of the log.
 
     \b
     Example:
@@ -299,7 +310,7 @@ def proof(what: str, *, as_json: bool) -> None:
 @json_option
 def request(since: int, *, as_json: bool) -> None:
     """
-    Print the request with which a witness signs the last head (c2sp.org/tlog-witness).
+    Print the request for a witness to sign the last head (c2sp.org/tlog-witness).
 
     \b
     Example:
@@ -324,9 +335,9 @@ def request(since: int, *, as_json: bool) -> None:
 @json_option
 def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool) -> None:
     """
-    Countersign a log's head as a witness; no database is needed.
+    Cosign a log's head as a witness; no database is needed.
 
-    Refused unless the head leads on from the last one that you signed here.
+    Rejected unless the head continues the last one that you signed here.
 
     \b
     Example:
@@ -345,7 +356,7 @@ def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool)
 @json_option
 def receive(signed: Path, *, as_json: bool) -> None:
     """
-    Store a head countersigned by a witness; receipts then contain its signature.
+    Store a head cosigned by a witness; later receipts include its signature.
 
     \b
     Example:
@@ -358,7 +369,7 @@ def receive(signed: Path, *, as_json: bool) -> None:
 
 
 def _print(name: str, text: str, *, as_json: bool) -> None:
-    """Print a signed text as it is, or as a member of a JSON object."""
+    """Print a signed text unchanged, or as a member of a JSON object."""
     if as_json:
         print_json({name: text})
     else:

@@ -1,10 +1,4 @@
-"""
-Commands of `tonne log` for third parties: tiles, monitor, witnesses.
-
-`tonne log witnesses`: ask the configured witnesses to cosign the log's last head.
-
-`tonne log tiles` and `tonne log monitor`: the log as outsiders read it, and such an outsider.
-"""
+"""Commands of `tonne log` for third parties: `tiles` (static copy), `monitor`, `witnesses`."""
 
 from __future__ import annotations
 
@@ -41,8 +35,8 @@ def witnesses(*, as_json: bool) -> None:
     """
     Ask the witnesses of TONNE_WITNESS_POLICY to cosign the last head; show each answer.
 
-    `tonne run` and `tonne watch --seal` ask by themselves. Exit status 4 where too few
-    signed, with 1 where one of them saw another history of this log.
+    `tonne run` and `tonne watch --seal` also ask them. Exit status 4 if too few signed, 1 if a
+    witness saw a different history of this log.
 
     \b
     Example:
@@ -114,8 +108,8 @@ def tiles(folder: Path, *, as_json: bool) -> None:
     """
     Write the log into a folder as static files (c2sp.org/tlog-tiles).
 
-    Any web server or object store can serve it.  Run it again after each seal: only what is
-    new is written, and a folder that says otherwise than the log is refused.
+    Any web server or object store can serve it.  Run it again after each seal: only new files are
+    written. A folder that contradicts the log is rejected.
 
     \b
     Example:
@@ -168,7 +162,7 @@ def tiles(folder: Path, *, as_json: bool) -> None:
     "--every",
     type=click.IntRange(10),
     metavar="SECONDS",
-    help="Repeat at this interval until stopped or a break is found.",
+    help="Repeat at this interval until stopped, or until the log contradicts itself.",
 )
 @json_option
 def monitor(
@@ -182,12 +176,11 @@ def monitor(
     as_json: bool,
 ) -> None:
     """
-    Monitor a log from outside: read new entries and compare them with earlier ones.
+    Monitor a log as an outside party: read new entries and check that they continue earlier ones.
 
-    What was seen is kept in TONNE_HOME/monitor; no database is needed.  Exit status 1
-    where the log contradicts itself: the two signed heads are kept as evidence.  With
-    `--head` it is compared with what others were shown; a head that the log does not
-    reach yet ends with 4.
+    The state is kept in TONNE_HOME/monitor; no database is needed.  Exit status 1 if the log
+    contradicts itself: both signed heads are kept as evidence.  With `--head` it is compared with
+    heads that others received; exit status 4 if the log has not yet reached such a head.
 
     \b
     Example:

@@ -1,7 +1,7 @@
 """
-Signing without a database: a step of a statement as a file to be submitted.
+Signing without a database: a step of a statement is signed into a file for the API.
 
-`POST /v1/statements/ID/submission|findings|verification` of the API take these files.
+`POST /v1/statements/ID/submission|findings|verification` of the API accept these files.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from services.settings import Settings
 
 def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     """
-    Sign a draft as its operator.
+    Return an operator's signature of a draft, and its requirements not met.
 
     Returns
     -------
     dict
-        Issuer and proof alone: the draft stands at the server already.
+        Issuer and proof only: the server has the draft already.
     list of str
-        Conditions that do not hold, as the draft says them.
+        Requirements not met, as stated in the draft.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def event(
     about: About | UnsetType = UNSET,
 ) -> dict[str, Any]:
     """
-    Sign an event of a finding of a submitted statement.
+    Return a signed event (raised, answered or closed) of a submitted statement's finding.
 
     Parameters
     ----------
@@ -83,13 +83,14 @@ def event(
 
 
 def claims(what: str) -> Claims:
-    """Return the claims of the statement in a file or pack."""
+    """Return the claims in a statement's file or pack."""
     return _subject(what).claims
 
 
 def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
     """
-    Verify a pack and sign the verifier's credential over its statement and findings.
+    Return the verifier's signed credential over a statement and its findings, after verifying the
+    pack.
 
     Raises
     ------
@@ -112,7 +113,7 @@ def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
 
 def approval(what: str, key_name: str) -> dict[str, Any]:
     """
-    Verify a pack and sign an approval of the issue of its verified statement.
+    Return a signed approval to issue a verified statement, after verifying its pack.
 
     Raises
     ------
@@ -159,7 +160,7 @@ def _records(subject: Subject) -> tuple[Record, ...]:
 
 
 def _walk(pack: Pack) -> None:
-    """Refuse to sign over evidence that does not hold; a file alone has none."""
+    """Verify a pack before signing; a statement's file alone has no evidence to verify."""
     failure = None if pack.bare else verify(pack).failure
     if failure is not None:
         raise VerificationError(

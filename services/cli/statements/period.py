@@ -1,6 +1,6 @@
-"""`tonne period`: close a monitoring period.
-
-`tonne submission`: results of a programme's checks of a request for issuance.
+"""
+Commands `tonne period` (close a monitoring period) and `tonne submission` (check a statement
+before submission).
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from mrv.statement.conditions import finding_json, findings, observations, unmet
 from services.cli.errors import Exit
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
-from services.cli.options.time_span import begin_option, end_option, span_us
+from services.cli.options.time_span import begin_option, end_option, hint_of_last_day, span_us
 from services.cli.output.text import bar, print_json, steps
+from services.cli.statements.arriving import warn_of_arriving
 from services.issuer.close import STEPS, Closed, close_period, preview_period
 from services.store.postgres.pool import connect
 from services.store.registry.load import load_project
@@ -50,10 +51,10 @@ def submission() -> None:
 @json_option
 def check(statement: str, language: str, *, as_json: bool) -> None:
     """
-    List what a completeness check and an information and reporting check would find.
+    List the results of a completeness check and of an information and reporting check.
 
-    A line for each check, with what lacks and the page of the report where it stands.
-    Exit status 4 where something lacks.
+    One line per check, with what is missing and the page of the report. Exit status 4 if anything
+    is missing.
 
     \b
     Example:
@@ -110,10 +111,12 @@ def period() -> None:
 @json_option
 def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     """
-    Close a period of PROJECT and draft its statement.
+    Close a monitoring period of PROJECT and create its draft statement.
 
-    A day is one of the project's zone; times lie on quarter hours. Stored intervals
-    are compared with the raw readings first.
+    A day is a local day of the project, never of UTC, and that of --to is not included:
+    January is --from 2026-01-01 --to 2026-02-01. Times lie on quarter hours. Stored
+    intervals are compared with the raw readings first. If readings of the period still
+    arrive, a warning says so.
     Closing the same period again over the same readings gives the same statement.
 
     \b
@@ -123,8 +126,10 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
     """
     keep_freed()
     with connect(database_url(), role="tonne_mrv", name="tonne period", autocommit=True) as conn:
-        timezone = load_project(conn, project).timezone
-        span = span_us(begin, end, timezone)
+        loaded = load_project(conn, project)
+        span = span_us(begin, end, loaded.timezone)
+        hint_of_last_day(begin, end)
+        warn_of_arriving(conn, [d.device for d in loaded.devices], *span)
         with bar(f"closing {project}", len(STEPS)) as shown:
             closed = close_period(
                 conn, project, *span, getpass.getuser(), begun=steps(shown, f"closing {project}")
@@ -139,10 +144,10 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
 @json_option
 def preview(project: str, begin: str, end: str, *, as_json: bool) -> None:
     """
-    Preview a period of PROJECT: its figures if it were closed now, and requirements not met.
+    Preview a period of PROJECT: figures as if it were closed now, and requirements not met.
 
-    Nothing is kept. The period may run still, up to now: what its evidence does not carry, and
-    which documents, invoices or readings are missing, is stated with its tonnes before the close.
+    Nothing is stored. The period may still be running. Lists deductions for insufficient evidence,
+    and missing documents, invoices and readings, each with its tonnes.
 
     \b
     Example:
@@ -151,6 +156,7 @@ def preview(project: str, begin: str, end: str, *, as_json: bool) -> None:
     keep_freed()
     with connect(database_url(), role="tonne_mrv", name="tonne period", autocommit=True) as conn:
         timezone = load_project(conn, project).timezone
+        hint_of_last_day(begin, end)
         found = preview_period(conn, project, *span_us(begin, end, timezone))
     show_closed(found, as_json=as_json)
 
@@ -164,7 +170,7 @@ def show_closed(closed: Closed, *, as_json: bool) -> None:
 
 
 def summary(closed: Closed) -> dict[str, Any]:
-    """Return the figures of a closed period: tonnes as decimal text, whole credits."""
+    """Return the figures of a closed period: tonnes as decimal text, credits as whole tonnes."""
     said = claims_of(closed.document)
     plain = write(said)
     return {
@@ -194,7 +200,7 @@ def _percent(share: str) -> str:
 
 
 def _rounded(said: Claims) -> Iterator[str]:
-    """Say what rounding to whole tonnes takes, where it is more than a hundredth."""
+    """Yield a line with the tonnes lost by rounding down, if above one percent of the reduction."""
     reduction = Fraction(said.emissions.reduction.t)
     left = reduction + Fraction(int(said.carried.in_ug), UG_PER_T) - int(said.credited.t)
     if not 0 < left < reduction or left <= reduction / 100:

@@ -1,4 +1,4 @@
-"""`tonne statement report`: workbook and PDF, from the database or from an evidence pack."""
+"""Command `tonne statement report`: workbook or PDF, from the database or from an evidence pack."""
 
 from __future__ import annotations
 
@@ -51,11 +51,10 @@ def report(
     as_json: bool,
 ) -> None:
     """
-    Write a statement's report for people, byte-identical for the same data.
+    Write a statement's report as PDF or workbook; the same data give identical bytes.
 
-    Give the statement's ID, or the folder of an evidence pack: then no server is
-    asked, and the pack is verified first. Exit status 1, and writes nothing, where a
-    step of that verification fails.
+    Give the statement's ID, or an evidence pack: that needs no server and is verified first. Exit
+    status 1, and no file, if a step of that verification fails.
 
     \b
     Example:
@@ -84,7 +83,7 @@ def _format_of(out: Path) -> Format:
 
 
 def facts_at(what: str, keys_file: Path | None) -> Facts:
-    """Return the facts of a statement from the database, or from a valid pack."""
+    """Return a statement's report data, from the database or from a verified pack."""
     from mrv.packs.reader import read_pack  # noqa: PLC0415 - loads the Parquet reader
     from services.issuer.report import facts_of, facts_of_pack  # noqa: PLC0415
 

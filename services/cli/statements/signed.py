@@ -1,7 +1,4 @@
-"""`tonne signed`: values signed by their meter, stored as evidence and verified.
-
-`tonne signed verify`: what meters and gateways signed, verified by the keys of the registry.
-"""
+"""Commands `tonne signed`: values signed by meters, stored as evidence, and their verification."""
 
 from __future__ import annotations
 
@@ -81,13 +78,13 @@ def verify(
     """
     Verify values signed by meters (OCMF) and by meters or gateways (COSE_Sign1).
 
-    FILE is XML of the S.A.F.E. transparency software, text, or batches as bytes, hex or
-    base64.  Without it the values that are stored are checked.  Keys are those of the
-    registry (`meter_keys`), or of --key, by serial number or id.  A key that comes with a
-    value never counts.
+    FILE is XML of the S.A.F.E. transparency software, text, or batches as bytes, hex or base64.
+    Without FILE the stored values are checked.  Public keys are those of the registry
+    (`meter_keys`) or of --key, by serial number or id.  A key delivered with a value is never
+    trusted.
 
-    Exit status 0 where every value is verified, 1 where one is refused, 4 where one could
-    not be checked: no key of its meter, a curve that the library lacks, another format.
+    Exit status 0 if every value is valid, 1 if one is invalid, 4 if one could not be checked: no
+    key of its meter, unsupported curve or format.
 
     \b
     Example:
@@ -128,7 +125,10 @@ def _of_file(file: Path, given: Sequence[str], files: Sequence[Path]) -> list[tu
 
 
 def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedKey]]:
-    """Keys of `--key`, by who signed; one without a name is for the one signer of the file."""
+    """
+    Return the keys of `--key` by signer; a key without a name belongs to the file's only
+    signer.
+    """
     found: dict[str, list[DatedKey]] = {}
     for text in texts:
         serial, gap, rest = text.partition("=")
@@ -261,7 +261,7 @@ _SHOWN = 60
 @click.group(cls=Group)
 def signed() -> None:
     """
-    Values signed by meters (OCPP), and rows signed by suppliers and laboratories.
+    List and verify values signed by meters (OCPP); sign rows as a supplier or laboratory.
 
     \b
     Example:
@@ -293,12 +293,12 @@ def row(
     file: Path, name: str, timezone: str | None, *, cose: bool, out: Path, as_json: bool
 ) -> None:
     """
-    Sign the rows of FILE issued by your organisation: they have grade A.
+    Sign the rows of FILE issued by your organisation, which gives them evidence grade A.
 
-    For suppliers, laboratories and makers, on their own machine: invoices (YAML or CSV), or
-    `laboratory` and `documents` of a registry file. Their key has the role third-party; the
-    operator enrols its public part and imports the signed file. With --json the canonical bytes
-    that are signed are printed as well.
+    For suppliers, laboratories and manufacturers, on their own machine: invoices (YAML or CSV), or
+    `laboratory` and `documents` of a registry file. Use a key with the role third-party; the
+    operator enrols its public part and imports the signed file. With --json the signed canonical
+    bytes are printed as well.
 
     \b
     Example:
@@ -367,7 +367,7 @@ def list_(
 @json_option
 def show(number: int, out: Path, *, as_json: bool) -> None:
     """
-    Write the whole message of a signed value, as it was received.
+    Write the complete message that contained a signed value, as received.
 
     \b
     Example:

@@ -1,8 +1,7 @@
-"""`tonne statement`: states of a statement.
+"""
+Commands `tonne statement issue`, `supersede`, `revoke`, `status-list`, `list`, `show` and `export`.
 
-`tonne statement issue`, `supersede`, `revoke`, `status-list`: what counts, and since when.
-
-Steps that need the log's key, where `tonne signer` holds it: asked for, and waited for.
+Steps that need the log's key are requested from `tonne signer` if that holds the key.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def ask(
     conn: Connection, kind: str, subject: str, said: Mapping[str, Any], actor: str
 ) -> dict[str, Any]:
     """
-    Send a request to the signer, and return its result.
+    Return the signer's result of a request.
 
     Raises
     ------
@@ -87,17 +86,17 @@ def ask(
     "--log-key",
     default="tonne-log",
     metavar="N",
-    help="Key that signs the log's heads; made the first time.",
+    help="Name of the key that signs the log's heads; created at first use.",
 )
 @json_option
 def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> None:
     """
-    Issue a verified statement: claim its period and enter it in the log.
+    Issue a verified statement: reserve its period and enter it in the log.
 
-    With --key the project's status list is signed and published anew. Where TONNE_TIMESTAMP_URLS
-    names time-stamp authorities, they stamp the statement and the log's head; issue goes on
-    without them and says so, or waits (exit 3) with TONNE_TIMESTAMP_REQUIRED or where the trust
-    root asks for them.
+    With --key the project's status list is signed and published again. If TONNE_TIMESTAMP_URLS
+    names time-stamp authorities, they stamp the statement and the log's head. Without their answer
+    the issue continues with a note, or waits (exit 3) if TONNE_TIMESTAMP_REQUIRED or the trust root
+    requires stamps.
 
     \b
     Example:
@@ -132,13 +131,15 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
 
 @click.command()
 @click.argument("id_", metavar="ID")
-@click.option("--reason", required=True, help="Reason; stated in the new statement.")
+@click.option(
+    "--reason", required=True, help="Reason of the replacement, stated in the new statement."
+)
 @json_option
 def supersede(id_: str, reason: str, *, as_json: bool) -> None:
     """
-    Close an issued statement's period again, as a draft that will replace it.
+    Close an issued statement's period again, as a draft of its replacement.
 
-    The issued one counts until the new one is issued.
+    The issued statement remains valid until the new one is issued.
 
     \b
     Example:
@@ -151,22 +152,26 @@ def supersede(id_: str, reason: str, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("id_", metavar="ID")
-@click.option("--reason", required=True, help="Reason; recorded in the log.")
+@click.option("--reason", required=True, help="Reason of the revocation, recorded in the log.")
 @click.option(
     "--key",
     "key_name",
     metavar="N",
     help="Operator's key of the person who revokes; default: the system's user.",
 )
-@click.option("--log-key", default="tonne-log", metavar="N", help="Key that signs the log's heads.")
+@click.option(
+    "--log-key",
+    default="tonne-log",
+    metavar="N",
+    help="Name of the key that signs the log's heads.",
+)
 @json_option
 def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json: bool) -> None:
     """
-    Revoke an issued statement permanently; its period is free again, the log has the reason.
+    Revoke an issued statement permanently; its period becomes free, and the log records the reason.
 
-    With --key the project's status list is signed and published anew; without it run
-    `statement status-list` afterwards. To replace a statement by a corrected one use
-    `supersede`.
+    With --key the project's status list is signed and published again; otherwise run `statement
+    status-list` afterwards. To replace a statement by a corrected one use `supersede`.
 
     \b
     Example:
@@ -192,11 +197,11 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
 @json_option
 def status_list(project: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
     """
-    Sign and publish which statements of PROJECT are no longer valid (W3C status list).
+    Sign and publish the W3C status list of PROJECT: which statements are no longer valid.
 
-    Sign it anew after each supersession and revocation, and every month: no list is
-    believed for more than 31 days. The API serves the newest to anybody
-    (`/v1/status-list?project=ID`); `tonne verify --status` reads it.
+    Sign it again after each supersession and revocation, and every month: a list expires after 31
+    days. The API serves the newest to everyone (`/v1/status-list?project=ID`); `tonne verify
+    --status` reads it.
 
     \b
     Example:
@@ -220,9 +225,9 @@ def _enter(
     reason: str | None = None,
 ) -> tuple[int, str, list[str]]:
     """
-    Issue a statement, or revoke it for a reason: here, or by the holder of the log's key.
+    Issue a statement, or revoke it for a reason, here or through the signer.
 
-    Returns its place in the log, the log's name, and what time-stamp authorities answered.
+    Returns its index in the log, the log's name, and the answers of time-stamp authorities.
     """
     home, by = Settings().home, operator.holder if operator else getpass.getuser()
     if requests.elsewhere(conn, home, log_key):
@@ -239,13 +244,13 @@ def _enter(
 
 
 def _log(conn: Connection) -> str:
-    """Name of the log that is written now."""
+    """Return the name of the current log."""
     head = transparency_log.checkpoint(conn)
     return "" if head is None else head.partition("\n")[0]
 
 
 def _publish(conn: Connection, name: str, operator: life.Signer | None) -> None:
-    """Sign the project's status list anew, where an operator's key is at hand."""
+    """Sign and publish the project's status list again, if an operator's key is given."""
     project = statements.find(conn, name).project
     if operator is not None:
         life.status_list(conn, project, operator)
@@ -260,7 +265,7 @@ def _publish(conn: Connection, name: str, operator: life.Signer | None) -> None:
 @click.group(cls=Group)
 def statement() -> None:
     """
-    Take a statement from draft to issued.
+    Sign, verify, issue, revoke and export statements.
 
     \b
     Example:
@@ -309,7 +314,7 @@ def list_(project: str | None, *, as_json: bool) -> None:
 @json_option
 def show(id_: str, *, as_json: bool) -> None:
     """
-    Show a statement, its figures and its steps so far.
+    Show a statement, its figures and its history.
 
     \b
     Example:
@@ -361,7 +366,7 @@ def show(id_: str, *, as_json: bool) -> None:
 @json_option
 def export(id_: str, out: Path, *, as_json: bool) -> None:
     """
-    Write the evidence pack, for `tonne verify` and for people.
+    Write the evidence pack of a statement.
 
     \b
     Example:

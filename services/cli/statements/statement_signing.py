@@ -1,9 +1,4 @@
-"""`tonne statement submit`, `verify`, `approve`: signatures of people.
-
-What a verifier says of people and visits, as the command line takes it.
-
-What the commands of a statement's life share: options, the signer, the database.
-"""
+"""Commands `tonne statement submit`, `verify`, `approve`: signatures of operator and verifier."""
 
 from __future__ import annotations
 
@@ -50,14 +45,14 @@ out_option = click.option(
 
 
 def warn_unmet(unmet: Iterable[str]) -> None:
-    """Repeat, when signing, the conditions not met according to the statement."""
+    """Print the requirements not met according to the statement, before it is signed."""
     for one in unmet:
         click.echo(f"warning: not met: {one} (open, as a clarification request)", err=True)
 
 
 @contextmanager
 def failing() -> Iterator[None]:
-    """End with exit code 1 if a check fails."""
+    """Context in which a failed check ends the command with exit status 1."""
     try:
         yield
     except VerificationError as error:
@@ -66,17 +61,17 @@ def failing() -> Iterator[None]:
 
 
 def signer_of(name: str) -> life.Signer:
-    """Load the key of that name; InputError where there is none."""
+    """Return the signer with a key's name; InputError where there is none."""
     return life.Signer(*keys.load(Settings().home, name))
 
 
 def database() -> Connection:
-    """Connect to the database as the creator of statements."""
+    """Return a database connection with the role that creates statements."""
     return connect(database_url(), role="tonne_mrv", name="tonne statement", autocommit=True)
 
 
 def person(option: str, text: str) -> PersonNamed:
-    """Return NAME:FUNCTION; InputError names the option."""
+    """Return a person from NAME:FUNCTION; InputError names the option."""
     name, mark, function = (part.strip() for part in text.partition(":"))
     if not mark or not name or not function:
         raise InputError(f"{option} is {text!r}; write it as NAME:FUNCTION")
@@ -84,7 +79,7 @@ def person(option: str, text: str) -> PersonNamed:
 
 
 def site_visit(text: str) -> SiteVisit:
-    """Return DAY:PLACE:TEXT, the day as 2026-02-03; InputError otherwise."""
+    """Return a site visit from DAY:PLACE:TEXT, the day as 2026-02-03; InputError otherwise."""
     day, _, rest = text.partition(":")
     place, mark, said = (part.strip() for part in rest.partition(":"))
     try:
@@ -105,13 +100,12 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     """
     Sign a draft as its operator.
 
-    What the statement says does not hold is said again here. With
-    TONNE_REQUIRE_ACCEPTED_FACTORS=true a statement that rests on a factor unverified which its
-    project does not accept by name is refused.
+    Requirements not met according to the statement are printed again. With
+    TONNE_REQUIRE_ACCEPTED_FACTORS=true a statement that uses an unverified factor is rejected
+    unless its project accepts the factor by name.
 
-    With --out, and a draft's file or PACK in place of an ID, issuer and proof are
-    signed into a file where the key is, without any database; the API takes them. A
-    pack is verified first.
+    With --out, and a draft's file or PACK in place of an ID, the signature is written into a file
+    without a database; submit it through the API. A pack is verified first.
 
     \b
     Example:
@@ -144,11 +138,16 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     "--opinion",
     type=Choice(get_args(Opinion)),
     required=True,
-    help="adverse and disclaimer reject the statement; unmodified and modified "
-    "are other words for unqualified and qualified.",
+    help=(
+        "Verification opinion. adverse and disclaimer reject the statement; unmodified and "
+        "modified mean unqualified and qualified."
+    ),
 )
 @click.option(
-    "--assurance", type=Choice(get_args(Assurance)), required=True, help="Level of assurance."
+    "--assurance",
+    type=Choice(get_args(Assurance)),
+    required=True,
+    help="Level of assurance of the verification (ISO 14064-3).",
 )
 @click.option(
     "--materiality",
@@ -170,7 +169,9 @@ def submit(what: str, key_name: str, out: Path | None, *, as_json: bool) -> None
     help="File with your description of each parameter, requirement and open "
     "finding (`tonne statement template`). Signed and published.",
 )
-@click.option("--procedure", metavar="TEXT", help="Work done, in your own words.")
+@click.option(
+    "--procedure", metavar="TEXT", help="Verification procedures carried out, in your own words."
+)
 @click.option(
     "--team",
     "team",
@@ -221,15 +222,13 @@ def verify(
     """
     Recalculate a submitted statement from raw readings, and sign the opinion.
 
-    Exit status 1, and keeps nothing, where the database gives another statement. No
-    opinion is unqualified while a CAR or a CL is open, or while misstatements that
-    findings quantify reach --materiality of the reduction, net or absolute, or while the
-    words of --report lack a parameter, a requirement, or the reason for which a finding of
-    the statement is closed.
+    Exit status 1, and nothing is stored, if the recalculation gives another statement. An opinion
+    cannot be unqualified while a CAR or CL is open, while misstatements quantified in findings
+    reach --materiality (net or absolute), or while --report lacks a parameter, a requirement, or
+    the justification for a closed finding.
 
-    With --out, and a PACK in place of an ID, that is verified where the key is,
-    without any database, and the opinion signed into a file; the API takes it, and
-    computes everything again.
+    With --out, and a PACK in place of an ID, the pack is verified and the opinion signed into a
+    file without a database; the API accepts the file and recalculates everything.
 
     \b
     Example:
@@ -272,7 +271,7 @@ def verify(
 
 
 def _claims(what: str, *, apart: bool) -> Claims:
-    """Return what a statement says, of a pack or of the database."""
+    """Return the claims of a statement, from a pack or from the database."""
     if apart:
         with failing():
             return offline.claims(what)
@@ -324,10 +323,10 @@ def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> Non
     Approve the issue of a verified statement, as one of the required persons.
 
     The registry (`programme: {issue_signatures: 2}`) or the programme's trust root sets the
-    required number of operators. Each signs with an own operator key. `issue` is rejected
-    until enough have approved; `tonne verify` checks the number. With --out and a PACK instead
-    of an ID, the pack is verified first and the approval is signed without a database; submit
-    the file through the API.
+    required number of operators. Each signs with their own operator key. `issue` is rejected until
+    enough have approved; `tonne verify` checks the number. With --out and a PACK instead of an ID,
+    the pack is verified first and the approval is signed without a database; submit the file
+    through the API.
 
     \b
     Example:

@@ -1,6 +1,6 @@
-"""`tonne timestamp`: time stamps of the log's heads and of statements.
-
-`tonne witness`: a witness of transparency logs, for an organisation other than the operator.
+"""
+Commands `tonne timestamp` (RFC 3161 time stamps) and `tonne witness` (cosigns logs of other
+operators).
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ from services.witness.state import State
 @click.group(cls=Group)
 def witness() -> None:
     """
-    Run a witness: sign the heads of logs that only grew (c2sp.org/tlog-witness).
+    Run a witness: cosign heads of logs after checking that no entry was removed
+    (c2sp.org/tlog-witness).
 
-    It is for another organisation than the log's operator, on a machine of its own. It
-    needs no database: keys and state are in TONNE_HOME/witness-server.
+    A witness belongs to another organisation than the log's operator, and runs on its own machine.
+    It needs no database: keys and state are in TONNE_HOME/witness-server.
 
     \b
     Example:
@@ -55,9 +56,9 @@ def witness() -> None:
 @json_option
 def create(name: str, *, as_json: bool) -> None:
     """
-    Make the witness's keys: Ed25519 and ML-DSA-44.
+    Create the witness's keys: Ed25519 and ML-DSA-44.
 
-    Give the printed keys to the log's operator and to who verifies.
+    Give the printed keys to the log's operator and to verifiers.
 
     \b
     Example:
@@ -73,7 +74,7 @@ def create(name: str, *, as_json: bool) -> None:
 @json_option
 def add_log(vkey: str, *, as_json: bool) -> None:
     """
-    Cosign the log of VKEY from now on; obtain the key from its operator in a secure way.
+    Cosign the log with the key VKEY from now on; obtain the key from its operator in a secure way.
 
     \b
     Example:
@@ -92,7 +93,7 @@ def add_log(vkey: str, *, as_json: bool) -> None:
 @json_option
 def show(*, as_json: bool) -> None:
     """
-    Show keys, logs with the last head cosigned, and contradictions.
+    Show the witness's keys, its logs with the last cosigned head, and contradictions.
 
     \b
     Example:
@@ -134,9 +135,9 @@ def show(*, as_json: bool) -> None:
 @json_option
 def serve(*, as_json: bool) -> None:
     """
-    Answer logs at TONNE_WITNESS_BIND until Ctrl-C.
+    Serve cosigning requests at TONNE_WITNESS_BIND until Ctrl-C.
 
-    Readers get the last head of a log at /SHA-256-OF-ITS-NAME/checkpoint.
+    The last head of each log is available at /SHA-256-OF-ITS-NAME/checkpoint.
 
     \b
     Example:
@@ -175,12 +176,11 @@ def _now_s() -> int:
 @click.group(cls=Group)
 def timestamp() -> None:
     """
-    Get time stamps for the log and statements from independent authorities (RFC 3161).
+    Obtain time stamps for the log and for statements from independent authorities (RFC 3161).
 
-    TONNE_TIMESTAMP_URLS names the authorities that are asked, TONNE_TIMESTAMP_AUTHORITIES a
-    file of those whose tokens count; a pinned trust root may name these. `tonne log seal`,
-    `tonne run` and `tonne watch --seal` have each head that seals days stamped, and issue the
-    statement.
+    TONNE_TIMESTAMP_URLS names the authorities to ask, TONNE_TIMESTAMP_AUTHORITIES a file of trusted
+    authorities; a pinned trust root may name these. `tonne log seal`, `tonne run`, `tonne watch
+    --seal` and the issue of a statement request stamps automatically.
 
     \b
     Example:
@@ -193,7 +193,7 @@ def timestamp() -> None:
 @json_option
 def list_(*, as_json: bool) -> None:
     """
-    List stored time stamps, and how long sealed data wait for theirs.
+    List stored time stamps, and how long sealed data have been waiting for a stamp.
 
     \b
     Example:

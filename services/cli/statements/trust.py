@@ -1,4 +1,4 @@
-"""`tonne trust`: the trust root of a programme, a signed and versioned file."""
+"""Command `tonne trust`: a programme's trust root, a signed and versioned file of trusted keys."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _out = click.option("--out", required=True, type=click.Path(path_type=Path), hel
 @click.group(cls=Group)
 def trust() -> None:
     """
-    Make and pin a programme's trust root: the keys that the programme trusts.
+    Create, sign and pin a programme's trust root: the keys that the programme trusts.
 
-    A trust root names operators, verifiers with their accreditation, logs and witnesses.
-    The programme's own keys sign it, as many as its threshold asks for; the next version
-    is signed by the old ones and by the new ones. `tonne verify --keys` takes the file.
+    A trust root names operators, verifiers with their accreditation, logs and witnesses. It is
+    signed by the required number of the programme's root keys; the next version is signed by old
+    and new root keys. `tonne verify --keys` accepts the file.
 
     \b
     Example:
@@ -107,7 +107,7 @@ def trust() -> None:
     metavar="PERCENT",
     default=USUAL.above_percent,
     show_default=True,
-    help="Share of the reduction that may depend on a value of any grade.",
+    help="Share of the reduction that may depend on a value without a minimum grade.",
 )
 @_out
 @json_option
@@ -130,7 +130,7 @@ def create(  # noqa: PLR0917 - options of one command
     as_json: bool,
 ) -> None:
     """
-    Write an unsigned trust root.
+    Write an unsigned trust root of a programme.
 
     \b
     Example:
@@ -183,8 +183,8 @@ def sign(file: Path, name: str, before: Path | None, *, as_json: bool) -> None:
     """
     Add a root key's signature to FILE.
 
-    The next version needs a threshold of the old root keys and a threshold of its own: a
-    key that it names no more signs it as well.
+    The next version needs enough signatures of the old root keys and enough of its own; a root key
+    that is removed signs it as well.
 
     \b
     Example:
@@ -208,10 +208,10 @@ def sign(file: Path, name: str, before: Path | None, *, as_json: bool) -> None:
 @json_option
 def accept(file: Path, name: str, out: Path, *, as_json: bool) -> None:
     """
-    Sign the acceptances of factors in a registry FILE, and the factors in it.
+    Sign the acceptances of factors in a registry FILE, together with the factors.
 
-    OUT is a registry file of the signed acceptances, for the importer of FILE. The value
-    of a factor is signed too: another one under the same name is refused.
+    OUT is a registry file of the signed acceptances, to be imported after FILE. The factor's value
+    is signed too: another value under the same name is rejected.
 
     \b
     Example:
@@ -234,9 +234,9 @@ def accept(file: Path, name: str, out: Path, *, as_json: bool) -> None:
 @json_option
 def pin(file: Path, *, as_json: bool) -> None:
     """
-    Store FILE as the trust root; a later version must follow the stored one.
+    Store FILE as the trust root; a later version must continue the stored one.
 
-    From then on verifiers are enrolled as it names them, and no others.
+    From then on only the verifiers it names can be enrolled.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`tonne units`: ranges of whole tonnes after issue."""
+"""Command `tonne units`: transfers, cancellations and balances of issued units."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from services.store.statements.units import UnitState
 @click.group(cls=Group)
 def units() -> None:
     """
-    Units of issued statements: whole tonnes by vintage, numbered from 1, and their life.
+    Record the life of issued units: whole tonnes by vintage year, numbered from 1.
 
     \b
     Example:
@@ -34,7 +34,7 @@ def units() -> None:
 @units.command()
 @click.argument("statement")
 @click.argument("event", type=Choice(get_args(store.UnitState)))
-@click.option("--vintage", type=int, required=True, help="Calendar year.")
+@click.option("--vintage", type=int, required=True, help="Calendar year of the reductions.")
 @click.option("--first", type=int, required=True, help="First unit of the range.")
 @click.option("--last", type=int, required=True, help="Last unit of the range, included.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Day of the event.")
@@ -54,10 +54,10 @@ def enter(
     as_json: bool,
 ) -> None:
     """
-    Enter an event for a range of units; it cannot be changed.
+    Enter an event for a range of units; it cannot be changed later.
 
-    Refused where a unit would be issued twice or beyond what the statement credits,
-    transferred before its first transfer, or moved after it was cancelled or retired.
+    Rejected if a unit would be issued twice or beyond the credited tonnes, transferred before its
+    first transfer, or moved after cancellation or retirement.
 
     \b
     Example:
@@ -104,7 +104,7 @@ def list_(statement: str | None, *, as_json: bool) -> None:
 @json_option
 def balance(year: int, *, as_json: bool) -> None:
     """
-    Show how many units are issued, first transferred, cancelled, retired and held.
+    Show the numbers of units issued, first transferred, cancelled, retired and held.
 
     \b
     Example:

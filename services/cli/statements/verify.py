@@ -1,4 +1,4 @@
-"""`tonne verify`: a statement or an evidence pack, offline."""
+"""Command `tonne verify`: verifies a statement or an evidence pack without a server."""
 
 from __future__ import annotations
 
@@ -97,15 +97,14 @@ def verify(
     as_json: bool,
 ) -> None:
     """
-    Check PATH, an evidence pack (folder or zip) or a statement's file, without any server.
+    Verify PATH, an evidence pack (folder or zip) or a statement's file, without a server.
 
-    Signatures, log receipt and digests are checked, and all intervals and the whole
-    account are computed again from the raw readings. Exit status 0 where an auditor may
-    rely on the statement: issued, verified by another organisation, signed by keys that
-    you trust, its days sealed before, neither superseded nor revoked since. With --accept
-    0 means that it holds as far as you asked. Exit status 1 where something is false, and
-    with 4 where the pack is consistent but incomplete; the last lines then name what
-    is missing and the option that supplies it.
+    Signatures, log receipt and digests are checked, and all intervals and the emission reductions
+    are recalculated from the raw readings. Exit status 0 if an auditor can rely on the statement:
+    issued, verified by another organisation, signed by trusted keys, its days sealed before, and
+    neither superseded nor revoked since. --accept lowers this requirement. Exit status 1 if a check
+    fails, 4 if the pack is consistent but incomplete; the last lines then name what is missing and
+    the option that supplies it.
 
     A URL of the API (https://HOST/v1/statements/ID) is downloaded first, with the token
     in TONNE_API_TOKEN.
@@ -141,7 +140,7 @@ def verify(
 
 
 def _check_not_older(file: Path) -> None:
-    """Refuse a trust root that the one which is kept here has replaced."""
+    """Refuse a trust root older than the pinned one."""
     data = given(str(file), "--keys")
     if "signed" not in canonical.parse_object(data):
         return
@@ -170,7 +169,10 @@ def _pack(path: str, budget: Budget) -> Iterator[Pack]:
 
 
 def _downloaded(url: str, out: Path, limit: int) -> Path:
-    """Download what a URL of the API names; the check itself opens no socket."""
+    """
+    Return the path of a pack downloaded from the API's URL; the verification itself uses no
+    network.
+    """
     from services.api.client import Client  # noqa: PLC0415 - loads the HTTP client
     from services.settings import Settings  # noqa: PLC0415 - only to ask with
 

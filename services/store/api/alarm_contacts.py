@@ -1,4 +1,4 @@
-"""Alarms to people: who is reached, who is on duty, and what is held back for a while."""
+"""Alarm messages to people: contacts, duty times and silences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEVERITIES = ("critical", "major", "minor")
 
 
 class Contact(NamedTuple):
-    """A person or a channel of people; `on_duty` None where no duty is planned for it."""
+    """Person or group channel that receives alarms; `on_duty` is None if no duty is planned."""
 
     id: str
     address: str
@@ -31,7 +31,7 @@ class Contact(NamedTuple):
 
 
 class Silence(NamedTuple):
-    """A pause of messages until `ends`, on a subject or on all."""
+    """Pause of messages until `ends`, for one subject or all."""
 
     id: int
     subject: str | None
@@ -42,7 +42,7 @@ class Silence(NamedTuple):
 
 
 class Duty(NamedTuple):
-    """From when to when a contact is on duty."""
+    """Start and end of a contact's duty."""
 
     contact: str
     begins: datetime
@@ -60,7 +60,7 @@ def add(
     severities: Sequence[str],
     projects: Sequence[str] | None,
 ) -> None:
-    """Register a contact; it receives the alarms that are raised from now on."""
+    """Register a contact; it receives the alarms raised from now on."""
     with conn.transaction():
         webhooks.add(conn, id_, address, ["alarm"], projects, secret, author)
         conn.execute(
@@ -70,7 +70,7 @@ def add(
 
 
 def contacts(conn: Connection) -> list[Contact]:
-    """Return the contacts that go on, by id."""
+    """Return the active contacts, by id."""
     rows = conn.execute(
         "SELECT w.id, w.url, c.language, c.severities, w.projects,"
         " (SELECT bool_or(d.begins <= now() AND d.ends > now()) FROM alarm_duty d"
@@ -103,7 +103,7 @@ def put_on_duty(
     RegistryError
         If there is no such contact.
     InputError
-        If a span is empty.
+        If a time span is empty.
     """
     if contact not in {contact.id for contact in contacts(conn)}:
         raise RegistryError(f"no contact {contact!r}; see `tonne alarms contacts`")
@@ -118,7 +118,7 @@ def put_on_duty(
 
 
 def duties(conn: Connection) -> list[Duty]:
-    """Return who is on duty now or later, by time."""
+    """Return present and future duties, by time."""
     rows = conn.execute(
         "SELECT d.webhook_id, d.begins, d.ends FROM alarm_duty d"
         " JOIN webhook w ON w.id = d.webhook_id AND w.ended IS NULL"
@@ -131,7 +131,7 @@ def silence(
     conn: Connection, subject: str | None, ends: datetime, reason: str, author: str
 ) -> Silence:
     """
-    Hold messages back until a time.
+    Suspend messages until a time, and return the silence.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def end_silence(conn: Connection, number: int) -> None:
 
 
 def silences(conn: Connection) -> list[Silence]:
-    """Return the silences of now."""
+    """Return the active silences."""
     rows = conn.execute(
         "SELECT id, subject, begins, ends, reason, author FROM alarm_silence"
         " WHERE begins <= now() AND ends > now() ORDER BY ends, id"
@@ -179,11 +179,12 @@ def verdict(
     conn: Connection, contact: str, event: webhooks.Due
 ) -> tuple[Literal["send", "leave", "wait"], datetime | None]:
     """
-    Return whether a contact gets an event now, never, or when its silence ends.
+    Return whether a contact gets an event now (`send`), never (`leave`), or later (`wait`, with the
+    time).
 
-    A message is left out if its severity is not the contact's, if it neither raises nor clears an
-    alarm, if another contact is on duty, or if the alarm is over.  An end is sent to those who got
-    the begin.
+    A message is omitted if its severity is not the contact's, if it neither raises nor clears an
+    alarm, if another contact is on duty, or if the alarm is over.  The end of an alarm is sent to
+    those who got its start.
     """
     data: dict[str, Any] = event.data
     step = event.type.rpartition(".")[2]
@@ -204,7 +205,7 @@ def _over(conn: Connection, alarm: int) -> bool:
 
 
 def _silenced(conn: Connection, event: webhooks.Due) -> datetime | None:
-    """Return when the last silence ends that holds an event back; None where none does."""
+    """Return when the last silence for an event ends; None if there is none."""
     named = [event.data["subject"], event.data.get("site"), *event.projects]
     row = conn.execute(
         "SELECT max(ends) FROM alarm_silence WHERE begins <= now() AND ends > now()"
@@ -215,7 +216,7 @@ def _silenced(conn: Connection, event: webhooks.Due) -> datetime | None:
 
 
 def _elsewhere(conn: Connection, own: Contact, event: webhooks.Due) -> bool:
-    """Whether a contact is off duty and another one is reached; where none is, it is not."""
+    """Return whether a contact is off duty while another one can be reached."""
     if own.on_duty is not False:
         return False
     return any(
@@ -237,7 +238,7 @@ def _was_sent(conn: Connection, contact: str, alarm: int) -> bool:
 
 
 def postpone(conn: Connection, contact: str, sequence: int, until: datetime) -> None:
-    """Postpone a message without an attempt."""
+    """Postpone a message; it does not count as an attempt."""
     conn.execute(
         "UPDATE webhook_delivery SET due = %s WHERE webhook_id = %s AND event_sequence = %s",
         [until, contact, sequence],

@@ -1,7 +1,4 @@
-"""Keys of the API: made once, shown once, kept as a hash, revocable at once.
-
-Sessions of the console: opened by a key, kept here, ended at once everywhere.
-"""
+"""API keys (stored as a hash, revocable) and console sessions opened with them."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key without its secret; `projects` None means all of them."""
+    """API key without its secret; `projects` None means all projects."""
 
     id: str
     name: str
@@ -55,14 +52,14 @@ def create(
     expires: datetime | None = None,
 ) -> tuple[ApiKey, str]:
     """
-    Make a key; the token is returned here and never again.
+    Create a key and return it with its token, which cannot be read again.
 
     Raises
     ------
     RegistryError
         If a project is not registered.
     InputError
-        If it would never be valid.
+        If it would expire before it starts.
     """
     _refuse_unknown(conn, projects)
     if expires is not None and expires.year >= _LAST_YEAR:
@@ -94,12 +91,12 @@ def _refuse_unknown(conn: Connection, projects: Sequence[str] | None) -> None:
 
 
 def is_token(text: str) -> bool:
-    """Whether a text has the form of a token."""
+    """Return whether a text has the form of a token."""
     return _TOKEN.fullmatch(text) is not None
 
 
 def find(conn: Connection, token: str) -> ApiKey | None:
-    """Return the key that a token is of, if it is valid now."""
+    """Return the API key of a token if it is valid now, else None."""
     if not is_token(token):
         return None
     id_, _, secret = token.removeprefix(f"{PREFIX}_").partition("_")
@@ -114,7 +111,7 @@ def find(conn: Connection, token: str) -> ApiKey | None:
 
 
 def valid(conn: Connection, id_: str) -> ApiKey | None:
-    """Return a key by its id, if it is valid now; anyone who asks has proven that it is theirs."""
+    """Return a key by its id if it is valid now, else None; the caller has verified ownership."""
     row = conn.execute(
         f"SELECT {_COLUMNS} FROM api_key WHERE id = %s AND revoked IS NULL"
         " AND (expires IS NULL OR expires > now())",
@@ -178,7 +175,7 @@ def open_session(conn: Connection, key: ApiKey) -> str:
 
 
 def holder(conn: Connection, session: bytes) -> ApiKey | None:
-    """Return the key whose holder's session it is; None where it does not live now."""
+    """Return the key of a session; None if the session is not valid now."""
     row = conn.execute(
         f"SELECT k.id FROM api_session s JOIN api_key k ON k.id = s.key_id"
         f" WHERE s.secret_sha256 = %s AND {_LIVES}",
@@ -188,7 +185,7 @@ def holder(conn: Connection, session: bytes) -> ApiKey | None:
 
 
 def living(conn: Connection, sessions: Sequence[bytes]) -> set[bytes]:
-    """Return the valid ones of the sessions."""
+    """Return those of the sessions that are valid."""
     rows = conn.execute(
         f"SELECT s.secret_sha256 FROM api_session s JOIN api_key k ON k.id = s.key_id"
         f" WHERE s.secret_sha256 = ANY(%s) AND {_LIVES}",

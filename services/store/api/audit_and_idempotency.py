@@ -1,4 +1,4 @@
-"""What the API remembers of requests: an audit row each, answers to be given again."""
+"""Audit rows of API requests, and stored answers for idempotency keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REFUSALS_KEPT = "90 days"
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """A write or a download: who, what, and the status that was answered."""
+    """Audit row of a write or download: caller, request, and HTTP status."""
 
     id: int
     at: datetime
@@ -29,7 +29,7 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a request; `request` is the digest of the request."""
+    """Stored answer to a request; `request` is the request's digest."""
 
     request: bytes
     status: int
@@ -39,7 +39,7 @@ class Answer:
 def audit(
     conn: Connection, principal: str, role: str, method: str, path: str, status: int, request: str
 ) -> None:
-    """Keep an audit row."""
+    """Store an audit row."""
     conn.execute(
         "INSERT INTO api_audit (principal, role, method, path, status, request)"
         " VALUES (%s, %s, %s, %s, %s, %s)",
@@ -58,7 +58,7 @@ def audit_rows(conn: Connection, after: int, limit: int) -> list[AuditRow]:
 
 
 def count_refusal(conn: Connection, method: str, path: str, status: int) -> None:
-    """Count an attempt of someone unknown: one row an hour, however many there are."""
+    """Count a rejected unauthenticated request, in one row per hour."""
     conn.execute(
         "INSERT INTO api_refusal (hour, method, path, status, times)"
         " VALUES (date_trunc('hour', now()), %s, %s, %s, 1)"
@@ -71,7 +71,7 @@ def count_refusal(conn: Connection, method: str, path: str, status: int) -> None
 
 @contextmanager
 def one_at_a_time(conn: Connection, principal: str, key: str) -> Iterator[None]:
-    """Hold an idempotency key; the work under it has transactions of its own."""
+    """Context that locks an idempotency key; the work in it has its own transactions."""
     named = "hashtextextended('api answer:' || %s || ':' || %s, 0)"
     conn.execute(f"SELECT pg_advisory_lock({named})", (principal, key))
     try:
@@ -101,7 +101,7 @@ def keep_answer(conn: Connection, principal: str, key: str, reply: Answer) -> No
 
 
 def cursor_secret(conn: Connection) -> bytes:
-    """Return the secret that page cursors are signed with."""
+    """Return the secret for signing page cursors."""
     row = conn.execute("SELECT secret FROM api_cursor_secret").fetchone()
     if row is None:
         raise RuntimeError("the migration put a secret there")

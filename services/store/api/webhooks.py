@@ -1,4 +1,4 @@
-"""Webhooks: who is informed, by which secrets, and what came of each delivery."""
+"""Webhooks: receivers, signing secrets, and results of deliveries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 class Webhook(NamedTuple):
-    """A subscriber; `projects` None is all of them. `ended`: nothing more is sent."""
+    """Webhook; `projects` None means all. After `ended` nothing is sent."""
 
     id: str
     url: str
@@ -42,7 +42,7 @@ class Webhook(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """An event on its way to a webhook, and what came of the last attempt."""
+    """Event for a webhook, with the result of the last attempt."""
 
     sequence: int
     event: UUID
@@ -58,7 +58,7 @@ class Delivery(NamedTuple):
 
 
 class Due(NamedTuple):
-    """An event that is due at a webhook."""
+    """Event due for delivery to a webhook."""
 
     sequence: int
     event: UUID
@@ -80,14 +80,14 @@ class Open(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """Removed events, and their undelivered deliveries."""
+    """Deleted events, and their undelivered deliveries."""
 
     events: int
     undelivered: int
 
 
 class Waiting(NamedTuple):
-    """Deliveries that are not made: how many wait, for how long the oldest [s], how many ended."""
+    """Pending deliveries: number, age of the oldest [s], and number given up."""
 
     waiting: int
     oldest_s: float
@@ -104,7 +104,7 @@ def add(
     author: str,
 ) -> Webhook:
     """
-    Register a webhook; what happens from now on is sent.
+    Register a webhook for events from now on, and return it.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def add(
 
 
 def webhooks(conn: Connection) -> list[Webhook]:
-    """Return all webhooks, those that go on first."""
+    """Return all webhooks, active ones first."""
     rows = conn.execute(f"SELECT {_COLUMNS} FROM webhook w ORDER BY w.ended NULLS FIRST, w.id")
     return [Webhook(*row) for row in rows]
 
@@ -156,7 +156,7 @@ def by_id(conn: Connection, id_: str) -> Webhook:
 
 
 def end(conn: Connection, id_: str, reason: str) -> None:
-    """End a webhook, once: what waits is not sent any more."""
+    """End a webhook permanently: pending events are no longer sent."""
     # one statement: a sender's threads share a connection
     conn.execute(
         "WITH over AS (UPDATE webhook SET ended = now(), reason = %(r)s"
@@ -168,7 +168,7 @@ def end(conn: Connection, id_: str, reason: str) -> None:
 
 
 def rotate(conn: Connection, id_: str, secret: str, overlap_s: int) -> None:
-    """Sign with a new secret from now on, and for some time with earlier ones as well. [s]"""
+    """Replace the signing secret; earlier ones are also used for the overlap time. [s]"""
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
         if by_id(conn, id_).ended is not None:
@@ -188,7 +188,7 @@ def rotate(conn: Connection, id_: str, secret: str, overlap_s: int) -> None:
 def deliveries(
     conn: Connection, id_: str, state: str | None, after: int | None, limit: int
 ) -> list[Delivery]:
-    """Return deliveries of a webhook, the newest event first; `after` is the last one seen."""
+    """Return a webhook's deliveries, newest event first, from below `after` on."""
     rows = conn.execute(
         "SELECT e.sequence, e.id, e.type, e.subject, e.at, d.state, d.attempts, d.due, d.tried,"
         " d.status, d.error"
@@ -210,21 +210,21 @@ def replay(
     dead: bool = False,
 ) -> int:
     """
-    Send events again, and return how many; all that are named, or none.
+    Schedule events for sending again; return their number.
 
     Parameters
     ----------
     events : sequence of UUID
-        These alone.
+        Only these, all or none.
     since : datetime, optional
-        All that the webhook is for, from then on: also from before it was added.
+        All matching events from then on, also from before the webhook was added.
     dead : bool
-        Those that ended undelivered.
+        Events whose delivery was given up.
 
     Raises
     ------
     InputError
-        If the webhook has ended, or an event that is named was removed or is not for it.
+        If the webhook has ended, or a named event was deleted or does not match it.
     """
     with conn.transaction():
         # what removes old events holds it alone: by then they are gone, or stay
@@ -236,13 +236,13 @@ def replay(
 
 
 def oldest(conn: Connection) -> datetime | None:
-    """Return when the oldest event happened that is kept; None if there is none."""
+    """Return the time of the oldest stored event; None if there is none."""
     row = conn.execute("SELECT min(at) FROM webhook_event").fetchone()
     return None if row is None else row[0]
 
 
 def _require(conn: Connection, id_: str, events: Sequence[UUID]) -> None:
-    """Refuse events that cannot be sent to a webhook."""
+    """Refuse events that cannot be sent to a webhook; InputError."""
     rows = conn.execute(
         "SELECT n.id, e.type, e.projects FROM webhook w CROSS JOIN unnest(%s::uuid[]) AS n (id)"
         " LEFT JOIN webhook_event e ON e.id = n.id WHERE w.id = %s AND (e.id IS NULL"
@@ -313,7 +313,7 @@ def due(conn: Connection, id_: str, limit: int) -> list[Due]:
 
 
 def took(conn: Connection, id_: str, sequence: int, status: int) -> None:
-    """Note that a webhook has an event."""
+    """Record a successful delivery."""
     conn.execute(
         "UPDATE webhook_delivery SET state = 'delivered', attempts = attempts + 1, tried = now(),"
         " status = %s, error = NULL WHERE webhook_id = %s AND event_sequence = %s",
@@ -335,7 +335,7 @@ def failed(
 
 
 def hold_back(conn: Connection, id_: str, wait_s: float) -> None:
-    """Pause a webhook: its due events wait so long. [s]"""
+    """Postpone all due events of a webhook. [s]"""
     conn.execute(
         "UPDATE webhook_delivery SET due = now() + make_interval(secs => %s)"
         " WHERE webhook_id = %s AND state = 'waiting' AND due < now() + make_interval(secs => %s)",
@@ -344,7 +344,7 @@ def hold_back(conn: Connection, id_: str, wait_s: float) -> None:
 
 
 def waiting(conn: Connection) -> Waiting:
-    """Return the undelivered events."""
+    """Return number and age of the undelivered events."""
     row = conn.execute(
         "SELECT count(*) FILTER (WHERE state = 'waiting'),"
         " coalesce(extract(epoch FROM now() - min(asked) FILTER (WHERE state = 'waiting')), 0),"
@@ -355,19 +355,19 @@ def waiting(conn: Connection) -> Waiting:
 
 def expire(conn: Connection, before: datetime) -> Expired:
     """
-    Delete events from before a moment, in several transactions; return them.
+    Delete events from before a time, in several transactions; return them.
 
     An event that was sent again stays for a day if undelivered.
 
     Parameters
     ----------
     conn : psycopg.Connection
-        In autocommit, of a role that holds `tonne_watch`.
+        In autocommit, with the role `tonne_watch`.
 
     Raises
     ------
     psycopg.errors.InvalidParameterValue
-        When the moment is less than 30 days ago.
+        When the time is less than 30 days ago.
     """
     events = undelivered = 0
     while row := conn.execute(

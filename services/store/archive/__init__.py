@@ -1,1 +1,1 @@
-"""Tables of the archive, and archived readings beside those of the database."""
+"""Tables of the archive, and joint reading of archived and stored readings."""

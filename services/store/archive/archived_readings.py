@@ -1,11 +1,10 @@
 """
-Read and write archived readings together with those of the database.
+Reading of archived readings together with those of the database.
 
-Whatever is read is read from the database first and then from the archive's
-parts.  A chunk is dropped only after its parts are recorded, so a row that
-moves between the two looks is seen twice and never not at all.  Where a device
-and time stand in both, the archived value comes first and the stored row fills
-what it lacks: that is how readings are merged.
+The database is read first, then the archive's parts.  A chunk is dropped only after its parts are
+recorded, so a moving row can be seen twice but never missed.  Where both have a device and time,
+the archived values take precedence and the stored row fills its empty channels, as when readings
+are merged.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _DAY_US = 86_400_000_000
 
 
 class ReadingSpan(NamedTuple):
-    """Readings wanted: of a device, as a number in the frame, in [from, to). [us UTC]"""
+    """Requested readings: a device, by its number in the frame, in [from, to). [us UTC]"""
 
     id: str
     number: int
@@ -45,19 +44,19 @@ class ArchivedReadings(NamedTuple):
 
 
 def with_archived(cursor: Cursor, stored: Frame, spans: Sequence[ReadingSpan]) -> Frame:
-    """Stored readings and archived ones together, by device and time."""
+    """Return stored and archived readings together, by device and time."""
     frames = fetch(cursor, stored.class_id, spans).frames
     return overlay([*frames, stored]) if frames else stored
 
 
 def fetch(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> ArchivedReadings:
     """
-    Archived readings of a class, each device-day compared with its seal.
+    Return archived readings of a class, each device-day checked against its seal.
 
     Raises
     ------
     DamagedError, VaultError
-        If a file that is needed is not what was sealed, or cannot be reached.
+        If a needed file differs from its seal, or cannot be reached.
     """
     out = ArchivedReadings([], {})
     if not spans:
@@ -100,7 +99,10 @@ def _cut(read: table.Stored, spans: Sequence[ReadingSpan]) -> Frame:
 
 
 def overlay(frames: Sequence[Frame]) -> Frame:
-    """One frame by device and time; of rows of one device and time, the first value counts."""
+    """
+    Return one frame by device and time; of rows with equal device and time the first value
+    counts.
+    """
     device = np.concatenate([f.device for f in frames])
     time_us = np.concatenate([f.time_us for f in frames])
     order = np.lexsort((time_us, device))  # stable: earlier frames come first
@@ -117,7 +119,7 @@ def overlay(frames: Sequence[Frame]) -> Frame:
 
 
 def _first(values: Column, again: NDArray[np.bool_], heads: NDArray[np.intp]) -> Column:
-    """First value of each run of rows that belong together."""
+    """Return the first value of each run of rows with equal device and time."""
     out = values[heads]
     later = np.flatnonzero(again & ~_absent(values))
     run = np.searchsorted(heads, later, side="right") - 1
@@ -133,11 +135,10 @@ def _absent(values: Column) -> NDArray[np.bool_]:
 
 class Split(NamedTuple):
     """
-    Readings that arrived, compared with archived ones of the same device and time.
+    Arrived readings compared with archived ones of the same device and time.
 
-    `rows` of the frame are to be stored, as `frame` has them: with what the
-    archive holds beside what they fill, which are the channels in `filled`.
-    `conflicts` contradict it.
+    `rows` of `frame` are to be stored; `filled` lists, by row, the channels that were empty in the
+    archive. `conflicts` are rows that contradict it.
     """
 
     frame: Frame
@@ -148,7 +149,7 @@ class Split(NamedTuple):
 
 def split(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Split:
     """
-    Split late readings into those that the archive lacks and those that it holds.
+    Split late readings into those missing in the archive and those contradicting it.
 
     Parameters
     ----------
@@ -180,7 +181,7 @@ def split(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Split:
 
 
 def _archived_rows(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:
-    """Archived rows around the times of a frame's rows."""
+    """Return archived rows around the times of a frame's rows."""
     whose = np.unique(frame.device).tolist()
     last = {name: us for name, (_, us) in archived.reach(cursor, [ids[d] for d in whose]).items()}
     spans = []
@@ -199,7 +200,7 @@ def _archived_rows(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:
 
 
 def _places(stored: Frame, frame: Frame) -> NDArray[np.intp]:
-    """Return the row of `held` for each row of `frame`, by device and time; -1 for none."""
+    """Return the row of `stored` for each row of `frame`, by device and time; -1 for none."""
     known, asked = _keys(stored, frame)
     at = np.searchsorted(known, asked)
     at[at == len(known)] = 0
@@ -207,7 +208,7 @@ def _places(stored: Frame, frame: Frame) -> NDArray[np.intp]:
 
 
 def _keys(stored: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return an ascending number for each device and time of two frames; `held` is sorted."""
+    """Return an ascending number for each device and time of two frames; `stored` is sorted."""
     pairs = np.concatenate(
         [np.stack([f.device.astype(np.int64), f.time_us], axis=1) for f in (stored, frame)]
     )
@@ -218,9 +219,10 @@ def _keys(stored: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.in
 
 def two_back(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> list[ReadingSpan]:
     """
-    Reach back, where fewer than two readings are stored before a span's end, to two archived days.
+    Extend spans back by up to two archived days if fewer than two readings are stored before their
+    end.
 
-    Spans that lie after all that is archived of their device are left out.
+    Spans later than all archived readings of their device are omitted.
     """
     reach = archived.reach(cursor, [one.id for one in spans])
     stored = [one for one in spans if one.id in reach]
@@ -254,7 +256,7 @@ def two_back(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> lis
 
 
 def lonely(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
-    """Devices with fewer than two stored readings: what came before is archived."""
+    """Return devices with fewer than two stored readings, whose earlier ones are archived."""
     result = []
     for device in devices:
         cursor.execute(
@@ -270,9 +272,9 @@ def lonely(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
 
 def relation(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> str:
     """
-    Return SQL for a class's readings, archived ones of some spans included.
+    Return SQL for a class's readings including archived ones of some spans.
 
-    Call it in the transaction of the query: no chunk is dropped before that ends.
+    Call it in the query's transaction: no chunk is dropped before that ends.
     """
     plain = f"reading_{class_id}"
     if not spans or not archived.reach(cursor, [one.id for one in spans]):
@@ -331,7 +333,10 @@ def _fields(frame: Frame, ids: Mapping[int, str]) -> list[Field]:
 def first(
     cursor: Cursor, class_id: str, devices: Sequence[str], channel: str, from_us: int
 ) -> dict[str, int]:
-    """Time of each device's first reading of a channel at or after a time, if any. [us UTC]"""
+    """
+    Return the time of each device's first reading of a channel from a time on, if any. [us
+    UTC]
+    """
     cursor.execute(
         "SELECT d.id, (extract(epoch FROM r.time) * 1000000)::bigint FROM unnest(%s::text[])"
         f" AS d (id) CROSS JOIN LATERAL (SELECT time FROM reading_{class_id}"

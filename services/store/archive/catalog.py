@@ -1,4 +1,4 @@
-"""What is in the archive, as the database knows it: places, parts, days, what was dropped."""
+"""Catalogue of the archive in the database: location, parts, days, dropped chunks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DAY_FIELDS, _HASH = 6, 32
 
 
 class Home(NamedTuple):
-    """The archive of a database: its id, and where it was when it was made."""
+    """Archive of a database: its id, and its original location."""
 
     id: str
     url: str
@@ -42,7 +42,7 @@ def guard(cursor: Cursor) -> None:
 
 @contextmanager
 def guarded(connection: Connection) -> Iterator[None]:
-    """Do the same from before the next transaction, whose snapshot is not to be older."""
+    """Context that holds the lock of `guard` from before the next transaction."""
     connection.execute(f"SELECT pg_advisory_lock_shared({_LOCK})")
     try:
         yield
@@ -52,14 +52,14 @@ def guarded(connection: Connection) -> Iterator[None]:
 
 
 def home(cursor: Cursor) -> Home | None:
-    """Return the database's archive, None before the first run."""
+    """Return the database's archive; None before the first run."""
     cursor.execute("SELECT id::text, url FROM archive_place")
     row = cursor.fetchone()
     return None if row is None else Home(*row)
 
 
 def place_of(cursor: Cursor) -> Place:
-    """Return the location of archived readings: by this machine's settings, or else as recorded."""
+    """Return the location of archived readings: from the settings, or else as recorded."""
     result = home(cursor)
     if result is None:
         raise InputError("this database has no archive; `tonne archive run` makes one")
@@ -68,17 +68,17 @@ def place_of(cursor: Cursor) -> Place:
 
 @lru_cache(maxsize=4)
 def opened(url: str) -> Place:
-    """Return the place at a URL; connections to a store are made once a process."""
+    """Return the archive at a URL; connections are made once per process."""
     return Place(url)
 
 
 def add_home(cursor: Cursor, place: Home) -> None:
-    """Note where the archive is, once and for all."""
+    """Record the location of the archive; it cannot be changed."""
     cursor.execute("INSERT INTO archive_place (id, url) VALUES (%s, %s)", place)
 
 
 def identity(conn: Connection) -> str:
-    """Name this database among all others; a physical copy of it has the same name."""
+    """Return an id of this database; a physical copy has the same id."""
     row = conn.execute(
         "SELECT s.system_identifier || '/' || d.oid FROM pg_control_system() s, pg_database d"
         " WHERE d.datname = current_database()"
@@ -89,7 +89,7 @@ def identity(conn: Connection) -> str:
 def parts(
     cursor: Cursor, class_id: str, ids: Sequence[str], from_us: int, to_us: int
 ) -> list[Part]:
-    """Return parts with possible readings of devices in [from, to), in order of creation."""
+    """Return the parts that may contain readings of devices in [from, to), in order of creation."""
     cursor.execute(
         f"SELECT {_PART} FROM archive_part p WHERE p.class_id = %s"
         " AND p.from_time < %s AND p.to_time > %s AND p.devices && %s::text[] ORDER BY p.id",
@@ -99,7 +99,7 @@ def parts(
 
 
 def of_day(conn: Connection, project: str, day: date) -> list[Part]:
-    """Parts of a sealed day, in the order they were made."""
+    """Return the parts of a sealed day, in order of creation."""
     rows = conn.execute(
         f"SELECT {_PART} FROM archive_part p WHERE p.project_id = %s AND p.day = %s ORDER BY p.id",
         (project, day),
@@ -108,7 +108,7 @@ def of_day(conn: Connection, project: str, day: date) -> list[Part]:
 
 
 def at(cursor: Cursor, paths: Sequence[str]) -> list[Part]:
-    """Parts by their files' names, in the order they were made."""
+    """Return the parts with the given file names, in order of creation."""
     cursor.execute(
         f"SELECT {_PART} FROM archive_part p WHERE p.path = ANY(%s) ORDER BY p.id", [list(paths)]
     )
@@ -116,12 +116,12 @@ def at(cursor: Cursor, paths: Sequence[str]) -> list[Part]:
 
 
 def every(conn: Connection) -> list[Part]:
-    """All parts, in the order they were made."""
+    """Return all parts, in order of creation."""
     return [_part(row) for row in conn.execute(f"SELECT {_PART} FROM archive_part p ORDER BY p.id")]
 
 
 def newest(result: Sequence[Part], ids: Collection[str] | None = None) -> list[Part]:
-    """Parts with the device-days that no later part holds again, and without others."""
+    """Return the parts with device-days that no later part contains."""
     seen: set[tuple[str, str, date, str]] = set()
     out: list[Part] = []
     for part in reversed(result):
@@ -150,7 +150,7 @@ def _part(row: Sequence[Any]) -> Part:
 
 def add(conn: Connection, part: Part, ends: Mapping[str, tuple[int, int]]) -> None:
     """
-    Record a part that was read back.
+    Record a part after it was written and read back.
 
     Parameters
     ----------
@@ -188,13 +188,13 @@ def add(conn: Connection, part: Part, ends: Mapping[str, tuple[int, int]]) -> No
 
 
 def done(conn: Connection) -> set[tuple[str, date, int]]:
-    """Return the seals whose days are wholly in the archive: project, day, place in the log."""
+    """Return the seals of completely archived days: project, day, index in the log."""
     rows = conn.execute("SELECT project_id, day, seal_index FROM archive_day")
     return {(project, day, int(index)) for project, day, index in rows}
 
 
 def waiting(conn: Connection, before_us: int) -> tuple[int, date | None]:
-    """How many sealed days that ended before a time are not in the archive, and the oldest."""
+    """Return how many sealed days that ended before a time are not archived, and the oldest."""
     row = conn.execute(
         "SELECT count(*), min(s.day) FROM (SELECT DISTINCT ON (project_id, day) project_id, day,"
         " index, to_time FROM data_seal ORDER BY project_id, day, sequence DESC) s"
@@ -225,7 +225,7 @@ def reach(cursor: Cursor, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
 
 
 class Chunk(NamedTuple):
-    """A piece of a class's readings in the database: its edges. [us UTC]"""
+    """Chunk of a class's readings in the database: start and end. [us UTC]"""
 
     class_id: str
     from_us: int
@@ -253,7 +253,7 @@ def drop(conn: Connection, chunk: Chunk) -> str:
 
 
 def hold(conn: Connection, from_us: int, to_us: int, days: int, reason: str) -> None:
-    """Keep rows of [from, to) in the database for some days."""
+    """Keep rows of [from, to) in the database for a number of days."""
     conn.execute(
         "INSERT INTO archive_hold (from_time, to_time, until, reason)"
         " VALUES (%s, %s, now() + make_interval(days => %s), %s)",
@@ -262,7 +262,7 @@ def hold(conn: Connection, from_us: int, to_us: int, days: int, reason: str) -> 
 
 
 def is_kept(cursor: Cursor, chunk: Chunk) -> bool:
-    """Whether a chunk holds restored readings that are to stay."""
+    """Return whether a chunk contains restored readings that must be kept."""
     cursor.execute(
         "SELECT EXISTS (SELECT FROM archive_hold WHERE until > now()"
         " AND from_time < %s AND to_time > %s)",

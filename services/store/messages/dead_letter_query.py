@@ -1,9 +1,4 @@
-"""Dead letters as an operator asks for them, and the mark that one was sent again.
-
-Dead letters in groups, so that one broken device can be distinguished from a broken fleet.
-
-Dead letters that policy no longer keeps, and the record of what went.
-"""
+"""Queries for dead letters (lists, groups, resending), and their deletion after retention."""
 
 from __future__ import annotations
 
@@ -22,7 +17,7 @@ LEAST_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """One removal: number of letters by reason, age limit, and author."""
+    """Deletion of dead letters: number by reason, age limit, and author."""
 
     id: int
     removed: datetime
@@ -35,12 +30,12 @@ class Removal:
 
 def expire(conn: Connection, before: datetime, author: str) -> int:
     """
-    Remove dead letters received before a moment; return how many.
+    Delete dead letters received before a time; return their number.
 
     Raises
     ------
     InputError
-        When it is less than 30 days ago.
+        When the time is less than 30 days ago.
     """
     try:
         row = conn.execute("SELECT tonne_expire_dead_letters(%s, %s)", [before, author]).fetchone()
@@ -51,18 +46,18 @@ def expire(conn: Connection, before: datetime, author: str) -> int:
 
 def tidy(conn: Connection, before: datetime | None) -> None:
     """
-    Delete the quota of past days, and counts of letters beyond it.
+    Delete quota counts of past days, and counts of messages beyond the quota.
 
     Parameters
     ----------
     before : datetime or None
-        Starts of messages from before are deleted; None keeps them.
+        Message beginnings from before are deleted; None keeps them.
     """
     conn.execute("SELECT tonne_tidy_letters(%s)", [before])
 
 
 def removals(conn: Connection) -> list[Removal]:
-    """Return all removals, oldest first."""
+    """Return all deletions, oldest first."""
     rows = conn.execute(
         "SELECT id, removed, author, before, letters, reasons, encode(sha256, 'hex')"
         " FROM dead_letter_removal ORDER BY id"
@@ -71,7 +66,7 @@ def removals(conn: Connection) -> list[Removal]:
 
 
 def removed_of(conn: Connection, letters: list[int]) -> set[int]:
-    """Return the letters that a removal names."""
+    """Return those of the letters that a recorded deletion names."""
     rows: list[Any] = conn.execute(
         "SELECT l.id FROM unnest(%s::bigint[]) l (id)"
         " WHERE EXISTS (SELECT FROM dead_letter_removal r WHERE r.ids @> l.id)",
@@ -89,7 +84,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A refused message without its bytes; `replayed` is when it was last sent again."""
+    """Rejected message without its bytes; `replayed` is when it was last resent."""
 
     id: int
     received: datetime
@@ -106,7 +101,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Conditions on dead letters; None for any. `waiting`: never sent again."""
+    """Conditions on dead letters; None matches any. `waiting`: never resent."""
 
     ids: Sequence[int] | None = None
     reason: str | None = None
@@ -119,7 +114,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many were refused of a device for a reason; `waiting` were never sent again."""
+    """Number of rejected messages of a device for a reason; `waiting` were never resent."""
 
     reason: str
     device: str | None
@@ -154,12 +149,12 @@ def list_letters(conn: Connection, wanted: Filter, limit: int | None = None) -> 
 
 def get_letter(conn: Connection, letter_id: int) -> tuple[DeadLetter, bytes]:
     """
-    Return one dead letter and its bytes, as they were received.
+    Return one dead letter and its bytes as received.
 
     Raises
     ------
     InputError
-        When there is none of that number.
+        When there is none with that number.
     """
     dead_letters = list_letters(conn, Filter(ids=[letter_id]))
     payload = conn.execute("SELECT payload FROM dead_letter WHERE id = %s", [letter_id]).fetchone()
@@ -169,7 +164,7 @@ def get_letter(conn: Connection, letter_id: int) -> tuple[DeadLetter, bytes]:
 
 
 def mark_replayed(conn: Connection, letter_id: int, author: str) -> None:
-    """Note that a dead letter was sent again."""
+    """Record that a dead letter was resent."""
     conn.execute(
         "INSERT INTO dead_letter_replay (dead_letter_id, author) VALUES (%s, %s)",
         [letter_id, author],
@@ -177,7 +172,7 @@ def mark_replayed(conn: Connection, letter_id: int, author: str) -> None:
 
 
 def where(wanted: Filter) -> tuple[str, dict[str, object]]:
-    """Return SQL of the given conditions only, so that each can use its index."""
+    """Return SQL for only the given conditions, so that each can use its index."""
     conditions = {
         "ids": ("d.id = ANY(%(ids)s)", None if wanted.ids is None else list(wanted.ids)),
         "reason": ("d.reason = %(reason)s", wanted.reason),
@@ -229,7 +224,7 @@ GROUPS = {
 
 def group_letters(conn: Connection, wanted: Filter, by: Sequence[str]) -> list[dict[str, Any]]:
     """
-    Count dead letters in groups, the largest first.
+    Return the number of dead letters by groups, the largest first.
 
     Parameters
     ----------
@@ -239,8 +234,8 @@ def group_letters(conn: Connection, wanted: Filter, by: Sequence[str]) -> list[d
     Returns
     -------
     list of dict
-        The group's names, then `refused`, `waiting` (never sent again), `first`
-        and `last` (received), and `example`, the number of the newest letter.
+        The group's values, then `refused`, `waiting` (never resent), `first` and `last` (times
+        of receipt), and `example`, the number of the newest letter.
     """
     condition, values = where(wanted)
     columns = ", ".join(GROUPS[name] for name in by)

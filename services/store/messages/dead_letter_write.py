@@ -1,14 +1,12 @@
 """
-Dead letters: what was refused, with its reason and its bytes.
+Writing of dead letters: rejected messages with reason and bytes.
 
-A message that the broker delivers again (DUP) after a crash may have been kept
-already; only for those do we look before writing, so that the count is exact
-and identical messages that were really sent twice count twice.
+Messages marked as repeated by the broker (DUP) may have been stored before a crash, and are looked
+up first. So counts are exact, and identical messages that were really sent twice count twice.
 
-One principal may have so many bytes a day kept (`DAY_BYTES`), all of them together
-`PRINCIPALS` times as much.  What comes beyond that is counted by reason, with the
-beginning of the last message: neither a device that went mad nor a fleet with a wrong
-firmware fills the disk.
+Each principal has a daily quota of stored bytes (`DAY_BYTES`), all together `PRINCIPALS` times as
+much.  Beyond it messages are only counted by reason, with the beginning of the last one, so that
+faulty devices cannot fill the disk.
 """
 
 from __future__ import annotations
@@ -45,9 +43,9 @@ _TYPES = ["timestamptz", "text", "text", "text", "text", "text", "bytea", "text"
 @dataclass(frozen=True, slots=True)
 class Letters:
     """
-    Messages of a batch, as dead letters need them.
+    Data of a batch of messages needed for dead letters.
 
-    `received_us` is one time for all, or one for each message.
+    `received_us` is one time for all, or one per message.
     """
 
     topics: Sequence[str]
@@ -57,14 +55,14 @@ class Letters:
     received_us: int | Sequence[int]
 
     def received(self, message: int) -> int:
-        """When a message was received. [us UTC]"""
+        """Return when a message was received. [us UTC]"""
         when = self.received_us
         return when if isinstance(when, int) else when[message]
 
 
 @dataclass(slots=True)
 class Recorded:
-    """How many letters were kept, and how many were only counted, by reason."""
+    """Numbers of dead letters stored, and only counted, by reason."""
 
     kept: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
@@ -78,12 +76,12 @@ def record(
     day_bytes: int = DAY_BYTES,
 ) -> Recorded:
     """
-    Keep refused messages: one row a message and reason.
+    Store rejected messages, one row per message and reason; return the numbers.
 
     Parameters
     ----------
     day_bytes : int
-        What is kept of one principal in a day of UTC; of all, `PRINCIPALS` times as much.
+        Daily quota of stored bytes per principal (UTC days); of all, `PRINCIPALS` times as much.
     """
     details: dict[tuple[int, str], list[str]] = {}
     for refusal in rejected:
@@ -111,7 +109,7 @@ def record(
 
 
 class _Row(NamedTuple):
-    """A dead letter, in the order of `_COLUMNS`."""
+    """Row of a dead letter, in the order of `_COLUMNS`."""
 
     received: datetime
     topic: str
@@ -125,7 +123,7 @@ class _Row(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes that it takes."""
+        """Return the stored bytes of the row."""
         return len(self.payload) + len(self.detail) + _ROW_BYTES
 
 
@@ -149,7 +147,7 @@ def _row(
 
 
 def _within(cursor: Cursor, rows: Sequence[_Row], day_bytes: int) -> tuple[list[_Row], list[_Row]]:
-    """Part rows that there is room for today from those that there is not; note the room."""
+    """Return the rows within today's quota and those beyond it; the quota's use is recorded."""
     cursor.execute(
         "SELECT principal, day, bytes FROM dead_letter_day WHERE principal = ANY(%s)"
         " UNION ALL SELECT %s, day, sum(bytes)::bigint FROM dead_letter_day GROUP BY day",
@@ -188,14 +186,14 @@ def _within(cursor: Cursor, rows: Sequence[_Row], day_bytes: int) -> tuple[list[
 def _newest_days(
     keys: Sequence[tuple[str, date]], added: Mapping[tuple[str, date], int]
 ) -> tuple[list[str], list[date], list[int]]:
-    """Of each principal the newest day, as three lists."""
+    """Return the newest day of each principal with its bytes, as three lists."""
     last = dict(keys)  # ascending, so the newest day stays
     pairs = list(last.items())
     return list(last), list(last.values()), [added[pair] for pair in pairs]
 
 
 def _count_over(cursor: Cursor, over: Sequence[_Row]) -> None:
-    """Count letters beyond the quota, with the start of the last of each kind."""
+    """Count letters beyond the quota, with the beginning of the last of each kind."""
     groups: dict[tuple[str, date, str], list[_Row]] = {}
     for row in over:
         groups.setdefault((row.principal, row.received.date(), row.reason), []).append(row)
@@ -234,5 +232,5 @@ def _moment(us: int) -> datetime:
 
 
 def _clean(text: str) -> str:
-    """PostgreSQL text holds no NUL; the bytes themselves are in the payload."""
+    """Return text without NUL, which PostgreSQL cannot store; the payload keeps the bytes."""
     return text.replace("\0", "\ufffd")

@@ -14,7 +14,7 @@ _FIRMWARE = 200
 
 
 class Status(NamedTuple):
-    """A status message and when it came. [us UTC]"""
+    """Status message and its time of receipt. [us UTC]"""
 
     principal: str
     payload: bytes
@@ -32,11 +32,11 @@ _decoder = msgspec.json.Decoder(_Status)
 
 def keep(connection: Connection, fleet: Fleet, lines: Iterable[Status]) -> list[Status]:
     """
-    Store the last status message of each registered principal.
+    Store the last status message of each registered principal; return the rejected ones.
 
     Returns
     -------
-    list of Said
+    list of Status
         Those that cannot be read, or whose principal is not registered.
     """
     latest: dict[str, tuple[_Status, int]] = {}

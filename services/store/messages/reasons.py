@@ -1,4 +1,4 @@
-"""Why a message can be refused; `docs/rejected.md` has meaning and remedy of each."""
+"""Reasons of rejection of a message; `docs/rejected.md` has meaning and remedy of each."""
 
 REASONS = (
     "unknown_device",

@@ -1,8 +1,7 @@
 """
-Values that their meter signed: kept as evidence, with the message that they stood in.
+Values signed by meters, stored as evidence with the message that contained them.
 
-They travel with the refusals of a batch, since both keep the message's bytes,
-and part from them here: what is signed was read, not refused.
+They are passed with a batch's rejected messages, since both keep the bytes, and are separated here.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _DATA = (
 
 
 class _Note(msgspec.Struct):
-    """The codec's note on a signed value."""
+    """The codec's data on a signed value."""
 
     ts: int | str
     channel: str
@@ -52,7 +51,7 @@ class _Note(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class SignedValue:
-    """One signed value, without the message that it stood in."""
+    """Signed value, without the message that contained it."""
 
     id: int
     device: str | None
@@ -69,18 +68,15 @@ class SignedValue:
 
 
 def refusals(noted: Sequence[Rejected]) -> list[Rejected]:
-    """Return the entries that are refusals; the others are signed values, kept as evidence."""
+    """Return only the rejected messages; the others are signed values."""
     return [rejected for rejected in noted if rejected.reason != SIGNED_VALUE]
 
 
 def record(cursor: Cursor, fleet: Fleet, noted: Sequence[Rejected], messages: Letters) -> int:
     """
-    Keep the signed values of a batch; one that is kept already stays as it is.
+    Store the signed values of a batch; return the number of new rows.
 
-    Returns
-    -------
-    int
-        Rows written.
+    Existing values are unchanged.
     """
     signed = [rejected for rejected in noted if rejected.reason == SIGNED_VALUE]
     if not signed:
@@ -110,7 +106,7 @@ def _row(fleet: Fleet, rejected: Rejected, messages: Letters) -> tuple[object, .
 
 
 def _clean(text: str) -> str:
-    """PostgreSQL text holds no NUL; the bytes themselves are in the payload."""
+    """Return text without NUL, which PostgreSQL cannot store; the payload keeps the bytes."""
     return text.replace("\0", "\ufffd")
 
 
@@ -121,7 +117,7 @@ def find(
     end: datetime | None,
     limit: int | None,
 ) -> list[SignedValue]:
-    """Return signed values in order of time, of a device and a half-open span."""
+    """Return signed values in order of time, of a device and a time span, end excluded."""
     rows = conn.execute(
         f"SELECT id, device_id, time, channel, context, {_DATA}, method, encoding, public_key,"
         " topic, received, encode(sha256, 'hex') FROM signed_value v "
@@ -138,7 +134,7 @@ def find(
 
 
 class Candidate(NamedTuple):
-    """A signed value as possible evidence: device, time of receipt, local day."""
+    """Possible signed evidence: device, time of receipt, local day."""
 
     device: str
     cose: bool
@@ -151,12 +147,12 @@ def candidates(
     conn: Connection, devices: Sequence[str], days: Sequence[tuple[date, int, int]]
 ) -> list[Candidate]:
     """
-    Return the first and last few of each device's days, by device, kind and time.
+    Return the first and last few signed values of each day, by device, kind and time.
 
     Parameters
     ----------
     days : sequence of (date, int, int)
-        Each day with its edges, half-open. [us UTC]
+        Each day with start and end, end excluded. [us UTC]
     """
     if not days:
         return []
@@ -189,7 +185,7 @@ def candidates(
 
 
 def count(conn: Connection, devices: Sequence[str], from_us: int, to_us: int) -> int:
-    """Return the number of stored values of devices in a half-open span. [us UTC]"""
+    """Return the number of stored values of devices in a span, end excluded. [us UTC]"""
     row = conn.execute(
         "SELECT count(*) FROM signed_value WHERE device_id = ANY(%s) AND time >= %s AND time < %s",
         [list(devices), stamp(from_us), stamp(to_us)],
@@ -204,6 +200,6 @@ def devices(conn: Connection) -> set[str]:
 
 
 def message(conn: Connection, id_: int) -> bytes | None:
-    """Return the bytes of the message that a signed value stood in."""
+    """Return the bytes of the message that contained a signed value."""
     row = conn.execute("SELECT payload FROM signed_value WHERE id = %s", [id_]).fetchone()
     return None if row is None else bytes(row[0])

@@ -1,8 +1,7 @@
 """
-Edge nodes in the database: read at start, written with the readings that follow from them.
+Sparkplug edge nodes in the database, written in the transaction of their readings.
 
-`claim` is how a rebirth is asked for once, whichever process noticed that one is
-needed: it names the nodes whose turn has come, and takes the turn.
+`claim` reserves nodes for a rebirth request, so that only one process sends it.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _CLAIM = (
 
 
 def load(connection: Connection) -> dict[str, Node]:
-    """Load all edge nodes with their births and what waits."""
+    """Return all edge nodes with their births and waiting messages."""
     nodes = {row[0]: Node(*row) for row in connection.execute(_NODES)}
     births = connection.execute(
         "SELECT node, device, born_ms, certain_ms, asked, tags::text FROM sparkplug_birth"
@@ -62,12 +61,12 @@ def load(connection: Connection) -> dict[str, Node]:
 
 def write(cursor: Cursor, changed: Sequence[tuple[Node, Node]]) -> None:
     """
-    Write nodes that changed.
+    Store changed nodes.
 
     Parameters
     ----------
     changed : sequence of (Node, Node)
-        Each as it was, and as it is now.
+        Each before and after the change.
     """
     cursor.executemany(
         _UPSERT,
@@ -143,5 +142,5 @@ def _stamp(us: int | None) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """PostgreSQL text holds no NUL."""
+    """Return text without NUL, which PostgreSQL cannot store."""
     return text.replace("\0", "\ufffd")

@@ -1,4 +1,7 @@
-"""Unregistered devices, and principals that published for another's device, from dead letters."""
+"""
+Unregistered devices, and principals that published for another's device, found in dead
+letters.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,10 @@ _NEWEST = 200_000  # letters looked through: a flood must not make the list a sc
 @dataclass(frozen=True, slots=True)
 class UnknownDevice:
     """
-    A device that the registry does not hold, and the principal that spoke for it.
+    Unregistered device, and the principal that published for it.
 
-    `example` is the number of its newest dead letter; `refused` says why it is not
-    wanted, where someone decided so.
+    `example` is the number of its newest dead letter; `refused` is the reason why it is unwanted,
+    if marked so.
     """
 
     device: str
@@ -35,7 +38,7 @@ class UnknownDevice:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A device of the registry, the principal that spoke for it, and `speaker` who may."""
+    """Registered device, the principal that published for it, and `speaker`, the permitted one."""
 
     device: str
     principal: str
@@ -87,7 +90,7 @@ def claims(conn: Connection) -> list[Claim]:
 
 
 def _refused_as(conn: Connection, reason: str) -> list[TupleRow]:
-    """Principal, topic, count, first, last and newest letter of a reason, the newest first."""
+    """Return principal, topic, count, first, last and newest letter of a reason, newest first."""
     return conn.execute(
         "SELECT principal, topic, count(*), min(received), max(received), max(id) FROM ("
         " SELECT principal, topic, received, id FROM dead_letter WHERE reason = %s"
@@ -97,7 +100,7 @@ def _refused_as(conn: Connection, reason: str) -> list[TupleRow]:
 
 
 def refuse(conn: Connection, principal: str, device: str, author: str, reason: str) -> None:
-    """Mark an unregistered device as refused; `unknown_devices` lists it no more."""
+    """Mark an unregistered device as unwanted; `unknown_devices` no longer lists it."""
     conn.execute(
         "INSERT INTO knock_refused (principal, device, author, reason) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (principal, device) DO UPDATE SET refused = now(),"

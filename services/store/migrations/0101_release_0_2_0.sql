@@ -244,6 +244,15 @@ GRANT EXECUTE ON FUNCTION tonne_expire_dead_letters(timestamptz, text) TO tonne_
 -- ACCOUNT
 SET LOCAL ROLE tonne_owner;
 
+CREATE FUNCTION tonne_project_begins(project text) RETURNS timestamptz LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    SELECT min(greatest(lower(m.during), d.installed,
+        CASE WHEN d.commissioned IS NOT NULL THEN tonne_clock(p.timezone, d.commissioned::timestamp) END))
+    FROM project p JOIN project_device m ON m.project_id = p.id JOIN device d ON d.id = m.device_id
+    WHERE p.id = tonne_project_begins.project
+$$;
+COMMENT ON FUNCTION tonne_project_begins IS 'when the first device of a project is bound, installed and commissioned; nothing is expected before';
+GRANT EXECUTE ON FUNCTION tonne_project_begins TO tonne_mrv, tonne_api, tonne_grafana;
+
 CREATE OR REPLACE FUNCTION tonne_expected_t(project text, begins timestamptz DEFAULT '-infinity', ends timestamptz DEFAULT 'infinity')
 RETURNS numeric LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
     SELECT trunc((p.expected ->> 'reduction_t_per_year')::numeric * tonne_part_of_year(v.months, p.timezone,
@@ -251,7 +260,7 @@ RETURNS numeric LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
         least(tonne_expected_t.ends, upper(p.crediting), date_bin('15 minutes', now(), '2000-01-01Z'))), 6)
     FROM project p
     JOIN v_project_months v ON v.project_id = p.id
-    CROSS JOIN LATERAL (SELECT min(lower(m.during)) AS since FROM project_device m WHERE m.project_id = p.id) s
+    CROSS JOIN LATERAL (SELECT tonne_project_begins(p.id) AS since) s
     WHERE p.id = tonne_expected_t.project AND s.since IS NOT NULL
 $$;
 
@@ -777,7 +786,7 @@ GRANT SELECT ON signed_value, statement_evidence TO tonne_watch;
 GRANT INSERT, UPDATE, DELETE ON alarm_rule, silence_rate, silence_rate_made TO tonne_watch;
 GRANT INSERT, UPDATE ON alarm TO tonne_watch;
 GRANT INSERT ON alarm_event TO tonne_watch;
-GRANT EXECUTE ON FUNCTION tonne_alarm_number, tonne_expected_t TO tonne_watch;
+GRANT EXECUTE ON FUNCTION tonne_alarm_number, tonne_expected_t, tonne_project_begins TO tonne_watch;
 GRANT EXECUTE ON FUNCTION tonne_compress(regclass) TO tonne_watch;
 SET LOCAL ROLE tonne_retention;
 GRANT EXECUTE ON FUNCTION tonne_expire_dead_letters(timestamptz, text) TO tonne_watch;
@@ -984,7 +993,7 @@ RETURNS numeric LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
         least(tonne_expected_ahead_t.ends, upper(p.crediting))), 6)
     FROM project p
     JOIN v_project_months v ON v.project_id = p.id
-    CROSS JOIN LATERAL (SELECT min(lower(m.during)) AS since FROM project_device m WHERE m.project_id = p.id) s
+    CROSS JOIN LATERAL (SELECT tonne_project_begins(p.id) AS since) s
     WHERE p.id = tonne_expected_ahead_t.project AND s.since IS NOT NULL
 $$;
 GRANT EXECUTE ON FUNCTION tonne_expected_ahead_t TO tonne_mrv, tonne_api, tonne_grafana;
@@ -1244,7 +1253,7 @@ COMMENT ON VIEW v_energy_kwh_interval IS 'Energy of a device and quantity by 15-
 COMMENT ON VIEW v_energy_kwh_day IS 'Energy of a device and quantity by local day of its site, the sum of 15-minute intervals.';
 COMMENT ON VIEW v_power_kw IS 'Power readings of all device classes with a power channel, as received.';
 COMMENT ON VIEW v_indicator_hour IS 'Indicators of air, noise and water by hour (VN_AQI, Leq, loads, limits); grade is the band or class of the standard; covered is the share of the hour with readings.';
-COMMENT ON VIEW v_indicator_day IS 'Indicators by local day; detail has further values that the standard requires.';
+COMMENT ON VIEW v_indicator_day IS 'Indicators of air, noise and water by local day; detail has further values that the standard requires.';
 COMMENT ON VIEW v_quality_day IS 'Readings flagged by a quality test, by local day, device, channel and test.';
 COMMENT ON VIEW v_meter_check_hour IS 'Comparison of a meter with its check meter by hour, over 15-minute intervals that both measured completely.';
 COMMENT ON VIEW v_meter_check_day IS 'v_meter_check_hour by day; differs is yes if the two differ by more than check_percent of the greater one and by more than 0.2 kWh.';
@@ -2608,6 +2617,8 @@ GRANT SELECT ON plan_approval TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafa
 ALTER TABLE calibration ADD COLUMN channel text COLLATE "C",
     ADD COLUMN found_error_percent numeric CHECK (found_error_percent BETWEEN 0 AND 100),
     ADD COLUMN last_test boolean CHECK (last_test),
+    ADD COLUMN laboratory text,
+    ADD COLUMN accreditation text,
     DROP CONSTRAINT calibration_check,
     ADD CONSTRAINT calibration_check CHECK (CASE WHEN last_test THEN valid_until = performed ELSE valid_until > performed END);
 
@@ -3817,7 +3828,7 @@ WHERE p.price IS NOT NULL;
 -- project stand on different sides of its account.
 COMMENT ON VIEW v_day_avoided_t IS
     'by device, for a look into one project: devices stand on both sides of an account, so that sums over devices of one class are no tonnes; v_account_day has these';
-COMMENT ON COLUMN v_project_now.last_30_days_t IS 'today and the 29 local days before it, whether anything came or not';
+COMMENT ON COLUMN v_project_now.last_30_days_t IS 'for today and the 29 local days before it, with or without data';
 GRANT SELECT ON v_account_interval, v_account_day, v_counted_project, v_counted_device, v_silence_cost, v_project_state, v_project_now
     TO tonne_mrv, tonne_api, tonne_grafana;
 
@@ -3831,15 +3842,15 @@ GRANT SELECT ON method_life, v_methodology_end TO tonne_mrv, tonne_api, tonne_gr
 RESET ROLE;
 -- What a row of each view is, for who reads them with SQL: psql's \d+ shows it, and docs/views.md is
 -- made of it.  A unit is in a column's name; `time` is the begin of the interval or local day.
-COMMENT ON VIEW v_account_interval IS 'Exact account of a project by quarter hour, in micrograms of CO2e. A reduction is the baseline less project and leakage.';
+COMMENT ON VIEW v_account_interval IS 'Exact account of a project by 15-minute interval, in micrograms of CO2e. A reduction is the baseline less project and leakage.';
 COMMENT ON VIEW v_account_day IS 'Account of a project by its local day, in micrograms and in tonnes. All other surfaces take their tonnes from here.';
-COMMENT ON VIEW v_avoided_t_interval IS 'Tonnes of a project by quarter hour, from v_account_interval.';
+COMMENT ON VIEW v_avoided_t_interval IS 'Tonnes of a project by 15-minute interval, from v_account_interval.';
 COMMENT ON VIEW v_avoided_t_day IS 'Tonnes of a project by its local day, from v_account_day.';
 COMMENT ON VIEW v_day_avoided_t IS 'Tonnes by device and local day, for the analysis of one project. Its devices belong to the baseline or the project side, so sums by device class are no reduction; take tonnes from v_account_day.';
 COMMENT ON VIEW v_day_quantity IS 'Metered quantity of a device by local day, in the base unit of the quantity; measured_us is the time covered by readings, in microseconds.';
-COMMENT ON VIEW v_day_energy_kwh IS 'The energy in v_day_quantity, in kWh, for days before yesterday from the last stored sums; fast over years.';
-COMMENT ON VIEW v_day_distance_km IS 'The distances in v_day_quantity, in km.';
-COMMENT ON VIEW v_day_volume_m3 IS 'The volumes in v_day_quantity, in m3.';
+COMMENT ON VIEW v_day_energy_kwh IS 'Energy of a device by local day, in kWh. Days before yesterday are read from stored sums, so that years are read fast.';
+COMMENT ON VIEW v_day_distance_km IS 'Distance of a device by local day, in km, from v_day_quantity.';
+COMMENT ON VIEW v_day_volume_m3 IS 'Volume metered by a device by local day, in m3, from v_day_quantity.';
 COMMENT ON VIEW v_day_pv IS 'Results of a PV inverter by local day before today: yield, performance ratio by IEC 61724-1 on the nameplate power of the modules, ratio at 25 degrees, availability, expected energy, losses by cause. no_ratio states why there is no ratio.';
 COMMENT ON VIEW v_clear_sky_power IS 'Power of an inverter''s modules under a clear sky at 25 degrees by 15-minute interval, at most the inverter''s rated power.';
 COMMENT ON VIEW v_device_array IS 'PV modules of an inverter with the time for which they are registered: nameplate power, tilt, azimuth, temperature coefficient.';
@@ -3848,17 +3859,17 @@ COMMENT ON VIEW v_device_own IS 'A device as it stands alone, without its gatewa
 COMMENT ON VIEW v_device_health IS 'State of every device: online, late or offline, since when, and what its clock and its readings of the last day are like. alarm is true where its silence is not explained by its gateway.';
 COMMENT ON VIEW v_device_clock IS 'Clock offset of a device on the last day with readings, and its drift over two weeks. A positive offset means that the clock is ahead.';
 COMMENT ON VIEW v_silence_cost IS 'What each silent meter costs its project a day and so far, by the project''s own rule. The tonnes come back when the device sends what it kept.';
-COMMENT ON VIEW v_alarm IS 'Alarms, open, acknowledged or cleared, with cause and cost in tonnes a day.';
+COMMENT ON VIEW v_alarm IS 'Alarms (open, acknowledged or cleared) with their cause and the reduction lost per day.';
 COMMENT ON VIEW v_alarm_condition IS 'Every present cause of an alarm. raises is false for a cause that is too weak to raise an alarm and too strong to clear one.';
 COMMENT ON VIEW v_calibration_due IS 'Calibration certificate of each device in a project: valid, expiring within 60 days, expired, missing.';
 COMMENT ON VIEW v_project_state IS 'Present state of a project: devices with data, start of missing data and the reduction lost by it, estimates to date, of the year and of the last 30 days.';
-COMMENT ON VIEW v_project_now IS 'v_project_state with the tonnes of the project.';
+COMMENT ON VIEW v_project_now IS 'Present state of each project as in v_project_state, with its tonnes.';
 COMMENT ON VIEW v_project_specific_energy IS 'Energy per tonne of product of projects that meter both: the last three days and the median of the previous four weeks.';
 COMMENT ON VIEW v_counted_project IS 'Projects in the programme''s totals: those of its actions, or all if no programme is registered.';
 COMMENT ON VIEW v_counted_device IS 'Devices of the programme: all except those of projects that are not in the programme.';
-COMMENT ON VIEW v_programme_now IS 'Target, monitored, issued and expected tonnes of each action at present. Do not add these columns.';
-COMMENT ON VIEW v_programme_progress IS 'Target of each action with the monitored and the issued tonnes of its projects. Do not add these columns.';
-COMMENT ON VIEW v_programme_year IS 'Modelled tonnes (the city''s own model), monitored and issued tonnes of each action by local calendar year. Do not add these columns.';
+COMMENT ON VIEW v_programme_now IS 'Target, monitored, issued and expected tonnes of each action at present. The columns must not be added to each other.';
+COMMENT ON VIEW v_programme_progress IS 'Target of each action with the monitored and the issued tonnes of its projects. The columns must not be added to each other.';
+COMMENT ON VIEW v_programme_year IS 'Modelled tonnes (the city''s own model), monitored and issued tonnes of each action by local calendar year. The columns must not be added to each other.';
 COMMENT ON VIEW v_methodology_end IS 'Dates until which each project''s methodology registers projects and issues credits, from the table of methodologies, and its successor.';
 SET LOCAL ROLE tonne_owner;
 
@@ -3930,7 +3941,7 @@ COMMENT ON VIEW v_account_statement IS 'Statements that determine the tonnes of 
 COMMENT ON VIEW v_account_part IS 'Micrograms of CO2e of a project by parts of its local days: of a statement (issued, closed), of the open period as a close would calculate it (open), or of 15-minute intervals. These parts do not overlap.';
 COMMENT ON VIEW v_account_day IS 'Tonnes and micrograms of a project by its local day: those of its statements, and for other time the result calculated so far. All pages and boards take their tonnes from this view.';
 COMMENT ON VIEW v_account_source IS 'What a project''s account is made of: statements, open time, quarter hours, each with its tonnes. before_t is what a statement''s time came to before documents and invoices that it lacks took something off; problem says why open time could not be accounted.';
-COMMENT ON VIEW v_account_interval IS 'Live account of a project by quarter hour, in micrograms of CO2e: before deductions, base loads and caps, which v_account_day has. A methodology of which a quarter hour has no emissions has no rows.';
+COMMENT ON VIEW v_account_interval IS 'Live account of a project by 15-minute interval, in micrograms of CO2e: before deductions, base loads and caps, which v_account_day has. A methodology of which a quarter hour has no emissions has no rows.';
 
 -- A register that stands still while its device works raises the same alarm as a gauge that hangs: what it
 -- does not count is not credited.

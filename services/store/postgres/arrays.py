@@ -1,4 +1,4 @@
-"""Arrays as PostgreSQL's text of them: one parameter, whatever its length."""
+"""Arrays as PostgreSQL text: a single query parameter of any length."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 
 def of_numbers(numbers: Iterable[int]) -> str:
-    """Return whole numbers as text of an array."""
+    """Return integers as PostgreSQL array text."""
     return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def of_ids(ids: Iterable[str]) -> str:
-    """Return ids of the registry, which hold no quote, as text of an array."""
+    """Return registry ids, which contain no quotes, as PostgreSQL array text."""
     text = '","'.join(ids)
     return '{"' + text + '"}' if text else "{}"

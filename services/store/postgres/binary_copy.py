@@ -1,9 +1,8 @@
 """
-Columns to PostgreSQL's binary COPY format, without a loop over rows.
+Encoding of columns into PostgreSQL's binary COPY format, without a loop over rows.
 
-Rows are laid out at their widest in one byte matrix; a mask drops the bytes
-that absent values and short texts do not have.
-Format: PostgreSQL documentation, COPY, "Binary Format".
+Rows are laid out at maximum width in one byte matrix; a mask drops the bytes of absent values and
+short texts. Format: PostgreSQL documentation, COPY, "Binary Format".
 """
 
 from __future__ import annotations
@@ -27,27 +26,27 @@ _LENGTH = 4
 
 
 class Field(Protocol):
-    """One column of a COPY."""
+    """Column of a binary COPY."""
 
     def width(self) -> int:
-        """Bytes of the widest value, its length word not counted."""
+        """Return the bytes of the widest value, without its length word."""
         ...
 
     def fill(self, out: Bytes, keep: Mask) -> None:
-        """Write length words and values; clear `keep` where bytes are not there."""
+        """Write length words and values; clear `keep` for unused bytes."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Texts as a fixed byte matrix, made once, and looked up by row."""
+    """Texts as a byte matrix of fixed width, encoded once and selected by row."""
 
     matrix: Bytes
     lengths: Int64
 
     @staticmethod
     def of(texts: Sequence[str]) -> Words:
-        """Encode texts as UTF-8, padded to the longest."""
+        """Return texts encoded as UTF-8, padded to the longest."""
         raw = [text.encode() for text in texts]
         lengths = np.array([len(r) for r in raw], dtype=np.int64)
         width = int(lengths.max(initial=0))
@@ -57,17 +56,17 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text column: row i holds word `index[i]`."""
+    """Text column: row i has the text `index[i]`."""
 
     words: Words
     index: NDArray[np.integer]
 
     def width(self) -> int:
-        """Bytes of the longest word."""
+        """Return the bytes of the longest text."""
         return int(self.words.matrix.shape[1])
 
     def fill(self, out: Bytes, keep: Mask) -> None:
-        """Write the words; drop their padding."""
+        """Write the texts without their padding."""
         lengths = self.words.lengths[self.index]
         out[:, :_LENGTH] = lengths.astype(">i4").view(np.uint8).reshape(-1, _LENGTH)
         out[:, _LENGTH:] = self.words.matrix[self.index]
@@ -76,12 +75,12 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Int8:
-    """A bigint column; NULL where the value is `ingest.model.NULL`."""
+    """Bigint column; NULL where the value is `ingest.model.NULL`."""
 
     values: Int64
 
     def width(self) -> int:
-        """Eight bytes."""
+        """Return eight bytes."""
         return 8
 
     def fill(self, out: Bytes, keep: Mask) -> None:
@@ -91,12 +90,12 @@ class Int8:
 
 @dataclass(frozen=True, slots=True)
 class Int2:
-    """A smallint column without NULLs."""
+    """Smallint column without NULLs."""
 
     values: NDArray[np.int16]
 
     def width(self) -> int:
-        """Two bytes."""
+        """Return two bytes."""
         return 2
 
     def fill(self, out: Bytes, keep: Mask) -> None:
@@ -108,12 +107,12 @@ class Int2:
 
 @dataclass(frozen=True, slots=True)
 class Float8:
-    """A double precision column; NULL where the value is NaN."""
+    """Double precision column; NULL where the value is NaN."""
 
     values: Float64
 
     def width(self) -> int:
-        """Eight bytes."""
+        """Return eight bytes."""
         return 8
 
     def fill(self, out: Bytes, keep: Mask) -> None:
@@ -123,12 +122,12 @@ class Float8:
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """A timestamptz column from microseconds UTC; NULL as for `Int8`."""
+    """Timestamptz column from microseconds UTC; NULL as for `Int8`."""
 
     values: Int64
 
     def width(self) -> int:
-        """Eight bytes."""
+        """Return eight bytes."""
         return 8
 
     def fill(self, out: Bytes, keep: Mask) -> None:
@@ -139,17 +138,17 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A bytea, text or, with `version`, jsonb column of any bytes; None is NULL."""
+    """Column of bytes as bytea, text or, with `version`, jsonb; None is NULL."""
 
     values: Sequence[bytes | None]
     version: bytes = b""
 
     def width(self) -> int:
-        """Bytes of the longest value."""
+        """Return the bytes of the longest value."""
         return max((len(v) for v in self.values if v is not None), default=0) + len(self.version)
 
     def fill(self, out: Bytes, keep: Mask) -> None:
-        """Write each value in a loop, for rare columns."""
+        """Write each value in a loop, as such columns are rare."""
         keep[:, _LENGTH:] = False
         for i, value in enumerate(self.values):
             if value is None:
@@ -171,13 +170,14 @@ def _fill8(out: Bytes, keep: Mask, raw: Bytes, null: Mask) -> None:
 
 def encode(fields: Sequence[Field], rows: int) -> bytes:
     """
-    Rows as a complete binary COPY stream.
+    Return rows as a complete binary COPY stream.
 
     Parameters
     ----------
     fields : sequence of Field
-        One a column, in the order of the COPY's column list.
+        One per column, in the order of the COPY's column list.
     rows : int
+        Number of rows.
     """
     widths = [_LENGTH + field.width() for field in fields]
     out = np.empty((rows, 2 + sum(widths)), dtype=np.uint8)

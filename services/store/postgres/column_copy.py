@@ -1,14 +1,12 @@
 """
-Query results as columns: PostgreSQL's binary COPY read by numpy, no row ever in Python.
+Query results as numpy columns, decoded from PostgreSQL's binary COPY without Python rows.
 
-`fetch` takes rows as they are: every expression must be of a fixed width and
-never NULL, so that all are of one length and the stream is an array.  The server
-sends each row in a message of its own, which costs more than the row; where many
-rows belong together, `fetch_runs` takes them as arrays, a message a run.
+`fetch` needs fixed-width expressions that are never NULL, so that all rows have equal length.  The
+server sends each row as its own message, which is slow; for many related rows `fetch_runs` selects
+arrays, one message per run.
 
-Formats: as in `binary_copy`, and array_send of PostgreSQL's arrayfuncs.c: number of
-dimensions, whether there are NULLs, type, length, lower bound, then each element
-behind its own length.
+Formats: as in `binary_copy`, and array_send of PostgreSQL's arrayfuncs.c: number of dimensions,
+NULL flag, type, length, lower bound, then each element with its own length.
 """
 
 from __future__ import annotations
@@ -73,7 +71,7 @@ def _native(rows: NDArray[Any], name: str, kind: str, row: np.dtype[Any]) -> NDA
 
 
 class Runs(NamedTuple):
-    """Rows that came in runs, run after run: the number of each row's run, and its columns."""
+    """Rows received in runs: the number of each row's run, and its columns."""
 
     run: Int32
     columns: dict[str, NDArray[Any]]
@@ -112,7 +110,7 @@ def fetch_runs(
 
 
 def _runs(copy: Any, types: Mapping[str, str]) -> Iterator[tuple[int, list[Any]]]:
-    """Run by run: its number and arrays; a message of the server's always holds one row."""
+    """Yield each run's number and arrays; each server message contains one run."""
     forms = {kind: np.dtype([("length", ">i4"), ("value", form)]) for kind, form in _TYPES.items()}
     for message in copy:
         row = memoryview(message)

@@ -1,20 +1,13 @@
 """
-TimescaleDB's columnstore for what is stored and rarely changes, where the edition has it.
+TimescaleDB's columnstore (compression of old chunks), and classification of database errors.
 
-Debian's package is the Apache edition: it has hypertables and no columnstore.
-Which one a server is, its setting `timescaledb.license` says.
+Debian's package is the Apache edition without columnstore; `timescaledb.license` names the edition.
 
-Chunks are compressed by our own hand and by no policy of TimescaleDB: a policy runs
-as the tables' owner, and that role cannot log in.  `tonne migrate` says how tables are
-to be laid out; a watcher, or `tonne columnstore run`, compresses what is old enough
-through a function of the database.  Whether it is done is read from the chunks.
+Chunks are compressed by tonne, not by a TimescaleDB policy, as a policy runs as the tables' owner,
+which cannot log in.  `tonne migrate` sets the layout; a watcher or `tonne columnstore run`
+compresses old chunks through a database function.  The state is read from the chunks.
 
-What to do after a server's error, by its SQLSTATE: wait, try again, or take it as refused.
-
-Three cases: the server is away and the work waits for it; the work collided with
-other work and is tried again; the server refuses what it was given.  Only the code
-(SQLSTATE, PostgreSQL documentation, appendix A) tells them apart: psycopg's
-`OperationalError` holds some of all three.
+After an error, its SQLSTATE tells whether to wait for the server, to retry, or to reject the work.
 """
 
 from __future__ import annotations
@@ -27,7 +20,7 @@ from psycopg import Connection, sql
 
 
 class Verdict(Enum):
-    """Action after an error of the server."""
+    """Action after a database error: wait, retry, or reject."""
 
     WAIT = "wait"
     AGAIN = "again"
@@ -107,7 +100,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class Done:
-    """Compressed chunks of a run, and failures with the server's message."""
+    """Numbers of compressed chunks, and failures with the server's message."""
 
     compressed: list[Chunk] = field(default_factory=list)
     failed: list[tuple[Chunk, str]] = field(default_factory=list)
@@ -120,12 +113,12 @@ def licence(conn: Connection) -> str:
 
 
 def available(conn: Connection) -> bool:
-    """Whether the server has a columnstore."""
+    """Return whether the server has a columnstore."""
     return licence(conn) == _COMMUNITY
 
 
 def locked(conn: Connection) -> int:
-    """Return how many chunks a server with a columnstore compressed, where this one has none."""
+    """Return the number of compressed chunks that a server without columnstore cannot read."""
     if available(conn):
         return 0
     row = conn.execute(
@@ -172,7 +165,7 @@ def switch_on(conn: Connection) -> str:
 
 
 def without(conn: Connection) -> list[str]:
-    """Return the tables that are not laid out for the columnstore."""
+    """Return the tables not prepared for the columnstore."""
     rows = conn.execute(
         "SELECT h.hypertable_name FROM timescaledb_information.hypertables h"
         f" WHERE {_OURS} AND NOT h.compression_enabled ORDER BY 1"
@@ -181,7 +174,10 @@ def without(conn: Connection) -> list[str]:
 
 
 def waiting(conn: Connection, days: float = AFTER_DAYS) -> list[Chunk]:
-    """Return chunks that ended so long ago and are not wholly compressed, oldest first."""
+    """
+    Return chunks that ended before the age limit and are not completely compressed, oldest
+    first.
+    """
     rows = conn.execute(
         "SELECT h.hypertable_name, format('%%I.%%I', h.chunk_schema, h.chunk_name),"
         " extract(epoch FROM now() - h.range_end)::float8 / 86400"
@@ -196,11 +192,11 @@ def waiting(conn: Connection, days: float = AFTER_DAYS) -> list[Chunk]:
 
 def failed_jobs(conn: Connection) -> list[str]:
     """
-    Name jobs whose last run failed; tonne itself adds none.
+    Return the names of jobs whose last run failed; tonne itself adds none.
 
-    TimescaleDB's own, numbered below 1000, are tried again by it, and are named once they
-    failed twice: one that keeps the history of jobs short may fail at the start of a server.
-    The Apache edition has that one and refuses to run it; there it is left out.
+    TimescaleDB's own jobs (numbers below 1000) are retried, and are listed after two failures: the
+    job that limits the jobs' history may fail at a server's start. The Apache edition refuses to
+    run it; there it is omitted.
     """
     rows = conn.execute(
         "SELECT format('%%s %%s%%s', j.job_id, j.proc_name, ' of ' || j.hypertable_name)"
@@ -246,7 +242,7 @@ def compress(conn: Connection, days: float = AFTER_DAYS) -> Done:
 
 
 def _is_whole(conn: Connection, chunk: Chunk) -> bool:
-    """Whether no row of a chunk is outside of the columnstore."""
+    """Return whether a chunk is completely compressed."""
     row = conn.execute(
         "SELECT h.is_compressed AND c.status & %s = 0"
         " FROM timescaledb_information.chunks h JOIN _timescaledb_catalog.chunk c"

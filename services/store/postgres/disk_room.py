@@ -1,9 +1,9 @@
 """
-How large a database is, and how much room its disk has.
+Size of the database, and free space on its disk.
 
-PostgreSQL does not say what its disk has left.  On the database's own machine its folder
-tells, if the login may ask for it (`pg_read_all_settings`); elsewhere a folder of that
-disk that is mounted here does, which a setting names.
+PostgreSQL does not report free space.  On the database's machine its folder is used if the login
+may read it (`pg_read_all_settings`); otherwise a mounted folder of that disk, named in the
+settings.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from psycopg import Connection
 
 
 class Room(NamedTuple):
-    """Bytes of the database, and free bytes of its disk, where visible."""
+    """Size of the database, and free space of its disk if known. [bytes]"""
 
     size: int
     free: int | None
@@ -24,12 +24,12 @@ class Room(NamedTuple):
 
 def of(conn: Connection, disk: Path | None = None) -> Room:
     """
-    Look at a database's size and disk.
+    Return a database's size and its disk's free space.
 
     Parameters
     ----------
     disk : Path, optional
-        A folder on that disk; the server's own is looked for otherwise.
+        A folder on that disk; by default the server's own folder.
     """
     row = conn.execute("SELECT pg_database_size(current_database())").fetchone()
     folder = disk or _own_folder(conn)
@@ -41,7 +41,7 @@ def of(conn: Connection, disk: Path | None = None) -> Room:
 
 
 def _own_folder(conn: Connection) -> Path | None:
-    """Return the server's folder, where it is a server of this machine."""
+    """Return the server's data folder; None if the server is on another machine."""
     row = conn.execute(
         "SELECT setting FROM pg_settings WHERE name = 'data_directory'"
         " AND (inet_server_addr() IS NULL OR inet_server_addr() <<= '127.0.0.0/8'"

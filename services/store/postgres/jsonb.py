@@ -1,4 +1,4 @@
-"""jsonb in and out with exact numbers: whole ones as int, others as Decimal, never as float."""
+"""jsonb values with exact numbers: integers as int, others as Decimal, never float."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def exact(text: str) -> Any:
-    """Parse JSON text as PostgreSQL gives it (`column::text`)."""
+    """Return the value of JSON text as given by PostgreSQL (`column::text`)."""
     return json.loads(text, parse_float=Decimal, parse_int=_whole)
 
 
 def jsonb(value: Any) -> Jsonb:
-    """Wrap a value for a jsonb parameter."""
+    """Return a value wrapped as a jsonb parameter."""
     return Jsonb(value, dumps=_ENCODER.encode)
 
 
 def _whole(text: str) -> int | Decimal:
-    """Return an int, or a Decimal beyond 64 bits, which the encoder takes."""
+    """Return an int, or beyond 64 bits a Decimal, which the encoder supports."""
     number = int(text)
     return number if -(2**63) < number < 2**63 else Decimal(text)

@@ -1,22 +1,17 @@
 """
-The schema: numbered SQL files, each applied once, in order, whole or not at all.
+Schema migrations: numbered SQL files, each applied once, in order, in one transaction.
 
-A file that was applied is history: its checksum is kept, and a file that has
-changed since is refused, because no one could say what the database holds.
-Two that migrate at once wait for each other.
+The checksum of an applied file is stored, and a file that has changed since is refused. Parallel
+migrations wait for each other.
 
-Files up to 0100 are the schema of version 0.1.0, one file for each area; 0101 is that of
-0.2.0 over it, and later changes have files from 0102 on.  Version 0.1.0 itself had made its
-schema by 51 other files: a database that holds all of these has the first files already.
-Between the two come the tables of readings, made from the device classes.
+Files up to 0100 are the schema of version 0.1.0, one file per area; 0101 is that of 0.2.0, later
+changes follow from 0102 on.  Version 0.1.0 had made its schema by 51 other files: a database that
+has all of these counts as having the first files.  Tables of readings are made from the device
+classes in between.
 
-What the server must bring before a schema can be made in it.
-
-Whose tables and functions are: what a restored dump lost of it.
-
-Every part of the schema belongs to `tonne_owner`, and the function that lets old dead letters go to
-`tonne_retention`.  `pg_restore --no-owner` gives all to the login that restores; then no migration
-may change a table, and functions that act as their owner act as that login, a superuser often.
+Every part of the schema belongs to `tonne_owner`, and the function that deletes old dead letters to
+`tonne_retention`.  `pg_restore --no-owner` gives all to the restoring login, often a superuser,
+whose rights such functions would then have; migrations give them back.
 """
 
 from __future__ import annotations
@@ -72,17 +67,17 @@ _LACKING = """
 
 def without_rights(conn: Connection, applied: Iterable[str]) -> list[str]:
     """
-    Return roles that lack rights of the applied migrations.
+    Return roles that lack rights of the applied migrations, as after restoring a dump without
+    roles.
 
-    The rights on the schema are checked: a dump that is restored without a role, or without
-    privileges, lacks them and those of all tables.
+    Only the rights on the schema are checked; without them those of the tables are missing as well.
     """
     names = {name for text in applied for some in _USERS.findall(text) for name in some.split(", ")}
     return [name for (name,) in conn.execute(_LACKING, [sorted(names)])]
 
 
 def give_back(conn: Connection) -> str:
-    """Return ownership of a restored dump to its roles; return the former owners."""
+    """Give the parts of a restored dump back to their roles; return a note on the former owner."""
     row = conn.execute(
         "SELECT relowner::regrole::text FROM pg_class WHERE oid = to_regclass('public.device')"
     ).fetchone()
@@ -110,19 +105,19 @@ class PrerequisiteError(InputError):
 
 def make_extensions(conn: Connection, where: str) -> None:
     """
-    Make the extensions, after checking that they can be made.
+    Create the required extensions, after checking that the server has them.
 
     Parameters
     ----------
     conn : Connection
         In autocommit.
     where : str
-        The database as messages name it.
+        The database's name in messages.
 
     Raises
     ------
     PrerequisiteError
-        With what was found and what to install.
+        With the versions found and what to install.
     """
     major = conn.info.server_version // 10_000
     if major < POSTGRESQL:
@@ -133,6 +128,11 @@ def make_extensions(conn: Connection, where: str) -> None:
         raise PrerequisiteError(
             f"{where} is read-only for this login: a standby, or default_transaction_read_only is"
             " on; name the server that writes in TONNE_DATABASE_URL, or switch that off"
+        )
+    if (encoding := conn.info.parameter_status("server_encoding")) != "UTF8":
+        raise PrerequisiteError(
+            f"{where} has the encoding {encoding}; tonne needs UTF8: make the database anew with"
+            " createdb --encoding UTF8 --template template0"
         )
     versions = _versions(conn)
     check_versions(versions, where)
@@ -164,7 +164,7 @@ def check_versions(versions: dict[str, str], where: str) -> None:
     Raises
     ------
     PrerequisiteError
-        With what was found and what to install.
+        With the versions found and what to install.
     """
     wanted = ".".join(map(str, TIMESCALEDB))
     for name in EXTENSIONS:
@@ -199,12 +199,12 @@ ALL_OF_0_1_0 = "851b7b8bc967b0490f0e35a5a5af3322c8b220be98581460401cd238ebb481e5
 
 
 class SchemaError(InputError):
-    """The schema in the database and the one in this version do not fit together."""
+    """The database's schema and this version do not match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A numbered SQL file."""
+    """Numbered SQL file of the schema."""
 
     version: int
     name: str
@@ -212,13 +212,13 @@ class Migration:
 
     @property
     def sha256(self) -> str:
-        """Return the checksum that reveals a changed file."""
+        """Return the file's checksum, by which later changes are detected."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `migrate` did: files applied now, the version reached, notes for the operator."""
+    """Result of `migrate`: files applied now, the version reached, notes for the operator."""
 
     applied: tuple[str, ...]
     version: int
@@ -227,12 +227,12 @@ class Report:
 
 def load(folder: Traversable | None = None) -> list[Migration]:
     """
-    Read the migrations of a folder, this version's by default.
+    Return the migrations in a folder, by default those of this version.
 
     Raises
     ------
     SchemaError
-        When a name is not `NNNN_name.sql` or a number comes twice.
+        When a name is not `NNNN_name.sql` or a number occurs twice.
     """
     folder = folder or resources.files("services.store") / "migrations"
     migrations = []
@@ -250,7 +250,7 @@ def load(folder: Traversable | None = None) -> list[Migration]:
 
 def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
     """
-    Bring the schema of a database to this version.
+    Update the schema of a database to this version; return what was done.
 
     Parameters
     ----------
@@ -264,8 +264,8 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
     PrerequisiteError
         When PostgreSQL or TimescaleDB is missing or too old.
     SchemaError
-        When an applied file has changed, or the database is newer than we are or
-        older than 0.1.0.
+        When an applied file has changed, or the database is newer than this version or older
+        than 0.1.0.
     ServerError
         When the database cannot be reached.
     """
@@ -294,7 +294,7 @@ def migrate(url: str, migrations: list[Migration] | None = None) -> Report:
 
 
 def what_lacks(conn: Connection) -> str:
-    """Return what `tonne migrate` has to do for this version; empty if nothing."""
+    """Return what `tonne migrate` still has to do, as text; empty if nothing."""
     versions, wanted = version_of(conn), load()[-1].version
     if versions != wanted:
         return f"the schema is of version {versions}, this version of tonne needs {wanted}"
@@ -303,7 +303,7 @@ def what_lacks(conn: Connection) -> str:
 
 
 def version_of(conn: Connection) -> int:
-    """Return the version of a database's schema."""
+    """Return the schema version of a database."""
     row = conn.execute("SELECT max(version) FROM schema_migration").fetchone()
     return 0 if row is None else int(row[0] or 0)
 
@@ -321,7 +321,7 @@ def _label(migration: Migration) -> str:
 
 
 def _make_history(conn: Connection) -> None:
-    """Make the table of applied files, if this is the first time."""
+    """Create the table of applied files if it is missing."""
     if conn.execute("SELECT to_regclass('public.schema_migration')").fetchone() != (None,):
         return
     conn.execute(
@@ -337,7 +337,7 @@ def _history(conn: Connection) -> dict[int, tuple[str, str]]:
 
 
 def _adopt_0_1_0(conn: Connection, migrations: list[Migration]) -> None:
-    """Write down our first files in place of those by which 0.1.0 made the same schema."""
+    """Record this version's first files as applied to a database made by 0.1.0."""
     done = _history(conn)
     if done.get(1) != ("roles", FIRST_OF_0_1_0):
         return
@@ -398,7 +398,7 @@ def _apply(conn: Connection, migration: Migration) -> None:
 
 @contextmanager
 def _whole(conn: Connection, what: str) -> Iterator[None]:
-    """Run the block in one transaction, or report why it had no effect."""
+    """Context that runs the block in one transaction, and reports why it failed."""
     try:
         with conn.transaction():
             yield

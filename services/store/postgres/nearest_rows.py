@@ -1,14 +1,11 @@
 """
-The rows next to a time, of many devices, without a look at the whole history.
+Rows next to a time for many devices, without reading the whole history.
 
-`ORDER BY time DESC LIMIT 1` reads one row of one chunk, but the planner opens, locks and plans
-every chunk that the statement may mean: the look-up costs what the history is long.  It leaves
-out only chunks that values of the statement itself exclude.  So rows are looked for in a few
-days first, those of devices whose times lie together in one statement, and in the whole
-history only for devices of which these days hold too few.  What is found is the same.
+`ORDER BY time DESC LIMIT 1` makes the planner open and lock every chunk, so its cost grows with the
+history.  Here a few days are searched first, devices with similar times in one statement, and the
+whole history only for devices with too few rows in these days.  The result is the same.
 
-The statements are not prepared: after five uses the server would take a plan for any values,
-which visits each chunk again.
+Statements are not prepared, as a generic plan would visit every chunk again.
 """
 
 from __future__ import annotations
@@ -29,17 +26,17 @@ Span = tuple[int, int]
 
 
 def before(time_us: int) -> Span:
-    """Where the rows before a time are looked for first. [us UTC]"""
+    """Return the span searched first for rows before a time. [us UTC]"""
     return time_us - LOOK_US, time_us
 
 
 def after(time_us: int) -> Span:
-    """Where the rows from a time on are looked for first. [us UTC]"""
+    """Return the span searched first for rows from a time on. [us UTC]"""
     return time_us, time_us + LOOK_US
 
 
 def newest(known_us: int) -> Span:
-    """Where the newest rows of all are looked for first, where one is known. [us UTC]"""
+    """Return the span searched first for the newest rows, near a known one. [us UTC]"""
     return known_us - LOOK_US, FAR_US
 
 
@@ -95,7 +92,7 @@ def nearest(
 
 
 def together(times_us: Sequence[int]) -> Iterator[list[int]]:
-    """Positions of times, put together where none is `LOOK_US` after the first of them."""
+    """Yield groups of positions whose times are within `LOOK_US` of the group's first."""
     group: list[int] = []
     for at in sorted(range(len(times_us)), key=times_us.__getitem__):
         if group and times_us[at] - times_us[group[0]] > LOOK_US:
@@ -122,7 +119,7 @@ def within(column: str, since_us: int, until_us: int) -> str:
 
 
 def _whole(span_us: Span, *, onward: bool) -> Span:
-    """Up to the end of the history, or back to its beginning."""
+    """Return a span extended to the end of the history, or back to its beginning."""
     since, until = span_us
     return (since, max(until, FAR_US)) if onward else (min(since, -FAR_US), until)
 

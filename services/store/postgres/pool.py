@@ -1,8 +1,6 @@
 """
-Connections to the database.
-
-One function, so that a wrong URL, a server that is down and a database without
-the schema all read the same, whichever command met them.
+Database connections, with uniform errors for a wrong URL, an unreachable server or a missing
+schema.
 """
 
 from __future__ import annotations
@@ -28,20 +26,18 @@ def connect(
     limits: Sequence[str] = (),
 ) -> Connection:
     """
-    Open a connection whose session time zone is UTC.
+    Return an open connection whose session time zone is UTC.
 
     Parameters
     ----------
     url : str
         `postgresql://user@host:port/database`.
     role : str, optional
-        Group role to work as (`tonne_ingest`, `tonne_mrv`, ..): a login that
-        may do more still does no more than its process needs.
+        Group role to work as (`tonne_ingest`, `tonne_mrv`, ..), to limit a more powerful login.
     name : str
-        What `pg_stat_activity` shows.
+        Name shown in `pg_stat_activity`.
     limits : sequence of str
-        Server settings of the connection, such as `statement_timeout=5min`, whatever the
-        login or the database has.
+        Server settings of the connection, such as `statement_timeout=5min`.
 
     Raises
     ------
@@ -61,10 +57,9 @@ def connect(
 
 def session_settings(role: str | None, name: str, limits: Sequence[str] = ()) -> dict[str, Any]:
     """
-    Return the settings of each connection: UTC, a role, a visible name.
+    Return the settings of each connection: UTC, a role, a name.
 
-    Just-in-time compilation is off: it takes up to a second for a view over hypertables whose rows
-    take a tenth of that.
+    Just-in-time compilation is off, as it takes up to a second for views over hypertables.
     """
     settings = ["timezone=UTC", "jit=off", *([f"role={role}"] if role else []), *limits]
     options = " ".join(f"-c {setting}" for setting in settings)
@@ -72,7 +67,7 @@ def session_settings(role: str | None, name: str, limits: Sequence[str] = ()) ->
 
 
 def without_login(url: str) -> str:
-    """Return the URL as it may be printed: hosts, ports and database, no login."""
+    """Return the URL for printing: hosts, ports and database, no login."""
     try:
         parts = parts_of(url)
     except ValueError:

@@ -1,20 +1,15 @@
 """
-Tables of readings: one wide hypertable for each device class, made from its class file.
+Tables of readings: one wide hypertable per device class, made from its class file.
 
-`ingest/classes/NAME.toml` is the schema.  A class without a table gets one, a
-channel without a column gets one at the end of its table; what is there stays.
-A register is a `bigint` of whole base units, a gauge is a `double precision` in
-the unit of its name; `flags` names the channels of a row that are not good.
-A table has no foreign key to `device` and no trigger on insert: either would
-cost every row of a COPY.
+`ingest/classes/NAME.toml` defines the table.  A missing table is created, and a missing channel is
+added as last column; existing ones stay. A register is a `bigint` in whole base units, a gauge a
+`double precision` in the unit of its name; `flags` names the channels of a row that are not good.
+Tables have no foreign key to `device` and no insert trigger, which would slow down COPY.
 
-How long a chunk of a table is, by the size of the fleet.
-
-A chunk that is written to is fast as long as its indexes are in memory.  By PostgreSQL's
-and TimescaleDB's advice those of all open chunks together take a quarter of it at most
-(TimescaleDB documentation, "Hypertables", chunk size).  What they take a day is measured
-on the newest chunks; what memory there is, the server's `effective_cache_size` says.
-Shorter chunks hold for what comes, and leave those that are there as they are.
+The chunk length depends on the fleet: writing is fast as long as the indexes of all open chunks fit
+into a quarter of memory (TimescaleDB documentation, "Hypertables", chunk size). The index size per
+day is measured on the newest chunks; memory is the server's `effective_cache_size`. A new length
+applies to new chunks only.
 """
 
 from __future__ import annotations
@@ -33,7 +28,7 @@ _LEAST_DAYS = 1
 
 
 class Length(NamedTuple):
-    """A table's chunks: days that new ones hold, days that they should, index bytes a day."""
+    """Chunk lengths of a table: of new chunks and recommended [days], and index bytes per day."""
 
     table: str
     days: float
@@ -102,7 +97,7 @@ def table(class_id: str) -> str:
 
 
 def table_ddl(device_class: DeviceClass) -> Iterator[str]:
-    """Statements that make the table of a class."""
+    """Yield the statements that create a class's table."""
     name = table(device_class.id)
     columns = ['device_id text COLLATE "C" NOT NULL', "time timestamptz NOT NULL"]
     columns += [_column(channel) for channel in device_class.channels.values()]
@@ -120,7 +115,7 @@ def table_ddl(device_class: DeviceClass) -> Iterator[str]:
 
 
 def power_view_ddl(known: Iterable[DeviceClass]) -> Iterator[str]:
-    """Statements that make `v_power_kw`, the power of all devices that measure it."""
+    """Yield the statements that create `v_power_kw`, the power of all devices that measure it."""
     rows = " UNION ALL ".join(
         f"SELECT time, device_id, active_power_w FROM {table(c.id)}"
         for c in known
@@ -135,7 +130,7 @@ def power_view_ddl(known: Iterable[DeviceClass]) -> Iterator[str]:
 
 
 def lacking(conn: Connection) -> list[str]:
-    """Tables and columns that the device classes have and the database lacks."""
+    """Return tables and columns of the device classes that the database lacks."""
     stored = _stored(conn)
     result = []
     for device_class in classes.load().values():
@@ -149,12 +144,12 @@ def lacking(conn: Connection) -> list[str]:
 
 def make(conn: Connection, known: Mapping[str, DeviceClass]) -> list[str]:
     """
-    Bring the tables of readings to these device classes, in the caller's transaction.
+    Create or extend the tables of readings for device classes, in the caller's transaction.
 
     Returns
     -------
     list of str
-        Tables that were made or got another column.
+        Tables that were created or got a column.
     """
     stored = _stored(conn)
     changed = []
@@ -191,7 +186,7 @@ def _column(channel: Channel) -> str:
 
 
 def _stored(conn: Connection) -> dict[str, set[str]]:
-    """Columns of the tables of readings that are there."""
+    """Return the columns of the existing tables of readings."""
     rows = conn.execute(
         "SELECT c.relname, array_agg(a.attname::text) FROM pg_class c JOIN pg_attribute a"
         " ON a.attrelid = c.oid WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'"

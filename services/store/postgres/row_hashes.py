@@ -1,10 +1,9 @@
 """
-Digests of stored rows, so that a change of any of them can be named.
+Digests of stored rows, by which a change of any row can be found.
 
-A row's hash is the SHA-256 of its JSON object as PostgreSQL writes jsonb (keys
-in its order, times in UTC), without the columns that are empty: a column that
-a later version adds does not change old rows.  Long values (`bytea`) stand in
-it as their own SHA-256.
+A row's hash is the SHA-256 of its JSON object as written by PostgreSQL (jsonb key order, times in
+UTC), without empty columns, so that columns added later do not change old rows.  Long values
+(`bytea`) are represented by their own SHA-256.
 """
 
 from __future__ import annotations
@@ -148,7 +147,7 @@ IMPORTED = ("registry", "calibration", "plan")
 
 
 class Tables(NamedTuple):
-    """Append-only tables, and tables that no seal knows of."""
+    """Append-only tables, and tables without seals."""
 
     records: tuple[str, ...]
     unknown: tuple[str, ...]
@@ -178,7 +177,7 @@ def tables(conn: Connection) -> Tables:
 def older_than(
     conn: Connection, table: str, column: str, moment: datetime, keys: list[str]
 ) -> list[str]:
-    """Return rows with a time of writing well before a moment."""
+    """Return keys of rows whose time of writing is well before a time."""
     key = _key(_columns(conn, [table])[table])
     rows = conn.execute(
         f"SELECT key FROM (SELECT {key} AS key, r.{column} AS at FROM {table} r) k"
@@ -189,7 +188,7 @@ def older_than(
 
 
 class _Column(NamedTuple):
-    """A column, whether its values are long, and whether it is of the key."""
+    """Column: its name, whether its values are long, and whether it belongs to the key."""
 
     name: str
     long: bool
@@ -197,7 +196,7 @@ class _Column(NamedTuple):
 
 
 def _columns(conn: Connection, names: Sequence[str]) -> dict[str, list[_Column]]:
-    """Columns of tables, in their order."""
+    """Return the columns of tables, in order."""
     columns: dict[str, list[_Column]] = {name: [] for name in names}
     for table, *column in conn.execute(
         "SELECT c.relname, a.attname, a.atttypid = 'bytea'::regtype,"

@@ -1,4 +1,4 @@
-"""Microseconds UTC to the text of a timestamptz, and back."""
+"""Conversion between microseconds UTC and timestamptz text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def stamp(us: int) -> str:
 
 
 def us_of(text: str) -> int:
-    """Time of what `stamp` wrote. [us UTC]"""
+    """Return the time in a text written by `stamp`. [us UTC]"""
     if text.endswith("infinity"):
         return -FAR_US if text.startswith("-") else FAR_US
     return int(np.datetime64(text.removesuffix("Z"), "us").astype(np.int64))

@@ -1,7 +1,7 @@
 """
-Split long time ranges into queries of one week each, ordered by week and then by device.
+Division of long time ranges into queries of one week, ordered by week and device.
 
-Rows lie as they came, those of an hour together: in this order each page is read once.
+Rows are stored in order of arrival, so that in this order each page is read once.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ NAMED = "(number, id, since, until)"
 
 
 class Weeks(NamedTuple):
-    """Device of each run by its number, by device and time; and the arguments of `SELECTED`."""
+    """Device numbers of the runs, by device and time; and the arguments of `SELECTED`."""
 
     device: Int32
     arguments: tuple[list[int], list[str], list[str], list[str]]
 
 
 def cut(fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Weeks:
-    """Cut half-open spans of devices, by fleet index; one without an end stays whole. [us UTC]"""
+    """
+    Return spans of devices divided into weeks, by fleet index; endless spans stay whole. [us
+    UTC]
+    """
     runs = [
         (device, begin, end)
         for device, (since, until) in sorted(spans.items())
@@ -43,7 +46,7 @@ def cut(fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Weeks:
 
 
 def weeks(since: int, until: int) -> Iterator[tuple[int, int]]:
-    """Cut a half-open span as `cut` does. [us UTC]"""
+    """Yield the weeks of a span as `cut` does. [us UTC]"""
     step = _RUN_US if until - since <= _LONGEST_US else until - since
     for begin in range(since, until, step):
         yield begin, min(begin + step, until)
@@ -51,12 +54,11 @@ def weeks(since: int, until: int) -> Iterator[tuple[int, int]]:
 
 def together(spans: Mapping[int, tuple[int, int]]) -> Iterator[dict[int, tuple[int, int]]]:
     """
-    Put devices together whose half-open spans lie together. [us UTC]
+    Yield groups of devices with similar spans, so that each group is queried with constant bounds.
+    [us UTC]
 
-    A server does not know how long a span is that comes out of a join: it takes it for short,
-    and reads the rows of all devices in it where an index by time lets it.  Two values for a
-    whole group tell it.  The group's time, of each of its devices, is at most twice what they
-    ask for.
+    The planner does not know the length of spans from a join, and would read all devices' rows in
+    them.  A group's total time is at most twice what its devices need.
     """
     group: dict[int, tuple[int, int]] = {}
     begin = end = asked = 0

@@ -1,4 +1,4 @@
-"""What authorities and registries said, as rows; and submissions as they were filed."""
+"""Rows of authorities' and registries' data, and submissions as filed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from services.store.postgres.jsonb import jsonb
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A statement that is issued and counts, and whole tonnes by vintage. [t]"""
+    """Issued and valid statement with its whole tonnes by vintage. [t]"""
 
     name: str
     vintages: Mapping[int, int]
 
     def vintage(self, year: int) -> int | None:
-        """Whole tonnes credited of a vintage; None where it has none of it. [t]"""
+        """Return the whole tonnes credited for a vintage; None without any. [t]"""
         return self.vintages.get(year)
 
 
 def issued(conn: Connection) -> list[Issued]:
-    """Return every statement that is issued and counts."""
+    """Return every issued and valid statement."""
     rows = conn.execute(
         "SELECT s.id, s.document #> '{credentialSubject,credited,vintages}'"
         " FROM claim c JOIN statement s ON s.id = c.statement_id ORDER BY s.id"
@@ -42,7 +42,7 @@ def issued(conn: Connection) -> list[Issued]:
 
 
 def load(conn: Connection) -> list[Entered]:
-    """Return the last row of each name, by kind and name."""
+    """Return the last row of each entry, by kind and name."""
     rows = conn.execute(
         "SELECT DISTINCT ON (kind, id) kind, id, record FROM authority_entry"
         " ORDER BY kind, id, sequence DESC"
@@ -53,7 +53,7 @@ def load(conn: Connection) -> list[Entered]:
 
 
 def write(cur: Cursor, changed: Sequence[Entered], merged: Registry, author: str) -> None:
-    """Add rows; keep the tables of a submission that is filed by them."""
+    """Insert rows; store the tables of submissions that they mark as filed."""
     cur.executemany(
         "INSERT INTO authority_entry (kind, id, record, author) VALUES (%s, %s, %s, %s)",
         [(one.kind, one.id, jsonb(_plain(one)), author) for one in changed],
@@ -77,7 +77,7 @@ def write(cur: Cursor, changed: Sequence[Entered], merged: Registry, author: str
 
 
 def filed(conn: Connection, party: str, year: int, version: int) -> Draft | None:
-    """Return the tables of a submission as it was filed; None where it is not."""
+    """Return the tables of a submission as filed; None if it is not filed."""
     row = conn.execute(
         "SELECT tables FROM filed_submission WHERE party = %s AND year = %s AND version = %s",
         [party, year, version],

@@ -1,6 +1,6 @@
-"""Credentials on record: what was issued to whom, and what was revoked, when and why.
-
-One-time tokens by which devices fetch their first certificate; only digests are kept.
+"""
+Records of issued and revoked credentials, and one-time tokens for first certificates
+(digests only).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from psycopg import Connection
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A recorded token; `certificate` is the issued one, PEM."""
+    """Record of a one-time token; `certificate` is the issued one, PEM."""
 
     principal: str
     expires: datetime
@@ -27,7 +27,7 @@ class Token:
 
 
 def make(conn: Connection, principal: str, expires: datetime, author: str) -> str:
-    """Make a token for a principal; the database keeps its digest alone."""
+    """Return a new one-time token for a principal; the database stores only its digest."""
     token = secrets.token_urlsafe(24)
     conn.execute(
         "INSERT INTO enrolment_token (sha256, principal, expires, author) VALUES (%s, %s, %s, %s)",
@@ -37,7 +37,7 @@ def make(conn: Connection, principal: str, expires: datetime, author: str) -> st
 
 
 def take(conn: Connection, token: str) -> Token | None:
-    """Return the record of a token, locked until the transaction ends."""
+    """Return the record of a one-time token, locked until the transaction ends."""
     row = conn.execute(
         "SELECT principal, expires, used, key, certificate FROM enrolment_token"
         " WHERE sha256 = %s FOR UPDATE",
@@ -65,7 +65,7 @@ _IN_USE = "revoked IS NULL AND (expires IS NULL OR expires > now())"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A recorded credential; a password has no serial and does not expire."""
+    """Record of a credential; a password has no serial number and does not expire."""
 
     principal: str
     kind: Kind
@@ -78,12 +78,12 @@ class Credential:
 
 
 def lock(conn: Connection) -> None:
-    """Lock issuing and revoking until the transaction ends."""
+    """Lock issue and revocation of credentials until the transaction ends."""
     conn.execute("LOCK TABLE credential IN SHARE ROW EXCLUSIVE MODE")
 
 
 def in_use(conn: Connection) -> dict[str, Credential]:
-    """Return the newest credential in use of each principal that has one."""
+    """Return the newest valid credential of each principal."""
     rows = conn.execute(
         f"SELECT DISTINCT ON (principal) {_COLUMNS} FROM credential WHERE {_IN_USE}"
         " ORDER BY principal, id DESC"
@@ -112,7 +112,7 @@ def record(
     issued: Iterable[tuple[str, Kind, str | None, str | None, datetime | None]],
     author: str,
 ) -> None:
-    """Put new credentials on record: principal, kind, serial, fingerprint, end."""
+    """Record new credentials: principal, kind, serial number, fingerprint, expiry."""
     conn.cursor().executemany(
         "INSERT INTO credential (principal, kind, serial, fingerprint, expires, author)"
         " VALUES (%s, %s, %s, %s, %s, %s)",
@@ -137,7 +137,7 @@ def revoke(
     kind : str, optional
         Only those of this kind.
     but_newest : bool
-        Leave the one that was issued last.
+        Except the last one issued.
     """
     done = conn.execute(
         "UPDATE credential SET revoked = now(), revoked_by = %(author)s, reason = %(reason)s"
@@ -157,7 +157,10 @@ def revoke(
 
 
 def revoked_certificates(conn: Connection) -> list[tuple[str, datetime]]:
-    """Return serials of revoked certificates that would still be valid, and since when."""
+    """
+    Return serial numbers of revoked certificates not yet expired, with the time of
+    revocation.
+    """
     return conn.execute(
         "SELECT serial, revoked FROM credential WHERE revoked IS NOT NULL AND serial IS NOT NULL"
         " AND expires > now() ORDER BY id"

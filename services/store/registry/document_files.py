@@ -1,4 +1,4 @@
-"""Documents that people handed in, kept whole by their SHA-256, which is made here."""
+"""Uploaded documents, stored whole by their SHA-256, which is calculated here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_BYTES = 8 << 20
 
 
 class Kept(NamedTuple):
-    """A document: the hash that registry and invoices name, its file's name, who kept it, when."""
+    """Stored document: SHA-256, file name, author, time."""
 
     sha256: str
     name: str
@@ -22,7 +22,7 @@ class Kept(NamedTuple):
 
 
 def keep(conn: Connection, name: str, data: bytes, author: str, principal: str) -> str:
-    """Keep a file; return its hash.  One that is there already stays as it is."""
+    """Store a file and return its SHA-256; an existing one is unchanged."""
     sha256 = hashlib.sha256(data).hexdigest()
     conn.execute(
         "INSERT INTO document_file (sha256, name, data, author, principal)"
@@ -33,7 +33,7 @@ def keep(conn: Connection, name: str, data: bytes, author: str, principal: str) 
 
 
 def newest(conn: Connection, limit: int) -> list[Kept]:
-    """Return the documents that were kept last."""
+    """Return the most recently stored documents."""
     rows = conn.execute(
         "SELECT sha256, name, length(data), author, kept FROM document_file"
         " ORDER BY kept DESC, sha256 LIMIT %s",

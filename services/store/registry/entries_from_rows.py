@@ -1,4 +1,4 @@
-"""The registry's rows as entries."""
+"""Registry entries from database rows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Bound = tuple[str, str, dict[str, Any], int, int]
 
 
 def load_registry(conn: Connection) -> Registry:
-    """Load everything that is registered."""
+    """Return the whole registry."""
     called = names(conn)
     entries: list[Entry] = [
         Site(
@@ -91,9 +91,9 @@ def _tariffs(text: str | None) -> tuple[Tariff, ...] | None:
 
 def names(conn: Connection) -> dict[tuple[str, str], dict[str, str]]:
     """
-    Return what sites, projects and actions are called, by kind, id and language.
+    Return the names of sites, projects and actions in all languages, by kind and id.
 
-    Of sites also by `site name` and the name that is registered.
+    Sites are also found by `site name` with their registered name.
     """
     rows = conn.execute(
         "SELECT kind, id, names FROM registry_names UNION ALL SELECT 'site name', s.name, n.names"
@@ -171,7 +171,7 @@ def _devices(conn: Connection) -> list[Device]:
 
 
 def load_samples(conn: Connection) -> defaultdict[str, list[Sample]]:
-    """Return laboratory results by project and in order of time."""
+    """Return laboratory results by project, in order of time."""
     samples: defaultdict[str, list[Sample]] = defaultdict(list)
     for project, *row in conn.execute(
         "SELECT project_id, parameter, sample, taken, value, method, laboratory, sha256, signed"
@@ -182,7 +182,7 @@ def load_samples(conn: Connection) -> defaultdict[str, list[Sample]]:
 
 
 def load_meter_keys(conn: Connection) -> defaultdict[str, list[MeterKey]]:
-    """Load the keys with which meters sign, by device and in order of time."""
+    """Return meters' signing keys by device, in order of time."""
     meter_keys: defaultdict[str, list[MeterKey]] = defaultdict(list)
     for device, begins, key, document in conn.execute(
         "SELECT device_id, begins, key, document FROM meter_key ORDER BY device_id, begins"
@@ -202,7 +202,7 @@ def _arrays(conn: Connection) -> defaultdict[str, list[PvArray]]:
 
 
 def load_ratings(conn: Connection) -> defaultdict[str, list[tuple[Rating, datetime]]]:
-    """Load the rated powers of all devices in order of time, and when each was recorded."""
+    """Return the rated powers of devices in order of time, each with its time of entry."""
     result: defaultdict[str, list[tuple[Rating, datetime]]] = defaultdict(list)
     for device, begins, watt, document, sha256, recorded in conn.execute(
         "SELECT device_id, begins, rated_power_w, document, sha256, recorded FROM device_rating"
@@ -295,6 +295,6 @@ def _with_dates(
 
 
 def _unless(edge: date, instant_us: int, zone: str) -> date | None:
-    """Return the local date of an instant, None where it is the project's own edge."""
+    """Return the local date of an instant; None if it equals the project's own limit."""
     day = local_date(instant_us, zone)
     return None if day == edge else day

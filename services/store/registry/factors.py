@@ -1,4 +1,4 @@
-"""The factor book of a programme: what tonne publishes, and what its registry adds."""
+"""Factor book of a programme: factors shipped with tonne, and those of its registry."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from services.store.postgres.jsonb import exact
 
 def load_published(conn: Connection) -> list[Factor]:
     """
-    Load the factors that registry files brought.
+    Return the factors of registry files.
 
-    A document is a third party's, unless an organisation that holds an operator's key gave it.
+    A document counts as a third party's, unless its issuer holds an operator's key.
     """
     rows = conn.execute("SELECT record::text FROM published_factor ORDER BY id").fetchall()
     result = [factor_of(exact(record)) for (record,) in rows]
@@ -32,7 +32,7 @@ def load_published(conn: Connection) -> list[Factor]:
 
 
 def _operators(conn: Connection) -> frozenset[str]:
-    """Return the organisations that hold an operator's key, as `stem` spells them."""
+    """Return the organisations with an operator's key, in the normalised spelling of `stem`."""
     rows = conn.execute(
         "SELECT coalesce(bounds ->> 'organisation', name) FROM enrolled_key WHERE role = 'operator'"
     )
@@ -41,11 +41,11 @@ def _operators(conn: Connection) -> frozenset[str]:
 
 def load_book(conn: Connection) -> FactorBook:
     """
-    Load the book that a programme's account uses.
+    Return the factor book for a programme's account.
 
     Raises
     ------
     FactorError
-        If a factor of the registry is valid on a day of another of its kind.
+        If a registry factor overlaps in time with another of its kind.
     """
     return factors.load().with_more(load_published(conn))

@@ -1,4 +1,4 @@
-"""Invoices as they are stored, each document once."""
+"""Stored invoices, each document once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CORRECTED_BY = "(SELECT o.id FROM invoice o WHERE o.corrects = i.id)"
 def insert(
     conn: Connection, new: Sequence[tuple[str, Invoice, str | None, str | None]], author: str
 ) -> None:
-    """Store invoices: project, document, which one it corrects, and why."""
+    """Store invoices: project, document, the corrected invoice, and the reason."""
     rows: list[tuple[Any, ...]] = [
         (invoice.id, project, jsonb(invoice_out(invoice)), corrects, reason, author)
         for project, invoice, corrects, reason in new
@@ -38,12 +38,12 @@ def every(
     conn: Connection, project: str | None = None, *, corrected: bool = False
 ) -> list[tuple[str, Invoice, str | None, str | None]]:
     """
-    Load invoices: project, document, which one it corrects, and why.
+    Return invoices: project, document, the corrected invoice, and the reason.
 
     Parameters
     ----------
     corrected : bool
-        Including invoices that were corrected by another one.
+        Include invoices corrected by another one.
     """
     rows = conn.execute(
         "SELECT project_id, document::text, corrects, reason FROM invoice i"
@@ -76,7 +76,7 @@ def of_files(conn: Connection, files: Collection[str]) -> list[tuple[str, Invoic
 def listed(
     conn: Connection, scope: Sequence[str] | None, project: str | None, after: str, limit: int
 ) -> list[dict[str, Any]]:
-    """Return invoices by id, those after `after`, as documents with their comparisons."""
+    """Return invoices with their comparisons as JSON objects, by id, after the id `after`."""
     rows = conn.execute(
         f"SELECT {_COLUMNS}, {_CORRECTED_BY} FROM invoice i WHERE i.id > %(after)s"
         " AND (%(scope)s::text[] IS NULL OR i.project_id = ANY(%(scope)s))"
@@ -93,7 +93,7 @@ def listed(
 
 
 def by_id(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
-    """Return an invoice; None where it is not there or outside of the scope."""
+    """Return an invoice; None if it does not exist or is outside the caller's scope."""
     row = conn.execute(
         f"SELECT {_COLUMNS}, {_CORRECTED_BY} FROM invoice i WHERE i.id = %(id)s"
         " AND (%(scope)s::text[] IS NULL OR i.project_id = ANY(%(scope)s))",

@@ -1,4 +1,4 @@
-"""Check that a name is in the registry, so that an unknown one is never an empty answer."""
+"""Checks that names are registered, so that an unknown name gives an error and no empty result."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def unknown(conn: Connection, kind: str, name: str, more: Collection[str] = ()) 
 
 def require(conn: Connection, kind: str, *wanted: str | None) -> None:
     """
-    Check that each name is registered; None is passed over.
+    Check that each name is registered; None is skipped.
 
     Raises
     ------
     RegistryError
-        Naming the first that is not.
+        Naming the first unregistered one.
     """
     required = [name for name in wanted if name is not None]
     if required:
@@ -60,7 +60,7 @@ def require(conn: Connection, kind: str, *wanted: str | None) -> None:
 
 
 def zones_of(conn: Connection, devices: Collection[str | None]) -> dict[str | None, str]:
-    """Return the zone of each device's site; UTC where it is not registered, as for None."""
+    """Return the time zone of each device's site; UTC if not registered, and for None."""
     wanted = sorted({device for device in devices if device is not None})
     rows = conn.execute(
         "SELECT d.id, s.timezone FROM device d JOIN site s ON s.id = d.site WHERE d.id = ANY (%s)",
@@ -70,7 +70,7 @@ def zones_of(conn: Connection, devices: Collection[str | None]) -> dict[str | No
 
 
 def timezones(conn: Connection) -> list[tuple[str, int]]:
-    """Return the zones of the sites with their number of sites, largest first."""
+    """Return the time zones with their number of sites, largest first."""
     rows = conn.execute("SELECT timezone, count(*) FROM site GROUP BY 1 ORDER BY 2 DESC, 1")
     return [(str(zone), int(count)) for zone, count in rows]
 

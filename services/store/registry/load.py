@@ -1,8 +1,8 @@
 """
-The registry as the pipeline and the account read it.
+Registry as used by the pipeline and the accounting.
 
-The pipeline looks at `registry_version` now and then, and loads fleet and
-projects again when it has moved.
+The pipeline checks `registry_version` at intervals, and reloads fleet and projects when it has
+changed.
 """
 
 from __future__ import annotations
@@ -54,17 +54,16 @@ _FEW = 1_000
 
 
 def registry_version(conn: Connection) -> int:
-    """Return the number of the last import that changed something; 0 before the first."""
+    """Return the number of the last import with changes; 0 before the first."""
     row = conn.execute("SELECT coalesce(max(version), 0) FROM registry_version").fetchone()
     return int(row[0]) if row else 0
 
 
 def load_fleet(conn: Connection) -> Fleet:
     """
-    Load all devices with their meter swaps, and the fleet's own topics.
+    Return all devices with their meter replacements, and the fleet's own topics.
 
-    The version is read first: an import between the two reads is seen as a
-    newer version next time, and loaded again.
+    The version is read first: after an import during loading the fleet is loaded again.
     """
     version = registry_version(conn)
     devices = _load_devices(conn, None)
@@ -73,7 +72,7 @@ def load_fleet(conn: Connection) -> Fleet:
 
 
 class Changes(NamedTuple):
-    """Ids of devices and projects that newer versions of the registry changed."""
+    """Ids of devices and projects changed by newer registry versions."""
 
     devices: set[str]
     projects: set[str]
@@ -81,10 +80,10 @@ class Changes(NamedTuple):
 
 def changed_since(conn: Connection, version: int) -> Changes | None:
     """
-    Return what versions after one changed; None where that is much, or more than these.
+    Return the changes after a version; None if everything must be reloaded.
 
-    A site, a topic or a factor reaches farther than its own row; a version that is not after
-    ours is one that was restored.
+    That is so if many entries, a site, a topic or a factor changed, or the database was restored to
+    an older version.
     """
     if registry_version(conn) < version:
         return None
@@ -103,8 +102,8 @@ def last_touched(conn: Connection) -> dict[str, int]:
     """
     Return the version that last changed each project's account.
 
-    That is by its own row, its devices' and their sites'; a factor or the
-    programme affects all.
+    Changes of its own row, its devices and their sites count; a factor or the programme affects
+    all.
     """
     rows = conn.execute(
         "WITH change AS MATERIALIZED (SELECT c ->> 'kind' AS kind, c ->> 'id' AS id,"
@@ -124,7 +123,7 @@ def last_touched(conn: Connection) -> dict[str, int]:
 
 
 def load_changed_fleet(conn: Connection, fleet: Fleet, changes: Changes) -> Fleet:
-    """Load the devices that have changed; all others are the same objects as before."""
+    """Return the fleet with changed devices reloaded; all others are the same objects as before."""
     devices = _load_devices(conn, sorted(changes.devices)) if changes.devices else []
     return fleet.following(devices, registry_version(conn))
 
@@ -132,7 +131,7 @@ def load_changed_fleet(conn: Connection, fleet: Fleet, changes: Changes) -> Flee
 def load_changed_projects(
     conn: Connection, projects: Sequence[Project], changes: Changes
 ) -> list[Project]:
-    """Load the projects that have changed; all others are the same objects as before."""
+    """Return the projects with changed ones reloaded; all others are the same objects as before."""
     known = {p.id: p for p in projects}
     if changes.projects:
         known |= {p.id: p for p in _load_projects(conn, sorted(changes.projects))}
@@ -161,13 +160,13 @@ def _load_devices(conn: Connection, ids: Sequence[str] | None) -> list[Device]:
 
 
 def _limits(text: str) -> dict[str, Any]:
-    """Return `attributes.limits`; other content names no standard."""
+    """Return `attributes.limits`; empty if it is not a mapping."""
     result = exact(text)
     return result if isinstance(result, dict) else {}
 
 
 def load_projects(conn: Connection) -> list[Project]:
-    """Load all projects with their devices, in the order of their ids."""
+    """Return all projects with their devices, in order of ids."""
     return _load_projects(conn, None)
 
 
@@ -202,7 +201,7 @@ def _load_projects(conn: Connection, ids: Sequence[str] | None) -> list[Project]
 
 def load_project(conn: Connection, project_id: str) -> Project:
     """
-    Load one project.
+    Return one project.
 
     Raises
     ------
@@ -217,11 +216,12 @@ def load_project(conn: Connection, project_id: str) -> Project:
 def load_calibrations(
     conn: Connection, devices: Sequence[str]
 ) -> dict[str, tuple[Calibration, ...]]:
-    """Load the certificates of devices, oldest first; each device has an entry."""
+    """Return the certificates of devices, oldest first; each device has an entry."""
     calibrations: dict[str, list[Calibration]] = {device: [] for device in devices}
     rows = conn.execute(
         "SELECT device_id, performed, valid_until, certificate, accuracy_class, max_error_percent, "
-        "serial, channel, found_error_percent, coalesce(last_test, false) FROM calibration"
+        "serial, channel, found_error_percent, coalesce(last_test, false), laboratory,"
+        " accreditation FROM calibration"
         " WHERE device_id = ANY(%s)",
         [list(devices)],
     )

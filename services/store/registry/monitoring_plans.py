@@ -1,4 +1,4 @@
-"""Monitoring plans and the check meters that main meters are compared with."""
+"""Monitoring plans and check meters in the database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.store.postgres.jsonb import jsonb
 
 
 def load_versions(conn: Connection) -> dict[str, tuple[Version, ...]]:
-    """Load the versions of all projects' plans, in the order of their import."""
+    """Return the versions of all projects' plans, in order of import."""
     versions: dict[str, tuple[Version, ...]] = {}
     for project, text, entered, approval in conn.execute(
         "SELECT p.project_id, p.document::text,"
@@ -53,7 +53,7 @@ def add_versions(cursor: Cursor, project: str, versions: Sequence[Version], auth
 
 
 def load_checks(conn: Connection, mains: Iterable[str]) -> tuple[CheckMeter, ...]:
-    """Load the check meters of devices, by id."""
+    """Return the check meters of main meters, by id."""
     rows = conn.execute(
         "SELECT check_of, id, check_percent FROM device WHERE check_of = ANY(%s) ORDER BY id",
         [list(mains)],
@@ -62,7 +62,7 @@ def load_checks(conn: Connection, mains: Iterable[str]) -> tuple[CheckMeter, ...
 
 
 def responsible(conn: Connection) -> dict[str, str]:
-    """Return who is responsible for the monitoring of each project that has a plan in force."""
+    """Return the person responsible for monitoring in each project with a plan in force."""
     rows = conn.execute(
         "SELECT DISTINCT ON (project_id) project_id, document ->> 'responsible'"
         " FROM monitoring_plan WHERE begins <= current_date ORDER BY project_id, position DESC"

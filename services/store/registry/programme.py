@@ -1,8 +1,8 @@
 """
-The programme's two accounts, as they are stored.
+The programme's two accounts: the city's modelled one, and the projects' measured one.
 
-The city's is modelled: targets and what its model reports.  The projects' is
-measured: monitored reductions and issued credits.  No query here adds them.
+The city's has targets and reported values, the projects' monitored reductions and issued credits.
+No query adds them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from services.store.postgres.jsonb import exact
 @dataclass(frozen=True, slots=True)
 class ActionYear:
     """
-    An action in a year: the city's account, then the projects'. [t CO2e]
+    Figures of an action in a year: the city's account, then the projects'. [t CO2e]
 
-    `part_of` is the action whose figures hold these too.  None: nothing is known.
+    `part_of` is the action that includes these figures.  None is unknown.
     """
 
     action: str
@@ -39,7 +39,7 @@ class ActionYear:
 
 @dataclass(frozen=True, slots=True)
 class ProjectCredits:
-    """A project's issued whole tonnes, all vintages, and its class for a transfer abroad."""
+    """A project's issued whole tonnes of all vintages, and its class for transfers abroad."""
 
     project: str
     action: str | None
@@ -73,7 +73,7 @@ def last_year(conn: Connection) -> int | None:
 
 
 def actions(conn: Connection, year: int | None) -> list[ActionYear]:
-    """Return every action, in the programme's order, with its figures of a year."""
+    """Return all actions in the programme's order, with their figures of a year."""
     rows = conn.execute(
         "SELECT p.action, p.name, p.part_of, p.target_t_per_year, p.target_year,"
         " y.city_reported_t, p.projects, p.expected_t_per_year, y.monitored_t, y.issued_t"
@@ -87,7 +87,7 @@ def actions(conn: Connection, year: int | None) -> list[ActionYear]:
 
 
 def credits_of(conn: Connection) -> list[ProjectCredits]:
-    """Return every project with its issued tonnes that count; superseded ones do not."""
+    """Return all projects with their issued and valid tonnes, without superseded ones."""
     rows = conn.execute(
         "SELECT p.id, p.action, coalesce(sum(s.credit_t), 0)::bigint, p.transfer::text,"
         " p.country, p.timezone"

@@ -1,4 +1,4 @@
-"""What imports said of a project, one after the other: `registry_version`, which is sealed."""
+"""Project entries of successive imports, from `registry_version`, which is sealed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.store.postgres.jsonb import exact
 
 
 class ProjectVersion(NamedTuple):
-    """A project's entry after an import, its time [us UTC] and author."""
+    """A project's entry after an import, with time [us UTC] and author."""
 
     imported_us: int
     author: str

@@ -1,4 +1,4 @@
-"""The sewerage registry in the database: written whole, asked for by a window of the map."""
+"""The sewerage registry in the database, and map queries."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def write(
     conn: Connection, assets: Iterable[Asset], events: Iterable[Event], author: str
 ) -> tuple[int, int]:
     """
-    Write assets and events in one transaction; existing ones stay.
+    Store assets and events in one transaction; existing ones stay. Return the numbers changed.
 
     Returns
     -------
     assets, events : int
-        Rows that are new or changed.
+        Numbers of new or changed rows.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def _row(asset: Asset) -> tuple[Any, ...]:
 
 def within(conn: Connection, box: Box | None, limit: int, after: str = "") -> list[Asset]:
     """
-    Return assets whose extent meets a window, by id from the one after `after` on.
+    Return assets that touch a map window, by id, after the id `after`.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def extent(conn: Connection) -> Box | None:
 
 def cells(conn: Connection, box: Box, sides: tuple[int, int]) -> list[Cell]:
     """
-    Count the assets of a window by the cells of a grid, for a map that holds too many to draw.
+    Return numbers of assets by grid cell of a map window, for windows with too many to draw.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def cells(conn: Connection, box: Box, sides: tuple[int, int]) -> list[Cell]:
 
 
 def every(conn: Connection) -> Iterator[Asset]:
-    """Give all assets by id, without holding all of their rows at once."""
+    """Yield all assets by id, loaded in portions."""
     with conn.transaction(), conn.cursor("sewers") as cursor:
         cursor.itersize = 10_000
         cursor.execute(f"SELECT {', '.join(COLUMNS)}, path FROM sewer_asset ORDER BY id")
@@ -179,7 +179,7 @@ def history(conn: Connection, asset: str) -> tuple[Asset, list[Event]] | None:
 
 
 def summary(conn: Connection) -> dict[str, Any]:
-    """Return the number of assets by kind, of monitored ones, and of records."""
+    """Return the numbers of assets by kind, of monitored assets, and of records."""
     counts: list[tuple[str, int]] = conn.execute(
         "SELECT kind, count(*) FROM sewer_asset GROUP BY kind ORDER BY 1"
     ).fetchall()

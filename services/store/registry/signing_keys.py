@@ -1,4 +1,4 @@
-"""Enrolled keys: whose signature counts, in which role, since when."""
+"""Enrolled signing keys: holder, role and validity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mrv.signatures.keys import EnrolledKey, Role
 
 
 class Enrolment(NamedTuple):
-    """A key and its validity."""
+    """Enrolled key and its validity."""
 
     key: EnrolledKey
     valid_from: datetime
@@ -24,13 +24,13 @@ class Enrolment(NamedTuple):
 
 def enroll(conn: Connection, key: EnrolledKey) -> None:
     """
-    Enrol a public key; for an enrolled key only its bounds are updated, if given.
+    Enrol a public key; for an enrolled key only given limits are updated.
 
     Raises
     ------
     EnrolmentError
-        If it is enrolled differently, or its holder has another role: then preparer and verifier
-        could be one person.
+        If it is enrolled differently, or its holder has another role: preparer and verifier
+        must not be one person.
     """
     if key.role == "programme":
         raise EnrolmentError(
@@ -77,7 +77,7 @@ def _refuse_other(key: EnrolledKey, other: EnrolledKey) -> None:
 
 
 def load(conn: Connection) -> list[Enrolment]:
-    """Load all enrolled keys, oldest first; an ended one with its end's place in the log."""
+    """Return all enrolled keys, oldest first; an ended one with the log index of its end."""
     rows = conn.execute(
         "SELECT name, role, multikey, valid_from, valid_until, bounds,"
         " CASE WHEN valid_until <= clock_timestamp() THEN (SELECT coalesce("
@@ -118,7 +118,7 @@ def _enrolment(
 
 
 def close_log(conn: Connection, key: EnrolledKey, final_head: str) -> None:
-    """Note the last head of a log whose key ended."""
+    """Record the last head of a log whose key has ended."""
     content = replace(key.bounds, final_head=final_head).to_json()
     conn.execute(
         "UPDATE enrolled_key SET bounds = %s WHERE multikey = %s", (Jsonb(content), key.multikey)
@@ -126,18 +126,18 @@ def close_log(conn: Connection, key: EnrolledKey, final_head: str) -> None:
 
 
 def _text(moment: datetime | None) -> str | None:
-    """Write a moment as proofs do, in whole seconds."""
+    """Return a time as in proofs, in whole seconds."""
     return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def revoke(conn: Connection, name: str, at: datetime) -> list[EnrolledKey]:
     """
-    End the validity of a holder's keys; return the keys that ended.
+    End the validity of a holder's keys; return the ended keys.
 
     Parameters
     ----------
     at : datetime
-        Start, possibly in the past, since when a secret was in other hands.
+        Time of the end, possibly in the past when the secret was stolen.
 
     Returns
     -------
@@ -166,12 +166,12 @@ def revoke(conn: Connection, name: str, at: datetime) -> list[EnrolledKey]:
 
 def require(conn: Connection, key: EnrolledKey, at: datetime) -> None:
     """
-    Refuse a key that is not enrolled in its role, or not at this time.
+    Refuse a key not enrolled in its role, or not valid at a time.
 
     Raises
     ------
     EnrolmentError
-        Says how to enrol it.
+        States how to enrol it.
     """
     for enrolment in load(conn):
         if enrolment.key != key:

@@ -1,7 +1,4 @@
-"""Changed entries to rows of the registry.
-
-Lives of methodologies, as this version's ledger has them, for boards.
-"""
+"""Writing of changed registry entries, and of methodologies' validity for dashboards."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ from services.store.registry import monitoring_plans as monitoring
 
 
 def write_lives(conn: Connection) -> None:
-    """Replace the ledger's rows."""
+    """Replace the stored validity of methodologies by this version's."""
     names = {live.id: live.name for live in lives()}
     with conn.transaction(), conn.cursor() as cur:
         cur.execute("DELETE FROM method_life")
@@ -131,8 +128,9 @@ def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
     cur.execute("DELETE FROM calibration WHERE device_id = ANY(%s)", [[d.id for d in devices]])
     cur.executemany(
         "INSERT INTO calibration (device_id, performed, valid_until, certificate, accuracy_class,"
-        " max_error_percent, serial, channel, found_error_percent, last_test)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " max_error_percent, serial, channel, found_error_percent, last_test,"
+        " laboratory, accreditation)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             (
                 d.id,
@@ -145,6 +143,8 @@ def _write_devices(cur: Cursor, devices: list[Device], author: str) -> None:
                 c.channel,
                 c.found_error_percent,
                 c.last_test or None,
+                c.laboratory,
+                c.accreditation,
             )
             for d in devices
             for c in d.calibrations or ()
@@ -205,7 +205,7 @@ def _write_arrays(cur: Cursor, devices: list[Device], author: str) -> None:
 
 
 def _write_swaps(cur: Cursor, devices: list[Device], author: str) -> None:
-    """Write meter swaps; one that stays as it was keeps its author."""
+    """Write meter replacements; unchanged ones keep their author."""
     rows: list[tuple[Any, ...]] = [
         (d.id, r.channel, r.at, r.last, r.first, r.reason, r.document)
         for d in devices
@@ -232,7 +232,7 @@ def _write_swaps(cur: Cursor, devices: list[Device], author: str) -> None:
 
 
 def _write_quality(cur: Cursor, devices: list[Device], author: str) -> None:
-    """Write limits of quality tests; those that stay as they were keep author and date."""
+    """Write limits of quality tests; unchanged ones keep author and date."""
     names = [d.id for d in devices]
     same = "SELECT device_id, channel, begins, limits, reason FROM device_quality"
     before = {

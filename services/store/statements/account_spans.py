@@ -1,4 +1,4 @@
-"""Times that are accounted as a whole, and their local days: of statements, and of open time."""
+"""Preliminary and final accounts of time spans, by local day."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 
 class Span(NamedTuple):
-    """Open time of a project, and the sources of its account. [us UTC]"""
+    """Time span of a project without a statement, and the key of its account's inputs. [us UTC]"""
 
     from_us: int
     to_us: int
@@ -35,7 +35,7 @@ def write(
     before_evidence_ug: int | None = None,
     problem: str | None = None,
 ) -> None:
-    """Keep the account of a time; one that is there already of the same statement stays."""
+    """Store the account of a span by local day; an existing one of the same statement stays."""
     row = conn.execute(
         "INSERT INTO account_span (project_id, statement_id, during, timezone, key,"
         " before_evidence_ug, problem)"
@@ -57,7 +57,7 @@ def write(
 
 
 def forget(conn: Connection, project: str, spans: Sequence[Span]) -> None:
-    """Delete accounts of open time."""
+    """Delete preliminary accounts."""
     for span in spans:
         conn.execute(
             "DELETE FROM account_span WHERE project_id = %s AND statement_id IS NULL AND key = %s"
@@ -67,7 +67,7 @@ def forget(conn: Connection, project: str, spans: Sequence[Span]) -> None:
 
 
 def open_spans(conn: Connection, project: str) -> list[Span]:
-    """Return the stored accounts of a project's open time."""
+    """Return the stored preliminary accounts of a project."""
     rows = conn.execute(
         f"SELECT {_US.format('lower(during)')}, {_US.format('upper(during)')}, key"
         " FROM account_span WHERE project_id = %s AND statement_id IS NULL ORDER BY during",
@@ -77,7 +77,7 @@ def open_spans(conn: Connection, project: str) -> list[Span]:
 
 
 def closed(conn: Connection, project: str) -> list[tuple[int, int]]:
-    """Return the times that a project's statements account, in their order. [us UTC]"""
+    """Return the time spans of a project's statements, in order. [us UTC]"""
     rows = conn.execute(
         f"SELECT {_US.format('lower(during)')}, {_US.format('upper(during)')}"
         " FROM v_account_statement WHERE project_id = %s ORDER BY during",
@@ -87,7 +87,7 @@ def closed(conn: Connection, project: str) -> list[tuple[int, int]]:
 
 
 def without_days(conn: Connection, maximum: int) -> list[str]:
-    """Return statements that account a time and whose days are not there, as of older releases."""
+    """Return statements of older releases whose daily figures are not stored yet."""
     rows = conn.execute(
         "SELECT s.statement_id FROM v_account_statement s WHERE NOT EXISTS"
         " (SELECT FROM account_span a WHERE a.statement_id = s.statement_id) ORDER BY 1 LIMIT %s",
@@ -98,9 +98,9 @@ def without_days(conn: Connection, maximum: int) -> list[str]:
 
 def metered_days(conn: Connection, project: str, end: date) -> dict[date, tuple[int, int, int]]:
     """
-    Return the local days before `end` with data of a project's meters.
+    Return local days before `end` with data of a project's meters.
 
-    Each with the number of its sums, and the totals of values and measured times.
+    Each with the number of its daily sums, and the totals of values and measured times.
     """
     rows = conn.execute(
         "SELECT q.day, count(*), sum(q.value)::numeric, sum(q.measured_us)::numeric"
@@ -113,7 +113,7 @@ def metered_days(conn: Connection, project: str, end: date) -> dict[date, tuple[
 
 
 def metered_edges(conn: Connection, project: str, from_us: int, to_us: int) -> tuple[int, int]:
-    """Return from when to when a project's meters reported a value within a time. [us UTC]"""
+    """Return first and last time with values of a project's meters in a span. [us UTC]"""
     row = conn.execute(
         f"SELECT {_US.format('min(first)')}, {_US.format('max(last)')} + 900000000"
         " FROM (SELECT DISTINCT m.device_id FROM project_device m WHERE m.project_id = %(p)s) m"
@@ -139,7 +139,7 @@ def told_until(conn: Connection, devices: Sequence[str], from_us: int) -> int | 
 
 
 def inputs_key(conn: Connection, project: str) -> str:
-    """Return a text that changes with an account's inputs other than registry and meters."""
+    """Return a text that changes with an account's inputs, except registry and meters."""
     row = conn.execute(
         "SELECT (SELECT count(*) FROM invoice WHERE project_id = %(p)s),"
         " (SELECT count(*) FROM claim WHERE project_id = %(p)s),"

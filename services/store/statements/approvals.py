@@ -1,4 +1,4 @@
-"""Approvals of an issue as they are stored: signed documents, one a key and statement."""
+"""Stored approvals of an issue: signed documents, one per key and statement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def insert(
     principal: str | None,
 ) -> None:
     """
-    Keep an approval.
+    Store an approval.
 
     Raises
     ------

@@ -1,14 +1,12 @@
 """
-Negative balances of issued periods that no later one has taken yet, and the time between.
+Negative balances of issued periods that no later period has taken over.
 
-Mostly it is the balance of the period before.  But a period may be issued after a later
-one, or corrected after the next one took what it left: what is owed then is taken by
-anyone who closes next, whatever the order.
+Usually it is the balance of the previous period.  If periods are issued out of order or corrected
+later, the next period closed takes over what remains.
 
-What is owed goes with the meters.  A project that counts a meter of another project's
-statement takes what that one left, the whole of it: under a new name the same meters would
-else begin without what they owe.  Maker and serial number say which meter it is, and
-coordinates which site: not the id that an owner gives them.
+The balance stays with the meters: a project that counts a meter of another project's statement
+takes over that statement's whole balance, since otherwise a new name would cancel it.  Meters are
+identified by maker and serial number, sites by coordinates, not by the owner's ids.
 """
 
 from __future__ import annotations
@@ -41,14 +39,14 @@ ORDER BY lower(c.period), c.project_id
 
 
 class Owed(NamedTuple):
-    """Negative reduction, 0 or below [ug CO2e], and its statements."""
+    """Sum of negative reductions, 0 or below [ug CO2e], and their statements."""
 
     ug: int
     statements: str | None
 
 
 class _Claim(NamedTuple):
-    """An issued statement's balance; whether its period precedes the given one, or is it."""
+    """Balance of an issued statement; whether its period precedes the given one, or equals it."""
 
     statement: str
     project: str
@@ -73,15 +71,15 @@ def owed(conn: Connection, project: str, devices: Iterable[str], from_us: int, t
     """
     Return the negative reductions of earlier issued periods, of the project and its meters.
 
-    Amounts that another issued period took are excluded; those that the period itself took when
-    issued before are included.
+    Amounts taken over by another issued period are excluded; those that an earlier issue of this
+    period took over are included.
 
     Parameters
     ----------
     devices : iterable of str
         The project's devices in the period.
     from_us, to_us : int
-        The period, half-open. [us UTC]
+        The period, end excluded. [us UTC]
     """
     claims, places, reached = _history(conn, project, from_us, to_us)
     wanted = _wanted(conn, project, devices)
@@ -94,14 +92,15 @@ def owed_at_site(
     conn: Connection, project: str, devices: Iterable[str], from_us: int, to_us: int
 ) -> list[tuple[str, int]]:
     """
-    Return negative reductions of projects of other meters at the same sites, before a period.
+    Return negative reductions of other projects at the same sites before a period.
 
-    A project with an earlier issue is a neighbour, and is excluded.
+    Only projects with other meters, issued before this project's first issue; later ones are
+    neighbours.
 
     Returns
     -------
     list of (str, int)
-        Statements, and their amounts that no project has taken. [ug CO2e]
+        Statements, and their amounts that no project has taken over. [ug CO2e]
     """
     names = list(devices)
     claims, places, reached = _history(conn, project, from_us, to_us)
@@ -129,7 +128,7 @@ def _wanted(conn: Connection, project: str, devices: Iterable[str]) -> set[str]:
 def _history(
     conn: Connection, project: str, from_us: int, to_us: int
 ) -> tuple[list[_Claim], dict[str, _Place], dict[_Place, set[str]]]:
-    """Claims in the order of time, places of the statements that they name, and whose each is."""
+    """Return balances in order of time, the periods of their statements, and the owners of each."""
     parameters = {"project": project, "from": utc_text(from_us), "to": utc_text(to_us)}
     claims = [_Claim(*row) for row in conn.execute(_CLAIMS, parameters).fetchall()]
     places = _places(conn, [name for claim in claims for name in claim.names])
@@ -139,7 +138,7 @@ def _history(
 def _owing(
     claims: Iterable[_Claim], places: dict[str, _Place], subset: Sequence[_Claim]
 ) -> Iterator[tuple[str, int]]:
-    """Yield negative balances of claims that no other one took. [ug CO2e]"""
+    """Yield negative balances that no other statement took over. [ug CO2e]"""
     remaining = {claim.place: int(claim.left_ug) for claim in subset}
     for claim in claims:
         rest = 0 if claim.own else int(claim.taken_ug)
@@ -159,9 +158,9 @@ _OF_DEVICE = "device "
 
 def _reached(claims: Iterable[_Claim], places: dict[str, _Place]) -> dict[_Place, set[str]]:
     """
-    Return the owners of each claim's balance: project, devices, and those that it took over.
+    Return the owners of each balance: project, devices, and those that it took over.
 
-    Claims come in order of time, and take over from earlier ones only.
+    Balances are in order of time, and are taken over by later ones only.
     """
     result: dict[_Place, set[str]] = {}
     for claim in claims:
@@ -174,9 +173,9 @@ def _reached(claims: Iterable[_Claim], places: dict[str, _Place]) -> dict[_Place
 
 def one_meter(conn: Connection, devices: Iterable[str]) -> list[str]:
     """
-    Return these devices, and those that are the same meter by maker and serial number.
+    Return devices and those that are the same meter by maker and serial number.
 
-    Case, width and blanks are none of a serial's, as in `services.registry.meters`.
+    Case, width and blanks are ignored, as in `services.registry.meters`.
     """
     rows = conn.execute(
         "WITH meter AS (SELECT id, lower(regexp_replace(normalize(serial, NFKC), '\\s', '', 'g'))"
@@ -190,7 +189,7 @@ def one_meter(conn: Connection, devices: Iterable[str]) -> list[str]:
 
 
 def _places(conn: Connection, names: list[str]) -> dict[str, _Place]:
-    """Return the periods of statements; a superseded one has its successor's balance."""
+    """Return the period of each statement; a superseded one has its successor's balance."""
     rows = conn.execute(
         "SELECT id, project_id, period::text FROM statement WHERE id = ANY(%s)", [names]
     )
@@ -198,7 +197,7 @@ def _places(conn: Connection, names: list[str]) -> dict[str, _Place]:
 
 
 def unclaimed(conn: Connection, projects: Sequence[str], until_us: int) -> list[tuple[int, int]]:
-    """Spans since projects first issued anything that no issued statement covers. [us UTC]"""
+    """Return spans since projects' first issue that no issued statement covers. [us UTC]"""
     rows = conn.execute(
         "SELECT (extract(epoch FROM lower(r)) * 1000000)::bigint,"
         " (extract(epoch FROM upper(r)) * 1000000)::bigint FROM ("

@@ -1,4 +1,4 @@
-"""Certificates of energy: entered against a device and a time, laid on its quarter hours."""
+"""Energy certificates, assigned to a device's 15-minute intervals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.store.registry.known import AT_PLACE
 
 
 class Certificate(NamedTuple):
-    """Certified energy of a device in a half-open time. [Wh]"""
+    """Certified energy of a device in a time span, end excluded. [Wh]"""
 
     id: str
     scheme: str
@@ -40,13 +40,12 @@ class CertifiedHour(NamedTuple):
 
 def enter(conn: Connection, certificate: Certificate, author: str) -> None:
     """
-    Enter a certificate; it is never changed.
+    Enter a certificate; it cannot be changed later.
 
     Raises
     ------
     InputError
-        With the rule: more than was measured and is not certified, or energy that a
-        statement credits.
+        If it exceeds the measured uncertified energy, or a statement credits the energy.
     """
     try:
         with conn.transaction():
@@ -81,7 +80,7 @@ def certificates(conn: Connection, device: str | None = None) -> list[Certificat
 
 
 def hours(conn: Connection, certificate: str) -> list[CertifiedHour]:
-    """Return the energy of a certificate, by hours of UTC."""
+    """Return the energy of a certificate by UTC hours."""
     rows = conn.execute(
         "SELECT date_trunc('hour', start, 'UTC'), sum(wh)::bigint FROM energy_certified"
         " WHERE certificate_id = %s GROUP BY 1 ORDER BY 1",
@@ -91,7 +90,7 @@ def hours(conn: Connection, certificate: str) -> list[CertifiedHour]:
 
 
 def free_wh(conn: Connection, device: str, begin: datetime, end: datetime) -> int:
-    """Return the generated energy of a device that no certificate has. [Wh]"""
+    """Return a device's generated energy that is not certified. [Wh]"""
     row = conn.execute(
         "SELECT coalesce(sum(greatest(0, q.value - coalesce((SELECT sum(c.wh)"
         " FROM energy_certified c WHERE c.device_id = q.device_id AND c.start = q.start), 0))), 0)"
@@ -105,7 +104,7 @@ def free_wh(conn: Connection, device: str, begin: datetime, end: datetime) -> in
 def certified(
     conn: Connection, devices: Sequence[str], from_us: int, to_us: int
 ) -> dict[tuple[str, str], tuple[Certified, ...]]:
-    """Return what certificates certify of devices in [from, to), by device and quantity."""
+    """Return the certified energy of devices in [from, to), by device and quantity."""
     rows = conn.execute(
         "SELECT c.device_id, e.quantity, c.certificate_id, e.scheme,"
         " array_agg((extract(epoch FROM c.start) / 900)::bigint ORDER BY c.start),"
@@ -127,7 +126,7 @@ def certified(
 def beside(
     conn: Connection, devices: Sequence[str], from_us: int, to_us: int
 ) -> list[tuple[str, str]]:
-    """Return certificates in [from, to) of other meters at the place, and these meters."""
+    """Return certificates in [from, to) of other meters at the same location, with these meters."""
     rows = conn.execute(
         "SELECT DISTINCT c.certificate_id, c.device_id FROM energy_certified c"
         " JOIN device d ON d.id = c.device_id"

@@ -1,9 +1,8 @@
 """
-The evidence of verified statements: the bytes of its pack's files, or where they are archived.
+Stored evidence of verified statements: the files of their packs, or references to archived files.
 
-A file of the archive is referred to, not copied: it is never changed or removed, its
-digest stands in its part's row and in the pack's manifest, and `tonne archive verify`
-holds it against both the log and that digest.
+An archived file is referred to, not copied: it never changes, its digest is in the catalogue and in
+the pack's manifest, and `tonne archive verify` checks it against the log and that digest.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ def keep(
     conn: Connection, statement: str, files: Mapping[str, bytes], parts: Mapping[str, Part] = {}
 ) -> None:
     """
-    Keep a statement's evidence, for good.
+    Store a statement's evidence permanently.
 
     Parameters
     ----------
     parts : mapping of str to Part
-        Files of the pack that are the archive's own: name in the pack to part.
+        Files of the pack that are archived: name in the pack to part.
     """
     rows = [(statement, name, content, None) for name, content in files.items()]
     paths = [(statement, name, None, part.path) for name, part in parts.items()]
@@ -64,7 +63,7 @@ def kept(conn: Connection, statement: str, names: Sequence[str] | None = None) -
 
 
 def _whole(conn: Connection, paths: Sequence[str]) -> dict[str, bytes]:
-    """Read archived files, each compared with its digest."""
+    """Return archived files, each checked against its digest."""
     if not paths:
         return {}
     with conn.cursor() as cursor:
@@ -73,7 +72,10 @@ def _whole(conn: Connection, paths: Sequence[str]) -> dict[str, bytes]:
 
 
 def digests(conn: Connection, statement: str) -> dict[str, str]:
-    """SHA-256 of each file that was kept of a statement, in hex; of an archived one as recorded."""
+    """
+    Return the SHA-256 of each stored file of a statement, in hex; of archived ones as
+    recorded.
+    """
     rows = conn.execute(
         "SELECT e.name, encode(coalesce(sha256(e.content), p.sha256), 'hex')"
         " FROM statement_evidence e LEFT JOIN archive_part p ON p.path = e.archived"

@@ -1,8 +1,8 @@
 """
-Reports and packs that are made while no one waits, and how far a job is.
+Queue of report and pack files made in the background, with their progress.
 
-A process of the API takes a job, makes the file and notes what came of it.  One that ended
-meanwhile leaves its job to another after `STALE_S` without progress.
+A process of the API takes a job, makes the file and records the result.  A job without progress for
+`STALE_S` is given to another process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Kind = Literal["pack", "report"]
 
 
 class Wanted(NamedTuple):
-    """The file: a pack as zip, or a report of a format and language."""
+    """Requested file: a pack as zip, or a report with format and language."""
 
     kind: Kind
     statement: str
@@ -44,18 +44,18 @@ class Progress(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class FileJob:
     """
-    A job.
+    Background job for a file.
 
     Attributes
     ----------
     principal : str
-        Who asked for it.
+        API principal who requested it.
     ahead : int
-        Jobs that stand before it.
+        Number of jobs before it.
     status : int or None
-        What came of it, as an HTTP status; None while it is not ended.
+        Result as an HTTP status; None until it has ended.
     size : int or None
-        Bytes of the file that was made.
+        Bytes of the file.
     """
 
     id: UUID
@@ -86,9 +86,9 @@ RETURNING {_ROW}, attempts
 
 def ask(conn: Connection, id_: UUID, wanted: Wanted, principal: str) -> UUID | None:
     """
-    Ask for a file; return the job's id, or None where too many wait for anyone who asks.
+    Request a file; return the job's id, or None if too many jobs are waiting.
 
-    What the same principal already waits for is not asked for twice.
+    A repeated request of the same principal returns the existing job.
     """
     with conn.transaction():
         conn.execute(
@@ -128,7 +128,7 @@ def take(conn: Connection) -> FileJob | None:
 def end(
     conn: Connection, id_: UUID, status: int, *, detail: str | None = None, size: int | None = None
 ) -> None:
-    """Note what came of a job."""
+    """Record the result of a job."""
     conn.execute(
         "UPDATE file_job SET ended = clock_timestamp(), status = %s, detail = %s, bytes = %s"
         " WHERE id = %s AND ended IS NULL",
@@ -145,7 +145,7 @@ def give_back(conn: Connection, id_: UUID) -> None:
 
 
 def find(conn: Connection, id_: UUID) -> FileJob | None:
-    """Return a job; None where there is none of that id, or no longer."""
+    """Return a job; None if there is none of that id."""
     row = conn.execute(
         f"SELECT {_ROW}, CASE WHEN ended IS NULL THEN (SELECT count(*) FROM file_job e"
         " WHERE e.ended IS NULL AND e.asked < f.asked) ELSE 0 END FROM file_job f WHERE id = %s",
@@ -180,7 +180,7 @@ def forget_old(conn: Connection) -> int:
 
 
 def tell(conn: Connection, job: UUID, progress: Progress) -> None:
-    """Note how far a job is, of a file or of the signer."""
+    """Store the progress of a job, of a file or of the signer."""
     conn.execute(
         "INSERT INTO job_progress AS p (job, done, total, step) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (job) DO UPDATE SET done = excluded.done, total = excluded.total,"

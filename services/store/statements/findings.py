@@ -1,4 +1,4 @@
-"""Events of findings as they are stored: signed documents, in the order in which they came."""
+"""Stored events of findings: signed documents in order of receipt."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def insert(
     principal: str | None,
 ) -> None:
     """
-    Keep an event.
+    Store an event.
 
     Raises
     ------
     StatementStateError
-        If the database finds that it does not follow: someone was first.
+        If the database refuses it, as another event was stored first.
     """
     try:
         conn.execute(
@@ -60,7 +60,7 @@ def forward(conn: Connection, project: str, from_us: int) -> list[tuple[str, str
     """
     Return forward actions of a project's issued statements that end by a time.
 
-    Statement, finding and what it says; those of statements that were replaced too.
+    Statement, finding and text; including those of replaced statements.
     """
     return conn.execute(
         "SELECT s.id, f.finding, f.reason FROM finding_event f"
@@ -75,7 +75,7 @@ def forward(conn: Connection, project: str, from_us: int) -> list[tuple[str, str
 
 
 def conclusions(conn: Connection, project: str) -> list[bytes]:
-    """Return the verifications of a project's issued statements, as they were signed."""
+    """Return the signed verifications of a project's issued statements."""
     rows = conn.execute(
         "SELECT v.document FROM statement_event v JOIN statement s ON s.id = v.statement_id"
         f" WHERE s.project_id = %s AND v.state = 'verified' AND {_ISSUED} ORDER BY v.sequence",
@@ -85,7 +85,7 @@ def conclusions(conn: Connection, project: str) -> list[bytes]:
 
 
 def principals(conn: Connection, statement: str, event: str) -> set[str]:
-    """Return which API principals brought events of a kind."""
+    """Return the API principals who submitted events of a kind."""
     rows = conn.execute(
         "SELECT DISTINCT principal FROM finding_event"
         " WHERE statement_id = %s AND event = %s AND principal IS NOT NULL",

@@ -1,9 +1,9 @@
 """
-Readings that came after the seal of their day, or while it was made: noted with them.
+Notes of readings that arrived after, or during, the sealing of their day.
 
-A sealer first announces how far it will seal, and waits for the commits that looked before.
-So a reading is committed before a seal's snapshot is taken, or is noted in its own transaction,
-and a snapshot sees both or none.  A commit waits for no sealer: it takes one shared lock.
+A sealer first announces up to which time it will seal, and waits for running commits. So a reading
+is either committed before the seal's snapshot, or noted in its own transaction.  A commit takes one
+shared lock and waits for no sealer.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ _LOOK_S, _PATIENCE_S = 0.02, 600.0
 
 
 class Completed(NamedTuple):
-    """Stored readings with formerly empty channels, and these channels."""
+    """Stored readings whose empty channels were filled, and these channels."""
 
     frame: Frame
     channels: Sequence[Sequence[str]]
 
 
 class Late(NamedTuple):
-    """Readings of a device that a seal does not hold: new ones, and channels that were empty."""
+    """Readings of a device missing in a seal: new ones, and filled channels."""
 
     added: Int64
     filled: dict[str, Int64]
 
 
 class Notes(NamedTuple):
-    """Notes of a day since its seal: their numbers, and readings by device."""
+    """Notes of a day since its seal: their ids, and readings by device."""
 
     ids: list[int]
     late: dict[str, Late]
@@ -56,16 +56,16 @@ class Notes(NamedTuple):
 
 class Waiting(NamedTuple):
     """
-    Notes of a device's UTC day.
+    Notes on a device's UTC day.
 
     Attributes
     ----------
     ids : list of int
-        Their numbers; none where tonne 0.1.0 noted the day as a whole.
+        Their ids; empty if tonne 0.1.0 noted the day as a whole.
     sealed : set of str
-        Days whose last seals hold all of them, as `name_of` writes them.
+        Days whose last seals include all of them, as `name_of` writes them.
     noted : datetime
-        When the first of them was noted.
+        Time of the first note.
     """
 
     device: str
@@ -76,12 +76,15 @@ class Waiting(NamedTuple):
 
 
 def name_of(project: str, day: date) -> str:
-    """Name a sealed day as a note does."""
+    """Return the name of a sealed day as used in notes."""
     return f"{project} {day}"
 
 
 def _reach_us(cursor: Cursor, function: LiteralString = "tonne_sealing_until") -> int | None:
-    """How far days are or may be sealed until this transaction ends; None for not at all."""
+    """
+    Return the time up to which days may be sealed before this transaction ends; None without
+    sealing.
+    """
     cursor.execute(f"SELECT (extract(epoch FROM {function}()) * 1000000)::bigint")
     row = cursor.fetchone()
     return None if row is None else row[0]
@@ -119,7 +122,7 @@ def note_made(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]])
     """
     Record days with new derived rows: devices and starts of these rows. [us]
 
-    Fails as a collision where sealing was announced since the transaction's snapshot.
+    Raises a serialisation failure if sealing was announced since the transaction's snapshot.
     """
     reach = _reach_us(cursor, "tonne_sealing_held")
     if reach is not None:
@@ -129,7 +132,7 @@ def note_made(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]])
 def _by_day(
     rows: Sequence[tuple[Int32, Int64]], until_us: int
 ) -> dict[tuple[int, int], Sequence[int]]:
-    """Times before a time by device and UTC day. [us UTC]"""
+    """Return the times before a time, by device and UTC day. [us UTC]"""
     late = [(device, us, us < until_us) for device, us in rows]
     late = [one for one in late if one[2].any()]
     if not late:
@@ -170,7 +173,7 @@ def _insert(
 
 def announce(conn: Connection, until: datetime) -> None:
     """
-    Have all commits from now on note readings from before a time, and wait for those under way.
+    Make all commits note readings from before a time from now on, and wait for running commits.
 
     Parameters
     ----------
@@ -211,7 +214,7 @@ def of_day(cursor: Cursor, name: str, devices: Sequence[str], from_us: int, to_u
     name : str
         The day, as `name_of` writes it.
     from_us, to_us : int
-        Its edges, half-open. [us UTC]
+        Its start and end, end excluded. [us UTC]
     """
     cursor.execute(
         "SELECT id, device_id, added, filled FROM late_reading WHERE device_id = ANY(%s)"
@@ -249,7 +252,7 @@ def sealed(conn: Connection, ids: Sequence[int], name: str) -> None:
 
 
 def waiting(conn: Connection) -> list[Waiting]:
-    """Return what waits to be sealed, by day and device."""
+    """Return unsealed notes, by day and device."""
     rows = conn.execute(
         "SELECT device_id, day, array_agg(id), min(noted), min(sealed), max(sealed)"
         " FROM late_reading GROUP BY 1, 2"

@@ -1,8 +1,8 @@
 """
-What a period rests on, as it is stored: serials, the readings around its edges.
+Stored evidence of a period: readings around its start and end, makers, serial numbers, points.
 
-How far the evidence of a device reaches beyond the period is tried from near
-to far (see mrv/statement/evidence); here are the places to try.
+The time needed before and after the period is tried from short to long (see
+mrv/statement/evidence).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SETTLED_US = 3 * HOUR_US
 
 
 class Reach(NamedTuple):
-    """Readings of a device later than `after_us` and up to, with, `until_us`."""
+    """Readings of a device later than `after_us`, up to and including `until_us`."""
 
     after_us: int
     until_us: int
@@ -36,14 +36,15 @@ def reaches(
     cursor: Cursor, fleet: Fleet, pairs: set[tuple[int, int]], from_us: int, to_us: int
 ) -> list[dict[int, Reach]]:
     """
-    Evidence to try for each device, nearest first; the last is its whole history.
+    Return the ranges of evidence to try for each device, shortest first; the last is its whole
+    history.
 
     Parameters
     ----------
     pairs : set of (int, int)
         Device and quantity that count.
     from_us, to_us : int
-        The period, half-open. [us UTC]
+        The period, end excluded. [us UTC]
     """
     devices = sorted({d for d, _ in pairs})
     begin = dict.fromkeys(devices, from_us - POWER_GAP_US - 1)
@@ -65,7 +66,10 @@ def reaches(
 def _first_from(
     cursor: Cursor, fleet: Fleet, pairs: set[tuple[int, int]], to_us: int
 ) -> Iterator[tuple[int, int]]:
-    """Devices with the time of the first reading from the end on that ends a step, if any does."""
+    """
+    Yield devices with the time of the first reading after the end that completes a register
+    step.
+    """
     for class_id, members in sorted(marks.by_class(fleet, [d for d, _ in sorted(pairs)]).items()):
         for channel in classes.load()[class_id].registers:
             quantity = QUANTITY_INDEX[str(channel.quantity)]
@@ -80,7 +84,7 @@ def _columns(channel: Channel) -> list[str]:
 
 
 def fetch(cursor: Cursor, fleet: Fleet, reach: Mapping[int, Reach]) -> list[Frame]:
-    """Fetch stored readings within each device's reach, one frame a class."""
+    """Return stored readings in each device's range, one frame per class."""
     frames = []
     for class_id, members in sorted(marks.by_class(fleet, list(reach)).items()):
         spans = {d: _span(cursor, fleet, d, reach[d]) for d in members}
@@ -89,7 +93,7 @@ def fetch(cursor: Cursor, fleet: Fleet, reach: Mapping[int, Reach]) -> list[Fram
 
 
 def _span(cursor: Cursor, fleet: Fleet, device: int, reach: Reach) -> tuple[int, int]:
-    """Return the half-open span of a reach, up to the last stored reading where it has no end."""
+    """Return the span of a range, end excluded, up to the last stored reading if it is endless."""
     since, until = reach.after_us + 1, reach.until_us + 1
     if reach.after_us > FROM_START and reach.until_us < _FAR:
         return since, until
@@ -132,6 +136,6 @@ def load_gas_bases(conn: Connection, devices: Sequence[str]) -> dict[str, str]:
 
 
 def load_serials(conn: Connection, devices: Sequence[str]) -> dict[str, str | None]:
-    """Load the meters' serial numbers by device."""
+    """Return the meters' serial numbers by device."""
     rows = conn.execute("SELECT id, serial FROM device WHERE id = ANY(%s)", [list(devices)])
     return dict(rows.fetchall())

@@ -1,4 +1,4 @@
-"""Public versions of statements as their operators signed them; none is ever changed."""
+"""Public versions of statements signed by their operators; they never change."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def newest(conn: Connection, statement: str) -> bytes | None:
 
 
 def published(conn: Connection, statement: str) -> bool:
-    """Whether a public version of a statement was published."""
+    """Return whether a public version of a statement was published."""
     row = conn.execute(
         "SELECT EXISTS (SELECT FROM public_version WHERE statement_id = %s)", [statement]
     ).fetchone()

@@ -1,4 +1,4 @@
-"""Sampling lists as they are stored: signed documents, one a statement."""
+"""Stored sampling lists: signed documents, one per statement."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def insert(
     principal: str | None,
 ) -> None:
     """
-    Keep a statement's list.
+    Store a statement's sampling list.
 
     Raises
     ------
     StatementStateError
-        If there is one already, or the database finds that no one may draw now.
+        If there is one already, or the statement's state does not permit it.
     """
     try:
         conn.execute(

@@ -1,4 +1,4 @@
-"""Sealed days as they are stored."""
+"""Seals of days in the database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FIGURES = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
 
 
 class Seal(NamedTuple):
-    """The last seal of a day: which entry, its number among the day's seals, its edges."""
+    """Last seal of a day: its log entry, its number among the day's seals, start and end."""
 
     project: str
     day: date
@@ -52,7 +52,7 @@ def last_of(conn: Connection, project: str, days: Sequence[date]) -> dict[date, 
 
 
 def over(conn: Connection, from_us: int, to_us: int) -> list[Seal]:
-    """Return the last seals of days that a span touches. [us UTC]"""
+    """Return the last seals of days that overlap a span. [us UTC]"""
     rows = conn.execute(
         f"{_LAST} WHERE from_time < %s AND to_time > %s ORDER BY {_OF_A_DAY}",
         (stamp(to_us), stamp(from_us)),
@@ -70,7 +70,7 @@ def first_sealed(conn: Connection) -> dict[tuple[str, date], datetime]:
 
 
 def add(conn: Connection, seal: Seal) -> None:
-    """Record the place of a day's seal in the log."""
+    """Record the log index of a day's seal."""
     conn.execute(
         "INSERT INTO data_seal (project_id, day, sequence, index, from_time, to_time)"
         " VALUES (%s, %s, %s, %s, %s, %s)",
@@ -79,7 +79,7 @@ def add(conn: Connection, seal: Seal) -> None:
 
 
 def of_day(conn: Connection, project: str, day: date) -> list[int]:
-    """Return the places in the log of all seals of a day, first to last."""
+    """Return the log indices of all seals of a day, first to last."""
     rows = conn.execute(
         "SELECT index FROM data_seal WHERE project_id = %s AND day = %s ORDER BY sequence",
         (project, day),
@@ -88,7 +88,7 @@ def of_day(conn: Connection, project: str, day: date) -> list[int]:
 
 
 def first_us(cursor: Cursor, devices: Sequence[str]) -> dict[str, int]:
-    """Time of each device's oldest reading, of those that have one. [us UTC]"""
+    """Return the time of each device's oldest reading, if it has one. [us UTC]"""
     result: dict[str, int] = {}
     stored: list[tuple[str, int]] = []
     for class_id, ids in _by_class(cursor, devices).items():
@@ -106,7 +106,7 @@ def first_us(cursor: Cursor, devices: Sequence[str]) -> dict[str, int]:
 
 
 def _by_class(cursor: Cursor, devices: Sequence[str]) -> dict[str, list[str]]:
-    """Devices under the class whose table has their readings; under all, if it is not known."""
+    """Return devices by the class whose table has their readings; by every class if unknown."""
     cursor.execute("SELECT id, class FROM device WHERE id = ANY(%s)", [list(devices)])
     class_of = {str(name): str(class_id) for name, class_id in cursor.fetchall()}
     result: dict[str, list[str]] = {}
@@ -118,7 +118,7 @@ def _by_class(cursor: Cursor, devices: Sequence[str]) -> dict[str, list[str]]:
 
 
 class Emissions(NamedTuple):
-    """Stored emissions of devices, by device and start; texts as objects."""
+    """Stored emissions of devices, by device and start; texts as object arrays."""
 
     device: NDArray[np.int32]
     start_us: Int64
@@ -128,7 +128,7 @@ class Emissions(NamedTuple):
 def emissions_of(
     cursor: Cursor, fleet: Fleet, ids: Sequence[str], from_us: int, to_us: int
 ) -> Emissions:
-    """Stored emission rows whose start lies in [from, to)."""
+    """Return stored emission rows with starts in [from, to)."""
     texts = ("project_id", "methodology", "factor")
     cursor.execute(
         "SELECT device_id, (extract(epoch FROM start) * 1000000)::bigint,"

@@ -1,9 +1,8 @@
 """
-What is asked of the signer, and what came of it: rows are only added.
+Queue of requests to the signer, with answers; rows are only added.
 
-A request is taken under a lock of the session, so that it is free again when its process
-ends.  Its answer is written in the transaction that did the work, under the request's own
-key: what was asked for once is done once, whatever ends between.
+A request is taken under a session lock, so that it is free again when its process ends.  The answer
+is written in the transaction of the work, under the request's id: each request is executed once.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ _AT_A_GLANCE = 20
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    A request to the signer.
+    Request to the signer.
 
     Attributes
     ----------
     kind : str
-        One of those that the table allows.
+        One of the kinds permitted by the table.
     subject : str
         The statement, or the project.
     said : bytes
         Canonical JSON: the submitted document, or the arguments.
     actor : str
-        Who requests, for the record.
+        Person who requests, for the record.
     principal : str or None
         Caller of the API.
     """
@@ -54,7 +53,7 @@ class Request:
 
 
 class Answer(NamedTuple):
-    """What came of a request: a result, or the name of an error and its text."""
+    """Answer to a request: a result, or the name of an error and its text."""
 
     at: datetime
     created: bool
@@ -74,7 +73,7 @@ class Progress(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """Requests without an answer: how many, and for how long the oldest waits. [s]"""
+    """Unanswered requests: their number, and the waiting time of the oldest. [s]"""
 
     requests: int
     oldest_s: float
@@ -134,7 +133,7 @@ def _lock(conn: Connection, request: Request) -> bool:
 
 
 def begin(conn: Connection, id_: UUID) -> int:
-    """Note that work on a request begins; which attempt this is, from 1."""
+    """Record that work on a request begins; return the number of the attempt, from 1."""
     row = conn.execute(
         "INSERT INTO signer_attempt (request_id, number)"
         " SELECT %(id)s, count(*) + 1 FROM signer_attempt WHERE request_id = %(id)s"
@@ -171,7 +170,7 @@ def answer_of(conn: Connection, id_: UUID) -> Answer | None:
 
 
 def progress(conn: Connection, id_: UUID) -> Progress | None:
-    """Return how far a request has come; None where there is none of that id."""
+    """Return the progress of a request; None if there is none of that id."""
     row = conn.execute(
         f"SELECT {_ROW},"
         " (SELECT count(*) FROM signer_attempt a WHERE a.request_id = r.id),"
@@ -188,7 +187,7 @@ def progress(conn: Connection, id_: UUID) -> Progress | None:
 
 
 def waiting(conn: Connection) -> Waiting:
-    """Count the requests that have no answer."""
+    """Return the number of unanswered requests, and the waiting time of the oldest."""
     row = conn.execute(
         "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(r.asked)), 0)"
         f"::double precision FROM signer_request r WHERE {_OPEN.format('r')}"
@@ -197,6 +196,6 @@ def waiting(conn: Connection) -> Waiting:
 
 
 def answered_last(conn: Connection) -> datetime | None:
-    """Return when the signer answered last; None where it never did."""
+    """Return the time of the signer's last answer; None if it never answered."""
     row = conn.execute("SELECT max(at) FROM signer_answer").fetchone()
     return None if row is None else row[0]

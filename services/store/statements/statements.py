@@ -1,4 +1,4 @@
-"""Statements, their events and claims, as they are stored; rows are never changed."""
+"""Statements, their events and claims in the database; rows never change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 
 def select_statements(more: str = "") -> str:
-    """Return the SELECT of a `Stored`, with more columns of `statement s` behind it."""
+    """Return the SELECT of `Stored`, with further columns of `statement s`."""
     return (
         f"SELECT s.id, s.project_id, {_US.format('lower(s.period)')},"
         f" {_US.format('upper(s.period)')}, s.sequence, s.credit_t, s.body, s.supersedes,"
@@ -40,7 +40,7 @@ _SELECT = select_statements()
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A statement and the state it is in; `body` is canonical bytes without issuer and proof."""
+    """Statement and its state; `body` is the canonical bytes without issuer and proof."""
 
     id: str
     project: str
@@ -54,13 +54,13 @@ class Stored:
 
     @property
     def claims(self) -> Claims:
-        """Claims of the statement; CanonicalError if the stored body is not in its form."""
+        """Return the statement's claims; CanonicalError if the stored body has another form."""
         return claims_of(canonical.parse_object(self.body), self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A step of a statement's life."""
+    """Step of a statement's life."""
 
     state: str
     at: datetime
@@ -89,7 +89,7 @@ def find(conn: Connection, statement: str) -> Stored:
 
 
 def seek(conn: Connection, statement: str) -> Stored | None:
-    """Return a statement by its id; None without one."""
+    """Return a statement by its id; None if there is none."""
     row = conn.execute(f"{_SELECT} WHERE s.id = %s", [statement]).fetchone()
     return None if row is None else Stored(*row)
 
@@ -105,7 +105,7 @@ def successor(conn: Connection, statement: str) -> str | None:
 
 
 def all_of(conn: Connection, project: str | None = None) -> list[Stored]:
-    """Return the statements of a project, or all, in the order of their making."""
+    """Return the statements of a project, or all, in order of creation."""
     rows = conn.execute(
         f"{_SELECT} WHERE %(p)s::text IS NULL OR s.project_id = %(p)s"
         " ORDER BY s.created, s.project_id, s.period, s.sequence",
@@ -211,7 +211,7 @@ def step(
     document: bytes | None = None,
     principal: str | None = None,
 ) -> None:
-    """Record a step; the database refuses one that does not follow."""
+    """Record a step; the database refuses one that is not permitted in the current state."""
     conn.execute(
         "INSERT INTO statement_event"
         " (statement_id, state, actor, multikey, reason, document, principal)"
@@ -221,13 +221,13 @@ def step(
 
 
 def unclaim(conn: Connection, statement: str) -> None:
-    """Free the period of a revoked statement."""
+    """End the claim of a revoked statement to its period."""
     conn.execute("DELETE FROM claim WHERE statement_id = %s", [statement])
 
 
 def claim(conn: Connection, stored: Stored) -> None:
     """
-    Claim a statement's period, after ending a superseded statement's claim.
+    Claim a statement's period, ending the claim of the statement it supersedes.
 
     Raises
     ------
@@ -243,7 +243,7 @@ def claim(conn: Connection, stored: Stored) -> None:
 
 
 def claims_within(conn: Connection, project: str, from_us: int, to_us: int) -> list[str]:
-    """Return the issued statements of a project whose periods touch this one."""
+    """Return the issued statements of a project whose periods overlap a span."""
     rows = conn.execute(
         "SELECT statement_id FROM claim WHERE project_id = %s AND period && %s ORDER BY period",
         (project, _range(from_us, to_us)),
@@ -254,7 +254,10 @@ def claims_within(conn: Connection, project: str, from_us: int, to_us: int) -> l
 def closed_within(
     conn: Connection, project: str, from_us: int, to_us: int
 ) -> list[tuple[int, int]]:
-    """Return the periods of a project's statements, drafts too, that touch a time. [us UTC]"""
+    """
+    Return the periods of a project's statements, including drafts, that overlap a span. [us
+    UTC]
+    """
     lower, upper = _US.format("lower(period)"), _US.format("upper(period)")
     rows = conn.execute(
         f"SELECT {lower}, {upper} FROM statement WHERE project_id = %s AND period && %s::tstzrange"
@@ -276,9 +279,10 @@ def claimed_before(conn: Connection, project: str, from_us: int) -> Stored | Non
 
 def fixed_ex_ante(conn: Connection, project: str) -> list[FixedBefore]:
     """
-    Return each value that a project's issued statements fixed ex ante, with the first that did.
+    Return each ex-ante value of a project's issued statements, with the first statement that has
+    it.
 
-    Whatever their time: a period that is closed late has later statements to be compared with.
+    Statements of all times, since a period closed late is compared with later ones as well.
     """
     rows = conn.execute(
         "SELECT s.id, coalesce(p->'fixedParameters', '[]')::text, (p->'applicability')::text"
@@ -328,7 +332,7 @@ def claimed_of_devices(
 
 
 class IssuedCertificate(NamedTuple):
-    """A calibration certificate as an issued statement has it, with the first that does."""
+    """Calibration certificate in an issued statement, with the first statement that has it."""
 
     device: str
     certificate: str
@@ -353,7 +357,7 @@ def certificates_of_devices(conn: Connection, devices: Sequence[str]) -> list[Is
 
 
 class IssuedPoint(NamedTuple):
-    """Monitoring point and loads of a device by the last issued statement before a time."""
+    """Monitoring point and loads of a device in the last issued statement before a time."""
 
     device: str
     point: str
@@ -365,7 +369,10 @@ class IssuedPoint(NamedTuple):
 def points_of_devices(
     conn: Connection, devices: Sequence[str], to_us: int
 ) -> dict[str, IssuedPoint]:
-    """Return the monitoring points of devices by their last issued statements that end by then."""
+    """
+    Return the monitoring points of devices in their last issued statements that end by a
+    time.
+    """
     rows = conn.execute(
         "SELECT DISTINCT ON (p->>'device') p->>'device', p->'meter'->>'point',"
         " coalesce(p->'meter'->'feeds', '[]'), s.id,"
@@ -382,8 +389,30 @@ def points_of_devices(
     }
 
 
+class IssuedDesign(NamedTuple):
+    """Registered design by an issued statement: version, date, hash of the document."""
+
+    version: str
+    issued: str
+    sha256: str
+    statement: str
+
+
+def designs_of_project(conn: Connection, project: str) -> list[IssuedDesign]:
+    """Return the designs of a project's issued statements, the last statement first."""
+    rows = conn.execute(
+        "SELECT d->>'version', d->>'issued', d->>'sha256', s.id FROM claim c"
+        " JOIN statement s ON s.id = c.statement_id"
+        " CROSS JOIN LATERAL (SELECT s.document #> '{credentialSubject,declared,design}' AS d) x"
+        " WHERE c.project_id = %s AND d->>'version' IS NOT NULL"
+        " ORDER BY upper(c.period) DESC, s.id",
+        (project,),
+    )
+    return [IssuedDesign(*row) for row in rows]
+
+
 class IssuedInterval(NamedTuple):
-    """A device's own interval of calibration by the last issued statement of a time before."""
+    """A device's own calibration interval in the last issued statement before a time."""
 
     months: int
     statement: str
@@ -393,7 +422,10 @@ class IssuedInterval(NamedTuple):
 def intervals_of_devices(
     conn: Connection, devices: Sequence[str], from_us: int
 ) -> dict[str, IssuedInterval]:
-    """Return own intervals of calibration by the last issued statements that end by then."""
+    """
+    Return devices' own calibration intervals in the last issued statements that end by a
+    time.
+    """
     rows = conn.execute(
         "SELECT DISTINCT ON (p->>'device') p->>'device',"
         " (p->'meter'->'calibrationEvery'->>'months')::int, s.id,"
@@ -424,7 +456,7 @@ def last_of_devices(
 
 
 def claimed_exactly(conn: Connection, project: str, from_us: int, to_us: int) -> Stored | None:
-    """Return the issued statement of a project that claims exactly that period."""
+    """Return the issued statement of a project for exactly this period."""
     row = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id"
         " WHERE c.project_id = %s AND c.period = %s",

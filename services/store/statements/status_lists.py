@@ -1,4 +1,4 @@
-"""Status lists as their operators signed them; none is ever changed."""
+"""Status lists signed by their operators; they never change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mrv.signatures.keys import EnrolledKey
 
 
 class Published(NamedTuple):
-    """A project's newest list, and when it was signed."""
+    """A project's newest list, and its time of signing."""
 
     document: bytes
     signed: datetime

@@ -1,4 +1,4 @@
-"""Tokens of time-stamp authorities as they are stored, and what waits for some."""
+"""Stored tokens of time-stamp authorities, and heads and statements without enough of them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _SEALING = ("data", "issued")
 @dataclass(frozen=True, slots=True)
 class Token:
     """
-    A token: over a head of the log (`size`) or a signed statement (`statement`).
+    Time-stamp token of a head of the log (`size`) or a signed statement (`statement`).
 
     Parameters
     ----------
     digest : bytes
-        SHA-256 of what was stamped.
+        SHA-256 of the stamped bytes.
     authority, signer : str
-        As the trusted authorities name it, and as its certificate does.
+        Names in the list of trusted authorities, and in the certificate.
     token : bytes
         TimeStampResp, in DER.
     chain : str
-        Certificates of the authority that were trusted then, in PEM.
+        Certificates of the authority trusted at that time, in PEM.
     """
 
     digest: bytes
@@ -52,7 +52,7 @@ class HeadToStamp(NamedTuple):
 
 
 def add(conn: Connection, token: Token) -> bool:
-    """Keep a token; return whether it is the first of that authority for these bytes."""
+    """Store a token; return whether it is the first of that authority for these bytes."""
     cursor = conn.execute(
         f"INSERT INTO timestamp_token ({_COLUMNS}) VALUES"
         " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
@@ -96,10 +96,9 @@ def _tokens(conn: Connection, where: str, values: Sequence[object]) -> list[Toke
 
 def head_to_stamp(conn: Connection, enough: int) -> HeadToStamp | None:
     """
-    Return the newest head with seals that no sufficiently stamped head
-    includes; None without.
+    Return the newest head with seals not yet covered by a sufficiently stamped head; None without.
 
-    A token over an older head would be no older, and prove less.
+    A token over an older head would prove less.
 
     Parameters
     ----------
@@ -120,7 +119,7 @@ def head_to_stamp(conn: Connection, enough: int) -> HeadToStamp | None:
 
 
 def statements_to_stamp(conn: Connection, enough: int) -> list[str]:
-    """Return issued statements that fewer authorities stamped, the oldest first."""
+    """Return issued statements with stamps of fewer authorities, oldest first."""
     rows = conn.execute(
         "SELECT e.statement_id FROM log_entry e WHERE e.kind = 'issued' AND"
         " (SELECT count(DISTINCT t.authority) FROM timestamp_token t"

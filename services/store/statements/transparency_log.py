@@ -1,10 +1,8 @@
 """
-The transparency log as it is stored: entries one after another, signed heads.
+The transparency log in the database: entries, signed heads, and witnesses' cosignatures.
 
-Appending takes a lock until the transaction ends, so that places are dense and
-no head is signed over an entry that was rolled back.
-
-What witnesses that are asked over HTTP signed under the log's heads, as it is stored.
+Appending takes a lock until the transaction ends, so that indices have no gaps and no head covers
+an entry that was rolled back.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from mrv.signatures.merkle_tree import leaf_hash, root_hash
 
 
 class Line(NamedTuple):
-    """A cosignature: by whose key (vkey), when (seconds since 1970), the line under the note."""
+    """Cosignature: key (vkey), time [s since 1970], and its line below the head."""
 
     vkey: str
     time_s: int
@@ -32,7 +30,7 @@ class Line(NamedTuple):
 
 
 class Head(NamedTuple):
-    """A head as the log signed it, without witnesses' lines: entries under it, note, when."""
+    """Signed head without witnesses' lines: number of entries, note, time."""
 
     size: int
     note: str
@@ -40,7 +38,7 @@ class Head(NamedTuple):
 
 
 def newest(conn: Connection) -> Head | None:
-    """Return the last head; None where the log is empty."""
+    """Return the last head; None for an empty log."""
     row = conn.execute(
         "SELECT size, note, signed FROM log_checkpoint ORDER BY size DESC LIMIT 1"
     ).fetchone()
@@ -48,16 +46,16 @@ def newest(conn: Connection) -> Head | None:
 
 
 def enough(conn: Connection) -> int | None:
-    """Return the size of the last head that was cosigned enough; None where none was."""
+    """Return the size of the last sufficiently cosigned head; None without any."""
     row = conn.execute("SELECT max(size) FROM witness_quorum").fetchone()
     return None if row is None else row[0]
 
 
 def waiting_s(conn: Connection) -> float:
     """
-    Return for how long the log has had no head that was cosigned enough. [s]
+    Return how long the log has had no sufficiently cosigned head. [s]
 
-    Counted from the first head after the last such one; 0 where the last head is one.
+    Counted from the first head after the last such one; 0 if the last head is one.
     """
     row = conn.execute(
         "SELECT extract(epoch FROM now() - min(signed)) FROM log_checkpoint"
@@ -67,7 +65,7 @@ def waiting_s(conn: Connection) -> float:
 
 
 def of_head(conn: Connection, size: int) -> list[Line]:
-    """Return the cosignatures of a head, as they came."""
+    """Return the cosignatures of a head, in order of receipt."""
     rows = conn.execute(
         "SELECT vkey, time_s, line FROM witness_cosignature WHERE size = %s"
         " ORDER BY received, vkey",
@@ -77,7 +75,7 @@ def of_head(conn: Connection, size: int) -> list[Line]:
 
 
 def last_of(conn: Connection, vkey: str, origin: str) -> int:
-    """Return the size of the last head of a log that a witness cosigned; 0 where there is none."""
+    """Return the size of the last head of a log that a witness cosigned; 0 without any."""
     row = conn.execute(
         "SELECT max(size) FROM witness_cosignature JOIN log_checkpoint USING (size)"
         " WHERE vkey = %s AND split_part(note, E'\\n', 1) = %s",
@@ -87,7 +85,7 @@ def last_of(conn: Connection, vkey: str, origin: str) -> int:
 
 
 def add(conn: Connection, size: int, line: Line) -> None:
-    """Keep a cosignature under a head; the first of a key stays."""
+    """Store a cosignature of a head; an earlier one of the same key stays."""
     conn.execute(
         "INSERT INTO witness_cosignature (size, vkey, time_s, line) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT DO NOTHING",
@@ -96,7 +94,7 @@ def add(conn: Connection, size: int, line: Line) -> None:
 
 
 def mark(conn: Connection, size: int, policy_sha256: bytes) -> None:
-    """Note that a head was cosigned enough, by which policy."""
+    """Record that a head is sufficiently cosigned, and by which policy."""
     conn.execute(
         "INSERT INTO witness_quorum (size, policy_sha256) VALUES (%s, %s) ON CONFLICT DO NOTHING",
         (size, policy_sha256),
@@ -110,7 +108,7 @@ def lock(conn: Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry as it is stored."""
+    """Stored log entry."""
 
     index: int
     kind: str
@@ -124,7 +122,7 @@ def append(
     conn: Connection, kind: str, statement: str | None, entry: bytes, detail: bytes | None = None
 ) -> int:
     """
-    Append an entry and its detail; return its place, from 0.
+    Append an entry and its detail; return its index, from 0.
 
     Call `lock` first, in the same transaction.
     """
@@ -150,7 +148,7 @@ def entries(conn: Connection) -> list[Entry]:
 
 
 def entry(conn: Connection, index: int) -> Entry | None:
-    """Return the entry at a place, from 0."""
+    """Return the entry at an index, from 0."""
     row = conn.execute(
         "SELECT index, kind, statement_id, body, leaf, appended FROM log_entry WHERE index = %s",
         [index],
@@ -192,12 +190,12 @@ def at(conn: Connection, index: int) -> tuple[Entry, bytes | None]:
 
 def checkpoint(conn: Connection, size: int | None = None, *, cosigned: bool = False) -> str | None:
     """
-    Return the signed head, the last or that of a size, with its witnesses' lines.
+    Return a signed head, by default the last, with its witnesses' signatures.
 
     Parameters
     ----------
     cosigned : bool
-        Only of those that were cosigned enough, by the log's policy.
+        Only sufficiently cosigned heads, by the log's policy.
     """
     row = conn.execute(
         "SELECT size, note FROM log_checkpoint WHERE size = coalesce(%s, size)"
@@ -209,7 +207,7 @@ def checkpoint(conn: Connection, size: int | None = None, *, cosigned: bool = Fa
 
 
 def signed(conn: Connection, size: int) -> str | None:
-    """Return the head of a size as the log signed it, without the lines of others."""
+    """Return the signed head of a size, without witnesses' signatures."""
     row = conn.execute("SELECT note FROM log_checkpoint WHERE size = %s", [size]).fetchone()
     return None if row is None else str(row[0])
 
@@ -233,12 +231,12 @@ def add_cosignature(conn: Connection, size: int, multikey: str, line: str) -> No
 
 def sign_head(conn: Connection, origin: str, key: SigningKey) -> str:
     """
-    Sign the log's present size and root, and keep the note.
+    Sign the log's current size and root, store the note, and return it.
 
     Raises
     ------
     LogError
-        If entries under the last head are not the ones that it was signed over.
+        If entries below the last head have changed since it was signed.
     """
     hashes = leaves(conn)
     head = conn.execute(
@@ -260,14 +258,12 @@ def sign_head(conn: Connection, origin: str, key: SigningKey) -> str:
 
 def receipt(conn: Connection, statement: str, kind: str = "issued") -> str | None:
     """
-    Return the receipt of a statement's issue, against the first head that holds it.
+    Return the receipt of a statement's issue, for the first head that includes it; None if not in
+    the log.
 
-    With kind `evidence`, that of the manifest of its pack.
-
-    A head that was cosigned enough, by the log's policy, goes before one that was not: a witness
-    that was away signs later heads, and never this one.  The same text whenever it is asked for,
-    but for what witnesses sign later, and for a head of the log's new key after a rotation; None
-    for a statement that is not in the log.
+    With kind `evidence`, that of its pack's manifest. A sufficiently cosigned head precedes one
+    that is not.  The text is always the same, except for later witness signatures and the new key
+    after a rotation.
     """
     row = conn.execute(
         "SELECT index FROM log_entry WHERE statement_id = %s AND kind = %s", (statement, kind)

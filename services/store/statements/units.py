@@ -1,4 +1,4 @@
-"""Units after issue: ranges of whole tonnes, what became of them, and balances."""
+"""Units after issue: ranges of whole tonnes, their events, and balances."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SIZE = (
 
 
 class UnitEvent(NamedTuple):
-    """What happened to the units `first` to `last` of a statement's vintage, by a document."""
+    """Event of the units `first` to `last` of a statement's vintage, with its document."""
 
     statement: str
     vintage: int
@@ -32,7 +32,10 @@ class UnitEvent(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """Units of a statement's vintage at the end of a day; each one counted once a column. [t]"""
+    """
+    Units of a statement's vintage at the end of a day, by state; each counts once per
+    column. [t]
+    """
 
     statement: str
     vintage: int
@@ -43,23 +46,18 @@ class Balance(NamedTuple):
 
     @property
     def held(self) -> int:
-        """Units that are neither cancelled nor retired. [t]"""
+        """Return the units that are neither cancelled nor retired. [t]"""
         return self.issued - self.cancelled - self.retired
 
 
 def enter(conn: Connection, event: UnitEvent, author: str) -> int:
     """
-    Enter an event; it is never changed.
-
-    Returns
-    -------
-    int
-        Its number.
+    Enter an event, which cannot be changed later; return its number.
 
     Raises
     ------
     InputError
-        With the database's rule, where the units may not do that.
+        With the violated rule of the database.
     """
     if not 1 <= event.first <= event.last:
         raise InputError(

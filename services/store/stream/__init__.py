@@ -1,1 +1,1 @@
-"""Tables of the Kafka path: offsets that were stored, the topic they belong to."""
+"""Tables of the Kafka path: stored offsets and their topic."""

@@ -1,23 +1,14 @@
 """
-How far each Kafka partition has been stored, and who may store on.
+Stored offset of each Kafka partition, and the worker permitted to store.
 
-`stream_offset.offset` is the next record that is not stored yet.  It moves in
-the transaction that stores what lies below it, so it is the truth, and what
-Kafka's consumer group believes is a hint.  Each taking over of a partition
-raises its epoch: a worker that lost the partition without noticing cannot
-move the offset any more, and what it would have stored rolls back with that.
+`stream_offset.offset` is the next record to store. It moves in the transaction that stores the
+records before it, so it is authoritative; Kafka's committed offset is only a hint.  Each takeover
+of a partition raises its epoch: a worker that lost the partition can no longer move the offset, and
+its transaction is rolled back.
 
-A partition's row also guards its devices.  Anyone who writes rows of devices that
-another partition answers for (records from before the number of partitions
-changed, a replay) locks that partition's row and counts a visit: the holder
-then knows that what it remembers of registers may be out of date.
-
-Which topic the workers of a database read, and into how many partitions it is cut.
-
-Every worker must have the same answer, since by it a device is one partition's
-to write.  Where Kafka shows more partitions than the database knows of, all
-partitions count a visit, so that every worker asks again before its next commit.  What is
-noted to be derived then waits by device: its partition may be another one.
+A partition's row also protects its devices.  Another process that writes rows of these devices
+(records from before the number of partitions changed, a replay) locks the row and counts a visit,
+so that the partition's worker reloads its register state.
 """
 
 from __future__ import annotations
@@ -40,13 +31,13 @@ class Source(NamedTuple):
 
 
 def read(connection: Connection) -> Source | None:
-    """Return what workers of this database read; None before the first one."""
+    """Return the topic that workers of this database read; None before the first worker."""
     row = connection.execute("SELECT topic, partitions FROM stream_source").fetchone()
     return None if row is None else Source(*row)
 
 
 def choose(connection: Connection, wanted: Source) -> None:
-    """Make another topic the source; the caller holds the database for itself alone."""
+    """Change the source to another topic; the caller must hold the database exclusively."""
     connection.execute(
         "INSERT INTO stream_source (topic, partitions) VALUES (%s, %s)"
         " ON CONFLICT (single) DO UPDATE"
@@ -60,7 +51,7 @@ def grow(connection: Connection, seen: Source) -> int:
     """
     Record Kafka's number of partitions; return the number that the workers use.
 
-    The number never falls: Kafka takes no partition away.
+    The number never decreases, as Kafka removes no partition.
     """
     with connection.transaction():
         row = connection.execute(
@@ -75,7 +66,7 @@ def grow(connection: Connection, seen: Source) -> int:
 
 
 def _fill(connection: Connection, source: Source) -> None:
-    """Make a row a partition, so that each can be locked; those there count a visit."""
+    """Create a row per partition for locking; existing ones count a visit."""
     connection.execute(
         'INSERT INTO stream_offset (topic, partition, "offset")'
         " SELECT %s, p, 0 FROM generate_series(0, %s - 1) AS p ORDER BY p"
@@ -86,19 +77,19 @@ def _fill(connection: Connection, source: Source) -> None:
 
 
 class FencedError(TonneError):
-    """Another worker has taken a partition over; nothing of this process was stored since."""
+    """Another worker has taken over a partition; nothing of this process was stored since."""
 
 
 class VisitedError(TonneError):
-    """Someone wrote for this partition's devices: look at the database again, then go on."""
+    """Another process wrote for this partition's devices: reload their state, then continue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
     """
-    A partition that is ours: by which epoch, the next record to store, visits so far.
+    Partition held by this worker: epoch, next record to store, number of visits.
 
-    `digest` is the SHA-256 of the record before it, None where that is not known.
+    `digest` is the SHA-256 of the record before it, None if unknown.
     """
 
     topic: str
@@ -111,12 +102,12 @@ class Position:
 
 def take_over(connection: Connection, topic: str, partitions: Iterable[int]) -> list[Position]:
     """
-    Make partitions ours, once a transaction that is storing into one has ended.
+    Take over partitions after running transactions have ended; return where to continue.
 
     Returns
     -------
     list of Position
-        Where to read on; offset 0 where nothing was ever stored.
+        Offset 0 where nothing was stored.
     """
     wanted = sorted(partitions)
     rows = connection.execute(
@@ -130,7 +121,7 @@ def take_over(connection: Connection, topic: str, partitions: Iterable[int]) -> 
 
 
 def stored(connection: Connection, topic: str) -> dict[int, int]:
-    """Return the next record to store of every partition of a topic that is known."""
+    """Return the next record to store of every known partition of a topic."""
     rows = connection.execute(
         'SELECT partition, "offset" FROM stream_offset WHERE topic = %s ORDER BY partition', [topic]
     )
@@ -139,19 +130,19 @@ def stored(connection: Connection, topic: str) -> dict[int, int]:
 
 def advance(cursor: Cursor, position: Position, offset: int, digest: bytes | None) -> None:
     """
-    Move a partition on to `offset`, in the transaction that stores what lies before.
+    Move a partition to `offset`, in the transaction that stores the records before it.
 
     Parameters
     ----------
     digest : bytes, optional
-        SHA-256 of the record before `offset`, where there is one that was stored.
+        SHA-256 of the record before `offset`, if one was stored.
 
     Raises
     ------
     FencedError
-        When the partition is no longer ours.
+        When another worker has the partition.
     VisitedError
-        When another party wrote for its devices since `position` was read.
+        When another process wrote for its devices since `position` was read.
     """
     cursor.execute(
         'UPDATE stream_offset SET "offset" = %s, last_sha256 = %s'
@@ -163,9 +154,9 @@ def advance(cursor: Cursor, position: Position, offset: int, digest: bytes | Non
 
 def lock(cursor: Cursor, topic: str, partitions: Iterable[int]) -> None:
     """
-    Keep everybody else from writing for these partitions' devices until the transaction ends.
+    Lock partitions against writes for their devices until the transaction ends.
 
-    In ascending order, as all who lock several do: no one waits in a circle.
+    Rows are locked in ascending order, which prevents deadlocks.
     """
     cursor.execute(
         "SELECT FROM stream_offset WHERE topic = %s AND partition = ANY(%s)"
@@ -175,7 +166,7 @@ def lock(cursor: Cursor, topic: str, partitions: Iterable[int]) -> None:
 
 
 def visit(cursor: Cursor, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """Count a visit to partitions that are locked; return the new counts."""
+    """Count a visit to locked partitions; return the new counts."""
     cursor.execute(
         "UPDATE stream_offset SET visits = visits + 1 WHERE topic = %s AND partition = ANY(%s)"
         " RETURNING partition, visits",
@@ -186,14 +177,14 @@ def visit(cursor: Cursor, topic: str, partitions: Iterable[int]) -> dict[int, in
 
 def confirm(cursor: Cursor, positions: Sequence[Position]) -> None:
     """
-    Hold on to partitions until the transaction ends.
+    Check and lock held partitions until the transaction ends.
 
     Raises
     ------
     FencedError
-        When one is no longer ours.
+        When another worker has one.
     VisitedError
-        When another party wrote for the devices of one.
+        When another process wrote for the devices of one.
     """
     for position in sorted(positions, key=lambda p: p.partition):
         cursor.execute(
@@ -222,7 +213,7 @@ def visited(connection: Connection, topic: str, positions: Iterable[Position]) -
 
 def reread(connection: Connection, position: Position) -> Position:
     """
-    Return the stored position of a partition: a commit may have succeeded without an answer.
+    Return the stored position of a partition, as a commit may have succeeded without an answer.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """
-When readings came, by hour: counted in the transaction that stores them.
+Arrival times of readings, counted by hour in the transaction that stores them.
 
-A row an hour of a device is much for ten years: days that are over are kept in a row each (`pack`).
+`pack` combines past days into one row each, as hourly rows of a fleet are too many for years.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _NOTE = (
 
 class Summed(NamedTuple):
     """
-    Readings of a device's day: how many, how many of them late, and of how many different hours.
+    Readings of a device's day: number, number of late ones, and number of different hours.
 
     Attributes
     ----------
     day : int
-        Its place among the days that were asked for.
+        Index among the requested days.
     hours, span : int
         Different hours of arrival, and of the readings themselves.
     """
@@ -55,14 +55,14 @@ class Summed(NamedTuple):
 
 def note(cursor: Cursor, fleet: Fleet, stored: Sequence[Frame], messages: Letters) -> None:
     """
-    Count readings that were stored or completed, by hour of their time and of their arrival.
+    Count stored and completed readings by hour of their time and of their arrival.
 
     Parameters
     ----------
     stored : sequence of Frame
-        Rows that changed what is stored; a repetition of a stored row is none of them.
+        Rows that changed what is stored; repetitions are not included.
     messages : Letters
-        When each message was received.
+        Time of receipt of each message.
     """
     if not any(map(len, stored)):
         return
@@ -92,17 +92,17 @@ def by_day(
     late_us: int,
 ) -> list[Summed]:
     """
-    Sum up by device and day, in the database: a fleet's day has hundreds of thousands of counts.
+    Return arrivals by device and day, summed in the database.
 
     Parameters
     ----------
     span_us : tuple of int
-        Readings of these times, half-open. [us UTC]
+        Readings of these times, end excluded. [us UTC]
     days_us : sequence of int
-        Edges of days that follow one another, one more than there are days; the span lies
-        within them.  An hour belongs to the day in which it begins. [us UTC]
+        Edges of consecutive days, one more than days; they contain the span.  An hour belongs to
+        the day in which it begins. [us UTC]
     late_us : int
-        How long after its day's end an hour of arrival begins that is late. [us]
+        Delay after the day's end from which an hour of arrival is late. [us]
 
     Returns
     -------
@@ -169,7 +169,7 @@ def not_on_time(
 
 
 def by_hour(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> dict[str, int]:
-    """Count a span's readings by the hour of their arrival, written in UTC."""
+    """Return the number of a span's readings by hour of arrival, as UTC text."""
     cursor.execute(
         "SELECT (extract(epoch FROM arrived) * 1000000)::bigint, sum(readings)::bigint"
         " FROM tonne_arrivals(%s, %s, %s) GROUP BY arrived ORDER BY arrived",
@@ -178,8 +178,28 @@ def by_hour(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> dic
     return {utc_text(int(us)): int(count) for us, count in cursor.fetchall()}
 
 
+def arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: int) -> dict[str, int]:
+    """
+    Count readings of a span that arrived in this clock hour or the one before, by device.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        Devices.
+    from_us, to_us : int
+        Readings of these times, half-open, by whole hours. [us UTC]
+    """
+    rows = conn.execute(
+        "SELECT device_id, sum(readings)::bigint FROM arrival_count WHERE device_id = ANY(%s)"
+        " AND made >= date_trunc('hour', %s::timestamptz) AND made < %s"
+        " AND arrived >= date_trunc('hour', now()) - INTERVAL '1 hour' GROUP BY device_id",
+        (list(ids), stamp(from_us), stamp(to_us)),
+    )
+    return {str(device): int(count) for device, count in rows.fetchall()}
+
+
 def pack(conn: Connection, before: date) -> None:
-    """Aggregate rows from before a day of UTC by day, in several transactions."""
+    """Combine arrival rows from before a UTC day into daily rows, in several transactions."""
     beyond: str | None = ""
     while beyond is not None:
         row = conn.execute(

@@ -1,4 +1,4 @@
-"""Devices whose registers rise many times faster than their rated power: was it typed in kW?"""
+"""Devices whose registers rise many times faster than their rated power, as if entered in kW."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ GROUP BY device_id, quantity, rated_power_w ORDER BY device_id, quantity
 
 
 class Beyond(NamedTuple):
-    """A device, its rated power, and the median power by which its register rises. [W]"""
+    """Device, its rated power, and the median power of its register's rise. [W]"""
 
     device: str
     rated_power_w: int
@@ -63,14 +63,14 @@ def beyond_rating(
     conn: Connection, from_us: int, to_us: int, devices: Sequence[str] | None = None
 ) -> Iterator[Beyond]:
     """
-    Yield the devices that rise many times faster than they can.
+    Yield devices whose registers rise many times faster than their rated power.
 
     Parameters
     ----------
     from_us, to_us : int
-        Half-open. [us UTC]
+        End excluded. [us UTC]
     devices : sequence of str, optional
-        All where absent.
+        All by default.
     """
     ids = None if devices is None else [*devices]
     arguments = {"begin": stamp(from_us), "end": stamp(to_us), "ids": ids}

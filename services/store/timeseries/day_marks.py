@@ -1,10 +1,9 @@
 """
-Marks of days that late rows change, so that these days are added up again.
+Marks of days changed by late rows, whose sums must be calculated again.
 
-Derived rows are marked by triggers, no matter who writes them, which costs most where rows of
-many devices come in turn: the pipeline marks what it writes at once instead.  Tables of
-readings have no triggers, for every row of a COPY would pay for them: anyone who stores
-readings marks their days, of the only class whose days are made from readings.
+Derived rows are marked by triggers; the pipeline marks its own rows in bulk, as triggers are slow
+for many devices.  Tables of readings have no triggers: the code that stores readings of inverters
+marks their days.
 """
 
 from __future__ import annotations
@@ -36,10 +35,9 @@ _MARK = (
 
 def note(cursor: Cursor, fleet: Fleet, frames: Iterable[Frame]) -> None:
     """
-    Mark the days of stored readings where they are late, in the transaction of the caller.
+    Mark the days of late readings, in the caller's transaction.
 
-    A reading of an inverter ends what the one before it counts: one soon after midnight changes
-    the day before.
+    A reading of an inverter shortly after midnight also changes the day before.
     """
     _mark(cursor, fleet, [(f.device, f.time_us) for f in frames if f.class_id == _CLASS], _HOUR_US)
 
@@ -47,12 +45,12 @@ def note(cursor: Cursor, fleet: Fleet, frames: Iterable[Frame]) -> None:
 @contextmanager
 def noted(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]]) -> Iterator[None]:
     """
-    Mark the days of derived rows where they are late; the block writes these rows and no others.
+    Context that marks the days of late derived rows; its block writes only these rows.
 
     Parameters
     ----------
     rows : sequence of (int32 array, int64 array)
-        Devices by fleet index, and when their rows begin. [us UTC]
+        Devices by fleet index, and starts of their rows. [us UTC]
     """
     if not _mark(cursor, fleet, rows, 0):
         yield
@@ -92,7 +90,7 @@ def _mark(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]], rea
 
 
 class _Spans(NamedTuple):
-    """First and last time of each device, or site, in each day of UTC."""
+    """First and last time of each device or site in each UTC day."""
 
     device: NDArray[np.integer]
     day: Int64
@@ -101,7 +99,7 @@ class _Spans(NamedTuple):
 
     @staticmethod
     def of(device: NDArray[np.integer], time_us: Int64, last_us: Int64 | None = None) -> _Spans:
-        """Group times, or spans from a time to a last one, by device and day."""
+        """Return times, or spans of times, grouped by device and day."""
         day = time_us // _DAY_US
         order = np.lexsort((time_us, day, device))
         device, day, time_us = device[order], day[order], time_us[order]
@@ -113,10 +111,10 @@ class _Spans(NamedTuple):
         return _Spans(device[heads], day[heads], time_us[heads], last)
 
     def take(self, rows: NDArray[np.bool_]) -> _Spans:
-        """Return some of them."""
+        """Return the selected rows."""
         return _Spans(self.device[rows], self.day[rows], self.first_us[rows], self.last_us[rows])
 
     def stamps(self, reach_us: int) -> tuple[list[str], list[str]]:
-        """First times, so much earlier, and last times, as SQL reads them."""
+        """Return first times, reduced by `reach_us`, and last times as SQL text."""
         first = [stamp(us - reach_us) for us in self.first_us.tolist()]
         return first, [stamp(us) for us in self.last_us.tolist()]

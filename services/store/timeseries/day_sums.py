@@ -1,4 +1,4 @@
-"""What devices measured on local days: from the days that are made, and from quarter hours."""
+"""Quantities of devices by local day, from stored daily sums or from 15-minute intervals."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def day_sums(
     conn: Connection, devices: Sequence[str], quantity: str, first: date, end: date
 ) -> Int64:
     """
-    Return devices' quantities of each local day of their sites, 0 without data. [base units]
+    Return devices' quantities on local days of their sites, 0 without data. [base units]
 
     Parameters
     ----------
     first, end : date
-        Half-open.
+        End excluded.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def day_sums(
 
 
 def _waiting(cursor: Cursor, devices: Sequence[str], around: tuple[date, date]) -> set[str]:
-    """Return devices with days that differ from their quarter hours."""
+    """Return devices with outdated daily sums."""
     result = cursor.execute(_WAITING, [around[1], around[0], list(devices), around[1]])
     names = {name for (name,) in result}
     return set(devices) if None in names else names

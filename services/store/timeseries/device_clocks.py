@@ -1,11 +1,10 @@
 """
-Device clocks: the least time from a reading to its receipt, by day of receipt.
+Device clock offsets: the shortest time from a reading to its receipt, by day of receipt.
 
-A reading cannot arrive before it was made, so what the freshest of a day took
-is the clock's offset and the way there.  Buffered readings take longer and
-change no minimum, nor do repetitions or the order of arrival.  Within the hour
-it is kept to 0.1 s, beyond to the hour: a backlog of weeks that drains would
-else be a new minimum with each reading.
+A reading cannot arrive before it was made, so the day's minimum is the clock offset plus the
+transmission time.  Buffered readings, repetitions and order do not change the minimum.  It is
+stored to 0.1 s within an hour, beyond to the hour, so that a backlog does not write a row for each
+reading.
 """
 
 from __future__ import annotations
@@ -32,19 +31,18 @@ class Clocks:
         self._least: Int64 = np.full(len(fleet), _NONE, dtype=np.int64)
 
     def take_over(self, before: Clocks, here: Int32, there: Int32) -> None:
-        """Take over the state of devices in an earlier fleet, by index `here` and `there`."""
+        """Copy the state of devices from an earlier fleet, by index `here` and `there`."""
         self._day[here], self._least[here] = before._day[there], before._least[there]
 
     def observe(
         self, cursor: Cursor, frames: Sequence[Frame], messages: Letters
     ) -> list[tuple[int, int, int]]:
         """
-        Store new clock offsets of devices, by their readings.
+        Store new clock offsets of devices; return them for `remember` after the commit.
 
         Returns
         -------
         list of (device, day, least)
-            For `remember`, once committed.
         """
         result: dict[tuple[int, int], int] = {}
         for frame in frames:
@@ -67,7 +65,7 @@ class Clocks:
         return rows
 
     def remember(self, rows: Sequence[tuple[int, int, int]]) -> None:
-        """Take over committed rows."""
+        """Update the state with committed rows."""
         for device, day, least in rows:
             if day > self._day[device]:
                 self._day[device], self._least[device] = day, least
@@ -76,7 +74,7 @@ class Clocks:
 
 
 def _least(frame: Frame, messages: Letters) -> tuple[Int32, Int64, Int64]:
-    """Least lag of each device and day of receipt, as (devices, days, lags)."""
+    """Return the shortest delay by device and day of receipt, as (devices, days, delays)."""
     received = messages.received_us
     if isinstance(received, int):
         received_us: Int64 = np.full(len(frame), received, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Stored flags, clocks and check meters of a device, as people and programs read them."""
+"""Stored quality flags, clock state and check meters of a device, for display."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HOUR_S = 3_600
 
 
 class Flagged(NamedTuple):
-    """A flag, and the value that it is about; None where it is about the reading's time."""
+    """Quality flag with its value; None if it concerns the reading's time."""
 
     time: str
     channel: str
@@ -27,7 +27,7 @@ class Flagged(NamedTuple):
 
 
 def count_readings(conn: Connection, device: Device, begin_us: int, end_us: int) -> int:
-    """How many readings of a device are stored in [begin, end)."""
+    """Return the number of a device's stored readings in [begin, end)."""
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
         source = cold.relation(
             cursor, device.class_id, [cold.ReadingSpan(device.id, 0, begin_us, end_us)]
@@ -42,9 +42,9 @@ def count_readings(conn: Connection, device: Device, begin_us: int, end_us: int)
 
 def flags_of(conn: Connection, device: Device, begin_us: int, end_us: int) -> list[Flagged]:
     """
-    Flags of a device's readings in [begin, end), in the order of their times.
+    Return the flags of a device's readings in [begin, end), in order of time.
 
-    With them what arrival said: channels left empty because their value cannot be.
+    Including channels left empty at arrival because their value was impossible.
     """
     channels = [c for c in classes.load()[device.class_id].channels if c != TIME]
     values = " ".join(f"WHEN '{name}' THEN r.{name}::float8" for name in channels)

@@ -1,4 +1,4 @@
-"""Stored values of stations: read as columns, written where they differ."""
+"""Stored indicator values of stations, read as columns and written if changed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TEMP = "incoming_indicator_value"
 
 
 class Span(NamedTuple):
-    """A device and a half-open stretch of time. [us UTC]"""
+    """Device and time span, end excluded. [us UTC]"""
 
     device: int
     from_us: int
@@ -34,7 +34,7 @@ class Span(NamedTuple):
 
 
 def hourly(cursor: Cursor, fleet: Fleet, spans: Sequence[Span]) -> Values:
-    """Hourly values of stations within spans that do not overlap; no grades or details."""
+    """Return hourly values of stations in non-overlapping spans, without grades or details."""
     query = (
         "SELECT d.index, k.kind, i.start, coalesce(i.value, 'NaN'), coalesce(i.covered, 'NaN')"
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
@@ -64,7 +64,7 @@ def _within(spans: Sequence[Span]) -> str:
 def of_spans(
     fleet: Fleet, spans: Sequence[Span]
 ) -> tuple[list[str], list[int], list[str], list[str]]:
-    """Spans as the arrays that a query unnests."""
+    """Return spans as arrays for a query's `unnest`."""
     return (
         fleet.ids([s.device for s in spans]),
         [s.device for s in spans],
@@ -75,12 +75,12 @@ def of_spans(
 
 def write(cursor: Cursor, ids: Words, values: Values, days: Sequence[tuple[str, int]]) -> None:
     """
-    Store values; a row that is as it was is not touched.
+    Store values; unchanged rows are not written.
 
     Parameters
     ----------
     days : sequence of (device id, beginning)
-        Local days that are made anew: values of theirs that are not given go. [us UTC]
+        Recalculated local days: stored values that are no longer given are deleted. [us UTC]
     """
     names = ", ".join((*_KEY, *_REST))
     cursor.execute(
@@ -126,18 +126,18 @@ def _encoded(ids: Words, values: Values) -> bytes:
 
 
 def said_texts(values: Values, row: int) -> tuple[str | None, str | None]:
-    """Grade and detail of a row, as texts to compare."""
+    """Return grade and detail of a row as text for comparison."""
     grade, detail = values.said.get(row, (None, None))
     return grade, None if detail is None else _ORDERED.encode(detail).decode()
 
 
 def canonical(detail: str | None) -> str | None:
-    """Return stored detail in the form of `said_texts`, whatever the database's order."""
+    """Return stored detail in the form of `said_texts`, with sorted keys."""
     return None if detail is None else _ORDERED.encode(msgspec.json.decode(detail)).decode()
 
 
 def clear(cursor: Cursor, ids: Sequence[str], span_us: tuple[int, int] | None = None) -> None:
-    """Delete all values of stations, or those that start in a half-open span. [us UTC]."""
+    """Delete all values of stations, or those that start in a span, end excluded. [us UTC]"""
     begin, end = ("-infinity", "infinity") if span_us is None else map(stamp, span_us)
     cursor.execute(
         "DELETE FROM indicator_value WHERE device_id = ANY(%s) AND start >= %s AND start < %s",

@@ -1,8 +1,8 @@
 """
-Derived rows: interval quantities and emissions, written as the pure core made them.
+Writing and reading of derived rows: interval quantities and emissions.
 
-Rows that no earlier batch can have made go in by COPY; the open intervals, one
-a register, are upserted.  Of a recomputed range the rows that differ are written.
+New rows are written by COPY; the open intervals, one per register, are upserted.  Of a recalculated
+range only changed rows are written.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ KEY = 3  # columns of either table's key come first
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of derived rows; `other_key` are its key columns besides device and start."""
+    """Table of derived rows; `other_key` are its key columns besides device and start."""
 
     name: str
     columns: tuple[str, ...]
@@ -50,12 +50,12 @@ class Table:
 
     @property
     def names(self) -> str:
-        """Its columns, as SQL lists them."""
+        """Return its columns as an SQL list."""
         return ", ".join(self.columns)
 
     @property
     def incoming(self) -> str:
-        """Name of its temporary table."""
+        """Return the name of its temporary table."""
         return f"incoming_{self.name}"
 
 
@@ -64,7 +64,7 @@ EMISSIONS = Table("interval_emission", EMISSION_COLUMNS, "project_id")
 
 
 class BindingWords:
-    """A registry version's project, methodology and factor names, encoded once."""
+    """Project, methodology and factor names of a registry version, encoded once."""
 
     def __init__(self, bindings: Bindings) -> None:
         self.projects = Words.of(bindings.projects)
@@ -159,7 +159,7 @@ def _upsert(cursor: Cursor, table: Table) -> None:
 def beyond(
     cursor: Cursor, fleet: Fleet, devices: Sequence[int], rows: IntervalRows
 ) -> NDArray[np.bool_]:
-    """Mark rows that are later than any stored row of their device and quantity."""
+    """Return a mask of rows that are later than any stored row of their device and quantity."""
     last = np.full((len(fleet), len(QUANTITIES)), -FAR_US, dtype=np.int64)
     quantities = np.unique(rows.quantity).tolist()
     # a row before all of these is before each of them: it need not be found
@@ -212,10 +212,9 @@ def _replace(
     cursor: Cursor, fleet: Fleet, table: Table, data: bytes, spans: Mapping[int, tuple[int, int]]
 ) -> int:
     """
-    Replace the stored rows in half-open spans, writing only differences; return
-    the number changed.
+    Replace the stored rows in spans, writing only differences; return the number changed.
 
-    A late reading mostly changes an interval or two.  Rewriting all would double the table, and
+    A late reading mostly changes one or two intervals.  Rewriting all would double the table, and
     decompress chunks.
     """
     _incoming(cursor, table, data)
@@ -246,7 +245,7 @@ def _replace(
 
 
 def _delete(cursor: Cursor, table: Table, stored: Sequence[TupleRow]) -> int:
-    """Delete rows by device, the other part of their key, and starts; return how many."""
+    """Delete rows by device, other key columns, and starts; return their number."""
     for device, other, *starts in stored:
         # values in the statement itself: by them the server finds what it must decompress
         item = sql.SQL(
@@ -306,7 +305,10 @@ def intervals_of(
 def older_rows(
     cursor: Cursor, device_ids: Sequence[str], from_us: int, to_us: int
 ) -> tuple[str, int] | None:
-    """Return a device with rows of older rules of metering in [from, to), and which; or None."""
+    """
+    Return a device with rows of older metering rules in [from, to), and their version; or
+    None.
+    """
     cursor.execute(
         "SELECT device_id, metering FROM interval_quantity WHERE device_id = ANY(%s)"
         " AND start >= %s AND start < %s AND metering < %s LIMIT 1",
@@ -317,7 +319,7 @@ def older_rows(
 
 
 def older_until(cursor: Cursor, fleet: Fleet, device_ids: Sequence[str]) -> dict[int, int]:
-    """Return the last interval that the first rules of metering made, by fleet index. [us UTC]"""
+    """Return the last interval calculated by the first metering rules, by fleet index. [us UTC]"""
     cursor.execute(
         "SELECT d.id, (extract(epoch FROM i.start) * 1000000)::bigint"
         " FROM unnest(%s::text[]) AS d (id) CROSS JOIN LATERAL (SELECT start"
@@ -329,5 +331,5 @@ def older_until(cursor: Cursor, fleet: Fleet, device_ids: Sequence[str]) -> dict
 
 
 def _epoch(column: str) -> str:
-    """SQL for a mark's time in microseconds UTC, `NULL` where there is no mark."""
+    """Return SQL for a mark's time in microseconds UTC, `NULL` without mark."""
     return f"coalesce((extract(epoch FROM i.{column}) * 1000000)::bigint, ({NULL}))"

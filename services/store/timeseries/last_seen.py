@@ -1,11 +1,9 @@
 """
-Last contact of devices: newest reading, last receipt, quarter hours of today with a reading.
+Last contact of devices: newest reading, last receipt, and today's intervals with a reading.
 
-A device list of ten thousand may not look into as many histories, so each device
-has one row.  A new quarter hour, and a device's first word, are written with the
-readings that make them; the newest time follows within `EVERY_S`, since a row a
-reading would double what a batch writes.
-Times only grow and quarters are only added: order and repetition change nothing.
+One row per device makes device lists fast.  A new interval, and a device's first contact, are
+written with their readings; the newest time follows within `EVERY_S`, to save writes. Times only
+increase and intervals are only added, so order and repetition have no effect.
 """
 
 from __future__ import annotations
@@ -40,7 +38,7 @@ _WRITE = (
 
 
 class Written(NamedTuple):
-    """Devices written by a transaction, with the newest time of each; to be remembered after it."""
+    """Devices written by a transaction with their newest times, for `remember`."""
 
     device: NDArray[np.intp]
     last_us: Int64
@@ -48,7 +46,7 @@ class Written(NamedTuple):
 
 
 class Seen:
-    """Last times of each device of a fleet, and how much of it is stored."""
+    """Last contact times of a fleet's devices, and which of them are stored."""
 
     def __init__(self, fleet: Fleet) -> None:
         n = len(fleet)
@@ -61,7 +59,7 @@ class Seen:
         self._written_s = 0.0
 
     def take_over(self, before: Seen, here: Int32, there: Int32, now_us: int) -> None:
-        """Take over the state of devices in an earlier fleet, by index `here` and `there`."""
+        """Copy the state of devices from an earlier fleet, by index `here` and `there`."""
         for name in ("_last", "_stored", "_received"):
             getattr(self, name)[here] = getattr(before, name)[there]
         self._days.turn(now_us)
@@ -72,12 +70,12 @@ class Seen:
 
     def observe(self, cursor: Cursor, frames: Sequence[Frame], messages: Letters) -> Written:
         """
-        Add a batch, and write times that are new or long unwritten.
+        Add a batch, and write new or long unwritten times.
 
         Returns
         -------
         Written
-            For `remember`, once committed.
+            For `remember` after the commit.
         """
         fresh = np.zeros(len(self._fleet), dtype=np.bool_)
         for frame in frames:
@@ -108,11 +106,11 @@ class Seen:
             self._written_s = time.monotonic()
 
     def forget(self) -> None:
-        """Mark the last batch as not stored: its quarter hours are written again."""
+        """Mark the last batch as not stored, so that its intervals are written again."""
         self._quarters[:] = False
 
     def _add_quarters(self, frame: Frame) -> NDArray[np.int32]:
-        """Mark quarter hours of today; return the rows' devices that had not marked them yet."""
+        """Add today's intervals with readings; return the devices of new ones."""
         since = frame.time_us - self._days.midnight_us[frame.device]
         quarter = since // INTERVAL_US
         today = (since >= 0) & (frame.time_us < self._days.next_us[frame.device])
@@ -138,7 +136,7 @@ class Seen:
 
 
 class _Days:
-    """The local day of each device's site: its midnight and the next. [us UTC]"""
+    """Current local day of each device's site: its midnight and the next. [us UTC]"""
 
     def __init__(self, fleet: Fleet) -> None:
         n = len(fleet)
@@ -153,7 +151,7 @@ class _Days:
         self._dates: dict[str, str] = dict.fromkeys(zones, "")
 
     def turn(self, now_us: int) -> NDArray[np.intp]:
-        """Begin the day that it is at `now_us`; return the devices whose day changed."""
+        """Move to the local days at `now_us`; return the devices whose day changed."""
         turned = [np.empty(0, dtype=np.intp)]
         for name, members in self._zones.items():
             if now_us < self._ends[name]:
@@ -179,9 +177,10 @@ def _received(frame: Frame, messages: Letters) -> Int64:
 
 def heard(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> dict[int, int]:
     """
-    About when devices were heard last, by fleet index; without those never heard. [us UTC]
+    Return about when devices last sent data, by fleet index; without devices that never did. [us
+    UTC]
 
-    Their newest stored reading may be somewhat later, or earlier.
+    Their newest stored reading may be somewhat later or earlier.
     """
     cursor.execute(
         "SELECT device_id, (extract(epoch FROM last_reading) * 1000000)::bigint FROM device_seen"
@@ -197,7 +196,7 @@ def see(connection: Connection) -> None:
 
 
 def since_received_s(connection: Connection) -> float | None:
-    """How long ago a reading was received last; None where none ever was. [s]"""
+    """Return the time since the last received reading; None without any. [s]"""
     row = connection.execute(
         "SELECT extract(epoch FROM clock_timestamp() - max(received))::double precision"
         " FROM device_seen"

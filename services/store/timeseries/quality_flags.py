@@ -1,4 +1,4 @@
-"""Flags of readings: derived rows, written as the pure core made them."""
+"""Stored quality flags of readings, which are derived rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLUMNS = "device_id, time, channel, test"
 
 
 def count(flags: Flags) -> Counter[str]:
-    """Flags by test."""
+    """Return the number of flags by test."""
     result = np.bincount(flags.test, minlength=len(TESTS)).tolist()
     return Counter({test: n for test, n in zip(TESTS, result, strict=True) if n})
 
@@ -43,7 +43,7 @@ def write(cursor: Cursor, ids: Words, flags: Flags) -> None:
 
 
 def clear(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Counter[str]:
-    """Delete these devices' flags, each one's of a half-open span; return how many by test."""
+    """Delete these devices' flags in their spans, ends excluded; return the numbers by test."""
     if not spans:
         return Counter()
     begin, end = min(us for us, _ in spans.values()), max(us for _, us in spans.values())

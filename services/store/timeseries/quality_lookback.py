@@ -1,9 +1,8 @@
 """
-What the quality tests go on from, read from stored readings as of a time.
+Initial state of the quality tests, read from stored readings before a time.
 
-Each look-up begins at the newest reading before that time and goes back no
-farther than a test can reach, so that a restart or a late reading costs a few
-index look-ups a channel, not a device's history.
+Each query starts at the newest reading before that time and goes back only as far as a test needs,
+so that a restart or a late reading costs a few index queries per channel.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def load(
     """
     Set devices' state to that after their last reading before a time.
 
-    Return the readings of gauges that stand still, which their registers may corroborate.
+    Returns the readings of gauges with constant values, which their registers may corroborate.
 
     Parameters
     ----------
@@ -78,7 +77,7 @@ def load(
 
 
 def _source(cursor: Cursor, checks: Checks, class_id: str, before_us: Mapping[int, int]) -> str:
-    """SQL for a class's readings, archived ones among them as far back as any test looks."""
+    """Return SQL for a class's readings, including archived ones as far back as any test needs."""
     channels = classes.load()[class_id].channels.values()
     reach = [w.reach_us for c in channels for w in runs_of(checks, class_id, c)]
     # a run is looked for from its last reading on, which may itself lie a gap back
@@ -90,7 +89,7 @@ def _source(cursor: Cursor, checks: Checks, class_id: str, before_us: Mapping[in
 
 
 class _Look:
-    """Look-ups for devices of one class, and the SQL of its readings."""
+    """Queries for devices of one class, and the SQL of its readings."""
 
     def __init__(
         self,
@@ -109,7 +108,7 @@ class _Look:
         self._before = np.array([before_us[d] for d in members], dtype=np.int64)
 
     def pair(self, name: str) -> None:
-        """Last two values; of a channel only those that can still be neighbours."""
+        """Load the last two values of a channel that can still be neighbours."""
         pair = self._watched.pair(self._class, name)
         seen: set[int] = set()
         rows = self._times() if name == TIME else self._values(name)
@@ -121,7 +120,7 @@ class _Look:
                 seen.add(index)
 
     def _times(self) -> list[TupleRow]:
-        """Last two readings, however far back."""
+        """Return the last two readings, at any time."""
         ids, index, before = self._devices()
         rows = near.nearest(
             self._cursor,
@@ -136,7 +135,7 @@ class _Look:
         return [row[1:] for row in rows]
 
     def _values(self, name: str) -> list[TupleRow]:
-        """Last two values of a channel that can still be neighbours."""
+        """Return the last two values of a channel that can still be neighbours."""
         if not len(self._members):
             return []
         self._cursor.execute(
@@ -152,7 +151,7 @@ class _Look:
         return self._cursor.fetchall()
 
     def run(self, channel: Channel, watch: Watch) -> None:
-        """Set the run of the last value before, back to where it is too long anyway."""
+        """Load the run of constant values before the time, up to the length that the test flags."""
         if not len(self._members):
             return
         least, key, held = self._terms(channel, watch)
@@ -185,7 +184,7 @@ class _Look:
             standing.start_us[index] = start_us
 
     def standstill(self, channel: Channel, watch: Watch) -> Standstill:
-        """Return readings of runs that may be too long, with their registers."""
+        """Return the readings of possibly too long constant runs, with their registers."""
         run, limits = self._watched.run(watch.key), self._checks.of(self._class, channel.name)
         members, rows = self._members, list[TupleRow]()
         if limits is not None:
@@ -216,11 +215,11 @@ class _Look:
         return Standstill(watch, table[:, 0].astype(np.int32), table[:, 1], columns)
 
     def _within(self, back_us: int) -> str:
-        """Return SQL for a time that bounds all look-ups."""
+        """Return SQL for a time that bounds all queries."""
         return near.within("r.time", int(self._before.min()) - back_us, int(self._before.max()))
 
     def _terms(self, channel: Channel, watch: Watch) -> tuple[Float64, str, str]:
-        """Least value by device, and in SQL the run's value and which readings it looks at."""
+        """Return the least value by device, and SQL for a run's value and its readings."""
         name = f"r.{channel.name}"
         if watch.key.what != "flat":
             level = UNIT_LEVELS[int(watch.key.what)]
@@ -242,6 +241,9 @@ class _Look:
         return self._checks.fleet.ids(members), members, before
 
     def _since(self) -> list[str]:
-        """When the limits began that hold before: other limits are another run."""
+        """
+        Return the start of the limits in force before the time, as other limits begin a new
+        run.
+        """
         version = self._checks.version(self._members, self._before - 1)
         return [stamp(us) for us in self._checks.begin_us[version].tolist()]

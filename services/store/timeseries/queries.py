@@ -1,4 +1,4 @@
-"""Stored interval rows as people and programs read them."""
+"""Stored interval rows for display and for the API."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def quantities(
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
     """
-    Return a device's quantities on the grid whose start lies in [from, to).
+    Return a device's interval quantities with starts in [from, to).
 
-    Intervals without any covered time hold no value and are left out.
+    Intervals without data are omitted.
 
     Parameters
     ----------
     after : tuple of (str, str), optional
-        Start and quantity of the last row already seen, to go on from there.
+        Start and quantity of the last row of the previous page.
     limit : int, optional
         Maximum number of rows.
     """
@@ -92,7 +92,7 @@ def quantities(
 def emissions(
     conn: Connection, project: str, from_us: int, to_us: int, limit: int | None = None
 ) -> list[dict[str, Any]]:
-    """Return a project's emissions on the grid, exact sums over its devices. [ug CO2e]."""
+    """Return a project's emissions by interval, exact sums over its devices. [ug CO2e]"""
     names = ("baseline_ug", "project_ug", "leakage_ug", "reduction_ug")
     names_ = ", ".join(names)
     rows = conn.execute(

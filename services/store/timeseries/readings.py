@@ -1,9 +1,8 @@
 """
-Raw readings: new rows by COPY, rows that may exist by merge.
+Raw readings: new rows by COPY, possibly existing rows by merge.
 
-Same time and same values: ignored.  Same time and other channels: the empty
-ones are filled.  Same time and another value: the first stays, the other is
-reported, and becomes a dead letter.
+Equal time and values: ignored.  Equal time and other channels: empty channels are filled.  Equal
+time and another value: the first stays, the other becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _TEMP = "incoming_{class_id}"
 
 
 def channels(class_id: str) -> list[str]:
-    """Channel columns of a class, in table order."""
+    """Return the channel columns of a class, in table order."""
     return list(classes.load()[class_id].channels)
 
 
@@ -49,12 +48,12 @@ def _fields(frame: Frame, ids: Words) -> list[Field]:
 
 def copy_new(cursor: Cursor, ids: Words, frame: Frame) -> None:
     """
-    Store rows that are known to be new.
+    Store new rows.
 
     Raises
     ------
     psycopg.errors.UniqueViolation
-        If one is not: the caller merges instead.
+        If a row exists: the caller merges instead.
     """
     columns = ["device_id", "time", *channels(frame.class_id)]
     fields = _fields(frame, ids)
@@ -78,14 +77,14 @@ def _copy(cursor: Cursor, table: str, columns: Sequence[str], data: bytes) -> No
 
 class Merged(NamedTuple):
     """
-    Row numbers of the frame.
+    Row numbers of the frame, by result of a merge.
 
     Attributes
     ----------
     changed, conflicts : list of int
-        Rows that changed what is stored, and those that contradict it.
+        Rows that changed stored data, and those that contradict them.
     filled : dict of int to list of str
-        Of the first: channels that were empty, where the reading was there already.
+        Of the changed rows: filled channels of existing readings.
     """
 
     changed: list[int]
@@ -95,10 +94,9 @@ class Merged(NamedTuple):
 
 def merge(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
     """
-    Store rows that may exist already, in arrival order.
+    Store possibly existing rows in order of arrival, and return the result of each.
 
-    Rows of one device and time go in one after another, so that the first to
-    arrive stays whatever the batch holds.
+    Rows of one device and time are stored one after another, so that the first value stays.
     """
     out = Merged([], [], {})
     for rows in _ranks(frame):
@@ -110,7 +108,7 @@ def merge(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
 
 
 def _ranks(frame: Frame) -> list[np.ndarray]:
-    """Row numbers by how many earlier rows share their device and time."""
+    """Return row numbers grouped by how many earlier rows share their device and time."""
     order = np.lexsort((np.arange(len(frame)), frame.time_us, frame.device))
     device, time_us = frame.device[order], frame.time_us[order]
     new = np.ones(len(order), dtype=np.bool_)
@@ -224,12 +222,12 @@ def months(
     cursor: Cursor, fleet: Fleet, class_id: str, spans: Mapping[int, tuple[int, int]]
 ) -> Frame:
     """
-    Readings of a few devices over a long time, whether stored or archived.
+    Return readings of a few devices over a long time, stored or archived.
 
     Parameters
     ----------
     spans : mapping of int to (int, int)
-        Fleet index to the half-open span that is wanted. [us UTC]
+        Fleet index to the requested span, end excluded. [us UTC]
 
     Returns
     -------
@@ -271,7 +269,7 @@ def within(
     since: Sequence[str],
     until: Sequence[str],
 ) -> Frame:
-    """Readings within half-open spans, each of a device; sorted by device and time."""
+    """Return readings within one span per device, ends excluded; sorted by device and time."""
     edges = [[us_of(text) for text in edge] for edge in (since, until)]
     query = (
         " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"
@@ -304,7 +302,7 @@ def said_of(
 
 
 def _select(cursor: Cursor, class_id: str, query: str, arguments: Sequence[Any]) -> Frame:
-    """Select `d.index` and the columns of readings `r`."""
+    """Return `d.index` and the columns of readings `r` as a frame."""
     result = classes.load()[class_id].channels
     absent = {name: _absent(channel.kind) for name, channel in result.items()}
     held = (f"coalesce(r.{name}, {null})" for name, (_, null) in absent.items())
@@ -319,7 +317,7 @@ def _select(cursor: Cursor, class_id: str, query: str, arguments: Sequence[Any])
 
 
 def _absent(kind: str) -> tuple[str, str]:
-    """Type of a channel, and how a value that is not there is written."""
+    """Return a channel's SQL type, and the expression for an absent value."""
     return ("int8", f"({NULL})") if kind == "register" else ("float8", "'NaN'")
 
 
@@ -328,7 +326,7 @@ class Ahead(NamedTuple):
     Readings of a device from a time on.
 
     `number` of them are counted, from `first_us` to `last_us`; `newest_us` is the newest of all.
-    `archived_us` is the newest one in the archive, where there is one.
+    `archived_us` is the newest archived one, if any.
     """
 
     number: int
@@ -342,9 +340,9 @@ def ahead(
     cursor: Cursor, fleet: Fleet, class_id: str, from_us: Mapping[int, int], maximum: int
 ) -> dict[int, Ahead]:
     """
-    Return the readings ahead of devices, each from its own time on, inclusive.
+    Return the readings of devices, each from its own time on, inclusive.
 
-    Devices without any are left out; readings in the archive are not counted.
+    Devices without any are omitted; archived readings are not counted.
     """
     least = near.within("time", min(from_us.values(), default=0), FAR_US)
     cursor.execute(
@@ -377,10 +375,9 @@ def second_after(
     cursor: Cursor, fleet: Fleet, class_id: str, from_us: Mapping[int, int]
 ) -> dict[int, int]:
     """
-    Return the time of the second stored reading from a time on, inclusive, by
-    device. [us UTC]
+    Return the time of the second stored reading from a time on, inclusive, by device. [us UTC]
 
-    Devices with fewer, or with archived ones among them, are left out.
+    Devices with fewer, or with archived ones among them, are omitted.
     """
     index, ids = list(from_us), fleet.ids(list(from_us))
     rows = near.nearest(
@@ -400,7 +397,7 @@ def second_after(
 
 
 def ends(cursor: Cursor, device: Device) -> tuple[int, int] | None:
-    """Times of a device's first and last stored reading; None where it has none. [us UTC]."""
+    """Return the times of a device's first and last stored reading; None without any. [us UTC]"""
     first, last = (
         f"(SELECT {_us('time')} FROM reading_{device.class_id} WHERE device_id = %s"
         f" ORDER BY time {order} LIMIT 1)"
@@ -414,5 +411,5 @@ def ends(cursor: Cursor, device: Device) -> tuple[int, int] | None:
 
 
 def _us(expression: str) -> str:
-    """SQL for the microseconds UTC of a timestamptz, exact."""
+    """Return SQL for the exact microseconds UTC of a timestamptz."""
     return f"(extract(epoch FROM {expression}) * 1000000)::bigint"

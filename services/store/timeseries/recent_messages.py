@@ -1,4 +1,4 @@
-"""What arrives of one device, as a technician watches it: readings, flags, refusals."""
+"""Recent readings, flags and rejections of one device, for live display."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LAST = 50
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A stored reading: values by channel in the class's units, and flags by channel."""
+    """Stored reading: values by channel in the class's units, and flags by channel."""
 
     time: datetime
     values: dict[str, Any]
@@ -65,7 +65,7 @@ def last_letter(conn: Connection) -> int:
 
 
 def refusals(conn: Connection, device: str, after: int) -> list[Refusal]:
-    """Return refusals of a device after one, also those of topics that only name it."""
+    """Return later rejections of a device, including those of topics that only name it."""
     rows = conn.execute(
         "SELECT id, received, reason, detail FROM dead_letter WHERE id > %s"
         " AND (device_id = %s OR principal = %s OR %s = ANY(string_to_array(topic, '/')))"

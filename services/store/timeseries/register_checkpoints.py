@@ -1,8 +1,8 @@
 """
-Checkpoints of metering: register marks stored beside interval rows, to go on from.
+Register marks of metering, stored with interval rows, from which metering continues.
 
-`load` makes a device's state what it was when its last batch was committed;
-`last` finds the marks from which late data is metered again.
+`load` restores a device's state at its last commit; `last` finds the marks from which late data are
+metered again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NONE: Bare = {}
 
 
 class Checkpoint(NamedTuple):
-    """A stored state of one register: position, times of reading and last rise, interval."""
+    """Stored state of one register: position, times of reading and last rise, interval."""
 
     device: int
     quantity: int
@@ -46,17 +46,20 @@ class Checkpoint(NamedTuple):
 
     @property
     def seen_us(self) -> int:
-        """Time of the last reading, on whichever line."""
+        """Return the time of the last reading, of either register sequence."""
         waits = self.other is not None and self.other[2] != 0
         return max(self.read_us, self.other[1]) if waits and self.other else self.read_us
 
     @property
     def since_us(self) -> int:
-        """Time from which rows may change with later readings: the last break of its sequence."""
+        """
+        Return the time from which later readings may change rows: the last break of its
+        sequence.
+        """
         return self.read_us if self.other is None else min(self.read_us, self.other[1])
 
     def set(self, register: Register) -> None:
-        """Start a register's state from this mark."""
+        """Set a register's state to this mark."""
         d = self.device
         register.known[d], register.away[d] = True, False
         register.value[d], register.read_us[d] = self.value, self.read_us
@@ -76,14 +79,14 @@ def load(
     before_us: Mapping[int, int] | None = None,
 ) -> None:
     """
-    Load the state of devices that the process has not met.
+    Load the metering state of devices that the process has not loaded yet.
 
     Parameters
     ----------
     heard_us : mapping of int to int, optional
-        About when devices were heard last: there their newest rows are looked for first.
+        About when devices last sent data: where their newest rows are searched first.
     before_us : mapping of int to int, optional
-        From when on readings of a device have no rows yet. [us UTC]
+        Time from which readings of a device have no rows yet. [us UTC]
     """
     state.reset(np.array(devices, dtype=np.intp))
     result = newest_readings(cursor, fleet, devices, heard_us or {}, before_us or {})
@@ -100,7 +103,7 @@ def load(
 
 
 def bare(fleet: Fleet, state: MeterState, devices: Collection[int]) -> dict[int, set[int]]:
-    """Return registers of devices that no stored row has, by a valid state."""
+    """Return registers of devices that no stored row has, according to a valid state."""
     known = classes.load()
     kinds = {
         class_id: {QUANTITY_INDEX[str(c.quantity)] for c in known[class_id].registers}
@@ -129,7 +132,7 @@ def last(
     read_before, start_before : mapping of int to int
         One of them: fleet index to a time. [us UTC]
     bare : mapping of int to collection of int
-        Registers that are not looked for: they have no mark.
+        Registers without marks, which are not searched.
     """
     column = "start" if read_before is None else "register_read"
     before_us = (start_before if read_before is None else read_before) or {}
@@ -143,7 +146,7 @@ def departed(
     """
     Return the time since which registers of devices have a second sequence. [us UTC]
 
-    Only of devices with one soon after `from_us`: a break more than a week later cannot reach back.
+    Only of devices with one soon after `from_us`: a break more than a week later has no effect.
     `bare` as for `last`.
     """
     spans = {
@@ -187,7 +190,7 @@ def departed(
 
 
 class StoredRows(NamedTuple):
-    """Stored interval rows with the data of a register's state; n rows."""
+    """Stored interval rows with a register's state; n rows."""
 
     device: Int32
     quantity: Int16
@@ -200,7 +203,7 @@ class StoredRows(NamedTuple):
 
 
 def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> StoredRows:
-    """Return stored interval rows of devices, each in its half-open span; sorted. [us UTC]"""
+    """Return stored interval rows of devices in their spans, ends excluded; sorted. [us UTC]"""
     types = {"device": "int4", "quantity": "int2", "start": "timestamptz"}
     types |= dict.fromkeys(("value", "read", "changed"), "int8")
     types |= {"other": "int2", "metering": "int2"}
@@ -245,14 +248,14 @@ def newest(
     cursor: Cursor, fleet: Fleet, heard_us: Mapping[int, int], bare: Bare = NONE
 ) -> dict[int, dict[int, int]]:
     """
-    When the registers of devices were read last, by fleet index and quantity. [us UTC]
+    Return when the registers of devices were last read, by fleet index and quantity. [us UTC]
 
-    The newest row of a register holds its mark; one without was made from power.
+    The newest row of a register has its mark; a row without was calculated from power.
 
     Parameters
     ----------
     heard_us : mapping of int to int
-        Fleet index to the newest reading, where the newest rows are looked for. [us UTC]
+        Fleet index to the newest reading, where the newest rows are searched. [us UTC]
     bare
         As for `last`.
     """
@@ -294,7 +297,7 @@ def newest_readings(
     heard_us: Mapping[int, int],
     before_us: Mapping[int, int] | None = None,
 ) -> dict[int, int]:
-    """Time of each device's newest reading before a time, NEVER where it has none. [us UTC]"""
+    """Return the time of each device's newest reading before a time, NEVER without any. [us UTC]"""
     before, result = before_us or {}, dict.fromkeys(devices, NEVER)
     for class_id, members in by_class(fleet, devices).items():
         rows = near.nearest(
@@ -404,7 +407,7 @@ def _load_power(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequen
 
 
 def by_class(fleet: Fleet, devices: Sequence[int]) -> dict[str, list[int]]:
-    """Fleet indices by device class."""
+    """Return fleet indices by device class."""
     result: dict[str, list[int]] = {}
     for index in devices:
         result.setdefault(fleet.devices[index].class_id, []).append(int(index))
@@ -412,7 +415,7 @@ def by_class(fleet: Fleet, devices: Sequence[int]) -> dict[str, list[int]]:
 
 
 class _Pairs(NamedTuple):
-    """Devices and the quantities that their classes can have; n pairs."""
+    """Devices with the quantities that their classes can have; n pairs."""
 
     ids: list[str]
     device: list[int]
@@ -420,7 +423,7 @@ class _Pairs(NamedTuple):
 
     @staticmethod
     def of(fleet: Fleet, devices: Sequence[int], bare: Bare) -> _Pairs:
-        """Every pair but those that have no mark."""
+        """Return every pair except registers without marks."""
         pairs = _Pairs([], [], [])
         for device in devices:
             for channel in classes.load()[fleet.devices[device].class_id].registers:
@@ -433,5 +436,5 @@ class _Pairs(NamedTuple):
 
     @property
     def columns(self) -> dict[str, list[Any]]:
-        """As `nearest` takes them."""
+        """Return the columns in the form of `nearest`."""
         return {"id text": self.ids, "index int": self.device, "quantity text": self.quantity}

@@ -1,9 +1,9 @@
 """
-Devices whose derived rows are to be made again, or are not made yet, and from when on.
+Requests to calculate derived rows of devices again, or later.
 
-The registry asks for the whole of a device when what readings mean has changed; the
-pipeline puts off what is more than a commit may hold.  A request is answered in spans,
-each in a commit that also moves it on: after a crash the next span is the same.
+The registry requests a whole device when the meaning of its readings changed; the pipeline
+postpones more than a commit can hold.  A request is executed in spans, each in a commit that also
+shortens the request, so that a crash repeats only one span.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TIMES = ", ".join(
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    A request to derive rows of a device.
+    Request to derive rows of a device.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Request:
     last_us : int
         The last reading that changed; `FAR_US` for all. [us UTC]
     whole : bool
-        Flags and values of stations are made again as well.
+        Flags and values of stations are calculated again as well.
     unjudged : bool
         Readings from `from_us` to `last_us` lack flags and values of stations.
     """
@@ -50,7 +50,7 @@ class Request:
     unjudged: bool = False
 
     def joined(self, other: Request | None) -> Request:
-        """Return what asks for both."""
+        """Return a request that covers both."""
         if other is None:
             return self
         return Request(
@@ -66,7 +66,10 @@ class Request:
 
 
 def waiting(connection: Connection) -> dict[str, bool]:
-    """Return the ids of devices with a request, the oldest first, and whether each is held."""
+    """
+    Return the ids of devices with a request, oldest first, and whether each is only stored
+    for now.
+    """
     rows = connection.execute(
         "SELECT device_id, held FROM remake_request ORDER BY requested, device_id"
     )
@@ -74,7 +77,7 @@ def waiting(connection: Connection) -> dict[str, bool]:
 
 
 def count(connection: Connection) -> int:
-    """How many devices have a request."""
+    """Return the number of devices with a request."""
     row = connection.execute("SELECT count(*) FROM remake_request").fetchone()
     return int(row[0]) if row else 0
 
@@ -96,12 +99,12 @@ def without(cursor: Cursor, ids: Sequence[str]) -> set[str]:
 
 def take(cursor: Cursor, ids: Sequence[str], version: int) -> dict[str, Request]:
     """
-    Take requests to go on with them in this transaction; they stay until `move` or `end`.
+    Return requests to work on in this transaction; they stay until `move` or `end`.
 
     Parameters
     ----------
     version : int
-        Of the registry that they are answered by; none is taken where there is a newer one.
+        Registry version used; none is returned if there is a newer one.
     """
     cursor.execute(
         f"SELECT device_id, {_TIMES}, whole, unjudged FROM remake_request"
@@ -119,7 +122,10 @@ def take(cursor: Cursor, ids: Sequence[str], version: int) -> dict[str, Request]
 
 
 def put_off(cursor: Cursor, fleet: Fleet, requests: Mapping[int, Request]) -> None:
-    """Have readings of devices, by fleet index, metered later; what waits already is widened."""
+    """
+    Postpone the metering of devices' readings, by fleet index; existing requests are
+    extended.
+    """
     order = sorted(requests, key=lambda device: fleet.devices[device].id)
     subset = [requests[device] for device in order]
     cursor.execute(
@@ -144,7 +150,7 @@ def put_off(cursor: Cursor, fleet: Fleet, requests: Mapping[int, Request]) -> No
 
 
 def move(cursor: Cursor, requests: Mapping[str, Request]) -> None:
-    """Move requests on: everything before their `from_us` is done."""
+    """Shorten requests: everything before their `from_us` is done."""
     if requests:
         cursor.execute(
             "UPDATE remake_request r SET from_time = d.first, last_time = d.last, whole = d.whole"
@@ -160,5 +166,5 @@ def move(cursor: Cursor, requests: Mapping[str, Request]) -> None:
 
 
 def end(cursor: Cursor, ids: Iterable[str]) -> None:
-    """Drop requests that are answered."""
+    """Delete completed requests."""
     cursor.execute("DELETE FROM remake_request WHERE device_id = ANY(%s)", (list(ids),))

@@ -1,4 +1,4 @@
-"""What devices measured in the quarter hours in which some of them measured most."""
+"""Quantities of devices in the 15-minute intervals with the largest values."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def peaks(
     period_us: tuple[int, int],
     maximum: int,
 ) -> list[int]:
-    """Return the quarter hours of the `most` days with the largest quantities. [number]"""
+    """Return the intervals with the largest quantities of up to `maximum` days. [number]"""
     edges = [utc_text(us) for us in period_us]
     rows = conn.execute(_PEAKS, [INTERVAL_US, list(devices), quantity, *edges, maximum])
     return sorted(int(number) for (number,) in rows)
@@ -54,7 +54,7 @@ def peaks(
 def values_at(
     conn: Connection, devices: Sequence[str], quantity: str, numbers: Sequence[int]
 ) -> Int64:
-    """Return devices' quantities in quarter hours, 0 without data. [n x k, base units]"""
+    """Return devices' quantities in intervals, 0 without data. [n x k, base units]"""
     starts = [stamp(number * INTERVAL_US) for number in numbers]
     values: Int64 = np.zeros((len(devices), len(numbers)), dtype=np.int64)
     with conn.cursor() as cursor:
@@ -67,7 +67,7 @@ def values_at(
 def all_series(
     conn: Connection, devices: Sequence[str], quantity: str, period_us: tuple[int, int]
 ) -> Int32:
-    """Return what devices measured in each quarter hour of a period. [n x k, base unit]"""
+    """Return devices' quantities in each interval of a period. [n x k, base unit]"""
     edges = [utc_text(us) for us in period_us]
     count = (period_us[1] - period_us[0]) // INTERVAL_US
     result: Int32 = np.zeros((len(devices), count), dtype=np.int32)

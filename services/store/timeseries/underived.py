@@ -1,11 +1,10 @@
 """
-What readings have no rows yet: noted in the transaction that stores them, a row a commit.
+Notes of stored readings without derived rows, one row per commit.
 
-Among workers it is a row a commit and home: the partition that answers for the devices.
+With workers it is a row per commit and partition.
 
-Who makes the rows takes the note away in the transaction that holds them.  What a process left
-behind, killed or cut off from the database, is folded into `remake_request`: there it waits by
-device, in spans that one transaction can hold.
+The transaction that writes the derived rows deletes the note.  Notes left by an interrupted process
+become `remake_request` rows, executed in spans that one transaction can hold.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def note(
     cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]], home: int | None = None
 ) -> int:
     """
-    Note devices with the first and the last reading that changed; return the note's number.
+    Note devices with the first and last changed reading; return the note's id.
 
     Parameters
     ----------
@@ -44,25 +43,25 @@ def note(
 
 
 def drop(cursor: Cursor, notes: Sequence[int]) -> bool:
-    """Take notes away in the transaction that holds their rows; whether all were there."""
+    """Delete notes in the transaction that writes their rows; return whether all existed."""
     cursor.execute("DELETE FROM underived WHERE id = ANY(%s)", (list(notes),))
     return cursor.rowcount == len(notes)
 
 
 def fold(cursor: Cursor, homes: Collection[int] | None = None) -> None:
     """
-    Turn notes into waiting devices; existing requests are extended.
+    Convert notes into requests; existing requests are extended.
 
     Parameters
     ----------
     homes : collection of int, optional
-        Only notes of these partitions, or without one; else all.
+        Only notes of these partitions, or without partition; by default all.
     """
     cursor.execute("SELECT tonne_fold_underived(%s)", (None if homes is None else sorted(homes),))
 
 
 def waiting(cursor: Cursor, ids: Sequence[str], before_us: int = FAR_US) -> set[str]:
-    """Return the devices without rows for readings before a time, or any. [us UTC]"""
+    """Return devices with readings before a time that have no derived rows. [us UTC]"""
     cursor.execute(
         "SELECT DISTINCT device_id FROM v_underived WHERE device_id = ANY(%s) AND from_time < %s",
         (list(ids), stamp(before_us)),
@@ -71,7 +70,7 @@ def waiting(cursor: Cursor, ids: Sequence[str], before_us: int = FAR_US) -> set[
 
 
 def just_stored(cursor: Cursor, ids: Sequence[str]) -> bool:
-    """Return whether rows of a device are about to be derived from new readings."""
+    """Return whether derived rows of a device are about to be calculated from new readings."""
     cursor.execute(
         "SELECT EXISTS (SELECT FROM underived WHERE devices && %s"
         " AND stored > clock_timestamp() - INTERVAL '1 minute')",
@@ -81,7 +80,7 @@ def just_stored(cursor: Cursor, ids: Sequence[str]) -> bool:
 
 
 def age_s(connection: Connection) -> float:
-    """How long the oldest reading of a note has waited for its rows; 0 where none waits. [s]"""
+    """Return how long the oldest noted reading has waited for its rows; 0 if none waits. [s]"""
     row = connection.execute(
         "SELECT extract(epoch FROM clock_timestamp() - min(stored))::double precision"
         " FROM underived"

@@ -1,4 +1,4 @@
-"""What a meter counted in a year, and how much of the year it measured."""
+"""Annual sums of meters, with the measured share of the year."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def year_sums(
     conn: Connection, meters: Iterable[tuple[str, str]], from_us: int, to_us: int
 ) -> dict[tuple[str, str], YearSum]:
     """
-    Return what meters counted in [from, to), by device and quantity.
+    Return the sums of meters in [from, to), by device and quantity.
 
-    A meter without any interval row in the span is absent.  Time that the rows only estimate or
-    do not know is not measured.
+    A meter without any interval row in the span is absent.  Time that is estimated or unknown does
+    not count as measured.
     """
     sums: dict[tuple[str, str], YearSum] = {}
     for device, quantity in meters:

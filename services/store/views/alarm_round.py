@@ -1,12 +1,10 @@
 """
-Raise and clear alarms: compare current faults with open alarms in one SQL statement.
+Raising and clearing of alarms in one SQL statement; and age of rows beyond their retention.
 
-A cause that is one with another's joins it: of devices behind a dark gateway, and of a
-project that is silent as a whole, there is one alarm.
+Alarms with a common cause are combined: devices behind an offline gateway, and a project without
+any data, give one alarm.
 
-What stands in the database longer than policy keeps it.
-
-Anyone who removes it says so in a log that no one may read; the rows say it for certain.
+Retention is judged by the rows, as the log of deletions may be unread.
 """
 
 from __future__ import annotations
@@ -25,8 +23,7 @@ _AGED_BY = {"dead_letter": "received", "webhook_event": "at", "clear_sky_day": "
 
 def overdue_s(conn: Connection, days: Mapping[str, int]) -> dict[str, float]:
     """
-    Return by how long the oldest row of each table exceeds its retention; whole
-    days of UTC. [s]
+    Return by how long the oldest row of each table exceeds its retention, in whole UTC days. [s]
 
     Parameters
     ----------
@@ -43,7 +40,7 @@ def overdue_s(conn: Connection, days: Mapping[str, int]) -> dict[str, float]:
 
 
 def _oldest(conn: Connection, table: str, before: datetime) -> datetime:
-    """Return the time of a table's oldest row, `before` where none is older."""
+    """Return the time of a table's oldest row; `before` if none is older."""
     column = _AGED_BY[table]
     row = conn.execute(
         f"SELECT min({column}) FROM {table} WHERE {column} < %s",
@@ -132,7 +129,7 @@ _COUNTS = (
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Result of a round, and open alarms by (kind, severity, state)."""
+    """Result of an alarm round, and open alarms by (kind, severity, state)."""
 
     raised: int
     cleared: int
@@ -140,7 +137,7 @@ class Round:
 
 
 def run(conn: Connection) -> Round:
-    """Raise and clear, as `tonne_mrv`; one round at a time, no matter who watches."""
+    """Raise and clear alarms, as `tonne_mrv`; only one round runs at a time."""
     with conn.transaction():
         conn.execute(_LOCK)
         _sync_rules(conn)

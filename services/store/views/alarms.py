@@ -1,13 +1,11 @@
 """
-Alarms as people see them: a list, one with its history; acknowledged and commented.
+Alarms for display: lists and details, acknowledgement and comments.
 
-Who sees some projects alone sees alarms of these, and figures of an alarm only where all
-its projects are among them.
+A caller with access to some projects sees only their alarms, and an alarm's figures only if all its
+projects are among them.
 
-Why a silent device is not heard, and what to do about each cause.
-
-An alarm keeps the cause that it was raised for.  What a technician does goes by the cause of
-now: anyone who drives to a meter that speaks and is refused drives in vain.
+An alarm keeps its original cause; the remedy follows the current cause, so that a technician does
+not travel to a meter that sends data but is rejected.
 """
 
 from __future__ import annotations
@@ -76,7 +74,10 @@ FROM unnest(%s::text[]) AS d (id) LEFT JOIN device_seen s ON s.device_id = d.id
 
 
 def causes(conn: Connection, devices: Sequence[str]) -> dict[str, str]:
-    """Return devices whose messages are refused, or without valid credentials; keys of `TO_DO`."""
+    """
+    Return the cause for devices whose messages are rejected, or that lack valid credentials;
+    keys of `TO_DO`.
+    """
     if not devices:
         return {}
     rows = conn.execute(_CAUSES.encode(), [list(devices)]).fetchall()
@@ -160,7 +161,7 @@ _SILENT = ("device_silent", "gateway_silent")
 
 
 class Group(NamedTuple):
-    """Alarms of one cause: of one kind, and begun together."""
+    """Alarms of one kind with one cause that began together."""
 
     kind: str
     cause: str | None
@@ -170,7 +171,7 @@ class Group(NamedTuple):
 
     @property
     def cost_t_per_day(self) -> Decimal | None:
-        """Deduction of all of them per day; None where none is priced. [t]"""
+        """Return the total deduction per day; None if none has a price. [t]"""
         return added(
             None if alarm["cost_t_per_day"] is None else Decimal(str(alarm["cost_t_per_day"]))
             for alarm in self.alarms
@@ -178,17 +179,17 @@ class Group(NamedTuple):
 
     @property
     def cost_t(self) -> Decimal:
-        """Deduction since they began; 0 where none is priced. [t]"""
+        """Return the total deduction since they began; 0 if none has a price. [t]"""
         days = Decimal((datetime.now(UTC) - self.since).total_seconds()) / _DAY_S
         return (self.cost_t_per_day or Decimal(0)) * days
 
 
 def grouped(alarms: Iterable[dict[str, Any]]) -> list[Group]:
     """
-    Return alarms by their cause, the dearest first, then the gravest.
+    Return alarms grouped by cause, the most expensive first, then by severity.
 
-    What is of one kind, has one cause and began within a quarter hour is one fault: a gateway,
-    a time server, a grid.
+    Alarms of one kind and cause that began within 15 minutes are one fault, for example of a
+    gateway, a time server or a grid.
     """
     stored: dict[tuple[str, str | None, int], list[dict[str, Any]]] = {}
     for item in alarms:
@@ -250,7 +251,7 @@ def standing(
     severity: str | None = None,
     subject: str | None = None,
 ) -> tuple[list[dict[str, Any]], int]:
-    """Return alarms that are not cleared, the gravest and dearest first, and how many there are."""
+    """Return alarms that are not cleared, by severity and cost, and their total number."""
     values = {
         "scope": None if scope is None else list(scope), "limit": limit, "kind": kind,
         "severity": severity, "subject": subject,
@@ -261,7 +262,7 @@ def standing(
 
 
 def by_id(conn: Connection, scope: Sequence[str] | None, id_: int) -> dict[str, Any] | None:
-    """Return an alarm with its history; None where there is none that the scope may see."""
+    """Return an alarm with its history; None if it is unknown or outside the scope."""
     values = {"scope": None if scope is None else list(scope), "id": id_}
     row = conn.execute(_ONE.encode(), values).fetchone()
     if row is None:
@@ -276,12 +277,12 @@ def acknowledge(
     conn: Connection, id_: int, actor: str, text: str = "", principal: str | None = None
 ) -> None:
     """
-    Note that someone took an alarm up.
+    Record the acknowledgement of an alarm.
 
     Raises
     ------
     StatementStateError
-        Where someone has before.
+        If it is acknowledged already.
     """
     _require(conn, id_)
     try:
@@ -342,7 +343,7 @@ def _alarm_values(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, 
 
 
 def _exceeded(conn: Connection, alarms: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Return the exceeded limit, by the alarm's number."""
+    """Return the exceeded limit, by the alarm's id."""
     columns = [[one[name] for one in alarms] for name in ("id", "subject", "part")]
     return {
         number: {"standard": standard, "exceeded": exceeded}

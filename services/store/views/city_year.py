@@ -1,8 +1,8 @@
 """
-A year of the programme's own projects: what they avoided, what was expected, what changed.
+Figures of the programme's projects in a year: avoided, expected, and changes.
 
-Tonnes come from the account's views, expectations from the one function that every surface
-asks; a year is that of each project's own time zone.
+Tonnes come from the account's views, expectations from the common function; a year is in each
+project's time zone.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _YEAR = (
 @dataclass(frozen=True, slots=True)
 class ProjectYear:
     """
-    A project in a year. [t CO2e]
+    Figures of a project in a year. [t CO2e]
 
     Attributes
     ----------
     counted : bool
         Whether it belongs to the programme.
     avoided_t : Decimal, optional
-        As accounted; None where nothing is.
+        As accounted; None without account.
     expected_t : Decimal, optional
-        Of the year as far as it has come; None where the registry expects nothing.
+        Of the year to date; None without registered expectation.
     ahead_t : Decimal, optional
-        Expected of what is left of the year.
+        Expected for the rest of the year.
     statements_t : Decimal, optional
-        What of `avoided_t` statements say; None where none covers any of it.
+        Part of `avoided_t` in statements; None without any.
     issued_t : int
         Whole tonnes issued of the year's vintage.
     """
@@ -57,7 +57,7 @@ class ProjectYear:
 
     @property
     def short_t(self) -> Decimal:
-        """How much less was avoided than expected; zero where it was not less."""
+        """Return the shortfall of avoided against expected tonnes; zero without one."""
         return max((self.expected_t or Decimal(0)) - (self.avoided_t or Decimal(0)), Decimal(0))
 
     @property
@@ -68,7 +68,7 @@ class ProjectYear:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Differences from a day ago: daily tonnes of the counted projects, alarms, statements."""
+    """Changes since a day ago: daily tonnes of the counted projects, alarms, statements."""
 
     yesterday_t: Decimal | None
     day_before_t: Decimal | None
@@ -79,7 +79,7 @@ class Change:
 
 
 def years(conn: Connection) -> list[int]:
-    """Return the years with an account, and this one."""
+    """Return the years with an account, and the current year."""
     rows = conn.execute(
         "SELECT DISTINCT extract(year FROM day)::int FROM v_account_day"
         " UNION SELECT extract(year FROM now())::int ORDER BY 1"
@@ -88,7 +88,10 @@ def years(conn: Connection) -> list[int]:
 
 
 class Accounted(NamedTuple):
-    """Account of a project's local day by one source, a statement or not. [tCO2e]"""
+    """
+    Account of a project's local day from one source: a statement or the preliminary account.
+    [tCO2e]
+    """
 
     project: str
     timezone: str
@@ -99,7 +102,7 @@ class Accounted(NamedTuple):
 
 
 def accounted(conn: Connection, year: int) -> list[Accounted]:
-    """Return the account's days of a year and of the two days before it."""
+    """Return the accounted days of a year and of the two days before it."""
     rows = conn.execute(
         "SELECT project_id, timezone, day, source, statement_id IS NOT NULL,"
         " sum(reduction_ug) * 0.000000000001 FROM v_account_part"
@@ -117,12 +120,12 @@ def added(decimals: Iterable[Decimal | None]) -> Decimal | None:
 
 
 def percent(avoided: Decimal | None, expected: Decimal | None) -> int | None:
-    """Return a share in whole per cent, rounded down; None where one of both is unknown."""
+    """Return a share in whole per cent, rounded down; None if either value is unknown."""
     return None if avoided is None or not expected else int(avoided / expected * 100)
 
 
 def project_years(conn: Connection, year: int, days: Sequence[Accounted]) -> list[ProjectYear]:
-    """Return every project's year."""
+    """Return every project's figures of the year."""
     made: dict[str, list[Accounted]] = {}
     for day in days:
         if day.day.year == year:
@@ -149,7 +152,7 @@ def project_years(conn: Connection, year: int, days: Sequence[Accounted]) -> lis
 
 
 def estimates(conn: Connection, project: str | None = None) -> list[tuple[Any, ...]]:
-    """Return project, methodology, version, expected kWh a year, and meters by role and power."""
+    """Return project, methodology, version, expected kWh per year, and meters by role and power."""
     return conn.execute(
         "SELECT p.id, p.methodology, p.version, (p.expected ->> 'energy_kwh_per_year')::numeric,"
         " jsonb_agg(jsonb_build_array(m.role, d.class, d.rated_power_w)) FROM project p"
@@ -198,7 +201,7 @@ def main_sites(conn: Connection) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Part of a year's account by one source: projects, tonnes, first and last day."""
+    """Part of a year's account from one source: projects, tonnes, first and last day."""
 
     source: str
     projects: int
@@ -223,7 +226,7 @@ def parts(days: Sequence[Accounted], year: int, counted: Collection[str]) -> lis
 
 
 def changes(conn: Connection, days: Sequence[Accounted], counted: Collection[str]) -> Change:
-    """Return the differences from a day ago, by the account's days of this year."""
+    """Return the changes since a day ago, by the account's days of this year."""
     today = {zone: local_date(now_us(), zone) for zone in {day.timezone for day in days}}
     yesterday, before = (
         added(

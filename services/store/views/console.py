@@ -1,4 +1,4 @@
-"""What the console's pages show: sums of stored rows, by project, device and local day."""
+"""Data of the console's pages: sums of stored rows by project, device and local day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from psycopg import Connection
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place, and its devices: all, those expected to report, those that were heard lately."""
+    """
+    Site with its numbers of devices: all, those expected to report, those that reported
+    lately.
+    """
 
     id: str
     name: str
@@ -25,12 +28,15 @@ class Site:
 
     @property
     def state(self) -> str:
-        """How many of its devices are heard: one that is dark does not stay green."""
+        """Return whether all, some or none of its devices report."""
         return _heard(self.expected, self.heard)
 
 
 def _heard(expected: int, heard: int) -> str:
-    """Return whether all, some or none of the expected devices report; `new` without any."""
+    """
+    Return whether all, some or none of the expected devices report; `new` if none is
+    expected.
+    """
     if not expected:
         return "new"
     return "none" if not heard else "all" if heard >= expected else "some"
@@ -39,10 +45,10 @@ def _heard(expected: int, heard: int) -> str:
 @dataclass(frozen=True, slots=True)
 class ProjectSums:
     """
-    A project, its account and its expected tonnes.
+    Project with the sums of its account and its expected tonnes.
 
-    `reduction_ug` is of all stored intervals and `month_ug` of today and the 29 local days before:
-    None without any.  `expected_t` is the expectation to date, `missed_t` that since it is silent.
+    `reduction_ug` is of all stored intervals and `month_ug` of the last 30 local days: None without
+    any.  `expected_t` is the expectation to date, `missed_t` that since its data stopped.
     `counted`: it belongs to the programme.
     """
 
@@ -71,7 +77,7 @@ class ProjectSums:
 
 @dataclass(frozen=True, slots=True)
 class EmissionDay:
-    """A project's local day. [ug CO2e]"""
+    """Account of a project's local day. [ug CO2e]"""
 
     day: date
     baseline_ug: int
@@ -81,7 +87,7 @@ class EmissionDay:
 
 
 def sites(conn: Connection) -> list[Site]:
-    """Return every place with a device."""
+    """Return all sites with a device."""
     rows = conn.execute(
         "SELECT s.id, s.name, s.latitude, s.longitude, count(*),"
         " count(*) FILTER (WHERE h.state <> 'not commissioned'),"
@@ -127,10 +133,10 @@ def account_days(conn: Connection, project: str, first: date, end: date) -> list
 
 class AccountSource(NamedTuple):
     """
-    A part of a project's account: of a statement, of open time, of quarter hours.
+    Part of a project's account, from a statement, the preliminary account, or intervals.
 
-    `before_t` is what the time would come to with every document and invoice that it lacks;
-    `problem` says why open time could not be accounted.  Days are both included.
+    `before_t` is the amount if no document and invoice were missing; `problem` the reason for a
+    missing account.  Both days are included.
     """
 
     source: str
@@ -185,7 +191,7 @@ def account_months(conn: Connection, project: str, year: int) -> list[int]:
 def account_hours(
     conn: Connection, project: str, since: datetime, until: datetime
 ) -> list[tuple[datetime, Decimal]]:
-    """Return a project's accounted hours in [since, until). [tCO2e]"""
+    """Return a project's accounted tonnes by hour in [since, until). [tCO2e]"""
     rows = conn.execute(
         "SELECT date_trunc('hour', time), sum(reduction_ug) * 0.000000000001"
         " FROM tonne_account_quarters(%s, %s, %s) GROUP BY 1 ORDER BY 1",
@@ -260,7 +266,7 @@ def stations(
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """A device as it was last heard; `projects` are those that it serves now or served."""
+    """Device with its newest value; `projects` are those that it serves or served."""
 
     device: str
     site: str
@@ -274,12 +280,12 @@ class Newest:
 
 def newest(conn: Connection, shown: Mapping[str, str]) -> list[Newest]:
     """
-    Return every device with its newest value.
+    Return all devices with their newest values.
 
     Parameters
     ----------
     shown : mapping of str to str
-        Device class to the channel that is shown of it.
+        Device class to the displayed channel.
     """
     values: dict[str, float] = {}
     for class_id, channel in shown.items():
@@ -306,7 +312,7 @@ def newest(conn: Connection, shown: Mapping[str, str]) -> list[Newest]:
 
 @dataclass(frozen=True, slots=True)
 class SystemSums:
-    """A system's devices and its projects."""
+    """Numbers of a system's devices, and its projects."""
 
     devices: int
     expected: int
@@ -317,15 +323,15 @@ class SystemSums:
 
     @property
     def state(self) -> str:
-        """How many of its devices are heard."""
+        """Return whether all, some or none of its devices report."""
         return _heard(self.expected, self.heard)
 
 
 def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, SystemSums]:
     """
-    Return what belongs to each system of the programme.
+    Return devices and projects of each system of the programme.
 
-    A device belongs to the system that its attributes name, or that its project is of.
+    A device belongs to the system named in its attributes, or to its project's.
     """
     named = {project.id: project for project in projects}
     of = conn.execute("SELECT id, system FROM project WHERE system IS NOT NULL ORDER BY id")

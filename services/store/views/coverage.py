@@ -1,15 +1,12 @@
 """
-Coverage: how much of a project's local days is known, as a statement defines it.
+Data coverage of a project's local days, as defined for a statement.
 
-It is the share of its meters' time in service that is measured, or estimated between two
-readings of a register (`mrv.accounting.rounded_figures.covered_share`); the rest is unknown
-or missing.
+It is the share of its meters' service time that is measured, or estimated between two register
+readings (`mrv.accounting.rounded_figures.covered_share`); the rest is unknown or missing.
 
-Whole days are added up already (`day_quantity`).  They count where the site's clock is the
-project's, the device serves all day, the day is over and none of its rows waits to be added
-up; of all other days of a device the quarter hours are read, by device, or by time where
-they are many.  So it is at every moment what the quarter hours say, and a month of a fleet
-need not be read whole.
+Stored daily sums (`day_quantity`) are used where the site's time zone is the project's, the device
+serves the whole day, and the day is over and up to date; for other days the 15-minute intervals are
+read. The result is always that of the intervals.
 """
 
 from __future__ import annotations
@@ -111,9 +108,9 @@ GROUP BY day ORDER BY day
 @dataclass(frozen=True, slots=True)
 class CoverageDay:
     """
-    How much of a local day is known of a project's monitored quantities. [us]
+    Coverage of a local day of a project's monitored quantities. [us]
 
-    `serving_us` is the time in service of each of them, as the others are.
+    `serving_us` is the total service time of these quantities.
     """
 
     day: date
@@ -124,7 +121,7 @@ class CoverageDay:
 
     @property
     def share(self) -> Fraction | None:
-        """The known share; None without devices in service."""
+        """Return the covered share; None without devices in service."""
         if not self.serving_us:
             return None
         return min(Fraction(self.measured_us + self.estimated_us, self.serving_us), Fraction(1))
@@ -139,13 +136,12 @@ def coverage_days(
     end: date,
 ) -> list[CoverageDay]:
     """
-    Return how much of each local day in [first, end) is known.
+    Return the coverage of each local day in [first, end).
 
     Parameters
     ----------
     pairs : sequence of (device, quantity)
-        What the project monitors.  A day on which nothing serves, or that has not begun,
-        is left out.
+        Monitored quantities.  Days without service and future days are omitted.
     """
     devices, quantities = [one for one, _ in pairs], [one for _, one in pairs]
     rows = conn.execute(

@@ -1,11 +1,8 @@
 """
-Everything that is known of one device, for anyone who has to see to it.
+All data of one device's page, and the list of devices with their state.
 
-State and its cause, since when, what it costs, what to do; registers and what metering made
-of them; flags, refused messages, certificates, credentials, clock.  A device that is not
-registered is known by its refused messages.
-
-Devices with their state, as an operator lists them.
+State with cause, start, cost and remedy; registers and metering; flags, rejected messages,
+certificates, credentials, clock.  For an unregistered device only the rejected messages.
 """
 
 from __future__ import annotations
@@ -60,10 +57,9 @@ def devices(
 
 class NotCommissioned(NamedTuple):
     """
-    A device without data that is not expected to report yet.
+    Device without data that is not expected to report yet.
 
-    `stored` is its newest reading, from a file of earlier days; `commissioned`
-    is a future day.
+    `stored` is its newest reading, from a file of earlier days; `commissioned` is a future day.
     """
 
     device: str
@@ -76,7 +72,7 @@ class NotCommissioned(NamedTuple):
 
 
 def not_commissioned(conn: Connection, scope: Sequence[str] | None) -> list[NotCommissioned]:
-    """Return them by id; of the scope's projects alone, where there is one."""
+    """Return devices not yet commissioned by id, only of the scope's projects if given."""
     rows = conn.execute(
         "SELECT h.device_id, h.site, h.class, m.project_id, h.last_reading, d.commissioned,"
         " s.timezone FROM v_device_health h JOIN device d ON d.id = h.device_id"
@@ -268,7 +264,7 @@ def device_page(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict
 
 
 def device_hours(conn: Connection, id_: str, zone: str) -> list[dict[str, Any]]:
-    """Return the hours of the page's days; one that the clock repeats at its change is one."""
+    """Return the hours of the page's days; a repeated hour at a clock change is one."""
     return _rows(
         conn, _HOURS, {"id": id_, "zone": zone, "days": _DAYS - 1}, ("hour", "quantity", "value")
     )
@@ -293,7 +289,7 @@ def _cause(
     refused: list[dict[str, Any]],
     credentials: list[dict[str, Any]],
 ) -> tuple[str, Any]:
-    """Return the cause of a silent device and its start; the most general cause first."""
+    """Return the cause of missing data and its start; the most general cause first."""
     heard = health["last_reading"]
     if health["state"] is None:
         return "removed", known["removed"]
@@ -317,7 +313,7 @@ def _cause(
 def _own_cause(
     health: dict[str, Any], refused: list[dict[str, Any]], credentials: list[dict[str, Any]]
 ) -> tuple[str, Any] | None:
-    """Return refusals, revocations or reports of the device itself since its last data."""
+    """Return rejections, revocations or status reports of the device since its last data."""
     heard, received = health["last_reading"], health["received"]
     since = [r["received"] for r in refused if received is None or r["received"] > received]
     if since:

@@ -1,4 +1,4 @@
-"""Counts of fleet and account for Prometheus that only the database knows."""
+"""Numbers of devices, statements and other rows for Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ _ROUND_S = 60.0
 
 def read(conn: Connection, disk: Path | None = None) -> Gauges:
     """
-    Look at the database, as a role that may read statements.
+    Return the current numbers, as a role that may read statements.
 
     Parameters
     ----------
@@ -115,15 +115,15 @@ def _overdue(conn: Connection) -> int | None:
 
 
 def refresh_today(conn: Connection) -> None:
-    """Add up yesterday and today until an hour ago, so that views add up the rest alone."""
+    """Update the sums of yesterday and today up to an hour ago, so that views add only the rest."""
     conn.execute("SELECT tonne_refresh_today()")
 
 
 def refresh_days(conn: Connection) -> int:
     """
-    Add up the days that changed; returns of how many devices.
+    Update the sums of changed days; return the number of devices.
 
-    One transaction each minute's worth, so that what was done stays done.
+    Each transaction lasts about a minute, so that finished work is kept.
     """
     made = 0
     while True:

@@ -1,4 +1,4 @@
-"""The registry and its statements page by page, within what a caller may see."""
+"""Pages of the registry and its statements, within the caller's scope."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SERVES = (
 def projects(
     conn: Connection, scope: Sequence[str] | None, after: str, limit: int
 ) -> list[dict[str, Any]]:
-    """Return projects by id, from the one after `after` on."""
+    """Return projects by id, after the id `after`."""
     rows = conn.execute(
         f"SELECT {_PROJECT} FROM project WHERE id > %(after)s"
         " AND (%(scope)s::text[] IS NULL OR id = ANY(%(scope)s)) ORDER BY id LIMIT %(limit)s",
@@ -34,7 +34,7 @@ def projects(
 
 
 def project_devices(conn: Connection, project: str) -> list[dict[str, Any]]:
-    """Return the devices of a project, with role and time."""
+    """Return the devices of a project, with role and service time."""
     rows = conn.execute(
         "SELECT device_id, role, lower(during), upper(during) FROM project_device"
         " WHERE project_id = %s ORDER BY position, lower(during)",
@@ -46,7 +46,7 @@ def project_devices(conn: Connection, project: str) -> list[dict[str, Any]]:
 def devices(
     conn: Connection, scope: Sequence[str] | None, after: str, limit: int
 ) -> list[dict[str, Any]]:
-    """Return devices by id, from the one after `after` on."""
+    """Return devices by id, after the id `after`."""
     rows = conn.execute(
         f"SELECT {', '.join(f'd.{name}' for name in _DEVICE_NAMES)} FROM device d"
         f" WHERE d.id > %(after)s AND {_SERVES} ORDER BY d.id LIMIT %(limit)s",
@@ -56,7 +56,7 @@ def devices(
 
 
 def device(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
-    """Return a device with its calibrations and whether it is heard; None outside the scope."""
+    """Return a device with its calibrations and reporting state; None outside the scope."""
     row = conn.execute(
         f"SELECT {', '.join(f'd.{name}' for name in _DEVICE_NAMES)} FROM device d"
         f" WHERE d.id = %(id)s AND {_SERVES}",
@@ -66,7 +66,8 @@ def device(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str,
         return None
     certificates = conn.execute(
         "SELECT performed, valid_until, certificate, accuracy_class, max_error_percent::text,"
-        " serial, channel, found_error_percent::text, coalesce(last_test, false)"
+        " serial, channel, found_error_percent::text, coalesce(last_test, false),"
+        " laboratory, accreditation"
         " FROM calibration WHERE device_id = %s ORDER BY performed, certificate",
         [id_],
     )
@@ -91,16 +92,16 @@ def statements(
     newest: bool = False,
 ) -> list[tuple[Stored, str]]:
     """
-    Return statements in the order of their making, with the time of it.
+    Return statements with their time of creation, in that order.
 
-    What is issued is public; drafts are seen within the scope alone.
+    Issued statements are public; drafts need the project in the scope.
 
     Parameters
     ----------
     after : tuple of (str, str), optional
-        Time and id of the last one already seen.
+        Time and id of the last one of the previous page.
     newest : bool
-        The last ones first.
+        Newest first.
     """
     direction = "DESC" if newest else "ASC"
     rows = conn.execute(
@@ -131,10 +132,10 @@ def letters(
     device: str | None = None,
 ) -> list[dict[str, Any]]:
     """
-    Return dead letters, newest first; those of no known device only without a scope.
+    Return dead letters, newest first; those of unknown devices only without a scope.
 
-    `device` is found in the device's column, as the principal or as a part of the topic: of
-    a device that was not registered nothing else names it.
+    `device` matches the device's column, the principal or a part of the topic, as an unregistered
+    device appears only there.
     """
     rows = conn.execute(
         f"SELECT {', '.join(f'l.{name}' for name in _LETTER_NAMES)}, length(l.payload)"
@@ -173,6 +174,8 @@ _CALIBRATION_NAMES = (
     "channel",
     "found_error_percent",
     "last_test",
+    "laboratory",
+    "accreditation",
 )
 _LETTER_NAMES = ("id", "received", "topic", "device_id", "reason", "detail", "content_type")
 

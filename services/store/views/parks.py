@@ -1,12 +1,10 @@
 """
-The balance of an eco-industrial park: what its members draw, make and exchange.
+Balance of an eco-industrial park, and cost, savings and revenue of metered energy.
 
-`attributes.flow` of a device says what it counts, from which member to which; what
-lies around the park (`grid`, `mains`, `sewer`, `outside`) is no member.
+`attributes.flow` of a device names what it measures, from which member to which; `grid`, `mains`,
+`sewer` and `outside` are no members.
 
-What metered energy cost, saved and earned, by the tariffs of its site.
-
-Money stands by itself: it is added to no tonnes, and one currency to no other.
+Money is by the site's tariffs, separate from tonnes and by currency.
 """
 
 from __future__ import annotations
@@ -59,7 +57,7 @@ GROUP BY 1, 2, 3 ORDER BY 1, 3, 2
 
 
 class Money(NamedTuple):
-    """An amount: `kind` is cost, earned or saved; days are the first and last with one."""
+    """Amount of money: `kind` is cost, earned or saved; first and last day with an amount."""
 
     kind: str
     currency: str
@@ -70,7 +68,7 @@ class Money(NamedTuple):
 
 
 def of_device(conn: Connection, device: str, first: date, end: date) -> list[Money]:
-    """Return cost, savings and earnings of a device on the local days from first to before end."""
+    """Return cost, savings and earnings of a device on local days, end excluded."""
     return [_money(*row) for row in conn.execute(_OF_DEVICE, [device, first, end]).fetchall()]
 
 
@@ -82,7 +80,7 @@ def of_project(conn: Connection, project: str, first: date, end: date) -> list[M
 def of_projects(
     conn: Connection, projects: Sequence[str] | None, first: date, end: date
 ) -> dict[str, list[Money]]:
-    """Return the same of several projects, or of all."""
+    """Return cost, savings and earnings of several projects, or of all, by project."""
     names = None if projects is None else list(projects)
     moneys: dict[str, list[Money]] = {}
     for name, *row in conn.execute(_OF_PROJECTS, [names, names, first, end]).fetchall():
@@ -119,16 +117,16 @@ Sums = dict[str, int | None]
 
 
 def park_ids(conn: Connection) -> list[str]:
-    """Return the parks that sites belong to."""
+    """Return the parks of the sites."""
     rows = conn.execute("SELECT DISTINCT park FROM site WHERE park IS NOT NULL ORDER BY 1")
     return [str(row[0]) for row in rows.fetchall()]
 
 
 def balance(conn: Connection, park: str, begin: datetime, end: datetime) -> dict[str, Any]:
     """
-    Return a park's flows and the balance of its members in a half-open time.
+    Return a park's flows and its members' balance in a time span, end excluded.
 
-    Amounts are decimal text in the unit that is listed with them.
+    Amounts are decimal text with their unit.
 
     Raises
     ------
@@ -244,7 +242,7 @@ def _by_side(
 def _add(
     sums: defaultdict[str, Sums], where: tuple[str, str], flows: Sequence[dict[str, Any]]
 ) -> None:
-    """Add known amounts; a side without any meter data is missing, not zero."""
+    """Add known amounts; a direction without any meter data is absent, not zero."""
     of, side = where
     known = [f["base"] for f in flows if f["amount"] is not None]
     sums[of][side] = sum(known) if known else None
@@ -265,7 +263,7 @@ _WITHIN = (
 def _not_accounted(
     conn: Connection, sites: Sequence[str], begin: datetime, end: datetime
 ) -> list[str]:
-    """Return projects within the park with data in a time without an accounted day."""
+    """Return projects in the park with data but without an account in part of the time."""
     rows = conn.execute(
         f"SELECT w.project_id FROM ({_WITHIN}) w"
         " WHERE EXISTS (SELECT FROM project_device m JOIN interval_quantity i"
@@ -282,10 +280,10 @@ def _not_accounted(
 
 def _tonnes(conn: Connection, sites: Sequence[str], begin: datetime, end: datetime) -> str | None:
     """
-    Return monitored tonnes of the projects within the park; None without account.
+    Return monitored tonnes of the projects in the park; None without account.
 
-    A project counts whole or not at all: where one of its devices is elsewhere, the park's devices
-    are one part of its account, which has no tonnes by itself.
+    A project counts as a whole: if one of its devices is elsewhere it is omitted, as parts of its
+    account have no tonnes.
     """
     row = conn.execute(
         "SELECT (sum(e.reduction_ug) * 0.000000000001)::text FROM v_account_day e"

@@ -1,14 +1,9 @@
 """
-The programme system by system: what was expected, what came, what may go abroad.
+Programme report by system: expected, measured, issued and transferable tonnes; and its progress.
 
-Two accounts stand apart and are never added: the city's model by action, and the
-projects' measurements.  A system that no methodology counts has no tonnes: null, with
-the reason, and its days of indicators or its assets instead.
-
-The programme's progress as one document: two accounts beside each other, never added.
-
-The city's is modelled; the projects' is measured.  What may be transferred
-abroad is worked out from the second.
+The city's modelled account by action and the projects' measured account are separate and never
+added.  A system without methodology has no tonnes, but a reason, and its days of indicators or its
+assets. Transferable tonnes follow from the measured account.
 """
 
 from __future__ import annotations
@@ -138,7 +133,7 @@ def _decimal(value: Decimal | None) -> str | None:
 
 
 def _percent_of(part: Decimal | None, whole: Decimal | None) -> str | None:
-    """Per cent with three decimals, as text."""
+    """Return a share in per cent with three decimals, as text."""
     return f"{part / whole * 100:.3f}" if part is not None and whole else None
 
 
@@ -270,7 +265,7 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
 def _named(
     member: dict[str, Any], called: Mapping[tuple[str, str], Mapping[str, str]], language: str
 ) -> dict[str, Any]:
-    """Return a member of a park by its site's name in a language."""
+    """Return a park's member with its site's name in a language."""
     names = called.get(("site", member["site"]), {})
     return {**member, "name": names.get(language, member["name"])}
 
@@ -424,7 +419,7 @@ def _provisional(
     *,
     rests: bool | None,
 ) -> Iterator[Text]:
-    """Why a project's figure of the year may still change, with its tonnes."""
+    """Yield reasons, with tonnes, why a project's figure of the year may still change."""
     if by_statements is not None and (open_time, quarters) != (None, None):
         yield text("provisional.of_statements", amount=f"{by_statements:.3f}")
     if open_time is not None:
@@ -455,7 +450,7 @@ def _indicators(conn: Connection, year: int) -> list[dict[str, Any]]:
 
 
 def _fields(conn: Connection, year: int) -> list[dict[str, Any]]:
-    """How often each field was drained and flooded again, by the days of its water tube."""
+    """Return how often each field was drained and flooded again, by the days of its water tube."""
     days: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for device, system, low, high in conn.execute(_FIELDS, {"year": year}):
         days.setdefault((device, system), []).append((low, high))

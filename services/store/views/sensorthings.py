@@ -1,8 +1,8 @@
 """
-Devices, what they measure and its values, as the entities of OGC SensorThings, within a scope.
+Devices, observed properties and values as OGC SensorThings entities, within a scope.
 
-Each entity set is one query over registry rows; only observations read time series.  What a
-request may ask of the database is bounded: by the page, by the number of look-ups and by time.
+Each entity set is one query over registry rows; only observations read time series.  Page size,
+number of look-ups and query time are limited.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _OBSERVED = """
 
 
 class Navigation(NamedTuple):
-    """Where a navigation property leads: the set, by which keys, and whether to many."""
+    """Navigation property: its target set, the keys, and whether it leads to several entities."""
 
     to: str
     keys: tuple[str, ...]
@@ -62,10 +62,10 @@ class Navigation(NamedTuple):
 
 class Set(NamedTuple):
     """
-    An entity set.
+    SensorThings entity set.
 
-    `where` is what may be seen of it, `keys` the columns by which others lead to it, `order`
-    what tells its entities apart, `properties` what may be asked for: SQL and its type.
+    `where` limits what may be seen, `keys` are the columns by which other sets refer to it, `order`
+    makes its order unique, `properties` have their SQL and type.
     """
 
     tables: str
@@ -172,14 +172,14 @@ SETS: Mapping[str, Set] = {
 @dataclass(slots=True)
 class Reader:
     """
-    Reads entities for one request, as far as the caller may see them.
+    Reads entities for one request, within the caller's scope.
 
     Parameters
     ----------
     projects : sequence of str, optional
-        Whose devices are seen; None is all.
+        Projects whose devices are visible; None is all.
     public : sequence of str
-        Device classes that anybody sees.
+        Device classes visible to everyone.
     """
 
     conn: Connection
@@ -204,14 +204,14 @@ class Reader:
         Parameters
         ----------
         keys : mapping
-            Values that the set's keys have.
+            Values of the set's keys.
         condition : (str, mapping)
             SQL over the set's properties, and its parameters.
 
         Raises
         ------
         InputError
-            If the request asks for more than one may.
+            If the request exceeds the limits.
         """
         entity = SETS[of]
         where, more = self._where(entity, keys, condition)
@@ -230,7 +230,7 @@ class Reader:
     def count(
         self, of: str, keys: Mapping[str, Any], condition: tuple[str, Mapping[str, Any]]
     ) -> int:
-        """Return how many entities there are."""
+        """Return the number of entities."""
         entity = SETS[of]
         where, more = self._where(entity, keys, condition)
         sql = f"WITH {_KNOWN} SELECT count(*) FROM {entity.tables} WHERE {where}"
@@ -266,7 +266,7 @@ class Reader:
 
 
 def _known() -> Sequence[tuple[str, str, str, str]]:
-    """Class, name, unit and period of all that is stored of devices."""
+    """Return class, name, unit and period of all stored quantities."""
     result = []
     for id_, device_class in classes.load().items():
         names = dict.fromkeys(str(r.quantity) for r in device_class.registers if r.quantity)

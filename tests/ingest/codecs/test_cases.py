@@ -25,7 +25,7 @@ def test_one_bad_value_keeps_the_others(bad):
     assert ["state" in row for row in rows(decoded)] == [False, True]
     assert reasons(decoded) == ["not_a_number"]
     assert "'state' is" in decoded.rejected[0].detail
-    assert [reading.id for reading in decoded.seen[0]] == [1, 2]
+    assert (decoded.seen.message, decoded.seen.id) == ([0, 0], [1, 2])
 
 
 def test_a_reading_of_bad_values_alone_is_refused_once():

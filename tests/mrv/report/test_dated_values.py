@@ -5,12 +5,15 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from msgspec import UNSET, structs
 
-from mrv.registry.declared import Sample
+from mrv.documents.monitoring import CalibrationShown
+from mrv.registry.declared import Declared, Design, EmissionSource, Sample, Stratum, Survey
 from mrv.registry.project import ACCOUNTING
 from mrv.report.audit_rows import meter_rows
 from mrv.report.dated_values import HEADS, dated, dated_rows
 from mrv.report.page.basis import basis
+from mrv.report.translations import certificate
 from mrv.report.words import LANGUAGES, Words
 from tests.mrv.plant import FROM
 from tests.mrv.report import sample
@@ -52,6 +55,41 @@ def test_a_rating_counts_from_the_projects_own_day(facts):
     assert begun[0] == "rated power from 2026-01-01T00:00:00+07:00 on"
 
 
+def _declared(facts, declared):
+    claims = structs.replace(facts.subject, declared=declared)
+    return list(dated_rows(claims, Words("en")))
+
+
+def test_a_survey_states_its_strata_and_how_it_was_taken(facts):
+    """A verifier would not see that one of two strata is imprecise, or that no one went there."""
+    survey = Survey(
+        "x", 100, 40, Decimal("4.5"), "by lot", date(2026, 1, 2), None, strata=(
+            Stratum("old", 50, 20, Decimal(4), Decimal(1)),
+            Stratum("new", 50, 20, Decimal(5), Decimal(4)),
+        ), method="telephone", participants=90, replaced=3, clusters=20,
+    )  # fmt: skip
+    (row,) = [r for r in _declared(facts, Declared(surveys=(survey,))) if "x" in r[1]]
+    said = row[5]
+    for one in ("by telephone", "90 participants", "20 clusters", "3 drawn units replaced"):
+        assert one in said
+    assert "old 20/50: 4, 7.56 %" in said
+    assert "new 20/50: 5, 24.2 %" in said
+
+
+def test_a_design_states_its_sources_and_the_life_of_what_it_replaces(facts):
+    """A second fuel would be burnt, and a boiler at its end be replaced, without a word."""
+    sources = (
+        EmissionSource("grid", "CO2", "baseline", counted_by="generation"),
+        EmissionSource("standby set", "CO2", "project", reason="it stood still", document="log 7"),
+    )
+    design = Design("PDD", "1", date(2025, 1, 1), "a" * 64, sources=sources,
+                    replaced_until=date(2030, 1, 1))  # fmt: skip
+    rows = {row[1]: row for row in _declared(facts, Declared(design=design))}
+    assert rows["source grid, CO2"][4:] == ("baseline", "generation")
+    assert rows["source standby set, CO2"][4:] == ("project emissions", "it stood still (log 7)")
+    assert rows["replaced anyway from this day"][2] == "2030-01-01"
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_paper_and_console_show_the_same_table(facts, language):
     """One of the two would hide what the other says."""
@@ -69,3 +107,15 @@ def test_a_statement_without_dates_has_no_empty_table(facts):
     subject = bare.subject
     rows = [r for r in dated_rows(subject, Words("en")) if "factor" not in r[1]]
     assert rows == []
+
+
+def test_a_certificate_names_its_register_and_laboratory():
+    """A reader would look for a register of another name, and not see who calibrated it."""
+    shown = CalibrationShown(
+        certificate="K-1", performed="2026-01-01", valid_until="2027-01-01", accuracy_class=None,
+        max_error_percent="1", channel="biogas_total_nml", laboratory="Quatest 3",
+        accreditation="VILAS 004",
+    )  # fmt: skip
+    assert certificate(shown, Words("en")) == "K-1 (biogas_total_nm3), Quatest 3, VILAS 004"
+    gauge = structs.replace(shown, channel="ch4_percent", laboratory=UNSET, accreditation=UNSET)
+    assert certificate(gauge, Words("en")) == "K-1 (ch4_percent)"

@@ -145,6 +145,33 @@ def test_what_a_broker_retains_is_not_of_now(pipeline, tmp_path):
     assert bodies == {b'{"values":{"active_power_kw":3}}'}
 
 
+def test_two_sources_of_one_broker_both_listen(pipeline, tmp_path):
+    """They would disconnect each other, and refuse what the other's topics bring: it is lost."""
+    local = Mosquitto(give_ports(tmp_path / "local", "mosquitto"))
+    local.start()
+    sources = [
+        {"kind": "mqtt", "url": local.url, "topics": [topic]}
+        for topic in ("plant/{device}/json", "office/{device}/json")
+    ]
+    edge = Edge(tmp_path, pipeline, sources)
+    try:
+        with edge.running():
+            until(edge.scrape, what=edge.log.read_text)
+            client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+            client.connect("127.0.0.1", local.port)
+            client.loop_start()
+            while (edge.told("recorded_messages_total") or 0) < 2:  # until both have subscribed
+                for topic in ("plant/q-1/json", "office/q-2/json"):
+                    client.publish(topic, b'{"energy_export_kwh": 1}', qos=1).wait_for_publish(60)
+                time.sleep(0.5)
+            assert edge.told("refused_messages_total") == 0, edge.log.read_text()
+            client.loop_stop()
+            client.disconnect()
+        assert "fault" not in edge.log.read_text()
+    finally:
+        local.stop()
+
+
 def test_a_gateway_loads_nothing_of_the_pipeline():
     """Its 80 MB would be gone before it records anything: once one import brought 25."""
     told = "import sys, services.cli.pipeline.edge, services.edge.gateway; print(*sys.modules)"

@@ -43,8 +43,9 @@ def test_an_export_is_read_as_the_page_says(name):
     sample = blocks.get("csv") or blocks["influx"]
     source = _source(name)
     found = records(sample, source)
-    assert len(found) == 2
-    first, second = (one.body for one in found)
+    device = found[0].device
+    assert {one.device for one in found} == {*source.devices.values()} or len(found) == 2
+    first, second = (one.body for one in found if one.device == device)
     counted = next(c for c in first["values"] if c.startswith("energy"))
     assert 0 < second["values"][counted] - first["values"][counted] < 1000
     assert first["ts"] < second["ts"]
@@ -59,15 +60,42 @@ def test_a_message_is_read_as_the_page_says(name, tmp_path):
     outbox = Outbox(tmp_path / "outbox.db", 64 << 20, "thin")
     recorder = Recorder(outbox, Clock(), get_logger("edge"))
     listener = Listener(source, "gw-1", recorder, threading.Event())
-    topic = source.topics[0].replace("{device}", "0101010101010101")
+    name_of = next(iter(source.devices), "0101010101010101")
+    topic = source.topics[0].replace("{device}", name_of)
     payload = _blocks(name)["json"].encode()
     (record,) = listener._records(topic, payload, None)
     outbox.close()
-    assert record.device == "0101010101010101"
+    assert record.device == source.devices.get(name_of, name_of)
     assert str(record.body["ts"]).startswith(("2026-06-01T10:15", "17803"))
     assert record.body["values"]
     assert record.body["values"].keys() <= KNOWN
-    assert "state" not in record.body["values"]
+    assert not {"Bat_mV", "Firmware_Version", "firmware"} & record.body["values"].keys()
+
+
+def test_inverters_of_one_file_are_apart():
+    """Two inverters of a file would be added up as one, or the file be refused."""
+    found = records(_blocks("SMA")["csv"], _source("SMA"))
+    totals = {(one.device, one.body["values"]["energy_export_kwh"]) for one in found}
+    assert totals == {
+        ("inv-1", 8123.401), ("inv-1", 8123.752), ("inv-2", 7510.496), ("inv-2", 7510.838),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="no line above the header has '1'"):
+        records(
+            _blocks("SMA")["csv"], msgspec.structs.replace(_source("SMA"), devices={"1": "inv-1"})
+        )
+
+
+def test_a_message_without_a_named_value_is_refused(tmp_path):
+    """A codec whose names changed would be recorded as messages without a value."""
+    source = _source("ChirpStack (LoRaWAN)")
+    outbox = Outbox(tmp_path / "outbox.db", 64 << 20, "thin")
+    recorder = Recorder(outbox, Clock(), get_logger("edge"))
+    listener = Listener(source, "gw-1", recorder, threading.Event())
+    topic = source.topics[0].replace("{device}", "a840415711866a85")
+    payload = _blocks("ChirpStack (LoRaWAN)")["json"].replace("Total_kWh", "total").encode()
+    with pytest.raises(ValueError, match="none of the values Total_kWh"):
+        listener._records(topic, payload, None)
+    outbox.close()
 
 
 def test_the_automation_of_the_page_is_one():

@@ -22,7 +22,8 @@ from mrv.errors import StatementStateError
 from mrv.exports.entered import Registration, Validation
 from mrv.program import program
 from services.issuer import transitions as life
-from services.issuer.export_files import _registered, submission
+from services.issuer.export_files import submission
+from services.issuer.registration_checks import registered
 from tests import registering
 from tests.findings import worded
 from tests.opinions import concluded
@@ -165,11 +166,11 @@ def test_who_validated_does_not_verify(database_url, who):
     assert facts.opinion
     body = facts.organisation(facts.opinion.issuer)
     other = Registration(project="pv", programme="CDM", validation=Validation(body="Another"))
-    assert not any("validated" in one for one in _registered(facts, other))
+    assert not any("validated" in one for one in registered(facts, other))
     same = changed(other, validation=Validation(body=f"{body} Ltd."))
     said = f"{body} Ltd. validated the project and verified the statement"
-    assert any(said in one for one in _registered(facts, same))
-    assert not any("validated" in one for one in _registered(facts, changed(same, programme="JCM")))
+    assert any(said in one for one in registered(facts, same))
+    assert not any("validated" in one for one in registered(facts, changed(same, programme="JCM")))
 
 
 def test_a_plan_describes_how_its_samples_are_drawn(database_url, who, tmp_path):

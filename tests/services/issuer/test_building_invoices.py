@@ -37,6 +37,9 @@ registrations:
     registered: 2025-12-01
     negative_impacts: none
     consultation: {date: 2025-09-30, document: minutes}
+    validation: {body: VKU, date: 2025-11-01, report: V-7}
+    rights: {document: agreement of the participants, by: notary, date: 2025-10-01}
+    other_programmes: none
     methodologies: [{name: jcm-vn-am007, version: "1.0", since: 2025-12-01}]
     designs: [{name: PDD, version: "1.1", since: 2025-12-01}]
     forms: [{name: JCM_VN_F_MR, version: "02.0", since: 2023-01-01}]
@@ -62,15 +65,21 @@ def _registry():
         "    serial: A1\n": MADE.format(serial="A1", point="M1"),
         "  - id: inv-2\n    site: hp\n": "  - id: inv-2\n    site: hp\n"
         + MADE.format(serial="A2", point="M2"),
-        'C-1, accuracy_class: "0.5S"}': 'C-1, accuracy_class: "0.5S", serial: A1}',
-        "C-2, max_error_percent: 0.5}": "C-2, max_error_percent: 0.5, serial: A2}",
+        'C-1, accuracy_class: "0.5S"}': 'C-1, accuracy_class: "0.5S", serial: A1,'
+        " laboratory: Quatest 1, accreditation: VILAS 001}",
+        "C-2, max_error_percent: 0.5}": (
+            "C-2, max_error_percent: 0.5, serial: A2, laboratory: Quatest 1}"
+        ),
         "    expected: {energy_kwh_per_year: 2400000, reduction_t_per_year: 799.2}": (
             "    parameters: {accept_factors: [jcm-vn-am007-case-1, jcm-vn-am007-case-3]}\n"
             "    expected: {energy_kwh_per_year: 5000000, reduction_t_per_year: 5000,"
             " by_month: [6, 7, 9, 9, 9, 9, 9, 9, 9, 9, 8, 7]}"
         ),
         "    monitoring:\n": DESIGN.replace(
-            "      phases:", "      devices: [{make: Maker, model: M-1, number: 2}]\n      phases:"
+            "      phases:",
+            "      devices: [{make: Maker, model: M-1, number: 2}]\n"
+            "      sources: [{name: grid, gas: CO2, side: baseline, counted_by: generation}]\n"
+            "      phases:",
         )
         + EVENTS
         + "    monitoring:\n",

@@ -182,7 +182,7 @@ def test_a_phase_is_compared_with_the_estimate_of_its_capacity(url, tmp_path):
     assert float(energy["expected"]) == pytest.approx(1_000_000 / 365, abs=1e-5)
     assert float(reduction["expected"]) == pytest.approx(400 / 365, abs=1e-5)
     assert float(before[0]["expected"]) == pytest.approx(2_400_000 / 365, abs=1e-5)
-    assert "from 2026-03-01 on is for 1,000 kW, but the meters in service are rated 2,000" in _told(
+    assert "from 2026-03-01 on is for 1,000 kW, but the installed meters are rated 2,000" in _told(
         claims
     )
     # over both estimates, each counts for its own days

@@ -72,6 +72,25 @@ def _told(claims):
     )
 
 
+def _behind(text):
+    """Return a registry whose bus sends through the third charger."""
+    end = text.index("}", text.index("  - {id: bus-1,"))
+    return f"{text[:end]}, gateway: ch-2{text[end:]}"
+
+
+def test_a_gateway_that_measures_nothing_is_no_meter(buses):
+    """A gateway would have to be excused in the boundary of each project at its site."""
+    url = buses(_behind(_registry()))
+    assert _told(_close(url)) == ""
+
+
+def test_a_gateway_that_measures_is_a_meter(buses):
+    """A charger would be hidden by naming it as the gateway of another device."""
+    url = buses(_behind(_registry()))
+    _tell(url)
+    assert "it measured 144 kWh" in _told(_close(url))
+
+
 KEPT_OUT = {
     "removed": (
         [{"reason": True, "more": ", removed: 2026-02-20T00:00:00+07:00"}],

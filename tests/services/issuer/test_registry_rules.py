@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from mrv.documents.form import UNSET, text_in
 from mrv.factors import load
 from mrv.method_lives import find_life
-from mrv.registry.declared import Calibration, Sample
+from mrv.registry.declared import Calibration, Design, Sample
 from mrv.registry.project import Certified, Invoice, Project, ProjectDevice
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey
@@ -30,6 +30,7 @@ from services.registry.entries import Project as Entry
 from services.registry.ratings import rated_powers
 from services.store.postgres.pool import connect
 from services.store.statements import statements
+from services.store.statements.statements import IssuedDesign
 from services.store.timeseries.beyond_rating import Beyond
 from tests import registering
 from tests.findings import worded
@@ -287,6 +288,9 @@ def _rating(watt, **other):
     return Rating(later, watt, "sheet", **other), later + timedelta(days=20)
 
 
+IN_FORCE = Calibration(date(2025, 1, 1), date(2027, 1, 1), "K-1", None, Decimal("0.5"), "N-c")
+BY_OPERATOR = replace(IN_FORCE, laboratory="EVN Hai Phong Branch")
+BY_MAKER = replace(IN_FORCE, laboratory="SMA")
 CERTIFICATE = Calibration(date(2025, 1, 1), date(2027, 1, 1), "K-1", None, Decimal("0.5"), None)
 SWAP = Replacement("energy_import_wh", INSTALLED, 5, 0, "broken")
 LEFT = Unserved("d", "ev_charger", (PERIOD,), "cars of the office")
@@ -307,6 +311,19 @@ WRONG = {
     "replacement": ({"devices": _device("c", replacements=(SWAP,))}, "REG-03", "c: the"),
     "late rating": (
         {"ratings": {"c": [(Rating(INSTALLED, 1, None), INSTALLED), _rating(9)]}}, "REG-04", "9 W"
+    ),
+    "design": (
+        {"entry": replace(ENTRY, design=Design("PDD", "1.1", date(2025, 1, 1), "c" * 64)),
+         "designs": (IssuedDesign("1.1", "2025-01-01", "a" * 64, "TN-1"),)},
+        "PLN-01", "is the file aaaaaaaaaaaa... in statement TN-1, and now cccccccccccc...",
+    ),
+    "own calibration": (
+        {"devices": _device("c", calibrations=(BY_OPERATOR,)),
+         "invoices": replace(INVOICES, operators=(OPERATOR,))},
+        "REG-02", "by EVN Hai Phong Branch, which operates the plant",
+    ),
+    "maker's calibration": (
+        {"devices": _device("c", maker="SMA", calibrations=(BY_MAKER,))}, "REG-02", "by the maker",
     ),
     "unit": ({"beyond": (Beyond("c", 60, 60_000.0),)}, "MTR-01", "1,000 times"),
     # of what has to be dated the close says what it lacks

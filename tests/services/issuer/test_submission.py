@@ -41,6 +41,9 @@ registrations:
     registered: 2025-12-01
     negative_impacts: none
     consultation: {date: 2025-09-30, document: minutes}
+    validation: {body: VKU, date: 2025-11-01, report: V-7}
+    rights: {document: agreement of the participants, by: notary, date: 2025-10-01}
+    other_programmes: none
     forms:
       - {name: JCM_VN_F_MR, version: "02.0", since: 2023-01-01}
       - {name: JCM_VN_F_Val, version: "02.0", since: 2020-01-01, until: 2024-12-31}

@@ -254,6 +254,8 @@ def test_a_factor_is_what_its_calculation_gives(load):
         ("tool: tool07", "tool: tool99", "no tool 'tool99'"),
         ("ef_cm_t_per_mwh", "ef_t", "no result 'ef_t'"),
         ("fuel: bituminous", "fuel: peat", "peat"),
+        # an empty cell is no zero
+        (", mass_t: 900000", "", "mass_t"),
         ("      result: ef_cm_t_per_mwh\n", "", "must have `tool`"),
     ):
         wrong = load(BASE + MARGIN.replace(old, new))

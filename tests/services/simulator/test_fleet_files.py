@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from services.registry.document import sections
@@ -9,7 +10,7 @@ from services.registry.files import read_files
 from services.registry.workbook import write_workbook
 from services.simulator.fleet import leave_out, read_fleet
 from services.simulator.model import SimulatorError
-from services.simulator.simulated import MODELS
+from services.simulator.simulated import MODELS, Simulated
 
 CATALOG = Path(__file__).parents[3] / "deploy" / "catalog"
 
@@ -94,3 +95,24 @@ def test_a_workbook_is_a_fleet_file(tmp_path):
     (tmp_path / "city.xlsx").write_bytes(b"PK none")
     with pytest.raises(SimulatorError, match="not an XLSX workbook"):
         read_fleet(tmp_path / "city.xlsx")
+
+
+def test_a_meter_of_generation_generates(tmp_path):
+    """A solar plant that is metered would be shown as a load, and its first preview below zero."""
+    path = tmp_path / "city.yaml"
+    path.write_text(
+        "sites: [{id: s, latitude: 30.4, longitude: -9.6}]\n"
+        "devices: [{id: pv, site: s, class: energy_meter},"
+        " {id: load, site: s, class: energy_meter}]\n"
+        "projects: [{id: p, devices: [{device: pv, role: generation}]}]\n",
+        encoding="utf-8",
+    )
+    start_ms = 1_780_272_000_000
+    for device in read_fleet(path, 900):
+        *_, block = Simulated(device, 1, start_ms, start_ms + 86_400_000).blocks()
+        export, consumed = (
+            np.ptp(block.registers.get(f"energy_{way}_kwh", np.zeros(1)))
+            for way in ("export", "import")
+        )
+        assert (export > consumed) == (device.id == "pv")
+        assert set(block.gauges) <= {"active_power_kw", "voltage_v", "frequency_hz", "power_factor"}

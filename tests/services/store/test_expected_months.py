@@ -1,5 +1,6 @@
 """Expectations by month: as the registry states them, as the sun makes them, or even."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -23,7 +24,7 @@ devices:
     class: pv_inverter
     profile: generic
     rated_power_w: 100000
-    installed: 2020-01-01T00:00:00Z
+    installed: 2020-01-01T00:00:00Z{device}
     dc_power_w: 110000
     tilt: {tilt}
     azimuth: 180
@@ -39,8 +40,10 @@ projects:
 """
 
 
-def _registered(url, home, more="", latitude=47.99, tilt=35):
-    registering.register(url, home, ROOF.format(more=more, latitude=latitude, tilt=tilt))
+def _registered(url, home, more="", latitude=47.99, tilt=35, device=""):
+    registering.register(
+        url, home, ROOF.format(more=more, latitude=latitude, tilt=tilt, device=device)
+    )
 
 
 def _expected(url, begins, ends):
@@ -98,6 +101,24 @@ def test_without_a_design_the_sun_of_the_place_says_the_months(database_url, tmp
         assert conn.execute("SELECT count(*) FROM project_months").fetchone() == (0,)
 
 
+def test_nothing_is_expected_before_commissioning(database_url, tmp_path):
+    """A year whose plant starts in December would be forecast with twelve months of it."""
+    year = date.today().year  # noqa: DTZ011 - a year that has come, and one that has not
+    _registered(database_url, tmp_path, device=f"\n    commissioned: {year - 1}-12-28")
+    assert _expected(database_url, f"{year - 1}-01-01", f"{year}-01-01") == pytest.approx(
+        Decimal(30) * 4 / 365, abs=Decimal("0.00001")
+    )
+    _registered(database_url, tmp_path, device=f"\n    commissioned: {year + 1}-12-28")
+    assert _expected(database_url, f"{year - 1}-01-01", f"{year}-01-01") == 0
+    with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
+        ahead = conn.execute(
+            "SELECT tonne_expected_ahead_t('pv', now(),"
+            " %s::timestamp AT TIME ZONE 'Europe/Berlin')",
+            [f"{year + 2}-01-01"],
+        ).fetchone()[0]
+    assert ahead == pytest.approx(Decimal(30) * 4 / 365, abs=Decimal("0.00001"))
+
+
 def test_near_the_equator_the_months_are_alike():
     """A roof in Nairobi would be given Germany's winter."""
     nairobi = typical_months([(Roof(-1.29, 36.82, 10, 0), 100)])
@@ -112,7 +133,9 @@ def test_near_the_equator_the_months_are_alike():
 def test_months_that_are_none_are_refused(database_url, tmp_path, months):
     """A slip in the list would move the year's expectation into other months."""
     planned = registering.told(
-        database_url, tmp_path, ROOF.format(more=f", by_month: {months}", latitude=48, tilt=35)
+        database_url,
+        tmp_path,
+        ROOF.format(more=f", by_month: {months}", latitude=48, tilt=35, device=""),
     )
     assert planned.refused
     assert any("twelve numbers" in m for r in planned.results for m in r.messages)

@@ -1,7 +1,9 @@
 """The schema is made once, whole, the same everywhere, or refused with a reason."""
 
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -80,6 +82,22 @@ def test_a_server_that_is_lost_meanwhile_is_no_wrong_input(empty_database_url):
     assert last == (load()[-1].version,)
     with pytest.raises(PrerequisiteError, match="is read-only for this login"):
         migrate(empty_database_url)
+
+
+def test_a_database_of_another_encoding_is_refused(empty_database_url):
+    """A cluster made without a locale would be told that it has no TimescaleDB."""
+    name = f"ascii_{secrets.token_hex(4)}"
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII'"
+            " LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+        try:
+            url = urlsplit(empty_database_url)._replace(path=f"/{name}").geturl()
+            with pytest.raises(PrerequisiteError, match="encoding SQL_ASCII; tonne needs UTF8"):
+                migrate(url)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_an_unreachable_server_says_what_to_do():

@@ -1,1 +1,1 @@
-"""Charts as SVG, drawn on the server: the same on a screen, without scripts and on paper."""
+"""Charts as SVG, drawn on the server, for screen and paper without scripts."""

@@ -1,10 +1,7 @@
-"""Bars over time: parts on each other, what was expected as a line, what is not known in grey.
+"""
+Charts from figures: bars over time, and flows between places.
 
-A chart as its figures: the script of the page draws it (deploy/charts), a table stands behind it.
-
-Without script the table is what a reader has; nothing is drawn twice.
-
-Flows between places: bands from givers to receivers, as wide as they are large.
+A script (deploy/charts) draws the figures; without scripts the reader sees the table behind them.
 """
 
 from __future__ import annotations
@@ -30,11 +27,11 @@ def declared(kind: str, figures: Mapping[str, Any], alt: str, name: str) -> Mark
     kind : str
         A function of `deploy/charts/src/options.mjs`.
     figures : mapping
-        What it draws: numbers, texts, lists of them.
+        Its data: numbers, texts, lists of them.
     alt : str
-        The chart in words.
+        Description of the chart.
     name : str
-        Of the files that a reader takes from it.
+        Name of downloaded files.
     """
     message = json.dumps(_plain(figures), ensure_ascii=False, separators=(",", ":"))
     return Markup(
@@ -58,11 +55,10 @@ def _plain(value: Any) -> Any:
 
 class Bar(NamedTuple):
     """
-    A span of time.
+    Bar of one time span.
 
-    `label` is written below where there is room, `told` is what a pointer shows.  `parts`
-    are pairs of a kind and a value; None where nothing is stored about the span.  `href` is what
-    a click opens.
+    `label` is its label if there is room, `told` its tooltip.  `parts` are pairs of a kind and a
+    value; None without stored data.  `href` is its link.
     """
 
     label: str
@@ -74,25 +70,25 @@ class Bar(NamedTuple):
 
 def bars(items: Sequence[Bar], unit: str, alt: str, name: str) -> Markup:
     """
-    Draw bars.
+    Return a bar chart.
 
     Parameters
     ----------
     items : sequence of Bar
-        In order of time, each as wide as the others.
+        In order of time, of equal width.
     unit : str
         Unit of the values.
     alt : str
-        The chart in words.
+        Description of the chart.
     name : str
-        Of the files that a reader takes from it.
+        Name of downloaded files.
     """
     figures = {"unit": unit, "bars": [bar._asdict() for bar in items]}
     return declared("bars", figures, alt, name)
 
 
 class Flow(NamedTuple):
-    """A flow: source, destination, amount, and its text."""
+    """Flow from a source to a destination: its amount and text."""
 
     giver: str
     receiver: str
@@ -102,16 +98,16 @@ class Flow(NamedTuple):
 
 def flows(items: Sequence[Flow], unit: str, amount: str, alt: str, name: str) -> Markup:
     """
-    Draw flows.
+    Return a flow chart.
 
     Parameters
     ----------
     items : sequence of Flow
         Of one unit, each above zero.
     amount : str
-        What an amount is called.
+        Name of the amounts.
     alt : str
-        The flows in words.
+        Description of the chart.
     """
     content = {"unit": unit, "words": {"amount": amount}, "flows": [f._asdict() for f in items]}
     return declared("flows", content, alt, name)

@@ -1,4 +1,4 @@
-"""A QR code (ISO/IEC 18004) as one path, dark on white in every theme, with its quiet zone."""
+"""QR code (ISO/IEC 18004) as one SVG path, dark on white in every theme, with its quiet zone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _QUIET = 4
 
 
 def qr(text: str, alt: str) -> Markup:
-    """Return the code of a text."""
+    """Return the QR code of a text."""
     lines = segno.make(text, error="m", micro=False).matrix
     side = len(lines) + 2 * _QUIET
     path = "".join(

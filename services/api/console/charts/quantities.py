@@ -1,4 +1,4 @@
-"""Quantities as charts: a day by quarter hours, weeks by days, days by hours, days added up."""
+"""Charts of quantities: 15-minute intervals of a day, days, hours, running sums."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Amount(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """Quality of its worst part; `none` where no part is known."""
+        """Return the lowest quality of its parts; `none` if no part is known."""
         if not self.measured_us + self.estimated_us:
             return "none"
         return "unknown" if self.unknown_us else "estimated" if self.estimated_us else "measured"
@@ -45,20 +45,20 @@ def day_chart(
     t: Words,
 ) -> Markup:
     """
-    Draw the quarter hours of a day.
+    Return the chart of a day's 15-minute intervals.
 
     Parameters
     ----------
     amounts : mapping of int to Amount
-        By the start of the interval [us]; what is not in it is missing.
+        By the start of the interval [us]; absent ones are missing data.
     edges_us : (int, int)
-        Of what is drawn, half-open. [us]
+        Start and end, end excluded. [us]
     zone : str
-        Time zone of the clock below.
+        Time zone of the axis.
     base : str
         Base unit of the values.
     name : str
-        Of the quantity, in the reader's language.
+        Name of the quantity, in the reader's language.
     """
     unit, size = _unit(amounts.values(), base, t)
     drawn = []
@@ -72,7 +72,10 @@ def day_chart(
 def days_chart(
     amounts: Mapping[date, Amount], today: date, base: str, name: str, t: Words
 ) -> Markup:
-    """Draw every day from the first that is stored until today; one that is not is missing."""
+    """
+    Return the chart of all days from the first stored one until today; absent ones are
+    missing data.
+    """
     unit, size = _unit(amounts.values(), base, t)
     first = min(amounts)
     days = [first + timedelta(days=k) for k in range((max(*amounts, today) - first).days + 1)]
@@ -96,16 +99,16 @@ def hours_chart(
     of: str,
 ) -> Markup:
     """
-    Draw each hour of each day; an hour without data stays empty.
+    Return the chart of each hour of each day; an hour without data stays empty.
 
     Parameters
     ----------
     hours : sequence of (datetime, number)
         Local hours and their values, in `unit`.
     words : (str, str)
-        The chart in words, and what its values are called.
+        Description of the chart, and name of its values.
     of : str
-        Name of the files that a reader takes from it.
+        Name of downloaded files.
     """
     place = {day: i for i, day in enumerate(days)}
     figures = {

@@ -1,4 +1,4 @@
-"""Small bars without axes, for a card: as many as there are values, the largest as high as all."""
+"""Sparkline: small bars without axes, scaled to the largest value."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def sparkline(values: Sequence[Fraction | float | None], alt: str) -> Markup:
     Parameters
     ----------
     values : sequence of number or None
-        In order of time, equally far from each other.
+        In order of time, equally spaced.
     alt : str
-        The values in words.
+        Description of the values.
     """
     maximum = max((abs(float(value)) for value in values if value is not None), default=0.0) or 1.0
     drawn = []

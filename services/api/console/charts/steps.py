@@ -1,4 +1,4 @@
-"""From one total to another, step by step: a bar for each, beginning where the one before ended."""
+"""Waterfall chart from one total to another, with a bar for each step."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LEAST, _HIGH = 0.3, 10
 
 class Step(NamedTuple):
     """
-    A step.
+    Step of a waterfall chart.
 
-    `value` is a total that stands on zero, or what is added to the one before.  `shown` is
-    its figure in the reader's language.
+    `value` is a total, or the change from the previous step.  `shown` is its text in the reader's
+    language.
     """
 
     label: str
@@ -28,14 +28,14 @@ class Step(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A step and its bar."""
+    """Step with the position of its bar."""
 
     step: Step
     bar: Markup
 
 
 def steps(result: Sequence[Step]) -> list[Drawn]:
-    """Draw each step on one scale that holds all of them and zero; widths in per cent."""
+    """Return the steps with their bars on one scale that includes zero; positions in per cent."""
     spans: list[tuple[Fraction, Fraction]] = []
     at = Fraction(0)
     for step in result:

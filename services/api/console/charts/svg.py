@@ -1,4 +1,4 @@
-"""Elements of SVG: numbers to a tenth of a pixel, texts escaped and legible."""
+"""SVG elements: numbers to a tenth of a pixel, escaped texts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _LONGEST, _PATH = 120, 200_000
 
 def tag(name: str, *inside: Markup | str, **attributes: object) -> Markup:
     """
-    Return an element.
+    Return an SVG element.
 
     Parameters
     ----------
     inside : Markup or str
         Elements, and texts, which are escaped.
     attributes : object
-        `_` stands for `-`, and one at the end is dropped; None leaves an attribute out.
+        `_` becomes `-`, and one at the end is dropped; None omits an attribute.
     """
     said = Markup("").join(
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _text(value))
@@ -43,7 +43,7 @@ def rectangle(x: float, y: float, width: float, height: float) -> str:
 
 
 def shortened(text: str, maximum: int) -> str:
-    """Return a text cut to a number of characters, with an ellipsis where it was longer."""
+    """Return a text cut to a number of characters, with an ellipsis if it was longer."""
     return (
         text if len(text) <= maximum else f"{text[: maximum - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
     )

@@ -1,9 +1,9 @@
 """
-A city's own base of the maps: its districts, its rivers and the names of its places.
+A city's own map background: districts, rivers and place names.
 
-GeoJSON (RFC 7946) that the city gives by TONNE_CONSOLE_MAP: polygons are districts, lines are
-water, points are names.  `properties.name` is what is written there, in other languages
-`properties.names`.  The coastline lies below it (coastline.py); nothing comes from outside.
+GeoJSON (RFC 7946) in TONNE_CONSOLE_MAP: polygons are districts, lines are water, points are names.
+`properties.name` is the label, `properties.names` those in other languages.  The coastline
+(coastline.py) is below it; no external map is loaded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Box = tuple[float, float, float, float]
 
 
 class Place(NamedTuple):
-    """A name where it is written: longitude and latitude. [degrees]"""
+    """Place name with its position: longitude and latitude. [degrees]"""
 
     name: str
     names: dict[str, str]
@@ -43,7 +43,10 @@ class Base(NamedTuple):
     places: list[Place]
 
     def within(self, box: Box) -> Base:
-        """Return what lies in a window: areas cut at its edges, lines that meet it, names in it."""
+        """
+        Return the background within a window: areas clipped, and lines and names that lie in
+        it.
+        """
         west, south, east, north = box
         areas = [result for ring in self.areas if len(result := cut(ring, box))]
         water = [

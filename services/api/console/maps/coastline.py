@@ -1,7 +1,7 @@
 """
-The outline of land within a map (Natural Earth 1:10m, public domain; deploy/land.py makes it).
+Outline of land within a map (Natural Earth 1:10m, public domain; made by deploy/land.py).
 
-Good to some hundred metres: it tells land from sea behind the sites of a city, no more.
+Accurate to some hundred metres, to distinguish land from sea behind a city's sites.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def within(west: float, south: float, east: float, north: float) -> list[Points]
 
 
 def _area(ring: Points) -> float:
-    """Area of a ring. [square degrees]"""
+    """Return the area of a ring. [square degrees]"""
     x, y = ring.T
     return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
 
@@ -60,7 +60,7 @@ def _rings() -> tuple[list[Points], list[tuple[float, float, float, float]]]:
 
 
 def cut(ring: Points, frame: tuple[float, float, float, float]) -> Points:
-    """Cut a ring at the four edges of a frame, one after another (Sutherland and Hodgman)."""
+    """Return a ring clipped at the four edges of a frame (Sutherland-Hodgman)."""
     west, south, east, north = frame
     for axis, edge, sign in ((0, west, 1), (1, south, 1), (0, east, -1), (1, north, -1)):
         if not len(ring):

@@ -1,4 +1,4 @@
-"""What a page draws of places and days: a map of a city, and a calendar of a month."""
+"""Map of a city's sites, and calendar of a month."""
 
 from __future__ import annotations
 
@@ -28,12 +28,11 @@ _WEEK = 7
 
 class Map(NamedTuple):
     """
-    Places of a city.
+    Map of a city's sites.
 
-    `box` are its edges west, south, east and north [degrees], fitted to where most places are;
-    `base` are the city's own districts, water and names around it;
-    `far_km` is how far those lie that are outside of it, by id.  What lies farther still is
-    `elsewhere`: a city would shrink to a point beside it.
+    `box` has the edges west, south, east and north [degrees], fitted to most sites; `base` the
+    city's own background; `far_km` the distance of sites outside of it, by id.  More distant sites
+    are `elsewhere`.
     """
 
     box: tuple[float, float, float, float]
@@ -76,7 +75,7 @@ def plain(ring: Points) -> list[list[float]]:
 
 
 def _km(site: Site, middle: tuple[float, float]) -> int:
-    """Return how far a place is from the middle of the map. [km]"""
+    """Return a site's distance from the map's centre. [km]"""
     shrink = math.cos(math.radians(middle[1]))
     east, north = (site.longitude - middle[0]) * shrink, site.latitude - middle[1]
     return round(math.hypot(east, north) * _KM_A_DEGREE)
@@ -97,8 +96,8 @@ def _together(result: Sequence[Site], far: float) -> tuple[list[Site], list[Site
 
 class Cell(NamedTuple):
     """
-    A day: its class 0 to 4 and its coverage in whole per cent; None without
-    devices in service.
+    Day of the calendar: class 0 to 4, and coverage in whole per cent; None without devices
+    in service.
     """
 
     day: date
@@ -109,7 +108,7 @@ class Cell(NamedTuple):
 def month_calendar(
     year: int, month: int, coverage_days: Sequence[CoverageDay], timezone: str
 ) -> list[list[Cell | None]]:
-    """Return the weeks of a month as the country has them; None for days of other months."""
+    """Return the weeks of a month in the country's form; None for days of other months."""
     stored = {coverage_day.day: coverage_day for coverage_day in coverage_days}
     first = date(year, month, 1)
     days = [first + timedelta(days=i) for i in range(monthrange(year, month)[1])]

@@ -1,8 +1,8 @@
 """
-A window of the sewer network, drawn: assets while they can be distinguished, counts beyond.
+Map of a window of the sewer network: assets, or counts if there are too many.
 
-The map is a picture with links that the server makes: every way of the window and every
-asset has an address, so that it works without scripts and can be sent to a colleague.
+The map is rendered on the server with links: every neighbouring window and asset has a URL, so it
+works without scripts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Box = tuple[float, float, float, float]
 
 
 class Line(NamedTuple):
-    """A pipe: its path and how wide it is drawn. [px]"""
+    """Pipe on the map: its path and line width. [px]"""
 
     asset: Asset
     path: str
@@ -44,7 +44,7 @@ class Dot(NamedTuple):
 
 
 class Heap(NamedTuple):
-    """A cell's assets as one disc, and the window of a closer view."""
+    """Assets of a grid cell as one disc, and the window of a closer view."""
 
     cell: Cell
     x: float
@@ -54,7 +54,7 @@ class Heap(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """The city's own base: paths of districts and water, and names with their places. [px]"""
+    """The city's background: paths of districts and water, and names with positions. [px]"""
 
     areas: str
     water: str
@@ -62,7 +62,7 @@ class Ground(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """The whole picture; `ways` are the windows around this one, by name."""
+    """Rendered map; `ways` are the neighbouring windows, by name."""
 
     window: str
     land: str
@@ -74,7 +74,7 @@ class Drawn(NamedTuple):
 
 
 def fitted(box: Box) -> Box:
-    """Widen a window to the picture's proportions, true to scale in its middle."""
+    """Return a window widened to the picture's proportions, true to scale at its centre."""
     west, south, east, north = box
     x, y = (west + east) / 2, (south + north) / 2
     shrink = _shrink(y)
@@ -94,18 +94,18 @@ def drawn(
     box: Box, assets: Sequence[Asset], cells: Iterable[Cell] = (), base: Base = NONE
 ) -> Drawn:
     """
-    Draw a window.
+    Return the map of a window.
 
     Parameters
     ----------
     box : tuple of float
         As `fitted` returns it. [degrees]
     assets : sequence of Asset
-        What meets it, where that is not too much.
+        Assets in it, unless too many.
     cells : iterable of Cell
-        Its counts, where it is.
+        Counts by grid cell instead.
     base : Base
-        What the city gives to be drawn below.
+        The city's background.
     """
     scale = _Scale(box)
     lines = [
@@ -125,18 +125,18 @@ def drawn(
 
 
 class _Scale:
-    """Degrees to pixels."""
+    """Conversion of degrees to pixels."""
 
     def __init__(self, box: Box) -> None:
         self.west, south, east, self.north = box
         self.wide, self.high = (east - self.west) / WIDTH, (self.north - south) / HEIGHT
 
     def at(self, place: Sequence[float]) -> tuple[float, float]:
-        """Place of a longitude and latitude. [px]"""
+        """Return the pixel position of a longitude and latitude. [px]"""
         return (place[0] - self.west) / self.wide, (self.north - place[1]) / self.high
 
     def text(self, place: Sequence[float]) -> str:
-        """Return the same for a path."""
+        """Return the pixel position as text of an SVG path."""
         x, y = self.at(place)
         return f"{x:.1f} {y:.1f}"
 
@@ -192,7 +192,7 @@ def _around(x: float, y: float, high: float, shrink: float) -> Box:
 
 
 def _on_earth(box: Box) -> Box:
-    """Return a window moved back within the earth's edge."""
+    """Return a window moved within the earth's limits."""
     west, south, east, north = box
     across = max(-180 - west, 0) - max(east - 180, 0)
     up = max(-90 - south, 0) - max(north - 90, 0)

@@ -1,4 +1,4 @@
-"""Alarms: what is wrong now, the gravest first; one with its history; taken up and commented."""
+"""Alarm pages: current alarms by severity, one with its history, acknowledgement and comments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DAYS_FROM_H = 48
 
 @router.get("/alarms/{alarm}")
 def lead_to_alarm(request: Request, alarm: AlarmId) -> Response:
-    """Lead from a board to the page in the browser's language."""
+    """Redirect from a dashboard to the page in the browser's language."""
     address = f"/console/{language_of(request)}/alarms/{alarm}"
     return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
 
@@ -40,7 +40,7 @@ def lead_to_alarm(request: Request, alarm: AlarmId) -> Response:
 def page(
     ask: View, language: Language, state: Annotated[Literal["now", "all"], Query()] = "now"
 ) -> Response:
-    """Show alarms that are not cleared, or the newest of all."""
+    """Return the page of alarms that are not cleared, or of the newest ones."""
     signed_in(ask, "alarms")
     with ask.reading() as conn:
         result, count = stored.standing(conn, ask.who.projects, MOST_ALARMS)
@@ -74,7 +74,7 @@ def _lasted(group: stored.Group, t: Words) -> str:
 
 @router.get("/console/{language}/alarms/{alarm}")
 def one(ask: View, language: Language, alarm: AlarmId) -> Response:
-    """Show an alarm with its history."""
+    """Return the page of an alarm with its history."""
     signed_in(ask, "an alarm")
     with ask.reading() as conn:
         result = stored.by_id(conn, ask.who.projects, alarm)
@@ -97,14 +97,14 @@ Text = Annotated[str, Depends(_form_text)]
 
 @router.post("/console/{language}/alarms/{alarm}/acknowledge")
 def acknowledge(ask: View, language: Language, alarm: AlarmId, text: Text) -> Response:
-    """Note that anyone who is signed in takes an alarm up."""
+    """Record the signed-in user's acknowledgement of an alarm."""
     _write(ask, alarm, text, stored.acknowledge)
     return RedirectResponse(f"/console/{language}/alarms/{alarm}", _ELSEWHERE)
 
 
 @router.post("/console/{language}/alarms/{alarm}/comment")
 def comment(ask: View, language: Language, alarm: AlarmId, text: Text) -> Response:
-    """Add what anyone who is signed in found or did."""
+    """Add a comment of the signed-in user to an alarm."""
     _write(ask, alarm, text, stored.comment)
     return RedirectResponse(f"/console/{language}/alarms/{alarm}", _ELSEWHERE)
 

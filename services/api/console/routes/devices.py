@@ -1,4 +1,4 @@
-"""A device: what is wrong with it, what it did today and in the last weeks, what to do."""
+"""Device page: faults, today's and recent data, remedies."""
 
 from __future__ import annotations
 
@@ -51,21 +51,21 @@ DAY_US = 86_400_000_000
 
 @router.get("/devices/{device}")
 def lead_to_device(request: Request, device: IdPath) -> Response:
-    """Lead from a board to the page in the browser's language."""
+    """Redirect from a dashboard to the page in the browser's language."""
     address = f"/console/{language_of(request)}/devices/{device}"
     return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
 
 
 @router.get("/projects/{project}")
 def lead_to_project(request: Request, project: IdPath) -> Response:
-    """Lead from a board to the page in the browser's language."""
+    """Redirect from a dashboard to the page in the browser's language."""
     address = f"/console/{language_of(request)}/projects/{project}"
     return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
 
 
 @router.get("/console/{language}/devices/{device}")
 def page(ask: View, language: Language, device: IdPath) -> Response:
-    """Show a device, also one that is known by its refused messages alone."""
+    """Return the page of a device, also of one known only by its rejected messages."""
     signed_in(ask, "a device")
     with ask.reading() as conn:
         result = device_page(conn, ask.who.projects, device)
@@ -95,7 +95,7 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
 
 @router.get("/console/{language}/devices/{device}/readings.{form}")
 def readings(ask: View, language: Language, device: IdPath, form: Form) -> Response:
-    """Hand out the quarter hours of the weeks that a device's page shows, as a file."""
+    """Return the 15-minute intervals of a device page's weeks as a file."""
     del language
     signed_in(ask, "readings")
     end_us = now_us()
@@ -107,7 +107,7 @@ def readings(ask: View, language: Language, device: IdPath, form: Form) -> Respo
 
 
 def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
-    """Draw today and the last weeks of each quantity."""
+    """Return the charts of today and the last weeks of each quantity."""
     charts: dict[str, dict[str, Markup]] = {}
     today = local_date(now_us(), result["timezone"])
     for name in _main([], result["days"]):
@@ -140,7 +140,7 @@ def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
 def _hours(
     hours: list[dict[str, Any]], today: date, base: str, of: str, title: str, t: Words
 ) -> Markup:
-    """Draw the hours of the last weeks, in the unit that their largest fits."""
+    """Return the chart of the last weeks' hours, in a unit that fits the largest."""
     unit, size = unit_for(base, Fraction(max(abs(hour["value"]) for hour in hours)), t.number)
     first = min(hour["hour"] for hour in hours).date()
     days = [first + timedelta(days=k) for k in range((today - first).days + 1)]
@@ -149,7 +149,7 @@ def _hours(
 
 
 def _expected(result: dict[str, Any], t: Words) -> Markup | None:
-    """Return the chart of an inverter's energy with the expectation by irradiance."""
+    """Return the chart of an inverter's energy with the expectation from irradiance."""
     known = result["pv"]["days"] if result.get("pv") else []
     rows = [
         (

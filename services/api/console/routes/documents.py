@@ -1,4 +1,7 @@
-"""Documents and invoices handed in: the hash is made here, the file is kept, the row is given."""
+"""
+Uploaded documents and invoices: the hash is calculated, the file stored, and the registry
+row shown.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +38,14 @@ _TYPED = re.compile(r"^(\d+|\d{1,3}(?:([.,])\d{3})+)(?!\2)[.,](\d+)$")
 
 @router.get("/console/{language}/documents")
 def page(ask: View, language: Language) -> Response:
-    """Show documents that are kept, and ask for another."""
+    """Return the page of stored documents with an upload form."""
     signed_in_for_all(ask, "documents")
     return _page(ask, language)
 
 
 @router.post("/console/{language}/documents")
 def keep(ask: View, language: Language, form: Form) -> Response:
-    """Keep a document; show the row of the registry that names it."""
+    """Store a document; return the registry row that refers to it."""
     name, data = _allowed(ask, form)
 
     def work(conn: Connection) -> tuple[int, Any]:
@@ -58,7 +61,7 @@ def keep(ask: View, language: Language, form: Form) -> Response:
 
 @router.post("/console/{language}/documents/invoice")
 def invoice(ask: View, language: Language, form: Form) -> Response:
-    """Keep an invoice with its file, both or none."""
+    """Store an invoice with its file, both or none."""
     name, data = _allowed(ask, form)
     sha256 = hashlib.sha256(data).hexdigest()
 
@@ -83,7 +86,7 @@ def invoice(ask: View, language: Language, form: Form) -> Response:
 def file(
     ask: View, language: Language, sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 ) -> Response:
-    """Give a document as it was handed in, to be saved and not shown."""
+    """Return a document as uploaded, for download only."""
     del language  # the file's own
     signed_in_for_all(ask, "a document")
     with ask.reading() as conn:
@@ -108,7 +111,7 @@ def _cells(form: Upload) -> dict[str, Plain]:
 
 
 def _decimal(text: str) -> str:
-    """Return a number with a point for its decimals, from that of a bill in any country."""
+    """Return a number with a decimal point, from the notation of any country."""
     bare = "".join(text.split()).replace("'", "")
     if GROUPED.match(bare):
         raise ProblemError(
@@ -123,7 +126,7 @@ def _decimal(text: str) -> str:
 
 
 def _allowed(ask: Asked, form: Upload) -> tuple[str, bytes]:
-    """Refuse anyone who may not hand in; return the file's name and bytes."""
+    """Return the file's name and bytes; refuse users who may not upload."""
     signed_in_for_all(ask, "documents")
     refuse_foreign(ask)
     if ask.who.role != _ROLE:

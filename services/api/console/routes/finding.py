@@ -1,4 +1,4 @@
-"""What is found of a year, in one sentence with its cause, and what holds tonnes back now."""
+"""Finding of a year: one sentence with its cause, and current causes of missing tonnes."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Where = Callable[[Iterable[str], Iterable[str]], str]
 
 class Fault(NamedTuple):
     """
-    A cause of missing tonnes: amount, severity, subject, place, responsible role, next step.
+    Cause of missing tonnes: amount, severity, subject, place, responsible role, next step.
 
     `amount` is None without a price; `lost_t` is the loss so far. [t]  `group` are its alarms; None
-    of a shortfall.
+    for a shortfall.
     """
 
     amount: str | None
@@ -115,7 +115,7 @@ def outside(
     """
     Return the text of avoided and expected tonnes outside any action; None without any.
 
-    Of a `year`: that the programme has none; else that no project of it falls short.
+    With a `year`: that the programme has none; else that none of its projects falls short.
     """
     known = [
         avoided or Decimal(0)
@@ -240,7 +240,7 @@ def plan_why(plan: Text, t: Words) -> str:
 
 
 def short_name(message: str) -> str:
-    """Return a name without what follows its first comma or bracket."""
+    """Return a name up to its first comma or bracket."""
     return _ASIDE.split(message, maxsplit=1)[0].strip() or message
 
 
@@ -252,7 +252,7 @@ def ordered(faults: Iterable[Fault]) -> list[Fault]:
 
 
 def fault(group: Group, root: str, t: Words, where: Where) -> Fault:
-    """Return alarms of one cause as what holds tonnes back."""
+    """Return alarms of one cause as a cause of missing tonnes."""
     cost, first = group.cost_t_per_day, group.alarms[0]
     what = t.or_as_is(f"alarm.kind.{group.kind}", group.kind)
     named = t.and_more([str(alarm["subject"]) for alarm in group.alarms])

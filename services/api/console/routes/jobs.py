@@ -1,4 +1,4 @@
-"""A file that is being made: how far it is, and where it is once it is made."""
+"""Page of a file job: its progress, and the file once it is made."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def job_page(ask: Asked, language: Language, wanted: Wanted) -> Response:
 
 @router.get("/console/{language}/jobs/{job}")
 def page(ask: View, language: Language, job: JobId) -> Response:
-    """Show how far a file is."""
+    """Return the page of a file job's progress."""
     signed_in(ask, "what is being made")
     with ask.reading() as conn:
         file_job = own_job(ask, conn, job)
@@ -42,7 +42,7 @@ def page(ask: View, language: Language, job: JobId) -> Response:
 
 @router.get("/console/{language}/jobs/{job}/file")
 def file(ask: View, language: Language, job: JobId) -> Response:
-    """Give the file that was made; lead back to its page while it is not."""
+    """Return the file; redirect to its page while it is not made."""
     signed_in(ask, "what was made")
     with ask.reading() as conn:
         file_job = own_job(ask, conn, job)

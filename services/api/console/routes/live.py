@@ -1,4 +1,4 @@
-"""Devices as they speak: a table that is right when it is made, and events that keep it so."""
+"""Live page of devices: a table, kept current by server-sent events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROWS, _ALARMS = 200, 20
 
 @router.get("/console/{language}/live")
 def page(ask: View, language: Language) -> Response:
-    """Show devices as they were last heard."""
+    """Return the page of devices with their last data."""
     signed_in(ask, "devices as they speak")
     with ask.reading() as conn:
         rows, devices = live.snapshot(conn, ask.who, _ROWS)
@@ -37,7 +37,7 @@ def page(ask: View, language: Language) -> Response:
 
 @router.get("/console/{language}/live/events")
 async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - its address says it
-    """Tell what changes, as server-sent events."""
+    """Return changes as server-sent events."""
     session = signed_in(ask, "devices as they speak")
     result: live.Live = ask.request.app.state.live
     if result.full:

@@ -1,4 +1,4 @@
-"""The front page: what was saved, where, and how far the programme is."""
+"""Front page: savings, map, and progress of the programme."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _CHOSEN = {
 
 
 class PageFigures(NamedTuple):
-    """Figures of the page."""
+    """Figures of the front page."""
 
     of: Year
 
@@ -73,7 +73,7 @@ class PageFigures(NamedTuple):
     responsible: dict[str, str]
 
     def answering(self, ask: Asked, project: str) -> list[str]:
-        """Return who answers for a project: by its plan, for who may see it, and its operator."""
+        """Return who is responsible for a project: by its plan (if visible), and its operator."""
         plan = self.responsible.get(project) if ask.who.sees(project) else None
         return [one for one in (plan, self.operators.get(project)) if one]
 
@@ -82,13 +82,13 @@ class PageFigures(NamedTuple):
 @router.get("/console")
 @router.get("/console/")
 def entrance(request: Request) -> Response:
-    """Lead to the front page in the browser's language."""
+    """Redirect to the front page in the browser's language."""
     return RedirectResponse(f"/console/{language_of(request)}/", 303, {"Vary": "Accept-Language"})
 
 
 @router.get("/console/{language}/")
 def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
-    """Show the front page, of a year; of this one where none is named."""
+    """Return the front page of a year; by default the current one."""
     page_figures = recalled(ask, year)
     t, name, root = Words(language), namer(ask, language), f"/console/{language}"
     states = {project.id: project for project in page_figures.projects}
@@ -146,7 +146,7 @@ def _action_name(
 
 
 def _rows(page_figures: PageFigures) -> list[tuple[ProjectSums, ProjectYear | None, int | None]]:
-    """Return the projects, the largest shortfall of the year first: sums, year, per cent."""
+    """Return the projects with sums, year and per cent, the largest shortfall first."""
     years = {project.project: project for project in page_figures.of.projects}
     rows = [
         (
@@ -160,7 +160,7 @@ def _rows(page_figures: PageFigures) -> list[tuple[ProjectSums, ProjectYear | No
 
 
 def held_back(ask: Asked, page_figures: PageFigures, t: Words) -> list[Fault]:
-    """Return what holds tonnes back: shortfalls, and alarms by cause for who may see them."""
+    """Return causes of missing tonnes: shortfalls, and alarms by cause (if visible)."""
     root, name = f"/console/{t.language}", namer(ask, t.language)
     sites = {site.id: name("site", site.id, site.name) for site in page_figures.sites}
 
@@ -196,7 +196,7 @@ def _first(faults: list[Fault]) -> list[Fault]:
 def _map(
     page_figures: PageFigures, drawn: Map, root: str, t: Words, name: Callable[[str, str, str], str]
 ) -> Markup:
-    """Return the map of places: tonnes of the year, main action, reporting meters."""
+    """Return the map of sites: tonnes of the year, main action, reporting meters."""
     years = {project.project: project for project in page_figures.of.projects}
     keys = colours(project.action for project in page_figures.projects if project.action)
     sites: list[tuple[Decimal, dict[str, object]]] = []
@@ -299,7 +299,7 @@ class Sums(NamedTuple):
     statements_t: Decimal | None
 
     def reach(self, tonnes: Decimal | int) -> str:
-        """Return how far tonnes reach of the city's target. [%]"""
+        """Return the share of the city's target that tonnes reach. [%]"""
         return f"{min(max(float(tonnes / (self.target_t or 1)), 0.0), 1.0) * 100:.3f}%"
 
 
@@ -315,7 +315,7 @@ def _sums(page_figures: PageFigures) -> Sums:
 
 
 def _target(programme: dict[str, Any] | None) -> Decimal | None:
-    """Return the sum of the top actions' targets; None where one has none. [t/a]"""
+    """Return the sum of the top actions' targets; None if one has none. [t/a]"""
     if programme is None:
         return None
     tops = [one for one in programme["actions"] if not one["part_of"]]
@@ -324,7 +324,7 @@ def _target(programme: dict[str, Any] | None) -> Decimal | None:
 
 
 class Card(NamedTuple):
-    """A system of the programme: its year, its curve, and how it is."""
+    """System of the programme: its year, its curve, and its state."""
 
     system: System
     sums: SystemSums

@@ -1,4 +1,4 @@
-"""The programme by system and action, and the balance of its eco-industrial parks."""
+"""Programme page by system and action, and balance pages of eco-industrial parks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ Year = Annotated[int | None, Query(ge=1990, le=2200)]
 
 @router.get("/console/{language}/programme")
 def programme(ask: View, language: Language, year: Year = None) -> Response:
-    """Show every system, action, station and park of a year; the two accounts apart."""
+    """
+    Return the page of every system, action, station and park of a year; the two accounts
+    separately.
+    """
     try:
         result = _report(ask, year, language)
     except _NoProgrammeError:
@@ -62,7 +65,7 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
 
 
 def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> Finding:
-    """Return the finding on the programme's own projects, as on the first page."""
+    """Return the finding on the programme's own projects, as on the front page."""
     own = [one for one in listed if one["counted"]]
     avoided, expected = (added(_both(one)[i] for one in own) for i in (0, 1))
     issued = sum(one["issued_credits_t"] for one in own)
@@ -88,19 +91,19 @@ def _both(item: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
 
 @router.get("/console/{language}/programme/report.xlsx", response_class=Workbook)
 def workbook(ask: View, language: Language, year: Year = None) -> Response:
-    """Give the same as a workbook, in the language of the page."""
+    """Return the programme's report as a workbook, in the language of the page."""
     return report_file(_report(ask, year, language), "xlsx", language)
 
 
 @router.get("/console/{language}/programme/report.pdf", response_class=Pages)
 def pages(ask: View, language: Language, year: Year = None) -> Response:
-    """Give the same as pages to be printed, in the language of the page."""
+    """Return the programme's report as PDF, in the language of the page."""
     return report_file(_report(ask, year, language), "pdf", language)
 
 
 @router.get("/console/{language}/parks/{park}")
 def park(ask: View, language: Language, park: IdPath, year: Year = None) -> Response:
-    """Show what a park's members drew, made, gave each other and gave back in a year."""
+    """Return the page of a park's consumption, generation and exchange in a year."""
     signed_in_for_all(ask, "the balance of a park")
     of = year or datetime.now(UTC).year
     span = datetime(of, 1, 1, tzinfo=UTC), datetime(of + 1, 1, 1, tzinfo=UTC)

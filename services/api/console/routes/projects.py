@@ -1,4 +1,4 @@
-"""A project: its days against what was expected, coverage, gaps, statements, devices."""
+"""Project page: days compared with the expectation, coverage, gaps, statements, devices."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ _FEW_DEVICES = 500
 
 class Row(NamedTuple):
     """
-    A year's month, a month's day, or a day's quarter hour. [t CO2e]
+    A year's month, a month's day, or a day's interval. [t CO2e]
 
-    `leads` is the query of the page of the span, None of a quarter hour.  `coverage` is in
-    whole per cent, and known of days.
+    `leads` is the query of the span's page, None for an interval.  `coverage` is in whole per cent,
+    for days.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Row(NamedTuple):
 
 
 class ProjectRow(NamedTuple):
-    """A project in a span: `kind` is year, month or day, and `name` its address."""
+    """Project in a time span: `kind` is year, month or day, and `name` its address."""
 
     sums: ProjectSums
     kind: str
@@ -88,7 +88,7 @@ Asking = Annotated[str | None, Query(max_length=10)]
 
 @router.get("/console/{language}/projects/{project}/due")
 def schedule(ask: View, language: Language, project: IdPath) -> Response:
-    """Show what of a project is due, to someone who signed in."""
+    """Return the page of a project's due items, for signed-in users."""
     if not ask.who.sees(project):
         raise ProblemError(403, "sign in to see what is due of this project")
     today, rows = due_of(ask, project)
@@ -109,7 +109,7 @@ def project(
     day: Asking = None,
     hours: Literal["1"] | None = None,
 ) -> Response:
-    """Show a project in a year, month or day; where none is named, in the last month with data."""
+    """Return the page of a project in a year, month or day; by default the last month with data."""
     by_hour = hours is not None
     result = ask.request.app.state.memory.get(
         ("project", project, year, month, day, by_hour),
@@ -246,7 +246,7 @@ def _of_day(conn: Connection, sums: ProjectSums, day: date) -> ProjectRow:
 
 
 def _midnights(days: Sequence[date], timezone: str) -> list[datetime]:
-    """Return when local days begin."""
+    """Return the starts of local days."""
     edges = [period_us(day, day + timedelta(days=1), timezone)[0] for day in days]
     return [datetime.fromtimestamp(us / 1_000_000, UTC) for us in edges]
 
@@ -256,7 +256,7 @@ def _clock(at: datetime, timezone: str) -> str:
 
 
 def _first_day(of: str, text: str) -> date:
-    """Return the first day of a year, month or day that an address names."""
+    """Return the first day of a year, month or day named in a URL."""
     pattern, example = _SPANS[of]
     match = re.fullmatch(pattern, text)
     try:
@@ -342,13 +342,13 @@ def _apart(project_row: ProjectRow, t: Words) -> tuple[str, str] | None:
 
 
 def _lacking(project_row: ProjectRow) -> tuple[int, int]:
-    """Return on how many days of a month data are incomplete, and of how many."""
+    """Return the number of days of a month with incomplete data, and of all days."""
     known = [cell for week in project_row.weeks for cell in week if cell and cell.grade is not None]
     return sum(cell.grade < len(SHARES) for cell in known), len(known)
 
 
 def _begins(row: Row) -> date | None:
-    """Return the first day of a month or day; None of a quarter hour."""
+    """Return the first day of a month or day; None for an interval."""
     return date(*(int(one) for one in (*row.name.split("-"), "1")[:3])) if row.leads else None
 
 
@@ -371,7 +371,7 @@ def _total(project_row: ProjectRow, t: Words) -> tuple[str, int | None] | None:
 
 
 def _picker(project_row: ProjectRow, t: Words) -> list[tuple[str, str, str]]:
-    """Return the months of the year: name, state, and address; future ones have none."""
+    """Return the months of the year: name, state, and URL; future ones have none."""
     year, months = project_row.first.year, []
     for month in range(1, 13):
         first = date(year, month, 1)
@@ -389,7 +389,7 @@ def _picker(project_row: ProjectRow, t: Words) -> list[tuple[str, str, str]]:
 
 
 def _stale(project_row: ProjectRow) -> date | None:
-    """Return the last day with data, where it lies before the month of now."""
+    """Return the last day with data, if it is before the current month."""
     last = _local(project_row.sums.last, project_row.sums.timezone)
     return None if last is None or last >= project_row.sums.today.replace(day=1) else last
 
@@ -417,7 +417,7 @@ def _decimal(text: str | None) -> Decimal | None:
 
 
 def _hours(project_row: ProjectRow, t: Words) -> Markup | None:
-    """Draw each hour of each day of a month."""
+    """Return the chart of each hour of each day of a month."""
     if not project_row.hours:
         return None
     zone = calendar.zone(project_row.sums.timezone)
@@ -441,7 +441,7 @@ def _grams(value: Decimal | None) -> str | None:
 
 
 def _tonnes(emission_days: Sequence[EmissionDay]) -> tuple[str | None, str | None, str | None]:
-    """Return baseline, project emissions and reduction of days together."""
+    """Return the sums of baseline, project emissions and reduction of days."""
     if not emission_days:
         return None, None, None
     sides = ("baseline_ug", "project_ug", "reduction_ug")

@@ -1,9 +1,8 @@
 """
 The API reference as a page, rendered from the OpenAPI document in the browser.
 
-Swagger UI 5 (Apache-2.0, released monthly, the most used of its kind) lets an
-auditor try each request with a token; it is served from here, and the page's
-policy lets the browser fetch nothing from anywhere else.
+Swagger UI 5 (Apache-2.0) lets an auditor try each request with a token; it is served from here, and
+the page's policy permits no other source.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ _PAGE = """<!doctype html>
 
 @router.get("/reference")
 async def reference() -> Response:
-    """Show the API reference."""
+    """Return the page of the API reference."""
     text = _PAGE.format(
         style=address("vendor/swagger-ui.css"),
         icon=address("icon.svg"),
@@ -59,12 +58,7 @@ async def reference() -> Response:
 
 @router.get("/openapi.json")
 def document(request: Request) -> Response:
-    """
-    Return the OpenAPI document.
-
-    It is written once: anybody may ask for it, and to write its 300 kB takes longer than most
-    that is asked of the database.
-    """
+    """Return the OpenAPI document, encoded once as that takes long."""
     state = request.app.state
     with _writing:
         if getattr(state, "described", None) is None:

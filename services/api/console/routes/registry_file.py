@@ -1,4 +1,7 @@
-"""A registry file: what an import would change, refuse and warn of; and taken as it was shown."""
+"""
+Registry import page: changes, errors and warnings of a file, and its import after
+confirmation.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +42,14 @@ _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 @router.get("/console/{language}/registry")
 def page(ask: View, language: Language) -> Response:
-    """Ask for a registry file."""
+    """Return the page with the form for a registry file."""
     signed_in_for_all(ask, "a registry file")
     return _page(ask, language)
 
 
 @router.post("/console/{language}/registry")
 def tried(ask: View, language: Language, form: Form) -> Response:
-    """Show what an import of the file would come to; nothing is kept."""
+    """Return the page with the result of importing the file; nothing is stored."""
     signed_in_for_all(ask, "a registry file")
     refuse_foreign(ask)
     name, data = _given(form)
@@ -57,7 +60,7 @@ def tried(ask: View, language: Language, form: Form) -> Response:
 
 @router.post("/console/{language}/registry/take")
 def taken(ask: View, language: Language, form: Form) -> Response:
-    """Take the file whose outcome was shown, by the code and record of `tonne registry import`."""
+    """Import the file whose result was confirmed, as `tonne registry import` does."""
     signed_in_for_all(ask, "a registry file")
     refuse_foreign(ask)
     if ask.who.role != _ROLE:
@@ -88,7 +91,7 @@ def template(
     methodology: Annotated[str, Query(max_length=64)],
     country: Annotated[str, Query(min_length=2, max_length=2)],
 ) -> Response:
-    """Give a workbook that asks for what a methodology needs."""
+    """Return an example workbook for a methodology."""
     del language  # its words are keys of the registry
     signed_in_for_all(ask, "a form of the registry")
     if country.upper() not in countries.known():
@@ -132,7 +135,7 @@ def _methods(ask: Asked) -> list[tuple[str, str]]:
 
 
 def _given(form: Upload) -> tuple[str, bytes]:
-    """Return the name and the bytes of the file that was chosen, else of the text."""
+    """Return name and bytes of the chosen file, or of the entered text."""
     if "file" in form.files:
         name, data = form.files["file"]
     elif (kind := form.said("form")) in _NAMES:

@@ -1,4 +1,4 @@
-"""The sewer network on the map: what lies in a window, and what is known of one asset."""
+"""Sewer map page: assets in a window, and details of one asset."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNITS = {"diameter_mm": "mm", "level_m": "m", "level_to_m": "m", "cover_m": "m"
 
 
 class Picked(NamedTuple):
-    """An asset that was chosen: its properties with their units, and its history."""
+    """Selected asset: its properties with units, and its history."""
 
     asset: Asset
     known: list[tuple[str, Any, str]]
@@ -33,13 +33,13 @@ class Picked(NamedTuple):
 
     @property
     def inspected(self) -> Event | None:
-        """The last inspection."""
+        """Return the last inspection."""
         return next((event for event in self.events if event.what == "inspection"), None)
 
 
 @router.get("/console/{language}/sewers")
 def sewers(ask: View, language: Language, bbox: Window = None, asset: Chosen = None) -> Response:
-    """Show the network's map; of a chosen asset its condition and what was seen and done."""
+    """Return the map page of the network, with condition and history of a selected asset."""
     signed_in_for_all(ask, "the sewer network")
     lines = window(bbox)
     with ask.reading() as conn:
@@ -69,7 +69,7 @@ def _picked(conn: Connection, id_: str) -> Picked:
 
 
 def _whole(ask: Asked, conn: Connection) -> sewer_map.Drawn | None:
-    """Draw all there is, which everybody looks at first, once in a while; None: no asset."""
+    """Return the map of the whole network, cached; None without assets."""
 
     def find() -> sewer_map.Drawn | None:
         extent = stored.extent(conn)

@@ -1,4 +1,4 @@
-"""Sign in with an API key, and out again."""
+"""Sign-in with an API key, and sign-out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ELSEWHERE, _REFUSED = 303, 401
 
 
 async def _form_key(request: Request) -> str:
-    """Return the key that a form holds; empty where it holds none."""
+    """Return the key in a form; empty without one."""
     try:
         fields = parse_qs((await request.body()).decode(), max_num_fields=_FIELDS)
     except ValueError:
@@ -37,7 +37,7 @@ async def _form_key(request: Request) -> str:
 
 @router.get("/console/{language}/sign-in")
 def form(ask: View, language: Language) -> Response:
-    """Ask for a key."""
+    """Return the sign-in page."""
     return _form(ask, language)
 
 
@@ -50,7 +50,7 @@ def _form(ask: Asked, language: str, status: int = 200, *, wrong: bool = False) 
 
 @router.post("/console/{language}/sign-in")
 def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_form_key)]) -> Response:
-    """Open a session for the holder of a key, and go on to the page that they wanted."""
+    """Open a session for the holder of a key, and redirect to the requested page."""
     refuse_foreign(ask)
     with ask.reading() as conn:
         api_key = api_keys.find(conn, key)

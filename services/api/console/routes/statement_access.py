@@ -1,4 +1,4 @@
-"""What pages about a statement's readings share: who may see them, and its days."""
+"""Common parts of pages with a statement's readings: access, and days."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def own(ask: Asked, statement: str) -> tuple[Stored, Claims]:
 
 
 def days_of(claims: Claims) -> list[str]:
-    """Return the local days of the period, as ISO 8601 writes them."""
+    """Return the local days of the period, in ISO 8601."""
     period = claims.monitoring_period
     begin, end = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
     return [day.isoformat() for day, _, _ in days(begin, end, period.timezone)]

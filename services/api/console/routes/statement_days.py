@@ -1,4 +1,4 @@
-"""A day of a statement: which devices its tonnes come from, and the readings behind them."""
+"""Pages of a statement's day: devices with their tonnes, and the readings behind them."""
 
 from __future__ import annotations
 
@@ -43,8 +43,7 @@ class Known(NamedTuple):
     """
     A device's readings by time. [us]
 
-    Channels are those with any value: name, unit, and the quantity that a register counts,
-    empty of others.
+    Channels with any value: name, unit, and the quantity of a register (empty for others).
     """
 
     channels: list[tuple[str, str, str]]
@@ -53,7 +52,7 @@ class Known(NamedTuple):
 
 @router.get("/console/{language}/statements/{statement}/days/{day}")
 def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) -> Response:
-    """Show which devices a day's tonnes come from."""
+    """Return the page of a day's devices with their tonnes."""
     stored, claims = own(ask, statement)
     since, until = _edges(claims, day)
     with ask.reading() as conn:
@@ -78,7 +77,7 @@ def device_day(
     device: IdPath,
     at: At = None,
 ) -> Response:
-    """Show a device's day; of a quarter hour that is named the readings behind it."""
+    """Return the page of a device's day, with the readings of a selected interval."""
     stored, claims = own(ask, statement)
     if device not in {p.device for p in claims.monitored_parameters}:
         raise unknown("device", device)
@@ -131,7 +130,7 @@ def _charts(
 def _behind(
     at: str, rows: list[Any], known: Known, edges: tuple[datetime, datetime]
 ) -> dict[str, Any]:
-    """Return a quarter hour's values, its readings, the last before and the first after."""
+    """Return an interval's values, its readings, the last before and the first after."""
     start = datetime.fromisoformat(at)
     if not edges[0] <= start < edges[1]:
         raise ProblemError(404, f"{at} is not a 15-minute interval of this day")
@@ -149,7 +148,7 @@ def _behind(
 
 
 def _edges(claims: Claims, day: date) -> tuple[datetime, datetime]:
-    """Return a local day's edges, within the statement's period."""
+    """Return start and end of a local day, within the statement's period."""
     period = claims.monitoring_period
     if day.isoformat() not in days_of(claims):
         raise ProblemError(404, f"{day} is not a day of this statement")
@@ -167,8 +166,8 @@ def _sums(rows: list[Any], wanted: set[str]) -> dict[str, Any]:
     """
     Return a day's value and times by quantity, and the device's avoided emissions.
 
-    An interval's emissions are the device's, whichever of its quantities it is listed with: they
-    are added once.  None where unknown.
+    An interval's emissions belong to the device and are added once, whatever its quantities.  None
+    if unknown.
     """
     result = [row for row in rows if row[1] in wanted]
     avoided = {row[0]: row[6] for row in result if row[6] is not None}
@@ -192,7 +191,7 @@ def _line_of(quantity: str, rows: list[Any]) -> dict[str, Any]:
 
 
 def _readings(ask: Asked, device: str, since: datetime, until: datetime) -> Known:
-    """Return the readings of a device in a span and a quarter of an hour on both sides of it."""
+    """Return the readings of a device in a span and 15 minutes on both sides."""
     with ask.reading() as conn, conn.cursor() as cursor:
         fleet = registry.load_fleet(conn)
         class_id = fleet.devices[fleet.by_id[device]].class_id

@@ -29,7 +29,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/console/{language}/statements/{statement}/evidence")
 def evidence(ask: View, language: Language, statement: StatementId) -> Response:
-    """Give the evidence pack to someone who signed in; lead to a job that makes it, if it must."""
+    """Return the evidence pack to a signed-in user; redirect to a job if it must be made."""
     stored, _ = own(ask, statement)
     if not pack_place(ask.api, stored)[0].exists():
         return job_page(ask, language, Wanted("pack", statement, "zip", None))
@@ -45,7 +45,7 @@ def exported(
     statement: StatementId,
     form: Literal["cdop", "cad-trust", "jcm"],
 ) -> Response:
-    """Give what a registry takes to someone who signed in."""
+    """Return an export for a registry, for signed-in users."""
     stored, _ = own(ask, statement)
     if form == "jcm":
         return jcm_zip(ask, statement)
@@ -54,7 +54,7 @@ def exported(
 
 @router.get("/console/{language}/statements/{statement}/submission")
 def submission(ask: View, language: Language, statement: StatementId) -> Response:
-    """Show what a programme's checks would find, to someone who signed in."""
+    """Return the page of a programme's checks of a statement, for signed-in users."""
     stored, _ = own(ask, statement)
     with ask.api.files.connection() as conn:
         facts, lines = checked(conn, statement, language)
@@ -67,7 +67,7 @@ def submission(ask: View, language: Language, statement: StatementId) -> Respons
 
 @router.get("/console/{language}/statements/{statement}/line-diagram.svg")
 def line(ask: View, language: Language, statement: StatementId) -> Response:
-    """Draw the single-line diagram of a statement, for someone who signed in."""
+    """Return the single-line diagram of a statement, for signed-in users."""
     own(ask, statement)
     with ask.reading() as conn:
         drawn = line_diagram(read_plan(statements.detail(conn, statement)["plan"]), language)
@@ -80,7 +80,7 @@ def line(ask: View, language: Language, statement: StatementId) -> Response:
 def report_file(
     ask: View, language: Language, statement: StatementId, wanted: Literal["pdf", "xlsx"]
 ) -> Response:
-    """Give the report in the page's language; the workbook to someone who signed in."""
+    """Return the report in the page's language; the workbook only for signed-in users."""
     if wanted == "xlsx":
         stored, _ = own(ask, statement)
     else:

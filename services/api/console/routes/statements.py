@@ -1,4 +1,4 @@
-"""A statement: its figures, who stands behind it, where they come from, and its check."""
+"""Statement page: its figures, signatures, evidence, and verification in the browser."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from services.api.console.translations import Words
 from services.api.request_context import Asked
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
-from services.issuer.export_files import JCM
+from services.issuer.registration_checks import JCM
 from services.issuer.timestamps import stamps_of
 from services.store.registry import programme, signing_keys
 from services.store.statements import approvals, public_versions, sampling, statements, status_lists
@@ -64,14 +64,14 @@ _PUBLIC = ("issued", "superseded", "revoked")
 
 @router.get("/statements/{statement}")
 def lead_to_statement(request: Request, statement: StatementId) -> Response:
-    """Lead from a certificate's QR code to the page in the browser's language."""
+    """Redirect from a certificate's QR code to the page in the browser's language."""
     address = f"/console/{language_of(request)}/statements/{statement}"
     return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
 
 
 @router.get("/console/{language}/statements")
 def statement_list(ask: View, language: Language) -> Response:
-    """List statements, newest first."""
+    """Return the page of statements, newest first."""
     with ask.reading() as conn:
         rows = listing.statements(conn, ask.who.projects, None, None, _MOST, newest=True)
     result = [_line(stored) for stored, _ in rows]
@@ -80,7 +80,10 @@ def statement_list(ask: View, language: Language) -> Response:
 
 @router.get("/console/{language}/tonne")
 def one_tonne(ask: View, language: Language) -> Response:
-    """Explain a tonne from the meter to the registry, by the newest statement with a credit."""
+    """
+    Return the page that explains a tonne from meter to registry, by the newest statement
+    with a credit.
+    """
     with ask.reading() as conn:
         rows = listing.statements(conn, [], None, None, _MOST, newest=True)
         stored = next((s for s, _ in rows if s.state == "issued" and s.credit_t), None)
@@ -131,13 +134,13 @@ def one_tonne(ask: View, language: Language) -> Response:
 
 
 def _index(entry: str | None) -> str | None:
-    """Return a receipt's place in the log."""
+    """Return the log index in a receipt."""
     return entry and entry.split("\n")[1].removeprefix("index ")
 
 
 @router.get("/console/{language}/statements/{statement}")
 def one(ask: View, language: Language, statement: StatementId) -> Response:
-    """Show a statement."""
+    """Return the page of a statement."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
         steps = statements.events(conn, statement)
@@ -192,7 +195,7 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
 
 
 class Party(NamedTuple):
-    """Who prepared or verified a statement: an organisation, its accreditation, and when."""
+    """Preparer or verifier of a statement: organisation, accreditation, and time."""
 
     name: str
     accreditation: str | None
@@ -200,7 +203,7 @@ class Party(NamedTuple):
 
 
 def _prepared(steps: list[Event], keys: dict[str, EnrolledKey]) -> Party | None:
-    """Return the signer of a statement; None of a draft."""
+    """Return the signer of a statement; None for a draft."""
     for step in steps:
         if step.state == "submitted" and step.document is not None:
             issuer = read_bytes(Statement, step.document, "the statement").issuer
@@ -225,7 +228,7 @@ def _by(step: Event, keys: dict[str, EnrolledKey], t: Words) -> str:
 
 
 def _called(issuer: Issuer, keys: dict[str, EnrolledKey]) -> str:
-    """Return the organisation that a key signs for; where none is known, the key's name."""
+    """Return the organisation of a key; if unknown, the key's name."""
     key = keys.get(issuer.id)
     return (key and key.bounds.organisation) or issuer.name
 
@@ -235,7 +238,7 @@ def _local_day(at: datetime, claims: Claims) -> date:
 
 
 def _tone(state: str, open_: tuple[Unmet, ...], opinion: Verification | None) -> str:
-    """Return good for an issue without objections, else warn or bad."""
+    """Return `good` for an issue without objections, else `warn` or `bad`."""
     if state in {"rejected", "superseded", "revoked"}:
         return "bad"
     if state != "issued" or open_ or opinion is None:
@@ -244,7 +247,7 @@ def _tone(state: str, open_: tuple[Unmet, ...], opinion: Verification | None) ->
 
 
 def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
-    """Return the months of the period, with the share of each day that is measured now."""
+    """Return the months of the period, with the current measured share of each day."""
     period = stored.claims.monitoring_period
     first, end = (date.fromisoformat(text[:10]) for text in (period.local_from, period.local_to))
     pairs = sorted({(p.device, p.parameter) for p in stored.claims.monitored_parameters})
@@ -288,9 +291,9 @@ def _three(value: Fraction) -> str:
 
 def _code(stored: Stored, public: str | None, t: Words) -> tuple[str, Markup] | None:
     """
-    Return the public address of a statement's page, and its QR code.
+    Return the public URL of a statement's page, and its QR code.
 
-    None where the programme names no address: the host that a request names is its own word.
+    None if the programme has no address, as the host named in a request is not trusted.
     """
     if stored.state not in _PUBLIC or public is None:
         return None
@@ -299,7 +302,7 @@ def _code(stored: Stored, public: str | None, t: Words) -> tuple[str, Markup] | 
 
 
 def _unanswered(claims: Claims, opinion: Verification | None) -> tuple[Unmet, ...]:
-    """Return the unmet conditions without a signed reason."""
+    """Return the unmet requirements without a signed justification."""
     return unmet(claims) if opinion is None else unanswered(claims, opinion.credential_subject)
 
 
@@ -311,7 +314,7 @@ def _remarks(opinion: Verification | None) -> list[FindingShown]:
 
 @router.get("/console/{language}/statements/{statement}/check")
 def check(ask: View, language: Language, statement: StatementId) -> Response:
-    """Show the page that checks a statement in the browser."""
+    """Return the page that verifies a statement in the browser."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
         lists = status_lists.projects(conn)
@@ -324,7 +327,7 @@ def check(ask: View, language: Language, statement: StatementId) -> Response:
 
 @router.get("/console/{language}/check")
 def check_pack(ask: View, language: Language) -> Response:
-    """Show the page that checks a pack from the reader's own disk."""
+    """Return the page that verifies a pack from the reader's disk."""
     with ask.reading() as conn:
         lists = status_lists.projects(conn)
     return render(
@@ -366,13 +369,13 @@ def _comparison_blocks(
 
 
 def _exports(methodology: str) -> list[tuple[str, str]]:
-    """Name the exports of an issued statement; the JCM's of its own methodologies."""
+    """Return the exports of an issued statement; the JCM's only for its methodologies."""
     result = [("cdop", "CDOP"), ("cad-trust", "CAD Trust")]
     return [*result, ("jcm", "JCM")] if methodology.startswith(JCM) else result
 
 
 def _reports(language: str, statement: str, *, sees: bool) -> list[tuple[str, str]]:
-    """Name the reports that the caller may have, and where they are."""
+    """Return the reports available to the caller, with their URLs."""
     root = f"/console/{language}/statements/{statement}/report"
     return [(one.upper(), f"{root}.{one}") for one in ("pdf", "xlsx") if sees or one == "pdf"]
 

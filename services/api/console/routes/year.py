@@ -1,4 +1,4 @@
-"""A year of the programme: what was avoided by month and action beside what was expected."""
+"""A year of the programme: avoided tonnes by month and action, with the expectation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Year(NamedTuple):
 
 
 class Action(NamedTuple):
-    """An action in a year, over its own projects: colour, name, tonnes, expected to date."""
+    """Action in a year, over its own projects: colour, name, tonnes, expected tonnes to date."""
 
     key: str
     name: str
@@ -42,15 +42,15 @@ class Action(NamedTuple):
 
     @property
     def percent(self) -> int | None:
-        """Avoided share of the expected tonnes to date, rounded down. [%]"""
+        """Return the avoided share of the expected tonnes to date, rounded down. [%]"""
         return percent(self.avoided_t, self.expected_t)
 
 
 class Progress(NamedTuple):
     """
-    Tonnes of a year on one scale, None where not known, and where each ends in per cent of it.
+    Tonnes of a year on one scale, None if unknown, with their ends in per cent.
 
-    Issued is a part of avoided; the forecast is avoided and what the rest of the year may bring.
+    Issued is a part of avoided; the forecast is avoided plus expected for the rest of the year.
     """
 
     issued_t: int
@@ -60,7 +60,7 @@ class Progress(NamedTuple):
     year_t: Decimal | None
 
     def at(self, tonnes: Decimal | int | None) -> str:
-        """Return how far tonnes reach. [%]"""
+        """Return the position of tonnes on the scale. [%]"""
         scale = max(self.avoided_t, *(one or 0 for one in self[2:]), Decimal(1))
         return f"{min(max(float((tonnes or 0) / scale), 0.0), 1.0) * 100:.2f}%"
 

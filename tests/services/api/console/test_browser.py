@@ -462,7 +462,7 @@ def test_an_officer_uploads_a_registry_file_a_document_and_an_invoice(tab, serve
     tab.locator("form[action$='/registry'] button").click()
     assert "No file was chosen" in tab.get_by_role("alert").inner_text()
     device = "id,site,class,profile,rated_power_w,installed\nup-1,{},pv_inverter,generic,9,{}\n"
-    for site, said in (("no-roof", "would be refused"), ("hp", "would be imported")):
+    for site, said in (("no-roof", "would be rejected"), ("hp", "would be imported")):
         file = device.format(site, "2026-01-01T00:00:00Z")
         send(tab.locator("form[action$='/registry']"), "devices.csv", file)
         assert said in tab.locator("#tried").inner_text()

@@ -81,13 +81,13 @@ def test_a_file_is_shown_with_what_it_would_change(served, language):
 def test_what_is_wrong_is_named_with_its_line(served):
     """A file would be refused on the server, after everybody went home."""
     text = html.unescape(_tried(served, BAD).text)
-    assert "would be refused" in text
+    assert "would be rejected" in text
     assert "registry.yaml:6" in text
     assert "no-roof" in text
     assert (
         "<b>x</b>" not in _tried(served, GOOD.replace("New roof", "<b>x</b>") + "x: <b>x</b>").text
     )
-    assert "would be refused" not in _tried(served, GOOD).text
+    assert "would be rejected" not in _tried(served, GOOD).text
     broken = html.unescape(_tried(served, "sites: [").text)
     assert "registry.yaml" in broken
     assert "tmp" not in broken.partition("registry.yaml")[0][-40:]

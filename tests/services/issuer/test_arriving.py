@@ -1,0 +1,74 @@
+"""Sealing and closing while readings still arrive."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+import numpy as np
+import pytest
+
+from services.clock import now_us
+from services.issuer.seal import seal
+from services.store.messages.dead_letter_write import Letters
+from services.store.postgres.pool import connect
+from services.store.statements import sealed_days
+from tests.invoked import tonne as invoke
+from tests.services.issuer import logged, plant
+from tests.services.issuer.logged import issuer, quarter_hours
+
+
+def _arrives(url, begin, minute):
+    """Store a reading that arrives now."""
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        store = plant.store_of(conn)
+        index = store.plan.fleet.by_id["inv-1"]
+        time_us = np.asarray([plant.us(begin) + minute * 60_000_000])
+        readings = plant.frame("pv_inverter", index, time_us, active_power_w=[9_000])
+        store.commit(conn, [readings], [], Letters([], [], [], [], now_us()))
+
+
+def test_a_close_while_readings_arrive_is_warned_of(database_url, tmp_path):
+    """A statement would lack the rest of an import that still runs, and nobody would know."""
+    who = quarter_hours(database_url, tmp_path)
+    logged.seal_now(database_url, who)
+    environment = {"TONNE_DATABASE_URL": database_url, "TONNE_HOME": str(tmp_path / "home")}
+    words = ("period", "close", "pv", "--from", "2026-03-01", "--to", "2026-03-02")
+    _arrives(database_url, "2026-03-01T07:01:00+07:00", 0)
+    warned = threading.Event()
+
+    def import_() -> None:
+        for minute in range(600):
+            if warned.wait(0.2):
+                return
+            _arrives(database_url, "2026-03-01T07:02:00+07:00", minute)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(import_)
+        said = invoke(*words, env=environment).stderr
+        warned.set()
+        running.result()
+    assert "readings of this time still arrive, of inv-1" in said
+    quiet = invoke(*words, env=environment, code=0)
+    assert "still arrive" not in quiet.stderr
+
+
+@pytest.mark.parametrize(("before", "days"), [("2026-03-02", 1), ("2026-03-03", 2)])
+def test_days_before_a_local_day_are_sealed(database_url, tmp_path, before, days):
+    """Who closes to a day would have to seal to another one, by how far the place is from UTC."""
+    who = quarter_hours(database_url, tmp_path)
+    with issuer(database_url) as conn:
+        ended = plant.us(f"{before}T00:00:00+07:00")  # at once: not a day after its end
+        seal(conn, who["log"], ended, projects=["pv"], before=date.fromisoformat(before))
+        sealed = [day for project, day in sealed_days.latest(conn) if project == "pv"]
+    assert len(sealed) == days
+    assert max(sealed) < date.fromisoformat(before)
+
+
+def test_the_last_day_of_a_month_is_asked_about(database_url, tmp_path):
+    """`--to 2026-03-31` leaves a day of tonnes out."""
+    quarter_hours(database_url, tmp_path)
+    environment = {"TONNE_DATABASE_URL": database_url, "TONNE_HOME": str(tmp_path / "home")}
+    span = ("--from", "2026-02-01", "--to", "2026-02-28")
+    said = invoke("period", "preview", "pv", *span, env=environment).stderr
+    assert "2026-02-28 is not included" in said
+    assert "--to 2026-03-01" in said

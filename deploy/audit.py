@@ -32,8 +32,8 @@ _PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^ ;\\]+)", re.MULTIL
 
 def pinned(lock: Path) -> dict[str, str]:
     """Return the pinned versions of a lock file, by package name."""
-    found = _PINNED.findall(lock.read_text(encoding="utf-8"))
-    return {canonicalize_name(name): version for name, version in found}
+    pinned = _PINNED.findall(lock.read_text(encoding="utf-8"))
+    return {canonicalize_name(name): version for name, version in pinned}
 
 
 def affects(affected: dict[str, Any], version: str) -> bool:
@@ -41,9 +41,9 @@ def affects(affected: dict[str, Any], version: str) -> bool:
     if version in affected.get("versions", ()):
         return True
     return any(
-        _within(one["events"], Version(version))
-        for one in affected.get("ranges", ())
-        if one["type"] == "ECOSYSTEM"
+        _within(span["events"], Version(version))
+        for span in affected.get("ranges", ())
+        if span["type"] == "ECOSYSTEM"
     )
 
 
@@ -68,7 +68,7 @@ def _at(event: dict[str, str]) -> Version:
 def findings(lock: Path, advisories: list[dict[str, Any]]) -> list[str]:
     """Return a line for each advisory on a pinned version of a lock."""
     versions = pinned(lock)
-    found = set()
+    names = set()
     for advisory in advisories:
         for affected in advisory.get("affected", ()) if "withdrawn" not in advisory else ():
             package = affected.get("package", {})
@@ -80,9 +80,9 @@ def findings(lock: Path, advisories: list[dict[str, Any]]) -> list[str]:
             except InvalidVersion:
                 hit = True  # what cannot be read is looked at by a person
             if hit:
-                said = advisory.get("summary") or advisory.get("details", "")[:100]
-                found.add(f"{lock.name}: {name} {versions[name]}: {advisory['id']}: {said}")
-    return sorted(found)
+                summary = advisory.get("summary") or advisory.get("details", "")[:100]
+                names.add(f"{lock.name}: {name} {versions[name]}: {advisory['id']}: {summary}")
+    return sorted(names)
 
 
 def main(folders: list[str]) -> int:
@@ -92,11 +92,11 @@ def main(folders: list[str]) -> int:
     if not advisories:
         print("audit: no advisories; name folders of OSV files", file=sys.stderr)
         return 2
-    found = [line for lock in LOCKS for line in findings(ROOT / lock, advisories)]
-    for line in found:
+    lines = [line for lock in LOCKS for line in findings(ROOT / lock, advisories)]
+    for line in lines:
         print(line)
-    print(f"audit: {len(found)} of {len(advisories)} advisories concern us", file=sys.stderr)
-    return 1 if found else 0
+    print(f"audit: {len(lines)} of {len(advisories)} advisories concern us", file=sys.stderr)
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

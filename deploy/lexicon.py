@@ -45,9 +45,9 @@ def lexicon() -> dict[str, Any]:
 
 def page() -> str:
     """Return the text of GLOSSARY.md."""
-    said = lexicon()
+    content = lexicon()
     lines = [_HEAD]
-    for section in said["section"]:
+    for section in content["section"]:
         lines += [f"## {section['title']}", ""]
         lines += [
             f"| {' | '.join((*COLUMNS.values(), 'meaning'))} |",
@@ -57,16 +57,16 @@ def page() -> str:
         lines += [f"| {' | '.join(row)} |" for row in rows]
         lines.append("")
     lines += ["## Words not used", "", "| not | but |", "|---|---|"]
-    lines += [f"| {word} | {better} |" for word, better in said["refused"].items()]
+    lines += [f"| {word} | {better} |" for word, better in content["refused"].items()]
     lines += ["", "Also refused, in pages and in words of the console and reports:", ""]
     lines += ["| not | but |", "|---|---|"]
-    lines += [f"| {word} | {better} |" for word, better in said["refused_in_texts"].items()]
+    lines += [f"| {word} | {better} |" for word, better in content["refused_in_texts"].items()]
     return "\n".join(lines) + "\n"
 
 
 def refused(text: str, *tables: str) -> Iterator[str]:
     """Yield each refused word in a text, by tables of the lexicon."""
-    yield from (found.lower() for found in _pattern(tables or ("refused",)).findall(text))
+    yield from (word.lower() for word in _pattern(tables or ("refused",)).findall(text))
 
 
 @cache
@@ -123,7 +123,7 @@ def files() -> Iterator[Path]:
 @cache
 def faults() -> list[str]:
     """Return a line for each refused word, with file and line number."""
-    found, better = [], lexicon()["refused"] | lexicon()["refused_in_texts"]
+    lines, better = [], lexicon()["refused"] | lexicon()["refused_in_texts"]
     for path in sorted(files()):
         name = path.relative_to(ROOT).as_posix()
         if name.startswith(_MADE) or path == Path(__file__).resolve():
@@ -133,11 +133,11 @@ def faults() -> list[str]:
         read_alone = path.suffix != ".py" and not kept
         tables = ("refused", "refused_in_texts") if read_alone else ("refused",)
         for number, text in prose(path):
-            found += [
+            lines += [
                 f"{name}:{number}: {word!r} is not used; write: {better[word]}"
                 for word in refused(text, *tables)
             ]
-    return found
+    return lines
 
 
 def main() -> None:

@@ -92,8 +92,8 @@ def readme(folder: Path) -> str:
 @cache
 def _contracts() -> list[dict]:
     """Return the import contracts of pyproject.toml."""
-    held = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    contracts: list[dict] = held["tool"]["importlinter"]["contracts"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts: list[dict] = project["tool"]["importlinter"]["contracts"]
     return contracts
 
 
@@ -126,8 +126,8 @@ def _place(path: Path) -> str:
 
 def _first_paragraph(file: Path) -> str:
     """Return the first paragraph of a file's docstring, on one line."""
-    said = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "Generated code."
-    return " ".join(said.split("\n\n")[0].split()).replace("|", "\\|")
+    docstring = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "Generated code."
+    return " ".join(docstring.split("\n\n")[0].split()).replace("|", "\\|")
 
 
 def _importers(name: str, rules: list[dict]) -> str:
@@ -147,8 +147,8 @@ def _importers(name: str, rules: list[dict]) -> str:
         if place is None:
             continue
         prefix = f"{parent}." if parent else ""
-        above = [prefix + one for layer in layers[:place] for one in layer]
-        others = [prefix + one for layer in layers[place:] for one in layer if one != own]
+        above = [prefix + room for layer in layers[:place] for room in layer]
+        others = [prefix + room for layer in layers[place:] for room in layer if room != own]
         if not above:
             return f"Nothing in `{parent or 'tonne'}` may import it."
         if not parent:

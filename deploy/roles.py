@@ -46,7 +46,7 @@ class Row(NamedTuple):
 def rows() -> list[Row]:
     """Return all routes of `/v1`, by path and method."""
     served = make_app("", Choices(Path(), 1.0), Metrics(), get_logger("roles")).openapi()["paths"]
-    found = []
+    rows = []
     for route in _routes():
         path = f"/v1{route.path}"
         calls = [dependency.call for dependency in route.dependant.dependencies]
@@ -54,18 +54,18 @@ def rows() -> list[Row]:
         if let_in is None or path not in served:
             continue
         does = (route.endpoint.__doc__ or "").strip().splitlines()[0].rstrip(".")
-        found += [Row(method, path, does, let_in) for method in sorted(route.methods)]
-    return sorted(found, key=lambda row: (row.path, row.method))
+        rows += [Row(method, path, does, let_in) for method in sorted(route.methods)]
+    return sorted(rows, key=lambda row: (row.path, row.method))
 
 
 def _routes() -> list[APIRoute]:
     """Return the routes of all route modules."""
-    found = []
+    listed = []
     for package in (routes, console):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             router = getattr(importlib.import_module(module.name), "router", None)
-            found += [] if router is None else router.routes
-    return [route for route in found if isinstance(route, APIRoute)]
+            listed += [] if router is None else router.routes
+    return [route for route in listed if isinstance(route, APIRoute)]
 
 
 def page() -> str:

@@ -42,14 +42,14 @@ _TYPES = {
 
 def page(connection: psycopg.Connection) -> str:
     """Return the text of docs/views.md for a migrated database."""
-    found = [_HEAD]
-    for name, said, columns in connection.execute(VIEWS):
-        shown = [
+    lines = [_HEAD]
+    for name, comment, columns in connection.execute(VIEWS):
+        columns_text = [
             f"`{column}` ({_TYPES.get(kind, kind)}{f': {note}' if note else ''})"
             for column, kind, note in columns
         ]
-        found.append(f"## {name}\n\n{said or ''}\n\nColumns: {', '.join(shown)}.\n")
-    return "\n".join(found)
+        lines.append(f"## {name}\n\n{comment or ''}\n\nColumns: {', '.join(columns_text)}.\n")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Codec:
     starts : bytes
         Possible first bytes of its payloads.
     recognises : callable
-        Whether a payload with such a first byte, and without content type, has this encoding.
+        Whether this encoding applies to a payload with such a first byte and no content type.
     order : int
         Encodings are tried in this order, the most certain first.
     """

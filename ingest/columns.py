@@ -61,7 +61,7 @@ class Bucket:
         self._pack = struct.Struct(f"{len(self.shape)}d").pack
 
     def add(self, numbers: Collection[float | None]) -> None:
-        """Add the numbers of a reading, None where one is absent."""
+        """Add the numbers of a reading; None where absent."""
         try:
             self.flat += self._pack(*numbers)
         except struct.error:
@@ -82,7 +82,8 @@ class Slot:
     """
     Column of a payload name, and the conversion of its number to the channel's unit.
 
-    `unless` is the profile's own name for the channel; if that is present this one is ignored.
+    `unless` is the profile's own name for the channel; if that name is present, this slot is
+    ignored.
     """
 
     column: str

@@ -122,7 +122,7 @@ _HEAD, _OBJECT, _VALUES = 64, ord("{"), b'"values"'
 
 @dataclass(slots=True)
 class Seen:
-    """Readings as columns: message, device, and the time and number that the payload states."""
+    """Readings as columns: message, device, and the time and number stated in the payload."""
 
     message: list[int] = field(default_factory=list)
     device: list[int] = field(default_factory=list)
@@ -167,7 +167,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     unread: Sequence[Rejected] = (),
 ) -> Decoded:
     """
-    Turn a batch of messages into frames of base units.
+    Return a batch of messages as frames in base units, with rejections.
 
     Parameters
     ----------
@@ -177,19 +177,18 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
     topics, payloads, content_types : sequences, n
         The messages in arrival order.
     received_us : int
-        When they were received; SenML's relative times count from it. [us UTC]
+        Time of receipt, to which relative times refer. [us UTC]
     given : sequence of Given
-        What the messages hold that `route` leaves out (Sparkplug's), which their own
-        rules have read; without it they are passed over.
+        Content of the messages that `route` excludes (Sparkplug), already decoded; without it they
+        are ignored.
     unread : sequence of Rejected
-        Messages that are refused before they are read.
+        Messages rejected before decoding.
 
     Returns
     -------
     Decoded
-        Rows that hold no known channel are refused, as are registers that are
-        negative or beyond 2**53 base units; what is listed with those stays.  Rows
-        without any value are no readings.
+        Rejected are rows without a known channel, and registers that are negative or beyond 2**53
+        base units; other values of such rows are kept.  Rows without any value are ignored.
     """
     out = Decoded([], [*unread], codecs=[PLAIN] * len(payloads))
     messages: Iterable[tuple[int, bytes]] = enumerate(payloads)
@@ -309,15 +308,15 @@ def _shaped(
 
 
 def _learn(key: Key) -> None:
-    """Remember the shape of a model's message, if its profile knows every name."""
+    """Store the shape of a model's message, if its profile has every name."""
     class_id, profile, names, _ = key
     last = _shapes.get((class_id, profile))
     if (last is None or last.names != names) and columns.slots(class_id, profile).keys() >= {
         *names
     }:
-        found = shaped.shape(names)
-        if found is not None:
-            _shapes[class_id, profile] = found
+        known_shape = shaped.shape(names)
+        if known_shape is not None:
+            _shapes[class_id, profile] = known_shape
 
 
 def _nothing() -> NoReturn:

@@ -43,9 +43,9 @@ class Marks(NamedTuple):
     """
     Register values after each reading, n rows.
 
-    `time_us` is the reading's time, `read_us` the last one of the register's sequence. `first`
-    marks a register's first reading, which ends no step.  `other` has four columns: a second
-    sequence, NULL without one.
+    `time_us` is the reading's time, `read_us` the last one of the register's sequence. `first`: a
+    register's first reading, which ends no step; `other`: four columns of a second sequence, NULL
+    without one.
     """
 
     device: Int32
@@ -79,8 +79,8 @@ def share(steps: Steps, marks: Marks, light: Light | None = None) -> IntervalRow
     """
     Return interval rows of steps, each with the last register value in it.
 
-    Steps of one interval mostly come one after another, so they are added up
-    before anything is sorted: at a reading a minute that leaves a fifteenth.
+    Consecutive steps of one interval are added before sorting, which at one reading a minute
+    reduces their number by 15.
 
     Parameters
     ----------
@@ -90,14 +90,14 @@ def share(steps: Steps, marks: Marks, light: Light | None = None) -> IntervalRow
         Sorted by device, quantity and time.  A reading on the grid belongs to
         the interval that it ends; a first reading to the one that it opens.
     light : callable, optional
-        Whether quarter hours of (device, quantity, interval) can make anything.  A step
-        over several is shared among those that can; one in darkness alone is unknown.
+        Returns whether (device, quantity, interval) has light.  A step over several intervals is
+        distributed over those with light; a step in darkness only is unknown.
 
     Returns
     -------
     IntervalRows
-        One row a (device, quantity, interval), in that order.  Values sum to
-        the values of the steps exactly.
+        One row per (device, quantity, interval), in that order.  Values sum to the values of the
+        steps exactly.
     """
     first, across = _places(steps)
     if light is not None:
@@ -137,8 +137,8 @@ def _places(steps: Steps) -> tuple[Int64, NDArray[np.intp]]:
 
 def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
     """
-    Return steps summed in the interval of their begin; those `across` contribute only their
-    parts.
+    Return the steps summed by the interval in which they begin; for steps `across` intervals
+    only their parts.
     """
     if 2 * len(across) > len(first):
         # few are whole, as at a reading a quarter hour: the others need not be sorted

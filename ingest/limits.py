@@ -46,24 +46,24 @@ class Limits:
     Attributes
     ----------
     bound, bound_of_rated : (float, float)
-        Lowest and highest value that is usual.
+        Lowest and highest plausible value.
     spike, spike_of_rated : float
         Height above both neighbours.
     rate_per_minute : float
     flat_s : float
-        Longest standstill. [s]
+        Longest plausible time with a constant value. [s]
     flat_floor, flat_floor_of_rated : float
-        Nearer to zero than this, a standstill is nothing.
+        Values nearer to zero may be constant.
     night_of_rated : float
         Power that counts as generation.
     peak_of_rated : float
-        What the peaks of ten days reach at least.
+        Lowest plausible peak within ten days.
     phases_share : float
-        How far the phases' sum may be from the whole.
+        Permitted difference between the sum of phases and the total.
     gap_s : float
-        Shortest step that is called a gap. [s]
+        Shortest time between readings that is a gap. [s]
     sleep_s : float
-        Longest silence over a night that is none. [s]
+        Longest silence over a night that is not a gap. [s]
     """
 
     bound: tuple[float, float] | None = None
@@ -82,14 +82,14 @@ class Limits:
 
     def changed(self, spec: Mapping[str, Any], where: str) -> Limits:
         """
-        Return these limits with those of a file in their place.
+        Return these limits, with those of a file replacing them.
 
         Parameters
         ----------
         spec : mapping
             Limits by name; None switches one off.
         where : str
-            Named in what is raised.
+            Name used in errors.
 
         Raises
         ------

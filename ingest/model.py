@@ -43,7 +43,7 @@ class Replacement:
 
     @property
     def is_rollover(self) -> bool:
-        """Whether the register of one and the same meter passed its last digit."""
+        """Return whether the register of the same meter passed its last digit."""
         return self.first == 0 and str(self.last).strip("0") == "1"
 
 
@@ -52,7 +52,7 @@ class QualityLimits:
     """
     Limits of the quality tests for one channel of a device, from a time on.
 
-    Omitted limits are the profile's; `channel` "time" stands for the readings' times.
+    Omitted limits are those of the profile; `channel` "time" means the times of readings.
     """
 
     channel: str
@@ -280,13 +280,15 @@ class IntervalRows:
         """Return the rows selected by an index or mask array."""
         count = len(self.start_us[rows])
         stored: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]
-        subset: list[Any] = [absent(count) if is_absent(one) else one[rows] for one in stored]
+        subset: list[Any] = [
+            absent(count) if is_absent(column) else column[rows] for column in stored
+        ]
         return IntervalRows(*subset)
 
     def within(self, begin: int, end: int) -> IntervalRows:
         """Return the rows of a range, without copying them."""
         stored: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]
-        return IntervalRows(*(one[begin:end] for one in stored))
+        return IntervalRows(*(column[begin:end] for column in stored))
 
     @staticmethod
     def concat(parts: Sequence[IntervalRows]) -> IntervalRows:

@@ -31,17 +31,16 @@ def energy_steps(
     power_from_w, power_to_w : float64 array, n
         Power at the two readings. [W]
     direction : int
-        +1 counts positive power, -1 negative power.
+        +1: positive power is counted; -1: negative power.
     up : bool
-        Round up: for energy that is only ever a project's own use, where a watt-hour
-        lost in each step would favour the claimant.
+        Round up, for project consumption, where rounding down would favour the claimant.
 
     Returns
     -------
     energy_wh : int64 array, n
         (p0 + p1) / 2 * dt, each power clipped at 0, rounded down, or `up`. [Wh]
     counts : bool array, n
-        False where the pair is further apart than the maximum gap.
+        False where the readings are further apart than the maximum gap.
     """
     p0 = np.maximum(power_from_w * direction, 0.0)
     p1 = np.maximum(power_to_w * direction, 0.0)

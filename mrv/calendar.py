@@ -1,15 +1,13 @@
 """
-Local dates and UTC microseconds: days of 23, 24 or 25 hours, half-open periods.
+Conversion between local dates of a site and microseconds UTC, with time zones that may change.
 
-Time is kept in microseconds UTC.  A crediting period, a vintage and a
-calibration are local dates of the site, and only the zone database knows when
-those begin.
+Times are in microseconds UTC; crediting periods, vintages and calibrations are local dates of the
+site, whose begin follows from the time zone database.
 
-`timezone` is an IANA name everywhere here, or names with the first local date of
-each later one: `Asia/Kolkata, from 2026-07-01 Asia/Kathmandu`.  A local date
-belongs to one zone and begins at its midnight, so that a change makes the date
-before it longer or shorter, and no time is in two dates or in none.  Hours that the
-earlier clock shows beyond that date's end are still of that date.
+`timezone` is an IANA name everywhere here, or names with the first local date of each later one:
+`Asia/Kolkata, from 2026-07-01 Asia/Kathmandu`.  A local date belongs to one zone and begins at its
+midnight, so that a change makes the date before it longer or shorter, and no time is in two dates
+or in none.  Hours beyond the end of a date by the earlier zone still belong to it.
 """
 
 from __future__ import annotations
@@ -39,7 +37,7 @@ class Zoned(NamedTuple):
 
 
 class _Dated(tzinfo):
-    """The clock of zones that follow each other."""
+    """A time zone made of several zones, each valid from a local date."""
 
     def __init__(self, timezone: str) -> None:
         self._zones = timezone
@@ -101,7 +99,10 @@ def zones(timezone: str) -> tuple[Zoned, ...]:
 
 
 def joined(first: str, later: Iterable[tuple[date, str]]) -> str:
-    """Join the first time zone and each later one with its first local date."""
+    """
+    Return the text of a time zone: the first name, then each later one with its first local
+    date.
+    """
     return "".join([first, *(f"{_FROM}{day.isoformat()} {name}" for day, name in later)])
 
 
@@ -117,13 +118,13 @@ def narrowed(timezone: str, from_us: int, to_us: int) -> str:
 
 
 def _at(instant_us: int, timezone: str) -> Zoned:
-    """Zone in force at an instant."""
+    """Return the zone in force at an instant."""
     first, *later = zones(timezone)
     return next((z for z in reversed(later) if z.begin_us <= instant_us), first)
 
 
 def _of_day(day: date, timezone: str) -> str:
-    """Name of the zone that a local date belongs to."""
+    """Return the name of the zone that a local date belongs to."""
     if _FROM not in timezone:
         return timezone
     first, *later = zones(timezone)
@@ -133,7 +134,7 @@ def _of_day(day: date, timezone: str) -> str:
 
 def midnight_us(day: date, timezone: str) -> int:
     """
-    Return microseconds UTC at which a local day begins. [us]
+    Return the instant at which a local day begins. [us UTC]
 
     Where the clock skips midnight the day begins at the skip, where midnight
     comes twice at the first.
@@ -148,7 +149,7 @@ def _midnight_us(day: date, name: str) -> int:
 
 def period_us(first: date, end: date, timezone: str) -> tuple[int, int]:
     """
-    Return half-open UTC microseconds of the local days from `first` to `end`, excluded.
+    Return the half-open span of the local days from `first` to the day before `end`. [us UTC]
 
     Raises
     ------
@@ -174,7 +175,7 @@ def local_date(instant_us: int, timezone: str) -> date:
 
 
 def offset_us(instant_us: int, timezone: str) -> int:
-    """Return how far the local clock is ahead of UTC at an instant. [us]."""
+    """Return the offset of the local clock from UTC at an instant, positive east. [us]"""
     offset = _local(instant_us, timezone).utcoffset() or timedelta(0)
     return offset // _MICROSECOND
 
@@ -218,14 +219,14 @@ def part_of_year(
     by_month: Sequence[Any] | None, from_us: int, to_us: int, timezone: str
 ) -> Fraction:
     """
-    Return the part of a year's expected amount in [from_us, to_us).
+    Return the share of a year's expected amount that falls in [from_us, to_us).
 
     `by_month` are twelve numbers, January first, of which only the proportions count; without
     them a year is even and has 365 days.
     """
     if by_month is None:
         return Fraction(to_us - from_us, _YEAR_US)
-    weights = [Fraction(str(one)) for one in by_month]
+    weights = [Fraction(str(weight)) for weight in by_month]
     parts_ = (
         Fraction(end - begin, month_us(year, month, timezone)) * weights[month - 1]
         for year, month, begin, end in months(from_us, to_us, timezone)
@@ -243,7 +244,7 @@ def parts(
 
 
 def month_us(year: int, month: int, timezone: str) -> int:
-    """Return the length of a local month. [us]."""
+    """Return the length of a local month. [us]"""
     end = midnight_us(_next_month(year, month), timezone)
     return end - midnight_us(date(year, month, 1), timezone)
 
@@ -253,34 +254,34 @@ def _next_month(year: int, month: int) -> date:
 
 
 def year_us(year: int, timezone: str) -> int:
-    """Return the length of a local calendar year. [us]."""
+    """Return the length of a local calendar year. [us]"""
     return midnight_us(date(year + 1, 1, 1), timezone) - midnight_us(date(year, 1, 1), timezone)
 
 
 def utc_text(instant_us: int) -> str:
-    """Return RFC 3339 text in UTC, with decimals of a second only if there are any."""
+    """Return an instant as RFC 3339 text in UTC; fractions of a second only if not zero."""
     return (_EPOCH + instant_us * _MICROSECOND).isoformat().replace("+00:00", "Z")
 
 
 def local_text(instant_us: int, timezone: str) -> str:
-    """Return RFC 3339 text with the offset of the zone at that instant."""
+    """Return an instant as RFC 3339 text with the offset of the time zone."""
     return _local(instant_us, timezone).isoformat()
 
 
 def local_span(span_us: tuple[int, int], timezone: str) -> dict[str, str]:
-    """Return the edges of a time span as values of a text, `start` and `end`."""
+    """Return the start and end of a time span as local text, with the keys `start` and `end`."""
     start, end = (local_text(edge, timezone) for edge in span_us)
     return {"start": start, "end": end}
 
 
 def instant_us(text: str, timezone: str) -> int:
     """
-    Return microseconds UTC of RFC 3339 text, or of the local midnight of a bare date.
+    Return the instant of RFC 3339 text, or of the local midnight of a date. [us UTC]
 
     Raises
     ------
     PeriodError
-        If it is neither, or names a time without saying its offset.
+        If it is neither, or a time without offset.
     """
     try:
         if len(text) == len("2026-01-01"):

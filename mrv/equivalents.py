@@ -1,7 +1,7 @@
 """
 Illustration of a tonne: litres of diesel with the same CO2.
 
-For reading only: no statement holds it, and nothing is counted by it.
+For illustration only: not used in statements or calculations.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ _DIGITS = 2
 
 def diesel_litres(tonnes: Fraction) -> int | None:
     """
-    Return litres of diesel with the same CO2 when burnt, rounded down to two digits. [L]
+    Return the litres of diesel that emit the same CO2 when burnt, rounded down to two digits. [L]
 
     By the fuel's density and the upper bounds of its calorific value and carbon (IPCC 2006
-    Guidelines, volume 2, tables 1.2 and 1.4), so that it is rather too few than too many.
-    None where it is less than a litre.
+    Guidelines, volume 2, tables 1.2 and 1.4), which gives a low value.  None for less than a litre.
 
     Parameters
     ----------

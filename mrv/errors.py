@@ -42,9 +42,9 @@ class PackFormatError(CanonicalError):
     Parameters
     ----------
     what : str
-        Which form, and of which version.
+        The format and its version.
     remedy : str
-        How it is verified nevertheless.
+        How the pack can still be verified.
     """
 
     def __init__(self, what: str, remedy: str) -> None:
@@ -74,16 +74,16 @@ class TimestampError(MrvError):
 
 class WitnessRefusedError(LogError):
     """
-    A witness does not cosign a checkpoint.
+    A witness refuses to cosign a checkpoint.
 
     Parameters
     ----------
     status : int
-        Status of HTTP, as c2sp.org/tlog-witness names it.
+        HTTP status as defined by c2sp.org/tlog-witness.
     what : str
-        Why.
+        The reason.
     size : int or None
-        Entries under the last head that it cosigned, where the status is 409.
+        Size of the last tree head that it cosigned, where the status is 409.
     """
 
     def __init__(self, status: int, what: str, size: int | None = None) -> None:
@@ -139,9 +139,9 @@ class VerificationError(MrvError):
     Parameters
     ----------
     step : str
-        Number and name of the step, as the verifier's report prints it.
+        Number and name of the step, as in the verifier's report.
     what : str
-        What was found, with the thing and its value.
+        The finding, with the item and its value.
     remedy : str
         What the reader can do about it.
     """

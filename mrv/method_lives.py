@@ -1,9 +1,9 @@
 """
 Validity of methodologies: programme, start, end and successor.
 
-A project registers by a methodology that takes new projects on that day; it may go on with it
-afterwards, until the programme's last day for credits, where it has one.  Days and sources stand
-in `method_lives.toml`; what is not known there refuses nothing.
+A project can register under a methodology open for new projects on that day, and may continue with
+it until the programme's last day for credits, if any.  Days and sources are in `method_lives.toml`;
+missing data exclude no project.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class Life:
     Attributes
     ----------
     programmes : tuple of str
-        How registrations name the programme.
+        Names of the programme in registrations.
     register_from, register_until : date or None
         New projects register on days in [from, until).
     credits_until : date or None
         First day for which no credits are issued by it.
     inactive : bool
-        It takes no new project; the day is not known.
+        Closed for new projects, from an unknown day.
     successor : str or None
-        Id of what follows.
+        Id of the successor.
     computes : bool
-        False where its equations were not to be had.
+        False if its equations were not available.
     """
 
     programme: str
@@ -68,14 +68,14 @@ def _life(row: dict[str, Any]) -> Life:
 
 def find_life(methodology: str, version: str | None, named: Iterable[str | None]) -> Life | None:
     """
-    Return the validity of a methodology in the programme of a registration.
+    Return the validity of a methodology in the programme of a registration; None if unlisted.
 
     Parameters
     ----------
     named : iterable of str or None
-        Programme, registry and standard, as the registration has them.
+        Programme, registry and standard of the registration.
     """
-    words = {one.casefold() for one in named if one}
+    words = {name.casefold() for name in named if name}
     for life in lives():
         of = {life.programme.casefold(), *(name.casefold() for name in life.programmes)}
         same = life.version in (None, version) or version is None
@@ -113,12 +113,12 @@ def registration_refused(life: Life, registered: date) -> Text | None:
 
 def broken(life: Life, registered: date | None, end: date) -> Iterator[Text]:
     """
-    Return the validity rules not met by a period that ends on a day.
+    Yield the validity rules that a period ending on a given day does not meet.
 
     Parameters
     ----------
     registered : date or None
-        When the project was registered; None where no one said so.
+        When the project was registered; None where not stated.
     end : date
         First local day after the period.
     """
@@ -137,7 +137,7 @@ def _named(life: Life) -> dict[str, str]:
 
 
 def _followed(life: Life, breach: Text) -> Text:
-    """Name the successor as well, where there is one."""
+    """Return the breach with the successor methodology appended, where there is one."""
     follows = next((live for live in lives() if live.id == life.successor), None)
     if follows is None:
         return breach

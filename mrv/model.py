@@ -1,7 +1,7 @@
 """
 Types of the account: factors, methodologies, activities, reductions.
 
-Symbols of the methodologies stand beside these names in NOMENCLATURE.md.
+NOMENCLATURE.md lists the symbols of the methodologies with these names.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ TECHNOLOGY = "technology"
 SOLAR = 1
 # Key of a project's `documents` for the diagram that shows where each meter measures.
 LINE_DIAGRAM = "line_diagram"
+# a third party's list of the public keys of meters, or record of their labels
+METER_KEYS = "meter_keys"
 
 
 class Stated(NamedTuple):
@@ -74,7 +76,7 @@ class Factor:
     sha256 : str
         Of the canonical JSON of all fields, without `provisional`, `brought` and `documented`.
     provisional : bool
-        Whether the year has no published value yet; of one use, not of the factor.
+        Whether the year has no published value yet; differs by use of the factor.
     bound : str
         "lower" or "upper" for an end of a confidence interval; empty for its centre.
     brought, documented : bool
@@ -110,7 +112,7 @@ class Factors(Protocol):
         ...
 
     def __iter__(self) -> Iterator[Factor]:
-        """All factors."""
+        """Yield all factors."""
         ...
 
 
@@ -119,8 +121,7 @@ class ClassLimit:
     """
     Maximum of one device of a role in an hour and in a local day. [base units]
 
-    `source` is the reference; `per_day_as_mean` the highest daily mean over a
-    period, 0 if unknown.
+    `source`: the reference; `per_day_as_mean`: the highest daily mean over a period, 0 if unknown.
     """
 
     per_hour: int
@@ -175,7 +176,7 @@ class RoleNeeds:
 
     @property
     def beside(self) -> str:
-        """Return the quantity of the same device for comparison; empty without one."""
+        """Return the quantity of the same device used for comparison; empty if there is none."""
         if self.draws is not None:
             return self.draws[0]
         return self.delivers[0] if self.delivers is not None else ""
@@ -202,7 +203,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Reductions:
-    """Emissions by side, exact. [tCO2e]; `extra` has further results of the methodology."""
+    """Emissions by side, exact [tCO2e]; `extra`: further results of the methodology."""
 
     baseline_t: Fraction
     project_t: Fraction
@@ -238,9 +239,9 @@ class Check:
     """
     One applicability condition: `test` returns None, or the unmet condition.
 
-    `clause` is its id in documents; the word files have its title, as `clause.CLAUSE`.  `refuses`:
-    a project that does not meet it is outside the methodology; else it can be corrected during the
-    project, as a missing certificate.  `quiet`: a statement lists it only where it is not met.
+    `clause`: its id in documents, titled `clause.CLAUSE` in the word files; `refuses`: a project
+    that does not meet it is outside the methodology, otherwise it can be corrected during the
+    project.
     """
 
     clause: str
@@ -255,7 +256,8 @@ class Condition:
     One condition for the inputs of the methodology.
 
     `test` takes inputs and results, and returns None, or the unmet condition and its remedy.
-    `first`: of the first rules alone.  `severity` is CL where evidence is to be clarified.
+    `first`: applies in rule set 1 only; `severity`: CL (clarification request) where evidence must
+    be clarified.
     """
 
     clause: str
@@ -280,7 +282,7 @@ def not_metered(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """
-    Raise an error in place of `inputs_of`, for quantities from documents only.
+    Raise MethodologyError: a methodology without meters calculates from documents only.
 
     Raises
     ------
@@ -302,7 +304,7 @@ class Methodology:
     Attributes
     ----------
     programme, countries : str, tuple of str
-        Whose methodology it is, and countries of its projects (ISO 3166-1 alpha-2; empty: any).
+        Its programme, and the countries of its projects (ISO 3166-1 alpha-2; empty: any).
     additive : bool
         Whether rows of intervals are exact micrograms that add up to the period's result; else they
         are a live view, rounded conservatively.
@@ -411,9 +413,9 @@ class Methodology:
     @property
     def by_period(self) -> bool:
         """
-        Return whether emissions exist only for a period, not for a quarter hour.
+        Return whether emissions can be calculated for a period only, not for a quarter hour.
 
-        Its rows would show the project's side alone, as a loss.
+        Live rows would then show project emissions alone, as a negative reduction.
         """
         return self.by_time or any(s.unmeasured is not None for s in self.parameters.values())
 
@@ -426,7 +428,7 @@ class Methodology:
 
     @property
     def powering(self) -> tuple[str, ...]:
-        """Return roles of electricity whose invoices also corroborate a service."""
+        """Return the electricity roles whose invoices also corroborate a service."""
         taken = (r for c in self.consumptions if c.by_design for r in c.uses)
         return tuple(dict.fromkeys(taken))
 
@@ -467,7 +469,7 @@ class Tool:
     """
     A published tool whose result is a factor or a series of factors, not a reduction.
 
-    `compute` takes of its `steps` what the tool reports.
+    `compute` returns the reported results of its `steps`.
     """
 
     id: str
@@ -486,8 +488,8 @@ class Indicator:
     """
     An environmental figure, not part of any tonnes.
 
-    `table` names the standard's numbers in `mrv/countries`; `configured`: they are to be entered.
-    The standard's classes (good, poor) apply to the result `banded`.
+    `table`: the standard's table in `mrv/countries`; `configured`: it must be entered. The
+    standard's classes (good, poor) apply to the result `banded`.
     """
 
     id: str

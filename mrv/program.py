@@ -1,8 +1,8 @@
 """
 Program of a statement: version, and SHA-256 of code and data.
 
-Two programs with one digest meter and account alike.  It is of every file of the packages `ingest`
-and `mrv`, save what Python or people add to them: caches, pages.
+Two installations with equal digests meter and account alike.  It covers all files of the packages
+`ingest` and `mrv`, except caches and pages.
 """
 
 from __future__ import annotations

@@ -19,16 +19,16 @@ def quantity_text(value: int | Fraction, unit: str) -> str:
     Parameters
     ----------
     value : int or Fraction
-        In `unit`. [base units]
+        [base units]
     unit : str
-        As the classes of devices name it.
+        Unit of the device class.
     """
     name, scale = _IN.get(unit, (unit, 1))
     return f"{float(Fraction(value) / scale):,.1f} {name}"
 
 
 def amount_text(value: int | Fraction, unit: str) -> Text:
-    """Return a quantity of base units as text in its usual unit, exact."""
+    """Return a quantity in base units as exact text in its usual unit."""
     name, scale = _IN.get(unit, (unit, 1))
     return text("text.amount", value=plain_text(Fraction(value) / scale, _PLACES), unit=name)
 
@@ -39,13 +39,16 @@ def significant(value: Fraction, digits: int = 6) -> str:
 
 
 def plain_text(value: Fraction, places: int) -> str:
-    """Return decimal text with a maximum number of places."""
+    """Return decimal text with at most `places` decimals."""
     label = decimal_text(value, places, "half_even")
     return label.rstrip("0").rstrip(".") if "." in label else label
 
 
 def amount(value: int | Fraction, unit: str) -> dict[str, str]:
-    """Return a quantity in its usual unit as values of a text: at most 3 places, rounded up."""
+    """
+    Return a quantity in its usual unit as `{value, unit}` of a text: at most 3 places,
+    rounded up.
+    """
     name, scale = _IN.get(unit, (unit, 1))
     written = decimal_text(Fraction(value) / scale, _PLACES, "up")
     return {"quantity": written.rstrip("0").rstrip("."), "unit": name}

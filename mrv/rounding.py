@@ -1,9 +1,8 @@
 """
 Rounding: once, and conservatively.
 
-Everything before is exact, a `Fraction` or whole micrograms.  What is claimed
-rounds down, what is owed rounds up; a display rounds half to even, and a figure
-that a standard or the dossier prints, half up.
+All calculation before it is exact, in `Fraction` or whole micrograms.  Claimed amounts are rounded
+down, owed amounts up; displays half to even, and figures printed by a standard half up.
 """
 
 from __future__ import annotations
@@ -33,8 +32,7 @@ def floor_credit(reduction_t: Fraction) -> int:
     """
     Return the whole tonnes that a reduction may be credited with. [t]
 
-    Rounds down.  A negative reduction earns nothing: it stays in the account as
-    it is, and does not become a negative credit.
+    Rounded down; a negative reduction gives 0.
     """
     return max(0, reduction_t.numerator // reduction_t.denominator)
 
@@ -43,8 +41,8 @@ def to_integer(value: Fraction, mode: Mode) -> int:
     """
     Return a fraction rounded to an integer.
 
-    Towards minus infinity, plus infinity, half to even, or half up, which is away
-    from zero: 0.5 to 1 and -0.5 to -1.
+    Modes: towards minus infinity, towards plus infinity, half to even, or half away from zero: 0.5
+    to 1 and -0.5 to -1.
     """
     if mode == "down":
         return value.numerator // value.denominator
@@ -65,7 +63,7 @@ def decimal_text(value: Fraction, places: int, mode: Mode) -> str:
     """
     Return a fraction as decimal text with exactly `places` decimals.
 
-    The same text on every machine; no binary float takes part.
+    No binary float is involved.
     """
     scaled = to_integer(value * 10**places, mode)
     sign = "-" if scaled < 0 else ""
@@ -110,8 +108,8 @@ def decimal_of(text: object) -> Decimal:
     """
     Return a decimal from untrusted text.
 
-    A few letters can name a number with a hundred million digits, and exact arithmetic would
-    write them all.
+    Limits the number of digits, because a short text can name a number with a hundred million
+    digits.
 
     Raises
     ------
@@ -143,7 +141,7 @@ def exact_sum(values: Int64) -> int:
 
 class Rates:
     """
-    Exact rates for the multiplication of many whole numbers.
+    Multiplication of many whole numbers by exact rates.
 
     `n * rate` is `n * whole + n * rest / denominator`, which int64 holds for
     every n up to `limit`; beyond it Python integers take over, so that the
@@ -178,8 +176,8 @@ class Rates:
         """
         Return each value times the rate of its index, rounded to a whole number.
 
-        A result that no int64 holds is not a measurement: it counts 0 where it
-        would be claimed (rounding down), and 2**62 where it is owed.
+        A result beyond int64 is not a measurement: 0 when rounding down (claimed), 2**62 when
+        rounding up (owed).
 
         Parameters
         ----------

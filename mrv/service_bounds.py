@@ -1,7 +1,6 @@
 """
-Limits of a service: consumption, design capacity, range of a baseline.
-
-And what other values say of one that is typed.
+Limits of a service: consumption, design capacity, baseline range, and values derived from
+others.
 """
 
 from __future__ import annotations
@@ -21,44 +20,43 @@ class Consumption:
     Attributes
     ----------
     uses, serves : tuple of str
-        Roles whose quantity is what is used, and those whose quantity is the service.
+        Roles of the consumption, and roles of the service.
     unit : str
         Of the specific consumption, such as kWh/km.
     per_base : Fraction
-        How many of `unit` one base unit used for each base unit of service is.
+        Conversion from base units of consumption per base unit of service to `unit`.
     keys : (str, str), optional
-        Inputs of the methodology that hold what is used, and the service.
+        Methodology inputs of the consumption, and of the service.
     per_input : Fraction
-        How many of `unit` one of the inputs' own units is.
+        Conversion from the units of the inputs to `unit`.
     span : callable, optional
-        Lowest and highest specific consumption that there is, from the parameters. [unit]
-        Where no one knows them, only a meter that stands still shows.
+        Lowest and highest plausible specific consumption, from the parameters [unit].  If unknown,
+        only a standstill of the meter is detected.
     source : str
-        Where the span is read.
+        Source of the span.
     by_history : bool
-        The service itself may be claimed too high: it is compared with what the project
-        used for it before.
+        Whether the service may be too high, and is compared with the earlier specific consumption.
     by_model : str
-        Parameter of a device that serves: what its model takes by its type approval [unit].
-        The service is compared with that from the first day on; empty where there is none.
+        Parameter of a device: specific consumption of its type approval [unit], for comparison from
+        the first day on; empty if none.
     by_design : str
-        Parameter of the project: what the service takes by the plant's design [unit]; compared with
-        likewise, as is the plant's history.
+        Parameter of the project: specific consumption of the design [unit], for the same
+        comparison.
     least, most : Fraction
-        Shares of what a service took before, or takes by model or design, below which it counts
-        what its use carries, and above which that figure is in doubt.  A `least` of 0: what it
-        took before says nothing, as of a line that more people ride than before.
+        Shares of the earlier, type-approved or design specific consumption: below `least` only the
+        service that the consumption allows counts, above `most` that figure is in doubt.  `least`
+        0: the earlier value is not comparable, as for a line with more passengers than before.
     closer : Fraction, optional
-        Share of what it takes by design that is in place of `least`.
+        Share of the design value used in place of `least`.
     driven : Fraction
-        Share of what its model takes below which it counts what its use carries, though invoices
-        agree with the use: where calibrated meters alone say that the service took less.
+        Share of the type-approved value used in place of `least` where invoices agree with the
+        consumption.
     sure : Fraction
-        Share of what it takes by design below which it counts and a condition does not hold;
-        0 where a service may take less for a while.
+        Share of the design value below which a condition is not met, though the service counts; 0:
+        none.
     before : str
-        Parameter of the project: what the service took before the project [unit].  By that, what
-        its use carries earns nothing.
+        Parameter of the project: specific consumption before the project [unit], at which the
+        reduction is 0.
     """
 
     uses: tuple[str, ...]
@@ -89,19 +87,19 @@ class Capacity:
     Attributes
     ----------
     parameter : str
-        Of the project, fixed ex ante from a document: the design capacity.
+        Parameter of the design capacity, fixed ex ante from a document.
     serves : tuple of str
         Roles whose quantity is the service.
     base_units : int
-        How many base units of the service one unit of the parameter is.
+        Base units of the service per unit of the parameter.
     of : str
-        Parameter whose product with the service is bounded, such as the COD of the inflow;
-        empty where the service itself is.
+        Parameter whose product with the service is limited, such as the COD of the inflow; empty:
+        the service itself.
     years : tuple of str
-        Parameters that hold the service of an earlier year, in the parameter's unit but for
-        its day.
+        Parameters with the service of an earlier year, in the parameter's unit without its `per
+        day`.
     each : bool
-        Whether it is of each device that serves, and not of all of them.
+        Whether the capacity is per device, not of all devices together.
     """
 
     parameter: str
@@ -120,11 +118,11 @@ class Range:
     Attributes
     ----------
     role : str
-        Whose quantity it is.
+        Role of the quantity.
     least, most : str
         Parameters of the project: its lowest and its highest month before the project.
     base_units : int
-        How many base units of the quantity one unit of these is.
+        Base units of the quantity per unit of these parameters.
     """
 
     role: str
@@ -143,13 +141,12 @@ class Related:
     parameter : str
         Of the project, or of a device.
     test : callable
-        From the parameters (with those of the device), and from what the plant's
-        channels measured by parameter: lowest and highest value, or None where the others say
-        nothing. [unit of the parameter]
+        Returns the lowest and highest value from the other parameters and the measured ones; None
+        if undetermined. [unit of the parameter]
     source : str
-        Why, and where it is read.
+        Reason and source.
     usual : Fraction
-        Share of the highest value from which on a condition does not hold, though it counts.
+        Share of the highest value above which a condition is not met, though the value counts.
     """
 
     parameter: str

@@ -5,10 +5,9 @@ A formula names inputs, published factors and earlier steps.  Python evaluates i
 (`Steps.values`), the workbook writes it into a cell, and the pages print it with the symbols of
 the methodology: none of them has arithmetic of its own.
 
-Powers and exponentials, the only numbers here that no fraction holds.
+Powers and exponentials are the only inexact numbers:
 
-Decimals of fifty digits: correctly rounded by the language's definition, hence
-the same on every machine, which no floating-point library promises.
+decimals of fifty digits, correctly rounded and therefore equal on every machine.
 """
 
 from __future__ import annotations
@@ -66,12 +65,13 @@ class Published:
     Attributes
     ----------
     kind, direction : str
-        What is asked of the factor book; `{key}` in the kind is an input's word or number.
+        Kind and direction selected from the factor book; `{key}` in the kind is replaced by an
+        input.
     of : str
-        The quantity that it is a factor of.  Where that is zero, the factor is asked for in the
-        direction `zero`, or else not at all: it is 0 then and not named among the factors.
+        Its quantity.  If that is zero, the factor is selected in the direction `zero`; without one
+        it is 0 and not listed.
     over : str
-        The list, each row of which has a factor of its own.
+        The list whose rows have a factor each.
     """
 
     name: str
@@ -97,15 +97,15 @@ class Step:
     Attributes
     ----------
     name : str
-        By which later formulas know it; `baseline_t`, `project_t`, `leakage_t` and `reduction_t`
-        are what the methodology comes to.
+        Name in later formulas; `baseline_t`, `project_t`, `leakage_t` and `reduction_t` are the
+        results of the methodology.
     source : str
-        Where it is read: document and equation.
+        Source: document and equation.
     over : str
-        The list, each row of which has a value of its own.
+        The list whose rows have a value each.
     when : str
-        The input with which it applies; of steps of the same name, the first that applies counts.
-        What is given as an input is not calculated.
+        The input with which it applies; of steps of the same name, the first that applies counts. A
+        step whose name is given as an input is not calculated.
     """
 
     name: str
@@ -137,7 +137,7 @@ Amount = TypeVar("Amount", Fraction, NDArray[np.int64])
 
 
 class _Dotted(ast.NodeTransformer):
-    """A key of a record, as `polymer_t.PET`, is one name."""
+    """Transformer that turns a key of a record, such as `polymer_t.PET`, into one name."""
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         """Replace a record and its key by one name."""
@@ -145,7 +145,7 @@ class _Dotted(ast.NodeTransformer):
 
 
 class _Symbols(ast.NodeTransformer):
-    """Put symbols in place of our names, and numbers in place of those of conversions."""
+    """Transformer that replaces names by symbols, and conversion constants by numbers."""
 
     def __init__(self, symbols: Mapping[str, str]) -> None:
         self._symbols = symbols
@@ -198,14 +198,13 @@ class Steps:
     Attributes
     ----------
     lists : mapping of str to str
-        Lists that formulas go over, and the formula of how many rows count, the first ones; empty
-        for all of them.
+        Lists of rows, and the formula for the number of rows used; empty: all.
     defaults : mapping
         Inputs that may be left out.
     functions : mapping
-        What this methodology alone calculates, such as a regression; no workbook has it.
+        Functions of this methodology alone, such as a regression; no workbook has it.
     extra : tuple of str
-        Steps that are reported beside the emissions.
+        Steps reported in addition to the emissions.
     """
 
     parts: tuple[Part, ...]
@@ -215,7 +214,7 @@ class Steps:
     extra: tuple[str, ...] = ()
 
     def symbols(self, inputs: Mapping[str, Any]) -> dict[str, str]:
-        """Symbols by our names; an input of a list has the name that formulas give it."""
+        """Return symbols by name in formulas; an input of a list by its name in formulas."""
         specs: dict[str, Any] = {}
         for name, spec in inputs.items():
             for key, item in getattr(spec, "fields", {}).items():
@@ -292,13 +291,13 @@ class Steps:
         Returns
         -------
         dict
-            Inputs, factors and steps by name; of what goes over a list, a list.
+            Inputs, factors and steps by name; a list for a step over a list.
         """
         known = dict(self.defaults)
         for key, value in inputs.items():
             known[key] = value
             if isinstance(value, Mapping):
-                known |= {f"{key}.{below}": one for below, one in value.items()}
+                known |= {f"{key}.{below}": item for below, item in value.items()}
         columns: dict[str, list[Any]] = {}
         for name, item in self.published(inputs, factors).items():
             if isinstance(item, list):
@@ -328,7 +327,7 @@ class Steps:
 
 def reduction(baseline: Amount, project: Amount, leakage: Amount) -> Amount:
     """
-    Emission reduction, negative where the project emits more than the baseline.
+    Return the emission reduction, negative where the project emits more than the baseline.
 
     ER = BE - PE - LE, of fractions [tCO2e] or of int64 arrays [ug].
     """
@@ -344,7 +343,7 @@ def steps(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     extra: tuple[str, ...] = (),
 ) -> Steps:
-    """Return declared steps; parts common to several methodologies are groups."""
+    """Return declared steps; steps shared by methodologies are passed as groups."""
     flat: list[Part] = []
     for part in parts:
         flat += [part] if isinstance(part, Published | Step) else part
@@ -372,7 +371,7 @@ def _scopes(
     rows: Sequence[Mapping[str, Any]],
     columns: Mapping[str, Sequence[Any]],
 ) -> Iterable[dict[str, Any]]:
-    """Yield names of each row; columns of a longer list stand beside it at its end."""
+    """Yield the names of each row; columns of a longer list are added at the end."""
     size = len(rows)
     beside = {
         n: values[len(values) - size :] for n, values in columns.items() if len(values) >= size

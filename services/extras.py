@@ -109,29 +109,29 @@ def _own() -> Distribution | None:
 def _requirements() -> list[tuple[str, str | None]]:
     """Return the required packages, each with its extra."""
     own = _own()
-    found = [_REQUIREMENT.match(line) for line in (own.requires if own else None) or []]
-    return [(m[1].lower().replace("_", "-"), m[2]) for m in found if m is not None]
+    matches = [_REQUIREMENT.match(line) for line in (own.requires if own else None) or []]
+    return [(m[1].lower().replace("_", "-"), m[2]) for m in matches if m is not None]
 
 
 def _complete() -> set[str]:
     """Return the extras whose packages are all installed."""
-    asked, lost = set(), set()
+    wanted, lost = set(), set()
     for name, extra in _requirements():
         if extra is not None:
-            asked.add(extra)
+            wanted.add(extra)
             try:
                 distribution(name)
             except PackageNotFoundError:
                 lost.add(extra)
-    return asked - lost
+    return wanted - lost
 
 
 def _origin() -> dict[str, object]:
     """Return the origin of tonne's installation (PEP 610)."""
     own = _own()
     text = own.read_text("direct_url.json") if own else None
-    found: dict[str, object] = json.loads(text) if text else {}
-    return found
+    content: dict[str, object] = json.loads(text) if text else {}
+    return content
 
 
 def _file() -> str | None:

@@ -76,9 +76,9 @@ class KafkaAccess:
             raise ValueError(
                 f"contains more than hosts; write {parts.scheme}://host:port,host:port"
             )
-        found = [host_and_port(one) for one in parts.hosts]
+        hosts = [host_and_port(host) for host in parts.hosts]
         usual = _PORTS[parts.scheme]
-        servers = tuple((host, usual if port is None else port) for host, port in found)
+        servers = tuple((host, usual if port is None else port) for host, port in hosts)
         return cls(
             servers,
             secure,

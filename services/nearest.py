@@ -15,11 +15,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     Return a question with the names nearest to `name`, or '' if none is near; case is
     ignored.
     """
-    folded = {one.casefold(): one for one in known}
+    folded = {name.casefold(): name for name in known}
     typed = name.casefold()
     near = get_close_matches(typed, folded, n=_SHOWN, cutoff=_ALIKE)
     if not near and len(typed) >= _ENOUGH:
-        near = [one for one in folded if one.startswith(typed)][:_SHOWN]
+        near = [name for name in folded if name.startswith(typed)][:_SHOWN]
     if not near:
         return ""
-    return f"did you mean {' or '.join(repr(folded[one]) for one in near)}?"
+    return f"did you mean {' or '.join(repr(folded[name]) for name in near)}?"

@@ -111,11 +111,11 @@ class _Server(ThreadingMixIn, WSGIServer):
     request_queue_size = 128
 
     def __init__(self, host: str, port: int) -> None:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        self.address_family = found[0][0]
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family = addresses[0][0]
         self._lock = threading.Lock()
         self._open: OrderedDict[Any, threading.Timer] = OrderedDict()
-        super().__init__(found[0][4][:2], _Handler)  # type: ignore[arg-type]
+        super().__init__(addresses[0][4][:2], _Handler)  # type: ignore[arg-type]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer a connection, and close the oldest if there are too many."""
@@ -188,12 +188,12 @@ def serving(registry: CollectorRegistry, pulse: Pulse, bind: str) -> Iterator[No
 
 
 def _with_health(scraped: Any, pulse: Pulse) -> Callable[[Any, Any], Iterable[bytes]]:
-    """Return a WSGI application that answers `/healthz` itself."""
+    """Return a WSGI application with the additional path `/healthz`."""
 
     def answer(environ: Any, start_response: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/healthz":
-            found: Iterable[bytes] = scraped(environ, start_response)
-            return found
+            chunks: Iterable[bytes] = scraped(environ, start_response)
+            return chunks
         trouble = pulse.trouble()
         status = "503 Service Unavailable" if trouble else "200 OK"
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])

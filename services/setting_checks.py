@@ -60,12 +60,12 @@ def bind(address: str) -> str:
 
 def networks(text: str) -> str:
     """Return a list of addresses and networks as text; refuse other values."""
-    for one in filter(None, (part.strip() for part in text.split(","))):
+    for part_ in filter(None, (part.strip() for part in text.split(","))):
         try:
-            ip_network(one)
+            ip_network(part_)
         except ValueError:
             raise ValueError(
-                f"{one!r} is not an address and no network; write for example 10.0.0.7 or "
+                f"{part_!r} is not an address and no network; write for example 10.0.0.7 or "
                 "10.0.0.0/24"
             ) from None
     return text
@@ -75,9 +75,9 @@ def device_classes(text: str) -> str:
     """Return a list of device classes as text; refuse unknown ones."""
     from ingest import classes  # noqa: PLC0415 - reads files
 
-    for one in filter(None, (part.strip() for part in text.split(","))):
-        if one not in classes.load():
-            raise ValueError(f"{one!r} is not a device class; see docs/devices.md")
+    for part_ in filter(None, (part.strip() for part in text.split(","))):
+        if part_ not in classes.load():
+            raise ValueError(f"{part_!r} is not a device class; see docs/devices.md")
     return text
 
 

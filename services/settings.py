@@ -46,8 +46,8 @@ def local_urls(home: Path) -> dict[str, str]:
         raise SettingsError(
             f"{home / LOCAL_STATE} cannot be read: {error}; run `tonne local up` to write it again"
         ) from error
-    told = (*SECRETS, *TLS_FILES, "grafana_url")
-    return {field: state[field] for field in told if state.get(field)}
+    hidden = (*SECRETS, *TLS_FILES, "grafana_url")
+    return {field: state[field] for field in hidden if state.get(field)}
 
 
 class _EnvironmentSource(PydanticBaseSettingsSource):
@@ -178,7 +178,7 @@ class Settings(BaseSettings):
     Raises
     ------
     SettingsError
-        On anything unknown, contradictory or malformed.
+        For an unknown, contradictory or malformed setting.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
@@ -315,10 +315,14 @@ class Settings(BaseSettings):
     def _tls_whole(self) -> "Settings":
         if (self.mqtt_cert_file is None) != (self.mqtt_key_file is None):
             raise ValueError("set TONNE_MQTT_CERT_FILE and TONNE_MQTT_KEY_FILE together")
-        told = [name for name in TLS_FILES if getattr(self, name) is not None]
-        if told and self.mqtt_url is not None and parts_of(self.mqtt_url).scheme != "mqtts":
+        missing_files = [name for name in TLS_FILES if getattr(self, name) is not None]
+        if (
+            missing_files
+            and self.mqtt_url is not None
+            and parts_of(self.mqtt_url).scheme != "mqtts"
+        ):
             raise ValueError(
-                f"{PREFIX}{told[0].upper()} is for TLS, but {PREFIX}MQTT_URL begins with mqtt://;"
+                f"{PREFIX}{missing_files[0].upper()} is for TLS, but {PREFIX}MQTT_URL begins with mqtt://;"
                 " write mqtts://, or leave it out"
             )
         return self
@@ -328,10 +332,10 @@ class Settings(BaseSettings):
         if (self.kafka_cert_file is None) != (self.kafka_key_file is None):
             raise ValueError("set TONNE_KAFKA_CERT_FILE and TONNE_KAFKA_KEY_FILE together")
         access = None if self.kafka_url is None else KafkaAccess.of(self.kafka_url)
-        told = [name for name in KAFKA_FILES if getattr(self, name) is not None]
-        if told and access is not None and not access.secure:
+        missing_files = [name for name in KAFKA_FILES if getattr(self, name) is not None]
+        if missing_files and access is not None and not access.secure:
             raise ValueError(
-                f"{PREFIX}{told[0].upper()} is for TLS, but {PREFIX}KAFKA_URL begins with kafka://;"
+                f"{PREFIX}{missing_files[0].upper()} is for TLS, but {PREFIX}KAFKA_URL begins with kafka://;"
                 " write kafkas://, or leave it out"
             )
         self._check_mechanism(access)
@@ -421,7 +425,7 @@ class Settings(BaseSettings):
 def _sentence(error: ValidationError) -> str:
     """Return pydantic's errors as a sentence with the names of settings."""
     parts = []
-    for found in error.errors(include_url=False, include_input=False):
-        where = "".join(f"{PREFIX}{str(key).upper()} " for key in found["loc"])
-        parts.append(where + found["msg"].removeprefix("Value error, "))
+    for detail in error.errors(include_url=False, include_input=False):
+        where = "".join(f"{PREFIX}{str(key).upper()} " for key in detail["loc"])
+        parts.append(where + detail["msg"].removeprefix("Value error, "))
     return "; ".join(parts)

@@ -54,11 +54,11 @@ class Plan:
         before : Plan, optional
             An earlier version, whose data of unchanged devices are reused.
         """
-        held = tuple(projects)
-        bindings = compile_bindings(held, fleet, factors, compiled)
+        owned = tuple(projects)
+        bindings = compile_bindings(owned, fleet, factors, compiled)
 
         def older() -> Bindings:
-            return compile_bindings(held, fleet, centres(factors))
+            return compile_bindings(owned, fleet, centres(factors))
 
         if before is None:
             return Plan(fleet, Bounds(fleet), bindings, Checks(fleet), older)
@@ -91,13 +91,13 @@ class Settled:
 
 def settle(plan: Plan, state: MeterState, frames: Sequence[Frame]) -> Settled:
     """
-    Meter frames from stored states, and account for the intervals concerned.
+    Return intervals metered from stored states, with their emissions.
 
     Parameters
     ----------
     plan : Plan
     state : MeterState
-        Marks to start from; not changed until `Settled.metered.apply`.
+        State at the start; not changed until `Settled.metered.apply`.
     frames : sequence of Frame
     """
     metered = meter(plan.bounds, state, frames)

@@ -27,6 +27,6 @@ def shipped(name: str = "") -> Path:
     for root in (_WHEEL, _CHECKOUT):
         if (root / name).exists():
             # short where it can be: commands are shown to people
-            here, found = Path.cwd(), root / name
-            return found.relative_to(here) if found.is_relative_to(here) else found
+            here, path = Path.cwd(), root / name
+            return path.relative_to(here) if path.is_relative_to(here) else path
     raise FileNotFoundError(f"{name} is not in {_CHECKOUT} nor in {_WHEEL}: install tonne again")

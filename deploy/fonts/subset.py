@@ -37,7 +37,7 @@ FONTS = {
 def jis() -> set[int]:
     """Return the code points of the JIS X 0208 characters."""
     cells = (bytes((row, cell)) for row in range(0xA1, 0xFF) for cell in range(0xA1, 0xFF))
-    return {ord(text) for text in (one.decode("euc_jp", "ignore") for one in cells) if text}
+    return {ord(text) for text in (cell.decode("euc_jp", "ignore") for cell in cells) if text}
 
 
 def make(source: Path, spans: tuple[tuple[int, int], ...], out: Path) -> set[int]:

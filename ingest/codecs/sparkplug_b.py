@@ -68,7 +68,7 @@ class Read:
 
 def decode(payload: bytes) -> Message:
     """
-    Parse a payload.
+    Return the message of a payload.
 
     Raises
     ------
@@ -240,8 +240,8 @@ def _unit(metric: Any) -> str | None:
     return result.string_value.strip() or None
 
 
-def _no_text(what: str, held: bytes) -> PayloadError:
-    return PayloadError("invalid_utf8", f"{NAME}: {what} is {held!r:.80}; send UTF-8")
+def _no_text(what: str, data: bytes) -> PayloadError:
+    return PayloadError("invalid_utf8", f"{NAME}: {what} is {data!r:.80}; send UTF-8")
 
 
 def _property(metric: Any, names: tuple[str, ...]) -> Any:

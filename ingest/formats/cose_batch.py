@@ -43,7 +43,7 @@ class Sign1:
         Headers.
     payload, signature : bytes
     signed : bytes
-        What the signature is over: Sig_structure, RFC 9052 section 4.4.
+        The signed bytes: Sig_structure, RFC 9052 section 4.4.
     """
 
     protected: dict[Any, Any]

@@ -207,8 +207,8 @@ def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
     Parameters
     ----------
     values : iterable of (timestamp, samples)
-        A sample that could not be read stands as its error, one that its meter
-        signed as what was signed.
+        An unreadable sample is replaced by its error, a sample signed by its meter by the signed
+        value.
     message : str, optional
         Id of the call.
 

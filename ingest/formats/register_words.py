@@ -44,7 +44,7 @@ def unpack(words: Words, byte_order: Order, where: str) -> bytes:
     ----------
     words : Words
     byte_order : {"big", "little"}
-        Of the two bytes of each register.
+        Order of the two bytes of each register.
     where : str
         Their position, for errors.
 
@@ -97,7 +97,7 @@ def number(data: bytes, at: int, kind: str, word_order: Order = "big") -> int | 
     kind : str
         One of `SIZES`.
     word_order : {"big", "little"}
-        Which word of several comes first.
+        Order of words, if several.
     """
     size = SIZES[kind]
     raw = data[at * WORD : (at + size) * WORD]

@@ -99,7 +99,7 @@ def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
     ----------
     records : sequence of Record
     received_us : int
-        When the pack was received, which relative times count from. [us UTC]
+        Time of receipt, to which relative times refer. [us UTC]
 
     Raises
     ------

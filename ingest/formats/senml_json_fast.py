@@ -92,8 +92,8 @@ def _plain(payload: bytes, sender: bytes) -> Row | None:
     first = pack[0]
     if first.bver > VERSION:
         return None
-    own = tuple([one.u for one in pack])
-    names, numbers = tuple([one.n for one in pack]), [one.v for one in pack]
+    own = tuple([record.u for record in pack])
+    names, numbers = tuple([record.n for record in pack]), [record.v for record in pack]
     result = row(first.bt, first.bn, names, numbers, [unit or first.bu or None for unit in own])
     if sender and result is not None:
         _learn(sender, first, result.of, own)

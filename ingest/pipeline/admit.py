@@ -2,7 +2,7 @@
 Acceptance of decoded readings: those that may be stored, and rejections with reasons.
 
 An impossible time rejects the reading.  A gauge outside its range is omitted and flagged, as the
-register beside it may be valid.
+register in the same reading may be valid.
 """
 
 from __future__ import annotations

@@ -80,10 +80,9 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
     ----------
     bounds : Bounds
     state : MeterState
-        Marks to start from; readings of a register not later than its mark are
-        passed over.
+        State at the start; readings of a register that are not later are ignored.
     frames : sequence of Frame
-        One a class; times unique a device.
+        One frame per class; times unique per device.
 
     Raises
     ------
@@ -161,14 +160,14 @@ def _order(frame: Frame) -> NDArray[np.intp] | slice:
 
 def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> Rows:
     """Return the readings of a register later than its mark; without a copy if all are."""
-    held = value != NULL
+    valid = value != NULL
     first = heads(device)
     # times ascend, so all of a device's are later where its first one is
     if not (time_us[first] > register.seen_us(device[first])).all():
-        held &= time_us > register.seen_us(device)
-    if held.all():
+        valid &= time_us > register.seen_us(device)
+    if valid.all():
         return Rows(device, time_us, value)
-    return Rows(device[held], time_us[held], value[held])
+    return Rows(device[valid], time_us[valid], value[valid])
 
 
 def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> Sequence[Any]:

@@ -32,7 +32,7 @@ def compare(
     Parameters
     ----------
     device : Device
-        The meter whose register's tolerance is the least difference that tells something.
+        The meter; its register tolerance is the smallest significant difference.
     whole : mapping of (start, quantity) to int
         Its intervals.
     parts : sequence of such mappings

@@ -21,7 +21,7 @@ FROM_START = NEVER  # of a device: from its first reading on
 @dataclass(slots=True)
 class Register:
     """
-    State of one quantity of all devices.
+    State of one quantity's register, in arrays over all devices.
 
     `other_*` are a second sequence (`ingest.registers.Other`), `other_read_us` is NEVER without
     one.  `shown` devices have the register in other readings, so that nothing is estimated from
@@ -106,7 +106,7 @@ class MeterState:
                 getattr(register, name)[devices] = NEVER
 
     def forget(self, devices: NDArray[np.int32] | None = None) -> None:
-        """Discard the state of these devices (all if None) until it is loaded again."""
+        """Discard the state of these devices (all if None); it is loaded again before use."""
         self.loaded[slice(None) if devices is None else devices] = False
 
 

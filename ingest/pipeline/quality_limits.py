@@ -101,9 +101,9 @@ class Series:
         new[own] = True
         parts = []
         for name in ("device", "time_us", "limits", "value"):
-            held = getattr(self, name)
-            out = np.empty(n, dtype=held.dtype)
-            out[own] = held
+            values = getattr(self, name)
+            out = np.empty(n, dtype=values.dtype)
+            out[own] = values
             for k, series in enumerate(earlier):
                 out[head + k] = getattr(series, name)
             parts.append(out)
@@ -404,8 +404,8 @@ def profile_limits(class_id: str, profile_id: str, channel: str) -> Limits:
     where = f"profile {profile_id}"
     if channel == TIME:
         return device_class.limits.changed(profile.limits, where)
-    held: Channel = device_class.channels[channel]
+    limited: Channel = device_class.channels[channel]
     for source in profile.channels.values():
         if source.channel == channel:
-            return held.limits.changed(source.limits, where)
-    return held.limits
+            return limited.limits.changed(source.limits, where)
+    return limited.limits

@@ -68,7 +68,7 @@ def judge(
     checks: Checks, watched: Watched, frames: Sequence[Frame], *, whole: bool = False
 ) -> Judged:
     """
-    Return the flags of readings, and of the reading before each.
+    Return the quality flags of new readings, and of the reading before each.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def judge(
     frames : sequence of Frame
         One per class; times unique per device, and later than the state's.
     whole : bool
-        They are complete histories: a constant run is flagged from its begin on.
+        Frames are complete histories: a constant run is flagged from its start.
     """
     out = Judged(Flags.concat([]))
     parts: list[Flags] = []

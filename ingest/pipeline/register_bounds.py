@@ -123,7 +123,7 @@ class Bounds:
         result = np.full(len(index), np.inf)
         class_ids = [d.class_id for d in self._devices(index)]
         for class_id in set(class_ids):
-            of = np.array([held == class_id for held in class_ids])
+            of = np.array([own_class == class_id for own_class in class_ids])
             for column in self.columns(class_id):
                 if column.quantity == quantity:
                     rate = self.rate(class_id, column.channel)[index[of]]
@@ -137,11 +137,11 @@ class Bounds:
         of = np.flatnonzero(
             (quantity == QUANTITY_INDEX[SUN_QUANTITY]) & np.isfinite(latitude[device])
         )
-        at = device[of]
-        if len(of) and (at == at[0]).all():
-            result[of] = _of_place(interval[of], *self._places[:, at[0]].tolist())
+        north, east = latitude[device[of]], longitude[device[of]]
+        if len(of) and (north == north[0]).all() and (east == east[0]).all():
+            result[of] = _of_place(interval[of], float(north[0]), float(east[0]))
         else:
-            result[of] = lit(interval[of] * INTERVAL_US, latitude[at], longitude[at])
+            result[of] = lit(interval[of] * INTERVAL_US, north, east)
         return result
 
     @cached_property

@@ -56,8 +56,8 @@ class Trace:
     Steps of one register column, and the reference value after each reading.
 
     `rewrites` are devices whose older steps would change, with a time before which marks are valid;
-    their rows are omitted.  `spread` are devices that caught up, with the begin of their constant
-    time.
+    their rows are omitted.  `spread` are devices whose catch-up step was distributed, with the
+    start of that time.
     """
 
     steps: Steps
@@ -77,9 +77,9 @@ def trace(
     Parameters
     ----------
     rows : Column
-        Sorted by device and time, times unique per device and later than its mark.
+        Sorted by device and time, times unique per device and later than its stored state.
     start : Register
-        Stored marks.
+        Stored state of the register.
     """
     head = heads(rows.device)
     first, lengths = rows.device[head], np.diff(np.append(head, len(rows.device)))

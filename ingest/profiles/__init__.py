@@ -1,16 +1,14 @@
 """
 Profiles: names and scales of a device model for the channels of its class.
 
-One TOML file a model, no code; the profile `generic` of a class, for tonne's own
-payload, follows from the class.  `path` is the name of the value in the
-payload, `unit` its unit on the wire; for a register, `modulus` is the value at
-which this model wraps to zero, or `moduli` are candidates where the file is
-for a family of models with different numbers of digits.  Both in wire units.
-`also` lists other names that the same value goes by; `register` says where it
-stands in the device's Modbus map, for gateways that send registers unread;
-`limits` are those of the quality tests where the model's differ from its class's.
-`certainty` and `checked` say how sure a model's names and numbers are and what
-they were compared with.
+One TOML file per model, without code; the profile `generic` of a class, for tonne's own payload,
+follows from the class.  `path` is the name of the value in the payload, `unit` its unit on the
+wire; for a register, `modulus` is the value at which this model wraps to zero, or `moduli` are
+candidates where the file is for a family of models with different numbers of digits.  Both in wire
+units. `also`: other names of the same value; `register`: its place in the device's Modbus map, for
+gateways that send undecoded registers; `limits` are those of the quality tests where the model's
+differ from its class's. `certainty` and `checked`: how certain a model's data are, and what they
+were compared with.
 """
 
 from __future__ import annotations
@@ -100,7 +98,7 @@ def read(file: str, text: str) -> Profile:
     Raises
     ------
     ProfileError
-        Naming the file and the line of what contradicts itself.
+        With file and line of the contradiction.
     """
     try:
         return parse(tomllib.loads(text))
@@ -124,8 +122,8 @@ def parse(document: dict[str, Any]) -> Profile:
     Raises
     ------
     ProfileError
-        If the source is missing, a key is unknown, two channels share a path or
-        registers, a modulus stands twice, or the certainty of the numbers is missing.
+        If the source is missing, a key is unknown, two channels share a path or registers, a
+        modulus is repeated, or the certainty of the numbers is missing.
     """
     name = document.get("id", "?")
     if unknown := sorted(document.keys() - _KEYS):

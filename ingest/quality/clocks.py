@@ -36,7 +36,7 @@ def judge(time_us: NDArray[np.int64], now_us: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     time_us : int64 array, n
-        Device times. [us UTC]
+        Times stated by the device. [us UTC]
     now_us : int
         Time of receipt. [us UTC]
     """

@@ -3,17 +3,15 @@ Quality tests of a series compared with others, or with its device's usual peak.
 
 Sum check: does a meter agree with those behind it, with its check meter, or with its phases?
 
-After the sum check of validating, estimating and editing (VEE) in metering
-practice.  Two meters of good classes differ by their errors; what they may
-differ by is a share of the larger, and never less than their resolution.
+After the sum check of validating, estimating and editing (VEE) in metering practice.  Meters differ
+by their errors; the permitted difference is a share of the larger value, and at least the
+resolution.
 
 Unit plausibility: is a series ten, a hundred or a thousand times too small?
 
-One reading tells nothing: a cloudy morning is small too.  Days do: a plant
-under the thickest clouds of a week and a half still shows its tenth, and one
-whose peaks stay below a fiftieth for three days sends another unit, has
-another rated power than registered, or does not work.  Series that are too
-large are found sooner, by the bound that the rated power sets.
+A single low reading may be a cloudy morning.  But peaks below a fiftieth of the rated power for
+days indicate another unit, another rated power, or a defect: even under thick clouds a plant
+reaches a tenth within ten days.  Series that are too large exceed the limit by rated power at once.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ register against its intervals.
 
 A register may not count more than another channel of its device allows.
 
-A register may lag behind its power and catch up: it counts whole kilowatt-hours, or hangs.  It
-may not be ahead of it.  So each quarter hour is compared with what is shown of it and what the
-register lags behind; then a running sum of each day, and one of the whole time, in which errors
-of samples cancel.  Up to the tolerance it is open which of the two is wrong.  What is beyond
-it counts as the other channel shows it, with no tolerance at all.
+A register may lag behind its power and catch up: it counts whole kilowatt-hours, or hangs.  It may
+not be ahead of it.  So each quarter hour is compared with what is shown of it and what the register
+lags behind; then a running sum of each day, and one of the whole time, in which errors of samples
+cancel.  Within the tolerance either may be wrong.  Beyond it the value of the other channel counts,
+without tolerance.
 
 Source: the sum check of validating, estimating and editing (VEE) of meter data; two meters of
 accuracy class 2 (IEC 62053-21) differ by 4 % at most.
@@ -65,18 +65,17 @@ def integral(
     time_us: Int64, power_w: Float64, reported_us: Int64, first: int, last: int
 ) -> Integral:
     """
-    Integrate a device's power over quarter hours [first, last).
+    Return the integral of a device's power over the quarter hours [first, last).
 
     Parameters
     ----------
     time_us : int64 array, n
-        When power was read, ascending. [us UTC]
+        Times of the power readings, ascending. [us UTC]
     power_w : float64 array, n
-        In the direction that the register counts; what is below zero counts as zero. [W]
+        In the direction of the register; negative values count as zero. [W]
     reported_us : int64 array, m
-        When the register was read.  A device that sends its register and leaves its power out,
-        for longer than a quarter hour and than its power usually takes, shows the lower of the
-        two samples for that time; of more than a day it shows nothing.
+        Times of the register readings.  If a device sends its register but no power for longer than
+        usual, the lower of the two power samples is used; for more than a day none.
     first, last : int
         Interval numbers since the epoch.
     """
@@ -117,8 +116,8 @@ def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int6
     """
     Return the steps without any data, and those with register readings but no power.
 
-    No data is more than an hour.  For a device that sends its power once an hour only longer gaps
-    are missing.
+    Gaps of more than an hour are missing; for a device that sends its power hourly, only longer
+    gaps.
     """
     long = np.flatnonzero(step_us > POWER_GAP_US)
     if len(long):
@@ -202,13 +201,14 @@ def above(
     Parameters
     ----------
     value_wh : int64 array, n
-        What the register rose by.
+        Rise of the register.
     shown_wh, variance : float64 array, n
-        What the other channel shows, and how well its samples tell it. [Wh, Wh2]
+        Energy by the other channel, and the variance of that estimate. [Wh, Wh2]
     known : bool array, n
-        False where it shows nothing and is not asked.
+        False where the other channel has no value.
     estimated : bool array, n
-        Quarter hours over which a longer step was spread: consecutive ones are held together.
+        Quarter hours over which a longer step was distributed; consecutive ones are compared
+        together.
     into_day : int
         Quarter hours from the begin of a day to the first one.
     tolerance : Tolerance
@@ -216,14 +216,16 @@ def above(
     Returns
     -------
     int64 array, n
-        Never above the value; what is left is no more than what is shown. [Wh]
+        At most the value; the remainder does not exceed the other channel. [Wh]
     """
     claimed = np.where(known, value_wh, 0)
     runs = _runs(estimated & known) if estimated.any() else None
     by_run = _together(claimed, runs).astype(np.float64)
-    gauged, variance = (_together(np.where(known, one, 0.0), runs) for one in (shown_wh, variance))
+    gauged, variance = (
+        _together(np.where(known, column, 0.0), runs) for column in (shown_wh, variance)
+    )
     days = into_day, -(into_day + len(by_run)) % DAY
-    remaining, by_day, errors = (_cut(one, days) for one in (by_run, gauged, variance))
+    remaining, by_day, errors = (_cut(column, days) for column in (by_run, gauged, variance))
     remaining = _alone(remaining, by_day, errors, tolerance)
     caught = _ahead(remaining, by_day, errors, tolerance).max(axis=1, initial=0.0) > 0
     if caught.any():
@@ -240,19 +242,19 @@ def scatter(
     """
     Return the standard error of the integral of power samples. [Wh]
 
-    A register counts what the samples miss.  So its hours, scaled to the same sum, are off from
-    the samples' by the samples' error, whatever share it runs fast by.  Hours begin at the
-    quarter at which they are off most: samples of an hour need not be read on the hour.
+    A register counts between samples too.  So the hourly values of the register, scaled to the same
+    sum, differ from those of the samples by the sampling error.  Hours begin at the quarter hour
+    with the largest difference, as hourly samples need not be on the hour.
 
     Parameters
     ----------
     value_wh, shown_wh, known, estimated
         As for `above`.
     step_wh : float
-        What the register counts by: how far it is off by that is no error of samples.
+        Resolution of the register, which is not counted as sampling error.
     """
     runs = _runs(estimated & known)
-    value, gauged = (_together(np.where(known, one, 0), runs) for one in (value_wh, shown_wh))
+    value, gauged = (_together(np.where(known, column, 0), runs) for column in (value_wh, shown_wh))
     if not value.any():
         return 0.0
     off = np.pad(value * (gauged.sum() / value.sum()) - gauged, (0, _HOUR))
@@ -306,7 +308,7 @@ def _ahead(value: Float64, gauged: Float64, variance: Float64, tolerance: Tolera
     """
     Return the lead of a running sum over the gauged one with its tolerance; below 0: its lag.
 
-    The tolerance is a share of the whole: at dawn the two differ by a larger share.
+    The tolerance is a share of the daily total, as at dawn the relative difference is larger.
     """
     errors = SIGMAS * np.sqrt(np.cumsum(variance, axis=-1))
     share = tolerance.share * gauged.sum(axis=-1, keepdims=True)

@@ -1,28 +1,26 @@
 """
 Quality tests of a value against its range, its neighbours and its cadence.
 
-Gross range test: is a gauge inside what its sensor or its device can give?
+Gross range test: whether a gauge is within the range of its sensor or device.
 
-After the QARTOD gross range test of ocean observing systems (IOOS, Manual for
-Real-Time Quality Control): a value outside the span is not used.  A span may
-follow the device's rated power, which is what finds watts sent as kilowatts.
+After the QARTOD gross range test of ocean observing systems (IOOS, Manual for Real-Time Quality
+Control): a value outside the span is not used.  A span may follow from the rated power, which
+detects watts sent as kilowatts.
 
 Rate of change test: a value that its sensor could not have reached from the last one.
 
 After the QARTOD rate of change test (IOOS, Manual for Real-Time Quality Control).
 
-Spike test: a value that stands away from both its neighbours, on the same side.
+Spike test: a value that is far from both neighbours, on the same side.
 
-After the QARTOD spike test (IOOS, Manual for Real-Time Quality Control), which
-compares with the mean of the neighbours.  Here the nearer neighbour counts, so
-that a steep morning, where a value is far from one neighbour only, is no spike.
-The value after a reading decides about it: the mark comes with that one.
+After the QARTOD spike test (IOOS, Manual for Real-Time Quality Control), which compares with the
+mean of the neighbours.  Here the nearer neighbour is used, so that a steep change, far from one
+neighbour only, is no spike. A reading is flagged with the arrival of the next one.
 
 Time gap test: a reading that came long after the one before.
 
-After the QARTOD timing and gap test (IOOS, Manual for Real-Time Quality
-Control).  What is long follows from the device's own rhythm: three times the
-step before.  A meter that reports hourly has no gap each hour.
+After the QARTOD timing and gap test (IOOS, Manual for Real-Time Quality Control).  A gap is three
+times the previous interval, so that a meter with hourly readings has none.
 """
 
 from __future__ import annotations

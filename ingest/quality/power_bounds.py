@@ -3,17 +3,17 @@ Physical maximum of a device: photovoltaics under a clear sky, a pump by its pow
 
 Most that photovoltaics can make of the sun, by quarter hours, however the modules are mounted.
 
-The direct beam of a clear sky at sea level is 1353 W/m2 times 0.7 to the power of the air mass
-to the 0.678 (Meinel & Meinel 1976, Applied Solar Energy); the air mass by Kasten & Young (1989,
-Applied Optics 28, 4735).  A tenth is added for the sky's own light.  Modules that follow the sun
-and have half again as much power as their inverter are the most that is built; more than 110 %
-of its rating no inverter gives out.
+The direct beam of a clear sky at sea level is 1353 W/m2 times 0.7 to the power of the air mass to
+the 0.678 (Meinel & Meinel 1976, Applied Solar Energy); the air mass by Kasten & Young (1989,
+Applied Optics 28, 4735).  A tenth is added for the sky's own light.  The limit is that of tracking
+modules with 1.5 times the power of their inverter; an inverter delivers at most 110 % of its
+rating.
 
 Most water that a pump's power lifts to its head, were pump and motor without loss.
 
-Lifting water takes work: rho g H joules a cubic metre, 2.725 Wh for each metre of head.
-Real pumps take a tenth more at best and a half more as a rule, so what an honest flow meter
-shows is never near the bound; one that runs three times too fast is beyond it.
+Lifting water takes rho g H joules per cubic metre, 2.725 Wh per metre of head.  Real pumps need 10
+to 50 % more, so a correct flow meter is far below the limit, and one that counts three times too
+much is above it.
 
 Source: hydraulic power, P = rho g Q H, as in ISO 9906 and ANSI/HI 14.6.
 """
@@ -78,19 +78,19 @@ def above(
     most_wh : float64 array, n
         Rated energy times `most_of_rated`.
     estimated : bool array, n
-        Quarter hours over which a longer step was spread: they are held together, for no one
-        knows when in them it was made.
+        Quarter hours over which a longer step was spread: they are compared together, as the
+        distribution within them is unknown.
     into_day : int
         Quarter hours from the begin of a day to the first one.
     step_wh : float
-        What the register counts by: less than that of a day may have been made before it was
-        counted, and is left.
+        Resolution of the register: a smaller amount of a day may be generated earlier than counted,
+        and is kept.
 
     Returns
     -------
     int64 array, n
-        All of a day of which more than `FALSE_DAY` was not made by the sun, for then no one
-        knows what of the rest was. [Wh]
+        The whole day if more than `FALSE_DAY` of it is not solar, as the rest is then uncertain.
+        [Wh]
     """
     bound_wh = np.floor(most_wh).astype(np.int64)
     beyond: Int64 = np.maximum(value_wh - bound_wh, 0)
@@ -131,8 +131,8 @@ def most_flow(power_w: Float64, head_m: Float64) -> Float64:
     Parameters
     ----------
     power_w, head_m : float64 array, n
-        Electric power of the drive [W] and head [m], read together.  Where the head was not
-        read, the lowest that was counts: it lets the most through.
+        Electric power of the drive [W] and head [m], read together.  Where the head was not read,
+        the lowest reading is used, which allows the highest flow.
 
     Returns
     -------

@@ -5,12 +5,11 @@ Flat lines, frozen registers and peaks that stay too low are all runs that last
 too long.  A run ends where the value changes, where the device was silent for
 longer than `gap_us`, and where other limits begin to hold.
 
-The run of a gauge is renewed where registers of its device corroborate it: they rose by what it
-says.  Then a base load over a weekend and a plant at a fixed set point stand still without
-fault.  Time is cut into parts of a fixed length, counted from 1970 on, and what was counted
-since the first reading of a part is compared at the first reading after it.  So the order of
-arrival and the cuts between batches change nothing, and no look-up goes back farther than a
-part before a run.
+The run of a gauge is renewed where registers of its device corroborate it: they rose by the energy
+of the gauge.  So a base load over a weekend or a fixed set point is no fault.  Time is cut into
+parts of a fixed length, counted from 1970 on, and the energy since the first reading of a part is
+compared at the first reading after it.  So the result does not depend on batches, and a look-up
+reaches back at most one part before a run.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Values(NamedTuple):
     """
     Readings grouped by device, in time order.
 
-    `head` is the first row of each device, `limits` the version of its limits at a reading.
+    `head`: first row of each device; `limits`: version of the limits at each reading.
     """
 
     head: NDArray[np.intp]

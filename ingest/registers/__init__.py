@@ -2,8 +2,8 @@
 Energy between readings of a cumulative register (metering, version 2).
 
 A step counts only if readings support it.  If two explanations are possible, the smaller quantity
-counts, and the time that the difference takes at the rated power is unknown. `WORTH` has the rule
-of each case; mrv/accounting/coverage applies the deduction for unknown time.
+is used, and the time that the difference would take at rated power becomes unknown. `WORTH` has the
+rule of each case; mrv/accounting/coverage applies the deduction for unknown time.
 """
 
 from ingest.registers.lines import (

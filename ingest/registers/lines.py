@@ -3,9 +3,8 @@ Register sequences: the current reference value, and alternative sequences.
 
 Readings that leave the register's sequence (its mark) start another one, which waits (`Other`,
 count other than 0): its time is unknown until it is confirmed; a return withdraws it.  Each former
-sequence is stored (count 0): a return to it withdraws what was counted meanwhile, and leaves the
-corresponding time unknown.  After a day, a rise past the former value is no return but another
-register.
+sequence is stored (count 0): a return to it withdraws the quantity counted meanwhile, and its time
+becomes unknown.  After a day, a rise past the former value is treated as another register.
 """
 
 from __future__ import annotations
@@ -211,19 +210,19 @@ class Other:
         Its first value; of a former sequence the time of its end [us], stored below zero where
         there are further former ones.
     more : bool
-        Of a remembered sequence: there were others, which are unknown.
+        For a former sequence: whether there were others, which are unknown.
     steps_at : int
-        Number of steps before it; NULL where it was remembered.
+        Number of steps before it; NULL for a former sequence.
     line : list of Step
-        Its steps; of a former sequence, those taken back at its end.
+        Its steps; for a former sequence, those withdrawn at its end.
     mark : Mark or None
         Mark of the former sequence, or begin and position of the waiting one.
     ceiling : int
-        Position of an earlier waiting sequence; a rise up to there is none.
+        Position of an earlier waiting sequence; a rise up to it is not counted.
     stray : bool
-        It ended by a return, possibly of a stray reading of the sequence before it.
+        Whether it ended by a return, possibly by a stray reading of the previous sequence.
     anew : bool
-        It began at the foot of a climb.
+        Whether it began at the start of a rise.
     """
 
     value: int

@@ -149,8 +149,8 @@ class Reader(Waiting):
         """
         Return whether a fall is a reset, although the register had this value within the week.
 
-        It rose from there by many plausible steps and is near their start again: a daily counter
-        does so, a reading error does not. Only the very same reading may be a repetition.
+        The register has risen in many plausible steps and is back near their start, as a daily
+        counter does and a reading error does not.  Only an identical reading may be a repetition.
         """
         rises = len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
         climb = mark.value - before.value
@@ -197,8 +197,8 @@ class Reader(Waiting):
         """
         Withdraw the steps since a sequence ended, as the register is on it again.
 
-        If it was another register these steps are doubtful.  A single stray reading of the old
-        sequence is no return, so the other one stays stored for a day.
+        If the other sequence was another register, its steps are doubtful.  A single stray reading
+        of the old sequence is no return, so the other one stays stored for a day.
         """
         self.events.append(GLITCH)
         if self._goes_on(mark, time_us, value):

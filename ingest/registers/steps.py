@@ -29,7 +29,7 @@ class Steps:
     State of a register, and its steps so far.
 
     `rewrites_us` is the time from which steps before the first mark would change: other results are
-    then void.  `spread_from_us` is the earliest time of a withdrawn or distributed step.
+    then invalid.  `spread_from_us` is the earliest time of a withdrawn or distributed step.
     `doubt_us` is the part of the next step that stays unknown, since former sequences may have been
     the meter's.
     """
@@ -79,8 +79,8 @@ class Steps:
         """
         Add a further possible amount to the next step. [base units]
 
-        The step may be with or without that amount: the baseline counts it without; unknown time
-        charges the rest on the project side.
+        The step may or may not include that amount: it is excluded, and the unknown time adds it on
+        the project side.
         """
         if amount > self.meter.tolerance:
             self.doubt_us += self.meter.takes_us(amount)
@@ -177,8 +177,8 @@ class Steps:
         """
         Store an ended sequence; those that the mark may reach come first.
 
-        A higher former sequence stays stored, unless it ended a day before `stood_us`: a position
-        stable for that long is the register's own.
+        A higher former sequence stays stored, unless it ended a day before `stood_us`, as a
+        position that is stable that long is the register's own.
         """
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
         stands = self.mark.value

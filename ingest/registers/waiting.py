@@ -88,8 +88,8 @@ class Waiting(Steps):
         """
         Mark the steps of an ended sequence, and amounts at both ends, as doubtful.
 
-        One that began at about zero, with more than a few readings, made its own value; if the
-        register could have risen there since, it made all of it.
+        A sequence that began near zero and has more than a few readings counted its value itself,
+        completely if the register could have risen that far since.
         """
         made = line.value - line.first
         if line.first < mark.value and len(line.line) >= FEW and self.meter.rate < INF:

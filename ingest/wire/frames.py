@@ -1,7 +1,7 @@
 """
 Envelope and frames shared by all record schemas.
 
-    "TONW"  u16 schema  sha256 of what follows  content of that schema
+    "TONW"  u16 schema  sha256 of the content  content of that schema
 
 The digest covers the stored content, so that a truncated or foreign record is recognised before it
 is decoded.

@@ -93,7 +93,7 @@ def decode(content: memoryview, fleet: Fleet) -> Parcel:
         packed.received_us, [], [Rejected(*refusal) for refusal in packed.rejected],
     )  # fmt: skip
     lists = (packed.payloads, packed.content_types, packed.repeated, packed.codecs)
-    if {len(one) for one in lists} != {len(parcel)}:
+    if {len(column) for column in lists} != {len(parcel)}:
         raise ValueError("lists of messages differ in length")
     places = np.array([r.message for r in parcel.rejected], dtype=np.int32)
     within(places, len(parcel), "message")

@@ -3,7 +3,7 @@ Content of a Kafka record: frames and messages of one batch for one partition.
 
 The partition of a device is CRC-32 of its principal's id (its own or its gateway's), modulo the
 number of partitions. It is the same in all processes and releases, so that one principal's messages
-meet in one partition.  A rejected message without device goes by its topic.
+meet in one partition.  A rejected message without a device is assigned by its topic.
 """
 
 from __future__ import annotations
@@ -147,9 +147,9 @@ def join(parcels: Sequence[Parcel]) -> tuple[Parcel, list[int]]:
     Returns
     -------
     Parcel
-        One frame a device class, as one batch of messages has; messages are renumbered.
+        One frame per device class, as for a single batch; messages are renumbered.
     list of int, n
-        When each message was received. [us UTC]
+        Time of receipt of each message. [us UTC]
     """
     whole = Parcel([], [], [], [], [], 0)
     received: list[int] = []

@@ -180,7 +180,7 @@ class CorroboratedEnergy(Scan):
         Parameters
         ----------
         block : Frame
-            Whole devices, sorted by device and time.
+            All readings of each device, sorted by device and time.
         """
         for index, of, channel in registers_of(block, self.wanted):
             result = self._of_register(block, of, index, channel)
@@ -258,7 +258,7 @@ class CorroboratedEnergy(Scan):
         """
         Return a power in watts, converted on days on which it was sent in kW.
 
-        This is no advantage for a fraud, which could send a false power in watts as well.
+        A forger gains nothing by it, as a false power can be sent in watts too.
         """
         watts: Float64 = sent
         place = (np.arange(len(claimed.value)) + self.into_day) // _QUARTERS

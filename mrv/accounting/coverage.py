@@ -111,7 +111,7 @@ def service(rows: IntervalRows, first: int, last: int, device: str) -> Service:
     Parameters
     ----------
     rows : IntervalRows
-        Of one device and quantity, in any order.
+        Rows of one device and quantity, in any order.
     first, last : int
         Interval numbers since the epoch; an empty range is allowed.
     device : str
@@ -172,8 +172,8 @@ def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Spa
     """
     Return spans in which every role with project emissions has a device in service.
 
-    The baseline counts only there: buses that run while no charger is assigned would be credited
-    without their electricity.  Half-open spans, ascending. [interval numbers since the epoch]
+    The baseline counts only there, as buses without an assigned charger would be credited without
+    their electricity.  Half-open spans, ascending. [interval numbers since the epoch]
     """
     result: list[Span] = [(0, _NEVER)]
     for role, needs in methodology.roles.items():

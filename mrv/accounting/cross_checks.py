@@ -6,12 +6,12 @@ overstatement of the reduction if the other value is right.  A replaced meter an
 compared with an invoice together.
 
 An invoice that reaches beyond the period is compared over its own time, with what its meters
-metered outside the period.  All of the difference is one of the period, since nothing else of an
-invoice's time is accounted here.  An invoice of a main that serves others too, whose calibrated
-meters it names, is compared with what all of them metered; the difference is the project's.
+metered outside the period.  The whole difference is assigned to the period.  An invoice of a main
+that also serves others is compared with the sum of the calibrated meters that it names; the
+difference is assigned to the project.
 
-An estimated invoice and the next one, which corrects it, differ from their meters one by one and
-agree in sum.  Both hold, and the detail of each names the other.
+An estimated invoice and the next one, which corrects it, may differ singly and agree in sum.  Both
+are then accepted, and each names the other.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
     """
     Return the parts of an invoice's time before and after a period. [us UTC]
 
-    None if such a part is longer than a usual monthly invoice and than the part within the period.
+    None if a part outside is longer than a monthly invoice and than the part inside.
     """
     begin, end = period_us
     within = min(end, invoice.to_us) - max(begin, invoice.from_us)
@@ -134,13 +134,13 @@ def cross_checks(
     Parameters
     ----------
     monitored : sequence of Monitored
-        What counts, by device.
+        Counted quantity by device.
     rows : Rows
         Of main and check meters.
     years : sequence of (year, begin, end)
         Local calendar years of the period. [us UTC]
     """
-    beside = {one[:4]: one for one in supporting.outside}
+    beside = {quantity[:4]: quantity for quantity in supporting.outside}
     bench = _Bench(monitored, rows, pricing, years, supporting.accounting == FIRST, beside)
     for meter in sorted(supporting.meters, key=lambda m: (m.main, m.check)):
         for item in monitored:
@@ -149,7 +149,7 @@ def cross_checks(
     invoices = sorted(supporting.invoices, key=lambda i: (i.from_us, i.id))
     checks = [bench.by_invoice(invoice) for invoice in invoices]
     if not bench.by_first:
-        evidence = {name_of(one) for one in invoices if may_be_evidence(one)}
+        evidence = {name_of(invoice) for invoice in invoices if may_be_evidence(invoice)}
         checks = _offset(checks, evidence)
     yield from checks
 
@@ -185,6 +185,9 @@ class _Bench(NamedTuple):
         check = self.rows.known(meter.check, quantity)
         number, ours, theirs = np.intersect1d(main.number, check.number, return_indices=True)
         values = main.value[ours], check.value[theirs]
+        percent = exact(meter.percent, "check_percent")
+        if not self.by_first:  # no more than an invoice may differ by
+            percent = min(percent, TOLERANCE * 100)
         sums = exact_sum(values[0]), exact_sum(values[1])
         why: Text | str = ""
         if not len(ours):
@@ -193,7 +196,7 @@ class _Bench(NamedTuple):
             why = text(ONE_SIGNAL, device=meter.check, other=meter.main)
         return self._made(
             _Against(METER, meter.check, (meter.main,), quantity, item.span_us),
-            (len(ours), last - first), sums, exact(meter.percent, "check_percent"),
+            (len(ours), last - first), sums, percent,
             self._effect(item, number, values[0] - values[1]),
             why,
         )  # fmt: skip
@@ -268,7 +271,9 @@ class _Bench(NamedTuple):
         names = sorted(set(invoice.devices) - {m.device.id for m in of})
         span = invoice.from_us, invoice.to_us
         result = (self.beside.get((name, invoice.quantity, *span)) for name in names)
-        return [one for one in result if one and one.known_us >= COVERED * (span[1] - span[0])]
+        return [
+            check for check in result if check and check.known_us >= COVERED * (span[1] - span[0])
+        ]
 
     def _effect(self, meter: Monitored, number: Int64, value: Int64) -> Fraction:
         """Return the reduction that depends on a quantity of a device. [tCO2e]"""
@@ -382,10 +387,10 @@ class _Bench(NamedTuple):
 
 def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[CrossCheck]:
     """
-    Return comparisons with invoices; those that offset each other hold.
+    Return comparisons with invoices, where those that offset each other are accepted.
 
-    They differ, follow each other without a gap, and their sum is nearer to that of their meters
-    than the tolerance of any one of them.
+    They differ singly, follow each other without a gap, and their sum is within the tolerance of
+    each.
     """
     result = list(checks)
     differing = [
@@ -409,13 +414,13 @@ def _offset(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[Cro
 
 
 def _made_good(run: Sequence[CrossCheck]) -> bool:
-    """Return whether the sum of invoices is that of their meters."""
+    """Return whether the sum of invoices agrees with that of their meters."""
     off = sum(int(c.ours) - int(c.theirs) for c in run)
     return all(abs(off) * 100 <= Fraction(c.tolerance_percent) * int(c.theirs) for c in run)
 
 
 def _held(check: CrossCheck, others: Sequence[CrossCheck]) -> CrossCheck:
-    """Return a comparison that others offset."""
+    """Return a comparison that others offset, as accepted."""
     named = tuple(other.against for other in others)
     return replace(check, holds=True, detail=text(OFFSET, invoices=named))
 
@@ -436,7 +441,7 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     Return an invoice's tolerance relative to both quantities; its own only for the part within the
     period. [%]
 
-    A tolerance too wide for evidence is kept.
+    A tolerance too wide for evidence is unchanged.
     """
     if not beside.whole or not theirs or percent > TOLERANCE * 100:
         return percent

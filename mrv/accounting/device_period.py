@@ -239,9 +239,9 @@ class YearPart:
     """
     A device's local calendar year within the period: metered quantity and its cuts.
 
-    `month` is set where the methodology accounts by months.  `at_most`: gaps count at their upper
-    bound, the conservative value here. [base units]  `edges` are its first interval and one past
-    its last.
+    `month` is set where the methodology accounts by months.  `at_most`: quantity with gaps at their
+    upper bound, where that is conservative. [base units]  `edges` are its first interval and one
+    past its last.
     """
 
     year: int
@@ -266,7 +266,7 @@ class YearPart:
 
     def at_its_most(self) -> YearPart:
         """Return the part with gaps at their upper bound."""
-        cuts = (cut for one in self.cuts if (cut := one.at_its_most()) is not None)
+        cuts = (cut for part in self.cuts if (cut := part.at_its_most()) is not None)
         return replace(self, cuts=tuple(cuts), at_most=True)
 
 
@@ -278,19 +278,19 @@ class Monitored:
     Attributes
     ----------
     errors : tuple of Uncovered
-        Errors that apply: of time without certificate, and by the plan.
+        Errors applied: for time without certificate, and by the plan.
     nets : bool
-        False where its role deducts own use and the period has no row of it.
+        False where its role deducts own use that was not metered.
     rate : Fraction or None
         Highest plausible rate. [base units/h]
     class_limit : ClassLimit or None
         Limit of its class.
     uncounted : Text or str
-        Why its quantity does not count; empty where it counts.
+        Reason for not counting its quantity; empty if it counts.
     measured : mapping
-        Its parameters that count by its own electricity.
+        Its parameters replaced by its measured electricity.
     above_power : tuple of AbovePower
-        Where that electricity was above the entered power.
+        Times in which that electricity exceeded the entered power.
     """
 
     bound: ProjectDevice

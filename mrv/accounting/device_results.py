@@ -270,9 +270,9 @@ def silent_days(
     Parameters
     ----------
     parameters, read : mapping
-        As they count, and with the means of the other days.
+        Values as counted, and as the means of the other days.
     measured : collection of str
-        Parameters that count as the channels measured them.
+        Parameters measured by channels.
     reduction : callable
         Reduction of the period with given parameters. [tCO2e]
     """

@@ -7,8 +7,8 @@ thousandth in any order.
 
 Noise added to a copy is uniform relative to the value and independent of the weather. Real
 neighbours differ little for hours and then strongly, when a cloud or gust reaches one first. The
-largest twentieth of relative differences begins at 2.9 times the median for normal noise, at less
-for uniform noise, and at 3.2 with chance; at 4.0 or more for all 233 pairs of real inverters that
+95th percentile of relative differences is 2.9 times the median for normal noise (3.2 within
+chance), less for uniform noise, and 4.0 times or more for all 233 pairs of real inverters that
 differ by less than nine per cent (22 of a plant in India, 34 days of 2020, Kaggle "Solar Power
 Generation Data"; two pairs of a roof in La Reunion, 15 days of 2022, TwInSolar).  Neighbouring
 turbines differ by 14 % and more (La Haute Borne, four turbines, 2014 and 2015, ENGIE).
@@ -62,7 +62,10 @@ _MOST_PARTS, _PART = 400, 0.5
 
 
 class Shuffled(NamedTuple):
-    """Two meters, the number of days that agree in another order, the ratio, and equality."""
+    """
+    Pair of meters whose days agree in another order: number of days, ratio, and whether they
+    are equal.
+    """
 
     one: int
     other: int
@@ -79,9 +82,9 @@ def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Sh
     Parameters
     ----------
     own, others : int64 arrays, n x days and m x days
-        Sums of days; 0 where nothing was measured. [base unit]
+        Daily sums; 0 without data. [base unit]
     pairs : bool array, n x m
-        Which of them are compared.
+        Mask of the days that are compared.
     """
     days = own.shape[1]
     if days < LEAST_DAYS:
@@ -147,8 +150,7 @@ class Summed(NamedTuple):
 
 def summed(own: Int64) -> Iterator[Summed]:
     """
-    Yield meters that are the sum of others, of a subset where there are more
-    days than meters.
+    Yield meters whose series is the sum of others, among at most as many meters as days.
 
     Parameters
     ----------
@@ -200,9 +202,9 @@ def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> list[int
     Parameters
     ----------
     values, others : int64 arrays, days and m x days
-        Sums of days, which have to add up. [base unit]
+        Daily sums, compared first. [base unit]
     own, there : int32 arrays, k and m x k
-        Quantities of quarter hours, which say which ones add up. [base unit]
+        Quantities of quarter hours, which decide. [base unit]
     """
     subset = np.arange(len(others))
     for weight in (_PART / 2, _PART):  # once more with those that are left: they are much alike
@@ -225,9 +227,9 @@ def noisy(own: Int32, other: Int32) -> Noise | None:
     """
     Return the noise between two series if one is a noisy copy of the other; else None.
 
-    The differences have to be even, in quarter hours and in hours, with small and large values, on
-    each day, without autocorrelation; and the series have to vary by more than that from the mean
-    of the same time of day.
+    The differences must be uniform, for quarter hours and hours, at small and large values, on each
+    day, and without autocorrelation; the series must vary more than these from the mean of the time
+    of day.
 
     Parameters
     ----------

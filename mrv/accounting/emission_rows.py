@@ -112,11 +112,11 @@ def by_day(
     Parameters
     ----------
     sums : Sums
-        Of the whole period, exact.
+        Emissions of the whole period, exact.
     counted : iterable of Counted
         Parts that are distributed by a device's quantity; the rest is distributed by time.
     rows : IntervalRows
-        Of these devices within the period, in any order.
+        Interval rows of these devices in the period, in any order.
     from_us, to_us : int
         Half-open. [us UTC]
     """

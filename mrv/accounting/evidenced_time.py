@@ -70,8 +70,8 @@ def successive(meters: Sequence[Monitored], first: int, last: int) -> bool:
     """
     Return whether devices of each role follow each other in intervals [first, last).
 
-    The same number serves at any time, without overlap or gap; two may meet within an interval,
-    which belongs to the project's side.  Each served a part of the time only.
+    An equal number serves at any time, without overlap or gap, each for a part of the time; two may
+    change within an interval of the project's side.
     """
     for role in {m.bound.role for m in meters}:
         spans = _within((m for m in meters if m.bound.role == role), first, last)
@@ -158,7 +158,7 @@ class Corroboration:
     Attributes
     ----------
     supporting : SupportingData
-        With the invoices.
+        The period's data, with the invoices.
     checks : sequence of CrossCheck
         Comparisons of the period's meters with them.
     """
@@ -235,9 +235,9 @@ class Corroboration:
         """
         Return whether invoices with files cover a device's quantity over nearly all its time.
 
-        Time of a contradicting invoice is not covered.  Time before the first or after the last
-        invoice may be missing where it is shorter than that invoice and at most 31 days, and nine
-        tenths of all time are covered.
+        Time of a contradicting invoice is not covered.  Time before the first and after the last
+        invoice may be missing if shorter than that invoice and 31 days, and nine tenths of the time
+        are covered.
         """
         begin, end = meter.span_us
         covered, whole = self.shown_us(meter), end - begin
@@ -248,8 +248,8 @@ class Corroboration:
         Return whether a quantity has the grade of evidence that the programme requires.
 
         Grade B: a third party's invoices.  C: a meter under valid calibration over nearly all its
-        time, not contradicted by an invoice or check meter, that did not stand still.  D: any meter
-        that moved and is not contradicted.
+        time, not contradicted by an invoice or check meter, that did advance.  D: any meter that
+        advanced and is not contradicted.
         """
         required = self.supporting.required or USUAL
         if "invoice" in of_role(meter.bound.role) and self.invoiced(meter):
@@ -294,7 +294,7 @@ class Corroboration:
         Parameters
         ----------
         applied : iterable of (int, int)
-            Time of the meter's higher invoices, which count. [us UTC]
+            Time of the meter's higher invoices, which are used. [us UTC]
         """
         begin, end = meter.span_us
         spans = [*applied, *_spans(self.holding(meter))]

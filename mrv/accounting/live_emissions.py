@@ -344,8 +344,7 @@ class SilenceRate(NamedTuple):
     """
     Deduction for an hour without data of a device. [ug CO2e/h]
 
-    `ug_per_h` is rounded up; None where the device is of the baseline's side alone, or has no
-    limit.
+    `ug_per_h` is rounded up; None for a device of the baseline side only, or without limit.
     """
 
     device: str
@@ -355,7 +354,7 @@ class SilenceRate(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Highest rated power of any time [W], and largest stored interval by quantity [base units]."""
+    """Highest rated power of any time [W], and largest stored interval by quantity [base units]"""
 
     rated_w: int | None
     largest: Mapping[str, int]
@@ -384,7 +383,7 @@ def silence_rates(
     Raises
     ------
     MethodologyError, FactorError
-        By the methodology's parameters and factors.
+        As raised for the methodology's parameters and factors.
     """
     methodology = find(project.methodology, project.version)
     pricing = _Pricing(project, methodology, factors)
@@ -411,6 +410,6 @@ def _highest(device: Device, needs: RoleNeeds, seen: Seen) -> Fraction | None:
     """
     rated = seen.rated_w if needs.unit == "Wh" else None
     known = [needs.costs, limit_of(device, needs.quantity), rated]
-    result = [Fraction(one) for one in known if one is not None]
+    result = [Fraction(value) for value in known if value is not None]
     largest = 0 if result else seen.largest.get(needs.quantity, 0)
     return max(result, default=highest_rate(device, needs.quantity, largest))

@@ -257,10 +257,10 @@ class CrossCheck:
     """
     Quantity of meters compared with a check meter or an invoice. [base units]
 
-    `ours` and `theirs` are of the common time, `coverage` its share of the span.  `effect_t` is the
-    overstatement of the reduction if the other one were right, negative for an understatement.
-    `holds` is None where they could not be compared; `detail` is the reason.  `outside` is the part
-    of `ours` outside the period.
+    `ours` (metered) and `theirs` (compared) are quantities of the common time, `coverage` its share
+    of the span.  `effect_t` is the overstatement of the reduction if the other one were right,
+    negative for an understatement. `holds` is None where they could not be compared; `detail` is
+    the reason.  `outside` is the part of `ours` outside the period.
     """
 
     kind: str
@@ -282,7 +282,7 @@ class CrossCheck:
 
     @property
     def is_offset(self) -> bool:
-        """Whether it differs, and invoices before or after it make up for that."""
+        """Return whether it differs, and earlier or later invoices offset the difference."""
         return isinstance(self.detail, Text) and self.detail.code == OFFSET
 
     @property
@@ -317,8 +317,8 @@ class EvidenceItem:
         Of a meter, or of the devices that a parameter belongs to; empty of the project's own.
     tonnes : str
         Emissions of the quantity on its side, of a project-side meter at its highest plausible
-        rate; of a value, by how much the reduction would be another one without it. The last two
-        are at most the whole reduction. [tCO2e]
+        rate; of a value, the change of the reduction without it. The last two are at most the whole
+        reduction. [tCO2e]
     shown_by : tuple of str
         Certificates, invoices, documents or reports.
     """

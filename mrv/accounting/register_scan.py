@@ -1,12 +1,12 @@
 """
 Scan of a meter's readings: breaks of the register's sequence, and unrecorded consumption.
 
-A sequence breaks where the register falls, or rises beyond what its device can make: the meter was
-replaced or reset, or readings were false.  Metering counts the more conservative explanation and
-the time as unknown by the difference (`ingest.registers`); rule REG-03 names the register and the
-missing registry entry.
+A sequence breaks where the register falls, or rises more than its device can: the meter was
+replaced or reset, or readings were false.  Metering uses the more conservative explanation, and
+marks the time of the difference as unknown (`ingest.registers`); rule REG-03 names the register and
+the missing registry entry.
 
-A baseline register must not report too much (`corroborated_energy`), one of a charger, an auxiliary
+A baseline register must not count too much (`corroborated_energy`); one of a charger, an auxiliary
 or a fuel meter not too little.  The integral of power is compared with the register's rise over
 each day and over the period.  If it is larger by the tolerance (two meters of class 2) and the
 errors of its samples, the power's value counts, without tolerance.
@@ -395,17 +395,14 @@ class _Compared(NamedTuple):
         return _whole(np.maximum(self.shown - self.value, 0.0), more)
 
     def of_days(self, into_day: int, spread: np.ndarray) -> Int64:
-        """
-        Return the gauge's excess on single days, less what the register caught up on other
-        days.
-        """
+        """Return the gauge's excess on single days, less the register's catch-up on other days."""
         edges = into_day, -(into_day + len(self.value)) % DAY
 
         def by_day(of: Float64) -> Float64:
             days: Float64 = np.pad(of, edges).reshape(-1, DAY).sum(axis=1)
             return days
 
-        value, gauged, variance, rounded = (by_day(one) for one in self[:4])
+        value, gauged, variance, rounded = (by_day(column) for column in self[:4])
         doubt = SIGMAS_ALONE * np.sqrt(variance) + self.step + rounded
         judged = by_day(spread.astype(np.float64)) == 0
         short = judged & (gauged > (1 + METERS) * value + doubt)

@@ -147,7 +147,10 @@ def energy_roles(methodology: Methodology, bound: Iterable[ProjectDevice]) -> tu
 
 
 def check_energy(methodology: Methodology, roles: tuple[str, ...]) -> None:
-    """Refuse a plan whose design energy is of other roles than its methodology's; PeriodError."""
+    """
+    Raise PeriodError if the plan's design energy has other roles than those of its
+    methodology.
+    """
     ours = _energies(methodology, "baseline")
     if roles and roles != ours:
         raise PeriodError(
@@ -166,8 +169,8 @@ def in_force(
 ) -> list[tuple[Mapping[str, Any], int, int]]:
     """Return the design's estimates within a span, each with start and end. [us]"""
     from_us, to_us, timezone = span
-    dated = [(instant_us(one["from"], timezone), one) for one in expected.get("dated", ())]
-    begun = [(from_us, expected), *((us, one) for us, one in dated if us < to_us)]
+    dated = [(instant_us(entry["from"], timezone), entry) for entry in expected.get("dated", ())]
+    begun = [(from_us, expected), *((us, entry) for us, entry in dated if us < to_us)]
     ends = [*(us for us, _ in begun[1:]), to_us]
     return [
         (item, max(us, from_us), end)
@@ -197,7 +200,7 @@ def comparisons(
     supporting: SupportingData,
 ) -> tuple[Comparison, ...]:
     """
-    Return actual quantities beside those expected by design and other periods.
+    Return actual quantities with those expected by design and other periods.
 
     `span` is begin, end and time zone of the period. [us UTC]
     """

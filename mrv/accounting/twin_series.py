@@ -80,7 +80,7 @@ def twins(series: Sequence[Int32], nearly: float = NEARLY) -> Iterator[Twins]:
     series : sequence of int32 array, n each
         Quantity of each interval of the period, of meters of one quantity. [base units]
     nearly : float
-        Part by which quarter hours of a copy may differ. [1]
+        Permitted relative difference of quarter hours. [1]
     """
     moved = [i for i, s in enumerate(series) if np.count_nonzero(s) >= LEAST]
     if len(moved) > MANY:
@@ -110,8 +110,8 @@ def twins_between(
     """
     Yield pairs of proportional or identical series, one of each group.
 
-    As `twins`, and also those that are equal where both metered something.  A series of less than
-    two days has to vary, and its copy may differ by half a percent.
+    As `twins`, and those that are equal whenever both metered something.  A series of less than two
+    days has to vary, and its copy may differ by half a percent.
 
     Parameters
     ----------
@@ -202,8 +202,8 @@ def copied(own: Int32, other: Int32) -> Twins | None:
     """
     Return the twins if two series are copies of each other where both have data; else None.
 
-    Either may have gaps, begin late or have its clock set wrong by up to two hours; half of the
-    shorter one has to be common.
+    Gaps, a late start, and a clock offset of up to two hours are allowed; half of the shorter
+    series must be common.
 
     Parameters
     ----------
@@ -292,8 +292,8 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
     """
     Return pairs of meters with a constant ratio in enough intervals.
 
-    Beside three times the memory of `others` it needs a few megabytes, for any number of meters.
-    Steps between neighbouring intervals are compared first, then the candidates themselves.
+    Memory: about three times that of `others`, for any number of meters. Steps between neighbouring
+    intervals are compared first, then the candidates themselves.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """
 Countries by ISO 3166-1 alpha-2, grids of countries with several, and rules of each country.
 
-A site names its country.  Where it does not, its time zone does: the zone database gives each
-zone to one country, but for those that are none's, such as UTC.  What a country alone rules is
-data in the folder of its code, `vn` for Viet Nam; no other country sees it.
+A site without a country has that of its time zone, which the zone database gives; a zone such as
+UTC belongs to no country.  Rules that one country alone has are data in the folder of its code,
+such as `vn`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Located(Protocol):
 
     @property
     def country(self) -> str | None:
-        """Country; None if not stated."""
+        """Return the country; None if not stated."""
 
     @property
     def timezone(self) -> str:
-        """Time zones, as read by `mrv.calendar`."""
+        """Return the time zones, as read by `mrv.calendar`."""
 
 
 class Supplied(Located, Protocol):
@@ -37,7 +37,7 @@ class Supplied(Located, Protocol):
 
     @property
     def grid(self) -> str | None:
-        """Grid of a country with several; None if not stated."""
+        """Return the grid of a country with several; None if not stated."""
 
 
 class Grid(NamedTuple):
@@ -58,7 +58,7 @@ class Grid(NamedTuple):
 def grids(country: str | None) -> Mapping[str, Grid]:
     """Return the grids of a country with several, by the name in `grid` of a site."""
     text = (resources.files(__package__) / "grids.toml").read_text("utf-8")
-    return {name: Grid(**one) for name, one in tomllib.loads(text).get(country or "", {}).items()}
+    return {name: Grid(**grid) for name, grid in tomllib.loads(text).get(country or "", {}).items()}
 
 
 @cache

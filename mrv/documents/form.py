@@ -1,13 +1,11 @@
 """
-Reading a document into its type, and writing it.
+Types of JSON documents, with reading, writing, and the parts common to all signed documents.
 
-msgspec's structs rather than dataclasses: they refuse what is missing, unknown or of
-another type and name its path, they write the same values back, and their JSON Schema
-comes from the same lines, so that nothing is said twice.
+The types are msgspec structs: reading refuses missing, unknown or wrongly typed fields with their
+path, and the JSON Schema follows from the same definition.
 
-A field that statements of an earlier version do not have is `UNSET` there and is not
-written; its comment says since when.  A field that may hold nothing is None, written
-as null.
+A field that statements of an earlier version do not have is `UNSET` there and is not written; its
+comment states the version.  An optional value is None, written as null.
 
 Common parts of all signed documents: issuer, proof, and reference to another document.
 
@@ -68,7 +66,7 @@ _UNITS = {"t", "ug", "s", "percent"}
 
 
 def _wire_name(name: str) -> str:
-    """Name of a field in JSON: camel case, a unit behind an underscore."""
+    """Return the JSON name of a field: camel case, with the unit after an underscore."""
     first, *rest = name.rstrip("_").split("_")
     unit = f"_{rest.pop()}" if rest and rest[-1] in _UNITS else ""
     return first + "".join(word.capitalize() for word in rest) + unit
@@ -98,11 +96,11 @@ def read(kind: type[T], record: object, name: str) -> T:
     Parameters
     ----------
     kind : type
-        Such as `mrv.documents.statement.Statement`.
+        Type, such as `mrv.documents.statement.Statement`.
     record : object
-        As `canonical.parse` gave it.
+        JSON value from `canonical.parse`.
     name : str
-        Of the file or document, for errors.
+        Name of the file or document, for errors.
 
     Raises
     ------
@@ -201,31 +199,37 @@ def text_in(coded: Coded) -> Text:
     return Text(coded.code, tuple(sorted((n, _in(v)) for n, v in coded.values.items())))
 
 
-def read_text(said: str | Coded) -> Text | str:
-    """Return a text; words without a code unchanged."""
-    return said if isinstance(said, str) else text_in(said)
+def read_text(words: str | Coded) -> Text | str:
+    """
+    Return a text of a document as a code with values; a text without a code is returned
+    unchanged.
+    """
+    return words if isinstance(words, str) else text_in(words)
 
 
-def words_of(said: str | Coded, language: str = "en") -> str:
-    """Return a text in a language; words of tonne 0.1.0 unchanged."""
-    return said if isinstance(said, str) else render(text_in(said), language)
+def words_of(words: str | Coded, language: str = "en") -> str:
+    """
+    Return a text of a document in a language; a text signed by tonne 0.1.0 is returned
+    unchanged.
+    """
+    return words if isinstance(words, str) else render(text_in(words), language)
 
 
-def coded_or_words(said: str | Text) -> str | Coded:
-    """Return a text in the form of a document; words without a code unchanged."""
-    return said if isinstance(said, str) else coded(said)
+def coded_or_words(words: str | Text) -> str | Coded:
+    """Return a text in the form of a document; a text without a code is unchanged."""
+    return words if isinstance(words, str) else coded(words)
 
 
-def words_of_0_1_0(said: str | Text) -> str:
-    """Return a text in the words that tonne 0.1.0 signed."""
-    return said if isinstance(said, str) else render(said, RELEASE_0_1_0)
+def words_of_0_1_0(words: str | Text) -> str:
+    """Return a text in the wording that tonne 0.1.0 signed."""
+    return words if isinstance(words, str) else render(words, RELEASE_0_1_0)
 
 
 def _out(value: Value) -> str | int | Coded | tuple[str | int | Coded, ...]:
     if isinstance(value, Text):
         return coded(value)
     if isinstance(value, tuple):
-        return tuple(coded(one) if isinstance(one, Text) else _single(one) for one in value)
+        return tuple(coded(item) if isinstance(item, Text) else _single(item) for item in value)
     return value
 
 
@@ -239,5 +243,5 @@ def _in(value: str | int | Coded | tuple[str | int | Coded, ...]) -> Value:
     if isinstance(value, Coded):
         return text_in(value)
     if isinstance(value, tuple):
-        return tuple(text_in(one) if isinstance(one, Coded) else one for one in value)
+        return tuple(text_in(item) if isinstance(item, Coded) else item for item in value)
     return value

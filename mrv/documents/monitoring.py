@@ -1,9 +1,9 @@
 """
 Monitoring in a statement: meters, calibrations, coverage, cross-checks, quality of readings.
 
-Quantities are decimal text in the unit that their name carries, those without one in
-the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields that may be
-`UNSET` came after tonne 0.1.0's first statements, in which they are absent.
+Quantities are decimal text in the unit of their name, else in the base unit given with them (Wh, m,
+kg).  Tonnes are of CO2 equivalent.  Fields that may be `UNSET` came after tonne 0.1.0's first
+statements, in which they are absent.
 """
 
 from typing import Literal
@@ -27,8 +27,8 @@ class PlanVersion(Form):
     """
     A version of the project's monitoring plan in force, with its digest.
 
-    `to` is the first day after a temporary deviation, `differs` what the version has
-    otherwise than the one before; all but the oldest four are absent in tonne 0.1.0.
+    `to` is the first day after a temporary deviation, `differs` its differences from the previous
+    version; all fields but the oldest four are absent in tonne 0.1.0.
     """
 
     version: str
@@ -62,9 +62,8 @@ class Meter(Form):
     The meter of a device: class, profile, serial number and accuracy class.
 
     `ratings` are its rated powers in order of time, the first for all time before.
-    `calibration_every` is the longest time from one calibration to the next, `point` where in the
-    plant it measures, `feeds` what is behind it, `gas_basis` whether it
-    counts gas `dry` or `wet`.
+    `calibration_every` is the longest time from one calibration to the next, `point` its place in
+    the plant, `feeds` its loads, `gas_basis` whether it measures gas `dry` or `wet`.
     """
 
     class_: str
@@ -85,11 +84,10 @@ class CalibrationShown(Form):
     """
     A calibration certificate.
 
-    `due` is the first day that it does not cover, where the meter's interval of calibration is over
-    before `valid_until`.  `channel` is the instrument that it is of, where the device has several;
-    `found_error_percent` the error as it was found, before adjustment.  A `last_test` is of a meter
-    that was removed: it covers nothing.  `laboratory` calibrated it, with its number of
-    `accreditation` (ISO/IEC 17025).
+    `due`: first day not covered, where the calibration interval ends before `valid_until`;
+    `channel`: the instrument, where the device has several; `found_error_percent`: the error before
+    adjustment. A `last_test` of a removed meter covers no time.  `laboratory` calibrated it, with
+    its number of `accreditation` (ISO/IEC 17025).
     """
 
     certificate: str
@@ -155,8 +153,8 @@ class MonitoredParameter(Form):
     """
     Metered and counted quantity of one device in one role. [base units]
 
-    `counted` = `metered` + `adjusted` + `substituted`.  tonne 0.1.0 wrote `deducted` in the place
-    of `adjusted`: taken off on the baseline side, added on the project side.
+    `counted` = `metered` + `adjusted` + `substituted`.  tonne 0.1.0 wrote `deducted` in place of
+    `adjusted`: deducted on the baseline side, added on the project side.
     """
 
     device: str
@@ -187,8 +185,8 @@ class CrossCheck(Form):
     """
     Meters compared with a check meter or an invoice of the same energy.
 
-    `effect_t` is by how much the reduction would be too high if the other one were right.
-    `holds` is None where nothing could be compared; `detail` says why.
+    `effect_t`: overstatement of the reduction if the other value is right; `holds`: None where
+    nothing could be compared; `detail`: the reason.
     """
 
     kind: str
@@ -222,8 +220,8 @@ class UnusualReadings(Form):
     """
     Readings flagged by a quality test in a period, and the quantities of those quarter hours.
 
-    `energy_Wh` is what meters of energy metered in them, `emissions_t` what all meters did, on
-    either side of the account.  `days` says which devices, and when.
+    `energy_Wh`: energy metered in them, `emissions_t`: emissions of all meters on either side.
+    `days`: devices and days.
     """
 
     test: str
@@ -252,9 +250,9 @@ class DesignDocument(Form):
     """
     Document that supports an ex-ante parameter: title, issuer, date, file hash.
 
-    `value` is what it states, decimal text in the unit of the parameter; `by_device` what it
-    states of each device, where their values differ; `signed` the signature of who gave it;
-    `valid_until` the first day on which the value no longer applies.
+    `value`: the stated value, decimal text in the unit of the parameter; `by_device`: the values of
+    devices, where they differ; `signed`: the signature of its issuer; `valid_until`: the first day
+    on which the value no longer applies.
     """
 
     parameter: str
@@ -278,7 +276,7 @@ def acceptance_text(
 
 
 class AcceptanceSigned(Form):
-    """Signature of an acceptance: the programme's key [Multikey], 64 bytes [base58]."""
+    """Signature of an acceptance: the programme's key [Multikey], 64 bytes [base58]"""
 
     key: str
     value: str
@@ -311,9 +309,9 @@ class Arrival(Form):
     """
     Hour of arrival of the period's readings, as counted by tonne.
 
-    `late` are those that arrived 36 hours after their day's end or later, `at_once_days`
-    device-days whose readings of six hours or more came within two, `not_noted` readings
-    whose arrival no one counted: they were stored before tonne counted, or by hand.
+    `late`: readings that arrived 36 hours or more after the end of their day; `at_once_days`:
+    device-days with readings of six hours or more that arrived within two; `not_noted`: readings of
+    unknown arrival, stored by an earlier version or by hand.
     """
 
     readings: Whole
@@ -336,11 +334,11 @@ class SignedEnergy(Form):
     """
     Share of signed energy (mrv/statement/signed_energy).
 
-    `energy_Wh` is what the period's meters of energy metered, `shares` a kind of signature
-    each: a meter's own value (OCMF), a meter's batch (COSE_Sign1), a gateway's, none.
-    `signers` are the devices whose keys signed, `values` how many signed values the evidence
-    holds, `contradicted` how many registers in them do not fit the readings beside them, and
-    `stored` how many signed values of the period the operator has.
+    `energy_Wh`: metered energy of the period; `shares`: share by kind of signature (a meter's
+    value, OCMF; a meter's batch, COSE_Sign1; a gateway's; none); `signers`: devices whose keys
+    signed; `values`: number of signed values in the evidence; `contradicted`: number of signed
+    registers that contradict the readings; `stored`: number of signed values that the operator
+    stores.
     """
 
     energy_wh: Whole = field(name="energy_Wh")

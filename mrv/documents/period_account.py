@@ -1,9 +1,9 @@
 """
 The account in a statement: tonnes, factors, gaps, deductions, conditions, comparisons.
 
-Quantities are decimal text in the unit that their name carries, those without one in
-the base unit beside them (Wh, m, kg).  Tonnes are of CO2 equivalent.  Fields that may be
-`UNSET` came after tonne 0.1.0's first statements, in which they are absent.
+Quantities are decimal text in the unit of their name, else in the base unit given with them (Wh, m,
+kg).  Tonnes are of CO2 equivalent.  Fields that may be `UNSET` came after tonne 0.1.0's first
+statements, in which they are absent.
 """
 
 from fractions import Fraction
@@ -140,10 +140,10 @@ class Deduction(Form):
     """
     A change of a metered quantity, its reason and its deduction, in order of application.
 
-    `kind` is the rule's id, or calibration, own use or design; `adjustment` is added to what was
-    metered. [base unit]  `cost_t` is that times what a unit adds to the reduction; those of all
-    lines and gaps add up.  tonne 0.1.0 wrote no kind, `reason` in words, as `quantity` what was
-    taken off the baseline side or added on the project side, and as `cost_t` its emissions there.
+    `kind` is the rule's id, or calibration, own use or design; `adjustment` is added to the metered
+    quantity [base unit]; `cost_t` is its effect on the reduction, additive over all lines and gaps.
+    tonne 0.1.0 wrote no kind, `reason` in words, as `quantity` the amount deducted on the baseline
+    side or added on the project side, and as `cost_t` its emissions there.
     """
 
     device: str
@@ -185,14 +185,14 @@ class Condition(Form):
 
     @property
     def name(self) -> str:
-        """The rule, or the clause written by 0.1.0."""
+        """Return the rule's id, or the clause written by tonne 0.1.0."""
         return self.clause or "" if self.rule is UNSET else self.rule
 
     def words(self, language: str = "en") -> str:
         """Return its texts in a language; texts of 0.1.0 unchanged."""
         if self.texts is UNSET:
             return self.detail or ""
-        return joined([text_in(one) for one in self.texts], language, tonnes=self.tonnes or "0")
+        return joined([text_in(text) for text in self.texts], language, tonnes=self.tonnes or "0")
 
 
 class RuleEffect(Form):
@@ -214,8 +214,8 @@ class EvidenceItem(Form):
     """
     Share of the reduction of a meter or entered value, and its evidence.
 
-    `tonnes` of a meter are the emissions of its quantity, of a value by how much the reduction
-    would be another one without it. [tCO2e]  `shownBy` are certificates, invoices, documents.
+    `tonnes`: for a meter the emissions of its quantity, for a value the change of the reduction
+    without it [tCO2e].  `shownBy` are certificates, invoices, documents.
     """
 
     kind: Literal["meter", "parameter"]
@@ -230,7 +230,7 @@ class EvidenceAsked(Form):
     """
     Grades that a programme requires, if they differ from C and B above 5 %.
 
-    Of quantities, and of parameters that carry more than `above_percent` of the reduction.
+    For quantities, and for parameters that affect more than `above_percent` of the reduction.
     """
 
     quantities: Literal["B", "C", "D"]
@@ -256,7 +256,7 @@ class Comparison(Form):
     """
     Expected amount, pro rata of the period's length, and actual amount.
 
-    `roles` are those whose energy it is; absent where it is all energy that is metered.
+    `roles`: roles of the energy; absent for all metered energy.
     """
 
     what: str

@@ -1,8 +1,7 @@
 """
 The registry extract of a period, as in `plan.json`; see `mrv.statement.plan_extract`.
 
-What is empty is left out, but for the oldest keys.  Numbers that someone typed stand
-as they were typed.
+Empty values are omitted, except for the oldest keys.  Entered numbers are unchanged.
 """
 
 from typing import Any, Literal
@@ -100,11 +99,10 @@ class DeviceExtract(Form):
     """
     A device as in the registry, with certificates and meter replacements.
 
-    Its place tells where its sun stands; metering asks for it from version 2 on.
-    `calibration_every` is its interval of calibration as the registry has it; of one that was made
-    longer after the period began, the shorter. [months]  `point` is where in the plant it
-    measures, `feeds` what is behind it: devices, bus bars, consumers, the grid, and
-    `gas_basis` whether it counts gas `dry` or `wet`.
+    Its location gives the position of the sun, used from metering version 2 on.
+    `calibration_every`: its calibration interval in the registry; if lengthened after the period
+    began, the shorter one [months].  `point`: its place in the plant; `feeds`: its loads (devices,
+    bus bars, consumers, the grid); `gas_basis`: whether it measures gas `dry` or `wet`.
     """
 
     id: str
@@ -237,7 +235,7 @@ class RegistryCondition(Form):
     """
     A finding of the registry on a period's meters, and whether it is met.
 
-    `severity` where it is another one than the rule's.
+    `severity`: where it differs from the rule's.
     """
 
     rule: str
@@ -266,7 +264,7 @@ class OutsidePeriod(Form):
     """
     Quantity metered in an invoice's time before or after the period. [base units]
 
-    `known_us` is the time of its intervals of which all is known.
+    `known_us`: the time of its complete intervals.
     """
 
     device: str
@@ -317,8 +315,8 @@ class ChangedAfterwards(Form):
     """
     A value fixed ex ante that was changed in the registry after the period began.
 
-    `before` is null where there was no value, and absent where the document alone is another
-    one; `was` and `document` are those of the value before and of now.
+    `before`: null if there was no value, absent if only the document differs; `was` and `document`:
+    the documents of the earlier and the present value.
     """
 
     device: str | None
@@ -366,8 +364,8 @@ class SignedValueKept(Form):
     """
     A signed value as received, and the part that is counted.
 
-    `device` is whose value it is, `signer` whose key verifies it, `received` when tonne
-    received it; `data` is OCMF's text, or a COSE_Sign1 in base64.
+    `device`: the metered device; `signer`: owner of the key; `received`: time of receipt; `data` is
+    OCMF's text, or a COSE_Sign1 in base64.
     """
 
     device: str
@@ -382,7 +380,7 @@ class SigningKeyNamed(Form):
     """
     A public key of a device from a time on, in hex; `ended`: no key from then on.
 
-    `serial` is the device's, by which its values may name it.
+    `serial`: serial number of the device, which its values may use.
     """
 
     device: str
@@ -395,8 +393,8 @@ class SignedExtract(Form):
     """
     Signed values of a period, with the keys for verification.
 
-    `stored` is how many the operator has; what stands here is the first and the last of each
-    device's local day, which is what bounds its energy.
+    `stored`: the number that the operator stores; listed are the first and last of each device's
+    local day, which limit its energy.
     """
 
     keys: tuple[SigningKeyNamed, ...]
@@ -416,9 +414,9 @@ class CommonMetered(Form):
     """
     Quantities of a common meter and all its users in intervals known for all.
 
-    `days_above` are local days on which the users together are above it by more than
-    `lost_percent`.  `joint`: by joint meter readings, whose days may reach beyond the period;
-    `comparedShare` is then the part of the period that they cover.
+    `days_above`: local days on which the sum of the users exceeds it by more than `lost_percent`;
+    `joint`: by joint meter readings, which may reach beyond the period; `comparedShare`: the share
+    of the period that they cover.
     """
 
     main: str
@@ -444,8 +442,7 @@ class PlanExtract(Form):
     """
     All contents of `plan.json`.
 
-    `arrivals` and `signed` are absent where tonne did not count them yet; an empty list says
-    that it counted none.
+    `arrivals` and `signed` are absent in older statements; an empty list means none.
     """
 
     project: ProjectExtract

@@ -86,7 +86,7 @@ class Difference(Form):
     """
     Changes of a correction against the statement that it replaces.
 
-    `inputs` are what the registry said: parameters, ratings, certificates, serials.
+    `inputs` are registry entries: parameters, ratings, certificates, serials.
     """
 
     reduction_t: Number
@@ -153,10 +153,9 @@ class Claims(Form):
     """
     Claims of a statement for its period: the credential's subject.
 
-    `accounting` is the version of the rules that the period was closed by; where it is
-    absent, the first.  `arrival` and `signed_energy` are absent where tonne did not count them
-    yet, and `issue_signatures`, how many have to approve the issue, where it is one.  `declared`
-    are surveys, events and the registered design, as the operator entered them.
+    `accounting`: version of the accounting rules, 1 if absent.  `arrival` and `signed_energy` are
+    absent in older statements; `issue_signatures`: number of required approvals, 1 if absent.
+    `declared`: surveys, events and the registered design, as entered by the operator.
     """
 
     id: str
@@ -206,21 +205,21 @@ class FixedExAnte(Form):
     applicability: tuple[Condition, ...]
 
 
-def fixed_ex_ante(said: Claims | FixedExAnte) -> Iterator[tuple[str | None, str, str]]:
+def fixed_ex_ante(claims: Claims | FixedExAnte) -> Iterator[tuple[str | None, str, str]]:
     """
-    Yield the values fixed ex ante: device, parameter and value.
+    Yield the values fixed ex ante: device (None: whole project), parameter and value.
 
-    Where another value counts only because the programme asks for better evidence, it is the one
-    that awaits its evidence: the project fixed that, and a document may still show it.
+    Where a programme does not accept a value for want of evidence, the original value is yielded,
+    not the one that replaces it in the account.
     """
     awaiting: dict[tuple[object, object], str] = {}
-    for item in (text for condition in said.applicability for text in condition.texts or ()):
+    for item in (text for condition in claims.applicability for text in condition.texts or ()):
         whose, amount = item.values.get("subject"), item.values.get("amount")
         if item.code in _BELOW_GRADE and isinstance(whose, Coded) and isinstance(amount, Coded):
             devices = whose.values.get("devices", (None,))
             for device in devices if isinstance(devices, tuple) else ():
                 awaiting[device, whose.values["parameter"]] = str(amount.values["value"])
-    for fixed in said.fixed_parameters or ():
+    for fixed in claims.fixed_parameters or ():
         key = fixed.device, fixed.parameter
         yield *key, awaiting.get(key, fixed.value)
 

@@ -1,9 +1,9 @@
 """
 Indicators from station data: hourly values, indices and daily figures.
 
-Values are a pure function of stored readings and the registry.  An hour counts
-where three quarters of it are covered; a reading covers the time to the next
-one, at most 15 minutes (of a field an hour).  An index or a day follows from hourly values alone.
+Values are a pure function of stored readings and the registry.  An hour counts where three quarters
+of it are covered; a reading is valid until the next one, at most 15 minutes (an hour for a field).
+An index or a day follows from hourly values alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["CLASSES", "KINDS", "KINDS_OF", "KIND_INDEX", "Values", "hourly", "of
 
 
 def of_hours(device: Device, values: Hourly, starts: Iterable[int]) -> list[Row]:
-    """Return indices of hours, from a station's hourly values. [us UTC]."""
+    """Return the air or noise indices of given hours, from a station's hourly values. [us UTC]"""
     if device.class_id != "air_station":
         return []
     return _own(device, (row for start in sorted(starts) for row in air.air_hour(values, start)))
@@ -31,12 +31,12 @@ def of_days(
     device: Device, values: Hourly, days: Iterable[Day], flows: Mapping[int, Flow]
 ) -> list[Row]:
     """
-    Return figures of local days, from a station's hourly values.
+    Return the daily figures of a station, from its hourly values.
 
     Parameters
     ----------
-    flows : mapping of a day's beginning to Flow
-        What a wastewater plant let through. [us UTC]
+    flows : mapping of int to Flow
+        Flow of a wastewater plant by the start of the local day. [us UTC]
     """
     rows: list[Row] = []
     for day in sorted(days):
@@ -54,8 +54,10 @@ def of_days(
 
 
 def _own(device: Device, rows: Iterable[Row]) -> list[Row]:
-    """Leave out the indices and verdicts of countries that the station is not in."""
+    """Return the rows without indices and limits of countries other than the station's."""
     ruling = countries.ruling("environment")
     here = countries.country_of(device)
-    foreign = {kind for one, rules in ruling.items() if one != here for kind in rules["kinds"]}
+    foreign = {
+        kind for country, rules in ruling.items() if country != here for kind in rules["kinds"]
+    }
     return [row for row in rows if row.kind not in foreign]

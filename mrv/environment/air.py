@@ -1,17 +1,13 @@
 """
-Air and noise: figures of an hour and a day, and the limits of a day.
+Air quality and noise: indices of an hour and of a day, and comparison of a day with limits.
 
-Air: the index of an hour and of a day, and the day against its limits.
+The air index of an hour follows from the dust values of the twelve hours that end with it; an hour
+without a value has no index.  An eight-hour mean needs six of its hours and belongs to the day in
+which it ends.
 
-The index of an hour follows from the twelve hours of dust that end with it; an
-hour without any value of its own has none.  An eight-hour mean needs six of its
-hours and belongs to the day in which it ends.
-
-Noise: energy mean and levels exceeded of an hour, and the parts of a day.
-
-A part's level is the energy mean of its hours and needs three quarters of them.  A
-night is the night hours of one calendar day, those before the morning and those
-after the evening.
+A noise level of a part of the day is the energy mean of its hours and needs three quarters of them.
+A night consists of the night hours of one calendar day: those before the morning and those after
+the evening.
 """
 
 from __future__ import annotations
@@ -51,7 +47,7 @@ _LIMITED = (6, 21)
 
 
 def air_hour(values: Hourly, start_us: int) -> Iterator[Row]:
-    """Return the index of an hour; none without sufficient dust data."""
+    """Yield the air quality index of an hour; nothing if dust data are missing."""
     if not any(start_us in _of(values, x) for x in _KINDS):
         return
     gases = {x: amount(v) for x in GASES if (v := _of(values, x).get(start_us)) is not None}
@@ -65,10 +61,10 @@ def air_hour(values: Hourly, start_us: int) -> Iterator[Row]:
 
 
 def air_day(device: Device, values: Hourly, day: Day) -> Iterator[Row]:
-    """Return means and highest hours of a day, its index, and exceedances."""
+    """Yield the means and maxima of a day, its air quality index, and the limits it exceeds."""
     hours = day.hours()
     whole = {x: result for x in _KINDS if (result := known(_of(values, x), hours))}
-    share = {x: len(found) / len(hours) for x, found in whole.items()}
+    share = {x: len(values) / len(hours) for x, values in whole.items()}
     means = {x: mean(whole[x]) for x in (*DUST, "so2", "no2") if x in whole}
     highest: dict[str, float] = {x: max(whole[x]) for x in GASES if x in whole}
     over_8h: dict[str, float] = {
@@ -128,7 +124,7 @@ def _against_limits(
 def _by_table(
     device: Device, parameters: Mapping[str, Mapping[str, Fraction]], day: Day
 ) -> Iterator[Row]:
-    """Judge a day by the table that the registry has of the station's own country."""
+    """Yield the comparison of a day with the limits of the station's country."""
     try:
         text, where = str(device.limits["table"]), f"device {device.id}: attributes.limits.table"
         table = limits.read(text, where)
@@ -173,14 +169,14 @@ def _over_8h(values: Hourly, name: str, day: Day) -> float | None:
 
 
 def noise_hour(levels: Sequence[float]) -> dict[str, float]:
-    """Return figures of an hour's noise levels, by kind. [dBA]."""
+    """Return the figures of an hour's noise levels, by kind. [dBA]"""
     parameters: dict[str, Any] = {"laeq_dba": levels, "exceedance_percent": LEVELS}
     figures = noise.figures(parameters, limits.NONE)
     return {kind: float(figures[kind.replace("_1h_", "_")]) for kind in HOURLY}
 
 
 def noise_day(device: Device, values: Hourly, day: Day) -> list[Row]:
-    """Return levels of a day and its parts, and the limits at the location. [dBA]."""
+    """Return the noise levels of a day and its parts, and the limits at the location. [dBA]"""
     levels = values.get("leq_1h_dba", {})
     whole = known(levels, day.hours())
     rows = []
@@ -206,7 +202,10 @@ def noise_day(device: Device, values: Hourly, day: Day) -> list[Row]:
 def _parts(
     levels: Mapping[int, float], day: Day, parts: dict[str, tuple[int, int]], rest: str
 ) -> dict[str, Fraction]:
-    """Level of each part that is known; `rest` is what the parts leave of the day."""
+    """
+    Return the level of each part of the day with enough hours; `rest` names the hours in no
+    part. [dBA]
+    """
     hours: dict[str, list[int]] = {name: [] for name in (*parts, rest)}
     for start in day.hours():
         clock = day.clock(start)

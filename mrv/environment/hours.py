@@ -1,10 +1,9 @@
 """
-Hourly values of stations from their readings, in columns.
+Hourly means of station readings.
 
-A mean is that of the hour's readings.  A reading covers the time to the next one,
-at most 15 minutes (an hour of a field's water, which a tube tells hour by hour), so
-the last one before an hour may cover its beginning; an hour counts where three
-quarters of it are covered.  Kept to three decimals.
+A reading is valid until the next one, at most 15 minutes (an hour for a field's water level), so
+the last reading of an hour may cover the beginning of the next.  An hour is complete where three
+quarters of it are covered.  Means have three decimals.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ PLACES = 3
 
 
 def covers_us(class_id: str) -> int:
-    """Return the longest time for which a reading of a class is valid. [us]"""
+    """Return the longest time for which a reading of a device class is valid. [us]"""
     return _SLOW_US.get(class_id, _COVERS_US)
 
 
@@ -42,20 +41,15 @@ class _Hours(NamedTuple):
 
 def hourly(devices: Sequence[Device], frame: Frame) -> Values:
     """
-    Return hourly values of stations of one class.
+    Return the hourly means of stations of one class, for complete hours only.
 
     Parameters
     ----------
     devices : sequence of Device
-        The fleet; `frame.device` are its indices.
+        `frame.device` holds indices into it.
     frame : Frame
-        Readings in order of device and time; of an hour that is wanted all of
-        them, and of the time before it that `covers_us` says.
-
-    Returns
-    -------
-    Values
-        Of complete hours alone.
+        Readings in order of device and time: all of each hour wanted, and those of
+        the time before it given by `covers_us`.
     """
     start_us = starts(devices, frame.device, frame.time_us)
     parts = []
@@ -71,7 +65,7 @@ def hourly(devices: Sequence[Device], frame: Frame) -> Values:
 
 
 def starts(devices: Sequence[Device], device: Int32, time_us: Int64) -> Int64:
-    """Return the start of the local hour of each reading. [us UTC]."""
+    """Return the start of the local hour of each reading. [us UTC]"""
     out = np.empty(len(time_us), dtype=np.int64)
     present, at = np.unique(device, return_inverse=True)
     zones = [devices[d].timezone for d in present.tolist()]
@@ -82,7 +76,7 @@ def starts(devices: Sequence[Device], device: Int32, time_us: Int64) -> Int64:
 
 
 def _complete(frame: Frame, measured: NDArray[np.bool_], start_us: Int64) -> _Hours:
-    """Find the hours of which the readings that hold a value cover three quarters."""
+    """Return the hours of which readings with a value cover three quarters."""
     device, time_us, start_us = frame.device[measured], frame.time_us[measured], start_us[measured]
     n = len(time_us)
     if not n:
@@ -107,7 +101,7 @@ def _complete(frame: Frame, measured: NDArray[np.bool_], start_us: Int64) -> _Ho
 
 
 def _means(values: Float64, hours: _Hours) -> Float64:
-    """Arithmetic means, summed one after another: the same sum in any batch."""
+    """Return arithmetic means, summed in order so that the result does not depend on the batch."""
     count = hours.end - hours.begin
     hour = np.repeat(np.arange(len(count)), count)
     rows = np.arange(len(hour)) + np.repeat(hours.begin - np.cumsum(count) + count, count)
@@ -122,7 +116,7 @@ def _levels(frame: Frame, start_us: Int64) -> list[Values]:
     levels = values[measured].tolist()
     result = [air.noise_hour(levels[b:e]) for b, e in zip(hours.begin, hours.end, strict=True)]
     return [
-        _values(kind, hours, np.array([one[kind] for one in result], dtype=np.float64))
+        _values(kind, hours, np.array([figures[kind] for figures in result], dtype=np.float64))
         for kind in air.HOURLY
     ]
 

@@ -1,14 +1,8 @@
 """
-Stored values of a station: local days, kinds of value, and values as columns.
+Stored values of a station: local days, kinds of value, and columns of values.
 
-Hours and days as the clock at a site shows them.
-
-What is stored of a station: the kinds of value, and many values as columns.
-
-A kind is of an hour or of a day; its name carries its unit.  Hours and days are
-the site's own.
-
-Daily figures from hours: minimum data, and judgement by a standard.
+A kind of value belongs to an hour or a day and has its unit in its name.  Hours and days are local
+to the site.
 """
 
 from __future__ import annotations
@@ -49,7 +43,7 @@ class Day(NamedTuple):
         return range(self.begin_us, self.end_us, HOUR_US)
 
     def clock(self, start_us: int) -> int:
-        """Return the local hour of that instant, 0 to 23."""
+        """Return the local hour of an instant, 0 to 23."""
         local = start_us + offset_us(start_us, self.timezone)
         return local // HOUR_US % 24
 
@@ -66,8 +60,8 @@ def hour_starts(time_us: Int64, timezone: str) -> Int64:
     """
     Return the start of the local hour of each instant. [us UTC]
 
-    Clocks change on a quarter hour; where one changes by half an hour, the hours
-    beside the change are shorter, and cannot be complete.
+    Clock changes are on a quarter hour; after a change by half an hour, the adjacent hours are
+    shorter and never complete.
     """
     quarter, at = np.unique(time_us // INTERVAL_US, return_inverse=True)
     offsets = [offset_us(q * INTERVAL_US, timezone) for q in quarter.tolist()]
@@ -109,7 +103,7 @@ SURFACE = (
 
 
 def _hour_of(channel: str) -> str:
-    """Name the hourly kind of a channel: cod_mg_l, cod_1h_mg_l."""
+    """Return the name of the hourly kind of a channel: cod_1h_mg_l of cod_mg_l."""
     name, unit = channel.rsplit("_mpn_" if "_mpn_" in channel else "_mg_", 1)
     return f"{name}_1h_{channel[len(name) + 1 : -len(unit)]}{unit}"
 
@@ -181,7 +175,7 @@ _COLUMNS = ("device", "kind", "start_us", "value", "covered")
 
 
 class Row(NamedTuple):
-    """One value of a station; `covered` is the share of its period that was measured."""
+    """A value of a station; `covered` is the measured share of its hour or day."""
 
     kind: str
     start_us: int
@@ -242,7 +236,7 @@ class Values:
         return out
 
     def by_device(self) -> dict[int, dict[str, dict[int, float]]]:
-        """Return hourly values in the order of the figures: device, kind, start."""
+        """Return hourly values by device, kind, and start of the hour."""
         result: dict[int, dict[str, dict[int, float]]] = {}
         columns = (self.device, self.kind, self.start_us, self.value)
         for device, kind, start, value in zip(*(c.tolist() for c in columns), strict=True):
@@ -256,25 +250,28 @@ _NEEDED = Fraction(3, 4)
 
 
 def known(values: Mapping[int, float], hours: Sequence[int]) -> list[float]:
-    """Return the values of hours; none where fewer than three quarters are known."""
+    """
+    Return the known values of some hours; an empty list if fewer than three quarters are
+    known.
+    """
     result = [values[start] for start in hours if start in values]
     return result if result and len(result) >= _NEEDED * len(hours) else []
 
 
 def mean(values: Sequence[float]) -> float:
-    """Return the arithmetic mean, to three decimals."""
+    """Return the arithmetic mean, rounded to three decimals."""
     return round(math.fsum(values) / len(values), _PLACES)
 
 
 @lru_cache(maxsize=65_536)
 def number(value: float) -> Fraction:
-    """Return a value in the form of an input of `tonne indicator`."""
+    """Return a value as an exact fraction, the form that indicators take."""
     return Fraction(Decimal(repr(value)))
 
 
 @lru_cache(maxsize=65_536)
 def amount(value: float) -> Fraction:
-    """Return a concentration; values of an analyser below zero are zero."""
+    """Return a concentration as an exact fraction; negative values of an analyser become zero."""
     return max(number(value), Fraction(0))
 
 
@@ -282,12 +279,11 @@ def verdict(
     device: Device, parameters: Mapping[str, Any], day: Day, kind: str = "limits"
 ) -> list[Row]:
     """
-    Return the judgement of a day by the standard that the registry names for a device.
+    Return the comparison of a day's values with the standard that the registry names for a device.
 
-    `attributes: {limits: {standard: qcvn-26-2010, area: ordinary}}`; what is listed with `standard`
-    goes to the indicator with what was measured.  `table` is the TOML of a standard whose numbers
-    did not come with this package.  A standard that cannot be applied gives no verdict but the
-    reason.
+    `attributes: {limits: {standard: qcvn-26-2010, area: ordinary}}`; the other keys beside
+    `standard` are parameters of the indicator.  `table` is the TOML of a standard that this package
+    does not contain.  Where a standard cannot be applied, the row gives the reason instead.
     """
     rules = dict(device.limits)
     name, text = str(rules.pop("standard", "")), rules.pop("table", None)
@@ -311,14 +307,14 @@ def verdict(
 
 
 def _limited(value: Any, spec: Any) -> Any:
-    """Leave out what the standard has no limit for, such as COD in QCVN 14:2008."""
+    """Return a value without the parameters for which the standard has no limit."""
     if not isinstance(value, Mapping) or not isinstance(spec, RecordSpec):
         return value
-    return {name: one for name, one in value.items() if name in spec.fields}
+    return {name: item for name, item in value.items() if name in spec.fields}
 
 
 def judged(kind: str, day: Day, exceeded: Sequence[str], detail: Mapping[str, Any]) -> Row:
-    """Return the number of limits exceeded on a day, and their names."""
+    """Return a row with the number of limits exceeded on a day, and their names."""
     grade = "exceeded" if exceeded else "within"
     figures = {**detail, "exceeded": list(exceeded)}
     return Row(kind, day.begin_us, float(len(exceeded)), None, grade, figures)

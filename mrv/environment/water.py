@@ -1,23 +1,10 @@
 """
 Water: daily figures of wastewater, surface water and rice fields.
 
-Wastewater: mean concentrations, flow and load of a day, and the limits of its plant.
-
-The load is the day's mean concentration times its flow, as the register counts
-it.  A day's flow needs three quarters of its time inside steps that are known.
-
-Surface water: the quality index of a day, and the limits that its station is held to.
-
-The index is that of the day's means, where three quarters of the hours are there.
-Its words (good, poor) are the Decision's; it is never carbon.
-
-A rice field that is wetted and dried in turn: how far its water fell on a day, and how often.
-
-Safe alternate wetting and drying floods a field again once the water stands 15 cm
-below ground (IRRI; methodologies.md section 12, read second-hand).  A day is dry
-where an hour's mean reached that, wet where one stood at the ground or above.  A
-dry-down counts once the field is flooded again; it says how the field was kept and
-enters no tonne.
+Wastewater: the load of a day is its mean concentration times its flow; the flow needs intervals
+without gaps for three quarters of the day.
+Surface water: the quality index follows from the means of a day with three quarters of its hours.
+Rice fields under alternate wetting and drying: the lowest and highest water level of a day.
 """
 
 from __future__ import annotations
@@ -63,7 +50,10 @@ class Flow(NamedTuple):
 
 
 def wastewater_day(device: Device, values: Hourly, day: Day, flow: Flow | None) -> list[Row]:
-    """Return concentrations, flow and loads of a day, and the judgement by its standard."""
+    """
+    Return concentrations, flow and loads of a day, and the comparison with its discharge
+    standard.
+    """
     hours = day.hours()
     whole = {
         channel: result
@@ -101,7 +91,10 @@ def _through(means: dict[str, float], flow: Flow | None, day: Day) -> list[Row]:
 
 
 def surface_day(device: Device, values: Hourly, day: Day) -> list[Row]:
-    """Return the quality index of a day, and the judgement by its standard if one is named."""
+    """
+    Return the water quality index of a day, and the comparison with a standard if one is
+    named.
+    """
     hours = day.hours()
     result = {
         channel: mean(hourly)
@@ -121,8 +114,8 @@ def surface_day(device: Device, values: Hourly, day: Day) -> list[Row]:
     return [_index(result, day), *verdict(device, parameters, day)]
 
 
-def _index(found: dict[str, float], day: Day) -> Row:
-    measured = {x: number(v) if x == "temperature_c" else amount(v) for x, v in found.items()}
+def _index(means: dict[str, float], day: Day) -> Row:
+    measured = {x: number(v) if x == "temperature_c" else amount(v) for x, v in means.items()}
     try:
         result = indicators.evaluate(indicators.find(_SURFACE_INDEX), measured, _SURFACE_INDEX)
     except (IndicatorError, MethodologyError) as error:
@@ -154,7 +147,10 @@ class Season(NamedTuple):
 
 
 def field_day(values: Hourly, day: Day) -> list[Row]:
-    """Return the lowest and highest hour of a day with three quarters of its hours. [cm]"""
+    """
+    Return the lowest and highest hourly water level of a day; empty below three quarters.
+    [cm]
+    """
     hours = day.hours()
     levels = known(values.get("level_1h_cm", {}), hours)
     if not levels:
@@ -170,7 +166,7 @@ def field_day(values: Hourly, day: Day) -> list[Row]:
 
 def season(days: Iterable[tuple[float, float]]) -> Season:
     """
-    Return the number of dry-downs.
+    Return the number of known days, dry days and dry-downs of a season.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """
 Ex-ante estimates of planned systems.
 
-Never a claim: the result is compared with the meters later, as `expected` of a
-project in the registry.  A methodology's own equation makes the tonnes here too.
+An estimate is never a claim: it is stored as `expected` of a project and compared with the meters
+later.  Reductions follow from the equation of the methodology.
 """
 
 from __future__ import annotations

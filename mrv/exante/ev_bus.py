@@ -1,9 +1,8 @@
 """
 Planned electric buses on a route; tonnes by AMS-III.C.
 
-Distance from the timetable, electricity from the consumption at the chargers' AC
-input.  On today's grid the reduction is the small difference of two large numbers,
-so the consumption at which it vanishes is shown beside it.
+Distance follows from the timetable, electricity from the consumption at the chargers' AC input. The
+result includes the consumption at which the reduction becomes zero.
 """
 
 from __future__ import annotations
@@ -33,8 +32,9 @@ _USABLE = Fraction(4, 5)
 
 def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
     """
-    DD = route * trips * days * buses [km]; EC = DD * SEC [kWh]; ER by AMS-III.C [tCO2].
+    Return the yearly distance, electricity and reduction of planned electric buses.
 
+    DD = route * trips * days * buses [km]; EC = DD * SEC [kWh]; ER by AMS-III.C [tCO2].
     Consumption at which ER is 0: BE / (EF * (1 + TDL)) / DD [kWh/km].
     """
     daily_km = inputs["route_km"] * inputs["trips_per_bus_day"]

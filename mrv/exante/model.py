@@ -17,7 +17,7 @@ class Flag:
     """
     An inconsistency in a plan; `text` names the values and the remedy.
 
-    `impossible` is what no plant can do, `check` what someone has to look at.
+    Severity `impossible`: no plant can do this; `check`: the value needs review.
     """
 
     about: str
@@ -27,7 +27,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Assumption:
-    """A number or word used in the estimate, given or by default."""
+    """A value used in the estimate: given by the user, or a default."""
 
     name: str
     value: Fraction | int | str
@@ -42,10 +42,10 @@ class Outcome:
     """
     Result for one year of the planned system.
 
-    `energy_kwh` is None where the system makes no electricity, or where nothing
-    says how much; `reductions` is None with it.  `uncertainty_percent` is one
-    standard deviation.  `withheld` says why no `expected` may be taken from it.
-    `figures` holds what else the model reports, with the unit in the name.
+    `energy_kwh` is None where the system generates no electricity, or an unknown amount;
+    `reductions` is None with it.  `uncertainty_percent` is one standard deviation.  `withheld`: why
+    it cannot be used as `expected`. `figures`: further results of the model, with the unit in the
+    name.
     """
 
     method: str

@@ -1,12 +1,11 @@
 """
 A planned PV plant: energy from location, tilt, azimuth and power; tonnes by VN_AM007.
 
-Give the irradiation of the place (`ghi_kwh_per_m2`: twelve months, or the year in
-one number) from a published source.  Without it only the ceiling under a cloudless
-sky is worked out, and no `expected` follows from it.  The tonnes are those of JCM
-VN_AM007, by its own equation, or in another country than Viet Nam those of AMS-I.D with
-the factor of that country's grid.  First year: modules lose about half a per cent a
-year after it [M], which is not taken off.
+Give the irradiation of the place (`ghi_kwh_per_m2`: twelve months, or the year in one number) from
+a published source.  Without it only the ceiling under a cloudless sky is calculated, which cannot
+be used as `expected`.  The tonnes are those of JCM VN_AM007, by its own equation, or in another
+country than Viet Nam those of AMS-I.D with the factor of that country's grid.  First year: modules
+lose about half a per cent a year afterwards [M], which is not included.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _OF_MODEL = (4, 4, 3)
 def plan(
     inputs: Inputs, peak: Fraction, rated: Fraction, ceiling: int, declared: Reductions | None
 ) -> Iterator[Flag]:
-    """Check the consistency of the plan's values. [kW, kWh/kW]"""
+    """Yield inconsistencies between the values of a plan. [kW, kWh/kW]"""
     energy, tonnes = inputs.get("declared_kwh_per_year"), inputs.get("declared_t_per_year")
     if energy is not None:
         yield from pv_inputs.capacity(energy, rated, ceiling)
@@ -55,7 +54,7 @@ def plan(
 
 
 def beyond_clear_sky(sky: Year, known: list[Fraction] | None) -> Iterator[Flag]:
-    """Compare the given irradiation with that of a clear sky."""
+    """Yield a flag if the given irradiation exceeds that of a clear sky."""
     if known is None:
         return
     clear = [sum(sky.clear_ghi)] if len(known) == 1 else list(sky.clear_ghi)
@@ -74,7 +73,7 @@ def beyond_clear_sky(sky: Year, known: list[Fraction] | None) -> Iterator[Flag]:
 def implausible_energy(
     inputs: Inputs, peak: Fraction, sky: Year, unsure: Fraction | None
 ) -> Iterator[Flag]:
-    """Compare the declared energy with the estimate, within two standard deviations."""
+    """Yield a flag if the declared energy differs from the estimate by two standard deviations."""
     energy = inputs.get("declared_kwh_per_year")
     if energy is None or unsure is None:
         return
@@ -90,7 +89,7 @@ def implausible_energy(
 
 
 def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
-    """E = P * Y(place, roof, sky); ER by VN_AM007, or elsewhere by AMS-I.D."""
+    """Return the yearly energy of a planned PV plant, and its reduction by VN_AM007 or AMS-I.D."""
     peak, rated = _powers(inputs, where)
     known = inputs.get("ghi_kwh_per_m2")
     if known is not None and len(known) not in (1, 12):
@@ -143,7 +142,7 @@ def _towards_equator(latitude: float) -> float:
 
 
 def _powers(inputs: Inputs, where: str) -> tuple[Fraction, Fraction]:
-    """Power of modules and of inverters. [kW]"""
+    """Return the rated power of the modules and of the inverters. [kW]"""
     modules, rated = inputs.get("modules"), inputs.get("rated_kw")
     if modules is not None:
         peak = modules["count"] * modules["watt"] / Fraction(1000)
@@ -243,7 +242,7 @@ def _figures(
 
 
 def _by_month(sky: Year, peak: Fraction) -> list[int]:
-    return [round(one * float(peak)) for one in sky.yield_by_month]
+    return [round(month * float(peak)) for month in sky.yield_by_month]
 
 
 def _tenth(value: float) -> Fraction:

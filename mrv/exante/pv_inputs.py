@@ -22,7 +22,7 @@ _HIGHEST_KW_PER_M2 = Fraction(1, 4)
 
 
 def _case() -> ParameterSpec:
-    """How VN_AM007 asks it of a device; the first case where it is not said."""
+    """Return the parameter of the VN_AM007 case, with the first case as default."""
     case = find("jcm-vn-am007").roles["generation"].params["case"]
     return replace(case, required=False)
 
@@ -136,16 +136,16 @@ INPUTS: Spec = {
 
 def capacity(declared_kwh: Fraction, rated_kw: Fraction, ceiling_kwh_per_kw: int) -> Iterator[Flag]:
     """
-    Compare a declared yearly energy with the rated power.
+    Yield a flag if a declared yearly energy is too high for the rated power.
 
     Parameters
     ----------
     declared_kwh : Fraction
-        As the plan says. [kWh/year]
+        Energy declared in the plan. [kWh/year]
     rated_kw : Fraction
         [kW]
     ceiling_kwh_per_kw : int
-        What a cloudless sky would give there. [kWh/kW a year]
+        Specific yield under a cloudless sky at the location. [kWh/kW a year]
     """
     hours = declared_kwh / rated_kw
     share = hours / HOURS_PER_YEAR
@@ -163,7 +163,7 @@ def capacity(declared_kwh: Fraction, rated_kw: Fraction, ceiling_kwh_per_kw: int
 
 
 def ratio(peak_kw: Fraction, rated_kw: Fraction) -> Iterator[Flag]:
-    """Compare the modules' power with the inverters'. [kW]"""
+    """Yield a flag if the ratio of module power to inverter power is implausible. [kW]"""
     result = peak_kw / rated_kw
     low, high = DC_TO_AC
     if not low <= result <= high:
@@ -177,7 +177,7 @@ def ratio(peak_kw: Fraction, rated_kw: Fraction) -> Iterator[Flag]:
 
 
 def area(peak_kw: Fraction, roof_m2: Fraction) -> Iterator[Flag]:
-    """Compare the modules' power with the roof area."""
+    """Yield a flag if the roof area is too small for the module power."""
     if peak_kw > roof_m2 * _HIGHEST_KW_PER_M2:
         yield Flag(
             "roof_area",
@@ -190,7 +190,7 @@ def area(peak_kw: Fraction, roof_m2: Fraction) -> Iterator[Flag]:
 
 
 def rounded_up(declared_t: Fraction, exact_t: Fraction) -> Iterator[Flag]:
-    """Compare declared tonnes with those of the declared energy. [tCO2e]"""
+    """Yield a flag if the declared tonnes exceed those of the declared energy. [tCO2e]"""
     if declared_t <= exact_t:
         return
     credit = int(exact_t)

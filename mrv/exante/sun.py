@@ -1,23 +1,21 @@
 """
 Yearly energy per kilowatt of modules at a location, by pvlib.
 
-Hours of a cloudless year after Ineichen and Perez (2002) with the monthly Linke
-turbidity that pvlib carries (SoDa; no network), each month scaled to the
-irradiation that is known of the place; diffuse part after Erbs (1982); plane of
-array after Hay and Davies (1980); reflection after the Fresnel equations; module
-temperature after Faiman (2008); direct current, losses and inverter as PVWatts
-(NREL, version 5).  Scaling hours evenly takes part of the changing sky away:
-that is within the model's share of the uncertainty.
+Hours of a cloudless year after Ineichen and Perez (2002) with the monthly Linke turbidity that
+pvlib carries (SoDa; no network), each month scaled to the known irradiation of the location;
+diffuse part after Erbs (1982); plane of array after Hay and Davies (1980); reflection after the
+Fresnel equations; module temperature after Faiman (2008); direct current, losses and inverter as
+PVWatts (NREL, version 5).  Even scaling of hours removes part of the variability of the sky, which
+is within the model uncertainty.
 
-How a year of a PV plant spreads over its months, where no design states it.
+Distribution of a PV plant's year over months, where no design states it.
 
-The sun under a clear sky is known of any place (`mrv.exante.sun`); how much of it clouds leave is
-not, without a station or a satellite.  So a month's irradiation is taken as its clear one times a
-clearness that rises with it: low winter sun comes with clouds in the temperate zones, and hardly
-at all in the tropics, whose months are alike.  The line is a working value of tonne [M], drawn
-through Freiburg's months; it gives a clearness index of about 0.3 for December in London and 0.6
-in sunny summers, inside of the usual range of 0.25 to 0.75 (HOMER, "Clearness index").  It knows
-no monsoon: a design with twelve months of its own states them.  Only proportions are meant.
+The clear-sky irradiation of any location is known, its cloud cover is not.  So the irradiation of a
+month is its clear-sky value times a clearness that increases with it: in temperate zones winter is
+cloudier, in the tropics months are alike.  The line is tonne's own value [M], fitted to the months
+of Freiburg; it gives a clearness index of about 0.3 for December in London and 0.6 in sunny
+summers, inside of the usual range of 0.25 to 0.75 (HOMER, "Clearness index").  Monsoons are not
+modelled: use a design with its own twelve months.  Only the proportions are used.
 """
 
 from __future__ import annotations
@@ -59,7 +57,7 @@ class Plant:
 
 @dataclass(frozen=True, slots=True)
 class Year:
-    """A year at the roof; irradiation [kWh/m2], `yield_..` for each kilowatt of modules."""
+    """Results of a year: irradiation on the roof [kWh/m2], and yields per kilowatt of modules."""
 
     ghi: tuple[float, ...]
     clear_ghi: tuple[float, ...]
@@ -70,7 +68,7 @@ class Year:
 
 def load_pvlib() -> Any:
     """
-    Import pvlib, which takes a second.
+    Return the pvlib module, imported on first use because it takes a second.
 
     Raises
     ------
@@ -88,13 +86,13 @@ def load_pvlib() -> Any:
 
 def year(roof: Roof, plant: Plant, ghi: Sequence[float] | None) -> Year:
     """
-    Return the results of a year of 365 days.
+    Return irradiation and yields of a year of 365 days.
 
     Parameters
     ----------
     ghi : sequence of float, 12 or 1
-        Irradiation on the horizontal by month, or of the year. [kWh/m2]  None: no
-        cloud all year, which is what no plant exceeds.
+        Global horizontal irradiation by month, or of the year [kWh/m2].  None: a
+        cloudless year, the ceiling that no plant exceeds.
     """
     pvlib = load_pvlib()
     import pandas as pd  # noqa: PLC0415 - comes with pvlib
@@ -129,7 +127,7 @@ def _clear(pvlib: Any, times: Any, sun: Any, extra: Any, roof: Roof) -> Any:
 
 
 def _shares(by_month: Any, month: Any, ghi: Sequence[float] | None) -> Any:
-    """Part of the cloudless irradiation that arrives, hour by hour."""
+    """Return the ratio of given to cloudless irradiation, by hour."""
     if ghi is None:
         return 1.0
     if len(ghi) == 1:
@@ -139,7 +137,7 @@ def _shares(by_month: Any, month: Any, ghi: Sequence[float] | None) -> Any:
 
 
 def _plane(pvlib: Any, times: Any, sun: Any, extra: Any, ghi: Any, roof: Roof) -> tuple[Any, Any]:
-    """Irradiance on the modules, and what of it passes their glass. [W/m2]"""
+    """Return the irradiance on the modules, and the part that passes their glass. [W/m2]"""
     parts = pvlib.irradiance.erbs(ghi, sun["zenith"], times.day_of_year.to_numpy())
     zenith, azimuth = sun["apparent_zenith"], sun["azimuth"]
     plane = pvlib.irradiance.get_total_irradiance(
@@ -155,7 +153,7 @@ def _plane(pvlib: Any, times: Any, sun: Any, extra: Any, ghi: Any, roof: Roof) -
 
 
 def _power(pvlib: Any, effective: Any, plane: Any, plant: Plant) -> Any:
-    """Alternating current of one kilowatt of modules. [kW]"""
+    """Return the AC power of one kilowatt of modules, by hour. [kW]"""
     cell = pvlib.temperature.faiman(plane, plant.air_c, _WIND_M_S)
     direct = pvlib.pvsystem.pvwatts_dc(effective, cell, 1.0, plant.temperature_coefficient)
     direct = direct.clip(lower=0.0) * (1.0 - plant.losses)
@@ -171,7 +169,7 @@ _COMMON_YEAR = 2025
 
 
 def cloudy(clear_kwh_m2: Sequence[float]) -> list[float]:
-    """Return monthly irradiation with usual clouds, from that of a clear sky. [kWh/m2]"""
+    """Return monthly irradiation with typical cloud cover, from that of a clear sky. [kWh/m2]"""
     result = []
     for month, clear in enumerate(clear_kwh_m2, 1):
         daily = clear / monthrange(_COMMON_YEAR, month)[1]
@@ -181,17 +179,17 @@ def cloudy(clear_kwh_m2: Sequence[float]) -> list[float]:
 
 def typical_months(roofs: Sequence[tuple[Roof, float]]) -> list[float]:
     """
-    Return the monthly energy of modules with several orientations.
+    Return the monthly energy of modules with several orientations. [kWh]
 
     Parameters
     ----------
     roofs : sequence of (Roof, float)
-        Where modules lie, and their power. [kW]
+        Orientation of the modules, and their power. [kW]
 
     Returns
     -------
-    list of twelve float
-        January first; only the proportions are meant. [kWh]
+    list of float, 12
+        January first; only the proportions of the months are meaningful.
 
     Raises
     ------
@@ -202,5 +200,5 @@ def typical_months(roofs: Sequence[tuple[Roof, float]]) -> list[float]:
     for roof, kw in roofs:
         clear = year(roof, _USUAL, None).clear_ghi
         made = year(roof, _USUAL, cloudy(clear)).yield_by_month
-        total = [sum_ + kw * one for sum_, one in zip(total, made, strict=True)]
+        total = [sum_ + kw * energy for sum_, energy in zip(total, made, strict=True)]
     return total

@@ -49,9 +49,9 @@ def aef(
     Parameters
     ----------
     authority : Authority
-        Already checked by `contradictions.check`.
+        The authority's entries, checked by `contradictions.check`.
     statements : collection of str
-        Given issued statements; units of others are reported as missing.
+        Issued statements; units of others are reported as missing.
     party : str
         ISO 3166-1 alpha-3.
 
@@ -161,7 +161,7 @@ def tables(authority: Authority, submission: Submission, statements: Collection[
 
 
 class _Reported:
-    """Tells whether an event of a day had been reported when a submission was made."""
+    """Whether an event had been reported when a submission was made, by its day."""
 
     def __init__(self, authority: Authority, submission: Submission, draft: Draft) -> None:
         self._of, self._draft = submission, draft

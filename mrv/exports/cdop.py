@@ -28,12 +28,12 @@ def cdop(sources: Sequence[Source], entered: Registration) -> Draft:
     sources : sequence of Source
         Its issued statements, in order of time.
     entered : Registration
-        What the project's registry knows.
+        Registration of the project.
 
     Returns
     -------
     Draft
-        Unit descriptions are one document a range of units.
+        Unit descriptions are one document per range of units.
     """
     draft = Draft()
     newest = sources[-1]

@@ -157,7 +157,7 @@ def check_known(cell_map: CellMap, known: Collection[str], columns: Collection[s
     Raises
     ------
     ExportError
-        Naming the value, and those that there are.
+        Names the value, and the known ones.
     """
     for name in sorted(cell_map.values - set(known)):
         raise ExportError(

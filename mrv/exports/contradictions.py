@@ -69,12 +69,12 @@ def check(authority: Authority, sources: Sequence[Credited] = ()) -> None:
     ----------
     authority : Authority
     sources : sequence of Credited
-        Statements with which ranges of units are compared; others are not known here.
+        Statements for comparison with ranges of units.
 
     Raises
     ------
     ExportError
-        Naming the rule, the entry and its value.
+        Names the rule, the entry and its value.
     """
     for problem in problems(authority, sources):
         raise ExportError(problem.text)
@@ -83,7 +83,9 @@ def check(authority: Authority, sources: Sequence[Credited] = ()) -> None:
 def problems(authority: Authority, sources: Sequence[Credited] = ()) -> Iterator[Problem]:
     """Yield every rule that entries do not meet; see `check`."""
     names = [f"{a.id} version {a.version}" for a in authority.authorizations]
-    yield from _unique("registrations", (one.project for one in authority.registrations))
+    yield from _unique(
+        "registrations", (registration.project for registration in authority.registrations)
+    )
     yield from _unique("authorizations", names)
     yield from _unique("submissions", map(submission_name, authority.submissions))
     for registration in authority.registrations:
@@ -258,10 +260,12 @@ def _registration(registration: Registration) -> Iterator[str]:
 
 def _participants(where: str, participants: Sequence[Participant]) -> Iterator[str]:
     """Yield errors of shares that are invalid or do not add up to the whole."""
-    for twice in _unique(where, (one.name for one in participants)):
+    for twice in _unique(where, (participant.name for participant in participants)):
         yield twice.text
     wrong = [
-        text for one in participants for text in _decimal(f"{where}[{one.name}]", one.share_percent)
+        text
+        for participant in participants
+        for text in _decimal(f"{where}[{participant.name}]", participant.share_percent)
     ]
     yield from wrong
     for participant in participants:
@@ -269,7 +273,8 @@ def _participants(where: str, participants: Sequence[Participant]) -> Iterator[s
     if (
         participants
         and not wrong
-        and (total := sum(Decimal(one.share_percent) for one in participants)) != 100  # noqa: PLR2004 - per cent
+        and (total := sum(Decimal(participant.share_percent) for participant in participants))
+        != 100  # noqa: PLR2004 - per cent
     ):
         yield f"{where}: the shares sum to {total} %, not 100 %"
 
@@ -284,7 +289,7 @@ def _disjoint(where: str, ranges: Sequence[Units | Itmos]) -> Iterator[str]:
     for item in ranges:
         if not 0 < item.first <= item.last:
             yield f"{where}: {item.first} to {item.last} is not a range; first <= last"
-    ordered = sorted(ranges, key=lambda one: one.first)
+    ordered = sorted(ranges, key=lambda range_: range_.first)
     for item, other in itertools.pairwise(ordered):
         if other.first <= item.last:
             yield (

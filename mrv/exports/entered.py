@@ -355,7 +355,7 @@ class Authorization(Entry, frozen=True, kw_only=True):
     """
     An authorization by a Party under Article 6, paragraph 3, with its scope.
 
-    `document` is the letter by which it was entered; the registry wants it.
+    `document`: the letter of authorization, required by the registry.
     """
 
     id: str
@@ -441,7 +441,7 @@ class Facility(Entry, frozen=True, kw_only=True):
 
 
 class SignedAcceptance(Entry, frozen=True, kw_only=True):
-    """A programme's key [Multikey], and its signature under an acceptance [base58]."""
+    """A programme's key [Multikey], and its signature under an acceptance [base58]"""
 
     key: str
     value: str
@@ -452,7 +452,7 @@ class Acceptance(Entry, frozen=True, kw_only=True):
     Acceptance by a programme: of a factor in a registry file, or of a balance not carried over.
 
     `id` is the factor's, or that of the statement with the negative balance; then `project` is the
-    one that does not take it over.  `by`, `date`, `document` and `sha256` identify the letter.
+    project that does not take it over.  `by`, `date`, `document` and `sha256` identify the letter.
     `signature` is the programme's, for a factor.
     """
 
@@ -520,14 +520,14 @@ def read_authority(record: object, name: str) -> Authority:
     Parameters
     ----------
     record : object
-        As YAML or JSON gave it; days as text.
+        Parsed YAML or JSON; days as text.
     name : str
-        Of the file, for errors.
+        Name of the file, for errors.
 
     Raises
     ------
     ExportError
-        Naming the path of the first key that is missing, unknown or of another type.
+        Names the path of the first key that is missing, unknown or of another type.
     """
     try:
         return msgspec.convert(record, Authority)

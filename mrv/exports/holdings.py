@@ -25,7 +25,7 @@ class Holding:
     Attributes
     ----------
     first, last : int
-        Both included.
+        First and last serial number, both included.
     holder : str or None
         Party; None once used or cancelled.
     units : Itmos
@@ -72,7 +72,7 @@ def holdings(
     Parameters
     ----------
     authorizations : iterable of Authorization
-        Those in force.
+        Authorizations in force.
     actions : iterable of (Authorization, Action)
 
     Raises
@@ -89,8 +89,13 @@ def holdings(
     for authorization, action in sorted(actions, key=lambda pair: pair[1].date):
         _check(authorization, action)
         units = range_of(authorization, action)
-        ranges = [part for one in ranges for part in _after(one, authorization, units, action)]
-    return sorted(ranges, key=lambda one: (one.authorization.id, one.units.registry, one.first))
+        ranges = [
+            part for range_ in ranges for part in _after(range_, authorization, units, action)
+        ]
+    return sorted(
+        ranges,
+        key=lambda holding: (holding.authorization.id, holding.units.registry, holding.first),
+    )
 
 
 def _check(authorization: Authorization, action: Action) -> None:

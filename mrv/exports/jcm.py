@@ -51,8 +51,8 @@ def jcm(source: Source, registration: Registration) -> Filled:
     """
     Return the values of a statement for the JCM's forms.
 
-    A parameter's factor is the one of the statement's factors by which its amount comes to its
-    emissions; where none does, the row has none and it is named.
+    The factor of a parameter is the one of the statement by which its amount gives its emissions;
+    without one the row is empty and listed as missing.
     """
     claims, draft = source.claims, Draft()
     first, last = days(claims.monitoring_period)

@@ -80,7 +80,7 @@ def secrets_of(
     documents : iterable
         JSON values.
     categories : collection of str
-        Of `CATEGORIES`.
+        Members of `CATEGORIES`.
     more : iterable of str
         Names of further fields to hide.
     """
@@ -141,7 +141,7 @@ def check_hideable(marks: Mapping[str, str], values: Mapping[str, str]) -> None:
     Raises
     ------
     ExportError
-        Naming the text, and what it is.
+        Names the text and its kind.
     """
     for text, what in values.items():
         if text in marks:

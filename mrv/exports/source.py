@@ -66,7 +66,7 @@ class Source:
     plan : PlanExtract
         The registry extract, for places and the expected reduction.
     lacking : tuple of str
-        What a reader of the pack lacks to rely on it, in sentences.
+        Evidence missing for reliance on the pack, in sentences.
     """
 
     claims: Claims
@@ -97,7 +97,7 @@ def check_issued(name: str, state: str, successor: str | None = None) -> None:
     Raises
     ------
     ExportError
-        Naming its state, or the statement that replaced it.
+        Names its state, or the statement that replaced it.
     """
     if state != "issued":
         raise ExportError(
@@ -115,7 +115,7 @@ def check_one_project(sources: Sequence[Source]) -> str:
     Raises
     ------
     ExportError
-        If they are of several.
+        If they are of several projects.
     """
     result = sorted({source.claims.project.id for source in sources})
     if len(result) != 1:
@@ -191,7 +191,7 @@ class Draft:
     tables : dict
         Documents or rows by table, in the order of the format.
     missing : list of Missing
-        Each one once; empty where the export is complete.
+        Each missing field once; empty if the export is complete.
     """
 
     tables: dict[str, Any] = field(default_factory=dict)
@@ -215,7 +215,7 @@ class Fields:
     Parameters
     ----------
     draft : Draft
-        Where it notes what is missing.
+        List that receives missing fields.
     table : str
     """
 

@@ -1,17 +1,15 @@
 """
 The factor book: published factors with direction, validity and source.
 
-One TOML a publisher in this folder.  Values are decimal text, so that no
-binary float ever stands between the page they were read on and the account.
+One TOML file per publisher in this folder.  Values are decimal text, so that no binary float is
+involved.
 
-A row is never changed.  One that was wrong, or that its publisher corrected, is
-followed by a row that names it in `supersedes`: the new one counts from the begin of
-its own validity on, the old one stays for the time before and for the packs that
-name it.  What is of a country has it at the end of its kind, as `grid.vn`, and what is of one of
-its grids that one's too, as `grid.id.jamali`; an account asks for `grid`, and a book `within` a
-grid answers with that grid's, else with the country's.  A property of a fuel
-stands in up to three rows of one kind: the centre for either direction, and the ends of its
-interval of confidence (`bound`) for the directions whose tools ask for them.
+A row is never changed.  A correction is a new row that names the old one in `supersedes`: the new
+row is valid from its own start, the old row remains for earlier times and existing packs.  The kind
+of a national factor ends with the country, as `grid.vn`, and with the grid if there are several, as
+`grid.id.jamali`; an account selects `grid`, and a book `within` a grid returns the factor of that
+grid, else of the country.  A fuel property has up to three rows: the central value, and the bounds
+of its confidence interval (`bound`) for the directions that require them.
 """
 
 from __future__ import annotations
@@ -52,11 +50,11 @@ DIRECTIONS: dict[str, Direction] = {GRID: "consumed", LOSSES: "consumed", BUILD:
 
 class FactorBook:
     """
-    All factors, found by kind, direction and date.
+    A set of emission factors, selected by kind, direction and date.
 
-    Kinds whose factors follow each other year by year are series: after their
-    last year the latest value goes on, marked provisional.  `grid` is the one that it answers
-    for, by `mrv.countries.grid_of`: `DE`, `ID.jamali`; a book without one answers for none.
+    Kinds with a factor for each year are series: after the last year the latest value remains
+    valid, marked provisional.  `grid` is the grid of the project, as in `mrv.countries.grid_of`:
+    `DE`, `ID.jamali`; None if it has none.
     """
 
     def __init__(self, factors: Iterable[Factor], grid: str | None = None) -> None:
@@ -79,13 +77,13 @@ class FactorBook:
                 self._valid[kind, direction] = in_force(kind, same)
 
     def __iter__(self) -> Iterator[Factor]:
-        """All factors, by kind and then by begin of validity."""
+        """Yield all factors, by kind and then by start of validity."""
         for kind in sorted(self._by_kind):
             yield from self._by_kind[kind]
 
     def with_more(self, more: Iterable[Factor]) -> FactorBook:
         """
-        Return a book with further factors; ids already in the book are not replaced.
+        Return a book with further factors; a factor whose id is already in the book is ignored.
 
         Raises
         ------
@@ -99,11 +97,14 @@ class FactorBook:
 
     @property
     def country(self) -> str | None:
-        """The country of its grid, by ISO 3166-1 alpha-2."""
+        """Return the country of its grid (ISO 3166-1 alpha-2)."""
         return self.grid and self.grid[:2]
 
     def within(self, grid: str | None) -> FactorBook:
-        """Return the factors that apply at a grid: international, of its country, of the grid."""
+        """
+        Return a book of the factors that apply at a grid: international, national, and its
+        own.
+        """
         if grid not in self._within:
             whose = (None, grid and grid[:2], grid)
             kept = (factor for factor in self if national(factor.kind)[1] in whose)
@@ -141,15 +142,17 @@ class FactorBook:
         kind : str
             Such as `diesel.co2`, or one of `NATIONAL`.
         direction : "avoided" or "consumed"
-            What it is to be used for.
+            Side of the account: emissions avoided, or caused by consumption.
         at : date, optional
-            None asks for the newest.
+            None: the newest factor.
 
         Raises
         ------
         FactorError
-            If there is no such kind, if it stands for the other direction, or if
-            none was valid on that date; CountryFactorError of a country's grid.
+            If the kind is unknown, is for the other direction only, or has no factor
+            valid on that date.
+        CountryFactorError
+            The same for a factor of a country's grid.
         """
         if kind in NATIONAL:
             return self._national(kind, direction, at)
@@ -180,7 +183,7 @@ class FactorBook:
 
 
 def within(book: Iterable[Factor], grid: str | None) -> FactorBook:
-    """Return the book of a grid, from any object that gives its factors."""
+    """Return a book of the factors that apply at a grid, from any iterable of factors."""
     whole = book if isinstance(book, FactorBook) else FactorBook(book)
     return whole.within(grid)
 
@@ -188,7 +191,7 @@ def within(book: Iterable[Factor], grid: str | None) -> FactorBook:
 @cache
 def load() -> FactorBook:
     """
-    Return every factor file of this package.
+    Return the book of all factor files of this package.
 
     Raises
     ------
@@ -206,7 +209,7 @@ def load() -> FactorBook:
 
 
 def read(text: str, name: str) -> list[Factor]:
-    """Return the factors of one TOML text; errors mention `name` (see `load`)."""
+    """Return the factors of a TOML text; `name` is the file in errors (see `load`)."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -216,7 +219,10 @@ def read(text: str, name: str) -> list[Factor]:
 
 
 def _by_country(tables: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield a factor for each country of a table: its own id, kind and value, the rest alike."""
+    """
+    Yield a factor for each country of a table; id, kind and value differ, other fields are
+    equal.
+    """
     for table in tables:
         for country, value in table["values"].items():
             whose = {key: f"{table[key]}.{country.lower()}" for key in ("id", "kind")}
@@ -226,7 +232,7 @@ def _by_country(tables: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def parse_entry(entry: dict[str, Any], name: str) -> Factor:
     """
-    Return one factor from a TOML file or evidence pack; errors mention `name`.
+    Return a factor from an entry of a TOML file or evidence pack; `name` is the file in errors.
 
     Raises
     ------
@@ -302,14 +308,14 @@ def _stated(value: object, where: str) -> Stated | None:
 
 
 def kinds_in(kind: str, grid: str | None) -> list[str]:
-    """Return the kinds of factor of a grid and of its country, if each has its own."""
+    """Return the kinds of factor for a grid, its country, and in general, as far as they differ."""
     if kind not in NATIONAL or grid is None:
         return [kind]
-    return [f"{kind}.{one.lower()}" for one in dict.fromkeys((grid, grid[:2]))]
+    return [f"{kind}.{area.lower()}" for area in dict.fromkeys((grid, grid[:2]))]
 
 
 def national(kind: str) -> tuple[str, str | None]:
-    """Return the general kind of a grid's kind, and the grid; None if it is of none."""
+    """Return the general kind of a national factor kind, and its grid; None for other kinds."""
     match = _OF_A_GRID.fullmatch(kind)
     if match is None:
         return kind, None
@@ -317,18 +323,18 @@ def national(kind: str) -> tuple[str, str | None]:
 
 
 def country_of(kind: str) -> str | None:
-    """Return the country of a kind of factor; None if it has none."""
+    """Return the country of a kind of factor; None for an international one."""
     grid = national(kind)[1]
     return grid and grid[:2]
 
 
 def is_of_banks(factor: Factor) -> bool:
-    """Whether a factor is the development banks' default of a grid (`ifi_grid.toml`)."""
+    """Return whether a factor is the grid default of the development banks (`ifi_grid.toml`)."""
     return factor.id.startswith("ifi-")
 
 
 def row_to_write(kind: str, at: date) -> str:
-    """Return the row of a registry file for a grid's factor."""
+    """Return a template of the registry file's row for a grid factor."""
     what, _ = national(kind)
     return (
         f"{{id: .., kind: {kind}, value: .., unit: {UNITS[what]}, direction:"

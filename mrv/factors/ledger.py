@@ -1,23 +1,10 @@
 """
 Factor books derived from the published one: used, added, bounded or changed factors.
 
-A factor book that remembers which factors were used.
-
-A factor book without the ends of intervals: as accounting had it before it asked for them.
-
-What a newer factor book changes in a period that was closed with an older one.
-
-The usual case: a year had no official value, the last one went on as provisional,
-and now the official one is there.
-
-Factors that a registry file brought, compared with those that tonne publishes.
-
-An owner's factor counts only where it is more conservative than the published one that would count
-without it.  That is the bound which costs the claimant: the lower of the two for what is
-avoided, the higher for what is consumed, and for what serves both the one that gives the lower
-reduction
-in the account as a whole.  One that states its value in a document of a third party counts like
-those that tonne publishes.
+An owner's factor of a registry file counts only where it is more conservative than the published
+one: lower for avoided emissions, higher for consumed energy; for both, where it gives the lower
+reduction of the account.  A factor stated in a third party's document counts like a published one.
+A newer book is compared with an older one where an official value replaces a provisional one.
 """
 
 from __future__ import annotations
@@ -37,9 +24,9 @@ from mrv.model import Direction, Factor, Factors
 
 class Ledger:
     """
-    Passes each request to a book and records the answers.
+    A factor book that records which factors were selected.
 
-    A statement lists the factors that its numbers used, not those that exist.
+    A statement lists the factors used in its figures, not all that exist.
     """
 
     def __init__(self, book: Factors) -> None:
@@ -48,17 +35,17 @@ class Ledger:
 
     @property
     def grid(self) -> str | None:
-        """The grid that the book answers for."""
+        """Return the grid of the underlying book."""
         return getattr(self._book, "grid", None)
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
-        """Return the book's answer, or raise its error."""
+        """Return the factor selected from the underlying book, and record it."""
         factor = self._book.select(kind, direction, at)
         self._used[factor.id, factor.provisional] = factor
         return factor
 
     def __iter__(self) -> Iterator[Factor]:
-        """All factors of the book; looking at one does not use it."""
+        """Yield all factors of the book without recording them."""
         return iter(self._book)
 
     @property
@@ -72,14 +59,14 @@ class Ledger:
 
 
 def centres(factors: Iterable[Factor]) -> FactorBook:
-    """Return the book without its bounds."""
+    """Return a book of the central values, without uncertainty bounds."""
     kept = (factor for factor in factors if not factor.bound)
     return FactorBook(kept, getattr(factors, "grid", None))
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Factors of one kind in a statement, and those that would be used today."""
+    """Factors of one kind in a statement, and those valid today."""
 
     kind: str
     was: tuple[str, ...]
@@ -96,7 +83,7 @@ def used_by(
     Parameters
     ----------
     ask : callable
-        Computes a unit of a local calendar year with the factors it is given.
+        Calculates the emissions per unit in a local calendar year with given factors.
     span_us : tuple of int
         Half-open. [us UTC]
     """
@@ -108,14 +95,14 @@ def used_by(
 
 def changes(recorded: Iterable[Mapping[str, Any]], now: Iterable[Factor]) -> Iterator[Change]:
     """
-    Compare the factors of a statement with today's, by kind.
+    Yield the kinds whose factors in a statement differ from those valid today.
 
     Parameters
     ----------
     recorded : iterable of mapping
         `factors` of a statement: kind, id, value, provisional.
     now : iterable of Factor
-        What the same account uses today.
+        Factors that the same account uses today.
     """
     today: dict[str, set[str]] = {}
     for factor in now:
@@ -142,7 +129,7 @@ class Choice(NamedTuple):
     """
     A factor from a registry file, with the reductions it and the alternatives give. [tCO2e]
 
-    `counts` says whether it is the one that counts; `others` are what counts without it.
+    `counts`: it is used in the account; `others`: the factors that would be used without it.
     """
 
     factor: Factor
@@ -175,16 +162,15 @@ def bounded(
     book: Factors, reduction: Callable[[Factors], Fraction]
 ) -> tuple[Factors, tuple[Choice, ...]]:
     """
-    Use each factor of a registry file that is equal to, or more conservative than, the book's.
+    Return the book with those factors of a registry file that do not raise the reduction.
 
-    They are taken up one by one into the book of the published ones, in their order: no two of
-    them are compared with each other alone.
+    Each factor is tried in order on top of those accepted before.
 
     Parameters
     ----------
     book : Factors
     reduction : callable
-        What the account comes to with a book. [tCO2e]
+        Returns the reduction of the account with a given book. [tCO2e]
     """
     every = list(book)
     brought = [factor for factor in every if factor.brought and not factor.documented]
@@ -218,7 +204,7 @@ def bounded(
 def _account(
     book: Factors, reduction: Callable[[Factors], Fraction]
 ) -> tuple[dict[str, Factor], Fraction]:
-    """Factors that an account asks for, by id, and what it comes to."""
+    """Return the factors that an account uses, by id, and its reduction. [tCO2e]"""
     ledger = Ledger(book)
     comes_to = reduction(ledger)
     return {factor.id: factor for factor in ledger.used()}, comes_to

@@ -1,8 +1,8 @@
 """
 Factors in an evidence pack: every field, and the hash named by a statement.
 
-A pack holds all factors of each kind that its figures used, so that choosing
-among them (which year, provisional or not) can be done again from it alone.
+A pack contains all factors of each kind used, so that the selection (year, provisional or not) can
+be repeated from the pack alone.
 """
 
 from __future__ import annotations
@@ -102,17 +102,20 @@ def _date(text: object, record: Mapping[str, Any]) -> date:
 
 
 def book_of(records: Iterable[Mapping[str, Any]]) -> FactorBook:
-    """Return the factor book of a pack; FactorError as raised by `from_record`."""
+    """Return the factor book of a pack; raises FactorError as `from_record`."""
     return FactorBook(from_record(record) for record in records)
 
 
 def unpublished(factors: Iterable[Factor]) -> list[str]:
-    """Return ids not published by this version of tonne, which came from a registry file."""
+    """
+    Return the ids of factors not published by this version of tonne but read from a registry
+    file.
+    """
     return sorted(factor.id for factor in _unknown(factors))
 
 
 def unmarked(factors: Iterable[Factor]) -> list[str]:
-    """Return ids not published by this version, and not marked as from a registry file."""
+    """Return the ids of factors that this version does not publish and no registry file states."""
     return sorted(factor.id for factor in _unknown(factors) if not factor.brought)
 
 
@@ -125,8 +128,7 @@ def departures(factors: Iterable[Factor]) -> list[str]:
     """
     Return the factors of a pack that differ from those published by this version of tonne.
 
-    A newer version may word a source differently; a number, unit, direction or
-    validity that differs is another factor under an old name.
+    The text of a source may differ; number, unit, direction and validity must be equal.
     """
     own = {factor.id: factor for factor in load()}
     result = []

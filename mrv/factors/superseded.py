@@ -1,10 +1,10 @@
 """
 Periods of validity of factors of a kind and direction; a superseded factor ends early.
 
-A row is never edited.  The one that takes its place names it, and counts from the
-begin of its own validity on; the old one keeps the days before.  A row that a registry file
-brought with a third party's document goes before one of tonne that begins no later, and gives way
-to one that begins later; a row without such a document gives way on all days of tonne's.
+A row is never changed.  A new row names the one that it supersedes and is valid from its own start;
+the old one stays valid before.  A row of a registry file with a third party's document takes
+precedence over tonne's rows that begin on the same day or earlier; a row without such a document
+applies only on days without a row of tonne's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mrv.model import Factor
 
 
 class InForce(NamedTuple):
-    """A factor and its half-open local days of validity."""
+    """A factor with its half-open local days of validity."""
 
     factor: Factor
     begin: date
@@ -28,20 +28,20 @@ class InForce(NamedTuple):
 
 def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
     """
-    Return the valid factors in order of time, each with its remaining days.
+    Return the factors in order of time, each with the days on which it is valid.
 
     Parameters
     ----------
     kind : str
         For the error.
     group : sequence of Factor
-        Of one kind and direction, in order of time.
+        Factors of one kind and direction, in order of time.
 
     Raises
     ------
     FactorError
-        If a factor supersedes none, itself or one that another supersedes, if it counts
-        from an earlier day than that one, or if two of one giver are valid on one day.
+        If a factor supersedes an unknown one or itself, starts before the one it
+        supersedes, or if two factors of one publisher are valid on one day.
     """
     by_id = {factor.id: factor for factor in group}
     ends: dict[str, date] = {}
@@ -82,7 +82,7 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
 
 
 def _given_way(rows: list[InForce]) -> list[InForce]:
-    """Cut the days of rows that registry files brought and of tonne's where these meet."""
+    """Return the rows with overlaps between registry files and tonne's rows removed."""
     ours = [row for row in rows if not row.factor.brought]
     theirs = [row for row in rows if row.factor.brought]
     for brought in theirs:
@@ -96,7 +96,7 @@ def _given_way(rows: list[InForce]) -> list[InForce]:
 
 
 def _before(brought: InForce, ours: list[InForce]) -> InForce:
-    """Return a brought row without the days of tonne's rows, the last of which begins later."""
+    """Return a registry file's row without the days covered by tonne's rows."""
     for our in ours:
         if our.begin <= brought.begin < our.end:
             brought = brought._replace(begin=our.end)

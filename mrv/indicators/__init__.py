@@ -1,7 +1,7 @@
 """
 Figures of air, water and noise; not part of any tonnes.
 
-A file declares `INDICATORS`; nothing else has to know its name.
+A file declares `INDICATORS`; it is loaded automatically.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def evaluate(
     value : object
         The `inputs` object.
     where : str
-        Where the inputs stand, for the error.
+        Source of the inputs, for the error.
     configured : Table, optional
         Limits in place of those that come with this package.
 

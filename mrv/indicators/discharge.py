@@ -19,7 +19,7 @@ _SUBSTANCES = ("cod", "bod5", "tss", "tn", "tp", "nh4_n")
 
 
 def load(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Load = C * Q. [kg/d]."""
+    """Return the load of a discharge: concentration times flow. [kg/d]"""
     del table
     flow = inputs["flow_m3_d"]
     return {

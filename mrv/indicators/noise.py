@@ -32,7 +32,11 @@ _DN = ((15, 0), (9, 10))
 
 
 def figures(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Leq = 10 lg(mean 10^(L/10)); L10 is exceeded a tenth of the time. [dBA]."""
+    """
+    Return energy means and percentiles of noise levels. [dBA]
+
+    Leq = 10 lg(mean 10^(L/10)); L10 is exceeded a tenth of the time.
+    """
     del table
     levels = inputs["laeq_dba"]
     result = {"leq_dba": _tenth_of_db(_energy_mean((level, 1) for level in levels))}

@@ -1,11 +1,9 @@
 """
 Surface water compared with its limits.
 
-QCVN 08:2023/BTNMT judges rivers (canals among them) and lakes by classes A to D
-[M].  Its table could not be read when this was written, and none is assumed:
-it can be given as a TOML.  Oxygen is the one substance of which there may
-be too little: its limit's `lowest` says so.  What a table does not limit is not
-judged.
+QCVN 08:2023/BTNMT judges rivers (canals among them) and lakes by classes A to D [M].  Its table
+could not be read when this was written, and none is assumed: it can be given as a TOML.  The limit
+of oxygen is a minimum: `lowest`.  Parameters without a limit are not compared.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ _SUBSTANCES = ("bod5", "cod", "toc", "tss", "tn", "tp", "nh4_n", "no3_n", "no2_n
 
 
 def surface(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the limits of the water's kind and class from the table. [mg/L]."""
+    """Return the limits of the water's kind and class from the table. [mg/L]"""
     select = {"water": inputs["water"], "class": inputs["class"]}
     parameters = {name: inputs[name] for name in _UNSCALED if name in inputs}
     scaled, unscaled = (

@@ -1,10 +1,9 @@
 """
 Air quality index of Viet Nam, hourly and daily.
 
-Decision 1459/QD-TCMT, 12 November 2019: [T], full text, in a transcription.  Dust
-goes in as NowCast of twelve hours.  Indices round half up.  The Decision's own
-example prints 60 for 118.7 ug/m3 of nitrogen dioxide where its formula gives 59;
-the formula is followed.
+Decision 1459/QD-TCMT, 12 November 2019: [T], full text, in a transcription.  Dust is used as
+NowCast of twelve hours.  Indices are rounded half up.  The Decision's own example prints 60 for
+118.7 ug/m3 of nitrogen dioxide where its formula gives 59; the formula is followed.
 """
 
 from __future__ import annotations
@@ -30,9 +29,8 @@ def nowcast(latest_first: Sequence[Fraction | None]) -> Fraction | None:
     """
     Return the dust concentration that represents this hour. [ug/m3]
 
-    w = max(min/max, 1/2); SUM w^(i-1) c_i / SUM w^(i-1), and where w is 1/2
-    SUM (1/2)^i c_i; missing hours drop out.  None where fewer than two of the
-    latest three hours are there.
+    w = max(min/max, 1/2); SUM w^(i-1) c_i / SUM w^(i-1), and where w is 1/2 SUM (1/2)^i c_i;
+    missing hours are omitted.  None if fewer than two of the latest three hours have a value.
     """
     if sum(c is not None for c in latest_first[:3]) < _NEEDED_OF_THREE:
         return None

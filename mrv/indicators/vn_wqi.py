@@ -32,7 +32,7 @@ _DO_SATURATED = tuple(Fraction(c) for c in ("14.652", "-0.41022", "0.0079910", "
 
 
 def index(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """WQI = I/100 * III/100 * (IV^2 * V)^(1/3), or (IV * V)^(1/2). [1]."""
+    """Return the water quality index, by the aggregation chosen in the inputs. [1]"""
     groups = _groups(inputs, table)
     if len(groups["iv"]) < _FEWEST_OF_IV:
         raise IndicatorError(
@@ -84,7 +84,7 @@ def _at(table: Table, curve: str, value: Fraction) -> Fraction:
 
 
 def _saturation(inputs: Inputs) -> Fraction:
-    """Dissolved oxygen as a share of what the water could hold. [%]."""
+    """Return dissolved oxygen as a share of saturation. [%]"""
     if "temperature_c" not in inputs:
         raise IndicatorError("temperature_c is missing; do_mg_l cannot be assessed without it")
     warm = inputs["temperature_c"]

@@ -1,12 +1,11 @@
 """
 Wastewater compared with its limits.
 
-QCVN 40:2011/BTNMT, industrial: [r] and for some parameters [M]; limits are scaled
-with Kq (receiving water) and Kf (flow), but not pH, temperature, colour and
-coliform.  QCVN 14:2008/BTNMT, domestic: [M], scaled with K.  Their successors of
-2025 hold for plants commissioned from 1 September 2025, and from 1 January 2032
-for all; they know no Kq and Kf but a column C and bands of flow, and their tables
-could not be read.
+QCVN 40:2011/BTNMT, industrial: [r] and for some parameters [M]; limits are scaled with Kq
+(receiving water) and Kf (flow), but not pH, temperature, colour and coliform.  QCVN 14:2008/BTNMT,
+domestic: [M], scaled with K.  Their successors of 2025 hold for plants commissioned from 1
+September 2025, and from 1 January 2032 for all; they have a column C and flow bands in place of Kq
+and Kf, and their tables were not available.
 """
 
 from __future__ import annotations
@@ -35,9 +34,10 @@ _KQ_UNKNOWN = {"river": "0.9", "lake": "0.6", "coast-protected": "1.0", "coast":
 
 def industrial_2011(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     """
-    C_max = C * Kq * Kf, for a plant to which the standard still applies. [mg/L].
+    Return the limits of industrial wastewater, and exceedances. [mg/L]
 
-    A city's sewer without a treatment plant behind it: C_max = C of column B.
+    C_max = C * Kq * Kf, for a plant to which the standard still applies; for a sewer without a
+    treatment plant C_max = C of column B.
     """
     _refuse_new_plants(inputs, "qcvn-40-2025")
     if inputs["receiving"] != _SEWER:
@@ -50,13 +50,13 @@ def industrial_2011(inputs: Inputs, table: Table) -> Mapping[str, Any]:
 
 
 def domestic_2008(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """C_max = C * K, for a plant to which the standard still applies. [mg/L]."""
+    """Return the limits of domestic wastewater, and exceedances: C_max = C * K. [mg/L]"""
     _refuse_new_plants(inputs, "qcvn-14-2025")
     return _judged(inputs, table, inputs["k"])
 
 
 def by_flow(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the limits of the column and flow band. [mg/L]."""
+    """Return the limits of the column and flow band, and exceedances. [mg/L]"""
     return _judged(inputs, table, Fraction(1), inputs["flow_m3_d"])
 
 

@@ -1,11 +1,10 @@
 """
 Environmental standards: limits, curves and bands, one TOML file each.
 
-A standard lies with its country, as `mrv/countries/vn/limits/qcvn_05_2023.toml`.
+Standards are in the folder of their country, such as `mrv/countries/vn/limits/qcvn_05_2023.toml`.
 
-Values are decimal text.  Each file names its source, and how sure its numbers
-are, like a factor does.  A standard whose table could not be read has no file
-here; an owner of the table writes one in the same form.
+Values are decimal text.  Each file states its source and certainty.  A standard whose table was not
+available has no file; an owner of the table can write one in the same form.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ class Limit:
     """
     One limit: not above `value`, and not below `lowest` if given.
 
-    `select` holds what it depends on, such as column, mean or time of day; dates
-    are half-open.  `flow_up_to` is the largest plant that it is for, None any. [m3/d]
+    `select`: conditions such as column, averaging time or time of day; dates are half-open.
+    `flow_up_to` is the largest plant that it is for, None any. [m3/d]
     """
 
     parameter: str
@@ -77,7 +76,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A word for results up to `up_to`, and its colour in the standard."""
+    """A class of results up to `up_to`: its name and colour in the standard."""
 
     up_to: Fraction
     name: str
@@ -104,8 +103,8 @@ class Table:
         """
         Return the limit of a parameter, None where the standard has none.
 
-        `on` None asks for the one that has no end; with `flow` the one of the
-        narrowest band that holds it. [m3/d]
+        `on` None: the limit without an end date; with `flow`: the limit of the narrowest flow band
+        that contains it. [m3/d]
         """
         limits = [
             limit
@@ -121,7 +120,7 @@ class Table:
         return limits[0] if limits else None
 
     def band(self, result: Fraction) -> Band:
-        """Return the word for a result; the last band has no upper end."""
+        """Return the class of a result; the last band has no upper end."""
         return next((b for b in self.bands if result <= b.up_to), self.bands[-1])
 
 
@@ -244,15 +243,15 @@ def judge(
     ----------
     table : Table
     scaled : mapping of parameter to measured value
-        Whose limits are multiplied by `scale`. [mg/L]
+        Parameters with limits multiplied by `scale`. [mg/L]
     unscaled : mapping of parameter to measured value
-        Whose limits stand as they are, pH among them.
+        Parameters with unscaled limits, such as pH.
     scale : Fraction
         Kq * Kf, or K. [1]
     select : mapping
-        Column and whatever else the limits depend on.
+        Column and other conditions of the limits.
     flow : Fraction, optional
-        Of the plant, where limits come in bands of it. [m3/d]
+        Flow of the plant, where limits depend on it. [m3/d]
 
     Raises
     ------

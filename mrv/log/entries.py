@@ -5,14 +5,13 @@ Entries of the log other than issued statements: sealed days, and digests of tab
                 readings, intervals and emissions (see mrv/signatures/day_digests), and
                 in which hours its readings arrived (see mrv/statement/device_days)
     registry, plan, calibration, keys, claims
-                digests of what the tables of that kind hold, whenever it changed
+                digests of the tables of that kind, after each change
     records     rows that append-only tables got since the entry before
     factors     the factors that this version of the program publishes
     evidence    the manifest of an issued statement's evidence pack
 
-A table's root is that of RFC 6962 over JCS [key, SHA-256 of the row], by key.
-What stands under the roots is kept beside the entry, and does not count unless
-it leads to them.
+A table's root is that of RFC 6962 over JCS [key, SHA-256 of the row], by key. The data below the
+roots are stored next to the entry, and are verified by them.
 """
 
 from __future__ import annotations
@@ -49,20 +48,20 @@ def data_entry(
     arrival: Mapping[str, Any] | None = None,
 ) -> bytes:
     """
-    Return the entry of a sealed day.
+    Return the log entry that seals a project's local day.
 
     Parameters
     ----------
     sequence : int
-        1 for the first seal of a day; data that comes later makes the next.
+        1 for the first seal of a day; later data are sealed with the next number.
     registry_version : int
-        Registry that the derived rows followed from.
+        Registry version of the derived rows.
     parts : mapping of str to Digest
         `readings`, `intervals`, `emissions`.
     reason : str or None
-        Why a day is sealed again.
+        Reason for sealing a day again.
     arrival : mapping, optional
-        As `arrival_part` makes it; days that tonne 0.1.0 sealed have none.
+        From `arrival_part`; absent for days sealed by tonne 0.1.0.
     """
     more = {} if arrival is None else {"arrival": dict(arrival)}
     return canonical.encode(
@@ -86,18 +85,18 @@ def arrival_part(
     rows: Sequence[RowHash], counts: tuple[int, int], hours: Mapping[str, int], sealed: str
 ) -> dict[str, Any]:
     """
-    Return the arrival data in a day's seal.
+    Return the part of a day's log entry on the arrival of its readings.
 
     Parameters
     ----------
     rows : sequence of (str, str)
-        Devices, and of each what `mrv.statement.device_days` says, under one root.
+        Hash of each device's record (`mrv.statement.device_days`), under one root.
     counts : tuple of int
-        Readings that arrived, and those of them that came late.
+        Number of readings, and of late ones.
     hours : mapping of str to int
-        How many in which hour, by its begin in UTC.
+        Number of readings by hour of arrival (UTC).
     sealed : str
-        When the log sealed it, by its own clock.
+        Time of the seal by the clock of the log.
     """
     readings, late = counts
     return {
@@ -125,7 +124,7 @@ def evidence_entry(statement: str, manifest: bytes) -> bytes:
 
 
 def tables_entry(kind: str, tables: Mapping[str, Sequence[RowHash]], **more: Any) -> bytes:
-    """Return the entry of the digests of some tables, with the fields of `more`."""
+    """Return the log entry of the digests of some tables, with the fields of `more`."""
     return canonical.encode(
         {
             "event": kind,
@@ -158,7 +157,7 @@ def read_tables(entry: Mapping[str, Any], detail: bytes) -> dict[str, dict[str, 
         If the detail does not lead to the entry's roots.
     """
     result = canonical.parse_object(detail)
-    content = {name: one["root"] for name, one in entry["tables"].items()}
+    content = {name: table["root"] for name, table in entry["tables"].items()}
     roots = {name: rows_root((key, value) for key, value in rows) for name, rows in result.items()}
     if roots != content:
         raise LogError(

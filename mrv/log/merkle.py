@@ -1,11 +1,10 @@
 """
 Proofs over the Merkle tree of the log (RFC 9162, section 2.1.3 and 2.1.4).
 
-An inclusion proof shows that an entry stands in the tree of a root; a
-consistency proof shows that a later tree only added to an earlier one.  Proofs
-are made from leaf hashes: a log of statements is small, and no cache can go
-stale.  The empty tree is consistent with everything and so proves nothing;
-asking for such a proof is an error.
+An inclusion proof shows that an entry is in the tree of a root; a consistency proof shows that a
+later tree only added to an earlier one.  Proofs are made from leaf hashes: a log of statements is
+small, so no cache is needed.  The empty tree is consistent with every tree; a proof for it is
+refused.
 """
 
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
     Parameters
     ----------
     index : int
-        Place of the leaf, from 0.
+        Index of the leaf, from 0.
     leaves : sequence of bytes
         All leaf hashes of the tree.
 
@@ -59,11 +58,11 @@ def verify_inclusion(
     Parameters
     ----------
     index, size : int
-        Place of the leaf, from 0, and number of leaves.
+        Index of the leaf, from 0, and number of leaves.
     leaf, root : bytes
         Leaf hash and root.
     proof : sequence of bytes
-        As `inclusion_proof` makes it.
+        From `inclusion_proof`.
 
     Raises
     ------
@@ -91,20 +90,20 @@ def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
     """
     Return the root of the tree of all earlier leaves, from a leaf's inclusion proof.
 
-    The hashes that join a path from the left are the perfect subtrees of what stands
-    before the leaf, so a verified inclusion proof holds a consistency proof as well.
+    The left siblings of an inclusion path are the roots of the perfect subtrees before the leaf, so
+    that a verified inclusion proof contains a consistency proof.
 
     Parameters
     ----------
     index, size : int
-        Place of the leaf, at least 1, and number of leaves.
+        Index of the leaf, at least 1, and number of leaves.
     proof : sequence of bytes
-        A proof that `verify_inclusion` took.
+        A proof accepted by `verify_inclusion`.
 
     Raises
     ------
     LogError
-        If nothing stands before the leaf, or the proof is of another place.
+        If there is no earlier leaf, or the proof is of another index.
     """
     place, last = index, size - 1
     remaining: list[bytes] = []
@@ -163,7 +162,7 @@ def verify_consistency(
     earlier, later : int
         Sizes, 1 <= earlier <= later.
     proof : sequence of bytes
-        As `consistency_proof` makes it; empty for equal sizes.
+        From `consistency_proof`; empty for equal sizes.
     earlier_root, later_root : bytes
         Roots of the two trees.
 
@@ -205,19 +204,19 @@ def _fold(earlier: int, later: int, path: Sequence[bytes]) -> tuple[bytes, bytes
 
 
 def _climb(place: int, last: int) -> tuple[int, int]:
-    """Skip the levels on which the last node has no sibling."""
+    """Return the index and last index on the next level where the node has a sibling."""
     while place and not place & 1:
         place, last = place >> 1, last >> 1
     return place, last
 
 
 def _split(size: int) -> int:
-    """Largest power of two below the size, at least 2."""
+    """Return the largest power of two below the size, at least 1."""
     return 1 << ((size - 1).bit_length() - 1)
 
 
 def check_sizes(earlier: int, later: int) -> None:
-    """Refuse sizes without a possible consistency proof."""
+    """Raise LogError for sizes between which there is no consistency proof."""
     if not 1 <= earlier <= later:
         raise LogError(
             f"no consistency proof from {earlier} to {later} leaves; the earlier "

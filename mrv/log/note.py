@@ -1,18 +1,18 @@
 """
 Signed notes, and the published keys of logs and witnesses.
 
-Signed notes (c2sp.org/signed-note): text that people and programs can read.
+Signed notes (c2sp.org/signed-note): signed text for people and programs.
 
     text lines
     (an empty line)
     — key name base64(key id || signature)
 
-A key is known by its name and a 4-byte id; lines of unknown keys are passed
-over, because others may countersign.  A line of a known key must verify.
+A key is known by its name and a 4-byte id; lines of unknown keys are ignored, because others may
+countersign.  A line of a known key must verify.
 
-Keys of logs and witnesses as they are handed out: `name+id+base64(type, key)` (C2SP vkey).
+Published keys of logs and witnesses: `name+id+base64(type, key)` (C2SP vkey).
 
-The type says what is signed and how:
+The type of a key determines what is signed:
 
     0x01    the note's text, Ed25519 (c2sp.org/signed-note)
     0x04    time and text of a checkpoint, Ed25519 (c2sp.org/tlog-cosignature)
@@ -103,7 +103,7 @@ def sign_note(text: str, name: str, key: SigningKey) -> str:
     Raises
     ------
     SignatureError
-        If the text or name cannot stand in a note.
+        If the text or name is not valid in a note.
     """
     _check_text(text)
     signature = NoteKey(name, key.public).key_id + key.sign(text.encode())
@@ -145,7 +145,7 @@ def verify_note(note: str, *known: NoteKey) -> str:
 
 def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """
-    Return text, and name and raw bytes of each signature line; nothing is verified.
+    Return the text of a note, with name and raw bytes of each signature line, unverified.
 
     Raises
     ------

@@ -1,10 +1,9 @@
 """
 Accepted logs, and required witnesses (c2sp.org/tlog-policy).
 
-    log VKEY [URL]
-    witness NAME VKEY [URL]
-    group NAME all|any|K MEMBER...
-    quorum NAME|none
+A group has cosigned a checkpoint once K of its members have; a member is a witness or a group
+defined above.  The log reads the URLs of the witnesses from the file; a reader checks their
+cosignatures by it.
 
 A group has cosigned a checkpoint once K of its members have; a member is a witness or a
 group that stands above.  One file serves the log, which asks the witnesses by their URLs,
@@ -53,9 +52,9 @@ class Policy:
     Attributes
     ----------
     logs : tuple of Member
-        Logs that count; any where it names none.
+        Accepted logs; empty: any log.
     witnesses : mapping of str to Member
-        By the names that the file gives them.
+        By their names in the file.
     groups : mapping of str to Group
     quorum : str
         Name of a witness or a group, or `none`.
@@ -105,7 +104,7 @@ def read_policy(data: bytes) -> Policy:
     Raises
     ------
     LogError
-        With the line, if the file has another form, a name or a key twice, or no quorum.
+        Names the line, if the file has another form, a repeated name or key, or no quorum.
     """
     if len(data) > _LONGEST:
         raise LogError(f"a policy has {len(data)} bytes; at most {_LONGEST} are read")
@@ -128,7 +127,7 @@ def read_policy(data: bytes) -> Policy:
 
 
 class _Reading:
-    """What was read so far."""
+    """State of the policy parser."""
 
     def __init__(self) -> None:
         self.logs: list[Member] = []

@@ -136,7 +136,7 @@ def make_receipt(index: int, proof: Sequence[bytes], checkpoint: str) -> str:
     Parameters
     ----------
     index : int
-        Place of the entry in the log, from 0.
+        Index of the entry in the log, from 0.
     proof : sequence of bytes
         Inclusion proof in the tree of the checkpoint.
     checkpoint : str
@@ -174,9 +174,9 @@ def verify_receipt(text: str, entry: bytes, log_key: NoteKey) -> Checkpoint:
     text : str
         The receipt.
     entry : bytes
-        The entry itself, canonical bytes of what was logged.
+        Canonical bytes of the logged entry.
     log_key : NoteKey
-        Key of the log, got from elsewhere than the receipt.
+        Key of the log, from another source than the receipt.
 
     Returns
     -------

@@ -2,12 +2,12 @@
 The log as static files that never change (c2sp.org/tlog-tiles).
 
     checkpoint                   the signed head
-    tile/L/N[.p/W]               hashes: 256 of level L, each the root over 256^L entries
-    tile/entries/N[.p/W]         the entries themselves, 256 a bundle
+    tile/L/N[.p/W]               256 hashes of level L, each the root of 256^L entries
+    tile/entries/N[.p/W]         the entries, 256 per bundle
 
-N is written in groups of three digits, `x001/x234/067`.  A tile that is full never changes
-again; one that is not has its width W in its name, so it never changes either.  Anyone who has
-the files can recompute every root, and every proof from a few of them.
+N is written in groups of three digits, `x001/x234/067`.  A full tile never changes; a partial one
+has its width W in its name and never changes either.  Every root and proof can be calculated from
+the files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def tile_path(level: int | str, index: int, width: int = WIDTH) -> str:
     level : int or str
         Level, or `entries` for a bundle.
     index : int
-        Place of the tile in its level, from 0.
+        Index of the tile in its level, from 0.
     width : int
         Hashes or entries in it, 1 to 256.
     """
@@ -46,7 +46,7 @@ def tile_path(level: int | str, index: int, width: int = WIDTH) -> str:
 
 def files(entries: Sequence[bytes], leaves: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
     """
-    Return every tile and bundle of a log with its path; bundles first, then tiles from below.
+    Yield every tile and bundle of a log with its path: bundles first, then tiles by level.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def files(entries: Sequence[bytes], leaves: Sequence[bytes]) -> Iterator[tuple[s
     Raises
     ------
     LogError
-        If an entry is longer than a bundle can say.
+        If an entry is longer than a bundle allows.
     """
     for index, begin in enumerate(range(0, len(entries), WIDTH)):
         part = entries[begin : begin + WIDTH]
@@ -82,7 +82,7 @@ def _bundle(begin: int, entries: Sequence[bytes]) -> bytes:
 
 def bundle_paths(begin: int, size: int) -> Iterator[tuple[int, int, str, str]]:
     """
-    Return bundles with the entries from an index on, in a log of a size.
+    Yield the bundles that contain the entries from an index on.
 
     Yields
     ------
@@ -101,7 +101,7 @@ def read_bundle(content: bytes, width: int) -> list[bytes]:
     Raises
     ------
     LogError
-        If it holds fewer, or is cut.
+        If it contains fewer, or is truncated.
     """
     result: list[bytes] = []
     place = 0
@@ -118,14 +118,14 @@ class Tiles:
     """
     Roots and proofs of a log, from the required tiles.
 
-    What comes out is as true as the tiles: hold it against a signed root.
+    The results are only as reliable as the tiles: compare them with a signed root.
 
     Parameters
     ----------
     size : int
-        Of the log whose tiles these are.
+        Size of the log.
     fetch : callable
-        From a tile's path, and the path that it has once it is full, to its bytes.
+        Returns the bytes of a tile, by its path and by the path of the full tile.
     """
 
     def __init__(self, size: int, fetch: Callable[[str, str], bytes]) -> None:
@@ -184,5 +184,8 @@ class Tiles:
 
 
 def _middle(begin: int, end: int) -> int:
-    """Where a subtree of two leaves or more parts: after the largest power of two in it."""
+    """
+    Return the split point of a subtree: `begin` plus the largest power of two below its
+    length.
+    """
     return begin + (1 << ((end - begin - 1).bit_length() - 1))

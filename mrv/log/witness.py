@@ -3,23 +3,22 @@ Witnesses of the log: requests and cosignatures.
 
 Cosignature of a checkpoint by a witness (c2sp.org/tlog-cosignature).
 
-A witness says: at this time I saw this head, and it was consistent with every
-head of this log that I saw before.  Two readers whose heads carry the same
-witness cannot have been shown two different logs.
+A witness confirms that it saw this head at a time, consistent with every earlier head of the log.
+Two readers with heads of the same witness cannot have been given different logs.
 
     — witness name base64(key id || time, 8 bytes big-endian || signature)
 
 Ed25519 signs `cosignature/v1`, `time N` and the checkpoint's text; ML-DSA-44 signs a
 structure of the witness's name, the time, and the log's origin, size and root.
 
-What a log asks a witness to countersign (c2sp.org/tlog-witness, add-checkpoint).
+Request of a log to a witness (c2sp.org/tlog-witness, add-checkpoint).
 
     old N
     base64 hashes: the consistency proof from N entries to the head's size
     (an empty line)
     the signed checkpoint
 
-A witness signs only what leads on from the last head that it signed.
+A witness signs only heads consistent with the last one that it signed.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ _LONGEST_PROOF = 63
 
 @dataclass(frozen=True, slots=True)
 class Cosignature:
-    """Witness of a head, time (seconds since 1970, UTC) and line of the cosignature."""
+    """The cosignature of a witness: its key, time [s UTC] and line in the signed note."""
 
     witness: Vkey
     time_s: int
@@ -56,7 +55,7 @@ class Cosignature:
 
 def cosign(note: str, name: str, key: SigningKey | MlDsaKey, time_s: int) -> str:
     """
-    Return the line of a witness below a signed checkpoint.
+    Return the cosignature line of a witness for a signed checkpoint.
 
     Parameters
     ----------
@@ -66,7 +65,7 @@ def cosign(note: str, name: str, key: SigningKey | MlDsaKey, time_s: int) -> str
     name : str
         Name of the witness's key.
     time_s : int
-        When it was seen, seconds since 1970. [s UTC]
+        Time of signature, seconds since 1970. [s UTC]
     """
     text, _ = signature_lines(note)
     kind = ML_DSA_COSIGNATURE if isinstance(key, ml_dsa.MlDsaKey) else COSIGNATURE
@@ -137,7 +136,10 @@ def strangers(note: str, *known: NoteKey | Vkey) -> list[str]:
 
 
 def _time(key: Vkey, text: str, raw: bytes) -> int:
-    """When a line says that the checkpoint was seen; SignatureError if it is not of it."""
+    """
+    Return the time stated in a cosignature line; SignatureError if it does not verify. [s
+    UTC]
+    """
     begin, end = _ID_BYTES, _ID_BYTES + _TIME_BYTES
     time_s, signature = int.from_bytes(raw[begin:end], "big"), raw[end:]
     check = ml_dsa.verifies if key.kind == ML_DSA_COSIGNATURE else ed25519.verifies
@@ -183,13 +185,16 @@ class Request:
 
 
 def make_request(old: int, proof: Sequence[bytes], checkpoint: str) -> str:
-    """Return the text of a request; for a witness that never signed this log, `old` is 0."""
+    """
+    Return the text of a cosigning request; `old` is 0 for a witness that never signed this
+    log.
+    """
     return "\n".join([f"old {old}", *map(encode_base64, proof)]) + "\n\n" + checkpoint
 
 
 def parse_request(text: str) -> Request:
     """
-    Return the parts of a request; only its form is checked.
+    Return the parts of a cosigning request; signatures and proofs are not checked.
 
     Raises
     ------
@@ -206,7 +211,7 @@ def parse_request(text: str) -> Request:
 
 def check_request(request: Request, log_key: NoteKey, last: Checkpoint | None) -> Checkpoint:
     """
-    Return the head of a request, if it extends the last head that the witness signed.
+    Return the checkpoint of a request, verified as an extension of the last one cosigned.
 
     Parameters
     ----------
@@ -233,19 +238,19 @@ def judge_request(
     request: Request, keys: tuple[Vkey, ...], last: Checkpoint | None
 ) -> tuple[Checkpoint, list[Vkey]]:
     """
-    Return the head of a request that a witness may cosign, and the keys that signed it.
+    Return the checkpoint of a request that a witness may cosign, and the log keys that signed it.
 
     Parameters
     ----------
     keys : tuple of Vkey
-        Those that the witness trusts for the request's origin; empty for an unknown log.
+        Keys that the witness trusts for the log; empty for an unknown log.
     last : Checkpoint or None
         The last head of that log that the witness cosigned; None if there is none.
 
     Raises
     ------
     WitnessRefusedError
-        With the status of HTTP that the protocol names.
+        With the HTTP status of the protocol.
     """
     head = _head(request)
     if not keys:

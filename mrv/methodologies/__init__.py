@@ -1,7 +1,7 @@
 """
 The methodologies: one file each in this folder, found automatically.
 
-A file declares `METHODOLOGY`; nothing else has to know its name.
+A file declares `METHODOLOGY`; it is loaded automatically.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def find(identifier: str, version: str | None = None) -> Methodology:
 
 
 def filled(spec: Spec, inputs: Inputs, factors: Factors) -> dict[str, Any]:
-    """Fill inputs that have a published value and were not given."""
+    """Return the inputs completed with published default values."""
     result = dict(inputs)
     for key, item in spec.items():
         if isinstance(item, ParameterSpec) and item.factor is not None and key not in result:
@@ -106,7 +106,7 @@ def evaluate(methodology: Methodology, value: object, factors: Factors, where: s
     factors : Factors
         `mrv.factors.load()`.
     where : str
-        Where the inputs stand, for the error.
+        Source of the inputs, for the error.
 
     Raises
     ------
@@ -114,24 +114,27 @@ def evaluate(methodology: Methodology, value: object, factors: Factors, where: s
         A key is missing, unknown or out of bounds; the numbers belong to no real
         project; or a condition of the methodology does not hold.
     FactorError
-        A factor that it needs is not there.
+        A factor that it needs is missing.
     """
     inputs = filled(methodology.inputs, read(methodology.inputs, value, where), factors)
     return compute(methodology, inputs, factors, where)
 
 
 def implausible(methodology: Methodology, inputs: Inputs) -> str | None:
-    """Return why inputs are implausible and raise the reduction; None if they are plausible."""
+    """Return why inputs are implausible and would raise the reduction; None if plausible."""
     return _raised(methodology.plausible, inputs)
 
 
 def odd(methodology: Methodology, inputs: Inputs) -> str | None:
-    """Return inputs that look like errors but do not raise the reduction; they are applied."""
+    """
+    Return implausible inputs that do not raise the reduction and are therefore used; None if
+    none.
+    """
     return _raised(methodology.odd, inputs) or _overused(methodology, inputs)
 
 
 def implausible_first(methodology: Methodology, inputs: Inputs) -> str | None:
-    """Return implausible inputs under the first version of the rules."""
+    """Return implausible inputs by the rules of rule set 1; None if plausible."""
     return _raised(methodology.odd, inputs) or implausible(methodology, inputs)
 
 
@@ -147,12 +150,12 @@ def official_grid(
     methodology: Methodology, parameters: Inputs, factors: Factors, year: int
 ) -> Factor | None:
     """
-    Return the official factor for comparison with an entered grid factor; None without one.
+    Return the official grid factor for comparison with an entered one; None if none is entered.
 
     Raises
     ------
     FactorError
-        If the project's country has none: then the entered one counts nothing.
+        If the project's country has none; the entered factor is then not accepted.
     """
     if all(methodology.parameters[name].published != GRID for name in parameters):
         return None
@@ -161,10 +164,9 @@ def official_grid(
 
 def low_reference(methodology: Methodology, inputs: Inputs, factors: Factors) -> str | None:
     """
-    Return where a low reference factor is used for electricity that a project consumes.
+    Return where an entered grid factor for consumed electricity is below the official one.
 
-    One that serves both sides is as wrong where the project draws electricity of its
-    own, beside what it saves.
+    One factor that serves baseline and project electricity is checked for the project side.
     """
     low = {f.value: f for f in factors if f.direction == "avoided" and f.kind.startswith(REFERENCE)}
     sides = {"project", "both"} if "power_mwh" in methodology.inputs else {"project"}
@@ -183,9 +185,9 @@ def low_reference(methodology: Methodology, inputs: Inputs, factors: Factors) ->
 
 def unserved(methodology: Methodology, inputs: Inputs) -> str | None:
     """
-    Return the service of a year without the consumption that such a service requires.
+    Return a service delivered in the year without any consumption; None if there is none.
 
-    Zero first: what is delivered by nothing was not measured.
+    Zero consumption for a delivered service means that it was not measured.
     """
     return next(
         (
@@ -198,7 +200,10 @@ def unserved(methodology: Methodology, inputs: Inputs) -> str | None:
 
 
 def _overused(methodology: Methodology, inputs: Inputs) -> str | None:
-    """Say which service took more than such services take: bad luck, or a unit that slipped."""
+    """
+    Return a service whose specific consumption exceeds the plausible range; None if there is
+    none.
+    """
     return next(
         (
             f"{text}; check the units"
@@ -212,7 +217,7 @@ def _overused(methodology: Methodology, inputs: Inputs) -> str | None:
 def _specific(
     methodology: Methodology, inputs: Inputs
 ) -> Iterator[tuple[Fraction, tuple[Fraction, Fraction], str]]:
-    """Yield what each service took [its unit], what such services take, and both in words."""
+    """Yield the specific consumption of each service, its plausible range, and its description."""
     for consumption in methodology.consumptions:
         if (
             consumption.keys is None
@@ -240,10 +245,9 @@ def hypothetical(
     methodology: Methodology, parameters: Mapping[str, Any], factors: Factors, where: str
 ) -> Reductions:
     """
-    Return one side of a plan alone, as an equation and not as a claim.
+    Return the emissions of one side of a plan; for planning only, not for a claim.
 
-    A plan asks what a service emits where it takes nothing, to find where the reduction
-    vanishes; no meter says so, and no statement comes of it.
+    Used to find the consumption at which the reduction becomes zero.
 
     Raises
     ------
@@ -286,10 +290,9 @@ def unit_reductions(
     year: int,
 ) -> Reductions:
     """
-    Return emissions of one base unit (1 Wh, 1 m) of a role's activity, exact. [tCO2e]
+    Return the emissions per base unit (1 Wh, 1 m) of a role's activity, exact. [tCO2e]
 
-    The methodology's own period equation, at one unit: the live interval and
-    the statement cannot drift apart, because there is no second formula.
+    Computed by the methodology's own equation, so that live rows and statements agree.
     """
     unit = [Activity(role, params, Fraction(1))]
     return methodology.reductions(methodology.inputs_of(unit, parameters, factors, year), factors)

@@ -140,13 +140,13 @@ PROJECT: Spec = {
 
 
 def by_kind(waste_t: Fraction, parameters: Inputs) -> dict[str, Fraction]:
-    """Return waste by composition. [t]."""
+    """Return the waste by composition. [t]"""
     result = {kind: waste_t * parameters[f"share_{kind}"] for kind in DEGRADABLE}
     return {**result, "inert": waste_t - sum(result.values())}
 
 
 def uncredited(parameters: Inputs, first_year: int) -> frozenset[str]:
-    """Return waste of years before the crediting period, which no statement has counted."""
+    """Return the waste deposited before the crediting period, which earns no reduction."""
     began = parameters["first_year"]
     return frozenset(
         name
@@ -180,7 +180,10 @@ PROJECT_STEPS = (
 
 
 def waste_is_sorted(candidate: Candidate) -> Text | None:
-    """Check monitoring: the waste is sorted, and the shares do not exceed all of it. [M]."""
+    """
+    Return the finding on waste composition: unsorted, or shares above 100 %; None if valid.
+    [M]
+    """
     together = sum(candidate.parameters[key] for key in SHARES)
     if 0 < together <= 1:
         return None
@@ -194,7 +197,7 @@ def metered(
     factors: Factors,
     year: int,
 ) -> dict[str, Any]:
-    """Return inputs of both forms other than decay: site, electricity, diesel, leakage."""
+    """Return the inputs that both composting methods share: site, electricity, diesel, leakage."""
     part = part_of_year(activities)
     return {
         "compost_input_t": waste_t,
@@ -215,7 +218,7 @@ def metered(
 def _by_climate(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """Return the range of `phi` in a dry climate; None in a wet one, or if none is entered."""
+    """Return the range of `phi` by the measured climate data; None if wet or not entered."""
     del measured
     dry = CLIMATES[int(parameters.get("climate", 1)) - 1].endswith("-dry")
     return (Fraction(0), Fraction(4, 5)) if dry else None
@@ -225,7 +228,10 @@ RELATED = (Related("phi", _by_climate, "CDM TOOL04 v8, application B, dry climat
 
 
 def _climate(parameters: Inputs, factors: Factors) -> str:
-    """Return what was entered, else that of the whole country, else the slowest decay."""
+    """
+    Return the climate zone: entered, else that of the country, else the one with slowest
+    decay.
+    """
     if "climate" in parameters:
         return CLIMATES[int(parameters["climate"]) - 1]
     country = (getattr(factors, "grid", None) or FIRST_COUNTRY).partition(".")[0]

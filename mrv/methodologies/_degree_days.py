@@ -36,7 +36,7 @@ class Line:
 
     @property
     def slope_t(self) -> float:
-        """Return the slope divided by its standard error; below 2, weather explains nothing."""
+        """Return the slope divided by its standard error; below 2 the weather explains nothing."""
         return self.slope / self.of_slope if self.of_slope else float("inf")
 
 
@@ -116,9 +116,8 @@ def lower_bound(line: Line, months: int, degree_days: Fraction) -> Fraction:
 
     E_BL,adj - t * sqrt(n^2 var(a) + 2 n CDD cov(a, b) + CDD^2 var(b) + n s^2)
 
-    The last term is the months' own scatter, so that this is the interval of
-    what would have been measured, not of the line.  Successive months are taken
-    as independent.
+    The last term is the scatter of single months, so that this is the prediction interval.
+    Successive months are taken as independent.
 
     Parameters
     ----------
@@ -134,8 +133,8 @@ def lower_bound(line: Line, months: int, degree_days: Fraction) -> Fraction:
 
     References
     ----------
-    Sum of predictions of one regression, any textbook; that the lower bound
-    counts: the dossier's rule for a regressed baseline.
+    Prediction interval of a regression: any textbook.  Use of the lower bound: the dossier's rule
+    for a regressed baseline.
     """
     days, of_slope = float(degree_days), line.of_slope**2
     covariance = -line.mean_days * of_slope

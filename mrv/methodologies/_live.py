@@ -1,10 +1,9 @@
 """
-Inputs from meters: roles that several methodologies share, and sums of activities.
+Inputs from meters: roles shared by several methodologies, and sums of activities.
 
-No methodology stands here: a file that begins with `_` is not loaded as one.  What
-goes by time alone, such as a leakage of the year, comes with the activity `PERIOD`,
-whose value is the part of the calendar year that the period covers.  The live rows
-know no such part: they show what meters count, and the close adds the rest.
+Files that begin with `_` are not loaded as methodologies.  Emissions that depend on time alone,
+such as a yearly leakage, use the activity `PERIOD`, whose value is the share of the calendar year
+in the period; live rows do not have it.
 """
 
 from __future__ import annotations
@@ -96,17 +95,17 @@ SURE = Fraction(19, 20)
 
 
 def built_for_flow(role: str) -> tuple[Capacity, ...]:
-    """Return the limit of a role's water by the plant's design capacity."""
+    """Return the limit of a water flow by the plant's design capacity."""
     return (Capacity("design_flow_m3_per_d", (role,), ML_PER_M3),)
 
 
 def built_for_mass(*roles: str) -> tuple[Capacity, ...]:
-    """Return the limit of the mass of several roles by the plant's design capacity."""
+    """Return the limit of the mass of some roles by the plant's design capacity."""
     return (Capacity("design_mass_t_per_d", roles, G_PER_T),)
 
 
 def powered(*roles: str) -> Consumption:
-    """Return the electricity requirement of a recycling plant's output, without a design value."""
+    """Return the plausible specific electricity of a recycling plant without a design value."""
     return Consumption(
         uses=("power",),
         serves=roles,
@@ -123,7 +122,7 @@ def powered(*roles: str) -> Consumption:
 
 
 def yearly(spec: ParameterSpec) -> ParameterSpec:
-    """Return a tonnage of the year as a parameter, applied pro rata to a period."""
+    """Return a yearly tonnage as a parameter that is applied pro rata to the period."""
     return replace(spec, default="0", meaning=f"{spec.meaning}; pro rata of the period")
 
 
@@ -131,43 +130,46 @@ LEAKAGE_YEARLY = yearly(LEAKAGE)
 
 
 def total(activities: Sequence[Activity], role: str) -> Fraction:
-    """Return the sum of a role's activities. [base units]."""
+    """Return the sum of a role's activities. [base units]"""
     return sum((a.value for a in activities if a.role == role), start=NOTHING)
 
 
 def part_of_year(activities: Sequence[Activity]) -> Fraction:
-    """Return the part of the calendar year that the period covers; 0 for live rows. [1]."""
+    """Return the share of the calendar year in the period; 0 for live rows. [1]"""
     return total(activities, PERIOD)
 
 
 def gaining_part_of_year(activities: Sequence[Activity]) -> Fraction:
-    """Return the part of the calendar year for which the baseline may grow with time. [1]."""
+    """
+    Return the share of the calendar year for which time-dependent baseline emissions count.
+    [1]
+    """
     return sum((a.params[GAINING] for a in activities if a.role == PERIOD), start=NOTHING)
 
 
 def power_mwh(activities: Sequence[Activity]) -> Fraction:
-    """Return the electricity of the role `power`. [MWh]."""
+    """Return the electricity of the role `power`. [MWh]"""
     return total(activities, "power") / WH_PER_MWH
 
 
 def diesel_l(activities: Sequence[Activity]) -> Fraction:
-    """Return the diesel of the role `fuel`. [L]."""
+    """Return the diesel of the role `fuel`. [L]"""
     return total(activities, "fuel") / ML_PER_L
 
 
 def losses(parameters: Inputs, factors: Factors, year: int) -> Fraction:
-    """Return the grid losses given by the project, or the default of the year. [1]."""
+    """Return the grid losses given by the project, else the default of the year. [1]"""
     return or_published(parameters, "tdl", factors, ("grid.losses", "consumed"), year)
 
 
 def grid(factors: Factors, year: int) -> Fraction:
-    """Return the factor of the electricity that a project consumes in a year. [tCO2/MWh]."""
+    """Return the factor of the electricity that a project consumes in a year. [tCO2/MWh]"""
     value: Fraction = factors.select("grid", "consumed", date(year, 1, 1)).value
     return value
 
 
 def warming(parameters: Inputs, factors: Factors, year: int, *gases: str) -> dict[str, Fraction]:
-    """Return warming potentials by input name, the project's own or those of AR5."""
+    """Return global warming potentials by input name: the project's, else those of AR5. [1]"""
     return {
         f"gwp_{gas}": or_published(
             parameters, f"gwp_{gas}", factors, (f"gwp.ar5.{gas}", "either"), year
@@ -179,7 +181,7 @@ def warming(parameters: Inputs, factors: Factors, year: int, *gases: str) -> dic
 def or_published(
     parameters: Inputs, key: str, factors: Factors, published: tuple[str, str], year: int
 ) -> Fraction:
-    """Return the project's own number, or the published one without it."""
+    """Return the project's own value, else the published one."""
     own: Fraction | None = parameters.get(key)
     if own is not None:
         return own
@@ -189,7 +191,7 @@ def or_published(
 
 
 def any_role(candidate: Candidate, roles: Iterable[str]) -> Text | None:
-    """Check monitoring: at least one of some roles has a device."""
+    """Return a finding if none of some roles has a device; None if one has."""
     wanted = list(roles)
     if any(d.role in wanted for d in candidate.devices):
         return None
@@ -197,6 +199,9 @@ def any_role(candidate: Candidate, roles: Iterable[str]) -> Text | None:
 
 
 def import_is_metered(candidate: Candidate) -> Text | None:
-    """Check monitoring: net electricity is export less import. [M]."""
+    """
+    Return a finding if import is not metered where net electricity is claimed; None if it
+    is. [M]
+    """
     blind = tuple(d.id for d in candidate.devices if not d.nets)
     return text("condition.no_import", device=blind) if blind else None

@@ -13,7 +13,7 @@ PLASTIC = (
 
 
 def virgin(polymer: str, mass: str) -> tuple[Part, ...]:
-    """Emissions of virgin plastic replaced by recycled plastic, as `POLYMER_t`. [tCO2]."""
+    """Return the steps of emissions of virgin plastic, named `POLYMER_t`. [tCO2]"""
     return (
         Published(
             f"sec_{polymer}", f"SEC_{polymer}", "MWh/t", f"plastic.power.{polymer}", "avoided"
@@ -32,7 +32,10 @@ def virgin(polymer: str, mass: str) -> tuple[Part, ...]:
 
 
 def primary(materials: str, mass: str, source: str) -> Step:
-    """Emissions of primary materials less those of recovering them, as `primary_t`. [tCO2]."""
+    """
+    Return the step of primary production emissions less recovery emissions, `primary_t`.
+    [tCO2]
+    """
     return Step(
         "primary_t",
         "BE_i",
@@ -45,7 +48,7 @@ def primary(materials: str, mass: str, source: str) -> Step:
 
 
 def recycled(source: str) -> tuple[Part, ...]:
-    """Emissions of the recycling plant. [tCO2]."""
+    """Return the steps of the emissions of the recycling plant. [tCO2]"""
     return (
         *diesel(),
         Step(

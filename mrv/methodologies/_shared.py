@@ -1,7 +1,7 @@
 """
 Inputs and limits that several methodologies share.
 
-No methodology stands here: a file that begins with `_` is not loaded as one.
+Files that begin with `_` are not loaded as methodologies.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ FUEL = ChoiceSpec("fuel", FUELS, "IPCC 2006 Guidelines, volume 2")
 
 
 def hosted(countries: Sequence[str]) -> Check:
-    """Check that a project is in one of the countries of a bilateral methodology."""
+    """Return a check that a project is in one of the countries of a bilateral methodology."""
     return Check(HOSTED, lambda candidate: abroad(countries, candidate.country), quiet=True)
 
 
@@ -145,10 +145,10 @@ def abroad(countries: Sequence[str], country: str | None) -> Text | None:
 
 def diesel(key: str = "diesel_l") -> tuple[Published | Step, ...]:
     """
-    Emissions of diesel that a project burns, as `fuel_t`. [tCO2].
+    Return the steps of emissions of diesel burnt by a project, as `fuel_t`. [tCO2]
 
-    CDM TOOL03: calorific value and emission factor are the upper 95 % bounds of IPCC.  Where
-    nothing is burnt no bound is asked for, and none is named among the factors.
+    CDM TOOL03: net calorific value and emission factor are the upper 95 % bounds of IPCC.  Without
+    diesel no factor is selected.
     """
     of = {"of": key, "zero": "either"}
     return (
@@ -167,7 +167,10 @@ def diesel(key: str = "diesel_l") -> tuple[Published | Step, ...]:
 
 
 def drawn(factor: str = "ef_grid_t_per_mwh") -> Step:
-    """Emissions of electricity that a project consumes, by TOOL05, as `power_t`."""
+    """
+    Return the step of emissions of electricity consumed by a project (TOOL05), as `power_t`.
+    [tCO2]
+    """
     return Step(
         "power_t",
         "PE_EC",

@@ -69,14 +69,14 @@ SITE: Spec = {
 
 def decay(waste: str, per_step: str) -> tuple[Part, ...]:
     """
-    Methane of a disposal site, year by year or month by month. [tCO2e].
+    Return the steps of methane emissions of a disposal site by year or month. [tCO2e]
 
-    `given_off_t` is of all waste up to a row of the list.
+    `given_off_t` contains the emissions of all waste up to a row.
 
     Parameters
     ----------
     per_step : str
-        What makes a year's rate one of a row: nothing, or the division by twelve.
+        LaTeX suffix that converts a yearly rate: empty, or a division by twelve.
     """
     equation = f"CDM TOOL04 v8, equation {2 if per_step else 1}"
     parts: list[Part] = []
@@ -123,7 +123,10 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
 
 
 def given_off(waste: str, name: str, symbol: str, quantity: str, equation: str) -> Step:
-    """Emissions at the site, by row, from a quantity of each kind of waste. [tCO2e]."""
+    """
+    Return the step of emissions at the site, by row, from a quantity of each waste type.
+    [tCO2e]
+    """
     kinds = " + ".join(_decaying(quantity, kind) for kind in DEGRADABLE)
     what = (
         "from all waste deposited so far" if "stock" in quantity else "from the waste of this step"

@@ -1,8 +1,8 @@
 """
 Common inputs of AMS-III.H and AMS-III.I (wastewater).
 
-Water and its COD, methane corrections, the plant's electricity, and what sludge and
-equipment cost.
+Water and its COD, methane correction factors, electricity of the plant, and emissions of sludge and
+equipment.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ CAPACITIES = (
 
 
 def treatment(least: str, source: str) -> Consumption:
-    """Return the electricity range of a cubic metre: from `least` to 3 kWh."""
+    """Return the plausible electricity of a cubic metre: from `least` to 3 kWh."""
     return Consumption(
         uses=("power",),
         serves=("inflow",),

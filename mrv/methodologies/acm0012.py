@@ -58,7 +58,7 @@ TEMPERATURE = {
 
 
 def most_enthalpy(celsius: Fraction) -> Fraction:
-    """Return enthalpy of low-pressure steam at a temperature of at least 50 Cel. [kJ/kg]."""
+    """Return the enthalpy of low-pressure steam at a temperature of at least 50 Cel. [kJ/kg]"""
     at = max(celsius, Fraction(_LOW_PRESSURE[0][0]))
     for (low, less), (high, more) in pairwise(_LOW_PRESSURE):
         if at <= high:
@@ -69,7 +69,10 @@ def most_enthalpy(celsius: Fraction) -> Fraction:
 def _by_temperature(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction]:
-    """At most that of its temperature, or of saturated steam where no meter tells it. [kJ/kg]."""
+    """
+    Return the range of steam enthalpy by its temperature; without a meter that of saturated
+    steam. [kJ/kg]
+    """
     del parameters
     maximum = Fraction(_SATURATED)
     if _TEMPERATURE in measured:
@@ -93,12 +96,15 @@ _COLD = text("condition.feedwater")
 
 
 def something_is_recovered(candidate: Candidate) -> Text | None:
-    """Check monitoring: electricity or steam from waste energy is metered. [M]."""
+    """
+    Return a finding if neither electricity nor steam from waste energy is metered; else
+    None. [M]
+    """
     return any_role(candidate, ("turbine", "steam"))
 
 
 def feedwater_is_known(candidate: Candidate) -> Text | None:
-    """Check monitoring: heat is that of steam above its feedwater. [M]."""
+    """Return a finding if steam is metered without its feedwater; else None. [M]"""
     steam = any(d.role == "steam" for d in candidate.devices)
     return _COLD if steam and not candidate.parameters["feedwater_kj_per_kg"] else None
 
@@ -168,7 +174,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse steam with unknown feedwater, as all of its heat would be counted."""
+    """Return a text for steam whose feedwater is unknown, which would count too much heat."""
     if inputs["steam_t"] and not inputs["feedwater_kj_per_kg"]:
         raise MethodologyError(str(_COLD))
 

@@ -84,7 +84,7 @@ STEPS = steps(
 
 def hydraulic_minimum(head: Fraction) -> Fraction:
     """
-    Energy below which no pump can lift water: rho * g * H / 3.6e6. [kWh/m3].
+    Return the physical minimum energy of pumping: rho * g * H / 3.6e6. [kWh/m3]
 
     Conservation of energy; rho = 1000 kg/m3, g = 9.80665 m/s2, `head` H in m.
     """
@@ -107,7 +107,7 @@ def odd(inputs: Inputs) -> None:
 
 
 def _specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
-    """Least that lifting takes, and what was used before the project. [kWh/m3]."""
+    """Return the minimum for lifting, and the specific consumption before the project. [kWh/m3]"""
     least = hydraulic_minimum(inputs["head_m"])
     return least, max(inputs["kwh_per_m3_baseline"], least)
 
@@ -121,7 +121,7 @@ _MOST_BEFORE = Fraction(5, 3)
 def _by_head(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """At most what lifting takes by the worst pump in service; None without a head. [kWh/m3]."""
+    """Return the range by head and the worst pump in service; None without a head. [kWh/m3]"""
     del measured
     least = hydraulic_minimum(parameters["head_m"])
     return (Fraction(0), least / _WORST) if least else None
@@ -130,7 +130,7 @@ def _by_head(
 def _by_design(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """At most what pumps took that the new ones replace; None without a design. [kWh/m3]."""
+    """Return the range by design of the replaced pumps; None without a design. [kWh/m3]"""
     del measured
     if "design_kwh_per_m3" not in parameters:
         return None

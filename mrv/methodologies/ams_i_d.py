@@ -67,13 +67,13 @@ _TECHNOLOGY = ParameterSpec(
 
 
 def meters_are_certified(candidate: Candidate) -> Text | None:
-    """Check monitoring: net electricity to the grid is metered, with a certificate. [M]."""
+    """Return a finding if net electricity is not metered with a certificate; else None. [M]"""
     bare = tuple(d.id for d in candidate.devices if d.certificates == 0)
     return text("condition.no_certificate", device=bare) if bare else None
 
 
 def within_capacity(candidate: Candidate) -> Text | None:
-    """Check the limit of type I: 15 MW. [M]."""
+    """Return a finding if the capacity exceeds the type I limit of 15 MW; else None. [M]"""
     capacity = candidate.parameters["capacity_mw"]
     if capacity <= Fraction(15):
         return None
@@ -81,7 +81,7 @@ def within_capacity(candidate: Candidate) -> Text | None:
 
 
 def within_generation(inputs: Inputs, result: Reductions) -> Text | None:
-    """Check the limit of type I: at most the yearly generation of 15 MW. [M]."""
+    """Return a finding if generation exceeds what 15 MW can generate in a year; else None. [M]"""
     del result
     if inputs["eg_mwh"] <= _LIMIT_MWH:
         return None

@@ -93,7 +93,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse refrigerant with a warming potential of zero."""
+    """Return a text for a refrigerant with a global warming potential of zero."""
     if inputs["refrigerant_kg"] and not inputs["refrigerant_gwp"]:
         raise MethodologyError(
             f"refrigerant_kg = {float(inputs['refrigerant_kg']):g} and refrigerant_gwp = 0; give"
@@ -108,7 +108,7 @@ _MOST_BETTER = 5
 def _by_project(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """At most what a lamp of the same light took before. [kW]"""
+    """Return the range of a lamp's former power, by its light now. [kW]"""
     del measured
     if not parameters.get("kw_project"):
         return None

@@ -70,7 +70,7 @@ def used(specific: str, method: str) -> tuple[Step, ...]:
 
 
 def one_figure(inputs: Inputs, specific: str) -> None:
-    """Refuse two figures of the furnace's electricity, or none."""
+    """Return a text if the furnace's electricity is given twice or not at all."""
     if (METERED in inputs) == (specific in inputs):
         raise MethodologyError(
             f"give either {specific} or {METERED}, the metered energy of the furnace"
@@ -78,7 +78,7 @@ def one_figure(inputs: Inputs, specific: str) -> None:
 
 
 def consumption(span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str) -> Consumption:
-    """Return the specific consumption of castings; `span` in MWh/t."""
+    """Return the plausible specific consumption of castings; `span` in MWh/t."""
     return Consumption(
         uses=("power",),
         serves=("production",),
@@ -124,8 +124,8 @@ def inputs_of(
     """
     Return output [g] as [t], furnace electricity [Wh] as [MWh], and leakage pro rata.
 
-    What lies above history is taken off before (the cap of the role), so that all
-    electricity stands against the output that counts.
+    Output above the historical output is deducted before (the cap of the role); all electricity is
+    charged to the counted output.
     """
     del factors, year
     output = total(activities, "production") / G_PER_T
@@ -161,12 +161,12 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse two figures of the project's electricity, or none."""
+    """Return a text if the project's electricity is given twice or not at all."""
     one_figure(inputs, _SPECIFIC_KEY)
 
 
 def _specific_span(inputs: Inputs) -> tuple[Fraction, Fraction]:
-    """Least and most electricity a tonne, from what was used before. [MWh/t]."""
+    """Return the plausible electricity per tonne, from the historical value. [MWh/t]"""
     before = inputs["sec_baseline_mwh_per_t"]
     return before * _LEAST_SHARE, before
 

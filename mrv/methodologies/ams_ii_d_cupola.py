@@ -59,8 +59,8 @@ def inputs_of(
     """
     Return castings [g] as [t], furnace electricity [Wh] as [MWh], and leakage pro rata.
 
-    What lies above history is taken off before (the cap of the role); all electricity
-    of the furnace stands against the output that counts.
+    Output above the historical output is deducted before (the cap of the role); all electricity is
+    charged to the counted output.
     """
     output = total(activities, "production") / G_PER_T
     return {
@@ -117,7 +117,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse two figures of the furnace's electricity, or none."""
+    """Return a text if the furnace's electricity is given twice or not at all."""
     one_figure(inputs, _SPECIFIC_KEY)
 
 
@@ -134,8 +134,8 @@ def _emits_less(inputs: Inputs, result: Reductions) -> Text | None:
 
 def _saved_energy(inputs: Inputs, result: Reductions) -> Text | None:
     del result
-    found = _USED.values(inputs, None)
-    saved = found["output_t"] * inputs["coke_t_per_t"] * COKE_MWH_PER_T - found["used_mwh"]
+    steps = _USED.values(inputs, None)
+    saved = steps["output_t"] * inputs["coke_t_per_t"] * COKE_MWH_PER_T - steps["used_mwh"]
     if saved <= _TYPE_II_LIMIT_MWH:
         return None
     return text("condition.saved_coke", mwh=significant(saved), most=_TYPE_II_LIMIT_MWH)

@@ -43,7 +43,7 @@ _POLYMERS = ("HDPE", "LDPE", "PET", "PP")
 
 
 def something_is_sold(candidate: Candidate) -> Text | None:
-    """Check monitoring: recycled plastic is weighed by polymer. [M]."""
+    """Return a finding if no recycled plastic is weighed by polymer; else None. [M]"""
     return any_role(candidate, (polymer.lower() for polymer in _POLYMERS))
 
 

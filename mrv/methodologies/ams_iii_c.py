@@ -66,14 +66,17 @@ _LOSSES = ParameterSpec(
 
 
 def consumption_is_metered(candidate: Candidate) -> Text | None:
-    """Check monitoring: electricity of the vehicles is measured at the chargers' AC input. [M]."""
+    """Return a finding if charging is not metered at the chargers' AC input; else None. [M]"""
     roles = {d.role for d in candidate.devices}
     missing = [role for role in ("charging", "vehicle") if role not in roles]
     return text("condition.no_role", roles=joint("text.or", missing)) if missing else None
 
 
 def baseline_precedes_project(candidate: Candidate) -> Text | None:
-    """Check baseline: its data are not later than the first vehicle's year of start. [M]."""
+    """
+    Return a finding if baseline data are later than the start of the first vehicle; else
+    None. [M]
+    """
     year = candidate.parameters["baseline_year"]
     if year <= candidate.first_year:
         return None
@@ -81,7 +84,10 @@ def baseline_precedes_project(candidate: Candidate) -> Text | None:
 
 
 def within_small_scale(candidate: Candidate) -> Text | None:
-    """Check the limit of type III: 60 kt CO2e a year. [M]."""
+    """
+    Return a finding if the reduction exceeds the type III limit of 60 kt CO2e a year; else
+    None. [M]
+    """
     expected = candidate.reduction_t_per_year
     if expected is None or expected <= _TYPE_III_LIMIT_T:
         return None

@@ -33,8 +33,8 @@ def inputs_of(
     """
     Return waste [g] as [t] by composition, electricity, diesel, and earlier years' waste.
 
-    Of what earlier waste would give off in this year the period takes its part; what
-    came in this year counts as the yearly form has it.
+    Emissions of waste from earlier years count pro rata of the period; waste of this year counts
+    with its full first year.
     """
     waste = total(activities, "waste") / G_PER_T
     number = max(1, year - parameters["first_year"] + 1)
@@ -63,7 +63,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse a year without any waste."""
+    """Return a text if there is no waste in any year."""
     count = len(inputs["waste_t_by_year"])
     if count < inputs["year"]:
         raise MethodologyError(

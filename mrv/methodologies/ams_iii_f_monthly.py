@@ -34,8 +34,8 @@ def inputs_of(
     """
     Return waste [g] as [t] by month of delivery and by composition.
 
-    Waste of earlier years is taken to have come in their January, when more of it is
-    gone by now.  An interval knows no month, and counts as one of December.
+    Waste of earlier years is taken as deposited in January, which is conservative.  A single
+    interval has no month and counts as December.
     """
     number = max(1, year - parameters["first_year"] + 1)
     tonnes = [NOTHING] * (number * _MONTHS)
@@ -88,7 +88,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse a year with missing months."""
+    """Return a text if months of the year are missing."""
     count, needed = len(inputs["waste_t_by_month"]), inputs["year"] * _MONTHS
     if count < needed:
         raise MethodologyError(

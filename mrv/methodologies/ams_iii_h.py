@@ -180,10 +180,9 @@ def odd(inputs: Inputs) -> None:
 
 def _digested(inputs: Inputs, factors: Factors) -> Fraction:
     """
-    Least share of the inflow's COD that the methane in the gas was formed from. [1]
+    Return the least share of the inflow's COD that the biogas must have come from. [1]
 
-    What forms the gas was removed in the reactor: eta_COD,PJ is no less.  The meters of water
-    and gas may differ by what is plausible.
+    The removal efficiency cannot be lower than this.  A tolerance covers the errors of both meters.
     """
     result = STEPS.values(inputs, factors)
     least = _share(result["least_load_t"], result["load_t"]) / _MOST_FORMED
@@ -196,10 +195,10 @@ def _share(part: Fraction, load: Fraction) -> Fraction:
 
 def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fraction]] | None:
     """
-    Hold methane and COD against each other, which are measured apart.
+    Return a finding and corrected inputs where methane and COD contradict each other; else None.
 
-    No more than B_o can form of the COD.  Of so little that the COD is in doubt, the COD counts
-    that the gas shows.
+    At most B_o of methane can form per COD.  Where methane is too little for the COD removed, the
+    COD is lowered to the value that the gas supports.
     """
     flow, out = inputs["flow_m3"], inputs["cod_out_kg_per_m3"]
     formed = STEPS.values(inputs, factors)["least_load_t"]
@@ -214,8 +213,8 @@ def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fract
     }
     if share > _MOST_FORMED:
         return text("PAR-08.methane", **values), {}
-    shown = formed * CONSTANTS["KG_PER_T"] / flow + out
-    return text("PAR-08.methane_cod", **values), {"cod_in_kg_per_m3": shown}
+    from_gas = formed * CONSTANTS["KG_PER_T"] / flow + out
+    return text("PAR-08.methane_cod", **values), {"cod_in_kg_per_m3": from_gas}
 
 
 # [M]: dissolved methane and sludge take up to half; above 1 by the classes of the meters

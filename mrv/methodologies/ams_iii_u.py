@@ -57,7 +57,7 @@ ADDITIVE = False
 
 
 def shares_sum(candidate: Candidate) -> Text | None:
-    """Check the survey: the shares of the modes do not exceed all passengers. [M]."""
+    """Return a finding if the mode shares add up to more than all passengers; else None. [M]"""
     together = sum(candidate.parameters[f"{mode}_share"] for mode in _MODES)
     if together <= 1:
         return None
@@ -144,7 +144,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse shares of the modes above all passengers."""
+    """Return a text if the mode shares add up to more than all passengers."""
     total = sum(mode["share"] for mode in inputs["modes"].values())
     if total > 1:
         raise MethodologyError(
@@ -213,7 +213,7 @@ _KWH_PER_PKM = (Fraction("0.005"), Fraction("0.5"))
 
 
 def _specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
-    """Least and most electricity for a passenger's trip. [kWh]."""
+    """Return the plausible electricity per passenger trip. [kWh]"""
     low, high = _KWH_PER_PKM
     return low * inputs["trip_km"], high * inputs["trip_km"]
 

@@ -79,7 +79,7 @@ _AVAILABLE = (
 
 
 def one_fuel(candidate: Candidate) -> Text | None:
-    """Check monitoring: the burners' fuel is metered, and is a single fuel. [M]."""
+    """Return a finding unless exactly one fuel of the burners is metered; else None. [M]"""
     taken = sorted({d.role for d in candidate.devices} & set(METERED))
     if len(taken) > 1:
         return text("condition.fuels", roles=joint("text.and", taken))
@@ -87,14 +87,14 @@ def one_fuel(candidate: Candidate) -> Text | None:
 
 
 def better_than_reference(candidate: Candidate) -> Text | None:
-    """Check eligibility: the burners are more efficient than ordinary ones. [R]."""
+    """Return a finding if the burners are not more efficient than the reference; else None. [R]"""
     return _no_better(candidate.parameters)
 
 
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Return volume of the fuel [mL] as [t] by its density, electricity [Wh] as [MWh]."""
+    """Return fuel volume [mL] as mass [t] by its density, and electricity [Wh] as [MWh]."""
     burners = [a for a in activities if a.role in METERED]
     return {
         "fuel": burners[0].role if burners else METERED[0],
@@ -112,7 +112,10 @@ def _mass(activity: Activity) -> Fraction:
 
 
 def _liquid_limit(parameters: Inputs) -> ClassLimit | None:
-    """Most that one meter of a liquid counts in an hour and a day; None of a gas. [mL]."""
+    """
+    Return the maximum volume of a liquid fuel per meter in an hour and a day; None for gas.
+    [mL]
+    """
     if exact(parameters["density_kg_per_m3"], "density_kg_per_m3") < _GAS_BELOW:
         return None
     # 50 MW of burners; a meter that passes more is one of gas, whose fuel and density are others
@@ -122,13 +125,13 @@ def _liquid_limit(parameters: Inputs) -> ClassLimit | None:
 def _by_reference(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction]:
-    """At most what burners reach above the reference. [1]."""
+    """Return the plausible range of the burners' efficiency above the reference. [1]"""
     del measured
     return Fraction(0), _MOST_BETTER * parameters["eta_reference"]
 
 
 def _air_of_fuel(inputs: Inputs, factors: Factors) -> tuple[Text, Mapping[str, Fraction]] | None:
-    """Fuel takes the electricity of its air; less was other fuel, and nothing is saved. [1]."""
+    """Return a finding where the blower's electricity is too low for the fuel; else None."""
     energy = inputs["fuel_t"] * factors.select(f"{inputs['fuel']}.ncv", "either").value
     drawn = inputs["power_mwh"] * _KWH_PER_MWH
     if drawn >= _LEAST_KWH_PER_GJ * energy:

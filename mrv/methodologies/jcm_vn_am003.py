@@ -52,7 +52,7 @@ _PROJECT = ParameterSpec(
 
 
 def better_than_reference(candidate: Candidate) -> Text | None:
-    """Check eligibility: the project's equipment is more efficient than the reference. [R]."""
+    """Return a finding if the equipment is not more efficient than the reference; else None. [R]"""
     own, reference = candidate.parameters["cop_project"], candidate.parameters["cop_reference"]
     if own > reference:
         return None

@@ -49,7 +49,7 @@ _GENERATION = ParameterSpec(
 
 
 def meters_are_certified(candidate: Candidate) -> Text | None:
-    """Check eligibility: each system has a kWh meter on its AC side, with a certificate. [M]."""
+    """Return a finding if a system lacks an AC meter with a certificate; else None. [R]"""
     bare = tuple(d.id for d in candidate.devices if d.role == "generation" and d.certificates == 0)
     return text("condition.no_certificate", device=bare) if bare else None
 
@@ -57,7 +57,7 @@ def meters_are_certified(candidate: Candidate) -> Text | None:
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Return generation by system, [Wh] as [MWh]."""
+    """Return generation by system, [Wh] as [MWh]"""
     del parameters, factors, year  # the factors are fixed ex ante, for all years
     return {
         "systems": [{"case": a.params["case"], "eg_mwh": a.value / _WH_PER_MWH} for a in activities]

@@ -75,8 +75,8 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse panels whose materials weigh more than the panels."""
-    total = sum(one["share"] for one in inputs["materials"].values())
+    """Return a text if the recovered materials weigh more than the panels."""
+    total = sum(material["share"] for material in inputs["materials"].values())
     if total > 1:
         raise MethodologyError(
             f"materials: the shares sum to {float(total):g}, more than the whole panel; give mass"

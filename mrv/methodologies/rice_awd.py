@@ -32,8 +32,8 @@ def inputs_of(
     """
     Return days [s] of each field under water, with its area.
 
-    A field is given as that part of its area which a whole season makes of its days,
-    so that methane goes by hectare and day, and nitrogen by hectare and season.
+    The area of a field is multiplied by its share of a whole season, so that methane is per hectare
+    and day, and nitrogen per hectare and season.
     """
     length = parameters["season_days"]
     fields = [a for a in activities if a.role == "field"]
@@ -163,7 +163,7 @@ def odd(inputs: Inputs) -> None:
 
 
 def plausible(inputs: Inputs) -> None:
-    """Refuse a season longer than a year."""
+    """Return a text if the season is longer than a year."""
     days = sum(season["days"] for season in inputs["seasons"])
     areas = {season["area_ha"] for season in inputs["seasons"]}
     if len(areas) == 1 and days > _DAYS_OF_YEAR:

@@ -1,10 +1,9 @@
 """
 Maximum size of a pack, so that a forged pack cannot exhaust the reader's memory.
 
-Anyone who forges a pack signs its manifest with a key of their own, so that hashes and signatures
-bound nothing.  What can be counted before it is read is counted first: bytes, values and digits of
-documents, rows and pages of tables.  Tables are read a batch at a time; `docs/verify.md` has
-the same figures.
+A forged pack can have a valid manifest of another key, so hashes and signatures do not limit its
+size.  Bytes, values and digits of documents, and rows and pages of tables, are counted before
+reading.  Tables are read in batches; `docs/verify.md` has the same figures.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ class Budget:
     Parameters
     ----------
     documents : int
-        Bytes of memory that all documents take when they are read.
+        Memory of all documents when read. [bytes]
     devices : int
         Devices of the plan.
     keys : int
-        Keys that come with the pack.
+        Number of keys in the pack.
     device_values : int
-        Values that the readings of one device have, in all columns.
+        Number of values of one device's readings, in all columns.
     held_values : int
-        Values of several files of readings that are held at once.
+        Number of values of several files held in memory.
     interval_rows : int
         Rows of intervals.
     letter_rows : int
@@ -49,8 +48,7 @@ class Budget:
     download : int
         Bytes of a zip file that is downloaded.
     times_packed : int
-        How many times as large a zip file may be when it is unpacked; a pack's documents pack to
-        a tenth or so, its tables are packed already.
+        Maximum ratio of unpacked to packed size of a zip file.
     """
 
     documents: int = 512 * _MB

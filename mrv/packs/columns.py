@@ -6,12 +6,10 @@ Readings of a class as Parquet columns, in evidence packs and in the archive ali
 pyarrow is imported where it is used: it takes longer to load than most
 commands take to run, and `tonne run` rarely needs it.
 
-Heads of a Parquet file's pages, read before any page is unpacked.
-
-What the footer says of sizes is its maker's word; a reader makes room as each page's own head
-asks.  So the heads are walked first: a page that would unpack to more than any that tonne writes,
-and an encoding in which a few bytes stand for many, are refused.  Heads are Thrift structs in the
-compact protocol (Apache Parquet format 2.x, parquet.thrift).
+Page headers are read before any page is unpacked, as sizes in the footer cannot be trusted: a page
+that would unpack to more than tonne writes, or has an encoding in which a few bytes expand to many,
+is refused.  Heads are Thrift structs in the compact protocol (Apache Parquet format 2.x,
+parquet.thrift).
 """
 
 from __future__ import annotations
@@ -106,21 +104,21 @@ def _none(kind: Any) -> Any:
 
 def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
     """
-    Check the pages of a column chunk; return whether it can contain a value.
+    Return whether a column chunk can contain a value, from the headers of its pages.
 
-    None can where all pages take theirs from a dictionary that is empty.
+    None can if all pages use an empty dictionary.
 
     Parameters
     ----------
     chunk : pyarrow.parquet.ColumnChunkMetaData
-        Where it stands in the file.
+        Metadata of the chunk.
     most_rows : int
-        Values that a page may have.
+        Maximum number of values in a page.
 
     Raises
     ------
     InputError
-        If a page, or all of them, unpack to more than is read, or are not as tonne writes them.
+        If pages unpack to more than the limit, or do not have tonne's form.
     """
     name = chunk.path_in_schema
     if not chunk.num_values:
@@ -171,7 +169,7 @@ def _check_kind(name: str, fields: dict[int, Any], most_rows: int) -> None:
 
 
 class _Head:
-    """Reader of a Thrift struct in the compact protocol: fields by number, structs as dicts."""
+    """Parser of Thrift structs in the compact protocol: fields by number, structs as dicts."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

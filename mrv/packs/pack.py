@@ -4,22 +4,22 @@ An evidence pack as read: bytes of its documents, tables as columns.
     statement.json       with the operator's proof, once submitted
     verification.json    the verifier's credential, once verified
     findings.json        signed events of the verification's findings, if there are any
-    sampling.json        which device-days the verifier looked at, if a list was drawn
-    approvals.json       who approved the issue, where more than one has to
-    plan.json            registry extract: project, devices, certificates, meter swaps,
+    sampling.json        device-days to be examined by the verifier, if drawn
+    approvals.json       approvals of the issue, if more than one is required
+    plan.json            registry extract: project, devices, certificates, meter replacements,
                          check meters, monitoring plan, invoices, compared statements
     diagram.svg          the monitoring diagram, drawn from plan.json
-    factors.json         all factors of the kinds that were used
-    keys.json            public keys of who signed
-    digests.json         ordered leaves under the two roots in the statement
+    factors.json         all factors of the kinds used
+    keys.json            public keys of the signers
+    digests.json         ordered leaves of the two Merkle roots in the statement
     readings/<class>     raw readings (Parquet); below it the archive's own files of whole days
     intervals            interval quantities (Parquet)
-    dead_letters         messages that were refused in the period (Parquet)
+    dead_letters         messages rejected in the period (Parquet)
     seals.json           proofs that the log sealed these readings, day by day
-    VERIFY.md            how to check it all, in plain words
+    VERIFY.md            instructions for verification
     manifest.json        the digest of each of these files
-    receipt.txt          place of the statement in the transparency log, once issued
-    manifest.txt         place of the manifest in the log, once issued
+    receipt.txt          inclusion of the statement in the transparency log, once issued
+    manifest.txt         inclusion of the manifest in the log, once issued
     timestamps.json      tokens of time-stamp authorities, if there are any
 """
 
@@ -63,7 +63,7 @@ UNLISTED = (MANIFEST, MANIFEST_RECEIPT, RECEIPT, TIMESTAMPS)
 @dataclass(frozen=True, slots=True)
 class Table:
     """
-    Rows of a Parquet file, or of a part of it.
+    Rows of a Parquet file or of a part of it.
 
     Attributes
     ----------
@@ -97,11 +97,11 @@ class Pack:
     readings : mapping of str to iterable of Table
         By device class; read as they are iterated, all rows of a device in one.
     intervals : Table or None
-        Or what reads it, once it is asked for.
+        Or a reader of it, on demand.
     budget : Budget
-        How much of it is read.
+        Size limits.
     letters : callable or None
-        Reads refused messages through; InputError if that is not what stands there.
+        Checks the rejected messages; InputError if invalid.
     damaged : mapping of str to str
         Files that could not be read, and why.
     hashes : mapping of str to str
@@ -131,8 +131,8 @@ class PackReadings:
     Raises
     ------
     CanonicalError
-        While iterating: for an unknown device, or rows that are not by device
-        and time, each once, or of another age than the period.
+        While iterating: for an unknown device, or rows that are not by device and time, each once,
+        or too far from the period.
     """
 
     def __init__(self, pack: Pack, fleet: Fleet, period_us: tuple[int, int]) -> None:
@@ -140,7 +140,7 @@ class PackReadings:
         self._first_us, self._last_us = period_us[0] - _MOST_US, period_us[1] + _MOST_US
 
     def __iter__(self) -> Iterator[Frame]:
-        """Read one frame after another."""
+        """Yield the readings of some devices at a time."""
         for class_id, tables in sorted(self._pack.readings.items()):
             where = f"readings/{class_id}"
             last = (-1, 0)
@@ -152,7 +152,7 @@ class PackReadings:
                 yield Frame(class_id, device, table.time_us, nobody, dict(table.columns))
 
     def _check_age(self, where: str, time_us: Int64) -> None:
-        """Refuse readings of a time that no period has to do with: each has days of its own."""
+        """Raise CanonicalError for readings too far from the period."""
         if not len(time_us):
             return
         first, last = int(time_us.min()), int(time_us.max())
@@ -206,7 +206,7 @@ def check_order(rows: IntervalRows, fleet: Fleet) -> None:
 def _in_order(
     where: str, fleet: Fleet, rows: tuple[Int32, Int64], last: tuple[int, int]
 ) -> tuple[int, int]:
-    """Refuse rows that do not ascend strictly by device and time; return the last of them."""
+    """Return the last row; raises CanonicalError unless rows ascend strictly by device and time."""
     device, time_us = rows
     if not len(device):
         return last

@@ -1,8 +1,7 @@
 """
 A pack, or a statement alone, read from a folder or a file.
 
-Documents are read, after their values were counted; tables are hashed, and read once they
-are asked for.
+Documents are read at once, within the size budget; tables are hashed at once and read on demand.
 """
 
 from __future__ import annotations
@@ -61,14 +60,14 @@ class Readings:
     """
     Readings of a class, in a pack's files.
 
-    Iterated, it gives one table after another, all rows of a device in one; a row
-    that stands twice is given twice, for the verifier to name.
+    Iteration yields tables with all rows of a device in one; duplicate rows are kept for the
+    verifier to report.
 
     Raises
     ------
     InputError
-        While iterating: as the files raise, or where more rows than the budget has
-        would be held at once.
+        While iterating: as the files raise, or if more rows than the budget allows would be held in
+        memory.
     """
 
     budget: Budget = USUAL
@@ -80,7 +79,7 @@ class Readings:
         return sum(file.rows for file in self.files)
 
     def __iter__(self) -> Iterator[Table]:
-        """Read them again."""
+        """Yield one table per device; the files are read again on each iteration."""
         if len(self.files) == 1:
             yield from self.files[0]
             return
@@ -102,7 +101,7 @@ class Readings:
             yield _together(waiting)
 
     def _merged(self) -> Iterator[_Own]:
-        """Devices of all files in their order; one that stands in several, file by file."""
+        """Yield the rows of each device in ascending order of devices, file by file."""
         due = sorted(self.files, key=lambda file: file.first, reverse=True)
         values_of: dict[int, int] = {}  # values of each open file
         opened: list[tuple[str, int, _Own, Iterator[_Own]]] = []
@@ -124,7 +123,7 @@ class Readings:
 
 
 def _devices(file: ReadingsFile, values_of: dict[int, int]) -> Iterator[_Own]:
-    """Devices of a file, one after another; tells how many values it holds meanwhile."""
+    """Yield the devices of a file, and record the number of values of each."""
     for table in file:
         values_of[id(file)] = len(table.time_us) * file.columns
         edges = np.flatnonzero(np.append(True, table.device[1:] != table.device[:-1])).tolist()
@@ -137,7 +136,7 @@ def _devices(file: ReadingsFile, values_of: dict[int, int]) -> Iterator[_Own]:
 
 
 def _by_time(subset: Sequence[_Own]) -> _Own:
-    """One device's rows from several files."""
+    """Return one device's rows from several files in order of time."""
     if len(subset) == 1:
         return subset[0]
     table = _together(subset)
@@ -148,7 +147,7 @@ def _by_time(subset: Sequence[_Own]) -> _Own:
 
 
 def _together(subset: Sequence[_Own]) -> Table:
-    """Put tables one behind the other."""
+    """Return tables concatenated."""
     if len(subset) == 1:
         return subset[0].table
     tables = [own.table for own in subset]
@@ -162,7 +161,7 @@ def _together(subset: Sequence[_Own]) -> Table:
 
 def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
     """
-    Read an evidence pack, or a statement alone.
+    Return an evidence pack, or a pack with a statement alone.
 
     Parameters
     ----------
@@ -172,8 +171,8 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
     Raises
     ------
     InputError
-        If the path is neither a folder with a statement nor a file, or its documents are more
-        than are read.
+        If the path is neither a folder with a statement nor a file, or its documents exceed the
+        size limits.
     """
     path = Path(path)
     if path.is_file():
@@ -203,7 +202,7 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
 
 @dataclass
 class _FolderContents:
-    """What stands in a folder, read as far as it belongs to a pack."""
+    """Files of a folder, as far as they belong to a pack."""
 
     budget: Budget
     files: dict[str, bytes] = field(default_factory=dict)
@@ -215,7 +214,7 @@ class _FolderContents:
     weight: int = 0
 
     def take(self, name: str, file: Path) -> None:
-        """Return a file's table; InputError if it is not of the expected form."""
+        """Add the table of a file; InputError if it is not of the expected form."""
         self.hashes[name] = ""  # no file that was written hashes to this
         budget = self.budget
         folder, _, stem = name.removesuffix(".parquet").rpartition("/")
@@ -243,14 +242,17 @@ class _FolderContents:
 
 
 def _class_of(folder: str, stem: str) -> str | None:
-    """Class of a file of readings: `readings/CLASS`, or the archive's own in `readings/CLASS/`."""
+    """
+    Return the device class of a file of readings: `readings/CLASS`, or archived
+    `readings/CLASS/`.
+    """
     name = stem if folder == READINGS else folder.removeprefix(f"{READINGS}/")
     inside = folder in {READINGS, f"{READINGS}/{name}"}
     return name if inside and name in classes.load() else None
 
 
 def _files(path: Path) -> list[Path]:
-    """All files below a folder, none of which is a way out of it."""
+    """Return all files below a folder; InputError for a link that leads outside."""
     paths = []
     for file in path.rglob("*"):
         if file.is_symlink() or not (file.is_file() or file.is_dir()):
@@ -277,13 +279,12 @@ def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes
     Parameters
     ----------
     taken : int
-        Memory that other documents take already, of the budget's.
+        Part of the memory budget used by documents read before.
 
     Raises
     ------
     InputError
-        If it would take more memory than is left when it is read, or holds a number that is
-        longer than any.
+        If it would exceed the memory left, or has a number longer than the maximum.
     """
     file = Path(file)
     size = file.stat().st_size

@@ -88,7 +88,7 @@ def letter_schema() -> Any:
 
 
 class LettersFile(NamedTuple):
-    """Rejected messages of a pack; read completely, so that no other file can take their name."""
+    """Rejected messages of a pack, read at once."""
 
     path: Path
     most_rows: int = USUAL.letter_rows
@@ -100,13 +100,13 @@ class LettersFile(NamedTuple):
 
     def read(self) -> None:
         """
-        Return all rows.
+        Read all rows once.
 
         Raises
         ------
         InputError
-            If it is no Parquet file of these columns, a row has no id, time or reason, or there
-            are more than are read.
+            If it is no Parquet file of these columns, a row has no id, time or reason, or there are
+            too many rows.
         """
         schema = letter_schema()
         with _opened(self.path, schema) as file:
@@ -129,23 +129,23 @@ class ReadingsFile:
     Attributes
     ----------
     first : str
-        Device of the first rows, as the file says itself; empty where it does not.
+        Device of the first rows by the file's metadata; empty if not stated.
     rows : int
-        How many it has, as it says itself.
+        Number of rows by the file's metadata.
     columns : int
 
     Parameters
     ----------
     archived : bool
-        The archive's own file, which says beside the channels what arrival said.
+        Whether it is a file of the archive, with columns on the arrival.
     most_values : int
-        Of one device, in all columns.
+        Maximum number of values of one device, in all columns.
 
     Raises
     ------
     InputError
         While iterating: if it is no Parquet file of that class, a part of it is damaged, or a
-        device has more rows than are read.
+        device has too many rows.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class ReadingsFile:
         self._most = most_values // self.columns
 
     def __iter__(self) -> Iterator[Table]:
-        """Read one table after another, all rows of a device in one."""
+        """Yield tables with all rows of a device in one."""
         import pyarrow as pa  # noqa: PLC0415
 
         kept, about, names = None, None, self._names
@@ -258,9 +258,9 @@ def _opened(
     source: Path | BinaryIO, schema: Any, most_rows: int = MOST_AT_ONCE, checked: Any = None
 ) -> Iterator[Any]:
     """
-    Open a file whose columns, row groups and pages are as they are written here.
+    Open a file whose columns, row groups and pages have the expected form.
 
-    `checked` is its description, where it was opened before.
+    `checked`: its schema, where it was opened before.
     """
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import parquet  # noqa: PLC0415
@@ -298,7 +298,7 @@ def _opened(
 
 
 def _check_footer(source: Path | BinaryIO) -> None:
-    """Refuse a description of the columns that would fill the memory by itself."""
+    """Raise InputError for a footer too large to be read."""
     with _bytes_of(source) as data:
         size = data.seek(0, SEEK_END)
         data.seek(max(0, size - _TAIL))
@@ -319,7 +319,7 @@ def _bytes_of(source: Path | BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _filled(source: Path | BinaryIO, file: Any, names: list[str]) -> list[str]:
-    """Walk the heads of all pages before any is read; return the columns that may have values."""
+    """Return the columns that can have values, from the headers of all pages."""
     filled = {field.name for field in file.schema_arrow if not field.nullable}
     with _bytes_of(source) as data:
         for group in map(file.metadata.row_group, range(file.num_row_groups)):
@@ -331,7 +331,7 @@ def _filled(source: Path | BinaryIO, file: Any, names: list[str]) -> list[str]:
 
 
 def _parts(file: Any, names: list[str], group: int) -> Iterator[Any]:
-    """Read columns of a row group, a part at a time."""
+    """Yield the columns of a row group in parts."""
     import pyarrow as pa  # noqa: PLC0415
 
     with _legible():
@@ -342,7 +342,7 @@ def _parts(file: Any, names: list[str], group: int) -> Iterator[Any]:
 
 
 def _fits(result: Any, schema: Any) -> bool:
-    """Whether columns are those of a schema; a pack lacks channels that its class gained later."""
+    """Return whether columns match a schema; a pack may lack channels added to its class later."""
     import pyarrow as pa  # noqa: PLC0415
 
     names = set(result.names)
@@ -369,7 +369,7 @@ def _first_device(about: Any) -> str:
 
 
 def _last_device(column: Any) -> int:
-    """First row of the last device; rows come by device."""
+    """Return the first row of the last device; rows are in order of device."""
     coded = numbers(column.combine_chunks().indices)
     other = np.flatnonzero(coded[1:] != coded[:-1])
     return int(other[-1]) + 1 if len(other) else 0
@@ -394,7 +394,7 @@ def _table(table: Any, schema: Any, time: str) -> Table:
 
 
 def _joined(parts: Iterable[Table], rows: int) -> Table:
-    """Put parts one behind the other, into arrays that are made once."""
+    """Return parts concatenated into newly allocated arrays."""
     names: dict[str, int] = {}
     quantities: dict[str, int] = {}
     device, time_us = np.empty(rows, np.int32), np.empty(rows, np.int64)
@@ -417,12 +417,12 @@ def _joined(parts: Iterable[Table], rows: int) -> Table:
 
 
 def _places(known: dict[str, int], words: Sequence[str], coded: Any) -> Any:
-    """Return places of words among those that are known, which they join."""
+    """Return the indices of words, adding unknown ones to the mapping."""
     place = np.array([known.setdefault(word, len(known)) for word in words], dtype=np.int64)
     return place[coded] if len(place) else coded
 
 
 def _coded(column: Any) -> tuple[tuple[str, ...], Any]:
-    """Words of a column, and which of them each row has; no text for each row."""
+    """Return the distinct words of a column, and the index of each row's word."""
     coded = column.combine_chunks()
     return tuple(coded.dictionary.to_pylist()), numbers(coded.indices)

@@ -35,7 +35,7 @@ _SPOILED = (
 @contextmanager
 def opened_pack(path: Path | str, budget: Budget = USUAL) -> Iterator[Pack]:
     """
-    Read an evidence pack from its folder or zip file, or a statement alone.
+    Open an evidence pack from its folder or zip file, or a statement alone.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def opened_pack(path: Path | str, budget: Budget = USUAL) -> Iterator[Pack]:
     Raises
     ------
     InputError
-        If it is neither, the zip file holds what no pack holds, or more than is read.
+        If it is neither, the zip file has entries not of a pack, or it exceeds the size limits.
     """
     path = Path(path)
     if not path.is_file() or not zipfile.is_zipfile(path):
@@ -56,7 +56,7 @@ def opened_pack(path: Path | str, budget: Budget = USUAL) -> Iterator[Pack]:
 
 
 def _unpack(path: Path, folder: Path, budget: Budget) -> Path:
-    """Unpack into an empty folder; return the folder in it that holds the statement."""
+    """Unpack a zip into an empty folder; return the folder with the statement."""
     try:
         with zipfile.ZipFile(path) as source:
             _check_whole(path, source)
@@ -78,9 +78,9 @@ def _unpack(path: Path, folder: Path, budget: Budget) -> Path:
 
 def _check_whole(path: Path, source: zipfile.ZipFile) -> None:
     """
-    Refuse bytes that are of no entry: before the first, between two, or behind the last.
+    Raise InputError for bytes outside the entries: before, between or after them.
 
-    What stands there is shown by no listing, and another reader might take it for the pack.
+    Such bytes are in no listing, and another program might read them as the pack.
     """
     entries = sorted(source.infolist(), key=lambda entry: entry.header_offset)
     with path.open("rb") as file:
@@ -99,7 +99,7 @@ def _check_whole(path: Path, source: zipfile.ZipFile) -> None:
 
 
 def _end_of(file: BinaryIO, entry: zipfile.ZipInfo) -> int:
-    """Return where an entry's head, content and descriptor end."""
+    """Return the end of an entry: its header, content and descriptor."""
     file.seek(entry.header_offset)
     head = file.read(_LOCAL)
     name, extra = struct.unpack("<HH", head[-4:])
@@ -113,7 +113,7 @@ def _end_of(file: BinaryIO, entry: zipfile.ZipInfo) -> int:
 
 
 def _has_wide_sizes(extra: bytes) -> bool:
-    """Whether the fields of a local head say that sizes have eight bytes (ZIP64)."""
+    """Return whether the extra field of a local header has sizes of eight bytes (ZIP64)."""
     while len(extra) >= 4:  # noqa: PLR2004 - id and length
         kind, size = struct.unpack("<HH", extra[:4])
         if kind == 1:
@@ -123,7 +123,10 @@ def _has_wide_sizes(extra: bytes) -> bool:
 
 
 def _ends_with_directory(file: BinaryIO, at: int, count: int) -> bool:
-    """Whether the directory of so many entries and its end are all that follows a place."""
+    """
+    Return whether only the central directory of `count` entries and its end follow a
+    position.
+    """
     for _ in range(count):
         file.seek(at)
         head = file.read(_CENTRAL)
@@ -136,7 +139,7 @@ def _ends_with_directory(file: BinaryIO, at: int, count: int) -> bool:
 
 
 def _room(path: Path, entries: list[zipfile.ZipInfo], folder: Path, budget: Budget) -> int:
-    """How many bytes may be unpacked; refused before the first where it says that it is more."""
+    """Return the size allowed for unpacking; InputError if the stated sizes exceed it. [bytes]"""
     limit = max(_ALWAYS_BYTES, budget.times_packed * path.stat().st_size)
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > limit:
@@ -152,7 +155,7 @@ def _room(path: Path, entries: list[zipfile.ZipInfo], folder: Path, budget: Budg
 
 
 def _checked(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
-    """Files of a zip; refused where one would be written elsewhere, twice, or is a link."""
+    """Return the entries of a zip; InputError for a path outside, a duplicate or a link."""
     files = [entry for entry in entries if not entry.is_dir()]
     if len(files) > MOST_FILES:
         raise InputError(f"{path} contains {len(files)} files; a pack has at most {MOST_FILES}")

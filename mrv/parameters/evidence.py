@@ -1,8 +1,8 @@
 """
 Grades of monitored quantities and entered values by evidence, and the required grades.
 
-`evidence.toml` declares it.  What is not declared there is the project participant's word (D),
-whatever is shown for it.  A programme asks for grades in its trust root.
+Declared in `evidence.toml`; undeclared values have grade D (the project participant's own
+statement).  A programme requires grades in its trust root.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class RequiredGrades(NamedTuple):
     """
     Grades of evidence that a programme requires, of quantities and of parameters.
 
-    A parameter that carries at most `above_percent` of the reduction may have any grade.  For a
-    quantity C is an instrument under valid calibration, B an invoice, D no requirement.
+    A parameter that affects at most `above_percent` of the reduction may have any grade.  Grades of
+    a quantity: C an instrument under valid calibration, B an invoice, D no requirement.
     """
 
     quantities: Grade = "C"
@@ -40,7 +40,7 @@ class RequiredGrades(NamedTuple):
 
     @property
     def share(self) -> Fraction:
-        """Return the share of the reduction that may depend on a parameter of any grade."""
+        """Return the share of the reduction that may depend on a parameter of any grade. [1]"""
         return Fraction(self.above_percent) / 100
 
     def at_least(self, other: RequiredGrades) -> bool:
@@ -67,7 +67,7 @@ def required_of(record: Any) -> RequiredGrades:
     Raises
     ------
     ValueError
-        If it is no such record, or names another grade or share.
+        If it has another form, grade or share.
     """
     result: dict[str, Any] = record if isinstance(record, dict) else {}
     keys = "quantities", "parameters", "above_percent"
@@ -98,9 +98,9 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranges : tuple of (str, str)
         Decimal text in the parameter's unit, ascending.
     source : str
-        Where the ranges are read.
+        Source of the ranges.
     regions : mapping
-        Ranges of a region of countries, in place of those of the world.
+        Ranges of a region of countries, in place of the worldwide ones.
     """
 
     by: tuple[Code, ...] = ()

@@ -1,8 +1,8 @@
 """
 Inputs of a methodology: named numbers with unit and bounds, read exactly.
 
-A number arrives as JSON or YAML wrote it and becomes a `Fraction`; a bound
-catches the usual slip of a unit (a loss of 6.15 where 0.0615 is meant).
+Numbers of JSON or YAML become `Fraction`; bounds detect unit errors (losses of 6.15 where 0.0615 is
+meant).
 """
 
 from __future__ import annotations
@@ -53,23 +53,22 @@ Inputs = Mapping[str, Any]
 
 def read(spec: Spec | Mapping[str, ParameterSpec], values: object, where: str) -> dict[str, Any]:
     """
-    Check a mapping against its specification and make its numbers exact.
+    Return the checked inputs with exact numbers.
 
     Parameters
     ----------
     spec : mapping of key to specification
     values : object
-        What JSON or YAML held: numbers as int, Decimal, Fraction or float (a
-        float counts as its shortest decimal text).
+        Parsed JSON or YAML: numbers as int, Decimal, Fraction or float (a float counts as its
+        shortest decimal text).
     where : str
-        Where it stands, for the error: a file, or `projects[roof-1].parameters`.
+        Source of the values, for the error: a file, or `projects[roof-1].parameters`.
 
     Returns
     -------
     dict
-        `Fraction` a number, `int` where the specification asks for whole
-        numbers, `date` a date, text a choice, lists and dicts of these.  Absent
-        optional keys without a default stay absent.
+        `Fraction` a number, `int` a whole number, `date` a date, text a choice, lists and dicts of
+        these.  Absent optional keys without a default stay absent.
 
     Raises
     ------
@@ -146,7 +145,7 @@ def _read_map(spec: MapSpec, value: object, name: str) -> dict[str, dict[str, An
             f"{name} = {_quoted(value)} must be an object with at least one name, each with"
             f" {_names(spec.fields)}: {spec.meaning}"
         )
-    return {key: read(spec.fields, one, f"{name}.{key}") for key, one in value.items()}
+    return {key: read(spec.fields, item, f"{name}.{key}") for key, item in value.items()}
 
 
 def _read_choice(spec: ChoiceSpec, value: object, name: str) -> str:
@@ -219,7 +218,7 @@ def rounded(value: Fraction, spec: ParameterSpec) -> Fraction:
     """
     Return a mean as decimal text of nine places, rounded conservatively.
 
-    One of fewer places stays as it is.
+    A value with fewer places is unchanged.
     """
     scaled = value * _SCALE
     up = spec.side == "project" and not spec.lower_of

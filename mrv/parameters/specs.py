@@ -1,7 +1,7 @@
 """
 Specifications of inputs: numbers with unit and bounds, words, dates, lists.
 
-Data only; `mrv.parameters.inputs` reads by it, and the command line describes by it.
+Used by `mrv.parameters.inputs` for reading, and by the command line for descriptions.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Plausible:
     """
     Plausible ranges of a value: ascending, inclusive, decimal text in its unit.
 
-    `source` is the reference.  Outside of them the nearest limit applies, or, with `either`, the
-    end of the nearest range that gives the lower reduction.  A value below `rare` counts, with a
-    finding for the reason `why`.
+    `source` is the reference.  A value outside is replaced by the nearest limit, or with `either`
+    by the limit that gives the lower reduction.  A value below `rare` is used, with a finding that
+    states the reason `why`.
     """
 
     ranges: tuple[tuple[str, str], ...]

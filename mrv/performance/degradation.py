@@ -1,19 +1,11 @@
 """
-Clear-sky irradiance of a PV plant, and the year-on-year change of its ratio.
+Clear-sky irradiance of a PV plant, and year-on-year change of its performance ratio.
 
-Irradiance on the plane of an array under a clear sky, by pvlib.
+Irradiance: Ineichen and Perez (2002) with the monthly Linke turbidity of pvlib (SoDa; no network),
+diffuse sky after Hay and Davies (1980), ground albedo 0.25.
 
-Ineichen and Perez (2002) with the monthly Linke turbidity that pvlib carries (SoDa; no
-network), diffuse sky after Hay and Davies (1980), ground of albedo 0.25.
-
-Degradation year on year.
-
-Each day is compared with the day a year before; the median of these changes is the rate, so
-that seasons, a dirty month or a bad day weigh little.  After Jordan, Deline, Kurtz, Kimball
-and Anderson, "Robust PV degradation methodology and application", IEEE Journal of
-Photovoltaics 8 (2018), doi:10.1109/JPHOTOV.2017.2779779, as rdtools has it
-(`degradation_year_on_year`), whose figures the tests hold this against.  rdtools itself brings
-xgboost, scikit-learn and plotly: half a gigabyte for a median.
+Degradation: each day is compared with the same day a year later; the median of the changes is the
+result.
 """
 
 from __future__ import annotations
@@ -40,7 +32,7 @@ _INTERVAL_PERCENT = (2.5, 97.5)
 
 def plane_w_m2(roof: Roof, first: date, days: int) -> NDArray[np.float64]:
     """
-    Return irradiance on the plane of an array. [W/m2]
+    Return the clear-sky irradiance on the plane of an array. [W/m2]
 
     Parameters
     ----------
@@ -101,8 +93,8 @@ def year_on_year(days: NDArray[np.datetime64], ratio: NDArray[np.float64]) -> Tr
 
     Notes
     -----
-    The interval is that of the bootstrapped median, from a fixed seed.  Days beside each other
-    share their weather, so it is rather too narrow than too wide.
+    The interval is that of the bootstrapped median, from a fixed seed.  Adjacent days have similar
+    weather, so the interval is rather too narrow.
     """
     kept = np.isfinite(ratio)
     days, ratio = days[kept].astype("datetime64[D]"), ratio[kept]
@@ -123,7 +115,7 @@ def year_on_year(days: NDArray[np.datetime64], ratio: NDArray[np.float64]) -> Tr
 
 
 def _years_after(days: NDArray[np.datetime64], years: int) -> NDArray[np.datetime64]:
-    """Return the same date later; of a leap day the last of that February."""
+    """Return the same dates some years later; 29 February becomes the last of February."""
     months = days.astype("datetime64[M]")
     later = months + 12 * years * _MONTH
     day = (days - months.astype("datetime64[D]")).astype(int)

@@ -1,14 +1,9 @@
 """
 Energy lost to soiling, by stochastic rate and recovery (SRR).
 
-Dust shows as a slow fall of the ratio that rain or a brush ends with a step up.  Between
-steps of the rolling median each interval has a rate (Theil and Sen, with its interval).  How
-far a cleaning brings the modules back is not known, so a thousand histories are drawn: rates
-within their intervals, recoveries between the inferred one and clean.  After Deceglie,
-Micheli and Muller, "Quantifying soiling loss directly from PV yield", IEEE Journal of
-Photovoltaics 8 (2018), doi:10.1109/JPHOTOV.2017.2784682, as rdtools has it (`soiling_srr`
-with its defaults), whose figures the tests hold this against.  rdtools itself is too heavy
-to be installed for it.
+Soiling lowers the ratio slowly; rain or cleaning raises it in a step.  Between steps of the rolling
+median each interval has a rate (Theil-Sen, with confidence interval).  The recovery by a cleaning
+is unknown, so a thousand histories are drawn at random.
 """
 
 from __future__ import annotations
@@ -88,14 +83,14 @@ class Interval(NamedTuple):
 
 def soiling(days: NDArray[np.datetime64], ratio: Float, insolation: Float) -> Soiling | NoEstimate:
     """
-    Return the energy lost to soiling over all days, weighted by irradiation, or the reason.
+    Return the share of energy lost to soiling, weighted by irradiation, or the reason for none.
 
     Parameters
     ----------
     days : datetime64[D] array, n
         In order, none twice.
     ratio : float64 array, n
-        Energy of the day over what its sun should give, at one temperature; NaN: not known. [-]
+        Measured over expected energy of the day, corrected to one temperature; NaN: not known. [-]
     insolation : float64 array, n
         Sun of the day on the plane of the array. [any unit]
     """
@@ -159,7 +154,7 @@ def _interval(norm: Float, delta: Float, first: int, last: int) -> Interval:
 
 
 def _filled(norm: Float) -> Float:
-    """Carry each value forward over gaps, as far as an interval may have one."""
+    """Return the values with gaps filled by the last value, up to the allowed length."""
     there = np.isfinite(norm)
     before = np.maximum.accumulate(np.where(there, np.arange(len(norm)), 0))
     near = np.arange(len(norm)) - before <= _WINDOW_D
@@ -167,7 +162,7 @@ def _filled(norm: Float) -> Float:
 
 
 def _rolling_median(values: Float) -> Float:
-    """Median of the window around each day; NaN where it has a gap, or passes an end."""
+    """Return the median of the window around each day; NaN at gaps and at the ends."""
     half = _WINDOW_D // 2
     result = np.full(len(values), np.nan)
     if len(values) >= _WINDOW_D:
@@ -177,7 +172,7 @@ def _rolling_median(values: Float) -> Float:
 
 
 def _outages(norm: Float) -> Bool:
-    """Last day before, and first day after, each outage that is too long for an interval."""
+    """Return a mask of the last day before, and the first day after, each long outage."""
     there = np.flatnonzero(np.isfinite(norm))
     long = np.flatnonzero(np.diff(there) > _WINDOW_D + 1)
     ends = np.zeros(len(norm), dtype=np.bool_)
@@ -186,7 +181,7 @@ def _outages(norm: Float) -> Bool:
 
 
 def _theil_sen(x: Float, y: Float) -> _Fit:
-    """Median of the slopes of all pairs, with Sen's 95 % interval (Sen 1968), as scipy has it."""
+    """Return the Theil-Sen slope with Sen's 95 % interval (Sen 1968), as in scipy."""
     later = x[:, None] - x > 0
     slopes = np.sort(((y[:, None] - y)[later]) / (x[:, None] - x)[later])
     slope = float(np.median(slopes))
@@ -200,10 +195,10 @@ def _theil_sen(x: Float, y: Float) -> _Fit:
 
 
 def _draws(result: list[Interval], sun: Float) -> Float:
-    """Soiling ratio of each drawn history, weighted by the sun."""
+    """Return the soiling ratio of each drawn history, weighted by irradiation."""
     draw = np.random.default_rng(1)
-    valid = [k for k, one in enumerate(result) if one.valid]
-    slopes = [draw.uniform(one.low, one.high, _DRAWS) for one in result]
+    valid = [k for k, interval in enumerate(result) if interval.valid]
+    slopes = [draw.uniform(interval.low, interval.high, _DRAWS) for interval in result]
     begin, end = np.ones((len(result), _DRAWS)), np.ones((len(result), _DRAWS))
     level = np.ones(_DRAWS)
     for k, after in zip(valid, [*valid[1:], None], strict=True):
@@ -221,7 +216,7 @@ def _draws(result: list[Interval], sun: Float) -> Float:
 
 
 def _between(draw: np.random.Generator, valid: list[int], begin: Float, end: Float) -> None:
-    """Intervals without a rate stay at one level, between the end before and the begin after."""
+    """Set the level of intervals without a rate at random between their neighbours."""
     ones = np.ones(begin.shape[1])
     bounds = [-1, *valid, len(begin)]
     for before, after in pairwise(bounds):

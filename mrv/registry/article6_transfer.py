@@ -1,10 +1,9 @@
 """
-Credits that may be transferred abroad, by the rules of the project's country.
+Maximum of credits that may be transferred abroad, by the rules of the project's country.
 
-A country's rules are `transfer.toml` of its folder: Viet Nam's cap the share by the list of
-Annex I of Decree 112/2026 in which the project's measure stands, and by whether the host makes a
-corresponding adjustment.  Where the class of a project is not set, nothing is worked out: no
-share is better than a guess.
+A country's rules are in `transfer.toml` of its folder.  Viet Nam limits the share by the list of
+Annex I of Decree 112/2026 that contains the project's measure, and by the corresponding adjustment
+of the host. Without the class of a project there is no result.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class TransferClass:
     """
     Class of a project in Annex I: list 1 or 2, measure such as `I.6`.
 
-    `adjusted` says whether the host makes a corresponding adjustment; None: not set.
+    `adjusted`: whether the host makes a corresponding adjustment; None: not set.
     """
 
     number: int | None = None
@@ -51,8 +50,7 @@ class Transferable:
     """
     The maximum that may be transferred; None where the class is not set.
 
-    `basis` says by which rule, or what is missing; `condition` what the measure
-    asks for besides.
+    `basis`: the rule, or what is missing; `condition`: further requirements of the measure.
     """
 
     credit_t: int | None

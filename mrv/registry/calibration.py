@@ -1,12 +1,11 @@
 """
 Time without a valid certificate of a meter, and the error applied to it.
 
-A meter whose calibration is late or absent is taken to err by its maximum
-permissible error, against the claimant, from the due date until the day of the
-next calibration; where that one attests a larger error, the larger one counts.
-So does the error that the later calibration, or the test of a removed meter, found
-(CDM guidelines for delayed calibration, EB 52 annex 60 [r]).  One that is above the
-permissible error counts from the calibration before on, whether that one was due or not.
+A meter with a late or missing calibration is assumed to err by its maximum permissible error,
+against the claimant, from the due date until the day of the next calibration; if that certificate
+has a larger permissible error, the larger one applies, and so does a larger error found by the
+later calibration or the test of a removed meter (CDM guidelines for delayed calibration, EB 52
+annex 60 [r]).  An error found above the permissible one applies from the previous calibration on.
 """
 
 from __future__ import annotations
@@ -103,11 +102,11 @@ def uncovered(
     Parameters
     ----------
     calibrations : iterable of Calibration
-        Of one device, in any order.
+        Certificates of one device, in any order.
     quantity : str
-        What it meters; gives the default error.
+        Metered quantity; determines the default error.
     timezone : str
-        Where the certificates' dates are local.
+        Time zone of the certificates' dates.
     first, last : int
         Interval numbers since the epoch, half-open.
 
@@ -151,7 +150,7 @@ def by_plan(
 
 
 def larger(item: Sequence[Uncovered], other: Sequence[Uncovered]) -> list[Uncovered]:
-    """Return the larger error at each time; each list has one error per time."""
+    """Return the larger of two errors at each time; each list has one error per time."""
     if not other:
         return [*item]
     edges = sorted({edge for span in (*item, *other) for edge in (span.first, span.last)})
@@ -181,7 +180,10 @@ def registers_of(class_id: str, quantity: str) -> frozenset[str]:
 
 
 def _refuted(spans: Iterable[_Span]) -> list[_Span]:
-    """Return spans in order; one whose meter exceeded its permissible error covers no time."""
+    """
+    Return spans in order; certificates of a meter found outside its permissible error cover
+    no time.
+    """
     ordered = sorted(spans, key=lambda s: (s.first, s.last))
     for place, span in enumerate(ordered):
         before = next((k for k in reversed(range(place)) if not ordered[k].test), None)
@@ -197,7 +199,7 @@ def _refuted(spans: Iterable[_Span]) -> list[_Span]:
 
 
 class Left(Calibration):
-    """A certificate that ends early, since its meter was replaced."""
+    """A certificate that ends at the replacement of its meter."""
 
     __slots__ = ()
 
@@ -218,7 +220,7 @@ def of_meter(
     Parameters
     ----------
     serial : str or None
-        Of the current meter.
+        Serial number of the current meter.
     """
     days = sorted(local_date(us, timezone) for us in replaced_us)
     certificates = tuple(calibrations)
@@ -298,7 +300,7 @@ def _spans(calibrations: Iterable[Calibration], quantity: str, timezone: str) ->
 
 
 def _ended(calibration: Calibration) -> Text:
-    """Return the text why a certificate is invalid after its end."""
+    """Return why a certificate is invalid after its end."""
     if isinstance(calibration, Left):
         return text("calibration.replaced", certificate=calibration.certificate)
     if isinstance(calibration, Overdue):
@@ -317,12 +319,15 @@ def class_percent(accuracy_class: str | None) -> Fraction | None:
         return Fraction(named)
     written = _PERCENT.fullmatch((accuracy_class or "").strip())
     # of a range the worse end
-    result = [Fraction(one) for one in written.groups() if one] if written else []
-    return max((one for one in result if one <= 100), default=None)  # noqa: PLR2004 - per cent
+    result = [Fraction(number) for number in written.groups() if number] if written else []
+    return max((number for number in result if number <= 100), default=None)  # noqa: PLR2004 - per cent
 
 
 def by_first_rules(calibrations: Iterable[Calibration]) -> tuple[Calibration, ...]:
-    """Return certificates as read by release 0.1.0, which did not know classes in per cent."""
+    """
+    Return certificates as read by release 0.1.0, which did not read accuracy classes in per
+    cent.
+    """
     return tuple(
         calibration
         if calibration.accuracy_class in _CLASS_PERCENT
@@ -332,7 +337,7 @@ def by_first_rules(calibrations: Iterable[Calibration]) -> tuple[Calibration, ..
 
 
 def error_percent(calibration: Calibration, quantity: str) -> Fraction:
-    """Return the maximum permissible error of a certificate, of its class, or the default. [%]."""
+    """Return the maximum permissible error by certificate, accuracy class, or default. [%]"""
     stated = _percent(calibration, "max_error_percent")
     if stated is None:
         stated = class_percent(calibration.accuracy_class)

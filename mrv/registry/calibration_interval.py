@@ -54,7 +54,7 @@ class Bound:
     quantities: tuple[str, ...] = ()
 
     def holds(self, methodology: str, country: str | None, quantity: str) -> bool:
-        """Return whether the bound applies to a methodology's meters of a quantity in a country."""
+        """Return whether the bound applies to meters of a quantity, by methodology and country."""
         return (
             methodology.startswith(self.methodology)
             and self.country in (None, country)
@@ -76,16 +76,16 @@ def interval_of(
     own: int | None, methodology: str, country: str | None, quantities: Iterable[str]
 ) -> Interval | None:
     """
-    Return the interval that applies to a meter; None without one.
+    Return the calibration interval that applies to a meter; None if there is none.
 
     Parameters
     ----------
     own : int or None
-        What the registry says. [months]
+        Interval in the registry. [months]
     methodology : str
         Id.
     quantities : iterable of str
-        What the meter measures for the project.
+        Quantities that the meter measures for the project.
     """
     measured = tuple(quantities)
     intervals = [] if own is None else [Interval(own, None)]
@@ -101,14 +101,14 @@ def intervals_of(
     project: Project, roles: Mapping[str, RoleNeeds], own: Mapping[str, int]
 ) -> dict[str, Interval]:
     """
-    Return the interval that applies to each meter of a project, if any.
+    Return the calibration interval of each meter that has one.
 
     Parameters
     ----------
     roles : mapping of str to RoleNeeds
         Of the methodology.
     own : mapping of str to int
-        By device, what the registry says. [months]
+        Interval in the registry by device. [months]
     """
     measured: dict[str, set[str]] = {}
     for bound in project.devices:
@@ -128,9 +128,9 @@ _NONE = Interval(MAX_MONTHS, None)
 @dataclass(frozen=True, slots=True)
 class Overdue(Calibration):
     """
-    A certificate that ends before its own end, as the interval is over.
+    A certificate that ends before its stated end because the calibration interval is over.
 
-    `calibrated` is the day of the calibration, which the meter may have been mounted after.
+    `calibrated`: day of the calibration, which may precede the installation of the meter.
     """
 
     calibrated: date = date.max
@@ -172,24 +172,24 @@ def after(day: date, months: int) -> date:
 
 def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengthened | None:
     """
-    Return how much longer an interval is than when a period began, or None.
+    Return how an interval was lengthened since the period began; None if it was not.
 
-    The value in force when the period began is the one to compare with, or the first where the
-    meter was registered later; an interval that is given for the first time only shortens.
+    Compared is the value in force when the period began, or the first one of a meter registered
+    later; a first interval can only shorten.
 
     Parameters
     ----------
     values : iterable of (int, int or None)
-        When the registry said so [us UTC], and what [months], in order.
+        Time of each registry entry [us UTC], and its interval [months], in order.
     """
     every = list(values)
     if not every:
         return None
-    before = [one for one in every if one[0] < begin_us]
+    before = [entry for entry in every if entry[0] < begin_us]
     first = (before or every[:1])[-1][1]
     now = every[-1][1]
     if first is None or (now is not None and now <= first):
         return None
     # the import from which on it reads as it does now
-    same = takewhile(lambda one: one[1] == now, reversed(every))
+    same = takewhile(lambda entry: entry[1] == now, reversed(every))
     return Lengthened(first, now, min(us for us, _ in same))

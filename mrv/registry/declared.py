@@ -1,14 +1,10 @@
 """
 Declarations of an operator for a project: surveys, events, design, phases.
 
-One type each in registry file, database, plan and statement.  Days are local; spans half-open.
-
-Precision of a sample, and the bound applied where it is not sufficient.
-
-CDM "Standard: Sampling and surveys for CDM project activities and programmes of activities"
-(CDM-EB50-A30-STAN [M]): 90 % confidence and 10 % precision, 95/10 for large-scale methodologies;
-where a sample misses them, the bound of its confidence interval that costs counts.  Student's t,
-two-sided, with the correction for a finite population.
+The same types serve registry file, database, plan and statement.  Days are local; spans are
+half-open.  The precision of a sample follows CDM "Standard: Sampling and surveys for CDM project
+activities and programmes of activities"; where it is not sufficient, the conservative bound is
+used.
 """
 
 from __future__ import annotations
@@ -54,9 +50,9 @@ class Survey:
     parameter : str
         Of the project.
     population, n : int
-        How many there are, and how many of them were asked.
+        Size of the population and of the sample.
     mean : Decimal or int
-        Of the sample, in the parameter's unit; of a share, the share.
+        Mean of the sample in the parameter's unit, or a share.
     drawn : str
         How the sample was drawn.
     taken : date
@@ -64,19 +60,19 @@ class Survey:
     sd : Decimal or int, optional
         Standard deviation of the sample; without one the mean is a share of answers.
     confidence, precision : Decimal or int, optional
-        What the plan asks for, where that is more than the methodology does. [%]
+        Requirement of the plan, where stricter than that of the methodology. [%]
     sha256 : str, optional
-        Of the data, kept elsewhere.
+        SHA-256 of the data, which are stored elsewhere.
     strata : tuple of Stratum
-        Parts that were sampled by themselves; the mean is theirs, weighted by population.
+        Separately sampled parts; the mean is weighted by their population.
     method : Method, optional
         How the units were examined.
     participants : int, optional
-        How many households or sites the population is in.
+        Number of households or sites of the population.
     replaced : int, optional
-        How many units of the drawn sample were replaced by others, or gave no answer.
+        Number of drawn units that were replaced or gave no answer.
     clusters : int, optional
-        How many clusters, such as wells or villages, the sample is in, where these were drawn.
+        Number of clusters in the sample, such as wells or villages, if clusters were drawn.
     """
 
     parameter: str
@@ -101,9 +97,8 @@ class Event:
     """
     An event at a plant, with its first day and the first day after it (None if it continues).
 
-    `increase` explains a reduction above the estimate of the design, `moved` is of meters at
-    another point, `anomaly` of unusual readings.  `by` investigated it, `resolved` is the day of
-    its end.
+    `increase` explains a reduction above the design estimate, `moved` meters at another point,
+    `anomaly` unusual readings.  `by` investigated it; `resolved` is the day on which it ended.
     """
 
     begins: date
@@ -116,12 +111,12 @@ class Event:
     resolved: date | None = None
 
     def covers(self, device: str | None, first: date, last: date) -> bool:
-        """Return whether it concerns a device and includes both ends of some days."""
+        """Return whether it concerns a device, and covers the days from `first` to `last`."""
         mine = not self.devices or device in self.devices
         return mine and self.begins <= last and (self.ends is None or first < self.ends)
 
     def settles(self, device: str, day: date) -> bool:
-        """Return whether a device's day was investigated, on that day or later."""
+        """Return whether it investigated a device's day, on that day or later."""
         done = self.resolved is not None and day <= self.resolved
         return bool(self.by) and done and self.covers(device, day, day)
 
@@ -153,10 +148,10 @@ class DesignedPopulation:
 @dataclass(frozen=True, slots=True)
 class EmissionSource:
     """
-    A source of emissions by the registered design, such as a fuel that is burnt beside.
+    A source of emissions in the registered design, such as an additional fuel.
 
-    `counted_by` is the role or parameter of the methodology by which it counts; of an excluded
-    source, `reason` says why, and `document` shows it.
+    `counted_by`: the role or parameter of the methodology that counts it; for an excluded source
+    `reason` states why, with its `document`.
     """
 
     name: str
@@ -206,7 +201,7 @@ class JointReading:
     """
     Joint reading of a common meter for local days, the last day excluded.
 
-    `value` is in base units of the quantity; `by` gave the record, whose file has `sha256`.
+    `value` is in base units of the quantity; `by` issued the record, whose file has `sha256`.
     """
 
     begins: date
@@ -223,8 +218,8 @@ class SharedMeter:
     """
     A meter shared by several users, and the meters of each user.
 
-    `lost` is the tolerance for losses and storage between them. [%]  `readings` are joint readings;
-    the lower of these and of the meter's own readings applies.
+    `lost`: tolerance for losses and storage between the meters [%].  `readings`: joint readings;
+    the lower of these and the meter's own readings is used.
     """
 
     main: str
@@ -238,8 +233,8 @@ class Default:
     """
     Reason for a published default in place of a supplier's, measured or national value.
 
-    `factor` is the kind, such as `diesel.ncv`; `reason` says why none of those was to be had (CDM
-    TOOL03: options a to d, in this order).
+    `factor` is its kind, such as `diesel.ncv`; `reason` states why no better value is available
+    (CDM TOOL03: options a to d, in this order).
     """
 
     factor: str
@@ -258,7 +253,7 @@ class Declared:
     defaults: tuple[Default, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether anything is declared."""
+        """Return whether there is any declaration."""
         return self != Declared()
 
     def until(self, last: date) -> Declared:
@@ -308,15 +303,15 @@ class Sample:
     parameter : str
         Of the methodology.
     sample : str
-        The laboratory's number of it.
+        Number of the sample at the laboratory.
     taken : date
         Local day on which it was taken.
     method : str
         Such as ISO 6060.
     laboratory : str
-        Its name, and its accreditation.
+        Name of the laboratory, and its accreditation.
     sha256 : str or None
-        Of the report, kept elsewhere.
+        SHA-256 of the report, which is stored elsewhere.
     signed : str or None
         The laboratory's own signature under the row (`mrv.statement.signed_rows`).
     """
@@ -350,7 +345,7 @@ _SCALE = 10**9
 
 
 class Precision(NamedTuple):
-    """Half-width of a confidence interval, in the unit of the mean, and the requirement. [%]"""
+    """Half-width of a confidence interval in the unit of the mean, and as required. [%]"""
 
     half: Fraction
     percent: Fraction | None
@@ -373,7 +368,7 @@ def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
     """
     Return the precision of a survey; a stricter requirement of the plan applies.
 
-    Units of a cluster may all be alike, so of a sample in clusters each of these counts as one.
+    In a cluster sample each cluster counts as one unit, as its units may be alike.
     """
     mean, parts = Fraction(survey.mean), survey.strata or (survey,)
     square = sum((_square(part) * part.population**2 for part in parts), start=Fraction(0))

@@ -1,9 +1,9 @@
 """
 The monitoring plan: parameters, meters, frequency and responsible persons.
 
-A project's plan comes in versions, each in force from a local day on.  A line
-speaks of a role (all devices in it, or one) or of a parameter of the project.
-`plan_departures` compares a version with the project's methodology.
+A project's plan has versions, each in force from a local day.  A line describes a role (all devices
+in it, or one) or a parameter of the project.  `plan_departures` compares a version with the
+methodology.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Line:
     channel : str or None
         The register that is read, as registry files name it (`energy_export_kwh`).
     accuracy_class : str or None
-        The worst class that the meter may have.
+        Lowest permitted accuracy class of the meter.
     qa_qc : str
-        How the figures are checked.
+        Quality checks of the figures.
     responsible : str
-        The role that answers for them, not a person.
+        Responsible role, not a person.
     error_percent : Decimal or None
-        By how much the plan corrects the reading, always against the claimant.
+        Correction of the reading by the plan, always against the claimant. [%]
     """
 
     parameter: str
@@ -78,19 +78,19 @@ class Version:
     """
     A version of a monitoring plan, in force from a local day until the next one begins.
 
-    `procedures` are texts by what they are about: organisation, data flow, emergencies,
-    missing data, how data are kept.
+    `procedures` are texts by subject: organisation, data flow, emergencies, missing data, data
+    storage.
 
     Attributes
     ----------
     kind : Kind
         The plan as registered, its correction, its permanent change, or a temporary deviation.
     ends : date or None
-        First local day after a temporary deviation; then the version before counts again.
+        First local day after a temporary deviation; then the previous version applies again.
     approval : Approval or None
-        Of the programme.
+        Approval by the programme.
     entered : int or None
-        When the registry took it. [us UTC]
+        Time of entry in the registry. [us UTC]
     """
 
     name: str
@@ -115,7 +115,7 @@ def at(versions: Sequence[Version], day: date) -> Version | None:
     """
     Return the version in force on a local day; a deviation precedes its base version.
 
-    Of two that begin on one day the later in the list counts.
+    If two begin on one day, the later one in the list applies.
     """
     begun = [v for v in _ordered(versions) if v.begins <= day]
     deviations = [v for v in begun if v.ends is not None and day < v.ends]

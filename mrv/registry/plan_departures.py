@@ -1,9 +1,8 @@
 """
 Deviations of a monitoring plan from its methodology's requirements.
 
-An import and a statement say the same of a plan, since both ask here.  Options are
-those of the JCM: A publicly available data, B the amount of a transaction
-(invoices), C measurement by own equipment.
+The import and the statement share this check.  Monitoring options are those of the JCM: A publicly
+available data, B invoiced quantities, C measurement by own equipment.
 """
 
 from __future__ import annotations
@@ -47,14 +46,14 @@ def departures(
     meters: Mapping[str, Meter],
 ) -> Iterator[Text]:
     """
-    Return missing or contradicting lines of a version, compared with the methodology.
+    Yield missing or contradictory lines of a plan version, compared with the methodology.
 
     Parameters
     ----------
     methodology : tuple of str
         Id and version.
     bound : sequence of (device, role)
-        That serve the project while the version is in force.
+        Devices that serve the project while the version is in force.
     meters : mapping of device id to Meter
     """
     try:
@@ -79,7 +78,7 @@ def departures(
 
 
 def seldom(version: Version, methodology: tuple[str, str]) -> Iterator[Text]:
-    """Return lines of roles that are read less often than the quantity of the methodology is."""
+    """Yield lines whose meters are read less often than the methodology requires."""
     method = find(*methodology)
     for index, line in enumerate(version.lines):
         role = method.roles.get(line.parameter)
@@ -96,9 +95,10 @@ def again(
     version: Version | None, parameter: str, method: Methodology, last: date, months: int | None
 ) -> date | None:
     """
-    Return when a parameter is due again by the plan, else by its methodology.
+    Return the day on which a parameter is due again, by the plan or the methodology; None if not
+    due.
 
-    `months` is the interval where neither says one; None: not due.
+    `months`: interval where neither states one.
     """
     line = None if version is None else version.line(parameter, "")
     often = frequency_of(parameter, method) if line is None else line.frequency
@@ -109,12 +109,12 @@ def again(
 
 
 def asked(method: Methodology, symbol: str | None) -> str:
-    """Return how often a methodology monitors the quantity of a symbol; empty if it is silent."""
+    """Return how often a methodology monitors the quantity of a symbol; empty if not stated."""
     fields = [
         s for spec in method.inputs.values() for s in (spec, *getattr(spec, "fields", {}).values())
     ]
-    said = (s.frequency for s in fields if symbol and getattr(s, "symbol", None) == symbol)
-    return next(filter(None, said), "")
+    frequencies = (s.frequency for s in fields if symbol and getattr(s, "symbol", None) == symbol)
+    return next(filter(None, frequencies), "")
 
 
 def imprecise(

@@ -19,8 +19,8 @@ class System:
     """
     A pilot or project of the programme.
 
-    `reason` says why there is no methodology, where there is none; `annex` is the
-    measure of Decree 112/2026 where its Annex I names one.
+    `reason`: why there is no methodology; `annex`: the measure in Annex I of Decree 112/2026, if
+    listed.
     """
 
     id: str

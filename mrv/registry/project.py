@@ -1,9 +1,8 @@
 """
 A project as in the registry: devices, calibrations, grid.
 
-Whatever is counted is counted in whole intervals of the 15-minute grid.  Where
-a device comes or goes inside one, the interval goes to the side that costs the
-claimant: it is not counted for the baseline, and counted whole for the project.
+Quantities are counted in whole 15-minute intervals.  An interval in which a device is bound or
+released is not counted for the baseline, and counted completely for the project.
 """
 
 from __future__ import annotations
@@ -47,10 +46,9 @@ class Project:
     """
     A project: methodology, crediting period (half-open, UTC), parameters, devices.
 
-    `timezone`, `country` and `grid` are those of its first site; calendar years, and so vintages,
-    are counted there, and its electricity is of that grid (`mrv.countries.grid_of`).
-    `expected` holds `energy_kwh_per_year`, `reduction_t_per_year`
-    where the project design states them.
+    `timezone`, `country` and `grid` are those of its first site; calendar years and vintages follow
+    from the time zone, and electricity is of that grid (`mrv.countries.grid_of`). `expected`:
+    `energy_kwh_per_year` and `reduction_t_per_year` of the project design, if stated.
     """
 
     id: str
@@ -72,7 +70,7 @@ def service_intervals(
     project: Project, bound: ProjectDevice, device: Device, side: Side
 ) -> tuple[int, int]:
     """
-    Return the grid intervals in which a device serves a project: first, and one past the last.
+    Return the half-open range of grid intervals in which a device serves a project.
 
     The device must be bound and installed, and the project in its crediting
     period; numbers count intervals since the epoch, and the range may be empty.
@@ -97,17 +95,17 @@ class Document:
     document : str
         Its title and number.
     by : str or None
-        Who gave it, such as an authority or the maker of the pumps.
+        Issuer, such as an authority or the manufacturer of the pumps.
     issued : date or None
-        The day that stands on it.
+        Date of issue on the document.
     sha256 : str or None
-        Of its file, kept elsewhere.
+        SHA-256 of its file, which is stored elsewhere.
     value : Fraction or None
-        What it states, in the unit of the parameter.
+        Stated value, in the unit of the parameter.
     by_device : mapping
-        What it states of devices, where their values differ.
+        Stated values of devices, where they differ.
     signed : str or None
-        The signature under the row of who gave it; one that is added changes no document.
+        Signature of the issuer under the row; adding one does not change the document.
     valid_until : date or None
         The first day on which the value no longer applies, by the document.
     """
@@ -132,7 +130,7 @@ class Earlier:
     """
     Contents of another statement of the project, for comparison.
 
-    `energy_wh` is of its meters of energy, or of the compared roles (`SupportingData.energy`).
+    `energy_wh`: of its energy meters, or of the roles compared (`SupportingData.energy`). [Wh]
     """
 
     statement: str
@@ -147,7 +145,7 @@ class Usage:
     """
     Consumption and delivered service of an issued statement. [base units]
 
-    `served` is without what was found not to be plausible.
+    `served` excludes implausible quantities.
     """
 
     statement: str
@@ -162,7 +160,7 @@ class FixedBefore:
     """
     A value fixed ex ante that differs from that of an issued statement.
 
-    `device` is None where it is the whole project's.
+    `device` None: a value of the whole project.
     """
 
     device: str | None
@@ -179,18 +177,18 @@ class ChangedLate:
     Attributes
     ----------
     device : str or None
-        None where it is the whole project's.
+        None: a value of the whole project.
     parameter : str
     before : str or None
         Value in force when the period began, or the first one; None where there was none.
     changed_us : int
-        Import that brought what the registry says now. [us UTC]
+        Import of the present value. [us UTC]
     by : str
-        Who imported it.
+        Person who imported it.
     was, document : Document or None
-        In which the value from before stood, and in which the value of now stands.
+        Documents of the earlier and of the present value.
     paper_only : bool
-        The value is the same, and its document alone is another; `before` is None.
+        Whether only the document was changed; `before` is then None.
     """
 
     device: str | None
@@ -242,8 +240,7 @@ class SupportingData:
     required : RequiredGrades or None
         Grades of evidence that the programme requires; None without a statement.
     at_published, uncorroborated_values
-        Parameters at the conservative end of their published range; those without one that carry
-        the whole reduction.
+        Parameters at the conservative end of their published range; decisive ones without a range.
     lit : mapping
         Flow to flares, and with a flame, by parameter.
     common, versions : tuple
@@ -307,7 +304,7 @@ class Uncorroborated(NamedTuple):
     """
     Intervals of a device, and the part not corroborated by another of its channels.
 
-    `number` are interval numbers, ascending, `value` base units.
+    `number`: interval numbers, ascending; `value`: quantity. [base units]
     """
 
     reason: Text | str
@@ -317,9 +314,9 @@ class Uncorroborated(NamedTuple):
 
 class Fallen(NamedTuple):
     """
-    A register that left its sequence: readings before and after. [us UTC, base units]
+    A fall of a cumulative register: readings before and after. [us UTC, base units]
 
-    `brief`: it is back where it stood a few readings before; `taken_off`: within half a day before.
+    `brief`: it returned to the earlier value within a few readings; `taken_off`: within half a day.
     """
 
     channel: str
@@ -335,7 +332,7 @@ class MeteredOutside(NamedTuple):
     """
     Quantity metered by a device in a time span outside the period. [base units]
 
-    `known_us` is the time of its intervals of which all is known.
+    `known_us`: the time of complete intervals.
     """
 
     device: str
@@ -348,9 +345,9 @@ class MeteredOutside(NamedTuple):
 
 class Drawn(NamedTuple):
     """
-    Energy that a device consumed or delivered, in fully known intervals.
+    Energy consumed or delivered by a device in complete intervals.
 
-    `number` are interval numbers, ascending, `value` not below 0. [Wh]
+    `number`: interval numbers, ascending; `value`: at least 0. [Wh]
     """
 
     number: Int64
@@ -359,9 +356,9 @@ class Drawn(NamedTuple):
 
 class Certified(NamedTuple):
     """
-    Energy of a device that a certificate certifies, by interval.
+    Energy of a device in an energy certificate, by interval.
 
-    `number` are interval numbers, ascending, `value` above 0. [Wh]
+    `number`: interval numbers, ascending; `value`: above 0. [Wh]
     """
 
     certificate: str
@@ -382,7 +379,7 @@ class Measured:
     silent : tuple of Silent
         Days with flow and without readings.
     read, most : Fraction or None
-        Mean of the other days; the value if the missing days were as the best of these.
+        Mean of the other days; the value if the missing days equal the best of these.
     days : tuple of Loaded
         Flow and load of each day.
     off : tuple of Fraction
@@ -405,10 +402,10 @@ class Measured:
 
 class Common(NamedTuple):
     """
-    A common meter and its users, in intervals known for all. [base units]
+    Quantities of a common meter and all its users in intervals known for all. [base units]
 
-    `share` is that of these intervals, `lost` the tolerance [%], `days_above` days on which the
-    users exceed it by more.  `joint`: by joint readings, not by the meter's own.
+    `share`: share of these intervals in the period; `lost`: tolerance [%]; `days_above`: days on
+    which the users exceed the common meter by more; `joint`: by joint readings, not its own.
     """
 
     main: str
@@ -423,7 +420,7 @@ class Common(NamedTuple):
 
 
 class Lit(NamedTuple):
-    """Flow to a flare, and the part during which a channel showed a flame."""
+    """Flow to a flare, and the part of it with a detected flame."""
 
     flow: int
     with_flame: int
@@ -431,7 +428,7 @@ class Lit(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A local day [us UTC], its flow [base units], and the flow times the day's mean."""
+    """A local day [us UTC], its flow, and the flow times the mean concentration. [base units]"""
 
     from_us: int
     to_us: int
@@ -469,21 +466,21 @@ class Invoice:
     Attributes
     ----------
     id : str
-        Within the registry.
+        Id in the registry.
     issuer, number : str
-        Who wrote it, and the number that stands on it.
+        Issuer and number of the document.
     devices : tuple of str
-        Main meters whose energy it is about, together.
+        Main meters whose sum is invoiced.
     quantity : str
         `energy_export`, `energy_import` or another that registers count.
     value : int
         In whole base units of the quantity.
     percent : Decimal or int
-        By how much the meters may differ from it.
+        Permitted difference of the meters.
     sha256 : str or None
-        Of the document itself, kept elsewhere.
+        SHA-256 of the document, which is stored elsewhere.
     doubt : Doubt or None
-        Why it is no evidence, though it may say that a meter is wrong.
+        Why it is not accepted as evidence; it may still show a meter error.
     signed : str or None
         The issuer's own signature under the row.
     """

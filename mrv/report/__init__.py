@@ -1,8 +1,8 @@
 """
 Reports: a statement and its verification as workbook and PDF, and a programme report.
 
-A report says nothing that the signed documents and their evidence do not say.
-The same documents give the same bytes, no matter who makes it and whenever.
+A report contains nothing beyond the signed documents and their evidence, and is byte-identical for
+the same documents.
 """
 
 from mrv.report.render import MEDIA_TYPES, Format, make, make_programme

@@ -1,18 +1,11 @@
 """
-Rows of the audit file required by JCM and ISO 14064-3 forms, in words.
+Rows of the audit file required by JCM and ISO 14064-3 forms.
 
-All of it is what the registry or the verifier wrote; what no one wrote is None, and shown
-as not stated.
+Values come from the registry or the verifier; None is shown as not stated.
 
-Uncertainty of each meter, and of the sum of what they metered.
+Uncertainty of a sum of meters:
 
     U = sqrt(sum((u_i x_i)^2)) / |sum(x_i)|
-
-(IPCC 2006 Guidelines, volume 1, chapter 3, equation 3.2: uncertain quantities that are
-added.)  u_i is the largest permissible error of the meter by its certificates, or by its
-accuracy class; x_i are the emissions that its readings stand for, baseline positive and
-project negative.  The meters' errors are taken as independent.  Shown figures are rounded
-up: an uncertainty is never shown as less.
 """
 
 from __future__ import annotations
@@ -77,7 +70,7 @@ def combined(parameters: Sequence[MonitoredParameter]) -> Uncertainty:
 
 
 def _root_up(square: Fraction, parts: int) -> Fraction:
-    """Square root, rounded up to one of so many parts of one."""
+    """Return the square root, rounded up to a multiple of 1/parts."""
     scaled = -(-square * parts * parts // 1)
     root = isqrt(int(scaled))
     return Fraction(root if root * root == scaled else root + 1, parts)
@@ -214,7 +207,7 @@ def deviation_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None
 
 
 def _of_version(version: PlanVersion, facts: Facts, words: Words) -> str:
-    """Say what a version is, why, when it was entered, who approved it, what differs."""
+    """Return the description of a plan version: kind, reason, entry, approval, differences."""
     kind = render(called(version.kind or REGISTERED), words.language)
     lines = [words.filled("plan_kind", kind, words.day(version.from_))]
     if version.to:
@@ -296,8 +289,8 @@ def cadence_s(parameter: MonitoredParameter) -> Fraction | None:
     """
     Return the mean interval of a device's readings; None without readings.
 
-    By the time that they measured, so that an inverter may sleep at night; of readings too far
-    apart to measure any, by all time that is not missing.
+    From the time measured, so that an inverter may switch off at night; without measured intervals
+    from all time that is not missing.
     """
     count = parameter.readings.count - parameter.readings.outside_period
     measured = Fraction(parameter.coverage.measured_s)

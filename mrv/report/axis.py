@@ -22,7 +22,7 @@ SCALES: dict[str, tuple[tuple[str, int], ...]] = {
 
 def unit_for(base: str, maximum: Fraction, number: Callable[[str], str]) -> tuple[str, int]:
     """
-    Return the unit in which an amount has few digits, and its number of base units.
+    Return the display unit for an amount, and its size in base units.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def unit_for(base: str, maximum: Fraction, number: Callable[[str], str]) -> tupl
     maximum : Fraction
         Largest amount. [base units]
     number : callable
-        Writes a decimal text in the reader's language.
+        Formats decimal text in the reader's language.
     """
     scales = SCALES[base]
     name, size = next((scale for scale in reversed(scales) if scale[1] <= maximum), scales[0])
@@ -40,12 +40,12 @@ def unit_for(base: str, maximum: Fraction, number: Callable[[str], str]) -> tupl
 
 def steps(low: Fraction, high: Fraction) -> list[Fraction]:
     """
-    Return round steps that include [low, high] and zero, four to eight on the longer side.
+    Return round axis values that include [low, high] and zero, four to eight on the longer side.
 
     Parameters
     ----------
     low, high : Fraction
-        Least and largest value; what does not reach zero is drawn from zero.
+        Smallest and largest value; the axis is extended to zero.
     """
     low, high = min(low, Fraction(0)), max(high, Fraction(0))
     maximum = max(high, -low) or Fraction(1)
@@ -54,5 +54,5 @@ def steps(low: Fraction, high: Fraction) -> list[Fraction]:
         step *= 10
     while step * _STEPS >= maximum * 10:
         step /= 10
-    step = next(one for one in (step / 5, step / 2, step) if one * _STEPS >= maximum)
+    step = next(size for size in (step / 5, step / 2, step) if size * _STEPS >= maximum)
     return [step * i for i in range(floor(low / step), max(ceil(high / step), 1) + 1)]

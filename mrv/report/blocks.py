@@ -1,6 +1,7 @@
-"""Contents of a page as data, rendered by `page.typ` in the PDF and by the console.
+"""
+Contents of a page as data, rendered by `page.typ` in the PDF and by the console.
 
-Device-days examined by the verifier, as blocks; see `mrv.statement.sampling`.
+Includes the device-days examined by the verifier (`mrv.statement.sampling`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def chapter(text: str) -> Block:
 
 
 def paragraph(text: str, *, small: bool = False) -> Block:
-    """Return running text."""
+    """Return a paragraph of text."""
     return {"kind": "p", "text": text, "small": small, "leads": False}
 
 
@@ -39,7 +40,7 @@ def note(text: str) -> Block:
 
 
 def banner(text: str, tone: str) -> Block:
-    """Return a banner; tone `good`, `warn` or `bad`."""
+    """Return a banner; `tone` is `good`, `warn` or `bad`."""
     return {"kind": "banner", "text": text, "tone": tone}
 
 
@@ -55,14 +56,14 @@ def table(
     note: str = "page.more_rows",
 ) -> Block:
     """
-    Return a table; rows beyond the paper's limit are counted.
+    Return a table; for rows beyond the page limit the number is stated.
 
     Parameters
     ----------
     columns : sequence of (str, str, float)
-        Head, alignment (l, r, c), and share of the width; 0 is as wide as its text.
+        Heading, alignment (l, r, c), and share of the width; 0: the width of the text.
     note : str
-        Word that says how many more there are.
+        Key of the text on the number of further rows.
     """
     more = len(rows) - MOST_ROWS
     return {
@@ -77,14 +78,14 @@ def table(
 
 def sampled(document: SamplingList | None, zone: str, words: Words) -> Iterator[Block]:
     """
-    Return how the sample was drawn, and its device-days.
+    Yield a description of how the sample was drawn, and its device-days.
 
     Parameters
     ----------
     document : SamplingList or None
-        The signed list; None where none was drawn.
+        The signed list; None if none was drawn.
     zone : str
-        Of the time at which it was drawn.
+        Time zone for the time of the draw.
     """
     yield chapter(words["sampling"])
     if document is None:
@@ -113,7 +114,7 @@ def sampled(document: SamplingList | None, zone: str, words: Words) -> Iterator[
 
 
 def drawn_rows(document: SamplingList, zone: str, words: Words) -> list[tuple[str, str | None]]:
-    """Return who drew the sample, numbers, time and seed."""
+    """Return the rows of the draw: author, numbers, time and seed."""
     sample = document.credential_subject
     return [
         (words["sampling.population"], words.number(sample.population)),

@@ -1,7 +1,7 @@
 """
 Comparisons of the figures, as blocks: design, other periods, check meters, threshold.
 
-The same blocks go on paper and into the console, so that both say the same.
+The same blocks are used in the PDF and the console.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def designed(subject: Claims, words: Words) -> Iterator[Block]:
 
 def held(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:
     """
-    Return other periods, cross-checks and materiality.
+    Yield the comparison with other periods, the cross-checks, and materiality.
 
-    A statement from before they were made has none of them.
+    Statements of versions without these comparisons yield nothing.
 
     Parameters
     ----------
     subject : Claims
-        Of the statement.
+        Claims of the statement.
     opinion : Conclusion or None
-        Of its verification, if there is one.
+        Conclusion of the verification, if there is one.
     """
     if subject.cross_checks is not UNSET:
         yield chapter(words["page.other_periods"])
@@ -105,7 +105,7 @@ def _check(check: CrossCheck, words: Words) -> list[str | None]:
 
 
 def _unusual(subject: Claims, unusuals: Sequence[UnusualReadings], words: Words) -> Iterator[Block]:
-    """List what each quality test found, and what stands in those quarter hours."""
+    """Yield the findings of each quality test, with the quantities of the flagged quarter hours."""
     if not unusuals:
         yield paragraph(words["page.no_unusual"], small=True)
         return
@@ -143,7 +143,7 @@ def _unusual(subject: Claims, unusuals: Sequence[UnusualReadings], words: Words)
 
 
 def _explained(run: UnusualDays, events: Sequence[Event], words: Words) -> str:
-    """Say what an event of the device and of all of the days found."""
+    """Return the result of an event that covers a device and all of its flagged days."""
     first, last = date.fromisoformat(run.from_), date.fromisoformat(run.to) - timedelta(days=1)
     result = [
         found_words(event, words)
@@ -154,7 +154,10 @@ def _explained(run: UnusualDays, events: Sequence[Event], words: Words) -> str:
 
 
 def _materiality(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:
-    """Set what is doubted beside what is material: by the checks, by the verifier's findings."""
+    """
+    Yield misstatements by checks and by the verifier's findings, next to the materiality
+    threshold.
+    """
     yield note(words["materiality.note"])
     heads = [
         (words["materiality.by"], "l", 1.6), (words["materiality.net"], "r", 1.0),

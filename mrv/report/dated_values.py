@@ -1,7 +1,7 @@
 """
 Inputs of a statement with a date: ratings, samples, design, factors.
 
-The same rows go on paper, into the workbook and into the console.
+The same rows are used in the PDF, the workbook and the console.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
 
 
 def _of_stratum(survey: Survey, part: Stratum, words: Words) -> str:
-    """Return the precision of a stratum by itself. [%]"""
+    """Return the precision of one stratum alone. [%]"""
     alone = replace(
         survey, strata=(), clusters=None, population=part.population, n=part.n, mean=part.mean,
         sd=part.sd,
@@ -129,7 +129,7 @@ def _of_design(design: Design, words: Words) -> Iterator[Row]:
         )  # fmt: skip
     for phase in design.phases:
         began = DASH if phase.commissioned is None else words.day(phase.commissioned.isoformat())
-        why = [one for one in (phase.document, phase.reason) if one]
+        why = [text for text in (phase.document, phase.reason) if text]
         yield (
             words["whole_project"],
             words.filled("dated.phase", phase.name, began),
@@ -138,7 +138,7 @@ def _of_design(design: Design, words: Words) -> Iterator[Row]:
 
 
 def _unusual(event: Event, subject: Claims) -> int:
-    """Count the runs of days with unusual readings that an event touches."""
+    """Return the number of runs of unusual readings that an event touches."""
     runs = (run for test in subject.unusual_readings or () for run in test.days or ())
     return sum(
         event.covers(
@@ -151,14 +151,14 @@ def _unusual(event: Event, subject: Claims) -> int:
 
 
 def _meets(event: Event, gap: Gap, subject: Claims) -> bool:
-    """Whether a gap is of an event's devices and days."""
+    """Return whether a gap is of an event's devices and days."""
     zone = subject.monitoring_period.timezone
     first, last = (local_date(instant_us(us, "UTC"), zone) for us in (gap.from_, gap.to))
     return event.covers(gap.device, first, last)
 
 
 def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """Yield what documents state of parameters; a dash where the registry does not say it."""
+    """Yield the values of documents by parameter; a dash for what the registry does not state."""
     for paper in subject.design_documents or ():
         for fixed in subject.fixed_parameters or ():
             if fixed.parameter == paper.parameter:
@@ -173,7 +173,7 @@ def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, st
 
 
 def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """Return the dated values in order of meters, parameters and factors."""
+    """Yield the dated values in order of meters, parameters and factors."""
     listed, zone = set(), subject.monitoring_period.timezone
     for parameter in subject.monitored_parameters:
         if parameter.device in listed:

@@ -14,8 +14,8 @@ def legible(text: str, maximum: int = MOST) -> str:
     """
     Return a text with control and direction marks written out, cut to the maximum length.
 
-    A name that turns the direction of writing could make a figure beside it read
-    backwards; U+202E becomes its number in brackets.
+    A mark that changes the writing direction could reverse a figure beside it; U+202E becomes its
+    number in brackets.
     """
     label = "".join(_named(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
     return label if len(label) <= maximum else f"{label[: maximum - 1]}\N{HORIZONTAL ELLIPSIS}"
@@ -34,7 +34,7 @@ def _named(character: str) -> str:
 
 @cache
 def _covered() -> frozenset[int]:
-    """Characters that the fonts beside us have, in both weights."""
+    """Return the characters contained in both weights of our fonts."""
     lines = resources.files("mrv.report").joinpath("fonts/coverage.txt").read_text("ascii")
     spans = (line.split("-") for line in lines.split())
     return frozenset(c for first, last in spans for c in range(int(first, 16), int(last, 16) + 1))

@@ -1,7 +1,4 @@
-"""Input of a report: the documents, and daily sums of their evidence.
-
-Daily sums of a device's intervals, within its service.
-"""
+"""Input of a report: the documents, and daily sums of the intervals within a device's service."""
 
 from __future__ import annotations
 
@@ -44,8 +41,8 @@ class Day(NamedTuple):
     """
     A local day of a monitored parameter.
 
-    `value` is None where nothing of the day was measured or estimated: missing,
-    not zero.  Times are of the device's service on that day. [us]
+    `value` None: nothing was measured or estimated, which is not zero.  Times are of the device's
+    service on that day. [us]
     """
 
     parameter: int
@@ -72,9 +69,9 @@ def day_sums(
     Parameters
     ----------
     parameters : sequence of MonitoredParameter
-        Of a statement.
+        Parameters of a statement.
     rows : IntervalRows
-        By device, quantity and start, as evidence comes.
+        Rows by device, quantity and start.
     """
     count = len(QUANTITY_INDEX)
     keys = rows.device.astype(np.int64) * count + rows.quantity
@@ -130,17 +127,17 @@ _Key = tuple[int, int, int]
 @dataclass(frozen=True)
 class Line:
     """
-    A device in its role in one local calendar year, or month where the methodology goes
-    by months: a row of the calculation.
+    A row of the calculation: a device in its role in one local calendar year, or month if the
+    methodology uses months.
 
     Attributes
     ----------
     parameter : int
-        Its place in the statement's `monitoredParameters`.
+        Index in the statement's `monitoredParameters`.
     first, last : int
-        Its days, as places in `Facts.days`, half-open.
+        Range of its days in `Facts.days`, half-open.
     deductions, gaps : tuple of int
-        Places in the statement's lists.
+        Indices in the statement's lists.
     """
 
     parameter: int
@@ -161,31 +158,31 @@ class Facts:
     Attributes
     ----------
     statement : mapping
-        The credential; signed, but for a draft.
+        The statement's credential, unsigned for a draft.
     verification : mapping or None
         The verifier's credential.
     plan : MonitoringPlan
     rows : IntervalRows
-        Of the period; devices by their place in the plan.
+        Interval rows of the period; devices by their index in the plan.
     factors : Factors
         All factors of the kinds that were used.
     state : str
-        As `mrv.statement.states` names it.
+        State, as in `mrv.statement.states`.
     raised : tuple of FindingShown
-        Findings so far, as `Record.credential_form` gives them.
+        Findings so far, from `Record.credential_form`.
     log_index : int or None
-        Where the log holds it.
+        Log entry.
     stamps : tuple of Shown
-        Who stamped it, or the log with it, and when, as the tokens say.
+        Authorities and times of its time stamps, as in the tokens.
     superseded_by : str or None
     sampling : mapping or None
         The verifier's signed list of device-days, if one was drawn.
     organisations : mapping of str to str
-        Who an enrolled key signs for, by the key's did:key.
+        Organisation of an enrolled key, by did:key.
     names : mapping of str to str
-        What the registry calls the project, by language; the statement has one name alone.
+        Name of the project in the registry, by language; the statement has one name alone.
     twin : mapping or None
-        The public twin that this is a report of: then all texts here are as it shows them.
+        The public version of the report, if it is one: all texts are as it shows them.
     """
 
     statement: Mapping[str, Any]
@@ -205,7 +202,10 @@ class Facts:
 
     @property
     def hidden(self) -> tuple[int, str] | None:
-        """Number of hidden texts, and SHA-256 of the original; None for the original."""
+        """
+        Return the number of hidden texts and the SHA-256 of the original; None for the
+        original.
+        """
         if self.twin is None:
             return None
         content = self.twin["credentialSubject"]
@@ -247,7 +247,7 @@ class Facts:
         """
         Return factors for calculation, under the rules of the statement.
 
-        Those that a registry file brought only where they counted; the first rules know no bounds.
+        Factors of a registry file only where they counted; rule set 1 uses no bounds.
         """
         used = {factor.id for factor in self.subject.factors}
         counted = FactorBook(
@@ -258,7 +258,7 @@ class Facts:
 
     @property
     def name(self) -> str:
-        """The statement's id."""
+        """Return the statement's id."""
         return self.subject.statement
 
     @property
@@ -271,7 +271,7 @@ class Facts:
         """Return whether the design's year is distributed by months, not evenly over 365 days."""
         expected = self.plan.project.expected
         used = in_force(expected, (*self.span_us, self.timezone))
-        return any(one.get("by_month", expected.get("by_month")) for one, _, _ in used)
+        return any(version.get("by_month", expected.get("by_month")) for version, _, _ in used)
 
     @property
     def span_us(self) -> tuple[int, int]:
@@ -335,11 +335,11 @@ class Facts:
         ]
 
     def _when(self, day: date) -> tuple[int, int]:
-        """Year and month of a line; no month where the methodology goes by years."""
+        """Return year and month of a row; month 0 where the methodology calculates by year."""
         return day.year, day.month if self.methodology.monthly else 0
 
     def _by_line(self, entries: Sequence[Gap | Deduction]) -> dict[_Key, list[int]]:
-        """Places of gaps or deductions by year, month and parameter; each is of one line."""
+        """Return indices of gaps or deductions by year, month and parameter."""
         serving: dict[str, list[tuple[int, int, int]]] = {}
         for place, item in enumerate(self.parameters):
             begin, end = (instant_us(edge, "UTC") for edge in (item.from_, item.to))

@@ -1,9 +1,7 @@
 """
 Completeness check, and information and reporting check, of a request for issuance.
 
-Each check is a line: whether it holds, what lacks, and the page of the report where it stands.
-The checks are those by which requests were returned (CDM completeness check, information and
-reporting check; JCM guidelines for verification); docs/conformity.md lists the cases.
+Each check is a line with its result, the missing items, and the page of the report.
 """
 
 from __future__ import annotations
@@ -78,7 +76,7 @@ def lines(facts: Facts, words: Words, reasons: Mapping[str, Sequence[str]]) -> t
     Parameters
     ----------
     reasons : mapping of str to sequence of str
-        What lacks of checks that the programme's registration decides, in sentences.
+        Missing items of checks on the registration, in sentences.
     """
     pages = chapters(facts, words)
     result = []
@@ -175,7 +173,7 @@ def _calibrated(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _laboratories(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield certificates without the laboratory that calibrated the meter."""
+    """Yield certificates that do not state the calibrating laboratory."""
     del words
     for parameter in facts.parameters:
         for calibration in parameter.calibrations:
@@ -213,7 +211,7 @@ def _documented(facts: Facts, words: Words) -> Iterator[str]:
 
 def _factors(facts: Facts, words: Words) -> Iterator[str]:
     del words
-    by_programme = {one.factor for one in facts.subject.accepted_factors or ()}
+    by_programme = {acceptance.factor for acceptance in facts.subject.accepted_factors or ()}
     for factor in facts.subject.factors:
         # one that the project accepts by name is no finding either (FAC-02)
         if factor.certainty == "M" and not factor.accepted and factor.id not in by_programme:
@@ -226,7 +224,7 @@ def _compared(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _explained(facts: Facts, words: Words) -> Iterator[str]:
-    """A reduction above the estimate: the operator's explanation, the verifier's word on it."""
+    """Yield what is missing to explain a reduction above the estimate: by operator and verifier."""
     above = next(
         (c for c in facts.subject.comparisons if exceeds(c.what, c.difference_percent or None)),
         None,
@@ -257,29 +255,32 @@ def _last_day(facts: Facts) -> date:
 
 
 def _defaults(facts: Facts, words: Words) -> Iterator[str]:
-    """Published properties of fuels, of which a supplier's or a measured value comes first."""
+    """Yield published fuel properties used without a reason for no supplier's or measured value."""
     del words
     known = {default.factor for default in _declared(facts).defaults}
-    brought = {one.id for one in facts.factors if one.brought}
+    brought = {factor.id for factor in facts.factors if factor.brought}
     for factor in facts.subject.factors:
         if factor.kind.endswith(_OF_FUEL) and factor.id not in brought and factor.kind not in known:
             yield factor.kind
 
 
 def _calculated(facts: Facts, words: Words) -> Iterator[str]:
-    """Factors that the project brought."""
+    """Yield the factors supplied by the project."""
     del words
-    used = {one.id for one in facts.subject.factors}
+    used = {factor.id for factor in facts.subject.factors}
     for factor in facts.factors:
-        shown = factor.calculation is not None or (
+        documented = factor.calculation is not None or (
             factor.documented and factor.document is not None
         )
-        if factor.brought and factor.id in used and not shown:
+        if factor.brought and factor.id in used and not documented:
             yield factor.id
 
 
 def _sources(facts: Facts, words: Words) -> Iterator[str]:
-    """Sources of the design, and the document of each that is left out of the project's side."""
+    """
+    Yield the design's emission sources, and the document of each one excluded from the
+    project side.
+    """
     del words
     design = _declared(facts).design
     if design is None or not design.sources:
@@ -299,7 +300,7 @@ def _surveyed(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _lifetime(facts: Facts, words: Words) -> Iterator[str]:
-    """When replaced equipment would have been replaced anyway, where a methodology replaces any."""
+    """Yield the end of the lifetime of replaced equipment, if the methodology replaces any."""
     del words
     method, design = facts.subject.methodology, _declared(facts).design
     if REPLACES in find(method.id, method.version).asks and (
@@ -327,7 +328,7 @@ def _investigated(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _cadence(facts: Facts, words: Words) -> Iterator[str]:
-    """Meters whose readings came less often than the plan says."""
+    """Yield meters with readings less frequent than in the plan."""
     for parameter in facts.parameters:
         often, every_s = parameter.plan.frequency if parameter.plan else "", cadence_s(parameter)
         maximum = _LONGEST_S.get(often)
@@ -337,15 +338,15 @@ def _cadence(facts: Facts, words: Words) -> Iterator[str]:
         yield words.filled("submission.every", parameter.device, often, message)
 
 
-def signed_share(facts: Facts, words: Words, asked: str | None) -> Iterator[str]:
-    """Return the share of signed energy, if below the programme's requirement [%]."""
-    if asked is None:
+def signed_share(facts: Facts, words: Words, required: str | None) -> Iterator[str]:
+    """Yield the share of signed energy, if below the programme's requirement. [%]"""
+    if required is None:
         return
     shares = facts.subject.signed_energy.shares if facts.subject.signed_energy else ()
     signed = sum((Fraction(s.share_percent) for s in shares if s.kind != "none"), Fraction(0))
-    if signed < Fraction(asked):
+    if signed < Fraction(required):
         have = words.number(plain_text(signed, 2))
-        yield words.filled("submission.signed_share", have, words.number(asked))
+        yield words.filled("submission.signed_share", have, words.number(required))
 
 
 def _verifiers_words(facts: Facts, words: Words) -> Iterator[str]:
@@ -380,7 +381,7 @@ def _visited(facts: Facts, words: Words) -> Iterator[str]:
     installed = [device.installed_us for device in facts.plan.devices if device.id in serving]
     first = str(local_date(min(installed, default=0), facts.timezone))
     visits = (conclusion and conclusion.site_visits) or ()
-    if visits and all(one.day < first for one in visits):
+    if visits and all(visit.day < first for visit in visits):
         for visit in visits:
             yield words.filled("submission.visit_before", visit.place, words.day(visit.day))
 

@@ -38,8 +38,8 @@ def role(name: str, words: Words) -> str:
 
 def methodology(subject: Claims, words: Words) -> str:
     """Return id, version and title of a statement's methodology."""
-    said = subject.methodology
-    return f"{said.id} {said.version}: {words.get(f'methodology.{said.id}', said.title)}"
+    method = subject.methodology
+    return f"{method.id} {method.version}: {words.get(f'methodology.{method.id}', method.title)}"
 
 
 def meaning(fixed: FixedParameter, subject: Claims, words: Words) -> str:
@@ -56,11 +56,11 @@ def described(tables: Iterable[str], methodology_id: str, name: str, words: Word
     """
     Return the meaning of a methodology's parameter, input or step; None without words.
 
-    Its own words in any of the tables go before those that methodologies have in common.
+    Words of the methodology take precedence over common ones.
     """
     known = [meanings(table, words.language) for table in tables]
     keys = (f"{methodology_id}.{name}", name)
-    return next((one[key] for key in keys for one in known if key in one), None)
+    return next((table[key] for key in keys for table in known if key in table), None)
 
 
 def source(item: FixedParameter | MonitoredParameter, subject: Claims, words: Words) -> str:
@@ -87,7 +87,7 @@ def until(calibration: CalibrationShown, words: Words) -> str:
 
 
 def plain_until(calibration: CalibrationShown, words: Words) -> str:
-    """Return the same with days as in the statement."""
+    """Return the end of validity as `until`, with days as in the statement."""
     if calibration.due is UNSET:
         return calibration.valid_until
     return words.filled("valid_until_due", calibration.valid_until, calibration.due)
@@ -135,7 +135,7 @@ def what(comparison: Comparison, words: Words) -> str:
     """Return the subject of a comparison with the design, and its roles if not all."""
     message = comparison.what
     text = words[_WHAT[message]] if message in _WHAT else message
-    roles = [role(one, words) for one in comparison.roles or ()]
+    roles = [role(name, words) for name in comparison.roles or ()]
     return f"{text}: {', '.join(roles)}" if roles else text
 
 
@@ -159,7 +159,7 @@ def detail(check: CrossCheck, words: Words) -> str:
 
 
 def certainty(factor: FactorUsed, words: Words) -> str:
-    """Say what a factor's letter of certainty means, and that the project vouches for it."""
+    """Return the meaning of a factor's letter of certainty, and whether the project accepted it."""
     letter = factor.certainty
     key = "certainty.accepted" if letter == "M" and factor.accepted else f"certainty.{letter}"
     text = words.get(key, "")
@@ -167,11 +167,14 @@ def certainty(factor: FactorUsed, words: Words) -> str:
 
 
 def factor_kind(kind: str, language: str) -> str:
-    """Say what a factor is, by its kind: `diesel.ncv` is the energy of a fuel."""
+    """
+    Return the description of a kind of factor, such as the energy content of a fuel for
+    `diesel.ncv`.
+    """
     result, parts = names(language), kind.split(".")
     keys = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
-    return next((result[f"factor.{one}"] for one in [*keys, parts[-1], "other"]
-                 if f"factor.{one}" in result), kind)  # fmt: skip
+    return next((result[f"factor.{name}"] for name in [*keys, parts[-1], "other"]
+                 if f"factor.{name}" in result), kind)  # fmt: skip
 
 
 def quality_test(name: str, words: Words) -> str:

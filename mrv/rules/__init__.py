@@ -31,7 +31,7 @@ CODES = ("label", "group", "stage", "severity", "effect", "asks", "needs")
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
-    Rule: its stage, its effect, and what settles its finding.
+    Rule of the catalogue: its stage, its effect, and how its finding is resolved.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ def titled(name: str, language: str = "en") -> str:
 
 
 def remedy_of(name: str, language: str = "en") -> str:
-    """Return the text of what settles a rule's finding; empty for a methodology's condition."""
+    """Return the text on how a rule's finding is resolved; empty for a methodology's condition."""
     return words(name, language).remedy if name in rules() else ""
 
 

@@ -59,7 +59,7 @@ def check_costed(
     Raises
     ------
     PeriodError
-        Names the device, the time and the roles without a device.
+        With the device, the time, and the roles without a device.
     """
     methodology = find(project.methodology, project.version)
     wanted = [r for r, n in methodology.roles.items() if n.side == "project" and n.required]
@@ -116,7 +116,7 @@ def worst(
     Parameters
     ----------
     account : callable
-        Returns what devices come to, by local calendar year.
+        Returns the account of given devices, by local calendar year.
     """
     years = {
         (k, j): part.year
@@ -167,7 +167,7 @@ class Terms:
     Attributes
     ----------
     parameters : Inputs
-        As entered, with the means of samples.
+        Parameters as entered, with the means of samples.
     parts : mapping of int to list of Activity
         Activities that depend on time alone, by calendar year.
     stretches : tuple of int
@@ -195,11 +195,11 @@ class Account:
     measured : Inputs
         Measured or entered parameters, bounded by earlier stages.
     stated : Inputs
-        Parameters that count, as the statement lists them.
+        Counted parameters, as listed in the statement.
     how : mapping of str to Text
-        Origin of each parameter that does not count as entered; texts of `mrv.rules.effects`.
+        Origin of each parameter not counted as entered; texts of `mrv.rules.effects`.
     book : Factors
-        Factors, without those that do not count.
+        Factors, without those not accepted.
     applied : frozenset of str
         Rules of the stage `values` whose effects changed a parameter or a factor.
     """
@@ -407,14 +407,14 @@ class Account:
         }
 
     def _reductions(self, of: Mapping[int, Inputs], book: Factors) -> dict[int, Reductions]:
-        return {year: self.methodology.reductions(one, book) for year, one in of.items()}
+        return {year: self.methodology.reductions(inputs, book) for year, inputs in of.items()}
 
 
 def added(by_year: Mapping[int, Reductions]) -> Reductions:
     """
     Return the sum of calendar years.
 
-    A cap or a deduction of the methodology is in its reduction, not in the sides.
+    A cap or deduction of the methodology is included in the reduction, not in the sides.
     """
     years = by_year.values()
     return Reductions(
@@ -431,7 +431,8 @@ def parts_of_years(
     """
     Return activities that depend on time alone, by calendar year.
 
-    The parameter `GAINING` is the part of it in which the baseline may gain.
+    The parameter `GAINING` is the share of the year in which time-dependent baseline emissions
+    count.
     """
     if not methodology.timed:
         return {}

@@ -3,10 +3,10 @@ Rule MTR-07: design capacity of a plant, its design load, and its electricity.
 
 Flow, mass or load reported only by the plant's own meters is limited by the documented ex-ante
 design capacity: each stretch of about a week counts at most its days at capacity; a single day may
-exceed it, as after rain.  Water above it counts in a week in which the analyser measured such
-dilution that its load is no more than at capacity.  If less than a fifth was delivered over the
-period, the capacity may be that of another plant, and its electricity by design limits the service.
-These are tonne's own rules.
+exceed it, as after rain.  Water above it counts in a week with such dilution that the load does not
+exceed that at capacity.  If less than a fifth was delivered over the period, the capacity may be
+another plant's, and the service is limited by its electricity by design. These are tonne's own
+rules.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def used_of(
     """
     Return a meter's use in stretches, with charges for lost time and by service. [base units]
 
-    Where a plant's meter is lost for less than half of the time, its mean rate applies to the
-    lost time: its highest rate would carry any service.
+    Where a plant's meter is missing for less than half of the time, its mean rate applies to that
+    time, as its highest rate would allow any service.
     """
     stretches, rate = meter.stretches[first:last], meter.rate or Fraction(0)
     time, lost, value = (sum(s.time_us for s in stretches), sum(s.lost_us for s in stretches),
@@ -178,7 +178,7 @@ def above_design(facts: Facts, roles: Sequence[str]) -> Mapping[int, Fraction]:
 
 def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    MTR-07: a week's service above the documented design capacity.
+    MTR-07: yield limits on a week's service above the documented design capacity.
 
     Above that, but within invoices, it is an observation: the design document is out of date.
     """
@@ -212,7 +212,10 @@ def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
 def _thinned(
     facts: Facts, capacity: Capacity, week: int, served: Fraction, maximum: Fraction
 ) -> bool:
-    """Return whether a week's delivery above a capacity carries no more load than it."""
+    """
+    Return whether rain diluted a week's delivery so that its load does not exceed the
+    capacity.
+    """
     strong = next(
         (c.of for c in facts.methodology.capacities if c.of and {*c.serves} == {*capacity.serves}),
         "",
@@ -244,7 +247,7 @@ def _strength(days: Iterable[Loaded]) -> Fraction | None:
 
 def design_load(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    MTR-07: a load or an earlier year's service above the design capacity.
+    MTR-07: yield limits on a load, or an earlier year's service, above the design capacity.
 
     The strength of the inflow is limited by the design load, and by the electricity for it.
     """
@@ -307,7 +310,7 @@ def _powered(
     """
     Return inputs with a load limited by the electricity for it, and texts.
 
-    Rain dilutes the inflow, and neither load nor electricity follows.  A stronger load in a
+    Rain dilutes the inflow without increasing load or electricity.  A stronger load in a
     laboratory's results counts as long as the pumps moved it.
     """
     method = facts.methodology

@@ -75,27 +75,26 @@ def close(
     ----------
     project : Project
     fleet : Fleet
-        Holds the project's devices; its indices are those of `rows`.
+        Fleet with the project's devices; `rows` has indices into it.
     calibrations : mapping of device id to sequence of Calibration
     rows : IntervalRows
-        Of the project's devices within the period, each interval once, in any
-        order; other quantities and devices are passed over.
+        Rows of the project's devices in the period, each interval once, in any order; other
+        quantities and devices are ignored.
     from_us, to_us : int
         Half-open, on the 15-minute grid, within the crediting period. [us UTC]
     factors : Factors
         `mrv.factors.load()`.
     carried_ug : int
-        What earlier periods left below zero (`PeriodResult.carry_ug`), 0 or
-        negative. [ug CO2e]
+        Negative balance of earlier periods (`PeriodResult.carry_ug`), 0 or below. [ug CO2e]
     supporting : SupportingData, optional
         Evidence of the period: check meters, invoices, documents, other periods.
 
     Raises
     ------
     PeriodError
-        Names the edge, the device or the interval that does not allow it.
+        With the edge, the device or the interval that prevents it.
     MethodologyError, FactorError
-        As the methodology's parameters and factors give rise to.
+        As raised for the methodology's parameters and factors.
     """
     check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
@@ -274,9 +273,9 @@ def _graded(
     """
     Return the findings with their severity: an observation where not material.
 
-    Materiality is by the rule's deduction, or, of a methodology's condition, by the share of the
-    meters that it names.  Requirements of the programme without amounts keep their severity.  A
-    condition of the methodology that does not hold is a corrective action request by default.
+    Materiality follows from the rule's deduction or, for a methodology's condition, from the share
+    of the meters that it names.  Requirements of the programme without amounts keep their severity.
+    A condition of the methodology that does not hold is a corrective action request by default.
     """
     if passed.facts.supporting.accounting == FIRST:
         return tuple(reported)

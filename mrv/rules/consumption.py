@@ -2,8 +2,8 @@
 Rules MTR-05 and MTR-06: plausible consumption of a service, and the service that it allows.
 
 MTR-05: each stretch of about a week is evaluated separately.  Below the plausible range its upper
-end is charged, as either the service or the consumption may be wrong.  A meter that did not advance
-while others did is charged up to the project's highest use for the same service.
+end is charged, as either the service or the consumption may be wrong.  If a meter does not advance
+while others do, the project's highest specific use is charged.
 
 MTR-06: within the range a distance, flow or mass may still be too high.  Its specific use is
 compared with the earlier one (issued statements of the last year, earlier parts of the period), and
@@ -12,7 +12,7 @@ only the service that its use allows at that rate, and is not added to the histo
 nine tenths for vehicles and half for a plant, as storm water dilutes the inflow.  If invoices agree
 with the use, a type approval (a test cycle) does not contradict a calibrated odometer: then all
 counts and is reported, down to four fifths of it; the history still applies.  A part with a
-multiple of the use of model or design is reported too.  These are tonne's own rules.
+multiple of that use is also reported.  These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -316,7 +316,7 @@ def _invoiced_use(facts: Facts, of: Consumption) -> bool:
     """
     Return whether invoices agree with the use of vehicles, and calibrated meters measured the rest.
 
-    What a plant delivers is sold or was designed for: it needs its invoices.
+    A plant's delivery requires its own invoices, as it is sold or designed.
     """
     uses, serves = facts.of_role(*of.uses), facts.of_role(*of.serves)
     return (

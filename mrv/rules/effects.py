@@ -90,7 +90,7 @@ class CapEach:
 
 @dataclass(frozen=True, slots=True)
 class Exclude:
-    """Exclusion of a baseline device: none of its quantity counts."""
+    """Exclusion of a baseline device: its quantity is not counted."""
 
     of: int
     reason: Text | str
@@ -118,7 +118,7 @@ class Floor:
     part : int
         Index of the part among the device's parts.
     week : int, optional
-        Only of that stretch; else of the whole part.
+        For that stretch only; None: the whole part.
     invoiced : bool
         Invoiced quantity beyond the counted one, including gaps and errors.
     span_us : (int, int)
@@ -213,7 +213,7 @@ class Solved:
     weeks : sequence of sequence of Fraction
         By device: quantities of each stretch used by other rules. [base units]
     views : tuple of Monitored
-        For the statement and the methodology.
+        Texts for the statement, and values for the methodology.
     """
 
     kept: Sequence[Int64]
@@ -381,8 +381,8 @@ class _Device:
         Yield cuts of implausible quantities, and of those that other channels
         do not corroborate.
 
-        The error of a meter without certificate is deducted from the whole before, so its share is
-        not deducted again here.
+        The error of a meter without certificate is deducted before, so its share is not deducted
+        again here.
         """
         for bound, above in self.above:
             if not above[low:high].any():
@@ -413,7 +413,7 @@ class _Device:
                 yield Cut(Kind.CERTIFIED, quantity, *time, reason, None, None, of, set_aside.rule)
 
     def _project(self, j: int, part: YearPart) -> YearPart:
-        """Return a part with its largest minimum; those of stretches add up."""
+        """Return a part raised to its largest minimum; minima of stretches are added."""
         of = [f for f in self.floors if f.part == j]
         weeks: dict[int, Floor] = {}
         for f in of:

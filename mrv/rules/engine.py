@@ -60,7 +60,7 @@ _DAYS = 3
 
 def common_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
-    MTR-02: yield corrections where the users of a common meter together count another amount
+    MTR-02: yield corrections where the users of a common meter together count more or less
     than it.
     """
     for common in facts.supporting.common:
@@ -108,8 +108,8 @@ def _holds(common: Common) -> bool:
 
 def _report_texts(common: Common, holds: bool) -> Iterator[Text]:
     off = Fraction(100 * (common.users_value - common.main_value), common.main_value or 1)
-    shown = {"percent": off, "share": 100 * common.share, "lost": common.lost}
-    of = {"main": _main(common), **{name: plain_text(value, 2) for name, value in shown.items()}}
+    values = {"percent": off, "share": 100 * common.share, "lost": common.lost}
+    of = {"main": _main(common), **{name: plain_text(value, 2) for name, value in values.items()}}
     yield text("MTR-02.balance" if holds else "MTR-02.no_balance", users=common.users, **of)
     if common.days_above:
         rest = len(common.days_above) - _DAYS
@@ -180,7 +180,7 @@ class Passed:
     Attributes
     ----------
     reported : sequence of (Judging, Said)
-        Reports of each rule.
+        Reports by rule.
     effective : frozenset of str
         Rules that limited a quantity.
     dropped : frozenset of str
@@ -202,7 +202,7 @@ class Passed:
         """
         Return the deduction of each effective rule, in the order of the catalogue.
 
-        From an evaluation with this rule alone, and one with all others.
+        Calculated with this rule alone, and with all others.
         """
         names = in_order(self.effective | self.account.applied)
         none = self.reduction_by(()) if names else Fraction(0)
@@ -226,7 +226,7 @@ class Passed:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Return the findings of the rules, each with its deduction."""
-        result = (_finding(*one, self.costs, self.dropped) for one in self.reported)
+        result = (_finding(*entry, self.costs, self.dropped) for entry in self.reported)
         return tuple(dict.fromkeys(result))
 
 

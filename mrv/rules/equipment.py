@@ -159,8 +159,8 @@ def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
     """
     Return the electricity per weighted second, in the time in which it is known. [Wh]
 
-    If less than half of the hours is known, only electricity while the lamps were on is used, as
-    standby of many days would be divided by few hours.
+    If less than half of the hours are known, only electricity during operation is used, as standby
+    of many days would be divided by few hours.
     """
     counted, known = (
         sum(_weighed(t, weights) for t in times)
@@ -319,7 +319,7 @@ def performing(
     Parameters
     ----------
     drawn : mapping of str to Drawn
-        By device, what it delivered.
+        Delivered energy by device.
     """
     delivering = [m for m in monitored if m.needs.delivers]
     texts, whole, weighed = list[Text](), Fraction(0), Fraction(0)

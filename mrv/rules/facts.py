@@ -22,6 +22,7 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import CrossCheck
+from mrv.accounting.twin_series import Twins
 from mrv.calendar import local_date, local_span
 from mrv.model import Factors, Methodology
 from mrv.parameters.inputs import Inputs
@@ -58,7 +59,7 @@ class Facts:
     Attributes
     ----------
     parameters : Inputs
-        Of the project, with the means of what was sampled.
+        Parameters of the project, with the means of sampled ones.
     stretches : tuple of int
         Edges of the stretches of about a week. [interval numbers]
     years : sequence of (year, begin, end)
@@ -66,7 +67,7 @@ class Facts:
     metered : tuple of Metered
         Devices before any rule.
     solved : Solved
-        What counts of each after the stages before.
+        Counted quantities after the earlier stages.
     """
 
     project: Project
@@ -83,6 +84,8 @@ class Facts:
     solved: Solved
     pricer: Callable[[], Account]
     compared: dict[str, list[CrossCheck]] = field(default_factory=dict)
+    # of the devices before any rule, and so the same at each stage
+    paired: dict[str, list[tuple[str, str, Twins]]] = field(default_factory=dict)
 
     @property
     def timezone(self) -> str:
@@ -129,7 +132,7 @@ class Facts:
         return self.evidence.invoiced(meter)
 
     def shared_invoice(self, meter: Monitored) -> bool:
-        """Return whether an invoice of a device also covers meters of others, which share it."""
+        """Return whether an invoice of a device also covers meters of other users."""
         return self.evidence.shared(meter, {m.device.id for m in self.views})
 
     def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:
@@ -183,8 +186,8 @@ class Cost(NamedTuple):
     """
     Deduction of a rule. [tCO2e]
 
-    `alone`: by this rule only; `beside`: increase if only this rule is settled, after the other
-    rules' deductions.  If two rules limit one quantity `beside` is 0 for both.
+    `alone`: deduction with this rule only; `beside`: increase if this rule alone is resolved; 0 for
+    both if two rules limit one quantity.
     """
 
     alone: Fraction

@@ -102,7 +102,7 @@ class _Meter:
         """
         cuts = (cut for part in self.view.parts for cut in part.cuts)
         charged = [*self.added, *((c.start_us, c.end_us, -c.quantity) for c in cuts)]
-        return sum((_within(one, span) for one in charged), Fraction(self.metered(span)))
+        return sum((_within(invoice, span) for invoice in charged), Fraction(self.metered(span)))
 
     def add(self, span: Span, quantity: Fraction) -> None:
         """Add a charge to a span."""
@@ -122,7 +122,7 @@ def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
 
 
 def invoiced_use(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """EVD-05: metered use of a project below its suppliers' invoices."""
+    """EVD-05: yield charges for use that suppliers' invoices state above the meters."""
     first = first_ones(facts.supporting)
     checks = [*facts.checks]
     if first:
@@ -206,7 +206,7 @@ def _net(bills: Iterable[_Bill], meters: Mapping[_Key, _Meter]) -> dict[tuple[_K
     ]
     total = defaultdict[tuple[_Key, ...], Fraction](Fraction)
     taken = defaultdict[tuple[_Key, ...], list[Span]](list)
-    for beyond, bill in sorted(more, key=lambda one: (-one[0], one[1].span, one[1].name)):
+    for beyond, bill in sorted(more, key=lambda pair: (-pair[0], pair[1].span, pair[1].name)):
         if not any(_meets(bill.span, other) for other in taken[bill.keys]):
             taken[bill.keys].append(bill.span)
             total[bill.keys] += beyond
@@ -318,9 +318,9 @@ def keep_first(
     Parameters
     ----------
     reduction_by : callable
-        Reduction of the period with given invoices. [ug CO2e]
+        Returns the reduction of the period with given invoices. [ug CO2e]
     """
-    changed = [one for one in supporting.replaced if _changed(*one[:2])]
+    changed = [pair for pair in supporting.replaced if _changed(*pair[:2])]
     now = replace(supporting, replaced=())
     if not changed:
         return now, []
@@ -375,8 +375,8 @@ def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     """
     Return whether a corrected invoice covered use of the project that the correction omits.
 
-    A corrected amount of the same file is a typing error.  Of quantities that are only invoiced
-    (`Methodology.billed`) a typing error would charge the whole period.
+    A corrected amount of the same file is a typing error.  Quantities that are only invoiced
+    (`Methodology.billed`) are excluded, as a typing error would charge the whole period.
     """
     if _retyped(old, new):
         return False

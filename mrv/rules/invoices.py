@@ -2,9 +2,9 @@
 Rules EVD-03 and EVD-04: quantities that invoices must corroborate, or that invoices limit.
 
 Electricity of a building, its weather and fuel of burners are not corroborated by another quantity;
-deliveries are reported by the plant's own meters, and its design states only what it could deliver.
-So no reduction counts until invoices with the hashes of their files cover 95 % of the time of such
-a meter and differ by at most 5 %: of the delivery, or, where the design states its electricity, of
+deliveries are reported by the plant's own meters, and its design states only a possible amount. So
+no reduction counts until invoices with the hashes of their files cover 95 % of the time of such a
+meter and differ by at most 5 %: of the delivery, or, where the design states its electricity, of
 the electricity; for weather the data of the weather service.  For lines of several kinds
 electricity covers only the sum.  CDM requires the same cross-check (TOOL03, TOOL05) [M].  A
 capacity limits what takes no electricity (steam, hours) if at least half of it was delivered.
@@ -40,7 +40,7 @@ from mrv.texts import Text, lines, text
 _DAY_US = 86_400_000_000
 _DAY = timedelta(days=1)
 # two meters of class 1 (IEC 62053-21) that measure the same
-_ALIKE = Fraction(1, 100)
+ALIKE = Fraction(1, 100)
 # of a capacity that bounds what takes no electricity: twice of less would fit
 _BINDING = Fraction(1, 2)
 
@@ -49,7 +49,7 @@ _BINDING = Fraction(1, 2)
 
 
 def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """EVD-03: quantities that third-party invoices do not cover, or differ from."""
+    """EVD-03: yield limits on quantities that third-party invoices do not cover or contradict."""
     method, views = facts.methodology, facts.views
     asks = {*method.billed}.union(*(capacity.serves for capacity in method.capacities))
     # values of a baseline that no role of an invoice goes with need their documents all the same
@@ -74,7 +74,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
         yield RuleReport(False, (*missing, text("EVD-03.nothing_counts")))
     elif unfavourable:
         # of two figures within the tolerance the conservative one counts: no reply is asked for
-        bare = any(one.code == "EVD-03.days_without" for one in unfavourable)
+        bare = any(text.code == "EVD-03.days_without" for text in unfavourable)
         yield RuleReport(False, tuple(unfavourable), None if bare else "observation", priced=True)
     elif not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
         yield RuleReport(True, (text("invoice.cover", devices=devices),) if devices else ())
@@ -146,7 +146,10 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
 
 
 def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
-    """Return whether a baseline meter counts nothing beside another one: that is not invoiced."""
+    """
+    Return whether a baseline meter measures nothing next to another one, so that it needs no
+    invoice.
+    """
     others = (m for m in views if m.bound.role == meter.bound.role and m.counts)
     return meter.needs.side == "baseline" and not meter.counts and any(others)
 
@@ -159,10 +162,7 @@ class _Beyond(NamedTuple):
 
 
 def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
-    """
-    Yield texts of time without invoices, or else of invoices that differ; one
-    for each invoice.
-    """
+    """Yield a text for each time without invoices, or else for each differing invoice."""
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
         return  # `lower_invoices` and EVD-05 name these
@@ -175,7 +175,7 @@ def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
 
 
 def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:
-    """Return the reason of another amount: time without invoice, or a differing invoice."""
+    """Return why another amount applies: time without invoice, or a differing invoice."""
     differ = any([*facts.evidence.less(m), *facts.evidence.more(m)] for m in by)
     bare = not differ and any(any(_bare(facts, m)) for m in by)
     return BARE if bare else differing
@@ -222,7 +222,7 @@ def _beyond_invoices(
     lower = sum((Fraction(check.effect_t) for check in checks), start=Fraction(0))
     # where the reduction is a difference of two large quantities, a little of one is much of it
     strict = lower > MATERIAL * abs(facts.price.claimed_t - lower)
-    alike = Fraction(0) if strict else _ALIKE
+    alike = Fraction(0) if strict else ALIKE
     return {role: _Beyond(_beyond(facts, meters, alike), meters) for role, meters in roles.items()}
 
 
@@ -281,13 +281,13 @@ def _places(meter: Monitored, check: CrossCheck) -> tuple[int, int]:
 # --- what invoices of a role come to ------------------------------------------------------
 
 
-class _Billed(NamedTuple):
+class Billed(NamedTuple):
     """
     Comparison of a role's meters with their invoices. [base units]
 
     `theirs` is the invoiced quantity, `mean` the mean applied to time without invoice, `ours` the
-    metered quantity of the invoiced time, `full` the same with lost time at the mean.  `outside`
-    was metered in invoiced time outside the period, and is not included in these.
+    metered quantity of the invoiced time, `full` the same with lost time at the mean.  `outside`:
+    metered in invoiced time outside the period, not included.
     """
 
     theirs: Fraction
@@ -321,7 +321,7 @@ def _apart(
     return _successive(checks.values(), sign)
 
 
-def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
+def invoiced_sums(facts: Facts, role: Sequence[Monitored]) -> Billed | None:
     """Return the sum of a role's invoices, by meter; None without invoices."""
     names = {m.device.id for m in role}
     theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
@@ -348,7 +348,7 @@ def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
         # a meter all of whose invoices overlap those of others has the others' mean
         rate = theirs[name] / time_us[name] if time_us[name] else all_theirs / every_us
         mean += rate * max(0, whole_us - time_us[name])
-    return _Billed(all_theirs, mean, ours, full, beside)
+    return Billed(all_theirs, mean, ours, full, beside)
 
 
 def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
@@ -382,7 +382,7 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
     alike : Fraction
         Tolerance as a share of the invoiced quantity.
     """
-    billed = _billed(facts, role)
+    billed = invoiced_sums(facts, role)
     if billed is None:
         return Fraction(0)
     counted, whole = sum((m.counts for m in role), start=Fraction(0)), billed.theirs + billed.mean
@@ -401,12 +401,12 @@ def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
 
     It is the metered electricity of time without invoice above the mean of the invoices.
     """
-    billed = _billed(facts, users)
+    billed = invoiced_sums(facts, users)
     metered = sum(m.metered for m in users)
     if billed is None or not billed.mean or not metered:
         return Fraction(0)
     more = metered - billed.ours - billed.mean
-    return more / metered if more > _ALIKE * billed.mean else Fraction(0)
+    return more / metered if more > ALIKE * billed.mean else Fraction(0)
 
 
 # --- EVD-04 -------------------------------------------------------------------------------

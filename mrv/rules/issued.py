@@ -41,7 +41,7 @@ class _Candidate:
 
     `name` orders candidates that are too many to combine.  `reason` returns a finding's text from
     the difference to the other choice [tCO2e] (None if there is no account with these values), and
-    whether it applies.  `free`: it applies if it gives no higher reduction; else it is only
+    whether it applies.  `free`: it applies if the reduction is not higher; else it is only
     reported.
     """
 
@@ -67,7 +67,7 @@ def choose(
     first : date
         First local day of the period.
     reduction_by : callable
-        Reduction that the whole period comes to with a project. [ug CO2e]
+        Returns the reduction of the period with a given project. [ug CO2e]
     """
     first_set = supporting.accounting == FIRST
     every = [

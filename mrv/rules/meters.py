@@ -105,7 +105,7 @@ def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64
     """
     Return the quantity above the hourly and daily limits of a device's class. [base units]
 
-    Example: a bus does not drive 119 km/h day and night.  On the project side the excess stays
+    Example: a bus cannot drive 119 km/h day and night.  On the project side the excess stays
     counted, which is conservative.
 
     Parameters
@@ -277,9 +277,9 @@ def single_channel(facts: Facts) -> Iterator[Effect | RuleReport]:
     """
     EVD-01: yield limits on baseline energy that rests on one register alone.
 
-    Without power and DC power, or with too few values of them, only the rating and the sun limit a
-    register that runs fast by a third.  Such energy counts once a check meter, or an invoice with
-    its file, corroborates it; a discount would be a guess.
+    Without power and DC power, or with too few values, only rating and sun limit a register, which
+    may be a third too high.  Such energy counts if a check meter, or an invoice with its file,
+    corroborates it.
 
     A calibrated register counts; the finding requests the power data.
     """

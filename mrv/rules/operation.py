@@ -8,7 +8,7 @@ voltage.  MTR-10: a regression does not apply beyond a tenth above the warmest m
 MTR-11: a fan's meter without data counts at the entered rated power; an auxiliary's meter that does
 not advance counts nothing.  Neither changes a tonne here: the meter must be read, or its service be
 ended with a document.  Electricity is checked in each stretch of about a week, fuel over the whole
-period; what MTR-05 compares with its service is left to that rule.
+period; quantities compared by MTR-05 are excluded.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ both did, and the conservative bound if neither did.
 Each methodology gives a value's range with its source (PAR-03), and limits by other values: the
 efficiency of a pump by its head, the enthalpy of steam by its temperature (PAR-04).  Outside of it
 the bound applies, or the entered value if more conservative.  A value without its required dated
-document is replaced by the one that needs none; if the document states another value the more
+document is replaced by the default that needs none; if the document states another value the more
 conservative one applies (PAR-05).  These are tonne's own rules.
 """
 
@@ -137,7 +137,8 @@ def keep_plausible(
     Parameters
     ----------
     reduction_by : callable
-        What the period comes to with a project: reduction, and before deductions. [ug CO2e]
+        Returns the reduction of the period with a given project: reduction, and before deductions.
+        [ug CO2e]
     """
     methodology = find(project.methodology, project.version)
     values = _Values(project, supporting, methodology, reduction_by)
@@ -176,7 +177,7 @@ def finding_of(rule: str, texts: Sequence[Text], severity: str) -> Finding:
 
 def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CL", "CAR"]:
     """Return the severity of a finding where it differs from the rule's; else empty."""
-    codes = {one.code for one in texts}
+    codes = {text.code for text in texts}
     if "PAR-05.contradicted" in codes:
         return "CAR"
     if codes == {"PAR-04.unusual"}:

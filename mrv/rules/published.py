@@ -68,7 +68,7 @@ def published_values(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def published_findings(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """FAC-01: yield reports of the applied value, and of what settles the finding."""
+    """FAC-01: yield reports of the applied value, and of how the finding is resolved."""
     price = facts.price
     texts, holds, priced = list[Text](), True, True
     for item in _entered(facts):
@@ -86,7 +86,7 @@ def published_findings(facts: Facts) -> Iterator[Effect | RuleReport]:
         texts.append(_of_file(choice, facts.supporting.accepted, counts=counts))
         holds, priced = False, priced and not counts
     if texts:
-        codes = {one.code for one in texts}
+        codes = {text.code for text in texts}
         severity: Severity | None = "CAR" if "FAC-01.official_applied" in codes else None
         if codes == {"FAC-01.default_applied"}:
             severity = "observation"  # the conservative value counts, and no reply is asked for
@@ -148,7 +148,7 @@ def is_published(
     Parameters
     ----------
     now : Fraction
-        What is entered now.
+        The value entered now.
     """
     kind, others = published_of(spec, project, factors)
     if "list" in kind and now in {f.value for f in others}:
@@ -175,7 +175,7 @@ def _brought(facts: Facts) -> tuple[Factors, tuple[Choice, ...]]:
 
 
 def _finding(facts: Facts, beside: _Beside, applied: Fraction) -> Text | None:
-    """Return the text of the applied value, and of what settles it."""
+    """Return the text of the applied value, and of how the finding is resolved."""
     unit, factor = facts.methodology.parameters[beside.name].unit, beside.others[0]
     values: dict[str, Value] = {"parameter": beside.name, "amount": amount(beside.value, unit)}
     lacks = beside.lacks
@@ -301,7 +301,10 @@ def _of_banks(facts: Facts, used: Sequence[Factor]) -> list[Factor]:
 
 
 def default_factors(facts: Facts) -> Iterator[Effect | RuleReport]:
-    """FAC-02: unverified default factors that the account uses, and those of development banks."""
+    """
+    FAC-02: yield unverified default factors used in the account, and those of development
+    banks.
+    """
     names = accepted(facts.project.parameters, f"project {facts.project.id}: parameters")
     price = facts.price
     first_set = facts.supporting.accounting == FIRST

@@ -65,6 +65,8 @@ def twin_series(facts: Facts) -> Iterator[Effect | RuleReport]:
     for i, metered in enumerate(facts.metered):
         if metered.baseline:
             counted[metered.base.device.id].append(i)
+    # the first reason of each; of many meters with one series there are very many pairs
+    excluded: dict[int, str] = {}
     for name, copy, result in _pairs(facts):
         if not result.equal:
             case = text("MTR-03.proportional", device=copy, other=name)
@@ -75,7 +77,9 @@ def twin_series(facts: Facts) -> Iterator[Effect | RuleReport]:
             continue
         identical.append(text("MTR-03.identical", device=copy, other=name))
         for i in counted[copy]:
-            yield Exclude(i, text("MTR-03.copy", other=name))
+            excluded[i] = min(excluded.get(i, name), name)
+    for i, name in excluded.items():
+        yield Exclude(i, text("MTR-03.copy", other=name))
     details = (check.detail for check in facts.checks)
     item = (detail for detail in details if isinstance(detail, Text) and detail.code == ONE_SIGNAL)
     yield from _copies(identical, [*proportional, *item])
@@ -92,7 +96,14 @@ def _copies(identical: Sequence[Text], proportional: Sequence[Text]) -> Iterator
         yield RuleReport(False, tuple(proportional), "CL")
 
 
-def _pairs(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
+def _pairs(facts: Facts) -> Sequence[tuple[str, str, Twins]]:
+    """Return pairs of meters with identical or proportional series."""
+    if "twins" not in facts.paired:
+        facts.paired["twins"] = [*_found(facts)]
+    return facts.paired["twins"]
+
+
+def _found(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
     groups: defaultdict[tuple[str, int, int], list[Metered]] = defaultdict(list)
     for metered in facts.metered:
         needs = metered.base.needs
@@ -165,7 +176,7 @@ def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> li
     overlaps = list[Overlap]()
     for services in groups.values():
         pairs = [sorted(pair, key=len) for pair in combinations(services.values(), 2)]
-        closely = sum(len(one) * len(other) for one, other in pairs) <= _PAIRS
+        closely = sum(len(subset) * len(other) for subset, other in pairs) <= _PAIRS
         for few, many in pairs:
             overlaps += _compared(monitored, few, many, closely=closely)
     return overlaps
@@ -371,14 +382,14 @@ def _touched(
 
 
 def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
-    """Return breaks to about zero, where they are those of a daily counter."""
+    """Return falls to about zero that belong to a daily counter."""
     zero = [fall for fall in falls if 0 <= _FOOT * fall.after <= fall.before]
     days = _days(zero)
     return zero if len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0] else []
 
 
 def _rising(meter: Monitored, subset: Sequence[tuple[Fallen, list[GapOutcome]]]) -> list[Fallen]:
-    """Return upward breaks that are too many, or of too much time, to be replaced meters."""
+    """Return upward breaks that are too frequent or too long to be meter replacements."""
     falls = [fall for fall, _ in subset]
     return falls if _beyond(meter, falls, [gap for _, gaps in subset for gap in gaps]) else []
 

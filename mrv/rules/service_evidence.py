@@ -4,7 +4,7 @@ Rules EVD-02, EVD-03 and EVD-07: independent evidence of a plant's deliveries an
 Water, mass and load are reported only by the plant's own meter.  Evidence (EVD-02) is the design,
 each value in a third party's document from before the period with the hash of its file; or invoices
 over nearly all of the time.  Without either the delivery counts nothing: COD of the inflow counts
-0, a pump's water as much as its electricity moved before the project, else 0.
+0, a pump's water the amount that its electricity moved before the project, else 0.
 
 Within the design all meters may still read too high.  If no invoice covers the delivery or its
 electricity, a finding gives the possible amount (EVD-03). Hours of lamps are corroborated by their
@@ -169,8 +169,8 @@ def built_for(
     """
     Return the daily design capacity of a role by dated documents; None without. [base units]
 
-    It also limits the charge for lost time: a weighbridge can weigh 1,000 t an hour, but not for
-    two weeks.
+    It also limits the charge for lost time, as the highest rate of a weighbridge is not sustained
+    for weeks.
     """
     return min(
         (

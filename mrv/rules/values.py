@@ -104,7 +104,7 @@ def apply_required_grades(
 
 
 def _late(facts: Facts, item: EvidenceItem, entered: Entered) -> Iterator[Text]:
-    """Yield the text of a value by a document of the period itself; those of PAR-07 are its own."""
+    """Yield the text of a value whose document was issued in the period; PAR-07 has its own."""
     if entered.name in facts.methodology.dated or entered.spec.by_publication:
         return
     of = [d for d in facts.supporting.documents if d.parameter == entered.name]
@@ -186,7 +186,10 @@ class _Kept:
     def _nothing(
         self, entered: Entered, devices: Sequence[str | None], ours: int
     ) -> int | None:  # fmt: skip
-        """Credit no reduction by a value; None if a higher value is the conservative one."""
+        """
+        Set a value to zero or exclude its reduction; return the reduction, None if a higher
+        value is conservative.
+        """
         with suppress(MrvError, ZeroDivisionError):
             project, supporting = self._put(entered.name, devices, Fraction(0))
             remaining = self.reduction_by(project, supporting)[0]
@@ -393,10 +396,10 @@ def monitored_values(facts: Facts) -> Iterator[Effect | RuleReport]:
         if name in facts.price.stated and (spec.option in MONITORED or name in facts.price.how)
         if (finding := _monitored(facts, name, spec, sampled[name])) is not None
     ]
-    measured = [one for one in texts if one.code == "PAR-06.measured"]
-    lacking = [*(one for one in texts if one not in measured), *_weak(facts)]
+    measured = [text for text in texts if text.code == "PAR-06.measured"]
+    lacking = [*(text for text in texts if text not in measured), *_weak(facts)]
     if lacking or measured or any(sampled[name] for name in method.parameters):
-        by_quantities = all(one.code == "PAR-06.quantities" for one in lacking)
+        by_quantities = all(text.code == "PAR-06.quantities" for text in lacking)
         yield RuleReport(not lacking, (*lacking, *measured), priced=by_quantities)
 
 

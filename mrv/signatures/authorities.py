@@ -5,9 +5,9 @@ Trusted time-stamp authorities (RFC 3161), and the required number of stamps.
      "authorities": [{"name": "DigiCert", "certificates": [PEM, ...],
                       "policies": ["2.16.840.1.114412.7.1"], "until": "2031-01-01T00:00:00Z"}]}
 
-`policies` and `until` may be absent; `since` too: the rule then holds for every period.  A
-plain PEM file of certificates does as well: each self-signed one is an authority, and one of
-them must have stamped.  A programme's trust root holds the same object as `timestamps`.
+`policies` and `until` may be absent; without `since` the rule applies to every period.  A PEM file
+of certificates is also accepted: each self-signed one is an authority, and one stamp is required.
+A programme's trust root has the same object as `timestamps`.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Authority:
     @cached_property
     def roots(self) -> tuple[x509.Certificate, ...]:
         """Return self-signed certificates."""
-        return tuple(one for one in self.loaded if self_signed(one))
+        return tuple(loaded for loaded in self.loaded if self_signed(loaded))
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form in a trust root."""
@@ -173,7 +173,7 @@ def read_authorities(data: bytes) -> StampRule:
     Raises
     ------
     EnrolmentError, CanonicalError
-        If it is neither, or does not hold.
+        If it is neither, or is invalid.
     """
     if not data.lstrip().startswith(b"-----BEGIN"):
         return StampRule.from_json(canonical.parse_object(data))
@@ -181,8 +181,8 @@ def read_authorities(data: bytes) -> StampRule:
         result = x509.load_pem_x509_certificates(data)
     except ValueError as error:
         raise EnrolmentError(f"the file holds no certificates in PEM: {error}") from error
-    roots = [one for one in result if self_signed(one)]
-    between = tuple(pem(one) for one in result if one not in roots)
+    roots = [loaded for loaded in result if self_signed(loaded)]
+    between = tuple(pem(loaded) for loaded in result if loaded not in roots)
     return StampRule(
         1, tuple(Authority(named(root.subject), (pem(root), *between)) for root in roots)
     )
@@ -220,7 +220,7 @@ def pem(item: x509.Certificate) -> str:
 
 
 def counts(authority: Authority, moment: datetime) -> bool:
-    """Return whether a stamp of an authority at a time is accepted."""
+    """Return whether a time stamp of an authority at a time is accepted."""
     return authority.until is None or moment < datetime.fromisoformat(authority.until)
 
 
@@ -234,6 +234,6 @@ def _check_moment(text: str | None, what: str) -> None:
 
 
 def _texts(value: object, what: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise EnrolmentError(f"{what} must be a list of texts")
     return tuple(value)

@@ -1,11 +1,10 @@
 """
 Canonical JSON: each value has one byte string (RFC 8785, JCS).
 
-What is signed or hashed passes through here in both directions.  Two JSON
-readers may disagree about a repeated key, about NaN, or about an integer that
-a double cannot hold; a signature over such a document would mean two things.
-So these are refused when reading and when writing.  Floats are refused too,
-unless asked for: quantities in signed bodies are decimal strings.
+All signed or hashed data are read and written here.  JSON readers may differ on repeated keys, NaN,
+or integers beyond a double, so that a signature would be ambiguous; these are refused in both
+directions.  Floats are refused too, unless allowed: quantities in signed bodies are decimal
+strings.
 """
 
 import hashlib
@@ -34,7 +33,7 @@ def encode(value: object, *, allow_floats: bool = False) -> bytes:
     Parameters
     ----------
     value : None, bool, int, str, list, tuple or dict of these
-        What to write.  Object keys must be strings.
+        The value.  Object keys must be strings.
     allow_floats : bool
         Accept finite floats; in signed bodies write a decimal string instead.
 
@@ -69,13 +68,13 @@ def parse(data: bytes, *, allow_floats: bool = False) -> Any:
     Returns
     -------
     object
-        What `encode` accepts.
+        A value that `encode` accepts.
 
     Raises
     ------
     CanonicalError
-        For bytes that are not UTF-8 JSON, a repeated key, NaN or Infinity, an
-        integer beyond 2**53 - 1, a lone surrogate, or a float not asked for.
+        For bytes that are not UTF-8 JSON, a repeated key, NaN or Infinity, an integer beyond 2**53
+        - 1, a lone surrogate, or a float that is not allowed.
     """
     try:
         value = json.loads(
@@ -143,10 +142,10 @@ def _no_constant(name: str) -> NoReturn:
 
 def _quickly(value: object) -> bytes | None:
     """
-    Canonical bytes by the encoder in C, at a tenth of the time.
+    Return canonical bytes by the fast encoder in C; None where it cannot be used.
 
-    None where the long way has to tell what is wrong, or what order keys have: this encoder
-    sorts them by code points, RFC 8785 by UTF-16, and the two differ only beyond U+FFFF.
+    It cannot be used for invalid values, or for keys beyond U+FFFF, which it sorts by code point
+    where RFC 8785 requires UTF-16 order.
     """
     try:
         if not _is_plain(value):
@@ -158,7 +157,7 @@ def _quickly(value: object) -> bytes | None:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether a value is of JSON's own types and holds no float; of texts it says nothing."""
+    """Return whether a value has JSON types only and no float; strings are not checked."""
     try:
         return _plain(value)
     except RecursionError:

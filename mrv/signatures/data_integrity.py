@@ -5,11 +5,10 @@ Data Integrity proofs with cryptosuite eddsa-jcs-2022 (W3C vc-di-eddsa, section 
     hash data      = SHA-256(JCS(proof options)) || SHA-256(JCS(document without proof))
     proofValue     = z + base58btc of the Ed25519 signature of the hash data
 
-Each line is a function of its own, so that each can be compared with the
-official vectors.  Verification never looks anything up: a proof counts only
-if one of the enrolled keys made it.  A set of proofs is refused, as it does not say
-who had to sign, and so is a chain (`previousProof`), on which implementations do not
-agree today.
+Each line is a function of its own, so that each can be compared with the official vectors.
+Verification never looks anything up: a proof counts only if one of the enrolled keys made it.  A
+set of proofs is refused, as it does not state the required signers, and so is a chain
+(`previousProof`), which implementations handle differently.
 """
 
 import re
@@ -36,7 +35,7 @@ ASSERTION = "assertionMethod"
 
 def check_fields(proof: Mapping[str, Any], purpose: str) -> None:
     """
-    Refuse a proof with missing, unknown or invalid fields.
+    Raise SignatureError for a proof with missing, unknown or invalid fields.
 
     Parameters
     ----------
@@ -106,16 +105,16 @@ def create_proof(
     document: Mapping[str, Any], key: SigningKey, created: datetime, purpose: str = ASSERTION
 ) -> dict[str, Any]:
     """
-    Sign a document.
+    Return the proof of a document, signed with a key.
 
     Parameters
     ----------
     document : mapping
-        What is said; it holds no proof yet and no float.
+        The document, without proof and floats.
     key : SigningKey
-        Who says it.
+        Key of the signer.
     created : datetime
-        When, with a time zone; written in UTC, whole seconds.
+        Time of signature, with offset; written in UTC to the second.
     purpose : str
         `proofPurpose`.
 
@@ -235,7 +234,7 @@ def _verify_one(
 
 
 def _with_context_of(proof: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """Document as it was signed: later @context entries may follow, none may precede or change."""
+    """Return the document with its @context as signed; later entries may only be appended."""
     if "@context" not in proof:
         return dict(document)
     signed, result = _as_list(proof["@context"]), _as_list(document.get("@context"))

@@ -1,9 +1,8 @@
 """
 Digest of a statement's evidence: one Merkle leaf per device and day.
 
-The statement carries the root.  The evidence pack carries the leaves, so that
-a verifier whose root differs can name the device-day that was changed, and
-anyone can prove one device-day without showing the others.
+The statement contains the root, the evidence pack the leaves, so that a verifier can name the
+device-day that differs, and one device-day can be proved without disclosing the others.
 
     leaf = RFC 6962 leaf hash of JCS {"day", "device", "rows", "sha256", "table"}
 
@@ -46,11 +45,11 @@ class DayLeaf:
     Parameters
     ----------
     device, day, table : str
-        Which rows; the day is a date of the project's zone, YYYY-MM-DD.
+        Key of the rows; the day is a date in the project's time zone, YYYY-MM-DD.
     rows : int
-        How many.
+        Number of rows.
     sha256 : str
-        Of their canonical bytes, in hex.
+        Hash of their canonical bytes, in hex.
     """
 
     device: str
@@ -179,9 +178,9 @@ def differences(expected: Iterable[DayLeaf], actual: Iterable[DayLeaf]) -> list[
     Parameters
     ----------
     expected : iterable of DayLeaf
-        What the statement fixed.
+        Leaves in the statement.
     actual : iterable of DayLeaf
-        What was found.
+        Leaves calculated from the evidence.
     """
     was = {leaf.key: leaf for leaf in expected}
     now = {leaf.key: leaf for leaf in actual}

@@ -42,7 +42,7 @@ def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
 @lru_cache(maxsize=4_096)  # the same few keys stand in every document, and one takes 3 ms
 def check_public_key(public: bytes) -> None:
     """
-    Refuse a weak or malformed public key.
+    Raise SignatureError for a weak or malformed public key.
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
 """
 Limits of an enrolled key: organisation, projects, end in the log.
 
-None of it makes another key of a key.  An older keyring says none of it; then nothing
-is bounded by it, and `tonne verify` says so.
+These limits do not change the key.  A key without them is unlimited, and `tonne verify` reports it.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class Accreditation:
 
 @dataclass(frozen=True, slots=True)
 class LogPlace:
-    """An index in a log, from 0; earlier entries were made earlier."""
+    """An index in a log, from 0; a lower index was logged earlier."""
 
     log: str
     index: int
@@ -86,13 +85,13 @@ class KeyBounds:
     Parameters
     ----------
     organisation, organisation_id : str or None
-        Who employs the holder; the id is of a public register.
+        Employer of the holder; the id is of a public register.
     projects : tuple of str or None
-        Projects that it may sign for; None where that was never said.
+        Projects that it may sign for; None if never stated.
     accreditation : Accreditation or None
         Of a verifier.
     ends_at : LogPlace or None
-        Entry of the log from which its signatures do not count.
+        Log entry from which its signatures are not accepted.
     final_head : str or None
         Of a log that was closed: its last signed head.
     """
@@ -150,7 +149,7 @@ def _text(value: object, name: str) -> str:
 def _texts(value: object, name: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise EnrolmentError(f"{name} of a key is {str(value)[:80]!r}; write a list of texts")
-    return tuple(_text(one, name) for one in value)
+    return tuple(_text(item, name) for item in value)
 
 
 def _moment(value: object, name: str) -> str | None:

@@ -3,14 +3,13 @@ Key files: JSON bytes of a secret key, and of trusted keys.
 
     secret    {"name", "role", "publicKeyMultibase", "secretKeyMultibase"},
               or with "encryptedSecretKey" in its place: PKCS #8 under a passphrase, as PEM,
-              or with "signer" in its place: who signs, as the caller knows to ask them
-    keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}, and where its owner
-              keeps them beside the keys, "statusLists": [signed status lists] and
-              "logPolicy": which witnesses must have cosigned (text, c2sp.org/tlog-policy)
+              or with "signer" in its place: the external signer
+    keyring   {"keys": [{"name", "role", "publicKeyMultibase"}, ...]}, optionally with
+              "statusLists": [signed status lists] and
+              "logPolicy": required witnesses (text, c2sp.org/tlog-policy)
 
-Both parts of a pair stand in the secret's file, so that a mixed-up file is
-found when it is read and not when someone else fails to verify.  Opening files
-and guarding their permissions is the caller's business.
+A secret's file also contains its public key, so that a wrong file is found when it is read.  The
+caller opens files and protects their permissions.
 """
 
 import json
@@ -127,7 +126,7 @@ def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes,
     """
     record = canonical.parse_object(data)
     lists = record.pop(_LISTS, [])
-    if not isinstance(lists, list) or not all(isinstance(one, dict) for one in lists):
+    if not isinstance(lists, list) or not all(isinstance(document, dict) for document in lists):
         raise EnrolmentError(f"{_LISTS} of a keyring must be signed status lists; correct the file")
     policy = record.pop(_POLICY, None)
     if policy is not None and not isinstance(policy, str):

@@ -104,7 +104,7 @@ class DistantKey(SigningKey):
     Parameters
     ----------
     multikey : str
-        Its public part.
+        Public key.
     sign : callable
         Takes the message's bytes, returns the Ed25519 signature, 64 bytes.
     """
@@ -151,16 +151,16 @@ class EnrolledKey:
     Parameters
     ----------
     name : str
-        Who holds it, for people to read.
+        Name of the holder.
     role : 'operator', 'verifier', 'log', 'witness' or 'programme'
-        What its signature counts for.
+        Role in which its signature is accepted.
     multikey : str
         Public Multikey (`z6Mk...`); weak keys are refused.
     valid_from, valid_until : str or None
-        RFC 3339 in UTC, whole seconds: what it signs counts from the one and before
-        the other.  Whether it is the same key does not depend on them.
+        RFC 3339 in UTC, whole seconds: signatures are accepted from the first and before the second
+        time. Not part of the comparison of keys.
     bounds : KeyBounds
-        Whose it is, and what it may sign; whether it is the same key does not depend on it.
+        Its holder's organisation and its limits.  Not part of the comparison of keys.
     """
 
     name: str
@@ -186,7 +186,7 @@ class EnrolledKey:
 
     def check_valid(self, moment: str) -> None:
         """
-        Refuse a signature outside the key's validity.
+        Raise EnrolmentError for a signature outside the key's validity.
 
         Parameters
         ----------

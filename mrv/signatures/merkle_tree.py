@@ -1,10 +1,9 @@
 """
 Merkle tree hash of RFC 6962, section 2.1 (the same in RFC 9162).
 
-A leaf and an inner node are hashed with different first bytes, so that no
-inner node can be passed off as a leaf.  The tree of n leaves is, from left to
-right, the perfect subtrees whose sizes are the powers of two in n; keeping
-only their roots is enough to append and to tell the root.
+A leaf and an inner node are hashed with different first bytes, so that no inner node can be passed
+off as a leaf.  The tree of n leaves is, from left to right, the perfect subtrees whose sizes are
+the powers of two in n; their roots are sufficient to append entries and to calculate the root.
 """
 
 from collections.abc import Iterable
@@ -70,7 +69,7 @@ class CompactRange:
         return tuple(self._nodes)
 
     def append(self, leaf: bytes) -> Self:
-        """Add one leaf hash."""
+        """Add a leaf hash; return self."""
         # Trailing ones of the size are subtrees that the new leaf completes.
         level = self.size
         while level & 1:

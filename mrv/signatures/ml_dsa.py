@@ -1,8 +1,7 @@
 """
 ML-DSA-44 (FIPS 204): signatures that resist quantum computers.
 
-Of `cryptography`, whose wheels hold it since version 48; liboqs would be a second library for
-one algorithm, and says of itself that it is for research.  A secret key is its seed.
+Implemented by `cryptography`, version 48 or newer.  A secret key is its seed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """
 Bytes as text in a strict encoding: each byte string has one text.
 
-Decoders that forgive (a stray blank, unused bits that are not zero) let two
-texts stand for one signature.  Here whatever decodes also encodes back to the
-very same text.  Base58btc is the alphabet of draft-msporny-base58; the prefix
-`z` is multibase's letter for it.
+Tolerant decoders (blanks, unused bits that are not zero) accept two texts for one signature.  Here
+a decoded text always encodes to the same text.  Base58btc is the alphabet of draft-msporny-base58;
+the prefix `z` is multibase's letter for it.
 """
 
 import base64

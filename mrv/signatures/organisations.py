@@ -1,20 +1,8 @@
 """
-Organisations of keys, and comparison of their names.
+Organisations of keys, and comparison of their names in any spelling.
 
-Whether two keys are of one organisation, whatever way its name is written.
-
-A verifier of the preparer's own organisation verifies nothing.  Ids of a public
-register decide where both are of one legal entity.  Names that differ only in case, accents,
-punctuation, letters that look alike (after UTS #39) or the word for the legal form are
-one name as well.  Where a register tells two organisations apart, the legal form may do
-so too; where none does, it may not.
-
-Whether one organisation's name is another's, or holds all of it that tells it apart.
-
-"Green Port Energy" is no supplier from outside for "Green Port JSC".  A shared place tells
-nothing: "Hai Phong Power Company" supplies "Hai Phong City".  So all words of the shorter name
-but known places and the legal form have to stand in the longer one, and one of them at least must
-not be that of a trade.  Names that are one to `organisations.stem` are one here too.
+A verifier must not belong to the preparer's organisation.  Register ids decide where both are of
+one legal entity; otherwise names are compared without case, accents, punctuation and legal form.
 """
 
 # ruff: noqa: RUF001 - letters that look alike are what it is about
@@ -94,7 +82,7 @@ def normalised(name: str) -> str:
 
 
 def stem(name: str) -> str:
-    """Return the same without the legal form, unless nothing else remains."""
+    """Return a name without its legal form, unless nothing else remains."""
     return shape("".join(words_of(name))) or normalised(name)
 
 
@@ -121,14 +109,14 @@ def _letters(text: str) -> Iterator[str]:
 
 
 def shape(text: str) -> str:
-    """Return a text with one letter for all letters of similar shape."""
+    """Return a text with each letter replaced by the one for its group of similar shapes."""
     for value, other in _SHAPES:
         text = text.replace(value, other)
     return text
 
 
 def organisation_of(key: EnrolledKey) -> str:
-    """Return the holder's organisation; the holder where the keyring names none."""
+    """Return the organisation of a key's holder; the holder's name where not stated."""
     return key.bounds.organisation or key.name
 
 
@@ -160,7 +148,7 @@ def legal_entity(number: str) -> str:
 
 
 def _id(key: EnrolledKey) -> str | None:
-    """Legal entity of a key's holder; None where the key names none."""
+    """Return the legal entity of a key's holder; None if not stated."""
     identifier = key.bounds.organisation_id
     return None if identifier is None else legal_entity(identifier) or None
 
@@ -206,7 +194,7 @@ def affiliated(value: str, other: str) -> bool:
 
 
 def _within(short: str, long: str) -> bool:
-    """Whether all of a name stands in another one, and tells anybody apart."""
+    """Return whether all words of a name occur in another, and are distinctive."""
     few, many = _shaped(short), _shaped(long)
     whole = "".join(few)
     if _unspaced(whole):
@@ -224,12 +212,12 @@ def _shaped(name: str) -> list[str]:
 
 
 def _unspaced(text: str) -> bool:
-    """Whether a name is in a script that puts no blanks between words."""
+    """Return whether a name is in a script without spaces between words."""
     return any(char >= "\N{HIRAGANA LETTER SMALL A}" for char in text)
 
 
 def _without_places(words: Sequence[str]) -> list[str]:
-    """Return the words of a name that are no places; none of a body that is named for its place."""
+    """Return the words of a name without place names; all words if only places."""
     if not words or words[-1] in _BODIES or (words[0] in _BODIES and "of" in words[1:2]):
         return []
     if any([*words[: len(before)]] == before for before in _BODIES_BEFORE):

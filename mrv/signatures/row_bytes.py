@@ -77,8 +77,8 @@ class Rows:
     """
     Rows of many days, read once, divided into the bytes of each day.
 
-    Reading a column costs the same for a day as for a year; so a whole file is
-    read, and each device-day is a slice of it.
+    A whole file is read at once, and each device-day is a slice of it, because a column takes as
+    long to read for a day as for a year.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class Rows:
 
 
 class _Column(NamedTuple):
-    """A column as it was read; `whole` where every row has a value."""
+    """A column as read; `whole`: every row has a value."""
 
     head: bytes
     values: _Array
@@ -150,7 +150,7 @@ def row_count(data: bytes) -> int:
 
 
 def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[_Array, _Mask]:
-    """Values as int64, float64 or objects of str, cleared where there is none, and the mask."""
+    """Return values as int64, float64 or str objects, cleared where missing, and the mask."""
     if values.shape != (rows,) or (present is not None and present.shape != (rows,)):
         raise CanonicalError(f"column {name!r} does not have one value for each of {rows} times")
     mask = np.ones(rows, np.bool_) if present is None else present.astype(np.bool_)
@@ -168,7 +168,7 @@ def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[
 
 
 def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
-    """Array of one kind for an object array, or the object array itself for texts."""
+    """Return an object array as a numeric array of one kind, or unchanged for texts."""
     kinds = {type(value) for value in values[mask]}
     if kinds <= {str}:
         return values
@@ -206,7 +206,7 @@ def _floats(name: str, values: _Array, mask: _Mask) -> tuple[_Array, _Mask]:
 
 
 def _order(times: _Array, columns: list[tuple[_Array, _Mask]]) -> npt.NDArray[np.intp] | None:
-    """Canonical order, or None where the rows are in it already."""
+    """Return the canonical order of rows; None if they are in order."""
     if bool((times[1:] > times[:-1]).all()):  # type: ignore[operator]  # int64 arrays compare
         return None
     keys: list[_Array] = [times]

@@ -1,9 +1,8 @@
 """
 A programme's signature under the acceptance of a factor from a registry file.
 
-A root key of the programme signs who accepted which factor, on which day and by which document,
-and the digest of the factor itself, so that the value cannot become another one under it.
-Anyone who imports registry files can write an acceptance, and only the programme can sign one.
+A root key of the programme signs who accepted which factor, when and by which document, with the
+digest of the factor, so that its value cannot be changed under the signature.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ TYPE = "tonne-acceptance"
 
 class Accepted(NamedTuple):
     """
-    The accepted factor, by whom, when and by which document.
+    An accepted factor: by whom, when and by which document.
 
-    `sha256` is of the document, None where it has none, `factor_sha256` of the factor's fields.
+    `sha256`: hash of the document, None without one; `factor_sha256`: hash of the factor's fields.
     """
 
     factor: str
@@ -38,13 +37,13 @@ class Accepted(NamedTuple):
 
 
 def sign(accepted: Accepted, key: SigningKey) -> tuple[str, str]:
-    """Return the key [Multikey] and its signature [base58]."""
+    """Return the key [Multikey] and its signature [base58]"""
     return key.public_multikey, encode_base58(key.sign(accepted.message()))
 
 
 def check(accepted: Accepted, key: str, value: str) -> None:
     """
-    Refuse a signature that is not of this acceptance by this key; the holder is not checked.
+    Raise SignatureError unless a key signed this acceptance; the holder of the key is not checked.
 
     Raises
     ------

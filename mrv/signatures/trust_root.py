@@ -6,9 +6,9 @@ Trust root of a programme: a signed, versioned file with its verifiers, modelled
                 "keys": [enrolled keys, with their bounds]},
      "signatures": [{"key": Multikey, "value": base58}, ...]}
 
-The programme's root keys sign the canonical bytes of `signed`.  A reader gets the first
-file by a way of their own and keeps it; from then on each next version is taken only if
-a threshold of the old root keys and a threshold of the new ones signed it.
+The programme's root keys sign the canonical bytes of `signed`.  A reader obtains the first file
+independently and keeps it; each next version is accepted only if a threshold of the old and of the
+new root keys signed it.
 
 python-tuf is not used: its snapshot, timestamp and targets roles serve repositories of
 many files, its signatures are over another canonical JSON with another form of key, and
@@ -57,20 +57,20 @@ class TrustRoot:
     expires : str
         RFC 3339 in UTC: from then on a newer one is needed.
     root_keys : tuple of str
-        Multikeys of who may sign the next version.
+        Multikeys of the signers of the next version.
     threshold : int
-        How many of them have to.
+        Number of them that must sign.
     keys : tuple of EnrolledKey
-        Whom the programme names, with their bounds.
+        Keys that the programme enrols, with their limits.
     issue : IssueRule or None
-        How many have to approve an issue; one where it says nothing.
+        Number of operators that must approve an issue; 1 if not stated.
     timestamps : StampRule or None
         Which time-stamp authorities count, and how many of them must have stamped.
     log_policy : str or None
-        Which witnesses must have cosigned a head of the log: the text of a policy
-        (c2sp.org/tlog-policy), for the verifier who counts them.
+        Witnesses that must have cosigned a head of the log: text of a policy
+        (c2sp.org/tlog-policy).
     evidence : Asked or None
-        The grades of evidence that the programme asks for; the usual ones where it says nothing.
+        Grades of evidence required by the programme; None for the default.
     """
 
     programme: str
@@ -103,7 +103,7 @@ class TrustRoot:
                 raise EnrolmentError("issue of a trust root must require 2 people or more")
 
     def signed(self) -> dict[str, Any]:
-        """Return the bytes signed by the root keys."""
+        """Return the JSON object signed by the root keys."""
         return {
             "type": TYPE,
             "programme": self.programme,
@@ -122,11 +122,10 @@ class Trust(NamedTuple):
     """
     Keys trusted by a reader, and their source in a few words.
 
-    `status_lists` are signed documents that the reader keeps beside the keys; `issue` is
-    how many have to approve an issue, as the programme says, `timestamps` whose time stamps
-    count, and `log_policy` which witnesses must have cosigned the log's head.  `roots` are the
-    programme's own keys, which sign what it accepts; none in a plain keyring.  `evidence` are the
-    grades that the programme asks for.
+    `status_lists`: signed status lists stored with the keys; `issue`: number of approvals required
+    by the programme; `timestamps`: accepted time-stamp authorities; `log_policy`: witnesses that
+    must have cosigned the log's head; `roots`: the programme's own keys, empty for a plain keyring;
+    `evidence`: required grades of evidence.
     """
 
     keys: tuple[EnrolledKey, ...]
@@ -148,13 +147,12 @@ def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) ->
 
 def sign_root(data: bytes, key: SigningKey, before: bytes | None = None) -> bytes:
     """
-    Add a root key's signature.
+    Return a trust root with a root key's signature added.
 
     Parameters
     ----------
     before : bytes, optional
-        The version that it follows: keys that it names sign the next one, too, and more so
-        where the next one names them no more.
+        The previous version: its root keys must sign too, even if the next version removes them.
 
     Raises
     ------
@@ -279,7 +277,7 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
             _text(signed["logPolicy"]) if "logPolicy" in signed else None,
             required_of(signed["evidence"]) if "evidence" in signed else None,
         )
-        signatures = [(one["key"], decode_base58(one["value"])) for one in listed]
+        signatures = [(signature["key"], decode_base58(signature["value"])) for signature in listed]
     except (KeyError, TypeError, ValueError, AttributeError, CanonicalError) as error:
         raise EnrolmentError(
             f"a trust root does not match its schema: {error}; get it again"

@@ -1,21 +1,19 @@
 """
 Public keys of meters and gateways, and their signatures (ECDSA with SHA-256, Ed25519).
 
-A key is a DER SubjectPublicKeyInfo or a bare point (SEC 1, section 2.3.3), written in hex,
-base64 or PEM.  A bare point does not say its curve: the algorithm of the value does.
-Curves are those of OCMF table 22 that `cryptography` has.  Those of 192 bits are not
-relied on (96 bits of security; NIST SP 800-186 dropped them), and secp192k1 is in no library
-here: values signed on them are not checked.
+A key is a DER SubjectPublicKeyInfo or a bare point (SEC 1, section 2.3.3), written in hex, base64
+or PEM.  The curve of a bare point follows from the algorithm of the value. Curves are those of OCMF
+table 22 that `cryptography` has.  Those of 192 bits are not relied on (96 bits of security; NIST SP
+800-186 dropped them), and secp192k1 is in no library here: values signed on them are not checked.
 
-COSE (RFC 9053) has EdDSA with Ed25519, and ES256 on P-256 with both numbers of the signature
-behind each other.  Of a library for COSE we would need no more than this page: pycose rests on
-`ecdsa`, which is not made against timing attacks, and on certvalidator, which no one keeps;
-cwt asks for an older cbor2 than ours.
+COSE (RFC 9053) has EdDSA with Ed25519, and ES256 on P-256 with both numbers of the signature behind
+each other.  No COSE library is used: pycose depends on unmaintained packages, and cwt requires an
+older cbor2.
 
-Keys of meters and gateways that a reader brings: off the labels, or a maker's list.
+A reader can give keys of meters and gateways, from labels or a manufacturer's list.
 
-A text with a line a key, `NAME KEY`: the device's id or serial number, then the public key in hex
-or base64 (DER or a point).  What follows `#` is a remark.
+The file has one line per key, `NAME KEY`: the device's id or serial number, then the public key in
+hex or base64 (DER or a point).  Text after `#` is a comment.
 """
 
 from __future__ import annotations
@@ -80,7 +78,7 @@ def parse_key(text: str) -> MeterKey:
     Raises
     ------
     SignedValueError
-        If it is none, or of a kind that no value here is checked with.
+        If it is not a key, or of an unsupported kind.
     """
     try:
         return _supported(decode_key(text))
@@ -120,13 +118,13 @@ def same_key(meter_key: MeterKey, other: MeterKey) -> bool:
     Raises
     ------
     SignedValueError
-        If one is damaged, or of a kind that is not known here.
+        If one is damaged, or of an unsupported kind.
     """
     return meter_key == other or bool(_points(meter_key) & _points(other))
 
 
 def _points(key: MeterKey) -> set[tuple[str, bytes]]:
-    """Name of the curve and point; a bare point may lie on several curves."""
+    """Return curve names and points of a key; a bare point may be on several curves."""
     if key.raw[0] == _SEQUENCE:
         public = _read(key.raw)
         if isinstance(public, Ed25519PublicKey):
@@ -138,11 +136,11 @@ def _points(key: MeterKey) -> set[tuple[str, bytes]]:
             with suppress(ValueError):
                 result.append(ec.EllipticCurvePublicKey.from_encoded_point(curve, key.raw))
     whole = Encoding.X962, PublicFormat.UncompressedPoint
-    return {(one.curve.name, one.public_bytes(*whole)) for one in result}
+    return {(point.curve.name, point.public_bytes(*whole)) for point in result}
 
 
 def _supported(key: MeterKey) -> MeterKey:
-    """Refuse what could never verify: a point on no curve, a curve that is not there."""
+    """Return the key; SignedValueError for a point on no curve, or an unsupported curve."""
     if key.raw[0] == _SEQUENCE:
         if not isinstance(_read(key.raw), Ed25519PublicKey):
             _loaded(key.raw)
@@ -163,7 +161,7 @@ def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> 
     Raises
     ------
     NotCheckedError
-        If this algorithm, or the key's, is not known here.
+        If this algorithm, or that of the key, is not supported.
     SignedValueError
         If the key is damaged.
     """
@@ -199,12 +197,12 @@ def verifies_cose(key: MeterKey, algorithm: int, signature: bytes, signed: bytes
     Parameters
     ----------
     algorithm : int
-        -8 EdDSA or -7 ES256; -19 and -9 say the same with their curve.
+        -8 EdDSA or -7 ES256; -19 and -9 are the same with their curve.
 
     Raises
     ------
     NotCheckedError
-        If this algorithm is not known here.
+        If this algorithm is not supported.
     SignedValueError
         If the key is damaged.
     """
@@ -257,7 +255,7 @@ OwnKeys = Mapping[str, tuple[MeterKey, ...]]
 
 def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
     """
-    Return keys by the preceding name; a name may have several lines.
+    Return keys by meter name; a name may have several lines.
 
     Raises
     ------

@@ -3,10 +3,10 @@ OCMF: signed meter values as charging stations make them.
 
     OCMF|payload|{"SD": signature, "SA": algorithm}
 
-What is signed are the payload's bytes as they stand there, so they are never written
-anew.  Source: Open Charge Metering Format, revision 1.2, S.A.F.E. e.V.; "section" below is
-its chapter "Payload Data Section".  A field that a reading leaves out has the value of the
-reading before it; a reading without RV tells an event and no value.
+The signed bytes are those of the payload as received, so it is never written again.  Source: Open
+Charge Metering Format, revision 1.2, S.A.F.E. e.V.; "section" below is its chapter "Payload Data
+Section".  An omitted field of a reading has the value of the previous reading; a reading without RV
+is an event without a value.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Reading:
     time : datetime
         With the meter's offset.
     clock : str
-        `U`, `I`, `S` or `R`: whether that time is worth anything, see `TIMES`.
+        `U`, `I`, `S` or `R`: reliability of the time, see `TIMES`.
     reason : str or None
         `B` begin, `E` end, and others (table 7); None without a transaction.
     value : Decimal or None
@@ -70,7 +70,7 @@ class Reading:
     unit : str or None
         Like `kWh`.
     errors : str
-        `E` where the energy, `t` where the time may not be used.
+        `E`: energy not usable; `t`: time not usable.
     status : str
         The meter's state, `G` for good; see `STATES`.
     """
@@ -116,7 +116,7 @@ class Record:
     signature : bytes
         DER.
     signed : bytes
-        What the signature is over.
+        The signed bytes.
     """
 
     version: str
@@ -180,7 +180,7 @@ def read(text: str) -> Record:
 
 
 def _object(text: str, begin: int) -> tuple[dict[str, Any], int]:
-    """JSON object at a place of a text, its numbers as they are written, and its end."""
+    """Return a JSON object at a position of a text, with numbers as written, and its end."""
     start = begin + len(text[begin:]) - len(text[begin:].lstrip())
     try:
         result, end = _JSON.raw_decode(text, start)
@@ -262,7 +262,7 @@ def _signature(section: dict[str, Any]) -> bytes:
 
 
 def _text(row: dict[str, Any], key: str) -> str | None:
-    """Text of a field; None where it is absent or empty, as makers write what they do not have."""
+    """Return the text of a field; None if absent or empty."""
     result = row.get(key)
     if result is not None and not isinstance(result, str):
         _refuse(f"{key} is not text")

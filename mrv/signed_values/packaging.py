@@ -8,7 +8,7 @@ File formats of signed values, unpacked to the text of each value.
     text   the value itself, one after another
     CBOR   signed batches (COSE_Sign1), one after another; or each as hex or base64 in a line
 
-A key that travels with a value proves nothing of whose it is.
+A key sent with a value does not prove its owner.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Item:
     Parameters
     ----------
     text : str
-        The value, its transport's encoding taken off.
+        The value, without transport encoding.
     key : str or None
-        Text of the key beside it.
+        Text of the key sent with it.
     context : str or None
-        What it is of its transaction, as its sender says.
+        Its position in the transaction, as stated by the sender.
     received : datetime or None
         When tonne received it, where it did.
     """
@@ -66,7 +66,7 @@ def read_items(content: bytes) -> list[Item]:
     if content.startswith(_COSE):
         from mrv.signed_values import cose  # noqa: PLC0415 - its library, where it is needed alone
 
-        items = [Item(one) for one in cose.texts(content)]
+        items = [Item(batch) for batch in cose.texts(content)]
     elif content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         items = _xml(content)
     else:
@@ -85,7 +85,7 @@ def read_items(content: bytes) -> list[Item]:
 
 
 def _lines(text: str) -> list[Item]:
-    """Batches in hex or base64, one a line; none where a line is something else."""
+    """Return batches in hex or base64, one per line; empty if a line is anything else."""
     items = [Item(plain(line)) for line in text.splitlines() if line.strip()]
     return items if all(item.text.startswith("0o") for item in items) else []
 
@@ -94,17 +94,17 @@ def plain(text: str) -> str:
     """
     Return the text of an encoded value.
 
-    OCMF as it was signed, a batch (COSE_Sign1) as base64; what is neither stays as it is.
+    OCMF as signed, a batch (COSE_Sign1) as base64; other text is unchanged.
     """
     text = text.strip()
     if ocmf.is_ocmf(text):
         return text
     if text.startswith("{"):
         try:
-            held: Any = json.loads(text)
+            content: Any = json.loads(text)
         except (ValueError, RecursionError):
             return text
-        inner = held.get("signedMeterData") if isinstance(held, dict) else None
+        inner = content.get("signedMeterData") if isinstance(content, dict) else None
         return plain(inner) if isinstance(inner, str) and not inner.startswith("{") else text
     for decode in (bytes.fromhex, _base64):
         try:
@@ -128,7 +128,7 @@ def _base64(text: str) -> bytes:
 
 @dataclass(slots=True)
 class _Walk:
-    """Values of an XML file as its parser comes by them."""
+    """XML parser target that collects signed values."""
 
     items: list[Item] = field(default_factory=list)
     encoding: str = "plain"
@@ -169,7 +169,7 @@ def _xml(content: bytes) -> list[Item]:
 
 
 def _no_doctype(*_: object) -> None:
-    """Entities of one's own can blow a small file up, and no signed value needs any."""
+    """Raise an error for a DOCTYPE, since custom entities can expand a small file enormously."""
     raise SignedValueError(
         "the XML declares a document type, which is not allowed in a file of signed values"
     )

@@ -2,14 +2,14 @@
 Result of a check of signed values: verified, refused, or not checked.
 
 1. The text is read as OCMF, or as a batch of readings (COSE_Sign1).
-2. Who signed is looked up, a meter or a gateway; the key comes from the registry, or from the
-   verifier's own hand, never from the message alone.  A key that ended verifies nothing later.
+2. The signer is a meter or a gateway; its key comes from the registry or the verifier, never from
+   the message alone.  A key that has ended verifies no later value.
 3. The signature is over the payload's bytes by that key.
-4. A signer speaks for itself, and for the devices that the registry puts behind it.
-5. A page of a meter, and a number of a signer's batches, stands for one payload: a second one
-   with the same is refused.  Numbers that are missing are reported.
+4. A signer can sign for itself, and for the devices connected to it in the registry.
+5. The page number of a meter, or the batch number of a signer, identifies one payload: another
+   payload with the same number is refused.  Missing numbers are reported.
 
-`not checked` says that no one here could tell.  It is never a kind of yes.
+`not checked` means that the result is unknown; it never counts as verified.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class DatedKey(NamedTuple):
     Attributes
     ----------
     key : MeterKey or None
-        None: from this time on there is none, until another one begins.
+        None: no key from this time until the next one begins.
     begins : datetime or None
-        The time from which it is its holder's.
+        Start of its validity.
     holder : str
-        Its owner.
+        Meter or gateway that owns it.
     speaks : mapping of str to str, or None
-        Names (id, serial number) of the devices whose readings it may sign, to their ids;
-        None where no one says so.
+        Names (id, serial number) of the devices for which a gateway may sign, to their ids;
+        None where the registry does not state any.
     """
 
     key: MeterKey | None
@@ -77,15 +77,15 @@ class Checked:
     detail : str
         Why, in a sentence.
     record : Record or None
-        OCMF; None where it is none or could not be read.
+        OCMF; None if it is not OCMF or unreadable.
     holder : str or None
-        Whose key verified it, as the registry says.
+        Owner of the key that verified it.
     batch : Batch or None
         COSE_Sign1; None where it is none or could not be read.
     device : str or None
-        Whose value it is, as the registry says.
+        Device of the value in the registry.
     notes : tuple of str
-        What a reader must know beside: clocks, states, repetitions.
+        Further notes for the reader: clocks, states, repetitions.
     """
 
     outcome: Outcome
@@ -99,7 +99,7 @@ class Checked:
 
 def check_items(items: Iterable[Item], keys: Mapping[str, Sequence[DatedKey]]) -> list[Checked]:
     """
-    Check values against the keys of their meters.
+    Return the result of the check of each value against the keys of its meter.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def check_items(items: Iterable[Item], keys: Mapping[str, Sequence[DatedKey]]) -
 
 
 def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
-    """Check one value alone; repeated pages are not checked."""
+    """Return the result of the check of a single value, without the check for repeated pages."""
     if item.text[:2] == "0o":
         return _check_batch(item, keys)
     if not ocmf.is_ocmf(item.text):
@@ -173,13 +173,13 @@ def _batch_by_keys(batch: Batch, known: Sequence[DatedKey]) -> Checked:
         return Checked(VERIFIED, text, holder=key.holder, device=device)
     return Checked(
         REFUSED,
-        f"not signed by the key of {' or '.join(one.holder for one in known)}: "
+        f"not signed by the key of {' or '.join(key.holder for key in known)}: "
         "the value was changed, or signed by another key",
     )
 
 
 def of_device(checked: Checked, device: str | None) -> Checked:
-    """Refuse a verified value that was sent by a device other than the key's."""
+    """Return the result, refused if a device other than the key's sent the value."""
     if checked.outcome != VERIFIED or checked.device == device:
         return checked
     sent = device or "no known device"
@@ -194,10 +194,9 @@ def _known(
     keys: Sequence[DatedKey], at: datetime | None, received: datetime | None
 ) -> tuple[list[DatedKey], str]:
     """
-    Keys that may have signed at a time, and why there is none where they ended.
+    Return the keys valid at a time, and the reason if there is none.
 
-    Who stole a key that ended can write any time into what he signs, so it must have been
-    received before the end as well.
+    A value must also have been received before its key ended, since a stolen key can sign any time.
     """
     known, ended = [], ""
     for rows in _by_holder(keys):
@@ -242,13 +241,13 @@ def _by_keys(record: Record, known: Sequence[DatedKey]) -> Checked:
             return Checked(NOT_CHECKED, str(error))
     return Checked(
         REFUSED,
-        f"not signed by the key of {' or '.join(one.holder for one in known)}: "
+        f"not signed by the key of {' or '.join(key.holder for key in known)}: "
         "the batch was changed, or signed by another meter",
     )
 
 
 def _by_sent_key(record: Record, item: Item) -> Checked:
-    """Hold a value of an unknown meter against the key beside it, which can only refuse it."""
+    """Return the result of the check by the key sent with a value; it can refuse but not verify."""
     unknown = f"no key of {record.name} is known for that time; register or give the key"
     if item.key is None:
         return Checked(NOT_CHECKED, unknown)
@@ -266,7 +265,10 @@ def _by_sent_key(record: Record, item: Item) -> Checked:
 
 
 def _once(checked: Checked, pages: dict[_Place, bytes]) -> Checked:
-    """Refuse a page that stands for another payload already, and tell one that comes again."""
+    """
+    Return the result, refused for a page with another payload, and marked for a repeated
+    page.
+    """
     item = checked.record or checked.batch
     if item is None or checked.outcome == REFUSED:
         return checked
@@ -296,7 +298,7 @@ def _once(checked: Checked, pages: dict[_Place, bytes]) -> Checked:
 
 
 def _counted(checked: Checked, last: dict[tuple[str | None, str], int]) -> Checked:
-    """Tell batches that are missing before this one, or that come after later ones."""
+    """Return the result with a note on missing batches, or batches out of order."""
     batch = checked.batch
     if batch is None or checked.outcome != VERIFIED:
         return checked

@@ -137,10 +137,9 @@ def flames(
     """
     Return flow to a flare, and flow with a flame, by parameter. [base units]
 
-    An interval has a flame if every reading of a channel is at its level or above, and not above
-    the manufacturer's maximum where the project has it.  An interval without a reading takes the
-    last one of the hour before.  Without a valid certificate the levels are tightened by the
-    permissible error.
+    An interval has a flame if every reading is at the required level or above, and not above the
+    manufacturer's maximum, if known.  An interval without a reading takes the last one of the hour
+    before.  Without a valid certificate the levels are tightened by the permissible error.
     """
     first, last = (int(us) // INTERVAL_US for us in (analysers.edges[0], analysers.edges[-1]))
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
@@ -190,13 +189,13 @@ def measured(
     Parameters
     ----------
     rows : IntervalRows
-        Of the period: what flowed weighs the days.
+        Flow of the period, the weight of each day.
     certificates : mapping of str to sequence of Calibration
-        By device, of the meters that were there.
+        Certificates by device, limited to the meter in service.
     """
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
     result = {name: bench.measured(spec) for name, spec in _specs(project).items()}
-    return {name: one for name, one in result.items() if one is not None}
+    return {name: value for name, value in result.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -262,7 +261,7 @@ class _Bench:
                     pairwise(self.edges.tolist()), zip(flows, first, strict=True), strict=True
                 )
             ),
-            tuple(rounded(one, spec) for one in off) if bare else (), tuple(bare),
+            tuple(rounded(value, spec) for value in off) if bare else (), tuple(bare),
             rounded(_mean(read, read_flow, spec), spec) if read[0] else None,
         )  # fmt: skip
 

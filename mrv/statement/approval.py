@@ -58,8 +58,8 @@ def check_approval(
     Raises
     ------
     CanonicalError, SignatureError, EnrolmentError
-        If it is in another form, of other documents, earlier than the verification, or not
-        by an operator who may sign for the project.
+        If it is in another form, of other documents, earlier than the verification, or not by an
+        operator of the project.
     """
     name = str(document.get("id"))
     check_role(holder, "operator", statement["id"])
@@ -79,7 +79,7 @@ def check_approval(
         or approved.verification_sha256 != _digest(verification)
     ):
         raise SignatureError(f"{name} approves another statement or another verification")
-    times = [proofs_of(one)[0]["created"] for one in (verification, document)]
+    times = [proofs_of(credential)[0]["created"] for credential in (verification, document)]
     if time_of(times[1], "created") < time_of(times[0], "created"):
         raise SignatureError(f"{name} was signed at {times[1]}, before the verification")
 

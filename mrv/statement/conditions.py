@@ -96,7 +96,7 @@ def check_threshold(percent: str) -> None:
     Raises
     ------
     StatementStateError, CanonicalError
-        Naming it and the permitted maximum.
+        With the value and the permitted maximum.
     """
     if beyond(percent):
         raise StatementStateError(
@@ -157,13 +157,15 @@ _UNIT, _NEARLY = 1000, Decimal("0.8")
 
 def unmet(claims: Claims) -> tuple[Unmet, ...]:
     """Return the conditions and cross-checks not met according to a statement, in its order."""
-    return tuple(one for one in _all(claims) if one.severity != OBSERVATION)
+    return tuple(condition for condition in _all(claims) if condition.severity != OBSERVATION)
 
 
 def _all(claims: Claims) -> Iterator[Unmet]:
     reported = [_finding(condition) for condition in claims.applicability if not condition.holds]
     yield from reported
-    by_rule = {name for one in reported for each in one.texts for name in each.named("invoice")}
+    by_rule = {
+        name for finding in reported for each in finding.texts for name in each.named("invoice")
+    }
     for check in claims.cross_checks or ():
         if check.holds is False:
             # what is counted already is the conservative one of the two
@@ -209,7 +211,7 @@ def _finding(condition: Condition) -> Unmet:
 
 def findings(claims: Claims) -> tuple[Unmet, ...]:
     """Return the findings of a statement that are not met, observations last."""
-    return tuple(sorted(_all(claims), key=lambda one: one.severity == OBSERVATION))
+    return tuple(sorted(_all(claims), key=lambda condition: condition.severity == OBSERVATION))
 
 
 def finding_json(item: Unmet, language: str = "en") -> dict[str, Any]:
@@ -228,7 +230,7 @@ def finding_json(item: Unmet, language: str = "en") -> dict[str, Any]:
 
 def observations(claims: Claims) -> Iterator[str]:
     """Yield findings that need no reply: their effect is small, or already applied."""
-    yield from (str(one) for one in _all(claims) if one.severity == OBSERVATION)
+    yield from (str(condition) for condition in _all(claims) if condition.severity == OBSERVATION)
 
 
 def graded(claims: Claims) -> str:
@@ -287,7 +289,11 @@ def forward_of(texts: Sequence[Text]) -> tuple[str | None, str] | None:
 def unanswered(claims: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
     """Return the conditions without the verifier's justification; all before 0.2.0."""
     answered = reasons_of(conclusion)
-    return tuple(one for one in unmet(claims) if (one.rule, one.texts) not in answered)
+    return tuple(
+        condition
+        for condition in unmet(claims)
+        if (condition.rule, condition.texts) not in answered
+    )
 
 
 def reasoned(reason: str) -> bool:

@@ -100,8 +100,8 @@ def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
             continue
         of: dict[str, Value] = {"parameter": survey.parameter, "design": design.version}
         if survey.population != own.number:
-            held = survey.population
-            yield text("PLN-01.other_population", held=held, number=own.number, **of)
+            surveyed = survey.population
+            yield text("PLN-01.other_population", held=surveyed, number=own.number, **of)
         if own.participants and survey.participants:
             each = Fraction(survey.population, survey.participants)
             planned_each = Fraction(own.number, own.participants)
@@ -122,7 +122,7 @@ def _old_surveys(plan: MonitoringPlan, first: date) -> Iterator[Text]:
 
 
 def _samples(plan: MonitoringPlan, first: date) -> Iterator[Text]:
-    """Name surveys that were repeated before they were due, and samples with replaced units."""
+    """Yield surveys repeated before they were due, and samples with replaced units."""
     version = plan.versions[-1] if plan.versions else None
     method = find(plan.project.methodology, plan.project.version)
     latest: dict[str, Survey] = {}
@@ -143,14 +143,14 @@ def _samples(plan: MonitoringPlan, first: date) -> Iterator[Text]:
 
 def uncorrected(versions: Sequence[Version], earlier: Sequence[Version]) -> Iterator[Text]:
     """
-    Name corrections of a plan that change how something is measured.
+    Yield corrections of a plan that change how a quantity is measured.
 
-    A correction states what is so already; another channel, option, frequency or device class, or
-    a line that is gone, is a change of the plan (CDM project standard, post-registration changes
-    [M]).
+    A correction may only state what is already done; another channel, option, frequency or device
+    class, or a removed line, is a change of the plan (CDM project standard, post-registration
+    changes [M]).
     """
     for version in versions:
-        every = [*earlier, *(one for one in versions if one not in earlier)]
+        every = [*earlier, *(version for version in versions if version not in earlier)]
         before = replaced(every, version) if version.kind == CORRECTION else None
         for line in () if before is None else before.lines:
             same = (line.parameter, line.device)
@@ -166,7 +166,9 @@ def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
     """Yield the text if the expected yearly energy exceeds the plant's full load."""
     devices = {device.id: (device.class_id, device.rated_power_w) for device in plan.devices}
     bound = ((device.role, *devices[device.device]) for device in plan.project.devices)
-    counted = [one for one in bound if not plan.energy or one[0] in plan.energy]
+    counted = [
+        bound_device for bound_device in bound if not plan.energy or bound_device[0] in plan.energy
+    ]
     method = plan.project.methodology, plan.project.version
     result = over_full_load(*method, plan.project.expected.get("energy_kwh_per_year"), counted)
     if result is not None:
@@ -176,7 +178,7 @@ def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
 def wet_gas(
     methodology: str, version: str, bound: Iterable[tuple[str, str]], bases: Mapping[str, object]
 ) -> Iterator[Text]:
-    """Name meters, bound to roles, that do not count the dry gas of which the methane share is."""
+    """Yield gas meters bound to roles that measure wet gas or have no stated gas basis."""
     roles = {r for r, need in find(methodology, version).roles.items() if need.quantity in GASES}
     for device in sorted({device for device, role in bound if role in roles}):
         if bases.get(device) != DRY:
@@ -219,9 +221,9 @@ def over_full_load(
     Parameters
     ----------
     expected : object
-        Energy of a year, as the registry states it; None where it states none. [kWh]
+        Yearly energy stated in the registry; None if not stated. [kWh]
     devices : iterable of (role, class, rated power)
-        Meters of the project; those that make energy count. [W]
+        Meters of the project; generators are used. [W]
     """
     roles = find(methodology, version).roles
     rated = [
@@ -375,8 +377,8 @@ def conditions(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
     if not texts or plan.accounting == FIRST:
         yield Finding(RULE, not texts, lines(texts))
         return
-    for code in dict.fromkeys(one.code for one in texts):
-        same = [one for one in texts if one.code == code]
+    for code in dict.fromkeys(text_.code for text_ in texts):
+        same = [text_ for text_ in texts if text_.code == code]
         yield Finding(RULE, False, lines(same), "observation" if code in _ESTIMATES else "")
 
 
@@ -443,8 +445,8 @@ def registered(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
     """
     Yield the findings of the registry's rules.
 
-    The service of an excluded meter must be clarified if the project's own meters used less than
-    its service needs.
+    The service of an excluded meter must be clarified if the project's own meters measured less
+    than its service requires.
     """
     used = (f for f in result.applicability if f.rule == "MTR-06" and not f.holds)
     short = any(line.code != "MTR-06.no_model" for finding in used for line in finding.lines)

@@ -53,22 +53,22 @@ class Finding:
     Attributes
     ----------
     opinion : 'unqualified', 'qualified', 'adverse' or 'disclaimer'
-        Or `unmodified`, `modified`: they become the first two.
+        `unmodified` and `modified` are read as the first two.
     assurance : 'reasonable' or 'limited'
     materiality_percent : str
         Largest error that would not change the opinion, as decimal text. [%]
     findings : tuple of str
-        Remarks beside the findings that were raised and closed.
+        Remarks in addition to the findings.
     words : Words
         Of each parameter, requirement and open finding.
     procedure : str or None
-        What was done, in the verifier's own words.
+        Procedure in the verifier's words.
     team : tuple of PersonNamed
     site_visits : tuple of SiteVisit
     reviewer : PersonNamed or None
-        Who reviewed the verification, and is none of the team.
+        Reviewer of the verification, not a member of the team.
     signatory : PersonNamed or None
-        Who answers for the verification.
+        Person responsible for the verification.
     accreditation : str or None
         Number of the verifier's accreditation.
     """
@@ -107,17 +107,17 @@ def sign_verification(
     Parameters
     ----------
     statement : mapping
-        With the operator's proof.
+        Statement with the operator's proof.
     created : datetime
-        When; with a time zone.
+        Time of signature, with a time zone.
     records : sequence of Record
         Findings of this verification.
 
     Raises
     ------
     StatementStateError
-        If the opinion is without reservation and a finding stands against it, or the
-        verifier's words are blank; if the materiality is above what any programme takes.
+        If an unqualified opinion has open findings or blank descriptions; if the materiality
+        exceeds the permitted maximum.
     """
     document = verification_body(statement, finding, holder, valid_from(created), records)
     return create_proof(document, key, created)

@@ -43,7 +43,7 @@ class Arrived(NamedTuple):
     Attributes
     ----------
     readings : int
-        Number stored or completed.
+        Number of readings.
     late : int
         Number that arrived 36 hours or more after the day's end.
     hours : int

@@ -102,7 +102,7 @@ def diagram(
     language : str
         Of its words; packs have the English ones.
     names : mapping, optional
-        What roles and frequencies are called, as `role.NAME`; else by their names in the registry.
+        Names of roles and frequencies, as `role.NAME`; else by their names in the registry.
 
     Raises
     ------
@@ -246,7 +246,7 @@ _ELSE = 200  # characters of a name
 
 def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
     """Return the plant's meters as one SVG document; None where no meter names its load."""
-    feeds = {one: to for one, (_, to) in plan.points.items() if to}
+    feeds = {meter: to for meter, (_, to) in plan.points.items() if to}
     if not feeds:
         return None
     drawn, more = _limited(feeds)
@@ -340,7 +340,7 @@ def _lines(plan: MonitoringPlan, name: str, more: Mapping[str, int], language: s
         lines += [render(text("diagram.serial", serial=serial), language)] if serial else []
     if name in more:
         lines.append(render(text("diagram.more_meters", count=more[name]), language))
-    return [line for one in lines for line in textwrap.wrap(plain(one, _ELSE), _COLUMNS) or [""]]
+    return [line for text in lines for line in textwrap.wrap(plain(text, _ELSE), _COLUMNS) or [""]]
 
 
 def _box(x: int, y: int, height: int, kind: str, lines: list[str]) -> list[str]:

@@ -94,10 +94,9 @@ def remeter(
     Parameters
     ----------
     frames : iterable of Frame
-        Evidence of the fleet's devices, times unique a device; all of a device
-        in one frame.
+        Readings of the fleet's devices, times unique per device; all of a device in one frame.
     pairs : set of (int, int)
-        Device and quantity that count.
+        Device and quantity pairs to meter.
     from_us, to_us : int
         Half-open. [us UTC]
     metering : int

@@ -46,11 +46,11 @@ class Case:
     Attributes
     ----------
     plan : MonitoringPlan
-        Its devices' places are the fleet indices of `frames` and `rows`.
+        Plan; the positions of its devices are the fleet indices of `frames` and `rows`.
     frames : iterable of Frame
         All rows of a device in one frame; iterated once for the digests.
     rows : IntervalRows
-        Of the period, as `evidence.select` gives them.
+        Interval rows of the period, from `evidence.select`.
     from_us, to_us : int
         Half-open, on the grid. [us UTC]
     factors : FactorBook
@@ -59,7 +59,7 @@ class Case:
     metering : int
         Version of the rules that made the rows.
     check_leaves : callable, optional
-        Of a case that is rechecked: called with the leaves of a few devices at a time.
+        For a case that is rechecked: called with the leaves of some devices at a time.
     """
 
     plan: MonitoringPlan
@@ -119,9 +119,19 @@ class Case:
         )
         return replace(
             result,
-            uncorroborated={key: one.beyond for key, one in compared.items() if one.beyond},
-            alone={key: one.alone for key, one in compared.items() if one.alone is not None},
-            left_out={k: one.left_out for k, one in compared.items() if one.left_out is not None},
+            uncorroborated={
+                key: comparison.beyond for key, comparison in compared.items() if comparison.beyond
+            },
+            alone={
+                key: comparison.alone
+                for key, comparison in compared.items()
+                if comparison.alone is not None
+            },
+            left_out={
+                k: comparison.left_out
+                for k, comparison in compared.items()
+                if comparison.left_out is not None
+            },
             unrecorded={k: u.more for k, u in unrecorded.items() if u.more is not None},
             gauged=frozenset(key for key, unreported in unrecorded.items() if unreported.agrees),
             drawn={fleet.devices[i].id: d for i, d in evidence.drawn(self._scanned.drawn)},

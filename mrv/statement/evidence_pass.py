@@ -136,20 +136,20 @@ def scan(
     from_us, to_us : int
         The period, half-open. [us UTC]
     timezone : str
-        Zone whose days the digests are by.
+        Time zone of the days.
     recheck : Recheck, optional
-        What the readings should give.
+        Expected interval rows.
     windows : mapping
-        As `mrv.statement.register_check.windows` gives them.
+        From `mrv.statement.register_check.windows`.
     metering : int
-        Version of the rules to meter by.
+        Version of the metering rules.
     checks : ReadingChecks, optional
-        What else the readings are compared with.
+        Further data for comparison with the readings.
 
     Raises
     ------
     CanonicalError
-        If the rows of a device stand in two frames, or as `recheck` says.
+        If the rows of a device are in two frames, or as `recheck` raises.
     """
     pairs = None if recheck is None else recheck.pairs
     leaves: list[DayLeaf] = []

@@ -188,7 +188,7 @@ def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Eve
     Raises
     ------
     CanonicalError
-        If it is not in the form that `sign_event` writes, or of another statement.
+        If it does not have the form of `sign_event`, or is of another statement.
     """
     name = repr(document.get("id"))
     finding_event = read(FindingEvent, document, f"event {name} of a finding")
@@ -327,12 +327,12 @@ def read_events(data: bytes, statement: Mapping[str, Any]) -> tuple[Record, ...]
     CanonicalError
         If it is not a list of events of this statement.
     StatementStateError
-        If one does not follow.
+        If an event is not possible in its order.
     """
     listed = canonical.parse(data)
-    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+    if not isinstance(listed, list) or not all(isinstance(event, dict) for event in listed):
         raise CanonicalError("findings.json is not a list of events; get it again")
-    return fold(read_event(one, statement) for one in listed)
+    return fold(read_event(event, statement) for event in listed)
 
 
 def fold(events: Iterable[Event]) -> tuple[Record, ...]:

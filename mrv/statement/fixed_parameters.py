@@ -71,14 +71,14 @@ _Key = tuple[str | None, str]
 
 def changed(claims: Claims, project: Project) -> tuple[str, ...]:
     """
-    Return the fixed values of a project that differ from those of its issued statement.
+    Return the fixed values of a project that differ from those of an issued statement.
 
     Parameters
     ----------
     claims : Claims
-        Of the issued statement.
+        Values of the issued statement.
     project : Project
-        As the registry has it now, with the devices of the period.
+        Project in the registry now, with the devices of the period.
     """
     was: defaultdict[_Key, set[str]] = defaultdict(set)
     for device, parameter, value in fixed_ex_ante(claims):
@@ -99,7 +99,7 @@ def changed(claims: Claims, project: Project) -> tuple[str, ...]:
 
 def issued_with(claims: Claims) -> tuple[FixedBefore, ...]:
     """Return the values fixed ex ante in a statement."""
-    return tuple(FixedBefore(*one, claims.statement) for one in fixed_ex_ante(claims))
+    return tuple(FixedBefore(*value, claims.statement) for value in fixed_ex_ante(claims))
 
 
 def departed(issued: Iterable[FixedBefore], project: Project) -> tuple[FixedBefore, ...]:

@@ -1,8 +1,8 @@
 """
 Versions of the metering rules, and the function of each.
 
-A statement names the version of its intervals; one that names none uses the first.  Old versions
-never change, so that signed statements can always be recalculated.
+A statement names the metering version of its intervals; version 1 if absent.  Old versions never
+change, so that signed statements can always be recalculated.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def of_claims(claims: Claims) -> int:
     Raises
     ------
     CanonicalError
-        If this tonne does not know it.
+        If this release does not know it.
     """
     version = FIRST if claims.metering is UNSET else claims.metering
     if version not in (FIRST, METERING):

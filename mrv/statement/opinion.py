@@ -60,7 +60,7 @@ def check_opinion(opinion: Opinion, records: Sequence[Record], result: Materiali
     Raises
     ------
     StatementStateError
-        Naming the findings that are not closed, or the misstatement.
+        Names the open findings, or the misstatement.
     """
     if opinion_word(opinion) != "unqualified":
         return
@@ -114,7 +114,7 @@ def check_words(opinion: Opinion, claims: Claims, words: Words) -> None:
     Raises
     ------
     StatementStateError
-        Naming the findings that are open, or the first blanks; or a row of another statement.
+        Names the open findings, the first blank descriptions, or a row of another statement.
     """
     check_rows(claims, words)
     for reason in filter(str.strip, words.reasons):

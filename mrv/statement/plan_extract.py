@@ -95,86 +95,85 @@ class MonitoringPlan:
     Attributes
     ----------
     project : Project
-        With the devices that serve it in the period, and no others.
+        The project, with the devices that serve it in the period.
     devices : tuple of Device
-        Those devices and their check meters, by id; their places are the fleet
-        indices of the evidence.
+        Those devices and their check meters, by id; their positions are the fleet indices of the
+        evidence.
     serials : mapping of str to str or None
     calibrations : mapping of str to tuple of Calibration
     carried_ug : int
-        What earlier periods left below zero, 0 or negative. [ug CO2e]
+        Negative balance of earlier periods, 0 or below. [ug CO2e]
     carried_from : str or None
-        The statement that left it, or several with commas.
+        Statements of that balance, separated by commas.
     checks : tuple of CheckMeter
     versions : tuple of Version
-        Of the project's own monitoring plan, in force within the period.
+        Versions of the project's monitoring plan in force in the period.
     versions_before : tuple of Version
-        Those that they correct, change or depart from, and that are not in force themselves.
+        Versions that these correct, change or deviate from, not in force themselves.
     invoices : tuple of Invoice
     earlier : tuple of StatementFigures
         `mrv.statement.prior_statements.figures` of the period before and of a year before.
     corrected : StatementFigures or None
         `mrv.statement.prior_statements.figures` of the statement that this one replaces.
     energy : tuple of str
-        Roles that the design's energy is of (`mrv.accounting.rounded_figures.energy_roles`).
+        Roles of the design's energy (`mrv.accounting.rounded_figures.energy_roles`).
     unclaimed : tuple of (int, int)
-        Spans before the period that no issued statement covers, though an earlier time
-        has one. [us UTC]
+        Earlier spans without an issued statement, after the first issued one. [us UTC]
     changed : tuple of str
-        What was fixed ex ante and is another value than in the statement before.
+        Values fixed ex ante that differ from the previous statement.
     accounting : int
         Version of the rules of accounting.
     registry : tuple of RegistryCondition
-        What of the registry does not hold.
+        Registry rules that are not met.
     excluded : tuple of Excluded
-        Devices of which nothing counts until the registry is mended, by which rule, and why.
+        Devices excluded until the registry is corrected, with rule and reason.
     certified : mapping of (str, str) to tuple of Certified
-        What certificates of energy certify, by device and quantity.
+        Energy in certificates, by device and quantity.
     ratings : mapping of str to tuple of (int, int)
-        Rated powers from when on. [us UTC, W]
+        Rated powers, each from a time on. [us UTC, W]
     meters : mapping of str to (maker, model)
     samples : tuple of Sample
-        What laboratories found in the period.
+        Laboratory results of the period.
     history : tuple of Usage
-        What the project's issued statements of the last year used for its service.
+        Consumption and service in the project's issued statements of the last year.
     fixed : tuple of FixedBefore
-        What was fixed ex ante otherwise than it is now.
+        Values fixed ex ante that differ from the present ones.
     arrivals : mapping of str to mapping of str to Arrived, or None
-        By device and local day; None where no one counted.
+        By device and local day; None where not recorded.
     signed : SignedExtract or None
-        Signed values of the period and keys of who signed; None where no one looked.
+        Signed values of the period and keys of who signed; None where not examined.
     issue_signatures : int
-        How many have to approve the issue; 1 where the preparer's own signature does.
+        Number of operators that must approve the issue; 1: the preparer's signature is sufficient.
     public_url : str or None
-        Where anybody may ask whether the statement counts.
+        Public address of the statement's status.
     accepted : tuple of FactorAccepted
-        Factors of registry files that are entered as accepted.
+        Factors of registry files with an acceptance.
     documents : tuple of Document
-        Of what the plant was built for.
+        Design capacities of the plant.
     clocks : mapping of str to Clocked
-        Hours that readings of a device tell of, and the fewer ones in which they came.
+        Hours reported by readings of a device, and the fewer hours in which they arrived.
     late : tuple of ChangedLate
-        What was fixed ex ante and was changed after the period began.
+        Values fixed ex ante that were changed after the period began.
     replaced : tuple of (Invoice, Invoice, str)
-        Invoices that another one corrects, that one, and the reason given.
+        Corrected invoices, each with its correction and the reason.
     outside : tuple of MeteredOutside
-        What meters metered of invoices' time outside the period.
+        Quantities metered in invoiced time outside the period.
     points : mapping of str to (str or None, tuple of str)
-        Monitoring point of a device, and what it feeds.
+        Monitoring point of each device, and its loads.
     gas : mapping of str to str
-        Whether a device counts gas `dry` or `wet`, of those that say it.
+        Gas basis of a device, `dry` or `wet`, where stated.
     forward : tuple of ForwardAction
-        Requests of earlier verifications and of the validation that are open.
+        Open requests of the validation and of earlier verifications.
     calibrated_every : mapping of str to int
         Interval of calibration by device, where the registry has one. [months]
     required : RequiredGrades
-        The grades of evidence that the programme asks for.
+        Grades of evidence required by the programme.
     declared : Declared
         Surveys, events, the registered design, common meters.
     common : tuple of CommonMetered
-        What common meters and their users metered in the period.
+        Quantities of common meters and their users in the period.
     row_signers : tuple of RowSigner
-        Who signed invoices, laboratory results or documents of the period.
+        Signers of invoices, laboratory results or documents of the period.
     """
 
     project: Project

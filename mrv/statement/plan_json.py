@@ -93,8 +93,8 @@ def certified_in(
     Raises
     ------
     ValueError
-        For an amount that is not above 0, a time inside an interval, runs out of order, or
-        a certificate that is named twice of a device.
+        For an amount not above 0, a time inside an interval, runs out of order, or a repeated
+        certificate of a device.
     """
     result: dict[tuple[str, str], tuple[Certified, ...]] = {}
     for certificate in certified:

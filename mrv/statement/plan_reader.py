@@ -56,7 +56,7 @@ def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
     Raises
     ------
     CanonicalError
-        If a key is missing or unknown or holds something else; it names the path.
+        If a key is missing, unknown or of another type; with its path.
     """
     plan = read(PlanExtract, record, "plan.json")
     try:

@@ -33,13 +33,13 @@ def figures(
     Parameters
     ----------
     claims : Claims
-        Of the statement, signed or not.
+        Claims of the statement, signed or not.
     energy : collection of str
-        Roles whose energy counts; that of all where it is empty.
+        Roles of the energy; empty: all.
     by_device : bool
-        With what each device metered, factors and digests, for a correction.
+        Include devices, factors and digests, for a correction.
     registry : mapping of str to str, optional
-        What the registry said beside (`mrv.statement.cross_check_json`).
+        Further registry data (`mrv.statement.cross_check_json`).
     """
     known = {**inputs(claims), **(registry or {})}
     meters = [
@@ -123,7 +123,7 @@ def difference(before: StatementFigures, now: StatementFigures) -> Difference:
         `figures(..., by_device=True)` of the statement that is replaced, and of the
         one that replaces it.
     """
-    was, is_ = ({_place(d): d for d in one.devices or ()} for one in (before, now))
+    was, is_ = ({_place(d): d for d in statement.devices or ()} for statement in (before, now))
     old, new = before.factors or (), now.factors or ()
     places = sorted(was.keys() | is_.keys())
     ug = int(now.reduction_ug) - int(before.reduction_ug)

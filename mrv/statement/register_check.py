@@ -182,8 +182,8 @@ def _of_one(value: Int64, begin: int, end: int) -> int:
     """
     Return the certain rise of a meter's register within readings [begin, end).
 
-    The first rise may include earlier time, and is omitted. Values above a later or below an
-    earlier one may be faults.
+    The first rise is omitted, as it may include earlier time.  Values above a later or below an
+    earlier one may be faults and are ignored.
     """
     if end - begin < 2 * _AGREE:
         return 0

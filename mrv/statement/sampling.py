@@ -133,7 +133,7 @@ def _period(case: Case) -> _Period:
 
 
 def rate(device_outcome: DeviceOutcome) -> Fraction:
-    """Return emissions of a metered base unit of a device. [t CO2e]."""
+    """Return emissions of a metered base unit of a device. [t CO2e]"""
     return (
         Fraction(device_outcome.emissions_t) / device_outcome.metered
         if device_outcome.metered
@@ -256,13 +256,13 @@ def check_sampling(
     Returns
     -------
     tuple of int
-        How many units were drawn at random, by risk, and how many there are.
+        Number of units drawn at random, drawn by risk, and in total.
 
     Raises
     ------
     CanonicalError, SignatureError
-        If it is not in the form that `sign_sampling` writes, of another statement, or
-        not what its seed draws from the evidence.
+        If it does not have the form of `sign_sampling`, is of another statement, or differs from
+        the draw of its seed.
     """
     named = related(statement["id"], canonical.encode(statement))
     if (
@@ -336,7 +336,7 @@ def _draw(
             at -= remaining[place].weight
             place += 1
         drawn.append(("by risk", remaining.pop(place)))
-    return sorted(drawn, key=lambda one: (one[1].device, one[1].role, one[1].day))
+    return sorted(drawn, key=lambda pair: (pair[1].device, pair[1].role, pair[1].day))
 
 
 def _numbers(seed: bytes) -> Iterator[int]:

@@ -50,7 +50,7 @@ TOLERANCE_WH = 100
 
 
 class Register(NamedTuple):
-    """A signed register of a device: signer, time of reading [us UTC], value [Wh]."""
+    """A signed register of a device: signer, time of reading [us UTC], value [Wh]"""
 
     device: str
     channel: str
@@ -142,9 +142,9 @@ def shares(
     Parameters
     ----------
     fitting : set of int
-        Places in `registers_of(said)` that `Beside` found to fit.
+        Indices in `registers_of` of registers that agree with the readings.
     outcomes : iterable of DeviceOutcome
-        What each device metered, in its role.
+        Metered quantity of each device in its role.
     """
     registers = registers_of(extract)
     whole, backed = 0, dict.fromkeys(KINDS, 0)
@@ -303,7 +303,7 @@ def energy_registers(checked: Checked, device: Device) -> Iterator[RegisterValue
         # what was signed before it was read was never read
         until = checked.batch.at_ms * 1_000 + _APART_US
         every = cose.registers(checked.batch, device)
-        yield from (one for one in every if one[1] in names and one[0] <= until)
+        yield from (register for register in every if register[1] in names and register[0] <= until)
 
 
 def _of_record(record: Record, device: Device) -> Iterator[RegisterValue]:
@@ -329,7 +329,7 @@ def check_kept(
     Raises
     ------
     CanonicalError
-        Naming the first value that is not so.
+        Names the first value that fails.
     SignedValueError
         If a key or message cannot be read.
     """

@@ -194,7 +194,7 @@ def _bytes64(text: str) -> bytes:
 
 def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
     """
-    Refuse a signature that does not give grade A; return the key of one that does.
+    Return the key of a signature that gives grade A; SignatureError for any other.
 
     Parameters
     ----------
@@ -204,9 +204,9 @@ def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
     Raises
     ------
     SignatureError
-        If the row is not what was signed.
+        If the row differs from the signed one.
     EnrolmentError
-        If the key is none of a third party, or not of who issued the row.
+        If the key is not a third party's, or not of the issuer of the row.
     """
     named = key_of(row.signed)
     key = next((key for key in keys if key.multikey == named and key.role == ROLE), None)
@@ -297,7 +297,7 @@ def check_kept(
     Parameters
     ----------
     operators : sequence of EnrolledKey
-        Who signed the statement.
+        Signers of the statement.
 
     Raises
     ------

@@ -67,9 +67,9 @@ def about(
     Parameters
     ----------
     part : str
-        Suffix of its id after that of the statement.
+        Suffix of its id, appended to the statement's id.
     signed : tuple
-        Its subject, issuer, and `validFrom`.
+        Its subject, issuer and start of validity.
     """
     subject, holder, when = signed
     return {
@@ -122,7 +122,7 @@ def check_step(statement: str, state: str, wanted: State) -> None:
     Raises
     ------
     StatementStateError
-        Naming the state and what may follow it.
+        Names the state and the permitted next states.
     """
     allowed = _NEXT[state]
     if wanted in allowed:

@@ -123,7 +123,7 @@ def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
     Raises
     ------
     CanonicalError
-        If it is not the list of that project.
+        If it is the list of another project.
     """
     return statement not in ended(document, project, [statement])
 

@@ -56,13 +56,17 @@ class Words:
 def requirements(claims: Claims) -> tuple[Requirement, ...]:
     """Return the requirements that a verifier describes, other than parameters."""
     above = any(exceeds(c.what, c.difference_percent or None) for c in claims.comparisons)
-    asked = {
+    required = {
         *(("estimate",) if above else ()),
         *(("sampling",) if claims.declared and claims.declared.surveys else ()),
         *_of_methodology(claims),
     }
     sometimes = REQUIREMENTS[REQUIREMENTS.index("estimate") :]
-    return tuple(one for one in REQUIREMENTS if one in asked or one not in sometimes)
+    return tuple(
+        requirement
+        for requirement in REQUIREMENTS
+        if requirement in required or requirement not in sometimes
+    )
 
 
 def _of_methodology(claims: Claims) -> tuple[str, ...]:
@@ -143,7 +147,7 @@ def check_rows(claims: Claims, words: Words) -> None:
     Raises
     ------
     StatementStateError
-        Naming the first of them.
+        Names the first such row.
     """
     every = subjects(claims)
     known_rows = {*every, *((parameter, None) for parameter, _ in every)}
@@ -166,7 +170,9 @@ def open_findings(claims: Claims, words: Words) -> list[Unmet]:
     """Return the findings of a statement without a worded justification."""
     every = unmet(claims)
     reasons = (*words.reasons, *("" for _ in every))
-    return [one for one, reason in zip(every, reasons, strict=False) if not reasoned(reason)]
+    return [
+        condition for condition, reason in zip(every, reasons, strict=False) if not reasoned(reason)
+    ]
 
 
 def _source(claims: Claims, parameter: str, device: str | None) -> str:

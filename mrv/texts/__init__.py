@@ -1,8 +1,8 @@
 """
 Texts as data: a code and exact values; words are in one file per language.
 
-Findings, deductions and conditions carry a `Text`; anyone who shows it renders it in the
-language of the reader.  No text is a key.
+Findings, deductions and conditions carry a `Text`, rendered in the reader's language on display.  A
+text is never used as a key.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Text:
         return render(self)
 
     def __lt__(self, other: object) -> bool:
-        """Order by the code, then by the values."""
+        """Return whether its code, then its values, precede those of another text."""
         if not isinstance(other, Text | str):
             return NotImplemented
         return repr(self) < repr(other)
@@ -82,7 +82,7 @@ def joint(code: str, names: Sequence[str]) -> Value:
 
 
 def plain(words: str) -> tuple[Text, ...]:
-    """Return words without a code: those of a methodology's condition; empty if none."""
+    """Return a methodology's words without a code as texts; empty for no words."""
     return (text("text.plain", words=words),) if words else ()
 
 
@@ -99,11 +99,11 @@ def texts_of(texts: Texts) -> tuple[Text, ...]:
 
 def devices_of(texts: Iterable[Text]) -> tuple[str, ...]:
     """Return the devices named in texts, each once."""
-    return tuple(sorted({name for one in texts for name in one.named("device")}))
+    return tuple(sorted({name for text_ in texts for name in text_.named("device")}))
 
 
 def lines(texts: Iterable[Text], maximum: int = MOST_LINES) -> tuple[Text, ...]:
-    """Return the first lines of a finding, and the number of further ones."""
+    """Return the first lines of a finding, with a last line for the number of further ones."""
     every = tuple(texts)
     if len(every) <= maximum:
         return every
@@ -133,14 +133,14 @@ def render(one: Text, language: str = "en", **others: Value) -> str:
 
 
 def sourced(source: str, language: str = "en") -> str:
-    """Write out how a source was read, which its letter of certainty says: [M] is unverified."""
+    """Return a source with its letter of certainty written out: [M] is unverified."""
     own = words(language)
     return _CERTAINTY.sub(lambda match: f"({own[f'certainty.read_{match[1]}']})", source)
 
 
 def joined(texts: Sequence[Text], language: str = "en", **others: Value) -> str:
     """Return the texts of a finding as one line."""
-    return "; ".join(render(one, language, **others) for one in texts)
+    return "; ".join(render(text_, language, **others) for text_ in texts)
 
 
 def number(decimal: str, language: str) -> str:
@@ -193,15 +193,15 @@ def _formatted(value: object, language: str) -> str:
     if isinstance(value, Text):
         return render(value, language)
     if isinstance(value, tuple):
-        return ", ".join(_formatted(one, language) for one in value)
+        return ", ".join(_formatted(item, language) for item in value)
     return str(value)
 
 
 class _Formatter(string.Formatter):
     """
-    Fill `{name}` with a value, `{name:number}` with digits in the form of the language.
+    Formatter of `{name}` with a value, and `{name:number}` with digits in the language's form.
 
-    Any other form is one of Python for floats: so tonne 0.1.0 wrote its numbers.
+    Other formats are those of Python floats, as in tonne 0.1.0.
     """
 
     def __init__(self, language: str) -> None:

@@ -1,18 +1,10 @@
 """
-Time stamps of a statement in its evidence pack, and their display.
-
-Time stamps of a statement as its evidence pack holds them: `timestamps.json`.
+Time stamps of a statement in its evidence pack: the file `timestamps.json`, and their display.
 
     chains      certificates that lead from the tokens to their roots (PEM)
     statement   tokens over the bytes of `statement.json`
-    heads       heads of the log, each as the log signed it, with tokens over its text
-    entries     of entries of the log: heads among these that hold them, with the proof; the first
-                that one authority stamped, the first that two did, and so on
-
-A token is an authority's whole answer (TimeStampResp of RFC 3161) in base64.  The file comes
-with the export and stands in no manifest: each token carries its own signature.
-
-What the time stamps of a pack say, for people: who stamped a statement, and when.
+    heads       signed heads of the log with their tokens
+    entries     places of log entries under these heads
 """
 
 from __future__ import annotations
@@ -89,11 +81,11 @@ def read(data: bytes) -> StoredTokens:
         If it has another form.
     """
     record = canonical.parse_object(data)
-    if record.keys() != _FIELDS or not all(isinstance(one, list) for one in record.values()):
+    if record.keys() != _FIELDS or not all(isinstance(part, list) for part in record.values()):
         raise CanonicalError(
             f"time stamps must be lists of {', '.join(sorted(_FIELDS))}, and nothing else"
         )
-    if any(len(one) > _MOST for one in record.values()):
+    if any(len(part) > _MOST for part in record.values()):
         raise CanonicalError(f"a list of more than {_MOST} time stamps is not accepted")
     heads = tuple(
         Head(_text(entry, "checkpoint"), _tokens(entry.get("tokens")))
@@ -125,7 +117,7 @@ def _texts(tokens: Sequence[bytes]) -> list[str]:
 
 
 def _tokens(listed: object) -> tuple[bytes, ...]:
-    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+    if not isinstance(listed, list) or not all(isinstance(token, str) for token in listed):
         raise CanonicalError("tokens must be a list of texts in base64")
     return tuple(map(decode_base64, listed))
 
@@ -164,9 +156,9 @@ class TokenSummary(NamedTuple):
 
 def summaries(data: bytes | None, index: int | None) -> tuple[TokenSummary, ...]:
     """
-    Return who stamped a statement, or the log with its issue, earliest first.
+    Return the authorities and times of a statement's time stamps, earliest first, unverified.
 
-    Nothing is verified here: it is what the tokens say of themselves.
+    Nothing is verified here: the values are as stated in the tokens.
 
     Parameters
     ----------

@@ -1,17 +1,16 @@
 """
 Tokens of time-stamp authorities (RFC 3161): contents and verification.
 
-1. The answer grants a token, over the digest of just these bytes.
-2. Its signer's certificate is one for time stamps alone, and was valid at the token's time.
-3. Signature and chain lead to the root of an authority that the reader trusts, as of the
-   token's time: a certificate that ran out since takes nothing from it.
-4. Policy and time are such as the reader lets count for that authority.
+1. The answer grants a token, over the digest of these bytes.
+2. Its signer's certificate is for time stamping only, and was valid at the token's time.
+3. Signature and chain lead to the root of an authority that the reader trusts, at the token's
+   time: a certificate may have expired since.
+4. Policy and time are accepted by the reader for that authority.
 
-No one is asked whether a certificate was revoked: that is the reader's to know, by `until`.
+Revocation of certificates is not queried; the reader sets `until`.
 
-Signature and chain are OpenSSL's work, through `rfc3161-client`.  Certificates that come with
-a pack serve to find a way to a trusted root; one that signed itself is never taken from there,
-as the library would believe it.
+Signature and chain are verified by OpenSSL, through `rfc3161-client`.  Certificates of a pack are
+used as intermediates only; a self-signed one is ignored, as the library would trust it.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _SHORT, _MOST_LENGTH_BYTES = 0x80, 4
 
 
 class _Part(NamedTuple):
-    """A value with its tag; `whole` has the head, `content` has not."""
+    """A DER value with its tag; `whole` includes the header, `content` does not."""
 
     tag: int
     whole: bytes
@@ -124,19 +123,13 @@ class Stamp:
     Parameters
     ----------
     signer : str
-        Name in the certificate of who signed it.
+        Name in the signer's certificate.
     time : datetime
-        When the authority saw the digest, UTC.
+        Time of the stamp, UTC.
     accuracy : timedelta
-        How far that may be off, as the authority says; zero where it does not say.
+        Accuracy stated by the authority; zero if not stated.
     policy : str
-        Object identifier.
-    serial : int
-        Its number at the authority.
-    ends : datetime
-        End of the signer's certificate, UTC.
-    authority : str or None
-        Name of the trusted authority that it was verified by; None where it was only read.
+        OID of its policy.
     """
 
     signer: str
@@ -191,17 +184,17 @@ def verify(
     nonce: int | None = None,
 ) -> Stamp:
     """
-    Verify an answer against trusted authorities.
+    Return the time stamp of an answer, verified against trusted authorities.
 
     Parameters
     ----------
     response : bytes
         TimeStampResp, in DER.
     message : bytes
-        What was stamped.
+        The stamped bytes.
     authorities : sequence of Authority
     between : iterable of str
-        Certificates in PEM that may lead from the token to a root; none is believed.
+        Intermediate certificates in PEM, not trusted by themselves.
     nonce : int, optional
         Of the request, where this answers one.
 
@@ -248,7 +241,7 @@ def _verified(
 
 
 def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
-    """Open an answer; return it, and the certificate of its signer."""
+    """Return an answer, parsed, and the certificate of its signer."""
     library = _library()
     if len(response) > _LONGEST:
         raise TimestampError(f"an answer of {len(response)} bytes is not a token; request it again")
@@ -258,8 +251,14 @@ def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
         raise TimestampError(f"the authority granted no token: status {opened.status}, {why}")
     signers = list(opened.signed_data.signer_infos)
     mine = [(signer.issuer, signer.serial_number) for signer in signers]
-    certificates = [x509.load_der_x509_certificate(one) for one in opened.signed_data.certificates]
-    result = [one for one in certificates if (one.issuer, one.serial_number) in mine]
+    certificates = [
+        x509.load_der_x509_certificate(data) for data in opened.signed_data.certificates
+    ]
+    result = [
+        certificate
+        for certificate in certificates
+        if (certificate.issuer, certificate.serial_number) in mine
+    ]
     if len(signers) != 1 or len(result) != 1:
         raise TimestampError(
             "a token must have one signer with its certificate; request it with certReq"
@@ -325,7 +324,11 @@ def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
 
 def _helpers(between: Iterable[str]) -> list[x509.Certificate]:
     result = [certificate(text, "the chains of the time stamps") for text in between]
-    return [one for one in result if one.issuer != one.subject and not self_signed(one)]
+    return [
+        certificate
+        for certificate in result
+        if certificate.issuer != certificate.subject and not self_signed(certificate)
+    ]
 
 
 def _authority(
@@ -366,7 +369,7 @@ def _authority(
 
 @contextmanager
 def _hostile() -> Iterator[None]:
-    """Refuse in one way what two libraries refuse in many, of bytes that anybody may have made."""
+    """Context that turns errors of two libraries on malformed bytes into TimestampError."""
     try:
         yield
     except MrvError:

@@ -1,9 +1,8 @@
 """
 Offline check of a statement or an evidence pack, in numbered steps.
 
-Nothing is looked up and nothing is believed but the keys that the reader
-trusts: what the pack says is computed again from its raw readings, through the
-same functions that made it.
+Only the reader's trusted keys are relied on: the pack's results are recalculated from its raw
+readings by the functions that produced them.
 """
 
 from mrv.packs.pack import Pack, Table

@@ -52,8 +52,8 @@ def own_keys(file: str, pack: str, at: datetime) -> Trust:
     Raises
     ------
     InputError
-        If the file stands in the pack that it is to judge, cannot be read, is neither
-        a trust root nor a keyring, or keeps a status list that is none.
+        If the file is in the pack under verification, cannot be read, is neither a trust root nor a
+        keyring, or contains an invalid status list.
     """
     if is_part_of(file, pack):
         raise InputError(
@@ -82,7 +82,7 @@ def own_policy(file: str, pack: str) -> Policy:
     Raises
     ------
     InputError
-        If the file stands in the pack that it is to judge, or is no policy.
+        If the file is in the pack under verification, or is no policy.
     """
     if is_part_of(file, pack):
         raise InputError(
@@ -106,7 +106,7 @@ def own_authorities(file: str, pack: str) -> StampRule:
     Raises
     ------
     InputError
-        If the file stands in the pack that it is to judge, cannot be read, or holds none.
+        If the file is in the pack under verification, cannot be read, or holds none.
     """
     if is_part_of(file, pack):
         raise InputError(
@@ -126,7 +126,7 @@ def own_meter_keys(file: str, pack: str) -> OwnKeys:
     Raises
     ------
     InputError
-        If the file stands in the pack that it is to judge, or a line is not a name with a key.
+        If the file is in the pack under verification, or a line is not a name with a key.
     """
     if is_part_of(file, pack):
         raise InputError(

@@ -33,7 +33,10 @@ _SIGNED_LATER = ("issuer", "proof")
 
 
 def plan_and_factors(subject: Subject) -> str:
-    """Plan and factors are those named in the statement, and the published ones."""
+    """
+    Check that plan and factors are those named in the statement and published; return a
+    summary.
+    """
     subject.needs_evidence()
     _same_digest("plan", canonical.encode(subject.plan.to_json()), subject)
     _same_digest(
@@ -72,10 +75,10 @@ def _recalculated(subject: Subject, book: Sequence[Factor]) -> Iterator[str]:
 
 def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, str]]:
     """
-    Factors that are entered as accepted, and whether the programme signed that.
+    Yield accepted factors, and whether the programme signed the acceptance.
 
-    A signature that does not hold, or of a key that is none of the programme's, is a false
-    claim.  Where the reader has no root key of a programme, no one knows whose it is.
+    A signature that does not hold, or of a key that is none of the programme's, is a false claim.
+    Without a root key of the programme its owner is unknown.
     """
     known = {factor.id: factor for factor in book}
     for factor in subject.plan.accepted:
@@ -112,7 +115,7 @@ def _same_digest(name: str, data: bytes, subject: Subject) -> None:
 
 
 def readings(subject: Subject) -> str:
-    """Every device-day of readings is equal to the signed one."""
+    """Check that every device-day of readings equals the signed one; return a summary."""
     subject.needs_evidence()
     digest = subject.case.readings
     _same_leaves("readings", digest, subject)
@@ -122,7 +125,7 @@ def readings(subject: Subject) -> str:
 
 
 def intervals(subject: Subject) -> str:
-    """Every device-day of intervals is equal to the signed one."""
+    """Check that every device-day of intervals equals the signed one; return a summary."""
     subject.needs_evidence()
     digest = subject.case.intervals
     _same_leaves("intervals", digest, subject)
@@ -144,7 +147,7 @@ def _same_leaves(name: str, digest: Digest, subject: Subject) -> None:
 
 
 def metering(subject: Subject) -> str:
-    """Intervals metered again from the raw readings are equal."""
+    """Check that intervals metered again from the raw readings are equal; return a summary."""
     subject.needs_evidence()
     case = subject.case
     rows = case.metered
@@ -155,7 +158,10 @@ def metering(subject: Subject) -> str:
 
 
 def account(subject: Subject) -> str:
-    """The whole statement, composed again from the evidence, is equal to the last digit."""
+    """
+    Check that the statement recalculated from the evidence is equal to the last digit;
+    return a summary.
+    """
     subject.needs_evidence()
     again = compose(subject.case, label_of(subject.claims))
     stated = {k: v for k, v in subject.statement.items() if k not in _SIGNED_LATER}
@@ -200,7 +206,10 @@ def _short(value: object) -> str:
 
 
 def claims(subject: Subject) -> str:
-    """The period is within the crediting period, and credits do not exceed the reduction."""
+    """
+    Check the crediting period, and that credits do not exceed the reduction; return a
+    summary.
+    """
     stated = subject.claims
     inner, outer = stated.monitoring_period, stated.project.crediting_period
     begin, end, first, last = (

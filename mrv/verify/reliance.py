@@ -122,7 +122,7 @@ def _note_unbound(subject: Subject) -> None:
 
 
 def _signers(subject: Subject) -> set[object]:
-    """Who signed statement, approvals and status lists, as these name them."""
+    """Return the signers named in statement, approvals and status lists."""
     return set(map(_issuer, (subject.statement, *subject.approvals, *subject.lists)))
 
 
@@ -210,7 +210,7 @@ def _dates(subject: Subject) -> Iterator[str]:
 
 
 def not_relied_on(subject: Subject) -> Iterator[str]:
-    """Yield texts of what was not checked or not relied on."""
+    """Yield texts on items that were not checked or not relied on."""
     if subject.trusted is None:
         yield "the signers: the pack's own keys only show that its parts match"
     for key in subject.trusted or ():

@@ -38,15 +38,15 @@ class Missing(NamedTuple):
     Attributes
     ----------
     code : str
-        A word that stays the same, for programs.
+        Stable identifier, for programs.
     state : str
-        The state from which a reader needs it.
+        State from which a reader needs it.
     what : str
-        In a sentence.
+        Description, in a sentence.
     remedy : str
-        Which option or command supplies it.
+        Option or command that supplies it.
     waiver : str
-        Word of `--accept` that does without it; empty where nothing does.
+        Value of `--accept` that waives it; empty if none.
     """
 
     code: str
@@ -80,10 +80,9 @@ class StampedStatement(NamedTuple):
     stamps : tuple of (str, str)
         Name of each authority, and when it first saw the statement or the log with it.
     issue_by : datetime or None
-        By when enough of them had seen the log with this issue, UTC.
+        Time by which enough of them had stamped the log with this issue, UTC.
     ends : tuple of (str, str)
-        Authorities whose certificate has run out by the time for which the reader asks,
-        and when.
+        Authorities whose certificate has expired, and when.
     """
 
     stamps: tuple[tuple[str, str], ...] = ()
@@ -95,7 +94,7 @@ class StampedDay(NamedTuple):
     """
     Seal of a day: its stated time, and the time by which enough authorities stamped it.
 
-    `late`: they saw it later than 36 hours after the day's end.
+    `late`: stamped later than 36 hours after the end of the day.
     """
 
     day: str
@@ -123,7 +122,7 @@ class Rules(NamedTuple):
     metering, accounting : int
     metering_today, accounting_today : int
     today : Figures or None
-        What today's rules give, where they are others.
+        Result under today's rules, where these differ.
     why : str
         Why that could not be computed.
     """
@@ -172,32 +171,32 @@ class Report:
     Attributes
     ----------
     statement : str
-        Its id, as far as it could be read.
+        Its id, if readable.
     state : str
-        How far the evidence carries it: draft, submitted, verified or issued.
+        State supported by the evidence: draft, submitted, verified or issued.
     keys : str
         Where the trusted keys came from, in a sentence.
     steps : tuple of StepResult
     lacking : tuple of Missing
-        All that an auditor would need of an issued statement, and is not here.
+        Evidence of an issued statement that is missing.
     accepted : frozenset of str
-        A state that is enough for the reader, and weaknesses that they accept.
+        State required by the reader, and accepted weaknesses.
     relied, not_relied : tuple of str
-        What the outcome rests on, and what was left aside, in sentences.
+        Grounds of the outcome, and items not relied on, in sentences.
     unmet : tuple of str
-        Conditions that the statement says do not hold.
+        Conditions not met according to the statement.
     effects : tuple of str
-        Rules that took something off the reduction, each with its tonnes.
+        Rules with a deduction, each with its tonnes.
     graded : str
         The share of the reduction by grade of evidence; empty before 0.2.0.
     arrived : tuple of SealedArrival
-        When each sealed day's readings came.
+        Arrival of the readings of each sealed day.
     stamps : tuple of (str, str)
-        Trusted time-stamp authorities that saw the statement, and when first.
+        Trusted time-stamp authorities of the statement, each with its first time.
     stamped_days : tuple of StampedDay
-        By when they saw each day's seal.
+        Time by which they stamped the seal of each day.
     rules : Rules or None
-        By which rules it was made, and what today's give; None without evidence.
+        Versions of its rules, and the result under today's; None without evidence.
     """
 
     statement: str
@@ -290,7 +289,7 @@ def plain(text: str) -> str:
     """
     Return text of a pack on one line.
 
-    A name with a line break or a terminal's control codes could else draw lines of its own.
+    Line breaks or terminal control codes in a name could otherwise produce false lines.
     """
     if len(text) > _MOST_CHARACTERS:
         text = f"{text[:_MOST_CHARACTERS]}..."
@@ -316,18 +315,18 @@ def _lines(report: Report) -> Iterator[str]:
     if report.graded:
         yield f"share of the reduction by grade of evidence: {report.graded}"
     yield from (f"rule with an effect: {effect}" for effect in report.effects)
-    yield from (f"not met, as stated in the statement: {one}" for one in report.unmet)
+    yield from (f"not met, as stated in the statement: {text}" for text in report.unmet)
     if report.rules is not None and report.rules.older:
         yield str(report.rules)
     yield from _arrivals(report)
     yield from _stamped(report)
-    yield from (f"relied on: {one}" for one in report.relied)
-    yield from (f"not relied on: {one}" for one in report.not_relied)
+    yield from (f"relied on: {text}" for text in report.relied)
+    yield from (f"not relied on: {text}" for text in report.not_relied)
     yield from _outcome(report)
 
 
 def _arrivals(report: Report) -> Iterator[str]:
-    """Name the days whose readings came late or all at once, the worst first."""
+    """Yield the days with readings that came late or all at once, the worst first."""
     arrivals = [arrival for arrival in report.arrived if arrival.striking]
     for arrival in sorted(arrivals, key=lambda x: (-x.late, x.hours, x.day))[:_DAYS_SHOWN]:
         hours = "1 hour" if arrival.hours == 1 else f"{arrival.hours} different hours"

@@ -1,7 +1,4 @@
-"""Verification step on the days sealed by the log.
-
-Verification step on approvals of the issue, as required by statement or programme.
-"""
+"""Verification steps on the days sealed by the log, and on approvals of the issue."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
 
 def approvals(subject: Subject) -> str:
-    """Each approval is valid and for these documents, and their number is sufficient."""
+    """Check each approval of the issue, and that there are enough; return a summary."""
     own, required = _own(subject), _programmes(subject)
     if subject.verification is None and subject.approvals:
         raise SignatureError(f"{APPROVALS} is present, but the statement is not verified")
@@ -64,7 +61,7 @@ def _own(subject: Subject) -> int:
 
 
 def _programmes(subject: Subject) -> int:
-    """How many the programme asks for, of periods that end after it began to ask."""
+    """Return the number of approvals required by the programme for the period."""
     rule = subject.issue_rule
     if rule is None:
         return 1
@@ -88,7 +85,10 @@ _SHOWN = 3
 
 
 def seals(subject: Subject) -> str:
-    """The log sealed the readings of the period's days before the statement, and they are equal."""
+    """
+    Check that the log sealed the readings of the period's days before the statement; return
+    a summary.
+    """
     subject.needs_evidence()
     if subject.receipt is None:
         raise NotApplicableError("not issued yet")
@@ -129,10 +129,10 @@ def _whole_days(subject: Subject) -> set[str]:
 
 def _before(subject: Subject, head: Checkpoint) -> None:
     """
-    The tree of the seals is that of the receipt, and ends before the statement's entry.
+    Check that the tree of the seals is that of the receipt, and ends before the statement's entry.
 
-    The proof of the statement's place holds the root over all entries before it: a seal
-    under that root was made before, in the same tree, no matter who signed the heads.
+    The inclusion proof of the statement gives the root of all entries before it: a seal under that
+    root was made earlier, in the same tree, independent of the signers of the heads.
     """
     receipt = parse_receipt(subject.receipt or "")
     issued = subject.head
@@ -185,7 +185,7 @@ def _check_seal(
 
 
 def _arrival(entry: Mapping[str, Any], subject: Subject, project: Project) -> None:
-    """Refuse an arrival of a day's readings that differs between log and statement."""
+    """Raise an error for an arrival of a day's readings that differs between log and statement."""
     sealed, plan, day = entry.get("arrival"), subject.plan.arrivals, entry["day"]
     if sealed is None:
         return

@@ -61,7 +61,10 @@ AHEAD = timedelta(minutes=5)
 
 
 def form(subject: Subject) -> str:
-    """All documents are present, are unambiguous JSON, and are of their kind."""
+    """
+    Check that all documents are present, unambiguous JSON, and of their kind; return a
+    summary.
+    """
     for name, why in sorted(subject.pack.damaged.items()):
         raise CanonicalError(f"{name} cannot be read: {why}")
     if not subject.pack.bare:
@@ -82,7 +85,7 @@ def form(subject: Subject) -> str:
 
 
 def _of_this_version(subject: Subject) -> None:
-    """Refuse a pack in another version's format, and name that version."""
+    """Raise PackFormatError for a pack in another version's format."""
     pack, written = subject.pack, subject.stated.get("codeVersion")
     if README in pack.hashes and not {MANIFEST, GUIDE} & pack.files.keys():
         raise PackFormatError(
@@ -104,7 +107,7 @@ def _of_this_version(subject: Subject) -> None:
 
 
 def _exactly_listed(subject: Subject) -> None:
-    """Refuse files that are missing from the manifest or the pack, or that differ from it."""
+    """Raise an error for files missing from manifest or pack, or different from the manifest."""
     listed = canonical.parse_object(subject.pack.files[MANIFEST]).get("files")
     if not isinstance(listed, dict):
         raise CanonicalError(f"{MANIFEST} lists no files; get the pack again")
@@ -130,7 +133,7 @@ def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) 
 
 
 def _signed_in_order(subject: Subject) -> None:
-    """Refuse a pack in which a document below another one is missing."""
+    """Raise an error for a pack without a document that a later one depends on."""
     if ("proof" in subject.statement) != ("issuer" in subject.statement):
         raise CanonicalError("statement.json has an issuer without a proof, or a proof without one")
     if subject.verification is not None:
@@ -145,7 +148,10 @@ def _signed_in_order(subject: Subject) -> None:
 
 
 def keys(subject: Subject) -> str:
-    """Signers are keys of the right role, named as in the documents, and not one person."""
+    """
+    Check that signers have keys of the right role and are different persons; return a
+    summary.
+    """
     own = _own_keys(subject)
     if subject.state == "draft":
         raise NotApplicableError("a draft, not signed")
@@ -170,7 +176,10 @@ def _needed(subject: Subject) -> list[Role]:
 
 
 def _signers(subject: Subject, roles: Collection[Role]) -> list[EnrolledKey]:
-    """Who signed in these roles, each within its bounds; EnrolmentError where the ring differs."""
+    """
+    Return the signers in these roles, each within its limits; EnrolmentError if the key ring
+    differs.
+    """
     result = [_signer(d, subject.ring, role) for d, role in _signed(subject) if role in roles]
     for key in result:
         check_project(key, subject.claims.project.id, subject.claims.statement)
@@ -264,7 +273,7 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
 
 
 def operator(subject: Subject) -> str:
-    """The operator's proof is of this statement."""
+    """Check that the operator's proof is of this statement; return a summary."""
     if subject.state == "draft":
         raise NotApplicableError("a draft, without proof")
     subject.needs_keys("operator")
@@ -272,7 +281,10 @@ def operator(subject: Subject) -> str:
 
 
 def verifier(subject: Subject) -> str:
-    """The verifier's credential is valid, and is about exactly this signed statement."""
+    """
+    Check that the verifier's credential is valid and of this signed statement; return a
+    summary.
+    """
     document = subject.verification
     if document is None:
         raise NotApplicableError("not verified yet")
@@ -298,7 +310,7 @@ def verifier(subject: Subject) -> str:
 
 
 def _listed_conditions(subject: Subject, conclusion: Conclusion) -> None:
-    """The verifier saw the conditions that do not hold, where the credential lists any."""
+    """Check that the verifier's credential lists the unmet conditions."""
     listed = [(condition.rule, condition.texts) for condition in conclusion.unmet or ()]
     result = [
         (condition.rule, condition.texts)
@@ -330,7 +342,7 @@ def _listed_conditions(subject: Subject, conclusion: Conclusion) -> None:
 
 
 def _threshold(subject: Subject, conclusion: Conclusion) -> None:
-    """No programme takes a materiality so high; under tonne 0.1.0 any was."""
+    """Check that the materiality threshold is not above the programme's; not under tonne 0.1.0."""
     if beyond(conclusion.materiality_percent) and not of_first_release(subject.claims):
         subject.lack(
             "materiality",
@@ -350,7 +362,7 @@ def _proven(subject: Subject, document: Mapping[str, Any]) -> EnrolledKey:
 
 
 def log(subject: Subject) -> str:
-    """The log's signed head contains this statement and this verification."""
+    """Check that the log's signed head contains statement and verification; return a summary."""
     if subject.receipt is None or subject.verification is None:
         raise NotApplicableError("not issued yet")
     subject.needs_keys("log")
@@ -378,7 +390,10 @@ def _seen(subject: Subject) -> str:
 
 
 def status(subject: Subject) -> str:
-    """The statement was neither superseded nor revoked, according to the operator's status list."""
+    """
+    Check by the status list that the statement is neither superseded nor revoked; return a
+    summary.
+    """
     if subject.state == "draft":
         raise NotApplicableError("a draft, which is not valid")
     if not subject.lists:
@@ -387,9 +402,9 @@ def status(subject: Subject) -> str:
             "revoked; get the newest list from the operator and give it with --status"
         )
     subject.needs_keys("operator")
-    made = [_listed(subject, where, one) for where, one in subject.named_lists]
+    made = [_listed(subject, where, document) for where, document in subject.named_lists]
     # a list of later says nothing about the time for which the reader asks
-    past = [one for one in made if one.at - AHEAD <= subject.at] or made
+    past = [item for item in made if item.at - AHEAD <= subject.at] or made
     project, name = subject.claims.project.id, subject.claims.statement
     # an end is for good, so that any list that names it outweighs a newer one that does not
     for item in past:
@@ -398,8 +413,8 @@ def status(subject: Subject) -> str:
                 f"{name} is no longer valid: it was superseded or revoked, according to the list "
                 f"of {item.at:%Y-%m-%dT%H:%M:%SZ}"
             )
-    good = [one for one in past if not one.signer.has_ended(subject.at)]
-    newest = max(good or past, key=lambda one: one.at)
+    good = [item for item in past if not item.signer.has_ended(subject.at)]
+    newest = max(good or past, key=lambda item: item.at)
     if not good:
         _by_an_ended_key(subject, newest)
     _current(subject, newest.document)
@@ -415,7 +430,7 @@ class _List(NamedTuple):
 
 
 def _by_an_ended_key(subject: Subject, item: _List) -> None:
-    """Refuse a list by an ended key, which could sign one of any date, as no log has it."""
+    """Raise an error for a list signed by an ended key, which could have signed any date."""
     subject.lack(
         "status-key",
         "issued",
@@ -429,7 +444,7 @@ def _by_an_ended_key(subject: Subject, item: _List) -> None:
 
 
 def _listed(subject: Subject, where: str, document: Mapping[str, Any]) -> _List:
-    """Read a status list: signed when, and by which operator who may sign for this project."""
+    """Return a status list, verified as signed by an operator for this project."""
     try:
         signer = _proven(subject, document)
     except InputError as error:
@@ -442,7 +457,7 @@ def _listed(subject: Subject, where: str, document: Mapping[str, Any]) -> _List:
 
 
 def _current(subject: Subject, document: Mapping[str, Any]) -> None:
-    """Return whether a list is newer than its subject, and valid at the reader's time."""
+    """Raise an error unless a list is newer than the statement, and valid at the reader's time."""
     begin, end = lasts(document)
     signed = time_of(proofs_of(document)[0]["created"], "created of the status list")
     if not begin <= end or abs(signed - begin) > AHEAD:

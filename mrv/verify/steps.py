@@ -1,13 +1,8 @@
-"""The verification: its numbered steps in order, and the outcome of each.
+"""
+The verification: its numbered steps in order, and the outcome of each.
 
-Verification steps on findings and sampling: who signed, in which order, drawn at random.
-
-Result of a statement under older rules, recalculated by today's rules.
-
-Rules are frozen when they are replaced, so that what was right when it was made verifies for
-ever.  Anyone who reads it is informed what today's rules give: they were changed because the older
-ones credited too much in some case.  For a period that ends after the older rules did, no one
-could have meant them any more, and the statement is not enough to rely on.
+Also the steps on findings and sampling, and the result of a statement of older rules under today's
+rules.  Old rules are frozen, so that old statements can always be recalculated.
 """
 
 from __future__ import annotations
@@ -74,7 +69,7 @@ def rules(subject: Subject) -> Rules | None:
     """
     Return the rules of a statement, and the result under today's; None without evidence.
 
-    Notes what is missing where the older rules had ended before the period did.
+    Records missing evidence where the older rules had ended before the period did.
     """
     if subject.pack.bare:
         return None
@@ -93,7 +88,7 @@ def rules(subject: Subject) -> Rules | None:
 
 
 def _by_todays(case: Case) -> Case:
-    """The pack's readings and registry, metered and accounted by the rules of today."""
+    """Return the pack's readings and registry, metered and accounted by today's rules."""
     plan, fleet, rows = replace(case.plan, accounting=ACCOUNTING), case.fleet, case.rows
     if case.metering != METERING:
         pairs = evidence.monitored(plan.project, fleet, plan.checks)
@@ -122,12 +117,15 @@ def _ask_for_todays(subject: Subject, then: _Versions) -> None:
 
 
 def findings(subject: Subject) -> str:
-    """Every event is valid, and the verifier's credential contains all events unchanged."""
+    """
+    Check every event of the findings, and that the verifier's credential contains all;
+    return a summary.
+    """
     subject.needs_evidence()
     listed = _listed(subject)
     if subject.verification is None and not listed:
         raise NotApplicableError("none so far")
-    subject.needs_keys(*{SIGNED_BY[_what(one)] for one in listed})
+    subject.needs_keys(*{SIGNED_BY[_what(event)] for event in listed})
     events = [_event(document, subject) for document in listed]
     records = fold(events)
     if subject.verification is not None and subject.conclusion is not None:
@@ -143,7 +141,7 @@ def _listed(subject: Subject) -> list[dict[str, Any]]:
     if data is None:
         return []
     result = canonical.parse(data)
-    if not isinstance(result, list) or not all(isinstance(one, dict) for one in result):
+    if not isinstance(result, list) or not all(isinstance(event, dict) for event in result):
         raise CanonicalError(f"{FINDINGS} is not a list of events; get the pack again")
     return result
 
@@ -193,7 +191,10 @@ def _same(
 
 
 def sampling(subject: Subject) -> str:
-    """The verifier's list is equal to the draw of its seed from this evidence."""
+    """
+    Check that the verifier's list equals the draw of its seed from this evidence; return a
+    summary.
+    """
     subject.needs_evidence()
     data = subject.pack.files.get(SAMPLING)
     if data is None:
@@ -267,31 +268,29 @@ def verify(
     ----------
     pack : Pack
     trusted : Trust or iterable of EnrolledKey, optional
-        Keys that the reader trusts.  Where none are given, the pack is compared with the
-        keys that came with it, and no one may rely on what comes out.
+        Keys that the reader trusts.  Without them the pack is compared with its own keys, and the
+        result cannot be relied on.
     status : bytes, optional
-        The project's status list: whether the statement still counts.  Where it is absent,
-        one that the reader keeps beside the trusted keys is taken.
+        The project's status list.  If absent, one stored with the trusted keys is used.
     at : datetime, optional
-        The time for which the reader asks; now where absent.
+        Time of verification; now if absent.
     accept : iterable of str
-        A state that is enough (`draft`, `submitted`, `verified`), and weaknesses that the
-        reader takes as they are (`WAIVERS`).
+        Sufficient state (`draft`, `submitted`, `verified`), and accepted weaknesses (`WAIVERS`).
     policy : Policy, optional
-        Which witnesses must have cosigned, beside what stands with the trusted keys.
+        Witnesses that must have cosigned, in addition to those of the trusted keys.
     authorities : StampRule, optional
         Time-stamp authorities that the reader trusts, in place of those of the trust root.
     meter_keys : mapping of str to tuple of MeterKey, optional
-        Keys of meters and gateways that the reader has, by id or serial number.
+        The reader's keys of meters and gateways, by id or serial number.
     begun : callable, optional
         Called as each step begins, with its number, from 1, and its name.
 
     Raises
     ------
     InputError
-        For another word in `accept`.
+        For an unknown value in `accept`.
     PackTooLargeError
-        Where the pack holds more than is read.
+        If the pack exceeds the size limits.
     """
     accepted = frozenset(accept)
     if not accepted <= {*STATES[:-1], *WAIVERS}:
@@ -339,10 +338,7 @@ def verify(
 
 
 def _policies(stated: str | None, policy: Policy | None) -> tuple[Policy, ...]:
-    """
-    Return the policies that have to be met: of the trust root or key ring, and
-    the reader's own.
-    """
+    """Return the policies to be met: of the trust root or key ring, and the reader's own."""
     kept = () if stated is None else (read_policy(stated.encode("utf-8", "surrogateescape")),)
     return kept if policy is None else (*kept, policy)
 

@@ -61,17 +61,13 @@ class Subject:
     """
     A pack under verification.
 
-    `trusted` are the reader's own keys, None where none were given; `ring` is filled by
-    the step that judges keys.  `status` is a status list, if there is one, and `at` the
-    time for which the reader asks; `source` says where the
-    reader's keys come from.  `status_lists` are those that the reader keeps beside the
-    keys, beside `status`.  `required_grades` are the grades that the programme asks for.
-    `issue_rule` is how many have to approve an issue, by the
-    programme's word.  `arrived` is what the seals say of when readings came; `lacking`
-    is what steps found missing.  `authorities` are the time-stamp authorities that the reader
-    trusts; `stamped` and `stamped_days` are what they saw.  `policies` say which witnesses have
-    to have cosigned.  `meter_keys` are keys of meters and gateways that the reader has, `roots`
-    the programme's own, which sign what it accepts.
+    Inputs: `trusted`: the reader's keys, None if not given; `source`: their origin; `at`: time of
+    verification; `status` and `status_lists`: status lists, given and stored with the keys;
+    `required_grades` and `issue_rule`: the programme's grades of evidence and number of approvals;
+    `authorities`: trusted time-stamp authorities; `policies`: required witnesses; `meter_keys`: the
+    reader's keys of meters and gateways; `roots`: the programme's own keys.  Results of steps:
+    `ring`: verified keys; `arrived`: arrival of readings by the seals; `lacking`: missing evidence;
+    `stamped` and `stamped_days`: time stamps.
     """
 
     pack: Pack
@@ -134,7 +130,7 @@ class Subject:
     @cached_property
     def lists(self) -> tuple[dict[str, Any], ...]:
         """Return the status list given, and those of this project in the trusted keys."""
-        return tuple(one for _, one in self.named_lists)
+        return tuple(document for _, document in self.named_lists)
 
     @cached_property
     def named_lists(self) -> tuple[tuple[str, dict[str, Any]], ...]:
@@ -142,8 +138,8 @@ class Subject:
         entered = () if self.status is None else (("given", canonical.parse_object(self.status)),)
         own = list_id(self.claims.project.id)
         kept = enumerate(map(canonical.parse_object, self.status_lists))
-        mine = ((f"statusLists[{n}] of your keys", one) for n, one in kept)
-        return (*entered, *(one for one in mine if one[1].get("id") == own))
+        mine = ((f"statusLists[{n}] of your keys", document) for n, document in kept)
+        return (*entered, *(entry for entry in mine if entry[1].get("id") == own))
 
     @property
     def stated(self) -> Mapping[str, Any]:
@@ -212,7 +208,9 @@ class Subject:
     def factor_records(self) -> list[dict[str, Any]]:
         """Return the factors as in their file."""
         result = canonical.parse(self.pack.files[FACTORS])
-        if not isinstance(result, list) or not all(isinstance(one, dict) for one in result):
+        if not isinstance(result, list) or not all(
+            isinstance(document, dict) for document in result
+        ):
             raise CanonicalError("factors.json is not a list of factors; get the pack again")
         return result
 
@@ -234,45 +232,45 @@ class Subject:
 
     @cached_property
     def _signed_leaves(self) -> dict[str, list[DayLeaf]]:
-        """Signed leaves of readings by device."""
+        """Return signed leaves of readings by device."""
         signed_leaves: dict[str, list[DayLeaf]] = {}
         for leaf in self.leaves["readings"]:
             signed_leaves.setdefault(leaf.device, []).append(leaf)
         return signed_leaves
 
     def _check_leaves(self, leaves: Sequence[DayLeaf]) -> None:
-        """Refuse readings that differ from digests.json, device by device."""
+        """Raise CanonicalError for readings that differ from digests.json, device by device."""
         devices = dict.fromkeys(leaf.device for leaf in leaves)
         signed = [leaf for device in devices for leaf in self._signed_leaves.get(device, ())]
         tables = {leaf.table for leaf in leaves}
         refuse_differences([leaf for leaf in signed if leaf.table in tables], leaves)
 
     def needs_evidence(self) -> None:
-        """Skip the step for a statement without evidence."""
+        """Raise NotApplicableError for a statement without evidence."""
         if self.pack.bare:
             raise NotApplicableError("a statement without its evidence pack")
 
     def needs_keys(self, *roles: Role) -> None:
-        """Skip the step where the reader trusts no key of a role."""
+        """Raise NotCheckedError where the reader trusts no key of a role."""
         have = {key.role for key in self.ring}
         lacks = [role for role in roles if role not in have]
         if lacks:
             raise NotCheckedError(f"no key of {' and '.join(map(a, lacks))} that you trust")
 
     def lack(self, code: str, state: str, what: str, remedy: str, waiver: str = "") -> None:
-        """Record missing evidence for a reader who requires that state, or a later one."""
+        """Record evidence that is missing for a reader who requires that state or a later one."""
         self.lacking.append(Missing(code, state, what, remedy, waiver))
 
 
 def refuse_differences(expected: Iterable[DayLeaf], day_leafs: Iterable[DayLeaf]) -> None:
-    """Refuse evidence that differs from digests.json; CanonicalError names the device-days."""
+    """Raise CanonicalError with the device-days of evidence that differs from digests.json."""
     refuse(differences(expected, day_leafs), "differs from digests.json")
 
 
 def refuse(result: Sequence[object], what: str) -> None:
-    """Refuse evidence with any difference; CanonicalError."""
+    """Raise CanonicalError if there is any difference."""
     if result:
-        named = "; ".join(str(one) for one in result[:_SHOWN])
+        named = "; ".join(str(item) for item in result[:_SHOWN])
         more = f"; and {len(result) - _SHOWN} more" if len(result) > _SHOWN else ""
         raise CanonicalError(f"evidence {what}: {named}{more}")
 

@@ -1,9 +1,9 @@
 """
 Verification step on time: times of signing, and validity of each key at that time.
 
-The time in a proof is its signer's own word.  The log's order is not: what the log holds
-was made before what the log holds later.  So a key that ended counts for what stands in
-the log before its end, and for nothing that only says that it is older.
+The time in a proof is only its signer's statement, but the order of the log is proved: an entry was
+made before those that follow it.  A key that ended is therefore accepted for entries before its
+end.
 
 Whether a pack is whole: exactly the files of its manifest, and the manifest in the log.
 
@@ -98,7 +98,10 @@ _NAMES = {
 
 
 def signed_values(subject: Subject) -> str:
-    """Signed rows and values are valid with the keys of plan.json, and support the stated share."""
+    """
+    Check signed rows and values with the keys of plan.json, and the stated share; return a
+    summary.
+    """
     subject.needs_evidence()
     plan, stated = subject.plan, subject.claims.signed_energy
     try:
@@ -128,9 +131,9 @@ def signed_values(subject: Subject) -> str:
 
 def _rows(subject: Subject) -> str:
     """
-    Rows that third parties signed: they hold, by keys of others than who signed the statement.
+    Check rows signed by third parties, with keys not of the statement's signers; return a summary.
 
-    Whose a key is, the reader's own keys say; a signer that they do not name is noted.
+    The holder of a key follows from the reader's own keys; an unknown signer is recorded.
     """
     plan, project = subject.plan, subject.plan.project.id
     rows: tuple[AnyRow, ...] = (*plan.invoices, *plan.samples, *plan.documents)
@@ -161,7 +164,7 @@ def _rows(subject: Subject) -> str:
 
 
 def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
-    """Verify the values once more by the keys that the reader has too; note signers without one."""
+    """Verify values again with the reader's own keys; record signers without one."""
     extract = plan.signed
     if extract is None:
         return
@@ -193,7 +196,7 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
 
 
 def manifest(subject: Subject) -> str:
-    """Every file is as in the manifest, and the log contains that manifest."""
+    """Check every file against the manifest, and the manifest against the log; return a summary."""
     subject.needs_evidence()
     pack, data = subject.pack, subject.pack.files[MANIFEST]
     listed: dict[str, Any] = canonical.parse_object(data)["files"]
@@ -232,7 +235,7 @@ def _letters(check: Callable[[], None]) -> None:
 
 
 def _same_tree(subject: Subject, head: Checkpoint, index: int) -> None:
-    """The manifest entered the log with the statement, under the same head."""
+    """Check that the manifest entered the log with the statement, under the same head."""
     if subject.head is None:
         raise NotCheckedError("the receipt of the statement was not checked")
     issued = parse_receipt(subject.receipt or "").index
@@ -249,7 +252,7 @@ def _other(name: str, digest: str, listed: dict[str, Any]) -> bool:
 
 
 def times(subject: Subject) -> str:
-    """Signed after the period's end, verified later, with keys valid at that time."""
+    """Check the order of signature times, and that keys were valid then; return a summary."""
     if subject.state == "draft":
         raise NotApplicableError("a draft, not signed")
     subject.needs_keys(*(("operator",) if subject.verification is None else _BOTH))
@@ -286,7 +289,7 @@ def _signed_at(document: Mapping[str, Any]) -> datetime:
 
 
 def _dated_once(document: Mapping[str, Any]) -> None:
-    """Refuse a document whose own time differs from that of its proof."""
+    """Raise an error for a document whose own time differs from that of its proof."""
     at, time = _signed_at(document), time_of(document["validFrom"], "validFrom")
     if time != at:
         raise SignatureError(
@@ -296,7 +299,7 @@ def _dated_once(document: Mapping[str, Any]) -> None:
 
 
 def _within(subject: Subject, first: datetime, last: datetime) -> None:
-    """Findings and sample were signed between the statement and its verification."""
+    """Check that findings and sample were signed between the statement and its verification."""
     for document in _papers(subject):
         at = _signed_at(document)
         if not first <= at <= last:
@@ -321,7 +324,7 @@ def _signers(subject: Subject) -> set[EnrolledKey]:
 
 
 def _key_counted(subject: Subject, key: EnrolledKey) -> None:
-    """Refuse log entries after a key's end; note where their order is unproved."""
+    """Raise an error for log entries after a key's end; record where their order is unproved."""
     place, until = key.bounds.ends_at, key.valid_until
     if place is None and not key.has_ended(subject.at):
         return
@@ -349,7 +352,7 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
 
 
 def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
-    """Note where only the verifier's own date supports a valid accreditation."""
+    """Record where a valid accreditation depends on the verifier's own date only."""
     body = key.bounds.accreditation
     until = None if body is None else body.valid_until
     if until is None or datetime.fromisoformat(until) > subject.at or _shown_before(subject, until):
@@ -367,18 +370,18 @@ def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
 
 
 def _shown_before(subject: Subject, until: str) -> bool:
-    """Whether witnesses or authorities that the reader trusts saw this issue before a time."""
+    """Return whether trusted witnesses or authorities saw this issue before a time."""
     return seen_before(subject, datetime.fromisoformat(until)) or _stamped_before(subject, until)
 
 
 def _stamped_before(subject: Subject, until: str) -> bool:
-    """Whether trusted authorities saw the log with this issue before a key's end."""
+    """Return whether trusted authorities stamped the log with this issue before a key's end."""
     seen = None if subject.stamped is None else subject.stamped.issue_by
     return seen is not None and seen < datetime.fromisoformat(until)
 
 
 def _log_counted(subject: Subject) -> None:
-    """A log that was closed is believed as far as its last head, and under that head alone."""
+    """Check that a closed log is used only up to its last head, and under that head."""
     if subject.head is None or subject.receipt is None:
         return
     note = parse_receipt(subject.receipt).checkpoint

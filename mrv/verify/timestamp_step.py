@@ -1,9 +1,8 @@
 """
 Verification step on time stamps of authorities that the reader trusts.
 
-A token shows that its bytes were there at its time.  One over the statement shows when it was
-signed at the latest; one over a head of the log shows the same of all entries under it, the
-seals of days among them.  It shows nothing of how much earlier they were there.
+A token proves that its bytes existed at its time: of a statement, that it was signed by then; of a
+log head, the same of all entries under it, such as seals of days.
 """
 
 from __future__ import annotations
@@ -34,7 +33,10 @@ _OPTION = "--authorities FILE"
 
 
 def timestamps(subject: Subject) -> str:
-    """Authorities stamped the statement and the days' seals at the times that these state."""
+    """
+    Check that authorities stamped the statement and the seals of days in time; return a
+    summary.
+    """
     if subject.state == "draft":
         raise NotApplicableError("a draft, not signed")
     data, rule = subject.pack.files.get(TIMESTAMPS), subject.authorities
@@ -83,7 +85,7 @@ def _checked(subject: Subject, stored_tokens: StoredTokens, rule: StampRule) -> 
 
 
 class _Seen(NamedTuple):
-    """Verifies tokens by the reader's rule; tokens of unknown authorities are noted."""
+    """Verifier of tokens by the reader's rule; tokens of unknown authorities are recorded."""
 
     subject: Subject
     stored: StoredTokens
@@ -105,7 +107,7 @@ class _Seen(NamedTuple):
 
 
 def _after_signing(subject: Subject, stamp: Stamp) -> None:
-    """Refuse a statement with a timestamp before its own time of signing."""
+    """Raise an error for a statement with a time stamp before its own time of signing."""
     signed = _created(subject.statement)
     end = time_of(subject.claims.monitoring_period.to, "end of the period")
     if stamp.latest + AHEAD < end:
@@ -123,7 +125,7 @@ def _after_signing(subject: Subject, stamp: Stamp) -> None:
 def _issue(
     subject: Subject, stored_tokens: StoredTokens, heads: Mapping[int, list[Stamp]]
 ) -> list[Stamp]:
-    """Time stamps of the first stamped head that holds the statement's entry."""
+    """Return the time stamps of the first stamped head that contains the statement's entry."""
     if subject.receipt is None or subject.verification is None:
         return []
     index = parse_receipt(subject.receipt).index
@@ -147,7 +149,7 @@ def _over(
     index: int,
     entry: bytes,
 ) -> list[Stamp]:
-    """Time stamps of the heads that hold an entry."""
+    """Return the time stamps of the heads that contain an entry."""
     stamps: list[Stamp] = []
     for place in stored_tokens.entries.get(index, ()):
         try:
@@ -161,7 +163,7 @@ def _over(
 def _days(
     subject: Subject, stored_tokens: StoredTokens, heads: Mapping[int, list[Stamp]], rule: StampRule
 ) -> list[StampedDay]:
-    """By when each sealed day's seal was there, as enough authorities saw."""
+    """Return for each sealed day the time by which enough authorities had stamped its seal."""
     data = subject.pack.files.get(SEALS)
     if data is None or subject.receipt is None:
         return []
@@ -198,7 +200,7 @@ def _day(entry: Mapping[str, Any], at: datetime | None) -> StampedDay:
 def _under(
     subject: Subject, stored_tokens: StoredTokens, place: Place, index: int, entry: bytes
 ) -> None:
-    """An entry is under a stamped head, and the reader's log signed that head."""
+    """Check that an entry is under a stamped head signed by the reader's log."""
     note = stored_tokens.heads[place.head].checkpoint
     subject.needs_keys("log")
     try:
@@ -214,7 +216,7 @@ def _under(
 
 
 def _text(checkpoint: str) -> bytes:
-    """Bytes of a head that are stamped: its text, which no witness's line changes."""
+    """Return the stamped bytes of a head: its text without witness lines."""
     try:
         text, _ = signature_lines(checkpoint)
         Checkpoint.from_text(text)
@@ -224,7 +226,7 @@ def _text(checkpoint: str) -> bytes:
 
 
 def _by_authority(stamps: Iterable[Stamp]) -> dict[str, Stamp]:
-    """The earliest time stamp of each authority."""
+    """Return the earliest time stamp of each authority."""
     result: dict[str, Stamp] = {}
     for stamp in sorted(stamps, key=lambda x: x.latest):
         result.setdefault(str(stamp.authority), stamp)
@@ -232,7 +234,7 @@ def _by_authority(stamps: Iterable[Stamp]) -> dict[str, Stamp]:
 
 
 def _enough(stamps: Iterable[Stamp], rule: StampRule) -> datetime | None:
-    """By when as many authorities as have to had seen it, UTC; None where fewer did."""
+    """Return the time by which enough authorities had stamped it, UTC; None if too few."""
     seen = sorted(stamp.latest for stamp in _by_authority(stamps).values())
     return seen[rule.threshold - 1] if len(seen) >= rule.threshold else None
 

@@ -1,9 +1,9 @@
 """
 Verification step on witnesses: cosignatures of trusted ones on the log's head.
 
-Two readers whose heads carry the same witness cannot have been shown two logs, and a witness's
-time is not the operator's.  Who has to have signed is the reader's own rule: a policy
-(c2sp.org/tlog-policy) beside the keys, or, where none is given, any one witness of the keys.
+A witness signs only consistent heads of a log, so that two readers cannot be given different logs,
+and its time is independent of the operator.  The reader's policy (c2sp.org/tlog-policy) states who
+must have signed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ _CODE = "witnesses"
 
 def known(subject: Subject) -> tuple[Vkey, ...]:
     """
-    Return witnesses that the reader trusts: of keys and policies.
+    Return the witnesses that the reader trusts, from keys and policies.
 
-    One whose key has ended is none: its time is its own word, so that anyone who holds the key
-    can sign for any time before the end.
+    A witness whose key has ended is not trusted, since it could sign for any time before the end.
     """
     keys = [
         witness_key(NoteKey(key.name, key.public))
@@ -60,7 +59,7 @@ def seen_before(subject: Subject, moment: datetime) -> bool:
 
 
 def _cosignatures(note: str, keys: Iterable[Vkey]) -> tuple[list[Cosignature], list[str]]:
-    """Cosignatures that hold, and names of those whose line is not of this head."""
+    """Return the valid cosignatures, and the names of witnesses with an invalid line."""
     good: list[Cosignature] = []
     false: list[str] = []
     for key in keys:
@@ -78,7 +77,7 @@ def _timely(subject: Subject, result: Iterable[Cosignature]) -> list[Cosignature
 
 
 def witnesses(subject: Subject) -> str:
-    """Enough trusted witnesses cosigned the head of the receipt; no cosignature is false."""
+    """Check that enough trusted witnesses cosigned the head of the receipt; return a summary."""
     if subject.receipt is None:
         raise NotApplicableError("not issued yet")
     subject.needs_keys("log")
@@ -105,14 +104,14 @@ def witnesses(subject: Subject) -> str:
 
 
 def _of_seals(subject: Subject, keys: tuple[Vkey, ...]) -> tuple[list[Cosignature], list[str]]:
-    """The same of the head that stood before the statement, over which the days were sealed."""
+    """Return the same for the earlier head under which the days were sealed."""
     if SEALS not in subject.pack.files:
         return [], []
     head = canonical.parse_object(subject.pack.files[SEALS]).get("head")
     if not isinstance(head, str):
         return [], []
     result, false = _cosignatures(head, keys)
-    return _timely(subject, result), [f"seals.json: {one}" for one in false]
+    return _timely(subject, result), [f"seals.json: {name}" for name in false]
 
 
 def _before(sealed: list[Cosignature]) -> str:
@@ -123,7 +122,7 @@ def _before(sealed: list[Cosignature]) -> str:
 
 
 def _quorum(subject: Subject, good: list[Cosignature], late: int) -> bool:
-    """Note the missing cosignatures of each policy, or of any witness without a policy."""
+    """Return whether every policy is met; record missing cosignatures."""
     keys = {cosignature.witness for cosignature in good}
     lacks = [text for policy in subject.policies if (text := policy.lacks(keys)) is not None]
     if not subject.policies and not keys:
@@ -147,7 +146,7 @@ def _names(subject: Subject) -> str:
 
 
 def _check_logs(subject: Subject, note: str) -> None:
-    """A policy that names logs counts no other one."""
+    """Raise an error if a policy names logs and this is none of them."""
     origin = Checkpoint.from_text(signature_lines(note)[0]).origin
     holders = [key for key in subject.ring if key.role == "log" and key.name == origin]
     mine = {Vkey(key.name, NOTE, key.public) for key in holders}

@@ -151,7 +151,7 @@ def make_app(
         reads = _pool(database_url, "tonne_api", _READERS)
         files = _pool(database_url, "tonne_api", lanes.FILES + _JOBS)
         writes = _pool(database_url, "tonne_api", lanes.WRITES + lanes.STEPS)
-        with reads, files, writes, ExitStack() as held:
+        with reads, files, writes, ExitStack() as stack:
             with reads.connection() as conn:
                 cursors = Cursors(api_records.cursor_secret(conn))
                 mine = Desk(
@@ -160,9 +160,9 @@ def make_app(
                 desk = mine if _may_sign(conn) else None
             log_.info("steps of statements", done_by="this process" if desk else "tonne signer")
             if desk is not None:  # for those that asked for a job
-                held.enter_context(Runner(database_url, desk, metrics, log_))
+                stack.enter_context(Runner(database_url, desk, metrics, log_))
             maker = Maker(database_url)
-            held.callback(maker.close)
+            stack.callback(maker.close)
             app.state.api = Api(
                 reads,
                 files,
@@ -177,7 +177,7 @@ def make_app(
                 public_classes=choices.public_classes,
                 networks=choices.networks,
             )
-            held.enter_context(FileJobs(database_url, app.state.api, log_))
+            stack.enter_context(FileJobs(database_url, app.state.api, log_))
             yield
 
     app = FastAPI(

@@ -37,7 +37,7 @@ class RefusedError(InputError):
     Attributes
     ----------
     problem : Problem
-        The API's problem document.
+        Problem document of the answer.
     """
 
     def __init__(self, problem: shapes.Problem) -> None:

@@ -59,7 +59,7 @@ def refusal(status: int) -> bytes:
 
 
 def share_of(address: str) -> str:
-    """Return the unit by which an address is counted: itself, or its network for IPv6."""
+    """Return the unit for limits per address: the address itself, or for IPv6 its network."""
     try:
         ip_address = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -61,5 +61,5 @@ class Cursors:
         return key
 
     def _mac(self, of: tuple[object, ...], body: bytes) -> bytes:
-        said = json.dumps(of, default=str).encode()
-        return hmac.new(self._secret, said + b"\0" + body, hashlib.sha256).digest()[:_MAC_BYTES]
+        content = json.dumps(of, default=str).encode()
+        return hmac.new(self._secret, content + b"\0" + body, hashlib.sha256).digest()[:_MAC_BYTES]

@@ -125,7 +125,7 @@ def _forget_oldest(folder: Path, room: Room) -> None:
             elif time.time() - path.stat().st_mtime > _MAKES_S:
                 shutil.rmtree(path, ignore_errors=True)
     size = 0
-    for number, (file, stat) in enumerate(sorted(files, key=lambda one: -one[1].st_mtime_ns)):
+    for number, (file, stat) in enumerate(sorted(files, key=lambda entry: -entry[1].st_mtime_ns)):
         size += stat.st_size
         if number >= room.files or (number and size > room.bytes):
             file.unlink(missing_ok=True)
@@ -154,13 +154,13 @@ def sent(
     """
     entity = f'"{tag}"'
     content = {**headers, "ETag": entity, "Last-Modified": _MADE}
-    asked = ask.request.headers
+    request_headers = ask.request.headers
     try:
-        if has_already(asked.get("if-none-match"), entity):
+        if has_already(request_headers.get("if-none-match"), entity):
             file.close()
             return Response(status_code=304, headers=content)
-        if asked.get("if-range") in {None, entity, _MADE}:
-            check(asked.get("range"), size_of(file))
+        if request_headers.get("if-range") in {None, entity, _MADE}:
+            check(request_headers.get("range"), size_of(file))
     except ProblemError:
         file.close()
         raise

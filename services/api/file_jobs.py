@@ -84,13 +84,13 @@ class FileJobs(Beside):
                 self._do(conn, job)
 
     def _do(self, conn: Connection, job: FileJob) -> None:
-        told = self._log.bind(job=str(job.id), kind=job.wanted.kind, subject=job.wanted.statement)
+        bound = self._log.bind(job=str(job.id), kind=job.wanted.kind, subject=job.wanted.statement)
         began_s = time.monotonic()
         try:
             size = self._made(conn, job)
         except (TonneError, ProblemError) as error:
             status = error.status if isinstance(error, ProblemError) else status_of(error)
-            told.info("no file", reason=" ".join(str(error).split())[:300])
+            bound.info("no file", reason=" ".join(str(error).split())[:300])
             jobs.end(conn, job.id, status or _DEFECT, detail=_words(error))
         except psycopg.Error:
             raise
@@ -99,11 +99,11 @@ class FileJobs(Beside):
                 jobs.give_back(conn, job.id)
                 return
             number = uuid4().hex
-            told.error("defect", number=number, exc_info=error)
+            bound.error("defect", number=number, exc_info=error)
             detail = f"internal error; report its number, {number}"
             jobs.end(conn, job.id, _DEFECT, detail=detail)
         else:
-            told.info("file made", bytes=size, seconds=round(time.monotonic() - began_s, 1))
+            bound.info("file made", bytes=size, seconds=round(time.monotonic() - began_s, 1))
             jobs.end(conn, job.id, jobs.DONE, size=size)
 
     def _made(self, conn: Connection, job: FileJob) -> int:

@@ -111,16 +111,16 @@ class Guard:
         if refused is not None:
             await refused(scope, receive, send)
             return
-        with ExitStack() as held:
+        with ExitStack() as stack:
             for lane, turn in self._lanes.of(scope, headers):
                 if not await lane.enter(turn):
                     await problem(503, _BUSY, {"Retry-After": "5"})(scope, receive, send)
                     return
-                held.callback(lane.leave, turn)
+                stack.callback(lane.leave, turn)
 
             async def sending(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    held.close()  # the work is done; how slowly it is read holds nobody up
+                    stack.close()  # the work is done; how slowly it is read holds nobody up
                 await send(message)
 
             await self._read_and_serve(scope, headers, receive, sending)

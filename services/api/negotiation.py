@@ -37,7 +37,7 @@ class Preferences(NamedTuple):
         lines = [
             part.partition(";")[0].strip().lower() for line in headers for part in line.split(",")
         ]
-        waits = [match for one in lines if (match := _WAIT.fullmatch(one))]
+        waits = [match for line in lines if (match := _WAIT.fullmatch(line))]
         return Preferences("respond-async" in lines, float(waits[0][1]) if waits else None)
 
 

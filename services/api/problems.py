@@ -166,7 +166,7 @@ def _of_the_framework(request: Request, error: HTTPException) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Return every method of a URL, as the router knows those of one route only."""
+    """Return all methods of a URL, as the router knows only those of one route."""
     methods = {
         method.upper()
         for path, operations in request.app.openapi()["paths"].items()
@@ -181,9 +181,10 @@ def _allowed(request: Request) -> str:
 def _invalid(error: RequestValidationError) -> Response:
     """Return the problem document of invalid parameters, without repeating their values."""
     result = error.errors()
-    if any(one["type"] == "json_invalid" for one in result):
+    if any(error["type"] == "json_invalid" for error in result):
         return problem(400, "the body is not JSON")
     texts = [
-        f"{' '.join(str(part) for part in one['loc'])}: {one['msg']}" for one in result[:_SHOWN]
+        f"{' '.join(str(part) for part in error['loc'])}: {error['msg']}"
+        for error in result[:_SHOWN]
     ]
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(texts))

@@ -56,17 +56,14 @@ class Api:
     """
     Common parts of routes: pools, page marks, identity provider, home.
 
-    A request takes one connection at a time: of `reads`, which is `tonne_api`; or of
-    `files` and `writes`, for what takes long, so that those who only read do not wait for
-    it.  All of them are `tonne_api`.
+    A request takes one connection at a time: from `reads`, or from `files` and `writes` for long
+    work, so that reading requests do not wait.  All use the role `tonne_api`.
 
-    `desk` is there where this process may do what a signer does, because its login holds
-    `tonne_mrv`: on one machine.  Where it is None, steps are asked of `tonne signer`.
-    `maker` makes reports and packs in a process of its own.
-    `waits` serves such heads of the log alone as witnesses cosigned enough.
-    `files_bytes` is what packs may take on the disk; `asked` is set when a file was asked for.
-    `public_classes` are device classes whose values anybody may read, `networks` those that
-    webhooks may reach beside public addresses.
+    `desk` executes steps that need the log's key if the login has `tonne_mrv`, on one machine; if
+    None, they are requested from `tonne signer`. `maker` makes reports and packs in a process of
+    its own. `waits`: only sufficiently cosigned heads are served; `files_bytes`: maximum size of
+    packs on the disk; `asked`: set when a file is requested; `public_classes`: device classes with
+    public values; `networks`: permitted for webhooks besides public addresses.
     """
 
     reads: ConnectionPool
@@ -105,7 +102,7 @@ class Asked:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Context with a connection as `tonne_api`; nested calls get the same one."""
+        """Context with a `tonne_api` connection; nested calls share it."""
         if self._held is not None:
             yield self._held
             return
@@ -149,7 +146,7 @@ class Asked:
         Raises
         ------
         ProblemError
-            As the step is refused.
+            As the step raises.
         """
         prefer = Preferences.of(self.request.headers.getlist("prefer"))
         key = self.request.headers.get("idempotency-key")

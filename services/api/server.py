@@ -71,12 +71,12 @@ def answer(
     Parameters
     ----------
     proxies : str
-        Addresses and networks of the proxies whose `X-Forwarded-For` and
-        `X-Forwarded-Proto` are believed, separated by commas.
+        Trusted proxies, whose `X-Forwarded-For` and `X-Forwarded-Proto` are used: addresses and
+        networks, separated by commas.
     listening : callable
-        Called once the address is ours.
+        Called once the address is bound.
     named : tuple of str
-        What answers, and the setting of its address, for errors.
+        Name of the service, and the setting of its address, for errors.
     closing : callable, optional
         Called when it begins to stop.
 

@@ -2,10 +2,10 @@
 The sending thread of `tonne bridge`: checks, encodes and produces each batch until Kafka has stored
 it.
 
-The sending thread of `tonne bridge`: encode, produce, each batch until Kafka has it.
+The sending thread of `tonne bridge` encodes each batch and sends it until Kafka has stored it.
 
-The registry decides what is admitted.  While its database is away the version
-in use goes on, since Kafka is there to outlast the database.
+Messages are admitted by the registry.  While the database is unreachable the version in use
+continues.
 """
 
 from __future__ import annotations
@@ -293,24 +293,24 @@ class Bridge(TwoThreads):
     Parameters
     ----------
     database_url : str
-        Where the registry is, and what edge nodes are to be asked for.
+        Database with the registry, and with rebirth requests to edge nodes.
     mqtt_url : str
     kafka : KafkaAccess
     topic : str
     client_id : str
-        Names the durable session at the broker, each bridge its own.
+        Name of the persistent session at the broker; unique per bridge.
     share : str, optional
-        Name of the subscription that several bridges share.
+        Name of the shared subscription of several bridges.
     rebirth_s : float
-        A Sparkplug edge node is asked for a rebirth at most this often. [s]
+        Minimum time between two rebirth requests to a Sparkplug edge node. [s]
     host_id : str, optional
-        Name of this Sparkplug host application; one bridge's only.
+        Name of this Sparkplug host application; for one bridge only.
     tls : Tls, optional
-        Who we are to a broker by TLS.
+        TLS identity at the broker.
     wait_s : float
-        How long servers that are not there are waited for at the start. [s]
+        Maximum waiting time for unreachable servers at the start. [s]
     limits : Limits, optional
-        What one principal may send in a minute.
+        Quota of one principal per minute.
     """
 
     def __init__(

@@ -107,16 +107,16 @@ def list_(*, as_json: bool) -> None:
       tonne alarms contacts list
     """
     with _database() as conn:
-        found = store.contacts(conn)
+        all_contacts = store.contacts(conn)
     if as_json:
-        print_json([_as_row(one) for one in found])
+        print_json([_as_row(entry) for entry in all_contacts])
         return
     head = ("contact", "to", "language", "severities", "duty", "waiting", "dead", "last taken")
     duty = {True: "on duty", False: "off duty", None: "always"}
     rows = [
-        (one.id, one.address, one.language, ", ".join(one.severities), duty[one.on_duty],
-         one.waiting, one.dead, one.delivered and time_text(one.delivered))
-        for one in found
+        (entry.id, entry.address, entry.language, ", ".join(entry.severities), duty[entry.on_duty],
+         entry.waiting, entry.dead, entry.delivered and time_text(entry.delivered))
+        for entry in all_contacts
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no contacts"))
 
@@ -133,16 +133,16 @@ def test_(id_: str, *, as_json: bool) -> None:
       tonne alarms contacts test anna
     """
     with _database() as conn:
-        found = next((contact for contact in store.contacts(conn) if contact.id == id_), None)
-    if found is None:
+        recipient = next((contact for contact in store.contacts(conn) if contact.id == id_), None)
+    if recipient is None:
         raise InputError(f"no contact {id_!r}; see `tonne alarms contacts list`")
-    said = people.Message("[tonne] test", "tonne alarms contacts test")
+    message = people.Message("[tonne] test", "tonne alarms contacts test")
     stamp = f"test-{int(datetime.now(UTC).timestamp())}"
     settings = Settings()
     ways = people.Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
-    outcome = people.send(ways, found.address, said, stamp)
+    outcome = people.send(ways, recipient.address, message, stamp)
     if not outcome.taken:
-        raise InputError(f"{found.address} did not accept it: {outcome.error}")
+        raise InputError(f"{recipient.address} did not accept it: {outcome.error}")
     print_result({"contact": id_, "taken": True}, f"{id_}: taken", as_json=as_json)
 
 
@@ -204,10 +204,11 @@ def duty(
         spans = [(edges[0] + step * k, edges[1] + step * k) for k in range(times)]
         store.put_on_duty(conn, id_, spans, author or getpass.getuser())
         planned = store.duties(conn)
-    said = "\n".join(
-        f"{time_text(one.begins)} to {time_text(one.ends)}  {one.contact}" for one in planned[:10]
+    listing = "\n".join(
+        f"{time_text(alarm.begins)} to {time_text(alarm.ends)}  {alarm.contact}"
+        for alarm in planned[:10]
     )
-    print_result([_as_row(one) for one in planned], said, as_json=as_json)
+    print_result([_as_row(alarm) for alarm in planned], listing, as_json=as_json)
 
 
 @click.command()
@@ -257,13 +258,14 @@ def silences(*, number: int | None, as_json: bool) -> None:
     with _database() as conn:
         if number is not None:
             store.end_silence(conn, number)
-        found = store.silences(conn)
+        silences = store.silences(conn)
     if as_json:
-        print_json([_as_row(one) for one in found])
+        print_json([_as_row(entry) for entry in silences])
         return
     head = ("number", "of", "until", "reason", "by")
     rows = [
-        (one.id, one.subject or "all", time_text(one.ends), one.reason, one.author) for one in found
+        (entry.id, entry.subject or "all", time_text(entry.ends), entry.reason, entry.author)
+        for entry in silences
     ]
     click.echo(table(head, rows, empty="no silences"))
 
@@ -272,10 +274,10 @@ def _moment(conn: Connection, name: str, text: str) -> datetime:
     return datetime.fromtimestamp(moment_us(conn, name, text) / 1e6, UTC)
 
 
-def _as_row(one: store.Contact | store.Silence | store.Duty) -> dict[str, object]:
+def _as_row(entry: store.Contact | store.Silence | store.Duty) -> dict[str, object]:
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in one._asdict().items()
+        for name, value in entry._asdict().items()
     }
 
 

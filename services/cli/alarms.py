@@ -76,24 +76,24 @@ def list_(
     count: int | None = None
     with _database() as conn:
         if state == "now":
-            found, count = stored.standing(conn, None, limit, **of)
+            listed, count = stored.standing(conn, None, limit, **of)
         else:
             states = None if state == "all" else [state]
-            found = stored.listed(conn, None, limit, states=states, **of)
+            listed = stored.listed(conn, None, limit, states=states, **of)
     if as_json:
-        print_json(found)
+        print_json(listed)
         return
     head = ("number", "severity", "kind", "of", "part", "state", "since", "devices", "cost a day")
     rows = [
-        (one["id"], one["severity"], one["kind"], one["subject"],
-         one["detail"].get("exceeded") or one["part"] or None,
-         one["state"], time_text(one["since"], one["timezone"]),
-         one["devices"], _tonnes(one["cost_t_per_day"]))
-        for one in found
+        (alarm["id"], alarm["severity"], alarm["kind"], alarm["subject"],
+         alarm["detail"].get("exceeded") or alarm["part"] or None,
+         alarm["state"], time_text(alarm["since"], alarm["timezone"]),
+         alarm["devices"], _tonnes(alarm["cost_t_per_day"]))
+        for alarm in listed
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no such alarms"))
-    if count is not None and count > len(found):
-        click.echo(f"{len(found):,} of {count:,}; --limit shows more")
+    if count is not None and count > len(listed):
+        click.echo(f"{len(listed):,} of {count:,}; --limit shows more")
 
 
 @alarms.command()
@@ -108,11 +108,11 @@ def show(number: int, *, as_json: bool) -> None:
       tonne alarms show 17
     """
     with _database() as conn:
-        found = _known(conn, number)
+        alarm = _known(conn, number)
     if as_json:
-        print_json(found)
+        print_json(alarm)
         return
-    for name, value in _lines(found):
+    for name, value in _lines(alarm):
         click.echo(f"{name:<13} {value}")
 
 
@@ -132,8 +132,8 @@ def acknowledge(number: int, *, text: str, author: str | None, as_json: bool) ->
     by = author or getpass.getuser()
     with _database() as conn:
         stored.acknowledge(conn, number, by, text)
-        found = _known(conn, number)
-    print_result(found, f"alarm {number} is acknowledged by {by}", as_json=as_json)
+        alarm = _known(conn, number)
+    print_result(alarm, f"alarm {number} is acknowledged by {by}", as_json=as_json)
 
 
 @alarms.command()
@@ -151,35 +151,38 @@ def comment(number: int, *, text: str, author: str | None, as_json: bool) -> Non
     """
     with _database() as conn:
         stored.comment(conn, number, author or getpass.getuser(), text)
-        found = _known(conn, number)
-    print_result(found, f"alarm {number} has a new comment", as_json=as_json)
+        alarm = _known(conn, number)
+    print_result(alarm, f"alarm {number} has a new comment", as_json=as_json)
 
 
 for _command in (people.contacts, people.duty, people.silence, people.silences):
     alarms.add_command(_command)
 
 
-def _lines(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    yield "alarm", f"{found['id']}, {found['severity']}, {found['state']}"
-    yield "kind", f"{found['kind']} {found['part']}".rstrip()
-    yield found["subject_type"], found["subject"]
-    if found["projects"]:
-        yield "projects", ", ".join(found["projects"])
-    if found["cause"] != found["part"]:
-        yield "cause", found["cause"]
-    if found["cause_now"] is not None:
-        yield "cause now", _NOW[found["cause_now"]]
-    yield from found["detail"].items()
-    yield "since", time_text(found["since"], found["timezone"])
-    if found["devices"] != 1:
-        yield "devices", found["devices"]
-    if found["cost_t_per_day"] is not None:
-        yield "cost", f"{_tonnes(found['cost_t_per_day'])} a day"
-    yield "what to do", found["what_to_do"]
-    yield "runbook", found["runbook"]
-    for one in found["history"]:
-        note = f": {one['text']}" if one["text"] else ""
-        yield time_text(one["at"], found["timezone"]), f"{one['event']} by {one['actor']}{note}"
+def _lines(alarm: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield "alarm", f"{alarm['id']}, {alarm['severity']}, {alarm['state']}"
+    yield "kind", f"{alarm['kind']} {alarm['part']}".rstrip()
+    yield alarm["subject_type"], alarm["subject"]
+    if alarm["projects"]:
+        yield "projects", ", ".join(alarm["projects"])
+    if alarm["cause"] != alarm["part"]:
+        yield "cause", alarm["cause"]
+    if alarm["cause_now"] is not None:
+        yield "cause now", _NOW[alarm["cause_now"]]
+    yield from alarm["detail"].items()
+    yield "since", time_text(alarm["since"], alarm["timezone"])
+    if alarm["devices"] != 1:
+        yield "devices", alarm["devices"]
+    if alarm["cost_t_per_day"] is not None:
+        yield "cost", f"{_tonnes(alarm['cost_t_per_day'])} a day"
+    yield "what to do", alarm["what_to_do"]
+    yield "runbook", alarm["runbook"]
+    for event in alarm["history"]:
+        note = f": {event['text']}" if event["text"] else ""
+        yield (
+            time_text(event["at"], alarm["timezone"]),
+            f"{event['event']} by {event['actor']}{note}",
+        )
 
 
 def _tonnes(value: Any) -> str | None:
@@ -187,10 +190,10 @@ def _tonnes(value: Any) -> str | None:
 
 
 def _known(conn: Connection, number: int) -> dict[str, Any]:
-    found = stored.by_id(conn, None, number)
-    if found is None:
+    alarm = stored.by_id(conn, None, number)
+    if alarm is None:
         raise RegistryError(f"there is no alarm {number}; see tonne alarms list --state all")
-    return found
+    return alarm
 
 
 def _database() -> Connection:

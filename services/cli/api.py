@@ -139,14 +139,14 @@ def list_(*, as_json: bool) -> None:
       tonne api keys list --json
     """
     with _database() as conn:
-        found = api_keys.all_keys(conn)
+        listed = api_keys.all_keys(conn)
     if as_json:
-        print_json([_key_fields(one) for one in found])
+        print_json([_key_fields(key) for key in listed])
         return
     rows = [
-        (one.id, one.role, _state(one), time_text(one.expires), one.name,
-         "all" if one.projects is None else ", ".join(one.projects))
-        for one in found
+        (key.id, key.role, _state(key), time_text(key.expires), key.name,
+         "all" if key.projects is None else ", ".join(key.projects))
+        for key in listed
     ]  # fmt: skip
     head = ("key", "role", "state", "expires", "name", "projects")
     click.echo(table(head, rows, empty="there are no API keys; `tonne api keys create` makes one"))
@@ -164,10 +164,8 @@ def revoke(id_: str, *, as_json: bool) -> None:
       tonne api keys revoke 4m2k9x0qpz1c
     """
     with _database() as conn:
-        found = api_keys.revoke(conn, id_)
-    print_result(
-        _key_fields(found), f"key {found.id} of {found.name!r} is revoked", as_json=as_json
-    )
+        key = api_keys.revoke(conn, id_)
+    print_result(_key_fields(key), f"key {key.id} of {key.name!r} is revoked", as_json=as_json)
 
 
 def _state(key: ApiKey) -> str:

@@ -52,12 +52,12 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
     Parameters
     ----------
     error : BaseException
-        What a command raised.
+        Exception raised by a command.
 
     Returns
     -------
     tuple of Exit and str, or None
-        None for a defect: its traceback should be seen.
+        None for a defect, whose traceback is shown.
     """
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Exit.INTERRUPTED, "interrupted"

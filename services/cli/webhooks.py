@@ -106,15 +106,16 @@ def list_(*, as_json: bool) -> None:
       tonne webhooks list
     """
     with _database() as conn:
-        found = store.webhooks(conn)
+        listed = store.webhooks(conn)
     if as_json:
-        print_json([_fields(one) for one in found])
+        print_json([_fields(webhook) for webhook in listed])
         return
     head = ("webhook", "url", "topics", "projects", "waiting", "dead", "last taken", "ended")
     rows = [
-        (one.id, one.url, ", ".join(one.topics), ", ".join(one.projects or ["all"]), one.waiting,
-         one.dead, one.delivered and time_text(one.delivered), one.reason)
-        for one in found
+        (webhook.id, webhook.url, ", ".join(webhook.topics), ", ".join(webhook.projects or ["all"]),
+         webhook.waiting, webhook.dead, webhook.delivered and time_text(webhook.delivered),
+         webhook.reason)
+        for webhook in listed
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no webhooks"))
 
@@ -134,15 +135,15 @@ def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:
     """
     with _database() as conn:
         store.by_id(conn, id_)
-        found = store.deliveries(conn, id_, state, None, limit)
+        deliveries = store.deliveries(conn, id_, state, None, limit)
     if as_json:
-        print_json([_fields(one) | {"event": str(one.event)} for one in found])
+        print_json([_fields(delivery) | {"event": str(delivery.event)} for delivery in deliveries])
         return
     head = ("event", "type", "subject", "state", "attempts", "tried", "said")
     rows = [
-        (str(one.event), one.type, one.subject, one.state, one.attempts,
-         one.tried and time_text(one.tried), one.error or one.status)
-        for one in found
+        (str(delivery.event), delivery.type, delivery.subject, delivery.state, delivery.attempts,
+         delivery.tried and time_text(delivery.tried), delivery.error or delivery.status)
+        for delivery in deliveries
     ]  # fmt: skip
     click.echo(table(head, rows, empty="no such deliveries"))
 
@@ -283,11 +284,11 @@ def _check(url: str) -> None:
         click.echo(f"tonne: {target.host} does not resolve now: {error}", err=True)
 
 
-def _fields(one: store.Webhook | store.Delivery) -> dict[str, object]:
+def _fields(row: store.Webhook | store.Delivery) -> dict[str, object]:
     """Return a row as a JSON object."""
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in one._asdict().items()
+        for name, value in row._asdict().items()
     }
 
 

@@ -75,7 +75,7 @@ def new(language: str, *, as_json: bool) -> None:
     files = [f"{folder}/{language}.toml" for folder in FOLDERS]
     for folder, name in zip(FOLDERS, files, strict=True):
         text = (ROOT / folder / f"{ENGLISH}.toml").read_text("utf-8")
-        (ROOT / name).write_text("".join(f"{one}\n" for one in _begun(text, forms)), "utf-8")
+        (ROOT / name).write_text("".join(f"{line}\n" for line in _begun(text, forms)), "utf-8")
     print_result({"language": language, "files": files}, "\n".join(files), as_json=as_json)
 
 
@@ -99,10 +99,10 @@ def check(language: str | None, *, as_json: bool) -> None:
             f"language {language!r} does not exist: {', '.join(known)}; `tonne words "
             f"new {language}` starts it"
         )
-    found = [one for tag in known if language in {None, tag} for one in lacking(tag)]
-    text = table(Lack._fields, found, empty="every text is there, with its values")
-    print_result([one._asdict() for one in found], text, as_json=as_json)
-    if found:
+    lacks = [lack for tag in known if language in {None, tag} for lack in lacking(tag)]
+    text = table(Lack._fields, lacks, empty="every text is there, with its values")
+    print_result([lack._asdict() for lack in lacks], text, as_json=as_json)
+    if lacks:
         raise click.exceptions.Exit(Exit.FALSE)
 
 
@@ -130,25 +130,27 @@ def _begun(english: str, forms: Mapping[str, str]) -> Iterator[str]:
 def _forms(language: str) -> dict[str, str]:
     """Return a language's name and its formats of numbers and dates, from Unicode CLDR."""
     try:
-        found = Locale.parse(language, sep="-") if TAG.fullmatch(language) else None
+        locale = Locale.parse(language, sep="-") if TAG.fullmatch(language) else None
     except UnknownLocaleError:
-        found = None
-    if found is None:
+        locale = None
+    if locale is None:
         raise InputError(
             f"language {language!r} is not a language tag of Unicode CLDR; give one such as fr "
             "or pt-BR"
         )
-    symbols, spans = found.number_symbols["latn"], found.interval_formats["yMMMd"]
+    symbols, spans = locale.number_symbols["latn"], locale.interval_formats["yMMMd"]
     # months in full, and blanks that every font has
     long = {key: "".join(parts).replace("MMM", "MMMM") for key, parts in spans.items() if key}
     forms = {
-        "name": found.get_display_name(found) or language,
+        "name": locale.get_display_name(locale) or language,
         "decimal": symbols["decimal"],
         "group": symbols["group"],
-        "percent": found.percent_formats[None].suffix[0],
-        "day": found.date_formats["long"].pattern,
+        "percent": locale.percent_formats[None].suffix[0],
+        "day": locale.date_formats["long"].pattern,
         "days_of_month": long["d"],
         "days_of_year": long["M"],
         "days": long["y"],
     }
-    return {key: re.sub("[\u2009\u202f]", "\N{NO-BREAK SPACE}", one) for key, one in forms.items()}
+    return {
+        key: re.sub("[\u2009\u202f]", "\N{NO-BREAK SPACE}", form) for key, form in forms.items()
+    }

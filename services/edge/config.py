@@ -71,9 +71,9 @@ class LocalMqtt(msgspec.Struct, forbid_unknown_fields=True, tag="mqtt", tag_fiel
     """
     Topics of an MQTT broker on the plant's network; `{device}` is the device's id.
 
-    `values` and `time` say where a foreign message has them, such as `object` and `time`.
-    `columns` are names of its values with their channels, all others being left out; `devices`
-    are names in the topic with their ids.
+    `values` and `time`: keys of values and time in a foreign message, such as `object` and `time`.
+    `columns`: channels by name of its values; others are omitted; `devices` are names in the topic
+    with their ids.
     """
 
     url: str
@@ -88,12 +88,12 @@ class CsvFolder(msgspec.Struct, forbid_unknown_fields=True, tag="csv", tag_field
     """
     Folder into which another program writes CSV files.
 
-    `last_newline` false says that it ends no file with a newline, so that a last line
-    without one is whole.  Lines before the header are passed over: it is the first line that has
-    all columns.  `time_format` is how times are written (strptime), where not as ISO 8601.
-    `devices` are names in `device_column` with their ids; without `device` and `device_column`,
-    names in a line above the header, each above the columns of its device.  With `format: influx`
-    the files are `*.lp` in line protocol, `device_column` is a tag and `columns` are fields.
+    `last_newline` false: a last line without newline is complete.  The header is the first line
+    with all columns; lines before it are ignored.  `time_format`: format of times (strptime), if
+    not ISO 8601. `devices` are names in `device_column` with their ids; without `device` and
+    `device_column`, names in a line above the header, each above the columns of its device.  With
+    `format: influx` the files are `*.lp` in line protocol, `device_column` is a tag and `columns`
+    are fields.
     """
 
     folder: str
@@ -210,7 +210,7 @@ def _needs_identity(url: str) -> bool:
 
 
 def _devices(source: Source) -> Iterator[str]:
-    """Yield the ids that a source names."""
+    """Yield the device ids that a source names."""
     if isinstance(source, LocalMqtt | CsvFolder):
         yield from source.devices.values()
     if not isinstance(source, LocalMqtt) and source.device is not None:

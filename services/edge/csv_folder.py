@@ -163,7 +163,7 @@ def records(text: str, source: CsvFolder) -> list[Record]:
 
 
 def _header(text: str, source: CsvFolder) -> tuple[int, str]:
-    """Return how many lines stand before the header, and what parts its cells."""
+    """Return the number of lines before the header, and the delimiter."""
     wanted = {source.time_column, *source.columns, *filter(None, [source.device_column])}
     head = text.split("\n", _MOST_BEFORE)[:_MOST_BEFORE]
     for number, line in enumerate(head):
@@ -202,7 +202,7 @@ def _groups(
     Raises
     ------
     ValueError
-        Naming the column that is missing, or that is there twice.
+        Names the missing or repeated column.
     """
     wanted = [source.time_column, *filter(None, [source.device_column])]
     alone = source.device is not None or source.device_column is not None
@@ -242,7 +242,7 @@ def _record(
     source: CsvFolder,
     time_at: int,
 ) -> Iterator[Record]:
-    """Yield the record of a row; none where it has no value."""
+    """Yield the record of a row; nothing if it has no value."""
     device = of if isinstance(of, str) else cells[of].strip()
     device = source.devices.get(device, device) if isinstance(of, int) else device
     if not ID.match(device):

@@ -123,7 +123,7 @@ class Listener(threading.Thread):
     def _subscribe(self) -> None:
         self._subscribe_s = None
         options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        self._client.subscribe([(one, options) for one in self._filters])
+        self._client.subscribe([(topic, options) for topic in self._filters])
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
         answers = zip(self._filters, reasons, strict=False)
@@ -162,9 +162,9 @@ class Listener(threading.Thread):
         except msgspec.MsgspecError as error:
             raise ValueError(f"is not JSON, and only JSON is forwarded: {error}") from error
         objects = result if isinstance(result, list) else [result]
-        if not objects or not all(isinstance(one, dict) for one in objects):
+        if not objects or not all(isinstance(item, dict) for item in objects):
             raise ValueError("is neither a JSON object nor an array of objects")
-        return [self._record(device, one, content_type) for one in objects]
+        return [self._record(device, item, content_type) for item in objects]
 
     def _record(self, device: str, result: dict[str, Any], content_type: str | None) -> Record:
         if self._source.values is not None or self._source.time or self._source.columns:

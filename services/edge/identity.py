@@ -1,7 +1,7 @@
 """
 The gateway's certificate: its key is created locally, its certificate fetched by EST (RFC 7030).
 
-The certificate is renewed when a third of its validity remains.  A new key pair is written beside
+The certificate is renewed when a third of its validity remains.  A new key pair is written next to
 the old one and replaces it by renaming; an interrupted replacement is completed at the next start.
 """
 

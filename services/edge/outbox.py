@@ -2,11 +2,11 @@
 The outbox on disk: SQLite in WAL mode, synced at each commit.
 
 Messages survive kill -9 and power cuts; they are deleted only by their receipt, or by the
-configured policy for a full disk.  Message ids begin with a word of the current run, so that a
-copied outbox cannot release messages of the original.
+configured policy for a full disk.  Message ids begin with an identifier of the current run, so that
+a copied outbox cannot release messages of the original.
 
-Each message has the machine's uptime and boot id beside the wall clock time.  Once the server's
-time is known, the true time of every message of this boot follows from the uptime.
+Each message has the machine's uptime and boot id in addition to the wall clock time.  Once the
+server's time is known, the true time of every message of this boot follows from the uptime.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ class Batches:
         waiting : sequence of (Waiting, bytes)
             Messages in order, each with its payload.
         at_ms : int
-            Current time, as well as it is known. [ms UTC]
+            Best estimate of the current time. [ms UTC]
         """
         run: list[tuple[Waiting, bytes]] = []
         done: set[str] = set()

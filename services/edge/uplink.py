@@ -338,7 +338,7 @@ class Link:
             self._take_time(receipt.now)
         if any(refusal.reason == OVER_QUOTA for refusal in receipt.refused):
             self._slow_down(receipt.device)
-        ids = [one for one in receipt.ids if isinstance(one, str)]
+        ids = [id_ for id_ in receipt.ids if isinstance(id_, str)]
         if ids:
             self._take_receipt(receipt.device, ids)
 

@@ -4,18 +4,17 @@ thread.
 
 The storing thread of `tonne run`: writes each batch until it is durable.
 
-Runs beside the receiving thread, so that receiving and reading go on while the database
-works, and before the deriving one.  A database that is down is waited for; the batch is
-not let go.
+It runs in parallel with the receiving thread and the deriving thread.  While the database is down
+it waits and keeps the batch.
 
-Step 2 of `tonne run`: messages to readings that may be stored, and refusals. No I/O.
+Step 2 turns messages into readings to store and rejections, without I/O.
 
-What one registry version is to `tonne run`.
+Each registry version is compiled once.
 
-Step 3 of `tonne run`: readings and what goes with them, in one transaction.
+Step 3 stores readings, rejections and notes in one transaction.
 
-What the server refuses is stored in parts, and the message that it does not take
-becomes a dead letter.  Only the loss of the server comes out of here.
+A refused batch is stored in parts, and the message at fault becomes a dead letter.  Only the loss
+of the server is raised.
 """
 
 from __future__ import annotations
@@ -117,8 +116,7 @@ def admit(
     """
     Return the accepted readings of a batch under a registry version.
 
-    `values` are Sparkplug's, by their own rules; `unread` are messages that are refused as they
-    are.
+    `values`: decoded Sparkplug messages; `unread`: messages rejected without decoding.
     """
     return decoding.admit(
         router.fleet,
@@ -356,21 +354,21 @@ class Runner(TwoThreads):
     ----------
     database_url, mqtt_url : str
     client_id : str
-        Names the durable session at the broker.
+        Name of the persistent session at the broker.
     batch : int
         Maximum number of messages per transaction.
     nodes : SparkplugNodes, optional
-        By which rules Sparkplug's edge nodes are heard.
+        Settings of the Sparkplug session.
     host_id : str, optional
         Name of this Sparkplug host application.
     tls : Tls, optional
-        Who we are to a broker by TLS.
+        TLS identity at the broker.
     wait_s : float
         How long servers that are not there are waited for at the start. [s]
     letter_bytes : int
-        What is kept of one principal's dead letters in a day.
+        Daily quota of stored dead letters per principal.
     limits : Limits, optional
-        What one principal may send in a minute.
+        Quota of one principal per minute.
     """
 
     def __init__(

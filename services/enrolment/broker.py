@@ -103,13 +103,17 @@ def apply(
         known = everybody(sparkplug or control.lets_sparkplug)
         fresh, stale = differences(control, known)
         not_carried = folder.not_carried()
-        fresh += [one for one in known if one.name in not_carried and one not in fresh]
+        fresh += [
+            principal
+            for principal in known
+            if principal.name in not_carried and principal not in fresh
+        ]
         for name in stale:
             control.throw_out(name)
         for principal in fresh:
             control.admit(principal, _password(folder, principal))
             folder.note_password(principal.name)
-    return Applied([one.name for one in fresh], stale)
+    return Applied([principal.name for principal in fresh], stale)
 
 
 def _password(folder: IdentityFolder, principal: Principal) -> str | None:

@@ -95,13 +95,13 @@ class Control:
         """Return the broker's clients, and whether each may connect."""
         (answer,) = self._ask([{"command": "listClients", "verbose": True, "count": -1}])
         result = answer.get("data", {}).get("clients", [])
-        return {one["username"]: not one.get("disabled", False) for one in result}
+        return {client["username"]: not client.get("disabled", False) for client in result}
 
     def roles(self) -> dict[str, list[dict[str, Any]]]:
         """Return the broker's roles and their permissions."""
         (answer,) = self._ask([{"command": "listRoles", "verbose": True, "count": -1}])
         result = answer.get("data", {}).get("roles", [])
-        return {one["rolename"]: one.get("acls", []) for one in result}
+        return {role["rolename"]: role.get("acls", []) for role in result}
 
     @property
     def lets_sparkplug(self) -> bool:

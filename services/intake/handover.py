@@ -1,13 +1,13 @@
 """
 Queues between the receiving and the storing thread of a process.
 
-Batches, read already, go to the storing thread, at most `IN_FLIGHT` waiting; what is durable
-comes back.  Beside them go what principals say of themselves, and what devices are to be sent.
-The bell wakes the receiving thread, which waits for the network as well.
+Decoded batches go to the storing thread, at most `IN_FLIGHT` at a time; durable ones come back.
+Status messages of principals and messages to devices are exchanged too. The bell wakes the
+receiving thread, which waits for the network as well.
 
 Self-pipe: lets one thread wake another that blocks in `select`.
 
-A batch that is durable, on its way to the acknowledgement.
+Durable batches are passed back for acknowledgement.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Done:
 
     @staticmethod
     def of(inbox: Inbox, router: Router, admitted: Admitted) -> Done:
-        """Gather what receipts need of a batch."""
+        """Return the data that receipts need of a batch."""
         seen = admitted.seen
         listed = [r for r in admitted.rejected[:_MOST] if r.reason != SIGNED_VALUE]
         stated: dict[int, list[Stated]] = {r.message: [] for r in listed}
@@ -77,8 +77,8 @@ class Read:
     """
     Content of a batch by a registry version, read while the batch before it is stored.
 
-    `unread` are the messages over their principal's quota; `admitted` is None where the messages
-    cannot be read before those of the batch before are stored (Sparkplug's).
+    `unread`: messages beyond their principal's quota; `admitted`: None if the messages can be
+    decoded only after the previous batch is stored (Sparkplug).
     """
 
     router: Router
@@ -88,7 +88,7 @@ class Read:
 
 class Bell:
     """
-    Self-pipe by which one thread wakes another that waits in `select`.
+    Self-pipe with which one thread wakes another that waits in `select`.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ class Handover:
     Attributes
     ----------
     fleet : Fleet
-        Of the storing thread's registry version; empty before the first.
+        Principals by the storing thread's registry version; empty before the first.
     failure : BaseException or None
         Error that ended the storing thread.
     ended : bool

@@ -144,11 +144,11 @@ def without_leader(client: Any, topic: str) -> str | None:
 
 def unreachable(access: KafkaAccess, error: BaseException, doing: str = "do this") -> ServerError:
     """Return the error for a broker that cannot be reached, or refuses, with the remedy."""
-    asked = ", ".join(access.bootstrap)
+    servers = ", ".join(access.bootstrap)
     if isinstance(error, _REFUSED):  # it was reached
-        return ServerError(f"Kafka {asked}: {words(error, doing)}")
+        return ServerError(f"Kafka {servers}: {words(error, doing)}")
     return ServerError(
-        f"Kafka {asked}: {words(error, doing)}; check TONNE_KAFKA_URL, "
+        f"Kafka {servers}: {words(error, doing)}; check TONNE_KAFKA_URL, "
         "or start a broker with `tonne local up --kafka`"
     )
 
@@ -199,8 +199,8 @@ class Reasons(logging.Handler):
         known.
         """
         away = isinstance(error, errors.NodeNotReadyError | errors.KafkaConnectionError)
-        asked = self._access.user is not None and self._access.mechanism == TOKEN
-        return asked and away and isinstance(self._last, errors.StaleMetadata)
+        by_token = self._access.user is not None and self._access.mechanism == TOKEN
+        return by_token and away and isinstance(self._last, errors.StaleMetadata)
 
 
 def _refusal(access: KafkaAccess, message: str) -> ssl.SSLError | None:
@@ -251,7 +251,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no ty
     def _ask(self) -> tuple[str, float]:
         access = self._access
         pair = ":".join(
-            urllib.parse.quote(one or "", safe="") for one in (access.user, access.password)
+            urllib.parse.quote(part or "", safe="") for part in (access.user, access.password)
         )
         request = urllib.request.Request(  # noqa: S310 (the settings refuse all but https)
             access.token_url or "",
@@ -263,8 +263,8 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no ty
         )
         try:
             with ask.open(request, timeout=_TOKEN_TIMEOUT_S) as answer:
-                told = json.loads(answer.read(_TOKEN_BYTES))
-            return str(told["access_token"]), float(told.get("expires_in", 60))
+                content = json.loads(answer.read(_TOKEN_BYTES))
+            return str(content["access_token"]), float(content.get("expires_in", 60))
         except urllib.error.HTTPError as error:
             why = f"it answers {error.code}; check the user and password of TONNE_KAFKA_URL"
         except OSError as error:
@@ -320,7 +320,7 @@ class Connections:
         return transport, protocol
 
     async def end(self) -> None:
-        """Close all of them, also those already closing."""
+        """Close all connections, also those already closing."""
         for transport in self._transports:
             transport.abort()
         self._transports.clear()
@@ -330,5 +330,5 @@ class Connections:
 
 
 def _open(transport: Any) -> bool:
-    held = transport.get_extra_info("socket")  # by TLS none, once it is closed
-    return held is not None and held.fileno() >= 0
+    socket_ = transport.get_extra_info("socket")  # by TLS none, once it is closed
+    return socket_ is not None and socket_.fileno() >= 0

@@ -88,7 +88,7 @@ class PrincipalQuota:
         Parameters
         ----------
         seconds : float or None
-            Its length; None where unknown, counted as an hour. [s]
+            Length of the pause; None if unknown, counted as an hour. [s]
         """
         now_s = self._clock()
         more_s = HOUR_S if seconds is None else max(seconds, 0.0)
@@ -204,7 +204,9 @@ class PrincipalQuota:
             return
         self._swept_s = now_s
         since_s = now_s - MINUTE_S - self._credit_s(now_s)
-        self._quota = {name: one for name, one in self._quota.items() if one.at_s > since_s}
+        self._quota = {
+            name: bucket for name, bucket in self._quota.items() if bucket.at_s > since_s
+        }
 
 
 def _principal(router: Router, topic: str) -> str:

@@ -152,7 +152,7 @@ class Producer:
         """
         Connect and return the client; idempotence is requested at each start.
 
-        A broker that refused it once may grant it the next time.
+        A later attempt may succeed.
         """
         try:
             kafka = await self._started(idempotent=True)

@@ -142,7 +142,7 @@ def greetings(fleet: Fleet, lines: Iterable[Status]) -> list[tuple[str, bytes]]:
     A gateway corrects its clock by it before it sends.
     """
     now = now_us() // 1000
-    names = dict.fromkeys(one.principal for one in lines if one.principal in fleet.by_id)
+    names = dict.fromkeys(line.principal for line in lines if line.principal in fleet.by_id)
     return [
         (receipt_topic(name), _ENCODER.encode(_Receipt(name, None, None, now=now)))
         for name in names

@@ -140,7 +140,7 @@ class Receive:
         """
         session = self.session
         patience_s = self._gather(handover)
-        waiting, held = session.waiting, session.waiting_bytes
+        waiting, waiting_bytes = session.waiting, session.waiting_bytes
         if not session.step(patience_s, handover.bell.descriptor):
             handover.bell.wait(_AWAY_S)
             if (now_s := time.monotonic()) >= self._retry_s:
@@ -148,7 +148,7 @@ class Receive:
                 self._reconnect()
         if session.waiting > waiting:
             self._came_s = time.monotonic()
-        self._came_bytes = session.waiting_bytes - held
+        self._came_bytes = session.waiting_bytes - waiting_bytes
         handover.bell.silence()
         self._tell()
 

@@ -65,7 +65,7 @@ def needed(topic: str, group: str, bridge: str, worker: str, admin: str) -> list
         for administer in administers
     ]
     # `tonne doctor`, a replay, and dead letters that are sent again
-    grants += [Grant(admin, one, "topic", topic) for one in ("Read", "Write")]
+    grants += [Grant(admin, operation, "topic", topic) for operation in ("Read", "Write")]
     grants.append(Grant(admin, "Describe", "group", group))
     return grants
 
@@ -95,9 +95,9 @@ async def _grant(access: KafkaAccess, grants: Iterable[Grant]) -> None:
                 _ALLOW,
             )
             answer = await admin._send_request(request)  # noqa: SLF001 (no other way is offered)
-            for code, told in answer.creation_responses:
+            for code, message in answer.creation_responses:
                 if code:
-                    why = told or words(for_code(code)())
+                    why = message or words(for_code(code)())
                     raise ServerError(
                         f"Kafka does not let {item.user!r} {item.operation} {item.resource}"
                         f" {item.name!r}: {why}; run this as a user who may alter the cluster"

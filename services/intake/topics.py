@@ -203,9 +203,9 @@ async def _settle(
 async def _make(admin: Any, wanted: Topic) -> None:
     new = NewTopic(wanted.name, wanted.partitions, wanted.replication, topic_configs=wanted.configs)
     answer = await admin.create_topics([new])
-    for name, code, *told in answer.topic_errors:
+    for name, code, *message in answer.topic_errors:
         if code:
-            why = words(for_code(code)(*told), f"make topic {name!r}")
+            why = words(for_code(code)(*message), f"make topic {name!r}")
             raise ServerError(f"Kafka refuses topic {name!r}: {why}")
     await _wait_for_topic(admin, wanted.name)
 
@@ -227,9 +227,9 @@ async def _alter(
     own = {key: setting.value for key, setting in configs.items() if setting.own}
     resource = ConfigResource(ConfigResourceType.TOPIC, wanted.name, {**own, **wanted.configs})
     for answer in await admin.alter_configs([resource]):
-        for code, told, *_ in answer.resources:
+        for code, message, *_ in answer.resources:
             if code:
-                error = for_code(code)(told)
+                error = for_code(code)(message)
                 why = words(error, f"change settings of topic {wanted.name!r}")
                 raise ServerError(f"Kafka changes no setting of {wanted.name!r}: {why}")
 

@@ -1,19 +1,15 @@
 """
 The threads of `tonne run` and `tonne bridge`: one receives, reads and acknowledges, one stores.
 
-Each runner brings its own chain of steps.  A batch is read while the one before it is stored:
-the storing thread mostly waits for a server, and else each would wait for the other.
+Each runner has its own chain of steps.  A batch is decoded while the previous one is stored, as the
+storing thread mostly waits for a server.
 
-The receiving thread of `tonne run` and `tonne bridge`: the first step, and the last.
+The receiving thread receives and decodes; the second thread stores; the receiving thread
+acknowledges.  SIGTERM stores and acknowledges received messages, then ends; the broker keeps the
+rest for the next start.
 
-It receives, reads and hands on; a second thread stores; what comes back is
-acknowledged.  SIGTERM stores and acknowledges what was received, then leaves; the
-broker keeps the rest for the next start.
-
-The last step of `tonne run` and `tonne bridge`: what is durable is acknowledged.
-
-The broker hears it by a PUBACK, on the connection that brought the message; the
-device by a receipt, since a broker's word is no promise that anything is stored.
+The broker gets a PUBACK on the connection of the message; the device gets a receipt, as a PUBACK of
+the broker does not confirm storage.
 """
 
 from __future__ import annotations

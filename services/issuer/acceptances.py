@@ -2,8 +2,8 @@
 Acceptances by a programme: of factors from registry files, and of projects that do not take over an
 earlier project's negative reduction.
 
-Anyone who imports registry files can enter an acceptance with person, date and letter.  So it
-fulfils no requirement; it names the letter that the verifier asks for.  An acceptance signed by the
+An entered acceptance (person, date, letter) fulfils no requirement, as the importer of a registry
+file can enter it; it names the letter that the verifier must see.  An acceptance signed by the
 programme (`tonne trust accept`) is checked by `tonne verify` against the programme's root keys.
 """
 

@@ -124,7 +124,8 @@ def _keys(conn: Connection, documents: StatementDocuments, *, logged: bool) -> l
     """Return the keys of all signers, also of findings, and of the log in the receipt."""
     every = [enrolment.key for enrolment in enrolled.load(conn)]
     signed = {
-        one["issuer"]["id"] for one in (*_findings(conn, documents), *_approvals(conn, documents))
+        document["issuer"]["id"]
+        for document in (*_findings(conn, documents), *_approvals(conn, documents))
     }
     drawn = sampling.document(conn, documents.claims.statement)
     if drawn is not None:

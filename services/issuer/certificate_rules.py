@@ -14,7 +14,7 @@ from services.registry.entries import CALIBRATION_EVERY, Device, calibration_eve
 
 
 def certificates(facts: RegistryFacts) -> Iterator[Judged]:
-    """REG-02: certificates that name no serial or another one, and dates that were changed."""
+    """REG-02: yield certificates without serial number or with another one, and changed dates."""
     texts = [*_changed_dates(facts)]
     for device in facts.devices:
         for calibration in device.calibrations or ():

@@ -4,8 +4,8 @@ Cosignatures of the log's heads by witnesses (c2sp.org/tlog-witness, add-checkpo
 The head is stored before a witness is asked, as a cosigned head must never be rolled back.  A
 witness without answer is asked again, later with the newest head, which includes the earlier ones.
 
-A witness whose last head has another size says so, and is asked again from there.  If it has seen
-more entries than the log has, or another root, it contradicts the log.
+A witness whose last head has another size states it and gets another request from there.  If it has
+seen more entries than the log has, or another root, it contradicts the log.
 """
 
 from __future__ import annotations
@@ -326,7 +326,7 @@ def look(
             name: pool.submit(ask, question, member, known[name], whom.wait_s, asked_s)
             for name, member in members.items()
         }
-        return {name: one.result() for name, one in going.items()}
+        return {name: future.result() for name, future in going.items()}
 
 
 def require(conn: Connection, whom: Witnesses) -> None:

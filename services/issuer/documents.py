@@ -68,14 +68,14 @@ def documents(conn: Connection, statement: str) -> Documents:
     stored = statements.find(conn, statement)
     body = canonical.parse_object(stored.body)
     steps = statements.events(conn, statement)
-    held = {e.state: e.document for e in steps if e.document}
-    if "submitted" not in held:
+    by_state = {e.state: e.document for e in steps if e.document}
+    if "submitted" not in by_state:
         return Documents(stored, body, None, ())
     trusted = [enrolment.key for enrolment in enrolled.load(conn)]
-    signed = canonical.parse_object(held["submitted"])
+    signed = canonical.parse_object(by_state["submitted"])
     check_body(statement, signed, body)
     signers = [verify_proof(signed, trusted)]
-    opinion = held.get("verified") or held.get("rejected")
+    opinion = by_state.get("verified") or by_state.get("rejected")
     verification = None if opinion is None else canonical.parse_object(opinion)
     if verification is not None:
         signers.append(verify_proof(verification, trusted))

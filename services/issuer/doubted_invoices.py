@@ -269,10 +269,10 @@ def _one_document(cited: Cited, other: Cited) -> bool:
 
 def _entered_twice(invoice: Invoice | None, other: Invoice | None) -> bool:
     """Return whether two invoices state the same amount for the same time and meters."""
-    one, two = (
-        one and replace(one, id="", number="", issuer="") for one in (invoice, other)
+    paper, two = (
+        paper and replace(paper, id="", number="", issuer="") for paper in (invoice, other)
     )  # fmt: skip
-    return one is not None and one == two
+    return paper is not None and paper == two
 
 
 def _of_invoice(invoice: Invoice, project: str) -> Cited:

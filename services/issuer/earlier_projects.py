@@ -242,7 +242,7 @@ def _serving(entry: Mapping[str, Any], first: date, last: date) -> set[str]:
 def _changes(
     every: Sequence[_Import], specs: Iterable[_Key], from_us: int
 ) -> Iterator[ChangedLate]:
-    before = [one for one in every if one.version.imported_us < from_us]
+    before = [record for record in every if record.version.imported_us < from_us]
     # the last one before the period, and those after it
     since = every[max(0, len(before) - 1) :]
     now = since[-1]
@@ -256,11 +256,13 @@ def _changes(
         keys: list[_Key] = [*((old, name) for old in olds)] or [key]
         first = since[0]
         if not before or not (olds or device in first.holders):  # registered later: first value
-            first = next((one for one in since if any(k in one.values for k in keys)), first)
+            first = next(
+                (record for record in since if any(k in record.values for k in keys)), first
+            )
         had = frozenset[str]().union(*(first.values.get(k, ()) for k in keys))
         if had == has or (olds and has and has <= had):
             continue
-        when = _last(since, [one.values.get(key) for one in since])
+        when = _last(since, [record.values.get(key) for record in since])
         changed.add(name)
         was: list[str | None] = [*sorted(had - has or had)]
         for value in was or [None]:
@@ -269,13 +271,13 @@ def _changes(
                 device, name, value, when.imported_us, _by(when, first, olds), *documents
             )
     for name in sorted({name for _, name in specs} - changed):
-        versions = [one.documents[name] for one in since if name in one.documents]
-        held, document = versions[0] if versions else None, now.documents.get(name)
+        versions = [record.documents[name] for record in since if name in record.documents]
+        fixed, document = versions[0] if versions else None, now.documents.get(name)
         for item in versions:
-            held = item if filled_in(held, item) else held
-        if held is not None and held != document:
-            when = _last(since, [one.documents.get(name) for one in since])
-            documents = held, document
+            fixed = item if filled_in(fixed, item) else fixed
+        if fixed is not None and fixed != document:
+            when = _last(since, [record.documents.get(name) for record in since])
+            documents = fixed, document
             yield ChangedLate(
                 None, name, None, when.imported_us, when.author, *documents, paper_only=True
             )
@@ -293,7 +295,7 @@ def _by(when: ProjectVersion, first: _Import, olds: Sequence[str]) -> str:
 
 def _last(since: Sequence[_Import], contents: Sequence[Any]) -> ProjectVersion:
     """Return the import that introduced the last content."""
-    others = [i for i, one in enumerate(contents) if one != contents[-1]]
+    others = [i for i, text in enumerate(contents) if text != contents[-1]]
     return since[others[-1] + 1 if others else 0].version
 
 
@@ -308,7 +310,7 @@ def _imported(
     for key, spec in specs.items():
         device, name = key
         result = frozenset(
-            filter(None, (_text(spec, one, name) for one in parameters.get(device, ())))
+            filter(None, (_text(spec, change, name) for change in parameters.get(device, ())))
         )
         if result:
             values[key] = result
@@ -359,7 +361,8 @@ def replaced(
             result.update(_ending(bound, now))
             result.update(_gone(bound, was, now))
     return {
-        device: frozenset(one for one in _back(device, before) if one in known) for device in before
+        device: frozenset(meter for meter in _back(device, before) if meter in known)
+        for device in before
     }
 
 

@@ -239,7 +239,7 @@ def cdop_files(sources: Sequence[Source], authority: Authority) -> ExportFiles:
     """Return the documents of the Carbon Data Open Protocol, of one project."""
     draft = cdop(sources, authority.registration(check_one_project(sources)))
     return ExportFiles(
-        draft, {f"{name}.json": json_bytes(one) for name, one in draft.tables.items()}
+        draft, {f"{name}.json": json_bytes(table) for name, table in draft.tables.items()}
     )
 
 
@@ -276,10 +276,10 @@ def jcm_files(
     Parameters
     ----------
     workbook : callable
-        Makes the statement's own workbook, whose sheets are those of the JCM with the formulas of
-        the methodology; it is the monitoring sheet where no layout of its own comes with tonne.
+        Returns the statement's workbook, with the JCM's sheets and the formulas of the methodology;
+        used as monitoring sheet where tonne has no own layout.
     form : CellMap, optional
-        Which value in which cell; tonne's own layout unless given.
+        Map of values to cells; tonne's own layout by default.
     template : bytes, optional
         The official workbook.
     """

@@ -79,7 +79,7 @@ def statement(
     Returns
     -------
     list of str
-        Requirements not met, as the statement states them.
+        Requirements not met according to the statement.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def statement(
         holder = steps.signer_of(conn, document, "operator", name)
         check_project(holder, stored.project, name)
         steps.take(conn, name, "submitted", holder, document, principal)
-    return [str(one) for one in unmet(claims_of(body))]
+    return [str(condition) for condition in unmet(claims_of(body))]
 
 
 def check_body(name: str, body: Mapping[str, Any], *, strict: bool) -> None:

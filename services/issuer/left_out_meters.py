@@ -141,7 +141,7 @@ def unserved(
                     device.site if name in before and device.site not in around else None,
                     device.check_of if device.check_of in mine else None,
                     ended=bool(edges) or device.removed is not None,
-                    upstream_of=tuple(one for one in upstream.get(name, ()) if one in mine),
+                    upstream_of=tuple(meter for meter in upstream.get(name, ()) if meter in mine),
                 )
             )  # fmt: skip
     near_by = {name for name, device in devices.items() if device.site in sites or name in before}
@@ -149,7 +149,7 @@ def unserved(
 
 
 def gateways(conn: Connection, registry: Registry) -> frozenset[str]:
-    """Return devices that others name as `gateway`, and that measured nothing themselves."""
+    """Return devices that others name as `gateway` and that measure nothing themselves."""
     named = sorted({device.gateway for device in registry.devices.values() if device.gateway})
     with conn.cursor() as cursor:
         measured = {*seals.first_us(cursor, named)}

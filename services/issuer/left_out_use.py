@@ -5,8 +5,8 @@ Where the energy is unknown, the rise of registers in the readings is used; wher
 too low, the refused messages.  Emissions are those of the project's role with the highest factor.
 
 A meter named as upstream of the project's meters is confirmed by readings: in each hour it measures
-no less than they do together, and it follows their steps.  A meter beside them does not, except one
-that takes several times as much, which then rests on the operator's word.
+no less than they do together, and it follows their steps.  A parallel meter does not, unless it
+measures several times as much; the operator's statement is then used.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class LeftOut(NamedTuple):
         time.
         """
         known = bool(self.measured) and self.unknown_us < HOUR_US
-        return known and bool(self.beneath) and all(one.holds for one in self.beneath)
+        return known and bool(self.beneath) and all(meter.holds for meter in self.beneath)
 
 
 def left_out(
@@ -206,8 +206,8 @@ def left_out(
     known = [meter for meter in meters if meter.device in fleet.by_id]
     if not known:
         return
-    others = chain.from_iterable((*one.upstream_of, one.checks) for one in known)
-    names = sorted({one.device for one in known} | {name for name in others if name})
+    others = chain.from_iterable((*meter.upstream_of, meter.checks) for meter in known)
+    names = sorted({meter.device for meter in known} | {name for name in others if name})
     with conn.cursor() as cursor:
         rows = intervals_of(cursor, fleet, *period_us, names, marks=False)
     for item in known:

@@ -2,8 +2,8 @@
 Preliminary account of the time without a statement, calculated as when closing a period.
 
 Dashboards use it, since sums of intervals do not include gaps, invoices, rules and checked values.
-It has one part per local month, up to the last completed interval, and is recalculated when the
-meters' sums or the registry changed.
+The account has one part per local month, up to the last completed interval, and is recalculated
+when the meters' sums or the registry changed.
 """
 
 from __future__ import annotations
@@ -124,17 +124,17 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
         whole = midnight_us(month[0], zone), midnight_us(month[-1] + timedelta(days=1), zone)
         begin, end = spans.metered_edges(conn, project.id, *whole)
         if month[-1] == today:
-            end = min(end, now // INTERVAL_US * INTERVAL_US, _told_by_all(conn, project, today))
+            end = min(end, now // INTERVAL_US * INTERVAL_US, _reported_until(conn, project, today))
         begin, end = max(begin, project.from_us), min(end, project.to_us)
         for from_us, to_us in _uncovered(begin, end, closed):
             first, last = local_date(from_us, zone), local_date(to_us - 1, zone)
             # of today the end tells what is new
             sums = [metered_days[day] for day in month if first <= day <= last and day < today]
-            key = " ".join(str(sum(one)) for one in zip(*sums, strict=True))
+            key = " ".join(str(sum(parts)) for parts in zip(*sums, strict=True))
             yield Span(from_us, to_us, f"{rest} {key}")
 
 
-def _told_by_all(conn: Connection, project: Project, today: date) -> int:
+def _reported_until(conn: Connection, project: Project, today: date) -> int:
     """
     Return the time until which all meters with data today have reported. [us UTC]
 

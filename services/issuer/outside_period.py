@@ -181,7 +181,7 @@ def _parts(
 def _fleet_of(conn: Connection, plan: MonitoringPlan) -> Fleet:
     """Return the plan's devices, and those named by its invoices and rules."""
     named = {name for invoice in plan.invoices for name in invoice.devices}
-    if named | {one.device for one in plan.outside} <= plan.fleet().by_id.keys():
+    if named | {quantity.device for quantity in plan.outside} <= plan.fleet().by_id.keys():
         return plan.fleet()
     return registry.load_fleet(conn)
 

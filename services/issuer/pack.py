@@ -90,10 +90,7 @@ def _collected(conn: Connection, have: Documents, statement: str) -> dict[str, b
 def _documents(
     conn: Connection, have: Documents, statement: str, files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """
-    Return all documents besides the tables; for an issued statement those in the log's
-    manifest.
-    """
+    """Return all documents of a pack; for an issued statement those in the log's manifest."""
     receipt = log.receipt(conn, statement)
     if receipt is None:
         signed = bundle.StatementDocuments(have.statement, have.verification, have.signers)

@@ -1,8 +1,8 @@
 """
-What the programme's registration of a project lacks for a statement, in sentences.
+Completeness of a project's registration for a statement, as sentences on what is missing.
 
-Each check is a line of `mrv.report.submission`: the form, who owns and claims the reductions, and
-the versions, days and bodies that the programme registered.
+Each check is a line of `mrv.report.submission`: form, owner of the reductions, and the registered
+versions, days and bodies.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
 
 
 def form(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Yield fields of the registration that the programme's forms lack."""
+    """Yield fields of the programme's forms that the registration lacks."""
     ask = f"registrations[{registration.project}]"
     # the JCM's own form names its participants
     participants = () if facts.subject.methodology.id.startswith(JCM) else ("participants",)
@@ -78,7 +78,7 @@ def engaged(facts: Facts, registration: Registration) -> Iterator[str]:
 
 
 def claimed(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Yield what lacks of the ownership of the reductions, and claims of other programmes."""
+    """Yield missing data on the ownership of the reductions, and claims of other programmes."""
     ask = f"registrations[{registration.project}]"
     first, last = _days(facts)
     if registration.rights is None:
@@ -108,7 +108,11 @@ def registered(facts: Facts, registration: Registration) -> Iterator[str]:
         own = [m for m in registration.methodologies if m.name in (method.id, method.title)]
         yield from _other(f"{ask}.methodologies: {method.id}", own, method.version, (first, last))
         for name, version in _tools(facts.subject).items():
-            own = [one for one in registration.methodologies if one.name.upper() == name]
+            own = [
+                methodology
+                for methodology in registration.methodologies
+                if methodology.name.upper() == name
+            ]
             yield from _other(f"{ask}.methodologies: {name}", own, version, (first, last))
     if not registration.designs:
         yield f"{ask}.designs: name, version and since, as the programme registered it"
@@ -121,7 +125,7 @@ def registered(facts: Facts, registration: Registration) -> Iterator[str]:
 
 
 def _days(facts: Facts) -> tuple[date, date]:
-    """Return the first and the last local day of a statement's period."""
+    """Return the first and last local day of a statement's period."""
     period = facts.subject.monitoring_period
     last = local_date(instant_us(period.to, "UTC") - 1, period.timezone)
     return date.fromisoformat(period.local_from[:10]), last
@@ -141,14 +145,14 @@ def _begun(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
             yield f"{ask}.inclusion: {inclusion.date} is after {first}, the first day of the period"
         if not inclusion.criteria:
             yield f"{ask}.inclusion.criteria: name and document of each eligibility criterion"
-    renewed = [one for one in registration.renewals if one.since <= last]
+    renewed = [renewal for renewal in registration.renewals if renewal.since <= last]
     number = registration.validation.period_number or 1
     if number - 1 > len(renewed):
         yield f"{ask}.renewals: since and design of crediting period {number}, updated baseline"
 
 
 def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
-    """Say where a project of the CDM breaks what its modalities (3/CMP.1) say of all projects."""
+    """Yield texts where a CDM project violates the general modalities (3/CMP.1)."""
     if registration.programme != "CDM":
         return
     project, method = facts.plan.project, facts.subject.methodology.id
@@ -165,16 +169,16 @@ def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[st
         yield f"{ask}.validation.body: {body} validated the project and verified the statement"
 
 
-def _tools(said: Claims) -> dict[str, str]:
-    """Return the CDM's tools by which a statement is calculated, with their versions."""
-    used = (one.calculation.tool for one in said.factors if one.calculation)
-    texts = [find(said.methodology.id, said.methodology.version).reference]
+def _tools(claims: Claims) -> dict[str, str]:
+    """Return the CDM tools used in a statement, with their versions."""
+    used = (factor.calculation.tool for factor in claims.factors if factor.calculation)
+    texts = [find(claims.methodology.id, claims.methodology.version).reference]
     texts += [tools.load()[tool].reference for tool in used]
     return dict(_TOOL.findall(" ".join(texts)))
 
 
 def _other(what: str, rows: Sequence[InForce], version: str, days: Sequence[date]) -> Iterator[str]:
-    """Yield the days on which a version other than a statement's is registered."""
+    """Yield the days on which another version than that of a statement is registered."""
     for day in dict.fromkeys(days):
         there = [row.version for row in rows if _holds(row, day)]
         if not {version, f"{version}.0", version.removesuffix(".0")}.intersection(there):

@@ -64,10 +64,12 @@ from services.store.statements.statements import (
     IssuedDesign,
     IssuedInterval,
     IssuedPoint,
+    Revoked,
     certificates_of_devices,
     designs_of_project,
     intervals_of_devices,
     points_of_devices,
+    revoked_of_devices,
 )
 from services.store.timeseries.beyond_rating import Beyond, beyond_rating
 from services.store.timeseries.same_energy import all_series
@@ -127,7 +129,7 @@ def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy
 
 
 def _sums(names: Sequence[str], own: Int64, excluded: Collection[str]) -> list[Copy]:
-    """Return meters of the project that are the sum of others of it."""
+    """Return meters of the project that are the sum of others of the project."""
     remaining = [i for i, name in enumerate(names) if name not in excluded]
     copies = []
     for item in summed(own[remaining]):
@@ -287,6 +289,8 @@ class RegistryFacts:
         Calibration certificates of these devices in issued statements.
     lengthened : mapping of str to Lengthened
         Calibration intervals that were lengthened after the period began, by device.
+    revoked : sequence of Revoked
+        Revoked statements that claimed these devices within the period.
     intervals : mapping of str to IssuedInterval
         Own calibration intervals of these devices in their last issued statements.
     designs : sequence of IssuedDesign
@@ -319,6 +323,7 @@ class RegistryFacts:
     lengthened: Mapping[str, Lengthened] = field(default_factory=dict)
     placed: Mapping[str, IssuedPoint] = field(default_factory=dict)
     designs: Sequence[IssuedDesign] = ()
+    revoked: Sequence[Revoked] = ()
     intervals: Mapping[str, IssuedInterval] = field(default_factory=dict)
 
     @property
@@ -382,6 +387,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         lengthened=_lengthened(conn, mains, period_us[0]),
         placed=_placed(conn, mains, project, period_us),
         designs=designs_of_project(conn, project.id),
+        revoked=revoked_of_devices(conn, mains, *period_us),
         intervals=intervals_of_devices(conn, mains, period_us[0]),
     )
 
@@ -393,8 +399,8 @@ def _placed(
     first = local_date(period_us[0], project.timezone)
 
     def at_begin(device: str, key: str) -> Any:
-        values = (one for us, one in versions[key].get(device, ()) if us <= period_us[0])
-        return next(reversed([one for one in values if one is not None]), None)
+        values = (value for us, value in versions[key].get(device, ()) if us <= period_us[0])
+        return next(reversed([value for value in values if value is not None]), None)
 
     issued_points = {}
     for device in devices:
@@ -407,10 +413,12 @@ def _placed(
 def _lengthened(conn: Connection, devices: list[str], from_us: int) -> dict[str, Lengthened]:
     versions = attribute_versions(conn, devices, CALIBRATION_EVERY)
     result = {
-        name: lengthened(((us, calibration_every(one)) for us, one in values), from_us)
+        name: lengthened(
+            ((us, calibration_every(attributes)) for us, attributes in values), from_us
+        )
         for name, values in versions.items()
     }
-    return {name: one for name, one in result.items() if one is not None}
+    return {name: change for name, change in result.items() if change is not None}
 
 
 def lives_of(registry: Registry, project: Project) -> tuple[Lived, ...]:

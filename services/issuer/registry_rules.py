@@ -19,7 +19,7 @@ from mrv.documents.form import UNSET, coded
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
-from mrv.model import LINE_DIAGRAM
+from mrv.model import LINE_DIAGRAM, METER_KEYS
 from mrv.parameters.evidence import of_parameter
 from mrv.registry.declared import Sample
 from mrv.registry.project import Certified, Document, Excluded, Invoice, Project
@@ -174,12 +174,12 @@ def _moved(facts: RegistryFacts) -> tuple[list[Text], list[Text]]:
 
 def late_ratings(facts: RegistryFacts) -> Iterator[Judged]:
     """REG-04: yield rated powers that were recorded after they took effect."""
-    late = [one for name, rows in facts.ratings.items()
-            for one in _back_dated(name, rows, facts.period_us[1])]  # fmt: skip
-    bare = [one for one, hashed in late if not hashed]
+    late = [text for name, rows in facts.ratings.items()
+            for text in _back_dated(name, rows, facts.period_us[1])]  # fmt: skip
+    bare = [text for text, hashed in late if not hashed]
     yield from listed(bare)
     if not bare:
-        yield from listed((one for one, _ in late), holds=True)
+        yield from listed((text for text, _ in late), holds=True)
 
 
 def _back_dated(name: str, rows: Ratings, to_us: int) -> Iterator[tuple[Text, bool]]:
@@ -213,6 +213,9 @@ def copies_inside(facts: RegistryFacts) -> Iterator[Judged]:
 def copies_elsewhere(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-02: yield meters that duplicate another project's meter, or an earlier time."""
     yield from _copies(copy for copy in facts.copies if copy.project or copy.days_before)
+    # a registry may have issued units for them, and they may be sold
+    revoked = (text("CLM-02.revoked", **one._asdict()) for one in facts.revoked)
+    yield from listed(revoked, severity="CL")
 
 
 def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
@@ -226,7 +229,10 @@ def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
 
 
 def issued_design(facts: RegistryFacts) -> Iterator[Judged]:
-    """PLN-01: a design document that differs from the one of its version in issued statements."""
+    """
+    PLN-01: yield a design document that differs from that of the same version in issued
+    statements.
+    """
     design_ = facts.entry.design
     was = next((d for d in facts.designs if design_ and d.version == design_.version), None)
     if design_ is not None and was is not None and was.sha256 != design_.sha256:
@@ -269,7 +275,7 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
 def design(facts: RegistryFacts) -> Iterator[Document]:
     """Yield documents of values and line diagrams, except those by the operator."""
     parameters = facts.entry.documents or {}
-    known = {*facts.project.parameters, LINE_DIAGRAM}
+    known = {*facts.project.parameters, LINE_DIAGRAM, METER_KEYS}
     known = known.union(*(bound.params for bound in facts.project.devices))
     for name in dict.fromkeys((*facts.methodology.documented, *parameters)):
         if name in known and name in parameters and name not in facts.invoices.unsupported:
@@ -324,7 +330,7 @@ def contradicting_documents(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _cited(cited: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
-    """Return a document's name; an invoice of another period or project with these."""
+    """Return the name of a document, or of an invoice of another period or project."""
     own = cited.project == facts.project.id
     if cited.invoice is None:
         if own:
@@ -347,7 +353,7 @@ def _cited(cited: Cited, facts: RegistryFacts, of_period: set[str]) -> Text:
 
 def debts(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-04: yield negative reductions at the project's sites that no project has taken over."""
-    yield from listed(_debt(facts, *one) for one in facts.owed)
+    yield from listed(_debt(facts, *debt) for debt in facts.owed)
 
 
 def _debt(facts: RegistryFacts, statement: str, ug: int) -> Text:

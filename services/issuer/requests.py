@@ -253,7 +253,7 @@ def _registry(conn: Connection, request: Request, desk: Desk) -> Done:
     except RegistryError as error:
         raise InputError(str(error)) from error
     if planned.refused:
-        errors = [text for one in planned.results for text in one.messages if one.result == "error"]
+        errors = [text for row in planned.results for text in row.messages if row.result == "error"]
         raise InputError(f"nothing was imported: {errors[0]}; {len(errors) - 1} more")
     return Done(created=True, result={"sha256": request.subject, "written": len(planned.changes)})
 

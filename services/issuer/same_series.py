@@ -69,7 +69,7 @@ class Agreeing(NamedTuple):
 
 class Copy(NamedTuple):
     """
-    Duplicate of another meter's series, or of the meter's own earlier series.
+    Duplicate of a meter's series in another meter, or in its own earlier series.
 
     Attributes
     ----------
@@ -181,6 +181,11 @@ class Energy:
         """
         return self._counted(MEASURED)
 
+    @property
+    def repeated(self) -> list[tuple[str, list[str]]]:
+        """Return the project's devices with quantities that never repeat, by quantity."""
+        return self._counted((*MEASURED, "1", "K s"))
+
     def _counted(self, units: Collection[str]) -> list[tuple[str, list[str]]]:
         project = self.project
         return sorted(
@@ -203,7 +208,7 @@ class Energy:
 
     def came_later(self, *pair: str) -> bool:
         """Return whether the first of a pair was registered after the other one."""
-        name, other = ((str(self.registered.get(one, "9")), one) for one in pair)
+        name, other = ((str(self.registered.get(device, "9")), device) for device in pair)
         return name > other
 
     def is_second(self, *pair: str) -> bool:
@@ -323,7 +328,7 @@ def _near(
         subset = [name for name, now in zip(remaining, here, strict=True) if now]
         strong = _agreeing(conn, subset, own[here], at, others, quantity)
         # inverters that reach their limit agree at noon and differ in the morning
-        also = [name for name in subset if name in {one for one, _ in strong}]
+        also = [name for name in subset if name in {device for device, _ in strong}]
         slope = [number - _BEFORE for number in at]
         before = values_at(conn, also, quantity, slope)
         dark = {also[i] for i in np.flatnonzero(~before.any(axis=1)).tolist()}

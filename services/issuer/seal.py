@@ -191,7 +191,7 @@ def _seal(
         new = [job for job in new if job.day < before]
     oldest = min((job.to_us for job in new), default=now_us)
     report.late_s = max(0, now_us - oldest - PROMISED_US) / 1e6
-    if ends := [*(_time(job.to_us) for job in new), *(one.end for one in known.values())]:
+    if ends := [*(_time(job.to_us) for job in new), *(span.end for span in known.values())]:
         late_readings.announce(conn, max(ends))
     for at in range(0, len(new), _AT_ONCE):
         with snapshot(conn):
@@ -321,7 +321,7 @@ def _refused(run: _Run, job: Job, changes: Changes) -> bool:
             return True
     wrong = [*map(str, changes.by_hand), *wrong]
     if wrong:
-        report.refused += [f"{job}: {one}" for one in wrong]
+        report.refused += [f"{job}: {text}" for text in wrong]
         report.late += [f"{job}: {difference}" for difference in changes.late]
     return bool(wrong)
 

@@ -217,7 +217,9 @@ def _taken(
     checked: Iterable[_Tried], devices: Sequence[Device], period: tuple[int, int]
 ) -> Iterator[SignedValueKept]:
     """Yield the first and last valid signed value of each device, kind and day."""
-    for _, group in groupby(checked, key=lambda one: (one[0].device, one[0].cose, one[0].day)):
+    for _, group in groupby(
+        checked, key=lambda value: (value[0].device, value[0].cose, value[0].day)
+    ):
         of_day = list(group)
         first = _first(of_day, devices, period)
         last = _first(of_day[::-1], devices, period)

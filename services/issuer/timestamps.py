@@ -57,9 +57,9 @@ def timestamps_file(
     Parameters
     ----------
     seals : bytes or None
-        `seals.json` of the pack.
+        Content of the pack's `seals.json`.
     receipt : str or None
-        Of the statement's issue.
+        Log index of the statement's issue.
     """
     over, heads, chosen = _used(conn, statement, seals, receipt)
     sizes = sorted({size for result in chosen.values() for size in result})

@@ -117,7 +117,7 @@ def read(path: Path, claims: Claims) -> Words:
         raise InputError(f"{path} is of {report.statement!r}, not of {claims.statement}")
     every = unmet(claims)
     if [(finding.rule, finding.text) for finding in report.findings] != [
-        _named(one) for one in every
+        _named(condition) for condition in every
     ]:
         raise InputError(
             f"{path} lists other findings than {claims.statement} has; get them by"

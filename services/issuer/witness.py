@@ -30,7 +30,7 @@ def countersign(home: Path, request: str, keys: bytes, signer: Signer, now_s: in
     Parameters
     ----------
     request : str
-        As `tonne log request` writes it.
+        Output of `tonne log request`.
     keys : bytes
         Keyring with the log's key, obtained from the log's operator before.
 
@@ -103,4 +103,4 @@ def keep(conn: Connection, note: str) -> list[str]:
         log.add_cosignature(
             conn, size, keys[cosignature.witness.name, cosignature.witness.public], cosignature.line
         )
-    return [one.witness.name for one in result]
+    return [answer.witness.name for answer in result]

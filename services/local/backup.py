@@ -142,9 +142,9 @@ def _restore(
     files = _checked(box, home)
     with connect(url, name="tonne restore") as conn:
         _require_schema(conn)
-        if (found := migrate.version_of(conn)) != manifest["schema"]:
+        if (version := migrate.version_of(conn)) != manifest["schema"]:
             raise InputError(
-                f"the backup is of schema {manifest['schema']}, the database of {found}; restore"
+                f"the backup is of schema {manifest['schema']}, the database of {version}; restore"
                 " it with the release that made it, then run `tonne migrate`"
             )
         _require_unused(conn)
@@ -158,10 +158,10 @@ def _restore(
             ) from error
         for table, names in manifest["columns"].items():
             _in(conn, box, table, names)
-            held = _count(conn, table)
-            if held != manifest["rows"][table]:
+            row_count = _count(conn, table)
+            if row_count != manifest["rows"][table]:
                 raise InputError(
-                    f"{table}: {manifest['rows'][table]} rows were saved, {held} restored"
+                    f"{table}: {manifest['rows'][table]} rows were saved, {row_count} restored"
                 )
         for sequence, table, column in conn.execute(_SEQUENCES).fetchall():
             query = sql.SQL(
@@ -193,8 +193,12 @@ def _in(conn: Connection, box: zipfile.ZipFile, table: str, names: list[str]) ->
     # what migrations wrote of a table comes back with the rest
     conn.execute(sql.SQL("DELETE FROM {}").format(_named(table)))
     query = sql.SQL("COPY {} ({}) FROM STDIN").format(_named(table), _listed(names))
-    with box.open(f"{_TABLES}{table}") as held, conn.cursor() as cursor, cursor.copy(query) as copy:
-        while part := held.read(_CHUNK):
+    with (
+        box.open(f"{_TABLES}{table}") as source,
+        conn.cursor() as cursor,
+        cursor.copy(query) as copy,
+    ):
+        while part := source.read(_CHUNK):
             copy.write(part)
 
 

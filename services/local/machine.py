@@ -65,7 +65,7 @@ def own_folder(folder: Path, account: Account | None) -> None:
     Raises
     ------
     InputError
-        When the file system does not let files change hands.
+        If the file system does not support changes of ownership.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -122,12 +122,12 @@ def spawn(argv: Sequence[str], folder: Path, output: str, account: Account | Non
     argv : sequence of str
         Program and arguments.
     folder : Path
-        Its working directory.  We change into it before we change the account, so
-        the account need not be able to walk there: relative names are enough.
+        Its working directory, entered before the account is changed, so that the account needs no
+        access to its parents.
     output : str
-        File in `folder` for what it prints.
+        File in `folder` for its output.
     account : Account, optional
-        Who it runs as.
+        Account to run as.
     """
     started = subprocess.run(  # noqa: S603 - a server's own command line, no shell text in it
         ["/bin/sh", "-c", _DETACH, output, *argv],
@@ -227,7 +227,7 @@ def require(wanted: Mapping[str, Path] | None = None) -> None:
     Parameters
     ----------
     wanted : mapping of str to Path, optional
-        Packages, and a file that each brings; those of the local servers by default.
+        Packages, each with a file that it contains; by default those of the local servers.
 
     Raises
     ------

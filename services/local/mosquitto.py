@@ -84,7 +84,7 @@ class Mosquitto(Server):
 
     @property
     def tls(self) -> Tls:
-        """Return the pipeline's identity for it."""
+        """Return the pipeline's TLS identity for the broker."""
         return Tls.of(self.identities.service(PIPELINE))
 
     @property

@@ -80,7 +80,7 @@ class Prometheus(Server):
             When `targets.json` is no list of targets.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        groups = [one for one in self._kept() if one["labels"].get("process") not in binds]
+        groups = [group for group in self._kept() if group["labels"].get("process") not in binds]
         groups += [
             {"targets": [_reached(at)], "labels": {"process": name}}
             for name, at in binds.items()

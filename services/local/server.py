@@ -50,10 +50,10 @@ class Server(ABC):
 
     @abstractmethod
     def ready(self, port: int) -> bool:
-        """Return whether the server answers as itself."""
+        """Return whether the server itself answers at its port."""
 
     def account(self) -> Account | None:
-        """Return the account for it if we are root; None for the current one."""
+        """Return the account to run the server as; None for the current one."""
         return service_account(self.user) if self.user else None
 
     def prepare(self, account: Account | None) -> None:

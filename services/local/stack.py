@@ -272,18 +272,19 @@ class LocalStack:
         kafka : bool
             Whether to start the Kafka-compatible broker too.
         secure : bool, optional
-            Whether the MQTT broker asks everybody who they are; as before, if not given.
+            Whether the MQTT broker authenticates all clients; unchanged if not given.
         prometheus : bool
             Whether to start Prometheus too.
         grafana : bool
             Whether to start Grafana too.
         processes : mapping of str to str, optional
-            Where tonne's processes listen, which Prometheus then scrapes: `run` to `host:port`.
+            Addresses of tonne's processes for Prometheus: `run` to `host:port`.
 
         Raises
         ------
         InputError
-            When a package is missing and cannot be installed, or Grafana is wanted and not there.
+            If a package is missing and cannot be installed, or Grafana is required and not
+            installed.
         ServerError
             When a server does not come up.
         """

@@ -143,9 +143,9 @@ class Backlog:
         taken = requests.take(cursor, ids, fleet.version)
         nothing = requests.without(cursor, ids)
         out.dropped.extend(n for n in (*taken, *nothing) if n not in fleet.by_id)
-        asked = {fleet.by_id[name]: r for name, r in taken.items() if name in fleet.by_id}
+        requests_ = {fleet.by_id[name]: r for name, r in taken.items() if name in fleet.by_id}
         touched = Touched(fleet, last_us)
-        made = self._rows.derive(cursor, asked, touched)
+        made = self._rows.derive(cursor, requests_, touched)
         out.committed.rows.update(made.written)
         out.committed.events.extend(made.remade.events)
         out.committed.flags.update(made.flags)
@@ -154,7 +154,7 @@ class Backlog:
         late_readings.note_made(cursor, fleet, [(rows.device, rows.start_us)])
         out.ended.extend(fleet.by_id[name] for name in nothing if name in fleet.by_id)
         out.ended.extend(made.ended)
-        moved = {d: request for d, request in made.rest.items() if request != asked[d]}
+        moved = {d: request for d, request in made.rest.items() if request != requests_[d]}
         out.moved.extend(moved)
         requests.move(cursor, {fleet.devices[d].id: request for d, request in moved.items()})
         requests.end(cursor, [*out.dropped, *fleet.ids(out.ended)])

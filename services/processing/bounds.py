@@ -1,8 +1,8 @@
 """
 Limits on the rows derived per commit, and division of a long history into spans.
 
-A single reading after months without data makes thousands of rows.  So the rows are counted before
-they are made; what exceeds the limit becomes a `remake_request`, executed span by span.
+A single reading after months without data makes thousands of rows.  So the rows are counted first;
+a number beyond the limit becomes a `remake_request`, executed span by span.
 """
 
 from __future__ import annotations
@@ -85,11 +85,11 @@ def expected(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Expe
         rows = np.zeros(len(device), dtype=np.int64)
         since = np.full(len(device), FAR_US, dtype=np.int64)
         for column in bounds.columns(frame.class_id):
-            held = frame.columns[column.channel.name] != NULL
+            measured = frame.columns[column.channel.name] != NULL
             begin = np.full(len(device), FAR_US, dtype=np.int64)
             end = -begin
-            np.minimum.at(begin, of[held], frame.time_us[held])
-            np.maximum.at(end, of[held], frame.time_us[held])
+            np.minimum.at(begin, of[measured], frame.time_us[measured])
+            np.maximum.at(end, of[measured], frame.time_us[measured])
             register = state.registers[column.quantity]
             known = register.known[device]
             begin = np.where(known, register.seen_us(device), begin)

@@ -264,17 +264,17 @@ class Deriver:
 
     def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Requested:
         """
-        Return the requests for late readings; those near the last reading include what
-        followed it.
+        Return the requests for late readings, extended by later readings if near the last
+        one.
         """
-        asked, near = {}, set()
+        again, near = {}, set()
         for device, end in reaches(cursor, self.plan, arrived.changed).items():
             changed = arrived.changed[device]
             if end + NEAR_US >= int(self.state.last_us[device]):
                 near.add(device)
                 changed = joined(changed, onward.get(device))
-            asked[device] = Request(*changed, whole=False, unjudged=True)
-        return _Requested(asked, near)
+            again[device] = Request(*changed, whole=False, unjudged=True)
+        return _Requested(again, near)
 
     def _going(
         self, arrived: Arrived, late: _Requested, onward: Mapping[int, Changed]
@@ -297,24 +297,24 @@ class Deriver:
     def _again(
         self,
         cursor: Cursor,
-        asked: dict[int, Request],
+        again: dict[int, Request],
         settled: Settled,
         newest: Mapping[int, int],
         touched: Touched,
     ) -> Derived:
         """Derive requested rows from the database, as many as a transaction may hold."""
         fleet, state = self.plan.fleet, self.state
-        last = {d: newest.get(d, int(state.last_us[d])) for d in asked}
-        known = {d: Ahead(0, r.from_us, r.last_us, last[d], None) for d, r in asked.items()}
-        bare = marks.bare(fleet, state, [d for d in asked if not self._backlog.waits(d)])
+        last = {d: newest.get(d, int(state.last_us[d])) for d in again}
+        known = {d: Ahead(0, r.from_us, r.last_us, last[d], None) for d, r in again.items()}
+        bare = marks.bare(fleet, state, [d for d in again if not self._backlog.waits(d)])
         for quantity, ends in settled.metered.ends:
             for device in bare.keys() & set(ends.device.tolist()):
                 bare[device].discard(quantity)  # it is shown just now
         for device, us in settled.metered.rewrites.items():
-            asked[device] = Request(us, FAR_US, whole=False).joined(asked.get(device))
+            again[device] = Request(us, FAR_US, whole=False).joined(again.get(device))
             known.pop(device, None)
             bare.pop(device, None)
-        out = Derived(asked)
+        out = Derived(again)
         while out.rest and out.size <= bounds.MOST_ROWS:
             out.go_on(self._rows.derive(cursor, out.rest, touched, known, bare))
             known, bare = {}, {}

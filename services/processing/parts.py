@@ -1,8 +1,8 @@
 """
 Storing of a batch in parts, if the server refuses it, to isolate the message at fault.
 
-A refused batch is halved until the message at fault stands alone, which becomes a dead letter with
-the server's error. Parts keep the order of arrival.
+A refused batch is halved until the message at fault is alone, which becomes a dead letter with the
+server's error. Parts keep the order of arrival.
 
 All parts are in one transaction with savepoints, and so is the batch's state such as an offset:
 after a crash the whole batch comes again.

@@ -155,14 +155,17 @@ def _planes(wanted: Sequence[tuple[Any, ...]]) -> list[list[list[float]]]:
 
 
 def _trends(conn: Connection) -> int:
-    due = [one for (one,) in conn.execute(_DUE, {"least": YEAR_D - 1, "most": _TRENDS}).fetchall()]
+    due = [
+        device
+        for (device,) in conn.execute(_DUE, {"least": YEAR_D - 1, "most": _TRENDS}).fetchall()
+    ]
     if not due:
         return 0
     result: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for device, *day in conn.execute(_RATIOS, [due]).fetchall():
         result[device].append(tuple(day))
     with conn.transaction():
-        conn.cursor().executemany(_WRITE_TREND, [_row(one, result[one]) for one in due])
+        conn.cursor().executemany(_WRITE_TREND, [_row(device, result[device]) for device in due])
     return len(due)
 
 

@@ -144,8 +144,8 @@ def _computed(
     within = (values.start_us >= from_us) & (values.start_us < to_us)
     everything = dict.fromkeys(devices, FROM_START)
     result = Judging(plan).judge(cursor, everything, {}).flags
-    said = result.take((result.time_us >= from_us) & (result.time_us < to_us))
-    return _Computed(remade, Part.of(plan, remade.rows()), values.take(within), said)
+    inside = result.take((result.time_us >= from_us) & (result.time_us < to_us))
+    return _Computed(remade, Part.of(plan, remade.rows()), values.take(within), inside)
 
 
 def _by_first(
@@ -156,10 +156,7 @@ def _by_first(
     from_us: int,
     to_us: int,
 ) -> _Computed:
-    """
-    Return the calculated rows, by the first metering rules where the stored rows are of
-    these.
-    """
+    """Return the calculated rows, metered by rule set 1 where the stored rows are."""
     until = np.full(len(plan.fleet), FROM_START, dtype=np.int64)
     for device, us in derived.older_until(cursor, plan.fleet, plan.fleet.ids(devices)).items():
         until[device] = us

@@ -121,7 +121,7 @@ def try_out(conn: Connection, incoming: Incoming, *, strict: bool = False) -> Ou
 
 def _outcome(planned: Plan, stored: Registry) -> Outcome:
     changes = [_change(entry, stored) for entry in planned.changes]
-    results = [(one.kind, one.id, one.result, one.messages) for one in planned.results]
+    results = [(row.kind, row.id, row.result, row.messages) for row in planned.results]
     text = json.dumps([results, changes], sort_keys=True, default=str)
     return Outcome(planned, changes, hashlib.sha256(text.encode()).hexdigest())
 

@@ -145,9 +145,9 @@ def _overlay(stored: dict[int, dict[str, dict[int, float]]], hours: Values) -> d
     """Replace stored hourly values by new ones; return the hours that differ."""
     changed: dict[int, set[int]] = {}
     for device, kinds in hours.by_device().items():
-        held = stored.setdefault(device, {})
+        own_values = stored.setdefault(device, {})
         for kind, values in kinds.items():
-            old = held.setdefault(kind, {})
+            old = own_values.setdefault(kind, {})
             differ = {start for start, value in values.items() if old.get(start) != value}
             if differ:
                 changed.setdefault(device, set()).update(differ)

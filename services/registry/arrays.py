@@ -51,7 +51,7 @@ def array(row: Row) -> PvArray:
     row.only("from", *ARRAY_KEYS, "document")
     begins = row.required("from", row.moment("from"), "a time with its offset")
     result = values(row)
-    if not row.problems and all(one is None for one in result.values()):
+    if not row.problems and all(value is None for value in result.values()):
         row.problem(None, f"says nothing; give one of {', '.join(ARRAY_KEYS)}")
     return PvArray(begins, **result, document=row.optional("document"))
 
@@ -69,7 +69,7 @@ def dated(stored: Registry, merged: Registry, now: datetime) -> Registry:
 def _dated(before: Device | None, device: Device, now: datetime) -> Device:
     pv_arrays = device.arrays or ()
     wanted = array_fields(device)
-    if all(one is None for one in wanted.values()):
+    if all(value is None for value in wanted.values()):
         return replace(device, **array_fields(pv_arrays[-1])) if pv_arrays else device
     if pv_arrays and array_fields(pv_arrays[-1]) == wanted:
         return device

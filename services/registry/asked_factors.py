@@ -68,9 +68,11 @@ def unverified(
             yield Finding(project.kind, project.id, text, warning=True)
     missing = [f"{f.id} = {f.text} {f.unit}" for f in unaccepted(used, names)]
     if missing:
-        one = len(missing) == 1
-        message = "factor {} is unverified and was" if one else "factors {} are unverified and were"
-        it = "it" if one else "them"
+        single = len(missing) == 1
+        message = (
+            "factor {} is unverified and was" if single else "factors {} are unverified and were"
+        )
+        it = "it" if single else "them"
         yield Finding(
             project.kind,
             project.id,

@@ -112,11 +112,11 @@ def entered_records(registry: Registry) -> Authority:
     """Return all entries of authorities in the form used by exports."""
     result = [entered.record for entered in registry.entered]
     return Authority(
-        registrations=tuple(one for one in result if isinstance(one, Registration)),
-        authorizations=tuple(one for one in result if isinstance(one, Authorization)),
-        submissions=tuple(one for one in result if isinstance(one, Submission)),
-        facilities=tuple(one for one in result if isinstance(one, Facility)),
-        acceptances=tuple(one for one in result if isinstance(one, Acceptance)),
+        registrations=tuple(entry for entry in result if isinstance(entry, Registration)),
+        authorizations=tuple(entry for entry in result if isinstance(entry, Authorization)),
+        submissions=tuple(entry for entry in result if isinstance(entry, Submission)),
+        facilities=tuple(entry for entry in result if isinstance(entry, Facility)),
+        acceptances=tuple(entry for entry in result if isinstance(entry, Acceptance)),
     )
 
 
@@ -138,16 +138,17 @@ def problems(
     """
     authority = entered_records(merged)
     same = {
-        (one.kind, one.id): stored.entries.get((one.kind, one.id)) == one for one in merged.entered
+        (entry.kind, entry.id): stored.entries.get((entry.kind, entry.id)) == entry
+        for entry in merged.entered
     }
     # what was let pass by older rules stands in no other row's way
-    held = all(same.values())
+    unchanged = all(same.values())
     for problem in contradictions.problems(authority, credited or ()):
-        yield (KINDS[problem.section], problem.name), problem.text, held
+        yield (KINDS[problem.section], problem.name), problem.text, unchanged
     for entered in merged.entered:
         key = entered.kind, entered.id
         yield from ((key, text, same[key]) for text in _unknown(entered, merged, credited))
-        yield from ((key, text, held) for text in _filed(entered, stored, authority))
+        yield from ((key, text, unchanged) for text in _filed(entered, stored, authority))
 
 
 def _unknown(
@@ -271,5 +272,5 @@ def _present(record: Any) -> Any:
         kept = {key: _present(value) for key, value in record.items()}
         return {key: value for key, value in kept.items() if value not in (None, {}, [])}
     if isinstance(record, list | tuple):
-        return [_present(one) for one in record]
+        return [_present(item) for item in record]
     return record

@@ -38,7 +38,7 @@ def rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[Key, str]]
         before = stored.entries.get(key)
         if not isinstance(entry, Project) or not isinstance(before, Project):
             continue
-        samples = {place(one): one for one in before.laboratory or ()}
+        samples = {place(sample): sample for sample in before.laboratory or ()}
         for sample in entry.laboratory or ():
             if samples.get(place(sample), sample) != sample:
                 yield (

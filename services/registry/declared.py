@@ -304,7 +304,7 @@ def document(project: Project) -> dict[str, Any]:
             })
             for meter in project.shared_meters or ()
         ],
-        "defaults": [_kept(asdict(one)) for one in project.defaults or ()],
+        "defaults": [_kept(asdict(default)) for default in project.defaults or ()],
         "design": design_ and {
             "document": design_.document,
             "version": design_.version,
@@ -315,8 +315,8 @@ def document(project: Project) -> dict[str, Any]:
                 "phases": [_kept(asdict(phase)) for phase in design_.phases],
                 "latitude": design_.latitude,
                 "longitude": design_.longitude,
-                "populations": [_kept(asdict(one)) for one in design_.populations],
-                "sources": [_kept(asdict(one)) for one in design_.sources],
+                "populations": [_kept(asdict(population)) for population in design_.populations],
+                "sources": [_kept(asdict(source)) for source in design_.sources],
                 "replaced_until": design_.replaced_until,
             }),
         },
@@ -403,11 +403,14 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
 
 
 def _of_design(project: Project, own: Design, known: Sequence[str]) -> Iterator[Finding]:
-    """Refuse sources that no number counts, and a crediting period beyond the replacement."""
-    for one in own.sources:
-        if one.counted_by is not None and one.counted_by not in known:
+    """
+    Yield sources counted by an unknown role or parameter, and a crediting period beyond the
+    replacement.
+    """
+    for source in own.sources:
+        if source.counted_by is not None and source.counted_by not in known:
             text = (
-                f"design.sources: {one.counted_by!r} counts nothing of {project.methodology};"
+                f"design.sources: {source.counted_by!r} counts nothing of {project.methodology};"
                 f" known: {', '.join(known)}"
             )
             yield Finding(project.kind, project.id, text)

@@ -68,10 +68,10 @@ def to_yaml(registry: Registry) -> str:
     return dump(sections(registry))
 
 
-def dump(held: Any, *, flow: bool = False) -> str:
+def dump(document: Any, *, flow: bool = False) -> str:
     """Return values of a registry file as YAML; `flow` is one line."""
     return yaml.dump(
-        held,
+        document,
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,

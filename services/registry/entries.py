@@ -221,9 +221,9 @@ class Device:
     commissioned: date | None = None
 
 
-def array_fields(held: Device | PvArray) -> dict[str, Any]:
+def array_fields(array: Device | PvArray) -> dict[str, Any]:
     """Return the stated data of PV modules, by key."""
-    return {key: getattr(held, key) for key in ARRAY_KEYS}
+    return {key: getattr(array, key) for key in ARRAY_KEYS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ class Row:
             return (self.identifier(key),)
         if self._left_open(key, value):
             return ()
-        if not all(isinstance(one, str) and ID.match(one) for one in value):
+        if not all(isinstance(item, str) and ID.match(item) for item in value):
             self.problem(key, f"{native(value)!r} must be the id of a meter, or a list of ids")
             return ()
         return tuple(dict.fromkeys(map(str, value)))

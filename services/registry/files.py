@@ -186,6 +186,11 @@ def updated(stored: Registry, incoming: Registry) -> Registry:
     return Registry(entries)
 
 
+# of a project, what stays as it is registered where a file omits it
+KEPT = ("boundary", "surveys", "events", "shared_meters", "defaults", "design", "laboratory",
+        "documents")  # fmt: skip
+
+
 def merged(
     stored: tuple[Version, ...], versions: tuple[Version, ...] | None
 ) -> tuple[Version, ...]:
@@ -234,12 +239,12 @@ def _keep_lists(entry: Entry, stored: Entry | None) -> Entry:
 
 def _keep_of_device(entry: Device, stored: Entry | None) -> Device:
     known = stored if isinstance(stored, Device) else None
-    held = {name: _entry_list(entry, known, name) for name in _LISTS}
-    arrays = held["arrays"]
+    lists = {name: _entry_list(entry, known, name) for name in _LISTS}
+    arrays = lists["arrays"]
     modules = array_fields(arrays[-1]) if arrays else dict.fromkeys(ARRAY_KEYS)
     return replace(
         entry,
-        **held,
+        **lists,
         dc_power_w=_own_value(entry.dc_power_w, modules["dc_power_w"]),
         tilt=_own_value(entry.tilt, modules["tilt"]),
         azimuth=_own_value(entry.azimuth, modules["azimuth"]),

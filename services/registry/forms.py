@@ -85,7 +85,7 @@ def form(methodology: str, country: str) -> Form:
 
 
 def _asked_roles(method: Methodology) -> dict[str, RoleNeeds]:
-    """Return the required roles, and the first of those of which a project needs one."""
+    """Return the required roles, with the first of alternative roles."""
     taken = {role for role, needs in method.roles.items() if needs.required}
     devices = tuple(CandidateDevice(r, r, method.roles[r].classes[0], 1) for r in sorted(taken))
     for check in method.applicability:
@@ -96,7 +96,9 @@ def _asked_roles(method: Methodology) -> dict[str, RoleNeeds]:
         if broken is not None and broken.code == "condition.no_roles":
             alternatives = dict(broken.values)["roles"]
             taken |= (
-                {str(one) for one in alternatives[:1]} if isinstance(alternatives, tuple) else set()
+                {str(choice) for choice in alternatives[:1]}
+                if isinstance(alternatives, tuple)
+                else set()
             )
     return {role: needs for role, needs in method.roles.items() if role in (taken or method.roles)}
 
@@ -141,7 +143,7 @@ def _project(
     parameter_specs = {
         k: s for k, s in method.parameters.items() if s.required or k in method.designed
     }
-    serving, asked = [], dict(parameter_specs)
+    serving, specs = [], dict(parameter_specs)
     for role, needs in taken.items():
         own = {
             key: spec
@@ -155,7 +157,7 @@ def _project(
             | {key: _example(key, spec, book) for key, spec in own.items()}
         )
         notes |= {("projects.devices", key): _meaning(spec) for key, spec in own.items()}
-        asked |= own
+        specs |= own
     notes |= {("projects.parameters", key): _meaning(spec) for key, spec in parameter_specs.items()}
     made: dict[str, Any] = {
         "id": _PROJECT, "name": f"{PLACEHOLDER}NAME", "methodology": method.id,
@@ -163,7 +165,7 @@ def _project(
         "devices": serving,
         "parameters": {key: _example(key, spec, book) for key, spec in parameter_specs.items()},
     }  # fmt: skip
-    for key, spec in asked.items():
+    for key, spec in specs.items():
         if not _is_documented(method, key, spec):
             continue
         made.setdefault("documents", {})[key] = {
@@ -185,7 +187,7 @@ def _project(
 
 
 def _is_documented(method: Methodology, key: str, spec: Any) -> bool:
-    """Return whether a check or the evidence of a statement asks for the document of a value."""
+    """Return whether a check or the evidence of a statement requires the document of a value."""
     graded = "document" in of_parameter(key).by and getattr(spec, "unit", "") != "year"
     return graded or key in method.documented or key in method.baseline_documents
 
@@ -218,12 +220,12 @@ def _example(key: str, spec: Any, book: FactorBook) -> Any:
 
 
 def _number(text: str) -> int | float:
-    """Return decimal text as a number, as a file writes it without quotes."""
+    """Return decimal text as a number, as written without quotes in a file."""
     return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
 def _grid(book: FactorBook) -> Factor | None:
-    """Return the published factor of a country's one grid of this year; None without."""
+    """Return this year's published factor of a country with one grid; None if there is none."""
     if countries.grids(book.country):
         return None
     try:
@@ -262,7 +264,7 @@ def _about(method: Methodology, taken: Mapping[str, RoleNeeds], book: FactorBook
 
 
 def _factor_notes(method: Methodology, book: FactorBook) -> Iterator[str]:
-    """Yield what an import asks about published factors, before it does."""
+    """Yield notes on published factors that an import would require."""
     specs = [s for s in method.inputs.values() if isinstance(s, ParameterSpec)]
     draws = any(s.published == GRID or (s.factor or ("",))[0] == GRID for s in specs)
     grid = _grid(book) if draws else None

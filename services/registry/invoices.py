@@ -63,7 +63,7 @@ class Import:
     @property
     def refused(self) -> bool:
         """Return whether an error prevents storing."""
-        return any(one.result == "error" for one in self.results)
+        return any(row.result == "error" for row in self.results)
 
 
 def plan(

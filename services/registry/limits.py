@@ -40,7 +40,7 @@ def expected(row: Row) -> dict[str, Any]:
     dated = [_phase(row) for row in rows]
     for item in rows:
         inner.problems.extend(item.problems)
-    begins = [one["from"] for one in dated if "from" in one]
+    begins = [entry["from"] for entry in dated if "from" in entry]
     if begins != sorted(set(begins)):
         inner.problem("dated", f"{', '.join(begins)}: give each day once, the earliest first")
     row.problems.extend(inner.problems)
@@ -50,7 +50,7 @@ def expected(row: Row) -> dict[str, Any]:
 def _estimate(row: Row) -> dict[str, Any]:
     result: dict[str, Any] = {key: row.number(key, 0, MAX_EXPECTED) for key in _ESTIMATED}
     result["by_month"] = _months(row)
-    return {key: one for key, one in result.items() if one is not None}
+    return {key: limit for key, limit in result.items() if limit is not None}
 
 
 def _phase(row: Row) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _read(
 def _numbers(row: Row, key: str, value: object, column: str) -> str | dict[str, str]:
     """Return a documented value, or one per device, as exact decimal text."""
     if isinstance(value, dict):
-        return {str(device): _number(row, key, one, column) for device, one in value.items()}
+        return {str(device): _number(row, key, item, column) for device, item in value.items()}
     return _number(row, key, value, column)
 
 
@@ -204,13 +204,15 @@ def _problems(
 ) -> Iterator[tuple[str | None, str]]:
     if device_class is None or not channel:
         return  # told already
-    held = device_class.channels.get(channel)
-    if held is None and channel != TIME:
+    known_channel = device_class.channels.get(channel)
+    if known_channel is None and channel != TIME:
         known = ", ".join((*device_class.channels, TIME))
         yield "channel", f"{channel!r} is not a channel of {device_class.id}; known: {known}"
         return
     try:
-        (device_class.limits if held is None else held.limits).changed(result, channel)
+        (device_class.limits if known_channel is None else known_channel.limits).changed(
+            result, channel
+        )
     except ProfileError as error:
         yield None, str(error)
         return
@@ -219,10 +221,10 @@ def _problems(
             continue
         if name.endswith("_of_rated") and rated_w is None:
             yield name, "is a share of rated_power_w, which this device does not give; add it"
-        if problem := _misplaced(name, held):
+        if problem := _misplaced(name, known_channel):
             yield name, problem
-    if held is not None:
-        yield from _beyond(held, result, rated_w)
+    if known_channel is not None:
+        yield from _beyond(known_channel, result, rated_w)
 
 
 def _misplaced(name: str, channel: Channel | None) -> str | None:

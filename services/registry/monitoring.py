@@ -88,7 +88,7 @@ def _version(row: Row) -> Version:
 
 def _kind(row: Row) -> Kind:
     given = row.optional("kind") or REGISTERED
-    known: Kind | None = next((one for one in KINDS if one == given), None)
+    known: Kind | None = next((kind for kind in KINDS if kind == given), None)
     if known is None:
         row.problem("kind", f"{given!r} must be one of {', '.join(KINDS)}")
     return known or REGISTERED
@@ -155,7 +155,7 @@ def document(version: Version) -> dict[str, Any]:
 
 def rewritten(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -> Iterator[str]:
     """Yield stored versions that a file changes, and new ones without kind."""
-    known = {one.name: one for one in stored}
+    known = {version.name: version for version in stored}
     for version in values or ():
         before = known.get(version.name)
         if before is None:
@@ -179,7 +179,7 @@ def rewritten(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -
 
 def without_kind(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -> Iterator[str]:
     """Yield new versions without relation to earlier ones, or without end."""
-    known = {one.name for one in stored}
+    known = {version.name for version in stored}
     every = sorted((*stored, *(v for v in values or () if v.name not in known)), key=_begins)
     for version in every:
         if (version.kind == DEVIATION) != (version.ends is not None):

@@ -25,6 +25,7 @@ from mrv.methodologies import (
 from mrv.model import (
     GAINING,
     LINE_DIAGRAM,
+    METER_KEYS,
     PERIOD,
     TECHNOLOGY,
     Activity,
@@ -99,7 +100,7 @@ def unknown_documents(project: Project) -> Iterator[str]:
     except MethodologyError:
         return
     roles = methodology.roles.values()
-    known = {*methodology.parameters, KEY, LINE_DIAGRAM}
+    known = {*methodology.parameters, KEY, LINE_DIAGRAM, METER_KEYS}
     known = known.union(*(needs.params for needs in roles))
     for name in sorted((project.documents or {}).keys() - known):
         near = did_you_mean(name, known) or f"known: {', '.join(sorted(known))}"
@@ -292,7 +293,7 @@ def _is_usual(
     if name not in _with_default(methodology):
         return False
     rest = {k: v for k, v in parameters.items() if k != name}
-    typed, usual = (_units(project, methodology, one, book) for one in (parameters, rest))
+    typed, usual = (_units(project, methodology, values, book) for values in (parameters, rest))
     return typed is None or usual is None or typed <= usual
 
 
@@ -306,7 +307,7 @@ def _not_entered(
         if usual is None:
             continue
         each = (_units(project, methodology, {**parameters, name: n}, book) for n in spec.choices)
-        if any(one is not None and one > usual for one in each):
+        if any(amount is not None and amount > usual for amount in each):
             text = (
                 f"parameters: {name} is not entered, and the project's country has no value of its"
                 f" own: the most conservative one counts; enter {name} ({spec.meaning}) and, in"

@@ -241,9 +241,9 @@ def published(row: Row) -> Published:
 def _exact(value: Any) -> Any:
     """Return a mapping with numbers as decimal text."""
     if isinstance(value, Mapping):
-        return {str(key): _exact(one) for key, one in value.items()}
+        return {str(key): _exact(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_exact(one) for one in value]
+        return [_exact(item) for item in value]
     number_ = isinstance(value, int | Decimal) and not isinstance(value, bool)
     return format(Decimal(value), "f") if number_ else value
 

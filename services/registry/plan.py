@@ -54,26 +54,26 @@ def plan(
     keys: Sequence[EnrolledKey] | None = None,
 ) -> Plan:
     """
-    Merge files into the stored registry and check the whole against the rules.
+    Return the result of merging files into the stored registry, checked against all rules.
 
     Parameters
     ----------
     stored : Registry
-        What the database holds.
+        Registry stored in the database.
     incoming : Incoming
-        What the files say.
+        Content of the files.
     strict : bool
-        Warnings stand in the way too.
+        Whether warnings prevent the import too.
     now : datetime, optional
-        The time of the import; the present where absent.
+        Time of the import; now by default.
     closed : mapping of device id to datetime, optional
-        Up to when closed periods cover it.
+        End of closed periods by device or project.
     sealed : mapping of project id to datetime, optional
-        Up to when the log holds seals of its days.
+        End of sealed days by device or project.
     credited : sequence of Credited, optional
-        Every statement that is issued and counts; None where no database was asked.
+        Issued and valid statements; None without a database.
     keys : sequence of EnrolledKey, optional
-        By which signatures of rows are checked; None where no database was asked.
+        Enrolled keys for signatures of rows; None without a database.
     """
     at = now or datetime.now(UTC)
     merged = ratings.dated(stored, updated(stored, incoming.registry), at)
@@ -154,7 +154,7 @@ def _signatures(
 
 def _signed(project: Project) -> Iterator[SignedRow]:
     """Yield the signed rows of a project."""
-    documents = (document_of(*one) for one in (project.documents or {}).items())
+    documents = (document_of(*document) for document in (project.documents or {}).items())
     rows: tuple[AnyRow, ...] = (*(project.laboratory or ()), *documents)
     for item in rows:
         row = signed_row(project.id, item)
@@ -166,8 +166,8 @@ def _whole(
     findings: _Findings, stored: Registry, merged: Registry, credited: Sequence[Credited] | None
 ) -> None:
     """Record errors and warnings of the rules between rows of the merged registry."""
-    for key, text, held in authority.problems(stored, merged, credited):
-        findings.add(key, f"{findings.place(key)}{text}", warning=held)
+    for key, text, unchanged in authority.problems(stored, merged, credited):
+        findings.add(key, f"{findings.place(key)}{text}", warning=unchanged)
     lines = [*rules.check(merged)]
     values = findings.given
     other = any(result.warning and (result.kind, result.id) not in values for result in lines)
@@ -178,9 +178,11 @@ def _whole(
         if finding.warning and key not in values and finding in before:
             continue
         # a factor that was stored under older rules stands in no other row's way
-        held = finding.kind == Published.kind and stored.entries.get(key) == merged.entries.get(key)
+        unchanged = finding.kind == Published.kind and stored.entries.get(
+            key
+        ) == merged.entries.get(key)
         text = f"{findings.place(key)}{finding.text}"
-        findings.add(key, text, warning=finding.warning or held)
+        findings.add(key, text, warning=finding.warning or unchanged)
 
 
 def _outcome(stored: Registry, merged: Registry, key: Key) -> str:

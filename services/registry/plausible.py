@@ -184,11 +184,11 @@ def _zone_places() -> Mapping[str, tuple[float, float]]:
     """Return the reference place of each time zone, by the zone database. [degrees]"""
     table = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text("utf-8")
     rows = (line.split("\t") for line in table.splitlines() if not line.startswith("#"))
-    found = {}
+    values = {}
     for _, place, name, *_ in rows:
         at = max(place.rfind("+"), place.rfind("-"))
-        found[name] = _degrees(place[:at], 2), _degrees(place[at:], 3)
-    return found
+        values[name] = _degrees(place[:at], 2), _degrees(place[at:], 3)
+    return values
 
 
 def _degrees(text: str, whole: int) -> float:
@@ -197,10 +197,10 @@ def _degrees(text: str, whole: int) -> float:
     return -size if text[0] == "-" else size
 
 
-def _degrees_apart(one: tuple[float, float], other: tuple[float, float]) -> float:
+def _degrees_apart(place: tuple[float, float], other: tuple[float, float]) -> float:
     """Return the larger difference of latitudes or longitudes. [degrees]"""
-    east = abs(one[1] - other[1]) % 360
-    return max(abs(one[0] - other[0]), min(east, 360 - east))
+    east = abs(place[1] - other[1]) % 360
+    return max(abs(place[0] - other[0]), min(east, 360 - east))
 
 
 def _place(site: Site, programme: Programme) -> Iterator[Finding]:
@@ -241,7 +241,7 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
     # what supersedes another comes after it
     values = sorted(
         ((entry, _stated(factor_of(entry.record))) for entry in registry.factors.values()),
-        key=lambda one: (one[1].valid_from or date.min, one[1].supersedes is not None),
+        key=lambda pair: (pair[1].valid_from or date.min, pair[1].supersedes is not None),
     )
     for entry, factor in values:
         what, grid = factors.national(factor.kind)
@@ -290,7 +290,9 @@ def _miscalculated(factor: Factor, country: str | None) -> str | None:
     right = {"avoided": (low,), "consumed": (high,), "either": (low, high)}[factor.direction]
     if factor.value in right:
         return None
-    wants = " or ".join(decimal_text(one, digits, "half_even") for one in dict.fromkeys(right))
+    wants = " or ".join(
+        decimal_text(number, digits, "half_even") for number in dict.fromkeys(right)
+    )
     return (
         f"{factor.calculation.tool} gives {decimal_text(exact, digits + 4, 'half_even')}"
         f" {factor.unit}, of what is {factor.direction} {wants}; {factor.text} is entered"

@@ -45,8 +45,8 @@ def tariff(row: Row) -> Tariff:
 
 def rows(site: Site) -> list[dict[str, Any]]:
     """Return the prices of a site as in a file."""
-    whole = ({"from": one.pop("begins"), **one} for one in map(asdict, site.tariffs or ()))
-    return [{key: value for key, value in one.items() if value is not None} for one in whole]
+    whole = ({"from": tariff.pop("begins"), **tariff} for tariff in map(asdict, site.tariffs or ()))
+    return [{key: value for key, value in tariff.items() if value is not None} for tariff in whole]
 
 
 MAX_RATED_W = 10**12
@@ -77,15 +77,19 @@ def rated_powers(stored: Sequence[tuple[Rating, datetime]]) -> tuple[tuple[int, 
     """
     began = min(recorded for _, recorded in stored)
     # the last row of a time corrects those before it
-    stored = [*{one.begins: (one, recorded) for one, recorded in stored}.values()]
-    documented = {one for one, at in stored if one.sha256 or (at == began and one.document)}
+    stored = [*{rating.begins: (rating, recorded) for rating, recorded in stored}.values()]
+    documented = {
+        rating for rating, at in stored if rating.sha256 or (at == began and rating.document)
+    }
     documented.add(stored[0][0])
     result: list[tuple[int, int]] = []
-    for moment in sorted({one.begins for one, _ in stored} | {recorded for _, recorded in stored}):
-        begun = [(one, recorded) for one, recorded in stored if one.begins <= moment]
-        known = [i for i, (one, at) in enumerate(begun) if at <= moment or one in documented]
+    for moment in sorted(
+        {rating.begins for rating, _ in stored} | {recorded for _, recorded in stored}
+    ):
+        begun = [(rating, recorded) for rating, recorded in stored if rating.begins <= moment]
+        known = [i for i, (rating, at) in enumerate(begun) if at <= moment or rating in documented]
         if known:
-            watt = min(one.rated_power_w for one, _ in begun[known[-1] :])
+            watt = min(rating.rated_power_w for rating, _ in begun[known[-1] :])
             if not result or result[-1][1] != watt:
                 result.append((round(moment.timestamp()) * 1_000_000, watt))
     return tuple(result)
@@ -123,9 +127,9 @@ def _dated(before: Device | None, device: Device, now: datetime) -> Device:
 
 def _with_corrected(known: tuple[Rating, ...], ratings: tuple[Rating, ...]) -> tuple[Rating, ...]:
     """Return all registered ratings if a file has only a correction of one of them."""
-    times = {one.begins for one in ratings if one.sha256 is not None}
-    corrects = any(one.begins in times for one in known)
-    kept = [one for one in known if corrects or one in ratings]
+    times = {rating.begins for rating in ratings if rating.sha256 is not None}
+    corrects = any(rating.begins in times for rating in known)
+    kept = [rating for rating in known if corrects or rating in ratings]
     return tuple(sorted([*kept, *(r for r in ratings if r not in known)], key=lambda r: r.begins))
 
 
@@ -145,7 +149,7 @@ def problems(
         before = earlier.get(device.id)
         known = (before.ratings if before else None) or ()
         ratings = device.ratings or ()
-        left_out = [one for one in known if one not in ratings]
+        left_out = [rating for rating in known if rating not in ratings]
         if left_out:
             yield (
                 device,

@@ -117,7 +117,7 @@ def schema() -> dict[str, Any]:
     kinds = list(authority.TYPES.values())
     entered, shared = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
     sections |= dict(zip(authority.KINDS, entered, strict=True))
-    properties = {key: {"type": "array", "items": one} for key, one in sections.items()}
+    properties = {key: {"type": "array", "items": section} for key, section in sections.items()}
     properties["programme"] = _entry(entries.Programme)
     for where, keys in descriptions().items():
         for key, text in keys.items():
@@ -183,7 +183,7 @@ def _value(hint: Any) -> dict[str, Any]:
     if origin is Literal:
         return {"enum": list(inner)}
     if origin in (Union, types.UnionType):
-        kinds = [one for one in inner if one is not type(None)]
+        kinds = [kind for kind in inner if kind is not type(None)]
         numbers = {kind for kind in kinds if kind in (int, float, Decimal)}
         return {"type": "number"} if len(numbers) > 1 else _value(kinds[0])
     if origin is Literal:

@@ -55,9 +55,9 @@ def decoded(data: bytes, name: str) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        shown = data[max(error.start - 10, 0) : error.start + 10]
+        excerpt = data[max(error.start - 10, 0) : error.start + 10]
         raise RegistryError(
-            f"{name}:{line}: this is not UTF-8, near {ascii(shown)[2:-1]}; save the file as "
+            f"{name}:{line}: this is not UTF-8, near {ascii(excerpt)[2:-1]}; save the file as "
             "'CSV UTF-8' (an older Vietnamese encoding cannot be distinguished from another)"
         ) from None
 

@@ -209,7 +209,7 @@ def _project(device_class: DeviceClass, country: str) -> Iterator[str]:
     if not result:
         yield "# No methodology counts tonnes by this class; its values are indicators.\n"
         return
-    result.sort(key=lambda one: (one[0].id != "jcm-vn-am007", len(one[0].roles)))
+    result.sort(key=lambda entry: (entry[0].id != "jcm-vn-am007", len(entry[0].roles)))
     method, role = result[0]
     served = ", ".join(sorted({f"{m.id} ({r})" for m, r in result}))
     yield f"# Methodologies in which it has a role: {served}.\n"
@@ -260,4 +260,4 @@ def _example(spec: object) -> str:
     """Return a parameter's default or a choice; a placeholder if only the plant knows it."""
     choices = getattr(spec, "choices", None)
     result = (getattr(spec, "default", None), next(iter(choices)) if choices else None)
-    return str(next((one for one in result if one is not None), f"{PLACEHOLDER}NUMBER"))
+    return str(next((amount for amount in result if amount is not None), f"{PLACEHOLDER}NUMBER"))

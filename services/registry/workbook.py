@@ -71,7 +71,7 @@ def _opened(data: bytes, name: str) -> Any:
 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
-            sizes = [one.file_size for one in parts.infolist()]
+            sizes = [member.file_size for member in parts.infolist()]
         if len(sizes) <= _MOST_PARTS and sum(sizes) <= MOST_UNPACKED:
             return openpyxl.load_workbook(io.BytesIO(data), read_only=True, keep_links=False)
     except Exception as error:  # noqa: BLE001 - any of what a broken file makes openpyxl raise
@@ -179,12 +179,12 @@ def _put(table: Table, key: str, value: Value, line: int, where: str = "") -> No
 
 def _parent(table: Table, section: str, row: Table, where: str) -> Table:
     """Return the entry to which a list's row belongs."""
-    held = table.cells.get(section, [])
-    if isinstance(held, Table):
-        return held
+    entries = table.cells.get(section, [])
+    if isinstance(entries, Table):
+        return entries
     name = row.cells.pop(_OF, None)
     row.lines.pop(_OF, None)
-    for item in held if isinstance(held, list) else ():
+    for item in entries if isinstance(entries, list) else ():
         if (
             _is_row(item)
             and name is not None
@@ -202,25 +202,25 @@ def _is_row(value: Value) -> TypeGuard[Table]:
 
 
 def _add_item(parent: Table, key: str, row: Table, where: str) -> None:
-    held = parent.cells.setdefault(key, [])
+    entries = parent.cells.setdefault(key, [])
     parent.lines.setdefault(key, row.line)
-    if not isinstance(held, list):
+    if not isinstance(entries, list):
         raise RegistryError(
             f"{where}: row {row.line}: {key} is also a column of its sheet; keep one"
         )
-    held.append(row)
+    entries.append(row)
 
 
 def _add_keyed(parent: Table, key: str, row: Table, where: str) -> None:
     name = row.cells.pop(_KEY, None)
     row.lines.pop(_KEY, None)
-    held = parent.cells.setdefault(key, Table(row.line, {}, {}))
+    nested = parent.cells.setdefault(key, Table(row.line, {}, {}))
     parent.lines.setdefault(key, row.line)
-    if not isinstance(held, Table) or not isinstance(name, str):
+    if not isinstance(nested, Table) or not isinstance(name, str):
         raise RegistryError(f"{where}: row {row.line}: column {_KEY} is empty; name the value")
     alone = next(iter(row.cells)) if len(row.cells) == 1 else None
     value: Value = row.cells[alone] if alone in _SCALARS else row
-    _put(held, str(name), value, row.line, f"{where}: row {row.line}")
+    _put(nested, str(name), value, row.line, f"{where}: row {row.line}")
 
 
 def write_workbook(
@@ -303,9 +303,9 @@ def _sheets(sections: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
                 elif (
                     isinstance(value, list | tuple)
                     and value
-                    and all(isinstance(one, Mapping) for one in value)
+                    and all(isinstance(item, Mapping) for item in value)
                 ):
-                    result.setdefault(title, []).extend({**of, **_flat(one)} for one in value)
+                    result.setdefault(title, []).extend({**of, **_flat(item)} for item in value)
                 else:
                     row |= _flat({key: value})
     return result
@@ -324,7 +324,7 @@ def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
             )
         )
         if plain and "." not in key:
-            cells |= {f"{key}.{name}": _written(one) for name, one in value.items()}
+            cells |= {f"{key}.{name}": _written(item) for name, item in value.items()}
         else:
             cells[key] = _written(value)
     return cells

@@ -148,7 +148,7 @@ def _slope(pipe: Asset) -> Iterator[str]:
 
 
 def _touches(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
-    """Yield texts on ends that lie away from their nodes."""
+    """Yield texts on pipe ends that are away from their nodes."""
     for name, corner in ((pipe.from_node, pipe.path[0]), (pipe.to_node, pipe.path[-1])):
         node = nodes.get(name or "")
         if node is None:

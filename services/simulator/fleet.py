@@ -130,8 +130,8 @@ def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
     Parameters
     ----------
     cadence_s : int, optional
-        Time between readings instead of the file's, but for devices whose registry entry
-        says its own (`attributes.cadence_s`). [s]
+        Time between readings in place of the file's, except for devices with their own
+        (`attributes.cadence_s`). [s]
 
     Raises
     ------

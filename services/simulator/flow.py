@@ -59,14 +59,14 @@ def words(device_class: str, profile: str) -> dict[str, tuple[str, float]]:
     """
     canonical = classes.load()[device_class].channels
     spoken = {s.channel: s for s in profiles.load()[device_class, profile].channels.values()}
-    found = {}
+    result = {}
     for path, source in profiles.load()[device_class, "generic"].channels.items():
         if source.channel in spoken:
             own, base = spoken[source.channel], canonical[source.channel].unit
             up, down, _ = units.factor(source.unit, base)
             own_up, own_down, _ = units.factor(own.unit, base)
-            found[path] = (own.path, up * own_down / (down * own_up))
-    return found
+            result[path] = (own.path, up * own_down / (down * own_up))
+    return result
 
 
 def encode_rows(block: Block, rows: Ints, device: Device) -> list[bytes]:
@@ -274,10 +274,10 @@ def source_truth(
     sources: Sequence[Source], seed: int, faults: Faults, span_ms: tuple[int, int]
 ) -> dict[str, DeviceTruth]:
     """Return the true values of any sources, simulated or recorded, by device id."""
-    found: dict[str, DeviceTruth] = {}
+    truths: dict[str, DeviceTruth] = {}
     for source in sources:
-        truth = found[source.device.id] = DeviceTruth()
+        truth = truths[source.device.id] = DeviceTruth()
         disturber = Disturber(source.device, faults, seed, span_ms)
         for block in source.blocks():
             truth.add(block, disturber.plan(block))
-    return found
+    return truths

@@ -93,10 +93,10 @@ def _given(row: Sequence[str], at: int) -> bool:
 
 
 def _power_column(path: Path, header: Sequence[str]) -> str:
-    found = [name for name in header if "ac_power" in name]
-    if not found:
+    names = [name for name in header if "ac_power" in name]
+    if not names:
         raise SimulatorError(f"{path} names no column ac_power; give --column, of {header}")
-    return next((name for name in found if name.startswith("inv")), found[0])
+    return next((name for name in names if name.startswith("inv")), names[0])
 
 
 def _unit(column: str) -> str:

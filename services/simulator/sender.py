@@ -211,8 +211,8 @@ class Sender:
         """Read and write as far as the sockets allow; wait if there is nothing to do."""
         for link in self._links:
             link.write()
-        found = ((link.descriptor, link) for link in self._links)
-        open_links = {number: link for number, link in found if number is not None}
+        links = ((link.descriptor, link) for link in self._links)
+        open_links = {number: link for number, link in links if number is not None}
         writers = [number for number, link in open_links.items() if link.wants_write]
         if not open_links:
             time.sleep(_POLL_S)

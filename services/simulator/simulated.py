@@ -267,8 +267,8 @@ class _Part:
                 yield Block(
                     block.time_ms[sent],
                     block.number[sent],
-                    {name: one[sent] for name, one in block.registers.items()},
-                    {name: one[sent] for name, one in block.gauges.items()},
+                    {name: values[sent] for name, values in block.registers.items()},
+                    {name: values[sent] for name, values in block.gauges.items()},
                 )
 
 
@@ -294,7 +294,7 @@ class _Stuck:
                 stood = int(counted[at - 1]) if at else last.get(name, int(counted[0]))
                 registers[name] = np.where(on, counted, stood)
                 last[name] = int(registers[name][-1])
-            gauges = {name: np.where(on, shown, 0.0) for name, shown in block.gauges.items()}
+            gauges = {name: np.where(on, values, 0.0) for name, values in block.gauges.items()}
             yield replace(block, registers=registers, gauges=gauges)
 
 
@@ -318,15 +318,15 @@ def broken(
     for name in (*silent, *stuck):
         if name not in known:
             raise SimulatorError(f"{name!r} is not a device of the fleet and cannot be set to fail")
-    found: list[Source] = []
+    result: list[Source] = []
     for source in sources:
-        name, shown = source.device.id, source
-        if name in stuck and isinstance(shown, _Part):  # it may have broken before what is sent
-            shown.source = _Stuck(shown.source, stuck[name] // 1_000)
+        name, own = source.device.id, source
+        if name in stuck and isinstance(own, _Part):  # it may have broken before what is sent
+            own.source = _Stuck(own.source, stuck[name] // 1_000)
         elif name in stuck:
-            shown = _Stuck(shown, stuck[name] // 1_000)
-        found.append(_Part(shown, until_ms=silent[name] // 1_000) if name in silent else shown)
-    return found
+            own = _Stuck(own, stuck[name] // 1_000)
+        result.append(_Part(own, until_ms=silent[name] // 1_000) if name in silent else own)
+    return result
 
 
 def _midnight_ms(device: Device, now_ms: int) -> int:
@@ -346,7 +346,7 @@ def gauges_only(sources: Sequence[Source]) -> list[Source]:
     SimulatorError
         When no device is left.
     """
-    kept: list[Source] = [_GaugesOnly(one) for one in sources if _shows_gauges(one.device)]
+    kept: list[Source] = [_GaugesOnly(source) for source in sources if _shows_gauges(source.device)]
     if not kept:
         raise SimulatorError(
             "--gauges-only excludes all devices: these devices only have registers"

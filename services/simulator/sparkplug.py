@@ -99,11 +99,11 @@ class EdgeNode:
         device = "" if message.device_id == self._name else message.device_id
         topic = self._topic("DDATA" if device else "NDATA", device)
         try:
-            found = _decode(message.payload)
+            decoded = _decode(message.payload)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return topic, message.payload
         payload = self._payload()
-        several = found if isinstance(found, list) else [found]
+        several = decoded if isinstance(decoded, list) else [decoded]
         for reading in several:
             for name, value in reading.values.items():
                 self._say(payload, device, name, value, reading.ts, late=len(several) > 1)

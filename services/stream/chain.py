@@ -242,7 +242,7 @@ class StreamChain:
         result: Sequence[Parcel | Spoiled],
         turn: Turn,
     ) -> None:
-        if spoiled := [one for one in result if isinstance(one, Spoiled)]:
+        if spoiled := [outcome for outcome in result if isinstance(outcome, Spoiled)]:
             self._dead_topic.keep(spoiled)
         parcel, letters = joined(result)
         batch = Batch(parcel.frames, parcel.rejected, letters)

@@ -168,8 +168,8 @@ class OwnPartitions:
         The process's own visit is ignored, unless another process made one as well.
         """
         for position, offset, digest in steps:
-            held = self.positions[position.partition]
-            self.positions[position.partition] = replace(held, offset=offset, digest=digest)
+            position_ = self.positions[position.partition]
+            self.positions[position.partition] = replace(position_, offset=offset, digest=digest)
         for partition, count in visits.items():
             visited = self.positions.get(partition)
             if visited is not None and visited.visits + 1 == count:

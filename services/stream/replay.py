@@ -195,7 +195,7 @@ async def replay(
 
 
 class Replayer:
-    """Stores records of any partition beside the partition's worker."""
+    """Stores records of any partition, in addition to the partition's worker."""
 
     def __init__(
         self, database_url: str, seen: Source, log: FilteringBoundLogger, stopping: threading.Event

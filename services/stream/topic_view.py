@@ -90,8 +90,8 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
 
     def on_assignment(self, assignment: Any) -> None:
         """Record our assignment."""
-        told = assignment.user_data or b""
-        self.covered = int(told) if told.isdigit() else None
+        user_data = assignment.user_data or b""
+        self.covered = int(user_data) if user_data.isdigit() else None
         self.by_older = self.covered is None
 
 
@@ -160,11 +160,11 @@ class TopicView:
                     return await question()
             except (KafkaError, OSError) as error:
                 known = self._consumer
-                told = known and without_leader(known._client, self.topic)  # noqa: SLF001
+                leaderless = known and without_leader(known._client, self.topic)  # noqa: SLF001
                 await self.close()
                 why = await asyncio.to_thread(reasons.of, error)
                 doing = doing or f"read topic {self.topic!r}"
-                raise AwayError(told or words(why, doing)) from error
+                raise AwayError(leaderless or words(why, doing)) from error
 
     async def _connected(self) -> Any:
         if self._consumer is None:

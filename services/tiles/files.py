@@ -78,7 +78,7 @@ class Web:
     Parameters
     ----------
     url : str
-        Of the folder in which `checkpoint` is.
+        URL of the folder with `checkpoint`.
     """
 
     def __init__(self, url: str) -> None:

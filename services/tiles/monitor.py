@@ -1,19 +1,17 @@
 """
 Monitor of a log: compares its current entries with earlier ones.
 
-What a monitor keeps of a log between two rounds, and the evidence of a log that lied.
-
-Follow a log from outside, and hold what it shows against what it showed before.
+Each round compares the log with the state of the previous one:
 
 1. The head is signed by a key that the reader trusts.
-2. It leads on from the last head that was seen here, by a consistency proof out of the
-   log's own tiles.  A smaller head, or another root, is a contradiction.
-3. So it does from every head that others saw, where they are given: a log that shows two
-   readers two histories cannot answer both.
+2. It is consistent with the last head seen here, by a proof from the log's own tiles.  A smaller
+   head, or another root, is a contradiction.
+3. It is consistent with every head received by others, if given: a log with two histories cannot
+   be consistent with both.
 4. Every new entry is read, and the entries lead to the signed root.
-5. Entries that name what is watched are reported.
+5. Entries with a watched name are reported.
 
-Two signed heads that contradict each other are kept: they prove it to anybody.
+Two signed heads that contradict each other are stored as proof.
 """
 
 from __future__ import annotations
@@ -112,7 +110,7 @@ class Report:
     ahead : list of int
         Sizes of others' heads that the log has not reached.
     contradiction : str or None
-        Reason why the log is not to be trusted any more.
+        Reason for no longer trusting the log.
     evidence : list of Path
         Files with the contradicting heads.
     """
@@ -229,7 +227,7 @@ def _contradicts(head: Checkpoint, earlier: Checkpoint, tiles: Tiles) -> str | N
 def _entries(source: Source, begin: int, size: int) -> Iterator[tuple[int, bytes]]:
     for first, width, path, full in bundle_paths(begin, size):
         entries = read_bundle(tile(source, path, full), width)
-        yield from ((i, one) for i, one in enumerate(entries, first) if i >= begin)
+        yield from ((i, entry) for i, entry in enumerate(entries, first) if i >= begin)
 
 
 def _named(entry: bytes, watched: Sequence[str]) -> dict[str, Any] | None:

@@ -100,7 +100,7 @@ def addresses_of(target: Target, allowed: Sequence[Network]) -> list[str]:
         If it cannot be resolved.
     """
     result = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(one[4][0]).partition("%")[0] for one in result))
+    addresses = list(dict.fromkeys(str(address[4][0]).partition("%")[0] for address in result))
     for address in addresses:
         check(target, ip_address(address), allowed)
     return addresses
@@ -230,14 +230,14 @@ def _sent(conn: _Pinned, target: Target, body: bytes, headers: Mapping[str, str]
         "POST", target.path, body, {"Host": target.authority, "Connection": "close", **headers}
     )
     answer = conn.getresponse()
-    said = answer.read(_READ)
+    answer_bytes = answer.read(_READ)
     if conn.ended:  # what came until then may end anywhere
         raise TimeoutError
     if _DONE <= answer.status < _MULTIPLE:
         return Outcome(answer.status)
     wait = (answer.getheader("Retry-After") or "").strip()
     wait_s = min(int(wait), _LONGEST_WAIT_S) if wait.isascii() and wait.isdigit() else 0
-    text = " ".join(said.decode("utf-8", "replace").split())
+    text = " ".join(answer_bytes.decode("utf-8", "replace").split())
     label = "".join(c for c in text if c.isprintable())[:200]
     where = " (redirects are not followed)" if 300 <= answer.status < 400 else ""  # noqa: PLR2004
     return Outcome(answer.status, f"it answers {answer.status}{where}: {label}"[:500], wait_s)

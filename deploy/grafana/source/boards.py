@@ -67,7 +67,7 @@ def events(*classes: str, device: str | None = None) -> str:
     Register resets are included only where a variable `device` selects 200 devices or fewer, as
     finding them reads every 15-minute interval.
     """
-    listed = ", ".join(f"'{one}'" for one in classes)
+    listed = ", ".join(f"'{class_id}'" for class_id in classes)
     own = "" if device is None else f" AND d.id = ANY(ARRAY[${{{device}:sqlstring}}]::text[])"
     swaps = f"""
 SELECT r.at AS time, '«meter replaced»: ' || d.id || ', ' || r.channel AS text, '«replaced»' AS tags
@@ -124,7 +124,7 @@ def devices(
 ) -> build.QueryVariable:
     """Return the dashboard variable for devices of some classes at the selected sites."""
     named = [classes] if isinstance(classes, str) else classes
-    listed = ", ".join(f"'{one}'" for one in named)
+    listed = ", ".join(f"'{name}'" for name in named)
     return _query(
         name,
         label,

@@ -105,5 +105,5 @@ _OTHER = {
 def headings(query: str) -> dict[str, str]:
     """Return the headings of the columns that a query can return."""
     words = set(re.findall(r"[a-z_0-9]+", query))
-    known = {**{one: one for one in _PLAIN}, **_OTHER, **HEADINGS}
+    known = {**{heading: heading for heading in _PLAIN}, **_OTHER, **HEADINGS}
     return {name: heading for name, heading in known.items() if name in words}

@@ -39,7 +39,7 @@ def languages() -> tuple[str, ...]:
 
 def marked(text: str) -> set[str]:
     """Return the texts in a dashboard that need translation."""
-    return {one for one in _MARKED.findall(text) if not one.startswith("@")}
+    return {text_ for text_ in _MARKED.findall(text) if not text_.startswith("@")}
 
 
 def spoken(text: str, language: str) -> str:

@@ -60,7 +60,7 @@ class Sql(Builder[Dataquery], Dataquery):
         self._form, self._ref = form, ref
 
     def build(self) -> Dataquery:
-        """Return itself."""
+        """Return the panel itself, as builders require."""
         return self
 
     def to_json(self) -> dict[str, object]:
@@ -259,20 +259,20 @@ def _column(
     steps: Mapping[str, Steps] | None,
     decimals: Mapping[str, int] | None,
 ) -> list[model.DynamicConfigValue]:
-    found = []
+    properties = []
     if name in (units or {}):
-        found += [_set("unit", (units or {})[name]), _set("custom.minWidth", _FIGURE_PX)]
+        properties += [_set("unit", (units or {})[name]), _set("custom.minWidth", _FIGURE_PX)]
     elif name in _SHORT:
-        found.append(_set("custom.minWidth", _SHORT[name]))
+        properties.append(_set("custom.minWidth", _SHORT[name]))
     if name in (decimals or {}):
-        found.append(_set("decimals", (decimals or {})[name]))
+        properties.append(_set("decimals", (decimals or {})[name]))
     if name in (links or {}):
-        found.append(_set("links", [{"title": word("open"), "url": (links or {})[name]}]))
+        properties.append(_set("links", [{"title": word("open"), "url": (links or {})[name]}]))
     if name in (steps or {}):
         marks = [{"value": value, "color": color} for value, color in (steps or {})[name]]
-        found.append(_set("thresholds", {"mode": "absolute", "steps": marks}))
-        found.append(_set("custom.cellOptions", {"type": "color-text"}))
-    return found
+        properties.append(_set("thresholds", {"mode": "absolute", "steps": marks}))
+        properties.append(_set("custom.cellOptions", {"type": "color-text"}))
+    return properties
 
 
 def timeline(
@@ -439,8 +439,8 @@ def _by_threshold() -> build.FieldColor:
 
 def _legend() -> make.VizLegendOptions:
     mode = common.LegendDisplayMode.LIST
-    found = make.VizLegendOptions().display_mode(mode).placement(common.LegendPlacement.BOTTOM)
-    return found.show_legend(True).calcs([])
+    legend = make.VizLegendOptions().display_mode(mode).placement(common.LegendPlacement.BOTTOM)
+    return legend.show_legend(True).calcs([])
 
 
 def _tooltip() -> make.VizTooltipOptions:

@@ -61,9 +61,9 @@ def colored(values: Mapping[str, str]) -> list[Any]:
 
 def columns() -> dict[str, dict[str, str]]:
     """Return the translations of codes, by column."""
-    kinds = {**_common("alarm.kind"), **_common("kind")} | {one: word(one) for one in _MONEY}
+    kinds = {**_common("alarm.kind"), **_common("kind")} | {kind: word(kind) for kind in _MONEY}
     return {
-        "class": {one: named(f"class.{one}") for one in classes.load()},
+        "class": {class_id: named(f"class.{class_id}") for class_id in classes.load()},
         "system": _common("system"),
         "kind": kinds,
         "test": _common("test"),
@@ -73,13 +73,15 @@ def columns() -> dict[str, dict[str, str]]:
         "grade": _common("grade"),
         "part": {**_common("channel"), **_common("indicator")},
         "channel": _common("channel"),
-        "no_ratio": {one: word(one) for one in _NO_RATIO},
+        "no_ratio": {reason: word(reason) for reason in _NO_RATIO},
     }
 
 
 def class_words() -> str:
     """Return an SQL expression with the name of a device class for the code in `class`."""
-    cases = " ".join(f"WHEN '{one}' THEN '{named(f'class.{one}')}'" for one in classes.load())
+    cases = " ".join(
+        f"WHEN '{class_id}' THEN '{named(f'class.{class_id}')}'" for class_id in classes.load()
+    )
     return f"CASE class {cases} END"
 
 

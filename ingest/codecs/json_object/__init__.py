@@ -77,7 +77,7 @@ def _salvage(payload: bytes, error: PayloadError) -> list[Stated]:
         result = _loose_decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise error from None
-    return [_numbers(one) for one in ([result] if isinstance(result, _Loose) else result)]
+    return [_numbers(record) for record in ([result] if isinstance(result, _Loose) else result)]
 
 
 def _numbers(loose: _Loose) -> Stated:

@@ -43,7 +43,7 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     ----------
     payload : bytes
     received_us : int
-        When it was received, which relative times count from. [us UTC]
+        Time of receipt, to which relative times refer. [us UTC]
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """
 The tools: published procedures whose result is a factor, one small file each.
 
-A file declares `TOOL`; nothing else has to know its name.  A factor that a project calculated by a
-tool names the tool and its inputs, so that anyone calculates it again.
+A file declares `TOOL` and is loaded automatically.  A calculated factor names its tool and inputs,
+so that it can be recalculated.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def calculated(calculation: Calculation, factors: Factors, where: str) -> Fracti
     result = tool.compute(parameters, factors)
     value = result.get(calculation.result)
     if not isinstance(value, Fraction):
-        names = ", ".join(key for key, one in result.items() if isinstance(one, Fraction))
+        names = ", ".join(key for key, value in result.items() if isinstance(value, Fraction))
         raise MethodologyError(
             f"{where}: {calculation.tool} has no result {calculation.result!r}; its results:"
             f" {names}"
@@ -63,9 +63,9 @@ def calculated(calculation: Calculation, factors: Factors, where: str) -> Fracti
 
 
 def _numbers(content: Any) -> Any:
-    """Return inputs with numbers in place of their text."""
+    """Return the inputs with texts of numbers converted to fractions."""
     if isinstance(content, Mapping):
-        return {key: _numbers(one) for key, one in content.items()}
+        return {key: _numbers(item) for key, item in content.items()}
     if isinstance(content, list | tuple):
-        return [_numbers(one) for one in content]
+        return [_numbers(item) for item in content]
     return Decimal(content) if isinstance(content, str) and _NUMBER.fullmatch(content) else content

@@ -25,7 +25,7 @@ STEPS = steps(decay("waste_t_by_year", ""), lists={"waste_t_by_year": "years"})
 
 
 def compute(inputs: Inputs, factors: Factors) -> Mapping[str, list[Fraction]]:
-    """Emissions of each year at the site. [tCO2e]."""
+    """Return the emissions of each year at the site. [tCO2e]"""
     waste = [*inputs["waste_t_by_year"], *[_EMPTY] * inputs["years"]]
     result = STEPS.values({**inputs, "waste_t_by_year": waste}, factors)
     return {"baseline_t_by_year": result["given_off_t"]}

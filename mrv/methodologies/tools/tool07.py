@@ -84,9 +84,10 @@ STEPS = steps(
 
 def compute(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
     """
-    Operating and combined margin. [tCO2/MWh].
+    Return operating and combined margin of a grid. [tCO2/MWh]
 
-    The build margin is that of the newest plants, or as given, or as the country's authority says.
+    The build margin is calculated from the newest plants, entered, or taken from the national
+    authority.
     """
     values = [key for key in ("newest_units", "ef_bm_t_per_mwh") if key in inputs]
     if len(values) > 1:

@@ -106,7 +106,7 @@ def _fixed(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _fixed_value(fixed: FixedParameter, words: Words) -> str:
-    """A calendar year is no amount: nothing stands between its digits."""
+    """Return the value of a fixed parameter; a calendar year without digit grouping."""
     return fixed.value if fixed.unit == "year" else words.number(fixed.value)
 
 

@@ -1,7 +1,4 @@
-"""Figure: measured share of each day.
-
-Days, or months of a long period, with what was measured in them.
-"""
+"""Figure of the measured share of each day, or of each month of a long period."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ class Span:
     """
     A day or month of several devices. [base unit, us]
 
-    `value` is None where nothing of it is known of any device.
+    `value` None: nothing is known of any device.
     """
 
     name: str
@@ -45,7 +42,7 @@ class Span:
 
     @property
     def seen(self) -> bool:
-        """Return whether any of it was measured or estimated."""
+        """Return whether any part was measured or estimated."""
         return self.lost_us < self.service_us
 
     @property

@@ -1,6 +1,6 @@
-"""The first page: credited tonnes, preparer, verifier and evidence.
-
-The summary, and the account from monitored to credited tonnes.
+"""
+The first page, with credited tonnes, preparer, verifier and evidence; the summary and the
+account.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _warning(facts: Facts, words: Words) -> str:
 
 
 def _parties(facts: Facts, words: Words) -> list[dict[str, str]]:
-    """Name who prepared and who verified, as organisations, and when each signed."""
+    """Return preparer and verifier as organisations, each with the time of signature."""
     zone = facts.subject.monitoring_period.timezone
     proof = first_proof(facts.stated.proof)
     issuer = facts.stated.issuer
@@ -119,7 +119,7 @@ def _parties(facts: Facts, words: Words) -> list[dict[str, str]]:
             {
                 "as": words["verifier"],
                 "name": facts.organisation(opinion.issuer),
-                "note": "; ".join(one for one in (accredited, day) if one),
+                "note": "; ".join(text for text in (accredited, day) if text),
             }
         )
     if facts.log_index is not None:
@@ -152,7 +152,7 @@ def _opinion(facts: Facts, words: Words) -> dict[str, str]:
 
 
 def _steps(facts: Facts, words: Words) -> list[dict[str, Any]]:
-    """Go from the measured reduction to the credit: each a bar on the scale of the largest."""
+    """Return the steps from the measured reduction to the credit, with bar lengths."""
     gross, net, credited = (
         Fraction(decimal_text(Fraction(value), 3, "down"))  # as shown, so that the steps add up
         for value in (
@@ -181,7 +181,7 @@ def _steps(facts: Facts, words: Words) -> list[dict[str, Any]]:
 
 
 def _grades(facts: Facts, words: Words) -> list[dict[str, Any]]:
-    """Return the share of the reduction by grade of evidence; tonne 0.1.0 knew no grades."""
+    """Return the share of the reduction by grade of evidence; empty for tonne 0.1.0."""
     result = facts.subject.evidence
     return [
         {
@@ -290,7 +290,7 @@ def account(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _rules(facts: Facts, words: Words) -> Iterator[Block]:
-    """List the rules that took something off, with their effect alone and if settled alone."""
+    """Yield the rules with a deduction: its effect alone, and if this rule alone is resolved."""
     effects = facts.subject.rules or ()
     if not effects:
         return

@@ -1,11 +1,4 @@
-"""The whole document: its blocks, then its bytes.
-
-What was not measured, and what was taken off for it.
-
-Figure: what was measured, against what the design expects.
-
-Changes of a correction against the statement that it replaces.
-"""
+"""The complete PDF document, with its chapters on gaps, deductions, generation and corrections."""
 
 from __future__ import annotations
 
@@ -42,18 +35,18 @@ from mrv.signatures import canonical
 def corrected(facts: Facts, words: Words) -> Iterator[Block]:
     """Return the changes of a correction against the statement that it replaces."""
     replaced = facts.subject.supersedes
-    said = replaced and replaced.difference
-    if not said:
+    difference = replaced and replaced.difference
+    if not difference:
         return
     yield chapter(words["page.correction"])
-    before, now = map(words.percent, (said.coverage_before, said.coverage_now))
-    factors = [f"{a} \N{RIGHTWARDS ARROW}" for a in said.factors_before]
+    before, now = map(words.percent, (difference.coverage_before, difference.coverage_now))
+    factors = [f"{a} \N{RIGHTWARDS ARROW}" for a in difference.factors_before]
     yield pairs(
         [
-            (words["reduction"], words.number(said.reduction_t)),
-            (words["page.credited_t"], words.number(said.credited_t)),
+            (words["reduction"], words.number(difference.reduction_t)),
+            (words["page.credited_t"], words.number(difference.credited_t)),
             (words["page.covered"], f"{before} \N{RIGHTWARDS ARROW} {now}"),
-            (words["factors"], " ".join((*factors, *said.factors_now)) or words["none"]),
+            (words["factors"], " ".join((*factors, *difference.factors_now)) or words["none"]),
         ]
     )
     heads = [
@@ -70,7 +63,7 @@ def corrected(facts: Facts, words: Words) -> Iterator[Block]:
             for amount in (device.metered_before, device.metered_now, device.counted_before,
                            device.counted_now)
         )]
-        for device in said.devices
+        for device in difference.devices
     ]  # fmt: skip
     if rows:
         yield table(words, heads, rows)
@@ -93,7 +86,10 @@ def generation(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _expected_wh(facts: Facts, place: int, spans: Sequence[Span]) -> list[Fraction | None]:
-    """Energy that the design expects of spans, if it is said of this quantity alone. [Wh]"""
+    """
+    Return the energy expected by the design in each span; None unless stated for this
+    quantity. [Wh]
+    """
     energies = {(p.parameter, p.role) for p in facts.compared}
     parameter = facts.parameters[place]
     if energies != {(parameter.parameter, parameter.role)}:
@@ -108,7 +104,7 @@ def _expected_wh(facts: Facts, place: int, spans: Sequence[Span]) -> list[Fracti
 def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, daily: bool) -> Block:
     parameter = facts.parameters[place]
     expected = _expected_wh(facts, place, spans)
-    known = any(one is not None for one in expected)
+    known = any(energy is not None for energy in expected)
     maximum = max([Fraction(1), *(Fraction(s.value or 0) for s in spans), *filter(None, expected)])
     unit, size = unit_for(parameter.unit, maximum, words.number)
     top, ticks = _ticks(maximum / size, words)
@@ -153,7 +149,7 @@ def _bars(facts: Facts, words: Words, place: int, spans: Sequence[Span], *, dail
 
 
 def _of_days(facts: Facts) -> dict[date, Fraction | None]:
-    """Energy that the design expects of each day, whatever was in service then. [kWh]"""
+    """Return the energy expected by the design on each day, for all devices. [kWh]"""
     first, last = facts.span_us
     expected, zone = facts.plan.project.expected, facts.timezone
     return {
@@ -163,14 +159,16 @@ def _of_days(facts: Facts) -> dict[date, Fraction | None]:
 
 
 def _ticks(maximum: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]]:
-    """Round steps up to the highest bar."""
+    """Return the highest axis value and the axis steps, for a largest bar."""
     result = steps(Fraction(0), maximum)
     top = result[-1]
-    return top, [{"at": float(one / top), "text": words.number(words.plain(one))} for one in result]
+    return top, [
+        {"at": float(step / top), "text": words.number(words.plain(step))} for step in result
+    ]
 
 
 def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:
-    """Say in words what the bars show, for anyone who does not see them."""
+    """Return the text alternative of a bar chart."""
     known = "; ".join(
         f"{s.name}: {words['page.no_data']}"
         if s.value is None
@@ -217,7 +215,7 @@ def gaps(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _hours(gap: Gap, words: Words) -> str:
-    """Hours of a gap; a few seconds are not none."""
+    """Return the hours of a gap as text; a few seconds are not shown as zero."""
     hours = Fraction(gap.time_s) / 3600
     return words.number(words.plain(hours, 2 if hours >= 1 else 4))
 
@@ -258,7 +256,7 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _edges(facts: Facts, entry: Gap | Deduction, words: Words) -> list[str]:
-    """Local edges to the minute, which every interval begins on."""
+    """Return the local start and end of an entry, to the minute."""
     texts = (
         local_text(instant_us(edge, "UTC"), facts.timezone) for edge in (entry.from_, entry.to)
     )
@@ -281,7 +279,7 @@ def page(facts: Facts, words: Words) -> bytes:
     Raises
     ------
     ReportError
-        If it cannot be set: a defect, with what the typesetter says.
+        If typesetting fails: a defect, with the message of the typesetter.
     """
     blocks = _of_all_parts(facts, words)
     return typeset(_head(facts, words), blocks, _attached(facts, words), _when(facts), words)
@@ -320,16 +318,16 @@ def chapters(facts: Facts, words: Words) -> dict[str, int]:
     blocks = _of_all_parts(facts, words)
     content = _document_data(_head(facts, words), blocks, _when(facts), words)
     with _set({**content, "attached": _attached(facts, words)}) as parameters:
-        asked = typst.query(**parameters, selector="<chapters>", field="value", one=True)
+        chapters_ = typst.query(**parameters, selector="<chapters>", field="value", one=True)
     result: dict[str, int] = {}
-    for heading, number in json.loads(asked):
+    for heading, number in json.loads(chapters_):
         result.setdefault(heading, number)
     return result
 
 
 @contextmanager
 def _set(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give what the typesetter takes; ReportError with what it says, where it cannot set it."""
+    """Open the typesetter's input files; ReportError with its message if it fails."""
     with resources.as_file(resources.files("mrv.report")) as here:
         try:
             yield {
@@ -387,18 +385,21 @@ def _public(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _printable(value: Any, language: str) -> Any:
-    """Make every text one that our fonts can show, with the signs of the language."""
+    """
+    Return a value whose texts contain only characters of our fonts, with punctuation of the
+    language.
+    """
     if isinstance(value, str):
         return punctuated(printable(value), language)
     if isinstance(value, dict):
-        return {key: _printable(one, language) for key, one in value.items()}
+        return {key: _printable(item, language) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_printable(one, language) for one in value]
+        return [_printable(item, language) for item in value]
     return value
 
 
 def _attached(facts: Facts, words: Words) -> list[dict[str, str]]:
-    """Signed documents, byte for byte, so that the page carries what it speaks of."""
+    """Return the signed documents as attachments of the PDF, byte for byte."""
     if facts.twin is not None:
         twin = canonical.encode(facts.twin).decode()
         about = words["public.title"]
@@ -417,7 +418,7 @@ def _attached(facts: Facts, words: Words) -> list[dict[str, str]]:
 
 
 def _when(facts: Facts) -> datetime:
-    """When the last of its documents was signed; of a draft, its period's end."""
+    """Return the time of the last signature; for a draft the end of its period."""
     signed = facts.opinion or facts.stated
     proof = first_proof(signed.proof)
     message = proof.created if proof else signed.valid_from

@@ -35,7 +35,7 @@ def page(document: Mapping[str, Any], words: Words) -> bytes:
     Raises
     ------
     ReportError
-        If it cannot be set: a defect, with what the typesetter says.
+        If typesetting fails: a defect, with the message of the typesetter.
     """
     name = f"{document['programme']}, {document['year']}"
     attached = {
@@ -54,7 +54,7 @@ def page(document: Mapping[str, Any], words: Words) -> bytes:
 
 def _blocks(document: Mapping[str, Any], words: Words) -> Iterator[Block]:
     listed = [p for s in document["systems"] for p in s["projects"]] + document["without_system"]
-    own = [one for one in listed if one["counted"]]
+    own = [project for project in listed if project["counted"]]
     yield from _result(document, own, words)
     yield from _actions(document["actions"], own, words)
     yield from _issued(document["statements"], own, words)
@@ -66,11 +66,11 @@ def _blocks(document: Mapping[str, Any], words: Words) -> Iterator[Block]:
 
 
 def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -> Iterator[Block]:
-    """Say in one sentence what is found of the year, and draw how far it has come."""
+    """Yield the finding on the year in one sentence, and a progress bar."""
     avoided, expected, ahead = (
         _sum(own, of) for of in ("monitored_t", "expected_t_so_far", "expected_ahead_t")
     )
-    issued = sum(one["issued_credits_t"] for one in own)
+    issued = sum(project["issued_credits_t"] for project in own)
     yield {"kind": "p", "text": f"{document['programme']}, {document['year']}", "small": True,
            "leads": False}  # fmt: skip
     if avoided is None:
@@ -89,10 +89,12 @@ def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -
         "verified": words.filled("programme.verified", words.tonnes(issued)),
         "cause": _cause(own, words),
     }
-    known = [one for one in (expected, ahead) if one is not None]
+    known = [amount for amount in (expected, ahead) if amount is not None]
     year = sum(known, Fraction(0)) if known else None
     forecast = None if ahead is None else avoided + ahead
-    scale = max(avoided, *(one or Fraction(0) for one in (year, forecast, expected)), Fraction(1))
+    scale = max(
+        avoided, *(amount or Fraction(0) for amount in (year, forecast, expected)), Fraction(1)
+    )
     marks = [
         ("issued", "programme.issued", Fraction(issued)),
         ("avoided", "programme.measured", avoided),
@@ -115,12 +117,12 @@ def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -
 
 
 def _cause(own: Sequence[Project], words: Words) -> str:
-    """Name the project that makes most of the shortfall, and how far it comes itself."""
-    short = {one["project"]: max(_short(one), Fraction(0)) for one in own}
+    """Return the name of the project with the largest shortfall, and its own progress."""
+    short = {project["project"]: max(_short(project), Fraction(0)) for project in own}
     whole = sum(short.values(), Fraction(0))
     if not whole:
         return ""
-    worst = max(own, key=lambda one: (short[one["project"]], one["project"]))
+    worst = max(own, key=lambda project: (short[project["project"]], project["project"]))
     return words.filled(
         "programme.worst",
         _short_name(worst["name"]),
@@ -132,7 +134,7 @@ def _cause(own: Sequence[Project], words: Words) -> str:
 def _target(
     actions: Sequence[Mapping[str, Any]], avoided: Fraction, words: Words
 ) -> Iterator[Block]:
-    """Say what the top actions' targets come to, unless one states none, and what is measured."""
+    """Yield the sum of the top actions' targets, unless one is missing, and the measured total."""
     lines = [a["city_model"]["target_t_per_year"] for a in actions if not a["part_of"]]
     if lines and None not in lines:
         target = sum(map(Decimal, lines), Decimal(0))
@@ -143,10 +145,10 @@ def _target(
 def _issued(
     statements: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
-    """List the statements that stand behind the issued tonnes."""
-    counted = {one["project"] for one in own}
+    """Yield the statements that contain the issued tonnes."""
+    counted = {project["project"] for project in own}
     result = [statement for statement in statements if statement["project"] in counted]
-    total = sum(one["credited_t"] for one in result)
+    total = sum(statement["credited_t"] for statement in result)
     yield chapter(words.filled("programme.statements", words.tonnes(total)))
     if not result:
         yield paragraph(words["programme.no_statements"])
@@ -170,8 +172,10 @@ def _issued(
 def _held_back(
     alarms: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
-    """List what holds tonnes back: the largest shortfalls, and what is broken now by its cause."""
-    short = sorted((one for one in own if _short(one) > 0), key=lambda one: -_short(one))
+    """Yield the causes of missing tonnes: largest shortfalls, and current faults by cause."""
+    short = sorted(
+        (project for project in own if _short(project) > 0), key=lambda project: -_short(project)
+    )
     rows = [
         [words.tonnes(_decimal(_short(item))), _short_name(item["name"]),
          words.filled("programme.reaches", _percent(_reached(item), words))]
@@ -199,7 +203,7 @@ def _held_back(
 def _actions(
     actions: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
-    """Draw what each action's projects avoided, on one scale of tonnes."""
+    """Yield the bars of emissions avoided by each action's projects. [t]"""
     names = {action["action"]: action["name"] for action in actions}
     stored: dict[str, list[Project]] = {}
     for item in own:
@@ -216,8 +220,8 @@ def _actions(
 
 
 def _projects(own: Sequence[Project], words: Words) -> Iterator[Block]:
-    """Draw what each project reached of what was expected of it, the largest shortfall first."""
-    ordered = sorted(own, key=lambda one: (-_short(one), one["project"]))
+    """Yield the bars of each project against its expected value, the largest shortfall first."""
+    ordered = sorted(own, key=lambda project: (-_short(project), project["project"]))
     rows = []
     for item in ordered:
         avoided, expected = (
@@ -234,7 +238,7 @@ def _projects(own: Sequence[Project], words: Words) -> Iterator[Block]:
 def _bars(
     rows: Sequence[tuple[str, Fraction | None, Fraction | None, Fraction | int]], words: Words
 ) -> Block:
-    """Rows of a name, a bar of what was avoided, and a mark at what was expected."""
+    """Return rows with a name, a bar of avoided emissions, and a mark of the expected value."""
     return {
         "kind": "compared",
         "rows": [
@@ -255,14 +259,14 @@ def _bars(
 
 
 def _evidence(own: Sequence[Project], words: Words) -> Iterator[Block]:
-    """Draw the grades of evidence of what was issued."""
+    """Yield the grades of evidence of the issued tonnes."""
     sums = {
-        grade: sum((Fraction((one["issued_by_grade_t"] or {}).get(grade, "0")) for one in own),
+        grade: sum((Fraction((row["issued_by_grade_t"] or {}).get(grade, "0")) for row in own),
                    Fraction(0))
         for grade in _GRADES
     }  # fmt: skip
     whole = sum(sums.values(), Fraction(0))
-    issued = sum(one["issued_credits_t"] for one in own)
+    issued = sum(project["issued_credits_t"] for project in own)
     yield chapter(words.filled("programme.issued_head", words.number(str(issued))))
     if not whole:
         yield paragraph(words["programme.no_grades"])
@@ -282,7 +286,7 @@ def _evidence(own: Sequence[Project], words: Words) -> Iterator[Block]:
 
 
 def _table(document: Mapping[str, Any], listed: Sequence[Project], words: Words) -> Iterator[Block]:
-    """List every project with its figures; why each may still change stands in the workbook."""
+    """Yield the table of all projects; reasons for pending changes are in the workbook only."""
     moved = document["transfer"] is not None
     yield part(words["programme.figures"])
     yield note(words["programme.projects_note"] if moved else words["programme.systems_note"])
@@ -314,7 +318,7 @@ def _moved(value: int | str, words: Words) -> str:
 
 
 def _without_tonnes(systems: Sequence[Mapping[str, Any]], words: Words) -> Iterator[Block]:
-    """List the systems that no methodology counts, and why."""
+    """Yield the systems without a methodology, with the reason."""
     rows = [
         [words.get(f"system.{system['system']}", system["title"]), str(system["devices_heard"]),
          words.get(f"no_tonnes.{system['system']}", system["reason"] or DASH)]
@@ -329,12 +333,12 @@ def _without_tonnes(systems: Sequence[Mapping[str, Any]], words: Words) -> Itera
 
 
 def _short_name(name: str) -> str:
-    """Return a name without what follows its first comma or bracket."""
+    """Return a name up to its first comma or bracket."""
     return legible(_ASIDE.split(name, maxsplit=1)[0].strip() or name, _NAME)
 
 
 def _sum(own: Sequence[Project], of: str) -> Fraction | None:
-    known = [Fraction(one[of]) for one in own if one[of] is not None]
+    known = [Fraction(project[of]) for project in own if project[of] is not None]
     return sum(known, Fraction(0)) if known else None
 
 
@@ -343,7 +347,7 @@ def _short(project: Project) -> Fraction:
 
 
 def _reached(project: Project) -> int:
-    """Return what was avoided of what was expected to date [%], rounded down."""
+    """Return the avoided share of the amount expected to date, rounded down. [%]"""
     return int(Fraction(project["monitored_t"] or 0) / Fraction(project["expected_t_so_far"]) * 100)
 
 

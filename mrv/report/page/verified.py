@@ -1,6 +1,6 @@
-"""The verification report, in the parts of the JCM's form, and instructions for the check.
-
-The audit file: meters, data flow, quality, deviations.
+"""
+The verification report in the parts of the JCM's form, the audit file, and how to check the
+evidence.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _overview(facts: Facts, words: Words) -> Block:
         for parameter in facts.parameters
         if parameter.coverage.calibrated_share == "1.000000"
     ]
-    asked, remaining = open_findings(facts)
+    all_findings, remaining = open_findings(facts)
     rows = [
         (words["check.computed"], words["check.computed_text"]),
         (words["check.calibration"],
@@ -151,14 +151,14 @@ def _overview(facts: Facts, words: Words) -> Block:
          words.filled("check.conditions_text", sum(c.holds for c in conditions),
                       len(conditions))),
         (words["check.double"], words["check.double_text"]),
-        (words["check.findings"], words.filled("check.findings_text", asked, remaining)),
+        (words["check.findings"], words.filled("check.findings_text", all_findings, remaining)),
     ]  # fmt: skip
     heads = [(words["page.requirement"], "l", 1.0), (words["page.result"], "l", 3.0)]
     return table(words, heads, [[name, text or words["not_verified"]] for name, text in rows])
 
 
 def _words(facts: Facts, words: Words) -> Iterator[Block]:
-    """Show how each requirement and each parameter was verified."""
+    """Yield how each requirement and each parameter was verified."""
     means, opinion = words["verified.means"], words["verified.opinion"]
     heads = [(words["page.requirement"], "l", 1.0), (means, "l", 1.4), (opinion, "l", 1.4)]
     yield table(words, heads, requirement_rows(facts, words))

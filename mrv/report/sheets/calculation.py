@@ -1,9 +1,7 @@
 """
 From daily sums to tonnes: one row per device and calendar year, then the year's equation.
 
-Every cell is a formula: the sum of the days, less what rules took off, the inputs that these
-quantities make, the methodology's steps.  A spreadsheet reckons with about fifteen digits, tonne
-exactly: what is the same to a gram is equal.
+All cells are formulas.  A spreadsheet calculates with about fifteen digits, tonne exactly.
 """
 
 from __future__ import annotations
@@ -43,9 +41,9 @@ _NAMES = ("year", "device", "role", "unit", "metered", "adjustment", "substitute
 @dataclass(frozen=True)
 class Links:
     """
-    Cells of factors by id, and of ex-ante parameters, with their values.
+    Cells of factors by id and of ex-ante parameters, with their values.
 
-    Those of the whole project have no device.
+    A device of None: parameters of the whole project.
     """
 
     factors: Mapping[str, str]
@@ -70,7 +68,7 @@ class Reckoning:
     links: Links = field(default_factory=lambda: Links({}, {}))
 
     def _params(self, parameter: MonitoredParameter) -> Mapping[str, Any]:
-        """What the plan says of a device in its role, as the methodology takes it."""
+        """Return the plan's parameters of a device in its role."""
         needs = self.facts.methodology.roles[parameter.role]
         bound = self._of(parameter, [
             d
@@ -80,7 +78,7 @@ class Reckoning:
         return read(needs.params, bound.params, f"device {parameter.device}")
 
     def _counted(self, parameter: MonitoredParameter) -> Mapping[str, Any]:
-        """The same as it counted: bounded by a rule, or shown by the device's own meter."""
+        """Return the same parameters as counted: limited by a rule, or measured by the device."""
         result = dict(self._params(parameter))
         specs = self.facts.methodology.roles[parameter.role].params
         # what a meter showed of a parameter stands behind what was typed of it
@@ -92,14 +90,17 @@ class Reckoning:
 
     @cached_property
     def _listed(self) -> dict[tuple[str | None, str], list[Fraction]]:
-        """Values that were fixed ex ante, by device and parameter; a list where groups share it."""
+        """
+        Return values fixed ex ante by device and parameter; several where groups share a
+        device.
+        """
         result: dict[tuple[str | None, str], list[Fraction]] = {}
         for p in self.facts.subject.fixed_parameters or ():
             result.setdefault((p.device, p.parameter), []).append(Fraction(p.value))
         return result
 
     def _of(self, parameter: MonitoredParameter, values: Sequence[_T]) -> _T:
-        """Which of what is given for groups that share a device is a parameter's."""
+        """Return the value of a parameter's group, among groups that share a device."""
         key = parameter.device, parameter.role
         same = [
             p for p in self.facts.parameters if (p.device, p.role) == key
@@ -111,7 +112,10 @@ class Reckoning:
         )
 
     def _by_time(self, year: int) -> list[Activity]:
-        """The period's part of a calendar year, where the methodology counts by time too."""
+        """
+        Return the period's share of a calendar year as an activity, if the methodology uses
+        it.
+        """
         facts = self.facts
         plan = facts.plan
         activities = parts_of_years(plan.project, facts.methodology, plan.fleet(), facts.span_us)
@@ -178,7 +182,7 @@ class Calculated:
     reduction : mapping of int to str
         Cell of the reduction that counts.
     counted : mapping of int to Fraction
-        What that cell comes to, exactly. [tCO2e]
+        Exact value of that cell. [tCO2e]
     """
 
     years: Mapping[int, Block]
@@ -236,7 +240,7 @@ def _quantity(
 
 
 def _sum_of(sheet: Grid, places: Sequence[int], column: int) -> str:
-    """Formula that adds cells of a list: runs of rows as spans, so that it stays short."""
+    """Return a formula for the sum of cells; consecutive rows are written as ranges."""
     spans = []
     begin = 0
     for i in range(1, len(places) + 1):

@@ -1,6 +1,7 @@
-"""Sheets of comparisons: check meters, design, other periods, misstatements.
+"""
+Sheets of comparisons: check meters, design, other periods, misstatements.
 
-What the checks that do not hold come to, beside what is material: live, and as signed.
+Sums of failed checks are next to the materiality threshold, calculated and as signed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _KINDS = ("check meter", "invoice")
 
 def materiality(sheet: Grid, at: int, facts: Facts, words: Words, cells: tuple[str, Grid]) -> None:
     """
-    Write the sums of failed checks by kind; the larger total decides.
+    Write the sums of failed checks by kind; the kind with the larger total is decisive.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def _sums(
     words: Words,
     spans: Sequence[str],
 ) -> None:
-    """Net sum of a kind, and below it the sum without sign."""
+    """Write the net sum of a kind, and below it the sum of absolute values."""
     row, column = at
     effects = [
         Fraction(cross_check.effect_t) for cross_check in cross_checks if cross_check.holds is False
@@ -85,7 +86,10 @@ def _sums(
 
 
 def _counted(sheet: Grid, at: int, misstatements: Misstatements, words: Words) -> None:
-    """Net and absolute sum of the larger kind of misstatement, beside the statement's."""
+    """
+    Write the net and absolute sum of the larger kind of misstatement, next to the
+    statement's.
+    """
     meters, invoices = (sheet.cell(at + 2, column) for column in (1, 2))
     sums = (misstatements.net_misstatement_t, misstatements.absolute_misstatement_t)
     for row, amount in enumerate(sums, at + 1):
@@ -98,7 +102,7 @@ def _counted(sheet: Grid, at: int, misstatements: Misstatements, words: Words) -
 def _shares(
     sheet: Grid, at: int, misstatements: Misstatements, of_period: tuple[Facts, str], words: Words
 ) -> int:
-    """Write the reduction and what share of it the sums are; return the row after them."""
+    """Write the reduction and the sums as shares of it; return the next row."""
     facts, reduction = of_period
     sheet.text(at, 0, words["reduction_of_period"], "head")
     of = Fraction(facts.subject.emissions.reduction.t)
@@ -121,7 +125,7 @@ def _shares(
 
 
 def _verdict(sheet: Grid, at: int, misstatements: Misstatements, words: Words) -> None:
-    """Write the threshold, and whether either sum reaches it."""
+    """Write the threshold, and whether a sum reaches it."""
     sheet.text(at, 0, words["materiality"], "head")
     sheet.number(at, _COUNTS, Fraction(misstatements.threshold_percent), "plain")
     sheet.text(at + 1, 0, words["material"], "head")
@@ -173,7 +177,7 @@ def checks(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def _judged(sheet: Grid, row: int, cross_check: CrossCheck, words: Words) -> None:
-    """Difference and verdict of a check, from its own cells; a verdict only where there is one."""
+    """Write difference and verdict of a check, from its own cells; no verdict if not comparable."""
     metered, witnessed, tolerance = (sheet.cell(row, c) for c in (_METERED, _WITNESSED, _TOLERANCE))
     off = f"({metered}-{witnessed})*100"
     if cross_check.difference_percent is not None:
@@ -199,10 +203,10 @@ def _live(
     sheet: Grid, at: tuple[int, int], formula: str, exact: Fraction, message: str, places: int
 ) -> None:
     """
-    Write a rounded formula that comes to what the statement says.
+    Write a rounded formula with the value of the statement.
 
-    A spreadsheet rounds halves up and the statement half to even: where that parts
-    them, or the cells hold less than the statement knew, its figure stands alone.
+    A spreadsheet rounds halves up and the statement half to even: where these differ, or the cells
+    lack data of the statement, the statement's figure is written.
     """
     style = "six" if places == _PLACES else "plain"
     if half_up(exact, places) == Fraction(message):
@@ -223,7 +227,7 @@ class Cells:
     energies : str
         Formula of the energy that is compared, on the calculation's sheet. [Wh]
     expected : mapping of str to str
-        What the design expects of a year, on the plan's sheet, by its key.
+        Cells of the design's yearly expectation on the plan sheet, by key.
     """
 
     reduction: str
@@ -233,7 +237,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class _Other:
-    """A figure that the period is compared with: of how many hours, and where it stands."""
+    """A figure for comparison, the hours that it covers, and its cell."""
 
     basis: str
     comparison: Comparison
@@ -306,12 +310,12 @@ def _compared(
     exact = (other.value or Fraction(0)) * hours / other.hours
     _live(sheet, (row, 5), f"{value}*{here}/{there}", exact, comparison.expected, _PLACES)
     _actual(sheet, row, comparison, facts, cells)
-    shown, came = Fraction(comparison.expected), Fraction(comparison.actual)
-    if not comparison.difference_percent or not shown:
+    expected, came = Fraction(comparison.expected), Fraction(comparison.actual)
+    if not comparison.difference_percent or not expected:
         sheet.row(row, [(DASH, "text")] * 3, 7)
         return
     _live(sheet, (row, 7), f"({actual}-{pro_rata})/ABS({pro_rata})*100",
-          (came - shown) / abs(shown) * 100, comparison.difference_percent, 2)  # fmt: skip
+          (came - expected) / abs(expected) * 100, comparison.difference_percent, 2)  # fmt: skip
     sheet.number(row, 8, comparison.difference_percent, "plain")
     equal(sheet, (row, 9), (sheet.cell(row, 7), sheet.cell(row, 8)), words, holds=True)
 

@@ -1,8 +1,8 @@
 """
 The equation of a calendar year: inputs, factors and steps, one per cell.
 
-The formulas are the methodology's own steps; an input is what Python made of the counted
-quantities, parameters and factors (`traced`).
+The formulas are the methodology's own steps; an input is traced to the cells of quantities,
+parameters and factors (`traced`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Linked:
         return replace(factor, value=Cell(factor.value, cell)) if cell else factor
 
     def __iter__(self) -> Iterator[Factor]:
-        """All factors."""
+        """Yield all factors."""
         return iter(self.book)
 
 
@@ -56,7 +56,7 @@ class Block:
     cells : mapping of str to str
         Addresses by the names of steps, for formulas of any sheet.
     values : mapping
-        What the steps come to, exactly.
+        Exact results of the steps.
     end : int
         The row after it.
     """
@@ -68,7 +68,7 @@ class Block:
 
 @dataclass
 class _Equation:
-    """Where each name of a year's equation stands."""
+    """Positions of the names of a year's equation."""
 
     sheet: Grid
     methodology: Methodology
@@ -122,7 +122,7 @@ class _Equation:
     def _place(
         self, name: str, rows: list[Mapping[str, Any]], parts: list[Published | Step], at: int
     ) -> int:
-        """Give the columns of a list their addresses; return the row after it."""
+        """Assign addresses to the columns of a list; return the next row."""
         first, last = at + 3, at + 2 + len(rows)
         for column, key in enumerate([*_fields(rows), *(p.name for p in parts)], _FIRST_FIELD):
             letter = xl_col_to_name(column)
@@ -153,7 +153,7 @@ class _Equation:
         sheet.text(row, 7, self.words.get(f"source.{source}", source))
 
     def _number(self, row: int, column: int, value: Any) -> None:
-        """Write a number by its cells; a word as it is."""
+        """Write a number with its formula, or a word as text."""
         if isinstance(value, Cell):
             self.sheet.formula(row, column, f"={value.text}", Fraction(value), "plain")
         elif isinstance(value, str):
@@ -199,7 +199,7 @@ class _Equation:
     def _scope(
         self, place: int, lists: Mapping[str, Any], places: Mapping[str, int], name: str
     ) -> dict[str, str]:
-        """Addresses of a row: its own, and those of longer lists that stand beside it."""
+        """Return the addresses of a row: its own, and those of longer lists next to it."""
         result, size = dict(self.cells), len(lists[name])
         for other in (*(n for n in lists if n != name), name):
             back = size - place
@@ -216,7 +216,7 @@ class _Equation:
         return result
 
     def _described(self, name: str, about: Any) -> str:
-        """Return what an input or a step is; empty where it is a factor."""
+        """Return the description of an input or step; empty for a factor."""
         if not getattr(about, "meaning", ""):
             return ""
         tables = ("step",) if isinstance(about, Step) else ("input", "parameter")
@@ -247,15 +247,15 @@ def without_cells(value: Any) -> Any:
     if isinstance(value, Cell):
         return Fraction(value)
     if isinstance(value, Mapping):
-        return {key: without_cells(one) for key, one in value.items()}
-    return [without_cells(one) for one in value] if isinstance(value, list) else value
+        return {key: without_cells(item) for key, item in value.items()}
+    return [without_cells(item) for item in value] if isinstance(value, list) else value
 
 
 def _scalars(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in inputs.items():
         if isinstance(value, Mapping):
             inside = {k: v for k, v in value.items() if isinstance(v, int | Fraction)}
-            yield from ((f"{key}.{below}", one) for below, one in inside.items())
+            yield from ((f"{key}.{below}", item) for below, item in inside.items())
         elif isinstance(value, int | Fraction | str):
             yield key, value
 

@@ -1,6 +1,7 @@
-"""One sheet: cells by kind, so that document texts cannot become formulas.
+"""
+One sheet of the workbook, with cells by kind, so that texts of documents cannot become formulas.
 
-The sheet of the audit file.
+Also writes the sheet of the audit file.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Styles:
         self._made = {name: book.add_format({**_BASE, **more}) for name, more in _STYLES.items()}
 
     def __getitem__(self, name: str) -> Any:
-        """Return a format."""
+        """Return a format by name."""
         return self._made[name]
 
 
@@ -77,7 +78,7 @@ class Grid:
     widths : sequence of int
         Of the columns. [characters]
     footer : str
-        What stands at the foot of each printed page, beside the sheet's name.
+        Footer of each printed page, next to the sheet's name.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class Grid:
         self._sheet.set_footer(f"&L{footer}&C&A&R&P / &N")
 
     def opening(self) -> None:
-        """Make the workbook open on this sheet."""
+        """Set this sheet as the one shown when the workbook opens."""
         self._sheet.set_first_sheet()
         self._sheet.activate()
 
@@ -128,8 +129,8 @@ class Grid:
                 row, column, self._words["not_stated"], self._styles["missing"]
             )
         else:
-            shown = punctuated(legible(text), self._words.language)
-            self._sheet.write_string(row, column, shown, self._styles[style])
+            text_ = punctuated(legible(text), self._words.language)
+            self._sheet.write_string(row, column, text_, self._styles[style])
 
     def missing(self, row: int, column: int) -> None:
         """Write the mark for a missing figure."""

@@ -131,7 +131,7 @@ def fixed(sheet: Grid, layout: Layout, words: Words) -> None:
 
 
 def _method(parameter: MonitoredParameter, words: Words) -> str:
-    """Column (h), after the pattern of the JCM's sheets: equipment, recording, calibration."""
+    """Return column (h) in the form of the JCM's sheets: equipment, recording, calibration."""
     meter = parameter.meter
     listed = [
         f"{words['meter']}: {meter.class_}, {meter.profile}",

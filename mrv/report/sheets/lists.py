@@ -128,7 +128,7 @@ def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> Non
 
 
 def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
-    """Deductions that are their percentage of successive days: place to those days."""
+    """Return deductions that are their percentage of consecutive days, with those days."""
     rows: dict[int, tuple[int, int]] = {}
     entries = facts.subject.deductions
     for line in facts.lines:
@@ -235,8 +235,8 @@ def result(sheet: Grid, facts: Facts, words: Words) -> None:
         (words["preparer"], facts.organisation(issuer) if issuer else None),
         (words["verifier"], None if opinion is None else facts.organisation(opinion.issuer)),
     ]  # fmt: skip
-    found = [*lines, *conclusion_rows(facts, words), (words["state"], state(facts, words))]
-    for row, (name, value) in enumerate(found, FIRST):
+    rows = [*lines, *conclusion_rows(facts, words), (words["state"], state(facts, words))]
+    for row, (name, value) in enumerate(rows, FIRST):
         sheet.text(row, 0, name, "head")
         sheet.text(row, 1, value)
 

@@ -1,8 +1,8 @@
 """
 The programme's progress as a workbook: by system, project and action, indicators, parks.
 
-Totals are formulas over the rows above them; the city's account and the projects' stand
-on sheets of their own, and nothing adds one to the other.
+Totals are formulas over the rows above them; the city's account and the projects' are on separate
+sheets and are not added.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def workbook(document: Mapping[str, Any], words: Words) -> bytes:
     document : mapping
         As `tonne programme report --json` prints it.
     words : Words
-        The reader's language; names of the registry stay as they are.
+        The reader's language; names of the registry are unchanged.
     """
     out = BytesIO()
     book = Workbook(out, {"in_memory": True})
@@ -83,7 +83,7 @@ def workbook(document: Mapping[str, Any], words: Words) -> bytes:
     for n, sheet in sheets.items():
         notes = _NOTES[n] if n != "projects" or document["transfer"] else ()
         sheet.title(name, " ".join(words[f"programme.{note}"] for note in notes))
-        heads = [words.get(f"programme.{one}", "") or words[one] for one in _HEADS[n]]
+        heads = [words.get(f"programme.{head}", "") or words[head] for head in _HEADS[n]]
         sheet.head(FIRST - 1, heads, frozen=True)
     _systems(sheets["systems"], document["systems"], words)
     _projects(sheets["projects"], document, words)
@@ -111,7 +111,7 @@ def _number(value: str | float | None) -> Fraction | None:
 
 
 def _stated(value: str | int | None, style: str) -> tuple[Value, str]:
-    """Return a cell of what someone states or not: not stated is not missing."""
+    """Return a cell of a stated value; not stated is not the same as missing."""
     return (None, "text") if value is None else (_number(value), style)
 
 
@@ -217,7 +217,7 @@ def _indicators(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words)
 
 
 def _exceeded(item: Mapping[str, Any]) -> tuple[Value, str]:
-    """Return the cell of days above a limit; an index has none that it could exceed."""
+    """Return the cell of days above a limit; empty for an index without a limit."""
     if item["days_exceeded"] is None and item["days_judged"]:
         return DASH, "text"
     return item["days_exceeded"], "whole"

@@ -1,8 +1,8 @@
 """
 Table 3: the reduction of each calendar year and of the period, next to the statement's.
 
-A spreadsheet holds about fifteen digits of a number, and tonne all of them.  Both are compared to
-a gram: a sum below a billion tonnes is that exact.
+A spreadsheet calculates with about fifteen digits, tonne exactly.  Both are compared to a gram,
+which is exact for sums below a billion tonnes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def table_3(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calcul
 def equal(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    """Return a formula for equality of two cells, to one part in a billion."""
+    """Write a formula for equality of two cells, to one part in a billion."""
     value, other = cells
     yes, no = words["yes"], words["differs"]
     formula = f'=IF(ABS({value}-{other})<0.000000001,"{yes}","{no}")'
@@ -55,7 +55,7 @@ def equal(
 def to_a_gram(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    """Return a formula for equality of tonnes in two cells, to a gram."""
+    """Write a formula for equality of tonnes in two cells, to a gram."""
     value, other = cells
     yes, no = words["yes"], words["differs"]
     formula = f'=IF(ROUND(ABS({value}-{other}),{_DIGITS})<=0.000001,"{yes}","{no}")'
@@ -67,7 +67,10 @@ def _exact(years: list[int], calculated: Calculated) -> Fraction:
 
 
 def _grams(sheet: Grid, row: int, years: list[int], calculated: Calculated) -> None:
-    """Whole grams of some years, rounded down; the inner rounding takes away the last digit."""
+    """
+    Write the whole grams of some years, rounded down; the inner rounding removes the last
+    digit.
+    """
     tonnes = "+".join(calculated.reduction[year] for year in years) or "0"
     grams = floor(_exact(years, calculated) * MILLION)
     sheet.formula(row, 1, f"=INT(ROUND(({tonnes})*1000000,3))", grams, "whole")
@@ -76,7 +79,7 @@ def _grams(sheet: Grid, row: int, years: list[int], calculated: Calculated) -> N
 def _comparison(
     sheet: Grid, row: int, years: list[int], stated: Fraction, calculated: Calculated, words: Words
 ) -> None:
-    """Tonnes of a row's grams, and what the statement says."""
+    """Write the tonnes of a row's grams, and those of the statement."""
     tonnes = Fraction(floor(_exact(years, calculated) * MILLION), MILLION)
     sheet.formula(row, 2, f"={sheet.cell(row, 1)}/1000000", tonnes, "six")
     sheet.number(row, 3, stated, "six")
@@ -86,18 +89,18 @@ def _comparison(
 
 
 def _credit(sheet: Grid, row: int, rows: tuple[int, int], vintage: Vintage, words: Words) -> None:
-    """Whole tonnes of a year, and never more than is left of the whole period's."""
+    """Write the whole tonnes of a year, at most what remains of the period's."""
     first, total = rows
     before = f"-SUM({sheet.span(first, row, 5)})" if row > first else ""
     own = f"MAX(0,INT({sheet.cell(row, 1)}/1000000))"
-    said = int(vintage.credited_t)
-    sheet.formula(row, 5, f"=MIN({own},{sheet.cell(total + 2, 1)}{before})", said, "result")
-    sheet.number(row, 6, said, "whole")
+    credited = int(vintage.credited_t)
+    sheet.formula(row, 5, f"=MIN({own},{sheet.cell(total + 2, 1)}{before})", credited, "result")
+    sheet.number(row, 6, credited, "whole")
     equal(sheet, (row, 7), (sheet.cell(row, 5), sheet.cell(row, 6)), words, holds=True)
 
 
 def _total(sheet: Grid, row: int, facts: Facts, words: Words, calculated: Calculated) -> None:
-    """The period's sum, what is carried into it, and whole tonnes rounded down."""
+    """Write the sum of the period, the carried balance, and whole tonnes rounded down."""
     subject, years = facts.subject, [*calculated.reduction]
     sheet.text(row, 0, words["whole_period"], "head")
     _grams(sheet, row, years, calculated)
@@ -112,7 +115,7 @@ def _total(sheet: Grid, row: int, facts: Facts, words: Words, calculated: Calcul
 
 
 def _max_whole_tonnes(sheet: Grid, row: int, facts: Facts, exact: Fraction, words: Words) -> None:
-    """Most whole tonnes: of the sum, less what earlier periods left below zero."""
+    """Write the maximum of whole tonnes: the sum less the negative balance of earlier periods."""
     carried = int(facts.subject.carried.in_ug)
     sheet.text(row, 0, words["carried_in"], "head")
     sheet.number(row, 1, carried // MILLION, "whole")

@@ -1,9 +1,8 @@
 """
 Numbers with their cell, and formulas in spreadsheet syntax.
 
-What Python does to a `Cell` on the way from counted quantities to the inputs of an equation is
-written down as it is done, so that the workbook has no arithmetic of its own.  Formulas of steps
-are written from their text (`mrv.steps`).
+Operations of Python on a `Cell` are recorded as a formula, so that the workbook follows the same
+arithmetic.
 """
 
 from __future__ import annotations
@@ -32,8 +31,7 @@ class Cell(Fraction):
     """
     A number of a sheet, with its formula.
 
-    `rows` are those of a column `column` of the same sheet whose sum it is, so that thousands of
-    devices make one span.
+    `rows` are those of column `column` that it sums, so that thousands of devices make one range.
     """
 
     formula: str
@@ -48,7 +46,7 @@ class Cell(Fraction):
         level: int = _WHOLE,
         rows: tuple[str, tuple[int, ...]] = ("", ()),
     ) -> Self:
-        """Make one."""
+        """Return a number with its formula."""
         self = super().__new__(cls, value)
         self.formula, self.level = formula, level
         self.column, self.rows = rows
@@ -66,7 +64,7 @@ class Cell(Fraction):
         return Cell(value, f"{remaining}{op}{right}", level)
 
     def __add__(self, other: Any) -> Any:
-        """Sum; of rows of one column it is a span."""
+        """Return the sum; cells of one column become a range."""
         if not isinstance(other, Cell) and other == 0:
             return self
         if isinstance(other, Cell) and self.rows and self.column == other.column:
@@ -75,31 +73,24 @@ class Cell(Fraction):
         return self._with("+", _SUM, other, first=True)
 
     def __radd__(self, other: Any) -> Any:
-        """Sum."""
         return self if other == 0 else self._with("+", _SUM, other, first=False)
 
     def __sub__(self, other: Any) -> Any:
-        """Difference."""
         return self._with("-", _SUM, other, first=True)
 
     def __rsub__(self, other: Any) -> Any:
-        """Difference."""
         return self._with("-", _SUM, other, first=False)
 
     def __mul__(self, other: Any) -> Any:
-        """Product."""
         return self._with("*", _PRODUCT, other, first=True)
 
     def __rmul__(self, other: Any) -> Any:
-        """Product."""
         return self._with("*", _PRODUCT, other, first=False)
 
     def __truediv__(self, other: Any) -> Any:
-        """Quotient."""
         return self._with("/", _PRODUCT, other, first=True)
 
     def __rtruediv__(self, other: Any) -> Any:
-        """Quotient."""
         return self._with("/", _PRODUCT, other, first=False)
 
     __hash__ = Fraction.__hash__
@@ -117,7 +108,7 @@ def _digits(value: Fraction | int, level: int) -> str:
 
 
 def number(value: Fraction) -> str:
-    """Return a number in a formula: a part of a year as two whole numbers."""
+    """Return a number as formula text; a fraction of a year as a quotient of integers."""
     if value.denominator == 1:
         text = str(value.numerator)
     elif 10**_DIGITS % value.denominator == 0 or value.denominator > _READABLE:
@@ -146,12 +137,12 @@ def spans(column: str, rows: Iterable[int]) -> str:
 @dataclass(frozen=True)
 class Written:
     """
-    Write formulas of steps with the cells of their names.
+    Writer of formulas of steps, with the cells of their names.
 
     Attributes
     ----------
     cells : mapping of str to str
-        Of a name: an address; of a column: its span, from which `last` takes the last.
+        Address by name; for a column its range, of which `last` takes the last cell.
     """
 
     cells: Mapping[str, str]
@@ -177,7 +168,7 @@ class Written:
                 after = level + (sign in "-/^")
                 return f"{self._of(left, level)}{sign}{self._of(right, after)}", level
             case ast.IfExp(test=test, body=body, orelse=orelse):
-                parts = (self._of(one, 0) for one in (body, orelse))
+                parts = (self._of(branch, 0) for branch in (body, orelse))
                 return f"IF({self._of(test, _SUM)}<>0,{','.join(parts)})", _WHOLE
             case ast.Call(func=ast.Name(id="last"), args=[ast.Name(id=name)]):
                 return self.cells[name].rpartition(":")[2], _WHOLE

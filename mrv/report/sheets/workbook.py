@@ -1,12 +1,8 @@
-"""The whole workbook.
+"""
+The whole workbook of a statement.
 
-The sheet of the JCM's form that stands after monitoring: the report.
-
-Charts of the workbook: the account, and each metered quantity by day; they read other sheets.
-
-The sheet of the verifier's sample: a list to work through, with room for what was found.
-
-The sheets of the JCM's forms that stand before monitoring: plan and structure.
+Contains the JCM's sheets before monitoring (plan and structure) and after it (report), charts of
+the account and of each metered quantity by day, and the verifier's sample with space for results.
 """
 
 from __future__ import annotations
@@ -106,7 +102,7 @@ def structure(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def _responsible(facts: Facts, words: Words) -> list[tuple[str | None, str, str]]:
-    """Who answers for the meters by the versions of the project's own monitoring plan."""
+    """Return the responsible persons of the meters by version of the project's monitoring plan."""
     versions = facts.subject.monitoring_plan or ()
     if not versions:
         return [(None, words["structure.site"], words["structure.by_nobody"])]
@@ -180,14 +176,17 @@ def charts(sheet: Grid, book: Workbook, facts: Facts, words: Words, days: Grid) 
 
 
 def _largest(facts: Facts) -> list[tuple[int, int, int]]:
-    """Parameters that metered most of their kind, with their rows [first, last) of the days."""
+    """
+    Return the parameters with the largest quantity of their kind, with their rows in the
+    days sheet.
+    """
     result, row = [], FIRST
     for place, group in groupby(facts.days, lambda day: day.parameter):
         mine = list(group)
         total = sum(day.value or 0 for day in mine)
         result.append((-total, place, row, row + len(mine)))
         row += len(mine)
-    return sorted(one[1:] for one in sorted(result)[:MOST])
+    return sorted(ranked[1:] for ranked in sorted(result)[:MOST])
 
 
 def _by_day(
@@ -258,7 +257,7 @@ def report(
 def _value(
     sheet: Grid, row: int, facts: Facts, place: int, words: Words, calculation: Grid
 ) -> None:
-    """Column (d) from the calculation, beside what the statement says."""
+    """Write column (d) from the calculation, next to the value of the statement."""
     parameter = facts.parameters[place]
     size = SHOWN[parameter.unit][1]
     rows = [i for i, line in enumerate(facts.lines) if line.parameter == place]
@@ -351,7 +350,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
 
 
 def _links(facts: Facts, factors: Grid, report: Grid) -> Links:
-    """Cells of what the equation takes beside quantities: factors, and what was fixed ex ante."""
+    """Return the cells of factors and ex-ante parameters used by the equation."""
     layout = Layout(facts, FIRST_COLUMN)
     named = enumerate(facts.subject.factors, FIRST)
     fixed = enumerate(facts.subject.fixed_parameters or (), layout.fixed)
@@ -365,7 +364,7 @@ def _links(facts: Facts, factors: Grid, report: Grid) -> Links:
 
 
 def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> comparisons.Cells:
-    """Cells that hold what the comparisons compare: as the design and the report say it."""
+    """Return the cells used in the comparisons with design and report."""
     report, reckoned = sheets["report"], sheets["calculation"]
     energies = [
         reckoned.cell(row, METERED)
@@ -381,6 +380,6 @@ def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> comparisons.Cells:
 
 
 def _created(facts: Facts) -> datetime:
-    """The period's end: a moment that every copy of the report has in common."""
+    """Return the end of the period, used as the creation time of every copy."""
     end = instant_us(facts.stated.valid_from, "UTC")
     return datetime.fromtimestamp(end / 1e6, UTC).replace(tzinfo=None)

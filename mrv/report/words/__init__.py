@@ -59,52 +59,52 @@ _DIGITS, _MOST_PLACES, _WHOLE_FROM = 4, 6, 10
 
 
 class Numbers:
-    """Numbers as one language writes them, for people, on paper and on pages."""
+    """Number formats of one language, for reports and pages."""
 
     def __init__(self, language: str) -> None:
         self.language = language
 
     def number(self, text: object) -> str:
-        """Write a whole number or decimal text in the language's form: the same digits."""
+        """Return a whole number or decimal text in the language's form, with the same digits."""
         return number(str(text), self.language)
 
     def in_percent(self, text: object) -> str:
-        """Write a number with the percent sign of the language."""
+        """Return a number with the percent sign of the language."""
         return self.number(text) + percent_sign(self.language)
 
     def period(self, begin: str, end: str) -> str:
-        """Write a period of local times, its end not in it."""
+        """Return a period of local times, its end excluded."""
         return dates.period(begin, end, self.language)
 
     def amount(self, value: object, unit: str = "t", digits: int = _DIGITS) -> str:
         """
-        Write an amount for people: at most four significant digits, in a unit that fits.
+        Return an amount with at most four significant digits in a suitable unit, rounded down.
 
-        Rounded down, so that nothing is overstated; tables and files have every digit.
+        Tables and files contain every digit.
         """
         small, *larger = _SHOWN.get(unit, ((unit, Decimal(1)),))
         result = Decimal(str(value))
-        fitting = [one for one in larger if abs(result / one[1]) < 10**_DIGITS]
+        fitting = [unit_ for unit_ in larger if abs(result / unit_[1]) < 10**_DIGITS]
         name, factor = small
         if larger and abs(result) >= larger[0][1]:
             name, factor = fitting[0] if fitting else larger[-1]
         return f"{self.number(_down(result / factor, digits))}\N{NO-BREAK SPACE}{name}"
 
     def tonnes(self, value: object) -> str:
-        """Write tonnes as sentences do: whole, below ten with two digits; rounded down."""
+        """Return tonnes for a sentence: whole, below ten with two decimals; rounded down."""
         result = Decimal(str(value))
         if 0 < abs(result) < _WHOLE_FROM:
             return self.amount(result, digits=2)
         return f"{self.number(result.to_integral_value(ROUND_FLOOR))}\N{NO-BREAK SPACE}t"
 
     def share(self, part: Decimal, whole: Decimal) -> str:
-        """Write a share in per cent, as `tonnes` writes tonnes."""
+        """Return a share in per cent, rounded like `tonnes`."""
         result = part / whole * 100
         return self.number(_down(result, 2, _MOST_PLACES if abs(result) < _WHOLE_FROM else 0))
 
 
 def _down(value: Decimal, digits: int, maximum: int = _MOST_PLACES) -> str:
-    """Return a number with so many significant digits and at most so many places, rounded down."""
+    """Return a number with limited significant digits and decimals, rounded down."""
     places = min(max(digits - 1 - value.adjusted(), 0), maximum) if value else 0
     text = f"{value.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -122,7 +122,7 @@ class Words(Numbers):
     Raises
     ------
     ReportError
-        If it is none of them.
+        If the language is not available.
     """
 
     def __init__(self, language: str) -> None:
@@ -171,7 +171,7 @@ class Words(Numbers):
         return dates.day(date.fromisoformat(text[: len("2026-01-01")]), self.language)
 
     def moment(self, time: str, zone: str) -> str:
-        """Return a time in UTC as the language writes it, to the minute by a zone's clock."""
+        """Return a UTC time in the language's form, to the minute in a time zone."""
         local = datetime.fromisoformat(time).astimezone(calendar.zone(zone))
         return f"{dates.moment(local, self.language)} ({zone})"
 
@@ -186,7 +186,10 @@ def percent_sign(language: str) -> str:
 
 
 def punctuated(text: str, language: str) -> str:
-    """Return a text or page with the signs between its texts as its language writes; code stays."""
+    """
+    Return a text or page with the punctuation of its language between texts; code is
+    unchanged.
+    """
     if language != "ja":
         return text
     return "".join(
@@ -195,8 +198,8 @@ def punctuated(text: str, language: str) -> str:
     )
 
 
-def _full_width(found: re.Match[str]) -> str:
-    return _FULL_WIDTH[found[found.lastindex or 0]]
+def _full_width(match: re.Match[str]) -> str:
+    return _FULL_WIDTH[match[match.lastindex or 0]]
 
 
 def names(language: str) -> Mapping[str, str]:

@@ -55,7 +55,7 @@ def _walk(folder: Traversable, path: str) -> list[tuple[str, Asset]]:
 @cache
 def edition() -> str:
     """Return the part of file URLs that changes with any file."""
-    whole = b"".join(name.encode() + one.plain for name, one in sorted(load().items()))
+    whole = b"".join(name.encode() + asset_.plain for name, asset_ in sorted(load().items()))
     return hashlib.sha256(whole).hexdigest()[:16]
 
 

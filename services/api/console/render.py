@@ -149,8 +149,8 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
         )
     )
     kept = {k: v for k, v in refused.headers.items() if k in {"retry-after", "allow"}}
-    shown = punctuated(text, words.language)
-    return HTMLResponse(shown, refused.status_code, {**_HEADERS, **kept})
+    page = punctuated(text, words.language)
+    return HTMLResponse(page, refused.status_code, {**_HEADERS, **kept})
 
 
 def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:
@@ -239,5 +239,5 @@ def coded(text: str) -> Markup:
 
 
 def _finalize(value: object) -> object:
-    """Return a value with control characters made visible."""
+    """Return a value with control characters replaced by visible ones."""
     return legible(value, _MOST) if type(value) is str else value

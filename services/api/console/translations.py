@@ -77,8 +77,8 @@ class Words(Numbers):
     def dated(self, text: str) -> str:
         """Return a text with its days, single or `first .. last`, in the form of the language."""
 
-        def written(found: re.Match[str]) -> str:
-            first, open_, last = found.groups()
+        def written(match: re.Match[str]) -> str:
+            first, open_, last = match.groups()
             if last:
                 return self.days(date.fromisoformat(first), date.fromisoformat(last))
             return self("fault.since", since=self.day(first)) if open_ else self.day(first)
@@ -98,7 +98,7 @@ class Words(Numbers):
         parts = name.split("-")
         if len(parts) == 1:
             return dates.year(date(int(name), 1, 1), self.language) if name.isdigit() else name
-        first = date(*(int(one) for one in (*parts, "1")[:3]))
+        first = date(*(int(number) for number in (*parts, "1")[:3]))
         return self.day(first) if len(parts) > 2 else self.month(first)  # noqa: PLR2004 - with a day
 
 

@@ -63,9 +63,9 @@ def _of_parts(body: bytes, boundary: str) -> Upload:
     files: dict[str, tuple[str, bytes]] = {}
     for part in parts:
         head, _, data = part.partition(b"\r\n\r\n")
-        said = message_from_string(head.decode().lstrip())
+        headers = message_from_string(head.decode().lstrip())
         name, file = (
-            said.get_param(key, header="content-disposition") for key in ("name", "filename")
+            headers.get_param(key, header="content-disposition") for key in ("name", "filename")
         )
         if file is None:
             fields[str(name)] = data.decode()

@@ -36,18 +36,18 @@ def keys(ask: Admin) -> Response:
 
 
 @router.post("/keys", status_code=_CREATED, response_model=shapes.MadeKey)
-def create_key(ask: Admin, said: shapes.NewKey) -> Response:
+def create_key(ask: Admin, body: shapes.NewKey) -> Response:
     """Create an API key; its token is shown only once, so the request has no idempotency key."""
     if ask.request.headers.get("idempotency-key") is not None:
         raise ProblemError(400, "a token is shown only once: omit Idempotency-Key")
 
     def work(conn: Connection) -> tuple[int, Any]:
         key, token = api_keys.create(
-            conn, said.name, said.role, said.projects, ask.who.name, said.expires
+            conn, body.name, body.role, body.projects, ask.who.name, body.expires
         )
         return _CREATED, {**asdict(key), "token": token}
 
-    return ask.write(said.model_dump_json(), work)
+    return ask.write(body.model_dump_json(), work)
 
 
 @router.delete("/keys/{key}", response_model=shapes.Key)

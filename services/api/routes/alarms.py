@@ -72,7 +72,7 @@ def one(ask: Reader, alarm: AlarmId) -> Response:
 
 @router.post("/alarms/{alarm}/acknowledge", response_model=shapes.AlarmDetail)
 def acknowledge(
-    ask: Operator, alarm: AlarmId, said: shapes.AlarmRemark, named: Named = None
+    ask: Operator, alarm: AlarmId, body: shapes.AlarmRemark, named: Named = None
 ) -> Response:
     """Record that the caller acknowledges an alarm; 409 if another operator has."""
     del named  # read by `write`, declared for OpenAPI
@@ -80,15 +80,15 @@ def acknowledge(
     def work(conn: Connection) -> tuple[int, Any]:
         if alarms.by_id(conn, ask.who.projects, alarm) is None:
             raise _unknown(alarm)
-        alarms.acknowledge(conn, alarm, ask.who.name, said.text, ask.who.id)
+        alarms.acknowledge(conn, alarm, ask.who.name, body.text, ask.who.id)
         return _DONE, alarms.by_id(conn, ask.who.projects, alarm)
 
-    return ask.write(said.model_dump_json(), work)
+    return ask.write(body.model_dump_json(), work)
 
 
 @router.post("/alarms/{alarm}/comment", response_model=shapes.AlarmDetail)
 def comment(
-    ask: Operator, alarm: AlarmId, said: shapes.AlarmRemark, named: Named = None
+    ask: Operator, alarm: AlarmId, body: shapes.AlarmRemark, named: Named = None
 ) -> Response:
     """Add a comment of the caller, also after the alarm is cleared."""
     del named
@@ -96,10 +96,10 @@ def comment(
     def work(conn: Connection) -> tuple[int, Any]:
         if alarms.by_id(conn, ask.who.projects, alarm) is None:
             raise _unknown(alarm)
-        alarms.comment(conn, alarm, ask.who.name, said.text, ask.who.id)
+        alarms.comment(conn, alarm, ask.who.name, body.text, ask.who.id)
         return _DONE, alarms.by_id(conn, ask.who.projects, alarm)
 
-    return ask.write(said.model_dump_json(), work)
+    return ask.write(body.model_dump_json(), work)
 
 
 def _unknown(alarm: int) -> ProblemError:

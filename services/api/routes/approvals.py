@@ -44,7 +44,7 @@ def approvals(ask: Ask, statement: StatementId) -> Response:
 def approve(
     ask: Operator,
     statement: StatementId,
-    said: shapes.IssueApproval,
+    request_body: shapes.IssueApproval,
     body: Body,
     named: Named = None,
     prefer: Preferred = None,
@@ -54,6 +54,10 @@ def approve(
 
     If the programme requires two approvals, `issue` is refused until both exist.
     """
-    del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
+    del (
+        named,
+        prefer,
+        request_body,
+    )  # read by `step`, declared for OpenAPI; what counts are the bytes
 
     return ask.step("approve", statement, body, owned(ask, statement))

@@ -56,7 +56,7 @@ def signed_events(ask: Ask, statement: StatementId) -> Response:
 def take_event(
     ask: Party,
     statement: StatementId,
-    said: shapes.FindingEvent,
+    request_body: shapes.FindingEvent,
     body: Body,
     named: Named = None,
     prefer: Preferred = None,
@@ -70,7 +70,7 @@ def take_event(
 
     def check(conn: Connection) -> None:
         own(ask, conn, statement)
-        role = SIGNED_BY[said.subject.event]
+        role = SIGNED_BY[request_body.subject.event]
         if ask.who.role != role:
             refuse(ask.who, (role,))
 

@@ -60,21 +60,21 @@ def invoice(ask: Reader, invoice: IdPath) -> Response:
         _DONE: {"description": "All invoices were stored earlier", "model": shapes.Deliveries}
     },
 )
-def deliver(ask: Operator, project: IdPath, said: shapes.Delivery, named: Named = None) -> Response:
+def deliver(ask: Operator, project: IdPath, body: shapes.Delivery, named: Named = None) -> Response:
     """Store invoices of a project, all or none; 200 if every one was stored before."""
     del named  # read by `write`, declared for OpenAPI
 
     def work(conn: Connection) -> tuple[int, Any]:
         if not ask.who.sees(project):
             raise unknown("project", project)
-        rows = [_row(new_invoice, project) for new_invoice in said.invoices]
+        rows = [_row(new_invoice, project) for new_invoice in body.invoices]
         matches = invoice_import.deliver(conn, rows, ask.who.name)
         if matches.refused:
             raise ProblemError(_REFUSED, _refusal(matches))
         results = [{"id": result.id, "result": result.result} for result in matches.results]
         return (_CREATED if matches.new else _DONE), {"results": results}
 
-    return ask.write(said.model_dump_json(), work)
+    return ask.write(body.model_dump_json(), work)
 
 
 def _row(new_invoice: shapes.NewInvoice, project: str) -> Row:
@@ -88,11 +88,11 @@ def _cell(value: str | list[str]) -> Value:
     return list(value) if isinstance(value, list) else Plain(value)
 
 
-def _refusal(found: Import) -> str:
+def _refusal(imported: Import) -> str:
     """Return the errors of each invoice as text."""
     lines = [
         message.removeprefix(f"{_BODY}:0: ")
-        for result in found.results
+        for result in imported.results
         for message in (result.messages if result.result == "error" else ())
     ]
     more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""

@@ -70,7 +70,7 @@ def inclusion(ask: Ask, index: Index, size: Size = None) -> Response:
             "size": len(leaves),
             "leaf_hash": _text(leaves[index]),
             "root_hash": _text(root_hash(leaves)),
-            "hashes": [_text(one) for one in inclusion_proof(index, leaves)],
+            "hashes": [_text(hash_) for hash_ in inclusion_proof(index, leaves)],
         }
     )
 
@@ -92,7 +92,7 @@ def consistency(
             "second": len(leaves),
             "first_root": _text(root_hash(leaves[:first])),
             "second_root": _text(root_hash(leaves)),
-            "hashes": [_text(one) for one in consistency_proof(first, leaves)],
+            "hashes": [_text(hash_) for hash_ in consistency_proof(first, leaves)],
         }
     )
 

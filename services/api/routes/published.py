@@ -61,7 +61,7 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
 def take_status_list(
     ask: Operator,
     project: ProjectQuery,
-    said: shapes.StatusList,
+    request_body: shapes.StatusList,
     body: Body,
     named: Named = None,
     prefer: Preferred = None,
@@ -71,7 +71,11 @@ def take_status_list(
 
     Refused (409) if it contradicts the state of a statement.
     """
-    del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
+    del (
+        named,
+        prefer,
+        request_body,
+    )  # read by `step`, declared for OpenAPI; what counts are the bytes
 
     def check(conn: Connection) -> None:
         del conn

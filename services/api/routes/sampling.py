@@ -41,7 +41,7 @@ def sampling_list(ask: Ask, statement: StatementId) -> Response:
 def take_sampling(
     ask: Verifier,
     statement: StatementId,
-    said: shapes.SamplingList,
+    request_body: shapes.SamplingList,
     body: Body,
     named: Named = None,
     prefer: Preferred = None,
@@ -51,6 +51,10 @@ def take_sampling(
 
     It is drawn again from the evidence, and puts the statement under verification.
     """
-    del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
+    del (
+        named,
+        prefer,
+        request_body,
+    )  # read by `step`, declared for OpenAPI; what counts are the bytes
 
     return ask.step("sample", statement, body, owned(ask, statement))

@@ -44,7 +44,7 @@ class _Place(NamedTuple):
 
     of: str
     keys: Mapping[str, Any]
-    one: bool
+    single: bool
     property: tuple[str, ...] = ()
 
 
@@ -102,7 +102,7 @@ class _Answers:
         place = self._place(path)
         if place.property:
             return self._property(place, path)
-        if place.one:
+        if place.single:
             result = self._one(place.of, place.keys, query)
             if result is None:
                 raise _unknown(path)
@@ -115,31 +115,31 @@ class _Answers:
         Return the target of a path, looking up the entities on the way; invisible ones are
         not found.
         """
-        segments = [one for one in path.split("/") if one]
+        segments = [segment for segment in path.split("/") if segment]
         if not segments or len(segments) > _DEEPEST:
             raise _unknown(path)
         match = _SEGMENT.fullmatch(segments[0])
         if match is None or match[1] not in SETS:
             raise _unknown(path)
-        of, keys, one = match[1], _keys(match[1], match[2], path), match[2] is not None
+        of, keys, single = match[1], _keys(match[1], match[2], path), match[2] is not None
         for at, segment in enumerate(segments[1:], 1):
             match = _SEGMENT.fullmatch(segment)
-            step = SETS[of].navigation.get(match[1]) if match is not None and one else None
+            step = SETS[of].navigation.get(match[1]) if match is not None and single else None
             if match is None or step is None:
-                return _Place(of, keys, one, tuple(segments[at:]))
+                return _Place(of, keys, single, tuple(segments[at:]))
             row = self._row(of, keys)
             if row is None:
                 raise _unknown(path)
             keys = {name: _keys_of(of, row)[name] for name in step.keys}
-            of, one = step.to, not step.many
+            of, single = step.to, not step.many
             if match[2] is not None:
                 if not step.many:
                     raise _unknown(path)
-                keys, one = {**keys, **_keys(of, match[2], path)}, True
-        return _Place(of, keys, one)
+                keys, single = {**keys, **_keys(of, match[2], path)}, True
+        return _Place(of, keys, single)
 
     def _property(self, place: _Place, path: str) -> Response:
-        result = self._one(place.of, place.keys, odata.Query()) if place.one else None
+        result = self._one(place.of, place.keys, odata.Query()) if place.single else None
         name, *rest = place.property
         if result is None or name not in result or rest not in ([], ["$value"]):
             raise _unknown(path)

@@ -20,7 +20,11 @@ from services.store.views.parks import of_project
 
 router = APIRouter(tags=["series"])
 _FILES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {one: {"schema": {"type": "string", "format": "binary"}} for one in TYPES}}
+    200: {
+        "content": {
+            media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in TYPES
+        }
+    }
 }
 _YEAR_US = 366 * 86_400_000_000
 Name = Annotated[str, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")]

@@ -26,7 +26,7 @@ YAML = "application/yaml"  # RFC 9512
 def submit(
     ask: Operator,
     statement: StatementId,
-    said: shapes.Signature,
+    request_body: shapes.Signature,
     body: Body,
     named: Named = None,
     prefer: Preferred = None,
@@ -36,7 +36,11 @@ def submit(
 
     A signature over another text is invalid and refused.
     """
-    del named, prefer, said  # read by `step`, declared for OpenAPI; what counts are the bytes
+    del (
+        named,
+        prefer,
+        request_body,
+    )  # read by `step`, declared for OpenAPI; what counts are the bytes
     return ask.step("submit", statement, body, owned(ask, statement))
 
 
@@ -66,7 +70,7 @@ def template(ask: Ask, statement: StatementId) -> Response:
 def judge(
     ask: Verifier,
     statement: StatementId,
-    said: shapes.Verification,
+    request_body: shapes.Verification,
     body: Body,
     named: Named = None,
     prefer: Preferred = None,
@@ -77,5 +81,5 @@ def judge(
     Refused (409) if the recalculation gives another statement, or an open finding contradicts the
     opinion.
     """
-    del named, prefer, said
+    del named, prefer, request_body
     return ask.step("verify", statement, body, owned(ask, statement))

@@ -26,14 +26,14 @@ _HOUR_S = 3600
 def webhooks(ask: Admin) -> Response:
     """List webhooks, active ones first, without their secrets."""
     with ask.reading() as conn:
-        return current([one._asdict() for one in store.webhooks(conn)])
+        return current([webhook._asdict() for webhook in store.webhooks(conn)])
 
 
 @router.post("/webhooks", status_code=_CREATED, response_model=shapes.MadeWebhook)
-def add(ask: Admin, said: shapes.NewWebhook) -> Response:
+def add(ask: Admin, body: shapes.NewWebhook) -> Response:
     """Register a webhook; its secret is shown only once."""
     _refuse_name(ask)
-    target = addresses.target_of(said.url)
+    target = addresses.target_of(body.url)
     try:
         addresses.addresses_of(target, ask.api.networks)
     except OSError as error:
@@ -41,10 +41,10 @@ def add(ask: Admin, said: shapes.NewWebhook) -> Response:
     secret = post.new_secret()
 
     def work(conn: Connection) -> tuple[int, Any]:
-        made = store.add(conn, said.id, said.url, said.topics, said.projects, secret, ask.who.name)
+        made = store.add(conn, body.id, body.url, body.topics, body.projects, secret, ask.who.name)
         return _CREATED, {**made._asdict(), "secret": secret}
 
-    return ask.write(said.model_dump_json(), work)
+    return ask.write(body.model_dump_json(), work)
 
 
 @router.get("/webhooks/{webhook}", response_model=shapes.Webhook)
@@ -79,7 +79,7 @@ def deliveries(
 
 
 @router.post("/webhooks/{webhook}/secret", response_model=shapes.MadeSecret)
-def rotate(ask: Admin, webhook: WebhookId, said: shapes.NewSecret) -> Response:
+def rotate(ask: Admin, webhook: WebhookId, body: shapes.NewSecret) -> Response:
     """
     Replace the signing secret; the previous one is used as well for some hours. Shown only
     once.
@@ -88,37 +88,37 @@ def rotate(ask: Admin, webhook: WebhookId, said: shapes.NewSecret) -> Response:
     secret = post.new_secret()
 
     def work(conn: Connection) -> tuple[int, Any]:
-        store.rotate(conn, webhook, secret, said.overlap_h * _HOUR_S)
+        store.rotate(conn, webhook, secret, body.overlap_h * _HOUR_S)
         return _DONE, {"id": webhook, "secret": secret}
 
-    return ask.write(said.model_dump_json(), work)
+    return ask.write(body.model_dump_json(), work)
 
 
 @router.post("/webhooks/{webhook}/replay", response_model=shapes.Replayed)
-def replay(ask: Admin, webhook: WebhookId, said: shapes.Replay) -> Response:
+def replay(ask: Admin, webhook: WebhookId, body: shapes.Replay) -> Response:
     """Resend events with their original ids, all or none."""
-    if not (said.events or said.since or said.dead):
+    if not (body.events or body.since or body.dead):
         raise ProblemError(422, "give one of `events`, `since` and `dead`")
-    if said.since is not None and said.since.tzinfo is None:
+    if body.since is not None and body.since.tzinfo is None:
         raise ProblemError(422, "`since` has no offset; write for example 2026-03-01T00:00:00Z")
 
     def work(conn: Connection) -> tuple[int, Any]:
-        count = store.replay(conn, webhook, events=said.events, since=said.since, dead=said.dead)
+        count = store.replay(conn, webhook, events=body.events, since=body.since, dead=body.dead)
         return _DONE, {"events": count, "oldest_kept": store.oldest(conn)}
 
-    return ask.write(said.model_dump_json(), work)
+    return ask.write(body.model_dump_json(), work)
 
 
 @router.post("/webhooks/{webhook}/end", response_model=shapes.Webhook)
-def end(ask: Admin, webhook: WebhookId, said: shapes.Ending) -> Response:
+def end(ask: Admin, webhook: WebhookId, body: shapes.Ending) -> Response:
     """Remove a webhook: nothing more is sent, and waiting events count as failed."""
 
     def work(conn: Connection) -> tuple[int, Any]:
         store.by_id(conn, webhook)
-        store.end(conn, webhook, said.reason)
+        store.end(conn, webhook, body.reason)
         return _DONE, store.by_id(conn, webhook)._asdict()
 
-    return ask.write(said.model_dump_json(), work)
+    return ask.write(body.model_dump_json(), work)
 
 
 def _refuse_name(ask: Asked) -> None:

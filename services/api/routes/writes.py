@@ -51,7 +51,7 @@ Body = Annotated[bytes, Depends(_bytes)]
 def close_period(
     ask: Operator,
     project: IdPath,
-    said: shapes.ClosePeriod,
+    body: shapes.ClosePeriod,
     named: Named = None,
     prefer: Preferred = None,
 ) -> Response:
@@ -61,10 +61,10 @@ def close_period(
     def check(conn: Connection) -> bytes:
         if not ask.who.sees(project):
             raise unknown("project", project)
-        span = span_us(said.begin, said.end, series.project_timezone(conn, project))
+        span = span_us(body.begin, body.end, series.project_timezone(conn, project))
         return canonical.encode({"from_us": str(span[0]), "to_us": str(span[1])})
 
-    return ask.step("close", project, b"", check, said.model_dump_json())
+    return ask.step("close", project, b"", check, body.model_dump_json())
 
 
 @router.post("/statements/{statement}/issue", response_model=shapes.Issued, responses=ACCEPTED_STEP)
@@ -88,7 +88,7 @@ def issue(
 def supersede(
     ask: Operator,
     statement: StatementId,
-    said: shapes.Reason,
+    body: shapes.Reason,
     named: Named = None,
     prefer: Preferred = None,
 ) -> Response:
@@ -97,7 +97,7 @@ def supersede(
 
     def check(conn: Connection) -> bytes:
         own(ask, conn, statement)
-        check_reason(said.reason)
-        return canonical.encode({"reason": said.reason})
+        check_reason(body.reason)
+        return canonical.encode({"reason": body.reason})
 
-    return ask.step("supersede", statement, b"", check, said.model_dump_json())
+    return ask.step("supersede", statement, b"", check, body.model_dump_json())

@@ -1,6 +1,7 @@
-"""Common parts of all schemas: identifiers, states, problems, pages.
+"""
+Common parts of all schemas: identifiers, states, problems, pages.
 
-Jobs: steps of a statement's life, and files, that are made while no one waits.
+Jobs are steps of a statement, and files, executed in the background.
 """
 
 from __future__ import annotations

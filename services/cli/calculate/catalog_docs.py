@@ -61,8 +61,8 @@ def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
         key = _key(row["address"])
         row["tests"] += tried.get((key, row["issue"]), [])
         if not row["tests"]:
-            found = dict.fromkeys(named.get(key, ()))
-            row["tests"] = [test for test in found if (key, test) not in taken]
+            names = dict.fromkeys(named.get(key, ()))
+            row["tests"] = [test for test in names if (key, test) not in taken]
         row["now"] = row["now"] if row["tests"] else NEITHER
     return rows
 
@@ -121,10 +121,10 @@ def _finding_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         " tonne is | tests that show it |"
     )
     yield "|---|---|---|---|---|"
-    for number, one in enumerate(rows, 1):
-        tests = "<br>".join(f"`{test}`" for test in one["tests"]) or "-"
-        link = f"[{number}](https://cdm.unfccc.int{one['address']})"
-        yield f"| {link} | {one['of']} | {one['issue']} | {_VERDICTS[one['now']]} | {tests} |"
+    for number, entry in enumerate(rows, 1):
+        tests = "<br>".join(f"`{test}`" for test in entry["tests"]) or "-"
+        link = f"[{number}](https://cdm.unfccc.int{entry['address']})"
+        yield f"| {link} | {entry['of']} | {entry['issue']} | {_VERDICTS[entry['now']]} | {tests} |"
 
 
 PAGE = Path("docs/haiphong.md")
@@ -170,7 +170,7 @@ def _lines() -> Iterator[str]:
 
 
 def _measured(project: Project) -> Iterator[str]:
-    for role, count in Counter(one.role for one in project.devices).items():
+    for role, count in Counter(device.role for device in project.devices).items():
         yield role if count == 1 else f"{role} ({count} meters)"
 
 
@@ -201,16 +201,16 @@ def _conformity_page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield from (_map_row(line) for line in lines)
 
 
-def _map_row(one: dict[str, Any]) -> str:
-    tests = "<br>".join(f"`{test}`" for test in one.get("tests", ())) or "**open**"
-    source = _CERTAINTY[one["certainty"]]
-    cells = (one["clause"], one["says"], one.get("where", "-"), tests, source)
+def _map_row(row: dict[str, Any]) -> str:
+    tests = "<br>".join(f"`{test}`" for test in row.get("tests", ())) or "**open**"
+    source = _CERTAINTY[row["certainty"]]
+    cells = (row["clause"], row["says"], row.get("where", "-"), tests, source)
     return "| " + " | ".join(cells) + " |"
 
 
 def write_conformity() -> None:
     """Write the conformity page below the current folder."""
     if TABLE.is_file():
-        found = conformity_page(TABLE.read_text("utf-8"))
-        found += findings_section(FINDINGS.read_text("utf-8"))
-        CONFORMITY.write_text(found, encoding="utf-8")
+        pages = conformity_page(TABLE.read_text("utf-8"))
+        pages += findings_section(FINDINGS.read_text("utf-8"))
+        CONFORMITY.write_text(pages, encoding="utf-8")

@@ -68,18 +68,18 @@ def estimate(
         return
     if system is None:
         raise click.UsageError("SYSTEM is missing: name one of `tonne estimate --list`")
-    one = exante.find(system)
+    model = exante.find(system)
     if describe:
-        click.echo(json.dumps(schema.estimate(one), indent=None if compact else 2))
+        click.echo(json.dumps(schema.estimate(model), indent=None if compact else 2))
         return
     if inputs is None:
         raise click.UsageError(
-            f"INPUTS is missing: give a JSON file with {', '.join(one.inputs)}, or --describe"
+            f"INPUTS is missing: give a JSON file with {', '.join(model.inputs)}, or --describe"
         )
-    given = read_json(inputs, one.inputs, one.id)
-    found = exante.estimate(one, given, factors.load().within(country), name_of(inputs))
-    _print(found, expected=expected, compact=compact)
-    if any(flag.severity == "impossible" for flag in found.flags):
+    given = read_json(inputs, model.inputs, model.id)
+    outcome = exante.estimate(model, given, factors.load().within(country), name_of(inputs))
+    _print(outcome, expected=expected, compact=compact)
+    if any(flag.severity == "impossible" for flag in outcome.flags):
         click.get_current_context().exit(Exit.FALSE)
 
 

@@ -69,18 +69,18 @@ def indicator(
         return
     if name is None:
         raise click.UsageError("NAME is missing: name one of `tonne indicator --list`")
-    one = indicators.find(name)
+    indicator = indicators.find(name)
     if describe:
-        click.echo(json.dumps(schema.indicator(one), indent=None if compact else 2))
+        click.echo(json.dumps(schema.indicator(indicator), indent=None if compact else 2))
         return
     if inputs is None:
         raise click.UsageError(
-            f"INPUTS is missing: give a JSON file with {', '.join(one.inputs)}, or --describe"
+            f"INPUTS is missing: give a JSON file with {', '.join(indicator.inputs)}, or --describe"
         )
-    given = read_json(inputs, one.inputs, one.id)
-    result = indicators.evaluate(one, given, name_of(inputs), _table(table))
+    given = read_json(inputs, indicator.inputs, indicator.id)
+    result = indicators.evaluate(indicator, given, name_of(inputs), _table(table))
     if band:
-        result |= _band(one, result)
+        result |= _band(indicator, result)
     click.echo(write_json(result, compact=compact))
 
 
@@ -94,31 +94,31 @@ def _table(file: Any) -> limits.Table | None:
     return limits.read(text, name_of(file))
 
 
-def _band(one: Indicator, result: Mapping[str, Any]) -> dict[str, Any]:
-    if one.banded is None or one.table is None:
-        raise click.UsageError(f"{one.id} has no bands; omit --band")
-    found = limits.load(one.table).band(result[one.banded])
-    return {"band": found.name} | ({"rgb": list(found.rgb)} if found.rgb else {})
+def _band(indicator: Indicator, result: Mapping[str, Any]) -> dict[str, Any]:
+    if indicator.banded is None or indicator.table is None:
+        raise click.UsageError(f"{indicator.id} has no bands; omit --band")
+    band = limits.load(indicator.table).band(result[indicator.banded])
+    return {"band": band.name} | ({"rgb": list(band.rgb)} if band.rgb else {})
 
 
 def _indicators(*, compact: bool) -> str:
-    found = indicators.load().values()
+    known = indicators.load().values()
     if compact:
-        return json.dumps([{"id": i.id, "title": i.title, "limits": _limits(i)} for i in found])
-    width = max(len(i.id) for i in found)
-    rows = [f"{i.id:<{width}}  {i.title}, {i.reference}{_note(i)}" for i in found]
+        return json.dumps([{"id": i.id, "title": i.title, "limits": _limits(i)} for i in known])
+    width = max(len(i.id) for i in known)
+    rows = [f"{i.id:<{width}}  {i.title}, {i.reference}{_note(i)}" for i in known]
     return "\n".join([*rows, _ELSEWHERE])
 
 
-def _limits(one: Indicator) -> str:
-    if one.configured:
+def _limits(indicator: Indicator) -> str:
+    if indicator.configured:
         return "to be given"
-    return "none" if one.table is None else "built in"
+    return "none" if indicator.table is None else "built in"
 
 
-def _note(one: Indicator) -> str:
-    own = ", Viet Nam" if one.id.startswith(("qcvn-", "vn-")) else ""
-    return own + (" (needs --limits)" if one.configured else "")
+def _note(indicator: Indicator) -> str:
+    own = ", Viet Nam" if indicator.id.startswith(("qcvn-", "vn-")) else ""
+    return own + (" (needs --limits)" if indicator.configured else "")
 
 
 @click.command()
@@ -215,13 +215,14 @@ def _of_system(system: System) -> dict[str, Any]:
 
 
 def _systems(*, compact: bool) -> str:
-    found = list(programme.load().values())
+    systems = list(programme.load().values())
     if compact:
         keys = ("id", "title", "methods", "reason", "annex", "note")
-        return json.dumps([{key: getattr(one, key) for key in keys} for one in found])
-    width = max(len(one.id) for one in found)
+        return json.dumps([{key: getattr(item, key) for key in keys} for item in systems])
+    width = max(len(item.id) for item in systems)
     return "\n".join(
-        f"{one.id:<{width}}  {', '.join(one.methods) or f'null: {one.reason}'}" for one in found
+        f"{item.id:<{width}}  {', '.join(item.methods) or f'null: {item.reason}'}"
+        for item in systems
     )
 
 
@@ -235,10 +236,10 @@ def _computed(method: Methodology | Tool, file: Any, country: str | None) -> dic
     checked = methodologies.filled(method.inputs, read(method.inputs, given, name), book)
     if isinstance(method, Tool):
         return dict(method.compute(checked, book))
-    found = methodologies.compute(method, checked, book, name)
+    reductions = methodologies.compute(method, checked, book, name)
     if (strange := methodologies.odd(method, checked)) is not None:
         click.echo(f"warning: {name}: {strange}; it is applied as given", err=True)
-    return _reductions(found)
+    return _reductions(reductions)
 
 
 def _reductions(result: Reductions) -> dict[str, Any]:
@@ -253,12 +254,12 @@ def _reductions(result: Reductions) -> dict[str, Any]:
 
 
 def _listed(*, compact: bool) -> str:
-    found = sorted((m.id, m.version, m.title, kind) for kind, m in _all())
+    rows = sorted((m.id, m.version, m.title, kind) for kind, m in _all())
     if compact:
         keys = ("id", "version", "title", "kind")
-        return json.dumps([dict(zip(keys, one, strict=True)) for one in found])
-    width = max(len(identifier) for identifier, *_ in found)
-    return "\n".join(f"{i:<{width}}  {v:<5} {title} ({kind})" for i, v, title, kind in found)
+        return json.dumps([dict(zip(keys, row, strict=True)) for row in rows])
+    width = max(len(identifier) for identifier, *_ in rows)
+    return "\n".join(f"{i:<{width}}  {v:<5} {title} ({kind})" for i, v, title, kind in rows)
 
 
 def _all() -> Iterator[tuple[str, Methodology | Tool]]:

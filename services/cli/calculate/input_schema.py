@@ -56,7 +56,7 @@ def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
     wanted : mapping
         Specification of the inputs, by key.
     asked : str
-        Id of what is to be computed, for the error.
+        Id of the methodology, tool or indicator, for errors.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def _text(value: object) -> str:
     if isinstance(value, Fraction):
         return _number_text(value)
     if isinstance(value, list):
-        return "[" + ", ".join(_text(one) for one in value) + "]"
+        return "[" + ", ".join(_text(item) for item in value) + "]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(k)}: {_text(v)}" for k, v in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False)
@@ -163,34 +163,39 @@ def methodology(method: Methodology) -> dict[str, Any]:
     return {**_document(method, method.version), "methodology": about}
 
 
-def tool(one: Tool) -> dict[str, Any]:
+def tool(definition: Tool) -> dict[str, Any]:
     """Return the JSON Schema of a tool's inputs."""
     about = {
-        "id": one.id,
-        "version": one.version,
-        "reference": one.reference,
-        "factors": _used(one),
+        "id": definition.id,
+        "version": definition.version,
+        "reference": definition.reference,
+        "factors": _used(definition),
     }
-    return {**_document(one, one.version), "tool": about}
+    return {**_document(definition, definition.version), "tool": about}
 
 
-def indicator(one: Indicator) -> dict[str, Any]:
+def indicator(definition: Indicator) -> dict[str, Any]:
     """Return the JSON Schema of an indicator's inputs."""
-    about = {"id": one.id, "reference": one.reference}
-    return {**_document(one, ""), "indicator": about}
+    about = {"id": definition.id, "reference": definition.reference}
+    return {**_document(definition, ""), "indicator": about}
 
 
-def estimate(one: Estimate) -> dict[str, Any]:
+def estimate(definition: Estimate) -> dict[str, Any]:
     """Return the JSON Schema of the inputs of an ex-ante estimate."""
-    return {**_document(one, ""), "estimate": {"id": one.id, "reference": one.reference}}
+    return {
+        **_document(definition, ""),
+        "estimate": {"id": definition.id, "reference": definition.reference},
+    }
 
 
-def _document(one: Methodology | Tool | Indicator | Estimate, version: str) -> dict[str, Any]:
+def _document(
+    definition: Methodology | Tool | Indicator | Estimate, version: str
+) -> dict[str, Any]:
     return {
         "$schema": _DRAFT,
-        "title": f"{one.id} {version}".rstrip() + f": {one.title}",
-        "description": one.notes,
-        **_object(one.inputs),
+        "title": f"{definition.id} {version}".rstrip() + f": {definition.title}",
+        "description": definition.notes,
+        **_object(definition.inputs),
     }
 
 
@@ -262,26 +267,26 @@ def _number(spec: ParameterSpec) -> dict[str, Any]:
     return schema
 
 
-def _used(one: Methodology | Tool) -> list[dict[str, Any]]:
+def _used(definition: Methodology | Tool) -> list[dict[str, Any]]:
     """
     Return the factors that a method's equations take from the factor book, with their
     emissions side.
     """
-    parts = (part for part in one.steps.parts if isinstance(part, Published))
-    asked = [(_NAMED.sub("*", p.kind), {p.direction, p.zero}) for p in parts]
-    found = _begin_with(*one.uses) if one.uses else []
+    parts = (part for part in definition.steps.parts if isinstance(part, Published))
+    declared = [(_NAMED.sub("*", p.kind), {p.direction, p.zero}) for p in parts]
+    kinds = _begin_with(*definition.uses) if definition.uses else []
     there = {(each.kind, each.direction) for each in factors.load()}
-    return [_factor(each) for each in found if _is_used(each, asked, there)]
+    return [_factor(each) for each in kinds if _is_used(each, declared, there)]
 
 
 def _is_used(
-    factor: Factor, asked: Sequence[tuple[str, set[str]]], there: Collection[tuple[str, str]]
+    factor: Factor, declared: Sequence[tuple[str, set[str]]], there: Collection[tuple[str, str]]
 ) -> bool:
     """
     Return whether an equation uses a factor; a factor of the requested side precedes a
     neutral one.
     """
-    sides = [side for kind, of in asked if fnmatchcase(factor.kind, kind) for side in of if side]
+    sides = [side for kind, of in declared if fnmatchcase(factor.kind, kind) for side in of if side]
     fallen = any((factor.kind, side) not in there for side in sides)
     return not sides or factor.direction in sides or (factor.direction == "either" and fallen)
 

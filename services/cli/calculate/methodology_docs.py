@@ -56,8 +56,8 @@ _LEGEND = (
 
 def pages() -> dict[str, str]:
     """Return the text of every methodology page by file name."""
-    found = {f"{m.id}.md": _lined(_page(m)) for m in _all()}
-    return {"README.md": _lined(_index()), **found}
+    pages = {f"{m.id}.md": _lined(_page(m)) for m in _all()}
+    return {"README.md": _lined(_index()), **pages}
 
 
 def symbols(nomenclature: str) -> str:
@@ -129,37 +129,41 @@ def _life(life: Life) -> tuple[str, ...]:
     )
 
 
-def _nature(one: Methodology | Tool) -> tuple[str, str]:
-    if not isinstance(one, Methodology):
+def _nature(definition: Methodology | Tool) -> tuple[str, str]:
+    if not isinstance(definition, Methodology):
         return "factor", ""
-    return "yes" if one.roles else "no", "yes" if one.additive else "no"
+    return "yes" if definition.roles else "no", "yes" if definition.additive else "no"
 
 
-def _page(one: Methodology | Tool) -> Iterator[str]:
-    schema = describe.methodology(one) if isinstance(one, Methodology) else describe.tool(one)
-    yield f"# {one.id}: {one.title}\n"
+def _page(definition: Methodology | Tool) -> Iterator[str]:
+    schema = (
+        describe.methodology(definition)
+        if isinstance(definition, Methodology)
+        else describe.tool(definition)
+    )
+    yield f"# {definition.id}: {definition.title}\n"
     yield f"For: verifiers, and people who enter a project. {_NOTE}"
-    yield f"{one.reference}.\n"
+    yield f"{definition.reference}.\n"
     yield _LEGEND
-    yield f"{one.notes}\n"
+    yield f"{definition.notes}\n"
     yield "## Equation\n"
-    yield from _equation(one)
+    yield from _equation(definition)
     yield "## Inputs\n"
     yield from _table(_HEAD, list(_rows(schema, "")))
     yield from _published(schema)
-    if isinstance(one, Methodology):
+    if isinstance(definition, Methodology):
         yield from _conditions(schema["methodology"])
-        yield from _services(one)
-        if one.roles:
+        yield from _services(definition)
+        if definition.roles:
             yield "## Rules\n"
             yield "These rules can change, or report on, a statement of this methodology. Each line"
             yield "has the rules of one effect; [rules.md](../rules.md) has their order.\n"
-            yield from rules_docs.by_effect(one, "../rules/")
+            yield from rules_docs.by_effect(definition, "../rules/")
 
 
-def _equation(one: Methodology | Tool) -> Iterator[str]:
+def _equation(definition: Methodology | Tool) -> Iterator[str]:
     """Yield the lines of a method's calculation steps; the same steps as in the workbook."""
-    symbols = one.steps.symbols(one.inputs)
+    symbols = definition.steps.symbols(definition.inputs)
     rows: list[tuple[str, ...]] = [
         (
             f"{step.symbol} = {in_symbols(step.formula, symbols)}",
@@ -167,8 +171,8 @@ def _equation(one: Methodology | Tool) -> Iterator[str]:
             f"{step.meaning}{_where(step)}",
             step.source,
         )
-        for step in one.steps.formulas
-        if step.when or step.name not in one.inputs
+        for step in definition.steps.formulas
+        if step.when or step.name not in definition.inputs
     ]
     yield from _table(("step", "unit", "meaning", "source"), rows)
     yield ""
@@ -289,10 +293,11 @@ def _maxima(methodology: Methodology) -> Iterator[str]:
                 ("class", "baseline fuel below [L/100 km]", "kWh/km", "km an hour", "km a day",
                  "mean km a day"),
                 [
-                    (one.name, f"{float(one.below):g}",
-                     " to ".join(f"{float(end):g}" for end in one.kwh_per_km),
-                     str(one.km_per_h), str(one.km_per_day), str(one.km_per_mean_day))
-                    for one in _vehicles.CLASSES
+                    (vehicle_class.name, f"{float(vehicle_class.below):g}",
+                     " to ".join(f"{float(end):g}" for end in vehicle_class.kwh_per_km),
+                     str(vehicle_class.km_per_h), str(vehicle_class.km_per_day),
+                     str(vehicle_class.km_per_mean_day))
+                    for vehicle_class in _vehicles.CLASSES
                 ],
             )  # fmt: skip
             yield ""
@@ -358,8 +363,8 @@ def _published(schema: Mapping[str, Any]) -> Iterator[str]:
         "Published values to choose from": _factors(schema),
     }
     published: set[str] = set()
-    for title, found in listed.items():
-        rows = {f["id"]: _factor_row(f) for f in found if f["id"] not in published}
+    for title, definitions in listed.items():
+        rows = {f["id"]: _factor_row(f) for f in definitions if f["id"] not in published}
         published |= rows.keys()
         if rows:
             yield f"\n## {title}\n"
@@ -410,27 +415,27 @@ def _factors(node: Any) -> Iterator[dict[str, Any]]:
 
 def _symbols() -> Iterator[str]:
     rows: _Rows = {}
-    for one in _all():
-        for key, spec in _numbers(one.inputs):
+    for definition in _all():
+        for key, spec in _numbers(definition.inputs):
             if spec.symbol:
                 names, ids = rows.setdefault((spec.symbol, spec.unit), ({}, {}))
                 names[f"`{key}`"] = None
-                ids[one.id] = None
+                ids[definition.id] = None
     yield from _symbol_table(("symbol", "our name", "unit", "methodologies"), rows)
     yield "\n## Factors of the formulas\n"
     yield "Each row has a symbol, the kind of factor and its direction; `{...}` is an input.\n"
     inputs: _Rows = {}
-    for one in _all():
-        for part in one.steps.parts:
+    for definition in _all():
+        for part in definition.steps.parts:
             if isinstance(part, Published):
-                _add(inputs, part, f"`{part.kind}`, {part.direction}", one.id)
+                _add(inputs, part, f"`{part.kind}`, {part.direction}", definition.id)
     yield from _symbol_table(("symbol", "kind, direction", "unit", "methodologies"), inputs)
     yield "\n## Steps\n"
     yield "Their formulas: docs/methodologies.\n"
     made: _Rows = {}
-    for one in _all():
-        for step in one.steps.formulas:
-            _add(made, step, f"`{step.name}`", one.id)
+    for definition in _all():
+        for step in definition.steps.formulas:
+            _add(made, step, f"`{step.name}`", definition.id)
     yield from _symbol_table(("symbol", "our name", "unit", "methodologies"), made)
 
 

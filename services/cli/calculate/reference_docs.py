@@ -191,21 +191,26 @@ def _metric_rows(registry: CollectorRegistry) -> list[Row]:
             given = given or (family.samples[0].labels if family.type == "info" else ())
             labels[family.name] = tuple(given or ())
     return [
-        Row(f"{one.name}{_SUFFIX.get(one.type, '')}", one.type, labels[one.name], one.documentation)
-        for one in registry.collect()
-        if one.name.startswith("tonne_")
+        Row(
+            f"{metric.name}{_SUFFIX.get(metric.type, '')}",
+            metric.type,
+            labels[metric.name],
+            metric.documentation,
+        )
+        for metric in registry.collect()
+        if metric.name.startswith("tonne_")
     ]
 
 
 def _lines() -> Iterator[str]:
     yield _METRICS_HEAD
-    for processes, found in metrics_rows().items():
+    for processes, metrics in metrics_rows().items():
         yield f"## {processes}\n"
         if "--no-watch" in processes:
             yield f"{_NO_DATABASE}\n"
         yield "| series | kind | labels | meaning |"
         yield "|---|---|---|---|"
-        for row in found:
+        for row in metrics:
             labels = ", ".join(f"`{label}`" for label in row.labels)
             yield f"| `{row.name}` | {row.kind} | {labels} | {row.text} |"
         yield ""
@@ -233,34 +238,34 @@ def _registry() -> Iterator[str]:
             yield f"{description}\n"
         yield "| key | value | meaning |"
         yield "|---|---|---|"
-        for key, one in section["properties"].items():
+        for key, field in section["properties"].items():
             needed = " (needed)" if key in section.get("required", ()) else ""
-            yield f"| `{key}`{needed} | {_kind(one)} | {one['description']} |"
+            yield f"| `{key}`{needed} | {_kind(field)} | {field['description']} |"
         yield ""
     yield _AUTHORITY
 
 
 def _subschema(made: dict[str, Any], where: str) -> dict[str, Any]:
-    one: dict[str, Any] = {"properties": made}
+    field: dict[str, Any] = {"properties": made}
     for name in where.split("."):
-        one = one["properties"][name]
-        one = one.get("items", one)
-    return one
+        field = field["properties"][name]
+        field = field.get("items", field)
+    return field
 
 
-def _kind(one: dict[str, Any]) -> str:
-    if "enum" in one:
-        known = [f"`{word}`" for word in one["enum"][:_SHOWN]]
-        return ", ".join(known) + (", .." if len(one["enum"]) > _SHOWN else "")
-    if one.get("format") == "date":
+def _kind(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        known = [f"`{word}`" for word in field["enum"][:_SHOWN]]
+        return ", ".join(known) + (", .." if len(field["enum"]) > _SHOWN else "")
+    if field.get("format") == "date":
         return "day"
-    if one.get("format") == "date-time":
+    if field.get("format") == "date-time":
         return "time"
-    if "maxItems" in one:
-        return "two numbers or null" if one["maxItems"] == 2 else f"{one['maxItems']} numbers"  # noqa: PLR2004
-    if isinstance(one.get("type"), list):
-        return " or ".join(_KINDS[kind] for kind in one["type"])
-    return _KINDS.get(one.get("type", ""), "number")
+    if "maxItems" in field:
+        return "two numbers or null" if field["maxItems"] == 2 else f"{field['maxItems']} numbers"  # noqa: PLR2004
+    if isinstance(field.get("type"), list):
+        return " or ".join(_KINDS[kind] for kind in field["type"])
+    return _KINDS.get(field.get("type", ""), "number")
 
 
 def _settings() -> Iterator[str]:
@@ -279,11 +284,11 @@ def _settings() -> Iterator[str]:
 
 def composed() -> dict[str, str]:
     """Return the environment variables in the compose files with their defaults."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for file in sorted(Path("deploy").glob("compose*.yaml")):
         for name, default in re.findall(r"\$\{([A-Z_]+):-(.*?)\}+", file.read_text("utf-8")):
-            found[name] = default.rpartition(":-")[2]
-    return found
+            texts[name] = default.rpartition(":-")[2]
+    return texts
 
 
 def _documented() -> Iterator[tuple[list[str], str]]:

@@ -53,18 +53,18 @@ def list_(stage: str | None, severity: str | None, language: str, *, as_json: bo
     Example:
       tonne rules list --severity CAR
     """
-    found = [
+    listed = [
         row
         for row in rules().values()
         if stage in {None, row.stage} and severity in {None, row.severity}
     ]
     if as_json:
-        click.echo(json.dumps([_document(row, language) for row in found], ensure_ascii=False))
+        click.echo(json.dumps([_document(row, language) for row in listed], ensure_ascii=False))
         return
     cells = [
         [row.id, words(row.id, language).title, row.severity,
          code_words("stage", row.stage, language), code_words("effect", row.effect, language)]
-        for row in found
+        for row in listed
     ]  # fmt: skip
     click.echo(table(_HEAD, cells, empty="no rule has this stage and severity"))
 

@@ -31,7 +31,7 @@ _TITLES = {
 }
 _GROUPS = {"REG": "metering", "PAR": "parameters", "FAC": "parameters", "EVD": "corroboration"}
 _ELECTRIC, _HOURS = "Wh", "operating_time"
-_UNCREDITED = next(one.default for one in fields(Methodology) if one.name == "uncredited")
+_UNCREDITED = next(field.default for field in fields(Methodology) if field.name == "uncredited")
 
 
 def page_of(row: Rule) -> str:
@@ -43,7 +43,7 @@ def page_of(row: Rule) -> str:
 
 def acting_on(method: Methodology) -> list[Rule]:
     """Return the rules that apply to a methodology, in catalogue order."""
-    return [row for row in rules().values() if all(_ASKED[one](method) for one in _asked(row))]
+    return [row for row in rules().values() if all(_ASKED[need](method) for need in _asked(row))]
 
 
 def _asked(row: Rule) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def _asked(row: Rule) -> tuple[str, ...]:
 
 
 def _roles(method: Methodology, side: str | None = None) -> list[RoleNeeds]:
-    return [one for one in method.roles.values() if side in (None, one.side)]
+    return [role for role in method.roles.values() if side in (None, role.side)]
 
 
 def _metered(method: Methodology) -> bool:
@@ -72,7 +72,7 @@ _ASKED: Mapping[str, Callable[[Methodology], bool]] = {
     "site_meter": _metered,
     "service": lambda m: bool(m.consumptions),
     "capacity": lambda m: bool(m.capacities),
-    "operating_hours": lambda m: any(one.quantity == _HOURS for one in _roles(m)),
+    "operating_hours": lambda m: any(role.quantity == _HOURS for role in _roles(m)),
     "regression": lambda m: bool(m.ranges),
     "entered": _metered,
     "ex_ante": _metered,
@@ -81,18 +81,18 @@ _ASKED: Mapping[str, Callable[[Methodology], bool]] = {
     "invoiced_quantity": _metered,
     "document": _metered,
     "certificate": _metered,
-    "certified_energy": lambda m: any(one.unit == _ELECTRIC for one in _roles(m)),
+    "certified_energy": lambda m: any(role.unit == _ELECTRIC for role in _roles(m)),
     "factor": _metered,
     "plan": _metered,
     "period": _metered,
     "methodology": _always,
     "site": _metered,
-    "MTR-09": lambda m: any(one.draws for one in _roles(m)),
-    "MTR-12": lambda m: any(one.draws for one in _roles(m)),
-    "MTR-13": lambda m: any(one.delivers for one in _roles(m)),
+    "MTR-09": lambda m: any(role.draws for role in _roles(m)),
+    "MTR-12": lambda m: any(role.draws for role in _roles(m)),
+    "MTR-13": lambda m: any(role.delivers for role in _roles(m)),
     "PAR-08": lambda m: bool(m.agreement),
-    "EVD-01": lambda m: any(one.unit == _ELECTRIC for one in _roles(m, "baseline")),
-    "EVD-04": lambda m: any(one.class_limit is _vehicles.class_limit for one in _roles(m)),
+    "EVD-01": lambda m: any(role.unit == _ELECTRIC for role in _roles(m, "baseline")),
+    "EVD-04": lambda m: any(role.class_limit is _vehicles.class_limit for role in _roles(m)),
     "BND-02": lambda m: m.uncredited is not _UNCREDITED,
     "CLM-03": lambda m: bool(m.apart),
 }
@@ -125,9 +125,9 @@ def link(row: Rule, folder: str) -> str:
 
 def by_effect(method: Methodology, folder: str) -> Iterator[str]:
     """Yield lines with links to the rules that apply to a methodology, grouped by effect."""
-    found = acting_on(method)
+    acting = acting_on(method)
     for effect in dict.fromkeys(row.effect for row in rules().values()):
-        names = ", ".join(link(row, folder) for row in found if row.effect == effect)
+        names = ", ".join(link(row, folder) for row in acting if row.effect == effect)
         if names:
             yield f"- {code_words('effect', effect)}: {names}"
 
@@ -176,8 +176,8 @@ def _methodologies(row: Rule) -> str:
     Return the methodologies a rule applies to, as text; empty if it applies to all metered
     ones.
     """
-    every = [one for one in methodologies.load().values() if one.roles]
-    some = [one.id for one in every if row in acting_on(one)]
+    every = [method for method in methodologies.load().values() if method.roles]
+    some = [method.id for method in every if row in acting_on(method)]
     if len(some) == len(every):
         return ""
     return f" ({', '.join(f'[{name}](../methodologies/{name}.md)' for name in some)})"

@@ -133,12 +133,12 @@ def list_(begin: str | None, end: str | None, *, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(restores.files(conn, wanted), indent=2))
             return
-        found = restores.months(conn, wanted)
+        months = restores.months(conn, wanted)
     head = ("month", "class", "days", "files", "readings", "size", "bytes a reading")
     rows = [
         (m.month, m.class_id, m.days, m.files, f"{m.rows:,}", bytes_text(m.bytes),
          f"{m.bytes / m.rows:.1f}")
-        for m in found
+        for m in months
     ]  # fmt: skip
     click.echo(table(head, rows, empty="the archive there is empty"))
 

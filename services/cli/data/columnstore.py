@@ -59,15 +59,15 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
         require(conn, "device", device)
         plan = Plan.of(registry.load_fleet(conn), registry.load_projects(conn), load_book(conn))
         members = _members(plan, device)
-        found: list[Difference] = []
+        differences: list[Difference] = []
         with bar("devices", len(members)) as progress:
             for zone, some in _by_zone(plan, members):
                 span = span_us(begin, end, zone)
-                found += rebuild_devices(conn, plan, some, *span, replace=not check)
+                differences += rebuild_devices(conn, plan, some, *span, replace=not check)
                 progress.advance(len(some))
     zones = {plan.fleet.devices[k].id: plan.fleet.devices[k].timezone for k in members}
-    _show(found, zones, check=check, as_json=as_json)
-    if check and found:
+    _show(differences, zones, check=check, as_json=as_json)
+    if check and differences:
         click.get_current_context().exit(Exit.FALSE)
 
 
@@ -76,9 +76,9 @@ def _by_zone(plan: Plan, members: list[int]) -> Iterator[tuple[str, list[int]]]:
     zones: dict[str, list[int]] = {}
     for member in members:
         zones.setdefault(plan.fleet.devices[member].timezone, []).append(member)
-    for zone, found in zones.items():
-        for k in range(0, len(found), AT_ONCE):
-            yield zone, found[k : k + AT_ONCE]
+    for zone, devices in zones.items():
+        for k in range(0, len(devices), AT_ONCE):
+            yield zone, devices[k : k + AT_ONCE]
 
 
 def _members(plan: Plan, device: str | None) -> list[int]:
@@ -206,8 +206,8 @@ def status(*, as_json: bool) -> None:
       tonne columnstore status
     """
     with connect(database_url(), role="tonne_mrv", autocommit=True) as conn:
-        found = _status(conn)
-    click.echo(json.dumps(found) if as_json else "\n".join(_lines(found)))
+        status = _status(conn)
+    click.echo(json.dumps(status) if as_json else "\n".join(_lines(status)))
 
 
 def _status(conn: Connection) -> dict[str, Any]:
@@ -227,19 +227,19 @@ def _status(conn: Connection) -> dict[str, Any]:
     }
 
 
-def _lines(found: dict[str, Any]) -> Iterator[str]:
-    if reason := found["why_not"]:
+def _lines(status: dict[str, Any]) -> Iterator[str]:
+    if reason := status["why_not"]:
         yield reason
         return
-    for one in found["compressed"]:
-        before, after = (bytes_text(one[key]) for key in ("bytes_before", "bytes_after"))
-        yield f"{one['table']}: {before} as rows, {after} now"
-    for name in found["not_laid_out"]:
+    for row in status["compressed"]:
+        before, after = (bytes_text(row[key]) for key in ("bytes_before", "bytes_after"))
+        yield f"{row['table']}: {before} as rows, {after} now"
+    for name in status["not_laid_out"]:
         yield f"{name}: not set up for the columnstore; run `tonne migrate`"
-    for chunk in found["waiting"]:
+    for chunk in status["waiting"]:
         yield (
             f"{chunk['table']}: {chunk['name']} ended {chunk['age_days']:.0f} days "
             "ago and is not compressed"
         )
-    if not found["waiting"]:
+    if not status["waiting"]:
         yield f"every chunk older than {store.AFTER_DAYS} days is compressed"

@@ -97,7 +97,7 @@ def list_(
         wanted = selected(conn, reason, device, begin, end, principal=principal)
         if groups:
             groups_found = group_letters(conn, wanted, groups)[:limit]
-            zones = zones_of(conn, [one.get("device") for one in groups_found])
+            zones = zones_of(conn, [group.get("device") for group in groups_found])
             _tell_groups(groups_found, groups, zones, as_json=as_json)
             return
         letters = list_letters(conn, wanted, limit)
@@ -122,20 +122,20 @@ def list_(
 
 
 def _tell_groups(
-    found: list[dict[str, Any]], by: Sequence[str], zones: dict[str | None, str], *, as_json: bool
+    groups_: list[dict[str, Any]], by: Sequence[str], zones: dict[str | None, str], *, as_json: bool
 ) -> None:
     rows = [
         (
-            one["refused"],
-            one["waiting"],
-            *(one[name] for name in by),
-            time_text(one["last"], zones[one.get("device")]),
-            one["example"],
+            group["refused"],
+            group["waiting"],
+            *(group[name] for name in by),
+            time_text(group["last"], zones[group.get("device")]),
+            group["example"],
         )
-        for one in found
+        for group in groups_
     ]
     head = ("refused", "not sent again", *by, "last", "such as")
-    print_result(found, table(head, rows, empty=_NONE), as_json=as_json)
+    print_result(groups_, table(head, rows, empty=_NONE), as_json=as_json)
 
 
 @deadletter.command("count")
@@ -156,7 +156,7 @@ def count(
     """
     with connect(database_url(), name=NAME) as conn:
         counts = count_letters(conn, selected(conn, reason, device, begin, end))
-        zones = zones_of(conn, [one.device for one in counts])
+        zones = zones_of(conn, [count.device for count in counts])
     rows = [
         (c.refused, c.waiting, c.reason, c.device, time_text(c.last, zones[c.device]))
         for c in counts
@@ -180,18 +180,20 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
       tonne deadletter show 17 --out refused.bin
     """
     with connect(database_url(), name=NAME) as conn:
-        found, payload = get_letter(conn, letter)
-        zone = zones_of(conn, [found.device])[found.device]
+        letter_row, payload = get_letter(conn, letter)
+        zone = zones_of(conn, [letter_row.device])[letter_row.device]
     if out is not None:
         out.write_bytes(payload)
-    if found.topic.startswith(sparkplug.PREFIX):
+    if letter_row.topic.startswith(sparkplug.PREFIX):
         read = metrics(payload)
     else:
-        read = legible(payload, found.content_type, round(found.received.timestamp() * 1e6))
+        read = legible(
+            payload, letter_row.content_type, round(letter_row.received.timestamp() * 1e6)
+        )
     far = partial(payload)
     if as_json:
         fields = {
-            **asdict(found),
+            **asdict(letter_row),
             "read": read,
             "position": far.position,
             "broken": far.why or None,
@@ -200,7 +202,7 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
         }
         print_json(fields)
         return
-    for name, value in asdict(found).items():
+    for name, value in asdict(letter_row).items():
         text = time_text(value, zone) if isinstance(value, datetime) else value
         click.echo(f"{name:<13} {'-' if text is None else text}")
     for line in read:

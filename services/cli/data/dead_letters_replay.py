@@ -82,7 +82,7 @@ def selected(
         _known(device, "device", registered | _distinct(conn, "device_id"))
     if principal is not None and principal not in registered:
         _known(principal, "principal", registered | _distinct(conn, "principal"))
-    zone_of = next((one for one in (device, principal) if one in registered), None)
+    zone_of = next((name for name in (device, principal) if name in registered), None)
     span = maybe_span(conn, begin, end, zone_of)
     return Filter(ids, reason, device, *span, waiting=waiting, principal=principal)
 
@@ -151,14 +151,16 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
 
 def _tell_history(*, as_json: bool) -> None:
     with connect(database_url(), name=NAME) as conn:
-        found = removals(conn)
+        removed = removals(conn)
     rows = [
-        (time_text(one.removed), one.letters, time_text(one.before), one.author,
-         ", ".join(f"{reason} {count}" for reason, count in one.reasons.items()))
-        for one in found
+        (time_text(letter.removed), letter.letters, time_text(letter.before), letter.author,
+         ", ".join(f"{reason} {count}" for reason, count in letter.reasons.items()))
+        for letter in removed
     ]  # fmt: skip
     head = ("removed", "letters", "received before", "by", "reasons")
-    print_result(found, table(head, rows, empty="no dead letter was ever removed"), as_json=as_json)
+    print_result(
+        removed, table(head, rows, empty="no dead letter was ever removed"), as_json=as_json
+    )
 
 
 @click.command()
@@ -202,24 +204,24 @@ def replay(
             conn, reason, device, begin, end, letters or None,
             waiting=not again, principal=principal,
         )  # fmt: skip
-        found = list_letters(conn, wanted)[::-1]
-        missing = set(letters) - {letter.id for letter in found}
+        chosen = list_letters(conn, wanted)[::-1]
+        missing = set(letters) - {letter.id for letter in chosen}
         if missing:
             numbers = ", ".join(map(str, sorted(missing)))
             raise InputError(
                 f"dead letters {numbers} are unknown, or were sent again earlier (to "
                 "repeat, --again)"
             )
-        with _Senders() as senders, bar("dead letters", len(found)) as progress:
-            for letter in found:
+        with _Senders() as senders, bar("dead letters", len(chosen)) as progress:
+            for letter in chosen:
                 _, payload = get_letter(conn, letter.id)
                 senders.send(letter, payload)
                 mark_replayed(conn, letter.id, getpass.getuser())
                 progress.advance()
     if as_json:
-        click.echo(json.dumps([letter.id for letter in found]))
+        click.echo(json.dumps([letter.id for letter in chosen]))
     else:
-        click.echo(f"{counted(len(found), 'dead letter')} sent again")
+        click.echo(f"{counted(len(chosen), 'dead letter')} sent again")
 
 
 class _Senders(ExitStack):

@@ -45,8 +45,8 @@ def partial(payload: bytes) -> Partial:
         try:
             json.loads(text)
         except json.JSONDecodeError as error:
-            found = fault(error)
-            end, why = len(text[: found.pos].encode()), found.msg
+            problem = fault(error)
+            end, why = len(text[: problem.pos].encode()), problem.msg
         except (ValueError, RecursionError) as error:
             end, why = 0, describe_fault(error)
     before = text if end is None else payload[:end].decode("utf-8", "replace")
@@ -92,15 +92,15 @@ def legible(payload: bytes, content_type: str | None, received_us: int) -> list[
     ----------
     payload : bytes
     content_type : str, optional
-        The MQTT 5 property that it came with.
+        MQTT 5 property of the message.
     received_us : int
-        When it was received, which relative times count from. [us UTC]
+        Time of receipt, to which relative times refer. [us UTC]
     """
     codec = encodings.UNREAD
     try:
-        found = encodings.find(payload, content_type)
-        codec = found.name
-        readings = found.decode(payload, received_us)
+        encoding = encodings.find(payload, content_type)
+        codec = encoding.name
+        readings = encoding.decode(payload, received_us)
     except PayloadError as error:
         return [_gave_up(codec, error)]
     lines = [f"{codec}: {line}" for reading in readings[:_SHOWN] for line in _lines(reading)]
@@ -128,11 +128,11 @@ def _lines(reading: Reading) -> Iterator[str]:
 def metrics(payload: bytes) -> list[str]:
     """Return the metrics of a Sparkplug payload, one line each; births include aliases."""
     try:
-        found = sparkplug_b.decode(payload)
+        message = sparkplug_b.decode(payload)
     except PayloadError as error:
         return [_gave_up(sparkplug_b.NAME, error)]
-    lines = [f"timestamp={found.timestamp} seq={found.seq} metrics={len(found.metrics)}"]
-    for metric in found.metrics[:_SHOWN]:
+    lines = [f"timestamp={message.timestamp} seq={message.seq} metrics={len(message.metrics)}"]
+    for metric in message.metrics[:_SHOWN]:
         field = metric.WhichOneof("value")
         name = metric.name if metric.HasField("name") else f"alias {metric.alias}"
         value = "null" if metric.is_null or field is None else repr(getattr(metric, field))

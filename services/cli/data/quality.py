@@ -201,7 +201,7 @@ def quality(
         fleet = load_fleet(conn)
         registered = fleet.devices[fleet.by_id[device]]
         readings = flagged.count_readings(conn, registered, begin_us, end_us)
-        found = flagged.flags_of(conn, registered, begin_us, end_us)
+        flags = flagged.flags_of(conn, registered, begin_us, end_us)
         clock = flagged.clock_of(conn, device)
         others, percent = (against, 2.0) if against else flagged.beside(conn, device)
         share = (percent if tolerance is None else tolerance) / 100
@@ -209,7 +209,7 @@ def quality(
         measured = [_measured(conn, meter, begin_us, end_us) for meter in meters]
     compared, apart = compare(registered, measured[0], measured[1:], share) if others else (0, [])
     if as_json:
-        click.echo(json.dumps([*(one._asdict() for one in found), *map(_apart, apart)]))
+        click.echo(json.dumps([*(row._asdict() for row in flags), *map(_apart, apart)]))
         return
     click.echo(
         f"{counted(readings, 'reading')} of {device}" + (f"; clock {clock}" if clock else "")
@@ -217,7 +217,7 @@ def quality(
     click.echo(
         table(
             ("test", "channel", "times", "when"),
-            _flag_rows(found, zone),
+            _flag_rows(flags, zone),
             empty="nothing is flagged",
         )
     )
@@ -254,11 +254,11 @@ def _apart(difference: Difference) -> dict[str, Any]:
     }
 
 
-def _flag_rows(flaggeds: list[Flagged], zone: str) -> list[tuple[str, str, int, str]]:
+def _flag_rows(flags: list[Flagged], zone: str) -> list[tuple[str, str, int, str]]:
     """Return one table row per test and channel: count and first times."""
     times: dict[tuple[str, str], list[str]] = {}
-    for one in flaggeds:
-        times.setdefault((one.test, one.channel), []).append(time_text(one.time, zone))
+    for flag in flags:
+        times.setdefault((flag.test, flag.channel), []).append(time_text(flag.time, zone))
     return [
         (
             test,

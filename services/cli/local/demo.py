@@ -137,8 +137,8 @@ def written(stage: Stage, name: str, report: Path) -> None:
     report.parent.mkdir(parents=True, exist_ok=True)
     stage.tonne("statement", "template", name, "--out", str(report))
     text = report.read_text("utf-8")
-    for key, said in WORDS.items():
-        text = text.replace(f'{key}: ""', f'{key}: "{said}"')
+    for key, words in WORDS.items():
+        text = text.replace(f'{key}: ""', f'{key}: "{words}"')
     report.write_text(text, "utf-8")
 
 
@@ -152,10 +152,10 @@ def ensure_keys(stage: Stage) -> None:
 def summary(figures: list[dict[str, Any]]) -> None:
     """Print a table of the statements' figures."""
     click.secho("Statements", fg="green")
-    for one in figures:
-        claims = read(Claims, one["credentialSubject"], one["statement"])
+    for figure in figures:
+        claims = read(Claims, figure["credentialSubject"], figure["statement"])
         tonnes = claims.emissions
-        click.echo(f"  {one['statement']}  {one['state']}, credited {claims.credited.t} t")
+        click.echo(f"  {figure['statement']}  {figure['state']}, credited {claims.credited.t} t")
         click.echo(
             f"    baseline {tonnes.baseline.t} t - project {tonnes.project.t} t"
             f" - leakage {tonnes.leakage.t} t = {tonnes.reduction.t} tCO2e,"
@@ -292,8 +292,8 @@ def again(stage: Stage, fleet: Fleet) -> None:
 
 def brief_servers(text: str) -> None:
     """Print the running servers from the status table."""
-    found = [line.split() for line in text.splitlines()]
-    names = [words[0] for words in found if words[1:2] == ["up"]]
+    cells = [line.split() for line in text.splitlines()]
+    names = [words[0] for words in cells if words[1:2] == ["up"]]
     click.echo(f"  {', '.join(names)} are up")
 
 
@@ -309,9 +309,9 @@ def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, A
     if api.poll() is not None:
         raise ServerError(f"tonne api stopped; see {stage.packs / 'api.log'}")
     with Client(f"http://{stage.api}") as client:
-        for one in figures:
-            name = one["statement"]
-            if client.document(name) != (one["pack"] / "statement.json").read_bytes():
+        for figure in figures:
+            name = figure["statement"]
+            if client.document(name) != (figure["pack"] / "statement.json").read_bytes():
                 raise InputError(f"the API returns another {name} than the one in the pack")
             client.status(name)
     click.echo(f"the API gives the same statements: http://{stage.api}/v1/statements")

@@ -107,12 +107,14 @@ def files(city: Path, month: Month, *beside: Path) -> dict[Path, bytes]:
         for path in sorted(city.glob("*.yaml"))
     }
     folder = city / "documents"
-    projects = [one for file in content.values() for one in file.get("projects", ())]
-    devices = {one["id"]: one for file in content.values() for one in file.get("devices", ())}
+    projects = [project for file in content.values() for project in file.get("projects", ())]
+    devices = {
+        device["id"]: device for file in content.values() for device in file.get("devices", ())
+    }
     documents = {key: _document(*key, lines) for key, lines in _documents(projects).items()}
     samples = {name: _sample(name, rows) for name, rows in _samples(projects).items()}
-    found = {folder / f"{_slug(key[0])}.txt": text for key, text in documents.items()}
-    found |= {folder / f"{_slug(name)}.txt": text for name, text in samples.items()}
+    texts = {folder / f"{_slug(key[0])}.txt": text for key, text in documents.items()}
+    texts |= {folder / f"{_slug(name)}.txt": text for name, text in samples.items()}
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(("id", "project", "issuer", "number", "issued", "devices", "quantity", "from",
@@ -120,30 +122,30 @@ def files(city: Path, month: Month, *beside: Path) -> dict[Path, bytes]:
     for project, device, supply, amount in _invoiced(city, month, projects):
         number = f"EX-{month.name}-{device.upper()}"
         text = _invoice(project, devices[device], supply, number, amount, month)
-        found[folder / f"example-invoice-{device}-{month.name}.txt"] = text
+        texts[folder / f"example-invoice-{device}-{month.name}.txt"] = text
         rows.writerow((
             f"{device}-{month.name}", project, supply.issuer, number, month.issued, device,
             supply.quantity, month.first, month.end, amount, supply.unit, _hash(text),
         ))  # fmt: skip
-    found[invoices_of(city, month)] = table.getvalue().encode()
+    texts[invoices_of(city, month)] = table.getvalue().encode()
     for path in (*content, *beside):
         hashed = _DOCUMENT.sub(
             lambda m: f"{m[1]}{_hash(documents[m['title'], m['by'], m['issued']])}",
             path.read_text("utf-8"),
         )
         hashed = _SAMPLE.sub(lambda m: f"{m[1]}{_hash(samples[m['sample']])}", hashed)
-        found[path] = hashed.encode()
-    return found
+        texts[path] = hashed.encode()
+    return texts
 
 
 def _documents(projects: list[dict[str, Any]]) -> dict[tuple[str, str, str], dict[str, None]]:
     """Return the lines of each document, by (title, issuer, date)."""
-    found = defaultdict[tuple[str, str, str], dict[str, None]](dict)
+    values = defaultdict[tuple[str, str, str], dict[str, None]](dict)
     for project in projects:
         for name, given in project.get("documents", {}).items():
             key = given["document"], given["by"], str(given["issued"])
-            found[key] |= dict.fromkeys(_values(project, name, given.get("value")))
-    return found
+            values[key] |= dict.fromkeys(_values(project, name, given.get("value")))
+    return values
 
 
 def _values(project: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
@@ -166,10 +168,10 @@ def _apart(project: Mapping[str, Any], method: Methodology) -> Iterator[str]:
     """Yield a line diagram's lines on meters whose roles could count the same energy twice."""
     for roles in method.apart:
         meters = [
-            f"{one['device']} ({one['role']})"
+            f"{device['device']} ({device['role']})"
             for role in roles
-            for one in project["devices"]
-            if one["role"] == role
+            for device in project["devices"]
+            if device["role"] == role
         ]
         yield f"Each of these meters measures an energy of its own: {', '.join(meters)}"
 
@@ -185,15 +187,15 @@ def _document(title: str, by: str, issued: str, lines: Mapping[str, None]) -> by
 
 def _samples(projects: list[dict[str, Any]]) -> dict[str, list[str]]:
     """Return the lines of laboratory reports by sample."""
-    found = defaultdict[str, list[str]](list)
+    names = defaultdict[str, list[str]](list)
     for project in projects:
         method = find(project["methodology"], project["version"])
         for row in project.get("laboratory", ()):
             unit = method.parameters[row["parameter"]].unit
             head = f"Given by: {row['laboratory']}", f"Taken: {row['taken']}"
-            lines = found[row["sample"]] or [*head, f"Method: {row['method']}", ""]
-            found[row["sample"]] = [*lines, _line(row["parameter"], row["value"], unit)]
-    return found
+            lines = names[row["sample"]] or [*head, f"Method: {row['method']}", ""]
+            names[row["sample"]] = [*lines, _line(row["parameter"], row["value"], unit)]
+    return names
 
 
 def _sample(name: str, lines: list[str]) -> bytes:
@@ -212,7 +214,7 @@ def _invoiced(
         and _METHODS.get(bound["role"], project["methodology"]) == project["methodology"]
     ]
     names = {device for _, device, _ in wanted}
-    fleet = [one for one in read_fleet(city, CADENCE_S) if one.id in names]
+    fleet = [device for device in read_fleet(city, CADENCE_S) if device.id in names]
     begin_us, end_us = period_us(month.first, month.end, ZONE)
     # with the reading that ends the month
     true = truth(fleet, begin_us, end_us - begin_us + CADENCE_S * _US_PER_S, SEED)
@@ -282,15 +284,15 @@ def moved(catalog: Path, into: Path, first: date, end: date, expected: str) -> M
     for path in into.glob("*.yaml"):
         if path.name != REPLAY:
             path.write_text(_later(path.read_text("utf-8"), by, first, expected), "utf-8")
-    for path, held in files(into, month).items():
+    for path, content in files(into, month).items():
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(held)
+        path.write_bytes(content)
     return month
 
 
 def _later(text: str, by: timedelta, first: date, expected: str) -> str:
-    dated = _DATE.sub(lambda found: str(date.fromisoformat(found[0]) + by), text)
+    dated = _DATE.sub(lambda match: str(date.fromisoformat(match[0]) + by), text)
     device = _INSTALLED.format(re.escape(expected))
     dated = re.sub(device, lambda m: f"{m[1]}{m[2]}{m[3]}{m[2]}commissioned: {first}\n", dated)
     years = first.year - CATALOG_MONTH.first.year
-    return _YEAR.sub(lambda found: f"{found[1]}{int(found[2]) + years}", dated)
+    return _YEAR.sub(lambda match: f"{match[1]}{int(match[2]) + years}", dated)

@@ -153,10 +153,10 @@ class Progress:
 
     def _messages(self) -> float:
         with suppress(OSError), urllib.request.urlopen(self._metrics, timeout=2) as page:  # noqa: S310
-            found = re.findall(
+            counts = re.findall(
                 r"^tonne_ingest_messages_total\{[^}]*\} (\S+)$", page.read().decode(), re.MULTILINE
             )
-            return sum(float(value) for value in found)
+            return sum(float(value) for value in counts)
         return 0.0
 
 

@@ -105,7 +105,7 @@ def forked(words: Sequence[str], environment: Mapping[str, str]) -> tuple[int, s
 def _as_tonne(words: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     """Run `python -m services.cli` with these arguments, then exit."""
     code: object = 1
-    sys.stdout, sys.stderr = (os.fdopen(one, "w", encoding="utf-8") for one in (1, 2))
+    sys.stdout, sys.stderr = (os.fdopen(descriptor, "w", encoding="utf-8") for descriptor in (1, 2))
     try:
         os.environ.clear()
         os.environ.update(environment)
@@ -194,8 +194,8 @@ class Stage:
         self._show(words, shown=shown)
         ended, out, err = forked(words, self._environment)
         if ended != code:
-            said = f"{out}{err}".strip()
-            raise InputError(f"`tonne {' '.join(words)}` ended with {ended}: {said}")
+            output = f"{out}{err}".strip()
+            raise InputError(f"`tonne {' '.join(words)}` ended with {ended}: {output}")
         return out
 
     def _show(self, words: Sequence[str], *, shown: bool = True) -> None:
@@ -242,5 +242,5 @@ class Stage:
 
 def brief(text: str, lines: int = 1) -> None:
     """Print the last lines of a command's output."""
-    for line in [one for one in text.splitlines() if one.strip()][-lines:]:
+    for line in [text_line for text_line in text.splitlines() if text_line.strip()][-lines:]:
         click.echo(f"  {line.strip()}")

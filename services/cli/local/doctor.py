@@ -53,7 +53,7 @@ def doctor(context: click.Context, *, identity: Path | None, as_json: bool) -> N
       tonne doctor --json
       tonne doctor --identity /etc/tonne/gw-1
     """
-    findings = [_hidden(one) for one in _examine(Settings(), identity)]
+    findings = [_hidden(finding) for finding in _examine(Settings(), identity)]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -89,19 +89,19 @@ def _examine(settings: Settings, identity: Path | None) -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    found = ".".join(map(str, sys.version_info[:3]))
+    version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info >= _PYTHON:
-        return Finding("Python", "ok", found)
-    return Finding("Python", "wrong", found, "install Python 3.11 or newer and run `make setup`")
+        return Finding("Python", "ok", version)
+    return Finding("Python", "wrong", version, "install Python 3.11 or newer and run `make setup`")
 
 
 def _disk(home: Path) -> Finding:
     there = next(path for path in (home, *home.resolve().parents) if path.exists())
     free = shutil.disk_usage(there).free
-    found = f"{free / 2**30:.1f} GiB free for {home}"
+    space = f"{free / 2**30:.1f} GiB free for {home}"
     if free >= _DISK_FREE_BYTES:
-        return Finding("disk", "ok", found)
-    return Finding("disk", "wrong", found, "free at least 2 GiB: a full disk stops the database")
+        return Finding("disk", "ok", space)
+    return Finding("disk", "wrong", space, "free at least 2 GiB: a full disk stops the database")
 
 
 def _clock() -> Finding:
@@ -130,11 +130,11 @@ def _packages() -> Finding:
 
 def _local(home: Path) -> Finding:
     states = {name: server.state for name, server in LocalStack(home).status().servers.items()}
-    found = ", ".join(f"{name} {state}" for name, state in states.items())
+    servers = ", ".join(f"{name} {state}" for name, state in states.items())
     if "up" in states.values():
-        return Finding("local servers", "ok", found)
+        return Finding("local servers", "ok", servers)
     return Finding(
-        "local servers", "missing", found, "`tonne local up`, unless servers are elsewhere"
+        "local servers", "missing", servers, "`tonne local up`, unless servers are elsewhere"
     )
 
 
@@ -169,18 +169,18 @@ def _database(url: str | None, settings: Settings) -> Iterator[Finding]:
 
 def _version(connection: psycopg.Connection) -> Finding:
     major, minor = divmod(connection.info.server_version, 10_000)
-    found = f"PostgreSQL {major}.{minor} at {connection.info.host}"
+    server = f"PostgreSQL {major}.{minor} at {connection.info.host}"
     row = connection.execute(
         "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
     ).fetchone()
     standby, read_only = row or (False, False)
     if standby:
         fix = "name the server that writes in TONNE_DATABASE_URL, or promote this one"
-        return Finding("database", "wrong", f"{found} is a standby, which is read-only", fix)
+        return Finding("database", "wrong", f"{server} is a standby, which is read-only", fix)
     if read_only:
         fix = "ALTER DATABASE (or ROLE) .. RESET default_transaction_read_only"
-        return Finding("database", "wrong", f"{found} is read-only for this login", fix)
-    return Finding("database", "ok", found)
+        return Finding("database", "wrong", f"{server} is read-only for this login", fix)
+    return Finding("database", "ok", server)
 
 
 def _timescaledb(connection: psycopg.Connection) -> Finding:
@@ -191,10 +191,12 @@ def _timescaledb(connection: psycopg.Connection) -> Finding:
     if row is None:
         fix = "install TimescaleDB 2.15 or newer for this server and preload it"
         return Finding("TimescaleDB", "wrong", "not available in this server", fix)
-    found = str(row[1] or row[0])
-    if tuple(map(int, re.findall(r"\d+", found)[:2])) < _TIMESCALEDB:
-        return Finding("TimescaleDB", "wrong", found, "upgrade it to 2.15 or newer")
-    return Finding("TimescaleDB", "ok", found if row[1] else f"{found}, not yet in this database")
+    extension = str(row[1] or row[0])
+    if tuple(map(int, re.findall(r"\d+", extension)[:2])) < _TIMESCALEDB:
+        return Finding("TimescaleDB", "wrong", extension, "upgrade it to 2.15 or newer")
+    return Finding(
+        "TimescaleDB", "ok", extension if row[1] else f"{extension}, not yet in this database"
+    )
 
 
 def _schema(connection: psycopg.Connection) -> Finding:
@@ -203,14 +205,14 @@ def _schema(connection: psycopg.Connection) -> Finding:
         return Finding("schema", "wrong", "not applied", "tonne migrate")
     row = connection.execute("SELECT max(version) FROM public.schema_migration").fetchone()
     applied, known = int(row[0] or 0) if row else 0, load()[-1].version
-    found = f"version {applied} of {known}"
+    schema = f"version {applied} of {known}"
     if applied < known:
-        return Finding("schema", "wrong", found, "tonne migrate")
+        return Finding("schema", "wrong", schema, "tonne migrate")
     if applied > known:
         fix = "install the version of tonne that migrated this database, or a newer one"
-        return Finding("schema", "wrong", found, fix)
+        return Finding("schema", "wrong", schema, fix)
     lacks = what_lacks(connection)
-    return Finding("schema", *(("wrong", lacks, "tonne migrate") if lacks else ("ok", found)))
+    return Finding("schema", *(("wrong", lacks, "tonne migrate") if lacks else ("ok", schema)))
 
 
 def _devices(connection: psycopg.Connection) -> Finding:
@@ -219,22 +221,22 @@ def _devices(connection: psycopg.Connection) -> Finding:
         "SELECT state, count(*) FROM v_device_health GROUP BY state ORDER BY 1"
     )
     counts = {str(state): int(number) for state, number in rows.fetchall()}
-    found = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none registered"
+    alarms = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none registered"
     if "not commissioned" not in counts:
-        return Finding("devices", "ok", found)
+        return Finding("devices", "ok", alarms)
     fix = (
         'tonne devices list --state "not commissioned": connect them, or give `commissioned` in the'
         " registry to be alarmed from that day on"
     )
-    return Finding("devices", "missing", found, fix)
+    return Finding("devices", "missing", alarms, fix)
 
 
 def _clocks(connection: psycopg.Connection) -> Finding:
     apart = database_offset_us(connection)
-    found = f"{apart / 1000000.0:.1f} s from the clock of this machine"
+    offset = f"{apart / 1000000.0:.1f} s from the clock of this machine"
     if apart <= _CLOCKS_APART_US:
-        return Finding("database clock", "ok", found)
-    return Finding("database clock", "wrong", found, "synchronise the clocks of both machines")
+        return Finding("database clock", "ok", offset)
+    return Finding("database clock", "wrong", offset, "synchronise the clocks of both machines")
 
 
 def _kafka(settings: Settings) -> Finding:

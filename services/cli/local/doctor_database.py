@@ -64,21 +64,21 @@ def storage(conn: Connection) -> Iterator[Finding]:
         )
         yield Finding("jobs", "wrong", f"TimescaleDB's jobs fail: {', '.join(failing)}", fix)
     if long := [length for length in reading_tables.lengths(conn) if length.advised < length.days]:
-        size = sum(one.days * one.bytes_a_day for one in long) / 2**30
-        found = f"indexes of open chunks have {size:.1f} GiB, more than a quarter of memory"
+        size = sum(table.days * table.bytes_a_day for table in long) / 2**30
+        text = f"indexes of open chunks have {size:.1f} GiB, more than a quarter of memory"
         fix = (
             "`tonne migrate` makes new chunks shorter; check that effective_cache_size "
             "is the memory available"
         )
-        yield Finding("chunks", "wrong", found, fix)
+        yield Finding("chunks", "wrong", text, fix)
     yield _archive(conn)
 
 
 def _columnstore(conn: Connection) -> Finding:
     """Return whether old chunks are compressed, judged by the chunks and not by the settings."""
     if count := columnstore.locked(conn):
-        found = columnstore.LOCKED.format(columnstore.licence(conn) or "not set", count)
-        return Finding("columnstore", "wrong", found, columnstore.UNLOCK)
+        text = columnstore.LOCKED.format(columnstore.licence(conn) or "not set", count)
+        return Finding("columnstore", "wrong", text, columnstore.UNLOCK)
     if reason := columnstore.why_not(conn):
         fix = (
             "TimescaleDB's Community edition (deploy/compose.yaml has it) compresses "
@@ -89,12 +89,12 @@ def _columnstore(conn: Connection) -> Finding:
     if left := columnstore.without(conn):
         return Finding("columnstore", "wrong", f"not for {', '.join(left)}", "`tonne migrate`")
     if late := columnstore.waiting(conn, columnstore.OVERDUE_DAYS):
-        found = (
+        text = (
             f"{len(late)} chunks older than {columnstore.OVERDUE_DAYS} days are "
             f"not compressed, the oldest of {late[0].table}, {late[0].age_days:.0f} "
             "days"
         )
-        return Finding("columnstore", "wrong", found, "`tonne columnstore run` says why")
+        return Finding("columnstore", "wrong", text, "`tonne columnstore run` says why")
     days = columnstore.OVERDUE_DAYS
     return Finding("columnstore", "ok", f"every chunk older than {days} days is compressed")
 
@@ -120,12 +120,12 @@ def _archive(conn: Connection) -> Finding:
             fix = "set TONNE_ARCHIVE_URL, and run `tonne archive run` once a day"
             return Finding("archive", "missing", "none: readings stay in the database", fix)
     try:
-        found = home.find(conn)
+        place = home.find(conn)
     except (InputError, ServerError) as error:
         return Finding("archive", "wrong", str(error), "see `tonne archive verify`")
     late = _late(conn)
     if late:
-        return Finding("archive", "wrong", f"{found.place.url}: {late}", _FIX)
+        return Finding("archive", "wrong", f"{place.place.url}: {late}", _FIX)
     row = conn.execute(
         "SELECT count(*), coalesce(sum(bytes), 0), max(day) FROM archive_part"
     ).fetchone()
@@ -133,7 +133,7 @@ def _archive(conn: Connection) -> Finding:
     contents = (
         f"{files} files, {size / 2**20:.1f} MiB, until {last}" if files else "nothing in it yet"
     )
-    return Finding("archive", "ok", f"{found.place.url}: {contents}")
+    return Finding("archive", "ok", f"{place.place.url}: {contents}")
 
 
 def quota(conn: Connection) -> Finding:
@@ -174,8 +174,8 @@ def ratings(conn: Connection) -> Finding:
     """Return devices whose rated power is implausible or lower than their registers show."""
     now = now_us()
     risen = [*beyond_rating(conn, now - _DAYS_US, now)]
-    named = {one.device for one in risen}
-    lines = [str(one.text()) for one in risen]
+    named = {quota.device for quota in risen}
+    lines = [str(quota.text()) for quota in risen]
     for device, class_id, watt in conn.execute(
         "SELECT id, class, rated_power_w FROM device WHERE removed IS NULL ORDER BY id"
     ):
@@ -227,10 +227,10 @@ _LONG_S = 60.0
 def rows(conn: Connection) -> Finding:
     """Return how far intervals and emissions are behind the stored readings."""
     age_s, waiting = underived.age_s(conn), remake_requests.count(conn)
-    found = f"{age_s:.1f} s behind the readings"
+    text = f"{age_s:.1f} s behind the readings"
     if waiting:
-        found += f"; {counted(waiting, 'device')} with longer time spans to be made"
+        text += f"; {counted(waiting, 'device')} with longer time spans to be made"
     if age_s <= _LONG_S:
-        return Finding("rows", "ok", found)
+        return Finding("rows", "ok", text)
     fix = "start `tonne run` or a worker, which makes them; if it runs, read its log"
-    return Finding("rows", "wrong", found, fix)
+    return Finding("rows", "wrong", text, fix)

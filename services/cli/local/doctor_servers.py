@@ -136,14 +136,14 @@ def _identity(certificate: bytes) -> Finding:
     left = own.not_valid_after_utc - datetime.now(UTC)
     names = own.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     name = names[0].value if names else "nobody"
-    found = f"{name!s}, until {own.not_valid_after_utc:%Y-%m-%d}"
+    text = f"{name!s}, until {own.not_valid_after_utc:%Y-%m-%d}"
     if left > _ENDING:
-        return Finding(_IDENTITY, "ok", found)
+        return Finding(_IDENTITY, "ok", text)
     fix = (
         "get a new one: `tonne registry issue-credentials ID --renew`; that "
         "of a service is in services/"
     )
-    return Finding(_IDENTITY, "wrong", found, fix)
+    return Finding(_IDENTITY, "wrong", text, fix)
 
 
 def pipeline(bind: str) -> Iterator[Finding]:
@@ -187,12 +187,12 @@ def topics(kafka: KafkaAccess, database_url: str | None, group: str = _GROUP) ->
         yield Finding("Kafka topics", "wrong" if read else "missing", str(error), fix)
         return
     if read and partitions < read.partitions:
-        found = f"{topic!r} has {partitions} partitions; workers recorded {read.partitions}"
-        yield Finding("Kafka topics", "wrong", found, "it was created again: use a new --topic")
+        text = f"{topic!r} has {partitions} partitions; workers recorded {read.partitions}"
+        yield Finding("Kafka topics", "wrong", text, "it was created again: use a new --topic")
         return
     done = sum(stored.values())
-    found = f"{topic!r} with {partitions} partitions, {done} records stored; {dead!r}"
-    yield Finding("Kafka topics", "ok", found)
+    text = f"{topic!r} with {partitions} partitions, {done} records stored; {dead!r}"
+    yield Finding("Kafka topics", "ok", text)
     if read is not None:
         yield from _workers(kafka, topic, stored, group)
 
@@ -207,9 +207,9 @@ def _workers(
         yield Finding("Kafka workers", "wrong", str(error), "check Kafka first")
         return
     if state.cut:
-        found = ", ".join(f"partition {p} ends at {end}" for p, end in state.cut.items())
+        text = ", ".join(f"partition {p} ends at {end}" for p, end in state.cut.items())
         fix = "the topic was created again, or its log was truncated: use a new --topic"
-        yield Finding("Kafka workers", "wrong", f"{found}, before what is stored", fix)
+        yield Finding("Kafka workers", "wrong", f"{text}, before what is stored", fix)
         return
     waiting = {p: lag for p, lag in state.lag.items() if lag}
     behind = f"{sum(waiting.values())} records not stored"

@@ -37,13 +37,13 @@ def seals(conn: Connection) -> Finding:
     """Return whether every day was sealed within 36 hours of its end."""
     now = now_us()
     jobs = ended(conn, registry.load_fleet(conn), now - PROMISED_US)
-    found = overdue(jobs, sealed_days.first_sealed(conn), now)
-    late = found.waiting
+    unsealed = overdue(jobs, sealed_days.first_sealed(conn), now)
+    late = unsealed.waiting
     if not late and (waits := _late_readings(conn, now - PROMISED_US)):
         fix = "`tonne log seal` seals them, or names manual changes on the same days"
         return Finding("seals", "wrong", waits, fix)
     if not late:
-        lately = [job for job, at in found.sealed_late if at.timestamp() * 1e6 > now - _MONTH_US]
+        lately = [job for job, at in unsealed.sealed_late if at.timestamp() * 1e6 > now - _MONTH_US]
         if not lately:
             return Finding("seals", "ok", "every day is sealed within 36 hours")
         return Finding(
@@ -64,11 +64,13 @@ def seals(conn: Connection) -> Finding:
 
 def _late_readings(conn: Connection, before_us: int) -> str:
     """Return devices whose late readings still await sealing, as text; '' for none."""
-    found = [one for one in late_readings.waiting(conn) if one.noted.timestamp() * 1e6 < before_us]
-    if not found:
+    waiting = [
+        note for note in late_readings.waiting(conn) if note.noted.timestamp() * 1e6 < before_us
+    ]
+    if not waiting:
         return ""
-    devices = ", ".join(islice(dict.fromkeys(one.device for one in found), _SHOWN))
-    since = min(one.noted for one in found)
+    devices = ", ".join(islice(dict.fromkeys(note.device for note in waiting), _SHOWN))
+    since = min(note.noted for note in waiting)
     return f"late readings of {devices} have waited for their seal since {since:%Y-%m-%d}"
 
 
@@ -139,7 +141,7 @@ def webhooks(conn: Connection) -> Finding:
             "see `tonne webhooks list`; run `tonne watch` with a login that holds tonne_events",
         )
     state = f"{counted(len(open_ones), 'webhook')}, {counted(waits.waiting, 'event')} in delivery"
-    dead = sum(one.dead for one in open_ones)
+    dead = sum(breaker.dead for breaker in open_ones)
     if dead:
         return Finding(
             "webhooks",
@@ -162,9 +164,13 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
             "ok",
             "no witness is configured: only the log itself confirms its heads (docs/witnesses.md)",
         )
-    found = look(conn, whom)
-    bad = [f"{name} {one.state}: {one.why}" for name, one in found.items() if one.why]
-    if any(one.state == "contradicts" for one in found.values()):
+    outcomes = look(conn, whom)
+    bad = [
+        f"{name} {outcome.state}: {outcome.why}"
+        for name, outcome in outcomes.items()
+        if outcome.why
+    ]
+    if any(outcome.state == "contradicts" for outcome in outcomes.values()):
         return Finding(
             _WHAT,
             "wrong",
@@ -172,10 +178,10 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
             "issue no statement; run `tonne log audit` with a head that the witness has",
         )
     lacks = whom.policy.lacks(
-        [whom.asked[n].key for n, one in found.items() if one.state == "cosigned"]
+        [whom.asked[n].key for n, outcome in outcomes.items() if outcome.state == "cosigned"]
     )
     waiting_s = transparency_log.waiting_s(conn)
-    if found and lacks is not None:
+    if outcomes and lacks is not None:
         return Finding(
             _WHAT,
             "wrong",
@@ -190,5 +196,5 @@ def witnesses(conn: Connection, settings: Settings) -> Finding:
             f"witnesses answer, and no process has asked them for {waiting_s / 60:.0f} minutes",
             "run `tonne run` or `tonne watch --seal` with TONNE_WITNESS_POLICY",
         )
-    names = ", ".join(found) or "none yet, as the log is empty"
+    names = ", ".join(outcomes) or "none yet, as the log is empty"
     return Finding(_WHAT, "ok", f"cosigned by {names}" + (f"; {'; '.join(bad)}" if bad else ""))

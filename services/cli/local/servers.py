@@ -121,10 +121,10 @@ def backup(file: Path, *, as_json: bool) -> None:
       tonne local backup tonne-2026-12-01.zip
     """
     settings = Settings()
-    held = backups.write(settings.require("database_url"), settings.home, file, Path(".env"))
+    counts = backups.write(settings.require("database_url"), settings.home, file, Path(".env"))
     print_result(
-        {"file": str(file), **held._asdict()},
-        f"{file}: {held.rows:,} rows of {held.tables} tables, {held.files} files",
+        {"file": str(file), **counts._asdict()},
+        f"{file}: {counts.rows:,} rows of {counts.tables} tables, {counts.files} files",
         as_json=as_json,
     )
 
@@ -145,10 +145,10 @@ def restore(file: Path, *, as_json: bool) -> None:
       tonne local up && tonne migrate && tonne local restore tonne-2026-12-01.zip
     """
     settings = Settings()
-    held = backups.restore(settings.require("database_url"), settings.home, file, Path(".env"))
+    counts = backups.restore(settings.require("database_url"), settings.home, file, Path(".env"))
     print_result(
-        {"file": str(file), **held._asdict()},
-        f"{held.rows:,} rows of {held.tables} tables and {held.files} files are restored",
+        {"file": str(file), **counts._asdict()},
+        f"{counts.rows:,} rows of {counts.tables} tables and {counts.files} files are restored",
         as_json=as_json,
     )
 
@@ -164,7 +164,7 @@ def down(*, as_json: bool) -> None:
       tonne local down
     """
     stack = LocalStack(Settings().home)
-    running = [name for name, one in stack.status().servers.items() if one.state == "up"]
+    running = [name for name, server in stack.status().servers.items() if server.state == "up"]
     stack.down()
     message = (
         f"stopped {', '.join(running)}; their data is kept" if running else "nothing was running"
@@ -230,7 +230,7 @@ def _show(state: Status, *, passwords: bool, as_json: bool) -> None:
         document = {"home": state.home, **asdict(state.urls), "servers": servers}
         click.echo(json.dumps(document, indent=2))
         return
-    rows = [(name, one.state, one.pid, one.log) for name, one in state.servers.items()]
+    rows = [(name, server.state, server.pid, server.log) for name, server in state.servers.items()]
     click.echo(table(("server", "state", "process", "log"), rows, empty=""))
     click.echo()
     for setting, url in asdict(state.urls).items():

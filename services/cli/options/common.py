@@ -94,14 +94,14 @@ class Moment(click.ParamType):
     ) -> datetime:
         """Return the time of an RFC 3339 text."""
         try:
-            found = datetime.fromisoformat(value)
+            time = datetime.fromisoformat(value)
         except ValueError:
-            found = None
-        if found is None or found.tzinfo is None:
+            time = None
+        if time is None or time.tzinfo is None:
             self.fail(
                 f"{value!r} is not a time with offset; write 2026-01-31T08:00:00Z", param, ctx
             )
-        return found.astimezone(UTC)
+        return time.astimezone(UTC)
 
 
 def pack_budget(*, large: bool = False) -> Budget:

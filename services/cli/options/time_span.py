@@ -43,7 +43,7 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
 
 
 def hint_of_last_day(begin: str, end: str) -> None:
-    """Say how a whole month is written, where the span leaves out the last day of one."""
+    """Print how to write a whole month, if the span omits the last day of one."""
     if not (is_day(begin) and is_day(end) and begin.endswith("-01")):
         return
     after = date.fromisoformat(end) + timedelta(days=1)
@@ -75,11 +75,11 @@ def maybe_span(
     zone = common_zone(conn, device) if any(is_day(text) for _, text in given) else "UTC"
     if begin and end:
         span_us(begin, end, zone)
-    found = {
+    edges = {
         option: datetime.fromtimestamp(_edge_us(option, text, zone) / 1e6, UTC)
         for option, text in given
     }
-    return found.get("--from"), found.get("--to")
+    return edges.get("--from"), edges.get("--to")
 
 
 def moment_us(conn: Connection, option: str, text: str) -> int:

@@ -232,19 +232,19 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) 
     empty : str
         Text printed if there are no rows.
     """
-    cells = [["-" if one is None else str(one) for one in row] for row in rows]
+    cells = [["-" if value is None else str(value) for value in row] for row in rows]
     if not cells:
         return empty
     columns = list(zip(*cells, strict=True))
     right = [
-        any(one != "-" for one in column) and all(_NUMBER.fullmatch(one) for one in column)
+        any(text != "-" for text in column) and all(_NUMBER.fullmatch(text) for text in column)
         for column in columns
     ]
     widths = [max(len(name), *map(len, column)) for name, column in zip(head, columns, strict=True)]
     return "\n".join(
         "  ".join(
-            one.rjust(width) if to_right else one.ljust(width)
-            for one, width, to_right in zip(row, widths, right, strict=True)
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
         ).rstrip()
         for row in (list(map(str.upper, head)), *cells)
     )

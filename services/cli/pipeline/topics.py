@@ -111,12 +111,17 @@ def apply_topic(
         left += differ
         result = "made" if made else "differs" if differ else "as asked for"
         done.append({"topic": wanted.name, "result": result, "partitions": wanted.partitions})
-    rows = [list(one.values()) for one in done]
+    rows = [list(row.values()) for row in done]
     print_result(done, table(("topic", "result", "partitions"), rows, empty=""), as_json=as_json)
     if left:
-        shown = [(one.topic, one.what, one.found, one.wanted, one.how) for one in left]
+        rows_left = [
+            (difference.topic, difference.what, difference.found, difference.wanted, difference.how)
+            for difference in left
+        ]
         heads = ("topic", "setting", "is", "asked for", "change")
-        raise InputError(f"different from the requested settings:\n{table(heads, shown, empty='')}")
+        raise InputError(
+            f"different from the requested settings:\n{table(heads, rows_left, empty='')}"
+        )
 
 
 @topics.command()

@@ -152,8 +152,8 @@ def worker(
     """
     Store readings from Kafka with their 15-minute intervals and emissions.
 
-    With --from-offset or --from-time records are stored again, beside running workers.  Existing
-    rows are unchanged; missing rows are added.
+    With --from-offset or --from-time records are stored again, while workers continue to run.
+    Existing rows are unchanged; missing rows are added.
 
     \b
     Example:

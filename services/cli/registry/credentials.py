@@ -207,7 +207,7 @@ def issue_credentials(
             )
     _show(done, as_json=as_json)
     if apply:  # also where nothing is new: a broker secured since does not know them
-        tell_broker(settings, changed=any(one.result != "unchanged" for one in done))
+        tell_broker(settings, changed=any(result.result != "unchanged" for result in done))
 
 
 @click.command("issue-service")
@@ -292,12 +292,12 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
     """
     with connect(database_url(), name=_NAME, autocommit=True) as conn:
         require(conn, "device", *devices)
-        found = credentials.all_of(conn, devices)
-        zones = zones_of(conn, [one.principal for one in found])
+        listed = credentials.all_of(conn, devices)
+        zones = zones_of(conn, [credential.principal for credential in listed])
     if expiring is not None:
         end = datetime.now(UTC) + timedelta(days=expiring)
-        found = [
-            c for c in found if c.revoked is None and c.expires is not None and c.expires < end
+        listed = [
+            c for c in listed if c.revoked is None and c.expires is not None and c.expires < end
         ]
     rows = [
         (
@@ -307,17 +307,21 @@ def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: boo
             time_text(c.expires, zones[c.principal]),
             f"{time_text(c.revoked, zones[c.principal])}: {c.reason}" if c.revoked else None,
         )
-        for c in found
+        for c in listed
     ]
     head = ("principal", "kind", "issued", "expires", "revoked")
-    print_result(found, table(head, rows, empty="no such credential is on record"), as_json=as_json)
+    print_result(
+        listed, table(head, rows, empty="no such credential is on record"), as_json=as_json
+    )
 
 
 def _show(done: list[Result], *, as_json: bool) -> None:
     if as_json:
         print_json(done)
         return
-    rows = [(one.result, one.principal, one.kind, time_text(one.expires)) for one in done]
+    rows = [
+        (result.result, result.principal, result.kind, time_text(result.expires)) for result in done
+    ]
     click.echo(
         table(("result", "principal", "kind", "expires"), rows, empty="no principal was given")
     )
@@ -325,5 +329,5 @@ def _show(done: list[Result], *, as_json: bool) -> None:
         f"{sum(1 for o in done if o.result == w)} {w}"
         for w in dict.fromkeys(o.result for o in done)
     ]
-    where = {one.folder.parent for one in done if one.folder is not None}
+    where = {result.folder.parent for result in done if result.folder is not None}
     click.echo(", ".join(counts) + "".join(f"; in {path}" for path in where))

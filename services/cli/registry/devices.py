@@ -85,10 +85,10 @@ def list_(
     with connect(database_url(), name=_NAME) as conn:
         require(conn, "site", site)
         require(conn, "device", gateway)
-        found = health.devices(conn, state=state, site=site, gateway=gateway, alarm=alarm)
-        zones = zones_of(conn, [] if as_json else [one["device"] for one in found])
+        listed = health.devices(conn, state=state, site=site, gateway=gateway, alarm=alarm)
+        zones = zones_of(conn, [] if as_json else [row["device"] for row in listed])
     if as_json:
-        print_json(found)
+        print_json(listed)
         return
     head = (
         "device",
@@ -100,12 +100,12 @@ def list_(
         "firmware",
         "gateway",
     )
-    rows = [_cells(one, zones[one["device"]]) for one in found]
+    rows = [_cells(row, zones[row["device"]]) for row in listed]
     click.echo(table(head, rows, empty="no such device is registered"))
-    counts = {w: sum(r["state"] == w for r in found) for w in _STATES}
-    alarms = sum(bool(r["alarm"]) for r in found)
+    counts = {w: sum(r["state"] == w for r in listed) for w in _STATES}
+    alarms = sum(bool(r["alarm"]) for r in listed)
     summary = ", ".join(f"{n} {word}" for word, n in counts.items())
-    click.echo(f"{counted(len(found), 'device')}: {summary}; {counted(alarms, 'alarm')}")
+    click.echo(f"{counted(len(listed), 'device')}: {summary}; {counted(alarms, 'alarm')}")
 
 
 def _cells(row: dict[str, Any], zone: str) -> tuple[object, ...]:
@@ -134,22 +134,22 @@ def unknown(*, refused: bool, as_json: bool) -> None:
       tonne devices unknown
     """
     with connect(database_url(), name=_NAME) as conn:
-        found = unknown_devices(conn, refused=refused)
-        letters = [] if as_json else [_letters_of(conn, one)[:2] for one in found]
+        unknown = unknown_devices(conn, refused=refused)
+        letters = [] if as_json else [_letters_of(conn, device_row)[:2] for device_row in unknown]
     if as_json:
-        print_json(found)
+        print_json(unknown)
         return
     rows = [
         (k.device, k.principal, k.messages, time_text(k.last), k.topic,
          "; ".join([*([f"refused: {k.refused}"] if k.refused else []), *lines])[:_WIDE])
-        for k, lines in zip(found, letters, strict=True)
+        for k, lines in zip(unknown, letters, strict=True)
     ]  # fmt: skip
     head = ("device", "spoken for by", "messages", "last", "topic", "what it said")
     none = "no message of a device was rejected" if refused else "all senders are registered"
     click.echo(table(head, rows, empty=none))
-    if found and not refused:
+    if unknown and not refused:
         click.echo(
-            f"to register one: tonne devices accept {found[0].device} --site ID "
+            f"to register one: tonne devices accept {unknown[0].device} --site ID "
             "--class CLASS --installed DAY"
         )
 
@@ -168,18 +168,18 @@ def claims_(*, as_json: bool) -> None:
       tonne devices claims
     """
     with connect(database_url(), name=_NAME) as conn:
-        found = claims(conn)
-        zones = zones_of(conn, [one.device for one in found])
+        claimed = claims(conn)
+        zones = zones_of(conn, [row.device for row in claimed])
     if as_json:
-        print_json(found)
+        print_json(claimed)
         return
     rows = [
         (c.device, c.principal, c.speaker, c.messages, time_text(c.last, zones[c.device]))
-        for c in found
+        for c in claimed
     ]
     head = ("device", "claimed by", "belongs to", "messages", "last")
     click.echo(table(head, rows, empty="no principal sends for a device of another gateway"))
-    if found:
+    if claimed:
         click.echo("if the new sender is right, change `gateway` in the registry and import it")
 
 
@@ -226,10 +226,10 @@ def accept(
       tonne deadletter replay --reason unknown_device
     """
     with connect(database_url(), name=_NAME) as conn:
-        one = _spoken(conn, device)
+        spoken = _spoken(conn, device)
         since = utc_text(instant_us(installed, site_timezone(conn, site)))
         conn.rollback()
-        gateway = one.principal if one.principal not in ("", device) else None
+        gateway = spoken.principal if spoken.principal not in ("", device) else None
         given = {
             "id": device, "site": site, "class": class_id, "profile": profile, "gateway": gateway,
             "installed": since, "rated_power_w": rated_power_w, "serial": serial,
@@ -240,7 +240,7 @@ def accept(
     show_plan(planned.results, as_json=as_json)
     if planned.refused:
         click.get_current_context().exit(Exit.INPUT)
-    waiting = counted(one.messages, "message")
+    waiting = counted(spoken.messages, "message")
     if not as_json:
         click.echo(f"{waiting} to send again: tonne deadletter replay --reason unknown_device")
 
@@ -278,23 +278,23 @@ def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> N
       tonne devices refuse test-7 --reason "bench unit of the installer"
     """
     with connect(database_url(), name=_NAME) as conn:
-        one = _spoken(conn, device)
-        refuse(conn, one.principal, device, author or getpass.getuser(), reason)
+        spoken = _spoken(conn, device)
+        refuse(conn, spoken.principal, device, author or getpass.getuser(), reason)
     print_result({"refused": device, "reason": reason}, f"refused {device}", as_json=as_json)
 
 
 def _spoken(conn: Connection, device: str) -> UnknownDevice:
     known = (*unknown_devices(conn), *unknown_devices(conn, refused=True))
-    found = [one for one in known if one.device == device]
-    if not found:
-        near = did_you_mean(device, {one.device for one in known})
+    of_device = [row for row in known if row.device == device]
+    if not of_device:
+        near = did_you_mean(device, {row.device for row in known})
         raise InputError(
             f"{device!r} is not an unknown device; {near or 'see `tonne devices unknown`'}"
         )
-    if len({k.principal for k in found}) > 1:
-        names = ", ".join(sorted({k.principal for k in found}))
+    if len({k.principal for k in of_device}) > 1:
+        names = ", ".join(sorted({k.principal for k in of_device}))
         raise InputError(
             f"{names} all published for {device!r}; import it with the correct gateway, "
             "with `tonne registry import`"
         )
-    return found[0]
+    return of_device[0]

@@ -89,7 +89,7 @@ class _SeenReadings:
 
     def begin(self, before: list[Arrival]) -> None:
         """Print the device and its last reading."""
-        self._printed = {one.time for one in before}
+        self._printed = {reading.time for reading in before}
         device = self._device
         if self._as_json:
             when = before[-1].time.isoformat() if before else None
@@ -100,13 +100,13 @@ class _SeenReadings:
         heard = f"last reading {last}" if last else "never heard"
         click.echo(f"{device.id}: {device.class_id}, profile {device.profile}{gateway}; {heard}")
 
-    def readings(self, found: list[Arrival]) -> None:
+    def readings(self, arrivals: list[Arrival]) -> None:
         """Print new readings."""
-        for one in found:
-            if one.time not in self._printed:
-                self._printed.add(one.time)
+        for reading in arrivals:
+            if reading.time not in self._printed:
+                self._printed.add(reading.time)
                 self.count += 1
-                self._reading(one)
+                self._reading(reading)
 
     def _reading(self, arrival: Arrival) -> None:
         self._times.append(arrival.time.timestamp())
@@ -131,13 +131,16 @@ class _SeenReadings:
         for name, tests in rest.items():
             click.echo(f"    {name:<26} {'-':>18} {'':<6}   ! {', '.join(tests)}")
 
-    def refusal(self, one: Refusal) -> None:
+    def refusal(self, refused: Refusal) -> None:
         """Print a rejected message."""
         if self._as_json:
-            line = {"refused": one.reason, "detail": one.detail, "dead_letter": one.id}
+            line = {"refused": refused.reason, "detail": refused.detail, "dead_letter": refused.id}
             click.echo(json.dumps(line))
             return
-        click.echo(f"{time_text(one.received, self._zone)}  REJECTED {one.reason}: {one.detail}")
+        click.echo(
+            f"{time_text(refused.received, self._zone)}  REJECTED {refused.reason}: "
+            f"{refused.detail}"
+        )
 
     def _missing(self) -> list[str]:
         return sorted(self._paths[n] for n in self._paths if n not in self._came)
@@ -191,127 +194,135 @@ def show(device: str, *, as_json: bool) -> None:
       tonne devices show inv-001
     """
     with connect(database_url(), role="tonne_mrv", name="tonne devices", autocommit=True) as conn:
-        found = device_page(conn, None, device)
-        if found is None:
+        page = device_page(conn, None, device)
+        if page is None:
             require(conn, "device", device)
             raise RegistryError(f"no data of {device!r} are stored")
     if as_json:
-        print_json(found)
+        print_json(page)
         return
-    for line in _lines(found):
+    for line in _lines(page):
         click.echo(line)
 
 
-def _lines(found: dict[str, Any]) -> Iterator[str]:
-    zone = calendar.zone(found.get("timezone", "UTC"))
-    for name, value in _head(found, zone):
+def _lines(page: dict[str, Any]) -> Iterator[str]:
+    zone = calendar.zone(page.get("timezone", "UTC"))
+    for name, value in _head(page, zone):
         if value not in (None, "", "-"):
             yield f"{name:<13} {value}"
-    if found["registered"]:
-        yield from _part("alarms", _alarms(found, zone))
-        yield from _part("registers", _registers(found, zone))
-        yield from _part("last days", _days(found))
-        yield from _part("PV", _pv(found))
-        yield from _part("flags of a week", _flags(found, zone))
-    yield from _part("refused", _refused(found, zone))
-    yield from _part("credentials", _credentials(found, zone))
+    if page["registered"]:
+        yield from _part("alarms", _alarms(page, zone))
+        yield from _part("registers", _registers(page, zone))
+        yield from _part("last days", _days(page))
+        yield from _part("PV", _pv(page))
+        yield from _part("flags of a week", _flags(page, zone))
+    yield from _part("refused", _refused(page, zone))
+    yield from _part("credentials", _credentials(page, zone))
 
 
-def _head(found: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
-    yield "device", found["id"]
-    yield "state", found["state"] or "removed"
-    if found["cause"]:
-        yield "cause", _CAUSES[found["cause"]]
-        yield "since", time_text(found["since"], zone) if found["since"] else None
-        yield "what to do", found["what_to_do"]
-        yield "runbook", found["runbook"]
-    if not found["registered"]:
+def _head(page: dict[str, Any], zone: tzinfo) -> Iterator[tuple[str, Any]]:
+    yield "device", page["id"]
+    yield "state", page["state"] or "removed"
+    if page["cause"]:
+        yield "cause", _CAUSES[page["cause"]]
+        yield "since", time_text(page["since"], zone) if page["since"] else None
+        yield "what to do", page["what_to_do"]
+        yield "runbook", page["runbook"]
+    if not page["registered"]:
         return
-    if found["cost_t"] is not None:
-        yield "silence costs", f"{found['cost_t']:.6f} t so far, by the rule of its project"
-    yield "class", f"{found['class']}, profile {found['profile']}"
-    yield "site", f"{found['site']} ({found['timezone']})"
-    yield "gateway", found["gateway"]
-    if behind := found["behind"]["devices"]:
-        yield "behind it", f"{found['behind']['online']} of {behind} devices reporting"
-    yield "serial", " ".join(filter(None, (found["maker"], found["model"], found["serial"])))
-    yield "commissioned", found["commissioned"] and found["commissioned"].isoformat()
-    yield "last reading", time_text(found["last_reading"], zone)
-    yield "clock", _clock(found)
-    yield "firmware", found["firmware"]
-    for one in found["projects"]:
-        yield "project", f"{one['project']} as {one['role']}, until {time_text(one['to'], zone)}"
-    for one in found["calibrations"]:
-        of = f" ({file_registers.named(one['channel'])})" if one["channel"] else ""
-        said = "test after removal" if one["last_test"] else f"valid until {one['valid_until']}"
-        error = one["found_error_percent"]
+    if page["cost_t"] is not None:
+        yield "silence costs", f"{page['cost_t']:.6f} t so far, by the rule of its project"
+    yield "class", f"{page['class']}, profile {page['profile']}"
+    yield "site", f"{page['site']} ({page['timezone']})"
+    yield "gateway", page["gateway"]
+    if behind := page["behind"]["devices"]:
+        yield "behind it", f"{page['behind']['online']} of {behind} devices reporting"
+    yield "serial", " ".join(filter(None, (page["maker"], page["model"], page["serial"])))
+    yield "commissioned", page["commissioned"] and page["commissioned"].isoformat()
+    yield "last reading", time_text(page["last_reading"], zone)
+    yield "clock", _clock(page)
+    yield "firmware", page["firmware"]
+    for project in page["projects"]:
+        yield (
+            "project",
+            f"{project['project']} as {project['role']}, until {time_text(project['to'], zone)}",
+        )
+    for calibration in page["calibrations"]:
+        of = f" ({file_registers.named(calibration['channel'])})" if calibration["channel"] else ""
+        validity = (
+            "test after removal"
+            if calibration["last_test"]
+            else f"valid until {calibration['valid_until']}"
+        )
+        error = calibration["found_error_percent"]
         more = "" if error is None else f", found error {error} %"
-        by = ", ".join(filter(None, (one["laboratory"], one["accreditation"])))
+        by = ", ".join(filter(None, (calibration["laboratory"], calibration["accreditation"])))
         more += f", by {by}" if by else ""
-        yield "certificate", f"{one['certificate']}{of}, {said}{more}"
-    yield from _pv_head(found)
-    yield from found["newest"].items()
+        yield "certificate", f"{calibration['certificate']}{of}, {validity}{more}"
+    yield from _pv_head(page)
+    yield from page["newest"].items()
 
 
-def _clock(found: dict[str, Any]) -> str | None:
-    offset = found["clock_offset_s"]
+def _clock(page: dict[str, Any]) -> str | None:
+    offset = page["clock_offset_s"]
     return (
-        found["clock"]
+        page["clock"]
         if offset is None
-        else f"{found['clock'] or 'as stated by the device'}, off by {offset:+.1f} s"
+        else f"{page['clock'] or 'as stated by the device'}, off by {offset:+.1f} s"
     )
 
 
-def _part(title: str, shown: tuple[Sequence[str], list[Sequence[object]]]) -> Iterator[str]:
-    head, rows = shown
+def _part(title: str, content: tuple[Sequence[str], list[Sequence[object]]]) -> Iterator[str]:
+    head, rows = content
     if rows:
         yield ""
         yield f"{title}:"
         yield table(list(head), rows, empty="")
 
 
-def _alarms(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
+def _alarms(page: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["id"], one["severity"], f"{one['kind']} {one['part']}".rstrip(), one["state"],
-         time_text(one["since"], zone), one["what_to_do"] if one["cleared"] is None else None)
-        for one in found["alarms"]
+        (alarm["id"], alarm["severity"], f"{alarm['kind']} {alarm['part']}".rstrip(),
+         alarm["state"], time_text(alarm["since"], zone),
+         alarm["what_to_do"] if alarm["cleared"] is None else None)
+        for alarm in page["alarms"]
     ]  # fmt: skip
     return ("number", "severity", "kind", "state", "since", "what to do"), rows
 
 
-def _registers(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
+def _registers(page: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["quantity"], amount_text(one["stands_at"], one["unit"]),
-         time_text(one["read"], zone), time_text(one["rose"], zone), _waiting(one))
-        for one in found["registers"]
+        (register["quantity"], amount_text(register["stands_at"], register["unit"]),
+         time_text(register["read"], zone), time_text(register["rose"], zone), _waiting(register))
+        for register in page["registers"]
     ]  # fmt: skip
     return ("quantity", "stands at", "read", "last rose", "waits for readings"), rows
 
 
-def _waiting(one: dict[str, Any]) -> str | None:
-    if not one["waiting"]:
+def _waiting(register: dict[str, Any]) -> str | None:
+    if not register["waiting"]:
         return None
-    return f"{amount_text(one['waiting_at'], one['unit'])} ({one['waiting']})"
+    return f"{amount_text(register['waiting_at'], register['unit'])} ({register['waiting']})"
 
 
-def _days(found: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]:
-    last = sorted({one["day"] for one in found["days"]})[-_WEEK:]
+def _days(page: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]:
+    last = sorted({day["day"] for day in page["days"]})[-_WEEK:]
     rows: list[Sequence[object]] = [
-        (one["day"], one["quantity"], amount_text(one["value"], one["unit"]),
-         f"{one['measured_h']:.2f} h", f"{one['unknown_h']:.2f} h")
-        for one in found["days"] if one["day"] in last
+        (day["day"], day["quantity"], amount_text(day["value"], day["unit"]),
+         f"{day['measured_h']:.2f} h", f"{day['unknown_h']:.2f} h")
+        for day in page["days"] if day["day"] in last
     ]  # fmt: skip
     return ("day", "quantity", "metered", "measured", "unknown"), rows
 
 
-def _pv(found: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]:
+def _pv(page: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["day"], f"{one['energy_kwh']:.1f} kWh", _number(one["yield_h"], ".2f", " kWh/kW"),
-         _share(one["performance_ratio"]) or one["no_ratio"], _share(one["performance_ratio_25"]),
-         _share(one["availability"]), _number(one["expected_kwh"], ".1f", " kWh"),
-         _number(one["standing_kwh"], ".1f", " kWh"), _number(one["clipped_kwh"], ".1f", " kWh"),
-         _number(one["other_kwh"], ".1f", " kWh"))
-        for one in (found["pv"] or {"days": []})["days"][-_WEEK:]
+        (day["day"], f"{day['energy_kwh']:.1f} kWh", _number(day["yield_h"], ".2f", " kWh/kW"),
+         _share(day["performance_ratio"]) or day["no_ratio"], _share(day["performance_ratio_25"]),
+         _share(day["availability"]), _number(day["expected_kwh"], ".1f", " kWh"),
+         _number(day["standing_kwh"], ".1f", " kWh"), _number(day["clipped_kwh"], ".1f", " kWh"),
+         _number(day["other_kwh"], ".1f", " kWh"))
+        for day in (page["pv"] or {"days": []})["days"][-_WEEK:]
     ]  # fmt: skip
     names = (
         "day", "energy", "yield", "performance ratio", "at 25 C", "availability", "expected",
@@ -320,9 +331,9 @@ def _pv(found: dict[str, Any]) -> tuple[Sequence[str], list[Sequence[object]]]:
     return names, rows
 
 
-def _pv_head(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _pv_head(page: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the lines of a PV inverter: modules, trend, comparison with neighbours."""
-    pv = found["pv"]
+    pv = page["pv"]
     if pv is None:
         return
     array = pv["array"]
@@ -364,29 +375,30 @@ def _number(value: float | None, form: str, unit: str) -> str | None:
     return None if value is None else f"{value:{form}}{unit}"
 
 
-def _flags(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
+def _flags(page: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["channel"], one["test"], one["readings"], time_text(one["last"], zone))
-        for one in found["flags"]
+        (flag["channel"], flag["test"], flag["readings"], time_text(flag["last"], zone))
+        for flag in page["flags"]
     ]
     return ("channel", "test", "readings", "last"), rows
 
 
-def _refused(found: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
+def _refused(page: dict[str, Any], zone: tzinfo) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["id"], time_text(one["received"], zone), one["reason"],
-         f"{one['topic']}: {one['detail']}"[:_WIDE])
-        for one in found["refused"]
+        (letter["id"], time_text(letter["received"], zone), letter["reason"],
+         f"{letter['topic']}: {letter['detail']}"[:_WIDE])
+        for letter in page["refused"]
     ]  # fmt: skip
     return ("number", "received", "reason", "topic and detail"), rows
 
 
 def _credentials(
-    found: dict[str, Any], zone: tzinfo
+    page: dict[str, Any], zone: tzinfo
 ) -> tuple[Sequence[str], list[Sequence[object]]]:
     rows: list[Sequence[object]] = [
-        (one["kind"], one["serial"], time_text(one["issued"], zone),
-         time_text(one["expires"], zone), time_text(one["revoked"], zone), one["reason"])
-        for one in found["credentials"]
+        (credential["kind"], credential["serial"], time_text(credential["issued"], zone),
+         time_text(credential["expires"], zone), time_text(credential["revoked"], zone),
+         credential["reason"])
+        for credential in page["credentials"]
     ]  # fmt: skip
     return ("kind", "serial", "issued", "expires", "revoked", "why"), rows

@@ -115,19 +115,22 @@ def affected(*, recompute: bool, as_json: bool) -> None:
     url, actor = database_url(), getpass.getuser()
     with connect(url, role="tonne_mrv", name="tonne factors", autocommit=True) as conn:
         book = load_book(conn)
-        found = statements_affected(conn, book)
+        statements = statements_affected(conn, book)
     made = _recompute(url, book) if recompute else None
     again: dict[str, str] = {}
     if recompute:
         with connect(url, role="tonne_mrv", name="tonne factors", autocommit=True) as conn:
-            for one in found:
-                if one.statement.state == "draft":
-                    statement = one.statement
+            for affected in statements:
+                if affected.statement.state == "draft":
+                    statement = affected.statement
                     closed = close_period(
                         conn, statement.project, statement.from_us, statement.to_us, actor
                     )
                     again[statement.id] = closed.statement
-    document = {"statements": [_row(one, again) for one in found], "emission_rows_made_again": made}
+    document = {
+        "statements": [_row(affected, again) for affected in statements],
+        "emission_rows_made_again": made,
+    }
     click.echo(json.dumps(document, indent=2) if as_json else _text(document))
 
 
@@ -141,22 +144,22 @@ def _recompute(url: str, book: FactorBook) -> int:
             part = todo[at : at + AT_ONCE]
             span = min(s.from_us for s in part), max(s.to_us for s in part)
             done = rebuild(conn, plan, [s.device for s in part], *span, replace=True)
-            made += sum(one.table == "interval_emission" for one in done)
+            made += sum(job.table == "interval_emission" for job in done)
     return made
 
 
-def _row(one: Affected, again: dict[str, str]) -> dict[str, Any]:
-    done = again.get(one.statement.id)
+def _row(affected: Affected, again: dict[str, str]) -> dict[str, Any]:
+    done = again.get(affected.statement.id)
     return {
-        "statement": one.statement.id,
-        "project": one.statement.project,
-        "state": one.statement.state,
+        "statement": affected.statement.id,
+        "project": affected.statement.project,
+        "state": affected.statement.state,
         "changes": [
             {"kind": c.kind, "was": list(c.was), "now": list(c.now), "provisional": c.provisional}
-            for c in one.changes
+            for c in affected.changes
         ],
         "closed_again_as": done,
-        "to_do": None if done else one.todo,
+        "to_do": None if done else affected.todo,
     }
 
 

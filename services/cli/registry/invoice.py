@@ -54,21 +54,21 @@ def import_(files: tuple[Path, ...], author: str | None, *, dry_run: bool, as_js
     """
     with connect(database_url(), name="tonne invoice", autocommit=True) as conn:
         rows = [row for path in files for row in read(path)]
-        found = deliver(conn, rows, author or getpass.getuser(), write=not dry_run)
-    _show(found, written=not dry_run and not found.refused, as_json=as_json)
+        imported = deliver(conn, rows, author or getpass.getuser(), write=not dry_run)
+    _show(imported, written=not dry_run and not imported.refused, as_json=as_json)
 
 
-def _show(found: Import, *, written: bool, as_json: bool) -> None:
+def _show(imported: Import, *, written: bool, as_json: bool) -> None:
     if as_json:
-        print_json(found.results)
+        print_json(imported.results)
     else:
         click.echo(f"{'RESULT':<9} ID")
-        for result in found.results:
+        for result in imported.results:
             click.echo(f"{result.result:<9} {result.id}")
             for message in result.messages:
                 click.echo(f"          {message}")
-        click.echo(f"{len(found.new)} new: {('stored' if written else 'nothing was written')}")
-    if found.refused:
+        click.echo(f"{len(imported.new)} new: {('stored' if written else 'nothing was written')}")
+    if imported.refused:
         click.get_current_context().exit(Exit.INPUT)
 
 
@@ -88,21 +88,21 @@ def list_(project: str | None, *, corrected: bool, as_json: bool) -> None:
     """
     with connect(database_url(), name="tonne invoice", autocommit=True) as conn:
         require(conn, "project", project)
-        found = invoices.every(conn, project, corrected=corrected)
-        zones = {one.id: one.timezone for one in load_projects(conn)}
+        listed = invoices.every(conn, project, corrected=corrected)
+        zones = {project_.id: project_.timezone for project_ in load_projects(conn)}
     rows = [
-        {"project": name, **invoice_out(one), "corrects": corrects, "reason": reason}
-        for name, one, corrects, reason in found
+        {"project": name, **invoice_out(invoice_), "corrects": corrects, "reason": reason}
+        for name, invoice_, corrects, reason in listed
     ]
     cells = [
         (
-            one.id,
+            invoice_.id,
             name,
-            *(local_date(us, zones[name]) for us in (one.from_us, one.to_us)),
-            amount_text(one.value, QUANTITIES[QUANTITY_INDEX[one.quantity]].unit),
-            one.quantity,
+            *(local_date(us, zones[name]) for us in (invoice_.from_us, invoice_.to_us)),
+            amount_text(invoice_.value, QUANTITIES[QUANTITY_INDEX[invoice_.quantity]].unit),
+            invoice_.quantity,
         )
-        for name, one, *_ in found
+        for name, invoice_, *_ in listed
     ]
     head = ("invoice", "project", "from", "to", "amount", "quantity")
     print_result(rows, table(head, cells, empty="no invoice is stored"), as_json=as_json)

@@ -49,11 +49,11 @@ def show(project: str, *, as_json: bool) -> None:
     """
     with connect(database_url(), name="tonne plan") as conn:
         load_project(conn, project)
-        found = load_versions(conn).get(project, ())
+        versions = load_versions(conn).get(project, ())
     if as_json:
-        click.echo(json.dumps([extract_out(v) for v in found], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([extract_out(v) for v in versions], indent=2, ensure_ascii=False))
         return
-    for version in found:
+    for version in versions:
         until = f" to {version.ends} exclusive" if version.ends else ""
         kind = called(version.kind)
         click.echo(
@@ -62,19 +62,21 @@ def show(project: str, *, as_json: bool) -> None:
         if version.entered is not None:
             click.echo(f"  entered      {utc_text(version.entered)}")
         approval = version.approval
-        said = f"{approval.by}, {approval.day}, {approval.reference}" if approval else "not entered"
-        click.echo(f"  approval     {said}")
-        before = replaced(found, version)
+        approved = (
+            f"{approval.by}, {approval.day}, {approval.reference}" if approval else "not entered"
+        )
+        click.echo(f"  approval     {approved}")
+        before = replaced(versions, version)
         for each in differences(before, version) if before else ():
             click.echo(f"  differs      {each}")
         for name in PROCEDURES:
             click.echo(f"  {name:12} {version.procedures.get(name) or 'not described'}")
         click.echo(f"  responsible  {version.responsible}")
         rows = [
-            (one.parameter, one.option, one.frequency, one.accuracy_class,
-             f"{one.device or 'all devices'} {one.channel or ''}".strip(), one.qa_qc,
-             one.responsible, one.error_percent)
-            for one in version.lines
+            (line.parameter, line.option, line.frequency, line.accuracy_class,
+             f"{line.device or 'all devices'} {line.channel or ''}".strip(), line.qa_qc,
+             line.responsible, line.error_percent)
+            for line in version.lines
         ]  # fmt: skip
         head = (
             "parameter",
@@ -87,7 +89,7 @@ def show(project: str, *, as_json: bool) -> None:
             "error %",
         )
         click.echo(table(head, rows, empty="the plan has no such parameter"))
-    if not found:
+    if not versions:
         click.echo(f"{project} has no monitoring plan; `tonne plan draft {project}` starts one")
 
 
@@ -137,17 +139,17 @@ def due_(project: str, within: int, *, as_json: bool) -> None:
     with connect(database_url(), role="tonne_mrv", name="tonne plan") as conn:
         today, every = due(conn, project)
     last = today + timedelta(days=within)
-    found = rows_json([one for one in every if one.day is None or one.day <= last], today)
+    rows_due = rows_json([due for due in every if due.day is None or due.day <= last], today)
     if as_json:
-        print_json({"project": project, "today": str(today), "due": found})
+        print_json({"project": project, "today": str(today), "due": rows_due})
     else:
         rows = [
-            (one["due"], one["state"], str(one["kind"]).replace("_", " "), one["what"],
-             one["responsible"])
-            for one in found
+            (due["due"], due["state"], str(due["kind"]).replace("_", " "), due["what"],
+             due["responsible"])
+            for due in rows_due
         ]  # fmt: skip
         click.echo(table(("due", "state", "kind", "what", "responsible"), rows, empty="nothing"))
-    if any(one["state"] == "overdue" for one in found):
+    if any(due["state"] == "overdue" for due in rows_due):
         click.get_current_context().exit(Exit.FALSE)
 
 

@@ -114,8 +114,10 @@ def park(park: str, year: int, *, as_json: bool) -> None:
     """
     span = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
-        found = parks.balance(conn, park, *span)
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else _park_text(found))
+        balance = parks.balance(conn, park, *span)
+    click.echo(
+        json.dumps(balance, indent=2, ensure_ascii=False) if as_json else _park_text(balance)
+    )
 
 
 def _systems_text(document: dict[str, Any]) -> str:
@@ -154,32 +156,38 @@ def _systems_text(document: dict[str, Any]) -> str:
         f" issued {p['issued_credits_t']} t"
         for p in document["without_system"]
     ]
-    lines += [f"  park {one['park']}: see `tonne programme park`" for one in document["parks"]]
+    lines += [f"  park {park_['park']}: see `tonne programme park`" for park_ in document["parks"]]
     return "\n".join(lines)
 
 
-def _days(one: dict[str, Any]) -> str:
-    over = "" if one["days_exceeded"] is None else f", {one['days_exceeded']} exceeded"
-    if one["days_judged"] < one["days"]:
-        over += f", {one['days'] - one['days_judged']} not judged"
-    return f"{one['device']} {one['indicator']}, {one['days']} days{over}, mean {one['mean']}"
+def _days(system: dict[str, Any]) -> str:
+    over = "" if system["days_exceeded"] is None else f", {system['days_exceeded']} exceeded"
+    if system["days_judged"] < system["days"]:
+        over += f", {system['days'] - system['days_judged']} not judged"
+    days = f"{system['days']} days{over}"
+    return f"{system['device']} {system['indicator']}, {days}, mean {system['mean']}"
 
 
-def _park_text(found: dict[str, Any]) -> str:
+def _park_text(balance: dict[str, Any]) -> str:
     head = ("member", "of", "made", "got", "given", "unit")
     rows = [
         (m["site"], of, *(b[side] or "-" for side in ("made", "got", "given")), b["unit"])
-        for m in found["members"]
+        for m in balance["members"]
         for of, b in m["balance"].items()
     ]
-    lines = [f"{found['park']}, {found['from']} to {found['to']}", "", *_table([head, *rows]), ""]
-    for of, b in found["park_balance"].items():
+    lines = [
+        f"{balance['park']}, {balance['from']} to {balance['to']}",
+        "",
+        *_table([head, *rows]),
+        "",
+    ]
+    for of, b in balance["park_balance"].items():
         sides = ("drawn", "made", "exchanged", "released")
-        said = ", ".join(f"{side} {b[side] or '-'}" for side in sides)
-        lines.append(f"{of}: {said} {b['unit']}")
-    lines.append(f"monitored: {shown_tonnes(found['monitored_t'])} tCO2e")
-    if found["not_accounted"]:
-        lines.append(f"not yet accounted, and not included: {', '.join(found['not_accounted'])}")
+        sides_text = ", ".join(f"{side} {b[side] or '-'}" for side in sides)
+        lines.append(f"{of}: {sides_text} {b['unit']}")
+    lines.append(f"monitored: {shown_tonnes(balance['monitored_t'])} tCO2e")
+    if balance["not_accounted"]:
+        lines.append(f"not yet accounted, and not included: {', '.join(balance['not_accounted'])}")
     return "\n".join(lines)
 
 
@@ -204,14 +212,15 @@ def _text(document: dict[str, Any]) -> str:
     if moved is None:
         return "\n".join(lines)
     lines.append(f"Transfer abroad, {moved['rules']}, in force from {moved['in_force']}")
-    for one in moved["projects"]:
-        known = one["transferable_t"] != "not determined"
-        most = f"at most {one['transferable_t']} t transferable; " if known else "transferable "
+    for project in moved["projects"]:
+        known = project["transferable_t"] != "not determined"
+        most = f"at most {project['transferable_t']} t transferable; " if known else "transferable "
         lines.append(
-            f"  {one['project']}: {one['issued_credits_t']} t issued, {most}{one['basis']}"
+            f"  {project['project']}: {project['issued_credits_t']} t issued, "
+            f"{most}{project['basis']}"
         )
-        if one["condition"]:
-            lines.append(f"    condition: {one['condition']}")
+        if project["condition"]:
+            lines.append(f"    condition: {project['condition']}")
     return "\n".join(lines)
 
 

@@ -82,10 +82,10 @@ def template_(
     if (class_id is not None and methodology is not None) or (xlsx and methodology is None):
         raise click.UsageError("give CLASS, or --methodology ID with or without --xlsx FILE")
     if methodology is not None:
-        asked = forms.form(methodology, country)
+        content = forms.form(methodology, country)
         if xlsx is not None:
-            xlsx.write_bytes(asked.workbook())
-        text = f"{xlsx}\n" if xlsx is not None else asked.yaml()
+            xlsx.write_bytes(content.workbook())
+        text = f"{xlsx}\n" if xlsx is not None else content.yaml()
     elif class_id:
         text = templates.template(class_id, country)
     else:
@@ -98,7 +98,7 @@ def template_(
 
 
 def _classes() -> str:
-    lines = [f"#   {one.id:<20} {one.title}\n" for one in classes.load().values()]
+    lines = [f"#   {class_.id:<20} {class_.title}\n" for class_ in classes.load().values()]
     return "\n# Classes, for `tonne registry template CLASS --country CODE`:\n" + "".join(lines)
 
 
@@ -171,13 +171,13 @@ def import_(
         with bar(f"importing {counted(len(incoming.places), 'row')}"):
             planned = import_registry(conn, incoming, author=who, strict=strict, dry_run=dry_run)
         folders = [f / "sewers" for f in files if (f / "sewers").is_dir()]
-        told = []
+        results = []
         if not (planned.refused or dry_run):
             conn.commit()
-            told = [import_folder(conn, folder, who) for folder in folders]
+            results = [import_folder(conn, folder, who) for folder in folders]
     done = "nothing was written" if planned.refused or dry_run else "all rows are in the registry"
     _show(planned, done, as_json=as_json)
-    for line in filter(None, told):
+    for line in filter(None, results):
         click.echo(line, err=as_json)
 
 
@@ -198,10 +198,10 @@ def export(*, xlsx: Path | None, as_json: bool) -> None:
       tonne registry export --xlsx registry.xlsx
     """
     with connect(database_url(), name="tonne registry") as conn:
-        held = load_registry(conn)
+        stored = load_registry(conn)
     if xlsx is not None:
-        xlsx.write_bytes(write_workbook(sections(held)))
-    text = to_yaml(held)
+        xlsx.write_bytes(write_workbook(sections(stored)))
+    text = to_yaml(stored)
     if xlsx is not None and not as_json:
         text = f"{xlsx}\n"
     if as_json:
@@ -228,25 +228,25 @@ def check(files: tuple[Path, ...], *, strict: bool, as_json: bool) -> None:
       tonne registry check --strict
     """
     if files:
-        found = plan(Registry(), read_files(files), strict=strict)
-        if found.refused:
+        result = plan(Registry(), read_files(files), strict=strict)
+        if result.refused:
             click.echo(
                 "Only these files were read. If they refer to rows that are registered already:"
                 " tonne registry import FILES --dry-run",
                 err=True,
             )
-        _show(found, "checked", as_json=as_json)
+        _show(result, "checked", as_json=as_json)
         return
     with connect(database_url(), name="tonne registry") as conn:
-        found = check_registry(conn, strict=strict)
-    _show(found, "checked", as_json=as_json)
+        result = check_registry(conn, strict=strict)
+    _show(result, "checked", as_json=as_json)
 
 
 def _show(plan: Plan, done: str, *, as_json: bool) -> None:
     show_plan(plan.results, as_json=as_json)
     if not as_json:
-        found = [r.result for r in plan.results]
-        counts = [f"{found.count(w)} {w}" for w in ("created", "updated", "unchanged", "error")]
+        results = [r.result for r in plan.results]
+        counts = [f"{results.count(w)} {w}" for w in ("created", "updated", "unchanged", "error")]
         click.echo(f"{', '.join(counts)}: {done}")
     if plan.refused:
         click.get_current_context().exit(Exit.INPUT)

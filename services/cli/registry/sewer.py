@@ -148,12 +148,14 @@ def show(asset: str, *, as_json: bool) -> None:
       tonne sewer show P-012
     """
     with connect(database_url(), role="tonne_api", name="tonne sewer", autocommit=True) as conn:
-        found = stored.history(conn, asset)
-        near = did_you_mean(asset, (a.id for a in stored.every(conn))) if found is None else ""
-    if found is None:
+        stored_asset = stored.history(conn, asset)
+        near = (
+            did_you_mean(asset, (a.id for a in stored.every(conn))) if stored_asset is None else ""
+        )
+    if stored_asset is None:
         raise InputError(f"asset {asset!r} is not registered; {near or _IMPORT}")
-    one, events = found
-    document: dict[str, Any] = {"id": one.id, **rows.properties(one)}
+    own_asset, events = stored_asset
+    document: dict[str, Any] = {"id": own_asset.id, **rows.properties(own_asset)}
     document["history"] = [
         {"day": e.day.isoformat(), "what": e.what, "kind": e.kind, "condition": e.condition,
          "note": e.note} for e in events
@@ -198,15 +200,15 @@ def _whole(conn: Connection, network: Network) -> list[Problem]:
 
 
 def _tell(problems: Iterable[Problem], done: dict[str, int], *, as_json: bool) -> None:
-    found = list(problems)
+    listed = list(problems)
     if as_json:
-        click.echo(json.dumps({**done, "problems": [p._asdict() for p in found]}, indent=2))
+        click.echo(json.dumps({**done, "problems": [p._asdict() for p in listed]}, indent=2))
     else:
-        for one in found[:_SHOWN]:
-            kind = "" if one.stops else "warning: "
-            click.echo(f"{kind}{one.place}: {one.asset}: {one.text}")
-        if len(found) > _SHOWN:
-            click.echo(f"... and {len(found) - _SHOWN} more; --json lists all")
+        for change in listed[:_SHOWN]:
+            kind = "" if change.stops else "warning: "
+            click.echo(f"{kind}{change.place}: {change.asset}: {change.text}")
+        if len(listed) > _SHOWN:
+            click.echo(f"... and {len(listed) - _SHOWN} more; --json lists all")
         click.echo(", ".join(_TOLD[key](value) for key, value in done.items()))
-    if any(p.stops for p in found):
+    if any(p.stops for p in listed):
         click.get_current_context().exit(Exit.INPUT)

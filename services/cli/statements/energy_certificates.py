@@ -85,8 +85,10 @@ def enter_(
     """
     with _connect() as conn:
         span = _span(conn, device, begin, end)
-        one = store.Certificate(id_, scheme, device, *span, wh, issuing_body, document, owner)
-        store.enter(conn, one, getpass.getuser())
+        certificate = store.Certificate(
+            id_, scheme, device, *span, wh, issuing_body, document, owner
+        )
+        store.enter(conn, certificate, getpass.getuser())
     print_result(
         {"certificate": id_, "wh": wh}, f"{id_}: {wh} Wh of {device} are certified", as_json=as_json
     )
@@ -134,11 +136,11 @@ def export_(
         wh = store.free_wh(conn, device, *span)
         if wh == 0:
             raise InputError(f"{device} has no generation in that time without a certificate")
-        one = store.Certificate(
+        certificate = store.Certificate(
             id_, "EnergyTag GC", device, *span, wh, issuing_body, document, owner, exported=True
         )
-        store.enter(conn, one, getpass.getuser())
-        bundles = [_bundle(one, hour, energy_source) for hour in store.hours(conn, id_)]
+        store.enter(conn, certificate, getpass.getuser())
+        bundles = [_bundle(certificate, hour, energy_source) for hour in store.hours(conn, id_)]
         whole = json.dumps({"certificate": id_, "bundles": bundles}, indent=2, ensure_ascii=False)
         write_folder(out, {"bundles.json": f"{whole}\n".encode()})
     print_result(
@@ -160,17 +162,18 @@ def list_(device: str | None, *, as_json: bool) -> None:
       tonne certificates list --device inv-001
     """
     with _connect() as conn:
-        found = store.certificates(conn, device)
-        zones = zones_of(conn, [one.device for one in found])
+        listed = store.certificates(conn, device)
+        zones = zones_of(conn, [certificate.device for certificate in listed])
     if as_json:
-        print_json([one._asdict() for one in found])
+        print_json([certificate._asdict() for certificate in listed])
         return
     head = ("certificate", "scheme", "device", "from", "to", "Wh", "exported")
     rows = [
-        (one.id, one.scheme, one.device, time_text(one.begin, zones[one.device]),
-         time_text(one.end, zones[one.device]), one.wh,
-         "yes" if one.exported else "no")
-        for one in found
+        (certificate.id, certificate.scheme, certificate.device,
+         time_text(certificate.begin, zones[certificate.device]),
+         time_text(certificate.end, zones[certificate.device]), certificate.wh,
+         "yes" if certificate.exported else "no")
+        for certificate in listed
     ]  # fmt: skip
     click.echo(table(head, rows, empty="nothing is certified"))
 

@@ -89,8 +89,8 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _without_ids(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
-    def run(**said: Any) -> None:
-        command(_ExportOptions(*map(said.pop, _ExportOptions._fields)), **said)
+    def run(**values: Any) -> None:
+        command(_ExportOptions(*map(values.pop, _ExportOptions._fields)), **values)
 
     for option in (json_option, _status, _keys, _out, _entered):
         run = option(run)
@@ -103,7 +103,7 @@ export.add_command(check_public_)
 
 @export.command("cdop")
 @_options
-def cdop_(asked: _ExportOptions) -> None:
+def cdop_(options: _ExportOptions) -> None:
     """
     Export to the Carbon Data Open Protocol: one JSON document per schema of 31 July 2026.
 
@@ -114,13 +114,13 @@ def cdop_(asked: _ExportOptions) -> None:
     Example:
       tonne export cdop TN-roof-1-20260101-20260201-1 --entered authority.yaml --out cdop
     """
-    sources, authority = _given(asked)
-    _write(sources, cdop_files(sources, authority), asked.out, as_json=asked.as_json)
+    sources, authority = _given(options)
+    _write(sources, cdop_files(sources, authority), options.out, as_json=options.as_json)
 
 
 @export.command("cad-trust")
 @_options
-def cad_trust_(asked: _ExportOptions) -> None:
+def cad_trust_(options: _ExportOptions) -> None:
     """
     Export to CAD Trust: the tables of data model v2.0.2, numbered in the order of insertion.
 
@@ -131,8 +131,8 @@ def cad_trust_(asked: _ExportOptions) -> None:
     Example:
       tonne export cad-trust pack --keys trusted.json --entered authority.yaml --out cad
     """
-    sources, authority = _given(asked)
-    _write(sources, cad_trust_files(sources, authority), asked.out, as_json=asked.as_json)
+    sources, authority = _given(options)
+    _write(sources, cad_trust_files(sources, authority), options.out, as_json=options.as_json)
 
 
 @export.command("aef")
@@ -143,7 +143,7 @@ def cad_trust_(asked: _ExportOptions) -> None:
 @click.option("--version", type=int, default=1, help="Version of the submission.")
 @_any
 @_without_ids
-def aef_(asked: _ExportOptions, party: str, year: int, version: int) -> None:
+def aef_(options: _ExportOptions, party: str, year: int, version: int) -> None:
     """
     Export a Party's year in the agreed electronic format of Article 6.2: tables T1 to T5.
 
@@ -159,10 +159,10 @@ def aef_(asked: _ExportOptions, party: str, year: int, version: int) -> None:
     """
     from mrv.exports.aef import aef  # noqa: PLC0415
 
-    stored = _filed(asked.what, party, year, version) if asked.entered is None else None
-    sources, authority = _given(asked, named=not asked.what)
+    stored = _filed(options.what, party, year, version) if options.entered is None else None
+    sources, authority = _given(options, named=not options.what)
     draft = stored or aef(authority, {source.name for source in sources}, party, year, version)
-    _write(sources, aef_files(draft), asked.out, as_json=asked.as_json)
+    _write(sources, aef_files(draft), options.out, as_json=options.as_json)
 
 
 @export.command("jcm")
@@ -171,7 +171,7 @@ def aef_(asked: _ExportOptions, party: str, year: int, version: int) -> None:
     "--map", "map_file", type=_file, metavar="TOML", help="TOML file that assigns values to cells."
 )
 @_options
-def jcm_(asked: _ExportOptions, template: Path | None, map_file: Path | None) -> None:
+def jcm_(options: _ExportOptions, template: Path | None, map_file: Path | None) -> None:
     """
     Export to the JCM: the monitoring spreadsheet of a statement's period, and the issuance request.
 
@@ -183,12 +183,12 @@ def jcm_(asked: _ExportOptions, template: Path | None, map_file: Path | None) ->
       tonne export jcm pack --keys trusted.json --template OFFICIAL.xlsx --map MAP.toml --out jcm
     """
     official = _official(template, map_file)
-    if len(asked.what) != 1:
-        number = len(asked.what)
+    if len(options.what) != 1:
+        number = len(options.what)
         raise InputError(f"{number} statements; a monitoring spreadsheet covers one period")
-    sources, authority = _given(asked)
-    made = jcm_files(sources[0], authority, lambda: _workbook(asked), *official)
-    _write(sources, made, asked.out, as_json=asked.as_json)
+    sources, authority = _given(options)
+    made = jcm_files(sources[0], authority, lambda: _workbook(options), *official)
+    _write(sources, made, options.out, as_json=options.as_json)
 
 
 @export.command("facility")
@@ -232,24 +232,24 @@ def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | N
     return form, None if template is None else template.read_bytes()
 
 
-def _workbook(asked: _ExportOptions) -> bytes:
+def _workbook(options: _ExportOptions) -> bytes:
     """Return the monitoring workbook of the given statement."""
     from mrv.report import make  # noqa: PLC0415 - loads the writer
 
-    return make(facts_at(asked.what[0], asked.keys_file), "xlsx", "en")
+    return make(facts_at(options.what[0], options.keys_file), "xlsx", "en")
 
 
-def _given(asked: _ExportOptions, *, named: bool = False) -> tuple[list[Source], Authority]:
+def _given(options: _ExportOptions, *, named: bool = False) -> tuple[list[Source], Authority]:
     """Return the statements and the entered data, after checking that they agree."""
-    what: Sequence[str] = asked.what
-    given = Authority() if asked.entered is None else _authority(asked.entered)
+    what: Sequence[str] = options.what
+    given = Authority() if options.entered is None else _authority(options.entered)
     authority = given
-    if named or any(not Path(one).exists() for one in what):
+    if named or any(not Path(path).exists() for path in what):
         authority = _registered(given)
     if named:
         what = sorted({u.statement for a in authority.authorizations for u in a.units})
     try:
-        sources = [_source(one, asked.keys_file, asked.status_file) for one in what]
+        sources = [_source(path, options.keys_file, options.status_file) for path in what]
     except VerificationError as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)
@@ -268,7 +268,7 @@ def _filed(what: Sequence[str], party: str, year: int, version: int) -> Draft | 
     """Return a submission's tables as filed earlier, read from the database; None if not filed."""
     from services.store.registry.authority import filed  # noqa: PLC0415 - loads the registry
 
-    if what and all(Path(one).exists() for one in what):
+    if what and all(Path(path).exists() for path in what):
         return None
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
         return filed(conn, party, year, version)
@@ -305,7 +305,7 @@ def _write(sources: Sequence[Source], made: ExportFiles, out: Path, *, as_json: 
     write_folder(out, made.folder(sources))
     done = {"folder": out, **export_summary(draft, sources)}
     lines = [f"{out}: {done['state']}, {len(made.files)} files"]
-    lines += [f"  MISSING  {one}" for one in draft.missing]
+    lines += [f"  MISSING  {text}" for text in draft.missing]
     print_result(done, "\n".join(lines), as_json=as_json)
     if draft.missing:
         click.get_current_context().exit(Exit.NOT_ENOUGH)

@@ -151,10 +151,14 @@ def check_public_(
     except (SignatureError, KeyError, TypeError) as error:
         click.echo(f"tonne: {error}", err=True)
         click.get_current_context().exit(Exit.FALSE)
-    said = document["credentialSubject"]
-    done = {"statement": said["id"], "signed_by": holder.name, "hidden": len(said["redactions"]),
-            "originals": "put together again" if originals else "not seen"}  # fmt: skip
-    lines = [f"{said['id']}: signed by {holder.name}, {len(said['redactions'])} texts hidden"]
+    subject = document["credentialSubject"]
+    done = {
+        "statement": subject["id"],
+        "signed_by": holder.name,
+        "hidden": len(subject["redactions"]),
+        "originals": "put together again" if originals else "not seen",
+    }
+    lines = [f"{subject['id']}: signed by {holder.name}, {len(subject['redactions'])} texts hidden"]
     lines.append(
         "originals: restored, with the proofs of operator and verifier"
         if originals
@@ -174,8 +178,8 @@ def _facts(what: str, keys_file: Path | None) -> tuple[Facts, str | None]:
     if Path(what).exists():
         pack = read_pack(Path(what), pack_budget())
         trusted = None if keys_file is None else own_keys(str(keys_file), what, datetime.now(UTC))
-        held = pack.files.get(RECEIPT)
-        return facts_of_pack(pack, trusted), None if held is None else held.decode()
+        receipt = pack.files.get(RECEIPT)
+        return facts_of_pack(pack, trusted), None if receipt is None else receipt.decode()
     with connect(database_url(), role="tonne_mrv", name="tonne export", autocommit=True) as conn:
         return facts_of(conn, what), log.receipt(conn, what)
 
@@ -184,14 +188,14 @@ def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, byt
     """Store a public version for the API."""
     from services.issuer.export_files import zipped  # noqa: PLC0415
 
-    held = zipped(files)
-    if len(held) > public_versions.LARGEST_BYTES:
+    archive = zipped(files)
+    if len(archive) > public_versions.LARGEST_BYTES:
         raise InputError(
-            f"{name}: a public version of {len(held)} bytes; at most "
+            f"{name}: a public version of {len(archive)} bytes; at most "
             f"{public_versions.LARGEST_BYTES} are published; hand over the folder by other means"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export") as conn:
-        public_versions.insert(conn, name, signed, multikey, held)
+        public_versions.insert(conn, name, signed, multikey, archive)
 
 
 def _keep(path: Path, data: bytes) -> None:

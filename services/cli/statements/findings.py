@@ -124,10 +124,10 @@ def _offline(pack: Path, key_name: str | None, size: Size) -> dict[str, Any]:
 
 def _drawn(name: str) -> dict[str, Any]:
     with _database() as conn:
-        found = stored.document(conn, name)
-    if found is None:
+        stored_document = stored.document(conn, name)
+    if stored_document is None:
         raise InputError(f"no sample of {name} was drawn; the verifier draws it with --key")
-    return canonical.parse_object(found)
+    return canonical.parse_object(stored_document)
 
 
 def _show(document: dict[str, Any], *, as_json: bool) -> None:
@@ -135,12 +135,12 @@ def _show(document: dict[str, Any], *, as_json: bool) -> None:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
     drawn = read(SamplingList, document, "the sample")
-    said = drawn.credential_subject
+    draw = drawn.credential_subject
     click.echo(
-        f"{said.random} of {said.population} device-days at random, {said.by_risk} by"
-        f" risk, drawn by {drawn.issuer.name}, seed {said.seed[:16]}"
+        f"{draw.random} of {draw.population} device-days at random, {draw.by_risk} by"
+        f" risk, drawn by {drawn.issuer.name}, seed {draw.seed[:16]}"
     )
-    rows = [(o.day, o.device, o.drawn, o.weight, ", ".join(o.reasons)) for o in said.items]
+    rows = [(o.day, o.device, o.drawn, o.weight, ", ".join(o.reasons)) for o in draw.items]
     head = ("day", "device", "drawn", "weight", "why")
     click.echo(table(head, rows, empty="no device-day was drawn"))
 
@@ -307,8 +307,8 @@ def take(id_: str, signed: Path, *, as_json: bool) -> None:
     """
     with _database() as conn:
         event = accept.finding(conn, id_, canonical.parse_object(signed.read_bytes()))
-    said = f"{event.finding} of {id_} is {event.what}, signed by {event.by}"
-    print_result(_done(id_, event.finding, event.what, event.by), said, as_json=as_json)
+    text = f"{event.finding} of {id_} is {event.what}, signed by {event.by}"
+    print_result(_done(id_, event.finding, event.what, event.by), text, as_json=as_json)
 
 
 @finding.command("list")
@@ -324,24 +324,26 @@ def list_(id_: str, *, as_json: bool) -> None:
     """
     with _database() as conn:
         have = steps.documents(conn, id_)
-        found = steps.records(conn, have)
+        records = steps.records(conn, have)
     if as_json:
-        click.echo(json.dumps([one.to_json() for one in found], indent=2, ensure_ascii=False))
+        click.echo(
+            json.dumps([record.to_json() for record in records], indent=2, ensure_ascii=False)
+        )
         return
-    if not found:
+    if not records:
         click.echo(f"{id_} has no finding")
-    for one in found:
-        click.echo("\n".join(_lines(one, have.claims.monitoring_period.timezone)))
+    for record in records:
+        click.echo("\n".join(_lines(record, have.claims.monitoring_period.timezone)))
 
 
-def _lines(one: Record, zone: str) -> list[str]:
-    shown: dict[str, Any] = one.to_json()
-    effect = "" if shown["effect_t"] is None else f", {shown['effect_t']} t"
-    about = one.events[0].about
+def _lines(record: Record, zone: str) -> list[str]:
+    document: dict[str, Any] = record.to_json()
+    effect = "" if document["effect_t"] is None else f", {document['effect_t']} t"
+    about = record.events[0].about
     where = "" if about is UNSET else f"  {about_text(about)}"
     return [
-        f"{one.name}  {one.state}{effect}{where}",
-        *(f"  {time_text(e.at, zone)}  {e.what} by {e.by}: {e.text}" for e in one.events),
+        f"{record.name}  {record.state}{effect}{where}",
+        *(f"  {time_text(e.at, zone)}  {e.what} by {e.by}: {e.text}" for e in record.events),
     ]
 
 
@@ -359,16 +361,16 @@ def _say(
         write_whole(out, canonical.encode(document))
         signed = read(FindingEvent, document, "the event")
         name = signed.credential_subject.finding
-        told = f"{out}: {name} {said[0]}, signed by {signed.issuer.name}"
+        line = f"{out}: {name} {said[0]}, signed by {signed.issuer.name}"
         done = {**_done(what, name, said[0], signed.issuer.name), "file": out}
-        print_result(done, told, as_json=as_json)
+        print_result(done, line, as_json=as_json)
         return
     signer = steps.Signer(*keys.load(Settings().home, key_name))
     with _database() as conn:
         event = accept.finding(conn, what, sign(conn, what, signer, said, about))
     by = signer.holder.name
-    told = f"{event.finding} of {what} is {event.what}, signed by {by}"
-    print_result(_done(what, event.finding, event.what, by), told, as_json=as_json)
+    line = f"{event.finding} of {what} is {event.what}, signed by {by}"
+    print_result(_done(what, event.finding, event.what, by), line, as_json=as_json)
 
 
 def _done(statement: str, name: str, what: str, by: str) -> dict[str, object]:

@@ -146,7 +146,7 @@ def create(
     until = None if accredited_until is None else _whole_second(accredited_until)
     body = None if accreditation is None else Accreditation(accreditation, scope, None, until)
     bounds = KeyBounds(organisation, organisation_id, projects or None, body)
-    if lacks := [f"--{one}" for one in unnamed(role, bounds)]:
+    if lacks := [f"--{option}" for option in unnamed(role, bounds)]:
         raise InputError(
             f"a key of role {role} needs {' and '.join(lacks)}: operator and verifier must be two "
             "organisations, and the verifier accredited"
@@ -286,9 +286,11 @@ def rotate(name: str, *, as_json: bool) -> None:
     """
     home = Settings().home
     with _database() as conn:
-        found = [one for one in enrolled.load(conn) if one.key.name == name]
-        at = _second_after([one.valid_from for one in found])
-        if any(one.key.role == "log" for one in found):
+        enrolled_keys = [
+            enrolled_key for enrolled_key in enrolled.load(conn) if enrolled_key.key.name == name
+        ]
+        at = _second_after([enrolled_key.valid_from for enrolled_key in enrolled_keys])
+        if any(enrolled_key.key.role == "log" for enrolled_key in enrolled_keys):
             made = key_files.rotate(conn, home, name, at)
             print_result({**made.to_json(), "closed": name}, made.multikey, as_json=as_json)
             click.echo(f"log {name} is closed; log {made.name} continues it", err=True)
@@ -326,7 +328,7 @@ def _second_after(begun: Iterable[datetime]) -> datetime:
     end_s = time.monotonic() + 2
     while True:
         at = datetime.fromtimestamp(now_us() // 1_000_000, UTC)
-        if all(one < at for one in begun) or time.monotonic() > end_s:
+        if all(start < at for start in begun) or time.monotonic() > end_s:
             return at
         time.sleep(0.05)
 
@@ -358,22 +360,25 @@ def list_(*, as_json: bool) -> None:
     """
     here = set(key_files.names(Settings().home))
     with _database() as conn:
-        found = enrolled.load(conn)
+        enrolled_keys = enrolled.load(conn)
     if as_json:
         rows = [
             {
-                **one.key.to_json(),
-                "validFrom": one.valid_from.isoformat(),
-                "validUntil": one.valid_until.isoformat() if one.valid_until else None,
+                **enrolled_key.key.to_json(),
+                "validFrom": enrolled_key.valid_from.isoformat(),
+                "validUntil": enrolled_key.valid_until.isoformat()
+                if enrolled_key.valid_until
+                else None,
             }
-            for one in found
+            for enrolled_key in enrolled_keys
         ]
         click.echo(json.dumps(rows, indent=2))
         return
     cells = [
-        (one.key.role, one.key.name, one.key.multikey, one.key.valid_until,
-         "yes" if one.key.name in here and not one.key.valid_until else "no")
-        for one in found
+        (enrolled_key.key.role, enrolled_key.key.name, enrolled_key.key.multikey,
+         enrolled_key.key.valid_until,
+         "yes" if enrolled_key.key.name in here and not enrolled_key.key.valid_until else "no")
+        for enrolled_key in enrolled_keys
     ]  # fmt: skip
     head = ("role", "name", "key", "until", "secret here")
     click.echo(table(head, cells, empty="no key is enrolled; `tonne keys create` makes one"))
@@ -403,13 +408,17 @@ def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) ->
     """
     kept = [canonical.parse_object(path.read_bytes()) for path in lists]
     with _database() as conn:
-        found = [one.key for one in enrolled.load(conn) if not names or one.key.name in names]
-    missing = set(names) - {key.name for key in found}
+        selected_keys = [
+            enrolled_key.key
+            for enrolled_key in enrolled.load(conn)
+            if not names or enrolled_key.key.name in names
+        ]
+    missing = set(names) - {key.name for key in selected_keys}
     if missing:
         raise InputError(
             f"no key of {', '.join(sorted(missing))} is enrolled; see `tonne keys list`"
         )
-    _write(write_keyring(found, kept), out)
+    _write(write_keyring(selected_keys, kept), out)
 
 
 @keys.command()

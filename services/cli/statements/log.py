@@ -141,8 +141,8 @@ def seal(
 
 def _warn(conn: Connection, until: datetime, projects: tuple[str, ...]) -> None:
     """Warn if readings of the month before a day still arrive."""
-    found = [p for p in load_projects(conn) if not projects or p.id in projects]
-    ids = sorted({device.device for project in found for device in project.devices})
+    projects_of = [p for p in load_projects(conn) if not projects or p.id in projects]
+    ids = sorted({device.device for project in projects_of for device in project.devices})
     end_us = round(until.replace(tzinfo=UTC).timestamp()) * 1_000_000
     warn_of_arriving(conn, ids, end_us - _MONTH_DAYS * _DAY_US, end_us)
 
@@ -377,10 +377,10 @@ def _print(name: str, text: str, *, as_json: bool) -> None:
 
 
 def _head(conn: Connection, size: int | None) -> str:
-    found = stored.checkpoint(conn, size)
-    if found is None:
+    checkpoint = stored.checkpoint(conn, size)
+    if checkpoint is None:
         raise InputError("the log has no such head; `tonne log seal` makes the first")
-    return found
+    return checkpoint
 
 
 def _database() -> Connection:

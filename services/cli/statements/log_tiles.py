@@ -58,8 +58,12 @@ def witnesses(*, as_json: bool) -> None:
                 "cosigned_by": done.names,
                 "lacks": done.lacks,
                 "asked": {
-                    name: {"state": one.state, "why": one.why, "seconds": round(one.took_s, 3)}
-                    for name, one in done.outcomes.items()
+                    name: {
+                        "state": outcome.state,
+                        "why": outcome.why,
+                        "seconds": round(outcome.took_s, 3),
+                    }
+                    for name, outcome in done.outcomes.items()
                 },
             }
         )
@@ -72,11 +76,13 @@ def witnesses(*, as_json: bool) -> None:
 
 def _show_witness(done: Round, whom: Witnesses) -> None:
     rows = []
-    for name, one in whom.policy.witnesses.items():
-        found = done.outcomes.get(name)
-        state = "cosigned" if name in done.names else found.state if found else "not asked"
-        why = found.why if found is not None else "" if one.url else "the policy names no URL"
-        rows.append((name, one.key.name, state, why))
+    for name, witness in whom.policy.witnesses.items():
+        outcome = done.outcomes.get(name)
+        state = "cosigned" if name in done.names else outcome.state if outcome else "not asked"
+        why = (
+            outcome.why if outcome is not None else "" if witness.url else "the policy names no URL"
+        )
+        rows.append((name, witness.key.name, state, why))
     click.echo(table(("witness", "key", "state", "why"), rows, empty="the policy names no witness"))
     if done.lacks is None:
         click.echo(
@@ -126,7 +132,11 @@ def tiles(folder: Path, *, as_json: bool) -> None:
                 else "the log has no head yet; `tonne log seal` makes the first"
             )
         entries = stored.entries(conn)
-        keys = [one.key for one in enrolled.load(conn) if one.key.role == "log"]
+        keys = [
+            enrolled_key.key
+            for enrolled_key in enrolled.load(conn)
+            if enrolled_key.key.role == "log"
+        ]
     done = publish(
         folder, note, [entry.body for entry in entries], [entry.leaf for entry in entries]
     )
@@ -190,7 +200,11 @@ def monitor(
     keys = [parse_vkey(text) for text in vkeys]
     if ring is not None:
         keyring = read_keyring(ring.read_bytes())
-        keys += [NoteKey(one.name, one.public) for one in keyring if one.role == "log"]
+        keys += [
+            NoteKey(enrolled_key.name, enrolled_key.public)
+            for enrolled_key in keyring
+            if enrolled_key.role == "log"
+        ]
     if not keys:
         raise click.UsageError("give the log's key, --key VKEY or --keys FILE")
     notes = [path.read_text(encoding="utf-8") for path in heads]
@@ -242,9 +256,9 @@ def _show(report: Report, *, as_json: bool, line: bool) -> None:
     if as_json:
         print_json(report, line=line)
         return
-    for one in report.found:
-        body = one["entry"]
-        click.echo(f"entry {one['index']}: {body.get('event')} {body.get('statement') or ''}")
+    for name in report.found:
+        body = name["entry"]
+        click.echo(f"entry {name['index']}: {body.get('event')} {body.get('statement') or ''}")
     if report.contradiction is not None:
         click.echo(f"CONTRADICTION: {report.contradiction}")
         for path in report.evidence:

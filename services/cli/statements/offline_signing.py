@@ -56,7 +56,9 @@ def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     key, holder = _signer(key_name, "operator", name)
     accept.check_body(name, subject.statement, strict=Settings().require_accepted_factors)
     signed = sign_statement(subject.statement, key, holder, datetime.now(UTC))
-    return {n: signed[n] for n in ("issuer", "proof")}, [str(one) for one in unmet(subject.claims)]
+    return {n: signed[n] for n in ("issuer", "proof")}, [
+        str(condition) for condition in unmet(subject.claims)
+    ]
 
 
 def event(
@@ -71,9 +73,9 @@ def event(
     Parameters
     ----------
     what : str
-        A folder with `statement.json` and, once something was found, `findings.json`.
+        A folder with `statement.json` and, after the first finding, `findings.json`.
     said, about
-        As `mrv.statement.findings.sign_event` takes them.
+        As in `mrv.statement.findings.sign_event`.
     """
     subject = _submitted(what)
     key, holder = _signer(key_name, SIGNED_BY[said[0]], _name(subject))
@@ -97,7 +99,7 @@ def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
     InputError
         If it is no pack of a submitted statement.
     VerificationError
-        Naming the first step that fails.
+        Names the first step that fails.
     """
     subject = _submitted(what)
     if subject.pack.bare:

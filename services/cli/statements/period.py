@@ -130,9 +130,9 @@ def close(project: str, begin: str, end: str, *, as_json: bool) -> None:
         span = span_us(begin, end, loaded.timezone)
         hint_of_last_day(begin, end)
         warn_of_arriving(conn, [d.device for d in loaded.devices], *span)
-        with bar(f"closing {project}", len(STEPS)) as shown:
+        with bar(f"closing {project}", len(STEPS)) as progress:
             closed = close_period(
-                conn, project, *span, getpass.getuser(), begun=steps(shown, f"closing {project}")
+                conn, project, *span, getpass.getuser(), begun=steps(progress, f"closing {project}")
             )
     show_closed(closed, as_json=as_json)
 
@@ -157,8 +157,8 @@ def preview(project: str, begin: str, end: str, *, as_json: bool) -> None:
     with connect(database_url(), role="tonne_mrv", name="tonne period", autocommit=True) as conn:
         timezone = load_project(conn, project).timezone
         hint_of_last_day(begin, end)
-        found = preview_period(conn, project, *span_us(begin, end, timezone))
-    show_closed(found, as_json=as_json)
+        preview = preview_period(conn, project, *span_us(begin, end, timezone))
+    show_closed(preview, as_json=as_json)
 
 
 def show_closed(closed: Closed, *, as_json: bool) -> None:
@@ -171,24 +171,24 @@ def show_closed(closed: Closed, *, as_json: bool) -> None:
 
 def summary(closed: Closed) -> dict[str, Any]:
     """Return the figures of a closed period: tonnes as decimal text, credits as whole tonnes."""
-    said = claims_of(closed.document)
-    plain = write(said)
+    claims = claims_of(closed.document)
+    plain = write(claims)
     return {
         "statement": closed.statement,
         "state": closed.state,
-        "project": said.project.id,
-        "methodology": said.methodology.id,
-        "from": said.monitoring_period.from_,
-        "to": said.monitoring_period.to,
+        "project": claims.project.id,
+        "methodology": claims.methodology.id,
+        "from": claims.monitoring_period.from_,
+        "to": claims.monitoring_period.to,
         **{f"{side}_t": amount["t"] for side, amount in plain["emissions"].items()},
-        "credit_t": int(said.credited.t),
-        "coverage": said.coverage,
+        "credit_t": int(claims.credited.t),
+        "coverage": claims.coverage,
         "deductions": plain["deductions"],
         "gaps": plain["gaps"],
-        "findings": [finding_json(finding) for finding in findings(said)],
-        "evidence": {} if said.evidence is UNSET else dict(said.evidence.shares),
-        "worklist": [] if said.evidence is UNSET else plain["evidence"]["items"],
-        "not_met": [finding_json(one) for one in unmet(said)],
+        "findings": [finding_json(finding) for finding in findings(claims)],
+        "evidence": {} if claims.evidence is UNSET else dict(claims.evidence.shares),
+        "worklist": [] if claims.evidence is UNSET else plain["evidence"]["items"],
+        "not_met": [finding_json(condition) for condition in unmet(claims)],
         "devices": plain["monitoredParameters"],
         "digests": plain["digests"],
         "supersedes": plain["supersedes"],
@@ -199,14 +199,14 @@ def _percent(share: str) -> str:
     return f"{float(share) * 100:.1f}"
 
 
-def _rounded(said: Claims) -> Iterator[str]:
+def _rounded(claims: Claims) -> Iterator[str]:
     """Yield a line with the tonnes lost by rounding down, if above one percent of the reduction."""
-    reduction = Fraction(said.emissions.reduction.t)
-    left = reduction + Fraction(int(said.carried.in_ug), UG_PER_T) - int(said.credited.t)
+    reduction = Fraction(claims.emissions.reduction.t)
+    left = reduction + Fraction(int(claims.carried.in_ug), UG_PER_T) - int(claims.credited.t)
     if not 0 < left < reduction or left <= reduction / 100:
         return
-    days = (date.fromisoformat(said.monitoring_period.local_to[:10])
-            - date.fromisoformat(said.monitoring_period.local_from[:10])).days  # fmt: skip
+    days = (date.fromisoformat(claims.monitoring_period.local_to[:10])
+            - date.fromisoformat(claims.monitoring_period.local_from[:10])).days  # fmt: skip
     enough = ceil(100 * days / reduction)
     advice = (
         f"a period of {enough} days like these loses less than 1 % by rounding"
@@ -217,8 +217,8 @@ def _rounded(said: Claims) -> Iterator[str]:
 
 
 def _lines(closed: Closed) -> list[str]:
-    said = claims_of(closed.document)
-    span, emissions = said.monitoring_period, said.emissions
+    claims = claims_of(closed.document)
+    span, emissions = claims.monitoring_period, claims.emissions
     lines = [
         f"{closed.statement}  {closed.state}{'' if closed.new else ', as before'}",
         f"  period      {span.local_from} to {span.local_to}",
@@ -226,15 +226,15 @@ def _lines(closed: Closed) -> list[str]:
         f"  project     {emissions.project.t:>16} t",
         f"  leakage     {emissions.leakage.t:>16} t",
         f"  reduction   {emissions.reduction.t:>16} t",
-        f"  credited    {said.credited.t:>9} whole t",
-        *_rounded(said),
-        f"  coverage    {said.coverage}",
+        f"  credited    {claims.credited.t:>9} whole t",
+        *_rounded(claims),
+        f"  coverage    {claims.coverage}",
     ]
     lines += [
         f"  deduction   {d.device}: {words_of(d.reason)}, {d.percent} %, {d.cost_t} t"
-        for d in said.deductions
+        for d in claims.deductions
     ]
-    gaps = said.gaps
+    gaps = claims.gaps
     lines += [
         f"  gap         {g.device} {g.from_} to {g.to}, {g.kind}: {g.cost_t} t"
         + (f", forgone at most {g.forgone_at_most_t} t" if g.forgone_at_most_t else "")
@@ -242,9 +242,9 @@ def _lines(closed: Closed) -> list[str]:
     ]
     if len(gaps) > _SHOWN:
         lines.append(f"              and {len(gaps) - _SHOWN} more; --json lists all")
-    if said.evidence is not UNSET:
-        shares = (f"{grade} {_percent(share)} %" for grade, share in said.evidence.shares.items())
+    if claims.evidence is not UNSET:
+        shares = (f"{grade} {_percent(share)} %" for grade, share in claims.evidence.shares.items())
         lines.append(f"  evidence    {', '.join(shares)} of the reduction by grade")
-    lines += [f"  not met     {one}" for one in unmet(said)]
-    lines += [f"  observation {observation}" for observation in observations(said)]
+    lines += [f"  not met     {condition}" for condition in unmet(claims)]
+    lines += [f"  observation {observation}" for observation in observations(claims)]
     return lines

@@ -96,13 +96,13 @@ def verify(
     if file is None:
         if given or files:
             raise click.UsageError("--key and --registry are for a FILE")
-        found = _stored(device, begin, end)
+        values = _stored(device, begin, end)
     else:
         if device or begin or end:
             raise click.UsageError("--device, --from and --to are for stored values, without FILE")
-        found = _of_file(file, given, files)
-    _show(found, as_json=as_json)
-    outcomes = {one.outcome for _, one in found}
+        values = _of_file(file, given, files)
+    _show(values, as_json=as_json)
+    outcomes = {value.outcome for _, value in values}
     code = Exit.FALSE if REFUSED in outcomes else Exit.DONE
     if code is Exit.DONE and NOT_CHECKED in outcomes:
         code = Exit.NOT_ENOUGH
@@ -121,7 +121,7 @@ def _of_file(file: Path, given: Sequence[str], files: Sequence[Path]) -> list[tu
     else:
         with connect(database_url(), name=_NAME) as conn:
             keys = by_name(load_registry(conn))
-    return [(f"{at}", one) for at, one in enumerate(check_items(items, keys), 1)]
+    return [(f"{at}", value) for at, value in enumerate(check_items(items, keys), 1)]
 
 
 def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedKey]]:
@@ -129,15 +129,15 @@ def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedK
     Return the keys of `--key` by signer; a key without a name belongs to the file's only
     signer.
     """
-    found: dict[str, list[DatedKey]] = {}
+    keys: dict[str, list[DatedKey]] = {}
     for text in texts:
         serial, gap, rest = text.partition("=")
         if not gap or not rest.strip("="):  # the padding of base64
             serial, rest = _only(items), text
         named = Path(rest)
-        held = named.read_text(encoding="utf-8") if _is_file(named) else rest
-        found.setdefault(serial, []).append(DatedKey(parse_key(held), None, serial))
-    return found
+        content = named.read_text(encoding="utf-8") if _is_file(named) else rest
+        keys.setdefault(serial, []).append(DatedKey(parse_key(content), None, serial))
+    return keys
 
 
 def _is_file(path: Path) -> bool:
@@ -148,7 +148,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _only(items: Sequence[Item]) -> str:
-    signers = {name for one in check_items(items, {}) if (name := _signer(one))}
+    signers = {name for value in check_items(items, {}) if (name := _signer(value))}
     if len(signers) > 1:
         raise InputError(
             f"the file has values of {', '.join(sorted(signers))}; name the holder of each key, "
@@ -157,10 +157,10 @@ def _only(items: Sequence[Item]) -> str:
     return signers.pop() if signers else ""
 
 
-def _signer(one: Checked) -> str | None:
-    if one.batch is not None:
-        return one.batch.signer
-    return None if one.record is None else one.record.meter or one.record.gateway
+def _signer(value: Checked) -> str | None:
+    if value.batch is not None:
+        return value.batch.signer
+    return None if value.record is None else value.record.meter or value.record.gateway
 
 
 def _stored(device: str | None, begin: str | None, end: str | None) -> list[tuple[str, Checked]]:
@@ -171,55 +171,61 @@ def _stored(device: str | None, begin: str | None, end: str | None) -> list[tupl
         rows = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), None)
         registry = load_registry(conn)
     # as they came: a number or page that stands twice is refused where it came later
-    rows.sort(key=lambda one: one.id)
-    items = [Item(plain(one.data), received=one.received) for one in rows]
+    rows.sort(key=lambda row: row.id)
+    items = [Item(plain(row.data), received=row.received) for row in rows]
     checked = check_items(items, by_name(registry))
     return [
-        (f"{row.id}", of_device(one, row.device)) for row, one in zip(rows, checked, strict=True)
+        (f"{row.id}", of_device(value, row.device))
+        for row, value in zip(rows, checked, strict=True)
     ]
 
 
-def _show(found: Sequence[tuple[str, Checked]], *, as_json: bool) -> None:
+def _show(values: Sequence[tuple[str, Checked]], *, as_json: bool) -> None:
     counts = {
-        what: sum(one.outcome == what for _, one in found)
+        what: sum(value.outcome == what for _, value in values)
         for what in (VERIFIED, REFUSED, NOT_CHECKED)
     }
     if as_json:
         print_json(
-            {"ok": counts[VERIFIED] == len(found)}
+            {"ok": counts[VERIFIED] == len(values)}
             | {what.replace(" ", "_"): count for what, count in counts.items()}
-            | {"values": [_json(name, one) for name, one in found]}
+            | {"values": [_json(name, value) for name, value in values]}
         )
         return
-    for name, one in found:
-        click.echo(f"{name:>3}  {one.outcome:<11}  {_named(one)}: {one.detail}")
-        for reading in one.record.readings if one.record else ():
+    for name, checked_value in values:
+        click.echo(
+            f"{name:>3}  {checked_value.outcome:<11}  {_named(checked_value)}: "
+            f"{checked_value.detail}"
+        )
+        for reading in checked_value.record.readings if checked_value.record else ():
             value = "no value" if reading.value is None else f"{reading.value} {reading.unit}"
             click.echo(
                 f"     {reading.time.isoformat()} {reading.clock}"
                 f"  {reading.reason or '-'}  {reading.obis or '-'}  {value}"
             )
-        if one.batch is not None:
-            at = datetime.fromtimestamp(one.batch.at_ms / 1_000, UTC)
-            click.echo(f"     {one.batch.named_algorithm}, signed on {at:%Y-%m-%dT%H:%M:%SZ}")
-        for note in one.notes:
+        if checked_value.batch is not None:
+            at = datetime.fromtimestamp(checked_value.batch.at_ms / 1_000, UTC)
+            click.echo(
+                f"     {checked_value.batch.named_algorithm}, signed on {at:%Y-%m-%dT%H:%M:%SZ}"
+            )
+        for note in checked_value.notes:
             click.echo(f"     (note) {note}")
     summary = ", ".join(f"{count} {what}" for what, count in counts.items())
-    click.echo(f"{counted(len(found), 'signed value')}: {summary}")
+    click.echo(f"{counted(len(values), 'signed value')}: {summary}")
 
 
-def _named(one: Checked) -> str:
-    if one.batch is not None:
-        return f"{one.batch.signer} for {one.batch.device}, number {one.batch.sequence}"
-    return f"{one.record.name}, page {one.record.page}" if one.record else "a value"
+def _named(value: Checked) -> str:
+    if value.batch is not None:
+        return f"{value.batch.signer} for {value.batch.device}, number {value.batch.sequence}"
+    return f"{value.record.name}, page {value.record.page}" if value.record else "a value"
 
 
-def _json(name: str, one: Checked) -> dict[str, Any]:
+def _json(name: str, value: Checked) -> dict[str, Any]:
     document: dict[str, Any] = {
-        "value": name, "outcome": one.outcome, "detail": one.detail, "holder": one.holder,
-        "device": one.device, "notes": list(one.notes),
+        "value": name, "outcome": value.outcome, "detail": value.detail, "holder": value.holder,
+        "device": value.device, "notes": list(value.notes),
     }  # fmt: skip
-    record, batch = one.record, one.batch
+    record, batch = value.record, value.batch
     if batch is not None:
         return document | {
             "signer": batch.signer,
@@ -312,13 +318,15 @@ def row(
             f"{name!r} is a key of role {holder.role}; rows are signed by a key "
             f"of role {ROLE}: `tonne keys create --role {ROLE}`"
         )
-    found = sign_file(file, key, holder, timezone, cose=cose)
-    out.write_text(found.text, "utf-8")
-    done = {"file": out, "signed_by": key.public_multikey, "rows": found.rows}
-    names = ", ".join(one.row for one in found.rows)
+    signed_rows = sign_file(file, key, holder, timezone, cose=cose)
+    out.write_text(signed_rows.text, "utf-8")
+    done = {"file": out, "signed_by": key.public_multikey, "rows": signed_rows.rows}
+    names = ", ".join(row.row for row in signed_rows.rows)
     print_result(done, f"{out}: {names}, signed by {name}", as_json=as_json)
-    if found.others:
-        click.echo(f"not signed, as they are of other issuers: {', '.join(found.others)}", err=True)
+    if signed_rows.others:
+        click.echo(
+            f"not signed, as they are of other issuers: {', '.join(signed_rows.others)}", err=True
+        )
 
 
 @signed.command("list")
@@ -342,15 +350,15 @@ def list_(
         if device is not None and not registered and device not in store.devices(conn):
             raise unknown(conn, "device", device, store.devices(conn))
         zone_of = device if registered else None
-        found = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), limit)
-        zones = zones_of(conn, [one.device for one in found])
+        values = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), limit)
+        zones = zones_of(conn, [row.device for row in values])
     if as_json:
-        print_json(found)
+        print_json(values)
         return
     rows = [
-        (one.id, time_text(one.time, zones[one.device]), one.device, one.channel, one.context,
-         one.encoding, one.data[:_SHOWN])
-        for one in found
+        (row.id, time_text(row.time, zones[row.device]), row.device, row.channel, row.context,
+         row.encoding, row.data[:_SHOWN])
+        for row in values
     ]  # fmt: skip
     head = ("number", "time", "device", "channel", "context", "encoding", "data")
     click.echo(table(head, rows, empty="no such signed value is stored"))

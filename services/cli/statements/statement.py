@@ -54,24 +54,24 @@ def ask(
     Raises
     ------
     TonneError
-        As the step raises; ServerError where no signer answers within a minute.
+        As the step raises; ServerError if no signer answers within a minute.
     """
     wanted = queue.Request(
         uuid4(), kind, subject, canonical.encode(said), actor, None, datetime.now(UTC)
     )
     queue.ask(conn, wanted)
     with bar("waiting for tonne signer"):
-        found = requests.awaited(conn, wanted.id, _PATIENCE_S)
-    if found is None:
+        answer = requests.awaited(conn, wanted.id, _PATIENCE_S)
+    if answer is None:
         raise ServerError(
             f"no signer answered request {wanted.id} within {_PATIENCE_S:.0f} s; it stays queued "
             "until `tonne signer` runs: see `tonne doctor`"
         )
-    if found.result is not None:
-        return found.result
-    if found.error == requests.DEFECT:
-        raise ServerError(f"internal error {found.detail}; see the signer's log")
-    raise (ServerError if requests.kind_of(found) is ServerError else MrvError)(found.detail)
+    if answer.result is not None:
+        return answer.result
+    if answer.error == requests.DEFECT:
+        raise ServerError(f"internal error {answer.detail}; see the signer's log")
+    raise (ServerError if requests.kind_of(answer) is ServerError else MrvError)(answer.detail)
 
 
 @click.command()
@@ -109,8 +109,8 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
             require_cosigned(conn, whom)
         index, name, notes = _enter(conn, id_, log_key, operator)
         _publish(conn, id_, operator)
-        open_ = [str(one) for one in unmet(life.documents(conn, id_).claims)]
-        asked = None if whom is None else have_cosigned(conn, whom)
+        open_ = [str(condition) for condition in unmet(life.documents(conn, id_).claims)]
+        cosigned = None if whom is None else have_cosigned(conn, whom)
     warn_unmet(open_)
     done = {
         "statement": id_,
@@ -120,12 +120,12 @@ def issue(id_: str, key_name: str | None, log_key: str, *, as_json: bool) -> Non
         "not_met": open_,
         "timestamps": notes,
     }
-    if asked is not None:
-        done |= {"cosigned_by": list(asked.names), "witnesses_lack": asked.lacks}
-    said = (f"{id_} is issued, entry {index} of log {name}", *notes)
-    print_result(done, "\n".join(said), as_json=as_json)
-    warn_of(asked)
-    if whom is not None and whom.waits and asked is not None and asked.lacks is not None:
+    if cosigned is not None:
+        done |= {"cosigned_by": list(cosigned.names), "witnesses_lack": cosigned.lacks}
+    lines = (f"{id_} is issued, entry {index} of log {name}", *notes)
+    print_result(done, "\n".join(lines), as_json=as_json)
+    warn_of(cosigned)
+    if whom is not None and whom.waits and cosigned is not None and cosigned.lacks is not None:
         click.get_current_context().exit(Exit.NOT_ENOUGH)
 
 
@@ -213,8 +213,8 @@ def status_list(project: str, key_name: str, out: Path | None, *, as_json: bool)
         click.echo(document.decode())
         return
     out.write_bytes(document)
-    said = f"{out}: status list of {project}"
-    print_result({"project": project, "file": out}, said, as_json=as_json)
+    text = f"{out}: status list of {project}"
+    print_result({"project": project, "file": out}, text, as_json=as_json)
 
 
 def _enter(
@@ -232,9 +232,9 @@ def _enter(
     home, by = Settings().home, operator.holder if operator else getpass.getuser()
     if requests.elsewhere(conn, home, log_key):
         actor = by if isinstance(by, str) else by.name
-        said = {} if reason is None else {"reason": reason}
+        body = {} if reason is None else {"reason": reason}
         kind = "issue" if reason is None else "revoke"
-        answer = ask(conn, kind, id_, said, actor)
+        answer = ask(conn, kind, id_, body, actor)
         return int(answer["log_index"]), _log(conn), list(answer.get("notes", ()))
     signer = life.log_signer(conn, home, log_key)
     if reason is None:
@@ -290,21 +290,21 @@ def list_(project: str | None, *, as_json: bool) -> None:
     """
     with database() as conn:
         require(conn, "project", project)
-        found = statements.all_of(conn, project)
+        listed = statements.all_of(conn, project)
     rows = [
         {
-            "statement": one.id,
-            "project": one.project,
-            "state": one.state,
-            "credit_t": one.credit_t,
-            "supersedes": one.supersedes,
+            "statement": row.id,
+            "project": row.project,
+            "state": row.state,
+            "credit_t": row.credit_t,
+            "supersedes": row.supersedes,
         }
-        for one in found
+        for row in listed
     ]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    cells = [(one.id, one.state, f"{one.credit_t:,} t", one.supersedes) for one in found]
+    cells = [(row.id, row.state, f"{row.credit_t:,} t", row.supersedes) for row in listed]
     head = ("statement", "state", "credited", "supersedes")
     click.echo(table(head, cells, empty="no period was closed; run `tonne period close`"))
 
@@ -332,27 +332,27 @@ def show(id_: str, *, as_json: bool) -> None:
             "state": have.stored.state,
             "credit_t": have.stored.credit_t,
             "events": events,
-            "unmet": [str(one) for one in unmet(have.claims)],
+            "unmet": [str(condition) for condition in unmet(have.claims)],
             "document": have.statement,
             "verification": have.verification,
         }
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    said = have.claims
-    period = said.monitoring_period
+    claims = have.claims
+    period = claims.monitoring_period
     click.echo(f"{have.stored.id}  {have.stored.state}")
     click.echo(f"  period     {period.local_from} to {period.local_to}")
-    click.echo(f"  reduction  {said.emissions.reduction.t} t")
-    click.echo(f"  credited   {said.credited.t} t, coverage {said.coverage}")
-    if said.signed_energy:
-        shares = (f"{s.share_percent} % {s.kind}" for s in said.signed_energy.shares)
+    click.echo(f"  reduction  {claims.emissions.reduction.t} t")
+    click.echo(f"  credited   {claims.credited.t} t, coverage {claims.coverage}")
+    if claims.signed_energy:
+        shares = (f"{s.share_percent} % {s.kind}" for s in claims.signed_energy.shares)
         click.echo(f"  signed     {', '.join(shares)} of the energy")
     signed = have.verification
     reasons = () if signed is None else conclusion_of(signed).words.reasons
-    for one, reason in zip_longest(unmet(said), reasons):
-        left = f"closed by the verifier: {reason}" if reason else f"open ({one.severity})"
-        click.echo(f"  NOT MET    {one}; {left}")
-    for text in observations(said):
+    for condition, reason in zip_longest(unmet(claims), reasons):
+        left = f"closed by the verifier: {reason}" if reason else f"open ({condition.severity})"
+        click.echo(f"  NOT MET    {condition}; {left}")
+    for text in observations(claims):
         click.echo(f"  observed   {text}")
     for step in steps:
         reason = f", {step.reason}" if step.reason else ""
@@ -376,8 +376,8 @@ def export(id_: str, out: Path, *, as_json: bool) -> None:
 
     with database() as conn, bar(f"writing {out}"):
         write(conn, id_, out)
-    said = f"{out}: evidence of {id_}; check it with `tonne verify {out}`"
-    print_result({"statement": id_, "folder": out}, said, as_json=as_json)
+    text = f"{out}: evidence of {id_}; check it with `tonne verify {out}`"
+    print_result({"statement": id_, "folder": out}, text, as_json=as_json)
 
 
 for _one in (

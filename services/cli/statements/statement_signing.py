@@ -46,8 +46,8 @@ out_option = click.option(
 
 def warn_unmet(unmet: Iterable[str]) -> None:
     """Print the requirements not met according to the statement, before it is signed."""
-    for one in unmet:
-        click.echo(f"warning: not met: {one} (open, as a clarification request)", err=True)
+    for condition in unmet:
+        click.echo(f"warning: not met: {condition} (open, as a clarification request)", err=True)
 
 
 @contextmanager
@@ -81,14 +81,14 @@ def person(option: str, text: str) -> PersonNamed:
 def site_visit(text: str) -> SiteVisit:
     """Return a site visit from DAY:PLACE:TEXT, the day as 2026-02-03; InputError otherwise."""
     day, _, rest = text.partition(":")
-    place, mark, said = (part.strip() for part in rest.partition(":"))
+    place, mark, value = (part.strip() for part in rest.partition(":"))
     try:
         when = date.fromisoformat(day.strip())
     except ValueError:
         when = None
-    if when is None or not mark or not place or not said:
+    if when is None or not mark or not place or not value:
         raise InputError(f"--site-visit is {text!r}; write it as 2026-02-03:PLACE:TEXT")
-    return SiteVisit(day=when.isoformat(), place=place, text=said)
+    return SiteVisit(day=when.isoformat(), place=place, text=value)
 
 
 @click.command()
@@ -247,27 +247,27 @@ def verify(
         findings,
         words,
         procedure,
-        tuple(person("--team", one) for one in team),
+        tuple(person("--team", member) for member in team),
         tuple(site_visit(visit) for visit in visits),
         None if signatory is None else person("--signatory", signatory),
         accreditation or (body.id if body else None),
         None if reviewer is None else person("--reviewer", reviewer),
     )
-    said = f"opinion {opinion_word(opinion)}, signed by"
+    text = f"opinion {opinion_word(opinion)}, signed by"
     if out is not None:
         with failing():
             document = offline.opinion(what, key_name, conclusion)
         write_whole(out, canonical.encode(document))
         by = document["issuer"]["name"]
         done = {"file": out, "opinion": opinion, "signed_by": by}
-        print_result(done, f"{out}: {said} {by}, to be submitted", as_json=as_json)
+        print_result(done, f"{out}: {text} {by}, to be submitted", as_json=as_json)
         return
     signer = signer_of(key_name)
     with database() as conn, failing(), bar(f"computing {what} again"):
         state = life.verify(conn, what, signer, conclusion)
     by = signer.holder.name
     done = {"statement": what, "state": state, "opinion": opinion, "signed_by": by}
-    print_result(done, f"{what} is {state}, {said} {by}", as_json=as_json)
+    print_result(done, f"{what} is {state}, {text} {by}", as_json=as_json)
 
 
 def _claims(what: str, *, apart: bool) -> Claims:
@@ -301,8 +301,8 @@ def template(what: str, out: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"statement": what, "file": out, "yaml": None if out else text})
     else:
-        said = f"{out}: fill it in, then give it as --report"
-        click.echo(said if out else text, nl=out is not None)
+        line = f"{out}: fill it in, then give it as --report"
+        click.echo(line if out else text, nl=out is not None)
 
 
 def _percent(text: str) -> str:
@@ -343,7 +343,7 @@ def approve(what: str, key_name: str, out: Path | None, *, as_json: bool) -> Non
         return
     signer = signer_of(key_name)
     with database() as conn:
-        found = life.approve(conn, what, signer)
+        approval = life.approve(conn, what, signer)
     by = signer.holder.name
-    done = {"statement": what, "approved_by": by, "approvals": found}
-    print_result(done, f"{what} is approved by {by}; {found} in all", as_json=as_json)
+    done = {"statement": what, "approved_by": by, "approvals": approval}
+    print_result(done, f"{what} is approved by {by}; {approval} in all", as_json=as_json)

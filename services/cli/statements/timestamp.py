@@ -117,7 +117,7 @@ def show(*, as_json: bool) -> None:
                     }
                     for origin, seen in heads.items()
                 ],
-                "contradictions": [one._asdict() for one in against],
+                "contradictions": [contradiction._asdict() for contradiction in against],
             }
         )
         return
@@ -127,8 +127,10 @@ def show(*, as_json: bool) -> None:
         if seen is not None:
             at = f"{counted(seen.head.size, 'entry')} at {_time_text(seen.time_s)}"
         click.echo(f"log {origin}: {at}")
-    for one in against:
-        click.echo(f"REFUSED of {one.origin}: {one.why}; --json shows both heads")
+    for contradiction in against:
+        click.echo(
+            f"REFUSED of {contradiction.origin}: {contradiction.why}; --json shows both heads"
+        )
 
 
 @witness.command()
@@ -202,19 +204,19 @@ def list_(*, as_json: bool) -> None:
     policy = timestamps.policy_of(Settings())
     enough = 1 if policy is None else policy.rule.threshold
     with _database() as conn:
-        found = stored.every(conn)
+        tokens = stored.every(conn)
         waits = timestamps.waiting_s(conn, enough)
         owed = stored.statements_to_stamp(conn, enough)
     rows = [
         {
-            "what": one.statement or f"head of {one.size} entries",
-            "authority": one.authority,
-            "signer": one.signer,
-            "at": time_text(one.time),
-            "url": one.url,
-            "sha256": one.digest.hex(),
+            "what": row.statement or f"head of {row.size} entries",
+            "authority": row.authority,
+            "signer": row.signer,
+            "at": time_text(row.time),
+            "url": row.url,
+            "sha256": row.digest.hex(),
         }
-        for one in found
+        for row in tokens
     ]
     if as_json:
         authorities = [] if policy is None else [without_login(url) for url in policy.urls]

@@ -289,8 +289,8 @@ def show(file: Path, *, as_json: bool) -> None:
             f" periods that end after {root.timestamps.since}"
         )
     if root.log_policy is not None:
-        found = read_policy(root.log_policy.encode())
-        click.echo(f"cosigned by {found.lacks(()) or 'no witness, by its policy'}")
+        policy = read_policy(root.log_policy.encode())
+        click.echo(f"cosigned by {policy.lacks(()) or 'no witness, by its policy'}")
     rows = [
         (key.role, key.name, key.multikey, key.bounds.organisation,
          ", ".join(key.bounds.projects or ()) or "any")

@@ -64,12 +64,14 @@ def enter(
       tonne units enter TN-roof-1-20260101-20260201-1 retired --vintage 2026 \\
         --first 1 --last 5 --day 2026-06-01 --document "letter 9"
     """
-    one = store.UnitEvent(statement, vintage, first, last, event, day.date(), document, holder)
+    unit_event = store.UnitEvent(
+        statement, vintage, first, last, event, day.date(), document, holder
+    )
     with _database() as conn:
         find(conn, statement)
-        number = store.enter(conn, one, getpass.getuser())
+        number = store.enter(conn, unit_event, getpass.getuser())
     message = f"{statement}: units {first} to {last} of {vintage} are {event} (entry {number})"
-    print_result({"entry": number, **one._asdict()}, message, as_json=as_json)
+    print_result({"entry": number, **unit_event._asdict()}, message, as_json=as_json)
 
 
 @units.command("list")
@@ -86,12 +88,12 @@ def list_(statement: str | None, *, as_json: bool) -> None:
     with _database() as conn:
         if statement is not None:
             find(conn, statement)
-        found = store.events(conn, statement)
+        events = store.events(conn, statement)
     if as_json:
-        print_json([one._asdict() for one in found])
+        print_json([row._asdict() for row in events])
         return
     head = ("statement", "vintage", "first", "last", "event", "day", "document", "holder")
-    click.echo(table(head, found, empty="no unit was entered; run `tonne units enter`"))
+    click.echo(table(head, events, empty="no unit was entered; run `tonne units enter`"))
 
 
 @units.command()
@@ -111,12 +113,12 @@ def balance(year: int, *, as_json: bool) -> None:
       tonne units balance --year 2026
     """
     with _database() as conn:
-        found = store.balances(conn, date(year, 12, 31))
+        balances = store.balances(conn, date(year, 12, 31))
     if as_json:
-        print_json([{**one._asdict(), "held": one.held} for one in found])
+        print_json([{**holding._asdict(), "held": holding.held} for holding in balances])
         return
     head = ("statement", "vintage", "issued", "first transferred", "cancelled", "retired", "held")
-    rows = [(*one, one.held) for one in found]
+    rows = [(*holding, holding.held) for holding in balances]
     click.echo(table(head, rows, empty=f"no unit was issued up to the end of {year}"))
 
 

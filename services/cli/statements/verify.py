@@ -183,9 +183,9 @@ def _downloaded(url: str, out: Path, limit: int) -> Path:
         raise InputError(
             f"{url} is not a URL: {error}; give https://HOST/v1/statements/ID"
         ) from error
-    base, found, rest = parts.path.partition("/v1/statements/")
+    base, separator, rest = parts.path.partition("/v1/statements/")
     name = rest.removesuffix("/evidence").strip("/")
-    if not found or not name or "/" in name:
+    if not separator or not name or "/" in name:
         raise InputError(f"{url} is not a URL of a statement; give https://HOST/v1/statements/ID")
     with Client(f"{parts.scheme}://{parts.netloc}{base}", Settings().api_token) as client:
         return client.evidence(name, out, limit)

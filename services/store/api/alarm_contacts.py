@@ -188,7 +188,7 @@ def verdict(
     """
     data: dict[str, Any] = event.data
     step = event.type.rpartition(".")[2]
-    own = next((one for one in contacts(conn) if one.id == contact), None)
+    own = next((person for person in contacts(conn) if person.id == contact), None)
     if own is None or step not in {"raised", "cleared"} or data["severity"] not in own.severities:
         return "leave", None
     if step == "cleared":
@@ -210,7 +210,7 @@ def _silenced(conn: Connection, event: webhooks.Due) -> datetime | None:
     row = conn.execute(
         "SELECT max(ends) FROM alarm_silence WHERE begins <= now() AND ends > now()"
         " AND (subject IS NULL OR subject = ANY (%s))",
-        [[one for one in named if one is not None]],
+        [[person for person in named if person is not None]],
     ).fetchone()
     return None if row is None else row[0]
 

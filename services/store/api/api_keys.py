@@ -191,7 +191,7 @@ def living(conn: Connection, sessions: Sequence[bytes]) -> set[bytes]:
         f" WHERE s.secret_sha256 = ANY(%s) AND {_LIVES}",
         [list(sessions)],
     )
-    return {bytes(one) for (one,) in rows.fetchall()}
+    return {bytes(session) for (session,) in rows.fetchall()}
 
 
 def end(conn: Connection, session: bytes) -> None:

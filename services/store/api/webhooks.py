@@ -215,7 +215,7 @@ def replay(
     Parameters
     ----------
     events : sequence of UUID
-        Only these, all or none.
+        Only these events, all or none.
     since : datetime, optional
         All matching events from then on, also from before the webhook was added.
     dead : bool

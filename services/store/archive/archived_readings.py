@@ -61,16 +61,16 @@ def fetch(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> Archiv
     out = ArchivedReadings([], {})
     if not spans:
         return out
-    ids = sorted({one.id for one in spans})
-    span = min(one.from_us for one in spans), max(one.to_us for one in spans)
+    ids = sorted({wanted.id for wanted in spans})
+    span = min(wanted.from_us for wanted in spans), max(wanted.to_us for wanted in spans)
     parts = archived.parts(cursor, class_id, ids, *span)
     if not parts:
         return out
     place = archived.place_of(cursor)
     for part in archived.newest(parts, frozenset(ids)):
-        inside = [one for one in spans if _touches(one, part)]
+        inside = [wanted for wanted in spans if _touches(wanted, part)]
         if inside:
-            read = table.read(place, part, {one.id for one in inside})
+            read = table.read(place, part, {wanted.id for wanted in inside})
             out.frames.append(_cut(read, inside))
             out.flags.update(read.flags)
     return out
@@ -201,10 +201,10 @@ def _archived_rows(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Frame:
 
 def _places(stored: Frame, frame: Frame) -> NDArray[np.intp]:
     """Return the row of `stored` for each row of `frame`, by device and time; -1 for none."""
-    known, asked = _keys(stored, frame)
-    at = np.searchsorted(known, asked)
+    known, keys = _keys(stored, frame)
+    at = np.searchsorted(known, keys)
     at[at == len(known)] = 0
-    return np.where(known[at] == asked, at, -1)
+    return np.where(known[at] == keys, at, -1)
 
 
 def _keys(stored: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -224,8 +224,8 @@ def two_back(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> lis
 
     Spans later than all archived readings of their device are omitted.
     """
-    reach = archived.reach(cursor, [one.id for one in spans])
-    stored = [one for one in spans if one.id in reach]
+    reach = archived.reach(cursor, [wanted.id for wanted in spans])
+    stored = [wanted for wanted in spans if wanted.id in reach]
     if not stored:
         return []
     rows = near.nearest(
@@ -234,25 +234,28 @@ def two_back(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> lis
         f" CROSS JOIN LATERAL (SELECT time FROM reading_{class_id} r WHERE r.device_id = d.id"
         " AND r.time < d.before{near} ORDER BY r.time DESC OFFSET 1 LIMIT 1) two",
         {
-            "id text": [one.id for one in stored],
-            "before timestamptz": [stamp(one.to_us) for one in stored],
+            "id text": [wanted.id for wanted in stored],
+            "before timestamptz": [stamp(wanted.to_us) for wanted in stored],
         },
-        [near.before(one.to_us) for one in stored],
+        [near.before(wanted.to_us) for wanted in stored],
         "r.time",
     )
     least = {stored[k].id: us for k, us in rows}
-    fewer = [one for one in stored if one.id not in least]
+    fewer = [wanted for wanted in stored if wanted.id not in least]
     cursor.execute(
         "SELECT d.id, (extract(epoch FROM back.time) * 1000000)::bigint"
         " FROM unnest(%s::text[], %s::timestamptz[]) AS d (id, before)"
         " CROSS JOIN LATERAL (SELECT min(t.from_time) AS time FROM (SELECT DISTINCT p.from_time"
         " FROM archive_part p WHERE p.class_id = %s AND p.devices @> ARRAY[d.id]"
         " AND p.from_time < d.before ORDER BY 1 DESC LIMIT 2) t) back WHERE back.time IS NOT NULL",
-        ([one.id for one in fewer], [stamp(one.to_us) for one in fewer], class_id),
+        ([wanted.id for wanted in fewer], [stamp(wanted.to_us) for wanted in fewer], class_id),
     )
     least |= dict(cursor.fetchall())
-    wide = [one._replace(from_us=min(one.from_us, least.get(one.id, FAR_US))) for one in stored]
-    return [one for one in wide if one.from_us <= reach[one.id][1]]
+    wide = [
+        wanted._replace(from_us=min(wanted.from_us, least.get(wanted.id, FAR_US)))
+        for wanted in stored
+    ]
+    return [wanted for wanted in wide if wanted.from_us <= reach[wanted.id][1]]
 
 
 def lonely(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
@@ -277,13 +280,13 @@ def relation(cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]) -> str
     Call it in the query's transaction: no chunk is dropped before that ends.
     """
     plain = f"reading_{class_id}"
-    if not spans or not archived.reach(cursor, [one.id for one in spans]):
+    if not spans or not archived.reach(cursor, [wanted.id for wanted in spans]):
         return plain
     archived.guard(cursor)
     result = fetch(cursor, class_id, spans)
     if not result.frames:
         return plain
-    name = thaw(cursor, class_id, {one.number: one.id for one in spans}, result)
+    name = thaw(cursor, class_id, {wanted.number: wanted.id for wanted in spans}, result)
     return f"(SELECT * FROM {plain} UNION ALL SELECT * FROM {name})"
 
 

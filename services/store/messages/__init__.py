@@ -1,1 +1,1 @@
-"""Tables of what came over MQTT beside readings: dead letters, status, signed values."""
+"""Tables of data received over MQTT other than readings: dead letters, status, signed values."""

@@ -43,18 +43,18 @@ def load(connection: Connection) -> dict[str, Node]:
         "SELECT node, device, born_ms, certain_ms, asked, tags::text FROM sparkplug_birth"
         " ORDER BY node, device, born_ms"
     )
-    for name, device, born_ms, certain_ms, asked, tags in births:
+    for name, device, born_ms, certain_ms, answered, tags in births:
         result = msgspec.json.decode(tags, type=list[tuple[str, int | None, int, str | None]])
-        birth = Birth(born_ms, tuple(Tag(*tag) for tag in result), asked, certain_ms)
+        birth = Birth(born_ms, tuple(Tag(*tag) for tag in result), answered, certain_ms)
         nodes[name].births.setdefault(device, []).append(birth)
         if certain_ms is None:
             nodes[name].live[device] = birth
-    held = connection.execute(
+    rows = connection.execute(
         f"SELECT node, id, topic, payload, {_US.format('received')}, seq, sent_ms"
         " FROM sparkplug_held"
         " ORDER BY received, id"
     )
-    for name, *row in held:
+    for name, *row in rows:
         nodes[name].held.append(WaitingMessage(*row))
     return nodes
 

@@ -1,8 +1,8 @@
 """
 Encoding of columns into PostgreSQL's binary COPY format, without a loop over rows.
 
-Rows are laid out at maximum width in one byte matrix; a mask drops the bytes of absent values and
-short texts. Format: PostgreSQL documentation, COPY, "Binary Format".
+Rows are written at maximum width into one byte matrix; a mask removes the bytes of absent values
+and short texts. Format: PostgreSQL documentation, COPY, "Binary Format".
 """
 
 from __future__ import annotations

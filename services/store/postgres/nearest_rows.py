@@ -62,12 +62,12 @@ def nearest(
     sought : mapping of str to sequence
         Columns of `d`, as `name type`; all of one length.
     first_us : sequence of (int, int)
-        Half-open span of each in which it is looked first; its end (its begin, where it is
-        `onward`) leaves out no row that is meant. [us UTC]
+        Half-open span of each that is searched first; its end (its begin, if `onward`) excludes no
+        wanted row. [us UTC]
     column : str
-        Of the table, with its time.
+        Time column of the table.
     many : int
-        How many rows of each are wanted; fewer are there only where the history has no more.
+        Number of rows wanted for each; fewer only if the history has no more.
 
     Returns
     -------

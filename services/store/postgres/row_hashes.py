@@ -225,7 +225,7 @@ def hashes(
     Parameters
     ----------
     without : tuple of str
-        Columns to leave out, as if they were empty.
+        Columns to omit, as if they were empty.
     """
     columns = _columns(conn, _filled(conn, names))
     return {

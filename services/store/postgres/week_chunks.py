@@ -61,14 +61,14 @@ def together(spans: Mapping[int, tuple[int, int]]) -> Iterator[dict[int, tuple[i
     them.  A group's total time is at most twice what its devices need.
     """
     group: dict[int, tuple[int, int]] = {}
-    begin = end = asked = 0
-    for device, (since, until) in sorted(spans.items(), key=lambda one: one[1]):
+    begin = end = total = 0
+    for device, (since, until) in sorted(spans.items(), key=lambda item: item[1]):
         reach = max(end, until)
-        if group and (reach - begin) * (len(group) + 1) > 2 * (asked + until - since):
+        if group and (reach - begin) * (len(group) + 1) > 2 * (total + until - since):
             yield group
-            group, asked = {}, 0
+            group, total = {}, 0
         if not group:
             begin, reach = since, until
-        group[device], end, asked = (since, until), reach, asked + until - since
+        group[device], end, total = (since, until), reach, total + until - since
     if group:
         yield group

@@ -56,7 +56,7 @@ def write(cur: Cursor, changed: Sequence[Entered], merged: Registry, author: str
     """Insert rows; store the tables of submissions that they mark as filed."""
     cur.executemany(
         "INSERT INTO authority_entry (kind, id, record, author) VALUES (%s, %s, %s, %s)",
-        [(one.kind, one.id, jsonb(_plain(one)), author) for one in changed],
+        [(entry.kind, entry.id, jsonb(_plain(entry)), author) for entry in changed],
     )
     for entered in changed:
         record = entered.record

@@ -93,7 +93,7 @@ def names(conn: Connection) -> dict[tuple[str, str], dict[str, str]]:
     """
     Return the names of sites, projects and actions in all languages, by kind and id.
 
-    Sites are also found by `site name` with their registered name.
+    Sites are also found by the prefix `site` and their registered name.
     """
     rows = conn.execute(
         "SELECT kind, id, names FROM registry_names UNION ALL SELECT 'site name', s.name, n.names"
@@ -243,7 +243,7 @@ def _projects(conn: Connection, called: Called) -> list[Project]:
             transfer=TransferClass(**exact(transfer)) if transfer else None,
             system=system,
             monitoring=plans.get(project, ()),
-            boundary=tuple(_outside(**one) for one in boundary or ()),
+            boundary=tuple(_outside(**share) for share in boundary or ()),
             laboratory=tuple(samples[project]),
             documents=documents or {},
             names=called.get(("project", project)),

@@ -22,7 +22,7 @@ class ActionYear:
     """
     Figures of an action in a year: the city's account, then the projects'. [t CO2e]
 
-    `part_of` is the action that includes these figures.  None is unknown.
+    `part_of`: the action that includes these figures; None values are unknown.
     """
 
     action: str

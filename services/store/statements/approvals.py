@@ -45,4 +45,4 @@ def documents(conn: Connection, statement: str) -> list[bytes]:
         "SELECT document FROM statement_approval WHERE statement_id = %s ORDER BY at, multikey",
         [statement],
     )
-    return [bytes(one) for (one,) in rows]
+    return [bytes(document) for (document,) in rows]

@@ -160,7 +160,7 @@ def _reached(claims: Iterable[_Claim], places: dict[str, _Place]) -> dict[_Place
     """
     Return the owners of each balance: project, devices, and those that it took over.
 
-    Balances are in order of time, and are taken over by later ones only.
+    Balances are in order of time, and can be taken over by later periods only.
     """
     result: dict[_Place, set[str]] = {}
     for claim in claims:

@@ -134,7 +134,7 @@ def _by_day(
 ) -> dict[tuple[int, int], Sequence[int]]:
     """Return the times before a time, by device and UTC day. [us UTC]"""
     late = [(device, us, us < until_us) for device, us in rows]
-    late = [one for one in late if one[2].any()]
+    late = [batch for batch in late if batch[2].any()]
     if not late:
         return {}
     device = np.concatenate([d[old] for d, _, old in late])
@@ -272,9 +272,9 @@ def whole_days(conn: Connection) -> list[tuple[str, date]]:
 def forget(conn: Connection, days: Iterable[Waiting]) -> None:
     """Delete sealed notes; newer ones stay."""
     every = list(days)
-    ids = [number for one in every for number in one.ids]
+    ids = [number for note in every for number in note.ids]
     conn.execute("DELETE FROM late_reading WHERE id = ANY(%s)", [ids])
-    old = [(one.device, one.day, one.noted) for one in every if not one.ids]
+    old = [(note.device, note.day, note.noted) for note in every if not note.ids]
     conn.execute(
         "DELETE FROM late_day l USING unnest(%s::text[], %s::date[], %s::timestamptz[])"
         " AS d (id, day, noted) WHERE (l.device_id, l.day, l.noted) = (d.id, d.day, d.noted)",

@@ -42,7 +42,7 @@ def reaches(
     Parameters
     ----------
     pairs : set of (int, int)
-        Device and quantity that count.
+        Device and quantity pairs of the account.
     from_us, to_us : int
         The period, end excluded. [us UTC]
     """

@@ -11,7 +11,7 @@ LARGEST_BYTES = 33_554_432
 
 def insert(conn: Connection, statement: str, signed: datetime, multikey: str, files: bytes) -> None:
     """
-    Store a public version beside the earlier ones.
+    Store a public version in addition to earlier ones.
 
     Parameters
     ----------

@@ -173,7 +173,7 @@ def insert(
     document : mapping
         The statement's body.
     detail : mapping
-        What makes its evidence again: `plan`, `factors`, `leaves`.
+        Data to produce its evidence again: `plan`, `factors`, `leaves`.
     """
     claims = claims_of(document)
     body = canonical.encode(document)
@@ -300,7 +300,7 @@ def fixed_ex_ante(conn: Connection, project: str) -> list[FixedBefore]:
 
 
 def _by_device(key: tuple[str | None, str, str]) -> tuple[str, ...]:
-    return tuple(one or "" for one in key)
+    return tuple(part or "" for part in key)
 
 
 def claimed_within(conn: Connection, project: str, from_us: int, to_us: int) -> list[Stored]:
@@ -329,6 +329,28 @@ def claimed_of_devices(
         (project, _range(from_us, to_us), list(devices)),
     ).fetchall()
     return [Stored(*row) for row in rows]
+
+
+class Revoked(NamedTuple):
+    """A revoked statement: its project, the reason, and the credits that it stated. [t]"""
+
+    statement: str
+    project: str
+    reason: str
+    credit_t: int
+
+
+def revoked_of_devices(
+    conn: Connection, devices: Sequence[str], from_us: int, to_us: int
+) -> list[Revoked]:
+    """Return revoked statements of any project within a time that have one of the devices."""
+    rows = conn.execute(
+        "SELECT s.id, s.project_id, coalesce(e.reason, ''), s.credit_t FROM statement s"
+        " JOIN statement_event e ON e.statement_id = s.id AND e.state = 'revoked'"
+        f" WHERE s.period && %s::tstzrange AND {_OF_DEVICES} ORDER BY s.id",
+        (_range(from_us, to_us), list(devices)),
+    ).fetchall()
+    return [Revoked(*row) for row in rows]
 
 
 class IssuedCertificate(NamedTuple):

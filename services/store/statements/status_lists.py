@@ -27,7 +27,7 @@ def insert(
     document: Mapping[str, object],
     principal: str | None = None,
 ) -> None:
-    """Store a project's list beside the earlier ones."""
+    """Store a project's status list in addition to earlier ones."""
     conn.execute(
         "INSERT INTO status_list (project_id, signed, multikey, document, principal)"
         " VALUES (%s, %s, %s, %s, %s)",

@@ -63,7 +63,7 @@ def noted(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]]) -> 
 def _mark(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]], reach_us: int) -> bool:
     before = now_us() - _YOUNG_US
     late = [(device, time_us, time_us < before) for device, time_us in rows]
-    late = [one for one in late if one[2].any()]
+    late = [batch for batch in late if batch[2].any()]
     if not late:
         return False
     device = np.concatenate([device[old] for device, _, old in late])

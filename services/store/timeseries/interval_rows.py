@@ -219,7 +219,7 @@ def _replace(
     """
     _incoming(cursor, table, data)
     key = " AND ".join(f"r.{c} = s.{c}" for c in table.columns[:KEY])
-    given, held = (", ".join(f"{x}.{c}" for c in table.columns[KEY:]) for x in "rs")
+    given, stored_columns = (", ".join(f"{x}.{c}" for c in table.columns[KEY:]) for x in "rs")
     changed = 0
     for group in weeks.together(spans):
         begins, ends = zip(*group.values(), strict=True)
@@ -230,7 +230,7 @@ def _replace(
             f"{near.within('t.start', min(begins), max(ends))} OFFSET 0) s"
             " WHERE s.start >= d.begin AND s.start < d.until),"
             f" same AS (DELETE FROM {table.incoming} r USING stored s WHERE {key}"
-            f" AND ROW({given}) IS NOT DISTINCT FROM ROW({held}))"
+            f" AND ROW({given}) IS NOT DISTINCT FROM ROW({stored_columns}))"
             f" SELECT s.device_id, s.{table.other_key}, array_agg(s.start::text),"
             " min(s.start)::text, max(s.start)::text FROM stored s"
             f" WHERE NOT EXISTS (SELECT FROM {table.incoming} r WHERE {key}) GROUP BY 1, 2",

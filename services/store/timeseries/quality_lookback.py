@@ -82,10 +82,10 @@ def _source(cursor: Cursor, checks: Checks, class_id: str, before_us: Mapping[in
     reach = [w.reach_us for c in channels for w in runs_of(checks, class_id, c)]
     # a run is looked for from its last reading on, which may itself lie a gap back
     back = max(2 * NEAR_US, 2 * max(reach, default=0))
-    asked = [
+    spans_ = [
         ReadingSpan(checks.fleet.devices[d].id, d, us - back, us) for d, us in before_us.items()
     ]
-    return cold.relation(cursor, class_id, cold.two_back(cursor, class_id, asked))
+    return cold.relation(cursor, class_id, cold.two_back(cursor, class_id, spans_))
 
 
 class _Look:
@@ -154,11 +154,11 @@ class _Look:
         """Load the run of constant values before the time, up to the length that the test flags."""
         if not len(self._members):
             return
-        least, key, held = self._terms(channel, watch)
+        least, key, condition = self._terms(channel, watch)
         gap = f"interval '{watch.gap_us} us'"
         reach = f"interval '{watch.reach_us} us'"
         within = self._within(watch.reach_us + watch.gap_us)
-        of = f"FROM {self._source} r WHERE r.device_id = d.id AND {held}{within}"
+        of = f"FROM {self._source} r WHERE r.device_id = d.id AND {condition}{within}"
         back = f"r.time <= last.time AND r.time >= greatest(d.since, last.time - {reach})"
         self._cursor.execute(
             f"SELECT d.index, {_US.format('last.time')}, last.key,"
@@ -230,10 +230,10 @@ class _Look:
             key = f"CASE WHEN {name} >= d.least THEN 0.0 ELSE 1.0 END"
             return level.share * np.asarray(peak), key, f"{name} IS NOT NULL"
         least: Float64 = self._checks.at_work[self._members]
-        held = f"{name} IS NOT NULL"
+        condition = f"{name} IS NOT NULL"
         if channel.kind == "register":
-            held += f" AND r.{channel.power} * {channel.direction} > d.least"
-        return least, name, held
+            condition += f" AND r.{channel.power} * {channel.direction} > d.least"
+        return least, name, condition
 
     def _devices(self) -> tuple[list[str], list[int], list[str]]:
         members = self._members.tolist()

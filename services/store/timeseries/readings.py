@@ -208,8 +208,8 @@ def fetch(
             _select(cursor, class_id, query, (fleet.ids(list(group)), list(group), *edges))
         )
     stored = parts[0] if len(parts) == 1 else cold.overlay(parts)
-    asked = [ReadingSpan(fleet.devices[d].id, d, *span) for d, span in spans.items()]
-    return cold.with_archived(cursor, stored, asked)
+    reading_spans = [ReadingSpan(fleet.devices[d].id, d, *span) for d, span in spans.items()]
+    return cold.with_archived(cursor, stored, reading_spans)
 
 
 def _end(device: int, until_us: int | Mapping[int, int] | None) -> int:
@@ -257,8 +257,8 @@ def months(
     time_us = fetch_runs.columns.pop("time")
     nobody = np.zeros(len(time_us), dtype=np.int32)
     stored = Frame(class_id, runs.device[fetch_runs.run], time_us, nobody, fetch_runs.columns)
-    asked = [ReadingSpan(fleet.devices[d].id, d, *span) for d, span in spans.items()]
-    return cold.with_archived(cursor, stored, asked)
+    reading_spans = [ReadingSpan(fleet.devices[d].id, d, *span) for d, span in spans.items()]
+    return cold.with_archived(cursor, stored, reading_spans)
 
 
 def within(
@@ -305,10 +305,10 @@ def _select(cursor: Cursor, class_id: str, query: str, arguments: Sequence[Any])
     """Return `d.index` and the columns of readings `r` as a frame."""
     result = classes.load()[class_id].channels
     absent = {name: _absent(channel.kind) for name, channel in result.items()}
-    held = (f"coalesce(r.{name}, {null})" for name, (_, null) in absent.items())
+    stored_columns = (f"coalesce(r.{name}, {null})" for name, (_, null) in absent.items())
     columns = column_copy.fetch(
         cursor,
-        f"SELECT d.index, r.time, {', '.join(held)}{query} ORDER BY d.index, r.time",
+        f"SELECT d.index, r.time, {', '.join(stored_columns)}{query} ORDER BY d.index, r.time",
         arguments,
         {"device": "int4", "time": "timestamptz"} | {n: kind for n, (kind, _) in absent.items()},
     )

@@ -386,7 +386,7 @@ def _load_power(cursor: Cursor, fleet: Fleet, state: MeterState, devices: Sequen
                 for i, last in zip(unmetered, state.last_us[unmetered].tolist(), strict=True)
             ]
             source = cold.relation(cursor, class_id, spans)
-            least = near.within("time", min(one.from_us for one in spans), FAR_US)
+            least = near.within("time", min(span.from_us for span in spans), FAR_US)
             cursor.execute(
                 f"SELECT d.index, {_US.format('r.time')}, r.power"
                 " FROM unnest(%s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])"

@@ -28,8 +28,8 @@ def year_sums(
     """
     Return the sums of meters in [from, to), by device and quantity.
 
-    A meter without any interval row in the span is absent.  Time that is estimated or unknown does
-    not count as measured.
+    A meter without interval rows in the span is omitted.  Estimated and unknown time is not
+    measured.
     """
     sums: dict[tuple[str, str], YearSum] = {}
     for device, quantity in meters:

@@ -152,11 +152,11 @@ def _sync_rules(conn: Connection) -> None:
     """Write the rules of this version to the database."""
     wanted = list(alarm_rules.rows())
     stored = {
-        (*row[:5], *(None if one is None else float(one) for one in row[5:]))
+        (*row[:5], *(None if value is None else float(value) for value in row[5:]))
         for row in conn.execute(f"SELECT {', '.join(_NAMES)} FROM alarm_rule").fetchall()
     }
     if stored == {
-        (*r[:5], *(None if one is None else float(one) for one in r[5:])) for r in wanted
+        (*r[:5], *(None if value is None else float(value) for value in r[5:])) for r in wanted
     }:
         return
     conn.execute(_GONE, [[row[0] for row in wanted], [row[1] for row in wanted]])

@@ -201,8 +201,9 @@ def grouped(alarms: Iterable[dict[str, Any]]) -> list[Group]:
         stored.setdefault(key, []).append(item)
     groups = [
         Group(
-            kind, cause, min((one["severity"] for one in each), key=SEVERITIES.index),
-            min(one["since"] for one in each), sorted(each, key=lambda one: str(one["subject"])),
+            kind, cause, min((alarm["severity"] for alarm in each), key=SEVERITIES.index),
+            min(alarm["since"] for alarm in each),
+            sorted(each, key=lambda alarm: str(alarm["subject"])),
         )
         for (kind, cause, _), each in stored.items()
     ]  # fmt: skip
@@ -232,7 +233,7 @@ def listed(
     states : sequence of str, optional
         Of `STATES`; all without.
     before : int, optional
-        Alarms older than this one.
+        Id of an alarm: only older ones are returned.
     """
     values = {
         "scope": None if scope is None else list(scope), "limit": limit, "kind": kind,
@@ -323,9 +324,15 @@ def _alarm_values(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, 
     result = [dict(zip(NAMES, row, strict=True)) for row in rows]
     now = causes(
         conn,
-        [one["subject"] for one in result if one["kind"] in _SILENT and one["cleared"] is None],
+        [
+            alarm["subject"]
+            for alarm in result
+            if alarm["kind"] in _SILENT and alarm["cleared"] is None
+        ],
     )
-    limits = [one for one in result if one["kind"] == "limit_exceeded" and one["cleared"] is None]
+    limits = [
+        alarm for alarm in result if alarm["kind"] == "limit_exceeded" and alarm["cleared"] is None
+    ]
     over = _exceeded(conn, limits) if limits else {}
     for item in result:
         if item["id"] in over:
@@ -344,7 +351,7 @@ def _alarm_values(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, 
 
 def _exceeded(conn: Connection, alarms: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """Return the exceeded limit, by the alarm's id."""
-    columns = [[one[name] for one in alarms] for name in ("id", "subject", "part")]
+    columns = [[alarm[name] for alarm in alarms] for name in ("id", "subject", "part")]
     return {
         number: {"standard": standard, "exceeded": exceeded}
         for number, standard, exceeded in conn.execute(_EXCEEDED.encode(), columns).fetchall()

@@ -62,7 +62,10 @@ class ProjectYear:
 
     @property
     def percent(self) -> int | None:
-        """Avoided share of the expected tonnes to date [%], rounded down; None where unknown."""
+        """
+        Return the avoided share of the expected tonnes to date, rounded down; None if
+        unknown. [%]
+        """
         return percent(self.avoided_t, self.expected_t)
 
 
@@ -143,8 +146,8 @@ def project_years(conn: Connection, year: int, days: Sequence[Accounted]) -> lis
     )
     return [
         ProjectYear(
-            project, name, system, counted, added(one.tonnes for one in made.get(project, ())),
-            expected, ahead, added(one.tonnes for one in made.get(project, ()) if one.stated),
+            project, name, system, counted, added(part.tonnes for part in made.get(project, ())),
+            expected, ahead, added(part.tonnes for part in made.get(project, ()) if part.stated),
             issued,
         )
         for project, name, system, counted, expected, ahead, issued in rows
@@ -218,8 +221,8 @@ def parts(days: Sequence[Accounted], year: int, counted: Collection[str]) -> lis
             result.setdefault(day.source, []).append(day)
     return [
         Part(
-            source, len({one.project for one in some}), added(one.tonnes for one in some),
-            min(one.day for one in some), max(one.day for one in some),
+            source, len({part.project for part in some}), added(part.tonnes for part in some),
+            min(part.day for part in some), max(part.day for part in some),
         )
         for source, some in sorted(result.items())
     ]  # fmt: skip

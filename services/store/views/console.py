@@ -150,7 +150,10 @@ class AccountSource(NamedTuple):
 
     @property
     def lacking_t(self) -> Decimal | None:
-        """Additional reduction with documents and invoices; None for 0 or unknown. [t]"""
+        """
+        Return the additional reduction with all documents and invoices; None for 0 or
+        unknown. [t]
+        """
         if self.before_t is None or self.reduction_t is None:
             return None
         return self.before_t - self.reduction_t or None

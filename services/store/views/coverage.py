@@ -143,7 +143,7 @@ def coverage_days(
     pairs : sequence of (device, quantity)
         Monitored quantities.  Days without service and future days are omitted.
     """
-    devices, quantities = [one for one, _ in pairs], [one for _, one in pairs]
+    devices, quantities = [item for item, _ in pairs], [item for _, item in pairs]
     rows = conn.execute(
         _COVERAGE,
         {

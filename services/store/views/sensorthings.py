@@ -248,10 +248,10 @@ class Reader:
             "all": self.projects is None,
             "scope": list(self.projects or ()),
             "public": list(self.public),
-            "classes": [one[0] for one in known],
-            "names": [one[1] for one in known],
-            "units": [one[2] for one in known],
-            "periods": [one[3] for one in known],
+            "classes": [datastream[0] for datastream in known],
+            "names": [datastream[1] for datastream in known],
+            "units": [datastream[2] for datastream in known],
+            "periods": [datastream[3] for datastream in known],
         }
         return " AND ".join(parts), {**scope, **parameters, **condition[1]}
 

@@ -43,9 +43,9 @@ def declared(kind: str, figures: Mapping[str, Any], alt: str, name: str) -> Mark
 def _plain(value: Any) -> Any:
     """Return a value for JSON, with exact numbers and legible texts."""
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if isinstance(value, str):
         return legible(value, _LONGEST)
     if value is None or isinstance(value, bool | int):
@@ -57,8 +57,8 @@ class Bar(NamedTuple):
     """
     Bar of one time span.
 
-    `label` is its label if there is room, `told` its tooltip.  `parts` are pairs of a kind and a
-    value; None without stored data.  `href` is its link.
+    `label`: its label, shown if there is room; `told`: its tooltip.  `parts` are pairs of a kind
+    and a value; None without stored data.  `href` is its link.
     """
 
     label: str

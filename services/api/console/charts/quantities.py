@@ -149,7 +149,7 @@ def cumulative_chart(
         "measured": lines[0], "expected": lines[1], "unit": unit,
         "words": {"measured": measured, "expected": t("expected")},
     }  # fmt: skip
-    both = (amount_text(one, unit, t) for one in sums)
+    both = (amount_text(sum_, unit, t) for sum_ in sums)
     alt = f"{t('cumulative')}: {next(both)}; {t('expected')} {next(both)}"
     return declared("cumulative", figures, alt, of)
 

@@ -20,15 +20,16 @@ def tag(name: str, *inside: Markup | str, **attributes: object) -> Markup:
     attributes : object
         `_` becomes `-`, and one at the end is dropped; None omits an attribute.
     """
-    said = Markup("").join(
+    attributes_text = Markup("").join(
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _text(value))
         for key, value in attributes.items()
         if value is not None
     )
     content = Markup("").join(
-        one if isinstance(one, Markup) else escape(legible(one, _LONGEST)) for one in inside
+        element if isinstance(element, Markup) else escape(legible(element, _LONGEST))
+        for element in inside
     )
-    return Markup("<{0}{1}>{2}</{0}>").format(name, said, content)
+    return Markup("<{0}{1}>{2}</{0}>").format(name, attributes_text, content)
 
 
 def _text(value: object) -> str:

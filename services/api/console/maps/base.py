@@ -90,10 +90,14 @@ def load(path: Path | None) -> Base:
     for number, feature in enumerate(features, 1):
         try:
             kind, parts = _parts(feature["geometry"])
-            said = feature.get("properties") or {}
-            if "name" in said and (kind == "Point" or kind in _AREAS):
+            properties = feature.get("properties") or {}
+            if "name" in properties and (kind == "Point" or kind in _AREAS):
                 at = np.concatenate(parts).mean(axis=0).tolist()
-                places.append(Place(str(said["name"]), dict(said.get("names", {})), (at[0], at[1])))
+                places.append(
+                    Place(
+                        str(properties["name"]), dict(properties.get("names", {})), (at[0], at[1])
+                    )
+                )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RegistryError(
                 f"{path}: feature {number} is not drawn ({error}); give a Point, LineString or"
@@ -110,9 +114,9 @@ def _parts(geometry: dict[str, Any]) -> tuple[str, list[Points]]:
     if kind not in _DEPTH:
         raise ValueError(f"type {kind!r}")
     for _ in range(_DEPTH[kind] - 1):
-        stored = [one for each in stored for one in each]
+        stored = [part for each in stored for part in each]
     parts = [
-        np.array(one, dtype=float).reshape(-1, np.array(one).shape[-1])[:, :2] for one in stored
+        np.array(part, dtype=float).reshape(-1, np.array(part).shape[-1])[:, :2] for part in stored
     ]
     if any(not len(part) or (np.abs(part) > _WORLD).any() for part in parts):
         raise ValueError("a place outside of the earth, or none")

@@ -50,11 +50,11 @@ def _area(ring: Points) -> float:
 @cache
 def _rings() -> tuple[list[Points], list[tuple[float, float, float, float]]]:
     file = resources.files(__package__).joinpath("coastline.npz")
-    with file.open("rb") as source, np.load(source) as held:
-        bytes_ = np.ascontiguousarray(held["steps"].transpose(0, 2, 1))
+    with file.open("rb") as source, np.load(source) as arrays:
+        bytes_ = np.ascontiguousarray(arrays["steps"].transpose(0, 2, 1))
         steps = bytes_.reshape(2, -1).view("<i4").astype(np.int64)
-        points = np.cumsum(steps.T, axis=0) * held["scale"] + held["translate"]
-        ends = np.cumsum(held["lengths"])
+        points = np.cumsum(steps.T, axis=0) * arrays["scale"] + arrays["translate"]
+        ends = np.cumsum(arrays["lengths"])
     rings = np.split(points, ends[:-1].tolist())
     return rings, [(*ring.min(axis=0).tolist(), *ring.max(axis=0).tolist()) for ring in rings]
 

@@ -143,7 +143,7 @@ class _Scale:
     def paths(self, result: Iterable[Points], end: str = "") -> str:
         """Return lines, or with Z rings, as one path."""
         return "".join(
-            "M" + "L".join(self.text(corner) for corner in one.tolist()) + end for one in result
+            "M" + "L".join(self.text(corner) for corner in line.tolist()) + end for line in result
         )
 
 

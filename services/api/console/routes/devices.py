@@ -113,13 +113,13 @@ def _charts(result: dict[str, Any], t: Words) -> dict[str, dict[str, Markup]]:
     for name in _main([], result["days"]):
         title = t.or_as_is(f"quantity.{name}", name)
         days = [day for day in result["days"] if day["quantity"] == name]
-        quarters = [one for one in result["today"] if one["quantity"] == name]
+        quarters = [row for row in result["today"] if row["quantity"] == name]
         by_day = {
             day["day"]: Amount(day["value"], *_times_us(day["measured_h"], day["unknown_h"]))
             for day in days
         }
         charts[name] = {"days": days_chart(by_day, today, days[0]["unit"], title, t)}
-        hours = [one for one in result["hours"] if one["quantity"] == name]
+        hours = [row for row in result["hours"] if row["quantity"] == name]
         if hours:
             charts[name]["hours"] = _hours(
                 hours, today, days[0]["unit"], f"{result['id']}-{name}", title, t
@@ -179,7 +179,7 @@ def _made(result: dict[str, Any], t: Words) -> str | None:
         return None
     name = _main([], days)[0]
     own = [day for day in days if day["quantity"] == name]
-    amount = t.amount(sum(one["value"] for one in own), own[0]["unit"])
+    amount = t.amount(sum(row["value"] for row in own), own[0]["unit"])
     title = t.or_as_is(f"quantity.{name}", name)
     return t(
         "device.made", amount=amount, quantity=title, period=t.days(own[0]["day"], own[-1]["day"])
@@ -196,4 +196,4 @@ def _board(grafana: str | None, result: dict[str, Any]) -> str | None:
 
 def _main(registers: list[dict[str, Any]], days: list[dict[str, Any]]) -> list[str]:
     """Return the quantities of a device that have days or a register, in a fixed order."""
-    return sorted({one["quantity"] for one in [*registers, *days]})
+    return sorted({row["quantity"] for row in [*registers, *days]})

@@ -70,7 +70,7 @@ def invoice(ask: View, language: Language, form: Form) -> Response:
         with conn.transaction():
             files.keep(conn, name, data, ask.who.name, ask.who.id)
             result = invoice_import.deliver(conn, [row], ask.who.name)
-            wrong = [text for one in result.results for text in one.messages if result.refused]
+            wrong = [text for row in result.results for text in row.messages if result.refused]
             if wrong:
                 raise ProblemError(422, "; ".join(t.removeprefix("form:0: ") for t in wrong))
         return _CREATED, {"invoice": form.said("id")}
@@ -119,10 +119,10 @@ def _decimal(text: str) -> str:
             f"amount: {text!r} can mean two numbers; write it without separators of thousands, or"
             f" with four decimals",
         )
-    found = _TYPED.match(bare)
-    if found is None:
+    match = _TYPED.match(bare)
+    if match is None:
         return bare
-    return f"{re.sub('[.,]', '', found[1])}.{found[3]}"
+    return f"{re.sub('[.,]', '', match[1])}.{match[3]}"
 
 
 def _allowed(ask: Asked, form: Upload) -> tuple[str, bytes]:

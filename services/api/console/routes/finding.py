@@ -115,7 +115,7 @@ def outside(
     """
     Return the text of avoided and expected tonnes outside any action; None without any.
 
-    With a `year`: that the programme has none; else that none of its projects falls short.
+    With a `year` it states that the programme has none, otherwise that no project falls short.
     """
     known = [
         avoided or Decimal(0)
@@ -231,12 +231,14 @@ def shortfalls(
 def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]:
     """Return errors of estimates that their plants cannot reach, by project."""
     texts = {row[0]: over_full_load(*row[1:]) for row in city_year.estimates(conn, project)}
-    return {name: one for name, one in texts.items() if one is not None}
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 def plan_why(plan: Text, t: Words) -> str:
     """Return why a plan does not fit its plant."""
-    return t("fault.plan", **{of: t.number(said) for of, said in plan.values if of in _PLAN_HOURS})
+    return t(
+        "fault.plan", **{of: t.number(value) for of, value in plan.values if of in _PLAN_HOURS}
+    )
 
 
 def short_name(message: str) -> str:
@@ -247,7 +249,8 @@ def short_name(message: str) -> str:
 def ordered(faults: Iterable[Fault]) -> list[Fault]:
     """Return causes of missing tonnes: the largest loss first, then unpriced ones by severity."""
     return sorted(
-        faults, key=lambda one: (one.amount is None, -one.lost_t, SEVERITIES.index(one.severity))
+        faults,
+        key=lambda fault: (fault.amount is None, -fault.lost_t, SEVERITIES.index(fault.severity)),
     )
 
 
@@ -265,7 +268,7 @@ def fault(group: Group, root: str, t: Words, where: Where) -> Fault:
         t("fault.a_day"),
         group.severity,
         what,
-        ". ".join(one for one in (f"{named}: {since}", cause) if one),
+        ". ".join(part for part in (f"{named}: {since}", cause) if part),
         t(f"todo.{todo}") if todo else t.or_as_is(f"alarm.todo.{group.kind}", first["what_to_do"]),
         f"{root}/alarms{page}",
         group.cost_t,

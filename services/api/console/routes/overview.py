@@ -75,7 +75,7 @@ class PageFigures(NamedTuple):
     def answering(self, ask: Asked, project: str) -> list[str]:
         """Return who is responsible for a project: by its plan (if visible), and its operator."""
         plan = self.responsible.get(project) if ask.who.sees(project) else None
-        return [one for one in (plan, self.operators.get(project)) if one]
+        return [person for person in (plan, self.operators.get(project)) if person]
 
 
 @router.get("/")
@@ -96,7 +96,7 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
     by_action = actions(
         page_figures.of,
         _actions(page_figures),
-        lambda one: _action_name(page_figures, one, t, name),
+        lambda action_id: _action_name(page_figures, action_id, t, name),
     )
     base = ask.request.app.state.base
     drawn = sites_map(page_figures.sites, base) if page_figures.sites else None
@@ -141,7 +141,7 @@ def _action_name(
     if not action:
         return t("action.none")
     lines = () if page_figures.programme is None else page_figures.programme["actions"]
-    registered = next((one["name"] for one in lines if one["action"] == action), action)
+    registered = next((line["name"] for line in lines if line["action"] == action), action)
     return name("action", action, registered)
 
 
@@ -167,14 +167,14 @@ def held_back(ask: Asked, page_figures: PageFigures, t: Words) -> list[Fault]:
     def where(at: Iterable[str], projects: Iterable[str]) -> str:
         own = dict.fromkeys(projects)
         places = dict.fromkeys(at) or dict.fromkeys(
-            page_figures.main_sites[one] for one in own if one in page_figures.main_sites
+            page_figures.main_sites[place] for place in own if place in page_figures.main_sites
         )
         lines = [t.and_more([sites.get(place, place) for place in places], 2)]
         named = dict.fromkeys(
-            one for project in own for one in page_figures.answering(ask, project)
+            person for project in own for person in page_figures.answering(ask, project)
         )
         lines += [t("fault.responsible", name=t.and_more(list(named), 2))] if named else []
-        return " · ".join(one for one in lines if one)
+        return " · ".join(line for line in lines if line)
 
     states = {project.id: project for project in page_figures.projects}
     faults = shortfalls(page_figures.of.projects, states, page_figures.plans, root, t, name, where)
@@ -187,10 +187,10 @@ def held_back(ask: Asked, page_figures: PageFigures, t: Words) -> list[Fault]:
 
 def _first(faults: list[Fault]) -> list[Fault]:
     """Return the causes to show first; one place is kept for an unpriced one."""
-    rest = [one for one in faults if one.amount is None]
-    return [one for one in faults if one.amount is not None][: _MOST_SHORT - bool(rest)] + rest[
-        : max(1, _MOST_SHORT - len(faults) + len(rest))
-    ]
+    rest = [fault for fault in faults if fault.amount is None]
+    return [fault for fault in faults if fault.amount is not None][
+        : _MOST_SHORT - bool(rest)
+    ] + rest[: max(1, _MOST_SHORT - len(faults) + len(rest))]
 
 
 def _map(
@@ -231,7 +231,7 @@ def _map(
         "areas": [plain(ring) for ring in drawn.base.areas],
         "water": [plain(line) for line in drawn.base.water],
         "places": [(place.said(t.language), place.at) for place in drawn.base.places],
-        "sites": [one for _, one in sorted(sites, key=lambda pair: -pair[0])],
+        "sites": [site for _, site in sorted(sites, key=lambda pair: -pair[0])],
         "words": {
             "avoided": t("avoided"), "meters": t("meters_reporting"), "close": t("close"),
         },
@@ -318,7 +318,7 @@ def _target(programme: dict[str, Any] | None) -> Decimal | None:
     """Return the sum of the top actions' targets; None if one has none. [t/a]"""
     if programme is None:
         return None
-    tops = [one for one in programme["actions"] if not one["part_of"]]
+    tops = [action for action in programme["actions"] if not action["part_of"]]
     lines = [top["city_model"]["target_t_per_year"] for top in tops]
     return sum(map(Decimal, lines), Decimal(0)) if lines and None not in lines else None
 

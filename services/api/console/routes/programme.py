@@ -57,26 +57,26 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
         projects=listed,
         short=short_name,
         finding=_finding(listed, result["year"], Words(language)),
-        fields=[one for s in result["systems"] for one in s["fields"]],
-        stations=[one for s in result["systems"] for one in s["indicators"]],
-        of_expected=lambda one: percent(*_both(one)),
+        fields=[field for s in result["systems"] for field in s["fields"]],
+        stations=[station for s in result["systems"] for station in s["indicators"]],
+        of_expected=lambda row: percent(*_both(row)),
         rounded=rounded,
     )
 
 
 def _finding(listed: list[dict[str, Any]], year: int, t: Words) -> Finding:
     """Return the finding on the programme's own projects, as on the front page."""
-    own = [one for one in listed if one["counted"]]
-    avoided, expected = (added(_both(one)[i] for one in own) for i in (0, 1))
-    issued = sum(one["issued_credits_t"] for one in own)
+    own = [row for row in listed if row["counted"]]
+    avoided, expected = (added(_both(row)[i] for row in own) for i in (0, 1))
+    issued = sum(row["issued_credits_t"] for row in own)
     return judged(
-        avoided, expected, issued, [_both(one) for one in listed if not one["counted"]], year, t
+        avoided, expected, issued, [_both(row) for row in listed if not row["counted"]], year, t
     )
 
 
-def _short(one: dict[str, Any]) -> Decimal:
+def _short(row: dict[str, Any]) -> Decimal:
     """Return the shortfall of a project to date. [t]"""
-    avoided, expected = _both(one)
+    avoided, expected = _both(row)
     return max((expected or Decimal(0)) - (avoided or Decimal(0)), Decimal(0))
 
 
@@ -116,7 +116,9 @@ def park(ask: View, language: Language, park: IdPath, year: Year = None) -> Resp
 
     result = ask.request.app.state.memory.get(("park", park, of), find)
     name = namer(ask, language)
-    names = {one["site"]: name("site", one["site"], one["name"]) for one in result["members"]}
+    names = {
+        member["site"]: name("site", member["site"], member["name"]) for member in result["members"]
+    }
     return render(
         ask,
         language,

@@ -234,7 +234,7 @@ def _of_day(conn: Connection, sums: ProjectSums, day: date) -> ProjectRow:
         else console.expected_between(
             conn,
             sums.id,
-            [*(one[0] for one in account_quarters), account_quarters[-1][0] + QUARTER],
+            [*(quarter[0] for quarter in account_quarters), account_quarters[-1][0] + QUARTER],
         )
     )
     rows = [
@@ -261,7 +261,7 @@ def _first_day(of: str, text: str) -> date:
     match = re.fullmatch(pattern, text)
     try:
         if match is not None and int(match[1]) >= 1990:  # noqa: PLR2004 - before any crediting period
-            return date(*(int(one) for one in (*match.groups(), "1", "1")[:3]))
+            return date(*(int(part) for part in (*match.groups(), "1", "1")[:3]))
     except ValueError:
         pass  # a day that its month does not have
     raise ProblemError(422, f"{of} = {text!r}; write it like {example}")
@@ -287,8 +287,8 @@ def _chart(project_row: ProjectRow, t: Words) -> Markup | None:
         return None
     drawn = []
     for row in project_row.rows:
-        shown = t("missing") if row.avoided is None else f"{t.number(row.avoided)} t"
-        message = f"{t.span(row.name)}: {shown}"
+        avoided = t("missing") if row.avoided is None else f"{t.number(row.avoided)} t"
+        message = f"{t.span(row.name)}: {avoided}"
         if row.expected is not None and project_row.kind != "day":
             message += f"; {t('expected')} {t.number(row.expected)} t"
         # a day's expected amount has no course over the day
@@ -349,7 +349,7 @@ def _lacking(project_row: ProjectRow) -> tuple[int, int]:
 
 def _begins(row: Row) -> date | None:
     """Return the first day of a month or day; None for an interval."""
-    return date(*(int(one) for one in (*row.name.split("-"), "1")[:3])) if row.leads else None
+    return date(*(int(part) for part in (*row.name.split("-"), "1")[:3])) if row.leads else None
 
 
 def _label(kind: str, row: Row, t: Words) -> str:
@@ -361,7 +361,7 @@ def _label(kind: str, row: Row, t: Words) -> str:
 
 
 def _total(project_row: ProjectRow, t: Words) -> tuple[str, int | None] | None:
-    """Return the avoided tonnes of the span, and their share of the expected ones [%]."""
+    """Return the avoided tonnes of the span, and their share of the expected ones [%]"""
     avoided = [Decimal(row.avoided) for row in project_row.rows if row.avoided is not None]
     if not avoided:
         return None

@@ -74,12 +74,12 @@ def taken(ask: View, language: Language, form: Form) -> Response:
         data = b""
     if not data or hashlib.sha256(data).hexdigest() != sha256:
         raise ProblemError(422, "the file differs from the one that was checked; check it again")
-    said = canonical.encode({"name": name, "file": b64encode(data).decode(), "shown": label})
+    content = canonical.encode({"name": name, "file": b64encode(data).decode(), "shown": label})
 
     def check(conn: Connection) -> None:
         del conn  # the scope is all projects, and the outcome is compared where it is written
 
-    answer = ask.step("registry", sha256, said, check)
+    answer = ask.step("registry", sha256, content, check)
     done = None if answer.status_code == ACCEPTED else msgspec.json.decode(answer.body)
     return _page(ask, language, done={"sha256": sha256, "name": name, "result": done})
 

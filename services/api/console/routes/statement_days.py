@@ -61,7 +61,7 @@ def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) 
             for name in sorted({p.device for p in claims.monitored_parameters})
         }
     result = {name: _sums(rows_, _quantities(claims, name)) for name, rows_ in rows.items()}
-    known = [one["reduction_ug"] for one in result.values() if one["reduction_ug"] is not None]
+    known = [row["reduction_ug"] for row in result.values() if row["reduction_ug"] is not None]
     total = sum(known) if known else None
     return render(
         ask, language, "day.html", stored=stored, day=day, of_ug=of_ug, found=result, total=total

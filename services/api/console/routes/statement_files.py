@@ -58,7 +58,7 @@ def submission(ask: View, language: Language, statement: StatementId) -> Respons
     stored, _ = own(ask, statement)
     with ask.api.files.connection() as conn:
         facts, lines = checked(conn, statement, language)
-    parts = [(part, list(lines)) for part, lines in groupby(lines, key=lambda one: one.part)]
+    parts = [(part, list(lines)) for part, lines in groupby(lines, key=lambda line: line.part)]
     words, line = ReportWords(language).all, bool(facts.plan.points)
     return render(
         ask, language, "submission.html", stored=stored, parts=parts, words=words, line=line

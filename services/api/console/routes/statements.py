@@ -257,7 +257,7 @@ def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
             return coverage_days(conn, stored.project, period.timezone, pairs, first, end)
 
     result = ask.request.app.state.memory.get(("coverage", stored.id), find)
-    months = sorted({one.day.replace(day=1) for one in result})[:_MOST_MONTHS]
+    months = sorted({row.day.replace(day=1) for row in result})[:_MOST_MONTHS]
     return [(m, month_calendar(m.year, m.month, result, period.timezone)) for m in months]
 
 
@@ -377,7 +377,11 @@ def _exports(methodology: str) -> list[tuple[str, str]]:
 def _reports(language: str, statement: str, *, sees: bool) -> list[tuple[str, str]]:
     """Return the reports available to the caller, with their URLs."""
     root = f"/console/{language}/statements/{statement}/report"
-    return [(one.upper(), f"{root}.{one}") for one in ("pdf", "xlsx") if sees or one == "pdf"]
+    return [
+        (suffix.upper(), f"{root}.{suffix}")
+        for suffix in ("pdf", "xlsx")
+        if sees or suffix == "pdf"
+    ]
 
 
 def _line(stored: Stored) -> dict[str, Any]:

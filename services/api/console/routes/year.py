@@ -61,7 +61,7 @@ class Progress(NamedTuple):
 
     def at(self, tonnes: Decimal | int | None) -> str:
         """Return the position of tonnes on the scale. [%]"""
-        scale = max(self.avoided_t, *(one or 0 for one in self[2:]), Decimal(1))
+        scale = max(self.avoided_t, *(amount or 0 for amount in self[2:]), Decimal(1))
         return f"{min(max(float((tonnes or 0) / scale), 0.0), 1.0) * 100:.2f}%"
 
 
@@ -85,7 +85,9 @@ def progress(of: Year) -> Progress | None:
 
 def colours(ids: Iterable[str]) -> dict[str, str]:
     """Return the colour of each action."""
-    return {one: f"a{i}" if i <= _COLOURS else _OTHER for i, one in enumerate(sorted(set(ids)), 1)}
+    return {
+        action: f"a{i}" if i <= _COLOURS else _OTHER for i, action in enumerate(sorted(set(ids)), 1)
+    }
 
 
 def actions(
@@ -93,14 +95,16 @@ def actions(
 ) -> list[Action]:
     """Return the actions with figures, in the order of their numbers."""
     counted = {project.project for project in of.projects if project.counted}
-    keys = colours(one for one in action_of.values() if one)
+    keys = colours(action for action in action_of.values() if action)
     stored: dict[str | None, list[Decimal | None]] = {}
     for project, day, value in of.days:
         if project in counted:
             months = stored.setdefault(action_of.get(project), [None] * len(_MONTHS))
             months[day.month - 1] = (months[day.month - 1] or Decimal(0)) + value
     result = []
-    for action in sorted({action_of.get(one) for one in counted}, key=lambda one: one or "~"):
+    for action in sorted(
+        {action_of.get(action_id) for action_id in counted}, key=lambda action_id: action_id or "~"
+    ):
         own = [p for p in of.projects if p.counted and action_of.get(p.project) == action]
         result.append(
             Action(

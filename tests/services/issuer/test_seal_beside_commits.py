@@ -391,7 +391,7 @@ def test_an_issue_says_when_its_readings_are_between_two_seals(database_url, who
     logged.seal_now(database_url, who)
     said = _refused(database_url, who, name)
     assert "late readings were sealed after the period was closed" in said
-    assert "close it again" in said
+    assert "close the period again" in said
 
 
 def test_a_note_of_a_whole_day_hides_no_change_by_hand(database_url, who):

@@ -266,7 +266,7 @@ def test_what_a_command_gives_is_verified(home, kms):
             keys.adopt(home, holder, {"command": command})
         assert not (home / "keys").exists()
     for signer in ({}, {"command": []}, {"command": "sh"}, {"pkcs11": {"module": "x"}}, {"x": 1}):
-        with pytest.raises(InputError, match="the field .signer. of the key file"):
+        with pytest.raises(InputError, match=r"the field .signer. of the key file"):
             keys.opened(signer)
 
 

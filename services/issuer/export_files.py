@@ -347,7 +347,7 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     Parameters
     ----------
     conn : Connection
-        In autocommit.
+        Connection in autocommit.
 
     Raises
     ------

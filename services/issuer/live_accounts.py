@@ -54,7 +54,7 @@ def refresh(conn: Connection) -> int:
     Parameters
     ----------
     conn : Connection
-        In autocommit.
+        Connection in autocommit.
 
     Returns
     -------

@@ -56,7 +56,7 @@ class Outcome(NamedTuple):
     documents : tuple of Document
         Design documents of the plant.
     invoices : tuple of Invoice
-        Of the period, with the reason where they are no evidence.
+        Invoices of the period, with the reason where they are no evidence.
     replaced : tuple of (Invoice, Invoice, str)
         Corrected invoices, the correction, and the reason.
     calibrated_every : mapping of str to int

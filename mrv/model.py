@@ -41,6 +41,8 @@ TECHNOLOGY = "technology"
 SOLAR = 1
 # Key of a project's `documents` for the diagram that shows where each meter measures.
 LINE_DIAGRAM = "line_diagram"
+# a third party's list of the public keys of meters, or record of their labels
+METER_KEYS = "meter_keys"
 
 
 class Stated(NamedTuple):

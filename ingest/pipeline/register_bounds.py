@@ -137,11 +137,11 @@ class Bounds:
         of = np.flatnonzero(
             (quantity == QUANTITY_INDEX[SUN_QUANTITY]) & np.isfinite(latitude[device])
         )
-        at = device[of]
-        if len(of) and (at == at[0]).all():
-            result[of] = _of_place(interval[of], *self._places[:, at[0]].tolist())
+        north, east = latitude[device[of]], longitude[device[of]]
+        if len(of) and (north == north[0]).all() and (east == east[0]).all():
+            result[of] = _of_place(interval[of], float(north[0]), float(east[0]))
         else:
-            result[of] = lit(interval[of] * INTERVAL_US, latitude[at], longitude[at])
+            result[of] = lit(interval[of] * INTERVAL_US, north, east)
         return result
 
     @cached_property

@@ -185,6 +185,9 @@ class _Bench(NamedTuple):
         check = self.rows.known(meter.check, quantity)
         number, ours, theirs = np.intersect1d(main.number, check.number, return_indices=True)
         values = main.value[ours], check.value[theirs]
+        percent = exact(meter.percent, "check_percent")
+        if not self.by_first:  # no more than an invoice may differ by
+            percent = min(percent, TOLERANCE * 100)
         sums = exact_sum(values[0]), exact_sum(values[1])
         why: Text | str = ""
         if not len(ours):
@@ -193,7 +196,7 @@ class _Bench(NamedTuple):
             why = text(ONE_SIGNAL, device=meter.check, other=meter.main)
         return self._made(
             _Against(METER, meter.check, (meter.main,), quantity, item.span_us),
-            (len(ours), last - first), sums, exact(meter.percent, "check_percent"),
+            (len(ours), last - first), sums, percent,
             self._effect(item, number, values[0] - values[1]),
             why,
         )  # fmt: skip

@@ -103,6 +103,9 @@ CONSUMPTION = Consumption(
     # the same buses took 15 % less on a suburban line than in the city: measured over two years
     # (Vepsalainen et al., Energies 11 (2018) 3267, abstract [r]); some more is left for drivers
     driven=Fraction(4, 5),
+    # the approval leaves out air conditioning and losses of charging: less by a material part
+    # (Circular 38/2023/TT-BCT) is asked about
+    sure=Fraction(19, 20),
 )
 # what a vehicle takes in service at the charger's input is no less: losses of charging and
 # the air conditioning come on top of what is measured for the approval

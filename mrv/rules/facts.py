@@ -22,6 +22,7 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import CrossCheck
+from mrv.accounting.twin_series import Twins
 from mrv.calendar import local_date, local_span
 from mrv.model import Factors, Methodology
 from mrv.parameters.inputs import Inputs
@@ -84,6 +85,8 @@ class Facts:
     solved: Solved
     pricer: Callable[[], Account]
     compared: dict[str, list[CrossCheck]] = field(default_factory=dict)
+    # of the devices before any rule, and so the same at each stage
+    paired: dict[str, list[tuple[str, str, Twins]]] = field(default_factory=dict)
 
     @property
     def timezone(self) -> str:

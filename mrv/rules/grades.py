@@ -4,7 +4,7 @@ Grades of evidence of each meter and entered value, and the emissions that depen
 Grades (`mrv/rules/words`): A signed by a key other than the claimant's, B a third party's document
 with the hash of its file, C an instrument under valid calibration not contradicted by another
 source, D the claimant's own statement, or any other instrument.  The share at a grade or below is
-the larger of the share of its meters and that of its most important entered value.
+the larger of the share of its meters and the sum of its entered values.
 
 A meter on the project side is weighted as if it ran at its highest plausible rate throughout, at
 most the whole reduction.
@@ -12,7 +12,7 @@ most the whole reduction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
@@ -36,6 +36,7 @@ from mrv.rules.account import ZERO, Account
 from mrv.rules.effects import LABORATORY
 from mrv.rules.facts import Facts
 from mrv.rules.invoiced_use import applied
+from mrv.rules.invoices import ALIKE, invoiced_sums
 from mrv.rules.published import published_of
 
 # of a value that has no account at 0: its effect at a hundredth less, a hundred times
@@ -76,16 +77,14 @@ def _hides(account: Account, meter: Monitored) -> Fraction:
 
 
 def signed(
-    items: Iterable[EvidenceItem], meters: Collection[str], share: Fraction
+    items: Iterable[EvidenceItem], signed_shares: Mapping[str, Fraction]
 ) -> tuple[EvidenceItem, ...]:
-    """
-    Return the items with a share of the meters' quantities upgraded to signed by the meter
-    (A).
-    """
+    """Return the items with the share of each meter's quantity that it signed at grade A."""
     result = []
     for item in items:
         signable = item.kind == METERED and "signature" in of_role(item.role)
-        if not signable or item.name not in meters or not share:
+        share = signed_shares.get(item.name, ZERO)
+        if not signable or not share:
             result.append(item)
             continue
         part = decimal_text(Fraction(item.tonnes) * share, _PLACES, "down")
@@ -118,8 +117,8 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
         # what rests on no meter has no evidence
         share = metered / whole if whole else Fraction(1)
         if reduction_t > 0:
-            entered = (Fraction(o.tonnes) / reduction_t for o in values if o.grade in worst)
-            share = max([share, *entered])
+            entered = sum((Fraction(o.tonnes) for o in values if o.grade in worst), start=ZERO)
+            share = max(share, entered / reduction_t)
         share = Fraction(1) if place == 0 else min(Fraction(1), max(share, below))
         result[GRADES[place]] = decimal_text(share - below, _PLACES, "half_even")
         below = share
@@ -127,7 +126,7 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
 
 
 def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """Yield the graded evidence of each meter's quantity; time without a certificate separately."""
+    """Yield each meter's graded evidence; time without certificate and beyond invoices apart."""
     for view in account.views:
         tonnes = _hides(account, view)
         if not tonnes:
@@ -143,14 +142,33 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             invoices = {first.get(name, name) for name in showing}
             if facts.shared_invoice(view):
                 grade = "C"  # the others' calibrated meters
-            yield _meter(view, grade, tonnes, sorted(invoices))
-            continue
+            alone = _beyond_invoices(facts, view)
+            yield _meter(view, grade, tonnes * (1 - alone), sorted(invoices))
+            if not alone:
+                continue
+            tonnes *= alone
         calibrated = "certificate" in codes and not evidence.contradicted(view)
         bare = uncovered_share(view) if calibrated else Fraction(1)
         if bare < 1:
             yield _meter(view, "C", tonnes * (1 - bare), [c.certificate for c in view.calibrations])
         if bare:
             yield _meter(view, "D", tonnes * bare, [])
+
+
+def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
+    """
+    Return the share by which a meter's quantity is more favourable than its invoices.
+
+    A tolerance lets it count; it rests on the meter alone.
+    """
+    sums = invoiced_sums(facts, [meter])
+    if sums is None or not sums.theirs or not meter.counts:
+        return ZERO
+    stated = sums.theirs + sums.mean
+    beyond = meter.counts - stated
+    if meter.needs.side == "project":
+        beyond = -beyond
+    return beyond / max(meter.counts, stated) if beyond > ALIKE * stated else ZERO
 
 
 def _counts_by_invoice(facts: Facts, meter: Monitored) -> bool:
@@ -225,11 +243,14 @@ def _grade(facts: Facts, account: Account, entered: Entered) -> tuple[Grade, Seq
     supporting, codes, name = facts.supporting, of_parameter(entered.name).by, entered.name
     if name in supporting.at_published:
         return "B", []
+    # a survey is the project participant's own, unless a document or report states its result
+    surveyed = any(survey.parameter == name for survey in supporting.surveys)
     if not entered.role:
         reports = [s for s in supporting.samples if s.parameter == name and s.sha256]
         if reports and "laboratory" in codes:
             return _by_hand(reports), [s.sample for s in reports]
-        if name in account.how or account.parameters[name] != facts.parameters[name]:
+        changed = name in account.how or account.parameters[name] != facts.parameters[name]
+        if changed and not surveyed:
             if account.how.get(name) == LABORATORY:
                 return "D", []  # of which no report can be found
             # a published or conservative value counts, or what the plant's own analyser measured

@@ -40,7 +40,7 @@ from mrv.texts import Text, lines, text
 _DAY_US = 86_400_000_000
 _DAY = timedelta(days=1)
 # two meters of class 1 (IEC 62053-21) that measure the same
-_ALIKE = Fraction(1, 100)
+ALIKE = Fraction(1, 100)
 # of a capacity that bounds what takes no electricity: twice of less would fit
 _BINDING = Fraction(1, 2)
 
@@ -222,7 +222,7 @@ def _beyond_invoices(
     lower = sum((Fraction(check.effect_t) for check in checks), start=Fraction(0))
     # where the reduction is a difference of two large quantities, a little of one is much of it
     strict = lower > MATERIAL * abs(facts.price.reduction_t - lower)
-    alike = Fraction(0) if strict else _ALIKE
+    alike = Fraction(0) if strict else ALIKE
     return {role: _Beyond(_beyond(facts, meters, alike), meters) for role, meters in roles.items()}
 
 
@@ -281,7 +281,7 @@ def _places(meter: Monitored, check: CrossCheck) -> tuple[int, int]:
 # --- what invoices of a role come to ------------------------------------------------------
 
 
-class _Billed(NamedTuple):
+class Billed(NamedTuple):
     """
     Comparison of a role's meters with their invoices. [base units]
 
@@ -314,7 +314,7 @@ def _apart(
     return _successive(checks.values())
 
 
-def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
+def invoiced_sums(facts: Facts, role: Sequence[Monitored]) -> Billed | None:
     """Return the sum of a role's invoices, by meter; None without invoices."""
     names = {m.device.id for m in role}
     theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
@@ -341,7 +341,7 @@ def _billed(facts: Facts, role: Sequence[Monitored]) -> _Billed | None:
         # a meter all of whose invoices overlap those of others has the others' mean
         rate = theirs[name] / time_us[name] if time_us[name] else all_theirs / every_us
         mean += rate * max(0, whole_us - time_us[name])
-    return _Billed(all_theirs, mean, ours, full, beside)
+    return Billed(all_theirs, mean, ours, full, beside)
 
 
 def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
@@ -375,7 +375,7 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
     alike : Fraction
         Tolerance as a share of the invoiced quantity.
     """
-    billed = _billed(facts, role)
+    billed = invoiced_sums(facts, role)
     if billed is None:
         return Fraction(0)
     counted, whole = sum((m.counts for m in role), start=Fraction(0)), billed.theirs + billed.mean
@@ -394,12 +394,12 @@ def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
 
     It is the metered electricity of time without invoice above the mean of the invoices.
     """
-    billed = _billed(facts, users)
+    billed = invoiced_sums(facts, users)
     metered = sum(m.metered for m in users)
     if billed is None or not billed.mean or not metered:
         return Fraction(0)
     more = metered - billed.ours - billed.mean
-    return more / metered if more > _ALIKE * billed.mean else Fraction(0)
+    return more / metered if more > ALIKE * billed.mean else Fraction(0)
 
 
 # --- EVD-04 -------------------------------------------------------------------------------

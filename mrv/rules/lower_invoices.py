@@ -25,11 +25,13 @@ from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.evidenced_time import COVERED, LESS, TOLERANCE, Span
 from mrv.accounting.period_result import CrossCheck
 from mrv.quantity_text import amount_text
-from mrv.rounding import exact_sum
+from mrv.rounding import decimal_text, exact_sum
 from mrv.rules.effects import Cap, Effect, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.rules.invoiced_use import joined
 from mrv.texts import Text, text
+
+_PLACES = 6
 
 
 class _Meter(NamedTuple):
@@ -124,17 +126,29 @@ def lower_invoices(facts: Facts) -> Iterator[Effect | RuleReport]:
         texts = tuple(_figures(stated) for stated in differing if stated.less)
         devices = tuple(sorted(names))
         yield RuleReport(False, text("EVD-03.invoices_less", devices=devices, invoices=texts))
-    earning = {m.device.id for m in views if m.needs.side == "baseline"}
-    explained = tuple(
+    yield from _explained(facts, compared)
+
+
+def _explained(facts: Facts, compared: Sequence[_Stated]) -> Iterator[RuleReport]:
+    """Yield invoices whose difference only the entered tolerance explains; CL if material."""
+    earning = {m.device.id for m in facts.views if m.needs.side == "baseline"}
+    explained = [s for s in compared if s.explained and earning.issuperset(s.check.devices)]
+    if not explained:
+        return
+    priced = facts.compare(facts.supporting, facts.price.pricing)
+    costs = {check.against: Fraction(check.effect_t) for check in priced}
+    texts = tuple(
         text(
             "EVD-03.explained", invoice=_figures(stated), devices=stated.check.devices,
-            tolerance=stated.check.tolerance_percent, cost=stated.check.effect_t,
+            tolerance=stated.check.tolerance_percent,
+            cost=decimal_text(costs[stated.check.against], _PLACES, "up"),
         )
-        for stated in compared
-        if stated.explained and earning.issuperset(stated.check.devices)
+        for stated in explained
     )  # fmt: skip
-    if explained:
-        yield RuleReport(False, explained, "observation")
+    cost = sum((costs[stated.check.against] for stated in explained), start=Fraction(0))
+    # what only a tolerance explains is the claimant's word: a material part of it has to be shown
+    material = cost >= TOLERANCE * abs(facts.price.reduction_t)
+    yield RuleReport(False, texts, "CL" if material else "observation")
 
 
 def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:

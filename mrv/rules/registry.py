@@ -66,6 +66,8 @@ def twin_series(facts: Facts) -> Iterator[Effect | RuleReport]:
     for i, metered in enumerate(facts.metered):
         if metered.baseline:
             counted[metered.base.device.id].append(i)
+    # the first reason of each; of many meters with one series there are very many pairs
+    excluded: dict[int, str] = {}
     for name, copy, result in _pairs(facts):
         if not result.equal:
             case = text("MTR-03.proportional", device=copy, other=name)
@@ -76,7 +78,9 @@ def twin_series(facts: Facts) -> Iterator[Effect | RuleReport]:
             continue
         identical.append(text("MTR-03.identical", device=copy, other=name))
         for i in counted[copy]:
-            yield Exclude(i, text("MTR-03.copy", other=name))
+            excluded[i] = min(excluded.get(i, name), name)
+    for i, name in excluded.items():
+        yield Exclude(i, text("MTR-03.copy", other=name))
     details = (check.detail for check in facts.checks)
     item = (detail for detail in details if isinstance(detail, Text) and detail.code == ONE_SIGNAL)
     yield from _copies(identical, [*proportional, *item])
@@ -93,7 +97,14 @@ def _copies(identical: Sequence[Text], proportional: Sequence[Text]) -> Iterator
         yield RuleReport(False, tuple(proportional), "CL")
 
 
-def _pairs(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
+def _pairs(facts: Facts) -> Sequence[tuple[str, str, Twins]]:
+    """Return pairs of meters with identical or proportional series."""
+    if "twins" not in facts.paired:
+        facts.paired["twins"] = [*_found(facts)]
+    return facts.paired["twins"]
+
+
+def _found(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
     groups: defaultdict[tuple[str, int, int], list[Metered]] = defaultdict(list)
     for metered in facts.metered:
         needs = metered.base.needs

@@ -16,7 +16,6 @@ import msgspec
 
 from mrv.accounting.device_results import adjusts
 from mrv.accounting.period_result import (
-    METERED,
     Amount,
     Comparison,
     Coverage,
@@ -39,8 +38,6 @@ from mrv.model import Calculation
 from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
 from mrv.registry.project import FIRST
 from mrv.rules import severity_of
-from mrv.rules.grades import shares as by_grade
-from mrv.rules.grades import signed
 from mrv.signatures import canonical
 from mrv.statement.conformity import conditions, planned, registered, since_before
 from mrv.statement.cross_check_json import (
@@ -52,12 +49,12 @@ from mrv.statement.cross_check_json import (
 )
 from mrv.statement.device_days import summary
 from mrv.statement.evidence_case import Case, identifier
+from mrv.statement.graded_evidence import evidence_out
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_extract import NOWHERE, MonitoringPlan
-from mrv.statement.plan_json import required_out
 from mrv.statement.plan_writer import approval_shown, calibration_out, document_out, sample_out
 from mrv.statement.prior_statements import difference, figures
-from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
+from mrv.statement.signed_energy import ENERGY, shares
 from mrv.statement.states import CONTEXT, URN
 from mrv.statement.status import status_entry
 from mrv.texts import signed_by_0_1_0
@@ -151,7 +148,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         deductions=tuple(_deduction(d, plan.accounting) for d in result.deductions),
         applicability=_conditions(case),
         rules=UNSET if plan.accounting == FIRST else _effects(result),
-        evidence=UNSET if plan.accounting == FIRST else _evidence(case),
+        evidence=UNSET if plan.accounting == FIRST else evidence_out(case),
         comparisons=tuple(_comparison(c) for c in result.comparisons if c.basis == DESIGN),
         other_periods=tuple(_of_period(c) for c in result.comparisons if c.basis != DESIGN),
         cross_checks=tuple(cross_check_out(c, case) for c in result.cross_checks),
@@ -235,31 +232,6 @@ def _signed(case: Case) -> wire_monitoring.SignedEnergy | UnsetType:
     if extract is None or not any(outcome.quantity in ENERGY for outcome in outcomes):
         return UNSET
     return shares(extract, case.fitting, outcomes, case.rows, case.fleet)
-
-
-def _evidence(case: Case) -> wire_account.Evidence:
-    """Return the graded evidence of the reduction; energy that a meter signed has grade A."""
-    result, backed = case.result, _signed(case)
-    kinds = () if backed is UNSET else backed.shares
-    percent = sum((Fraction(s.share_percent) for s in kinds if s.kind in OF_METERS), Fraction(0))
-    meters = {device.device for device in result.devices if device.unit == "Wh"}
-    items = signed(result.evidence, meters, percent / 100)
-    reduction = Fraction(result.net.reduction.t)
-    return wire_account.Evidence(
-        shares=dict(by_grade(items, reduction)),
-        items=tuple(
-            wire_account.EvidenceItem(
-                kind="meter" if item.kind == METERED else "parameter",
-                name=item.name,
-                role=item.role,
-                grade=item.grade,
-                tonnes=item.tonnes,
-                shown_by=item.shown_by,
-            )
-            for item in items
-        ),
-        asked=required_out(case.plan.required),
-    )
 
 
 def _credited(result: PeriodResult) -> wire_account.Credited:

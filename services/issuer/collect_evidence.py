@@ -39,7 +39,7 @@ from services.issuer.outside_period import metered_outside, with_common
 from services.issuer.registry_facts import registry_facts
 from services.issuer.registry_rules import judged
 from services.issuer.signed_evidence import open_actions, signed_of
-from services.issuer.trust import required_grades
+from services.issuer.trust import required_grades, third_parties
 from services.settings import Settings
 from services.store.registry import load as registry
 from services.store.registry import monitoring_plans as monitoring
@@ -131,7 +131,8 @@ def plan_of(
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
     facts = registry_facts(conn, now, (from_us, to_us))
     outcome = judged(facts)
-    keys, signers = [enrolment.key for enrolment in signing_keys.load(conn)], set[RowSigner]()
+    home, signers = Settings().home, set[RowSigner]()
+    keys = third_parties(home, (enrolment.key for enrolment in signing_keys.load(conn)))
     plan = MonitoringPlan(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
@@ -173,7 +174,7 @@ def plan_of(
         late=changed_late(conn, now, period),
         signed=signed_of(conn, [fleet.devices[fleet.by_id[name]] for name in ids], period, zone),
         issue_signatures=issue_signatures(conn),
-        required=required_grades(Settings().home),
+        required=required_grades(home),
         public_url=public_url(conn),
     )
     plan = replace(plan, row_signers=tuple(sorted(signers, key=lambda signer: signer.key)))

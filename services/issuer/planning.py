@@ -32,6 +32,7 @@ from services.issuer.signed_evidence import open_actions
 from services.registry import entries
 from services.registry.document import document, dump
 from services.registry.entries import Registry
+from services.registry.files import KEPT
 from services.store.registry import authority
 from services.store.registry import load as registry
 from services.store.registry.entries_from_rows import load_registry, load_samples
@@ -261,7 +262,8 @@ def draft_of(conn: Connection, project_id: str) -> str:
     """
     Return the first draft of a project's plan as a registry file.
 
-    Entries known only to the plant are empty: an import names each of them.
+    Entries known only to the plant are empty: an import names each of them.  What an import keeps
+    where a file omits it, such as documents, is left out, so that an old draft never restores it.
 
     Raises
     ------
@@ -280,7 +282,8 @@ def draft_of(conn: Connection, project_id: str) -> str:
         "procedures": dict.fromkeys(PROCEDURES, ""),
         "lines": _lines(project, stored),
     }
-    return dump({"projects": [{**document(project), "monitoring": [version]}]})
+    needed = {key: value for key, value in document(project).items() if key not in KEPT}
+    return dump({"projects": [{**needed, "monitoring": [version]}]})
 
 
 def _lines(project: entries.Project, stored: Registry) -> list[dict[str, Any]]:

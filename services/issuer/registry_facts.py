@@ -64,10 +64,12 @@ from services.store.statements.statements import (
     IssuedDesign,
     IssuedInterval,
     IssuedPoint,
+    Revoked,
     certificates_of_devices,
     designs_of_project,
     intervals_of_devices,
     points_of_devices,
+    revoked_of_devices,
 )
 from services.store.timeseries.beyond_rating import Beyond, beyond_rating
 from services.store.timeseries.same_energy import all_series
@@ -287,6 +289,8 @@ class RegistryFacts:
         Calibration certificates of these devices in issued statements.
     lengthened : mapping of str to Lengthened
         Calibration intervals that were lengthened after the period began, by device.
+    revoked : sequence of Revoked
+        Revoked statements that claimed these devices within the period.
     intervals : mapping of str to IssuedInterval
         Own calibration intervals of these devices in their last issued statements.
     designs : sequence of IssuedDesign
@@ -319,6 +323,7 @@ class RegistryFacts:
     lengthened: Mapping[str, Lengthened] = field(default_factory=dict)
     placed: Mapping[str, IssuedPoint] = field(default_factory=dict)
     designs: Sequence[IssuedDesign] = ()
+    revoked: Sequence[Revoked] = ()
     intervals: Mapping[str, IssuedInterval] = field(default_factory=dict)
 
     @property
@@ -382,6 +387,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         lengthened=_lengthened(conn, mains, period_us[0]),
         placed=_placed(conn, mains, project, period_us),
         designs=designs_of_project(conn, project.id),
+        revoked=revoked_of_devices(conn, mains, *period_us),
         intervals=intervals_of_devices(conn, mains, period_us[0]),
     )
 

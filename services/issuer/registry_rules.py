@@ -19,7 +19,7 @@ from mrv.documents.form import UNSET, coded
 from mrv.documents.monitoring import FactorAccepted
 from mrv.documents.plan import RegistryCondition
 from mrv.method_lives import broken
-from mrv.model import LINE_DIAGRAM
+from mrv.model import LINE_DIAGRAM, METER_KEYS
 from mrv.parameters.evidence import of_parameter
 from mrv.registry.declared import Sample
 from mrv.registry.project import Certified, Document, Excluded, Invoice, Project
@@ -214,6 +214,9 @@ def copies_inside(facts: RegistryFacts) -> Iterator[Judged]:
 def copies_elsewhere(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-02: yield meters that duplicate another project's meter, or an earlier time."""
     yield from _copies(copy for copy in facts.copies if copy.project or copy.days_before)
+    # a registry may have issued units for them, and they may be sold
+    revoked = (text("CLM-02.revoked", **one._asdict()) for one in facts.revoked)
+    yield from listed(revoked, severity="CL")
 
 
 def _copies(copies: Iterable[Copy]) -> Iterator[Judged]:
@@ -273,7 +276,7 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
 def design(facts: RegistryFacts) -> Iterator[Document]:
     """Yield documents of values and line diagrams, except those by the operator."""
     parameters = facts.entry.documents or {}
-    known = {*facts.project.parameters, LINE_DIAGRAM}
+    known = {*facts.project.parameters, LINE_DIAGRAM, METER_KEYS}
     known = known.union(*(bound.params for bound in facts.project.devices))
     for name in dict.fromkeys((*facts.methodology.documented, *parameters)):
         if name in known and name in parameters and name not in facts.invoices.unsupported:

@@ -27,13 +27,15 @@ from services.store.timeseries.day_sums import day_sums
 SHARE, LEAST = 0.7, 10
 # days that are looked at first, and how many of them at least have to agree
 _LOOK, _LEAST_LOOKED = 16, 6
-# of the days that agree, the best tenth is above the poorest one by so much, and they have so
-# many levels of two per cent: an engine that runs by the week has one or two
-_VARIED, _LEVELS, _LEVEL = 1.25, 6, 0.02
+# of the days that agree, the best tenth is above the poorest one by so many levels, and they have
+# so many of two per cent: an engine that runs by the week has one or two
+_VARIED, _LEVELS, _LEVEL = 12.5, 6, 0.02
 # steps of its register in a meter's day: small plants that count whole kilowatt hours are equal
 _STEPS = 300
 # by which part ratios of days may differ: of meters under one sky, under another, at another time
 _ONE_SKY, _APART, _EARLIER = 1e-4, 2.5e-3, 5e-3
+# the same days sent again agree so nearly that levels of two thousandths tell them from others
+_AGAIN, _FINE = 2e-4, 2e-3
 # about a kilometre, in degrees of latitude
 _ONE_SKY_DEG = 0.01
 # days before: as far as a meter's own are looked at, and those that are looked at of others
@@ -83,7 +85,7 @@ class Looked:
 
 def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
     """
-    Return copies among the days of a project's meters, all other meters, and earlier years.
+    Return copies among the days of a project's meters and earlier ones; of energy, all meters'.
 
     Memory is about 100 MB for a thousand devices, however many others there are.
 
@@ -93,12 +95,15 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
         Result of comparing 15-minute intervals.
     """
     copies, excluded = list[Copy](), same.excluded()
-    for quantity, names in energy.meters:
+    of_energy = dict(energy.meters)
+    for quantity, names in energy.repeated:
         at = Looked.of(energy, quantity, names)
         own = at.sums(names, [0])[:, 0]
         if np.count_nonzero(own, axis=1).max() < LEAST:
             continue
-        for copy in chain(_earlier(at, own), _beside(at, own), _elsewhere(at, own)):
+        # what is driven, pumped or weighed is compared with its own past alone
+        others = (_beside(at, own), _elsewhere(at, own)) if quantity in of_energy else ()
+        for copy in chain(_earlier(at, own), *others):
             name, other = copy.device, copy.other
             if copy.equal:
                 now = copy.project is not None and not copy.days_before
@@ -128,8 +133,11 @@ def _earlier(at: Looked, own: Int64) -> Iterator[Copy]:
     for begin in range(0, len(at.names), _OWN_AT_ONCE):
         subset = at.names[begin : begin + _OWN_AT_ONCE]
         for i, (name, sums) in enumerate(zip(subset, at.sums(subset, back), strict=True), begin):
-            for repeated_day in repeated_days(own[i : i + 1], sums[None], _EARLIER):
-                yield _copy(name, name, None, repeated_day, back[repeated_day.time])
+            for nearly, level in ((_EARLIER, _LEVEL), (_AGAIN, _FINE)):
+                again = list(repeated_days(own[i : i + 1], sums[None], nearly, level=level))
+                yield from (_copy(name, name, None, one, back[one.time]) for one in again)
+                if again:
+                    break
 
 
 def _beside(at: Looked, own: Int64) -> Iterator[Copy]:
@@ -194,6 +202,7 @@ def repeated_days(
     nearly: float,
     pairs: NDArray[np.bool_] | None = None,
     done: Collection[int] = (),
+    level: float = _LEVEL,
 ) -> Iterator[Repeated]:
     """
     Yield meters whose daily sums have a constant ratio to those of others.
@@ -210,6 +219,8 @@ def repeated_days(
         Pairs to compare; all by default.
     done : collection of int
         Meters of the n to skip; it may grow meanwhile.
+    level : float
+        Relative difference from which on two days differ. [1]
     """
     if pairs is not None and not pairs.any():
         return
@@ -219,7 +230,7 @@ def repeated_days(
         if i in done or (pairs is not None and not pairs[i, j]):
             continue
         for time in range(others.shape[1]):
-            result = _repeats(own[i], others[j, time], nearly)
+            result = _repeats(own[i], others[j, time], nearly, level)
             if result is not None:
                 yield Repeated(i, j, time, *result)
                 break
@@ -251,7 +262,9 @@ def _needed(own: Int64, least: int, share: float = SHARE) -> Int64:
     return needed
 
 
-def _repeats(item: Int64, other: Int64, nearly: float) -> tuple[int, int, float, bool] | None:
+def _repeats(
+    item: Int64, other: Int64, nearly: float, level: float
+) -> tuple[int, int, float, bool] | None:
     """
     Return the number of agreeing days, the ratio, and whether they are equal; None if they
     do not agree.
@@ -268,9 +281,9 @@ def _repeats(item: Int64, other: Int64, nearly: float) -> tuple[int, int, float,
     if len(agree) < need:
         return None
     poor, good = np.quantile(item[agree], [0.1, 0.9])
-    if good < poor * _VARIED or poor < _STEPS * np.gcd.reduce(item[agree]):
+    if good < poor * (1 + _VARIED * level) or poor < _STEPS * np.gcd.reduce(item[agree]):
         return None
-    if len(np.unique(np.log(item[agree]) // _LEVEL)) < _LEVELS:
+    if len(np.unique(np.log(item[agree]) // level)) < _LEVELS:
         return None
     ratio = float(np.median(other[agree] / item[agree]))
     known = int(np.count_nonzero(item > 0))

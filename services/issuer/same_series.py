@@ -181,6 +181,11 @@ class Energy:
         """
         return self._counted(MEASURED)
 
+    @property
+    def repeated(self) -> list[tuple[str, list[str]]]:
+        """Return the project's devices with quantities that never repeat, by quantity."""
+        return self._counted((*MEASURED, "1", "K s"))
+
     def _counted(self, units: Collection[str]) -> list[tuple[str, list[str]]]:
         project = self.project
         return sorted(

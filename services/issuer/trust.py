@@ -17,6 +17,7 @@ from mrv.parameters.evidence import USUAL, RequiredGrades
 from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.trust_root import TrustRoot, read_next, read_pinned, read_root, read_trusted
+from mrv.statement.signed_rows import ROLE
 from services.clock import now_us
 from services.settings import Settings
 
@@ -58,6 +59,18 @@ def required_grades(home: Path) -> RequiredGrades:
     data = kept_trust_root(home)
     root = None if data is None else read_pinned(data).evidence
     return USUAL if root is None else root
+
+
+def third_parties(home: Path, keys: Iterable[EnrolledKey]) -> list[EnrolledKey]:
+    """
+    Return keys without those of third parties that the pinned trust root does not name.
+
+    Without a trust root the operator may enrol a key of its own in a supplier's name.
+    """
+    data = kept_trust_root(home)
+    root = () if data is None else read_pinned(data).keys
+    named = {key.multikey for key in root if key.role == ROLE}
+    return [key for key in keys if key.role != ROLE or key.multikey in named]
 
 
 def check_not_older(home: Path, data: bytes) -> None:

@@ -95,6 +95,7 @@ def close(server_url: str, name: str, case: Mapping[str, Any]) -> Outcome:
     Cases of one `name` have the same month.
     """
     world = begin(case["plant"], name)
+    world.period = case.get("period")
     distortions.apply(world, case["do"], distortions.HAPPENED)
     # `params`: what is true where the plant's own file is what is typed
     _, tonnes = truth(world, case.get("params", {}))
@@ -125,9 +126,8 @@ def _closed(url: str, world: World, truth_t: float, false: Collection[str]) -> O
             _certify(url, world)
             refused = _bill(url, Path(folder), world)
             with connect(url, role="tonne_mrv", autocommit=True) as conn:
-                begin, end = world.month.from_us, world.month.to_us
                 projects = world.closed or [one["id"] for one in world.document["projects"]]
-                closed = [preview_period(conn, one, begin, end) for one in projects]
+                closed = [preview_period(conn, one, *world.period_us) for one in projects]
             return _outcome(closed, truth_t, false)._replace(refused=refused)
         except (TonneError, RefusedError) as error:
             said = str(error).replace(f"{folder}/", "")
@@ -206,7 +206,8 @@ def _enrol(url: str, world: World) -> None:
 def _register(url: str, file: Path, world: World) -> None:
     """Import the registry, and then the plan that is drafted from it and filled in."""
     _imported(url, file, world.document)
-    plan = world.plant["id"], tuple(sorted(d["device"] for d in world.project["devices"]))
+    roles = sorted((d["device"], d["role"]) for d in world.project["devices"])
+    plan = world.plant["id"], tuple(roles)
     if plan not in _PLANS:
         with connect(url, role="tonne_mrv", autocommit=True) as conn:
             _PLANS[plan] = _drafted(conn)

@@ -10,7 +10,13 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
-from tests.docket import distorted_papers, distorted_readings, distorted_registry, happenings  # noqa: F401 - they list themselves
+from tests.docket import (  # noqa: F401 - they list themselves
+    distorted_owners,
+    distorted_papers,
+    distorted_readings,
+    distorted_registry,
+    happenings,
+)
 from tests.docket.distorting import HAPPENED, SAID, Distortion
 from tests.docket.world import World
 

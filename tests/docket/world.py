@@ -80,6 +80,8 @@ class World:
         Changes of the registry file that are imported after the readings came.
     certificates : list of dict
         Certificates of origin: device, local days, energy. [Wh]
+    period : (date, date), optional
+        Local days that are closed, the last one excluded; the month without it.
     approved : bool
         Whether the programme approved the monitoring plan before the period.
     arrived : dict
@@ -103,6 +105,15 @@ class World:
     closed: tuple[str, ...] = ()
     certificates: list[dict[str, Any]] = field(default_factory=list)
     approved: bool = True
+    period: tuple[date, date] | None = None
+
+    @property
+    def period_us(self) -> tuple[int, int]:
+        """Return the edges of the period that is closed. [us UTC]"""
+        if self.period is None:
+            return self.month.from_us, self.month.to_us
+        first, end = self.period
+        return midnight_us(first, self.month.zone), midnight_us(end, self.month.zone)
 
     @cached_property
     def month(self) -> Month:
@@ -422,9 +433,7 @@ def truth(
     )  # fmt: skip
     params = parameters_of(method, project.parameters, "docket")
     year = world.month.first.year
-    parts = parts_of_years(project, method, fleet, (world.month.from_us, world.month.to_us)).get(
-        year, []
-    )
+    parts = parts_of_years(project, method, fleet, world.period_us).get(year, [])
     if method.monthly:
         did = [
             Activity(a.role, {**a.params, "month": world.month.first.month}, a.value) for a in did
@@ -437,8 +446,8 @@ def truth(
 def _quantity(world: World, one: Mapping[str, Any], quantity: str) -> int:
     known = classes.load()[one["class"]].channels.values()
     names = [c.name for c in known if c.kind == "register" and c.quantity == quantity]
+    begin, end = world.period_us
+    inside = (begin <= world.month.times_us) & (end > world.month.times_us)
     return sum(
-        int(world.made[one["id"]][n][world.month.inside].sum())
-        for n in names
-        if n in world.made[one["id"]]
+        int(world.made[one["id"]][n][inside].sum()) for n in names if n in world.made[one["id"]]
     )

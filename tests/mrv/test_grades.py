@@ -66,7 +66,7 @@ def test_a_document_more_never_lowers_a_grade():
 def test_what_a_meter_signed_itself_is_of_the_best_grade():
     """A sealed meter's signature would count no more than a typed value."""
     items = signed(
-        [_item("meter", "m", "C", "4"), _item("meter", "k", "D", "4")], {"m"}, Fraction(1, 4)
+        [_item("meter", "m", "C", "4"), _item("meter", "k", "D", "4")], {"m": Fraction(1, 4)}
     )
     assert [(o.name, o.grade, o.tonnes) for o in items] == [
         ("m", "A", "1.000000"), ("m", "C", "3.000000"), ("k", "D", "4"),

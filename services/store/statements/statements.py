@@ -331,6 +331,28 @@ def claimed_of_devices(
     return [Stored(*row) for row in rows]
 
 
+class Revoked(NamedTuple):
+    """A revoked statement: its project, the reason, and the credits that it stated. [t]"""
+
+    statement: str
+    project: str
+    reason: str
+    credit_t: int
+
+
+def revoked_of_devices(
+    conn: Connection, devices: Sequence[str], from_us: int, to_us: int
+) -> list[Revoked]:
+    """Return revoked statements of any project within a time that have one of the devices."""
+    rows = conn.execute(
+        "SELECT s.id, s.project_id, coalesce(e.reason, ''), s.credit_t FROM statement s"
+        " JOIN statement_event e ON e.statement_id = s.id AND e.state = 'revoked'"
+        f" WHERE s.period && %s::tstzrange AND {_OF_DEVICES} ORDER BY s.id",
+        (_range(from_us, to_us), list(devices)),
+    ).fetchall()
+    return [Revoked(*row) for row in rows]
+
+
 class IssuedCertificate(NamedTuple):
     """Calibration certificate in an issued statement, with the first statement that has it."""
 

@@ -106,3 +106,27 @@ def test_another_name_gives_no_other_baseline(database_url, tmp_path, verified):
         f"but 34 in issued statement {verified}: the issued value is applied" in text
         for text in said
     )
+
+
+def test_what_a_revoked_statement_claimed_is_asked_about(database_url, tmp_path, verified):
+    """Units that a registry issued would be sold, and the same energy claimed by another name."""
+    with issuer(database_url) as conn:
+        _issue(conn, tmp_path, verified)
+        life.revoke(
+            conn,
+            verified,
+            sealed.log_of(conn, tmp_path),
+            "test",
+            "the meter of the charger was wrong",
+        )
+        _register(database_url, tmp_path / "moved", _moved(DAY[0]))
+        days = (DAY, NEXT)
+        first, second = (
+            close_period(conn, "other", *map(plant.us, day), "test").statement for day in days
+        )
+        claims = [statements.find(conn, name).claims for name in (first, second)]
+    (found,) = (c for c in claims[0].applicability if c.rule == "CLM-02")
+    assert (found.holds, found.severity) == (False, "CL")
+    assert f"Statement {verified} of bus claimed these meters" in found.words()
+    assert "was revoked (the meter of the charger was wrong)" in found.words()
+    assert not [c for c in claims[1].applicability if c.rule == "CLM-02"]

@@ -10,6 +10,7 @@ import yaml
 from ingest.errors import InputError
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import admit
+from mrv.documents.statement import claims_of
 from mrv.packs.reader import read_pack
 from mrv.signatures.trust_root import Trust
 from mrv.verify import verify
@@ -20,6 +21,7 @@ from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys
 from tests.invoked import tonne
+from tests.mrv import test_trust_root as roots
 from tests.mrv.signed_values.signing import GATEWAY, METER, STRANGER, batch, public
 from tests.planted import planted
 from tests.services.issuer import logged, plant
@@ -55,6 +57,17 @@ def signed(file, *, key="evn", code=0, **more):
     return out
 
 
+def pin(url, folder, monkeypatch):
+    """Pin a trust root that names all enrolled keys."""
+    with connect(url, role="tonne_mrv", autocommit=True) as conn:
+        ring = tuple(one.key for one in signing_keys.load(conn))
+    file = folder / "root.json"
+    file.write_bytes(
+        roots.signed(roots.root(expires="2100-01-01T00:00:00Z", ring=ring), *roots.OLD)
+    )
+    monkeypatch.setenv("TONNE_TRUST_ROOT", str(file))
+
+
 def grades(url):
     """Meter's grades of April."""
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
@@ -63,7 +76,7 @@ def grades(url):
 
 
 @pytest.mark.parametrize("cose", [False, True])
-def test_signed_invoices_give_a_meter_grade_a(given, cose):
+def test_signed_invoices_give_a_meter_grade_a(given, cose, monkeypatch):
     """A supplier's signature would count no more than a scan that anybody can draw."""
     url, _, file = given
     out = signed(file, **({"cose": True} if cose else {}))
@@ -78,6 +91,9 @@ def test_signed_invoices_give_a_meter_grade_a(given, cose):
     assert f"invoice {rows[0]['id']} differs from the row that 'evn' signed" in said
     assert f"ask {EVN} to sign the row as it is" in said
     tonne("invoice", "import", out, code=0)
+    # the owner may have enrolled a key of its own: the programme has to name the supplier
+    assert grades(url) == {"B"}
+    pin(url, file.parent, monkeypatch)
     assert grades(url) == {"A"}
 
 
@@ -99,11 +115,12 @@ def test_an_owner_cannot_sign_for_the_supplier(given):
     assert "it is the operator's own statement" in said
 
 
-def test_an_auditor_checks_the_rows_from_the_pack_alone(given):
+def test_an_auditor_checks_the_rows_from_the_pack_alone(given, monkeypatch):
     """Who has no database could not tell a signed invoice from a row that says so."""
     url, who, file = given
     tonne("keys", "enroll", "evn", code=0)
     tonne("invoice", "import", signed(file), code=0)
+    pin(url, file.parent, monkeypatch)
     name = logged.issue(url, who, "2026-04-01", "2026-05-01", "pv")
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         pack = read_pack(export(conn, name, file.parent / "pack"))
@@ -261,9 +278,18 @@ def test_what_does_not_hold_backs_nothing(url, tmp_path):
     assert int(said["stored"]) > 20
     # the meter's own batches of the same readings, named by its serial number
     assert set(_send(url, _signed(messages, METER, "A1", 100))) == {"verified"}
-    _, said, shares, _ = _closed(url, tmp_path)
+    closed, said, shares, _ = _closed(url, tmp_path)
     assert shares["cose-meter"] > 99
     assert said["signers"] == ["inv-1"]
+    assert "A" not in {one.grade for one in claims_of(closed.document).evidence.items}
+    # the owner may hold the key that it entered: a third party has to show it
+    papers = "documents: {meter_keys: {document: list, by: Maker, issued: 2026-01-05, sha256: %s}}"
+    project = "methodology: jcm-vn-am007\n"
+    assert project in REGISTRY
+    file = REGISTRY.replace(project, f"{project}    {papers % ('d1' * 32)}\n")
+    plant.register(url, tmp_path, file)
+    closed, *_ = _closed(url, tmp_path)
+    assert {one.grade for one in claims_of(closed.document).evidence.items} == {"A"}
     # the key ends before that day: whoever had it then signed nothing that counts
     ended = "from: 2026-03-01T00:00:00Z, key: ended"
     plant.register(

@@ -163,7 +163,11 @@ def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp
     plant.send(database_url, "grid", times, energy_export_wh=energy * 3 // 2)
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         again = close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
-    assert abs(_of(again)[0] - Fraction(70, 100)) < Fraction(1, 100)
+    share, said = _of(again)
+    assert abs(share - Fraction(70, 100)) < Fraction(1, 100)
+    # each of the two differences states what it compares
+    named = sorted("the common meter grid (joint meter readings)" in words for _, words in said)
+    assert named == [False, True]
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         stored = load_registry(conn)
     (shared,) = stored.projects["pv"].shared_meters
@@ -175,12 +179,15 @@ def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp
     ("shared", "wrong"),
     [
         ("main: nowhere, users: [inv-1]", "nowhere is not registered"),
-        ("main: inv-1, users: [inv-2]", "none of the users of inv-1 serves the project"),
-        ("main: bus-1, users: [inv-1]", "count no quantity in common"),
+        ("main: inv-1, users: [inv-2]", "none of the users of inv-1 is a meter of the project"),
+        ("main: bus-1, users: [inv-1]", "measure no common quantity"),
         ("main: grid, users: [grid, inv-1]", "must be a list of other meters"),
         ("main: grid, users: []", "must be a list of other meters"),
         (JOINT_OF.format("quantity: energy_export, amount: 1"), "sha256"),
-        (JOINT_OF.format(f"quantity: flow, amount: 1, sha256: {'ab' * 32}"), "counts no flow"),
+        (
+            JOINT_OF.format(f"quantity: flow, amount: 1, sha256: {'ab' * 32}"),
+            "does not measure flow",
+        ),
         (JOINT_OF.format(f"quantity: storms, amount: 1, sha256: {'ab' * 32}"), "no metered"),
     ],
 )

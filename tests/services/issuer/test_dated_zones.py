@@ -50,7 +50,7 @@ def test_the_survey_of_buses_is_asked_for_and_found(database_url, tmp_path):
     plant.fill_buses(database_url)
     before, unmet = closed(database_url)
     assert "sfc_l_per_100km" in unmet[0]
-    assert "no document is named" in unmet[0]
+    assert "no third party's document is named" in unmet[0]
     assert "kwh_per_km" not in unmet[0]
 
     dated = registering.told(database_url, tmp_path, plant.REGISTRY + SURVEY, "owner")
@@ -212,9 +212,9 @@ def test_nothing_in_the_database_takes_a_zone_for_one_name(database_url):
     ("later", "told"),
     [
         ([("2026-06-01", "Asia/Mars")], "'Asia/Mars' is unknown"),
-        ([("2026-06-01", "Asia/Ho_Chi_Minh")], "is what it was before"),
+        ([("2026-06-01", "Asia/Ho_Chi_Minh")], "is no change; omit the row"),
         ([("2026-06-01", "Asia/Tokyo"), ("2026-06-03", "UTC")], "less than 7 days apart"),
-        ([("2026-06-01", "America/Denver")], "leaves 37 hours of the day before"),
+        ([("2026-06-01", "America/Denver")], "the day before would have 37 hours"),
         ([("2026-06-01", "Pacific/Auckland"), ("2026-07-01", "Asia/Tokyo")], "27 hours"),
         ([("12-31", "Asia/Tokyo")], "is not a date"),
         ([("0001-01-01", "Asia/Tokyo")], "1990"),

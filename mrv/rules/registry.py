@@ -317,7 +317,7 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
         rate = pricing.rate(meter, meter.parts[-1].year) if meter.parts else Fraction(0)
         yield text(
             "REG-03.between", device=meter.device.id, roles=_idle(views, begin, end),
-            cost=six_places(meter.service.outside * rate),
+            cost=six_places(meter.service.outside * rate, "up"),
             **local_span((begin * INTERVAL_US, end * INTERVAL_US), facts.timezone),
             **amount(meter.service.outside, meter.needs.unit),
         )  # fmt: skip

@@ -109,7 +109,7 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
         channel = device_class.channels.get(source.channel)
         where = f"profile {profile_id}, channel {source.channel}"
         if channel is None:
-            raise ProfileError(f"{where}: class {class_id} has no such channel")
+            raise ProfileError(f"{where}: class {class_id} has no such channel; correct its name")
         try:
             units.factor(source.unit, channel.unit)
         except ProfileError as error:

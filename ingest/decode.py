@@ -326,7 +326,8 @@ def _nothing() -> NoReturn:
 def _codec(payload: bytes, content_type: str | None) -> encodings.Codec:
     if len(payload) > MAX_PAYLOAD:
         raise PayloadError(
-            "payload_too_large", f"{len(payload)} bytes; send at most {MAX_PAYLOAD} a message"
+            "payload_too_large",
+            f"the message has {len(payload)} bytes; send at most {MAX_PAYLOAD} a message",
         )
     return encodings.find(payload, content_type)
 

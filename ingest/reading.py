@@ -89,12 +89,14 @@ def time_us(ts: int | str) -> int:
     if type(ts) is int:
         if -MAX_MS < ts < MAX_MS:
             return ts * _MS
-        raise PayloadError("time_invalid", f"ts {ts} is not in epoch milliseconds")
+        raise PayloadError(
+            "time_invalid", f"ts {ts} is not in epoch milliseconds; send milliseconds since 1970"
+        )
     try:
         moment = datetime.fromisoformat(str(ts))
     except ValueError:
         raise PayloadError(
-            "time_invalid", f"ts {ts!r:.80} is neither epoch ms nor RFC 3339"
+            "time_invalid", f"ts {ts!r:.80} is neither epoch ms nor RFC 3339; send one of them"
         ) from None
     if moment.tzinfo is None:
         raise PayloadError(
@@ -118,5 +120,8 @@ def wire_time(us: int) -> int | str:
     try:
         moment = datetime.fromtimestamp(us // _SECOND, UTC)
     except (ValueError, OverflowError, OSError):
-        raise PayloadError("time_invalid", f"{us} us is outside the supported years") from None
+        raise PayloadError(
+            "time_invalid",
+            f"the time {us} us since 1970 is outside the years 1 to 9999; set the clock",
+        ) from None
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{us % _SECOND:06d}Z"

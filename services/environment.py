@@ -33,7 +33,7 @@ def split_bind(bind: str) -> tuple[str, int]:
     """
     host, colon, port = bind.rpartition(":")
     if not colon or not host or not port.isdecimal() or int(port) > _LAST_PORT:
-        raise SettingsError(f"address {bind!r} is not host:port, such as 127.0.0.1:9464")
+        raise SettingsError(f"address {bind!r} must be host:port, such as 127.0.0.1:9464")
     return host.strip("[]"), int(port)
 
 
@@ -104,6 +104,8 @@ def _with_files(ours: Mapping[str, str], origin: str, secrets: Collection[str]) 
         try:
             content = Path(value).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{name}={value} in {origin} cannot be read: {error}") from error
+            raise SettingsError(
+                f"{name}={value} in {origin} cannot be read: {error}; correct the value"
+            ) from error
         values[direct.removeprefix(PREFIX).lower()] = content
     return values

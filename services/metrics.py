@@ -174,7 +174,8 @@ class Metrics:
         )
         self.signer_requests = Counter(
             "tonne_signer_requests",
-            "Requests processed by the signer, by kind and result: done, refused, failed, again",
+            "Requests processed by the signer, by kind and result: done, refused (rejected), "
+            "failed, again (to be repeated)",
             ["kind", "result"],
             registry=self.registry,
         )

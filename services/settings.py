@@ -81,7 +81,8 @@ class Settings(BaseSettings):
     kafka_token_url : str, optional
         URL that issues tokens for OAUTHBEARER, to that user as client id and secret.
     api_bind, metrics_bind : str
-        `host:port` on which the process listens. With an empty `metrics_bind` it serves no metrics.
+        `host:port` on which the process listens. If `TONNE_METRICS_BIND` is empty, it
+        serves no metrics.
     sparkplug_host_id : str, optional
         Name of this Sparkplug host application. tonne then publishes on `spBv1.0/STATE/<name>`
         whether it is online. Edge nodes with this primary host keep data while it is offline.
@@ -292,7 +293,8 @@ class Settings(BaseSettings):
     def _waits_for_somebody(self) -> "Settings":
         if self.witness_away == "wait" and self.witness_policy is None:
             raise ValueError(
-                "TONNE_WITNESS_AWAY is wait, and TONNE_WITNESS_POLICY names no witness to wait for"
+                "TONNE_WITNESS_AWAY is wait, and TONNE_WITNESS_POLICY names no witness to wait "
+                "for; name one, or set TONNE_WITNESS_AWAY=proceed"
             )
         return self
 
@@ -345,8 +347,8 @@ class Settings(BaseSettings):
         mechanism = self.kafka_sasl_mechanism
         if mechanism is not None and mechanism not in kafka_access.MECHANISMS:
             raise ValueError(
-                f"TONNE_KAFKA_SASL_MECHANISM {mechanism!r} is none of"
-                f" {', '.join(kafka_access.MECHANISMS)}"
+                f"TONNE_KAFKA_SASL_MECHANISM {mechanism!r} must be one of "
+                f"{', '.join(kafka_access.MECHANISMS)}"
             )
         if mechanism is not None and access is not None and access.user is None:
             raise ValueError(
@@ -359,7 +361,7 @@ class Settings(BaseSettings):
             )
         if self.kafka_token_url is not None and not self.kafka_token_url.startswith("https://"):
             raise ValueError(
-                "TONNE_KAFKA_TOKEN_URL does not begin with https://, but a secret is sent there"
+                "TONNE_KAFKA_TOKEN_URL must begin with https://, since a secret is sent there"
             )
 
     @model_validator(mode="after")

@@ -153,12 +153,17 @@ def _check(class_id: str, channel: Channel, channels: dict[str, Channel]) -> Non
     if channel.kind not in {"register", "gauge"}:
         raise ProfileError(f"{where}: kind {channel.kind!r} must be 'register' or 'gauge'")
     if channel.kind == "register" and channel.quantity not in QUANTITY_INDEX:
-        raise ProfileError(f"{where}: quantity {channel.quantity!r} is not one of {QUANTITIES}")
+        raise ProfileError(f"{where}: quantity {channel.quantity!r} must be one of {QUANTITIES}")
     if channel.power is not None and channel.power not in channels:
-        raise ProfileError(f"{where}: power {channel.power!r} is not a channel of this class")
+        raise ProfileError(
+            f"{where}: power {channel.power!r} is not a channel of this class; name one of "
+            "its channels"
+        )
     for phase in channel.phases:
         if phase not in channels:
-            raise ProfileError(f"{where}: phase {phase!r} is not a channel of this class")
+            raise ProfileError(
+                f"{where}: phase {phase!r} is not a channel of this class; name one of its channels"
+            )
 
 
 @cache

@@ -80,7 +80,9 @@ def decode(payload: bytes) -> Message:
     except (DecodeError, RecursionError) as error:
         raise PayloadError("malformed_protobuf", f"{NAME}: {error!s:.200}") from None
     if len(result.metrics) > _MAX_METRICS:
-        raise PayloadError("wrong_shape", f"{NAME}: more than {_MAX_METRICS} metrics; split it")
+        raise PayloadError(
+            "wrong_shape", f"{NAME}: the message has more than {_MAX_METRICS} metrics; split it"
+        )
     for i, metric in enumerate(result.metrics):
         if not isinstance(metric.name, str):  # the runtime leaves what is no text as bytes
             raise _no_text(f"name of metric {i}", metric.name)
@@ -112,7 +114,8 @@ def born(message: Message, *, asked: bool = False) -> Birth:
         for key in (metric.name, alias):
             if key is not None and key in taken:
                 raise PayloadError(
-                    "birth_invalid", f"{NAME}: two metrics have the name {key!r:.80}"
+                    "birth_invalid",
+                    f"{NAME}: two metrics have the name {key!r:.80}; give each its own name",
                 )
             taken.add(key if key is not None else metric.name)
         tags.append(Tag(metric.name, alias, metric.datatype, _unit(metric)))
@@ -173,7 +176,9 @@ class _Draft:
             detail = f"{tag.name!r:.80} is {name_of(tag.datatype)}; send a number"
             raise PayloadError("not_a_number", detail)
         if tag.name in self.values:
-            raise PayloadError("channel_twice", f"{tag.name!r:.80} appears twice at one time")
+            raise PayloadError(
+                "channel_twice", f"{tag.name!r:.80} appears twice at one time; send it once"
+            )
         self.values[tag.name] = None if metric.is_null else _value(metric, tag)
         self.units.append(_unit(metric) or tag.unit)
 
@@ -205,7 +210,8 @@ def _value(metric: Any, tag: Tag) -> float:
         sent_type, born_type = name_of(metric.datatype), name_of(tag.datatype)
         raise PayloadError(
             "datatype_mismatch",
-            f"{tag.name!r:.80} is of type {sent_type}; the birth certificate says {born_type}",
+            f"{tag.name!r:.80} is of type {sent_type}, but the birth certificate states "
+            f"{born_type}; send that type",
         )
     if field is None:
         raise PayloadError("value_missing", f"{tag.name!r:.80} has no value; send null as null")
@@ -225,7 +231,8 @@ def _judge_quality(metric: Any, tag: Tag) -> None:
         quality = result.int_value or result.long_value
         if quality != _GOOD:
             raise PayloadError(
-                "quality_bad", f"{tag.name!r:.80} has Quality {quality}, not {_GOOD}"
+                "quality_bad",
+                f"{tag.name!r:.80} has Quality {quality}, not {_GOOD}; check the sensor",
             )
 
 

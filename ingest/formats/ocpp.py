@@ -169,15 +169,20 @@ def unwrap(
         raise PayloadError("malformed_json", f"{codec}: {error}") from None
     except (IndexError, ValueError):
         raise PayloadError(
-            "wrong_shape", f'{codec}: a call is [2, "id", "{METER_VALUES}", {{..}}]'
+            "wrong_shape",
+            f'{codec}: the message is not a call; send [2, "id", "{METER_VALUES}", {{..}}]',
         ) from None
     if kind != CALL or not isinstance(message, str):
-        raise PayloadError("wrong_shape", f"{codec}: frame {kind!r:.20} is not a call with an id")
+        raise PayloadError(
+            "wrong_shape",
+            f'{codec}: frame {kind!r:.20} is not a call with an id; send calls, [2, "id", ..]',
+        )
     if action not in actions:
         known = ", ".join(actions)
         raise PayloadError(
             "ocpp_action",
-            f"{codec}: {action!r:.60} has no readings; messages with readings: {known}",
+            f"{codec}: {action!r:.60} has no readings; send one of the messages with readings: "
+            f"{known}",
         )
     return message, str(action), body
 
@@ -270,4 +275,6 @@ def finite(value: float, channel: str, codec: str) -> float:
     """
     if math.isfinite(value):
         return value
-    raise PayloadError("not_finite", f"{codec}: {channel} is {value}")
+    raise PayloadError(
+        "not_finite", f"{codec}: {channel} is {value}; send a finite number, or omit the sample"
+    )

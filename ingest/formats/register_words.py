@@ -58,7 +58,10 @@ def unpack(words: Words, byte_order: Order, where: str) -> bytes:
         raise _wrong(where, "must be one of 'hex', 'base64' and 'registers'")
     data = _bytes(words, where)
     if len(data) % WORD or not 0 < len(data) <= MAX_WORDS * WORD:
-        raise _wrong(where, f"{len(data)} bytes are not 1 to {MAX_WORDS} whole registers")
+        raise _wrong(
+            where,
+            f"{len(data)} bytes are not 1 to {MAX_WORDS} whole registers; send 2 bytes a register",
+        )
     return data if byte_order == "big" else _swap_bytes(data)
 
 

@@ -156,7 +156,7 @@ def _base(pack: _Pack, record: Record, i: int) -> None:
         pack.sum = _number(record.bs, "bs", i)
     if record.bver is not None and _number(record.bver, "bver", i) > VERSION:
         raise PayloadError(
-            "version_unknown", f"record {i}: bver {record.bver}; send SenML version {VERSION}"
+            "version_unknown", f"record {i}: bver is {record.bver}; send SenML version {VERSION}"
         )
 
 

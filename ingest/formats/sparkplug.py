@@ -140,4 +140,7 @@ def whole(datatype: int, value: int) -> int:
             # two's complement in `width` bits of a number that `bits` bits hold
             if bits <= width and (1 << width) - (1 << (bits - 1)) <= value < 1 << width:
                 return value - (1 << width)
-    raise PayloadError("datatype_mismatch", f"{value} is not a {name_of(datatype)}")
+    raise PayloadError(
+        "datatype_mismatch",
+        f"{value} is not a {name_of(datatype)}; send a number that its datatype can hold",
+    )

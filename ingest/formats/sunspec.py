@@ -112,7 +112,8 @@ def read(data: bytes, word_order: Order, where: str) -> Iterator[Value | Payload
         if length < model.length:
             raise PayloadError(
                 "registers_invalid",
-                f"{where}: model {model_id} has {length} registers, expected {model.length}",
+                f"{where}: model {model_id} has {length} registers, expected {model.length}; "
+                "read the whole model",
             )
         known += 1
         for point in _points(data, at, model, word_order, f"{where}: model {model_id}"):

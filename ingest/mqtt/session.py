@@ -173,7 +173,7 @@ class Session:
 
     def _on_connect(self, _c: Any, _u: Any, flags: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
-            self._turned_away = f"the broker refused the connection: {reason}"
+            self._turned_away = f"the broker rejected the connection: {reason}"
             return
         self.connected, self.resumed = True, bool(flags.session_present)
         self._asked.clear()

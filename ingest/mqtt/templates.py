@@ -75,16 +75,22 @@ def parse(text: str) -> Template:
     levels = tuple(text.split("/"))
     names = [level[1:-1] for level in levels if level[:1] == "{" and level[-1:] == "}"]
     if names.count("device") != 1:
-        raise RegistryError(f"{text!r} must have {{device}} as a separate topic level")
+        raise RegistryError(f"{text!r} must have {{device}} as a separate level")
     if len(set(names)) < len(names) or not set(names) <= set(NAMES):
         known = ", ".join(f"{{{name}}}" for name in NAMES)
-        raise RegistryError(f"{text!r} may contain {known}, each once")
+        raise RegistryError(f"{text!r} may contain only {known}, each once")
     fixed = [level for level in levels if level != ANY and level[1:-1] not in names]
     if text.startswith(_FORBIDDEN) or len(text) > MAX_LENGTH:
         forbidden = ", ".join(_FORBIDDEN)
-        raise RegistryError(f"{text!r:.80} must not begin with {forbidden}, nor be longer")
+        raise RegistryError(
+            f"{text!r:.80} must not begin with {forbidden}, and must have at most "
+            f"{MAX_LENGTH} characters"
+        )
     if not fixed or not all(_LEVEL.fullmatch(level) for level in fixed):
-        raise RegistryError(f"{text!r} needs a fixed level, and braces and + as whole levels; no #")
+        raise RegistryError(
+            f"{text!r} needs at least one fixed level; {{..}} and + must be "
+            "whole levels, and # is not allowed"
+        )
     template = Template(text, levels)
     if any(template.overlaps(own) for own in _OWN):
         raise RegistryError(

@@ -93,7 +93,8 @@ class Router:
         if speaker != principal:
             raise PayloadError(
                 "not_your_device",
-                f"{principal!r} publishes for {device_id!r}, whose principal is {speaker!r}",
+                f"{principal!r} publishes for {device_id!r}, whose principal is {speaker!r}; "
+                "correct the topic, or the device's gateway in the registry",
             )
         return index
 
@@ -108,7 +109,7 @@ class Router:
                 raise PayloadError(
                     "not_your_device",
                     f"the topic has {level!r} as {name} of {device_id!r}, the registry has "
-                    f"{registered!r}",
+                    f"{registered!r}; correct one of them",
                 )
         return index
 
@@ -117,7 +118,8 @@ class Router:
         if index is None:
             raise PayloadError(
                 "unknown_device",
-                f"{device_id!r} is not in the registry; `tonne registry import` it",
+                f"device {device_id!r} is not in the registry; import it with `tonne registry "
+                "import`",
             )
         return index
 
@@ -129,7 +131,8 @@ def _names(templates: Sequence[Template], topic: str) -> dict[str, str]:
             return match
     raise PayloadError(
         "unknown_topic",
-        f"{topic!r}; publish on tonne/v1/<principal>/telemetry, or register a topic template",
+        f"topic {topic!r} is not a telemetry topic; publish on tonne/v1/<principal>/telemetry, "
+        "or register a topic template",
     )
 
 
@@ -140,7 +143,10 @@ def _parts(topic: str) -> tuple[str, str]:
             return words[0], words[0]
         if len(words) == 3:  # noqa: PLR2004 (principal, device, telemetry)
             return words[0], words[1]
-    raise PayloadError("unknown_topic", f"{topic!r}; publish on tonne/v1/<principal>/telemetry")
+    raise PayloadError(
+        "unknown_topic",
+        f"topic {topic!r} is not a telemetry topic; publish on tonne/v1/<principal>/telemetry",
+    )
 
 
 def device_of(topic: str, fleet: Fleet) -> str | None:

@@ -141,7 +141,8 @@ def parse(document: dict[str, Any]) -> Profile:
         for path in (source.path, *source.also):
             if path in taken:
                 raise ProfileError(
-                    f"profile {name}, channel {channel}: another channel also reads path {path!r}"
+                    f"profile {name}, channel {channel}: another channel also reads path "
+                    f"{path!r}; read each path in one channel"
                 )
             taken.add(path)
         register_map.no_overlap(source.register, mapped, f"profile {name}, channel {channel}")

@@ -113,7 +113,8 @@ class Host:
         if name not in self._known:
             raise PayloadError(
                 "unknown_device",
-                f"edge node {name!r} is not in the registry; `tonne registry import` it",
+                f"edge node {name!r} is not in the registry; import it with `tonne registry "
+                "import`",
             )
         return self._node_of(name)
 
@@ -132,7 +133,7 @@ class Host:
             self._death(node, waiting_message, message)
             return
         if message.timestamp is None:
-            raise PayloadError("time_missing", "sparkplug_b: payload without timestamp; send it")
+            raise PayloadError("time_missing", "sparkplug_b: the payload has no timestamp; send it")
         if message.timestamp * 1000 > waiting_message.received_us + _AHEAD_US:
             raise PayloadError(
                 "time_future",
@@ -140,7 +141,7 @@ class Host:
                 " node's clock",
             )
         if message.seq is None or message.seq >= SEQ:
-            raise PayloadError("seq_invalid", f"sparkplug_b: seq {message.seq}; send 0 to 255")
+            raise PayloadError("seq_invalid", f"sparkplug_b: seq is {message.seq}; send 0 to 255")
         if address.kind == "NBIRTH":
             self._node_birth(node, waiting_message, address, message)
         else:

@@ -79,7 +79,8 @@ def load_pvlib() -> Any:
         import pvlib  # noqa: PLC0415 - heavy, and few commands need the sun
     except ModuleNotFoundError as error:
         raise MethodologyError(
-            "an estimate of PV needs pvlib, which is not installed: tonne's extra `estimate`"
+            "an estimate of PV needs pvlib, which is not installed; install tonne's extra "
+            "`estimate`"
         ) from error
     return pvlib
 

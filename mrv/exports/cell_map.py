@@ -140,13 +140,13 @@ def read_map(text: str, name: str) -> CellMap:
     single: list[Cell | Formula] = [*cell_map.cell, *cell_map.formula]
     for item in single:
         if not _AT.match(item.at):
-            raise ExportError(f"{name}: at {item.at!r} is not a cell, such as B4")
+            raise ExportError(f"{name}: at {item.at!r} is not a cell; write it as B4")
         if (item.sheet, item.at) in taken:
             raise ExportError(f"{name}: {item.sheet}!{item.at} is given twice; keep one")
         taken.add((item.sheet, item.at))
     for table in cell_map.table:
         if bad := next((key for key in table.columns if not _COLUMN.match(key)), None):
-            raise ExportError(f"{name}: column {bad!r} is not a column name, such as B")
+            raise ExportError(f"{name}: column {bad!r} is not a column name; write it as B")
     return cell_map
 
 

@@ -99,7 +99,9 @@ def _official(template: bytes) -> Workbook:
             )
         return load_workbook(BytesIO(template))
     except (BadZipFile, InvalidFileException, KeyError, ValueError) as error:
-        raise ExportError(f"the template is not an XLSX workbook: {error}") from None
+        raise ExportError(
+            f"the template is not an XLSX workbook: {error}; save it as .xlsx"
+        ) from None
 
 
 def _put(book: Workbook, form: CellMap, sheet: str, at: str, value: Any) -> None:
@@ -112,7 +114,9 @@ def _put(book: Workbook, form: CellMap, sheet: str, at: str, value: Any) -> None
     if isinstance(cell, MergedCell):
         raise ExportError(f"{sheet}!{at} lies inside merged cells; name their first in the map")
     if cell.data_type == "f":
-        raise ExportError(f"{sheet}!{at} contains a formula and is not overwritten")
+        raise ExportError(
+            f"{sheet}!{at} contains a formula and is not overwritten; name another cell in the map"
+        )
     cell.value = float(value) if isinstance(value, Decimal) else value
     if isinstance(value, str):
         cell.data_type = "s"  # text that begins with = is no formula

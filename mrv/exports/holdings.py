@@ -107,7 +107,7 @@ def _check(authorization: Authorization, action: Action) -> None:
     if action.date < authorization.date:
         raise ExportError(
             f"{_named(authorization, action)}: its date is before the authorization of "
-            f"{authorization.date}"
+            f"{authorization.date}; correct the date"
         )
 
 
@@ -135,13 +135,17 @@ def _holder(item: Holding, action: Action) -> str | None:
     where = _named(item.authorization, action)
     if item.holder is None:
         raise ExportError(
-            f"{where}: units from {max(item.first, action.first)} on were used or cancelled earlier"
+            f"{where}: units from {max(item.first, action.first)} on were used or cancelled "
+            "earlier; correct the range"
         )
     giver = action.from_party
     # an acquisition is the other side of a transfer that may stand here as well
     received = action.type == "Acquisition" and item.holder == action.to_party
     if giver is not None and giver != item.holder and not received:
-        raise ExportError(f"{where}: the units are held by {item.holder}, not by {giver}")
+        raise ExportError(
+            f"{where}: the units are held by {item.holder}, not by {giver}; correct the "
+            "holder or the range"
+        )
     if action.type in _ENDING:
         return None
     return action.to_party or item.holder if action.type in _MOVING else item.holder

@@ -308,18 +308,22 @@ def restored(document: Mapping[str, Any], opened: Sequence[Mapping[str, str]]) -
         digest = digest_of(item["salt"], "".join(key), item["text"])
         if wanted.pop(key, None) != digest:
             raise SignatureError(
-                f"the disclosure of {''.join(key)} does not belong to this public version"
+                f"the disclosure of {''.join(key)} does not belong to this public version; get "
+                "both from the issuer again"
             )
         places = {path: put for path, _, put in _places(made[item["document"]])}
         places[item["path"]](item["text"])
     if wanted:
         name, path = next(iter(wanted))
-        raise SignatureError(f"{len(wanted)} disclosures are missing, the first is {name}{path}")
+        raise SignatureError(
+            f"{len(wanted)} disclosures are missing, the first is {name}{path}; get the "
+            "whole file of disclosures"
+        )
     for name, digest in subject["originals"].items():
         value_text = canonical.sha256_hex(canonical.encode(made[name]))
         if value_text != digest:
             raise SignatureError(
-                f"the {name} has the digest {value_text}, but the public version was made from"
-                f" {digest}"
+                f"the {name} has the digest {value_text}, but the public version was made from "
+                f"{digest}; get both from the issuer again"
             )
     return dict(made)

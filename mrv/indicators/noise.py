@@ -66,7 +66,10 @@ def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
             continue
         limit = table.limit(part, {"area": inputs["area"]})
         if limit is None:
-            raise IndicatorError(f"the limits contain none for {part} in area {inputs['area']!r}")
+            raise IndicatorError(
+                f"the limits contain none for {part} in area {inputs['area']!r}; choose "
+                "another area"
+            )
         limits[part] = limit.value
         if limit.exceeded(inputs[f"{part}_dba"]):
             exceeded.append(part)

@@ -33,7 +33,7 @@ def surface(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     if not scaled and not unscaled:
         raise IndicatorError(
             f"{table.id} has no limit for any measured parameter in a {select['water']} of class "
-            f"{select['class']}"
+            f"{select['class']}; measure a parameter with a limit, or choose another class"
         )
     return judge(table, scaled, unscaled, Fraction(1), select)
 

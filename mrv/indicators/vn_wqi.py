@@ -36,8 +36,8 @@ def index(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     groups = _groups(inputs, table)
     if len(groups["iv"]) < _FEWEST_OF_IV:
         raise IndicatorError(
-            f"group IV has {len(groups['iv'])} parameters but needs {_FEWEST_OF_IV} "
-            f"of do_mg_l, {', '.join(f'{name}_mg_l' for name in _ORGANIC)}"
+            f"group IV has {len(groups['iv'])} parameters; give at least {_FEWEST_OF_IV} of "
+            f"do_mg_l, {', '.join(f'{name}_mg_l' for name in _ORGANIC)}"
         )
     if sum(bool(group) for group in groups.values()) < _FEWEST_GROUPS:
         raise IndicatorError(

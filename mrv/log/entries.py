@@ -161,6 +161,7 @@ def read_tables(entry: Mapping[str, Any], detail: bytes) -> dict[str, dict[str, 
     roots = {name: rows_root((key, value) for key, value in rows) for name, rows in result.items()}
     if roots != content:
         raise LogError(
-            "the rows stored with the log entry do not match its root hash; they were changed"
+            "the rows stored with the log entry do not match its root hash; they were changed: "
+            "restore them from a backup"
         )
     return {name: dict(rows) for name, rows in result.items()}

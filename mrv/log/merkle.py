@@ -83,7 +83,10 @@ def verify_inclusion(
             result = node_hash(result, sibling)
         place, last = place >> 1, last >> 1
     if last or result != root:
-        raise LogError(f"inclusion proof of leaf {index} does not lead to the root {root.hex()}")
+        raise LogError(
+            f"inclusion proof of leaf {index} does not lead to the root {root.hex()}; get "
+            "receipt and head again from the log"
+        )
 
 
 def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
@@ -113,7 +116,10 @@ def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
             place, last = _climb(place, last)
         place, last = place >> 1, last >> 1
     if not remaining or len(remaining) != index.bit_count():
-        raise LogError(f"the proof of leaf {index} does not prove the entries before it")
+        raise LogError(
+            f"the proof of leaf {index} does not prove the entries before it; get the proof "
+            "again from the log"
+        )
     root = remaining[0]
     for bigger in remaining[1:]:
         root = node_hash(bigger, root)

@@ -57,7 +57,10 @@ class NoteKey:
 
     def __post_init__(self) -> None:
         if not self.name or "+" in self.name or any(_blank(char) for char in self.name):
-            raise SignatureError(f"key name {self.name!r} is empty or contains a blank or a plus")
+            raise SignatureError(
+                f"key name {self.name!r} is empty or contains a blank or a plus; choose "
+                "another name"
+            )
         ed25519.check_public_key(self.public)
 
     @property
@@ -85,13 +88,16 @@ def parse_vkey(vkey: str) -> NoteKey:
     try:
         raw = decode_base64(encoded)
     except CanonicalError as error:
-        raise SignatureError(f"vkey {vkey!r} cannot be read: {error}") from error
+        raise SignatureError(
+            f"vkey {vkey!r} cannot be read: {error}; copy the whole vkey again"
+        ) from error
     if raw[:1] != _ED25519:
         raise SignatureError(f"vkey {vkey!r} is not an Ed25519 key; copy it again")
     key = NoteKey(name, raw[1:])
     if key.key_id.hex() != key_id:
         raise SignatureError(
-            f"vkey {vkey!r} has the id {key_id}, but its key has {key.key_id.hex()}"
+            f"vkey {vkey!r} has the id {key_id}, but its key has {key.key_id.hex()}; copy the "
+            "whole vkey again"
         )
     return key
 
@@ -135,11 +141,15 @@ def verify_note(note: str, *known: NoteKey) -> str:
                 continue
             if not ed25519.verifies(key.public, signature, text.encode()):
                 raise SignatureError(
-                    f"signature of {name} does not match this note, which was changed"
+                    f"signature of {name} does not match this note, which was changed; get the "
+                    "note again"
                 )
             signed = True
     if not signed:
-        raise SignatureError(f"note is not signed by {', '.join(key.name for key in known)}")
+        raise SignatureError(
+            f"note is not signed by {', '.join(key.name for key in known)}; trust the key of "
+            "its log, or get the note of the right log"
+        )
     return text
 
 
@@ -176,7 +186,9 @@ def _signature(line: str) -> tuple[str, bytes, bytes]:
     try:
         raw = decode_base64(encoded)
     except CanonicalError as error:
-        raise SignatureError(f"signature of {name} cannot be read: {error}") from error
+        raise SignatureError(
+            f"signature of {name} cannot be read: {error}; get the note again"
+        ) from error
     if len(raw) <= _ID_BYTES:
         raise SignatureError(f"signature of {name} is too short; get the note again")
     return name, raw[:_ID_BYTES], raw[_ID_BYTES:]
@@ -217,7 +229,8 @@ class Vkey:
             or any(char.isspace() or char < " " for char in self.name)
         ):
             raise SignatureError(
-                f"key name {self.name!r} is empty, too long, or contains a blank or a plus"
+                f"key name {self.name!r} is empty, too long, or contains a blank or a plus; "
+                "choose another name"
             )
         if self.kind == ML_DSA_COSIGNATURE:
             if len(self.public) != ml_dsa.KEY_BYTES:
@@ -248,13 +261,16 @@ class Vkey:
         try:
             raw = decode_base64(encoded)
         except CanonicalError as error:
-            raise SignatureError(f"vkey {text[:80]!r} cannot be read: {error}") from error
+            raise SignatureError(
+                f"vkey {text[:80]!r} cannot be read: {error}; copy the whole vkey again"
+            ) from error
         if not raw:
             raise SignatureError(f"vkey {text[:80]!r} is not name+id+key; copy it again")
         key = cls(name, raw[0], raw[1:])
         if key.key_id.hex() != key_id:
             raise SignatureError(
-                f"vkey of {name} has the id {key_id[:16]}, but its key has {key.key_id.hex()}"
+                f"vkey of {name} has the id {key_id[:16]}, but its key has {key.key_id.hex()}; "
+                "copy the whole vkey again"
             )
         return key
 

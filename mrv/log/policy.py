@@ -107,7 +107,9 @@ def read_policy(data: bytes) -> Policy:
         Names the line, if the file has another form, a repeated name or key, or no quorum.
     """
     if len(data) > _LONGEST:
-        raise LogError(f"a policy has {len(data)} bytes; at most {_LONGEST} are read")
+        raise LogError(
+            f"the policy has {len(data)} bytes, and {_LONGEST} is the maximum; shorten it"
+        )
     text = data.decode("utf-8", "surrogateescape")
     made = _Reading()
     for number, line in enumerate(text.split("\n"), 1):
@@ -144,7 +146,10 @@ class _Reading:
             return
         kind, rest = words[0], words[1:]
         if kind not in _LEAST:
-            raise LogError(f"{kind[:40]!r} is not log, witness, group or quorum")
+            raise LogError(
+                f"{kind[:40]!r} is not a line of a policy; begin each line with log, "
+                "witness, group or quorum"
+            )
         if not _LEAST[kind] <= len(words) <= _LARGEST.get(kind, _MOST + 3):
             raise LogError(
                 f"{kind} has {len(rest)} values, which is not the format of this line; correct it"
@@ -154,9 +159,9 @@ class _Reading:
     def _log(self, text: str, url: str | None = None) -> None:
         key = Vkey.parse(text)
         if any(log.key.public == key.public for log in self.logs):
-            raise LogError(f"the key of log {key.name} appears twice")
+            raise LogError(f"the key of log {key.name} appears twice; name it once")
         if len(self.logs) >= _MOST:
-            raise LogError(f"more than {_MOST} logs")
+            raise LogError(f"the policy has more than {_MOST} logs; remove some")
         self.logs.append(Member(key, url))
 
     def _witness(self, name: str, text: str, url: str | None = None) -> None:
@@ -167,17 +172,19 @@ class _Reading:
                 " 0x04 (Ed25519) or 0x06 (ML-DSA-44)"
             )
         if any(witness.key.public == key.public for witness in self.witnesses.values()):
-            raise LogError(f"the key of witness {name} appears twice")
+            raise LogError(f"the key of witness {name} appears twice; name it once")
         self._new(name, len(self.witnesses))
         self.witnesses[name] = Member(key, url)
 
     def _group(self, name: str, count: str, *members: str) -> None:
         for member in members:
             if member not in self.witnesses and member not in self.groups:
-                raise LogError(f"group {name} names {member!r}, which no earlier line defines")
+                raise LogError(
+                    f"group {name} names {member!r}, which no earlier line defines; define it above"
+                )
             if member in self._grouped:
                 raise LogError(
-                    f"{member!r} is already a member of a group; a witness belongs to one group"
+                    f"{member!r} is already a member of a group; name a witness in one group only"
                 )
             self._grouped.add(member)
         self._new(name, len(self.groups))
@@ -193,13 +200,13 @@ class _Reading:
 
     def _quorum(self, name: str) -> None:
         if self.quorum is not None:
-            raise LogError("a second quorum; a policy has one")
+            raise LogError("the policy has a second line `quorum`; keep one")
         if name != NONE and name not in self.witnesses and name not in self.groups:
-            raise LogError(f"quorum names {name!r}, which no earlier line defines")
+            raise LogError(f"quorum names {name!r}, which no earlier line defines; define it above")
         self.quorum = name
 
     def _new(self, name: str, so_far: int) -> None:
         if name == NONE or name in self.witnesses or name in self.groups:
             raise LogError(f"the name {name!r} is taken; give another one")
         if so_far >= _MOST:
-            raise LogError(f"more than {_MOST} of one kind")
+            raise LogError(f"the policy has more than {_MOST} lines of one kind; remove some")

@@ -114,9 +114,12 @@ def decode_hash(line: str) -> bytes:
     try:
         value = decode_base64(line)
     except CanonicalError as error:
-        raise LogError(f"hash line cannot be read: {error}") from error
+        raise LogError(f"hash line cannot be read: {error}; get the receipt again") from error
     if len(value) != HASH_BYTES:
-        raise LogError(f"hash line {line!r} has {len(value)} bytes instead of {HASH_BYTES}")
+        raise LogError(
+            f"hash line {line!r} has {len(value)} bytes instead of {HASH_BYTES}; get the "
+            "receipt again"
+        )
     return value
 
 
@@ -161,7 +164,10 @@ def parse_receipt(text: str) -> Receipt:
         raise LogError(f"receipt does not start with {HEADER} or has no checkpoint; get it again")
     index = _INDEX.fullmatch(lines[0]) if lines else None
     if index is None or len(lines) - 1 > _LONGEST_PROOF:
-        raise LogError("receipt's second line is not 'index N' or its proof is too long")
+        raise LogError(
+            "the second line of the receipt is not 'index N', or its proof is too long; get "
+            "it again"
+        )
     return Receipt(int(index[1]), tuple(decode_hash(line) for line in lines[1:]), checkpoint)
 
 

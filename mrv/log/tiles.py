@@ -178,7 +178,7 @@ class Tiles:
             path = tile_path(level, index, width)
             content = self._fetch(path, tile_path(level, index))[: width * HASH_BYTES]
             if len(content) != width * HASH_BYTES:
-                raise LogError(f"{path} has {len(content)} bytes, not {width} hashes")
+                raise LogError(f"{path} has {len(content)} bytes, not {width} hashes; get it again")
             self._held[level, index] = content
         return self._held[level, index]
 

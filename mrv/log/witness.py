@@ -121,7 +121,8 @@ def signed_by(note: str, keys: tuple[Vkey, ...]) -> list[Vkey]:
                 _time(key, text, raw)
             elif not ed25519.verifies(key.public, raw[_ID_BYTES:], text.encode()):
                 raise SignatureError(
-                    f"signature of {name} does not match this note, which was changed"
+                    f"signature of {name} does not match this note, which was changed; get the "
+                    "note again"
                 )
             vkeys.append(key)
     return vkeys
@@ -205,7 +206,10 @@ def parse_request(text: str) -> Request:
     first, *lines = head.split("\n")
     old = _OLD.fullmatch(first)
     if old is None or not gap or len(lines) > _LONGEST_PROOF:
-        raise LogError("not a request to a witness: it begins with `old N`; make it again")
+        raise LogError(
+            "this is not a request to a witness, which begins with `old N`; get a new one "
+            "with `tonne log request`"
+        )
     return Request(int(old[1]), tuple(decode_hash(line) for line in lines), checkpoint)
 
 
@@ -254,13 +258,21 @@ def judge_request(
     """
     head = _head(request)
     if not keys:
-        raise WitnessRefusedError(404, f"log {head.origin!r} is not known to this witness")
+        raise WitnessRefusedError(
+            404,
+            f"log {head.origin!r} is not known to this witness; its organisation adds it "
+            "with `tonne witness add-log`",
+        )
     try:
         signers = signed_by(request.checkpoint, keys)
     except SignatureError as error:
         raise WitnessRefusedError(403, str(error)) from error
     if not signers:
-        raise WitnessRefusedError(403, f"no trusted key of log {head.origin!r} signed this head")
+        raise WitnessRefusedError(
+            403,
+            f"no trusted key of log {head.origin!r} signed this head; add the log with "
+            "`tonne witness add-log`",
+        )
     if request.old > head.size:
         raise WitnessRefusedError(
             400, f"old is {request.old}, more than the {head.size} entries of the head"

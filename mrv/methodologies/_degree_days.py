@@ -72,7 +72,9 @@ def fit(degree_days: Sequence[Fraction], energy: Sequence[Fraction]) -> Line:
     spread = sum((v - mean) ** 2 for v in x)
     for name, values in (("cdd", x), ("energy_mwh", y)):
         if len(set(values)) == 1:
-            raise MethodologyError(f"all months have the same {name}, so no slope can be fitted")
+            raise MethodologyError(
+                f"all months have the same {name}, so no slope can be fitted; give more months"
+            )
     result = stats.linregress(x, y)
     residual = float(result.stderr) * sqrt(spread)
     return Line(

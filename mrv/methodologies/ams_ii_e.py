@@ -161,7 +161,7 @@ def plausible(inputs: Inputs) -> None:
         )
     if len(inputs.get("history", _YEAR * [None])) < _YEAR:
         raise MethodologyError(
-            f"history has {len(inputs['history'])} months; the baseline needs at least {_YEAR}"
+            f"history has {len(inputs['history'])} months; give at least {_YEAR}"
         )
 
 

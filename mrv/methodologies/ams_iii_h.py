@@ -173,8 +173,9 @@ def odd(inputs: Inputs) -> None:
     """Return a text for a plant whose outflow has more organic matter than its inflow."""
     if inputs["cod_out_kg_per_m3"] > inputs["cod_in_kg_per_m3"]:
         raise MethodologyError(
-            f"cod_out_kg_per_m3 = {float(inputs['cod_out_kg_per_m3']):g} is above cod_in_kg_per_m3"
-            f" = {float(inputs['cod_in_kg_per_m3']):g}; 1000 mg/L is 1 kg/m3"
+            f"cod_out_kg_per_m3 = {float(inputs['cod_out_kg_per_m3']):g} is above "
+            f"cod_in_kg_per_m3 = {float(inputs['cod_in_kg_per_m3']):g}; check their units (1000 "
+            "mg/L is 1 kg/m3)"
         )
 
 

@@ -157,8 +157,9 @@ def odd(inputs: Inputs) -> None:
     """Return a text for a water regime wetter than the baseline's."""
     if inputs["sf_w_project"] > inputs["sf_w_baseline"]:
         raise MethodologyError(
-            f"sf_w_project = {float(inputs['sf_w_project']):g} is above sf_w_baseline ="
-            f" {float(inputs['sf_w_baseline']):g}: the project must flood less than before"
+            f"sf_w_project = {float(inputs['sf_w_project']):g} is above sf_w_baseline = "
+            f"{float(inputs['sf_w_baseline']):g}: the project must flood less than the baseline; "
+            "check both factors"
         )
 
 

@@ -137,7 +137,9 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
             fields = head.struct()
             size, packed = int(fields[_UNPACKED]), int(fields[_PACKED])
         except (IndexError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"column {name} has a page whose header cannot be read") from error
+            raise InputError(
+                f"column {name} has a page whose header cannot be read; get the file again"
+            ) from error
         _check_kind(name, fields, most_rows)
         if _DICTIONARY in fields:
             empty = not size

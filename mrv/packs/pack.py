@@ -159,7 +159,7 @@ class PackReadings:
         if first < self._first_us or last > self._last_us:
             raise CanonicalError(
                 f"{where} contain times from {first} to {last} us UTC, more than {MOST_YEARS} "
-                "years from the period"
+                "years from the period; get the pack again"
             )
 
 
@@ -170,7 +170,9 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
         raise CanonicalError("the pack has no intervals; get it again")
     unknown = sorted(set(table.quantities) - set(QUANTITY_INDEX))
     if unknown:
-        raise CanonicalError(f"intervals contain the unknown quantity {unknown[0]!r}")
+        raise CanonicalError(
+            f"intervals contain the unknown quantity {unknown[0]!r}; get the pack again"
+        )
     numbers = np.array([QUANTITY_INDEX[name] for name in table.quantities], dtype=np.int16)
     quantity = table.columns["quantity"]
     return IntervalRows(
@@ -198,8 +200,8 @@ def check_order(rows: IntervalRows, fleet: Fleet) -> None:
         k = int(np.flatnonzero(~later)[0]) + 1
         raise CanonicalError(
             f"intervals: the row of {fleet.devices[rows.device[k]].id} on "
-            f"{utc_text(int(rows.start_us[k]))} appears twice or out of order; rows are ordered by "
-            "device, quantity and time"
+            f"{utc_text(int(rows.start_us[k]))} appears twice or out of order (rows are ordered "
+            "by device, quantity and time); get the pack again"
         )
 
 
@@ -218,7 +220,8 @@ def _in_order(
         k = int(np.flatnonzero(wrong)[0])
         raise CanonicalError(
             f"{where}: the row of {fleet.devices[device[k]].id} on {utc_text(int(time_us[k]))} "
-            "appears twice or out of order; rows are ordered by device and time"
+            "appears twice or out of order (rows are ordered by device and time); get the pack "
+            "again"
         )
     return int(device[-1]), int(time_us[-1])
 
@@ -227,7 +230,8 @@ def _indices(table: Table, fleet: Fleet, where: str) -> Int32:
     unknown = sorted(set(table.names) - set(fleet.by_id))
     if unknown:
         raise CanonicalError(
-            f"{where} contain rows of {unknown[0]!r}, which plan.json does not list"
+            f"{where} contain rows of {unknown[0]!r}, which plan.json does not list; get the "
+            "pack again"
         )
     index: Int32 = np.array([fleet.by_id[name] for name in table.names], dtype=np.int32)
     return index[table.device] if len(index) else table.device

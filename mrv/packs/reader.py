@@ -178,7 +178,9 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
     if path.is_file():
         data = read_file(path, budget)
         if not data.lstrip().startswith(b"{"):
-            raise InputError(f"{path} is not a statement: it is not a JSON object")
+            raise InputError(
+                f"{path} is not a statement: it is not a JSON object; name a statement or a pack"
+            )
         return Pack({STATEMENT: data}, budget=budget)
     if not (path / STATEMENT).is_file():
         raise InputError(
@@ -261,7 +263,8 @@ def _files(path: Path) -> list[Path]:
             paths.append(file)
         if len(paths) > MOST_FILES:
             raise InputError(
-                f"{path} contains more than {MOST_FILES} files; it is not an evidence pack"
+                f"{path} contains more than {MOST_FILES} files and is not an evidence pack; name "
+                "the folder of the pack"
             )
     return sorted(paths)
 

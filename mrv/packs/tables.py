@@ -111,7 +111,7 @@ class LettersFile(NamedTuple):
         schema = letter_schema()
         with _opened(self.path, schema) as file:
             if file.metadata.num_rows > self.most_rows:
-                raise too_much("refused messages", file.metadata.num_rows, self.most_rows)
+                raise too_much("rejected messages", file.metadata.num_rows, self.most_rows)
             _filled(self.path, file, schema.names)
             # a column at a time: their texts are long
             for name, group in product(schema.names, range(file.num_row_groups)):
@@ -119,7 +119,9 @@ class LettersFile(NamedTuple):
                     with _legible():
                         part.validate(full=True)
                     if part[name].null_count and name in ("id", "received", "reason"):
-                        raise InputError("a rejected message has no id, time or reason")
+                        raise InputError(
+                            "a rejected message has no id, time or reason; get the file again"
+                        )
 
 
 class ReadingsFile:
@@ -357,7 +359,9 @@ def _legible() -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"not a Parquet file: {' '.join(str(error).split())[:200]}") from error
+        raise InputError(
+            f"not a Parquet file: {' '.join(str(error).split())[:200]}; get the file again"
+        ) from error
 
 
 def _first_device(about: Any) -> str:
@@ -379,7 +383,7 @@ def _table(table: Any, schema: Any, time: str) -> Table:
     import pyarrow as pa  # noqa: PLC0415
 
     if any(table[f.name].null_count for f in schema if not f.nullable):
-        raise InputError("a row has no device, time or value")
+        raise InputError("a row has no device, time or value; get the file again")
     present = set(table.column_names)
     names, device = _coded(table["device"])
     columns = {
@@ -410,7 +414,7 @@ def _joined(parts: Iterable[Table], rows: int) -> Table:
             column[at:end] = part.columns[name]
         at = end
     if at != rows:
-        raise InputError(f"it has {at} rows, but its footer states {rows}")
+        raise InputError(f"it has {at} rows, but its footer states {rows}; get the file again")
     return Table(
         tuple(names), device, time_us, {**columns, "quantity": quantity}, tuple(quantities)
     )

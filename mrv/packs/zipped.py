@@ -158,7 +158,10 @@ def _checked(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo
     """Return the entries of a zip; InputError for a path outside, a duplicate or a link."""
     files = [entry for entry in entries if not entry.is_dir()]
     if len(files) > MOST_FILES:
-        raise InputError(f"{path} contains {len(files)} files; a pack has at most {MOST_FILES}")
+        raise InputError(
+            f"{path} contains {len(files)} files, and a pack has at most {MOST_FILES}; name "
+            "the file of the pack"
+        )
     seen: set[str] = set()
     for entry in files:
         name = PurePosixPath(entry.filename)

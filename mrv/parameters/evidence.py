@@ -83,7 +83,9 @@ def required_of(record: Any) -> RequiredGrades:
             '`above_percent` of a programme\'s evidence must be a number in quotes, such as "5"'
         )
     if required.share > 1 or record != required.to_json():
-        raise ValueError("evidence of a programme has quantities, parameters and above_percent")
+        raise ValueError(
+            "evidence of a programme must have quantities, parameters and above_percent"
+        )
     return required
 
 

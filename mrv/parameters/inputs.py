@@ -209,7 +209,8 @@ def exact(value: object, name: str) -> Fraction:
     lowest = number.as_tuple().exponent
     if number.adjusted() > _DIGITS or (isinstance(lowest, int) and lowest < -_DIGITS):
         raise MethodologyError(
-            f"{name} = {_quoted(value)} has more than {_DIGITS} digits before or after the point"
+            f"{name} = {_quoted(value)} has more than {_DIGITS} digits before or after the "
+            "point; round it"
         )
     return Fraction(number)
 

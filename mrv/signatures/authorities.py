@@ -98,11 +98,14 @@ class Authority:
         """Return the value from `to_json`; EnrolmentError names the fault."""
         if not isinstance(record, dict) or not _FIELDS <= record.keys() <= _FIELDS | _MAY:
             raise EnrolmentError(
-                "a time-stamp authority has name and certificates, and may have policies and until"
+                "a time-stamp authority has name and certificates, and may have policies and "
+                "until; remove other keys"
             )
         name, until = record["name"], record.get("until")
         if not isinstance(name, str) or not (until is None or isinstance(until, str)):
-            raise EnrolmentError("name and until of a time-stamp authority are texts")
+            raise EnrolmentError(
+                "name and until of a time-stamp authority are texts; write them in quotes"
+            )
         certificates = _texts(record["certificates"], f"certificates of authority {name!r}")
         policies = _texts(record.get("policies", []), f"policies of authority {name!r}")
         return cls(name, certificates, policies, until)
@@ -162,7 +165,7 @@ class StampRule:
         threshold, since = record["threshold"], record.get("since", ALWAYS)
         listed = record["authorities"]
         if type(threshold) is not int or not isinstance(listed, list) or not isinstance(since, str):
-            raise EnrolmentError("threshold is a number, authorities are a list, since is a time")
+            raise EnrolmentError("threshold must be a number, authorities a list, since a time")
         return cls(threshold, tuple(map(Authority.from_json, listed)), since)
 
 
@@ -180,7 +183,9 @@ def read_authorities(data: bytes) -> StampRule:
     try:
         result = x509.load_pem_x509_certificates(data)
     except ValueError as error:
-        raise EnrolmentError(f"the file holds no certificates in PEM: {error}") from error
+        raise EnrolmentError(
+            f"the file holds no certificates in PEM: {error}; name a file of certificates"
+        ) from error
     roots = [loaded for loaded in result if self_signed(loaded)]
     between = tuple(pem(loaded) for loaded in result if loaded not in roots)
     return StampRule(
@@ -193,7 +198,9 @@ def certificate(text: str, where: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(text.encode())
     except ValueError as error:
-        raise EnrolmentError(f"a certificate of {where} is not in PEM: {error}") from error
+        raise EnrolmentError(
+            f"a certificate of {where} is not in PEM: {error}; convert it to PEM"
+        ) from error
 
 
 def self_signed(item: x509.Certificate) -> bool:

@@ -98,7 +98,9 @@ def parse_object(data: bytes, *, allow_floats: bool = False) -> dict[str, Any]:
     """Return the JSON object of bytes, as `parse`."""
     value = parse(data, allow_floats=allow_floats)
     if not isinstance(value, dict):
-        raise CanonicalError(f"expected a JSON object {{...}}, found {type(value).__name__}")
+        raise CanonicalError(
+            f"expected a JSON object {{...}}, found {type(value).__name__}; give an object"
+        )
     return value
 
 
@@ -222,7 +224,7 @@ def _check_text(text: str, path: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise CanonicalError(
-            f"{path} contains half a surrogate pair, which has no UTF-8 form"
+            f"{path} contains half a surrogate pair, which has no UTF-8 form; remove it"
         ) from error
 
 

@@ -72,11 +72,16 @@ def signature_of(proof: Mapping[str, Any]) -> bytes:
     """Return the signature of `proofValue`, 64 bytes."""
     value = proof["proofValue"]
     if not isinstance(value, str):
-        raise SignatureError(f"proofValue is a {type(value).__name__}, not multibase text")
+        raise SignatureError(
+            f"proofValue is a {type(value).__name__}, not multibase text; get the document "
+            "again from its signer"
+        )
     try:
         signature = decode_base58(value)
     except CanonicalError as error:
-        raise SignatureError(f"proofValue cannot be read: {error}") from error
+        raise SignatureError(
+            f"proofValue cannot be read: {error}; get the document again from its signer"
+        ) from error
     if len(signature) != ed25519.SIGNATURE_BYTES:
         raise SignatureError(f"proofValue has {len(signature)} bytes instead of 64; copy it again")
     return signature
@@ -163,7 +168,10 @@ def verify_proof(
     """
     proofs = proofs_of(document)
     if len(proofs) != 1:
-        raise SignatureError(f"document has {len(proofs)} proofs where one is expected")
+        raise SignatureError(
+            f"document has {len(proofs)} proofs where one is expected; get the document "
+            "again from its signer"
+        )
     return _verify_one(document, proofs[0], keyring(trusted), purpose)
 
 
@@ -227,8 +235,8 @@ def _verify_one(
     secured = _with_context_of(proof, document)
     if not ed25519.verifies(key.public, signature, hash_data(secured, proof)):
         raise SignatureError(
-            f"signature of {key.name!r} ({multikey}) does not match this document "
-            "and proof; one of them was changed after signing"
+            f"signature of {key.name!r} ({multikey}) does not match this document and proof; one "
+            "of them was changed after signing: get the document again from its signer"
         )
     return key
 

@@ -88,11 +88,17 @@ class DayLeaf:
         """Return a leaf from `to_json`; other values are refused."""
         wanted = {"device": str, "day": str, "table": str, "rows": int, "sha256": str}
         if {name: type(value) for name, value in record.items()} != wanted:
-            raise CanonicalError(f"digest leaf {record!r} needs exactly {', '.join(wanted)}")
+            raise CanonicalError(
+                f"digest leaf {record!r} must have exactly the keys {', '.join(wanted)}"
+            )
         if not _SHA256.fullmatch(record["sha256"]):
-            raise CanonicalError(f"digest leaf has sha256 {record['sha256']!r}; 64 hex digits")
+            raise CanonicalError(
+                f"digest leaf has sha256 {record['sha256']!r}; it must have 64 hex digits"
+            )
         if not _DAY.fullmatch(record["day"]) or not 0 <= record["rows"] <= MAX_SAFE_INTEGER:
-            raise CanonicalError(f"digest leaf {record!r} needs a day YYYY-MM-DD and a row count")
+            raise CanonicalError(
+                f"digest leaf {record!r} must have a day, as 2026-01-31, and a number of rows"
+            )
         return cls(**record)
 
 

@@ -70,7 +70,9 @@ class LogPlace:
     def from_json(cls, record: object) -> Self:
         """Return the place from `{"log", "index"}`; EnrolmentError names the fault."""
         if not isinstance(record, dict) or record.keys() != {"log", "index"}:
-            raise EnrolmentError(f"endsAt is {record!r}; it must have log and index")
+            raise EnrolmentError(
+                f"the field `endsAt` of a key is {record!r}; it must have log and index"
+            )
         index = record["index"]
         if type(index) is not int or index < 0:
             raise EnrolmentError(f"endsAt index is {index!r}; it must be an index from 0")

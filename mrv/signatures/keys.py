@@ -344,11 +344,13 @@ def multikey_of(method: object) -> str:
 
 def _decode(text: object, prefix: bytes, kind: str) -> bytes:
     if not isinstance(text, str):
-        raise SignatureError(f"{kind} key is a {type(text).__name__}, not a Multikey text")
+        raise SignatureError(f"{kind} key is a {type(text).__name__}; write it as a Multikey text")
     try:
         raw = decode_base58(text)
     except CanonicalError as error:
-        raise SignatureError(f"{kind} key cannot be read: it is not a Multikey") from error
+        raise SignatureError(
+            f"{kind} key cannot be read: it is not a Multikey; copy the whole key again"
+        ) from error
     if raw[:2] != prefix or len(raw) != 2 + ed25519.KEY_BYTES:
         raise SignatureError(
             f"not {kind} Ed25519 Multikey (it starts with bytes {prefix.hex()} and "

@@ -41,7 +41,10 @@ class MlDsaKey:
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != SEED_BYTES:
-            raise SignatureError(f"a seed of ML-DSA-44 has {SEED_BYTES} bytes, not {len(seed)}")
+            raise SignatureError(
+                f"a seed of ML-DSA-44 has {SEED_BYTES} bytes, not {len(seed)}; copy the "
+                "whole seed again"
+            )
         try:
             self._private = MLDSA44PrivateKey.from_seed_bytes(seed)
         except UnsupportedAlgorithm as error:
@@ -71,7 +74,9 @@ def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
         If the key has another length, or the library lacks the algorithm.
     """
     if len(public) != KEY_BYTES:
-        raise SignatureError(f"a key of ML-DSA-44 has {KEY_BYTES} bytes, not {len(public)}")
+        raise SignatureError(
+            f"a key of ML-DSA-44 has {KEY_BYTES} bytes, not {len(public)}; copy the whole key again"
+        )
     if len(signature) != SIGNATURE_BYTES:
         return False
     try:

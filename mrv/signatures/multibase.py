@@ -41,7 +41,8 @@ def decode_base58(text: str) -> bytes:
     """
     if not text.startswith("z") or len(text) > _LONGEST:
         raise CanonicalError(
-            f"{text[:24]!r} is not multibase base58btc; it starts with z and is short"
+            f"{text[:24]!r} is not multibase base58btc, which starts with z and is short; copy "
+            "the whole text again"
         )
     number = 0
     for char in text[1:]:

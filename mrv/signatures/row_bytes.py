@@ -201,7 +201,7 @@ def _floats(name: str, values: _Array, mask: _Mask) -> tuple[_Array, _Mask]:
     numbers = np.where(mask, values.astype("<f8", copy=False), 0.0)
     numbers += 0.0  # turns -0.0 into 0.0
     if np.isinf(numbers).any():
-        raise CanonicalError(f"column {name!r} has an infinite value; such a reading is refused")
+        raise CanonicalError(f"column {name!r} has an infinite value; such a reading is rejected")
     return numbers.astype("<f8", copy=False), mask
 
 

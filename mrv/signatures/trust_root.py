@@ -92,7 +92,9 @@ class TrustRoot:
                 "signers than keys"
             )
         if self.version < 1 or not self.programme.strip():
-            raise EnrolmentError("a trust root needs a programme, and a version from 1 on")
+            raise EnrolmentError(
+                "a trust root needs a programme, and a version from 1 on; give both"
+            )
         time_of(self.expires, "expires of the trust root")
         for multikey in self.root_keys:
             decode_multikey(multikey)
@@ -100,7 +102,9 @@ class TrustRoot:
         if self.issue is not None:
             time_of(self.issue.since, "since of the trust root's issue")
             if self.issue.threshold < 2:  # noqa: PLR2004 - one is what holds without it
-                raise EnrolmentError("issue of a trust root must require 2 people or more")
+                raise EnrolmentError(
+                    "the field `issue` of a trust root must require at least 2 people"
+                )
 
     def signed(self) -> dict[str, Any]:
         """Return the JSON object signed by the root keys."""
@@ -248,9 +252,9 @@ def _require(root: TrustRoot, signatures: list[tuple[str, bytes]], by: TrustRoot
     }
     if len(good) < by.threshold:
         raise EnrolmentError(
-            f"version {root.version} of the trust root of {root.programme} is signed "
-            f"by {len(good)} of the root keys of version {by.version}; {by.threshold} "
-            "are required"
+            f"version {root.version} of the trust root of {root.programme} is signed by "
+            f"{len(good)} of the root keys of version {by.version}, and {by.threshold} are "
+            "required; have it signed by more holders of root keys"
         )
 
 
@@ -264,7 +268,10 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
                 "the fields of this trust root do not match its schema; get the file again"
             )
         if signed["type"] != TYPE:
-            raise EnrolmentError(f"a file of type {signed['type']!r} is not a trust root")
+            raise EnrolmentError(
+                f"a file of type {signed['type']!r} is not a trust root; name the "
+                "programme's trust root"
+            )
         root = TrustRoot(
             signed["programme"],
             _number(signed["version"]),
@@ -289,13 +296,17 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
 
 def _issue(record: dict[str, Any]) -> IssueRule:
     if record.keys() != {"threshold", "since"}:
-        raise EnrolmentError("issue of a trust root must have threshold and since; get it again")
+        raise EnrolmentError(
+            "the field `issue` of a trust root must have threshold and since; get it again"
+        )
     return IssueRule(_number(record["threshold"]), record["since"])
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise EnrolmentError("logPolicy of a trust root must be the text of a policy; get it again")
+        raise EnrolmentError(
+            "the field `logPolicy` of a trust root must be the text of a policy; get it again"
+        )
     return value
 
 

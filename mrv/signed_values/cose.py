@@ -53,7 +53,7 @@ def read(text: str) -> Batch:
     """
     try:
         if len(text) > _LONGEST:
-            raise SignedValueError("it is larger than 1 MB")
+            raise SignedValueError("it is larger than 1 MB; send smaller batches")
         return cose_batch.read(b64decode(text, validate=True))
     except (InputError, binascii.Error) as error:
         raise SignedValueError(f"not a whole signed batch: {error}; get it again") from error
@@ -72,7 +72,9 @@ def registers(batch: Batch, device: Device) -> list[tuple[int, str, Decimal]]:
         readings = cose_sign1.readings(batch, batch.at_ms * 1_000)
         return [register for reading in readings for register in _registers(reading, device)]
     except InputError as error:
-        raise SignedValueError(f"its messages cannot be read: {error}") from error
+        raise SignedValueError(
+            f"its messages cannot be read: {error}; get the batch again from the gateway"
+        ) from error
 
 
 def _registers(reading: Reading, device: Device) -> Iterator[tuple[int, str, Decimal]]:

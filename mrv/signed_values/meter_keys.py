@@ -83,7 +83,9 @@ def parse_key(text: str) -> MeterKey:
     try:
         return _supported(decode_key(text))
     except NotCheckedError as error:
-        raise SignedValueError(f"this key cannot be used: {error}") from error
+        raise SignedValueError(
+            f"this key cannot be used: {error}; give the meter's public key in hex or base64"
+        ) from error
 
 
 def decode_key(text: str) -> MeterKey:
@@ -151,7 +153,9 @@ def _supported(key: MeterKey) -> MeterKey:
         except ValueError:
             continue
         return key
-    raise SignedValueError(f"point {key.hex[:16]}.. is not on a supported curve")
+    raise SignedValueError(
+        f"point {key.hex[:16]}.. is not on a supported curve; give the key as DER"
+    )
 
 
 def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> bool:
@@ -240,7 +244,9 @@ def _read(raw: bytes) -> PublicKeyTypes:
             f"its curve is not in the crypto library of this machine: {error}"
         ) from error
     except ValueError as error:
-        raise SignedValueError(f"key {raw.hex()[:24]}.. is damaged: {error}") from error
+        raise SignedValueError(
+            f"key {raw.hex()[:24]}.. is damaged: {error}; copy the whole key again"
+        ) from error
 
 
 def _loaded(raw: bytes) -> ec.EllipticCurvePublicKey:

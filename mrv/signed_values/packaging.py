@@ -73,7 +73,9 @@ def read_items(content: bytes) -> list[Item]:
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise SignedValueError(f"the file is neither XML nor text: {error}") from error
+            raise SignedValueError(
+                f"the file is neither XML nor text: {error}; name the file of the signed values"
+            ) from error
         items = [Item(part.strip()) for part in _BEGIN.split(text) if part.strip()]
         if items and not ocmf.is_ocmf(items[0].text):
             items = _lines(text) or [Item(plain(text))]
@@ -171,5 +173,6 @@ def _xml(content: bytes) -> list[Item]:
 def _no_doctype(*_: object) -> None:
     """Raise an error for a DOCTYPE, since custom entities can expand a small file enormously."""
     raise SignedValueError(
-        "the XML declares a document type, which is not allowed in a file of signed values"
+        "the XML declares a document type, which is not allowed in a file of signed values; "
+        "remove the declaration"
     )

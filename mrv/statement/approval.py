@@ -70,7 +70,10 @@ def check_approval(
         or document.get("id") != f"{statement['id']}:approval:{holder.multikey}"
         or document.get("issuer") != issuer(holder)
     ):
-        raise CanonicalError(f"{name!r} is not an approval of {statement['id']} by {holder.name}")
+        raise CanonicalError(
+            f"{name!r} is not an approval of {statement['id']} by {holder.name}; have the "
+            "statement approved again"
+        )
     approved = read(IssueApproval, document, f"approval {name!r}").credential_subject
     named = [related(statement["id"], canonical.encode(statement))]
     if (
@@ -78,10 +81,15 @@ def check_approval(
         or approved.id != statement["id"]
         or approved.verification_sha256 != _digest(verification)
     ):
-        raise SignatureError(f"{name} approves another statement or another verification")
+        raise SignatureError(
+            f"{name} approves another statement or another verification; have this one approved"
+        )
     times = [proofs_of(credential)[0]["created"] for credential in (verification, document)]
     if time_of(times[1], "created") < time_of(times[0], "created"):
-        raise SignatureError(f"{name} was signed at {times[1]}, before the verification")
+        raise SignatureError(
+            f"{name} was signed at {times[1]}, before the verification; have the statement "
+            "approved again"
+        )
 
 
 def people(holders: Iterable[EnrolledKey]) -> int:

@@ -246,7 +246,9 @@ def _reach(block: Frame, from_us: int, to_us: int, reaches: list[Reach], fleet: 
     for begin, end in pairwise([*heads, len(block)]):
         device, times = int(block.device[begin]), block.time_us[begin:end]
         if reaches[device].readings:
-            raise CanonicalError(f"readings of {fleet.devices[device].id} appear in two places")
+            raise CanonicalError(
+                f"readings of {fleet.devices[device].id} appear in two places; get the pack again"
+            )
         inside = np.searchsorted(times, [from_us, to_us])
         outside = len(times) - int(inside[1] - inside[0])
         reaches[device] = Reach(len(times), int(times[0]), int(times[-1]), outside)

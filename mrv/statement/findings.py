@@ -206,10 +206,15 @@ def _event(
     """Return the event of a document, signed or about to be."""
     named = related(statement["id"], canonical.encode(statement))
     if finding.id != statement["id"] or document["relatedResource"] != [named]:
-        raise CanonicalError(f"{document['id']!r} belongs to another statement or another text")
+        raise CanonicalError(
+            f"{document['id']!r} belongs to another statement or another text; give the "
+            "event of this statement"
+        )
     number = str(document["id"]).rpartition(":")[2]
     if document["id"] != f"{statement['id']}:finding:{finding.finding}:{number}":
-        raise CanonicalError(f"{document['id']!r} does not name its finding")
+        raise CanonicalError(
+            f"{document['id']!r} does not name its finding; have the event signed again"
+        )
     claims = claims_of(statement)
     if finding.about is not UNSET:
         _check_about(finding.about, finding.event, claims)
@@ -239,7 +244,9 @@ def about_text(subject: About) -> str:
 def _check_about(subject: About, event: What, claims: Claims) -> None:
     """Refuse devices and days that do not belong to the statement; StatementStateError."""
     if event != "raised":
-        raise StatementStateError("devices and days are entered when a finding is raised")
+        raise StatementStateError(
+            "devices and days are entered when a finding is raised; omit them in later events"
+        )
     known = sorted({parameter.device for parameter in claims.monitored_parameters})
     for device in subject.devices:
         if device not in known:
@@ -249,7 +256,9 @@ def _check_about(subject: About, event: What, claims: Claims) -> None:
             )
     if subject.from_ is UNSET or subject.to is UNSET:
         if subject.from_ is not subject.to:
-            raise StatementStateError("a finding's days have both `from` and `to`")
+            raise StatementStateError(
+                "a finding's days have both `from` and `to`; give both or neither"
+            )
         return
     period = claims.monitoring_period
     first, end = (
@@ -266,8 +275,8 @@ def _check_about(subject: About, event: What, claims: Claims) -> None:
         )
     if not date.fromisoformat(first) <= begin < until <= end + timedelta(days=1):
         raise StatementStateError(
-            f"the days {begin} to {until} (the day after) are not within {claims.statement}:"
-            f" {first} to {end + timedelta(days=1)}"
+            f"the days {begin} to {until} (the day after) are not within {claims.statement}: "
+            f"{first} to {end + timedelta(days=1)}; give days of the period"
         )
 
 
@@ -293,7 +302,9 @@ def add(before: Sequence[Record], event: Event) -> tuple[Record, ...]:
 def _check_order(before: Sequence[Record], known: Record | None, event: Event) -> None:
     name = event.finding
     if event.what == "answered" and event.effect_t is not None:
-        raise StatementStateError(f"{name}: only the verifier states the effect of an error")
+        raise StatementStateError(
+            f"{name}: only the verifier states the effect of an error; omit it"
+        )
     if known is None:
         if event.what != "raised":
             names = ", ".join(record.name for record in before) or "none"
@@ -314,7 +325,8 @@ def _check_order(before: Sequence[Record], known: Record | None, event: Event) -
         )
     if event.number != (1 if known is None else len(known.events) + 1):
         raise StatementStateError(
-            f"event {event.number} of {name} is not the next event of that finding"
+            f"event {event.number} of {name} is not the next event of that finding; list the "
+            "events and sign the next one"
         )
 
 

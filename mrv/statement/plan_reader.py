@@ -137,7 +137,9 @@ def _signatures(number: int | UnsetType) -> int:
     if number is UNSET:
         return 1
     if number < 2:  # noqa: PLR2004 - one is not written
-        raise ValueError(f"{number} signatures to issue; the number must be 2 or more")
+        raise ValueError(
+            f"the plan requires {number} signatures for an issue; the number must be 2 or more"
+        )
     return number
 
 

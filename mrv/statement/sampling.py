@@ -274,7 +274,7 @@ def check_sampling(
     ):
         raise CanonicalError(
             f"{document.get('id')!r} is not a sampling list of the statement {statement['id']} "
-            "as signed"
+            "as signed; draw it for this statement"
         )
     sample = read(SamplingList, document, f"sampling list {document['id']!r}").credential_subject
     draw = decode_base58(sample.draw.removeprefix("z"))
@@ -288,15 +288,15 @@ def check_sampling(
         item, other = write(sample), write(own)
         wrong = next(key for key in sorted(item) if item[key] != other[key])
         raise CanonicalError(
-            f"{document['id']} differs from the sample that its seed draws from "
-            f"the evidence: {wrong}"
+            f"{document['id']} differs from the sample that its seed draws from the evidence: "
+            f"{wrong}; draw it again with `tonne statement sample`"
         )
     return int(own.random), int(own.by_risk), int(own.population)
 
 
 def _units(text: str) -> int:
     if not text.isdecimal():
-        raise CanonicalError(f"{text!r} is not a number of units")
+        raise CanonicalError(f"{text!r} is not a number of units; give a whole number")
     return int(text)
 
 

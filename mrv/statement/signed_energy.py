@@ -352,7 +352,7 @@ def check_kept(
             if (at_us, register.channel, value) not in registers:
                 raise CanonicalError(
                     f"{where} does not contain {register.channel} {register.value} at "
-                    f"{register.time}"
+                    f"{register.time}; ask the issuer for a correct pack"
                 )
 
 

@@ -201,6 +201,7 @@ def check_accreditation(key: EnrolledKey, methodology: str, created: str) -> Non
     early = body.valid_from is not None and at < datetime.fromisoformat(body.valid_from)
     if early or (body.valid_until is not None and at >= datetime.fromisoformat(body.valid_until)):
         raise EnrolmentError(
-            f"accreditation {body.id!r} of {key.name!r} is valid from {body.valid_from} until"
-            f" {body.valid_until}; the verification was signed at {created}"
+            f"accreditation {body.id!r} of {key.name!r} is valid from {body.valid_from} until "
+            f"{body.valid_until}, but the verification was signed at {created}; have it verified "
+            "by a body with a valid accreditation"
         )

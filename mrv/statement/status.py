@@ -170,7 +170,12 @@ def _decode(text: str) -> bytes:
         packed = urlsafe_b64decode(text[1:] + "=" * (-len(text[1:]) % 4))
         bits = zlib.decompressobj(wbits=31).decompress(packed, _BITS // 8 + 1)
     except (ValueError, zlib.error) as error:
-        raise CanonicalError(f"encodedList cannot be unpacked: {error}") from error
+        raise CanonicalError(
+            f"encodedList cannot be unpacked: {error}; get the status list again from the issuer"
+        ) from error
     if len(bits) != _BITS // 8:
-        raise CanonicalError(f"the status list has {len(bits) * 8} bits instead of {_BITS}")
+        raise CanonicalError(
+            f"the status list has {len(bits) * 8} bits instead of {_BITS}; get it again from "
+            "the issuer"
+        )
     return bits

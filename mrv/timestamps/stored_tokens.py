@@ -86,7 +86,9 @@ def read(data: bytes) -> StoredTokens:
             f"time stamps must be lists of {', '.join(sorted(_FIELDS))}, and nothing else"
         )
     if any(len(part) > _MOST for part in record.values()):
-        raise CanonicalError(f"a list of more than {_MOST} time stamps is not accepted")
+        raise CanonicalError(
+            f"a list of more than {_MOST} time stamps is not accepted; get the file again"
+        )
     heads = tuple(
         Head(_text(entry, "checkpoint"), _tokens(entry.get("tokens")))
         for entry in _objects(record["heads"], {"checkpoint", "tokens"})
@@ -108,7 +110,9 @@ def read(data: bytes) -> StoredTokens:
 def _place(item: Mapping[str, Any], heads: int) -> Place:
     head, proof = _number(item, "head"), item["proof"]
     if head >= heads or not isinstance(proof, list):
-        raise CanonicalError(f"an entry of the time stamps names head {head} of {heads}")
+        raise CanonicalError(
+            f"an entry of the time stamps names head {head} of {heads}; get the file again"
+        )
     return Place(head, tuple(map(decode_hash, proof)))
 
 
@@ -131,7 +135,7 @@ def _objects(listed: Sequence[Any], fields: set[str]) -> list[dict[str, Any]]:
 
 def _text(item: Mapping[str, Any], name: str) -> str:
     if not isinstance(item[name], str):
-        raise CanonicalError(f"{name} of the time stamps is not text")
+        raise CanonicalError(f"{name} of the time stamps is not text; get the file again")
     return str(item[name])
 
 

@@ -248,7 +248,10 @@ def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
     opened = library.decode_timestamp_response(in_order(response))
     if opened.status != _GRANTED:
         why = "; ".join(opened.status_string) or "no reason given"
-        raise TimestampError(f"the authority granted no token: status {opened.status}, {why}")
+        raise TimestampError(
+            f"the authority granted no token: status {opened.status}, {why}; ask its "
+            "operator, or use another authority"
+        )
     signers = list(opened.signed_data.signer_infos)
     mine = [(signer.issuer, signer.serial_number) for signer in signers]
     certificates = [
@@ -297,8 +300,8 @@ def _of_message(opened: TimeStampResponse, message: bytes) -> None:
     result = hashlib.new(name, message).digest()
     if imprint.message != result:
         raise TimestampError(
-            f"a token stamps the {name} digest {imprint.message.hex()[:16]}.., but "
-            f"this document has {result.hex()[:16]}..: the token is for another document"
+            f"a token stamps the {name} digest {imprint.message.hex()[:16]}.., but this document "
+            f"has {result.hex()[:16]}..: the token is for another document; request a new one"
         )
 
 
@@ -317,8 +320,8 @@ def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
         alone = False
     if not alone:
         raise TimestampError(
-            f"the certificate of {stamp.signer} is not for time stamps only (critical "
-            "extended key usage id-kp-timeStamping), which a token requires"
+            f"the certificate of {stamp.signer} is not for time stamps only (critical extended "
+            "key usage id-kp-timeStamping), which a token requires; use another authority"
         )
 
 
@@ -363,7 +366,8 @@ def _authority(
         )
     raise UnknownAuthorityError(
         f"the token of {stamp.signer} is not from an authority that you trust "
-        f"({', '.join(authority.name for authority in authorities)})"
+        f"({', '.join(authority.name for authority in authorities)}); if you trust it, add its "
+        "certificate"
     )
 
 

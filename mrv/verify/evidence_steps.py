@@ -44,7 +44,9 @@ def plan_and_factors(subject: Subject) -> str:
     )
     book = list(book_of(subject.factor_records))
     if subject.pack.files[DIAGRAM] != diagram(subject.plan).encode():
-        raise CanonicalError(f"{DIAGRAM} differs from the diagram drawn from plan.json")
+        raise CanonicalError(
+            f"{DIAGRAM} differs from the diagram drawn from plan.json; get the pack again"
+        )
     _same_digest("factors", canonical.encode(subject.factor_records), subject)
     other = departures(book)
     if other:
@@ -110,7 +112,8 @@ def _same_digest(name: str, data: bytes, subject: Subject) -> None:
     value_text, stated = canonical.sha256_hex(data), getattr(subject.claims.digests, name)
     if value_text != stated:
         raise CanonicalError(
-            f"{name}.json has the digest {value_text}, but the statement names {stated}"
+            f"{name}.json has the digest {value_text}, but the statement names {stated}; get the "
+            "pack again"
         )
 
 
@@ -141,8 +144,8 @@ def _same_leaves(name: str, digest: Digest, subject: Subject) -> None:
     root = digest_leaves(leaves).root
     if root != signed or [leaf.key for leaf in leaves] != sorted(leaf.key for leaf in leaves):
         raise CanonicalError(
-            f"the {name} leaves of digests.json have the root {root}, but the statement "
-            f"names {signed}"
+            f"the {name} leaves of digests.json have the root {root}, but the statement names "
+            f"{signed}; get the pack again"
         )
 
 
@@ -167,7 +170,9 @@ def account(subject: Subject) -> str:
     stated = {k: v for k, v in subject.statement.items() if k not in _SIGNED_LATER}
     where = first_difference(again, stated)
     if where is not None:
-        raise PeriodError(f"the statement and its evidence differ at {where}")
+        raise PeriodError(
+            f"the statement and its evidence differ at {where}; ask the issuer for a correct pack"
+        )
     subject.case.check_counted()
     return f"{subject.claims.credited.t} t credited, recalculated"
 

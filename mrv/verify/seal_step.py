@@ -30,13 +30,17 @@ def approvals(subject: Subject) -> str:
     """Check each approval of the issue, and that there are enough; return a summary."""
     own, required = _own(subject), _programmes(subject)
     if subject.verification is None and subject.approvals:
-        raise SignatureError(f"{APPROVALS} is present, but the statement is not verified")
+        raise SignatureError(
+            f"{APPROVALS} is present, but the statement is not verified; get the pack again"
+        )
     if subject.approvals or (subject.receipt is not None and max(own, required) > 1):
         subject.needs_keys("operator")
     holders = [_approver(subject, document) for document in subject.approvals]
     result = people(holders)
     if subject.receipt is None:
-        raise NotApplicableError(f"not issued yet, {result} approvals so far")
+        raise NotApplicableError(
+            f"the statement is not issued yet; it has {result} approvals so far"
+        )
     if not result and max(own, required) == 1:
         return "only the preparer's signature is required"
     if own > 1 and result < own:
@@ -94,10 +98,14 @@ def seals(subject: Subject) -> str:
         raise NotApplicableError("not issued yet")
     record = canonical.parse_object(subject.pack.files[SEALS])
     if record.keys() != {"days", "head"} or not isinstance(record["days"], list):
-        raise CanonicalError("seals.json must have days and head, and nothing else")
+        raise CanonicalError(
+            "seals.json must have days and head, and nothing else; get the pack again"
+        )
     whole = _whole_days(subject)
     if len(record["days"]) > len(whole):
-        raise LogError("seals.json has a day twice, or a day outside the period")
+        raise LogError(
+            "seals.json has a day twice, or a day outside the period; get the pack again"
+        )
     if not record["days"]:
         _unsealed(subject, whole, set())
         raise NotApplicableError("no day was sealed before the statement was issued")
@@ -112,7 +120,9 @@ def seals(subject: Subject) -> str:
         _check_seal(day, head, of_day, subject, subject.plan.project)
         seen.add(day["entry"]["day"])
     if len(seen) != len(record["days"]) or not seen <= whole:
-        raise LogError("seals.json has a day twice, or a day outside the period")
+        raise LogError(
+            "seals.json has a day twice, or a day outside the period; get the pack again"
+        )
     _unsealed(subject, whole, seen)
     sealed = f"{len(seen)} of {len(whole)} days were sealed before the statement was issued"
     return sealed + _came(subject, len(seen))
@@ -175,7 +185,10 @@ def _check_seal(
     entry, proof = item["entry"], [decode_hash(line) for line in item["proof"]]
     verify_inclusion(item["index"], head.size, leaf_hash(canonical.encode(entry)), proof, head.root)
     if entry["event"] != DATA or entry["project"] != project.id:
-        raise LogError(f"entry {item['index']} of seals.json seals no day of this project")
+        raise LogError(
+            f"entry {item['index']} of seals.json seals no day of this project; ask the "
+            "issuer for a correct pack"
+        )
     if readings_root(project, of_day.get(entry["day"], ()), entry) != entry["readings"]["root"]:
         raise LogError(
             f"the readings of {entry['day']} differ from those sealed by the log "

@@ -61,19 +61,16 @@ AHEAD = timedelta(minutes=5)
 
 
 def form(subject: Subject) -> str:
-    """
-    Check that all documents are present, unambiguous JSON, and of their kind; return a
-    summary.
-    """
+    """Check that all documents are present, unambiguous JSON, of their kind; return a summary."""
     for name, why in sorted(subject.pack.damaged.items()):
-        raise CanonicalError(f"{name} cannot be read: {why}")
+        raise CanonicalError(f"{name} cannot be read: {why}; get the pack again")
     if not subject.pack.bare:
         _of_this_version(subject)
         missing = [name for name in DOCUMENTS if name not in subject.pack.files]
         if subject.pack.intervals is None:
             missing.append(f"{INTERVALS}.parquet")
         if missing:
-            raise CanonicalError(f"the pack has no {', '.join(missing)}")
+            raise CanonicalError(f"the pack has no {', '.join(missing)}; get it again")
         _exactly_listed(subject)
     _credential(subject.statement, TYPES, STATEMENT)
     title = subject.claims.statement
@@ -90,7 +87,8 @@ def _of_this_version(subject: Subject) -> None:
     if README in pack.hashes and not {MANIFEST, GUIDE} & pack.files.keys():
         raise PackFormatError(
             f"the pack has the format of tonne 0.1.0 ({README}, no {MANIFEST}), closed by "
-            f"{written}: its digests are by UTC day and its account has fewer parts",
+            f"{written}: its digests are by UTC day and its account has fewer parts; verify it "
+            "with that version",
             "verify it with tonne 0.1.0, or ask the operator to close the period again in the "
             f"present format (`tonne statement supersede {subject.stated.get('statement')}`)",
         )
@@ -99,7 +97,8 @@ def _of_this_version(subject: Subject) -> None:
     result = canonical.parse_object(pack.files[MANIFEST]).get("format")
     if result != FORMAT and type(result) is int:
         raise PackFormatError(
-            f"the pack has format {result}, written by {written}; this version reads {FORMAT}",
+            f"the pack has format {result}, written by {written}, and this version reads "
+            f"{FORMAT}; verify it with the version that wrote it",
             "install a newer version of tonne"
             if result > FORMAT
             else "verify it with the version that wrote it, or ask the operator to export it again",
@@ -114,14 +113,19 @@ def _exactly_listed(subject: Subject) -> None:
     there = subject.pack.hashes.keys() - set(UNLISTED)
     missing, added = sorted(listed.keys() - there), sorted(there - listed.keys())
     if missing:
-        raise CanonicalError(f"the pack has no {', '.join(missing)}")
+        raise CanonicalError(f"the pack has no {', '.join(missing)}; get it again")
     if added:
-        raise CanonicalError(f"{', '.join(map(repr, added))}: not a file of this pack")
+        raise CanonicalError(
+            f"{', '.join(map(repr, added))}: not a file of this pack; remove it, or get the "
+            "pack again"
+        )
     # tables are read in bounded parts, so that readings and intervals can name a device-day
     changed = [name for name in sorted(there & subject.pack.files.keys())
                if listed[name] != subject.pack.hashes[name]]  # fmt: skip
     if changed:
-        raise CanonicalError(f"files differ from the manifest: {', '.join(changed)}")
+        raise CanonicalError(
+            f"files differ from the manifest: {', '.join(changed)}; get the pack again"
+        )
 
 
 def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) -> None:
@@ -135,15 +139,21 @@ def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) 
 def _signed_in_order(subject: Subject) -> None:
     """Raise an error for a pack without a document that a later one depends on."""
     if ("proof" in subject.statement) != ("issuer" in subject.statement):
-        raise CanonicalError("statement.json has an issuer without a proof, or a proof without one")
+        raise CanonicalError(
+            "statement.json has an issuer without a proof, or a proof without one; get the "
+            "pack again"
+        )
     if subject.verification is not None:
         _credential(subject.verification, VERIFICATION_TYPES, "verification.json")
         subject.conclusion  # noqa: B018 - read once, so that its form is refused here
         if "proof" not in subject.statement:
-            raise CanonicalError("verification.json is about a signed statement, this one is not")
+            raise CanonicalError(
+                "verification.json is about a signed statement, this one is not; get the pack again"
+            )
     if subject.receipt is not None and subject.verification is None:
         raise CanonicalError(
-            "receipt.txt is of a verified statement, but verification.json is missing"
+            "receipt.txt is of a verified statement, but verification.json is missing; get the "
+            "pack again"
         )
 
 
@@ -154,9 +164,11 @@ def keys(subject: Subject) -> str:
     """
     own = _own_keys(subject)
     if subject.state == "draft":
-        raise NotApplicableError("a draft, not signed")
+        raise NotApplicableError("the statement is a draft and not signed")
     if subject.receipt is None and any(key.role == "log" for key in own):
-        raise CanonicalError("the statement was issued, but its receipt.txt was removed")
+        raise CanonicalError(
+            "the statement was issued, but its receipt.txt was removed; get the pack again"
+        )
     subject.ring = own
     if subject.trusted is None:
         signers = _signers(subject, _needed(subject))
@@ -232,8 +244,8 @@ def _signer(document: Mapping[str, Any], ring: Iterable[EnrolledKey], role: Role
             )
         return key
     raise EnrolmentError(
-        f"{document['id']} is issued by {issuer['name']!r}, {issuer['id']},"
-        " which is not among the trusted keys"
+        f"{document['id']} is issued by {issuer['name']!r}, {issuer['id']}, which is not among "
+        "the trusted keys; if you trust it, add its key"
     )
 
 
@@ -262,7 +274,9 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
     origin = text.split("\n")[0]
     logs = [key for key in ring if key.role == "log"]
     if all(key.name != origin for key in logs):
-        raise NotCheckedError(f"no key of log {origin!r} that you trust")
+        raise NotCheckedError(
+            f"no key of log {origin!r} that you trust; add it to your trusted keys"
+        )
     result = [key for key in logs if (key.name, NoteKey(*_named(key)).key_id) in ids]
     if len(result) != 1:
         raise EnrolmentError(
@@ -275,7 +289,7 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
 def operator(subject: Subject) -> str:
     """Check that the operator's proof is of this statement; return a summary."""
     if subject.state == "draft":
-        raise NotApplicableError("a draft, without proof")
+        raise NotApplicableError("the statement is a draft without a proof")
     subject.needs_keys("operator")
     return f"signed by {_proven(subject, subject.statement).name}"
 
@@ -318,7 +332,8 @@ def _listed_conditions(subject: Subject, conclusion: Conclusion) -> None:
     ]
     if conclusion.unmet is not UNSET and listed != result:
         raise SignatureError(
-            "the unmet conditions in verification.json differ from those in statement.json"
+            "the unmet conditions in verification.json differ from those in statement.json; get "
+            "the pack again"
         )
     for item in unanswered(subject.claims, conclusion):
         subject.lack(
@@ -395,7 +410,7 @@ def status(subject: Subject) -> str:
     summary.
     """
     if subject.state == "draft":
-        raise NotApplicableError("a draft, which is not valid")
+        raise NotApplicableError("the statement is a draft, which is not valid")
     if not subject.lists:
         raise NotApplicableError(
             "no status list is given, so it is not known whether the statement was superseded or "
@@ -467,7 +482,10 @@ def _current(subject: Subject, document: Mapping[str, Any]) -> None:
             "get another list"
         )
     if signed - AHEAD > subject.at:
-        raise SignatureError(f"the status list was signed at {signed}, after {subject.at}")
+        raise SignatureError(
+            f"the status list was signed at {signed}, after {subject.at}; give the list of "
+            "that time, or a later --at"
+        )
     made = max(time_of(proofs_of(d)[0]["created"], "created") for d, _ in _signed(subject))
     if begin < made or not subject.at < end:
         subject.lack(

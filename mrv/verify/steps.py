@@ -174,12 +174,15 @@ def _same(
 ) -> None:
     if stated.misstatements is UNSET:  # written before findings were signed
         if records:
-            raise CanonicalError(f"{FINDINGS} has findings, verification.json has none")
+            raise CanonicalError(
+                f"{FINDINGS} has findings, verification.json has none; get the pack again"
+            )
         return
     listed = [finding for finding in stated.shown if not finding.remark]
     if listed != [record.credential_form() for record in records]:
         raise SignatureError(
-            f"the findings in verification.json differ from the events in {FINDINGS}"
+            f"the findings in verification.json differ from the events in {FINDINGS}; get the "
+            "pack again"
         )
     conclusion = conclusion_of(verification)
     result = materiality(subject.statement, records, conclusion.materiality_percent)

@@ -185,7 +185,8 @@ class Subject:
         begin, end = instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
         if end - begin > MOST_YEARS * 366 * 86_400_000_000:
             raise CanonicalError(
-                f"the period {period.from_} to {period.to} is longer than {MOST_YEARS} years"
+                f"the period {period.from_} to {period.to} is longer than {MOST_YEARS} years; "
+                "get the pack again"
             )
         return begin, end
 
@@ -201,7 +202,10 @@ class Subject:
         if record.keys() != {"readings", "intervals"} or not all(
             isinstance(listed, list) for listed in record.values()
         ):
-            raise CanonicalError("digests.json must list readings and intervals, and nothing else")
+            raise CanonicalError(
+                "digests.json must list readings and intervals, and nothing else; get the "
+                "pack again"
+            )
         return {name: [DayLeaf.from_json(x) for x in listed] for name, listed in record.items()}
 
     @cached_property
@@ -255,7 +259,10 @@ class Subject:
         have = {key.role for key in self.ring}
         lacks = [role for role in roles if role not in have]
         if lacks:
-            raise NotCheckedError(f"no key of {' and '.join(map(a, lacks))} that you trust")
+            raise NotCheckedError(
+                f"no key of {' and '.join(map(a, lacks))} that you trust; add it to your "
+                "trusted keys"
+            )
 
     def lack(self, code: str, state: str, what: str, remedy: str, waiver: str = "") -> None:
         """Record evidence that is missing for a reader who requires that state or a later one."""

@@ -119,7 +119,7 @@ def signed_values(subject: Subject) -> str:
             "install cbor2"
         ) from error
     if {value.signer for value in plan.signed.values} != set(stated.signers):
-        raise CanonicalError("plan.json names other signers than the statement")
+        raise CanonicalError("plan.json names other signers than the statement; get the pack again")
     shares = ", ".join(
         f"{share.share_percent} % {_NAMES[share.kind]}"
         for share in stated.shares
@@ -186,7 +186,8 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
         if len(strange) == len(theirs):
             ends = ", ".join(f"..{key.key[-16:]} from {key.from_}" for key in strange)
             raise CanonicalError(
-                f"plan.json has the key {ends} of {named}; your --meter-keys has another key for it"
+                f"plan.json has the key {ends} of {named}; your --meter-keys has another key for "
+                "it: ask the holder of the meter which key is right"
             )
         extract = replace(extract, keys=tuple(key for key in extract.keys if key not in strange))
     try:
@@ -202,13 +203,20 @@ def manifest(subject: Subject) -> str:
     listed: dict[str, Any] = canonical.parse_object(data)["files"]
     changed = [name for name, digest in sorted(pack.hashes.items()) if _other(name, digest, listed)]
     if changed:
-        raise CanonicalError(f"files differ from the manifest: {', '.join(changed)}")
+        raise CanonicalError(
+            f"files differ from the manifest: {', '.join(changed)}; get the pack again"
+        )
     if pack.letters is not None:
         _letters(pack.letters)
     if data != manifest_of(pack.hashes):
-        raise CanonicalError(f"{MANIFEST} is not in the format that tonne writes")
+        raise CanonicalError(
+            f"{MANIFEST} is not in the format that tonne writes; get the pack again"
+        )
     if not is_guide(pack.files[GUIDE], subject.claims):
-        raise CanonicalError(f"{GUIDE} differs from the page that tonne writes for this statement")
+        raise CanonicalError(
+            f"{GUIDE} differs from the page that tonne writes for this statement; get the "
+            "pack again"
+        )
     if subject.receipt is None:
         return f"{len(listed)} files; the manifest enters the log when the statement is issued"
     receipt = pack.files.get(MANIFEST_RECEIPT)
@@ -231,7 +239,9 @@ def _letters(check: Callable[[], None]) -> None:
     except PackTooLargeError:
         raise
     except InputError as error:
-        raise CanonicalError(f"{DEAD_LETTERS}.parquet cannot be read: {error}") from error
+        raise CanonicalError(
+            f"{DEAD_LETTERS}.parquet cannot be read: {error}; get the pack again"
+        ) from error
 
 
 def _same_tree(subject: Subject, head: Checkpoint, index: int) -> None:
@@ -254,7 +264,7 @@ def _other(name: str, digest: str, listed: dict[str, Any]) -> bool:
 def times(subject: Subject) -> str:
     """Check the order of signature times, and that keys were valid then; return a summary."""
     if subject.state == "draft":
-        raise NotApplicableError("a draft, not signed")
+        raise NotApplicableError("the statement is a draft and not signed")
     subject.needs_keys(*(("operator",) if subject.verification is None else _BOTH))
     signed = _signed_at(subject.statement)
     end = time_of(subject.claims.monitoring_period.to, "end of the period")

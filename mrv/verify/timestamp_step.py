@@ -38,7 +38,7 @@ def timestamps(subject: Subject) -> str:
     summary.
     """
     if subject.state == "draft":
-        raise NotApplicableError("a draft, not signed")
+        raise NotApplicableError("the statement is a draft and not signed")
     data, rule = subject.pack.files.get(TIMESTAMPS), subject.authorities
     tokens = None if data is None else read(data)
     if rule is None:
@@ -49,7 +49,7 @@ def timestamps(subject: Subject) -> str:
         )
     if tokens is None or not tokens.tokens:
         _lack(subject, rule, 0)
-        raise NotApplicableError("no time stamps in the pack")
+        raise NotApplicableError("the pack contains no time stamps")
     try:
         return _checked(subject, tokens, rule)
     except LibraryMissingError as error:

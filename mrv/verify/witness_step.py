@@ -87,7 +87,9 @@ def witnesses(subject: Subject) -> str:
     note = parse_receipt(subject.receipt).checkpoint
     if not keys and not _enrolled(subject) and all(p.reached(()) for p in subject.policies):
         _check_logs(subject, note)
-        raise NotApplicableError("you trust no witness" + _unknown(subject, note, keys))
+        raise NotApplicableError(
+            "the keys that you trust include no witness" + _unknown(subject, note, keys)
+        )
     result, false = _cosignatures(note, keys)
     sealed, false_seals = _of_seals(subject, keys)
     if false or false_seals:

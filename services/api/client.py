@@ -208,7 +208,7 @@ class Client:
         return self._hand_in(f"/statements/{statement}/verification", signed, shapes.Judged)
 
     def invoices(self, project: str | None = None) -> Iterator[shapes.Invoice]:
-        """List invoices by id, with those that another one corrects."""
+        """List invoices by id, including those that a later invoice corrects."""
         more = {} if project is None else {"project": project}
         return self._list("/invoices", shapes.Invoice, **more)
 

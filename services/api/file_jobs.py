@@ -111,7 +111,9 @@ class FileJobs(Beside):
         wanted = job.wanted
         stored = statements.seek(conn, wanted.statement)
         if stored is None:
-            raise ProblemError(_GONE, f"there is no statement {wanted.statement}")
+            raise ProblemError(
+                _GONE, f"there is no statement {wanted.statement}; GET /v1/statements lists them"
+            )
         if wanted.kind == "pack":
             file, _ = packed(self._api, stored, job.id)
         else:

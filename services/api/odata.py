@@ -123,7 +123,9 @@ def _number(name: str, text: str, maximum: int) -> int:
 def _words(name: str, text: str) -> Iterator[str]:
     for word in filter(None, (part.strip() for part in text.split(","))):
         if not re.fullmatch(r"@?[A-Za-z_][A-Za-z0-9_./]{0,80}", word):
-            raise InputError(f"{name}: {word[:60]!r} is not a property")
+            raise InputError(
+                f"{name}: {word[:60]!r} is not a property; write names separated by commas"
+            )
         yield word
 
 
@@ -136,7 +138,9 @@ def _orders(text: str) -> tuple[tuple[str, bool], ...]:
             raise InputError(f"$orderby: {value[:60]!r}; write a property, and asc or desc")
         result.append((next(_words("$orderby", name), name), direction == ["desc"]))
     if len(result) > _ORDERS:
-        raise InputError(f"$orderby has {len(result)} properties; {_ORDERS} is the maximum")
+        raise InputError(
+            f"$orderby has {len(result)} properties, and {_ORDERS} is the maximum; remove some"
+        )
     return tuple(result)
 
 
@@ -148,10 +152,10 @@ def _expansions(text: str, depth: int) -> dict[str, Query]:
     for value in _split(text, ","):
         name, mark, rest = value.partition("(")
         if mark and not rest.endswith(")"):
-            raise InputError(f"$expand: {value[:60]!r} lacks a closing bracket")
+            raise InputError(f"$expand: {value[:60]!r} lacks a closing bracket; add it")
         name, slash, below = name.strip().partition("/")
         if not re.fullmatch("[A-Za-z]{1,40}", name):
-            raise InputError(f"$expand: {name[:60]!r} is not a navigation property")
+            raise InputError(f"$expand: {name[:60]!r} is not a navigation property; write its name")
         if slash:  # D/E is D($expand=E)
             options = {"$expand": below + mark + rest}
         else:
@@ -181,7 +185,7 @@ def _split(text: str, mark: str) -> Iterator[str]:
             yield text[begin:at].strip()
             begin = at + 1
     if quoted or depth:
-        raise InputError(f"brackets or quotes of {text[:60]!r} do not match")
+        raise InputError(f"brackets or quotes of {text[:60]!r} do not match; close each")
     if text[begin:].strip():
         yield text[begin:].strip()
 
@@ -193,13 +197,13 @@ class _Token(NamedTuple):
 
 def _read_filter(text: str) -> Condition:
     if "\0" in text:
-        raise InputError("$filter contains a NUL character, which no property has")
+        raise InputError("$filter contains a NUL character, which no property has; remove it")
     tokens: list[_Token] = []
     at = 0
     while at < len(text) and text[at:].strip():
         match = _TOKEN.match(text, at)
         if match is None or len(tokens) >= _MOST_TOKENS:
-            raise InputError(f"$filter cannot be read at {text[at : at + 40]!r}")
+            raise InputError(f"$filter cannot be read at {text[at : at + 40]!r}; correct it there")
         kind = match.lastgroup or ""
         tokens.append(_Token(kind, match[kind]))
         at = match.end()
@@ -222,7 +226,9 @@ class _Filter:
     def end(self) -> None:
         """Raise an error if a part of the filter is not parsed."""
         if self._at < len(self._tokens):
-            raise InputError(f"$filter: {self._next().text[:40]!r} was not expected")
+            raise InputError(
+                f"$filter: {self._next().text[:40]!r} was not expected; correct it there"
+            )
 
     def _joined(self, word: str, part: Callable[[], Condition]) -> Condition:
         parts = [part()]
@@ -234,7 +240,7 @@ class _Filter:
     def _condition(self) -> Condition:
         self._depth += 1
         if self._depth > _MOST_DEPTH:
-            raise InputError(f"$filter has more than {_MOST_DEPTH} nested brackets")
+            raise InputError(f"$filter has more than {_MOST_DEPTH} nested brackets; simplify it")
         try:
             token = self._next()
             if token == ("name", "not"):
@@ -282,11 +288,13 @@ class _Filter:
     def _mark(self, mark: str) -> None:
         token = self._next()
         if token != ("mark", mark):
-            raise InputError(f"$filter: {token.text[:40]!r} is in the place of {mark!r}")
+            raise InputError(
+                f"$filter: {token.text[:40]!r} is in the place of {mark!r}; write {mark!r} there"
+            )
 
     def _next(self) -> _Token:
         if self._at >= len(self._tokens):
-            raise InputError("$filter ends too early")
+            raise InputError("$filter ends too early; complete the comparison")
         self._at += 1
         return self._tokens[self._at - 1]
 
@@ -304,7 +312,9 @@ def _value(token: _Token) -> str | Decimal | datetime | None:
         try:
             return datetime.fromisoformat(token.text).astimezone(UTC)
         except (ValueError, OverflowError) as error:
-            raise InputError(f"$filter: {token.text!r} is not a time: {error}") from None
+            raise InputError(
+                f"$filter: {token.text!r} is not a time: {error}; write it as 2026-01-31T00:00:00Z"
+            ) from None
     if token == ("name", "null"):
         return None
     raise InputError(

@@ -47,7 +47,7 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
         except PeriodError as error:
             raise ProblemError(422, f"{name}: {error}") from None
         except OverflowError:
-            raise ProblemError(422, f"{name} is not a valid date") from None
+            raise ProblemError(422, f"{name} is not a valid date; write it as 2026-01-31") from None
     if edges[0] >= edges[1]:
         raise ProblemError(422, "the span is empty; `to` must be later than `from`")
     return edges[0], edges[1]

@@ -114,10 +114,13 @@ def _marker(place: Place) -> dict[str, object] | None:
     try:
         result = canonical.parse_object(data)
     except CanonicalError as error:
-        raise DamagedError(f"archive {place.url}: {MARKER} is damaged: {error}") from error
+        raise DamagedError(
+            f"archive {place.url}: {MARKER} is damaged: {error}; restore the file from a copy"
+        ) from error
     if result.get("format") != FORMAT or not isinstance(result.get("archive"), str):
         raise DamagedError(
-            f"archive {place.url}: {MARKER} has format {result.get('format')!r}, not {FORMAT!r}"
+            f"archive {place.url}: {MARKER} has format {result.get('format')!r}, not {FORMAT!r}; "
+            "use the version that wrote it"
         )
     return result
 

@@ -142,7 +142,9 @@ def test_(id_: str, *, as_json: bool) -> None:
     ways = people.Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
     outcome = people.send(ways, recipient.address, message, stamp)
     if not outcome.taken:
-        raise InputError(f"{recipient.address} did not accept it: {outcome.error}")
+        raise InputError(
+            f"{recipient.address} did not accept the message: {outcome.error}; check the address"
+        )
     print_result({"contact": id_, "taken": True}, f"{id_}: taken", as_json=as_json)
 
 

@@ -71,7 +71,7 @@ def explain(error: BaseException) -> tuple[Exit, str] | None:
         return Exit.SERVER, (
             f"a server cannot be reached: {error}\n"
             "check TONNE_MQTT_URL and TONNE_KAFKA_URL, or run `tonne local up`; "
-            "`tonne doctor` tells more"
+            "`tonne doctor` shows details"
         )
     return _explain_file(error)
 
@@ -98,12 +98,12 @@ def _explain_database(error: psycopg.Error) -> tuple[Exit, str] | None:
     if isinstance(error, errors.OperationalError) and (not code or code.startswith(_GONE)):
         return Exit.SERVER, (
             f"the database cannot be reached: {reason}\n"
-            "check TONNE_DATABASE_URL, or run `tonne local up`; `tonne doctor` tells more"
+            "check TONNE_DATABASE_URL, or run `tonne local up`; `tonne doctor` shows details"
         )
     # such as a time limit, a full disk, a deadlock, or what its license does not let it read
     if isinstance(error, errors.OperationalError | errors.FeatureNotSupported):
         return Exit.SERVER, (
-            f"the database did not do it: {reason} (SQLSTATE {code})\n`tonne doctor` tells more"
+            f"the database failed: {reason} (SQLSTATE {code})\n`tonne doctor` shows details"
         )
     return None
 

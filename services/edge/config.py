@@ -157,7 +157,9 @@ def read(path: Path) -> Config:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        raise InputError(
+            f"{path} cannot be read: {' '.join(str(error).split())}; correct the file"
+        ) from error
     try:
         config = msgspec.convert(document, Config)
     except msgspec.ValidationError as error:

@@ -59,7 +59,9 @@ def line_records(text: str, source: CsvFolder) -> Iterator[Record]:
             continue
         match = _LINE.fullmatch(line.strip())
         if match is None:
-            raise ValueError(f"line {number} is not a point of line protocol: {line[:80]!r}")
+            raise ValueError(
+                f"line {number} is not a point of line protocol: {line[:80]!r}; correct the line"
+            )
         fields = dict(_PAIR.findall(match["fields"]))
         values = {
             channel: _value(fields[name], name, number)
@@ -83,7 +85,8 @@ def _device(key: str, source: CsvFolder, number: int) -> str:
     device = source.devices.get(device, device)
     if not ID.match(device):
         raise ValueError(
-            f"line {number}: tag {source.device_column!r} is {device!r}, which is not a device id"
+            f"line {number}: tag {source.device_column!r} is {device!r}, which is not a device "
+            "id; assign one in `devices`"
         )
     return device
 
@@ -91,7 +94,9 @@ def _device(key: str, source: CsvFolder, number: int) -> str:
 def _value(text: str, name: str, number: int) -> float:
     plain = text[:-1] if text[-1:] in ("i", "u") else text
     if not _NUMBER.fullmatch(plain):
-        raise ValueError(f"line {number}, {name}: {text!r} is not a number")
+        raise ValueError(
+            f"line {number}, {name}: {text!r} is not a number; correct the value in the file"
+        )
     return float(plain)
 
 
@@ -215,7 +220,10 @@ def _groups(
     for title, device in source.devices.items():
         below = {i for row in above for i, cell in enumerate(row) if cell.strip() == title}
         if not below:
-            raise ValueError(f"no line above the header has {title!r}, which `devices` names")
+            raise ValueError(
+                f"no line above the header has {title!r}, which `devices` names; correct the "
+                "title in `devices`"
+            )
         columns = {i: n for i, n in at.items() if i in below}
         _check(list(columns.values()), list(source.columns), len(above))
         result.append(
@@ -291,9 +299,14 @@ class _Numbers:
         try:
             number = Decimal(text.replace(",", ".") if comma else text)
         except InvalidOperation:
-            raise ValueError(f"line {line}, {column}: {text!r} is not a number") from None
+            raise ValueError(
+                f"line {line}, {column}: {text!r} is not a number; correct the value in the file"
+            ) from None
         if not number.is_finite() or math.isinf(float(number)):
-            raise ValueError(f"line {line}, {column}: {text!r} is not a measurement")
+            raise ValueError(
+                f"line {line}, {column}: {text!r} is not a measurement; correct the value in "
+                "the file"
+            )
         mark = "," if comma else "." if "." in text else ""
         other = self._marks.get({",": ".", ".": ","}.get(mark, ""))
         if self._comma and other is not None:

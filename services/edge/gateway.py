@@ -54,7 +54,10 @@ def _at(result: dict[str, Any], path: str) -> Any:
     value: Any = result
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:
-            raise ValueError(f"has no value at {path!r}, which the source names")
+            raise ValueError(
+                f"has no value at {path!r}, which the source names; correct the path in the "
+                "configuration"
+            )
         value = value[name]
     return value
 
@@ -160,10 +163,12 @@ class Listener(threading.Thread):
         try:
             result = msgspec.json.decode(payload)
         except msgspec.MsgspecError as error:
-            raise ValueError(f"is not JSON, and only JSON is forwarded: {error}") from error
+            raise ValueError(
+                f"is not JSON, and only JSON is forwarded: {error}; send JSON"
+            ) from error
         objects = result if isinstance(result, list) else [result]
         if not objects or not all(isinstance(item, dict) for item in objects):
-            raise ValueError("is neither a JSON object nor an array of objects")
+            raise ValueError("is neither a JSON object nor an array of objects; send one of them")
         return [self._record(device, item, content_type) for item in objects]
 
     def _record(self, device: str, result: dict[str, Any], content_type: str | None) -> Record:
@@ -178,12 +183,17 @@ class Listener(threading.Thread):
         """Return a record from a message in another system's format, by the configured paths."""
         values = result if self._source.values is None else _at(result, self._source.values)
         if not isinstance(values, dict):
-            raise ValueError(f"{self._source.values!r} does not contain an object of values")  # noqa: TRY004
+            raise ValueError(  # noqa: TRY004
+                f"{self._source.values!r} does not contain an object of values; correct "
+                "`values` in the configuration"
+            )
         # a decoder may add texts, such as a state; a message is of numbers
         names = self._source.columns or {name: name for name in values}
         numbers = {names[k]: v for k, v in values.items() if k in names and type(v) in _NUMBERS}
         if not numbers:
-            raise ValueError(f"has none of the values {', '.join(names)}")
+            raise ValueError(
+                f"has none of the values {', '.join(names)}; correct `columns` in the configuration"
+            )
         if self._source.time is None:
             return Record(device, {"values": numbers}, None, self._recorder.clock.now())
         return Record(device, {"ts": _at(result, self._source.time), "values": numbers})
@@ -198,8 +208,11 @@ class Listener(threading.Thread):
                 name = self._source.devices.get(name, name)
                 if ID.match(name):
                     return name
-                raise ValueError(f"{name!r} is not a device id: letters, digits, _ and - only")
-        raise ValueError("is not one of the subscribed topics")
+                raise ValueError(
+                    f"{name!r} is not a device id, which has letters, digits, _ and - only; "
+                    "assign one in `devices`"
+                )
+        raise ValueError("is not one of the subscribed topics; subscribe to it or stop its sender")
 
 
 _STEP_S = 0.1

@@ -147,7 +147,7 @@ def _ask(
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
         raise InputError(
-            f"enrolment: {url!r} is not an https:// address, such as https://host:{_PORT}"
+            f"enrolment: {url!r} must be an https:// address, such as https://host:{_PORT}"
         )
     connection = HTTPSConnection(
         parts.hostname, parts.port or _PORT, context=context, timeout=_WAIT_S
@@ -157,7 +157,9 @@ def _ask(
         answer = connection.getresponse()
         data, status = answer.read(_LARGEST), answer.status
     except (OSError, HTTPException) as error:
-        raise ServerError(f"{url} did not issue a certificate: {error}") from error
+        raise ServerError(
+            f"{url} did not issue a certificate: {error}; ask its operator"
+        ) from error
     finally:
         connection.close()
     if status == 200:  # noqa: PLR2004 - HTTP
@@ -170,9 +172,14 @@ def _certificates(data: bytes) -> list[x509.Certificate]:
     try:
         certificates = pkcs7.load_der_pkcs7_certificates(base64.b64decode(data))
     except ValueError as error:
-        raise ServerError(f"the answer contains no certificate: {error}") from error
+        raise ServerError(
+            f"the answer contains no certificate: {error}; check that the address is the "
+            "enrolment service"
+        ) from error
     if not certificates:
-        raise ServerError("the answer contains no certificate")
+        raise ServerError(
+            "the answer contains no certificate; check that the address is the enrolment service"
+        )
     return certificates
 
 

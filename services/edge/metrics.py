@@ -28,7 +28,7 @@ COUNTERS = {
     "tonne_edge_recorded_messages": "Messages recorded from sources",
     "tonne_edge_sent_messages": "Messages sent, counting repetitions",
     "tonne_edge_receipted_messages": "Messages deleted after their receipt",
-    "tonne_edge_refused_messages": "Data from sources that cannot be forwarded",
+    "tonne_edge_refused_messages": "Files, lines and payloads of sources that the gateway rejected",
     "tonne_edge_dropped_messages": "Messages deleted because the outbox was full",
     "tonne_edge_lost_messages": "Messages not recorded because the outbox was full",
 }
@@ -110,7 +110,9 @@ def summary(path: Path) -> dict[str, object]:
             ).fetchall()
             facts = dict(db.execute("SELECT name, value FROM fact"))
     except sqlite3.Error as error:
-        raise InputError(f"{path} cannot be read as an outbox: {error}") from error
+        raise InputError(
+            f"{path} cannot be read as an outbox: {error}; name the outbox of the edge"
+        ) from error
     return {
         "waiting": [dict(zip(("device", "messages", "since_ms"), w, strict=True)) for w in waiting],
         "dropped": int(facts.get("dropped", 0)),

@@ -76,17 +76,22 @@ class Bus:
         )
         try:
             if not self._client.connected and not self._client.connect():
-                raise ReadError("the device cannot be reached")
+                raise ReadError("the device cannot be reached; check its address and its power")
             answer = ask(span.address, count=span.length, device_id=unit)
         except (ModbusException, OSError) as error:
             self._client.close()  # type: ignore[no-untyped-call]
             raise ReadError(str(error)) from error
         if answer.isError():
             if getattr(answer, "exception_code", 0) == _ILLEGAL_ADDRESS:
-                raise AddressError(f"no {span.table} register {span.address}")
+                raise AddressError(
+                    f"no {span.table} register {span.address}; correct the register map"
+                )
             raise ReadError(str(answer))
         if len(answer.registers) != span.length:
-            raise ReadError(f"{len(answer.registers)} registers were received, not {span.length}")
+            raise ReadError(
+                f"{len(answer.registers)} registers were received, not {span.length}; check "
+                "the register map"
+            )
         return b"".join(value.to_bytes(2, "big") for value in answer.registers)
 
     def close(self) -> None:
@@ -281,7 +286,10 @@ class Models:
                 spans.append(Span("holding", at, length + 2))
             at += length + 2
         if not spans:
-            raise ReadError("it has none of the SunSpec models that tonne reads")
+            raise ReadError(
+                "the device has none of the SunSpec models that tonne reads; list its "
+                "registers in the configuration"
+            )
         return spans
 
     def _base(self, bus: Bus) -> int:
@@ -291,4 +299,6 @@ class Models:
                     return base
             except AddressError:
                 continue
-        raise ReadError(f"no SunSpec map at {', '.join(map(str, _BASES))}")
+        raise ReadError(
+            f"the device has no SunSpec map at {', '.join(map(str, _BASES))}; check host and unit"
+        )

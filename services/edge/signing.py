@@ -65,7 +65,9 @@ class Signer:
         try:
             load_pem_private_key = serialization.load_pem_private_key(data, None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise InputError(f"{self._path} holds no private key in PEM: {error}") from error
+            raise InputError(
+                f"{self._path} contains no private key in PEM: {error}; name the file of the key"
+            ) from error
         if self._algorithm == EDDSA and isinstance(load_pem_private_key, Ed25519PrivateKey):
             return load_pem_private_key
         curve = (

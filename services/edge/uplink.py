@@ -283,7 +283,7 @@ class Link:
     def _connected(self, _client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
             self._log.warning(
-                "the broker refuses the connection", reason=str(reason), gateway=self._gateway
+                "the broker rejects the connection", reason=str(reason), gateway=self._gateway
             )
             return
         self._back_off_s = _RECONNECT_S[0]

@@ -102,7 +102,10 @@ class Desk:
         with connect(self.url, role="tonne_enrol", name="tonne est", autocommit=True) as conn:
             if path.endswith("/simplereenroll"):
                 if certificate is None:
-                    raise EnrolmentError("present the certificate to be renewed (TLS)")
+                    raise EnrolmentError(
+                        "no certificate was presented; connect with the certificate to be "
+                        "renewed (TLS)"
+                    )
                 made = own.renew(conn, self.folder, certificate, wanted, self.days)
                 self.log.info("renewed", device=wanted.principal)
                 return _certificates(made)
@@ -130,7 +133,7 @@ def _decoded(text: bytes, what: str) -> bytes:
     try:
         return base64.b64decode(b"".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError(f"{what} is not base64: {error}") from error
+        raise InputError(f"{what} is not base64: {error}; encode it in base64") from error
 
 
 def _certificates(pem: bytes) -> Answer:
@@ -172,7 +175,9 @@ class Server(ThreadingHTTPServer):
         try:
             super().__init__(bind, _Handler)
         except OSError as error:
-            raise ServerError(f"cannot listen at {bind[0]}:{bind[1]}: {error}") from error
+            raise ServerError(
+                f"cannot listen at {bind[0]}:{bind[1]}: {error}; choose another address"
+            ) from error
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Return whether a connection is within the limits of its address and in total."""

@@ -63,7 +63,7 @@ def read_request(data: bytes) -> Wanted:
         names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
         raise InputError(
-            f"the body is not a certificate request (PKCS #10 in base64): {error}"
+            f"the body is not a certificate request (PKCS #10 in base64): {error}; send one"
         ) from error
     if not signed:
         raise InputError("the request is not signed by its own key; make it again")
@@ -163,7 +163,8 @@ def renew(
         on_record = credentials.by_serial(conn, serial)
         if on_record is None or on_record.revoked is not None:
             raise EnrolmentError(
-                "the certificate of this connection was revoked, or does not belong to a device"
+                "the certificate of this connection was revoked, or does not belong to a device; "
+                "connect with the device's valid certificate"
             )
         if on_record.principal != wanted.principal:
             raise EnrolmentError(

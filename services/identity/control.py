@@ -161,7 +161,7 @@ class Control:
 
     def _connected(self, client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
-            raise ServerError(f"{self._place} rejects {ADMIN}: {reason}")
+            raise ServerError(f"{self._place} rejects {ADMIN}: {reason}; check its credential")
         client.subscribe(f"{CONTROL}/response", qos=1)
 
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:

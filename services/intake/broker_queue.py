@@ -109,7 +109,7 @@ class BrokerQueue(Collector):
 
     def _connected(self, client: mqtt.Client, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
-            self._warn(f"the broker refuses us: {reason}")
+            self._warn(f"the broker rejects the connection: {reason}")
             return
         client.subscribe([(topic, 0) for topic in QUEUE_TOPICS])
 
@@ -117,8 +117,8 @@ class BrokerQueue(Collector):
         answers = zip(QUEUE_TOPICS, reasons, strict=False)
         if refused := [f"{topic} ({why})" for topic, why in answers if why.is_failure]:
             self._warn(
-                f"the broker does not let {WATCH} hear {', '.join(refused)}; `tonne broker config`"
-                " gives it what it needs"
+                f"the broker does not permit {WATCH} to subscribe to {', '.join(refused)};"
+                " `tonne broker config` writes the permissions"
             )
 
     def _heard(self, _c: Any, _d: Any, message: mqtt.MQTTMessage) -> None:
@@ -156,7 +156,7 @@ class BrokerQueue(Collector):
             )
             yield GaugeMetricFamily(
                 f"tonne_broker_queue_limit_{name}",
-                f"Limit of the queue for a disconnected client, in {name}; others are dropped",
+                f"Limit of the queue for a disconnected client, in {name}; more are dropped",
                 limit,
             )
 

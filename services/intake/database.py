@@ -119,7 +119,9 @@ class Database:
             if is_retryable(error):
                 self._lost(error)
             else:
-                self._log.warning("database refused, left for later", error=line(error))
+                self._log.warning(
+                    "the database rejected rows, which are written later", error=line(error)
+                )
 
     def _at_hand(self) -> Connection | None:
         if time.monotonic() < self._blind_until_s:

@@ -228,7 +228,9 @@ class Deriving:
         count_commit(self._metrics, step.committed)
         count_commit(self._metrics, step.answered.committed)
         if step.refused is not None:
-            self._log.warning("database refused, left for later", error=line(step.refused))
+            self._log.warning(
+                "the database rejected rows, which are written later", error=line(step.refused)
+            )
         elif spans and not step.answered:  # an import is at work
             self._spans_from_s = time.monotonic() + CHECK_S
         if step.answered and not store.behind:

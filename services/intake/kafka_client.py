@@ -34,22 +34,22 @@ _SPENT = 0.8  # of a token's life, after which another is asked for
 _ACCESS = "; `tonne topics access` prints what each user needs, --apply sets it"
 # What a refusal means, and what to do about it, by Kafka's own name of it.
 _WORDS: dict[type[BaseException], str] = {
-    errors.NotEnoughReplicasError: "fewer copies of the partition are in step than"
-    " min.insync.replicas asks for; bring the other brokers back",
-    errors.UnknownTopicOrPartitionError: "the topic, or this partition of it, is not there; make it"
-    " with `tonne topics apply`",
-    errors.SaslAuthenticationFailed: "our user or password is refused; check TONNE_KAFKA_URL",
-    errors.UnsupportedSaslMechanismError: "the broker does not know our way to show who we are;"
+    errors.NotEnoughReplicasError: "the partition has fewer copies in sync than"
+    " min.insync.replicas requires; start the other brokers",
+    errors.UnknownTopicOrPartitionError: "the topic, or this partition of it, does not exist;"
+    " create it with `tonne topics apply`",
+    errors.SaslAuthenticationFailed: "Kafka rejects this user or password; check TONNE_KAFKA_URL",
+    errors.UnsupportedSaslMechanismError: "the broker does not support this SASL mechanism;"
     " check TONNE_KAFKA_SASL_MECHANISM",
-    errors.MessageSizeTooLargeError: "a record is larger than the topic takes; raise"
+    errors.MessageSizeTooLargeError: "a record is larger than the topic allows; raise"
     " max.message.bytes with `tonne topics apply --alter`",
-    errors.UnknownError: "Kafka refuses it, and its own log says why; a topic that is compacted"
-    " takes no record of ours, `tonne topics apply` compares its settings",
+    errors.UnknownError: "Kafka rejects it, and Kafka's log states the reason; a compacted topic"
+    " accepts no such record, `tonne topics apply` compares its settings",
     errors.KafkaConnectionError: "no Kafka broker answers",
     errors.NodeNotReadyError: "no Kafka broker answers",
 }
 _NOT_BELIEVED = (
-    "a broker answers as it does where it refuses a token; see that the audience and issuer of"
+    "the broker's answer is that to a rejected token; check that the audience and issuer of"
     " tokens from TONNE_KAFKA_TOKEN_URL are those that it expects"
 )
 _REFUSED = (  # of a topic, of a group; of the cluster where a producer may write to no topic at all
@@ -98,7 +98,7 @@ def words(error: BaseException, doing: str = "do this") -> str:
         The operation, as in "our user may not .."; Kafka's error lacks it.
     """
     if isinstance(error, _REFUSED):
-        return f"our user may not {doing}{_ACCESS}"
+        return f"this Kafka user may not {doing}{_ACCESS}"
     for kind, meaning in _WORDS.items():
         if isinstance(error, kind):
             return meaning
@@ -115,18 +115,18 @@ def _words_of_tls(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         check = "check TONNE_KAFKA_CA_FILE"
         if error.verify_code in _OUT_OF_TIME:
-            check = "give the broker another one, and look at this machine's clock"
-        return f"the broker's certificate is refused ({error.verify_message}); {check}"
+            check = "give the broker another one, and check this machine's clock"
+        return f"the broker's certificate is rejected ({error.verify_message}); {check}"
     reason = error.reason or ""
     if "CERTIFICATE_REQUIRED" in reason:
-        return "the broker asks for a certificate of ours; set TONNE_KAFKA_CERT_FILE and _KEY_FILE"
+        return "the broker requires a client certificate; set TONNE_KAFKA_CERT_FILE and _KEY_FILE"
     if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         why = reason.partition("ALERT_")[2].lower().replace("_", " ")
         return (
-            f"the broker refuses our certificate ({why}): it has expired, or is of an authority"
-            " that the broker does not trust; check TONNE_KAFKA_CERT_FILE"
+            f"the broker rejects this client's certificate ({why}): it has expired, or is of an"
+            " authority that the broker does not trust; check TONNE_KAFKA_CERT_FILE"
         )
-    return f"no TLS comes about ({reason}); check TONNE_KAFKA_URL and TONNE_KAFKA_CERT_FILE"
+    return f"TLS failed ({reason}); check TONNE_KAFKA_URL and TONNE_KAFKA_CERT_FILE"
 
 
 def without_leader(client: Any, topic: str) -> str | None:
@@ -136,8 +136,8 @@ def without_leader(client: Any, topic: str) -> str | None:
     if gone := sorted((cluster.partitions_for_topic(topic) or set()) - led):
         named = ", ".join(map(str, gone))
         return (
-            f"no leader for partition {named} of topic {topic!r}: the brokers that have it are"
-            " away; bring them back"
+            f"partition {named} of topic {topic!r} has no leader: the brokers that have it are"
+            " not running; start them"
         )
     return None
 
@@ -271,7 +271,10 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no ty
             why = f"no answer ({getattr(error, 'reason', None) or error})"
         except (ValueError, TypeError, KeyError, RecursionError):
             why = "what it answers holds no access_token"
-        raise NoTokenError(f"no token from TONNE_KAFKA_TOKEN_URL {access.token_url}: {why}")
+        raise NoTokenError(
+            f"no token was issued by TONNE_KAFKA_TOKEN_URL {access.token_url}: {why}; check "
+            "client id and secret"
+        )
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

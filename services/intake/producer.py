@@ -129,7 +129,9 @@ class Producer:
             if not task.done() and time.monotonic() - self._moved_s > limit_s:
                 task.cancel()
                 await asyncio.wait({task})
-                raise TimeoutError(f"nothing was acknowledged for {limit_s:.0f} s")
+                raise TimeoutError(
+                    f"Kafka acknowledged no record for {limit_s:.0f} s; check its brokers"
+                )
         await task
 
     async def _send(self, records: Sequence[Outgoing]) -> None:

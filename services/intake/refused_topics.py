@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 REMEDY = (
     "give its principal these topics at the broker: `tonne broker config` writes all that it "
-    "needs, `tonne broker apply` tells a mosquitto that runs"
+    "needs, and `tonne broker apply` sends them to a running mosquitto"
 )
-REFUSES = "the broker refuses "
+REFUSES = "the broker rejects "
 _SERVER = "broker"
 
 
@@ -71,7 +71,7 @@ class RefusedTopics:
         """
         if not self._granted and topics and len(refused) == len(topics):
             raise ServerError(
-                f"the broker refuses every topic to {self._client_id!r}: {_told(refused)}; {REMEDY}"
+                f"the broker rejects every topic of {self._client_id!r}: {_told(refused)}; {REMEDY}"
             )
         self._granted = True
         if refused == self._known:
@@ -92,7 +92,7 @@ class RefusedTopics:
         before = self._needed(self._known)
         if fresh := {topic: why for topic, why in needed.items() if topic not in before}:
             self._log.error(
-                "topics refused by the broker; what is published there is not stored",
+                "topics rejected by the broker; messages published there are not stored",
                 topics=fresh, client_id=self._client_id, remedy=REMEDY,
             )  # fmt: skip
         if len(needed) < len(refused) and not self._optional <= self._known.keys():

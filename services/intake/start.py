@@ -8,6 +8,7 @@ and missing registry data are reported at once.
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from services.store.postgres.columnstore import Verdict, verdict
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0
 _SELDOM = 20_000
+_TURN_S = 0.0005
 _T = TypeVar("_T")
 
 
@@ -35,6 +37,16 @@ def collect_seldom() -> None:
     """
     gc.freeze()
     gc.set_threshold(_SELDOM)
+
+
+def take_turns_often() -> None:
+    """
+    Let a thread that a server has answered go on soon, though another one is reading messages.
+
+    Storing a batch takes some twenty answers of the database: at the default interval, each may
+    wait 5 ms for the interpreter.
+    """
+    sys.setswitchinterval(_TURN_S)
 
 
 def wait_for_server(

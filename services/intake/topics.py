@@ -186,7 +186,7 @@ async def _settle(
         count = len((await admin.describe_cluster())["brokers"])
         if wanted.replication > count and not result:
             raise InputError(
-                f"topic {wanted.name!r} is to have {wanted.replication} copies, and the cluster "
+                f"topic {wanted.name!r} requires {wanted.replication} copies, but the cluster "
                 f"has {count} brokers; set --replication to at most that number"
             )
         if not there:
@@ -206,7 +206,7 @@ async def _make(admin: Any, wanted: Topic) -> None:
     for name, code, *message in answer.topic_errors:
         if code:
             why = words(for_code(code)(*message), f"make topic {name!r}")
-            raise ServerError(f"Kafka refuses topic {name!r}: {why}")
+            raise ServerError(f"Kafka rejects topic {name!r}: {why}")
     await _wait_for_topic(admin, wanted.name)
 
 

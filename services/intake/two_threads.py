@@ -28,7 +28,7 @@ from ingest.mqtt.session import Session
 from services.intake.handover import Done, Handover, Read
 from services.intake.receipts import Receipts
 from services.intake.receive import Receive
-from services.intake.start import collect_seldom, quiet_stop, wait_for_server
+from services.intake.start import collect_seldom, quiet_stop, take_turns_often, wait_for_server
 from services.metrics import Metrics
 from services.store.messages.principal_status import Status
 
@@ -217,6 +217,7 @@ class TwoThreads:
             When a server cannot be reached at start, or refuses later.
         """
         collect_seldom()
+        take_turns_often()
         with closing(self._handover), closing(self._chain) as chain, quiet_stop():
             wait_for_server(self._servers, chain.open, self._wait_s, self._stopping, self._log)
             self._handover.fleet = chain.fleet

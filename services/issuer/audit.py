@@ -57,20 +57,20 @@ def entries(walk: Walk) -> str:
             )
             break
         if leaf_hash(entry.body) != entry.leaf:
-            walk.breaks.append(f"entry {place} is not what its leaf was made of")
+            walk.breaks.append(f"entry {place} differs from its leaf in the tree")
             continue
         body = canonical.parse_object(entry.body)
         if canonical.encode(body) != entry.body or body.get("event") != entry.kind:
             walk.breaks.append(
-                f"entry {place} is stored as {entry.kind!r}, its body says otherwise"
+                f"entry {place} is stored as {entry.kind!r}, but its body states another kind"
             )
         if body.get("statement") != entry.statement:
             walk.breaks.append(f"entry {place} is stored for another statement than its body names")
     rooted = {entry.index for entry in walk.entries if entry.kind in (DATA, RECORDS, *STATES)}
     result = {int(i) for (i,) in walk.conn.execute("SELECT index FROM log_detail")}
     for index in sorted(rooted ^ result):
-        what = "has lost" if index in rooted else "cannot have"
-        walk.breaks.append(f"entry {index} {what} what stands under its roots (log_detail)")
+        what = "lacks its" if index in rooted else "must not have"
+        walk.breaks.append(f"entry {index} {what} details below its root hashes (log_detail)")
     return f"{len(walk.entries)} entries"
 
 
@@ -242,14 +242,14 @@ def _say(walk: Walk, of: Registry, cursor: Cursor, now: Compared) -> None:
     walk.breaks += [f"{job}: {what}" for what in changes.by_hand]
     if now.joined:
         walk.notes.append(
-            f"{job}: by the registry {', '.join(now.joined)} served on it, whose readings other"
-            " days hold; `tonne log seal --recheck`"
+            f"{job}: according to the registry {', '.join(now.joined)} belong to it, but other"
+            " days contain their readings; run `tonne log seal --recheck`"
         )
     pending = to_make(cursor, sorted({d.device for d in changes.derived}), job.to_us)
     if pending:
         walk.notes.append(
-            f"{job}: rows of {', '.join(sorted(pending))} wait to be made from their readings;"
-            " audit again when `tonne run` did that"
+            f"{job}: rows of {', '.join(sorted(pending))} are not calculated from their readings"
+            " yet; audit again when `tonne run` has calculated them"
         )
     walk.breaks += [f"{job}: {what}" for what in underived(walk.conn, of, job, changes)]
     if not changes and not now.joined and "arrival" in body:
@@ -258,7 +258,7 @@ def _say(walk: Walk, of: Registry, cursor: Cursor, now: Compared) -> None:
         devices = ", ".join(dict.fromkeys(difference.device for difference in changes.late))
         walk.notes.append(f"{job}: late readings of {devices}, which `tonne log seal` enters")
     elif changes.derived:
-        walk.notes.append(f"{job}: derived rows were made again; `tonne log seal --recheck`")
+        walk.notes.append(f"{job}: derived rows were recalculated; run `tonne log seal --recheck`")
 
 
 def _arrival(cursor: Cursor, job: Job, sealed: dict[str, Any]) -> Iterator[str]:

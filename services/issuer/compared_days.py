@@ -121,7 +121,10 @@ def sealed_leaves(
         leaves = tuple(DayLeaf.from_json(leaf) for leaf in record[name])
         part = entry[name]
         if not isinstance(part, dict) or digest_leaves(leaves).root != part["root"]:
-            raise LogError(f"the {name} stored with the log entry do not match its root hash")
+            raise LogError(
+                f"the {name} stored with the log entry do not match its root hash; restore "
+                "them from a backup"
+            )
         result[name] = leaves
     return result
 
@@ -362,14 +365,14 @@ def why_other(conn: Connection, project: str, day: date) -> str:
         (item,) = compared(cursor, registry.load_fleet(conn), [sealed_day(conn, last)])
     late = ", ".join(dict.fromkeys(x.device for x in item.found.late))
     if item.found.by_hand:
-        also = f"; late readings of {late} came too" if late else ""
+        also = f"; late readings of {late} arrived, too" if late else ""
         return (
             f"they were changed by hand: {item.found.by_hand[0]}{also}; `tonne log audit` names all"
         )
     if late:
-        return f"late readings of {late} came; run `tonne log seal` and issue again"
+        return f"late readings of {late} arrived; run `tonne log seal` and issue again"
     return (
-        "what is stored is as the log sealed it, and the statement's evidence is not: late readings"
-        " were sealed after the period was closed, or the evidence was changed; close it again and"
-        " have the statement verified"
+        "the stored data agree with the seals of the log, but the statement's evidence does not:"
+        " late readings were sealed after the period was closed, or the evidence was changed; close"
+        " the period again and have the statement verified"
     )

@@ -259,14 +259,14 @@ def _policy(path: Path) -> Policy:
     for name, member in policy.witnesses.items():
         if member.url is not None and not member.url.startswith(("http://", "https://")):
             raise InputError(
-                f"TONNE_WITNESS_POLICY {path}: witness {name} has {member.url!r}, which is"
-                " not a URL"
+                f"TONNE_WITNESS_POLICY {path}: witness {name} has {member.url!r}, which is not a "
+                "URL; correct the line"
             )
     vkeys = [witness.key for witness in policy.witnesses.values() if witness.url]
     if lacks := policy.lacks(vkeys):
         raise InputError(
-            f"TONNE_WITNESS_POLICY {path}: its quorum cannot be reached by the witnesses that have "
-            f"a URL; missing: {lacks}"
+            f"TONNE_WITNESS_POLICY {path}: its quorum cannot be reached by the witnesses that "
+            f"have a URL; missing: {lacks}; add their URLs"
         )
     return policy
 

@@ -156,7 +156,7 @@ def take(
     except (errors.CheckViolation, errors.UniqueViolation) as error:
         # somebody took the step between our look and our write
         reason = " ".join(str(error).split())
-        raise StatementStateError(f"{reason}; `tonne statement show {statement}`") from error
+        raise StatementStateError(f"{reason}; see `tonne statement show {statement}`") from error
 
 
 def check_principal(conn: Connection, statement: str, principal: str | None) -> None:

@@ -69,8 +69,8 @@ def opened(signer: Mapping[str, Any]) -> Signs:
     if signer.keys() == {"pkcs11"} and isinstance(token, dict) and token.keys() == _FIELDS:
         return lambda message: _in_token(token, message)
     raise InputError(
-        f"signer of a key file is {sorted(signer)}; it is a command, a list of texts, or pkcs11"
-        " with module, token and key"
+        f"the field `signer` of the key file has {sorted(signer)}; it must be a command (a list "
+        "of texts), or pkcs11 with module, token and key"
     )
 
 
@@ -86,10 +86,15 @@ def _signed_by_command(command: list[str], message: bytes) -> bytes:
     except OSError as error:
         raise InputError(f"signer {command[0]}: {error.strerror}; correct the key file") from error
     except subprocess.TimeoutExpired as error:
-        raise ServerError(f"signer {command[0]} gave nothing in {_WAIT_S} s; try again") from error
+        raise ServerError(
+            f"signer {command[0]} gave no answer within {_WAIT_S} s; try again"
+        ) from error
     if done.returncode:
         line = " ".join(done.stderr.decode(errors="replace").split())[:_MOST_SAID]
-        raise ServerError(f"signer {command[0]} ended with {done.returncode}: {line or 'nothing'}")
+        raise ServerError(
+            f"signer {command[0]} ended with exit code {done.returncode} and wrote: "
+            f"{line or 'nothing'}; check the command in the key file"
+        )
     return done.stdout
 
 
@@ -185,15 +190,19 @@ def _session(where: Mapping[str, str], *, write: bool = False) -> Iterator[Any]:
         with token.open(rw=write, user_pin=pin) as session:
             yield session
     except (wrong.PinIncorrect, wrong.PinLenRange, wrong.PinLocked) as error:
-        raise InputError(f"{message}: the PIN is refused ({type(error).__name__})") from error
+        raise InputError(
+            f"{message}: the PIN is rejected ({type(error).__name__}); correct TONNE_PKCS11_PIN"
+        ) from error
     except (wrong.NoSuchToken, wrong.NoSuchKey, wrong.MultipleObjectsReturned) as error:
         raise InputError(
-            f"{message}: {type(error).__name__} for key {where['key']!r}; list what it holds with"
-            f" `pkcs11-tool --module {where['module']} --list-objects`"
+            f"{message}: {type(error).__name__} for key {where['key']!r}; list its objects with "
+            f"`pkcs11-tool --module {where['module']} --list-objects`"
         ) from error
     except (wrong.PKCS11Error, RuntimeError, OSError) as error:
         line = " ".join(str(error).split()) or type(error).__name__
-        raise ServerError(f"{message} does not answer: {line}") from error
+        raise ServerError(
+            f"{message} does not answer: {line}; check the token and its module"
+        ) from error
 
 
 LOG_KEY = "tonne-log"  # unless another name is given
@@ -359,7 +368,7 @@ def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKe
         holders = [e.key for e in enrolled.load(conn) if e.key.role == "log"]
         if not holders or holders[-1].name != name:
             known = holders[-1].name if holders else "none"
-            raise EnrolmentError(f"{name!r} is not the key of the log; that is {known!r}")
+            raise EnrolmentError(f"{name!r} is not the key of the log; sign with {known!r}")
         old, head = holders[-1], log.checkpoint(conn)
         if old.valid_until is None:
             enrolled.revoke(conn, name, now)

@@ -182,7 +182,9 @@ def check_public(
     verify_proof(verification, [key for key in trusted if key.role == "verifier"])
     named = [related(statement["id"], canonical.encode(statement))]
     if verification["relatedResource"] != named:
-        raise SignatureError("the verification is of another statement than this one")
+        raise SignatureError(
+            "the verification is of another statement than this one; get both again"
+        )
     return holder, originals
 
 

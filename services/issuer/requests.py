@@ -254,7 +254,9 @@ def _registry(conn: Connection, request: Request, desk: Desk) -> Done:
         raise InputError(str(error)) from error
     if planned.refused:
         errors = [text for row in planned.results for text in row.messages if row.result == "error"]
-        raise InputError(f"nothing was imported: {errors[0]}; {len(errors) - 1} more")
+        raise InputError(
+            f"nothing was imported: {errors[0]}; there are {len(errors) - 1} more errors"
+        )
     return Done(created=True, result={"sha256": request.subject, "written": len(planned.changes)})
 
 

@@ -362,9 +362,9 @@ def _token(
         raise TimestampError(f"{without_login(url)}: {error}") from error
     if not before - _APART <= token.time <= after + _APART:
         raise TimestampError(
-            f"{without_login(url)}: the token is of {_moment(token.time)}, and it was asked for at "
-            f"{_moment(before)} by this machine's clock: one of them is wrong; set this machine's "
-            "clock, or remove that authority"
+            f"{without_login(url)}: the token is of {_moment(token.time)}, but it was requested "
+            f"at {_moment(before)} by this machine's clock: one of them is wrong; set this "
+            "machine's clock, or remove that authority"
         )
     name = str(token.authority)
     chain = next(

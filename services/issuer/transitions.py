@@ -254,7 +254,8 @@ def _still_valid(conn: Connection, have: Documents) -> None:
     to_us = instant_us(claims.monitoring_period.to, "UTC")
     for text in expired(lives_of(load_registry(conn), project), project, to_us):
         raise StatementStateError(
-            f"{text}; the statement does not say so: close the period again and have it verified"
+            f"{text}, but the statement does not state this: close the period again and have it "
+            "verified"
         )
 
 
@@ -274,8 +275,8 @@ def _still_counts(conn: Connection, signer: EnrolledKey, statement: str) -> None
         enrolled.require(conn, signer, datetime.fromtimestamp(now_us() / 1e6, UTC))
     except EnrolmentError as error:
         raise EnrolmentError(
-            f"{statement} cannot be issued: {error}; nothing shows that it was signed before:"
-            " have the period closed and signed anew"
+            f"{statement} cannot be issued: {error}; there is no proof that it was signed before "
+            "that: have the period closed and signed again"
         ) from error
 
 
@@ -292,8 +293,8 @@ def _nothing_more_owed(conn: Connection, have: Documents) -> None:
     owed = carried.owed(conn, stored.project, devices, stored.from_us, stored.to_us)
     if owed.ug < took:
         raise StatementStateError(
-            f"statement {stored.id} takes over {took} ug, and issued {owed.statements} leave"
-            f" {owed.ug} ug by now: close its period again, so that it is taken off"
+            f"statement {stored.id} deducts a balance of {took} ug, but the issued statements "
+            f"{owed.statements} now leave a balance of {owed.ug} ug: close its period again"
         )
 
 

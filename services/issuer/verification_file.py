@@ -114,7 +114,10 @@ def read(path: Path, claims: Claims) -> Words:
             f"{path} is not a verification report: {error}; start from `tonne statement template`"
         ) from error
     if report.statement != claims.statement:
-        raise InputError(f"{path} is of {report.statement!r}, not of {claims.statement}")
+        raise InputError(
+            f"{path} is the report on {report.statement!r}, not on {claims.statement}; give "
+            "the report on the latter"
+        )
     every = unmet(claims)
     if [(finding.rule, finding.text) for finding in report.findings] != [
         _named(condition) for condition in every

@@ -66,7 +66,7 @@ def write(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Conte
     except FileExistsError:
         raise InputError(f"{file} already exists; name a new file") from None
     except OSError as error:
-        raise InputError(f"{file} cannot be written: {error.strerror}") from None
+        raise InputError(f"{file} cannot be written: {error.strerror}; name another file") from None
     try:
         with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as box:
             return _write(url, home, box, dotenv)
@@ -133,7 +133,9 @@ def restore(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Con
                 )
             return _restore(url, home, box, manifest, dotenv)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise InputError(f"{file} is not a backup of tonne, or is cut short: {error}") from None
+        raise InputError(
+            f"{file} is not a backup of tonne, or is cut short: {error}; name another backup"
+        ) from None
 
 
 def _restore(
@@ -161,7 +163,8 @@ def _restore(
             row_count = _count(conn, table)
             if row_count != manifest["rows"][table]:
                 raise InputError(
-                    f"{table}: {manifest['rows'][table]} rows were saved, {row_count} restored"
+                    f"{table}: {manifest['rows'][table]} rows were saved, {row_count} restored; "
+                    "restore into an empty database again"
                 )
         for sequence, table, column in conn.execute(_SEQUENCES).fetchall():
             query = sql.SQL(

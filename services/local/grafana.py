@@ -154,7 +154,7 @@ class Grafana(Server):
         if self._program is None:
             raise InputError(
                 f"Grafana is not installed; install it (grafana.com/docs/grafana), or set {HOME} "
-                f"to its folder, which holds {_PROGRAM}"
+                f"to its folder, which contains {_PROGRAM}"
             )
         return self._program
 

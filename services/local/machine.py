@@ -304,4 +304,6 @@ def choose(usual: int) -> int:
     for port in random.sample(range(usual + 1, usual + 1_000), _PORTS_TRIED):
         if is_free(port):
             return port
-    raise ServerError(f"no free port near {usual} on {LOOPBACK}; stop what listens there")
+    raise ServerError(
+        f"no port near {usual} on {LOOPBACK} is free; stop the program that listens there"
+    )

@@ -169,7 +169,10 @@ class Postgres(Server):
         finally:
             os.close(secret)
         if done.returncode:
-            raise ServerError(f"initdb in {self.folder} failed: {done.stderr.strip()}")
+            raise ServerError(
+                f"initdb in {self.folder} failed: {done.stderr.strip()}; correct the cause "
+                "and start it again"
+            )
 
     def _forget_dead_postmaster(self) -> None:
         """

@@ -102,5 +102,5 @@ def _apart(batch: Batch, error: psycopg.Error) -> list[Batch]:
         return [batch.of(set(numbers[:half])), batch.of(set(numbers[half:]))]
     if any(refusal.reason == UNSTORABLE for refusal in batch.rejected):
         raise error  # not even its dead letter can be kept
-    message = f"the database refused it: {words(error)}; nothing of the message was stored"
+    message = f"the database rejected it: {words(error)}; nothing of the message was stored"
     return [batch.refused(UNSTORABLE, message)]

@@ -97,7 +97,7 @@ def import_registry(
         except psycopg.IntegrityError as error:
             reason = " ".join(str(error).split())
             raise RegistryError(
-                f"the database refuses the import: {reason}; correct the row"
+                f"the database rejects the import: {reason}; correct the row"
             ) from error
     return planned
 

@@ -68,7 +68,7 @@ class Signatures:
         name = device or "?"
         if name not in self._told and len(self._told) < _TOLD:
             self._told.add(name)
-            get_logger("signatures").warning("signature refused", device=name, why=why[:300])
+            get_logger("signatures").warning("signature rejected", device=name, why=why[:300])
 
     def _load(self, cursor: Cursor) -> dict[str, list[DatedKey]]:
         every = load_meter_keys(cursor.connection)

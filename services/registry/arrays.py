@@ -52,7 +52,7 @@ def array(row: Row) -> PvArray:
     begins = row.required("from", row.moment("from"), "a time with its offset")
     result = values(row)
     if not row.problems and all(value is None for value in result.values()):
-        row.problem(None, f"says nothing; give one of {', '.join(ARRAY_KEYS)}")
+        row.problem(None, f"has no value; give one of {', '.join(ARRAY_KEYS)}")
     return PvArray(begins, **result, document=row.optional("document"))
 
 
@@ -88,8 +88,8 @@ def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]
             yield (
                 device,
                 (
-                    "arrays: what was registered is not changed or left out; add a row with the"
-                    " time from which the new modules count"
+                    "arrays: a registered row cannot be changed or omitted; add a row with the"
+                    " time from which the new modules are installed"
                 ),
             )
             continue

@@ -17,14 +17,8 @@ from ingest import classes
 from mrv.errors import ExportError, SignatureError
 from mrv.exports import aef, contradictions
 from mrv.exports.contradictions import Credited
-from mrv.exports.entered import (
-    Acceptance,
-    Authority,
-    Authorization,
-    Facility,
-    Registration,
-    Submission,
-)
+from mrv.exports.entered import Acceptance, Authority, Authorization, Facility, Submission
+from mrv.exports.registration import Registration
 from mrv.factors.records import factor_of
 from mrv.method_lives import Life, find_life, registration_refused
 from mrv.signatures import signed_acceptance
@@ -78,15 +72,15 @@ def entry(kind: str, row: Row) -> Entered:
 
 def _lacks(record: Acceptance) -> Iterator[tuple[str, str]]:
     """Yield the missing required fields of an acceptance."""
-    for key, what in (("by", "who accepted it"), ("document", "the letter that says so")):
+    for key, what in (("by", "the body that accepted it"), ("document", "its letter")):
         if not getattr(record, key).strip():
             yield key, f"is empty; give {what}"
     if record.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", record.sha256):
         yield "sha256", f"{record.sha256!r} is no SHA-256 in hex; run sha256sum over the letter"
     if record.signature is not None and record.subject != "factor":
-        yield "signature", "goes with `subject: factor`; leave it out"
+        yield "signature", "is for `subject: factor` only; omit it"
     if (record.project is None) == (record.subject == "debt"):
-        what = "goes with `subject: debt`: the project that does not take it over"
+        what = "is for `subject: debt` only: the project that does not take the balance over"
         yield "project", what
 
 

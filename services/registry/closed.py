@@ -127,8 +127,8 @@ def problems(
             yield (
                 key,
                 (
-                    f"timezone: {before} cannot become {after}, since {what} count by"
-                    f" it, up to {end}; keep it as it is and give the new one a date:"
+                    f"timezone: {before} cannot become {after}, since {what} up to {end} use it;"
+                    " keep it, and enter the new one with a date:"
                     f" `timezones: [{{from: {free}, timezone: {zones(after)[-1].name}}}]`, or later"
                 ),
             )

@@ -134,14 +134,14 @@ def event(row: Row) -> Event:
         row.problem("devices", f"{devices!r} must be a list of ids")
         devices = []
     if what in _OF_DEVICES and not devices:
-        row.problem("devices", f"is missing: {what} names the meters that it is of")
+        row.problem("devices", f"is missing: name the meters that the event {what} concerns")
     resolved = row.day("resolved")
     if begins and resolved and resolved < begins:
         row.problem("resolved", f"{resolved} is before {begins}, the first day of the event")
     if resolved and resolved > datetime.now(UTC).date() + timedelta(days=1):
         row.problem("resolved", f"{resolved} is in the future; enter it once it is done")
     if resolved and not row.has("by"):
-        row.problem("by", "is missing: who investigated what is resolved")
+        row.problem("by", "is missing: name the person who investigated the event")
     result: Any = what
     return Event(
         first, result, row.text("found"), ends, row.optional("document"), tuple(devices),
@@ -351,15 +351,15 @@ def _of_meter(
     if missing:
         wrong = f"{', '.join(missing)} is not registered; add it under `devices`"
     elif not mine.intersection(meter.users):
-        wrong = f"none of the users of {meter.main} serves the project; name its meters, too"
+        wrong = f"none of the users of {meter.main} is a meter of the project; name its meters, too"
     elif meter.main in mine:
-        wrong = f"{meter.main} serves the project itself; bind the meters of its users in its place"
+        wrong = f"{meter.main} is a meter of the project; assign the meters of its users instead"
     elif not counted(devices[meter.main]).intersection(
         *(counted(devices[name]) for name in meter.users)
     ):
-        wrong = f"{meter.main} and its users count no quantity in common"
+        wrong = f"{meter.main} and its users measure no common quantity; correct the devices"
     elif foreign := {r.quantity for r in meter.readings} - counted(devices[meter.main]):
-        wrong = f"readings: {meter.main} counts no {', '.join(sorted(foreign))}"
+        wrong = f"readings: {meter.main} does not measure {', '.join(sorted(foreign))}"
     else:
         return
     yield Finding(project.kind, project.id, f"shared_meters: {wrong}")

@@ -74,7 +74,7 @@ class Row:
             self.problem(key, f"must be text of 1 to {MAX_TEXT} characters")
             return None
         if not value.isprintable():
-            self.problem(key, f"{str(value)!r} holds control characters; remove them")
+            self.problem(key, f"{str(value)!r} contains control characters; remove them")
             return None
         if self._left_open(key, value):
             return None

@@ -138,7 +138,7 @@ def parse_document(name: str, data: bytes, csv_section: str) -> Value:
         return Table(1, {csv_section: list(read_csv(decoded(data, name), name, known))}, {})
     if suffix in (".yaml", ".yml"):
         return read_yaml(decoded(data, name), name)
-    raise RegistryError(f"{name}: its name must end in {', '.join(FORMATS)}")
+    raise RegistryError(f"{name}: its name must end in {', '.join(FORMATS)}; rename it")
 
 
 def _bytes(path: Path) -> bytes:

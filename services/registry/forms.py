@@ -176,8 +176,8 @@ def _project(
             "the document that states the value, dated before the period; without it no reduction"
             " is credited"
             if key in method.baseline_documents
-            else "the licence or design report that states the value; without it, what only the"
-            " plant's own meters report is not credited"
+            else "the licence or design report that states the value; without it, a quantity that"
+            " only the plant's own meters report is not credited"
             if key in method.designed
             else "a third party's document that states the value, dated before the period; without"
             " it the conservative end of the published range is applied, and no reduction is"
@@ -238,8 +238,8 @@ def _about(method: Methodology, taken: Mapping[str, RoleNeeds], book: FactorBook
     also = {role: role_needs for role, role_needs in method.roles.items() if role not in taken}
     lines = [
         f"{method.id} {method.version}: {method.title}",
-        f"Fill in what begins with {PLACEHOLDER}: an import refuses it as it is.",
-        "Each further site or device is a row more. What begins with # is a note.",
+        f"Replace each text that begins with {PLACEHOLDER}: an import rejects it.",
+        "Enter each further site or device in a new row. A cell that begins with # is a note.",
         *(f"Role {role}: {' or '.join(r.classes)}" for role, r in taken.items()),
         *(
             f"Role {role}, where there is one: {' or '.join(role_needs.classes)}"

@@ -133,9 +133,9 @@ def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
     row.only(*_KEYS)
     project = row.identifier("project")
     name, issuer, number = row.identifier("id"), row.text("issuer"), row.text("number")
-    issued = row.required("issued", row.day("issued"), "the date that stands on it")
-    first = row.required("from", row.day("from"), "the first local day that it is about")
-    end = row.required("to", row.day("to"), "the local day after the last")
+    issued = row.required("issued", row.day("issued"), "the date on the invoice")
+    first = row.required("from", row.day("from"), "the first local day that it covers")
+    end = row.required("to", row.day("to"), "the local day after the last day that it covers")
     devices = _devices(row)
     quantity = row.optional("quantity") or _usual_quantity(projects.get(project), devices)
     credit = str(row.table.cells.get("amount", "")).startswith("-")
@@ -156,11 +156,7 @@ def entered(row: Row, projects: Mapping[str, Project]) -> Entered | None:
         if day is not None and not YEARS[0] <= day.year <= YEARS[1]:
             row.problem(key, f"{day} is not within the years {YEARS[0]} to {YEARS[1]}")
     if issued is not None and issued > _latest():
-        row.problem(
-            "issued",
-            f"{issued} is in the future; give the date that stands on the invoice, and import it"
-            " when it was written",
-        )
+        row.problem("issued", f"{issued} is in the future; give the date on the invoice")
     if not row.problems and first >= end:
         row.problem("to", f"{end} is not after {first}; the span is half-open")
     corrects = row.identifier("corrects") if row.has("corrects") else None
@@ -254,15 +250,14 @@ def _check(
         }:
             counted = sorted({quantities[d.role] for d in serving if d.role in quantities})
             result.append(
-                f"quantity: {invoice.id} names {invoice.quantity}, and {project.methodology} counts"
-                f" {' and '.join(counted) or 'nothing'} of {device}; give the `quantity` and"
-                " `unit` of what its meter counts"
+                f"quantity: {invoice.id} is for {invoice.quantity}, but {project.methodology} uses"
+                f" {' and '.join(counted) or 'no quantity'} of {device}; give the `quantity` and"
+                " `unit` that its meter measures"
             )
     if before is None and not invoice.value:
         result.append(
-            f"amount: {invoice.id} says 0, which shows nothing; give the billed amount, or leave"
-            " the"
-            " invoice out"
+            f"amount: {invoice.id} has the amount 0, which is no evidence; give the billed amount,"
+            " or omit the invoice"
         )
     row = None if before is not None else signed_row(project.id, invoice)
     if row is not None:

@@ -259,7 +259,7 @@ def _beyond(
         if bound[0] >= high or bound[1] <= low:
             yield (
                 name,
-                f"{list(bound)} holds none of the values that are stored, {low:g} to {high:g}",
+                f"{list(bound)} contains no value that can be stored ({low:g} to {high:g})",
             )
 
 

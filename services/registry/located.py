@@ -134,7 +134,8 @@ class _Reading:
             at = key.start_mark.line + self._first
             if not isinstance(key, ScalarNode) or key.value in table.cells:
                 raise RegistryError(
-                    f"{self._name}:{at}: key {key.value!r} is given twice or is not text"
+                    f"{self._name}:{at}: key {key.value!r} is given twice or is not text; give "
+                    "each key once, as text"
                 )
             table.cells[key.value] = self.value(value, depth + 1)
             table.lines[key.value] = at

@@ -64,8 +64,8 @@ def problems(stored: Registry, merged: Registry) -> Iterator[tuple[Device, str]]
             yield (
                 device,
                 (
-                    "meter_keys: what was registered is not changed or left out; add a row with"
-                    " the time from which the new key counts"
+                    "meter_keys: a registered row cannot be changed or omitted; add a row with"
+                    " the time from which the new key applies"
                 ),
             )
         for key, other in pairwise(meter_keys):
@@ -206,13 +206,15 @@ def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
     ):
         if names:
             what = f"no {lacks}" if lacks.startswith("maker") else lacks
-            yield _warning(project, f"{what}: {_listed(names)}; add them, the statement says so")
+            yield _warning(
+                project, f"{what}: {_listed(names)}; add them, or the statement reports it"
+            )
     unrated = [name for name in _earning(project) if devices[name].rated_power_w is None]
     if unrated:
         yield _warning(
             project,
-            f"rated_power_w of {_listed(unrated)} is not given, and what has no bound earns"
-            " nothing; add it",
+            f"rated_power_w of {_listed(unrated)} is not given, and without this limit no"
+            " reduction is credited; add it",
         )
 
 

@@ -163,17 +163,15 @@ def rewritten(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -
         approval = version.approval or before.approval
         if before.approval not in (None, approval):
             yield (
-                f"monitoring: the approval of version {version.name!r} is stored and reads"
-                " otherwise;"
-                " leave it as it was, and add another version where another decision was taken"
+                f"monitoring: the stored approval of version {version.name!r} is different, and"
+                " cannot be changed; for another decision, add another version"
             )
         elif replace(version, approval=approval, entered=before.entered) != replace(
             before, approval=approval
         ):
             yield (
-                f"monitoring: version {version.name!r} is stored and reads otherwise; a plan in"
-                " force"
-                " is not rewritten: leave it as it was and add another version with its own `from`"
+                f"monitoring: the stored version {version.name!r} is different, and cannot be"
+                " changed; add another version with its own `from`"
             )
 
 

@@ -106,21 +106,21 @@ def unknown_documents(project: Project) -> Iterator[str]:
         near = did_you_mean(name, known) or f"known: {', '.join(sorted(known))}"
         yield (
             f"documents: {name!r} is not a parameter of {methodology.id}; {near} Name the "
-            "parameter whose value stands in it"
+            "parameter whose value the document states"
         )
 
 
 def _outside(project: Project, condition: Check, broken: Text) -> Finding:
     if condition.refuses:
         return _finding(project, f"{condition.clause}: {broken}")
-    text = f"{condition.clause}: {broken}; the statement says that it does not hold until mended"
+    text = f"{condition.clause}: {broken}; until it is met, statements report it as not met"
     return Finding(project.kind, project.id, text, warning=True)
 
 
 def _unknown(names: frozenset[str], book: FactorBook) -> Iterator[str]:
     known = {factor.id for factor in book}
     for name in sorted(names - known):
-        yield f"parameters.{KEY}: {name!r} is no factor; `tonne evaluate --describe` lists ids"
+        yield f"parameters.{KEY}: {name!r} is not a factor; `tonne evaluate --describe` lists ids"
 
 
 def _strange(
@@ -162,18 +162,18 @@ def _not_designed(
         yield _until(
             project,
             lacking[True],
-            "nothing is reduced until they are given in `parameters`, and in `documents` what they"
-            " rest on, such as the report of the regression or of the measurement: from before"
+            "no reduction is credited until they are given in `parameters`, and their evidence in"
+            " `documents`, such as the report of the regression or of the measurement: dated before"
             f" the period, with its issuer and the SHA-256 of its file{invoices}",
         )
     if lacking[False]:
         yield _until(
             project,
             lacking[False],
-            "until what the plant was built for is given in `parameters`, and in `documents` where"
-            " it stands (a licence or design report from before the period, its issuer and the"
-            " SHA-256 of its file), what only the plant's own meters report counts zero, unless"
-            f" invoices with their files support it{invoices}",
+            "until the design capacity is given in `parameters`, and in `documents` the licence or"
+            " design report that states it (dated before the period, with its issuer and the"
+            " SHA-256 of its file), a quantity that only the plant's own meters report is zero,"
+            f" unless invoices with their files support it{invoices}",
         )
 
 
@@ -218,7 +218,7 @@ def _unshown(
         yield _until(
             project,
             [f"{', '.join(lines)} without a third party's document"],
-            "until `documents` names one from before the period, the statement has a finding."
+            "until `documents` names one dated before the period, the statement has a finding."
             f" {_UNSHOWN} Write in `documents`: {'; '.join(rows.values())}",
         )
 
@@ -370,8 +370,8 @@ def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> I
             elif stated != value:
                 text = (
                     f"{name} = {exact_text(value)} {unit}, and its document {document.document!r}"
-                    f" states {exact_text(stated)}: the more conservative one counts; correct the"
-                    " value that is wrong"
+                    f" states {exact_text(stated)}: the more conservative one is applied; correct"
+                    " the value that is wrong"
                 )
                 at = "" if device is None else f"{device}: "
                 yield Finding(project.kind, project.id, at + text, warning=True)
@@ -380,7 +380,8 @@ def _stated(project: Project, methodology: Methodology, parameters: Inputs) -> I
         yield _until(
             project,
             lacking,
-            f"until `value` in `documents` says what each states, its grade is D. {_UNSHOWN}",
+            "until `value` in `documents` has the value that each document states, its grade is D."
+            f" {_UNSHOWN}",
         )
 
 

@@ -385,7 +385,7 @@ def _list(
     items.sort(key=order)
     keys = [order(i) for i in items]
     if len(set(keys)) < len(keys):
-        row.problem(key, "holds the same entry twice; keep one")
+        row.problem(key, "has the same entry twice; keep one")
     return tuple(items)
 
 
@@ -449,7 +449,7 @@ def _action(row: Row) -> Action:
     reported = tuple(sorted((_reported(y) for y in years), key=lambda r: r.year))
     _gather(row, *years)
     if len({r.year for r in reported}) < len(reported):
-        row.problem("reported", "holds the same year twice; keep one")
+        row.problem("reported", "has the same year twice; keep one")
     return Action(
         row.identifier("id"),
         row.text("name"),

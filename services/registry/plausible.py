@@ -108,8 +108,8 @@ def _action(project: Project, programme: Programme) -> Iterator[Finding]:
         row = f'write `action: "{names[0]}"`' if names else "give `actions` there, and one here"
         known = f", or another of {', '.join(names)}" if names[1:] else ""
         text = (
-            f"action: is missing, and its tonnes are in no total of {programme.name}; {row}{known},"
-            " or leave it as it is where the project is not of the programme"
+            f"action: is missing, and its tonnes are in no total of {programme.name}; {row}{known};"
+            " no change is needed if the project is not part of the programme"
         )
         yield Finding(project.kind, project.id, text, warning=True)
         return
@@ -214,7 +214,7 @@ def _place(site: Site, programme: Programme) -> Iterator[Finding]:
         site.id,
         f"latitude, longitude: {site.latitude}, {site.longitude} lies outside of {programme.name}"
         f" (latitude {area.south} to {area.north}, longitude {area.west} to {area.east})"
-        "; check the place, or leave it as it is",
+        "; check the coordinates; no change is needed if they are correct",
         warning=True,
     )
 
@@ -295,7 +295,8 @@ def _miscalculated(factor: Factor, country: str | None) -> str | None:
     )
     return (
         f"{factor.calculation.tool} gives {decimal_text(exact, digits + 4, 'half_even')}"
-        f" {factor.unit}, of what is {factor.direction} {wants}; {factor.text} is entered"
+        f" {factor.unit}, which is {wants} for the direction {factor.direction}; {factor.text} is"
+        " entered: correct one of them"
     )
 
 
@@ -313,10 +314,10 @@ def _unstated(factor: Factor, country: str, kinds: list[str]) -> str | None:
         return f"unit: {factor.unit!r} is not that of {factor.kind}; give the value in {unit}"
     right = factors.DIRECTIONS[what]
     if factor.direction != right and country != countries.FIRST_COUNTRY:
-        return f"direction: {factor.kind} is asked for what is {right}; write `direction: {right}`"
+        return f"direction: {factor.kind} is used as {right}; write `direction: {right}`"
     if factor.value > maximum:
         return (
-            f"value: {factor.text} {unit} is more than {maximum}, the most of any grid; correct it"
+            f"value: {factor.text} {unit} is above {maximum}, the maximum of any grid; correct it"
         )
     if factor.document is None and factor.kind not in kinds:
         return (

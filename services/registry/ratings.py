@@ -155,9 +155,9 @@ def problems(
                 device,
                 (
                     f"ratings: {left_out[0].rated_power_w:,} W from {left_out[0].begins} is"
-                    " registered, and what is registered is not changed or left out; add a row"
-                    " with the time from which the new one counts, or correct it by a row of the"
-                    " same `from` with `document` and `sha256` of the data sheet"
+                    " registered, and cannot be changed or omitted; add a row with the time from"
+                    " which the new rating applies, or correct it by a row with the same `from`,"
+                    " and with `document` and `sha256` of the data sheet"
                 ),
             )
             continue
@@ -200,7 +200,7 @@ def odd(device: Device) -> Iterator[str]:
     message, ratings = unlikely(device.class_id, device.rated_power_w), device.ratings or ()
     if message is not None and ratings:
         message += (
-            f"; what is registered is corrected for the past by a row of `ratings` from"
+            f"; to correct the rating for the past, add a row of `ratings` from"
             f" {ratings[-1].begins.isoformat()} on with `document` and `sha256` of the data sheet"
         )
     if message is not None:

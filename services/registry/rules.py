@@ -90,18 +90,17 @@ def _clock(site: Site) -> Iterator[str]:
     for later_zone in later:
         day, name = later_zone.begins, later_zone.timezone
         if name == before:
-            yield f"timezones: from {day} {name} is what it was before; leave the row out"
+            yield f"timezones: {name} from {day} on is no change; omit the row"
         elif midnight_us(day, name) % INTERVAL_US:
             yield (
-                f"timezones: from {day} {name} begins between two quarter hours of UTC; take a"
-                " later date"
+                f"timezones: the day {day} in {name} does not begin with a 15-minute interval of"
+                " UTC; choose a later date"
             )
         elif not 0 < (remaining := _hours_left(day, before, name)) <= _LONGEST:
             yield (
-                f"timezones: from {day} {name} leaves {max(remaining, 0):g} hours of the day"
-                " before, and"
-                f" a day has {_LONGEST} at most; register a site of its own for what comes after,"
-                " and bind its devices there from that date on"
+                f"timezones: with {name} from {day} on, the day before would have"
+                f" {max(remaining, 0):g} hours, and {_LONGEST} is the maximum; register another"
+                " site, and assign the devices to it from that date on"
             )
         before = name
     for later_zone, other in pairwise(later):
@@ -269,8 +268,8 @@ def _topics(topics: list[Topic]) -> Iterator[Finding]:
             continue
         for other, before in parsed:
             if template.overlaps(before):
-                text = f"{topic.template!r} and {before.text!r} of {other.id} fit the same topics"
-                yield Finding(topic.kind, topic.id, f"template: {text}; tell them apart")
+                text = f"{topic.template!r} and {before.text!r} of {other.id} match the same topics"
+                yield Finding(topic.kind, topic.id, f"template: {text}; change one of them")
         parsed.append((topic, template))
 
 
@@ -282,7 +281,7 @@ def _loop(device: Device, devices: dict[str, Device]) -> Iterator[str]:
         behind = devices.get(following)
         following = behind.gateway if behind else None
     if following == device.id:
-        yield f"gateway: loop {' -> '.join([*path, following])}; one must speak for itself"
+        yield f"gateway: loop {' -> '.join([*path, following])}; remove one of these `gateway`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,19 +307,20 @@ def _shared(registry: Registry) -> Iterator[Finding]:
         for service, other in pairwise(sorted(serving, key=lambda s: (s.begin, s.end))):
             if other.begin < service.end:
                 where = (
-                    "twice" if service.project is other.project else f"in {service.project.id} too"
+                    "twice" if service.project is other.project else f"to {service.project.id} too"
                 )
                 if {service.bound.device, other.bound.device} != {device}:
                     where += (
-                        f" (its check meter {_other_than(device, service, other)} counts the same)"
+                        f" (its check meter {_other_than(device, service, other)} measures the"
+                        " same quantity)"
                     )
                 yield Finding(
                     "project",
                     other.project.id,
-                    f"devices: {device} would serve {where} from "
-                    f"{other.bound.from_date or other.project.crediting_from}; what it counts "
-                    "can be claimed once: end one service with `to`, leave the device out, or "
-                    "register its other meter as a device of its own",
+                    f"devices: {device} would be assigned {where} from "
+                    f"{other.bound.from_date or other.project.crediting_from} on; its quantity "
+                    "can be claimed only once: end one assignment with `to`, omit the device, or "
+                    "register its other meter as a separate device",
                 )
 
 

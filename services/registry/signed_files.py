@@ -103,7 +103,7 @@ def _rows(
 
 def _invoice(row: Row, zone: str) -> SignedRow:
     if not row.has("quantity"):
-        row.problem("quantity", "name what is invoiced, such as energy_import: it is signed")
+        row.problem("quantity", "name the invoiced quantity, such as energy_import: it is signed")
     project = row.identifier("project")
     entered = invoices.entered(row, {project: Project(project, "", "", "", zone, 0, 0)})
     _refuse(row)

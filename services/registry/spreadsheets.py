@@ -85,8 +85,8 @@ def rows(text: str, name: str, known: Sequence[str] | None) -> Iterator[tuple[in
                 continue
             if len(cells) != len(header):
                 raise RegistryError(
-                    f"{name}:{table.line_num}: {len(cells)} cells, but the header names "
-                    f"{len(header)}; quote cells that hold {delimiter!r}"
+                    f"{name}:{table.line_num}: the row has {len(cells)} cells, but the header "
+                    f"has {len(header)}; quote cells that contain {delimiter!r}"
                 )
             yield table.line_num, dict(zip(header, cells, strict=True))
     except csv.Error as error:
@@ -107,7 +107,9 @@ def _header(cells: list[str], name: str, known: Sequence[str]) -> list[str]:
         )
     keys = [key for key in result if key is not None]
     if twice := {key for key in keys if keys.count(key) > 1}:
-        raise RegistryError(f"{name}:1: two columns mean {', '.join(sorted(twice))}; keep one")
+        raise RegistryError(
+            f"{name}:1: two columns have the meaning {', '.join(sorted(twice))}; keep one"
+        )
     return keys
 
 

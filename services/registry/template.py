@@ -142,10 +142,10 @@ def _device(device_class: DeviceClass, country: str) -> Iterator[str]:
     yield "    installed: 2026-01-01T00:00:00+07:00  # with its offset\n"
     yield f"    # maker: {PLACEHOLDER}MAKER\n"
     yield f"    # model: {PLACEHOLDER}MODEL\n"
-    yield f"    # serial: {PLACEHOLDER}SERIAL  # with the maker it says which meter it is\n"
-    yield "    # gateway: gw-1  # the device that speaks for it, registered as well\n"
+    yield f"    # serial: {PLACEHOLDER}SERIAL  # maker and serial identify the meter\n"
+    yield "    # gateway: gw-1  # the registered device that transmits its data\n"
     yield "    # removed: 2036-01-01T00:00:00+07:00\n"
-    yield "    # commissioned: 2026-02-01  # alarmed from that day on, if it was not heard before\n"
+    yield "    # commissioned: 2026-02-01  # missing data raise an alarm from this day on\n"
     yield "    attributes: {cadence_s: 900}  # seconds between its messages\n"
     yield _CALIBRATIONS
     yield from _later(device_class, country)
@@ -242,7 +242,7 @@ def _project_lines(device_class: DeviceClass, method: Methodology, role: str) ->
         yield "    documents:  # of the plant's design and its baseline: dated before the period"
     for key in method.designed:
         whole = key in method.baseline_documents
-        lost = "nothing is reduced" if whole else "what only its meters tell counts nothing"
+        lost = "no reduction is credited" if whole else "a quantity of its own meters is zero"
         yield f"      {key}:  # without it {lost}"
         yield f"        document: {PLACEHOLDER}TITLE-AND-NUMBER"
         yield f"        by: {PLACEHOLDER}ISSUER  # who gave it; not the operator"
@@ -252,7 +252,7 @@ def _project_lines(device_class: DeviceClass, method: Methodology, role: str) ->
     if method.invoiced:
         names = ", ".join([r for r in method.roles if r in method.invoiced])
         either = f", or of {', '.join(method.powering)}" if method.powering else ""
-        yield f"    # nothing is reduced without invoices of {names}{either}: tonne invoice import"
+        yield f"    # no reduction without invoices of {names}{either}: tonne invoice import"
     yield '    action: "1"  # of the programme'
 
 

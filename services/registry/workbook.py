@@ -57,7 +57,7 @@ def read_workbook(data: bytes, name: str) -> Table:
             _put(table, section, rows[0] if section == _ONE else list(rows), 1)
             if section == _ONE and len(rows) > 1:
                 raise RegistryError(
-                    f"{where}: row {rows[1].line}: there is one programme; keep one"
+                    f"{where}: row {rows[1].line}: the file has more than one programme; keep one"
                 )
         for row in rows if inner else ():
             parent = _parent(table, section, row, where)
@@ -94,7 +94,9 @@ def _rows(sheet: Any, where: str) -> Iterator[Table]:
         if number > _MOST_ROWS:
             raise RegistryError(f"{where}: more than {_MOST_ROWS} rows; split it, or use CSV")
         if len(row) > _MOST_COLUMNS and row[_MOST_COLUMNS].value is not None:
-            raise RegistryError(f"{where}: row {number} has more than {_MOST_COLUMNS} columns")
+            raise RegistryError(
+                f"{where}: row {number} has more than {_MOST_COLUMNS} columns; remove some"
+            )
         if all(cell.value is None for cell in row):
             continue
         if header is None:
@@ -109,7 +111,10 @@ def _rows(sheet: Any, where: str) -> Iterator[Table]:
                 else _cell(cell, f"{where}: {key or i + 1}, row {number}")
             )
             if value is not None and not key:
-                raise RegistryError(f"{where}: row {number} has a cell in a column without a name")
+                raise RegistryError(
+                    f"{where}: row {number} has a cell in a column without a name; name the "
+                    "column in the first row"
+                )
             if value is not None:
                 _dotted(table, key, value, f"{where}: row {number}")
         if table.cells:
@@ -191,9 +196,10 @@ def _parent(table: Table, section: str, row: Table, where: str) -> Table:
             and item.cells.get("id", item.cells.get("project")) == name
         ):
             return item
-    known = "no such row" if name is not None else "the column is empty"
+    known = f"{name!s} is not" if name is not None else "the column is empty, and must have"
     raise RegistryError(
-        f"{where}: row {row.line}: of = {name!s}: {known} in sheet {section}; enter its id there"
+        f"{where}: row {row.line}: column `of`: {known} the id of a row of sheet {section}; "
+        "enter it"
     )
 
 

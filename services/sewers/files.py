@@ -144,7 +144,8 @@ def _features(text: str, name: str) -> Iterator[tuple[dict[str, Any], int]]:
     head = _FEATURES.search(text)
     if head is None:
         raise RegistryError(
-            f'{name}: this is not a GeoJSON FeatureCollection: "features" is missing'
+            f'{name}: this is not a GeoJSON FeatureCollection: "features" is missing; export the '
+            "file as GeoJSON again"
         )
     at, line, counted = head.end(), 1, 0
     while True:
@@ -158,11 +159,13 @@ def _features(text: str, name: str) -> Iterator[tuple[dict[str, Any], int]]:
             feature, at = _DECODER.raw_decode(text, at)
         except json.JSONDecodeError as error:
             wrong = fault(error)
-            raise RegistryError(f"{name}:{wrong.lineno}: this is not JSON: {wrong.msg}") from None
+            raise RegistryError(
+                f"{name}:{wrong.lineno}: this is not JSON: {wrong.msg}; correct the file"
+            ) from None
         except RecursionError:
             raise RegistryError(f"{name}:{line}: {TOO_DEEP}") from None
         if not isinstance(feature, dict):
-            raise RegistryError(f"{name}:{line}: a feature must be an object")
+            raise RegistryError(f"{name}:{line}: a feature must be an object; correct the file")
         yield feature, line
 
 

@@ -152,7 +152,7 @@ def event(cells: Mapping[str, Any], place: str) -> tuple[Event | None, list[Prob
         row.problems.append(f"day = {row.text('day')!r} is not a date; write it as 2026-01-31")
     kind = row.text("kind")
     if kind is None:
-        row.problems.append("kind is missing; say what it was, such as cctv or cleaning")
+        row.problems.append("kind is missing; state it, such as cctv or cleaning")
     condition = row.whole("condition", *_CONDITION)
     wrong = row.problems_of(name)
     if wrong or day is None or name is None or kind is None:

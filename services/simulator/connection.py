@@ -249,7 +249,7 @@ class Connection:
             When the first attempt fails, or the broker refuses the connection.
         """
         if self._refused:
-            raise ServerError(f"{self._place} refuses the connection: {self._refused}")
+            raise ServerError(f"{self._place} rejects the connection: {self._refused}")
         if self._client.socket() is not None or now_s < self._retry_at:
             return
         self._retry_at = now_s + self._back_off_s

@@ -170,7 +170,7 @@ def _read(path: Path) -> Any:
     except RegistryError as error:
         raise SimulatorError(str(error)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SimulatorError(f"{path} is not YAML: {error}") from error
+        raise SimulatorError(f"{path} is not YAML: {error}; correct the file") from error
 
 
 def leave_out(devices: list[Device], names: tuple[str, ...]) -> list[Device]:
@@ -230,7 +230,8 @@ def _registered(rows: list[Row], sites: dict[str, Site], usual_s: int | None) ->
         )
         if (row.kind, row.profile) not in profiles.load():
             raise SimulatorError(
-                f"device {row.id!r} has profile {row.profile!r}, which class {row.kind} lacks"
+                f"device {row.id!r} has profile {row.profile!r}, which class {row.kind} lacks; "
+                "name a profile of that class"
             )
         yield replace(device, profile=row.profile)
 
@@ -254,7 +255,7 @@ def _device(
             f"device id {name!r} cannot be part of a topic; it must not contain / + #"
         )
     if cadence_s < 1:
-        raise SimulatorError(f"device {name!r} has cadence_s {cadence_s}; at least 1 second")
+        raise SimulatorError(f"device {name!r} has cadence_s {cadence_s}; give at least 1 second")
     power = USUAL_POWER_W.get(kind, 0) if power_w is None else power_w
     amount = USUAL_PER_DAY.get(kind, 0.0) if per_day is None else per_day
     return Device(

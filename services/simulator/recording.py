@@ -147,7 +147,8 @@ def _times(
             moment = moment.replace(fold=1)
         if times and _ms(moment) <= times[-1]:
             raise SimulatorError(
-                f"{path} line {line}: {row[at]!r} is not later than the row before"
+                f"{path} line {line}: {row[at]!r} is not later than the row before; sort the "
+                "rows by time"
             )
         times.append(_ms(moment))
     return times

@@ -317,7 +317,10 @@ def broken(
     known = {source.device.id for source in sources}
     for name in (*silent, *stuck):
         if name not in known:
-            raise SimulatorError(f"{name!r} is not a device of the fleet and cannot be set to fail")
+            raise SimulatorError(
+                f"{name!r} is not a device of the fleet and cannot be set to fail; name one "
+                "of its devices"
+            )
     result: list[Source] = []
     for source in sources:
         name, own = source.device.id, source
@@ -349,7 +352,7 @@ def gauges_only(sources: Sequence[Source]) -> list[Source]:
     kept: list[Source] = [_GaugesOnly(source) for source in sources if _shows_gauges(source.device)]
     if not kept:
         raise SimulatorError(
-            "--gauges-only excludes all devices: these devices only have registers"
+            "--gauges-only excludes all devices, which only have registers; omit it"
         )
     return kept
 

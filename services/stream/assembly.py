@@ -250,7 +250,9 @@ class Lag:
     async def _look(self) -> None:
         partitions = await self._view.partitions()
         if not partitions:
-            raise AwayError(f"topic {self._view.topic!r} is not there")
+            raise AwayError(
+                f"topic {self._view.topic!r} does not exist; create it with `tonne topics apply`"
+            )
         await self._view.require_group(self._group)
         ends = await self._view.ends(partitions)
         ours = self._storing.known()

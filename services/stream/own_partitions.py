@@ -64,9 +64,9 @@ class Following:
         since_s = self._ahead_since_s.setdefault(position.partition, time.monotonic())
         if time.monotonic() - since_s > AHEAD_S:
             raise MissingError(
-                f"record {position.offset} of partition {position.partition} of {self._topic!r} is "
-                "missing, only later records came. Restart this worker: it requests the record "
-                "from Kafka"
+                f"record {position.offset} of partition {position.partition} of {self._topic!r} "
+                "is missing; only later records arrived. Restart this worker: it requests the "
+                "record from Kafka"
             )
         return todo
 

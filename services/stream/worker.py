@@ -152,9 +152,9 @@ async def _started(parts: Parts, leave: asyncio.Event, group: str) -> bool:
         await starting
     elif not done:
         raise ServerError(
-            f"Kafka's group {group!r} has not let this worker in for {START_S:.0f} s. Restart it; "
-            "if that does not help, give all workers another --group: the database records how "
-            "far the topic is stored"
+            f"Kafka's group {group!r} has not accepted this worker for {START_S:.0f} s. Restart "
+            "it; if that does not help, give all workers another --group: the database records "
+            "how far the topic is stored"
         )
     return starting in done
 
@@ -217,7 +217,9 @@ async def _end(app: faust.App, storing: Storing, log: FilteringBoundLogger) -> N
 
 def _raise(storing: Storing) -> None:
     if isinstance(storing.failure, GaveUpError):
-        raise ServerError("stopped while the database was down; nothing was lost")
+        raise ServerError(
+            "the worker stopped while the database was not available; no message was lost"
+        )
     if isinstance(storing.failure, FencedError | MissingError):
         raise ServerError(str(storing.failure))
     if storing.failure is not None:

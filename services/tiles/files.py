@@ -88,7 +88,7 @@ class Web:
         try:
             self._http = httpx.Client(base_url=url.rstrip("/") + "/", timeout=_TIMEOUT_S)
         except (httpx.InvalidURL, ValueError) as error:
-            raise InputError(f"{url} is not a URL: {error}") from error
+            raise InputError(f"{url} is not a URL: {error}; correct it") from error
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +115,10 @@ class Web:
                 for part in answer.iter_bytes():
                     content += part
                     if len(content) > _LONGEST:
-                        raise ServerError(f"{answer.url} is longer than any file of a log")
+                        raise ServerError(
+                            f"{answer.url} is longer than any file of a log; check the "
+                            "address of the log"
+                        )
                 return bytes(content)
         except self._error as error:
             raise ServerError(f"{path} of the log cannot be read: {error}; ask again") from error

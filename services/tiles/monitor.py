@@ -188,7 +188,9 @@ def _text(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        raise SignatureError(f"the checkpoint is not text: {error}") from error
+        raise SignatureError(
+            f"the checkpoint is not text: {error}; check the address of the log"
+        ) from error
 
 
 def _verified(note: str, keys: Sequence[NoteKey]) -> tuple[NoteKey, Checkpoint]:

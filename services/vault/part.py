@@ -125,7 +125,9 @@ def check_manifest(archive: str, part: Part, data: bytes) -> None:
     try:
         result = canonical.parse_object(data)
     except CanonicalError as error:
-        raise DamagedError(f"{name}: not a manifest: {error}") from error
+        raise DamagedError(
+            f"{name}: not a manifest: {error}; restore the file from a copy"
+        ) from error
     expected = _manifest_of(archive, part)
     wrong = [
         key
@@ -133,4 +135,6 @@ def check_manifest(archive: str, part: Part, data: bytes) -> None:
         if expected.get(key) != result.get(key)
     ]
     if wrong:
-        raise DamagedError(f"{name}: {', '.join(wrong)} differ from the record")
+        raise DamagedError(
+            f"{name}: {', '.join(wrong)} differ from the record; restore the file from a copy"
+        )

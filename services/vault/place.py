@@ -135,7 +135,7 @@ class Place:
         file.
         """
         if self._folder is not None and not self._folder.is_dir():
-            raise VaultError(f"archive {self.url} is not there; is its disk mounted?")
+            raise VaultError(f"archive {self.url} does not exist; check that its disk is mounted")
 
     @contextmanager
     def _usable(self, what: str) -> Iterator[None]:
@@ -145,7 +145,10 @@ class Place:
             yield
         except (OSError, pa.ArrowException) as error:
             reason = " ".join(str(error).split())[:300]
-            raise VaultError(f"archive {self.url}: cannot {what}: {reason}") from error
+            raise VaultError(
+                f"archive {self.url}: cannot {what}: {reason}; check its credentials and its "
+                "storage"
+            ) from error
 
 
 def _folder_of(url: str) -> Path | None:
@@ -155,8 +158,8 @@ def _folder_of(url: str) -> Path | None:
     path = Path(parts.path if parts.scheme == "file" else url)
     if parts.scheme not in {"", "file"} or not path.is_absolute():
         raise InputError(
-            f"archive {url!r} is neither an absolute path nor an s3:// URL, such as"
-            " /srv/tonne-archive or s3://bucket/prefix?endpoint_override=s3.example.org"
+            f"archive {url!r} must be an absolute path or an s3:// URL, such as "
+            "/srv/tonne-archive or s3://bucket/prefix?endpoint_override=s3.example.org"
         )
     return path
 
@@ -208,7 +211,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 1 <= seconds <= 3_600:  # noqa: PLR2004
-        raise InputError(f"archive s3 URL: timeout_s={text} is not 1 to 3600 seconds")
+        raise InputError(f"archive s3 URL: timeout_s={text} must be 1 to 3600 seconds")
     return seconds
 
 

@@ -147,7 +147,10 @@ def _checked(part: Part, names: list[str], file: Any, where: str) -> Stored:
         leaves = list(_leaves(part, stored))
     recorded = {leaf.device: leaf for leaf in leaves}
     if len(leaves) > len(recorded):
-        raise DamagedError(f"{where} contains readings of other days than {part.day.day}")
+        raise DamagedError(
+            f"{where} contains readings of other days than {part.day.day}; restore the file "
+            "from a copy"
+        )
     for name in names:
         if recorded.get(name) != part.leaves[name]:
             raise DamagedError(f"{where}: {_differs(part.leaves[name], recorded.get(name))}")
@@ -170,7 +173,9 @@ def _legible(where: str) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, ValueError, KeyError, IndexError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise DamagedError(f"{where} cannot be read: {reason}") from error
+        raise DamagedError(
+            f"{where} cannot be read: {reason}; restore the file from a copy"
+        ) from error
 
 
 def _decode(class_id: str, names: Sequence[str], file: Any) -> Stored:

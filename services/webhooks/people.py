@@ -153,7 +153,10 @@ def _mail(ways: Ways, to: str, lines: Message, event: str) -> Outcome:
         if url.scheme == "smtp" and server.has_extn("starttls"):
             server.starttls(context=context)
         elif url.scheme == "smtp" and url.username:
-            raise InputError(f"{where[0]} offers no TLS, and a password is not sent unencrypted")
+            raise InputError(
+                f"{where[0]} offers no TLS, and a password is not sent unencrypted; use a "
+                "server with TLS"
+            )
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         server.send_message(mail)
@@ -169,10 +172,13 @@ def _apprise(ways: Ways, tag: str, lines: Message) -> Outcome:
         raise InputError("Apprise is not installed; install tonne's extra `notify`") from None
     config = apprise.AppriseConfig()
     if not config.add(str(ways.apprise_config)):
-        raise InputError(f"{ways.apprise_config} cannot be read")
+        raise InputError(
+            f"{ways.apprise_config} cannot be read; check TONNE_APPRISE_CONFIG and the "
+            "file's permissions"
+        )
     sender = apprise.Apprise()
     sender.add(config)
     done = sender.notify(body=lines.text, title=lines.title, tag=tag)
     if done is None:
-        raise InputError(f"{ways.apprise_config} has no address of the tag {tag!r}")
+        raise InputError(f"{ways.apprise_config} has no address with the tag {tag!r}; add one")
     return Outcome(_TAKEN) if done else Outcome(None, f"Apprise could not reach {tag!r}")

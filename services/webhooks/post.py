@@ -73,7 +73,7 @@ def target_of(url: str) -> Target:
     if parts.scheme not in {"http", "https"} or not host or len(url) > _LONGEST:
         raise InputError(f"{label}: give https://host/path, at most {_LONGEST} characters")
     if not url.isascii() or any(c <= " " or c == "\x7f" for c in url):
-        raise InputError(f"{label} holds a character that has to be percent-encoded")
+        raise InputError(f"{label} holds a character that must be percent-encoded; encode it")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise InputError(
             f"{label}: leave login and fragment out; messages are signed, see docs/webhooks.md"

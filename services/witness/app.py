@@ -90,7 +90,8 @@ class Cosigner:
             # a cosignature says that nothing larger was seen by its time
             raise WitnessRefusedError(
                 _UNAVAILABLE,
-                f"the witness's clock says {now_s}, before its last cosignature at {seen.time_s}",
+                f"the witness's clock shows {now_s}, before its last cosignature at "
+                f"{seen.time_s}; set the clock",
             )
         note = request.checkpoint
         lines = "".join(

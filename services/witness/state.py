@@ -83,7 +83,9 @@ class State:
                 self._db.close()
                 raise
         except (OSError, sqlite3.Error) as error:
-            raise ServerError(f"{self.path} cannot be opened: {error}") from error
+            raise ServerError(
+                f"{self.path} cannot be opened: {error}; check its folder and permissions"
+            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -141,10 +143,13 @@ class State:
         try:
             checkpoint = Checkpoint.from_text("\n".join([*note.split("\n")[:3], ""]))
         except MrvError as error:
-            raise InputError(f"{self.path} is damaged: {error}") from error
+            raise InputError(
+                f"{self.path} is damaged: {error}; restore it from a backup"
+            ) from error
         if (checkpoint.origin, checkpoint.size, checkpoint.root) != (origin, size, root):
             raise InputError(
-                f"{self.path} is damaged: its head of {origin} differs from that of its note"
+                f"{self.path} is damaged: its head of {origin} differs from that of its note; "
+                "restore it from a backup"
             )
         return Seen(checkpoint, time_s, note)
 

@@ -355,7 +355,7 @@ def test_a_wrong_password_or_authority_is_told_by_its_name(brokers, tmp_path):
     """An operator would look for a broker that is down."""
     right = brokers.access("bridge")
     wrong = KafkaAccess.of(f"kafkas://tonne-bridge:secret@localhost:{brokers.port}", right.tls)
-    with pytest.raises(ServerError, match="our user or password is refused") as refused:
+    with pytest.raises(ServerError, match="Kafka rejects this user or password") as refused:
         partitions(wrong, TOPIC)
     assert "secret" not in str(refused.value)
     with pytest.raises(ServerError, match=r"certificate is refused .*TONNE_KAFKA_CA_FILE"):

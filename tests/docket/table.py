@@ -246,7 +246,12 @@ def tables(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
         if any(one[1:]):
             figures = (one.caught, one.only, _t(one.taken_t), _t(one.only_t), one.accused, one.cut,
                        _t(one.lost_t))  # fmt: skip
-            yield _line((one.rule, *("" if str(each) == "0" else each for each in figures)))
+            yield _line(
+                (
+                    f"`{IMPORT}`" if one.rule == IMPORT else one.rule,
+                    *("" if str(each) == "0" else each for each in figures),
+                )
+            )
     said = frozenset().union(*(one.said for one in some))
     shown = {one.rule for one in by_rule(some) if any(one[1:])}
     silent = ", ".join(rule for rule in rules() if rule in said - shown)

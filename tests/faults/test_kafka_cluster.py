@@ -136,8 +136,8 @@ def test_nothing_is_lost_or_doubled(over_cluster, kafka_cluster, tmp_path, capsy
 
 # copies, how many of them must be in step, and what the log says
 LACKS = {
-    "leader": (1, 1, "no leader for partition 0 of topic"),
-    "copies": (3, 3, "fewer copies of the partition are in step"),
+    "leader": (1, 1, "partition 0 of topic"),
+    "copies": (3, 3, "the partition has fewer copies in sync"),
 }
 
 

@@ -137,8 +137,8 @@ def test_what_is_needed_and_refused_counts_until_it_is_granted():
         in events(stream)["the broker admits no Sparkplug subscription here"]["remedy"]
     )
     told.look(SUBSCRIPTIONS, off | {STATUS: "Quota exceeded"})
-    assert state() == (1, f"the broker refuses {STATUS} (Quota exceeded)")
-    error = events(stream)["topics refused by the broker; what is published there is not stored"]
+    assert state() == (1, f"the broker rejects {STATUS} (Quota exceeded)")
+    error = events(stream)["topics rejected by the broker; messages published there are not stored"]
     assert (error["level"], error["topics"]) == ("error", {STATUS: "Quota exceeded"})
     assert "tonne broker config" in error["remedy"]
     lines = stream.getvalue()
@@ -156,7 +156,7 @@ def test_what_is_needed_and_refused_counts_until_it_is_granted():
     host.look(SUBSCRIPTIONS, off)
     assert state()[0] == len(off)
     alone = RefusedTopics("me", "", metrics, get_logger("t", stream=stream), is_host=False)
-    with pytest.raises(ServerError, match=r"refuses every topic to 'me'.*tonne broker config"):
+    with pytest.raises(ServerError, match=r"rejects every topic of 'me'.*tonne broker config"):
         alone.look([OWN, STATUS], {OWN: "no", STATUS: "no"})
 
 

@@ -117,7 +117,7 @@ def test_the_line_that_was_fitted_elsewhere_still_counts():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"history": HISTORY[:11]}, "history has 11 months; the baseline needs at least 12"),
+        ({"history": HISTORY[:11]}, "history has 11 months; give at least 12"),
         ({"history": None}, "'intercept_mwh' is missing; give the regression line, or `history`"),
         ({"intercept_mwh": 1}, "intercept_mwh and history are two baselines"),
         ({"history": [{**m, "cdd": 100} for m in HISTORY]}, "same cdd, so no slope can be fitted"),
@@ -173,7 +173,8 @@ def test_a_line_that_cannot_be_fitted_says_why(monkeypatch):
     """An engineer would be told of no remedy, or of none at all."""
     with pytest.raises(MethodologyError) as found:
         fit([Fraction(5), Fraction(5), Fraction(5)], [Fraction(1), Fraction(2), Fraction(3)])
-    assert str(found.value) == "all months have the same cdd, so no slope can be fitted"
+    message = "all months have the same cdd, so no slope can be fitted; give more months"
+    assert str(found.value) == message
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(MethodologyError) as found:
         fit([Fraction(1), Fraction(2), Fraction(3)], [Fraction(1), Fraction(2), Fraction(3)])

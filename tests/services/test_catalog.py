@@ -101,7 +101,7 @@ def test_a_project_without_an_action_is_warned_of(tmp_path):
     assert not found.refused
     assert (
         f"warning: {file}:7: project p: action: is missing, and its tonnes are in no total of City;"
-        ' write `action: "1"`, or another of 1, 1-01,' in _told(found)
+        ' write `action: "1"`, or another of 1, 1-01;' in _told(found)
     )
 
 
@@ -130,7 +130,7 @@ def test_a_folder_is_one_catalog_and_a_device_serves_one_project(tmp_path):
     second = WRONG % RIGHT
     second = second[second.index("projects:") : second.index("programme:")]
     (tmp_path / "b.yaml").write_text(second.replace("id: p", "id: q"), encoding="utf-8")
-    assert "d would serve in p too" in _told(_check(tmp_path))
+    assert "d would be assigned to p too" in _told(_check(tmp_path))
 
 
 def test_a_value_without_its_document_is_named_before_any_period_is_closed(tmp_path):

@@ -117,6 +117,6 @@ def test_accepting_badly_changes_nothing(pipeline, client, tmp_path):
         words = ("--site", site, "--class", kind, "--installed", since)
         with pytest.raises(RuntimeError):
             pipeline.tonne("devices", "accept", "new-3", *words)
-    with pytest.raises(RuntimeError, match="is not an unknown device"):
+    with pytest.raises(RuntimeError, match="is not among the unknown devices"):
         pipeline.tonne("devices", "refuse", "nobody", "--reason", "x")
     assert "new-3" in pipeline.tonne("devices", "unknown")

@@ -70,13 +70,13 @@ SELECT sum(i.value) FILTER (WHERE {_PEAK})::float8 / nullif(sum(i.value), 0) AS 
 SELECT i.start AS time, sum(i.value) * 0.004 AS "«charging»",
        CASE WHEN {_PEAK} THEN sum(i.value) * 0.004 END AS "«in peak hours»" {_LOAD}
 GROUP BY i.start, s.timezone ORDER BY i.start
-""", "kwatt", "Mean power of quarter hours. Load in peak hours could be shifted." + _REACH),
+""", "kwatt", "Mean power of 15-minute intervals. Load in peak hours could be shifted." + _REACH),
                 bars("Load by hour of the day", f"""
 SELECT to_char(extract(hour FROM tonne_clock(s.timezone, i.start)), 'FM00') AS hour,
        sum(i.value) * 0.004 / count(DISTINCT i.start) AS mean_kw {_LOAD}
 GROUP BY 1 ORDER BY 1
 """, "kwatt", "Mean charging power by local hour." + _REACH, x="hour"),
-                bars("Highest quarter hour of each day", f"""
+                bars("Highest 15-minute interval of each day", f"""
 SELECT day::text AS day, max(kw) AS peak_kw FROM (
     SELECT tonne_clock(s.timezone, i.start)::date AS day, i.start, sum(i.value) * 0.004 AS kw {_LOAD} GROUP BY 1, 2
 ) q GROUP BY day ORDER BY day
@@ -92,7 +92,7 @@ LEFT JOIN (
     GROUP BY i.device_id
 ) u ON u.device_id = h.device_id
 WHERE h.{_MINE} ORDER BY (h.state <> 'online') DESC, u.utilisation
-""", "Utilisation: energy divided by rated power and time. Busy: share of quarter hours with charging. Flags:"
+""", "Utilisation: energy divided by rated power and time. Busy: share of 15-minute intervals with charging. Flags:"
                       " unusual readings of the last day. Chargers without data first." + _REACH,
                       units={"energy_kwh": "kwatth", "utilisation": "percentunit", "busy": "percentunit"},
                       decimals={"utilisation": 1, "busy": 1, "energy_kwh": 0},

@@ -68,7 +68,7 @@ SELECT m.time, m.site AS metric, d.kwh / nullif(m.t, 0) AS kwh_t FROM ({_DRAWN})
 SELECT day::text AS day, sum(baseline_t) AS baseline_t, sum(project_t) AS project_t FROM v_account_day
 WHERE $__timeFilter(time) AND {serving(_CHOSEN)} GROUP BY day ORDER BY day
 """, "suffix: t", "Baseline emissions and project emissions of the projects to which the chosen meters belong, by local day.", stacked=False),
-                series("Power of quarter hours", """
+                series("Power of 15-minute intervals", """
 SELECT start AS time, device_id AS metric, value * 0.004 AS power_kw FROM interval_quantity
 WHERE quantity = 'energy_import' AND start > greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '3 days')
   AND start <= $__timeTo() AND device_id IN (SELECT unnest(ARRAY[${device:sqlstring}]::text[]) LIMIT 12)

@@ -60,7 +60,7 @@ SELECT d.begins AS time, d.project_id AS metric,
        least(1, sum(q.measured_us) / (1e6 * sum(extract(epoch FROM least(d.ends, d.until, now()) - greatest(d.begins, d.since))))) AS share
 FROM day d LEFT JOIN v_day_quantity q ON q.device_id = d.device_id AND q.quantity = d.quantity AND q.day = d.day
 WHERE d.begins < least(now(), d.until) AND d.ends > d.since GROUP BY 1, 2 ORDER BY 1
-""", "percentunit", "Share of each local day with measured quarter hours, of the projects' meters that reported in the time shown. A meter"
+""", "percentunit", "Share of each local day with measured 15-minute intervals, of the projects' meters that reported in the time shown. A meter"
                        " without data all day is included as 0 %; today is included until now.", steps=_COVERED, fill=0),
                 bars("Avoided by day", f"""
 SELECT day::text AS day, sum(avoided_t) AS avoided_t FROM v_account_day
@@ -69,7 +69,7 @@ WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
                 table("Traceability of tonnes", f"""
 SELECT project_id, reduction_t, source, statement_id, first_day::text AS first_day, last_day::text AS last_day, before_t, problem
 FROM v_account_source WHERE {_MINE} ORDER BY first_day DESC, project_id LIMIT 300
-""", "Parts of each account: statements, open time calculated like a closed period, live quarter hours before deductions."
+""", "Parts of each account: statements, open time calculated like a closed period, live 15-minute intervals before deductions."
                       " Before evidence: the reduction if every missing document and invoice were provided.",
                       units={"reduction_t": "suffix: t", "before_t": "suffix: t"}, decimals={"reduction_t": 3, "before_t": 3},
                       links={"project_id": console("projects/${__value.raw}")}, span=24),

@@ -58,7 +58,7 @@ WHERE class = 'pv_inverter' AND quantity = 'energy_export' AND {_TODAY} AND site
 """, "kwatth", "PV energy since local midnight of each site.", decimals=0, span=4),
                 stat("Avoided today", f"""
 SELECT sum(avoided_t) AS avoided_t FROM v_account_day WHERE {_TODAY} AND {_COUNTED}
-""", "suffix: t", "Emission reduction of the programme's projects since local midnight, calculated like a closed period, up to the last available quarter hour.", decimals=2, span=8),
+""", "suffix: t", "Emission reduction of the programme's projects since local midnight, calculated like a closed period, up to the last available 15-minute interval.", decimals=2, span=8),
                 stat("Avoided this year", """
 SELECT sum(this_year_t) AS avoided_t FROM v_project_now WHERE counted
 """, "suffix: t", "Emission reduction of the programme's projects since 1 January: closed days as stated in their statements, other days as calculated so far.", decimals=1, span=8),
@@ -158,7 +158,7 @@ FROM v_account_day e
 JOIN (SELECT id, split_part(action, '-', 1) AS top FROM project) a ON a.id = e.project_id
 WHERE $__timeFilter(time) AND project_id IN (SELECT project_id FROM v_counted_project) GROUP BY day ORDER BY day
 """, "suffix: t", "Reduction of the programme's projects by local day and action.", colors=ACTIONS),
-                series("Power by class, quarter hours", """
+                series("Power by class, 15-minute intervals", """
 SELECT i.start AS time, CASE d.class WHEN 'pv_inverter' THEN '«PV»' WHEN 'ev_charger' THEN '«charging»' ELSE '«factories and buildings»' END AS metric,
        sum(i.value) * 0.004 AS power_kw
 FROM interval_quantity i JOIN v_counted_device d ON d.device_id = i.device_id
@@ -167,7 +167,7 @@ WHERE i.start >= greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz -
   AND i.quantity = CASE d.class WHEN 'pv_inverter' THEN 'energy_export' ELSE 'energy_import' END
   AND d.site = ANY(ARRAY[${site:sqlstring}]::text[])
 GROUP BY 1, 2 ORDER BY 1
-""", "kwatt", "Mean power of each quarter hour, from metered energy, on the last day of the range."),
+""", "kwatt", "Mean power of each 15-minute interval, from metered energy, on the last day of the range."),
             ]),
         ],
         variables=[sites(), console_address()],

@@ -127,7 +127,7 @@ WHERE {_MINE} HAVING count(*) > 0
             ]),
             ("Power", [
                 series("Power, expected power and irradiance", _POWER, "kwatt",
-                       "Metered power of quarter hours; expected power by PVWatts from measured irradiance, nameplate, module"
+                       "Metered power of 15-minute intervals; expected power by PVWatts from measured irradiance, nameplate, module"
                        " temperature and 14 % losses; and the power under a clear sky at 25 °C. Expected and clear sky need nameplate,"
                        " tilt and sensors of every chosen inverter. For many inverters only the end of the range is shown."
                        " Irradiance is on the right axis.",

@@ -46,7 +46,7 @@ SELECT $__timeGroup(r.time, '15m') AS time, avg(r.active_power_w) / 1000 * count
 FROM reading_wind_turbine r
 WHERE r.time > greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '7 days') AND r.time <= $__timeTo() AND r.{_MINE}
 GROUP BY 1 ORDER BY 1
-""", "kwatt", "Power of the chosen turbines and mean wind speed (right axis) by quarter hour, last seven days of the range."
+""", "kwatt", "Power of the chosen turbines and mean wind speed (right axis) by 15-minute interval, last seven days of the range."
                        " Low power at high wind speed indicates a fault.",
                        right={word("wind speed"): "suffix: m/s"}, span=24, height=9),
             ]),

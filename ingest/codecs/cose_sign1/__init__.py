@@ -78,7 +78,10 @@ def _inside(batch: Batch) -> Codec:
         return _BY_TYPE[kind]
     if kind and kind not in json_object.CODEC.content_types:
         known = ", ".join((*json_object.CODEC.content_types, *_BY_TYPE))
-        raise PayloadError("content_type_unknown", f"{NAME}: {kind!r:.80}; known: {known}")
+        raise PayloadError(
+            "content_type_unknown",
+            f"{NAME}: content type {kind!r:.80} is not supported; supported: {known}",
+        )
     alike = (c for c in _INSIDE if data[:1] and data[0] in c.starts and c.recognises(data))
     return next(alike, json_object.CODEC)
 

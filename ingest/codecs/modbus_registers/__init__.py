@@ -61,7 +61,11 @@ def _block(i: int, block: _Block, byte_order: Order) -> Block:
     where = f"{_CODEC}: block {i}"
     data = unpack(block, byte_order, where)
     if not 0 <= block.address <= _MAX_ADDRESS:
-        raise PayloadError("registers_invalid", f"{where}: address {block.address} is not 0..65535")
+        raise PayloadError(
+            "registers_invalid",
+            f"{where}: address {block.address} is not 0..65535; send the address in the "
+            "request, counted from 0",
+        )
     return Block(block.table, block.address, data)
 
 

@@ -63,7 +63,10 @@ class _Attribute(NamedTuple):
 def _readings(i: int, entity: Any) -> Iterator[Stated]:
     """Yield the entity's reading, or one per time if only its attributes have times."""
     if not isinstance(entity, dict) or not isinstance(entity.get("type"), str):
-        raise PayloadError("wrong_shape", f"{_CODEC}: entity {i} is not an object with a type")
+        raise PayloadError(
+            "wrong_shape",
+            f"{_CODEC}: entity {i} is not an object with a type; send NGSI-v2 or NGSI-LD",
+        )
     whole = _time(entity)
     attributes = [_attribute(name, attribute) for name, attribute in entity.items()]
     refused: list[tuple[str, str]] = []

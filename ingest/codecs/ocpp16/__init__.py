@@ -74,11 +74,12 @@ def _moments(body: _Body, action: str | None) -> Iterator[ocpp.Moment]:
         required = (
             "meterValue" if action in (None, ocpp.METER_VALUES) else "meterStart or meterStop"
         )
-        raise PayloadError("wrong_shape", f"{_CODEC}: {required} is missing")
+        raise PayloadError("wrong_shape", f"{_CODEC}: {required} is missing; send it")
     if edge is not None:
         if body.timestamp is None:
             raise PayloadError(
-                "time_missing", f"{_CODEC}: the register of a transaction has no time"
+                "time_missing",
+                f"{_CODEC}: the register of a transaction has no time; send timestamp",
             )
         yield body.timestamp, [_register(edge)]
     for value in values or ():

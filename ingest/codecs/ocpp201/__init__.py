@@ -69,7 +69,9 @@ def decode(payload: bytes) -> Sequence[Stated]:
     body: _Body = ocpp.body(raw, _Body, _CODEC)
     if body.meterValue is None:
         raise PayloadError(
-            "wrong_shape", f"{_CODEC}: meterValue is missing in {action or 'the message'}"
+            "wrong_shape",
+            f"{_CODEC}: meterValue is missing in {action or 'the message'}; send the "
+            "message with its meterValue",
         )
     moments = ((value.timestamp, _samples(value.sampledValue)) for value in body.meterValue)
     return ocpp.readings(moments, message)

@@ -55,7 +55,10 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
         return (known,)
     result = _loads(payload)
     if not isinstance(result, list):
-        raise PayloadError("wrong_shape", f"senml_cbor: {type(result).__name__}, not an array")
+        raise PayloadError(
+            "wrong_shape",
+            f"senml_cbor: the message is a {type(result).__name__}; send an array of records",
+        )
     if (plain := _plain(result)) is not None:
         senml_layout.learn(payload, plain)
         return (plain,)
@@ -111,7 +114,7 @@ def _whole_labels(items: list[Any]) -> bool:
 
 def _record(i: int, item: Any) -> Record:
     if not isinstance(item, dict):
-        raise PayloadError("wrong_shape", f"senml_cbor: record {i} is not a map")
+        raise PayloadError("wrong_shape", f"senml_cbor: record {i} is not a map; see RFC 8428")
     record = Record()
     for label, value in item.items():
         name = _LABELS.get(label) if type(label) is int else None
@@ -128,14 +131,19 @@ def _record(i: int, item: Any) -> Record:
 
 
 def _wrong(i: int, name: str, value: Any) -> NoReturn:
-    raise PayloadError("wrong_shape", f"senml_cbor: record {i}: {name} is {value!r:.40}")
+    raise PayloadError(
+        "wrong_shape",
+        f"senml_cbor: record {i}: {name} is {value!r:.40}, which RFC 8428 does not allow; send "
+        "the types of that standard",
+    )
 
 
 def _unknown(i: int, label: Any) -> None:
     """Ignore a label of an extension; PayloadError if it must be understood."""
     if isinstance(label, str) and label.endswith("_"):
         raise PayloadError(
-            "label_unknown", f"senml_cbor: record {i}: label {label!r:.80} is not supported"
+            "label_unknown",
+            f"senml_cbor: record {i}: label {label!r:.80} is not supported; omit the record",
         )
 
 

@@ -70,7 +70,7 @@ def asset(request: Request, of: str, name: str) -> Response:
     """Return a file; 404 for an outdated URL."""
     result = load().get(name)
     if result is None or of != edition():
-        raise ProblemError(404, f"there is no such file: {name[:80]!r}")
+        raise ProblemError(404, f"there is no such file: {name[:80]!r}; reload the page")
     packs = "gzip" in request.headers.get("accept-encoding", "")
     more = {"Content-Encoding": "gzip"} if packs else {}
     return Response(

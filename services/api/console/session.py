@@ -104,7 +104,10 @@ def refuse_foreign(ask: Asked) -> None:
     headers = ask.request.headers
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if (origin is not None and _host(origin) != headers.get("host")) or site in _OTHER_SITES:
-        raise ProblemError(403, "this form was sent from another website")
+        raise ProblemError(
+            403,
+            "this form was sent from another website; open it in this console and send it again",
+        )
 
 
 def _host(origin: str) -> str | None:

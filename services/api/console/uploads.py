@@ -40,7 +40,7 @@ async def _upload(request: Request) -> Upload:
             return _of_parts(body, str(head.get_param("boundary", "")))
         result = parse_qs(body.decode(), max_num_fields=_MOST_PARTS, keep_blank_values=True)
     except ValueError:
-        raise ProblemError(422, "the form cannot be read; it holds a text in UTF-8") from None
+        raise ProblemError(422, "the form cannot be read; send its text in UTF-8") from None
     return Upload({name: values[0] for name, values in result.items()})
 
 

@@ -31,7 +31,11 @@ def approvals(ask: Ask, statement: StatementId) -> Response:
             canonical.parse_object(document) for document in stored.documents(conn, statement)
         ]
     if not listed:
-        raise ProblemError(404, f"{statement} has no separate approvals")
+        raise ProblemError(
+            404,
+            f"{statement} has no separate approvals: its programme requires none, or none "
+            "was signed",
+        )
     return conditional(ask, canonical.legible(listed), "application/json", result.state)
 
 

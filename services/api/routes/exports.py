@@ -116,7 +116,9 @@ def project_zip(ask: Asked, project: str, form: str) -> Response:
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, statements.claims_within(conn, project, 0, _END_US))
         if not sources:
-            raise ProblemError(409, f"project {project} has no issued statement yet")
+            raise ProblemError(
+                409, f"project {project} has no issued statement yet; issue one first"
+            )
         make = export_files.cdop_files if form == "cdop" else export_files.cad_trust_files
         return _sent(ask, conn, make(sources, authority), sources, f"{project}-{form}")
 

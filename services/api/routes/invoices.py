@@ -34,7 +34,7 @@ def invoices(
     cursor: Cursor = None,
     project: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
 ) -> Response:
-    """List invoices by id, with those that another one corrects."""
+    """List invoices by id, including those that a later invoice corrects."""
     of = ("invoices", ask.who.id, project)
     with ask.reading() as conn:
         after = ask.api.cursors.read(of, cursor) or [""]

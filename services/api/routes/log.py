@@ -33,7 +33,10 @@ def checkpoint(ask: Ask) -> Response:
         note = log.checkpoint(conn, cosigned=ask.api.waits)
     if note is None:
         if ask.api.waits:
-            raise ProblemError(404, "the log has no head yet with cosignatures of enough witnesses")
+            raise ProblemError(
+                404,
+                "the log has no head yet with cosignatures of enough witnesses; try again later",
+            )
         raise ProblemError(404, "the log is empty; it begins with the first seal or statement")
     return Response(note.encode(), media_type="text/plain; charset=utf-8", headers=_FRESH)
 
@@ -44,7 +47,9 @@ def entry(ask: Ask, index: Annotated[int, Path(ge=0, le=_LARGEST)]) -> Response:
     with ask.reading() as conn:
         result = log.entry(conn, index)
     if result is None:
-        raise ProblemError(404, f"the log has no entry {index}")
+        raise ProblemError(
+            404, f"the log has no entry {index}; GET /v1/log/checkpoint states its size"
+        )
     return _json(
         {
             "index": result.index,
@@ -63,7 +68,9 @@ def inclusion(ask: Ask, index: Index, size: Size = None) -> Response:
     with ask.reading() as conn:
         leaves = _leaves(log.leaves(conn), size)
     if index >= len(leaves):
-        raise ProblemError(404, f"entry {index} is not in a log of {len(leaves)} entries")
+        raise ProblemError(
+            404, f"entry {index} is not in a log of {len(leaves)} entries; request a smaller index"
+        )
     return _json(
         {
             "index": index,
@@ -85,7 +92,11 @@ def consistency(
     with ask.reading() as conn:
         leaves = _leaves(log.leaves(conn), second)
     if first > len(leaves):
-        raise ProblemError(422, f"first is {first}, more than the {len(leaves)} of second")
+        raise ProblemError(
+            422,
+            f"`first` is {first}, but the log had only {len(leaves)} entries then; give a "
+            "smaller `first`",
+        )
     return _json(
         {
             "first": first,
@@ -102,7 +113,9 @@ _FRESH = {"Cache-Control": "no-cache"}
 
 def _leaves(leaves: list[bytes], size: int | None) -> list[bytes]:
     if not leaves or (size or 0) > len(leaves):
-        raise ProblemError(404, f"the log has {len(leaves)} entries")
+        raise ProblemError(
+            404, f"the log has {len(leaves)} entries; request a size from 1 to that number"
+        )
     return leaves[:size]
 
 

@@ -99,7 +99,7 @@ def park(
     span = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     with ask.reading() as conn:
         if park not in parks.park_ids(conn):
-            raise ProblemError(404, f"there is no park {park!r} that you may see")
+            raise ProblemError(404, f"there is no park {park!r} that you may see; check its id")
         result = parks.balance(conn, park, *span)
     return current(result)
 

@@ -43,7 +43,11 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
     with ask.reading() as conn:
         published = status_lists.newest(conn, project)
         if published is None:
-            raise ProblemError(404, f"no status list of project {project!r} was published")
+            raise ProblemError(
+                404,
+                f"no status list of project {project!r} was published; its operator "
+                f"publishes it with `tonne statement status-list {project}`",
+            )
         late = accept.misstated(conn, project, canonical.parse_object(published.document))
     if late:
         raise ProblemError(

@@ -28,7 +28,9 @@ def sampling_list(ask: Ask, statement: StatementId) -> Response:
         result = visible(conn, ask.who, statement)
         document = stored.document(conn, statement)
     if document is None:
-        raise ProblemError(404, f"no sample of statement {statement} was drawn")
+        raise ProblemError(
+            404, f"no sample of statement {statement} was drawn; its verifier draws it"
+        )
     return conditional(ask, document, "application/json", result.state)
 
 

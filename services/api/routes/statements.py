@@ -110,12 +110,16 @@ def xlsx(
     response_class=Document,
 )
 def verification(ask: Ask, statement: StatementId) -> Response:
-    """Return the verifier's credential, byte for byte as it was signed."""
+    """Return the verifier's credential, with exactly the signed bytes."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
         opinion = _documents(statements.events(conn, statement))[1]
     if opinion is None:
-        raise ProblemError(404, f"statement {statement} is {stored.state}, not verified yet")
+        raise ProblemError(
+            404,
+            f"statement {statement} is {stored.state}, not verified yet; request it after "
+            "the verification",
+        )
     return conditional(ask, opinion, "application/json", stored.state)
 
 
@@ -146,7 +150,10 @@ def receipt(ask: Ask, statement: StatementId) -> Response:
         stored = visible(conn, ask.who, statement)
         result = log.receipt(conn, statement)
     if result is None:
-        raise ProblemError(404, f"statement {statement} is {stored.state}: it is not in the log")
+        raise ProblemError(
+            404,
+            f"statement {statement} is {stored.state}: it is entered in the log when it is issued",
+        )
     return conditional(ask, result.encode(), "text/plain; charset=utf-8", stored.state)
 
 

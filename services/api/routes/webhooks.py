@@ -37,7 +37,9 @@ def add(ask: Admin, body: shapes.NewWebhook) -> Response:
     try:
         addresses.addresses_of(target, ask.api.networks)
     except OSError as error:
-        raise ProblemError(422, f"{target.host} does not resolve: {error}") from None
+        raise ProblemError(
+            422, f"{target.host} does not resolve: {error}; check the host's name"
+        ) from None
     secret = post.new_secret()
 
     def work(conn: Connection) -> tuple[int, Any]:

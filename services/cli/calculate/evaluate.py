@@ -90,7 +90,9 @@ def _table(file: Any) -> limits.Table | None:
     try:
         text = file.read().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise IndicatorError(f"{name_of(file)}: not TOML in UTF-8: {error}") from None
+        raise IndicatorError(
+            f"{name_of(file)}: not TOML in UTF-8: {error}; correct the file"
+        ) from None
     return limits.read(text, name_of(file))
 
 

@@ -74,7 +74,9 @@ def read_json(file: Any, wanted: Mapping[str, Any], asked: str) -> object:
     except MethodologyError as error:
         raise MethodologyError(f"{name}: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise MethodologyError(f"{name}: not JSON in UTF-8: {describe_fault(error)}") from None
+        raise MethodologyError(
+            f"{name}: not JSON in UTF-8: {describe_fault(error)}; correct the file"
+        ) from None
     if isinstance(document, dict) and "inputs" in document and "inputs" not in wanted:
         raise MethodologyError(
             f"{name}: 'inputs' is not a key of {asked}; give only the object under 'inputs'"
@@ -153,7 +155,7 @@ def methodology(method: Methodology) -> dict[str, Any]:
         "parameters": _object(method.parameters),
         "applicability": [
             *(
-                f"{check.clause}{' (refused where it does not hold)' if check.refuses else ''}"
+                f"{check.clause}{' (other inputs are rejected)' if check.refuses else ''}"
                 for check in method.applicability
             ),
             *(condition.clause for condition in method.conditions if not condition.first),

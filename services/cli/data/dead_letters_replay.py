@@ -197,7 +197,7 @@ def replay(
     """
     if not (letters or reason or device or principal or begin or end):
         raise click.UsageError(
-            "name dead letters: numbers, --reason, --device, --principal, --from or --to"
+            "no dead letter is named; give numbers, --reason, --device, --principal, --from or --to"
         )
     with connect(database_url(), name=NAME, autocommit=True) as conn:
         wanted = selected(
@@ -209,8 +209,8 @@ def replay(
         if missing:
             numbers = ", ".join(map(str, sorted(missing)))
             raise InputError(
-                f"dead letters {numbers} are unknown, or were sent again earlier (to "
-                "repeat, --again)"
+                f"dead letters {numbers} are unknown, or were sent again earlier; to repeat "
+                "them, use --again"
             )
         with _Senders() as senders, bar("dead letters", len(chosen)) as progress:
             for letter in chosen:

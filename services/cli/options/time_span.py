@@ -127,4 +127,6 @@ def _edge_us(option: str, text: str, timezone: str) -> int:
     except PeriodError as error:
         raise PeriodError(f"{option}: {error}") from None
     except OverflowError:
-        raise PeriodError(f"{option}: {text!r} is not a valid date") from None
+        raise PeriodError(
+            f"{option}: {text!r} is not a valid date; write it as 2026-01-31"
+        ) from None

@@ -76,7 +76,9 @@ def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
     try:
         made = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
     except OSError as error:
-        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error
+        raise InputError(
+            f"--out {out} cannot be written: {error.strerror}; name another file"
+        ) from error
     try:
         for name, data in files.items():
             (made / name).write_bytes(data)
@@ -84,7 +86,9 @@ def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
         made.rename(out)
     except OSError as error:
         shutil.rmtree(made, ignore_errors=True)
-        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error
+        raise InputError(
+            f"--out {out} cannot be written: {error.strerror}; name another file"
+        ) from error
 
 
 class Bar:

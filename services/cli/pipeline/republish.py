@@ -167,7 +167,10 @@ class Republisher:
         self._answered.clear()
         sent = self._client.publish(topic, payload, qos=1, properties=properties)
         if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS or not self._answered.wait(TIMEOUT_S):
-            raise self._lost(f"dead letter {letter} of {len(payload)} bytes got no answer")
+            raise self._lost(
+                f"dead letter {letter} of {len(payload)} bytes got no answer from the broker; "
+                "replay it again"
+            )
         if self._refused:
             raise self._lost(f"dead letter {letter} on {topic!r} was rejected: {self._refused}")
 

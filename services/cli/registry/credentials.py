@@ -195,7 +195,7 @@ def issue_credentials(
       tonne registry issue-credentials meter-7 --password
     """
     if bool(devices) == every:
-        raise click.UsageError("name devices, or --all")
+        raise click.UsageError("no device is named; name devices, or use --all")
     settings = Settings()
     folder = identity_folder(settings)
     wish = enrolment.Wish("password" if password else "certificate", days, renew)

@@ -289,12 +289,12 @@ def _spoken(conn: Connection, device: str) -> UnknownDevice:
     if not of_device:
         near = did_you_mean(device, {row.device for row in known})
         raise InputError(
-            f"{device!r} is not an unknown device; {near or 'see `tonne devices unknown`'}"
+            f"{device!r} is not among the unknown devices; {near or 'see `tonne devices unknown`'}"
         )
     if len({k.principal for k in of_device}) > 1:
         names = ", ".join(sorted({k.principal for k in of_device}))
         raise InputError(
-            f"{names} all published for {device!r}; import it with the correct gateway, "
-            "with `tonne registry import`"
+            f"several gateways published for {device!r}: {names}; import it with the correct "
+            "gateway, with `tonne registry import`"
         )
     return of_device[0]

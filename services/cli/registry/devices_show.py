@@ -197,7 +197,9 @@ def show(device: str, *, as_json: bool) -> None:
         page = device_page(conn, None, device)
         if page is None:
             require(conn, "device", device)
-            raise RegistryError(f"no data of {device!r} are stored")
+            raise RegistryError(
+                f"no data of {device!r} are stored; check its id, or wait for its first reading"
+            )
     if as_json:
         print_json(page)
         return

@@ -135,7 +135,10 @@ def export_(
         span = _span(conn, device, begin, end)
         wh = store.free_wh(conn, device, *span)
         if wh == 0:
-            raise InputError(f"{device} has no generation in that time without a certificate")
+            raise InputError(
+                f"{device} has no generation in that time without a certificate; choose "
+                "another time"
+            )
         certificate = store.Certificate(
             id_, "EnergyTag GC", device, *span, wh, issuing_body, document, owner, exported=True
         )

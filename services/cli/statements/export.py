@@ -185,7 +185,10 @@ def jcm_(options: _ExportOptions, template: Path | None, map_file: Path | None) 
     official = _official(template, map_file)
     if len(options.what) != 1:
         number = len(options.what)
-        raise InputError(f"{number} statements; a monitoring spreadsheet covers one period")
+        raise InputError(
+            f"{number} statements are given, but a monitoring spreadsheet covers one period; "
+            "name one statement"
+        )
     sources, authority = _given(options)
     made = jcm_files(sources[0], authority, lambda: _workbook(options), *official)
     _write(sources, made, options.out, as_json=options.as_json)

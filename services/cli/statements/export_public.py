@@ -95,7 +95,9 @@ def public_(
         )
     signer = keys.load(Settings().home, key_name)
     if signer[1].role != "operator":
-        raise InputError(f"--key {key_name} is a {signer[1].role}'s; name the operator's")
+        raise InputError(
+            f"--key {key_name} is a key of the role {signer[1].role}; give a key of the operator"
+        )
     from services.issuer.documents import Signer  # noqa: PLC0415
 
     try:
@@ -191,8 +193,9 @@ def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, byt
     archive = zipped(files)
     if len(archive) > public_versions.LARGEST_BYTES:
         raise InputError(
-            f"{name}: a public version of {len(archive)} bytes; at most "
-            f"{public_versions.LARGEST_BYTES} are published; hand over the folder by other means"
+            f"{name}: the public version has {len(archive)} bytes, and "
+            f"{public_versions.LARGEST_BYTES} is the maximum for publication; hand over the "
+            "folder by other means"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export") as conn:
         public_versions.insert(conn, name, signed, multikey, archive)
@@ -204,4 +207,6 @@ def _keep(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
     except OSError as error:
-        raise InputError(f"--disclosures {path} cannot be written: {error.strerror}") from error
+        raise InputError(
+            f"--disclosures {path} cannot be written: {error.strerror}; name another file"
+        ) from error

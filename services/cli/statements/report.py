@@ -112,4 +112,6 @@ def write_whole(out: Path, data: bytes) -> None:
         Path(file.name).chmod(0o644)
         os.replace(file.name, out)  # noqa: PTH105 - within a folder, as one step
     except OSError as error:
-        raise InputError(f"--out {out} cannot be written: {error.strerror}") from error
+        raise InputError(
+            f"--out {out} cannot be written: {error.strerror}; name another file"
+        ) from error

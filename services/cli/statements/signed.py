@@ -95,11 +95,13 @@ def verify(
     """
     if file is None:
         if given or files:
-            raise click.UsageError("--key and --registry are for a FILE")
+            raise click.UsageError("--key and --registry are for a FILE; give FILE, or omit them")
         values = _stored(device, begin, end)
     else:
         if device or begin or end:
-            raise click.UsageError("--device, --from and --to are for stored values, without FILE")
+            raise click.UsageError(
+                "--device, --from and --to are for stored values; give them without FILE"
+            )
         values = _of_file(file, given, files)
     _show(values, as_json=as_json)
     outcomes = {value.outcome for _, value in values}

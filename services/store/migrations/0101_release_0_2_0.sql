@@ -1256,7 +1256,7 @@ COMMENT ON VIEW v_indicator_hour IS 'Indicators of air, noise and water by hour 
 COMMENT ON VIEW v_indicator_day IS 'Indicators of air, noise and water by local day; detail has further values that the standard requires.';
 COMMENT ON VIEW v_quality_day IS 'Readings flagged by a quality test, by local day, device, channel and test.';
 COMMENT ON VIEW v_meter_check_hour IS 'Comparison of a meter with its check meter by hour, over 15-minute intervals that both measured completely.';
-COMMENT ON VIEW v_meter_check_day IS 'v_meter_check_hour by day; differs is yes if the two differ by more than check_percent of the greater one and by more than 0.2 kWh.';
+COMMENT ON VIEW v_meter_check_day IS 'v_meter_check_hour by day; differs is yes if meter and check meter differ by more than check_percent of the greater one and by more than 0.2 kWh.';
 COMMENT ON VIEW v_gateway_health IS 'State of every gateway: online, or dark if no data of the gateway and its devices arrive.';
 COMMENT ON VIEW v_sparkplug_device IS 'Sparkplug B devices, and whether they are alive by their last birth and death certificates.';
 COMMENT ON VIEW v_programme_member IS 'Projects of each action, including the projects of its sub-actions. Do not add the rows of an action and its sub-action.';
@@ -3934,6 +3934,30 @@ BEGIN
 END $$;
 
 COMMENT ON VIEW v_device_own IS 'State of a device without regard to its gateway: last reading, cadence, its own status messages, and whether any reading has arrived on time (spoke).';
+COMMENT ON COLUMN v_device_own.received IS 'when the last reading arrived';
+COMMENT ON COLUMN v_device_own.expected_s IS 'expected seconds between readings';
+COMMENT ON COLUMN v_device_own.said IS 'state in its last status message';
+COMMENT ON COLUMN v_device_own.said_at IS 'time of that message';
+COMMENT ON COLUMN v_device_own.completeness_today IS 'share of the elapsed intervals of the day with a reading';
+COMMENT ON COLUMN v_device_own.spoke IS 'whether a reading has arrived on time';
+COMMENT ON COLUMN v_device_own.expected_since IS 'commissioning day, if no reading has arrived on time';
+COMMENT ON COLUMN v_device_health.received IS 'when the last reading arrived';
+COMMENT ON COLUMN v_device_health.expected_s IS 'expected seconds between readings';
+COMMENT ON COLUMN v_device_health.said IS 'state in its last status message';
+COMMENT ON COLUMN v_device_health.said_at IS 'time of that message';
+COMMENT ON COLUMN v_device_health.completeness_today IS 'share of the elapsed intervals of the day with a reading';
+COMMENT ON COLUMN v_device_health.spoke IS 'whether a reading has arrived on time';
+COMMENT ON COLUMN v_device_health.expected_since IS 'commissioning day, if no reading has arrived on time';
+COMMENT ON COLUMN v_device_own.silence IS '0 online, 1 late, 2 offline, NULL not commissioned';
+COMMENT ON COLUMN v_device_own.said_offline IS 'whether its last status message is offline and newer than its readings';
+COMMENT ON COLUMN v_device_health.gateway_dark IS 'whether its gateway is the cause of missing data';
+COMMENT ON COLUMN v_device_health.alarm IS 'true if it is not online and its gateway is not the cause';
+COMMENT ON COLUMN v_account_source.made IS 'when the tonnes were calculated';
+COMMENT ON COLUMN v_project_expectation.holds IS 'whether the estimate applies now';
+COMMENT ON COLUMN v_meter_check_hour.quarters IS 'number of these 15-minute intervals';
+COMMENT ON COLUMN v_meter_check_day.quarters IS 'number of 15-minute intervals that both measured completely';
+COMMENT ON COLUMN v_alarm_condition.clear_s IS 'seconds without the cause, after which the alarm is cleared';
+COMMENT ON COLUMN v_alarm_condition.part IS 'channel or indicator, if the cause concerns one of several';
 COMMENT ON VIEW v_device_health IS 'State of every device (online, late, offline or not commissioned) with its start, its clock and the quality flags of its readings of the last day. Not commissioned: no reading has arrived on time yet, and no commissioning day has begun. alarm is true if its gateway is not the cause of missing data.';
 
 GRANT SELECT ON v_account_statement, v_account_part, v_account_source TO tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
@@ -3956,7 +3980,7 @@ BEGIN
     EXECUTE 'CREATE OR REPLACE VIEW v_alarm_condition AS ' || after;
 END $$;
 COMMENT ON VIEW v_account_interval IS 'Micrograms of CO2e of a project by 15-minute interval; the intervals of a day add up to v_account_day. For time calculated as a whole, each day is distributed over its intervals in proportion to the meters'' intervals, and quantities without a meter in proportion to time. For part of the time of one project, tonne_account_quarters(project, begins, ends) is faster.';
-COMMENT ON VIEW v_account_source IS 'Origin of the tonnes of a project: statements, the open period as a close would calculate it, and 15-minute intervals not calculated yet. before_t is the reduction with all missing documents and invoices; problem states why the open period could not be calculated.';
+COMMENT ON VIEW v_account_source IS 'Origin of the tonnes of a project: statements, the open period as a close would calculate it, and 15-minute intervals not calculated yet. before_t is the reduction if no document and no invoice were missing; problem states why the open period could not be calculated.';
 GRANT SELECT ON v_underived TO tonne_ingest, tonne_mrv, tonne_api, tonne_grafana, tonne_watch;
 
 COMMENT ON VIEW v_underived IS 'Devices with stored readings whose intervals are not calculated yet, and the time of the first of these readings.';

@@ -157,7 +157,7 @@ def switch_on(conn: Connection) -> str:
                 _lay_out(conn, name)
     except psycopg.Error as error:
         # the licence may be set where the library behind it is missing
-        return f"everything is kept as rows: the server refuses the columnstore: {words(error)}"
+        return f"all data remain rows: the server rejects the columnstore: {words(error)}"
     return (
         f"columnstore: chunks older than {AFTER_DAYS} days are compressed by `tonne run`,"
         " `tonne watch` or `tonne columnstore run`"

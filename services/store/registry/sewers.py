@@ -65,7 +65,7 @@ def write(
     except psycopg.errors.ForeignKeyViolation as error:
         reason = " ".join(str(error.diag.message_detail).split())
         raise RegistryError(
-            f"the import is refused whole: {reason} Register the device, or the asset, first"
+            f"nothing was imported: {reason} Register the device, or the asset, first"
         ) from error
 
 

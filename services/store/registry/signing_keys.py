@@ -180,7 +180,9 @@ def require(conn: Connection, key: EnrolledKey, at: datetime) -> None:
             enrolment.valid_until is None or at < enrolment.valid_until
         ):
             return
-        raise EnrolmentError(f"key {key.name!r} may not sign; its enrolment has ended")
+        raise EnrolmentError(
+            f"key {key.name!r} may not sign; its enrolment has ended: sign with an enrolled key"
+        )
     raise EnrolmentError(
         f"key {key.name!r} ({key.multikey}) is not enrolled as {key.role};"
         f" enrol it with `tonne keys enroll {key.name}`"

@@ -60,10 +60,13 @@ def enter(conn: Connection, certificate: Certificate, author: str) -> None:
             )  # fmt: skip
     except errors.UniqueViolation as error:
         raise InputError(
-            f"certificate {certificate.id} is already entered; see the list"
+            f"certificate {certificate.id} is already entered; a certificate is entered once"
         ) from error
     except errors.ForeignKeyViolation as error:
-        raise InputError(f"device {certificate.device!r} is not registered") from error
+        raise InputError(
+            f"device {certificate.device!r} is not registered; import it with `tonne "
+            "registry import`"
+        ) from error
     except (errors.CheckViolation, errors.DataException) as error:
         raise InputError(str(error.diag.message_primary)) from error
 

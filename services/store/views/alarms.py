@@ -292,7 +292,8 @@ def acknowledge(
         row = conn.execute("SELECT acknowledged_by FROM v_alarm WHERE id = %s", [id_]).fetchone()
         by = "another operator" if row is None else row[0]
         raise StatementStateError(
-            f"alarm {id_} is acknowledged, by {by}; add a comment: tonne alarms comment {id_}"
+            f"alarm {id_} is already acknowledged, by {by}; add a comment: tonne alarms comment "
+            f"{id_}"
         ) from error
 
 

@@ -81,7 +81,7 @@ def test_another_implementation_counts_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("quorum none\nquorum none\n", "second quorum"),
+        ("quorum none\nquorum none\n", "second line `quorum`"),
         ("log x+00000000+AA==\nquorum none\n", "line 1"),
         (f"witness none {KEYS['w0']}\nquorum none\n", "taken"),
         (f"witness w {KEYS['w0']}\nwitness v {KEYS['w0']}\nquorum none\n", "twice"),
@@ -100,7 +100,7 @@ def test_another_implementation_counts_the_same(tmp_path):
         (f"{WITNESSES}", "no line `quorum`"),
         ("quorum none extra\n", "quorum has"),
         ("quorum none\r\n", "control character"),
-        ("Quorum none\n", "is not log"),
+        ("Quorum none\n", "is not a line of a policy"),
     ],
 )
 def test_a_policy_that_cannot_be_is_refused(text, word):

@@ -73,10 +73,13 @@ def test_the_client_delivers(served):
         ({"corrects": "nothing", "reason": "x"}, "no invoice of pv"),
         ({"corrects": "nothing"}, "give both"),
         ({"amount": "-1"}, "amount"),
-        ({"amount": "0"}, "amount: C-2 says 0, which shows nothing; give the billed amount"),
+        (
+            {"amount": "0"},
+            "amount: C-2 has the amount 0, which is no evidence; give the billed amount",
+        ),
         (
             {"quantity": "mass", "unit": "kg"},
-            "quantity: C-2 names mass, and jcm-vn-am007 counts energy_export of inv-1; give the",
+            "quantity: C-2 is for mass, but jcm-vn-am007 uses energy_export of inv-1; give the",
         ),
         ({"amount": 1.5}, "amount"),
         ({"amount": "1e9"}, "amount"),

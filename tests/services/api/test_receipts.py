@@ -47,7 +47,7 @@ def test_no_receipt_is_served_before_there_is_one(served, verified):
             # issued for whoever issues, and for nobody else yet
             refused = _receipt(served, name)
             assert refused.status_code == 404
-            assert f"{name} is verified: it is not in the log" in refused.text
+            assert f"{name} is verified: it is entered in the log when it is issued" in refused.text
             assert _state(served, name) == "verified"
             assert not {"receipt.txt", "manifest.txt"} & _in_pack(served, name)
         assert _receipt(served, name).status_code == 404

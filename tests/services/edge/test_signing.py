@@ -116,5 +116,5 @@ def test_a_key_of_another_kind_is_refused(tmp_path):
     with pytest.raises(InputError, match="has no key of ES256"):
         Signer("gw-1", Signing(str(path), "ES256"))
     path.write_text("nothing")
-    with pytest.raises(InputError, match="holds no private key in PEM"):
+    with pytest.raises(InputError, match="contains no private key in PEM"):
         Signer("gw-1", Signing(str(path)))

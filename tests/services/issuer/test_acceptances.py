@@ -70,7 +70,7 @@ def test_a_factor_of_a_file_waits_for_the_programme(database_url, tmp_path):
     assert not _said(claims, "FAC-01")[0][0]
     nothing = ACCEPTED.format("DAE").replace("vn-grid-2026", "vn-grid-2023")
     assert "is no factor of a registry file" in _import(url, tmp_path, nothing)
-    assert "give who accepted it" in _import(url, tmp_path, ACCEPTED.format('" "'))
+    assert "give the body that accepted it" in _import(url, tmp_path, ACCEPTED.format('" "'))
     # the programme's
     assert _import(url, tmp_path, ACCEPTED.format("DAE")) == ""
     name = logged.issue(url, who, project="bus")
@@ -246,7 +246,7 @@ def test_a_meter_of_another_project_that_says_the_same_earns_nothing(
     assert (float(one["counted"]) > 0) is counts
     said = "; ".join(worded(a) for a in claims["applicability"] if not a["holds"])
     assert (
-        "inv-9 reports in every quarter hour the same quantity as inv-1 (project pv)" in said
+        "inv-9 reports the same quantity in every 15-minute interval as inv-1 (project pv)" in said
     ) is not counts
     # one cause, one finding, under the rule that it is about
     found = [

@@ -179,12 +179,15 @@ def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp
     ("shared", "wrong"),
     [
         ("main: nowhere, users: [inv-1]", "nowhere is not registered"),
-        ("main: inv-1, users: [inv-2]", "none of the users of inv-1 serves the project"),
-        ("main: bus-1, users: [inv-1]", "count no quantity in common"),
+        ("main: inv-1, users: [inv-2]", "none of the users of inv-1 is a meter of the project"),
+        ("main: bus-1, users: [inv-1]", "measure no common quantity"),
         ("main: grid, users: [grid, inv-1]", "must be a list of other meters"),
         ("main: grid, users: []", "must be a list of other meters"),
         (JOINT_OF.format("quantity: energy_export, amount: 1"), "sha256"),
-        (JOINT_OF.format(f"quantity: flow, amount: 1, sha256: {'ab' * 32}"), "counts no flow"),
+        (
+            JOINT_OF.format(f"quantity: flow, amount: 1, sha256: {'ab' * 32}"),
+            "does not measure flow",
+        ),
         (JOINT_OF.format(f"quantity: storms, amount: 1, sha256: {'ab' * 32}"), "no metered"),
     ],
 )

@@ -123,7 +123,7 @@ def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path
     printed("keys", "revoke", f"the-{role}")
     with issuer(url) as conn:
         # signed before, as it says; nothing shows it, so the log does not take it
-        with pytest.raises(EnrolmentError, match="nothing shows that it was signed before"):
+        with pytest.raises(EnrolmentError, match="there is no proof that it was signed before"):
             life.issue(conn, late, who["log"], "test")
         (ended,) = [one.key for one in enrolled.load(conn) if one.key.name == f"the-{role}"]
         assert ended.bounds.ends_at.index > 0

@@ -189,7 +189,7 @@ def test_versions_are_added_and_never_rewritten(run, database_url, tmp_path):
     assert _import(run, tmp_path, plant.REGISTRY).exit_code == 0
     changed = _import(run, tmp_path, plant.REGISTRY.replace("monthly comparison", "daily looks"))
     assert changed.exit_code == 2
-    assert "is not rewritten" in changed.output
+    assert "cannot be changed; add another version" in changed.output
     more = PLAN.replace('"1"', '"2"\n        kind: permanent_change').replace(
         "2026-01-01", "2026-03-02"
     )
@@ -270,7 +270,7 @@ def test_what_is_not_decided_by_then_is_a_finding(run, database_url, tmp_path, d
     assert (again.exit_code == 0) == (not decided), again.output
     other = _import(run, tmp_path, plant.REGISTRY.replace("JC-2025-17", "JC-2025-18"))
     assert other.exit_code == 2
-    assert "approval of version '1' is stored and reads otherwise" in other.output
+    assert "stored approval of version '1' is different" in other.output
 
 
 def test_a_deviation_ends_and_the_plan_holds_again(run, database_url, tmp_path):

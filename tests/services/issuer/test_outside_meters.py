@@ -219,8 +219,10 @@ def test_readings_that_a_low_rating_refuses_are_told(buses):
         ]
         plant.store_of(conn).commit(conn, [], refused, letters)
     told = _told(_close(url))
-    assert "2 of its messages since 2026-03-01T17:00:00Z were refused as above its" in told
-    assert "rated_power_w; correct it and send them again" in told
+    assert (
+        "2 of its messages since 2026-03-01T17:00:00Z were rejected, since they exceed its" in told
+    )
+    assert "rated_power_w; correct the value and send the messages again" in told
     assert "rises by 144 kWh, which as charging of the project would emit 0." in told
 
 

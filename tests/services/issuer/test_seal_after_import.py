@@ -69,7 +69,7 @@ def test_a_day_whose_rows_wait_for_an_import_is_sealed_after_them(database_url, 
     assert (report.refused, report.waiting, report.again) == ([], ["inv-2"], 0)
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         notes = [n for step in audit(conn, logged.NOW).steps for n in step.notes]
-    assert any("rows of inv-2 wait to be made from their readings" in one for one in notes)
+    assert any("rows of inv-2 are not calculated from their readings" in one for one in notes)
     with connect(database_url, role="tonne_ingest", autocommit=True) as conn:
         plant.store_of(conn).remake_requested(conn)
     report = logged.seal_now(database_url, who, recheck=True)

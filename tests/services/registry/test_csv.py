@@ -66,7 +66,7 @@ _WHOLE = f"document: licence 12, by: Department, issued: 2024-12-01, sha256: {'a
 @pytest.mark.parametrize(
     ("value", "warning"),
     [
-        ("", "parameters: case; until `value` in `documents` says what each states"),
+        ("", "parameters: case; until `value` in `documents` has the value that each"),
         (", value: 1", ""),
         (", value: 1.0", ""),
         (", value: 2", "inv: case = 1 1, and its document 'licence 12' states 2:"),
@@ -162,10 +162,10 @@ def test_csv_as_spreadsheets_write_it(load, tmp_path, data):
         ),
         (f"{VIETNAMESE}\n".encode("cp1258", "replace") + b"\xd0\n", "is not UTF-8"),
         (f"{VIETNAMESE}\n".encode().decode("latin-1").encode(), ":1: column"),
-        (f"{HEADER}\n{INV},more\n".encode(), ":2: 7 cells"),
+        (f"{HEADER}\n{INV},more\n".encode(), ":2: the row has 7 cells"),
         (f"{HEADER}\n{INV[:-10]}\n\0".encode(), "zero byte"),
         (b"", ":1: column nothing"),
-        (f"{HEADER},Mã thiết bị\n{INV},inv\n".encode(), "two columns mean id"),
+        (f"{HEADER},Mã thiết bị\n{INV},inv\n".encode(), "two columns have the meaning id"),
         (f'{HEADER}\n{INV},"\n'.encode(), "not CSV"),
     ],
 )

@@ -41,7 +41,7 @@ def test_keys_of_meters_are_read_once_and_never_changed(load):
     ).refused
     assert load(BASE, stored.merged).merged.devices["inv"].meter_keys  # a file that says nothing
     changed = load(_keyed(second), stored.merged)
-    assert "is not changed or left out" in messages(changed)
+    assert "cannot be changed or omitted" in messages(changed)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_modules_of_an_inverter_are_dated_and_never_changed(load):
     rewritten = BASE.replace(
         "installed:", "arrays: [{from: 2020-01-01T00:00:00Z, dc_power_w: 90000}], installed:"
     )
-    assert "is not changed or left out" in messages(load(rewritten, stored.merged))
+    assert "cannot be changed or omitted" in messages(load(rewritten, stored.merged))
     exported = document(grown)
     assert exported["dc_power_w"] == 180_000
     assert [a["dc_power_w"] for a in exported["arrays"]] == [120_000, 180_000]
@@ -97,7 +97,7 @@ def test_modules_of_an_inverter_are_dated_and_never_changed(load):
         ("azimuth: 361", "361 must be from 0 to 360"),
         ("temperature_coefficient_percent: -0.0035", "write percent per kelvin, as -0.35"),
         ("temperature_coefficient_percent: 0.35", "0.35 must be from -1 to 0"),
-        ("arrays: [{from: 2026-01-01T00:00:00Z}]", "says nothing; give one of dc_power_w"),
+        ("arrays: [{from: 2026-01-01T00:00:00Z}]", "has no value; give one of dc_power_w"),
         ("class: energy_meter, dc_power_w: 5", "is of pv_inverter, and this is a energy_meter"),
     ],
 )

@@ -115,7 +115,7 @@ factors:
             ("unit: tCO2/MWh", "unit: kgCO2/kWh"),
             "is not that of grid.de; give the value in tCO2/MWh",
         ),
-        (("0.363", "363"), "is more than 2, the most of any grid"),
+        (("0.363", "363"), "is above 2, the maximum of any grid"),
         (
             (
                 "grid.de, value: 0.363, unit: tCO2/MWh, direction: consumed",
@@ -249,7 +249,7 @@ def test_a_factor_is_what_its_calculation_gives(load):
     wrong = load(BASE + MARGIN.replace("0.5109", "0.5108"))
     assert wrong.refused
     assert "tool07 gives 0.51087" in messages(wrong)
-    assert "of what is consumed 0.5109; 0.5108 is entered" in messages(wrong)
+    assert "which is 0.5109 for the direction consumed; 0.5108 is" in messages(wrong)
     for old, new, said in (
         ("tool: tool07", "tool: tool99", "no tool 'tool99'"),
         ("ef_cm_t_per_mwh", "ef_t", "no result 'ef_t'"),

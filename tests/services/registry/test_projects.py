@@ -99,7 +99,7 @@ def test_a_methodology_of_documents_alone_is_refused(load, monkeypatch):
         ((", case: 1", ""), "'case' is missing"),
         (
             ("    expected", "    parameters: {accept_factors: [x]}\n    expected"),
-            "accept_factors: 'x' is no factor",
+            "accept_factors: 'x' is not a factor",
         ),
         (
             ("    expected", "    parameters: {accept_factors: x}\n    expected"),
@@ -110,7 +110,10 @@ def test_a_methodology_of_documents_alone_is_refused(load, monkeypatch):
         (("device: inv", "device: inw"), "'inw' is not registered"),
         (("from: 2026", "from: 2037"), "2036-01-01 is not after 2037-01-01"),
         (("case: 1}", "case: 1, from: 2025-01-01}"), "is not within 2026-01-01 to 2036-01-01"),
-        (("case: 1}", "case: 1}, {device: inv, role: generation, case: 2}"), "would serve twice"),
+        (
+            ("case: 1}", "case: 1}, {device: inv, role: generation, case: 2}"),
+            "would be assigned twice",
+        ),
     ],
 )
 def test_a_project_that_cannot_be_accounted_is_refused(load, change, message):
@@ -161,7 +164,7 @@ def test_two_projects_cannot_share_a_device(load):
     other = PROJECT.replace("id: pv", "id: pv-2").replace("from: 2026", "from: 2035")
     planned = load(other, stored)
     assert planned.refused
-    assert "devices: inv would serve in pv too from 2035-01-01" in messages(planned)
+    assert "devices: inv would be assigned to pv too from 2035-01-01" in messages(planned)
     assert not load(other.replace("2035", "2036").replace("to: 2036", "to: 2040"), stored).refused
 
 
@@ -178,9 +181,9 @@ def test_a_check_meter_claims_no_energy_of_its_own(load):
     assert not apart.refused, messages(apart)
     told = load(meters + one + other.replace("device: main", "device: check"))
     assert told.refused
-    assert "its check meter check counts the same" in messages(told)
+    assert "its check meter check measures the same" in messages(told)
     both = one.replace("case: 1}]", "case: 1}, {device: check, role: generation, case: 1}]")
-    assert "main would serve twice" in messages(load(meters + both))
+    assert "main would be assigned twice" in messages(load(meters + both))
 
 
 def test_moving_a_site_moves_its_projects_days(load):

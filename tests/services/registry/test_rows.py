@@ -192,7 +192,7 @@ def test_a_device_keeps_its_class(load):
         ("topics: [{id: a, template: 'x/{device}', active: 'no'}]", "'no' must be true or false"),
         (
             "topics: [{id: a, template: 'x/{device}/+'}, {id: b, template: 'x/+/{device}'}]",
-            "'x/+/{device}' and 'x/{device}/+' of a fit the same topics",
+            "'x/+/{device}' and 'x/{device}/+' of a match the same topics",
         ),
     ],
 )

@@ -105,7 +105,7 @@ def test_cells_of_a_spreadsheet_are_read_as_they_are_typed():
         (b"", "is not an XLSX workbook"),
         (_book(devices=[["id", "id"], ["a", "b"]]), "two columns are named id"),
         (_book(devices=[["id"], ["a", "b"]]), "row 2 has a cell in a column without a name"),
-        (_book(devices__ratings=[["of"], ["none"]]), "of = none: no such row in sheet devices"),
+        (_book(devices__ratings=[["of"], ["none"]]), "none is not the id of a row"),
         (_book(devices=[["id"], ["a"]], devices__ratings=[["from"], ["x"]]), "the column is empty"),
         (_book(devices=[["id"], *[["a"]] * 50_000]), "more than 50000 rows"),
         (_book(devices=[[f"c{i}" for i in range(65)]]), "more than 64 columns"),

@@ -201,7 +201,7 @@ def test_a_topic_that_is_refused_is_told_everywhere_and_the_rest_is_stored(secur
             secure.wait_for("tonne_broker_topics_refused", 1)
             with urllib.request.urlopen(f"http://{secure.metrics}/healthz", timeout=60) as page:
                 told = page.read().decode()
-            assert told == f"the broker refuses {refused} (Not authorized)\n"
+            assert told == f"the broker rejects {refused} (Not authorized)\n"
             # a proxy for the way out has no way to this machine's own processes
             found = _doctor(secure, http_proxy="http://127.0.0.1:9")["MQTT topics"]
             assert (found["state"], refused in found["found"]) == ("wrong", True)
@@ -219,7 +219,7 @@ def test_a_topic_that_is_refused_is_told_everywhere_and_the_rest_is_stored(secur
             own.close()
             secure.wait_for("tonne_ingest_messages_total", before + 1)
         lines = [json.loads(one) for one in log.read_text().splitlines()]
-        (error,) = [one for one in lines if one["event"].startswith("topics refused")]
+        (error,) = [one for one in lines if one["event"].startswith("topics rejected")]
         assert error["level"] == "error"
         assert (error["topics"], "tonne broker config" in error["remedy"]) == (
             {refused: "Not authorized"},
@@ -237,7 +237,7 @@ def test_a_pipeline_that_may_hear_nothing_does_not_start(secure):
         TONNE_MQTT_CERT_FILE=str(own / "client.crt"), TONNE_MQTT_KEY_FILE=str(own / "client.key"),
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
-    assert "the broker refuses every topic to 'gw': tonne/v1/+/telemetry (Not auth" in done.stderr
+    assert "the broker rejects every topic of 'gw': tonne/v1/+/telemetry (Not auth" in done.stderr
     assert "tonne broker config" in done.stderr
     assert '"event": "receiving"' not in done.stderr
     assert "Traceback" not in done.stderr

@@ -79,7 +79,9 @@ def one(ask: View, language: Language, alarm: AlarmId) -> Response:
     with ask.reading() as conn:
         result = stored.by_id(conn, ask.who.projects, alarm)
     if result is None:
-        raise ProblemError(404, f"there is no alarm {alarm} that you may see")
+        raise ProblemError(
+            404, f"there is no alarm {alarm} that you may see; choose one in the list of alarms"
+        )
     return render(ask, language, "alarm.html", found=result, may=ask.who.role == _ROLE)
 
 
@@ -88,7 +90,7 @@ async def _form_text(request: Request) -> str:
     try:
         fields = parse_qs((await request.body()).decode(), max_num_fields=_FIELDS)
     except ValueError:
-        raise ProblemError(422, "the form cannot be read; it holds a text in UTF-8") from None
+        raise ProblemError(422, "the form cannot be read; send its text in UTF-8") from None
     return fields.get("text", [""])[0]
 
 
@@ -119,7 +121,9 @@ def _write(ask: Asked, alarm: int, text: str, say: Any) -> None:
 
     def work(conn: Connection) -> tuple[int, Any]:
         if stored.by_id(conn, ask.who.projects, alarm) is None:
-            raise ProblemError(404, f"there is no alarm {alarm} that you may see")
+            raise ProblemError(
+                404, f"there is no alarm {alarm} that you may see; choose one in the list of alarms"
+            )
         say(conn, alarm, ask.who.name, text, ask.who.id)
         return _ELSEWHERE, {}
 

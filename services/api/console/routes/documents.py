@@ -93,7 +93,7 @@ def file(
         result = files.find(conn, sha256)
         ask.noted(conn, 200 if result else 404)
     if result is None:
-        raise ProblemError(404, f"no document of SHA-256 {sha256} is kept")
+        raise ProblemError(404, f"no document with the SHA-256 {sha256} is stored; upload it first")
     ending = "".join(c for c in result[0].rpartition(".")[2] if c.isascii() and c.isalnum())[:8]
     headers = {
         "Content-Disposition": f'attachment; filename="{sha256[:16]}.{ending or "bin"}"',
@@ -137,7 +137,9 @@ def _allowed(ask: Asked, form: Upload) -> tuple[str, bytes]:
         raise ProblemError(422, "no file was chosen, or it is empty; choose the document's file")
     name, data = form.files["file"]
     if len(data) > files.MOST_BYTES:
-        raise ProblemError(413, f"{name} is larger than {files.MOST_BYTES >> 20} MiB")
+        raise ProblemError(
+            413, f"{name} is larger than {files.MOST_BYTES >> 20} MiB; upload a smaller file"
+        )
     return name, data
 
 

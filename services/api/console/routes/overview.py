@@ -255,7 +255,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
 
     years = ask.request.app.state.memory.get("years", known)
     if year is not None and year not in years:
-        raise ProblemError(404, f"nothing is accounted for {year}; available: {years}")
+        raise ProblemError(404, f"there are no figures of {year}; years with figures: {years}")
 
     def find() -> PageFigures:
         with ask.reading() as conn:

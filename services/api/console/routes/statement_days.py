@@ -133,7 +133,9 @@ def _behind(
     """Return an interval's values, its readings, the last before and the first after."""
     start = datetime.fromisoformat(at)
     if not edges[0] <= start < edges[1]:
-        raise ProblemError(404, f"{at} is not a 15-minute interval of this day")
+        raise ProblemError(
+            404, f"{at} is not a 15-minute interval of this day; choose one on the page of the day"
+        )
     begin = int(start.timestamp()) * 1_000_000
     end = begin + QUARTER_US
     within = [i for i, (us, _) in enumerate(known.rows) if begin < us < end]
@@ -151,7 +153,7 @@ def _edges(claims: Claims, day: date) -> tuple[datetime, datetime]:
     """Return start and end of a local day, within the statement's period."""
     period = claims.monitoring_period
     if day.isoformat() not in days_of(claims):
-        raise ProblemError(404, f"{day} is not a day of this statement")
+        raise ProblemError(404, f"{day} is not a day of this statement; choose one on its page")
     begin, end = period_us(day, date.fromordinal(day.toordinal() + 1), period.timezone)
     first, last = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
     since, until = (utc_text(us) for us in (max(begin, first), min(end, last)))

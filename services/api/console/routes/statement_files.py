@@ -72,7 +72,10 @@ def line(ask: View, language: Language, statement: StatementId) -> Response:
     with ask.reading() as conn:
         drawn = line_diagram(read_plan(statements.detail(conn, statement)["plan"]), language)
     if drawn is None:
-        raise ProblemError(404, "no meter of this statement states which load it feeds")
+        raise ProblemError(
+            404,
+            "no meter of this statement states which load it feeds; enter `feeds` of its devices",
+        )
     return Response(drawn, media_type="image/svg+xml")
 
 

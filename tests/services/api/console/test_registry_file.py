@@ -239,7 +239,7 @@ def test_a_form_by_methodology_is_given(served):
     given = plain.get(page, params={"methodology": "ams-i-d", "country": "ke"}, cookies=cookies)
     assert given.status_code == 200
     assert given.content[:2] == b"PK"
-    assert "ef_grid_t_per_mwh" in str(read_bytes("a.xlsx", given.content).problems)
+    assert "capacity_mw" in str(read_bytes("a.xlsx", given.content).problems)
     for wrong in (
         {"methodology": "none", "country": "KE"},
         {"methodology": "ams-i-d", "country": "QQ"},

@@ -220,7 +220,7 @@ function stateOf({ statement, verification, receipt }) {
 
 async function keys(subject) {
   const own = ownKeys(subject);
-  if (stateOf(subject) === "draft") throw new NotApplicable("a draft, not signed");
+  if (stateOf(subject) === "draft") throw new NotApplicable("the statement is a draft and not signed");
   if (subject.receipt === null && [...own.values()].some((key) => key.role === "log")) {
     throw new CheckError("the statement was issued, and its receipt.txt was taken out");
   }
@@ -327,7 +327,7 @@ async function provenBy(subject, document) {
 }
 
 async function operator(subject) {
-  if (stateOf(subject) === "draft") throw new NotApplicable("a draft, without proof");
+  if (stateOf(subject) === "draft") throw new NotApplicable("the statement is a draft without a proof");
   needsKeys(subject, "operator");
   return `signed by ${(await provenBy(subject, subject.statement)).name}`;
 }
@@ -623,7 +623,7 @@ async function manifest(subject) {
 /** Signed after the period's end, verified after that, by keys that could sign then. */
 async function times(subject) {
   const state = stateOf(subject);
-  if (state === "draft") throw new NotApplicable("a draft, not signed");
+  if (state === "draft") throw new NotApplicable("the statement is a draft and not signed");
   needsKeys(subject, ...signed(subject).map(([, role]) => role));
   const first = instant(onlyProof(subject.statement).created);
   if (first < instant(subject.claims.monitoringPeriod.to)) {
@@ -677,7 +677,7 @@ async function approvals(subject) {
     holders.push(holder);
   }
   const found = people(holders);
-  if (subject.receipt === null) throw new NotApplicable(`not issued yet, ${found} people approved so far`);
+  if (subject.receipt === null) throw new NotApplicable(`the statement is not issued yet; it has ${found} approvals so far`);
   if (!found && Math.max(own, asked) === 1) return "only the preparer's signature is required";
   if (own > 1 && found < own) throw new CheckError(`${own} people have to approve the issue, and ${found} did`);
   if (found < asked) subject.missing.push("approvals");

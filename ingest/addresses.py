@@ -26,7 +26,7 @@ class Parts(NamedTuple):
     Attributes
     ----------
     scheme : str
-        In lower case; empty if the text is not a URL.
+        Scheme in lower case; empty if the text is not a URL.
     login : str or None
         `user` or `user:password`, unchanged.
     hosts : list of str

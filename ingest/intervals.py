@@ -85,7 +85,7 @@ def share(steps: Steps, marks: Marks, light: Light | None = None) -> IntervalRow
     Parameters
     ----------
     steps : Steps
-        In any order; `to_us >= from_us`.
+        Steps in any order; `to_us >= from_us`.
     marks : Marks
         Sorted by device, quantity and time.  A reading on the grid belongs to
         the interval that it ends; a first reading to the one that it opens.

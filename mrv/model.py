@@ -74,7 +74,7 @@ class Factor:
     verified : bool
         Whether a person compared the value with the primary text.
     sha256 : str
-        Of the canonical JSON of all fields, without `provisional`, `brought` and `documented`.
+        Hash of the canonical JSON of all fields, without `provisional`, `brought` and `documented`.
     provisional : bool
         Whether the year has no published value yet; differs by use of the factor.
     bound : str

@@ -184,7 +184,7 @@ class Rates:
         values : int64 array, n
             Not negative.
         index : integer array, n
-            Which rate.
+            Index of the rate of each value.
         mode : "down" or "up"
 
         Returns

@@ -22,7 +22,7 @@ class Consumption:
     uses, serves : tuple of str
         Roles of the consumption, and roles of the service.
     unit : str
-        Of the specific consumption, such as kWh/km.
+        Unit of the specific consumption, such as kWh/km.
     per_base : Fraction
         Conversion from base units of consumption per base unit of service to `unit`.
     keys : (str, str), optional
@@ -139,7 +139,7 @@ class Related:
     Attributes
     ----------
     parameter : str
-        Of the project, or of a device.
+        Parameter of the project or of a device.
     test : callable
         Returns the lowest and highest value from the other parameters and the measured ones; None
         if undetermined. [unit of the parameter]

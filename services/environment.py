@@ -47,7 +47,7 @@ def one_setting(environ: Mapping[str, str], dotenv: Path, field: str) -> str | N
     dotenv : Path
         A `.env` file, which may be absent; the environment has priority.
     field : str
-        As in the settings, `metrics_bind`.
+        Name in the settings, such as `metrics_bind`.
     """
     name = PREFIX + field.upper()
     return environ[name] if name in environ else dotenv_values(dotenv).get(name)

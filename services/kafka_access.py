@@ -36,7 +36,7 @@ class KafkaAccess:
     user, password : str, optional
         SASL credentials; with OAUTHBEARER the client's id and secret.
     mechanism : str
-        Of `MECHANISMS`; has no effect without a user.
+        One of `MECHANISMS`; has no effect without a user.
     token_url : str, optional
         Token endpoint for OAUTHBEARER.
     """

@@ -68,7 +68,7 @@ class Batch:
     signer : str
         Stated signer: an id or a serial number.
     algorithm : int
-        Of COSE.
+        Algorithm number of COSE.
     sequence : int
         Increases by one with each batch of the signer for this device.
     at_ms : int
@@ -76,7 +76,7 @@ class Batch:
     device : str
         Id or serial number of the device.
     content_type : str or None
-        Of `messages`.
+        Content type of `messages`.
     messages : bytes
     signature, signed : bytes
     """

@@ -74,7 +74,7 @@ class Form:
     line : Line
         The message's decoded row.
     datatypes : sequence of int
-        Of each value.
+        Datatype of each value.
     """
 
     __slots__ = (

@@ -43,7 +43,7 @@ def compare(
     Returns
     -------
     compared : int
-        How many intervals could be compared.
+        Number of compared intervals.
     differences : list of Difference
     """
     keys = sorted(key for key in whole if all(key in part for part in parts))

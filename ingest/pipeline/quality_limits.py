@@ -223,7 +223,7 @@ class Checks:
     ----------
     fleet : Fleet
     before : Checks, optional
-        Of an earlier version.
+        Object of an earlier version.
     same : pair of int32 arrays, optional
         Unchanged devices, by index in this and the earlier fleet, whose limits are reused.
     """

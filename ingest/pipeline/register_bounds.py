@@ -41,7 +41,7 @@ class Bounds:
     ----------
     fleet : Fleet
     before : Bounds, optional
-        Of an earlier version.
+        Object of an earlier version.
     same : pair of int32 arrays, optional
         Unchanged devices, by index in this and the earlier fleet, whose limits are reused.
     """

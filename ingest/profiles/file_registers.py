@@ -55,7 +55,7 @@ def registers(class_id: str) -> dict[str, Register]:
 
 @cache
 def named(column: str) -> str:
-    """Return the name in files of a register's column, of any class; other names as they are."""
+    """Return the name of a register's column in files; other names are unchanged."""
     every = (r for class_id in classes.load() for r in registers(class_id).values())
     return next((register.name for register in every if register.column == column), column)
 

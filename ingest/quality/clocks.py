@@ -68,7 +68,7 @@ def at_night(
     least : float64 array, n
         Minimum power that counts as generation, in the unit of `power`; NaN if unknown.
     latitude, longitude : float64 array, n
-        Of the site, north and east positive; NaN if unknown. [deg]
+        Coordinates of the site, north and east positive; NaN if unknown. [deg]
     """
     result = np.zeros(len(power), dtype=np.bool_)
     with np.errstate(invalid="ignore"):

@@ -48,7 +48,7 @@ class Integral(NamedTuple):
     ----------
     energy_wh : float64 array, n
     variance : float64 array, n
-        Of the energy between the samples. [Wh2]
+        Variance of the energy between the samples. [Wh2]
     known : bool array, n
         False where the device sent nothing.
     left_out : bool array, n
@@ -72,7 +72,7 @@ def integral(
     time_us : int64 array, n
         Times of the power readings, ascending. [us UTC]
     power_w : float64 array, n
-        In the direction of the register; negative values count as zero. [W]
+        Power in the direction of the register; negative values count as zero. [W]
     reported_us : int64 array, m
         Times of the register readings.  If a device sends its register but no power for longer than
         usual, the lower of the two power samples is used; for more than a day none.

@@ -42,7 +42,7 @@ def outside(
     Parameters
     ----------
     values : float64 array, n
-        In the unit of the channel.
+        Values in the unit of the channel.
     low, high : float or float64 array, n
         Limits, NaN if unknown.
     """
@@ -110,7 +110,7 @@ def spikes(
         Values more than an hour apart are no neighbours. [us UTC]
     values : float64 array, n
     height : float64 array, n
-        In the unit of the values; NaN if unknown.
+        Height in the unit of the values; NaN if unknown.
     """
     result = np.zeros(len(values), dtype=np.bool_)
     if len(values) < 3:  # noqa: PLR2004 (a value and its neighbours)

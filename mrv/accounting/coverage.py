@@ -115,7 +115,7 @@ def service(rows: IntervalRows, first: int, last: int, device: str) -> Service:
     first, last : int
         Interval numbers since the epoch; an empty range is allowed.
     device : str
-        For errors.
+        Device id, for errors.
 
     Raises
     ------

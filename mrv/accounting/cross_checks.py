@@ -136,7 +136,7 @@ def cross_checks(
     monitored : sequence of Monitored
         Counted quantity by device.
     rows : Rows
-        Of main and check meters.
+        Interval rows of main and check meters.
     years : sequence of (year, begin, end)
         Local calendar years of the period. [us UTC]
     """

@@ -174,7 +174,7 @@ def compile_bindings(
     ----------
     projects : iterable of Project
     fleet : Fleet
-        With the indices of the interval rows.
+        Fleet with the indices of the interval rows.
     factors : Factors
         `mrv.factors.load()`.
     compiled : Compiled, optional
@@ -374,7 +374,7 @@ def silence_rates(
     project : Project
     fleet : Fleet
     seen : mapping of device id to Seen
-        Of devices whose class has no limit; others may be omitted.
+        Largest intervals of devices whose class has no limit; others may be omitted.
     factors : Factors
         `mrv.factors.load()`.
     year : int

@@ -314,7 +314,7 @@ class EvidenceItem:
     name : str
         The device's id, or the parameter's name.
     role : str
-        Of a meter, or of the devices that a parameter belongs to; empty of the project's own.
+        Role of the meter or of the parameter's devices; empty for a parameter of the project.
     tonnes : str
         Emissions of the quantity on its side, of a project-side meter at its highest plausible
         rate; of a value, the change of the reduction without it. The last two are at most the whole

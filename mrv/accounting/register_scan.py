@@ -107,7 +107,7 @@ class Scan:
     Attributes
     ----------
     rows : IntervalRows
-        Of the period, by device, quantity and start.
+        Interval rows of the period, by device, quantity and start.
     first, last : int
         Edges of the period. [interval numbers]
     into_day : int

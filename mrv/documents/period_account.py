@@ -244,7 +244,7 @@ class Evidence(Form):
 
     A: signed by a key that the project participant does not hold; B: a third party's document
     with the hash of its file; C: an instrument under valid calibration; D: the project
-    participant's own statement, or an instrument without.
+    participant's own statement, or an instrument without calibration.
     """
 
     shares: dict[Literal["A", "B", "C", "D"], Number]

@@ -56,7 +56,7 @@ def inventory(
     facility : Facility
     year : int
     metered : mapping of (device, quantity) to Metered
-        Of the local year; absent for a meter without data.
+        Quantities of the local year; absent for a meter without data.
     factors : Factors
 
     Notes

@@ -46,7 +46,7 @@ def filled(
     values : mapping of name to text, number or None
         None leaves the cell unchanged.
     rows : mapping of name to rows
-        By the names in the map's tables.
+        Rows by the names in the map's tables.
     day : date
         Date of the workbook, so that its bytes are reproducible.
     template : bytes, optional

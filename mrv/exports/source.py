@@ -133,7 +133,7 @@ def check_together(sources: Sequence[Source]) -> None:
     Parameters
     ----------
     sources : sequence of Source
-        By begin of their periods.
+        Sources in order of their periods.
 
     Raises
     ------

@@ -33,7 +33,7 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
     Parameters
     ----------
     kind : str
-        For the error.
+        Kind of factor, for errors.
     group : sequence of Factor
         Factors of one kind and direction, in order of time.
 

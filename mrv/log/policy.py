@@ -54,7 +54,7 @@ class Policy:
     logs : tuple of Member
         Accepted logs; empty: any log.
     witnesses : mapping of str to Member
-        By their names in the file.
+        Witnesses by their names in the file.
     groups : mapping of str to Group
     quorum : str
         Name of a witness or a group, or `none`.

@@ -70,7 +70,7 @@ class Table:
     names : tuple of str
         Device ids.
     device : int32 array, n
-        Which of them.
+        Index into `names`.
     time_us : int64 array, n
     columns : mapping of str to array, n
         As the pipeline holds them; `quantity` is an index of `quantities`.

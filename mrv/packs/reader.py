@@ -166,7 +166,7 @@ def read_pack(path: Path | str, budget: Budget = USUAL) -> Pack:
     Parameters
     ----------
     budget : Budget
-        How much of it is read.
+        Size limits.
 
     Raises
     ------

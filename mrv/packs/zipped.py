@@ -40,7 +40,7 @@ def opened_pack(path: Path | str, budget: Budget = USUAL) -> Iterator[Pack]:
     Parameters
     ----------
     budget : Budget
-        How much of it is read.
+        Size limits.
 
     Raises
     ------

@@ -87,7 +87,7 @@ def year_on_year(days: NDArray[np.datetime64], ratio: NDArray[np.float64]) -> Tr
     Parameters
     ----------
     days : datetime64[D] array, n
-        In order, none twice.
+        Days in order, without duplicates.
     ratio : float64 array, n
         Performance ratio of the day, corrected to one temperature. [-]
 

@@ -88,7 +88,7 @@ def soiling(days: NDArray[np.datetime64], ratio: Float, insolation: Float) -> So
     Parameters
     ----------
     days : datetime64[D] array, n
-        In order, none twice.
+        Days in order, without duplicates.
     ratio : float64 array, n
         Measured over expected energy of the day, corrected to one temperature; NaN: not known. [-]
     insolation : float64 array, n

@@ -89,7 +89,7 @@ def transferable(credit_t: int, project: TransferClass, country: str | None) -> 
         Issued so far; a transfer may only be authorised after issuance. [t]
     project : TransferClass
     country : str or None
-        Of the project.
+        Country of the project.
 
     Returns
     -------

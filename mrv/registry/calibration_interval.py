@@ -106,7 +106,7 @@ def intervals_of(
     Parameters
     ----------
     roles : mapping of str to RoleNeeds
-        Of the methodology.
+        Roles of the methodology.
     own : mapping of str to int
         Interval in the registry by device. [months]
     """

@@ -48,7 +48,7 @@ class Survey:
     Attributes
     ----------
     parameter : str
-        Of the project.
+        Parameter of the project.
     population, n : int
         Size of the population and of the sample.
     mean : Decimal or int
@@ -301,7 +301,7 @@ class Sample:
     Attributes
     ----------
     parameter : str
-        Of the methodology.
+        Parameter of the methodology.
     sample : str
         Number of the sample at the laboratory.
     taken : date

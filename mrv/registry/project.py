@@ -91,7 +91,7 @@ class Document:
     Attributes
     ----------
     parameter : str
-        Of the project.
+        Parameter of the project.
     document : str
         Its title and number.
     by : str or None
@@ -474,7 +474,7 @@ class Invoice:
     quantity : str
         `energy_export`, `energy_import` or another that registers count.
     value : int
-        In whole base units of the quantity.
+        Quantity in whole base units of the quantity.
     percent : Decimal or int
         Permitted difference of the meters.
     sha256 : str or None

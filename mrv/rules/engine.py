@@ -238,7 +238,7 @@ class Engine:
     Parameters
     ----------
     judges : sequence of Judging
-        In any order.
+        Rules in any order.
     """
 
     project: Project

@@ -111,9 +111,9 @@ def with_measured_power(
     Parameters
     ----------
     drawn : mapping of str to Drawn
-        By device.
+        Electricity by device.
     edges : sequence of int
-        Of the stretches. [interval numbers]
+        Edges of the stretches. [interval numbers]
     """
     meters = list(monitored)
     for name, energy in drawn.items():

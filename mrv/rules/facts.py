@@ -119,7 +119,7 @@ class Facts:
         yield from cross_checks(self.views, supporting, self.bench, self.years, pricing)
 
     def of_role(self, *roles: str) -> tuple[int, ...]:
-        """Return the places of the devices in the given roles."""
+        """Return the indices of the devices in the given roles."""
         return tuple(i for i, m in enumerate(self.metered) if m.base.bound.role in roles)
 
     @cached_property

@@ -125,7 +125,10 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
 
 
 def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
-    """Yield each meter's graded evidence; time without certificate and beyond invoices apart."""
+    """
+    Yield the graded evidence of each meter, with time without certificate and beyond
+    invoices separately.
+    """
     for view in account.views:
         tonnes = _hides(account, view)
         if not tonnes:
@@ -156,9 +159,9 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
 
 def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     """
-    Return the share by which a meter's quantity is more favourable than its invoices.
+    Return the share by which a meter's quantity is more favourable than its invoices state.
 
-    A tolerance lets it count; it rests on the meter alone.
+    It is within the tolerance and counts, but rests on the meter alone.
     """
     sums = invoiced_sums(facts, [meter])
     if sums is None or not sums.theirs or not meter.counts:

@@ -453,7 +453,7 @@ def class_mean(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 
 def _of_class(facts: Facts, consumption: Consumption) -> dict[str, dict[int, int]]:
-    """Return the places of devices whose class has a mean, by device, and that mean. [per day]"""
+    """Return the daily mean of the class by device and index of the meter. [base units per day]"""
     result = defaultdict[str, dict[int, int]](dict)
     for i in facts.of_role(*consumption.serves):
         meter = facts.views[i]

@@ -71,7 +71,7 @@ class Limits:
     stretches : tuple of int
         Edges of the period's stretches of about a week; empty in rule set 1. [numbers]
     versions : tuple of Version
-        Of the monitoring plan, which may correct readings.
+        Versions of the monitoring plan, which may correct readings.
     """
 
     ratings: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)

@@ -119,7 +119,7 @@ class _Place:
 
     @property
     def values(self) -> dict[str, str | Text]:
-        """Return the values for texts on the place."""
+        """Return the subject, amount and device as values of a text."""
         of = {} if self.device is None else {"device": self.device}
         named = subject(self.name, [self.device])
         return {"subject": named, "amount": amount(self.value, self.spec.unit), **of}

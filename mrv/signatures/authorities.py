@@ -41,7 +41,7 @@ class Authority:
     Parameters
     ----------
     name : str
-        For people to read.
+        Display name.
     certificates : tuple of str
         PEM: the root, and the certificates between it and the authority's own, where its
         tokens do not bring them.

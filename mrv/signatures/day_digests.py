@@ -112,7 +112,7 @@ class Digest:
     root : str
         Merkle root in hex; for no leaves, the hash of nothing.
     leaves : tuple of DayLeaf
-        In their order.
+        Leaves in order.
     """
 
     root: str
@@ -139,7 +139,7 @@ def day_leaf(key: DayKey, data: bytes) -> DayLeaf:
     Parameters
     ----------
     key : DayKey
-        Which rows.
+        Device, day and table of the rows.
     data : bytes
         Their canonical bytes, of `rows.column_bytes`.
     """
@@ -155,9 +155,9 @@ def cut_leaf(key: DayKey, rows: Rows, begin: int, end: int) -> DayLeaf:
     Parameters
     ----------
     key : DayKey
-        Which rows.
+        Device, day and table of the rows.
     rows : Rows
-        In canonical order from `begin` to `end`.
+        Rows in canonical order from `begin` to `end`.
     """
     hashed = hashlib.sha256()
     for part in rows.cut(begin, end):

@@ -91,11 +91,11 @@ class KeyBounds:
     projects : tuple of str or None
         Projects that it may sign for; None if never stated.
     accreditation : Accreditation or None
-        Of a verifier.
+        Accreditation of a verifier.
     ends_at : LogPlace or None
         Log entry from which its signatures are not accepted.
     final_head : str or None
-        Of a log that was closed: its last signed head.
+        Last signed head of a closed log.
     """
 
     organisation: str | None = None

@@ -50,7 +50,7 @@ def read_secret(
     Parameters
     ----------
     passphrase : bytes
-        For a file whose secret is encrypted.
+        Passphrase of an encrypted secret.
     opened : callable, optional
         Makes of the file's `signer` a function that signs; without it such a file is refused.
 

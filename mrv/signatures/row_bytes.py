@@ -61,7 +61,7 @@ def column_bytes(
     Returns
     -------
     bytes
-        As drawn above.
+        Bytes in the form above.
 
     Raises
     ------

@@ -53,7 +53,7 @@ class TrustRoot:
     ----------
     programme : str
     version : int
-        From 1; each file replaces the one before.
+        Version from 1; each file replaces the previous one.
     expires : str
         RFC 3339 in UTC: from then on a newer one is needed.
     root_keys : tuple of str
@@ -65,7 +65,7 @@ class TrustRoot:
     issue : IssueRule or None
         Number of operators that must approve an issue; 1 if not stated.
     timestamps : StampRule or None
-        Which time-stamp authorities count, and how many of them must have stamped.
+        Accepted time-stamp authorities, and the required number of stamps.
     log_policy : str or None
         Witnesses that must have cosigned a head of the log: text of a policy
         (c2sp.org/tlog-policy).

@@ -58,15 +58,15 @@ class Reading:
     Parameters
     ----------
     time : datetime
-        With the meter's offset.
+        Time with the meter's offset.
     clock : str
         `U`, `I`, `S` or `R`: reliability of the time, see `TIMES`.
     reason : str or None
         `B` begin, `E` end, and others (table 7); None without a transaction.
     value : Decimal or None
-        As the meter wrote it, in `unit`; None for an event.
+        Value as written by the meter, in `unit`; None for an event.
     obis : str or None
-        Which register it is (IEC 62056-6-1).
+        Register code (IEC 62056-6-1).
     unit : str or None
         Like `kWh`.
     errors : str
@@ -104,13 +104,13 @@ class Record:
     Parameters
     ----------
     version : str
-        Of the format.
+        Version of the format.
     gateway, meter : str or None
         Serial numbers; at least one is there.
     page : str
         `T` (transaction) or `F` (fiscal) and a number; a meter gives each once.
     readings : tuple of Reading
-        In their order.
+        Readings in order.
     algorithm : str
         Like `ECDSA-secp256r1-SHA256`.
     signature : bytes

@@ -104,7 +104,7 @@ def check_items(items: Iterable[Item], keys: Mapping[str, Sequence[DatedKey]]) -
     Parameters
     ----------
     items : iterable of Item
-        In the order in which they came.
+        Values in order of receipt.
     keys : mapping of str to sequence of DatedKey
         Serial number to the keys of that meter or gateway.
     """

@@ -60,7 +60,7 @@ class Finding:
     findings : tuple of str
         Remarks in addition to the findings.
     words : Words
-        Of each parameter, requirement and open finding.
+        Descriptions of each parameter, requirement and open finding.
     procedure : str or None
         Procedure in the verifier's words.
     team : tuple of PersonNamed

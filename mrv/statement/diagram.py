@@ -100,7 +100,7 @@ def diagram(
     Parameters
     ----------
     language : str
-        Of its words; packs have the English ones.
+        Language of its texts; English in packs.
     names : mapping, optional
         Names of roles and frequencies, as `role.NAME`; else by their names in the registry.
 

@@ -44,7 +44,7 @@ class Scanned(NamedTuple):
     ----------
     readings : Digest
     reaches : list of Reach
-        By device.
+        Time range of the evidence by device.
     rows : IntervalRows or None
         Interval rows, if requested.
     risen : list of (Window, int)

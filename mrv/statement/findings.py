@@ -72,12 +72,12 @@ class Event:
     finding : str
         Such as `CAR-1`.
     number : int
-        Of the finding's events, from 1.
+        Number among the events of the finding, from 1.
     effect_t : Fraction, optional
         Overstatement of the reduction, negative for an understatement; of a closing event the
         remaining one. [t CO2e]
     sha256 : str
-        Of the signed document's canonical bytes.
+        Hash of the signed document's canonical bytes.
     """
 
     statement: str
@@ -141,7 +141,7 @@ def sign_event(
     Parameters
     ----------
     statement : mapping
-        With the operator's proof.
+        Statement with the operator's proof.
     before : sequence of Record
         The statement's findings so far.
     event : tuple

@@ -1,8 +1,8 @@
 """
 Graded evidence of a statement: shares by grade, and the worklist of meters and values.
 
-What a meter signed has grade A where a third party's document shows its key: the operator, who
-enters the key in the registry, may hold it.
+A value signed by a meter has grade A only if a third party's document shows its key, since the
+operator enters the key in the registry and may hold it.
 """
 
 from __future__ import annotations

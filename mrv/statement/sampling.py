@@ -237,7 +237,7 @@ def sign_sampling(
     Parameters
     ----------
     statement : mapping
-        With the operator's proof.
+        Statement with the operator's proof.
     case : Case
         Its evidence.
     """

@@ -199,7 +199,7 @@ def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
     Parameters
     ----------
     keys : sequence of EnrolledKey
-        Of third parties, and of the operators of whom the signer must be independent.
+        Keys of third parties, and of operators from whom the signer must be independent.
 
     Raises
     ------

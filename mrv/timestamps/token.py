@@ -196,7 +196,7 @@ def verify(
     between : iterable of str
         Intermediate certificates in PEM, not trusted by themselves.
     nonce : int, optional
-        Of the request, where this answers one.
+        Nonce of the request, if the token answers one.
 
     Raises
     ------

@@ -124,7 +124,7 @@ class Rules(NamedTuple):
     today : Figures or None
         Result under today's rules, where these differ.
     why : str
-        Why that could not be computed.
+        Reason for a missing result under today's rules.
     """
 
     metering: int

@@ -56,7 +56,7 @@ class Client:
     token : str, optional
         Bearer token.
     timeout_s : float
-        For each request.
+        Timeout of each request.
 
     Raises
     ------

@@ -76,7 +76,7 @@ class Query:
     order : tuple of (str, bool)
         Properties, and whether descending.
     expand : mapping of str to Query
-        By navigation property.
+        Nested queries by navigation property.
     """
 
     where: Condition | None = None

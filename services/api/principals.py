@@ -25,7 +25,7 @@ class Principal:
     id : str
         `key:<id>`, `oidc:<subject>`, or `public`.
     name : str
-        For display.
+        Display name.
     role : str
         operator, verifier, auditor, admin; public without a token.
     projects : tuple of str, optional

@@ -94,7 +94,7 @@ def restore(
     Parameters
     ----------
     conn : Connection
-        In autocommit, as `tonne_ingest`, like the pipeline.
+        Connection in autocommit, as `tonne_ingest`, like the pipeline.
     wanted : Wanted
         A time span, and devices if not all.
     days : int

@@ -237,7 +237,7 @@ def run(
     Parameters
     ----------
     conn : Connection
-        In autocommit, as `tonne_archive`.
+        Connection in autocommit, as `tonne_archive`.
     url : str, optional
         Location, needed in a first run without settings.
     before_us : int
@@ -295,7 +295,7 @@ def forever(
     place : str, optional
         Location of a first archive.
     keep_us : int
-        How long days stay in the database. [us]
+        Time for which days stay in the database. [us]
     every_s : float
         Time from the start of a round to that of the next. [s]
     """

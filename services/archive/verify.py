@@ -213,7 +213,7 @@ def check(
     Parameters
     ----------
     conn : Connection
-        In autocommit, as `tonne_archive`.
+        Connection in autocommit, as `tonne_archive`.
 
     Raises
     ------

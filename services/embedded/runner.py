@@ -364,7 +364,7 @@ class Runner(TwoThreads):
     tls : Tls, optional
         TLS identity at the broker.
     wait_s : float
-        How long servers that are not there are waited for at the start. [s]
+        Maximum waiting time for unreachable servers at the start. [s]
     letter_bytes : int
         Daily quota of stored dead letters per principal.
     limits : Limits, optional

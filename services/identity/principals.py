@@ -106,11 +106,11 @@ def field(
     Parameters
     ----------
     devices : iterable of Device
-        Of the registry, including those behind gateways.
+        Devices of the registry, including those behind gateways.
     templates : sequence of str
         The fleet's own topics.
     passwords : mapping of str to Hashed
-        Of principals with a password.
+        Hashes of the principals with a password.
     enrolled : iterable of str
         Principals with a valid credential.
     """

@@ -35,7 +35,7 @@ class RefusedTopics:
     Parameters
     ----------
     client_id : str
-        Of the session.
+        Client id of the session.
     share : str
         Prefix of filters of a shared subscription, or empty.
     is_host : bool

@@ -104,7 +104,7 @@ def _is_away(error: BaseException) -> bool:
 
 @contextmanager
 def quiet_stop() -> Iterator[None]:
-    """Context that ends an interrupted start like a stopped process."""
+    """Context that handles an interruption during the start like a stop of the running process."""
     try:
         yield
     except GaveUpError:

@@ -376,7 +376,7 @@ def audit(conn: Connection, now_us: int, archived: tuple[str, ...] = ()) -> Audi
     Parameters
     ----------
     conn : Connection
-        In autocommit; it only reads.
+        Connection in autocommit; it only reads.
     now_us : int
         Time at which days should have been sealed. [us UTC]
     archived : tuple of str

@@ -193,7 +193,7 @@ def close_period(
     Parameters
     ----------
     conn : Connection
-        In autocommit.
+        Connection in autocommit.
     from_us, to_us : int
         On the interval grid, end excluded. [us UTC]
     actor : str
@@ -274,7 +274,7 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
     Parameters
     ----------
     conn : Connection
-        In autocommit.
+        Connection in autocommit.
     from_us, to_us : int
         On the interval grid, end excluded. [us UTC]
 
@@ -410,7 +410,7 @@ def open_corrections(conn: Connection) -> list[Correction]:
     Parameters
     ----------
     conn : Connection
-        In autocommit, as `tonne_mrv`.
+        Connection in autocommit, as `tonne_mrv`.
     """
     return [_correct(conn, issued) for issued in _changed(conn)]
 

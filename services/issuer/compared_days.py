@@ -57,7 +57,7 @@ def without_late(
     Parameters
     ----------
     leaves : sequence of DayLeaf
-        Of all readings of the day, in the cursor's snapshot.
+        Leaves of all readings of the day, in the cursor's snapshot.
     late : mapping of str to Late
         Late readings by device.
     """

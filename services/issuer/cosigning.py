@@ -64,7 +64,7 @@ class Outcome:
     why : str
         A sentence; empty where it cosigned.
     took_s : float
-        From question to answer. [s]
+        Time from request to answer. [s]
     """
 
     state: State
@@ -193,11 +193,11 @@ class Round:
     size : int
         Number of entries; 0 for a log without a head.
     outcomes : dict of str to Outcome
-        By the names in the policy; witnesses that had cosigned it before are not asked.
+        Outcomes by the names in the policy; witnesses that had cosigned it before are not asked.
     names : tuple of str
         Witnesses whose cosignatures are stored.
     lacks : str or None
-        What is missing for the quorum; None if it is reached.
+        Missing part of the quorum; None if it is reached.
     """
 
     size: int
@@ -278,7 +278,7 @@ def have_cosigned(conn: Connection, whom: Witnesses) -> Round:
     Parameters
     ----------
     conn : Connection
-        In autocommit, as `tonne_mrv`; no transaction is open while witnesses are asked.
+        Connection in autocommit, as `tonne_mrv`; no transaction is open while witnesses are asked.
     """
     done = _once(conn, whom)
     newest = stored.newest(conn)

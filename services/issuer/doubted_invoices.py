@@ -152,7 +152,7 @@ def invoices_of(
     Parameters
     ----------
     project : Project
-        With the devices of the period.
+        Project with the devices of the period.
     period_us : tuple of int
         End excluded. [us UTC]
     """

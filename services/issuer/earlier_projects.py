@@ -121,7 +121,7 @@ class TakenOver:
     Parameters
     ----------
     project : Project
-        With the devices of the period.
+        Project with the devices of the period.
     period_us : tuple of int
         End excluded. [us UTC]
     """

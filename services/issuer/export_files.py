@@ -348,7 +348,7 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     Parameters
     ----------
     conn : Connection
-        In autocommit.
+        Connection in autocommit.
 
     Raises
     ------

@@ -349,7 +349,7 @@ def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKe
     Parameters
     ----------
     conn : Connection
-        In autocommit.
+        Connection in autocommit.
     name : str
         Holder of the log's present key, which may be revoked already.
 

@@ -58,7 +58,7 @@ class Beneath(NamedTuple):
     quantity : str
         Common quantity of both.
     measured, took : int
-        By the upstream meter, and by the downstream ones together.
+        Quantity of the upstream meter, and of the downstream ones together.
     below : int
         Deficit of the upstream meter, in hours with one.
     steps : bool
@@ -197,7 +197,7 @@ def left_out(
     Parameters
     ----------
     project : Project
-        With the devices of the period.
+        Project with the devices of the period.
     period_us : Span
         [us UTC]
     """
@@ -337,7 +337,7 @@ def reported(
     Parameters
     ----------
     factors : Factors
-        For its emissions.
+        Factors for its emissions.
     drawn : Document, optional
         A third party's line diagram with its loads.
     """

@@ -54,7 +54,7 @@ def refresh(conn: Connection) -> int:
     Parameters
     ----------
     conn : Connection
-        In autocommit.
+        Connection in autocommit.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def _reported_until(conn: Connection, project: Project, today: date) -> int:
 def _uncovered(
     begin: int, end: int, closed: Iterable[tuple[int, int]]
 ) -> Iterator[tuple[int, int]]:
-    """Yield the parts of a time outside others, which are ascending."""
+    """Yield the parts of [begin, end) outside given spans, which are ascending."""
     for from_us, to_us in closed:
         if to_us <= begin or from_us >= end:
             continue

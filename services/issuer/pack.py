@@ -47,7 +47,7 @@ def export(conn: Connection, statement: str, out: Path) -> Path:
     Parameters
     ----------
     conn : Connection
-        In autocommit.
+        Connection in autocommit.
     out : Path
         The folder; it may exist if it is empty.
 

@@ -262,8 +262,9 @@ def draft_of(conn: Connection, project_id: str) -> str:
     """
     Return the first draft of a project's plan as a registry file.
 
-    Entries known only to the plant are empty: an import names each of them.  What an import keeps
-    where a file omits it, such as documents, is left out, so that an old draft never restores it.
+    Entries known only to the plant are empty; an import names each of them.  Data that an import
+    keeps if a file omits them, such as documents, are omitted, so that an old draft never restores
+    them.
 
     Raises
     ------

@@ -69,9 +69,9 @@ def engaged(facts: Facts, registration: Registration) -> Iterator[str]:
     given, (_, last) = registration.grievances, _days(facts)
     if given is None and not facts.subject.methodology.id.startswith(JCM):
         yield f"{ask}.grievances: date, text and answer of each, or `none`"
-    for one in given if isinstance(given, tuple) else ():
-        if one.date <= last and not one.answer:
-            yield f"{ask}.grievances: the one of {one.date} has no answer"
+    for part in given if isinstance(given, tuple) else ():
+        if part.date <= last and not part.answer:
+            yield f"{ask}.grievances: the one of {part.date} has no answer"
     gold = stem(registration.programme or "") in _GOLD
     if gold and facts.name not in {c.statement for c in registration.contributions}:
         yield f"{ask}.contributions: goal and amount of each monitored goal of this period"

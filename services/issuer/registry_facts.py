@@ -254,13 +254,13 @@ class RegistryFacts:
     Attributes
     ----------
     project : Project
-        With the devices of the period.
+        Project with the devices of the period.
     registry : Registry
-        Of all projects.
+        Registry of all projects.
     devices : tuple of Device
         The project's, by id.
     ratings : mapping of str to sequence of (Rating, datetime)
-        Of these devices, each with its time of entry.
+        Ratings of these devices, each with its time of entry.
     same, alike : tuple of (Device, Device)
         Pairs of one serial, and of similar serials; the second came later.
     beyond : tuple of Beyond
@@ -284,7 +284,7 @@ class RegistryFacts:
     unbound : tuple of Device
         Meters of the site of such a role's class without project and reason.
     factors : Factors
-        For the emissions of `left_out`.
+        Factors for the emissions of `left_out`.
     issued : tuple of IssuedCertificate
         Calibration certificates of these devices in issued statements.
     lengthened : mapping of str to Lengthened
@@ -351,7 +351,7 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
     Parameters
     ----------
     project : Project
-        With the devices of the period.
+        Project with the devices of the period.
     period_us : tuple of int
         End excluded. [us UTC]
     """

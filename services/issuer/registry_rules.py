@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
     documents : tuple of Document
         Design documents of the plant.
     invoices : tuple of Invoice
-        Of the period, with the reason where they are no evidence.
+        Invoices of the period, with the reason where they are no evidence.
     replaced : tuple of (Invoice, Invoice, str)
         Corrected invoices, the correction, and the reason.
     calibrated_every : mapping of str to int
@@ -214,7 +214,7 @@ def copies_elsewhere(facts: RegistryFacts) -> Iterator[Judged]:
     """CLM-02: yield meters that duplicate another project's meter, or an earlier time."""
     yield from _copies(copy for copy in facts.copies if copy.project or copy.days_before)
     # a registry may have issued units for them, and they may be sold
-    revoked = (text("CLM-02.revoked", **one._asdict()) for one in facts.revoked)
+    revoked = (text("CLM-02.revoked", **statement._asdict()) for statement in facts.revoked)
     yield from listed(revoked, severity="CL")
 
 

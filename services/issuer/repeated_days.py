@@ -85,7 +85,7 @@ class Looked:
 
 def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
     """
-    Return copies among the days of a project's meters and earlier ones; of energy, all meters'.
+    Return meters whose days repeat those of other meters or earlier times.
 
     Memory is about 100 MB for a thousand devices, however many others there are.
 
@@ -135,7 +135,7 @@ def _earlier(at: Looked, own: Int64) -> Iterator[Copy]:
         for i, (name, sums) in enumerate(zip(subset, at.sums(subset, back), strict=True), begin):
             for nearly, level in ((_EARLIER, _LEVEL), (_AGAIN, _FINE)):
                 again = list(repeated_days(own[i : i + 1], sums[None], nearly, level=level))
-                yield from (_copy(name, name, None, one, back[one.time]) for one in again)
+                yield from (_copy(name, name, None, repeat, back[repeat.time]) for repeat in again)
                 if again:
                     break
 

@@ -104,13 +104,13 @@ def public_twin(
     Parameters
     ----------
     facts : Facts
-        Of an issued statement.
+        Data of an issued statement.
     receipt : str or None
-        Of the log.
+        Receipt of the log.
     signer : Signer
         An operator's key.
     created : datetime
-        With a time zone.
+        Time of signature, with a time zone.
     categories : collection of str
         Hidden categories, of `mrv.exports.public.CATEGORIES`.
     more : iterable of str
@@ -200,7 +200,7 @@ def facts_of(conn: Connection, statement: str) -> Facts:
     Parameters
     ----------
     conn : Connection
-        In autocommit.
+        Connection in autocommit.
 
     Raises
     ------

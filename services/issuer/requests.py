@@ -320,7 +320,7 @@ def awaited(conn: Connection, id_: UUID, patience_s: float) -> Answer | None:
     Parameters
     ----------
     conn : Connection
-        In autocommit.
+        Connection in autocommit.
     patience_s : float
         Maximum waiting time. [s]
     """

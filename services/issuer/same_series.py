@@ -74,13 +74,13 @@ class Copy(NamedTuple):
     Attributes
     ----------
     project : str or None
-        Of the other meter; None for the same project.
+        Project of the other meter; None for the same project.
     equal : bool
         The series are identical; else proportional.
     excluded : bool
         The other meter counts, and this one does not.
     days_before : int
-        How many days before the other one measured it.
+        Number of days by which the other one is earlier.
     by_day : Agreeing or None
         Agreement of daily sums; None if the intervals agree.
     parts : tuple of str
@@ -154,7 +154,7 @@ class Energy:
     Attributes
     ----------
     project : Project
-        With the devices of the period.
+        Project with the devices of the period.
     registered : mapping of str to datetime
         Time since which devices have a rated power in the registry.
     claimed : dict of str to bool

@@ -134,7 +134,7 @@ def seal(
     Parameters
     ----------
     conn : Connection
-        In autocommit, as `tonne_mrv`.
+        Connection in autocommit, as `tonne_mrv`.
     signer : Signer
         Key of the log.
     now_us : int

@@ -166,9 +166,9 @@ def ask(url: str, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
     Parameters
     ----------
     url : str
-        Of the authority, http or https.
+        URL of the authority, http or https.
     timeout_s : float
-        For each wait on the network. [s]
+        Timeout of each network operation. [s]
 
     Raises
     ------

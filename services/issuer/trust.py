@@ -65,7 +65,7 @@ def third_parties(home: Path, keys: Iterable[EnrolledKey]) -> list[EnrolledKey]:
     """
     Return keys without those of third parties that the pinned trust root does not name.
 
-    Without a trust root the operator may enrol a key of its own in a supplier's name.
+    Without a trust root the operator could enrol a key of its own under a supplier's name.
     """
     data = kept_trust_root(home)
     root = () if data is None else read_pinned(data).keys

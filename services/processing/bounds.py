@@ -134,7 +134,7 @@ def spans(
     Returns
     -------
     spans : dict of int to Span
-        By fleet index; other devices must wait.
+        Spans by fleet index; other devices must wait.
     done : list of int
         Devices without readings from the time of their request on.
     """

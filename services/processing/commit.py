@@ -111,7 +111,7 @@ class Store:
     letter_bytes : int
         Daily quota of stored dead letters per principal.
     before : Store, optional
-        Of an earlier version, whose encoded names are reused.
+        Object of an earlier version, whose encoded names are reused.
 
     Attributes
     ----------

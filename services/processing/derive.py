@@ -42,7 +42,7 @@ class Derived:
     Attributes
     ----------
     asked : dict of int to Request
-        By fleet index.
+        Requests by fleet index.
     rest : dict of int to Request
         Unfinished requests: to continue, to restart, or not begun.
     ended : list of int
@@ -102,7 +102,7 @@ class Rows:
         Parameters
         ----------
         requests : mapping of int to Request
-            By fleet index; as many as a transaction may hold are begun, at least one.
+            Requests by fleet index; as many as a transaction may hold are begun, at least one.
         touched : Touched
             Collects hours and days of stations with other readings or flows.
         known : mapping of int to Ahead, optional

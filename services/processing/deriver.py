@@ -167,7 +167,7 @@ class Deriver:
         Parameters
         ----------
         connection : Connection
-            In autocommit, with repeatable reads, used for nothing else.
+            Connection in autocommit, with repeatable reads, used for nothing else.
 
         Raises
         ------

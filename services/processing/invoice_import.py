@@ -20,7 +20,7 @@ def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool =
     Parameters
     ----------
     conn : Connection
-        In autocommit; imports wait for each other.
+        Connection in autocommit; imports wait for each other.
     write : bool
         False: only report the result.
     """

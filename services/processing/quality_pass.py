@@ -85,7 +85,7 @@ class Judging:
         Parameters
         ----------
         from_us : mapping of int to int
-            By fleet index; FROM_START for all. [us UTC]
+            Start by fleet index; FROM_START for all. [us UTC]
         until_us : mapping of int to int
             End of the flags needed, see `reaches`; without it all. [us UTC]
         """

@@ -77,7 +77,7 @@ def rebuild(
     Parameters
     ----------
     conn : Connection
-        In autocommit, as `tonne_ingest`.
+        Connection in autocommit, as `tonne_ingest`.
     devices : sequence of int
         Fleet indices, in limited number, as their readings are held in memory.
     replace : bool

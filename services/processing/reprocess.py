@@ -133,7 +133,7 @@ def remake(
     Parameters
     ----------
     scratch : MeterState
-        Of the fleet's size, without state of these devices.
+        State of the fleet's size, without state of these devices.
     from_us : mapping of int to int
         Fleet index to the time from which readings changed; FROM_START for all.
     until_us : mapping of int to int, optional

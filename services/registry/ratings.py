@@ -44,7 +44,7 @@ def tariff(row: Row) -> Tariff:
 
 
 def rows(site: Site) -> list[dict[str, Any]]:
-    """Return the prices of a site as in a file."""
+    """Return the energy prices of a site in the form of registry files."""
     whole = ({"from": tariff.pop("begins"), **tariff} for tariff in map(asdict, site.tariffs or ()))
     return [{key: value for key, value in tariff.items() if value is not None} for tariff in whole]
 

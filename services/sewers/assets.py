@@ -79,7 +79,7 @@ class Cell(NamedTuple):
     Attributes
     ----------
     column, row : int
-        From the west, from the north.
+        Index from the west, and from the north.
     assets, poor : int
         Number of assets, and of those in condition 4 or 5.
     worst : int or None

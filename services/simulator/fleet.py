@@ -196,8 +196,10 @@ def _devices(content: Any, path: Path, cadence_s: int | None) -> Iterator[Device
         if isinstance(content, dict) and "devices" in content:
             sites = msgspec.convert(content.get("sites") or [], list[Site])
             projects = msgspec.convert(content.get("projects") or [], list[Project])
-            bound = [one for project in projects for one in project.devices]
-            generating = {one.device for one in bound if one.role == "generation"}
+            bound = [bound_device for project in projects for bound_device in project.devices]
+            generating = {
+                bound_device.device for bound_device in bound if bound_device.role == "generation"
+            }
             for device in _registered(
                 msgspec.convert(content["devices"], list[Row]),
                 {site.id: site for site in sites},

@@ -128,7 +128,7 @@ def messages(
     Parameters
     ----------
     fleet : sequence of Device
-        From `read_fleet`.
+        Devices from `read_fleet`.
     start_us, duration_us : int
         Half-open span of the readings. [us since 1970 UTC, us]
 

@@ -239,7 +239,7 @@ def plane(tilt: float, azimuth: float, sun: Sun, dni: Floats, ghi: Floats, dhi: 
     Parameters
     ----------
     tilt, azimuth : float
-        From the horizontal; clockwise from north. [deg]
+        Tilt from the horizontal, azimuth clockwise from north. [deg]
     dni, ghi, dhi : float array, n
         [W/m2]
     """

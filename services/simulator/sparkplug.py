@@ -40,7 +40,7 @@ class EdgeNode:
     Parameters
     ----------
     group, name : str
-        As in the topics.
+        Group and edge node name in the topics.
     devices : sequence of Device
         All devices of this node, possibly including the node itself.
     """

@@ -34,7 +34,7 @@ class Following:
     Parameters
     ----------
     topic : str
-        For the error text of a missing record.
+        Topic, for the error text of a missing record.
     """
 
     def __init__(self, topic: str) -> None:

@@ -143,7 +143,7 @@ def headers(keys: Sequence[str], id_: str, at_s: int, body: bytes) -> dict[str, 
     keys : sequence of str
         Valid secrets, at least one.
     id_ : str
-        Of the event; equal in each attempt.
+        Id of the event; equal in each attempt.
     at_s : int
         Time of sending. [s since 1970]
     """

@@ -76,7 +76,7 @@ class Grid:
     name : str
         Key of its name, `sheet.NAME`.
     widths : sequence of int
-        Of the columns. [characters]
+        Widths of the columns. [characters]
     footer : str
         Footer of each printed page, next to the sheet's name.
     """

@@ -63,7 +63,7 @@ class Redeliverer:
         where : str
             `kafka:TOPIC`.
         detail : str
-            Of the dead letter: it names the partition.
+            Detail of the dead letter, which names the partition.
 
         Raises
         ------

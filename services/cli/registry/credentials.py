@@ -78,7 +78,7 @@ def enrol_token(
 @click.command()
 @click.option("--bind", default=BIND, metavar="HOST:PORT", help="Address to listen on.")
 @click.option("--host", "hosts", multiple=True, default=("localhost",),
-              help="Name or address under which devices reach it; repeatable.")  # fmt: skip
+              help="Name or address of this server for devices; repeatable.")  # fmt: skip
 @click.option(
     "--days",
     type=click.IntRange(1, 825),

@@ -226,7 +226,9 @@ def _show_audit(report: audits.AuditReport) -> None:
 
 @log.command()
 @click.option(
-    "--size", type=click.IntRange(1), help="Head over this number of entries; default: the last."
+    "--size",
+    type=click.IntRange(1),
+    help="Head of the log with this number of entries; default: the last.",
 )
 @json_option
 def checkpoint(size: int | None, *, as_json: bool) -> None:

@@ -362,7 +362,7 @@ def expire(conn: Connection, before: datetime) -> Expired:
     Parameters
     ----------
     conn : psycopg.Connection
-        In autocommit, with the role `tonne_watch`.
+        Connection in autocommit, with the role `tonne_watch`.
 
     Raises
     ------

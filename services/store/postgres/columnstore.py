@@ -217,7 +217,8 @@ def compress(conn: Connection, days: float = AFTER_DAYS) -> Done:
     Parameters
     ----------
     conn : psycopg.Connection
-        In autocommit: each chunk is a transaction, so that a late reading waits for one only.
+        Connection in autocommit: each chunk is a transaction, so that a late reading waits for one
+        only.
 
     Raises
     ------

@@ -110,7 +110,7 @@ def make_extensions(conn: Connection, where: str) -> None:
     Parameters
     ----------
     conn : Connection
-        In autocommit.
+        Connection in autocommit.
     where : str
         The database's name in messages.
 

@@ -178,7 +178,7 @@ def announce(conn: Connection, until: datetime) -> None:
     Parameters
     ----------
     conn : Connection
-        In autocommit: it is announced at once.
+        Connection in autocommit: it is announced at once.
 
     Raises
     ------

@@ -107,7 +107,7 @@ def by_day(
     Returns
     -------
     list of Summed
-        By device and day.
+        Counts by device and day.
     """
     cursor.execute(
         "WITH c AS (SELECT device_id, width_bucket(made, %(edges)s::timestamptz[]) AS day, made,"

@@ -84,7 +84,7 @@ class Merged(NamedTuple):
     changed, conflicts : list of int
         Rows that changed stored data, and those that contradict them.
     filled : dict of int to list of str
-        Of the changed rows: filled channels of existing readings.
+        For changed rows, the filled channels of existing readings.
     """
 
     changed: list[int]

@@ -27,7 +27,7 @@ def note(
     Parameters
     ----------
     spans : mapping of int to (int, int)
-        By fleet index. [us UTC]
+        Spans by fleet index. [us UTC]
     home : int, optional
         The partition of all these devices.
     """

@@ -231,7 +231,7 @@ def listed(
     scope : sequence of str, optional
         Projects of the caller.
     states : sequence of str, optional
-        Of `STATES`; all without.
+        Members of `STATES`; empty: all.
     before : int, optional
         Id of an alarm: only older ones are returned.
     """

@@ -34,9 +34,9 @@ class ProjectYear:
     counted : bool
         Whether it belongs to the programme.
     avoided_t : Decimal, optional
-        As accounted; None without account.
+        Accounted reduction; None without account.
     expected_t : Decimal, optional
-        Of the year to date; None without registered expectation.
+        Expected reduction of the year to date; None without registered expectation.
     ahead_t : Decimal, optional
         Expected for the rest of the year.
     statements_t : Decimal, optional

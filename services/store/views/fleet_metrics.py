@@ -32,7 +32,7 @@ class Gauges:
     coverage : dict
         Measured share of each project's last closed period. [-]
     statements : dict
-        How many statements have entered each state so far.
+        Number of statements by state entered.
     calibrations : dict
         Number of devices by (project, state of their calibration).
     overdue : int or None
@@ -41,9 +41,9 @@ class Gauges:
     waiting : int
         Devices whose intervals wait to be made.
     size_bytes : int
-        What the database takes on its disk.
+        Size of the database on disk.
     free_bytes : int or None
-        What that disk has left; None where it cannot be seen from here.
+        Free space of that disk; None if not visible from here.
     asked : Waiting
         Requests that the signer has not answered.
     failed_jobs : int

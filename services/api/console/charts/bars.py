@@ -75,7 +75,7 @@ def bars(items: Sequence[Bar], unit: str, alt: str, name: str) -> Markup:
     Parameters
     ----------
     items : sequence of Bar
-        In order of time, of equal width.
+        Bars in order of time, of equal width.
     unit : str
         Unit of the values.
     alt : str
@@ -103,7 +103,7 @@ def flows(items: Sequence[Flow], unit: str, amount: str, alt: str, name: str) ->
     Parameters
     ----------
     items : sequence of Flow
-        Of one unit, each above zero.
+        Amounts of one unit, each above zero.
     amount : str
         Name of the amounts.
     alt : str

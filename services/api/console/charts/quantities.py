@@ -50,7 +50,7 @@ def day_chart(
     Parameters
     ----------
     amounts : mapping of int to Amount
-        By the start of the interval [us]; absent ones are missing data.
+        Amounts by the start of the interval [us]; absent ones are missing data.
     edges_us : (int, int)
         Start and end, end excluded. [us]
     zone : str

@@ -19,7 +19,7 @@ def sparkline(values: Sequence[Fraction | float | None], alt: str) -> Markup:
     Parameters
     ----------
     values : sequence of number or None
-        In order of time, equally spaced.
+        Values in order of time, equally spaced.
     alt : str
         Description of the values.
     """

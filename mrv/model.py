@@ -240,8 +240,7 @@ class Check:
     One applicability condition: `test` returns None, or the unmet condition.
 
     `clause`: its id in documents, titled `clause.CLAUSE` in the word files; `refuses`: a project
-    that does not meet it is outside the methodology, otherwise it can be corrected during the
-    project.
+    that does not meet it is outside the methodology; otherwise it can be corrected.
     """
 
     clause: str
@@ -256,8 +255,7 @@ class Condition:
     One condition for the inputs of the methodology.
 
     `test` takes inputs and results, and returns None, or the unmet condition and its remedy.
-    `first`: applies in rule set 1 only; `severity`: CL (clarification request) where evidence must
-    be clarified.
+    `first`: applies in rule set 1 only; `severity`: CL where evidence must be clarified.
     """
 
     clause: str
@@ -281,14 +279,7 @@ class Agreement:
 def not_metered(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """
-    Raise MethodologyError: a methodology without meters calculates from documents only.
-
-    Raises
-    ------
-    MethodologyError
-        Always: such a methodology has no role that a device could take.
-    """
+    """Raise MethodologyError: a methodology without meters calculates from documents only."""
     del parameters, factors
     raise MethodologyError(
         f"{len(activities)} devices were bound in {year} to a methodology that uses no devices; "
@@ -304,7 +295,7 @@ class Methodology:
     Attributes
     ----------
     programme, countries : str, tuple of str
-        Its programme, and the countries of its projects (ISO 3166-1 alpha-2; empty: any).
+        Its programme, and countries of its projects (ISO 3166-1 alpha-2; empty: any).
     additive : bool
         Whether rows of intervals are exact micrograms that add up to the period's result; else they
         are a live view, rounded conservatively.
@@ -336,6 +327,8 @@ class Methodology:
         Roles that may claim one energy twice, without a dated `LINE_DIAGRAM`.
     asks : tuple of str
         Subjects that a verifier describes: equipment `replaced`, sludge and other `residues`.
+    implied : callable
+        Parameters that apply without an entry, such as a country's: value, meaning and source.
     draw_meters : mapping
         Optional role that measures the own use of a plant, by role of the baseline.
     """
@@ -372,6 +365,7 @@ class Methodology:
     apart: tuple[tuple[str, str], ...] = ()
     draw_meters: Mapping[str, str] = field(default_factory=dict)
     asks: tuple[str, ...] = ()
+    implied: Callable[[Inputs, Factors], Mapping[str, tuple[int, str, str]]] = lambda *_: {}
     lower_limits: Mapping[str, Callable[[Inputs, Factors], Fraction]] = field(default_factory=dict)
     agreement: tuple[Agreement, ...] = ()
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()

@@ -71,6 +71,16 @@ def decimal_text(value: Fraction, places: int, mode: Mode) -> str:
     return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"
 
 
+def six_places(value: Fraction, mode: Mode = "up") -> str:
+    """Return a fraction as decimal text with the six decimals of a statement."""
+    return decimal_text(value, 6, mode)
+
+
+def tonnes_text(ug: int) -> str:
+    """Return micrograms as tonnes with six decimals, rounded up."""
+    return six_places(Fraction(ug, UG_PER_T))
+
+
 def figure(value: Fraction, digits: int = 4) -> str:
     """Return a fraction as plain decimal text with a number of significant digits."""
     with localcontext(prec=digits):

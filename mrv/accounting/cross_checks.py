@@ -44,10 +44,10 @@ from mrv.calendar import utc_text
 from mrv.parameters.inputs import exact
 from mrv.quantity_text import amount_text
 from mrv.registry.project import FIRST, CheckMeter, Invoice, MeteredOutside, SupportingData
-from mrv.rounding import decimal_text, exact_sum, exact_text, share_text
+from mrv.rounding import decimal_text, exact_sum, exact_text, share_text, six_places
 from mrv.texts import Text, text
 
-_PLACES, _TOLERANCE_PLACES = 6, 4
+_TOLERANCE_PLACES = 4
 # two meters of class 2 (IEC 62053-21 [M]): what an invoice and a meter may differ by in time that
 # is not accounted, so that a long invoice does not cover a difference in a short period [%]
 _ALIKE_OUTSIDE = Fraction(2)
@@ -378,7 +378,7 @@ class _Bench(NamedTuple):
             theirs=str(theirs),
             difference_percent=None if off is None else decimal_text(off, 4, "half_even"),
             tolerance_percent=exact_text(percent),
-            effect_t=decimal_text(effect, _PLACES, "up"),
+            effect_t=six_places(effect),
             holds=holds,
             detail=detail,
             outside=beside.value,

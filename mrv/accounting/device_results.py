@@ -19,10 +19,9 @@ from mrv.methodologies import unit_reductions
 from mrv.model import Factors, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Silent, SupportingData
-from mrv.rounding import Mode, decimal_text, figure, share_text
+from mrv.rounding import Mode, figure, share_text, six_places
 from mrv.texts import signed_by_0_1_0, text
 
-_PLACES = 6
 # kinds of cuts as release 0.1.0 listed them, and those that are no gaps
 _LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), (Kind.CERTIFIED,), (Kind.CALIBRATION,))
 _APPLIED = tuple(kind for kind in Kind if kind is not Kind.GAP)
@@ -110,10 +109,10 @@ def device_outcome(
         to_us=monitored.span_us[1],
         metered=monitored.metered,
         outside_service=whole.outside,
-        deducted=_up(_sign(monitored) * (cut - lost)),
-        substituted=_up(-lost),
-        counted=decimal_text(monitored.counts, _PLACES, mode),
-        emissions_t=decimal_text(tonnes, _PLACES, mode),
+        deducted=six_places(_sign(monitored) * (cut - lost)),
+        substituted=six_places(-lost),
+        counted=six_places(monitored.counts, mode),
+        emissions_t=six_places(tonnes, mode),
         certificates=tuple(c.certificate for c in monitored.calibrations),
         replacements=sum(from_us <= r.at_us < to_us for r in monitored.device.replacements),
         coverage=_coverage(monitored, to_us - from_us),
@@ -123,10 +122,6 @@ def device_outcome(
 def _sign(monitored: Monitored) -> int:
     """Return the sign of deductions: they are above zero on either side."""
     return 1 if monitored.needs.side == "baseline" else -1
-
-
-def _up(value: Fraction) -> str:
-    return decimal_text(value, _PLACES, "up")
 
 
 def _coverage(monitored: Monitored, period_us: int) -> Coverage:
@@ -164,9 +159,9 @@ def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]
                     kind=cut.lost.gap.kind,
                     time_us=cut.lost.gap.time_us,
                     rule=_RULES[monitored.needs.side] if monitored.needs.costs is None else _BOTH,
-                    substituted=_up(-cut.quantity),
-                    cost_t=_up(-cut.quantity * rate),
-                    forgone_at_most_t=None if maximum is None else _up(maximum * rate),
+                    substituted=six_places(-cut.quantity),
+                    cost_t=six_places(-cut.quantity * rate),
+                    forgone_at_most_t=None if maximum is None else six_places(maximum * rate),
                 )
 
 
@@ -198,7 +193,7 @@ def _deduction(
     kind, quantity = cut.rule or cut.kind.value, adjusts(monitored.needs.side, -cut.quantity)
     price = _price(monitored, part, pricing)
     if first:
-        kind, quantity = cut.kind.value, _up(_sign(monitored) * cut.quantity)
+        kind, quantity = cut.kind.value, six_places(_sign(monitored) * cut.quantity)
     elif monitored.needs.side == "baseline" and not part.at_most:
         price = pricing.saves(monitored, part.year)
     return Deduction(
@@ -207,15 +202,15 @@ def _deduction(
         end_us=cut.end_us,
         kind=kind,
         reason=cut.reason,
-        percent=_up(_percent(part, cut)),
+        percent=six_places(_percent(part, cut)),
         quantity=quantity,
-        cost_t=_up(abs(cut.quantity) * price),
+        cost_t=six_places(abs(cut.quantity) * price),
     )
 
 
 def adjusts(side: Side, quantity: Fraction) -> str:
     """Return the adjustment of a metered quantity, rounded conservatively. [base units]"""
-    return decimal_text(quantity, _PLACES, "down" if side == "baseline" else "up")
+    return six_places(quantity, "down" if side == "baseline" else "up")
 
 
 def _percent(part: YearPart, cut: Cut) -> Fraction:
@@ -244,9 +239,9 @@ def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
             end_us=monitored.span_us[1],
             kind="MTR-12",
             reason=reason,
-            percent=_up(beyond),
-            quantity=_up(Fraction(0)),
-            cost_t=_up(cost),
+            percent=six_places(beyond),
+            quantity=six_places(Fraction(0)),
+            cost_t=six_places(cost),
         )
 
 
@@ -300,7 +295,7 @@ def silent_days(
             kind="missing",
             time_us=span.to_us - span.from_us,
             rule=f"analyser: no reading of {', '.join(names)}; the conservative value counts",
-            substituted=_up(Fraction(0)),
-            cost_t=_up(costs * span.flow / flow),
-            forgone_at_most_t=_up(forgone * span.flow / flow),
+            substituted=six_places(Fraction(0)),
+            cost_t=six_places(costs * span.flow / flow),
+            forgone_at_most_t=six_places(forgone * span.flow / flow),
         )

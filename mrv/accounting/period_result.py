@@ -339,7 +339,8 @@ class PeriodResult:
     `gross` is before deductions and substitutions, `net` after them.  `carried_ug` came from
     earlier periods with a negative reduction, `carry_ug` goes to the next; both are 0 or negative.
     `credit_t` is whole tonnes.  `before_evidence_ug` is the reduction before deductions for missing
-    documents and invoices.  `compared` are kinds of factors that conditions and rejected values
+    documents and invoices, `claimed_t` the one that EVD-03 or PAR-05 may have set to 0, which the
+    evidence grades.  `compared` are kinds of factors that conditions and rejected values
     used.
     """
 
@@ -355,6 +356,7 @@ class PeriodResult:
     carry_ug: int
     credit_t: int
     before_evidence_ug: int
+    claimed_t: str
     covered_share: str
     vintages: tuple[Vintage, ...]
     devices: tuple[DeviceOutcome, ...]

@@ -35,11 +35,11 @@ from mrv.rounding import (
     exact_text,
     floor_credit,
     share_text,
+    six_places,
     to_integer,
 )
 from mrv.texts import devices_of, texts_of
 
-_PLACES = 6
 _KWH = 1000
 # from how much above the estimate on a reduction has to be explained [%, M]
 _ABOVE = 10
@@ -52,7 +52,7 @@ _DESIGN = ("energy_kwh_per_year", "reduction_t_per_year")
 
 def amount(tonnes: Fraction, mode: Mode) -> Amount:
     """Return tonnes as text and whole micrograms, rounded once each."""
-    return Amount(decimal_text(tonnes, _PLACES, mode), to_integer(tonnes * UG_PER_T, mode))
+    return Amount(six_places(tonnes, mode), to_integer(tonnes * UG_PER_T, mode))
 
 
 def totals(exact_t: Reductions) -> Totals:
@@ -76,7 +76,7 @@ def vintages(net: Mapping[int, Reductions], balance_t: Fraction) -> tuple[Vintag
     for year, reductions in net.items():
         credit = min(floor_credit(reductions.reduction_t), remaining)
         remaining -= credit
-        result.append(Vintage(year, decimal_text(reductions.reduction_t, _PLACES, "down"), credit))
+        result.append(Vintage(year, six_places(reductions.reduction_t, "down"), credit))
     return tuple(result)
 
 
@@ -241,8 +241,8 @@ def _comparison(
     return Comparison(
         basis,
         what,
-        decimal_text(expected, _PLACES, "half_even"),
-        decimal_text(actual, _PLACES, "down"),
+        six_places(expected, "half_even"),
+        six_places(actual, "down"),
         None if difference is None else decimal_text(difference, 2, "half_even"),
         roles if what == ENERGY else (),
     )

@@ -101,7 +101,7 @@ class Difference(Form):
 
 
 # findings by which another value counts than the one that was entered, for want of its evidence
-_BELOW_GRADE = {"PAR-05.asked_applied", "PAR-05.asked_nothing"}
+_BELOW_GRADE = {"PAR-05.asked_applied", "PAR-05.asked_negative", "PAR-05.asked_nothing"}
 
 
 class Period(Form):

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from mrv.exports import source as lists
-from mrv.exports.entered import Registration, Units
+from mrv.exports.registration import Registration, Units
 from mrv.exports.source import Draft, Fields, Source, days
 
 ORDER = (

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import structs
 
 from mrv.exports import source as lists
-from mrv.exports.entered import Registration, Units
+from mrv.exports.registration import Registration, Units
 from mrv.exports.source import Draft, Source, days, number_of
 
 

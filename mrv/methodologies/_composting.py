@@ -48,6 +48,19 @@ from mrv.steps import Published, Step
 from mrv.texts import Text, text
 
 CONDITIONS = (TYPE_III,)
+# climates of whole countries
+_DEFAULT = (
+    (
+        "climate of the country, as none was entered: 1 tropical and wet, 2 tropical and dry,"
+        " 3 cooler and wet, 4 cooler and dry (the slowest decay)"
+    ),
+    "IPCC 2006 Guidelines, volume 5, table 3.3",
+)
+_BY_COUNTRY = ", ".join(
+    f"{country} {ruled['climate']['waste']}"
+    for country, ruled in sorted(ruling("rules").items())
+    if "climate" in ruled
+)
 RULES = (
     "Emissions are avoided in the year in which the waste would have emitted them.",
     "Waste from outside the crediting period is not counted.",
@@ -58,6 +71,7 @@ RULES = (
     "Missing loads count as zero or as the largest plausible, whichever is conservative.",
     "Co-composted wastewater and manure are not credited.",
     "In a dry climate the model correction is at most 0.80.",
+    f"Without `climate`: {_BY_COUNTRY}; other countries {CLIMATES[-1]} (`default_climate`).",
 )
 YEAR = ParameterSpec(
     unit="year",
@@ -222,6 +236,13 @@ def _climate(parameters: Inputs, factors: Factors) -> str:
         return CLIMATES[int(parameters["climate"]) - 1]
     country = (getattr(factors, "grid", None) or FIRST_COUNTRY).partition(".")[0]
     return str(ruling("rules").get(country, {}).get("climate", {}).get("waste", CLIMATES[-1]))
+
+
+def default_climate(parameters: Inputs, factors: Factors) -> dict[str, tuple[int, str, str]]:
+    """Return the climate that applies where none was entered, with its meaning and source."""
+    if "climate" in parameters:
+        return {}
+    return {"default_climate": (CLIMATES.index(_climate(parameters, factors)) + 1, *_DEFAULT)}
 
 
 CLIMATE = ParameterSpec(

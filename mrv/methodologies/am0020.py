@@ -2,8 +2,9 @@
 Water pumping with less electricity per cubic metre.
 
 CDM AM0020 version 2.0.  Equations: [M].  The service (head and pressure) must be the
-same before and after the project.  If `head_m` is entered, a consumption below the
-physical minimum of pumping is rejected.  Enter the electricity of additional treatment
+same before and after the project.  If `head_m` is entered, the consumption is not below the
+physical minimum of pumping: `tonne evaluate` rejects a lower one, and a period applies the
+upper end of the range in its place (MTR-05).  Enter the electricity of additional treatment
 in `energy_mwh` only if the baseline includes it too.
 """
 
@@ -242,7 +243,7 @@ METHODOLOGY = Methodology(
     ),
     rules=(
         "Head and pressure must be the same before and after; a lower head is no saving.",
-        "Less electricity than lifting the water requires is rejected.",
+        "Less electricity than lifting the water requires is not applied (MTR-05).",
         "Baseline use is at most 5/3 of the new pumps' design, and that at efficiency 0.3.",
         "Water is limited to the design capacity of the pumps, by licence or design document.",
         "Without such a dated document, or invoices, there is no reduction.",

@@ -95,5 +95,6 @@ METHODOLOGY = Methodology(
     conditions=_composting.CONDITIONS,
     related=_composting.RELATED,
     rules=_composting.RULES,
+    implied=_composting.default_climate,
     uncredited=_composting.uncredited,
 )

@@ -405,7 +405,7 @@ class Common(NamedTuple):
     Quantities of a common meter and all its users in intervals known for all. [base units]
 
     `share`: share of these intervals in the period; `lost`: tolerance [%]; `days_above`: days on
-    which the users exceed the common meter by more.
+    which the users exceed the common meter by more; `joint`: by joint readings.
     """
 
     main: str
@@ -416,6 +416,7 @@ class Common(NamedTuple):
     share: Fraction
     lost: Fraction
     days_above: tuple[str, ...]
+    joint: bool = False
 
 
 class Lit(NamedTuple):

@@ -329,12 +329,18 @@ class Account:
         return self._inputs(self.views, self.parameters, self._own)
 
     @cached_property
+    def claimed(self) -> Mapping[int, Reductions]:
+        """Reductions by calendar year, if no rule set the reduction itself to 0."""
+        return self._reductions(self.inputs, self._own)
+
+    @cached_property
     def net(self) -> Mapping[int, Reductions]:
         """Return reductions by calendar year, after deductions."""
-        net = self._reductions(self.inputs, self._own)
         if self.no_reduction:
-            return {y: replace(r, reduction_t=min(r.reduction_t, ZERO)) for y, r in net.items()}
-        return net
+            return {
+                y: replace(r, reduction_t=min(r.reduction_t, ZERO)) for y, r in self.claimed.items()
+            }
+        return self.claimed
 
     @property
     def used(self) -> tuple[Factor, ...]:
@@ -350,6 +356,11 @@ class Account:
     def reduction_t(self) -> Fraction:
         """Return the reduction of the period. [tCO2e]"""
         return self.total.reduction_t
+
+    @property
+    def claimed_t(self) -> Fraction:
+        """Reduction of the period, if no rule set it to 0. [tCO2e]"""
+        return added(self.claimed).reduction_t
 
     @cached_property
     def pricing(self) -> Pricing:

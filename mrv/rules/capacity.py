@@ -11,7 +11,7 @@ rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -35,6 +35,8 @@ _LEAST_LOAD = Fraction(1, 5)
 _CARRIED, _SURE = Fraction(2, 3), Fraction(19, 20)
 _DAY_US = 24 * HOUR_US
 _LONGEST_YEAR = 366
+# beyond a register: of a week by its service (MTR-05), of the period by its own power (MTR-04)
+CHARGES = (Kind.CONSUMPTION, Kind.SERVICE)
 
 
 # --- capacities and consumptions of a methodology -----------------------------------------
@@ -94,8 +96,9 @@ def _below_fifth(methodology: Methodology, capacity: Capacity, rate: Fraction) -
 
 
 def used_of(
-    meter: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption
-) -> Fraction:
+    meter: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption,
+    charges: Collection[Kind] = CHARGES,
+) -> Fraction:  # fmt: skip
     """
     Return a meter's use in stretches, with charges for lost time and by service. [base units]
 
@@ -111,8 +114,7 @@ def used_of(
         -c.quantity
         for p in meter.parts
         for c in p.cuts
-        # beyond its register: by its own power (MTR-04), by its service (MTR-05)
-        if c.kind in (Kind.CONSUMPTION, Kind.SERVICE) and span_us[0] <= c.start_us < span_us[1]
+        if c.kind in charges and span_us[0] <= c.start_us < span_us[1]
     )
     return value + rate * Fraction(lost, HOUR_US) + sum(charged, start=Fraction(0))
 
@@ -191,8 +193,9 @@ def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
                 continue
             run = week.place, week.place + 1
             rate = capacity * week.served / week.limit if week.limit else week.served
+            code = "MTR-07.invoiced" if settled else "MTR-07.above"
             reason = text(
-                "MTR-07.diluted" if week.thinned else "MTR-07.above",
+                "MTR-07.diluted" if week.thinned else code,
                 value=figure(rate), unit=unit, most=figure(capacity),
             )  # fmt: skip
             (diluted if week.thinned else texts).append(facts.in_time(item.parameter, *run, reason))

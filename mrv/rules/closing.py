@@ -38,9 +38,9 @@ from mrv.model import Candidate, CandidateDevice, Factor, Factors, Methodology, 
 from mrv.parameters.inputs import Inputs, exact
 from mrv.registry.declared import Calibration
 from mrv.registry.project import FIRST, Project, SupportingData
-from mrv.rounding import UG_PER_T, decimal_text, to_integer
+from mrv.rounding import UG_PER_T, six_places, to_integer
 from mrv.rules import rules, severity_of
-from mrv.rules.account import ZERO, added
+from mrv.rules.account import ZERO, Account, added
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
 from mrv.rules.equipment import measured_powers
@@ -53,7 +53,6 @@ from mrv.rules.published import compared_kinds, stating
 from mrv.rules.values import apply_required_grades
 from mrv.texts import text
 
-_PLACES = 6
 # consumption by unit of service that no such project has
 PLAUSIBLE = "MTR-05"
 
@@ -204,6 +203,7 @@ class _Closing:
             carry_ug=min(0, balance_ug),
             credit_t=sum(v.credit_t for v in credited),
             before_evidence_ug=to_integer(passed.before_evidence_t * UG_PER_T, "down"),
+            claimed_t=six_places(account.claimed_t, "down"),
             covered_share=covered_share(views),
             vintages=credited,
             devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in views),
@@ -218,6 +218,7 @@ class _Closing:
                 *parameter_uses(method, account.stated, views),
                 *measured_powers(views),
                 *account.performed.uses(method),
+                *(() if first else _implied(account, method)),
                 *_rated(views, supporting, to_us, project.timezone),
             ),
             applicability=_graded(dict.fromkeys(reported), passed, total.reduction_t),
@@ -259,9 +260,9 @@ def conditions_hold(
 def _effects(passed: Passed) -> Iterator[RuleEffect]:
     """Return the deduction of each rule; those without effect last."""
     for name, cost in passed.costs.items():
-        alone, beside = (decimal_text(max(value, Fraction(0)), _PLACES, "up") for value in cost)
+        alone, beside = (six_places(max(value, Fraction(0))) for value in cost)
         yield RuleEffect(name, alone, beside, applied=True)
-    zero = decimal_text(Fraction(0), _PLACES, "up")
+    zero = six_places(Fraction(0))
     for name in sorted(passed.dropped.difference(passed.costs)):
         yield RuleEffect(name, zero, zero, applied=False)
 
@@ -292,6 +293,13 @@ def _graded(
             severity = "observation"
         result.append(replace(finding, severity="" if finding.holds else severity))
     return tuple(result)
+
+
+def _implied(account: Account, methodology: Methodology) -> Iterator[ParameterUse]:
+    """Yield parameters that apply without an entry of the project."""
+    implied = methodology.implied(account.parameters, account.book)
+    for name, (value, meaning, source) in implied.items():
+        yield ParameterUse(None, name, "", str(value), "1", meaning, source, "M", "")
 
 
 def _rated(

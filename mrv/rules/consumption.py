@@ -23,10 +23,18 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.device_period import Stretch
+from mrv.accounting.device_period import Kind, Stretch
 from mrv.calendar import local_date
 from mrv.rounding import decimal_text, figure
-from mrv.rules.capacity import above_design, consumption_of, serving, too_large, used_of, using
+from mrv.rules.capacity import (
+    CHARGES,
+    above_design,
+    consumption_of,
+    serving,
+    too_large,
+    used_of,
+    using,
+)
 from mrv.rules.effects import Cap, Effect, Floor, Level, RuleReport
 from mrv.rules.facts import Facts, node
 from mrv.service_bounds import Consumption
@@ -174,11 +182,16 @@ def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """About four weeks of a period: first and last stretch, half-open, and their sums."""
+    """
+    About four weeks of a period: first and last stretch, half-open, and their sums.
+
+    `metered` is the use without the charges of MTR-05.
+    """
 
     first: int
     last: int
     used: Fraction
+    metered: Fraction
     served: int
     whole: bool
 
@@ -272,8 +285,9 @@ def _carried(
             reason = text("MTR-06.beyond", basis=basis, percent=percent, **specific)
             line = facts.in_time(of.serves, part.first, part.last, reason)
             texts["history" if history else "model"].append(line)
-        if model and part.used > of.most * model * part.served:
+        if model and part.metered > of.most * model * part.served:
             entered = of.by_design or of.by_model
+            specific["value"] = figure(part.metered / part.served * of.per_base)
             reason = text("MTR-06.not_its_value", basis=by_model, parameter=entered, **specific)
             texts["model"].append(facts.in_time(of.serves, part.first, part.last, reason))
         if part.whole and part.used >= limit:
@@ -329,9 +343,12 @@ def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
         both = [s for m in (*users, *servers) for s in m.stretches[first:last]]
         lost, time = sum(s.lost_us for s in both), sum(s.time_us for s in both)
         span_us = facts.span_us(first, last)
-        used = sum((used_of(m, first, last, span_us, of) for m in users), start=Fraction(0))
+        used, metered = (
+            sum((used_of(m, first, last, span_us, of, kinds) for m in users), start=Fraction(0))
+            for kinds in (CHARGES, (Kind.SERVICE,))
+        )
         if served:
-            yield _Part(first, last, used, served, lost <= _LOST * time)
+            yield _Part(first, last, used, metered, served, lost <= _LOST * time)
 
 
 def _models(facts: Facts, of: Consumption) -> dict[str, Fraction]:

@@ -70,7 +70,7 @@ def common_meters(facts: Facts) -> Iterator[Effect | RuleReport]:
         ]  # fmt: skip
         if not of:
             continue
-        reason = text("MTR-02.common", main=common.main)
+        reason = text("MTR-02.common", main=_main(common))
         if common.users_value > 0:
             ratio = Fraction(common.main_value, common.users_value)
             yield from _apportioned(facts, of, ratio, reason)
@@ -92,6 +92,11 @@ def _apportioned(
                 yield Floor(i, j, part.metered * (ratio - 1), reason, base.span_us)
 
 
+def _main(common: Common) -> Text | str:
+    """Return the common meter; of joint readings with a note that they are these."""
+    return text("MTR-02.joint", main=common.main) if common.joint else common.main
+
+
 def _holds(common: Common) -> bool:
     differs = abs(common.users_value - common.main_value) * 100
     return (
@@ -104,7 +109,7 @@ def _holds(common: Common) -> bool:
 def _report_texts(common: Common, holds: bool) -> Iterator[Text]:
     off = Fraction(100 * (common.users_value - common.main_value), common.main_value or 1)
     values = {"percent": off, "share": 100 * common.share, "lost": common.lost}
-    of = {"main": common.main, **{name: plain_text(value, 2) for name, value in values.items()}}
+    of = {"main": _main(common), **{name: plain_text(value, 2) for name, value in values.items()}}
     yield text("MTR-02.balance" if holds else "MTR-02.no_balance", users=common.users, **of)
     if common.days_above:
         rest = len(common.days_above) - _DAYS

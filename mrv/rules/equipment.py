@@ -33,7 +33,7 @@ from mrv.model import MEASURED, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.project import Drawn
-from mrv.rounding import decimal_text, exact_sum, exact_text, figure
+from mrv.rounding import decimal_text, exact_sum, exact_text, figure, six_places
 from mrv.rules.metering import WEEKS
 from mrv.texts import Text, text
 
@@ -45,7 +45,6 @@ LEAST = Fraction(2, 3)
 # part of the electricity that is to be compared
 _KNOWN = Fraction(1, 2)
 _DAY = 24 * HOUR_US // INTERVAL_US
-_PLACES = 6
 _SCALE = 10**9
 
 
@@ -238,7 +237,7 @@ def above_power(
         entered = tuple(f"{name} = {figure(Fraction(meter.params[name]), 6)}" for name in names)
         for name, value in meter.measured.items():
             values = {"value": figure(value, 6), "unit": meter.needs.params[name].unit}
-            cost = decimal_text(beyond_entered(meter, pricing), _PLACES, "up")
+            cost = six_places(beyond_entered(meter, pricing))
             texts.append(text("MTR-12.applied", device=device, parameter=name, cost=cost, **values))
             texts += [
                 text(
@@ -281,7 +280,7 @@ class Performance:
         cost_t = reduction(parameters) - reduction(self.counted(parameters))
         applied = text(
             "MTR-13.applied", parameter=self.name, value=figure(self.value, 6),
-            cost=decimal_text(max(cost_t, Fraction(0)), _PLACES, "up"),
+            cost=six_places(max(cost_t, Fraction(0))),
         )  # fmt: skip
         return (applied, *self.texts)
 

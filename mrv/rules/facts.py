@@ -27,7 +27,7 @@ from mrv.calendar import local_date, local_span
 from mrv.model import Factors, Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Project, SupportingData
-from mrv.rounding import decimal_text
+from mrv.rounding import six_places
 from mrv.rules import Stage, rules
 from mrv.rules.account import Account, Terms
 from mrv.rules.effects import Bounding, Design, Effect, Level, Node, RuleReport, Solved, solve
@@ -36,7 +36,6 @@ from mrv.texts import Text, Value, text
 
 # share of the reduction below which an effect is an observation and no request
 MATERIAL = Fraction(5, 1000)
-_PLACES = 6
 # by rule
 Effects = dict[str, list[Effect]]
 
@@ -201,7 +200,7 @@ class Cost(NamedTuple):
         rule alone.
         """
         tonnes = self.beside if self.beside > 0 else max(self.alone, Fraction(0))
-        return decimal_text(tonnes, _PLACES, "up")
+        return six_places(tonnes)
 
 
 @dataclass

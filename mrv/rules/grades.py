@@ -31,7 +31,7 @@ from mrv.parameters.inputs import Inputs
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.declared import Sample
 from mrv.registry.project import Document
-from mrv.rounding import decimal_text
+from mrv.rounding import six_places
 from mrv.rules.account import ZERO, Account
 from mrv.rules.effects import LABORATORY
 from mrv.rules.facts import Facts
@@ -41,7 +41,6 @@ from mrv.rules.published import published_of
 
 # of a value that has no account at 0: its effect at a hundredth less, a hundred times
 _LESS = Fraction(99, 100)
-_PLACES = 6
 
 
 def evidence_of(facts: Facts, account: Account) -> tuple[EvidenceItem, ...]:
@@ -73,7 +72,7 @@ def _hides(account: Account, meter: Monitored) -> Fraction:
     maximum = sum(
         (meter.rate * h * abs(price) for h, price in zip(hours, prices, strict=True)), ZERO
     )
-    return max(tonnes, min(maximum, abs(account.reduction_t)))
+    return max(tonnes, min(maximum, abs(account.claimed_t)))
 
 
 def signed(
@@ -87,8 +86,8 @@ def signed(
         if not signable or not share:
             result.append(item)
             continue
-        part = decimal_text(Fraction(item.tonnes) * share, _PLACES, "down")
-        rest = decimal_text(Fraction(item.tonnes) - Fraction(part), _PLACES, "down")
+        part = six_places(Fraction(item.tonnes) * share, "down")
+        rest = six_places(Fraction(item.tonnes) - Fraction(part), "down")
         result.append(replace(item, grade="A", tonnes=part))
         if Fraction(rest):
             result.append(replace(item, tonnes=rest))
@@ -120,7 +119,7 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
             entered = sum((Fraction(o.tonnes) for o in values if o.grade in worst), start=ZERO)
             share = max(share, entered / reduction_t)
         share = Fraction(1) if place == 0 else min(Fraction(1), max(share, below))
-        result[GRADES[place]] = decimal_text(share - below, _PLACES, "half_even")
+        result[GRADES[place]] = six_places(share - below, "half_even")
         below = share
     return {grade: result[grade] for grade in GRADES}
 
@@ -184,7 +183,7 @@ def _meter(
     meter: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[str]
 ) -> EvidenceItem:
     return EvidenceItem(
-        METERED, meter.device.id, meter.bound.role, grade, decimal_text(tonnes, _PLACES, "down"),
+        METERED, meter.device.id, meter.bound.role, grade, six_places(tonnes, "down"),
         tuple(dict.fromkeys(shown_by)),
     )  # fmt: skip
 
@@ -215,9 +214,9 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
         if grade > "B":
             now = account.reduced(account.parameters)
             effects += (now - remaining for remaining in _at_ends(facts, account, entered))
-        tonnes = min(max(effects, default=ZERO), abs(account.reduction_t))
+        tonnes = min(max(effects, default=ZERO), abs(account.claimed_t))
         if not entered.spec.choices or tonnes:
-            carried_t = decimal_text(tonnes, _PLACES, "down")
+            carried_t = six_places(tonnes, "down")
             item = EvidenceItem(
                 PARAMETER, entered.name, entered.role, grade, carried_t, tuple(shown_by)
             )

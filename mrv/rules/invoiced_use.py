@@ -11,8 +11,9 @@ and used only if its share exceeds the counted quantity by half.
 
 EVD-06: since an owner may have an invoice corrected, the period is also evaluated with the first
 invoice. For the project's own use the first one counts if more conservative, for deliveries the
-correction.  A correction of number, issuer or file, or within the tolerance, has no effect.  These
-are tonne's own rules.
+correction.  A corrected amount of the same file is a typing error, which the file shows: it counts.
+A correction of number, issuer or file, or within the tolerance, has no effect.  These are tonne's
+own rules.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from mrv.calendar import local_date
 from mrv.methodologies import find
 from mrv.quantity_text import amount_text, plain_text
 from mrv.registry.project import Invoice, Project, SupportingData
-from mrv.rounding import UG_PER_T, decimal_text, exact_sum
+from mrv.rounding import exact_sum, tonnes_text
 from mrv.rules.effects import Effect, Floor, RuleReport
 from mrv.rules.facts import Facts
 from mrv.texts import Text, Value, lines, text
@@ -45,7 +46,6 @@ MORE = text("invoice.more")
 _BY_TIME = Fraction(1, 3)
 _LEAST_SHARED_US = 7 * 24 * HOUR_US
 
-_PLACES = 6
 CORRECTED = "EVD-06"
 
 # the first invoice, the one that counts in its place, and the reason that was given
@@ -331,14 +331,13 @@ def keep_first(
             texts.append(text("EVD-06.first_counts", **_corrected(item, project, ours - theirs)))
             now, ours = more, theirs
         elif (theirs := reduction_by(_instead(now, [item], supporting))) < ours:
-            texts.append(
-                text("EVD-06.correction_counts", **_corrected(item, project, ours - theirs))
-            )
+            code = "EVD-06.same_file" if _retyped(*item[:2]) else "EVD-06.correction_counts"
+            texts.append(text(code, **_corrected(item, project, ours - theirs)))
         else:
             rest.append(item)
     if len(rest) > 1 and (theirs := reduction_by(_instead(now, rest, supporting))) < ours:
         names = tuple(new.id for _, new, _ in rest)
-        texts.append(text("EVD-06.together", invoices=names, less=_tonnes(ours - theirs)))
+        texts.append(text("EVD-06.together", invoices=names, less=tonnes_text(ours - theirs)))
     return now, [Finding(CORRECTED, False, lines(texts))] if texts else []
 
 
@@ -366,13 +365,21 @@ def _changed(old: Invoice, new: Invoice) -> bool:
     return _scope(old) != _scope(new) or abs(old.value - new.value) > room
 
 
+def _retyped(old: Invoice, new: Invoice) -> bool:
+    """Return whether a correction states another amount of the same file, meters and time."""
+    same = old.sha256 is not None and old.sha256 == new.sha256
+    return same and _scope(old) == _scope(new)
+
+
 def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     """
     Return whether a corrected invoice covered use of the project that the correction omits.
 
-    Quantities that are only invoiced (`Methodology.billed`) are excluded, as a typing error would
-    charge the whole period.
+    A corrected amount of the same file is a typing error.  Of quantities that are only invoiced
+    (`Methodology.billed`) a typing error would charge the whole period.
     """
+    if _retyped(old, new):
+        return False
     methodology = find(project.methodology, project.version)
     of = {
         bound.role
@@ -400,7 +407,7 @@ def _corrected(corrected: _Corrected, project: Project, less_ug: int) -> dict[st
     old, new, reason = corrected
     first, correction = (_invoice(each, project.timezone) for each in (old, new))
     why = reason or text("EVD-06.no_reason")
-    return {"first": first, "correction": correction, "reason": why, "less": _tonnes(less_ug)}
+    return {"first": first, "correction": correction, "reason": why, "less": tonnes_text(less_ug)}
 
 
 def _invoice(invoice: Invoice, timezone: str) -> Text:
@@ -411,7 +418,3 @@ def _invoice(invoice: Invoice, timezone: str) -> Text:
         quantity=invoice.quantity, devices=invoice.devices, begin=begin, end=end,
         amount=amount_text(invoice.value, unit),
     )  # fmt: skip
-
-
-def _tonnes(less_ug: int) -> str:
-    return decimal_text(Fraction(less_ug, UG_PER_T), _PLACES, "up")

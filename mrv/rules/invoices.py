@@ -221,7 +221,7 @@ def _beyond_invoices(
     # what the reduction would be lower by by invoices in place of meters
     lower = sum((Fraction(check.effect_t) for check in checks), start=Fraction(0))
     # where the reduction is a difference of two large quantities, a little of one is much of it
-    strict = lower > MATERIAL * abs(facts.price.reduction_t - lower)
+    strict = lower > MATERIAL * abs(facts.price.claimed_t - lower)
     alike = Fraction(0) if strict else ALIKE
     return {role: _Beyond(_beyond(facts, meters, alike), meters) for role, meters in roles.items()}
 
@@ -297,10 +297,16 @@ class Billed(NamedTuple):
     outside: Fraction
 
 
-def _successive(checks: Iterable[CrossCheck]) -> Iterator[CrossCheck]:
-    """Yield comparisons in order of time, without overlap for the same meters."""
+def _successive(checks: Iterable[CrossCheck], sign: int) -> Iterator[CrossCheck]:
+    """
+    Yield comparisons in order of time, without overlap for the same meters.
+
+    Of invoices of the same time it is the lowest for `sign` 1, the highest for -1.
+    """
     reached: dict[str, int] = {}
-    for check in sorted(checks, key=lambda c: (c.from_us, c.to_us, c.against)):
+    for check in sorted(
+        checks, key=lambda c: (c.from_us, c.to_us, sign * int(c.theirs), c.against)
+    ):
         if all(check.from_us >= reached.get(name, check.from_us) for name in check.devices):
             reached |= dict.fromkeys(check.devices, check.to_us)
             yield check
@@ -311,7 +317,8 @@ def _apart(
 ) -> Iterator[CrossCheck]:
     """Yield non-overlapping comparisons of a role's meters that count as evidence."""
     checks = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}
-    return _successive(checks.values())
+    sign = 1 if role[0].needs.side == "baseline" else -1
+    return _successive(checks.values(), sign)
 
 
 def invoiced_sums(facts: Facts, role: Sequence[Monitored]) -> Billed | None:

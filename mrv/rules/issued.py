@@ -25,14 +25,13 @@ from mrv.methodologies import find
 from mrv.model import Factors
 from mrv.parameters.inputs import exact
 from mrv.registry.project import FIRST, ChangedLate, Document, FixedBefore, Project, SupportingData
-from mrv.rounding import UG_PER_T, decimal_of, decimal_text, exact_text
+from mrv.rounding import decimal_of, exact_text, tonnes_text
 from mrv.rules.published import is_published
 from mrv.texts import Text, lines, text, texts_of
 
 ISSUED, LATE = "PAR-01", "PAR-02"
 # 2 to the power of it passes over a period
 MOST_COMBINED = 4
-_PLACES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def choose(
         other, ours = by(best ^ {k}), by(best)
         difference = None
         if other is not None and ours is not None:
-            difference = decimal_text(Fraction(abs(other - ours), UG_PER_T), _PLACES, "up")
+            difference = tonnes_text(abs(other - ours))
         result[candidate.rule] += texts_of(candidate.reason(difference, k in best))
     for late in supporting.late:
         # one that showed nothing and is given in full is what a finding asks for

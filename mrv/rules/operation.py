@@ -25,14 +25,13 @@ from mrv.accounting.evidenced_time import together_us
 from mrv.calendar import local_span
 from mrv.model import LINE_DIAGRAM
 from mrv.quantity_text import amount
-from mrv.rounding import decimal_text, exact_sum, figure
+from mrv.rounding import decimal_text, exact_sum, figure, six_places
 from mrv.rules.consumption import stands_still
 from mrv.rules.effects import Cap, Effect, Level, RuleReport
 from mrv.rules.equipment import ROOM, serving, unknown_time, watts
 from mrv.rules.facts import Facts, node
 from mrv.texts import Text, Value, text
 
-_PLACES = 6
 _LISTED = 3
 # units that are read off meters of electricity and fuel
 _USED = ("Wh", "mL")
@@ -181,7 +180,7 @@ def _without_data(facts: Facts, monitored: Monitored) -> Text:
     tonnes = sum((q * facts.price.pricing.rate(monitored, year) for year, q in lost), Fraction(0))
     values = {
         **_where(monitored),
-        "cost": decimal_text(tonnes, _PLACES, "up"),
+        "cost": six_places(tonnes),
         **amount(sum((q for _, q in lost), Fraction(0)), monitored.needs.unit),
     }
     rate = monitored.device.rated_power_w
@@ -194,7 +193,7 @@ def _cost(facts: Facts, meters: Sequence[Monitored]) -> str:
     """Return the emissions or savings of devices' counted quantity. [tCO2e]"""
     rate = facts.price.pricing.rate
     each = (part.counted * rate(meter, part.year) for meter in meters for part in meter.parts)
-    return decimal_text(sum(each, start=Fraction(0)), _PLACES, "up")
+    return six_places(sum(each, start=Fraction(0)))
 
 
 def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterator[Text]:
@@ -210,7 +209,7 @@ def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterat
         yield text("MTR-11.still", weeks=weeks, **values)
         return
     tonnes = usual * facts.price.pricing.rate(monitored, monitored.parts[0].year)
-    values |= {"cost": decimal_text(tonnes, _PLACES, "up"), **amount(usual, monitored.needs.unit)}
+    values |= {"cost": six_places(tonnes), **amount(usual, monitored.needs.unit)}
     yield text("MTR-11.still_always" if always else "MTR-11.still_usual", weeks=weeks, **values)
 
 

@@ -31,15 +31,13 @@ from mrv.parameters.inputs import Inputs, exact, read, rounded
 from mrv.parameters.specs import ParameterSpec
 from mrv.registry.declared import Sample
 from mrv.registry.project import Project, SupportingData
-from mrv.rounding import UG_PER_T, decimal_text
+from mrv.rounding import six_places, tonnes_text
 from mrv.rules.effects import CHANNELS, CONSTANT, LABORATORY, LOWER, UNMEASURED
 from mrv.texts import Text, lines, text
 
 MONITORED = ("B", "C")
 # a value against its own range, against other values, without its dated document
 RANGE, RELATION, DOCUMENTED = "PAR-03", "PAR-04", "PAR-05"
-_RARE = {"PAR-03.rare"}
-_PLACES = 6
 _SCALE = 10**9
 
 
@@ -166,19 +164,26 @@ def keep_plausible(
     first = local_date(period_us[0], project.timezone)
     for place in values.places():
         values.documented(place, first)
-    findings = [
-        Finding(rule, False, lines(of), _severity(of)) for rule, of in sorted(values.texts.items())
-    ]
+    findings = [finding_of(rule, of, _severity(of)) for rule, of in sorted(values.texts.items())]
     return values.project, values.supporting, findings
 
 
-def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CAR"]:
+def finding_of(rule: str, texts: Sequence[Text], severity: str) -> Finding:
+    """Return the finding of a rule of values; its tonnes are the sum of its texts' effects."""
+    effects = [Fraction(str(dict(one.values).get("effect", 0))) for one in texts]
+    tonnes = six_places(sum(effects, start=Fraction(0))) if any(effects) else ""
+    return Finding(rule, False, lines(texts), severity, tonnes)
+
+
+def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CL", "CAR"]:
     """Return the severity of a finding where it differs from the rule's; else empty."""
     codes = {text.code for text in texts}
     if "PAR-05.contradicted" in codes:
         return "CAR"
+    if codes == {"PAR-04.unusual"}:
+        return "CL"  # a value that is applied is not impossible
     # a value that is rare, and within its range, is one for the verifier to look at
-    return "observation" if codes == _RARE else ""
+    return "observation" if codes == {"PAR-03.rare"} else ""
 
 
 @dataclass(slots=True)
@@ -302,7 +307,7 @@ class _Values:
         if remaining[least] > ours:
             return None
         self.project, self.supporting = by[least]
-        effect = decimal_text(Fraction(ours[0] - remaining[least][0], UG_PER_T), _PLACES, "up")
+        effect = tonnes_text(ours[0] - remaining[least][0])
         return {"applied": amount(Fraction(least)), "effect": effect}
 
     def _with(self, place: _Place, value: Decimal) -> tuple[Project, SupportingData]:

@@ -45,13 +45,12 @@ from mrv.accounting.twin_series import (
 from mrv.calendar import local_date, local_span, local_text
 from mrv.quantity_text import amount
 from mrv.registry.project import Fallen
-from mrv.rounding import decimal_text, exact_sum
+from mrv.rounding import decimal_text, exact_sum, six_places
 from mrv.rules.effects import CapEach, Effect, Exclude, RuleReport
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Metered
 from mrv.texts import Text, Value, text
 
-_PLACES = 6
 _MINUTES = 15
 # above so many pairs those alone are found that are equal throughout
 _PAIRS = MANY * MANY // 2
@@ -161,7 +160,7 @@ class Overlap:
             cost += exact_sum(series[a:b]) * pricing.rate(meter, part.year)
         return {
             "device": meter.device.id, "other": self.earlier,
-            "cost": decimal_text(cost, _PLACES, "up"),
+            "cost": six_places(cost),
             **local_span(span_us, timezone), **amount(exact_sum(series), meter.needs.unit),
         }  # fmt: skip
 
@@ -314,7 +313,7 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
         rate = pricing.rate(meter, meter.parts[-1].year) if meter.parts else Fraction(0)
         yield text(
             "REG-03.between", device=meter.device.id, roles=idle,
-            cost=decimal_text(meter.service.outside * rate, _PLACES, "up"),
+            cost=six_places(meter.service.outside * rate),
             **local_span((begin * INTERVAL_US, end * INTERVAL_US), facts.timezone),
             **amount(meter.service.outside, meter.needs.unit),
         )  # fmt: skip
@@ -430,7 +429,7 @@ def _named(
         (Fraction(g.cost_t) + Fraction(g.forgone_at_most_t or 0) for g in lost), start=Fraction(0)
     )
     hours = decimal_text(Fraction(sum(g.time_us for g in lost), HOUR_US), 2, "up")
-    cost = decimal_text(tonnes, _PLACES, "up")
+    cost = six_places(tonnes)
     effect = text("REG-03.forgone", hours=hours, cost=cost)
     if meter.needs.side == "project":
         effect = text("REG-03.charged", hours=hours, cost=cost)

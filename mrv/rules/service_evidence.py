@@ -29,7 +29,7 @@ from mrv.model import Methodology
 from mrv.parameters.inputs import Inputs
 from mrv.quantity_text import amount_text, plain_text
 from mrv.registry.project import Invoice, SupportingData
-from mrv.rounding import decimal_text, exact_sum
+from mrv.rounding import exact_sum, six_places
 from mrv.rules import Severity
 from mrv.rules.capacity import (
     at_capacity,
@@ -48,7 +48,6 @@ from mrv.service_bounds import Capacity
 from mrv.texts import Text, text
 
 UNCOUNTED, _BEFORE = text("EVD-02.uncounted"), text("EVD-02.before")
-_PLACES = 6
 _FUEL_METER = "fuel_meter"
 # of the reduction: what would change it by less is not asked for
 _NEGLIGIBLE = Fraction(1, 100)
@@ -97,14 +96,19 @@ def delivered_service(facts: Facts) -> Iterator[Effect | RuleReport]:
             carried = electricity(facts.views, taken) / rate if rate else Fraction(0)
             of = facts.of_role(*item.capacity.serves)
             yield Cap(node(Level.PERIOD, of), carried, _BEFORE)
-    texts = [
-        text("EVD-02.analyser", parameter=bare.capacity.of)
-        if bare.capacity.of
-        else text("EVD-02.alone", devices=bare.devices)
-        for bare in bare
-    ]
-    texts += [lack for bare in bare for lack in bare.missing]
+    texts = [_unsupported(method, item) for item in bare]
+    texts += [lack for item in bare for lack in item.missing]
     yield RuleReport(False, tuple(dict.fromkeys(texts)))
+
+
+def _unsupported(methodology: Methodology, item: _Bare) -> Text:
+    """Return the text of a service without evidence, and of the amount applied in its place."""
+    if item.capacity.of:
+        return text("EVD-02.analyser", parameter=item.capacity.of)
+    taken = consumption_of(methodology, item.capacity)
+    if taken is not None and taken.before:
+        return text("EVD-02.by_before", devices=item.devices, parameter=taken.before)
+    return text("EVD-02.alone", devices=item.devices)
 
 
 def _alone(facts: Facts, capacity: Capacity) -> tuple[str, ...]:
@@ -337,7 +341,7 @@ def project_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
     means = text(
         "EVD-07.electricity",
         counted=amount_text(counted, "Wh"), most=amount_text(maximum, "Wh"),
-        effect=decimal_text(tonnes, _PLACES, "up"),
+        effect=six_places(tonnes),
     )  # fmt: skip
     yield RuleReport(False, (*facts.evidence.uncorroborated(alone), means))
 

@@ -34,7 +34,7 @@ from mrv.parameters.specs import ParameterSpec
 from mrv.quantity_text import plain_text
 from mrv.registry.declared import Precision, of_samples, of_survey, required
 from mrv.registry.project import Project, SupportingData
-from mrv.rounding import UG_PER_T, decimal_text
+from mrv.rounding import decimal_text, tonnes_text
 from mrv.rules.account import Account
 from mrv.rules.effects import (
     AGREED,
@@ -52,11 +52,10 @@ from mrv.rules.effects import (
 )
 from mrv.rules.facts import Facts
 from mrv.rules.grades import Entered, ends_of, graded_values, values_of
-from mrv.rules.plausible_values import DOCUMENTED, MONITORED, put_in_place
+from mrv.rules.plausible_values import DOCUMENTED, MONITORED, finding_of, put_in_place
 from mrv.rules.published import published_of
-from mrv.texts import Text, Value, lines, text
+from mrv.texts import Text, Value, text
 
-_PLACES = 6
 _SCALE = 10**9
 
 ReductionBy = Callable[[Project, SupportingData], tuple[int, int]]
@@ -100,7 +99,7 @@ def apply_required_grades(
         for value, devices in values_of(account, entered).items():
             reason = kept.counted(item, entered, value, devices)
             texts += () if reason is None else (reason,)
-    findings = [Finding(DOCUMENTED, False, lines(texts), "CL")] if texts else []
+    findings = [finding_of(DOCUMENTED, texts, "CL")] if texts else []
     return kept.project, kept.supporting, findings
 
 
@@ -144,18 +143,20 @@ class _Kept:
             least, remaining = applied
             if least == value:
                 return None
+            values |= {
+                "applied": amount(least, spec.unit), "effect": tonnes_text(ours - remaining),
+                "source": _source(self.facts, entered, least),
+            }  # fmt: skip
+            if entered.name in self.supporting.uncorroborated_values:
+                return text("PAR-05.asked_negative", **values)
             self.supporting = replace(
                 self.supporting, at_published=self.supporting.at_published | {entered.name}
             )
-            values |= {
-                "applied": amount(least, spec.unit), "effect": _tonnes(ours - remaining),
-                "source": _source(self.facts, entered, least),
-            }  # fmt: skip
             return text("PAR-05.asked_applied", **values)
         rest = self._nothing(entered, devices, ours)
         if rest is None:
             return text("PAR-05.asked_costs", **values)
-        return text("PAR-05.asked_nothing", **values, effect=_tonnes(ours - rest))
+        return text("PAR-05.asked_nothing", **values, effect=tonnes_text(ours - rest))
 
     def _least(
         self, entered: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
@@ -225,10 +226,6 @@ def _source(facts: Facts, entered: Entered, end: Fraction) -> str:
 
 def _percent(share: Fraction) -> str:
     return decimal_text(share * 100, 1, "up")
-
-
-def _tonnes(ug: int) -> str:
-    return decimal_text(Fraction(ug, UG_PER_T), _PLACES, "up")
 
 
 def _decimal(value: Fraction) -> Decimal:

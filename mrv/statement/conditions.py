@@ -24,14 +24,13 @@ from mrv.documents.period_account import Condition, Misstatements
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion, UnmetCondition
 from mrv.errors import CanonicalError, StatementStateError
-from mrv.rounding import decimal_text
+from mrv.rounding import six_places
 from mrv.rules import remedy_of, severity_of, titled
 from mrv.texts import Text, joined, plain, text
 
 # 5 % are tonne's own default; Viet Nam asks for them (Circular 38/2023/TT-BCT).  No programme takes
 # more than 10 %, which the CDM takes for projects of microscale (Decision 9/CMP.7).
 USUAL_PERCENT, MOST_PERCENT = "5", 10
-_PLACES = 6
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 
 
@@ -67,9 +66,9 @@ class Materiality:
     def stated(self) -> Misstatements:
         """Return the figures as in statement and verification, shares rounded up."""
         return Misstatements(
-            threshold_percent=decimal_text(self.percent, _PLACES, "half_even"),
-            net_misstatement_t=decimal_text(self.net_t, _PLACES, "half_even"),
-            absolute_misstatement_t=decimal_text(self.absolute_t, _PLACES, "up"),
+            threshold_percent=six_places(self.percent, "half_even"),
+            net_misstatement_t=six_places(self.net_t, "half_even"),
+            absolute_misstatement_t=six_places(self.absolute_t),
             net_share_percent=self._share(abs(self.net_t)),
             absolute_share_percent=self._share(self.absolute_t),
             material=self.material,
@@ -82,7 +81,7 @@ class Materiality:
     def _share(self, tonnes: Fraction) -> str | None:
         if not self.reduction_t:
             return None
-        return decimal_text(tonnes * 100 / abs(self.reduction_t), _PLACES, "up")
+        return six_places(tonnes * 100 / abs(self.reduction_t))
 
 
 def beyond(percent: str) -> bool:

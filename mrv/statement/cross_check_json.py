@@ -26,7 +26,7 @@ from mrv.documents.form import coded_or_words
 from mrv.documents.monitoring import CrossCheck as CrossCheckShown
 from mrv.documents.monitoring import ReadingsReach, UnusualDays, UnusualReadings
 from mrv.registry.monitoring_plan import REGISTERED
-from mrv.rounding import decimal_text, exact_sum
+from mrv.rounding import exact_sum, six_places
 from mrv.signatures import canonical
 from mrv.statement.conditions import Materiality
 from mrv.statement.evidence_case import Case
@@ -96,9 +96,6 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-_PLACES = 6
-
-
 def unusual_out(case: Case) -> tuple[UnusualReadings, ...]:
     """Return the findings of each test, in order; tests without findings are omitted."""
     result = ((test, case.unusual.of(test)) for test in TESTS)
@@ -118,7 +115,7 @@ def _test(case: Case, test: str, unusual: Unusual, key: Int64) -> UnusualReading
         devices=str(len(np.unique(unusual.device))),
         quarter_hours=str(len(unusual.interval)),
         energy_wh=str(energy),
-        emissions_t=decimal_text(emissions, _PLACES, "up"),
+        emissions_t=six_places(emissions),
         days=tuple(_runs(case, unusual)),
     )
 

@@ -25,9 +25,8 @@ def evidence_out(case: Case) -> wire_account.Evidence:
     """Return the graded evidence of the reduction."""
     result = case.result
     items = signed(result.evidence, _signed_by_meter(case) if _keys_shown(case) else {})
-    reduction = Fraction(result.net.reduction.t)
     return wire_account.Evidence(
-        shares=dict(by_grade(items, reduction)),
+        shares=dict(by_grade(items, Fraction(result.claimed_t))),
         items=tuple(
             wire_account.EvidenceItem(
                 kind="meter" if item.kind == METERED else "parameter",

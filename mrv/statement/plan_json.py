@@ -209,6 +209,7 @@ def common_in(common_metered: CommonMetered) -> Common:
         Fraction(common_metered.compared_share),
         Fraction(common_metered.lost_percent),
         common_metered.days_above,
+        common_metered.joint is True,
     )
 
 

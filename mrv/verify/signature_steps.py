@@ -61,10 +61,7 @@ AHEAD = timedelta(minutes=5)
 
 
 def form(subject: Subject) -> str:
-    """
-    Check that all documents are present, unambiguous JSON, and of their kind; return a
-    summary.
-    """
+    """Check that all documents are present, unambiguous JSON, of their kind; return a summary."""
     for name, why in sorted(subject.pack.damaged.items()):
         raise CanonicalError(f"{name} cannot be read: {why}; get the pack again")
     if not subject.pack.bare:

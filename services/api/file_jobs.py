@@ -7,9 +7,8 @@ there again.
 
 from __future__ import annotations
 
-import threading
 import time
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 import psycopg
@@ -21,6 +20,7 @@ from services.api.file_cache import size_of
 from services.api.problems import ProblemError, status_of
 from services.api.reports import packed, set_report
 from services.api.request_context import Api
+from services.beside import Beside
 from services.store.postgres.pool import connect
 from services.store.statements import file_jobs as jobs
 from services.store.statements import statements
@@ -34,7 +34,7 @@ _LOOK_S, _AGAIN_S, _FORGET_S = 5.0, 5.0, 3_600.0
 _GONE, _DEFECT = 404, 500
 
 
-class FileJobs:
+class FileJobs(Beside):
     """
     Worker thread that makes files until it is stopped.
 
@@ -46,23 +46,19 @@ class FileJobs:
         Its event `asked` signals a new job.
     """
 
+    patience_s = 10
+
     def __init__(self, url: str, api: Api, log: FilteringBoundLogger) -> None:
         self._url, self._api, self._log = url, api, log
-        self._stopping = threading.Event()
+        super().__init__({"file jobs": self._serve})
         self._forgot_s = 0.0
-        self._thread = threading.Thread(target=self._serve, name="file jobs", daemon=True)
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self._thread.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Stop; a running job is repeated by the next process."""
         self._stopping.set()
         self._api.asked.set()
         self._api.maker.close()
-        self._thread.join(timeout=10)
+        super().__exit__(*_)
 
     def _serve(self) -> None:
         while not self._stopping.is_set():

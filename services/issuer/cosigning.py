@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import psycopg
 from psycopg import Connection
@@ -30,6 +29,7 @@ from mrv.log.note import Vkey, signature_lines
 from mrv.log.policy import Member, Policy, read_policy
 from mrv.log.receipt import Checkpoint
 from mrv.log.witness import Cosignature, cosignatures, make_request
+from services.beside import Beside
 from services.clock import now_us
 from services.settings import Settings
 from services.store.postgres.pool import connect
@@ -364,7 +364,7 @@ def require_enough(conn: Connection) -> None:
         )
 
 
-class Cosigning:
+class Cosigning(Beside):
     """
     Requests cosignatures in its own thread until it is stopped.
 
@@ -386,19 +386,8 @@ class Cosigning:
     ) -> None:
         self._url, self._whom, self._log, self._every_s = url, whom, log, every_s
         self._told: set[str] = set()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="cosigning", daemon=True)
+        super().__init__({"cosigning": self._run})
         self._metrics = metrics
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop without waiting for a pending answer."""
-        self._stopping.set()
-        self._thread.join(timeout=5)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -32,9 +32,10 @@ from mrv.exports.cad_trust import ORDER, cad_trust
 from mrv.exports.cdop import cdop
 from mrv.exports.cell_map import CellMap, check_known
 from mrv.exports.contradictions import check
-from mrv.exports.entered import Authority, Registration
+from mrv.exports.entered import Authority
 from mrv.exports.facility import COLUMNS, VALUES, Inventory, Metered, inventory
 from mrv.exports.jcm import jcm
+from mrv.exports.registration import Registration
 from mrv.exports.source import (
     Draft,
     Source,

@@ -17,7 +17,7 @@ import msgspec
 from psycopg import Connection
 
 from mrv.calendar import instant_us, local_date
-from mrv.exports.entered import Registration
+from mrv.exports.registration import Registration
 from mrv.methodologies import find
 from mrv.model import Methodology
 from mrv.registry.declared import Declared

@@ -14,8 +14,8 @@ from datetime import date
 from mrv.calendar import instant_us, local_date
 from mrv.documents.plan import PlanExtract
 from mrv.documents.statement import Claims
-from mrv.exports.entered import InForce, Registration
 from mrv.exports.jcm import jcm
+from mrv.exports.registration import InForce, Registration
 from mrv.exports.source import Source
 from mrv.methodologies import find, tools
 from mrv.registry.calibration_interval import after

@@ -23,7 +23,7 @@ from mrv.model import LINE_DIAGRAM, METER_KEYS
 from mrv.parameters.evidence import of_parameter
 from mrv.registry.declared import Sample
 from mrv.registry.project import Certified, Document, Excluded, Invoice, Project
-from mrv.rounding import UG_PER_T, decimal_text
+from mrv.rounding import UG_PER_T, six_places
 from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text, texts_of
 from services.issuer import acceptances
@@ -37,7 +37,6 @@ from services.registry import meters, ratings
 from services.registry.entries import CALIBRATION_EVERY, calibration_every, document_of
 
 LIFE = "PLN-03"
-_PLACES = 6
 _DIGITS = 12  # of a hash that is named
 
 
@@ -358,7 +357,7 @@ def debts(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def _debt(facts: RegistryFacts, statement: str, ug: int) -> Text:
-    remaining = decimal_text(Fraction(ug, UG_PER_T), _PLACES, "down")
+    remaining = six_places(Fraction(ug, UG_PER_T), "down")
     of = {"statement": statement, "project": facts.project.id, "left": remaining}
     by = facts.accepted.get(("debt", statement, facts.project.id))
     if by is None:

@@ -8,15 +8,16 @@ is not tried again.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from functools import partial
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import psycopg
 from psycopg import Connection
 
 from ingest.errors import InputError, ServerError
+from services.beside import Beside
 from services.issuer import requests as kinds
 from services.issuer.requests import Desk
 from services.metrics import Metrics
@@ -45,7 +46,7 @@ LANES = {
 }
 
 
-class Runner:
+class Runner(Beside):
     """
     Executes requests in its own threads until it is stopped.
 
@@ -56,6 +57,8 @@ class Runner:
     pulse : Pulse, optional
         Health signal of a process that does nothing else.
     """
+
+    patience_s = None  # the current request is answered
 
     def __init__(
         self,
@@ -72,31 +75,7 @@ class Runner:
         for kind in kinds.KINDS:
             for result in ("done", "refused", "failed", "again"):
                 metrics.signer_requests.labels(kind, result)  # told of from the start, as 0
-        self._stopping = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._serve, args=(name, of), name=name, daemon=True)
-            for name, of in LANES.items()
-        ]
-
-    def __enter__(self) -> Self:
-        """Start."""
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop after the current request is answered."""
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-
-    def wait(self) -> None:
-        """Block until stopped."""
-        self._stopping.wait()
-
-    def stop(self) -> None:
-        """End `wait`; take no further request."""
-        self._stopping.set()
+        super().__init__({name: partial(self._serve, name, of) for name, of in LANES.items()})
 
     def _serve(self, name: str, of: Sequence[str]) -> None:
         while not self._stopping.is_set():

@@ -12,13 +12,12 @@ missing key or a manual change is logged, and tried again in the next round.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import Connection, Cursor
@@ -30,6 +29,7 @@ from mrv.calendar import utc_text
 from mrv.log.entries import DATA, arrival_part, data_entry
 from mrv.signatures.day_digests import Digest
 from mrv.statement.device_days import LATE_US, Arrived, rows_of
+from services.beside import Beside
 from services.clock import now_us
 from services.clock import now_us as clock_us
 from services.issuer import table_digests as records
@@ -354,7 +354,7 @@ FIRST_S = 600
 PULSE = "sealing"
 
 
-class Sealer:
+class Sealer(Beside):
     """
     Seals in its own thread until it is stopped.
 
@@ -392,18 +392,7 @@ class Sealer:
         self._url, self._home, self._key, self._every_s = url, home, key, every_s
         self._metrics, self._log, self._pulse = metrics, log, pulse
         self._first_s, self._stamps = first_s, stamps
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._later, name="sealer", daemon=True)
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop; a running round is rolled back."""
-        self._stopping.set()
-        self._thread.join(timeout=5)
+        super().__init__({"sealer": self._later})
 
     def _later(self) -> None:
         self._stopping.wait(self._first_s)

@@ -35,7 +35,7 @@ from mrv.documents.plan import (
     SigningKeyNamed,
 )
 from mrv.errors import SignedValueError
-from mrv.exports.entered import Registration
+from mrv.exports.registration import Registration
 from mrv.packs import tables
 from mrv.packs.pack import DIAGRAM, DIGESTS, FACTORS, INTERVALS, PLAN, READINGS
 from mrv.signatures import canonical

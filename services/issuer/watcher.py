@@ -10,18 +10,19 @@ retention policy.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import Connection
 
 from ingest.errors import TonneError
+from services.beside import Beside
 from services.clock import now_us
 from services.issuer import live_accounts
 from services.issuer.audit import audit
@@ -112,7 +113,47 @@ class Keep:
         )
 
 
-class Watcher:
+def _shared(took_s: float) -> float:
+    """Return the pause by which sums take no more than their share of the time. [s]"""
+    return _DAYS_SHARE * took_s - DAYS_S
+
+
+def _round(
+    not_done: str,
+    limit: bytes | None = _LONG,
+    *,
+    lost: Callable[[Watcher], None] = lambda _: None,
+    pause_s: Callable[[float], float] = lambda _: 0.0,
+) -> Callable[[Callable[[Watcher, Connection], None]], Callable[[Watcher], None]]:
+    """
+    Give a connection to a round; what fails is warned of, and the next round tries again.
+
+    `pause_s` is its pause by the time that it took. [s]
+    """
+
+    def of(work: Callable[[Watcher, Connection], None]) -> Callable[[Watcher], None]:
+        @wraps(work)
+        def once(self: Watcher) -> None:
+            began_s = time.monotonic()
+            try:
+                with connect(
+                    self._url, role="tonne_watch", name="tonne watch", autocommit=True
+                ) as conn:
+                    if limit is not None:
+                        conn.execute(limit)
+                    work(self, conn)
+            except (TonneError, psycopg.Error) as error:
+                lost(self)
+                if not self._stopping.is_set():
+                    self._log.warning(not_done, error=" ".join(str(error).split()))
+            self._stopping.wait(max(0.0, pause_s(time.monotonic() - began_s)))
+
+        return once
+
+    return of
+
+
+class Watcher(Beside):
     """
     Watches the database in its own threads until it is stopped.
 
@@ -144,7 +185,6 @@ class Watcher:
         self._url, self._log, self._pulse = url, log, pulse
         self._keep = keep or Keep()
         self._looked = Looked(metrics)
-        self._stopping = threading.Event()
         self._next = 0
         rounds = [
             ("watcher", self.look, every_s),
@@ -159,184 +199,100 @@ class Watcher:
         ]
         if audit_s is not None:
             rounds.append(("auditor", self.audit, audit_s))
-        self._threads = [
-            threading.Thread(target=self._repeat, args=(work, pause_s), name=name, daemon=True)
-            for name, work, pause_s in rounds
-        ]
+        super().__init__({name: partial(self._repeat, work, s) for name, work, s in rounds})
 
-    def __enter__(self) -> Self:
-        """Start."""
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop without waiting; each step is a transaction."""
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(timeout=5)
-
-    def wait(self) -> None:
-        """Block until stopped."""
-        self._stopping.wait()
-
-    def stop(self) -> None:
-        """End `wait`."""
-        self._stopping.set()
-
-    def look(self) -> None:
+    @_round("database not seen", _PATIENCE, lost=lambda self: self._looked.lost())
+    def look(self, conn: Connection) -> None:
         """Update all gauges once; an unreachable database is reported as such."""
-        try:
-            with self._connected() as conn:
-                conn.execute(_PATIENCE)
-                self._looked.saw(gauges.read(conn, self._keep.disk))
-                waits_s = transparency_log.waiting_s(conn) if self._keep.witnessed else 0.0
-                self._looked.waits_for_witnesses(waits_s)
-                self._looked.webhooks(webhooks.waiting(conn))
-                self._looked.overdue(retention.overdue_s(conn, self._keep.days))
-        except (TonneError, psycopg.Error) as error:
-            self._looked.lost()
-            self._warn("database not seen", error)
+        self._looked.saw(gauges.read(conn, self._keep.disk))
+        waits_s = transparency_log.waiting_s(conn) if self._keep.witnessed else 0.0
+        self._looked.waits_for_witnesses(waits_s)
+        self._looked.webhooks(webhooks.waiting(conn))
+        self._looked.overdue(retention.overdue_s(conn, self._keep.days))
 
-    def see_alarms(self) -> None:
+    @_round("alarms not seen", lost=lambda self: self._looked.alarms(None))
+    def see_alarms(self, conn: Connection) -> None:
         """Raise and clear alarms; without the database nothing is stored."""
-        try:
-            with self._connected() as conn:
-                conn.execute(_LONG)
-                done = alarm_round.run(conn)
-                self._looked.alarms(done.alarms)
-                if done.raised or done.cleared:
-                    self._log.info("alarms", raised=done.raised, cleared=done.cleared)
-        except (TonneError, psycopg.Error) as error:
-            self._looked.alarms(None)
-            self._warn("alarms not seen", error)
+        done = alarm_round.run(conn)
+        self._looked.alarms(done.alarms)
+        if done.raised or done.cleared:
+            self._log.info("alarms", raised=done.raised, cleared=done.cleared)
 
-    def add_up_today(self) -> None:
-        """
-        Update the sums of yesterday and today, separately from older days, which may take
-        long.
-        """
-        began_s = time.monotonic()
-        try:
-            with self._connected() as conn:
-                conn.execute(_LONG)
-                gauges.refresh_today(conn)
-        except (TonneError, psycopg.Error) as error:
-            self._warn("today not added up", error)
-        self._rest(began_s)
+    @_round("today not added up", pause_s=_shared)
+    def add_up_today(self, conn: Connection) -> None:
+        """Update the sums of yesterday and today, apart from older days, which may take long."""
+        gauges.refresh_today(conn)
 
-    def add_up(self) -> None:
+    @_round("days not added up", pause_s=lambda s: min(_DAYS_SHARE * s, DAYS_S) - _MINUTE_S)
+    def add_up(self, conn: Connection) -> None:
         """Update the sums of changed days; a failed round is repeated by the next."""
-        began_s = time.monotonic()
-        try:
-            with self._connected() as conn:
-                conn.execute(_LONG)
-                if made := gauges.refresh_days(conn):
-                    self._log.debug("days added up", devices=made)
-        except (TonneError, psycopg.Error) as error:
-            self._warn("days not added up", error)
-        took_s = time.monotonic() - began_s
-        self._stopping.wait(max(0.0, min(_DAYS_SHARE * took_s, DAYS_S) - _MINUTE_S))
+        if made := gauges.refresh_days(conn):
+            self._log.debug("days added up", devices=made)
 
-    def look_ahead(self) -> None:
+    @_round("expectations not worked out", pause_s=_shared)
+    def look_ahead(self, conn: Connection) -> None:
         """Calculate expected energy before days are summed, as pages need it and it is slow."""
-        began_s = time.monotonic()
-        try:
-            with self._connected() as conn:
-                conn.execute(_LONG)
-                silence_rates.refresh(conn)
-                expected_months.refresh(conn)
-                seen = pv_outlook.refresh(conn)
-                if seen.skies or seen.trends:
-                    self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)
-        except (TonneError, psycopg.Error) as error:
-            self._warn("expectations not worked out", error)
-        self._rest(began_s)
+        silence_rates.refresh(conn)
+        expected_months.refresh(conn)
+        seen = pv_outlook.refresh(conn)
+        if seen.skies or seen.trends:
+            self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)
 
-    def account(self) -> None:
+    @_round("open time not accounted", pause_s=_shared)
+    def account(self, conn: Connection) -> None:
         """Update outdated preliminary accounts."""
-        began_s = time.monotonic()
-        try:
-            with self._connected() as conn:
-                conn.execute(_LONG)
-                if made := live_accounts.refresh(conn):
-                    self._log.debug("open time accounted", spans=made)
-        except (TonneError, psycopg.Error) as error:
-            self._warn("open time not accounted", error)
-        self._rest(began_s)
+        if made := live_accounts.refresh(conn):
+            self._log.debug("open time accounted", spans=made)
 
-    def _rest(self, began_s: float) -> None:
-        """Wait so that sums use no more than their share of processor time."""
-        self._stopping.wait(max(0.0, _DAYS_SHARE * (time.monotonic() - began_s) - DAYS_S))
-
-    def compress(self) -> None:
+    @_round("chunks not compressed", _WHOLE_CHUNK)
+    def compress(self, conn: Connection) -> None:
         """Compress old chunks if the server supports it; failures are retried in the next round."""
-        try:
-            with self._connected() as conn:
-                conn.execute(_WHOLE_CHUNK)
-                done = columnstore.compress(conn)
-                if done.compressed:
-                    self._log.info("chunks compressed", chunks=len(done.compressed))
-                for chunk, why in done.failed:
-                    self._log.warning("chunk not compressed", table=chunk.table, error=why)
-        except (TonneError, psycopg.Error) as error:
-            self._warn("chunks not compressed", error)
+        done = columnstore.compress(conn)
+        if done.compressed:
+            self._log.info("chunks compressed", chunks=len(done.compressed))
+        for chunk, why in done.failed:
+            self._log.warning("chunk not compressed", table=chunk.table, error=why)
 
     def expire(self) -> None:
         """Delete rows older than the retention policy; a failure does not stop the others."""
-        for what, work in (
-            ("dead letters", self._expire_letters),
-            ("webhook events", self._expire_events),
-            ("clear skies", self._expire_skies),
-        ):
-            try:
-                with self._connected() as conn:
-                    conn.execute(_LONG)
-                    work(conn)
-            except (TonneError, psycopg.Error) as error:
-                self._warn(f"{what} not expired", error)
+        self._expire_letters()
+        self._expire_events()
+        self._expire_skies()
 
+    @_round("dead letters not expired")
     def _expire_letters(self, conn: Connection) -> None:
         before = _days_ago(self._keep.letter_days)
         tidy(conn, before)
         if before and (gone := expire(conn, before, "tonne watch")):
             self._log.info("dead letters expired", letters=gone, before=f"{before:%F}")
 
+    @_round("webhook events not expired")
     def _expire_events(self, conn: Connection) -> None:
         if before := _days_ago(self._keep.event_days):
             gone = webhooks.expire(conn, before)
             if gone.events:
                 self._log.info("webhook events expired", **gone._asdict(), before=f"{before:%F}")
 
+    @_round("clear skies not expired")
     def _expire_skies(self, conn: Connection) -> None:
         before = _days_ago(self._keep.sky_days)
         if before and (gone := pv_outlook.forget_skies(conn, before.date())):
             self._log.info("clear skies expired", days=gone, before=f"{before:%F}")
 
-    def pack(self) -> None:
+    @_round("arrivals not packed")
+    def pack(self, conn: Connection) -> None:
         """Store by day when readings of completed days arrived."""
         before = datetime.now(UTC).date() - timedelta(days=arrivals.HOURS_KEPT_DAYS)
-        try:
-            with self._connected() as conn:
-                conn.execute(_LONG)
-                arrivals.pack(conn, before)
-        except (TonneError, psycopg.Error) as error:
-            self._warn("arrivals not packed", error)
+        arrivals.pack(conn, before)
 
-    def audit(self) -> None:
-        """
-        Audit the log, rebuild a few devices' rows for comparison, and log differences as
-        errors.
-        """
-        try:
-            with self._connected() as conn:
-                report = audit(conn, now_us())
-                self._looked.audited(report)
-                if report.first_break is not None:
-                    self._log.error("the log does not hold", first_break=report.first_break)
-                self._compare(conn)
-        except (TonneError, psycopg.Error) as error:
-            self._warn("not audited", error)
+    @_round("not audited", None)
+    def audit(self, conn: Connection) -> None:
+        """Audit the log, compare a few devices' rebuilt rows, and log differences as errors."""
+        report = audit(conn, now_us())
+        self._looked.audited(report)
+        if report.first_break is not None:
+            self._log.error("the log does not hold", first_break=report.first_break)
+        self._compare(conn)
 
     def _compare(self, conn: Connection) -> None:
         # registry, rows and what waits are of one moment: an import, and the pipeline that makes
@@ -363,9 +319,6 @@ class Watcher:
                 "differs from its readings", table=difference.table, key=" ".join(difference.key)
             )
 
-    def _connected(self) -> Connection:
-        return connect(self._url, role="tonne_watch", name="tonne watch", autocommit=True)
-
     def _repeat(self, work: Callable[[], None], pause_s: float) -> None:
         while not self._stopping.is_set():
             work()
@@ -373,10 +326,6 @@ class Watcher:
                 self._pulse.pause(PULSE, pause_s, self._stopping)
             else:
                 self._stopping.wait(pause_s)
-
-    def _warn(self, event: str, error: Exception) -> None:
-        if not self._stopping.is_set():
-            self._log.warning(event, error=" ".join(str(error).split()))
 
 
 def _days_ago(days: int) -> datetime | None:

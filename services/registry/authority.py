@@ -17,14 +17,8 @@ from ingest import classes
 from mrv.errors import ExportError, SignatureError
 from mrv.exports import aef, contradictions
 from mrv.exports.contradictions import Credited
-from mrv.exports.entered import (
-    Acceptance,
-    Authority,
-    Authorization,
-    Facility,
-    Registration,
-    Submission,
-)
+from mrv.exports.entered import Acceptance, Authority, Authorization, Facility, Submission
+from mrv.exports.registration import Registration
 from mrv.factors.records import factor_of
 from mrv.method_lives import Life, find_life, registration_refused
 from mrv.signatures import signed_acceptance

@@ -11,7 +11,8 @@ from math import cos, radians
 from typing import Any, ClassVar
 
 from mrv.calendar import joined
-from mrv.exports.entered import Acceptance, Authorization, Facility, Registration, Submission
+from mrv.exports.entered import Acceptance, Authorization, Facility, Submission
+from mrv.exports.registration import Registration
 from mrv.registry.article6_transfer import TransferClass
 from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.declared import (

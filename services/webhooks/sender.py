@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
 
 import psycopg
 from prometheus_client import Counter
@@ -24,6 +22,7 @@ from psycopg import Connection
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, TonneError
+from services.beside import Beside
 from services.metrics import Metrics
 from services.store.api import alarm_contacts
 from services.store.api import webhooks as store
@@ -60,7 +59,7 @@ class Sent:
         return Sent(self.taken + other.taken, self.failed + other.failed, self.dead + other.dead)
 
 
-class Sender:
+class Sender(Beside):
     """
     Sender thread that runs until it is stopped.
 
@@ -92,8 +91,7 @@ class Sender:
         self._ways = ways or Ways()
         self._url, self._log, self._allowed = url, log, allowed
         self._waits_s, self._deadline_s = waits_s, deadline_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
+        super().__init__({"webhooks": self._run})
         self._counter = Counter(
             "tonne_webhook_deliveries",
             "Attempts to deliver events, by result",
@@ -102,24 +100,6 @@ class Sender:
         )
         for result in ("taken", "failed", "dead"):
             self._counter.labels(result)
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop; an interrupted attempt is repeated by the next sender."""
-        self._stopping.set()
-        self._thread.join(timeout=5)
-
-    def wait(self) -> None:
-        """Wait until stopped."""
-        self._stopping.wait()
-
-    def stop(self) -> None:
-        """End `wait`."""
-        self._stopping.set()
 
     def once(self) -> Sent:
         """

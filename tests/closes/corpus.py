@@ -113,6 +113,7 @@ def _lines(result):
     """Return all that a result says; of invoices within the period no part is outside it."""
     whole = asdict(result)
     del whole["before_evidence_ug"]  # boards show it, and no statement
+    del whole["claimed_t"]  # the evidence is graded by it
     for row in whole["cross_checks"]:
         if not row["outside"]:
             del row["outside"]

@@ -167,11 +167,14 @@ def contradicting(world: World, of: str, by: float, *, same_file: bool = False) 
 
 
 @said
-def corrected(world: World, of: str, wrong: float, reason: str = "typing error") -> None:
-    """An invoice was entered with a wrong amount, and another one corrects it."""
+def corrected(
+    world: World, of: str, wrong: float, reason: str = "typing error", *, same_file: bool = False
+) -> None:
+    """An invoice was entered with a wrong amount, and another one, or its own file, corrects it."""
     one = next(i for i in world.invoices if of in i["devices"])
-    right = {**one, "id": f"{one['id']}-2", "number": f"{one['number']}-2", "corrects": one["id"],
-             "reason": reason, "sha256": sha(f"{one['id']} corrected")}  # fmt: skip
+    right = {**one, "id": f"{one['id']}-2", "corrects": one["id"], "reason": reason}
+    if not same_file:
+        right |= {"number": f"{one['number']}-2", "sha256": sha(f"{one['id']} corrected")}
     one["amount"] = rounded(one["amount"] * wrong, one["unit"])
     world.invoices.append(right)
 

@@ -22,6 +22,7 @@ from mrv.parameters.evidence import (
 )
 from mrv.registry.project import ACCOUNTING, Document, SupportingData
 from mrv.rules.closing import close
+from mrv.rules.grades import shares
 from mrv.signatures.trust_root import read_trusted, write_root
 from mrv.texts import joined
 from tests.mrv import plant
@@ -138,8 +139,13 @@ def test_a_value_on_the_claimants_word_counts_at_the_end_of_what_is_published():
         ),
     ):
         assert part in words
-    # what was put in place rests on nobody's word
-    assert {o.grade for o in typed.evidence if o.name == "sfc_l_per_100km"} == {"B"}
+    # the typed value alone stands between the claim and nothing: the grade says so, too
+    (found,) = [o for o in typed.evidence if o.name == "sfc_l_per_100km"]
+    (finding,) = [o for o in typed.applicability if o.rule == "PAR-05" and not o.holds]
+    assert (found.grade, found.tonnes) == ("D", typed.claimed_t)
+    assert 0 <= Fraction(finding.tonnes) - Fraction(found.tonnes) <= Fraction(1, 10**6)
+    assert shares(typed.evidence, Fraction(typed.claimed_t))["D"] == "1.000000"
+    assert joined(finding.lines).count(finding.tonnes) == 1
 
 
 def test_a_value_on_the_claimants_word_makes_no_debt():

@@ -208,3 +208,19 @@ def test_use_without_an_invoice_carries_no_more_than_its_mean(flow, last):
     assert float(water.counted) == pytest.approx(5 * 10**6 * count, rel=1e-6)
     (cost,) = (one for one in found.rules if one.rule == "EVD-03")
     assert float(cost.deducted_alone_t) > 0
+
+
+def test_what_invoices_cover_is_counted_above_the_design_and_said_so():
+    """A finding would say that the capacity is applied, and the whole service counted."""
+    flow = 1.5
+    means = zip(WATER, (5e6 * flow, 0, 4e3), strict=True)
+    rows = {key: [int(v)] * (WEEKS * WEEK) for key, v in means}
+    limited = treated(flow, built={**BUILT, "design_cod_kg_per_d": 9000})
+    bills = plant.bills(rows, "in", "power")
+    whole = treated(flow, built={**BUILT, "design_cod_kg_per_d": 9000}, invoices=bills)
+    assert all("the capacity is applied" in detail for detail in unmet(limited).values())
+    (finding,) = [f for f in whole.applicability if f.rule == "MTR-07" and not f.holds]
+    assert finding.severity == "observation"
+    assert "invoices cover the service, so it is counted" in finding.detail
+    counted = [next(d.counted for d in r.devices if d.device == "in") for r in (limited, whole)]
+    assert Fraction(counted[0]) < Fraction(counted[1]) * Fraction(9, 10)

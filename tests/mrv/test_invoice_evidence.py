@@ -150,3 +150,15 @@ def test_an_invoice_of_time_that_was_still_to_come_shows_nothing():
         result = building(invoices=invoices, certified=False)
         assert (tonnes(result) > 0) is earns
         assert ("before the end of its period" in said(result)) is not earns
+
+
+@pytest.mark.parametrize("role", HONEST)
+def test_of_two_invoices_of_one_time_the_less_favourable_counts(role):
+    """Which of them counted was by the ids that they were given."""
+    other = next(b for b in BILLS if b.devices != (role,))
+    shares = (1, Decimal("0.97") if role == "weather" else Decimal("1.03"))
+    alone = building(invoices=(other, billed(role, shares[1])))
+    assert tonnes(alone) < tonnes(building())
+    for names in ("xy", "yx"):
+        both = (billed(role, share, id=n) for share, n in zip(shares, names, strict=True))
+        assert building(invoices=(other, *both)).net == alone.net

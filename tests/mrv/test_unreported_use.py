@@ -54,7 +54,7 @@ def load(kind, seed=3):
 
 def closed(
     kind="night", minutes=15, scale=1.0, *, days=(0, DAYS), whole_kw=False, accounting=ACCOUNTING,
-    silent=(), hangs=None, gauge=1.0, lost=None, invoices=(),
+    silent=(), hangs=None, gauge=1.0, lost=None, invoices=(), replaced=(),
 ):  # fmt: skip
     """
     Close four weeks of a bus and its charger.
@@ -89,7 +89,7 @@ def closed(
         PROJECT, tuple(FLEET.devices), accounting=accounting,
         documents=plant.stating(PROJECT.parameters, "tdl", "sfc_l_per_100km"),
         calibrations={d.id: plant.CERTIFICATES["inv-1"] for d in FLEET.devices},
-        invoices=invoices,
+        invoices=invoices, replaced=replaced,
     )  # fmt: skip
     rows = remeter(FLEET, frames, monitored(PROJECT, FLEET), plant.FROM, END)
     return Case(plan, frames, rows, plant.FROM, END, BOOK).result
@@ -239,3 +239,17 @@ def test_a_fuel_meter_below_its_own_rate_counts_as_the_rate_shows():
     found = fuelled(0.01)
     assert counted(found, "fuel-1") == pytest.approx(counted(truth, "fuel-1"), rel=0.01)
     assert " L more than its register are applied, most of it on 2026-01-01, below" in told(found)
+
+
+@pytest.mark.parametrize(("file", "applied"), [("c3" * 32, "correction"), ("d4" * 32, "first")])
+def test_a_typing_error_is_corrected_by_the_same_file(file, applied):
+    """An operator who typed the amount of an invoice wrongly would lose the difference forever."""
+    bare = without_power()
+    wh = counted(bare)
+    typed = (bill(1.4 * wh, id="typed", sha256=file), bill(wh), "typing error")
+    found = without_power(invoices=(bill(wh),), replaced=(typed,))
+    (finding,) = [f for f in found.applicability if f.rule == "EVD-06"]
+    assert finding.severity == "CL"
+    assert finding.detail.index("typed (") < finding.detail.index("corrected by b (")
+    assert (found.net == bare.net) == (applied == "correction")
+    assert ("with the same file" in finding.detail) == (applied == "correction")

@@ -66,6 +66,7 @@ def _always(method: Methodology) -> bool:
 # by what a row asks for, and by a rule that asks for more than its row says
 _ASKED: Mapping[str, Callable[[Methodology], bool]] = {
     "baseline_meter": lambda m: bool(_roles(m, "baseline")),
+    "common_meter": _metered,
     "project_meter": lambda m: bool(_roles(m, "project")),
     "meter": _metered,
     "site_meter": _metered,

@@ -1,6 +1,7 @@
 """What parameters and steps of methodologies are: words in each language for every declaration."""
 
 from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,8 @@ def _parameters(method):
     yield from method.parameters.items()
     for needs in method.roles.values():
         yield from needs.params.items()
+    for name, (_, meaning, source) in method.implied({}, ()).items():
+        yield name, SimpleNamespace(meaning=meaning, source=source)
 
 
 def _keyed(found):

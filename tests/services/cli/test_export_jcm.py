@@ -12,7 +12,8 @@ import yaml
 
 from mrv.documents.form import read_bytes
 from mrv.documents.verification import Verification
-from mrv.exports.entered import Authority, Registration
+from mrv.exports.entered import Authority
+from mrv.exports.registration import Registration
 from mrv.exports.source import Source
 from mrv.methodologies import load
 from mrv.packs.pack import VERIFICATION

@@ -19,7 +19,7 @@ from msgspec.structs import replace as changed
 
 from mrv.documents.verification import PersonNamed, SiteVisit
 from mrv.errors import StatementStateError
-from mrv.exports.entered import Registration, Validation
+from mrv.exports.registration import Registration, Validation
 from mrv.program import program
 from services.issuer import transitions as life
 from services.issuer.export_files import submission

@@ -163,7 +163,11 @@ def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp
     plant.send(database_url, "grid", times, energy_export_wh=energy * 3 // 2)
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         again = close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
-    assert abs(_of(again)[0] - Fraction(70, 100)) < Fraction(1, 100)
+    share, said = _of(again)
+    assert abs(share - Fraction(70, 100)) < Fraction(1, 100)
+    # each of the two differences states what it compares
+    named = sorted("the common meter grid (joint meter readings)" in words for _, words in said)
+    assert named == [False, True]
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
         stored = load_registry(conn)
     (shared,) = stored.projects["pv"].shared_meters

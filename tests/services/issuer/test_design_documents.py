@@ -116,7 +116,7 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
     refused, said = imported(url, tmp_path, REGISTRY % BUILT)
     assert not refused
     assert "design_mass_t_per_d has no document with document, by, issued, sha256" in said
-    assert "no document is named" in closed(url)[1][RULE]
+    assert "no third party's document is named" in closed(url)[1][RULE]
 
     late = given(issued="2026-03-03")
     assert not imported(url, tmp_path, late)[0]

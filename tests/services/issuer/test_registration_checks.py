@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mrv.exports.entered import (
+from mrv.exports.registration import (
     Consulted,
     Contribution,
     Criterion,

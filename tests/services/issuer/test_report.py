@@ -9,7 +9,7 @@ from ingest.errors import RegistryError
 from mrv.errors import CanonicalError, ExportError, PeriodError, VerificationError
 from mrv.exports.cad_trust import cad_trust
 from mrv.exports.cdop import cdop
-from mrv.exports.entered import Registration
+from mrv.exports.registration import Registration
 from mrv.packs.reader import read_pack
 from mrv.report import MEDIA_TYPES, make
 from mrv.signatures.keyfile import read_keyring

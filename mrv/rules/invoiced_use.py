@@ -375,8 +375,8 @@ def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     """
     Return whether a corrected invoice covered use of the project that the correction omits.
 
-    A corrected amount of the same file is a typing error.  Of quantities that are only invoiced
-    (`Methodology.billed`) a typing error would charge the whole period.
+    A corrected amount of the same file is a typing error.  Quantities that are only invoiced
+    (`Methodology.billed`) are excluded, as a typing error would charge the whole period.
     """
     if _retyped(old, new):
         return False

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from itertools import combinations, islice, pairwise
+from itertools import combinations, islice, zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -296,27 +296,40 @@ def changed(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
     """
-    Yield texts of quantities that the baseline's devices metered between two
-    parts of a service.
+    Yield texts of quantities that the baseline's devices metered while a role
+    of the project's side had no meter.
     """
-    period = min((view.service.first for view in views), default=0)
-    for meter, after in pairwise(views):
-        begin, end = meter.service.first + meter.service.intervals, after.service.first
-        apart = meter.bound == after.bound and begin < end
-        # rows before the first part are named with it
-        alone = meter.service.first == period or meter.service.outside == 0
-        if not (apart and alone and meter.service.outside and meter.needs.side == "baseline"):
+    before: Monitored | None = None
+    for meter, after in zip_longest(views, views[1:]):
+        first, last = _could_serve(facts, meter)
+        until = after.service.first if after and after.bound == meter.bound else last
+        gaps = [(meter.service.first + meter.service.intervals, until)]
+        if before is None or before.bound != meter.bound:
+            gaps.append((first, meter.service.first))
+        before = meter
+        if meter.needs.side != "baseline" or not meter.service.outside:
             continue
-        idle = _idle(views, begin, end)
-        if not idle:
+        # services end and begin within an interval
+        named = [(b - a, a, b) for a, b in gaps if b - a > 1 and _idle(views, a, b)]
+        if not named:
             continue
+        _, begin, end = max(named)
         rate = pricing.rate(meter, meter.parts[-1].year) if meter.parts else Fraction(0)
         yield text(
-            "REG-03.between", device=meter.device.id, roles=idle,
-            cost=six_places(meter.service.outside * rate),
+            "REG-03.between", device=meter.device.id, roles=_idle(views, begin, end),
+            cost=six_places(meter.service.outside * rate, "up"),
             **local_span((begin * INTERVAL_US, end * INTERVAL_US), facts.timezone),
             **amount(meter.service.outside, meter.needs.unit),
         )  # fmt: skip
+
+
+def _could_serve(facts: Facts, meter: Monitored) -> tuple[int, int]:
+    """Return the time in which a meter would serve by its own dates. [interval numbers]"""
+    bound, device, project = meter.bound, meter.device, facts.project
+    begin = max(facts.period_us[0], project.from_us, bound.from_us, device.installed_us)
+    ends = (project.to_us, bound.to_us, device.removed_us)
+    end = min((us for us in ends if us is not None), default=facts.period_us[1])
+    return -(-begin // INTERVAL_US), min(end, facts.period_us[1]) // INTERVAL_US
 
 
 def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:

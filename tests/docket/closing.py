@@ -94,7 +94,7 @@ def close(server_url: str, name: str, case: Mapping[str, Any]) -> Outcome:
 
     Cases of one `name` have the same month.
     """
-    world = begin(case["plant"], name)
+    world = begin(case["plant"], name, {key: case[key] for key in ("first", "end") if key in case})
     world.period = case.get("period")
     distortions.apply(world, case["do"], distortions.HAPPENED)
     # `params`: what is true where the plant's own file is what is typed
@@ -207,7 +207,7 @@ def _register(url: str, file: Path, world: World) -> None:
     """Import the registry, and then the plan that is drafted from it and filled in."""
     _imported(url, file, world.document)
     roles = sorted((d["device"], d["role"]) for d in world.project["devices"])
-    plan = world.plant["id"], tuple(roles)
+    plan = world.plant["id"], world.month, *roles
     if plan not in _PLANS:
         with connect(url, role="tonne_mrv", autocommit=True) as conn:
             _PLANS[plan] = _drafted(conn)

@@ -217,3 +217,12 @@ def credited(world: World, of: str, more: float) -> None:
     one["amount"] = rounded(right * more, one["unit"])
     note = {"id": f"{one['id']}-note", "number": f"{one['number']}-CN", "sha256": sha("note")}
     world.invoices.append({**one, **note, "amount": rounded(right - one["amount"], one["unit"])})
+
+
+@said
+def offset(world: World, of: str, share: float) -> None:
+    """Of a meter's invoices the first one is too low by a share, and the second one adds that."""
+    first, second = [one for one in world.invoices if of in one["devices"]][:2]
+    less = rounded(first["amount"] * share, first["unit"])
+    first["amount"] = rounded(first["amount"] - less, first["unit"])
+    second["amount"] = rounded(second["amount"] + less, second["unit"])

@@ -255,7 +255,8 @@ def stuck(world: World, on: str, first: str, last: str, *, catches_up: bool = Fa
 @said
 def replaced(
     world: World, on: str, at: str, *, entered: bool = True, first: int = 0,
-    document: bool = True, used: bool = False,
+    document: bool = True, used: bool = False, same: bool = False,
+    rollover: bool = False,
 ) -> None:  # fmt: skip
     """A meter was replaced by another one, which the registry says or not."""
     device, channel = at_channel(on)
@@ -268,7 +269,7 @@ def replaced(
     some.columns[channel] = np.where(after, values - last + begin, values)
     if entered:
         row = world.registered(device)
-        old, row["serial"] = row["serial"], f"{row['serial']}-B"
+        old, row["serial"] = row["serial"], row["serial"] + ("" if same else "-B")
         # as the generic profile has it
         name, unit = PAYLOAD[channel.rsplit("_", 1)[1]]
         swap = {
@@ -281,6 +282,11 @@ def replaced(
         if document:
             swap["document"] = "protocol of the replacement, with photographs"
         row["replacements"] = [swap]
+        if same:
+            swap["reason"] = "update of the firmware; the meter is the same"
+            if rollover:
+                swap["last"] = 10 ** len(str(last // unit))
+            return
         day = date.fromisoformat(at[:10])
         row["calibrations"].append({
             **row["calibrations"][0], "performed": day - timedelta(days=5),

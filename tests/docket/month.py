@@ -37,6 +37,13 @@ class Month:
         """Return a local day before the period."""
         return self.first - timedelta(days=days)
 
+    def sampled(self) -> list[date]:
+        """Return days on which samples are taken: one of each calendar month."""
+        days = [self.first + timedelta(days=i) for i in range((self.end - self.first).days)]
+        tenth = [day for i, day in enumerate(days) if i in (0, 9) or day.day == 10]
+        by_month = {(day.year, day.month): day for day in tenth}
+        return [*by_month.values()] if len(days) > 9 else [days[len(days) // 2]]
+
     def midnight(self, day: date) -> str:
         """Return the beginning of a local day, as the registry file has it."""
         return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.zone)).isoformat()

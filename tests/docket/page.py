@@ -26,7 +26,7 @@ genuine documents.
   true one.
 - Evidence overrated: a fraud for which the statement shows a smaller share at such a weak grade
   than the share gained by the fraud, or whose worklist does not list the false quantity or value.
-- `refused`: the registry import rejects the case, before any rule.
+- `rejected`: the registry import rejects the case, before any rule.
 - Grade D: an honest case in which more than half of the reduction depends on evidence of grade D.
 
 Tonnes are sums over these cases only; they say nothing about a real programme. A blank cell is 0.

@@ -248,7 +248,7 @@ def tables(some: Iterable[Result], *, whole: bool = True) -> Iterator[str]:
                        _t(one.lost_t))  # fmt: skip
             yield _line(
                 (
-                    f"`{IMPORT}`" if one.rule == IMPORT else one.rule,
+                    "`rejected`" if one.rule == IMPORT else one.rule,
                     *("" if str(each) == "0" else each for each in figures),
                 )
             )

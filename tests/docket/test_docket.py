@@ -101,7 +101,7 @@ def test_both_sides_are_there():
     some = results(cases(), stored())
     honest = sum(one.honest for one in some)
     assert len(some) >= 100
-    assert 0.4 < honest / len(some) < 0.65
+    assert 0.4 < honest / len(some) < 0.7
     assert len({one.methodology for one in some}) == 21
 
 

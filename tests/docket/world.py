@@ -163,9 +163,9 @@ def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def begin(name: str, seed: str) -> World:
-    """Return a plant that did its month: nothing is read or written yet."""
-    world = World(plant(name), np.random.default_rng(seed_of(seed)))
+def begin(name: str, seed: str, month: Mapping[str, Any] = MappingProxyType({})) -> World:
+    """Return a plant that did its month, or another one: nothing is read or written yet."""
+    world = World(plant(name) | month, np.random.default_rng(seed_of(seed)))
     for one in world.plant["devices"]:
         world.made[one["id"]] = {}
         for channel, how in one.get("makes", {}).items():
@@ -235,7 +235,9 @@ def document(world: World) -> dict[str, Any]:
         ],
         "parameters": given,
         "documents": papers,
-        "laboratory": [result(world, k, given[k]) for k in measured],
+        "laboratory": [
+            result(world, k, given[k], day) for k in measured for day in world.month.sampled()
+        ],
     }
     latitude, longitude = said.get("place", PLACE)
     site = {"id": SITE, "name": "A plant", "latitude": latitude, "longitude": longitude}
@@ -265,16 +267,17 @@ def paper(world: World, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def result(world: World, name: str, value: Any) -> dict[str, Any]:
+def result(world: World, name: str, value: Any, taken: date) -> dict[str, Any]:
     """Return a laboratory's result."""
+    more = "" if taken == world.month.sampled()[0] else f"-{taken:%m}"
     return {
         "parameter": name,
-        "sample": f"S-{name}",
-        "taken": world.month.before(-9),
+        "sample": f"S-{name}{more}",
+        "taken": taken,
         "value": value,
         "method": "as the methodology asks",
         "laboratory": "Quatest 1",
-        "sha256": sha(f"result {world.plant['id']} {name}"),
+        "sha256": sha(f"result {world.plant['id']} {name}{more}"),
     }
 
 
@@ -381,7 +384,7 @@ def invoice(world: World, name: str, first: date, end: date, **other: Any) -> di
         "project": PROJECT,
         "issuer": one.get("invoice", "Supplier"),
         "number": number,
-        "issued": min(end + timedelta(days=5), world.month.before(-49)),
+        "issued": max(min(end + timedelta(days=5), world.month.before(-49)), end),
         "devices": [name],
         "quantity": quantity,
         "unit": shown,
@@ -438,7 +441,8 @@ def truth(
         did = [
             Activity(a.role, {**a.params, "month": world.month.first.month}, a.value) for a in did
         ]
-    book = Ledger(factors.load().within(said.get("site", {}).get("country", "VN")))
+    site = said.get("site", {"country": "VN"})
+    book = Ledger(factors.load().within(".".join(site.values())))
     inputs = method.inputs_of([*did, *parts], params, book, year)
     return sums, method.reductions(inputs, book).reduction_t
 

@@ -41,7 +41,7 @@ def test_a_database_that_answers_is_not_said_to_be_away():
     """An operator would look for the network where a time limit cut a question short."""
     for error in (psycopg.errors.QueryCanceled("x"), psycopg.errors.DiskFull("x")):
         _, said = explain(error)
-        assert f"did not do it: x (SQLSTATE {error.sqlstate})" in said
+        assert f"the database failed: x (SQLSTATE {error.sqlstate})" in said
     _, said = explain(psycopg.errors.AdminShutdown("x"))
     assert "cannot be reached" in said
 

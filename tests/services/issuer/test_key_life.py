@@ -223,7 +223,7 @@ def test_a_stolen_root_key_is_replaced_by_the_others(tmp_path, monkeypatch):
 
     printed("trust", "pin", root(1, ["a", "b", "stolen"], ["a", "b"]))
     thiefs = root(2, ["stolen", "thief"], ["stolen", "thief"])
-    assert "signed by 1 of the root keys of version 1; 2 are required" in printed(
+    assert "signed by 1 of the root keys of version 1, and 2 are required" in printed(
         "trust", "pin", thiefs, code=2
     )
     printed("trust", "pin", root(2, ["a", "b", "new"], ["a", "b"]))

@@ -362,7 +362,7 @@ def test_an_issue_says_that_late_readings_wait_for_their_seal(database_url, who)
     _send(database_url, *_late())
     name = _verified(database_url, who)
     said = _refused(database_url, who, name)
-    assert "late readings of inv-1 came; run `tonne log seal`" in said
+    assert "late readings of inv-1 arrived; run `tonne log seal`" in said
     assert "changed" not in said
     logged.seal_now(database_url, who)
     with logged.issuer(database_url) as conn:
@@ -378,7 +378,7 @@ def test_an_issue_says_what_was_changed_by_hand(database_url, who, late):
         _send(database_url, *_late())
     said = _refused(database_url, who, _verified(database_url, who))
     assert "changed by hand: reading_pv_inverter of inv-1 on 2026-03-02: values among" in said
-    assert ("late readings of inv-1 came too" in said) == late
+    assert ("late readings of inv-1 arrived, too" in said) == late
     assert "run `tonne log seal`" not in said
 
 
@@ -391,7 +391,7 @@ def test_an_issue_says_when_its_readings_are_between_two_seals(database_url, who
     logged.seal_now(database_url, who)
     said = _refused(database_url, who, name)
     assert "late readings were sealed after the period was closed" in said
-    assert "close it again" in said
+    assert "close the period again" in said
 
 
 def test_a_note_of_a_whole_day_hides_no_change_by_hand(database_url, who):

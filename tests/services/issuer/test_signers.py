@@ -206,7 +206,7 @@ def test_a_token_without_its_pin_signs_nothing(token, monkeypatch):
     """Whoever has the machine would have the key."""
     where = {"module": str(MODULE), "token": "plant", "key": "k"}
     monkeypatch.setenv("TONNE_PKCS11_PIN", "0000")
-    with pytest.raises(InputError, match=r"PIN is refused|asks for a PIN|NoSuchToken"):
+    with pytest.raises(InputError, match=r"PIN is rejected|asks for a PIN|NoSuchToken"):
         keys.public_key(where)
     monkeypatch.delenv("TONNE_PKCS11_PIN")
     with pytest.raises(InputError, match="TONNE_PKCS11_PIN"):
@@ -255,14 +255,18 @@ def test_what_a_command_gives_is_verified(home, kms):
     for command, kind, match in (
         (["/bin/echo", "-n", "x" * 64], SignatureError, "not a signature"),
         (["/bin/true"], SignatureError, "returned 0 bytes"),
-        (["/bin/sh", "-c", "echo no such key >&2; exit 3"], ServerError, "ended with 3: no such"),
+        (
+            ["/bin/sh", "-c", "echo no such key >&2; exit 3"],
+            ServerError,
+            "exit code 3 and wrote: no such",
+        ),
         ([str(home / "nowhere")], InputError, "nowhere"),
     ):
         with pytest.raises(kind, match=match):
             keys.adopt(home, holder, {"command": command})
         assert not (home / "keys").exists()
     for signer in ({}, {"command": []}, {"command": "sh"}, {"pkcs11": {"module": "x"}}, {"x": 1}):
-        with pytest.raises(InputError, match="signer of a key file"):
+        with pytest.raises(InputError, match=r"the field .signer. of the key file"):
             keys.opened(signer)
 
 

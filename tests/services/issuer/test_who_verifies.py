@@ -152,7 +152,7 @@ def test_the_command_says_what_it_wants(database_url, submitted, tmp_path, monke
         assert told in printed(*verify, *more, code=2)
     for text, told in (
         (filled(template, "."), "at least 20 characters"),
-        (filled(template).replace(name, "TN-other"), "is of 'TN-other'"),
+        (filled(template).replace(name, "TN-other"), "is the report on 'TN-other'"),
         (filled(template).replace("reason: ", "because: "), "because"),
         (filled(template).replace("findings:", "findings: []\nothers:"), "others"),
         ("- a list", "not a verification report"),

@@ -120,7 +120,7 @@ def test_a_stored_invoice_of_nothing_is_told_as_that(url):
         ("E-1,px,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,9,,", "not registered"),
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-03,2026-03-02,9,,", "is not after"),
         ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,0.0001,,", "finer"),
-        ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,-1,,", "must be from 0"),
+        ("E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,-1,,", "below 0"),
         (
             "E-1,pv,EVN,7,2026-03-05,inv-1,2026-03-02,2026-03-03,0,,",
             "amount: E-1 has the amount 0, which is no evidence; give the billed amount",

@@ -1,0 +1,44 @@
+"""Amounts of invoices as people write them."""
+
+import pytest
+
+from mrv.registry.project import Project, ProjectDevice
+from services.registry.invoices import entered, read
+
+PROJECT = Project(
+    "pv", "", "jcm-vn-am007", "1.0", "Asia/Ho_Chi_Minh", 0, 10**18, {},
+    devices=(ProjectDevice("inv-1", "generation", {"case": 1}),),
+)  # fmt: skip
+HEAD = "id,project,issuer,number,issued,devices,from,to,amount,unit\n"
+
+
+def _row(tmp_path, amount, unit=""):
+    file = tmp_path / "invoices.csv"
+    row = f'c-1,pv,Buyer,1,2026-04-03,inv-1,2026-03-01,2026-04-01,"{amount}",{unit}\n'
+    file.write_text(HEAD + row, "utf-8")
+    (found,) = read(file)
+    return entered(found, {"pv": PROJECT}), "; ".join(found.problems)
+
+
+@pytest.mark.parametrize("amount", ["1,234.5", "1.234,5", "1 234.5", "12 kWh"])
+def test_a_number_with_separators_or_a_unit_is_told_how_to_be_written(tmp_path, amount):
+    """The owner would read that quotes are wrong, which a comma in a CSV file needs."""
+    item, said = _row(tmp_path, amount)
+    assert item is None
+    assert "must be a number alone: no unit, a point before decimals, no separators" in said
+
+
+def test_a_credit_note_is_told_which_row_to_enter(tmp_path):
+    """The owner would read a range of numbers, and leave an invoice that is too high."""
+    item, said = _row(tmp_path, "-12.5")
+    assert item is None
+    assert "for a credit note, enter the invoice again with the amount that remains" in said
+    assert "must be from" not in said
+
+
+def test_gigajoules_are_rounded_to_the_unit_of_the_meter(tmp_path):
+    """12 GJ are no whole number of watt-hours, and would be refused whatever their digits."""
+    item, said = _row(tmp_path, "12", "GJ")
+    assert said == ""
+    assert item.invoice.value == 3_333_333
+    assert "finer than one Wh" in _row(tmp_path, "0.0001", "kWh")[1]

@@ -60,7 +60,9 @@ def test_times_are_asked_for_in_one_way() -> None:
             if isinstance(one, click.Option) and {"--from", "--to"} & set(one.opts):
                 if isinstance(one.type, click.Path):
                     continue  # a file that a document is taken from
-                assert one.metavar == "DAY|TIME"
+                # a seal takes whole local days
+                days = isinstance(one.type, click.DateTime)
+                assert one.metavar == ("DAY" if days else "DAY|TIME")
                 assert "UTC" not in (one.help or "")
 
 

@@ -260,11 +260,11 @@ def diagram_of(
 
 def draft_of(conn: Connection, project_id: str) -> str:
     """
-    Return the first draft of a project's plan as a registry file.
+    Return a draft of a project's next plan version as a registry file.
 
-    Entries known only to the plant are empty; an import names each of them.  Data that an import
-    keeps if a file omits them, such as documents, are omitted, so that an old draft never restores
-    them.
+    It has the lines and procedures of the last version.  Entries known only to the plant are empty;
+    an import names each of them.  Data that an import keeps if a file omits them, such as
+    documents, are omitted, so that an old draft never restores them.
 
     Raises
     ------
@@ -274,16 +274,22 @@ def draft_of(conn: Connection, project_id: str) -> str:
     registry.load_project(conn, project_id)  # says which there are, where this one is not
     stored = load_registry(conn)
     project = stored.projects[project_id]
+    known = document(project)
+    last = (known.get("monitoring") or [{}])[-1]
+    planned = {line["parameter"] for line in last.get("lines", ())}
     version = {
         "version": str(len(project.monitoring or ()) + 1),
         **({} if not project.monitoring else {"kind": ""}),
         "from": project.crediting_from,
         "responsible": "",
         "reason": "first plan" if not project.monitoring else "",
-        "procedures": dict.fromkeys(PROCEDURES, ""),
-        "lines": _lines(project, stored),
+        "procedures": dict.fromkeys(PROCEDURES, "") | last.get("procedures", {}),
+        "lines": [
+            *last.get("lines", ()),
+            *(line for line in _lines(project, stored) if line["parameter"] not in planned),
+        ],
     }
-    needed = {key: value for key, value in document(project).items() if key not in KEPT}
+    needed = {key: value for key, value in known.items() if key not in KEPT}
     return dump({"projects": [{**needed, "monitoring": [version]}]})
 
 

@@ -200,12 +200,23 @@ class Account:
         one = self.projects[project]
         if one["yearly"] is None or not self.members.get(project):
             return None
-        since = max(one["from"], min(m[2] for m in self.members[project]), begin or one["from"])
+        since = max(one["from"], self.begins(project), begin or one["from"])
         quarter = self.now.replace(minute=self.now.minute // 15 * 15, second=0, microsecond=0)
         until = min(one["to"], quarter, end or one["to"])
         seconds = Fraction(max(0, (until - since) // timedelta(microseconds=1)), 10**6)
         micro = int(Fraction(str(one["yearly"])) * seconds / YEAR_S * 10**6)
         return Decimal(micro) / 10**6
+
+    def begins(self, project: str) -> datetime:
+        """When the first device is bound, installed and commissioned."""
+        times = []
+        for device, _, bound, *_ in self.members[project]:
+            about = self.devices[device]
+            dated = [bound, about["installed"]]
+            if about["commissioned"] is not None:
+                dated.append(midnight(about["commissioned"], self.projects[project]["zone"]))
+            times.append(max(time for time in dated if time is not None))
+        return min(times)
 
     def silent(self) -> list[str]:
         """Devices that are expected to report and are not heard."""
@@ -246,9 +257,10 @@ def read(conn: psycopg.Connection[Any]) -> Account:
     devices = {
         name: {"site": site, "class": class_id, "rated": rated, "gateway": gateway, "dc": dc,
                "gamma": gamma,
-               "zone": ZoneInfo(zones[site]), "commissioned": commissioned}
-        for name, site, class_id, rated, gateway, commissioned, dc, gamma in conn.execute(
-            "SELECT id, site, class, rated_power_w, gateway, commissioned, (SELECT a.dc_power_w FROM device_array a"
+               "zone": ZoneInfo(zones[site]), "commissioned": commissioned,
+               "installed": installed}
+        for name, site, class_id, rated, gateway, commissioned, installed, dc, gamma in conn.execute(
+            "SELECT id, site, class, rated_power_w, gateway, commissioned, installed, (SELECT a.dc_power_w FROM device_array a"
             "   WHERE a.device_id = device.id), (SELECT a.temperature_coefficient_percent"
             " FROM device_array a WHERE a.device_id = device.id) FROM device"
         )

@@ -62,7 +62,7 @@ def _a_day(a: Account, project: str) -> Fraction | None:
     one = a.projects[project]
     if one["yearly"] is None:
         return None
-    if not max(one["from"], min(m[2] for m in a.members[project])) <= a.now < one["to"]:
+    if not max(one["from"], a.begins(project)) <= a.now < one["to"]:
         return Fraction(0)
     return Fraction(int(Fraction(str(one["yearly"])) * 10**6 / 365), 10**6)
 

@@ -101,7 +101,7 @@ def test_registration_close_and_issue_ask_the_ledger(database_url, tmp_path, end
     assert unmet == []
     ending(credits_until=date(2026, 3, 1))
     with connect(database_url, role="tonne_mrv", autocommit=True) as conn:
-        with pytest.raises(StatementStateError, match="does not say so"):
+        with pytest.raises(StatementStateError, match="does not state this"):
             life.issue(conn, name, who["log"], "test")
         begin, end = plant.us("2026-03-03"), plant.us("2026-03-04")
         after = close_period(conn, "pv", begin, end, "test").statement

@@ -3278,15 +3278,16 @@ JOIN device d ON d.id = p.device_id
 JOIN v_site_today k ON k.site = d.site AND (p.start >= k.begins AND p.start < k.ends OR p.day = k.day AND p.timezone = k.timezone)
 GROUP BY k.begins, k.day, k.timezone, p.device_id, d.site, d.class, p.quantity;
 
--- The yearly expectation of each project, and the time in which it has held so far: from its first
--- device's service on, within its crediting period, until the last whole quarter hour at most.
+-- The yearly expectation of each project, and the time in which it has held so far: from
+-- `tonne_project_begins` on, within its crediting period, until the last whole quarter hour at most.
 CREATE VIEW v_project_expectation AS
 SELECT p.id::text COLLATE "C" AS project_id, (p.expected ->> 'reduction_t_per_year')::numeric AS yearly_t,
        greatest(lower(p.crediting), m.since) AS begins,
        least(upper(p.crediting), date_bin('15 minutes', now(), '2000-01-01Z')) AS ends,
        p.crediting @> now() AND m.since <= now() AS holds
 FROM project p
-JOIN (SELECT project_id, min(lower(during)) AS since FROM project_device GROUP BY project_id) m ON m.project_id = p.id;
+CROSS JOIN LATERAL (SELECT tonne_project_begins(p.id) AS since) m
+WHERE m.since IS NOT NULL;
 
 -- Energy a kilometre of vehicles and the chargers that feed them.  Energy of the chargers over distance of
 -- the vehicles falls when a charger is not heard, and rises when a vehicle is not: neither is a finding of

@@ -150,7 +150,7 @@ def test_nothing_is_dated_into_a_period_that_is_signed(url, tmp_path):
         url, tmp_path, plant.REGISTRY.replace("timezone: Asia/Ho_Chi_Minh", "timezone: Asia/Tokyo")
     )
     assert refused
-    assert "closed periods count by it" in said
+    assert "closed periods up to" in said
 
 
 def test_correction_names_every_input_that_changed(url, tmp_path):

@@ -131,4 +131,4 @@ def test_stored_values_are_held_against_the_registry(registered, database_url, m
         registered.write_text(changed)
         refused = import_registry(conn, read_files([registered]), author="tester", dry_run=True)
         assert refused.refused
-        assert "is not changed or left out" in str(refused.results)
+        assert "cannot be changed or omitted" in str(refused.results)

@@ -62,7 +62,7 @@ def entries(folder: Path) -> list[str]:
 
     Several files of one non-Python kind are one entry, such as `*.toml`.
     """
-    inside = [path for path in folder.iterdir() if path.name not in _PASSED]
+    inside = [path for path in folder.iterdir() if path.name not in _PASSED and _has_files(path)]
     code = [p.name for p in inside if p.suffix == ".py"]
     code += [f"{p.name}/" for p in inside if (p / "__init__.py").exists()]
     other = [p for p in inside if p.is_file() and p.suffix != ".py"]
@@ -72,6 +72,12 @@ def entries(folder: Path) -> list[str]:
     }
     data |= {f"{p.name}/" for p in inside if p.is_dir() and f"{p.name}/" not in code}
     return [*sorted(code), *sorted(data)]
+
+
+def _has_files(path: Path) -> bool:
+    """Return whether a path is a file or a folder with files other than caches of Python."""
+    below = [path, *path.rglob("*")]
+    return any(file.is_file() and file.suffix != ".pyc" for file in below)
 
 
 def main() -> None:

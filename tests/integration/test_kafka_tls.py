@@ -152,7 +152,7 @@ def test_what_is_wrong_with_a_certificate_is_told(secure_kafka, authority, tmp_p
     good, ended = authority.issue("client"), authority.issue("ended", -DAY)
     stranger = Authority(tmp_path).issue("stranger")
     for at, certificate, sentence in (
-        (secure_kafka.expired, good, r"broker's certificate is refused \(certificate has expired"),
+        (secure_kafka.expired, good, r"broker's certificate is rejected \(certificate has expired"),
         (secure_kafka.secure, ended, "refuses our certificate.*TONNE_KAFKA_CERT_FILE"),
         (secure_kafka.secure, stranger, "refuses our certificate.*TONNE_KAFKA_CERT_FILE"),
         (secure_kafka.secure, None, "asks for a certificate of ours; set TONNE_KAFKA_CERT_FILE"),

@@ -206,7 +206,7 @@ def test_what_is_wrong_with_a_token_is_told(token_kafka, authority, provider, mo
         assert "wrong" not in str(found.value)
         del found  # which holds that connection
         monkeypatch.setattr(provider, "audience", "another")
-        with pytest.raises(ServerError, match="refuses a token"):
+        with pytest.raises(ServerError, match="rejected token"):
             partitions(access(authority, at, tokens), "any")
         for answer in ((200, b"<html>"), (200, b'{"token": 1}'), (500, b""), (302, b"")):
             monkeypatch.setattr(provider, "answer", answer)

@@ -85,7 +85,7 @@ def test_heads_are_cosigned_by_ours_and_by_others(database_url, who, log_key, na
         )
         file = tmp_path / "policy"
         file.write_text(text)
-        done = _tonne(database_url, tmp_path, file, "log", "seal", "--until", "2026-03-03")
+        done = _tonne(database_url, tmp_path, file, "log", "seal", "--to", "2026-03-04")
         assert (done.exit_code, done.stderr) == (0, "")
         name = logged.issue(database_url, who)
         done = _tonne(database_url, tmp_path, file, "log", "witnesses", "--json")

@@ -8,7 +8,7 @@ import pkgutil
 from pathlib import Path
 from typing import NamedTuple
 
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIRouter
 from structlog import get_logger
 
 from services.api import routes
@@ -63,8 +63,8 @@ def _routes() -> list[APIRoute]:
     listed = []
     for package in (routes, console):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            router = getattr(importlib.import_module(module.name), "router", None)
-            listed += [] if router is None else router.routes
+            for router in vars(importlib.import_module(module.name)).values():
+                listed += router.routes if isinstance(router, APIRouter) else []
     return [route for route in listed if isinstance(route, APIRoute)]
 
 

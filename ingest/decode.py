@@ -25,10 +25,9 @@ from ingest.codecs.json_object import shaped
 from ingest.codecs.json_object.shaped import Shape
 from ingest.columns import UNUSABLE, Bucket, Key, Rejected, convert
 from ingest.errors import PayloadError
-from ingest.formats.row_reading import Given
 from ingest.model import NULL, Column, Device, Fleet, Frame
 from ingest.profiles import register_blocks
-from ingest.reading import MAX_MS, Names, Reading, Registers, Row, Stated, time_us
+from ingest.reading import MAX_MS, Given, Names, Reading, Registers, Row, Stated, time_us
 
 # the shape of each model's last plain message, by class and profile
 _shapes: dict[tuple[str, str], Shape] = {}

@@ -7,7 +7,7 @@ is a reading whose encoding also has the unit of each value, and values that cou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -125,3 +125,26 @@ def wire_time(us: int) -> int | str:
             f"the time {us} us since 1970 is outside the years 1 to 9999; set the clock",
         ) from None
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{us % _SECOND:06d}Z"
+
+
+class Line(msgspec.Struct, gc=False):
+    """Numbers of one time [ms UTC], in the order of its names; None is missing."""
+
+    ts: int
+    of: Names
+    numbers: Collection[float | None]
+
+
+class Given(msgspec.Struct, gc=False):
+    """
+    Decoded content of a message, for messages that `decode` does not decode itself.
+
+    `topic` is the equivalent tonne topic of its device.  `refused` are (name, reason, detail), with
+    an empty name if unknown; `declares` are names of which the profile must know at least one.
+    """
+
+    message: int
+    topic: str
+    lines: Sequence[Line]
+    refused: Sequence[tuple[str, str, str]] = ()
+    declares: Names | None = None

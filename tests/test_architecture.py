@@ -45,7 +45,8 @@ def rooms():
 def test_every_room_stands_on_the_page_once():
     """A room that the map lacks is found by nobody."""
     listed = re.findall(r"^\| `((?:ingest|mrv|services)\.\w+)` \|", PAGE, re.MULTILINE)
-    assert sorted(listed) == sorted(rooms())
+    assert len(listed) == len(set(listed))
+    assert rooms() <= set(listed)
 
 
 def test_every_module_that_the_page_names_exists():

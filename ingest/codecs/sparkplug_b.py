@@ -18,8 +18,8 @@ from google.protobuf.message import DecodeError
 from ingest.errors import PayloadError
 from ingest.formats import sparkplug_b_pb2
 from ingest.formats import sparkplug_fast as sparkplug_form
-from ingest.formats.row_reading import Line
 from ingest.formats.sparkplug import Birth, Tag, is_number, name_of, number
+from ingest.reading import Line
 
 NAME = "sparkplug_b"
 BD_SEQ = "bdSeq"

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ingest.errors import PayloadError
-from ingest.formats.row_reading import Line
 from ingest.formats.sparkplug import Birth, whole
+from ingest.reading import Line
 
 _AT_LENGTH, _PER_BIRTH = 4, 64
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ingest import classes
 from ingest.classes import Channel
 from ingest.decode import Decoded, Rejected, Seen, decode
-from ingest.formats.row_reading import Given
 from ingest.model import HOUR_US, NULL, Fleet, Float64, Frame
 from ingest.quality import clocks, gauges
+from ingest.reading import Given
 
 LIFETIME_HOURS = 87_600
 # so many times what a device can do is a slip of a unit, its own or that of its rating

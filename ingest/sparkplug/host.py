@@ -18,8 +18,8 @@ from ingest.codecs import sparkplug_b
 from ingest.codecs.sparkplug_b import Message
 from ingest.columns import Rejected
 from ingest.errors import PayloadError
-from ingest.formats.row_reading import Given
 from ingest.formats.sparkplug import Birth
+from ingest.reading import Given
 from ingest.sparkplug.node import SEQ, Node, Topic, WaitingMessage, parse
 
 _AHEAD_US = 300_000_000

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from mrv.exante.model import Flag
 from mrv.methodologies import find
-from mrv.parameters.specs import ChoiceSpec, NumbersSpec, ParameterSpec, RecordSpec, Spec
+from mrv.parameters.inputs import ChoiceSpec, NumbersSpec, ParameterSpec, RecordSpec, Spec
 
 _PVWATTS = "PVWatts version 5, NREL"
 HOURS_PER_YEAR = 8760

@@ -12,7 +12,7 @@ import msgspec
 
 from mrv.errors import ExportError
 from mrv.exports.registration import Day, Entry, Registration
-from mrv.signatures.signed_acceptance import Accepted
+from mrv.signatures.trust_root import Accepted
 
 
 class Entity(Entry, frozen=True, kw_only=True):

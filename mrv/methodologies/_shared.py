@@ -11,8 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from mrv.model import Check, Condition, Reductions
-from mrv.parameters.inputs import Inputs
-from mrv.parameters.specs import ChoiceSpec, ParameterSpec
+from mrv.parameters.inputs import ChoiceSpec, Inputs, ParameterSpec
 from mrv.quantity_text import significant
 from mrv.steps import Published, Step
 from mrv.texts import Text, joint, text

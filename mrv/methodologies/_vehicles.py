@@ -24,8 +24,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mrv.model import ClassLimit
-from mrv.parameters.inputs import Inputs
-from mrv.parameters.specs import ParameterSpec
+from mrv.parameters.inputs import Inputs, ParameterSpec
 from mrv.service_bounds import Consumption
 
 

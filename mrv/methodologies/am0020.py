@@ -28,8 +28,7 @@ from mrv.methodologies._live import (
 )
 from mrv.methodologies._shared import EF_GRID, POWER
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs
-from mrv.parameters.specs import ParameterSpec
+from mrv.parameters.inputs import Inputs, ParameterSpec
 from mrv.service_bounds import Consumption, Related
 from mrv.steps import Step, steps
 

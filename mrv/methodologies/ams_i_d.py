@@ -28,8 +28,7 @@ from mrv.model import (
     Reductions,
     RoleNeeds,
 )
-from mrv.parameters.inputs import Inputs
-from mrv.parameters.specs import ParameterSpec
+from mrv.parameters.inputs import Inputs, ParameterSpec
 from mrv.quantity_text import significant
 from mrv.steps import Step, steps
 from mrv.texts import Text, text

@@ -30,8 +30,7 @@ from mrv.methodologies._live import (
 from mrv.methodologies._recycling import PLASTIC, recycled, virgin
 from mrv.methodologies._shared import DIESEL, EF_GRID, POWER, TYPE_III
 from mrv.model import Activity, Candidate, Check, Factors, Methodology
-from mrv.parameters.inputs import Inputs
-from mrv.parameters.specs import ParameterSpec, RecordSpec
+from mrv.parameters.inputs import Inputs, ParameterSpec, RecordSpec
 from mrv.steps import Step, steps
 from mrv.texts import Text
 

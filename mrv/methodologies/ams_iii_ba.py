@@ -29,8 +29,7 @@ from mrv.methodologies._live import (
 from mrv.methodologies._recycling import PLASTIC, primary, recycled, virgin
 from mrv.methodologies._shared import DIESEL, EF_GRID, POWER, TYPE_III
 from mrv.model import Activity, Factors, Methodology
-from mrv.parameters.inputs import Inputs
-from mrv.parameters.specs import MapSpec, ParameterSpec
+from mrv.parameters.inputs import Inputs, MapSpec, ParameterSpec
 from mrv.steps import Step, steps
 
 ID = "ams-iii-ba"

@@ -27,8 +27,7 @@ from mrv.methodologies._live import (
 from mrv.methodologies._recycling import primary, recycled
 from mrv.methodologies._shared import DIESEL, EF_GRID, POWER, TYPE_III
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
-from mrv.parameters.inputs import Inputs
-from mrv.parameters.specs import MapSpec, ParameterSpec
+from mrv.parameters.inputs import Inputs, MapSpec, ParameterSpec
 from mrv.service_bounds import Capacity, Consumption
 from mrv.steps import Step, steps
 

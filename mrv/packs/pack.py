@@ -38,7 +38,7 @@ from mrv.calendar import utc_text
 from mrv.errors import CanonicalError
 from mrv.packs.budget import MOST_YEARS, USUAL, Budget
 from mrv.signatures.canonical import legible
-from mrv.statement.evidence_rows import FIELDS
+from mrv.statement.device_days import FIELDS
 
 STATEMENT, VERIFICATION, RECEIPT = "statement.json", "verification.json", "receipt.txt"
 PLAN, FACTORS, KEYS, DIGESTS = "plan.json", "factors.json", "keys.json", "digests.json"

@@ -30,7 +30,7 @@ from mrv.packs.columns import (
     time_array,
 )
 from mrv.packs.pack import Table
-from mrv.statement.evidence_rows import FIELDS
+from mrv.statement.device_days import FIELDS
 
 # what is read at once stays small in any file
 ROW_GROUP = 131_072

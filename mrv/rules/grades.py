@@ -27,8 +27,7 @@ from mrv.accounting.period_result import METERED, PARAMETER, EvidenceItem
 from mrv.countries import country_of
 from mrv.errors import MrvError
 from mrv.parameters.evidence import GRADES, Grade, of_parameter, of_role, region_of
-from mrv.parameters.inputs import Inputs
-from mrv.parameters.specs import ParameterSpec
+from mrv.parameters.inputs import Inputs, ParameterSpec
 from mrv.registry.declared import Sample
 from mrv.registry.project import Document
 from mrv.rounding import six_places

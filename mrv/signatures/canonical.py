@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import rfc8785
 
-from ingest.json_faults import describe_fault
+from ingest.errors import describe_fault
 from mrv.errors import CanonicalError
 
 MAX_SAFE_INTEGER = 2**53 - 1

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from mrv.errors import CanonicalError, EnrolmentError
+from mrv.errors import CanonicalError, EnrolmentError, SignatureError
 from mrv.parameters.evidence import RequiredGrades, required_of
 from mrv.signatures import canonical, ed25519
 from mrv.signatures.authorities import StampRule
@@ -314,3 +314,51 @@ def _number(value: object) -> int:
     if type(value) is not int:
         raise EnrolmentError(f"{value!r} in a trust root is not a whole number; get it again")
     return value
+
+
+ACCEPTANCE_TYPE = "tonne-acceptance"
+
+
+class Accepted(NamedTuple):
+    """
+    An accepted factor: by whom, when and by which document.
+
+    `sha256`: hash of the document, None without one; `factor_sha256`: hash of the factor's fields.
+    """
+
+    factor: str
+    factor_sha256: str
+    by: str
+    date: str
+    document: str
+    sha256: str | None
+
+    def message(self) -> bytes:
+        """Return the signed bytes: canonical JSON."""
+        return canonical.encode({"type": ACCEPTANCE_TYPE, **self._asdict()})
+
+
+def sign(accepted: Accepted, key: SigningKey) -> tuple[str, str]:
+    """Return the key [Multikey] and its signature [base58]"""
+    return key.public_multikey, encode_base58(key.sign(accepted.message()))
+
+
+def check(accepted: Accepted, key: str, value: str) -> None:
+    """
+    Raise SignatureError unless a key signed this acceptance; the holder of the key is not checked.
+
+    Raises
+    ------
+    SignatureError
+        Names the factor and the key.
+    """
+    try:
+        good = ed25519.verifies(decode_multikey(key), decode_base58(value), accepted.message())
+    except (CanonicalError, SignatureError):
+        good = False
+    if not good:
+        raise SignatureError(
+            f"the acceptance of {accepted.factor} by {accepted.by} differs from "
+            f"the text that {key} signed, or the factor differs; have the programme "
+            "sign it again with `tonne trust accept`"
+        )

@@ -48,12 +48,12 @@ from mrv.statement.cross_check_json import (
     unusual_out,
 )
 from mrv.statement.device_days import summary
+from mrv.statement.earlier_statements import difference, figures
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.graded_evidence import evidence_out
 from mrv.statement.metering_versions import FIRST as FIRST_METERING
 from mrv.statement.plan_extract import NOWHERE, MonitoringPlan
 from mrv.statement.plan_writer import approval_shown, calibration_out, document_out, sample_out
-from mrv.statement.prior_statements import difference, figures
 from mrv.statement.signed_energy import ENERGY, shares
 from mrv.statement.states import CONTEXT, URN
 from mrv.statement.status import status_entry

@@ -33,7 +33,7 @@ from ingest.pipeline import METERING
 from mrv.accounting.coverage import role_needs
 from mrv.methodologies import find
 from mrv.registry.project import CheckMeter, Drawn, Project
-from mrv.statement.evidence_rows import FIELDS, blocks
+from mrv.statement.device_days import FIELDS, blocks
 from mrv.statement.metering_versions import meter_of
 
 _NONE = np.empty(0, dtype=np.int64)

@@ -19,7 +19,7 @@ from mrv.accounting.register_scan import FallenRegisters, Key, Unreported, Unrep
 from mrv.errors import CanonicalError
 from mrv.registry.project import Fallen
 from mrv.signatures.day_digests import DayLeaf, Digest, digest_leaves
-from mrv.statement import evidence, evidence_rows
+from mrv.statement import device_days, evidence
 from mrv.statement.analysers import Gauged, Wanted, gauge
 from mrv.statement.device_days import reading_leaves
 from mrv.statement.metering_versions import meter_of
@@ -168,7 +168,7 @@ def scan(
     # what is among the rows of the account is taken from these
     more = beside if pairs is None else beside - pairs
     for frame in frames:
-        for block in evidence_rows.blocks(frame):
+        for block in device_days.blocks(frame):
             leaves.extend(_digested(fleet, block, timezone, recheck))
             _reach(block, from_us, to_us, reaches, fleet)
             risen.extend(rises(block, fleet, windows))

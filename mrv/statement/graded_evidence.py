@@ -17,7 +17,7 @@ from mrv.model import METER_KEYS
 from mrv.rules.grades import shares as by_grade
 from mrv.rules.grades import signed
 from mrv.statement.evidence_case import Case
-from mrv.statement.plan_json import required_out
+from mrv.statement.plan_writer import required_out
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
 
 

@@ -56,24 +56,22 @@ from mrv.registry.project import (
     Usage,
 )
 from mrv.statement.device_days import Arrivals
-from mrv.statement.plan_json import (
+from mrv.statement.plan_writer import (
     arrivals_out,
+    calibration_out,
     certified_out,
+    changed_late_out,
     check_meter_out,
     common_in,
+    document_out,
     earlier_in,
     invoice_named,
     outside_out,
-    required_out,
-    span_out,
-)
-from mrv.statement.plan_writer import (
-    calibration_out,
-    changed_late_out,
-    document_out,
     place_out,
     project_out,
+    required_out,
     sample_out,
+    span_out,
     time_out,
     usage_out,
     values_out,
@@ -112,9 +110,9 @@ class MonitoringPlan:
         Versions that these correct, change or deviate from, not in force themselves.
     invoices : tuple of Invoice
     earlier : tuple of StatementFigures
-        `mrv.statement.prior_statements.figures` of the period before and of a year before.
+        `mrv.statement.earlier_statements.figures` of the period before and of a year before.
     corrected : StatementFigures or None
-        `mrv.statement.prior_statements.figures` of the statement that this one replaces.
+        `mrv.statement.earlier_statements.figures` of the statement that this one replaces.
     energy : tuple of str
         Roles of the design's energy (`mrv.accounting.rounded_figures.energy_roles`).
     unclaimed : tuple of (int, int)

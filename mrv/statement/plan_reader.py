@@ -37,7 +37,7 @@ from mrv.registry.project import (
 )
 from mrv.rounding import decimal_of
 from mrv.statement.plan_extract import MonitoringPlan
-from mrv.statement.plan_json import (
+from mrv.statement.plan_writer import (
     arrivals_in,
     certified_in,
     check_meter_in,
@@ -45,8 +45,10 @@ from mrv.statement.plan_json import (
     outside_in,
     required_in,
     span_in,
+    time_in,
+    time_us,
+    values_in,
 )
-from mrv.statement.plan_writer import time_in, time_us, values_in
 
 
 def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:

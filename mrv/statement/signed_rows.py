@@ -33,8 +33,7 @@ from mrv.signatures import canonical, ed25519
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey, SigningKey, decode_multikey
 from mrv.signatures.organisations import affiliated
-from mrv.statement.plan_json import invoice_named
-from mrv.statement.plan_writer import document_out, sample_out
+from mrv.statement.plan_writer import document_out, invoice_named, sample_out
 
 TYPE = "tonne-row"
 ROLE: Literal["third-party"] = "third-party"

@@ -19,12 +19,12 @@ from mrv.registry.project import FIRST
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import Digest, differences, digest_leaves
-from mrv.signatures.signed_acceptance import Accepted, check
+from mrv.signatures.trust_root import Accepted, check
 from mrv.statement.compose import compose, label_of
 from mrv.statement.device_days import intervals_digest
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import same
-from mrv.statement.plan_json import required_in
+from mrv.statement.plan_writer import required_in
 from mrv.verify.subject import Subject, refuse, refuse_differences
 
 _WHOLE = re.compile(r"0|[1-9][0-9]*")

@@ -35,38 +35,28 @@ from services.api.console.routes import (
     statement_days,
     statement_files,
 )
-from services.api.console.routes import jobs as console_jobs
 from services.api.console.routes import programme as console_programme
 from services.api.console.routes import sewers as console_sewers
 from services.api.console.routes import statements as console_statements
 from services.api.cursors import Cursors
 from services.api.file_jobs import FileJobs
-from services.api.guard import Guard, Rates
+from services.api.guard import Guard, Measures, Rates
 from services.api.made_files import Maker
-from services.api.metrics import Measures
 from services.api.request_context import Api
 from services.api.routes import (
     administration,
     alarms,
-    approvals,
-    document_schemas,
-    evidence,
     exports,
-    findings,
-    health,
     invoices,
     jobs,
-    keyring,
-    letters,
     log,
     programme,
     published,
     registry,
-    sampling,
     sensorthings,
     series,
     sewers,
-    signatures,
+    signed_documents,
     statements,
     webhooks,
     writes,
@@ -194,35 +184,32 @@ def make_app(
     app.state.simulated = choices.simulated
     app.state.memory, app.state.live = Memory(), Live(log_)
     problems.install(app, log_, shown=_error_page)
-    app.include_router(health.router)
+    app.include_router(administration.health_router)
     # each part by itself: routers within a router have their parameters worked out twice
-    for part in (
-        administration,
-        registry,
-        series,
-        statements,
-        evidence,
-        writes,
-        log,
-        keyring,
-        document_schemas,
-        programme,
-        letters,
-        reference,
-        sewers,
-        invoices,
-        sampling,
-        findings,
-        signatures,
-        approvals,
-        published,
-        alarms,
-        jobs,
-        webhooks,
-        sensorthings,
-        exports,
+    for router in (
+        administration.router,
+        registry.router,
+        series.router,
+        statements.router,
+        exports.packs_router,
+        writes.router,
+        log.router,
+        administration.keys_router,
+        published.schemas_router,
+        programme.router,
+        series.letters_router,
+        reference.router,
+        sewers.router,
+        invoices.router,
+        signed_documents.router,
+        published.router,
+        alarms.router,
+        jobs.router,
+        webhooks.router,
+        sensorthings.router,
+        exports.router,
     ):
-        app.include_router(part.router, prefix="/v1", responses=_PROBLEMS)
+        app.include_router(router, prefix="/v1", responses=_PROBLEMS)
     for part in (
         overview,
         projects,
@@ -236,7 +223,6 @@ def make_app(
         console_sewers,
         console_devices,
         console_alarms,
-        console_jobs,
         registry_file,
         documents,
     ):

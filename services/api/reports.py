@@ -9,8 +9,9 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, BinaryIO
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import msgspec
 from fastapi import Query
 from psycopg import Connection
 from starlette.responses import Response
@@ -18,19 +19,56 @@ from starlette.responses import Response
 from mrv.errors import PeriodError
 from mrv.report import LANGUAGES, MEDIA_TYPES, Format
 from services.api import file_cache as kept
+from services.api.jobs import ACCEPTED, file_job_of
 from services.api.made_files import make_pack, make_report
-from services.api.negotiation import language
+from services.api.negotiation import Preferences, language
+from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Api, Asked
-from services.api.respond_async import later, may_wait
 from services.issuer.timestamps import edition as pack_edition
 from services.issuer.timestamps import stamps_of
 from services.store.registry.entries_from_rows import names
-from services.store.statements import findings, sampling, statements
+from services.store.statements import file_jobs, signed_documents, statements
 from services.store.statements import transparency_log as log
 from services.store.statements.file_jobs import Wanted
 from services.store.statements.statements import Stored
 from services.store.views.listing import PUBLIC_STATES
+
+_TOO_MANY = 429
+
+
+def may_wait(ask: Asked) -> bool:
+    """Return whether the caller prefers a job; only identified callers get one."""
+    prefer = Preferences.of(ask.request.headers.getlist("prefer"))
+    return prefer.respond_async and ask.who is not PUBLIC
+
+
+def later(ask: Asked, wanted: Wanted) -> Response:
+    """
+    Start making a file, and answer with its job.
+
+    Raises
+    ------
+    ProblemError
+        429 if the caller has too many waiting jobs.
+    """
+    with ask.reading() as conn:
+        id_ = file_jobs.ask(conn, uuid4(), wanted, ask.who.id)
+        file_job = None if id_ is None else file_jobs.find(conn, id_)
+        ask.noted(conn, _TOO_MANY if file_job is None else ACCEPTED)
+    if file_job is None:
+        raise ProblemError(
+            _TOO_MANY,
+            (
+                f"{file_jobs.MOST_A_PRINCIPAL} files are already being made for this "
+                "key; wait until one is done"
+            ),
+        )
+    ask.api.asked.set()
+    headers = {"Location": f"/v1/jobs/{file_job.id}", "Preference-Applied": "respond-async"}
+    body = msgspec.json.encode(file_job_of(file_job, None))
+    return Response(body, ACCEPTED, headers, "application/json")
+
 
 Lang = Annotated[
     str | None,
@@ -162,8 +200,8 @@ def _edition(conn: Connection, stored: Stored, wanted: Format, spoken: str) -> s
     receipt = log.receipt(conn, stored.id)
     return kept.edition(
         version("tonne"), stored.id, stored.state, receipt,
-        statements.successor(conn, stored.id), len(findings.documents(conn, stored.id)),
-        sampling.document(conn, stored.id) is not None,
+        statements.successor(conn, stored.id), len(signed_documents.events(conn, stored.id)),
+        signed_documents.sample(conn, stored.id) is not None,
         stamps_of(conn, stored.id, receipt), wanted, spoken,
         names(conn).get(("project", stored.project), {}).get(spoken),
     )  # fmt: skip

@@ -11,9 +11,11 @@ A failed round is logged, and the next one completes its work.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import psycopg
@@ -25,9 +27,10 @@ from ingest.model import Fleet, Frame
 from mrv.calendar import utc_text
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf
-from mrv.statement import evidence_rows
+from mrv.statement import device_days
+from mrv.statement.device_days import reading_leaves
 from services.archive import verify as home
-from services.archive.context import Pace, Report, Run, batches, leaves_of, read_day
+from services.archive.verify import Archive
 from services.clock import now_us
 from services.issuer.close import snapshot
 from services.issuer.compared_days import compared, sealed_day, sealed_leaves
@@ -40,10 +43,97 @@ from services.store.statements import late_readings
 from services.store.statements import sealed_days as seals
 from services.store.statements import transparency_log as log
 from services.store.statements.sealed_days import Seal
+from services.store.timeseries import readings
 from services.store.timeseries.readings import said_of
 from services.vault import part as parts
 from services.vault import table
 from services.vault.part import Day, Part
+
+# two devices at ten seconds; a device-day is never cut
+_ROWS = 17_280
+# a run that was held up does not make up for more than this
+_BEHIND_S = 1.0
+
+
+class Pace:
+    """Limit of an archive run's speed, in readings per second."""
+
+    def __init__(self, rows_per_s: float | None) -> None:
+        self._rows_per_s, self._until = rows_per_s, time.monotonic()
+
+    def did(self, rows: int) -> None:
+        """Wait as long as the speed limit requires after a number of rows."""
+        if self._rows_per_s is None:
+            return
+        now = time.monotonic()
+        self._until = max(self._until, now - _BEHIND_S) + rows / self._rows_per_s
+        if self._until > now:
+            time.sleep(self._until - now)
+
+
+def batches(leaves: Iterable[DayLeaf]) -> Iterator[list[DayLeaf]]:
+    """Yield device-days in blocks of few readings, in order."""
+    subset: list[DayLeaf] = []
+    rows = 0
+    for leaf in leaves:
+        if subset and rows + leaf.rows > _ROWS:
+            yield subset
+            subset, rows = [], 0
+        subset.append(leaf)
+        rows += leaf.rows
+    if subset:
+        yield subset
+
+
+@dataclass
+class Report:
+    """
+    Results of an archive run.
+
+    Attributes
+    ----------
+    days, parts, rows, bytes : int
+        Newly archived sealed days, their files, rows and bytes.
+    dropped : list of str
+        Chunks dropped from the database.
+    waiting : list of str
+        Chunks that could not be dropped yet, with the reason.
+    refused : list of str
+        Days that differ from their seal, which are not archived.
+    """
+
+    days: int = 0
+    parts: int = 0
+    rows: int = 0
+    bytes: int = 0
+    dropped: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+class Run(NamedTuple):
+    """State shared by the steps of an archive run."""
+
+    conn: Connection
+    archive: Archive
+    fleet: Fleet
+    pace: Pace
+    report: Report
+
+
+def read_day(cursor: Cursor, fleet: Fleet, class_id: str, names: Sequence[str], day: Day) -> Frame:
+    """Return readings of some devices on a day, stored and archived, by device and time."""
+    after = {fleet.by_id[name]: day.from_us - 1 for name in names}
+    return readings.fetch(cursor, fleet, class_id, after, day.to_us)
+
+
+def leaves_of(fleet: Fleet, frame: Frame, day: Day) -> list[DayLeaf]:
+    """Return the Merkle leaves of a day's readings, as in the log."""
+    return [
+        leaf
+        for block in device_days.blocks(frame)
+        for leaf in reading_leaves(fleet, block, day.timezone)
+    ]
 
 
 def archive_day(now: Run, seal: Seal) -> None:
@@ -151,7 +241,7 @@ def _write(
     ends = {}
     for begin, end in zip(edges.tolist(), [*edges[1:].tolist(), len(frame)], strict=True):
         name = fleet.devices[frame.device[begin]].id
-        own = evidence_rows.part(frame, begin, end)
+        own = device_days.part(frame, begin, end)
         times = own.time_us.tolist()
         flags = {k: content[name, us] for k, us in enumerate(times) if (name, us) in content}
         writer.add(name, own, flags if content else {})

@@ -13,8 +13,8 @@ from ingest.errors import RegistryError
 from services.cli import alarm_people as people
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
-from services.cli.output.text import print_json, print_result, table, time_text
-from services.registry.alarm_rules import kinds
+from services.cli.output import print_json, print_result, table, time_text
+from services.registry.limits import kinds
 from services.store.postgres.pool import connect
 from services.store.views import alarms as stored
 

@@ -30,7 +30,7 @@ SECTIONS = {
         ),
         "sewer": Entry("registry.sewer:sewer", "Sewers: pipes, manholes and their history."),
         "plan": Entry("registry.plan:plan", "A project's monitoring plan and its diagram."),
-        "invoice": Entry("registry.invoice:invoice", "Invoices used to cross-check meters."),
+        "invoice": Entry("registry.plan:invoice", "Invoices used to cross-check meters."),
         "factors": Entry(
             "registry.factors:factors", "Published factors, and the effect of changes."
         ),

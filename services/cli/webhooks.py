@@ -14,14 +14,7 @@ from ingest.errors import InputError
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url, metrics_bind
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.text import (
-    counted,
-    print_json,
-    print_result,
-    print_secret,
-    table,
-    time_text,
-)
+from services.cli.output import counted, print_json, print_result, print_secret, table, time_text
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings

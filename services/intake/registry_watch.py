@@ -7,23 +7,32 @@ could not be loaded is tried again.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple
 
+import psycopg
 from psycopg import Connection
+from structlog.typing import FilteringBoundLogger
 
-from ingest.model import Fleet
+from ingest.errors import ServerError
+from ingest.model import Fleet, Int32
 from mrv.accounting.live_emissions import Compiled
 from mrv.factors import FactorBook
 from mrv.model import Factor
 from mrv.registry.project import Project
+from services.intake.retry import line
+from services.processing.commit import Store
 from services.settle import Plan
+from services.store.postgres.pool import connect
 from services.store.registry import load as registry
 from services.store.registry.factors import load_published
 
 if TYPE_CHECKING:
     from ingest.decode import Rejected
+
 
 CHECK_S = 2.0
 _LOOK_S = 0.5
@@ -111,3 +120,92 @@ class Plans:
 def load_plan(connection: Connection, factors: FactorBook) -> Plan:
     """Return the compiled devices, projects and published factors of the current version."""
     return Plans(factors).load(connection)
+
+
+class Prepared(NamedTuple):
+    """Store of a newer version; unchanged devices have index `here` in it, `there` before."""
+
+    store: Store
+    here: Int32
+    there: Int32
+
+
+class NewerRegistry:
+    """
+    Prepares one newer version at a time, in its own thread and connection.
+
+    Parameters
+    ----------
+    url : str
+        Database.
+    plans : Plans
+        For its own use.
+    """
+
+    def __init__(
+        self, url: str, plans: Plans, letter_bytes: int, log: FilteringBoundLogger
+    ) -> None:
+        self._url, self._plans, self._letter_bytes, self._log = url, plans, letter_bytes, log
+        self._thread: threading.Thread | None = None
+        self._prepared: Prepared | None = None
+        self._failure: Exception | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Return whether a prepared version is available."""
+        return self._thread is not None and not self._thread.is_alive()
+
+    def begin(self, before: Store) -> None:
+        """Start preparing the current version, unless a preparation is running."""
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._prepare, args=(before,), name="registry", daemon=True
+            )
+            self._thread.start()
+
+    def taken(self) -> Prepared | None:
+        """
+        Return the prepared version; None without one, or if the database was lost.
+
+        Raises
+        ------
+        Exception
+            The error of compiling that version.
+        """
+        if not self.ready:
+            return None
+        prepared, failure = self._prepared, self._failure
+        self._thread = self._prepared = self._failure = None
+        if failure is not None:
+            raise failure
+        return prepared
+
+    def now(self, connection: Connection, before: Store | None) -> Prepared:
+        """Return the current version, prepared now; a running preparation is dropped."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = self._prepared = self._failure = None
+        return self._read(connection, before)
+
+    def _prepare(self, before: Store) -> None:
+        try:
+            with closing(
+                connect(
+                    self._url,
+                    role="tonne_ingest",
+                    name="tonne registry",
+                    autocommit=True,
+                    limits=("statement_timeout=0",),
+                )
+            ) as connection:
+                self._prepared = self._read(connection, before)
+        except (psycopg.Error, ServerError) as error:
+            self._log.warning("registry not read, left for later", error=line(error))
+        except Exception as error:  # noqa: BLE001 (the storing thread raises it)
+            self._failure = error
+
+    def _read(self, connection: Connection, before: Store | None) -> Prepared:
+        store = Store(self._plans.load(connection), self._letter_bytes, before)
+        fleet = store.plan.fleet
+        same = fleet.unchanged(fleet if before is None else before.plan.fleet)
+        return Prepared(store, *same)

@@ -13,10 +13,10 @@ from typing import Protocol
 
 from psycopg import Connection, Cursor
 
-from ingest.formats.row_reading import Given
 from ingest.model import Fleet
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import Admitted, admit
+from ingest.reading import Given
 from ingest.sparkplug import PREFIX, Host, Node, Outcome, Rules, command, rebirth
 from services.settings import Settings
 from services.store.messages import sparkplug_nodes as stored

@@ -47,8 +47,8 @@ from mrv.verify.seal_step import readings_root
 from mrv.verify.time_step import guide
 from services.store.messages import dead_letter_query as dead_letters
 from services.store.registry import signing_keys as enrolled
-from services.store.statements import approvals, findings, sampling
 from services.store.statements import sealed_days as seals
+from services.store.statements import signed_documents
 from services.store.statements import transparency_log as log
 
 
@@ -105,7 +105,7 @@ def complete(
     raised = _findings(conn, documents)
     if raised:
         result[FINDINGS] = canonical.legible(raised)
-    drawn = sampling.document(conn, documents.claims.statement)
+    drawn = signed_documents.sample(conn, documents.claims.statement)
     if drawn is not None:
         result[SAMPLING] = drawn
     approved = _approvals(conn, documents)
@@ -127,7 +127,7 @@ def _keys(conn: Connection, documents: StatementDocuments, *, logged: bool) -> l
         document["issuer"]["id"]
         for document in (*_findings(conn, documents), *_approvals(conn, documents))
     }
-    drawn = sampling.document(conn, documents.claims.statement)
+    drawn = signed_documents.sample(conn, documents.claims.statement)
     if drawn is not None:
         signed.add(canonical.parse_object(drawn)["issuer"]["id"])
     more = [key for key in every if key.did in signed and key not in documents.signers]
@@ -138,12 +138,12 @@ def _keys(conn: Connection, documents: StatementDocuments, *, logged: bool) -> l
 
 def _findings(conn: Connection, documents: StatementDocuments) -> list[dict[str, Any]]:
     name = documents.claims.statement
-    return [canonical.parse_object(data) for data in findings.documents(conn, name)]
+    return [canonical.parse_object(data) for data in signed_documents.events(conn, name)]
 
 
 def _approvals(conn: Connection, documents: StatementDocuments) -> list[dict[str, Any]]:
     name = documents.claims.statement
-    return [canonical.parse_object(data) for data in approvals.documents(conn, name)]
+    return [canonical.parse_object(data) for data in signed_documents.approvals(conn, name)]
 
 
 def _letters(conn: Connection, documents: StatementDocuments, plan: MonitoringPlan) -> bytes:

@@ -24,15 +24,14 @@ from mrv.factors.records import book_of
 from mrv.methodologies import find
 from mrv.registry.monitoring_plan import Version, in_force, replaced
 from mrv.registry.project import ACCOUNTING, Clocked, FixedBefore, Project, Usage
-from mrv.statement import evidence, evidence_rows
+from mrv.statement import device_days, evidence
 from mrv.statement.cross_check_json import registry_inputs
 from mrv.statement.device_days import FEW_HOURS, HOUR_US, LATE_US, Arrivals, Arrived
+from mrv.statement.earlier_statements import changed, departed, figures, issued_with, usage
 from mrv.statement.evidence_case import Case
-from mrv.statement.fixed_parameters import changed, departed, issued_with, usage
 from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
-from mrv.statement.prior_statements import figures
 from mrv.statement.signed_rows import counted
 from services.issuer.earlier_projects import before_elsewhere, changed_late
 from services.issuer.outside_period import metered_outside, with_common
@@ -47,9 +46,9 @@ from services.store.registry import signing_keys
 from services.store.registry.factors import load_book
 from services.store.registry.programme import issue_signatures, public_url
 from services.store.statements import carry_over as carried
-from services.store.statements import period_evidence as periods
+from services.store.statements import evidence as periods
 from services.store.statements import statements
-from services.store.statements.period_evidence import Reach
+from services.store.statements.evidence import Reach
 from services.store.statements.statements import Stored
 from services.store.timeseries import underived
 from services.store.timeseries.arrivals import by_day, not_on_time
@@ -371,7 +370,7 @@ def join(frames: Sequence[Frame]) -> list[Frame]:
     for class_id in sorted({f.class_id for f in frames if len(f)}):
         parts = [f for f in frames if f.class_id == class_id]
         if len(parts) == 1:
-            joined.append(evidence_rows.ordered(parts[0]))
+            joined.append(device_days.ordered(parts[0]))
             continue
         frame = Frame(
             class_id,
@@ -380,7 +379,7 @@ def join(frames: Sequence[Frame]) -> list[Frame]:
             np.concatenate([f.message for f in parts]),
             {n: np.concatenate([f.columns[n] for f in parts]) for n in parts[0].columns},
         )
-        joined.append(evidence_rows.ordered(frame))
+        joined.append(device_days.ordered(frame))
     return joined
 
 
@@ -399,7 +398,7 @@ def _mismatch(
 
 
 def _facts(rows: IntervalRows) -> dict[int, str]:
-    columns = (rows.start_us, *(getattr(rows, name) for name in evidence_rows.FIELDS))
+    columns = (rows.start_us, *(getattr(rows, name) for name in device_days.FIELDS))
     return {
         start: f"{value} (measured {m} us, estimated {e} us, unknown {u} us)"
         for start, value, m, e, u in zip(*(c.tolist() for c in columns), strict=True)

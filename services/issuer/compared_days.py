@@ -26,7 +26,7 @@ from mrv.errors import LogError
 from mrv.log.entries import PARTS
 from mrv.signatures import canonical
 from mrv.signatures.day_digests import DayLeaf, Difference, Digest, differences, digest_leaves
-from mrv.statement import evidence_rows
+from mrv.statement import device_days
 from mrv.statement.device_days import reading_leaves
 from services.issuer.sealed_day_contents import Job, parts_of
 from services.processing.rebuild import rebuild
@@ -66,7 +66,7 @@ def without_late(
     for class_id, members in marks.by_class(fleet, index).items():
         after = dict.fromkeys(members, job.from_us - 1)
         frame = readings.fetch(cursor, fleet, class_id, after, job.to_us)
-        for block in evidence_rows.blocks(_frame_before(frame, fleet, late)):
+        for block in device_days.blocks(_frame_before(frame, fleet, late)):
             result += reading_leaves(fleet, block, job.timezone)
     return result
 

@@ -25,20 +25,19 @@ from mrv.calendar import instant_us, local_date, utc_text
 from mrv.documents.statement import Claims
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
-from mrv.parameters.inputs import exact
-from mrv.parameters.specs import ParameterSpec
+from mrv.parameters.inputs import ParameterSpec, exact
 from mrv.registry.project import ChangedLate, Document, Project
 from mrv.rounding import exact_text
 from mrv.rules.issued import filled_in
 from mrv.signatures.organisations import stem
-from mrv.statement.fixed_parameters import may_be_fixed
-from services.issuer.acceptances import operators
+from mrv.statement.earlier_statements import may_be_fixed
+from services.issuer.trust import operators
 from services.registry.entries import document_of
 from services.store.registry.project_versions import ProjectVersion, load_others, load_versions
 from services.store.statements import statements
 from services.store.statements.carry_over import one_meter
 from services.store.statements.statements import Stored
-from services.store.timeseries.year_sums import year_sums
+from services.store.timeseries.measured_energy import year_sums
 
 # device and quantity; begin and end [us UTC]
 _Counted = tuple[str, str]

@@ -30,10 +30,10 @@ from mrv.documents.verification import Verification
 from mrv.errors import CanonicalError, ExportError, VerificationError
 from mrv.exports.cad_trust import ORDER, cad_trust
 from mrv.exports.cdop import cdop
-from mrv.exports.cell_map import CellMap, check_known
 from mrv.exports.contradictions import check
 from mrv.exports.entered import Authority
 from mrv.exports.facility import COLUMNS, VALUES, Inventory, Metered, inventory
+from mrv.exports.form_workbook import CellMap, check_known
 from mrv.exports.jcm import jcm
 from mrv.exports.registration import Registration
 from mrv.exports.source import (
@@ -60,7 +60,7 @@ from services.registry.authority import entered_records
 from services.store.registry import authority
 from services.store.registry.entries_from_rows import load_registry
 from services.store.statements import evidence, statements
-from services.store.timeseries.year_sums import year_sums
+from services.store.timeseries.measured_energy import year_sums
 
 
 def source_of(conn: Connection, statement: str) -> Source:
@@ -284,8 +284,7 @@ def jcm_files(
     template : bytes, optional
         The official workbook.
     """
-    from mrv.exports.cell_map import check_known, names, shipped  # noqa: PLC0415
-    from mrv.exports.form_workbook import filled  # noqa: PLC0415 - loads openpyxl
+    from mrv.exports.form_workbook import check_known, filled, names, shipped  # noqa: PLC0415
     from mrv.exports.jcm import COLUMNS, VALUES  # noqa: PLC0415
 
     methodology = source.claims.methodology.id
@@ -320,7 +319,7 @@ def inventory_files(
     template: bytes | None = None,
 ) -> ExportFiles:
     """Return a facility's inventory of a year, from its meters."""
-    from mrv.exports.cell_map import inventory_form  # noqa: PLC0415
+    from mrv.exports.form_workbook import inventory_form  # noqa: PLC0415
 
     made = facility_inventory(conn, site, year)
     form = form or inventory_form(country_of(load_registry(conn).sites[site]))

@@ -44,8 +44,8 @@ from services.issuer.collect_evidence import collect
 from services.issuer.documents import Documents
 from services.issuer.signed_evidence import by_name, files, fitting
 from services.store.registry import load as registry
-from services.store.statements import approvals, evidence, findings, statements, status_lists
-from services.store.statements import sampling as store_sampling
+from services.store.statements import evidence, signed_documents, statements
+from services.store.statements import signed_documents as store_sampling
 from services.store.statements.statements import Stored
 
 # what goes on while a verification, or a sampling list, is taken
@@ -243,7 +243,7 @@ def finding(
         check_reason(event.text, "the text of the finding")
         if have.stored.state == "submitted":
             steps.take(conn, name, "under_verification", holder, None, principal)
-        findings.insert(conn, event, holder, document, principal)
+        signed_documents.insert_event(conn, event, holder, document, principal)
     return event
 
 
@@ -272,7 +272,7 @@ def approval(
             raise StatementStateError(f"the verification of {name} is missing; do not approve it")
         holder = steps.signer_of(conn, document, "operator", name)
         check_approval(document, have.statement, have.verification, holder, have.stored.project)
-        approvals.insert(conn, name, holder, document, principal)
+        signed_documents.insert_approval(conn, name, holder, document, principal)
         return people(steps.approvers(conn, have)[1])
 
 
@@ -307,13 +307,13 @@ def status_list(
                 f"the status list of {project} is wrong for {', '.join(sorted(wrong))}; sign a new "
                 "list"
             )
-        last = status_lists.newest(conn, project)
+        last = signed_documents.newest_status_list(conn, project)
         if last is not None and last.signed > signed:
             raise StatementStateError(
                 f"the status list of {project} was signed at {signed}, and one of {last.signed} is"
                 " published; sign a new list"
             )
-        status_lists.insert(conn, project, holder, signed, document, principal)
+        signed_documents.insert_status_list(conn, project, holder, signed, document, principal)
 
 
 def misstated(conn: Connection, project: str, document: Mapping[str, Any]) -> set[str]:
@@ -365,5 +365,5 @@ def sampling(
         result = check_sampling(document, have.statement, case, holder)
         if have.stored.state == "submitted":
             steps.take(conn, name, "under_verification", holder, None, principal)
-        store_sampling.insert(conn, name, holder, document, principal)
+        store_sampling.insert_sample(conn, name, holder, document, principal)
     return result

@@ -34,7 +34,7 @@ from services.issuer.outside_period import metered_outside, with_common
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.statements import account_spans as spans
-from services.store.statements import period_evidence as periods
+from services.store.statements import evidence as periods
 from services.store.statements import statements
 from services.store.statements.account_spans import Span
 from services.store.timeseries.interval_rows import intervals_of

@@ -44,7 +44,7 @@ from mrv.rules import Severity
 from mrv.rules.effects import RuleReport
 from mrv.signatures.organisations import stem
 from mrv.texts import MOST_LINES, Text, lines
-from services.issuer import acceptances
+from services.issuer import trust
 from services.issuer.doubted_invoices import Invoices, invoices_of
 from services.issuer.left_out_meters import Span, unbound
 from services.issuer.left_out_use import LeftOut, left_out
@@ -71,8 +71,7 @@ from services.store.statements.statements import (
     points_of_devices,
     revoked_of_devices,
 )
-from services.store.timeseries.beyond_rating import Beyond, beyond_rating
-from services.store.timeseries.same_energy import all_series
+from services.store.timeseries.measured_energy import Beyond, all_series, beyond_rating
 
 # by which part days of a copy under noise differ: 4 % in a quarter hour leave less than 2 %; and
 # how many of them do, the largest with the largest
@@ -311,7 +310,7 @@ class RegistryFacts:
     copies: tuple[Copy, ...]
     invoices: Invoices
     operators: frozenset[str]
-    accepted: acceptances.Accepted
+    accepted: trust.Accepted
     owed: tuple[tuple[str, int], ...]
     lives: tuple[Lived, ...]
     certified: Mapping[tuple[str, str], tuple[Certified, ...]]
@@ -374,8 +373,8 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
         beyond=tuple(beyond_rating(conn, *period_us, mains)),
         copies=(*same.copies, *days),
         invoices=invoices_of(conn, registry, project, period_us),
-        operators=acceptances.operators(conn),
-        accepted=acceptances.acceptances(conn, registry),
+        operators=trust.operators(conn),
+        accepted=trust.acceptances(conn, registry),
         owed=tuple(owed_at_site(conn, project.id, mains, *period_us)),
         lives=lives_of(registry, project),
         certified=certified(conn, mains, *period_us),

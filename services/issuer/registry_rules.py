@@ -26,7 +26,7 @@ from mrv.registry.project import Certified, Document, Excluded, Invoice, Project
 from mrv.rounding import UG_PER_T, six_places
 from mrv.signatures.organisations import stem
 from mrv.texts import Text, Value, text, texts_of
-from services.issuer import acceptances
+from services.issuer import trust
 from services.issuer.certificate_rules import certificates
 from services.issuer.doubted_invoices import Cited
 from services.issuer.left_out_meters import boundary_reasons
@@ -90,7 +90,7 @@ def judged(facts: RegistryFacts) -> Outcome:
                 )
     return Outcome(
         tuple(conditions),
-        tuple(acceptances.factors_accepted(facts.project, facts.registry, facts.accepted)),
+        tuple(trust.factors_accepted(facts.project, facts.registry, facts.accepted)),
         tuple(excluded),
         facts.certified,
         {name: ratings.rated_powers(rows) for name, rows in facts.ratings.items() if rows},
@@ -362,7 +362,7 @@ def _debt(facts: RegistryFacts, statement: str, ug: int) -> Text:
     by = facts.accepted.get(("debt", statement, facts.project.id))
     if by is None:
         return text("CLM-04.owed", **of)
-    return text("CLM-04.accepted", **of, acceptance=acceptances.acceptance_of(by))
+    return text("CLM-04.accepted", **of, acceptance=trust.acceptance_of(by))
 
 
 def ended_methodology(facts: RegistryFacts) -> Iterator[Judged]:

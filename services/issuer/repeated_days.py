@@ -21,7 +21,7 @@ from ingest.model import Int64
 from mrv.accounting.twin_series import agreeing
 from mrv.calendar import local_date
 from services.issuer.same_series import Agreeing, Copy, Energy, Same
-from services.store.timeseries.day_sums import day_sums
+from services.store.timeseries.measured_energy import day_sums
 
 # part of a meter's days that have to agree, and how many at least
 SHARE, LEAST = 0.7, 10

@@ -62,7 +62,7 @@ from services.issuer.documents import Signer, documents, records
 from services.issuer.timestamps import stamps_of
 from services.store.registry import signing_keys as enrolled
 from services.store.registry.entries_from_rows import names
-from services.store.statements import evidence, sampling, statements
+from services.store.statements import evidence, signed_documents, statements
 from services.store.statements import transparency_log as log
 
 README = """\
@@ -244,7 +244,7 @@ def sample_of(conn: Connection, statement: str) -> dict[str, Any] | None:
     SignatureError, EnrolmentError
         If it is not signed by an enrolled key.
     """
-    data = sampling.document(conn, statement)
+    data = signed_documents.sample(conn, statement)
     if data is None:
         return None
     result = canonical.parse_object(data)

@@ -27,7 +27,7 @@ from mrv.texts import Text, Value, text
 from services.registry.entries import ProjectDevice as Entry
 from services.registry.entries import Registry
 from services.store.statements import statements
-from services.store.timeseries.same_energy import all_series, peaks, values_at
+from services.store.timeseries.measured_energy import all_series, peaks, values_at
 
 # ratios of so many days' strongest quarter hours are looked at, and so many are to be one: of
 # copies with half a percent of noise 999 in 1,000 agree, of meters whose ratio varies by 1.4 %

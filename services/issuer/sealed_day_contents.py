@@ -20,7 +20,7 @@ from mrv.calendar import days, narrowed, utc_text
 from mrv.log.entries import Day
 from mrv.registry.project import ProjectDevice
 from mrv.signatures.day_digests import DayLeaf, Digest, digest_leaves
-from mrv.statement import evidence_rows
+from mrv.statement import device_days
 from mrv.statement.device_days import intervals_digest, leaves, reading_leaves
 from services.store.registry import load as registry
 from services.store.statements import sealed_days as seals
@@ -202,7 +202,7 @@ def parts_of(cursor: Cursor, fleet: Fleet, run: Sequence[Job]) -> list[dict[str,
         for class_id, members in marks.by_class(fleet, index).items():
             after = dict.fromkeys(members, begin_us - 1)
             frame = readings.fetch(cursor, fleet, class_id, after, end_us)
-            for block in evidence_rows.blocks(frame):
+            for block in device_days.blocks(frame):
                 add("readings", reading_leaves(fleet, block, zone))
         rows = intervals_of(cursor, fleet, begin_us, end_us, list(subset), marks=False)
         add("intervals", intervals_digest(fleet, rows, zone).leaves)

@@ -51,8 +51,8 @@ from services.store.messages import signed_values as store
 from services.store.messages.signed_values import Candidate
 from services.store.registry import authority
 from services.store.registry.entries_from_rows import load_meter_keys
-from services.store.statements import findings
-from services.store.statements.period_evidence import load_serials
+from services.store.statements import signed_documents
+from services.store.statements.evidence import load_serials
 from services.vault import table
 from services.vault.part import Part
 
@@ -144,13 +144,13 @@ def open_actions(conn: Connection, project: str, from_us: int) -> tuple[ForwardA
     ]
     actions += [
         ForwardAction(statement=statement, finding=finding, text=text)
-        for statement, finding, text in findings.forward(conn, project, from_us)
+        for statement, finding, text in signed_documents.forward_actions(conn, project, from_us)
     ]
     if not actions:
         return ()
     closed = {
         forward_of(texts)
-        for document in findings.conclusions(conn, project)
+        for document in signed_documents.conclusions(conn, project)
         for _, texts in reasons_of(
             verification_of(canonical.parse_object(document)).credential_subject
         )

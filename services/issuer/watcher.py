@@ -29,7 +29,7 @@ from services.issuer.audit import audit
 from services.issuer.close import snapshot
 from services.issuer.watch_metrics import Looked
 from services.metrics import Metrics
-from services.processing import expected_months, pv_outlook, silence_rates
+from services.processing import pv_outlook, silence_rates
 from services.processing.rebuild import rebuild
 from services.scraping import Pulse
 from services.settings import Settings, local_urls
@@ -233,7 +233,7 @@ class Watcher(Beside):
     def look_ahead(self, conn: Connection) -> None:
         """Calculate expected energy before days are summed, as pages need it and it is slow."""
         silence_rates.refresh(conn)
-        expected_months.refresh(conn)
+        pv_outlook.refresh_months(conn)
         seen = pv_outlook.refresh(conn)
         if seen.skies or seen.trends:
             self._log.debug("PV looked at", skies=seen.skies, trends=seen.trends)

@@ -15,9 +15,9 @@ import psycopg
 from psycopg import Connection, Cursor
 
 from ingest.model import Fleet, Int64
-from services.processing.affected_periods import Touched
 from services.processing.batch import Answered
 from services.processing.derive import Rows
+from services.processing.station_indicators import Touched
 from services.processing.store_readings import Arrived
 from services.store.archive import catalog as archived
 from services.store.postgres.columnstore import Verdict, verdict

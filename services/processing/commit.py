@@ -32,12 +32,10 @@ from ingest.model import Fleet, Frame, Int32, Int64
 from ingest.pipeline.meter_state import NEVER
 from services.clock import now_us
 from services.processing.batch import Answered, Batch, Committed
-from services.processing.deriver import Deriver, Made
-from services.processing.notes import Note
+from services.processing.deriver import Deriver, Made, Note
 from services.processing.parts import in_parts
 from services.processing.quality_pass import Changed
-from services.processing.signatures import Signatures
-from services.processing.store_readings import Arrived, store_readings
+from services.processing.store_readings import Arrived, Signatures, store_readings
 from services.settle import Plan
 from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
@@ -45,7 +43,7 @@ from services.store.messages import dead_letter_write as letters
 from services.store.messages import signed_values as signed
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
-from services.store.postgres.timestamps import FAR_US
+from services.store.postgres.values import FAR_US
 from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US
 from services.store.timeseries import arrivals, underived

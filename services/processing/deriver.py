@@ -7,6 +7,8 @@ readings, and deletes the notes with the rows, so that an interruption loses not
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,20 +25,19 @@ from ingest.pipeline.quality_state import NEAR_US
 from ingest.pipeline.quality_tests import Judged
 from services.clock import now_us
 from services.processing import bounds
-from services.processing.affected_periods import Touched
 from services.processing.backlog import Backlog
 from services.processing.batch import Answered, Committed
 from services.processing.bounds import expected
 from services.processing.derive import Derived, Rows
-from services.processing.notes import Note, Notes
 from services.processing.parts import tried
 from services.processing.quality_pass import Changed, Quality, reaches
+from services.processing.station_indicators import Touched
 from services.processing.store_readings import Arrived, joined, without
 from services.settle import Plan, Settled, settle
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.columnstore import Verdict, verdict
-from services.store.postgres.timestamps import FAR_US
+from services.store.postgres.values import FAR_US
 from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US
 from services.store.timeseries import day_marks, underived
@@ -47,6 +48,90 @@ from services.store.timeseries import remake_requests as requests
 from services.store.timeseries.last_seen import heard
 from services.store.timeseries.readings import Ahead
 from services.store.timeseries.remake_requests import Request
+
+# readings that wait in memory; beyond it those who store wait
+MOST_READINGS = 100_000
+# for so long, then what waits is left to the database alone
+_PATIENCE_S = 5.0
+
+
+class Note(NamedTuple):
+    """Readings of a commit, and the rows of their notes."""
+
+    numbers: tuple[int, ...]
+    arrived: Arrived
+    readings: int
+    stored_s: float
+
+
+class Notes:
+    """
+    Queue of one process's notes, in order of commits.
+
+    Attributes
+    ----------
+    gate : Lock
+        Held while a commit becomes visible and is added here.
+    lost : bool
+        Whether the database may have notes that are not here.
+    """
+
+    def __init__(self) -> None:
+        self.gate = threading.Lock()
+        self.lost = True
+        self._waiting: list[Note] = []
+        self._room = threading.Condition()
+        self._readings = 0
+        self._taken_s: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting) or self.lost
+
+    @property
+    def readings(self) -> int:
+        """Return the number of readings in notes."""
+        return self._readings
+
+    def enter(self, notes: Sequence[Note]) -> None:
+        """Add committed notes to the queue."""
+        self._waiting.extend(notes)
+        self._readings += sum(note.readings for note in notes)
+
+    def take(self) -> list[Note]:
+        """Return and remove all notes; hold the gate."""
+        notes, self._waiting, self._readings = self._waiting, [], 0
+        if notes:
+            self._taken_s = notes[0].stored_s
+        return notes
+
+    def derived(self) -> None:
+        """Record that rows of taken notes are committed."""
+        self._taken_s = None
+        with self._room:
+            self._room.notify_all()
+
+    def clear(self) -> None:
+        """Remove all notes, when those of the database become requests; hold the gate."""
+        self.take()
+        self.lost = False
+        self.derived()
+
+    def wait_for_room(self) -> None:
+        """Wait while the queue is full; what remains is left to the database."""
+        with self._room:
+            full = not self._room.wait_for(
+                lambda: self._readings < MOST_READINGS, timeout=_PATIENCE_S
+            )
+        if full:
+            with self.gate:
+                self.take()
+                self.lost = True
+
+    def age_s(self) -> float:
+        """Return how long the oldest reading without rows has waited. [s]"""
+        waiting = [note.stored_s for note in self._waiting[:1]]
+        since = self._taken_s if self._taken_s is not None else min(waiting, default=None)
+        return 0.0 if since is None else time.monotonic() - since
 
 
 @dataclass(frozen=True, slots=True)

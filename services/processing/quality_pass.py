@@ -23,9 +23,9 @@ from ingest.pipeline.quality_state import NEAR_US, Watched, runs_of
 from ingest.pipeline.quality_tests import Judged, judge, settle
 from services.settle import Plan
 from services.store.postgres.binary_copy import Words
-from services.store.postgres.timestamps import FAR_US
+from services.store.postgres.values import FAR_US
 from services.store.timeseries import quality_flags as flags
-from services.store.timeseries import quality_lookback as watched
+from services.store.timeseries import quality_flags as watched
 from services.store.timeseries import readings
 from services.store.timeseries import register_checkpoints as marks
 

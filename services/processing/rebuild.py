@@ -8,7 +8,7 @@ rows.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace as changed
 from math import isnan
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from ingest.model import INTERVAL_FIELDS, NULL, IntervalRows
 from ingest.pipeline import FROM_START, MeterState
 from ingest.pipeline.quality_limits import CHANNELS, TESTS, Flags
 from mrv.accounting.emission_rows import EmissionRows
+from mrv.accounting.live_emissions import segments
 from mrv.calendar import utc_text
 from mrv.environment import KINDS, Values
 from mrv.statement.metering_versions import FIRST, meter_of
@@ -32,7 +33,7 @@ from services.settle import Part, Plan
 from services.store.archive import catalog as archived
 from services.store.postgres.binary_copy import Words
 from services.store.postgres.columnstore import lift_limit
-from services.store.postgres.timestamps import stamp
+from services.store.postgres.values import stamp
 from services.store.timeseries import indicator_values as indicator_rows
 from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import quality_flags as flags
@@ -325,3 +326,51 @@ def _replace(
     flags.clear(cursor, fleet, dict.fromkeys(devices, (from_us, to_us)))
     flags.write(cursor, ids, computed.flags)
     late.write(cursor, plan, ids, BindingWords(plan.bindings), computed.remade)
+
+
+class Stale(NamedTuple):
+    """A device's rows in [from, to) whose factor may have changed. [us UTC]"""
+
+    device: int
+    from_us: int
+    to_us: int
+
+
+class _Stored(NamedTuple):
+    methodology: str
+    factors: str
+    first_us: int
+    last_us: int
+
+
+def stale(conn: Connection, plan: Plan) -> list[Stale]:
+    """
+    Return devices with emission rows whose factors differ from the plan's.
+
+    By the ids of the factors in each row; a value corrected under its id is found by `tonne rebuild
+    --check`.
+    """
+    rows = conn.execute(
+        "SELECT project_id, device_id, methodology, factor,"
+        " (extract(epoch FROM min(start)) * 1000000)::bigint,"
+        " (extract(epoch FROM max(start)) * 1000000)::bigint"
+        " FROM interval_emission GROUP BY project_id, device_id, methodology, factor"
+    )
+    stored: dict[tuple[str, str], list[_Stored]] = {}
+    for project, device, *rest in rows:
+        stored.setdefault((project, device), []).append(_Stored(*rest))
+    result: dict[int, list[int]] = {}
+    for project, device, begin, end, source in segments(plan.bindings):
+        key = plan.bindings.projects[project], plan.fleet.devices[device].id
+        for row in stored.get(key, ()):
+            if (row.methodology, row.factors) == source:
+                continue
+            first, last = max(begin, row.first_us), min(end, row.last_us + 1)
+            if first < last:
+                result.setdefault(device, []).extend((first, last))
+    return list(_spans(result.items()))
+
+
+def _spans(rows: Iterable[tuple[int, list[int]]]) -> Iterable[Stale]:
+    for device, edges in sorted(rows):
+        yield Stale(device, min(edges), max(edges))

@@ -16,7 +16,7 @@ from services.registry.document import document
 from services.registry.entries import Entry, Registry
 from services.registry.files import Incoming
 from services.registry.plan import Plan, plan
-from services.store.postgres.jsonb import jsonb
+from services.store.postgres.values import jsonb
 from services.store.registry import signing_keys
 from services.store.registry.authority import issued
 from services.store.registry.entries_from_rows import load_registry

@@ -8,21 +8,33 @@ conflict.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Cursor
 
 from ingest.decode import Rejected
 from ingest.model import Fleet, Frame, Int64
-from services.processing.affected_periods import Touched
+from ingest.mqtt.topics import device_of
+from ingest.reading import SIGNED_VALUE
+from mrv.errors import SignedValueError
+from mrv.signed_values.meter_keys import parse_key
+from mrv.signed_values.packaging import Item, plain
+from mrv.signed_values.verification import DatedKey, check_item, of_device
+from services.logs import get_logger
 from services.processing.batch import Batch, Committed
 from services.processing.quality_pass import Changed
+from services.processing.station_indicators import Touched
 from services.store.archive import archived_readings as cold
+from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.binary_copy import Words
-from services.store.postgres.timestamps import FAR_US, stamp
+from services.store.postgres.values import FAR_US, stamp
+from services.store.registry.entries_from_rows import load_meter_keys
 from services.store.statements.late_readings import Completed
 from services.store.timeseries import day_marks, readings
 
@@ -218,3 +230,69 @@ def _merge_beside(
         split.conflicts + [row[i] for i in merged.conflicts],
         split.filled | {row[i]: channels for i, channels in merged.filled.items()},
     )
+
+
+_ENDED = "ended"
+_TOLD = 100
+
+
+class _Note(msgspec.Struct):
+    data: str
+
+
+class Signatures:
+    """
+    Verifies the signed values of batches by one registry version.
+
+    Keys are loaded with the first signed value.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._keys: Mapping[str, Sequence[DatedKey]] | None = None
+        self._told: set[str] = set()
+
+    def judge(self, cursor: Cursor, noted: Sequence[Rejected], messages: Letters) -> Counter[str]:
+        """Return the numbers of values by result: verified, refused, not checked."""
+        result: Counter[str] = Counter()
+        for rejected in noted:
+            if rejected.reason != SIGNED_VALUE:
+                continue
+            if self._keys is None:
+                self._keys = self._load(cursor)
+            data = msgspec.json.decode(rejected.detail, type=_Note).data
+            text = plain(data) if data else b64encode(messages.payloads[rejected.message]).decode()
+            device = device_of(messages.topics[rejected.message], self._fleet)
+            outcome = of_device(check_item(Item(text), self._keys), device)
+            result[outcome.outcome] += 1
+            if outcome.outcome == "refused":
+                self._tell(device, outcome.detail)
+        return result
+
+    def _tell(self, device: str | None, why: str) -> None:
+        """Log an invalid signature once per device."""
+        name = device or "?"
+        if name not in self._told and len(self._told) < _TOLD:
+            self._told.add(name)
+            get_logger("signatures").warning("signature rejected", device=name, why=why[:300])
+
+    def _load(self, cursor: Cursor) -> dict[str, list[DatedKey]]:
+        every = load_meter_keys(cursor.connection)
+        rows = cursor.execute("SELECT id, serial FROM device WHERE serial IS NOT NULL").fetchall()
+        serials: dict[str, str] = {str(name): str(serial) for name, serial in rows}
+        behind: dict[str, dict[str, str]] = {}
+        for device in self._fleet.devices:
+            own = dict.fromkeys(filter(None, (device.id, serials.get(device.id))), device.id)
+            for speaker in {device.id, device.gateway or device.id}:
+                behind.setdefault(speaker, {}).update(own)
+        result: dict[str, list[DatedKey]] = {}
+        for holder, keys in every.items():
+            for meter_key in keys:
+                try:
+                    key = None if meter_key.key == _ENDED else parse_key(meter_key.key)
+                except SignedValueError:
+                    continue  # of a kind that this machine's library lacks
+                dated = DatedKey(key, meter_key.begins, holder, behind.get(holder, {}))
+                for name in dict.fromkeys(filter(None, (holder, serials.get(holder)))):
+                    result.setdefault(name, []).append(dated)
+        return result

@@ -21,7 +21,7 @@ from mrv.exports.entered import Acceptance, Authority, Authorization, Facility, 
 from mrv.exports.registration import Registration
 from mrv.factors.records import factor_of
 from mrv.method_lives import Life, find_life, registration_refused
-from mrv.signatures import signed_acceptance
+from mrv.signatures import trust_root
 from services.registry.entries import Entered, Key, Registry
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _accepted(record: Acceptance, merged: Registry) -> Iterator[str]:
     elif record.signature is not None:
         accepted = record.of(factor_of(merged.factors[record.id].record).sha256)
         try:
-            signed_acceptance.check(accepted, record.signature.key, record.signature.value)
+            trust_root.check(accepted, record.signature.key, record.signature.value)
         except SignatureError as error:
             yield f"signature: {error}"
     if record.project is not None and record.project not in merged.projects:

@@ -26,8 +26,7 @@ from services.registry.entries import (
     place,
 )
 from services.registry.fields import Row
-from services.registry.located import Table, Value, read_csv, read_yaml
-from services.registry.spreadsheets import decoded
+from services.registry.located import Table, Value, decoded, read_csv, read_yaml
 from services.registry.workbook import SUFFIX, read_workbook
 
 _LISTS = ("arrays", "calibrations", "meter_keys", "quality", "ratings", "replacements")

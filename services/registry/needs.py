@@ -36,8 +36,7 @@ from mrv.model import (
     RoleNeeds,
 )
 from mrv.parameters.evidence import USUAL, of_parameter, region_of
-from mrv.parameters.inputs import Inputs, read
-from mrv.parameters.specs import ParameterSpec
+from mrv.parameters.inputs import Inputs, ParameterSpec, read
 from mrv.rounding import decimal_text, exact_text
 from mrv.texts import Text
 from services.nearest import did_you_mean

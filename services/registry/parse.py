@@ -17,11 +17,10 @@ from mrv.registry.calibration_interval import MAX_MONTHS
 from mrv.registry.declared import Design, Sample
 from mrv.statement.conformity import GAS_BASES
 from mrv.texts import dates
-from services.registry import alarm_rules, arrays, declared, limits, meters, monitoring, ratings
+from services.registry import arrays, declared, limits, meters, monitoring, ratings
 from services.registry import limits as estimates
 from services.registry import limits as parameter_documents
 from services.registry import ratings as tariffs
-from services.registry.certificates import calibrator, replacer
 from services.registry.entries import (
     ARRAY_KEYS,
     CALIBRATION_EVERY,
@@ -44,6 +43,7 @@ from services.registry.entries import (
 )
 from services.registry.fields import Row
 from services.registry.limits import MAX_EXPECTED
+from services.registry.meters import calibrator, replacer
 
 Item = TypeVar("Item")
 _MOST_SIGNATURES = 9
@@ -179,7 +179,7 @@ def _attributes(row: Row) -> dict[str, Any]:
     hours = limited.get("day_hours") if isinstance(limited, Mapping) else None
     if hours is not None and hours not in _DAYS:
         row.problem("attributes", f"limits.day_hours {hours!r} must be two hours, such as [7, 21]")
-    for text in alarm_rules.problems(result["alarms"]) if "alarms" in result else ():
+    for text in limits.problems(result["alarms"]) if "alarms" in result else ():
         row.problem("attributes", text)
     return result
 

@@ -25,7 +25,7 @@ from services.registry import invoices, limits, parse
 from services.registry.entries import document_of
 from services.registry.fields import Row
 from services.registry.files import read_document
-from services.registry.spreadsheets import decoded
+from services.registry.located import decoded
 
 
 class Signed(NamedTuple):

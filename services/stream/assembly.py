@@ -29,8 +29,8 @@ from services.intake.retry import PULSE
 from services.metrics import Metrics
 from services.scraping import Pulse
 from services.settings import Settings
+from services.store import offsets
 from services.store.postgres.pool import connect
-from services.store.stream import offsets
 from services.stream.app import Storing, build_app
 from services.stream.chain import StreamChain
 from services.stream.topic_view import AwayError, Sharing, TopicView

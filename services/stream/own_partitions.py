@@ -14,9 +14,9 @@ from ingest.model import Fleet
 from ingest.wire import partition_of
 from services.processing.batch import Committed
 from services.processing.commit import Store
-from services.store.stream import offsets
-from services.store.stream import offsets as source
-from services.store.stream.offsets import Position, Source
+from services.store import offsets
+from services.store import offsets as source
+from services.store.offsets import Position, Source
 from services.stream.read import Homes
 from services.stream.records import Record, in_sequence
 

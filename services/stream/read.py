@@ -19,7 +19,7 @@ from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, join, partition_of
 from services.intake.sparkplug import Turn
 from services.store.messages.dead_letter_write import Letters
-from services.store.stream.offsets import Position
+from services.store.offsets import Position
 from services.stream.records import Record, Spoiled, read
 
 

@@ -21,20 +21,19 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.sparkplug import Rules
 from mrv import factors
-from services.intake.database import Database
+from services.intake.database import Database, share
 from services.intake.kafka_client import client_options, unreachable
 from services.intake.registry_watch import RegistryWatch, load_plan, names_unknown
 from services.intake.sparkplug import SparkplugNodes, Turn
 from services.intake.topics import partitions as count_partitions
-from services.intake.writer_lock import share
 from services.kafka_access import KafkaAccess
 from services.processing.batch import Committed
 from services.processing.commit import Store
 from services.processing.parts import UNSTORABLE
 from services.settings import Settings
-from services.store.stream import offsets
-from services.store.stream import offsets as source
-from services.store.stream.offsets import Source
+from services.store import offsets
+from services.store import offsets as source
+from services.store.offsets import Source
 from services.stream.chain import LIMITS
 from services.stream.own_partitions import Version
 from services.stream.read import MISSING, Homes, joined, read_records, refusals

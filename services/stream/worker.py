@@ -25,7 +25,7 @@ from services.intake.start import collect_seldom, quiet_stop, wait_for_server
 from services.intake.topics import dead, partitions
 from services.metrics import Metrics
 from services.settings import Settings
-from services.store.stream.offsets import FencedError, Source
+from services.store.offsets import FencedError, Source
 from services.stream.app import GROUP, SESSION_S, Storing
 from services.stream.assembly import Member, Parts, Progress
 from services.stream.chain import StreamChain

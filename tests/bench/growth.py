@@ -41,7 +41,7 @@ from services.settle import Plan
 from services.store.messages.dead_letter_write import Letters
 from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
-from services.store.postgres.timestamps import stamp
+from services.store.postgres.values import stamp
 from services.store.registry import load as registry
 from services.store.registry.factors import load_book
 from services.store.timeseries.interval_rows import intervals_of

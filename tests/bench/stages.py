@@ -20,7 +20,7 @@ from ingest.mqtt.topics import SUBSCRIPTIONS, Router
 from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, decode, encode, join, sort
 from mrv import factors
-from services.bridge.bridge import Partitions
+from services.bridge import Partitions
 from services.clock import now_us
 from services.intake.registry_watch import load_plan
 from services.intake.topics import Topic, apply

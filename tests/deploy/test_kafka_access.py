@@ -15,8 +15,18 @@ from ingest.errors import ServerError
 from ingest.mqtt.tls import Tls
 from services.intake.kafka_client import client_options, run_once
 from services.intake.producer import NotStoredError, Outgoing, Producer
-from services.intake.topic_access import OPERATIONS, RESOURCES, grant, needed
-from services.intake.topics import Topic, administering, apply, dead, partitions, settle
+from services.intake.topics import (
+    OPERATIONS,
+    RESOURCES,
+    Topic,
+    administering,
+    apply,
+    dead,
+    grant,
+    needed,
+    partitions,
+    settle,
+)
 from services.kafka_access import KafkaAccess
 from services.logs import get_logger
 from services.stream.topic_view import assigned, topic_state

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ingest import classes
 from ingest import codec_detection as encodings
 from ingest.decode import MAX_PAYLOAD
-from ingest.json_faults import TOO_DEEP, describe_fault
+from ingest.errors import TOO_DEEP, describe_fault
 from ingest.model import NULL, Device, Fleet
 from ingest.mqtt.topics import Router
 from ingest.pipeline.admit import Admitted, admit

@@ -22,7 +22,7 @@ from services.edge.gateway import Listener
 from services.edge.outbox import Clock, Outbox
 from services.edge.uplink import Link, Recorder
 from services.intake.broker_queue import BrokerQueue, Room
-from services.intake.refused_topics import RefusedTopics
+from services.intake.receive import RefusedTopics
 from services.logs import get_logger
 from services.metrics import Metrics
 from services.simulator.connection import Connection

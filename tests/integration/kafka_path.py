@@ -23,7 +23,7 @@ from ingest.model import HOUR_US
 from ingest.mqtt.client import Inbox
 from ingest.sparkplug import Rules
 from services.clock import now_us
-from services.embedded.runner import EmbeddedChain
+from services.embedded import EmbeddedChain
 from services.intake.kafka_client import run_once
 from services.intake.sparkplug import SparkplugNodes
 from services.kafka_access import KafkaAccess

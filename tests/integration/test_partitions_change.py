@@ -14,12 +14,12 @@ from ingest.mqtt.topics import Router, device_of
 from ingest.pipeline.admit import admit
 from ingest.wire import Parcel, encode, partition_of, sort
 from services.clock import now_us
-from services.intake import writer_lock as writers
+from services.intake import database as writers
 from services.logs import get_logger
 from services.metrics import Metrics
+from services.store.offsets import Source
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry
-from services.store.stream.offsets import Source
 from services.stream.chain import StreamChain
 from services.stream.records import Record
 from tests.fix_timescale import _fresh

@@ -27,11 +27,10 @@ from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from mrv.statement.approval import sign_approval
 from mrv.statement.compose import Label, compose
 from mrv.statement.credentials import Finding, issued_entry, sign_statement, sign_verification
-from mrv.statement.device_days import rows_of
+from mrv.statement.device_days import FIELDS, rows_of
 from mrv.statement.diagram import diagram
 from mrv.statement.evidence import monitored, remeter
 from mrv.statement.evidence_case import Case
-from mrv.statement.evidence_rows import FIELDS
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.verify import Pack, Table

@@ -14,7 +14,7 @@ from mrv.documents.form import read, write
 from mrv.documents.plan import EnergyCertified
 from mrv.registry.project import ACCOUNTING, Certified, SupportingData
 from mrv.rules.closing import close
-from mrv.statement.plan_json import certified_in, certified_out
+from mrv.statement.plan_writer import certified_in, certified_out
 from tests.mrv import plant
 from tests.soak import often
 

@@ -13,9 +13,9 @@ from mrv.registry.project import ProjectDevice
 from mrv.report.sheets import workbook
 from mrv.report.words import Words
 from mrv.statement.compose import Label, compose
+from mrv.statement.earlier_statements import figures
 from mrv.statement.evidence_case import Case
 from mrv.statement.plan_reader import read_plan
-from mrv.statement.prior_statements import figures
 from tests.findings import worded
 from tests.mrv.report import sample
 from tests.mrv.report.test_workbook import opened, row_of

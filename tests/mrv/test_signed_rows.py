@@ -20,9 +20,8 @@ from mrv.registry.declared import Sample
 from mrv.registry.project import Document, Invoice, SupportingData
 from mrv.signatures.key_bounds import KeyBounds
 from mrv.signatures.keys import EnrolledKey, SigningKey, decode_multikey
-from mrv.statement.plan_json import invoice_named, invoice_of
 from mrv.statement.plan_reader import _document_in, _sample_in
-from mrv.statement.plan_writer import document_out, sample_out
+from mrv.statement.plan_writer import document_out, invoice_named, invoice_of, sample_out
 from mrv.statement.signed_rows import check, check_kept, counted, message_of, sign, signed_row
 from tests.mrv.test_asked_grades import SURVEY, closed
 from tests.mrv.test_grades import check_of, monitored

@@ -16,8 +16,7 @@ from typing import Any
 import msgspec
 
 from ingest.codec import JSON, Codec, timeless
-from ingest.errors import PayloadError
-from ingest.json_faults import describe_fault
+from ingest.errors import PayloadError, describe_fault
 from ingest.reading import Reading, Stated
 
 _FRAME = re.compile(rb"\s*\[\s*\d+\s*,")  # a numbered frame holds no readings of ours

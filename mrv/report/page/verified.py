@@ -22,7 +22,7 @@ from mrv.report.audit_rows import (
     verifier_rows,
 )
 from mrv.report.blocks import Block, banner, chapter, pairs, paragraph, part, sampled, table
-from mrv.report.comparison_blocks import held
+from mrv.report.dated_values import held
 from mrv.report.opinion import (
     conclusion_rows,
     evidence_rows,

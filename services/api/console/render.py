@@ -30,7 +30,7 @@ from mrv.rules import remedy_of, titled
 from mrv.texts import form
 from services.api.console import assets
 from services.api.console.maps.plots import week_of
-from services.api.console.navigation import menu, own
+from services.api.console.session import menu, own
 from services.api.console.translations import Words, preferred, unit
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError

@@ -1,20 +1,24 @@
-"""The caller's identity; for administrators API keys and audit rows."""
+"""Identity of the caller, enrolled keys, health, API keys and the audit of their use."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+import msgspec
+from fastapi import APIRouter, Path, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg import Connection
 from starlette.responses import Response
 
 from services.api import schemas as shapes
 from services.api.paging import Cursor, Limit, current, page
 from services.api.problems import ProblemError
-from services.api.request_context import Admin, Reader
+from services.api.request_context import Admin, Ask, Reader
 from services.store.api import api_keys
 from services.store.api import audit_and_idempotency as api_records
+from services.store.postgres import migrate
+from services.store.registry import signing_keys as enrolled
 
 router = APIRouter(tags=["access"])
 KeyId = Annotated[str, Path(pattern="^[a-z0-9]{12}$")]
@@ -67,3 +71,49 @@ def audit(ask: Admin, limit: Limit = 100, cursor: Cursor = None) -> Response:
         after = ask.api.cursors.read(("audit", ask.who.id), cursor) or [0]
         rows = [asdict(row) for row in api_records.audit_rows(conn, after[0], limit + 1)]
         return page(ask, ("audit", ask.who.id), limit, rows, lambda row: [row["id"]])
+
+
+keys_router = APIRouter(tags=["log"])
+
+
+@keys_router.get("/keyring", response_model=shapes.Keyring)
+def keyring(ask: Ask) -> Response:
+    """
+    List the enrolled public keys, as a keyring for `tonne verify --keys`.
+
+    Compare them with those published by their holders, as a dishonest server could change this
+    list.
+    """
+    with ask.reading() as conn:
+        result = [enrolment.key.to_json() for enrolment in enrolled.load(conn)]
+    return Response(
+        msgspec.json.encode({"keys": result}),
+        media_type="application/json",
+        headers={"Cache-Control": "no-cache"},
+    )
+
+
+health_router = APIRouter(include_in_schema=False)
+
+
+@health_router.get("/healthz")
+async def healthz() -> Response:
+    """Answer that the process runs; no server is asked."""
+    return Response("ok\n", media_type="text/plain")
+
+
+@health_router.get("/readyz")
+def readyz(request: Request) -> Response:
+    """Answer whether the database is available with the schema of this version."""
+    with request.app.state.api.reads.connection(timeout=2) as conn:
+        lacks = migrate.what_lacks(conn)
+    if lacks:
+        raise ProblemError(503, f"{lacks}: `tonne migrate`")
+    return Response("ready\n", media_type="text/plain")
+
+
+@health_router.get("/metrics")
+def metrics(request: Request) -> Response:
+    """Return the metrics for a scrape."""
+    text = generate_latest(request.app.state.metrics.registry)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -1,10 +1,4 @@
-"""
-Exports for registries and ministries as zip files: the folders of `tonne export`.
-
-They are made from issued statements and registered data of authorities.  Missing data are listed in
-`missing.json` and in the header `Tonne-Export`: such an export is a draft.  A statement's public
-version is signed by its operator with `tonne export public --publish`, and returned here.
-"""
+"""Files of statements: evidence packs, and exports for registries and ministries as zip files."""
 
 from __future__ import annotations
 
@@ -21,8 +15,9 @@ from mrv.exports.source import Source
 from mrv.report import make
 from mrv.report.words import Words
 from services.api import schemas as shapes
+from services.api.jobs import ACCEPTED_FILE, Preferred
 from services.api.problems import ProblemError
-from services.api.reports import Lang, spoken_language
+from services.api.reports import Lang, later, may_wait, send_pack, spoken_language
 from services.api.request_context import Ask, Asked, Reader, WholeReader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, conditional, visible
@@ -32,7 +27,8 @@ from services.issuer.export_files import submission as submission_of
 from services.issuer.report import facts_of
 from services.processing.authority import registered
 from services.store.registry.authority import filed
-from services.store.statements import public_versions, statements
+from services.store.statements import signed_documents, statements
+from services.store.statements.file_jobs import Wanted
 from services.store.views import listing
 from services.store.views.listing import PUBLIC_STATES
 
@@ -99,7 +95,7 @@ def public_version(ask: Ask, statement: StatementId) -> Response:
     """
     with ask.reading() as conn:
         visible(conn, ask.who, statement)
-        files = public_versions.newest(conn, statement)
+        files = signed_documents.newest_public_version(conn, statement)
     if files is None:
         raise ProblemError(
             404,
@@ -177,3 +173,30 @@ def _sent(
         "Tonne-Export": "draft" if made.draft.missing else "complete",
     }
     return Response(export_files.zipped(files), media_type="application/zip", headers=headers)
+
+
+packs_router = APIRouter(tags=["statements"])
+
+
+@packs_router.get(
+    "/statements/{statement}/evidence",
+    responses={
+        200: {"content": {"application/zip": {}}},
+        206: {"description": "A part", "content": {"application/zip": {}}},
+        304: {"description": "Not modified: the caller has the current version"},
+        **ACCEPTED_FILE,
+    },
+    response_class=Response,
+)
+def evidence(ask: Reader, statement: StatementId, prefer: Preferred = None) -> Response:
+    """Return the evidence pack as a zip; unpack it and run `tonne verify` on the folder."""
+    del prefer  # read by `may_wait`, declared for OpenAPI
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
+        if not ask.who.sees(stored.project):
+            raise unknown("statement", statement)
+        if not may_wait(ask):
+            ask.noted(conn, 200)
+    if may_wait(ask):
+        return later(ask, Wanted("pack", stored.id, "zip", None))
+    return send_pack(ask, stored)

@@ -1,13 +1,15 @@
-"""Public data for checking a statement: status lists, and the programme's trust root."""
+"""Public data for checking a statement: JSON Schemas, status lists, trust root."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+import msgspec
+from fastapi import APIRouter, Path, Query
 from psycopg import Connection
 from starlette.responses import Response
 
+from mrv.documents.schemas import DOCUMENTS, schema
 from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
 from services.api import schemas as shapes
@@ -19,7 +21,7 @@ from services.api.routes.statements import conditional
 from services.api.routes.writes import Body, Named
 from services.issuer import external_signatures as accept
 from services.issuer import trust
-from services.store.statements import status_lists
+from services.store.statements import signed_documents
 from services.store.views.listing import PUBLIC_STATES
 
 router = APIRouter(tags=["log"])
@@ -41,7 +43,7 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
     list would state that it is valid.
     """
     with ask.reading() as conn:
-        published = status_lists.newest(conn, project)
+        published = signed_documents.newest_status_list(conn, project)
         if published is None:
             raise ProblemError(
                 404,
@@ -107,3 +109,27 @@ def trust_root(ask: Ask) -> Response:
     except EnrolmentError as error:
         raise ProblemError(409, str(error)) from error
     return conditional(ask, data, "application/json", _PUBLIC)
+
+
+schemas_router = APIRouter(tags=["statements"])
+MEDIA_TYPE = "application/schema+json"
+_CACHED = {"Cache-Control": "public, max-age=3600"}
+
+
+@schemas_router.get(
+    "/schemas/{name}",
+    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}},
+    response_class=Response,
+)
+def one(
+    ask: Ask,
+    name: Annotated[
+        str, Path(max_length=60, description="Name of a document.", examples=["statement"])
+    ],
+) -> Response:
+    """Return the JSON Schema (2020-12) of a document, such as `statement` or `verification`."""
+    del ask  # a token that is sent is judged, as everywhere
+    if name not in DOCUMENTS:
+        raise ProblemError(404, f"there is no schema {name!r}; there are {', '.join(DOCUMENTS)}")
+    result: dict[str, Any] = schema(name)
+    return Response(msgspec.json.encode(result), media_type=MEDIA_TYPE, headers=_CACHED)

@@ -1,4 +1,4 @@
-"""Quantities of a device, emissions of a project, by 15-minute intervals."""
+"""Interval quantities of a device, emissions of a project, and rejected messages."""
 
 from __future__ import annotations
 
@@ -111,3 +111,29 @@ def emissions(
             from_us = instant_us(after[0], zone) + 1
         rows: list[dict[str, Any]] = series.emissions(conn, project, from_us, to_us, limit + 1)
         return page(ask, of, limit, rows, lambda row: [row["start"]])
+
+
+letters_router = APIRouter(tags=["dead letters"])
+
+
+@letters_router.get("/deadletters", response_model=shapes.pages(shapes.Letter))
+def letters(
+    ask: Reader,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    reason: Annotated[str | None, Query(max_length=64, pattern="^[a-z_0-9]+$")] = None,
+    device: Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$")] = None,
+) -> Response:
+    """
+    List rejected messages, newest first, without their bytes.
+
+    `device` also matches unregistered devices: by principal, or by a part of the topic.
+    """
+    with ask.reading() as conn:
+        of: tuple[object, ...] = ("letters", ask.who.id, reason)
+        if device is not None:  # marks of before there was a choice of device go on
+            of = (*of, device)
+        after = ask.api.cursors.read(of, cursor)
+        before = None if after is None else int(after[0])
+        rows = listing.letters(conn, ask.who.projects, before, limit + 1, reason, device)
+        return page(ask, of, limit, rows, lambda row: [row["id"]])

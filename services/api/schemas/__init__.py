@@ -1,16 +1,19 @@
 """Schemas of API requests and answers for OpenAPI; one file per group of routes."""
 
-from services.api.schemas.alarms import Alarm, AlarmDetail, AlarmEvent, AlarmRemark
 from services.api.schemas.base import Id, Job, Line, Problem, Shape, State, pages
 from services.api.schemas.findings import (
     Approved,
+    Deliveries,
+    Delivery,
     Finding,
     FindingEvent,
     Findings,
     FindingSaid,
     FindingStep,
+    Invoice,
     IssueApproval,
     Judged,
+    NewInvoice,
     OpinionSaid,
     Signature,
     StatusBits,
@@ -21,8 +24,28 @@ from services.api.schemas.findings import (
     TakenList,
     Verification,
 )
-from services.api.schemas.invoices import Deliveries, Delivery, Invoice, NewInvoice
-from services.api.schemas.people import AuditRow, Key, Keyring, MadeKey, Me, NewKey, PublicKey
+from services.api.schemas.people import (
+    Alarm,
+    AlarmDetail,
+    AlarmEvent,
+    AlarmRemark,
+    AuditRow,
+    Ending,
+    Key,
+    Keyring,
+    MadeKey,
+    MadeSecret,
+    MadeWebhook,
+    Me,
+    NewKey,
+    NewSecret,
+    NewWebhook,
+    PublicKey,
+    Replay,
+    Replayed,
+    Webhook,
+    WebhookDelivery,
+)
 from services.api.schemas.programme import (
     Action,
     CityModel,
@@ -46,7 +69,11 @@ from services.api.schemas.registry import (
     DayAmount,
     Device,
     DeviceDetail,
+    Emission,
     FlagCount,
+    Interval,
+    Letter,
+    Place,
     Project,
     ProjectDetail,
     QuarterAmount,
@@ -54,9 +81,11 @@ from services.api.schemas.registry import (
     Register,
     Served,
     Service,
+    Sewer,
+    SewerEvent,
+    SewerFeature,
+    Sewers,
 )
-from services.api.schemas.series import Emission, Interval, Letter
-from services.api.schemas.sewers import Place, Sewer, SewerEvent, SewerFeature, Sewers
 from services.api.schemas.statements import (
     ClosedPeriod,
     ClosePeriod,
@@ -77,17 +106,6 @@ from services.api.schemas.statements import (
     Step,
     Submission,
     SubmissionLine,
-)
-from services.api.schemas.webhooks import (
-    Ending,
-    MadeSecret,
-    MadeWebhook,
-    NewSecret,
-    NewWebhook,
-    Replay,
-    Replayed,
-    Webhook,
-    WebhookDelivery,
 )
 
 __all__ = [

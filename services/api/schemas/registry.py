@@ -1,4 +1,4 @@
-"""Projects and devices of the registry."""
+"""Projects, devices, their quantities, and the sewerage registry."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from services.api.schemas.alarms import Alarm
+from ingest.classes import QUANTITIES
 from services.api.schemas.base import Shape
+from services.api.schemas.people import Alarm
 
 
 class Project(Shape):
@@ -308,3 +309,79 @@ class DeviceDetail(Device):
     credentials: list[Credential]
     alarms: list[Alarm]
     pv: Pv | None
+
+
+class Interval(Shape):
+    """A quantity in 15 minutes from `start`; energy in whole Wh."""
+
+    start: datetime
+    quantity: str = Field(
+        examples=["energy_export"], json_schema_extra={"enum": [q.name for q in QUANTITIES]}
+    )
+    value: int
+    unit: str = Field(examples=["Wh"])
+    quality: Literal["measured", "estimated", "suspect"]
+    measured_share: float = Field(ge=0, le=1)
+
+
+class Emission(Shape):
+    """A project's emissions in 15 minutes from `start`. [ug CO2e]"""
+
+    start: datetime
+    baseline_ug: int
+    project_ug: int
+    leakage_ug: int
+    reduction_ug: int
+
+
+class Letter(Shape):
+    """A rejected message and the reason."""
+
+    id: int
+    received: datetime
+    topic: str
+    device_id: str | None
+    reason: str
+    detail: str
+    content_type: str | None
+    size: int
+
+
+class Place(Shape):
+    """A GeoJSON geometry, longitude first."""
+
+    type: Literal["Point", "LineString"]
+    coordinates: list[Any]
+
+
+class SewerFeature(Shape):
+    """A pipe, manhole, pumping station or outfall; unknown values are omitted."""
+
+    type: Literal["Feature"]
+    id: str
+    geometry: Place
+    properties: dict[str, Any]
+
+
+class Sewers(Shape):
+    """Assets in a window of the map; `next` is the value for `after`, if there are more."""
+
+    type: Literal["FeatureCollection"]
+    features: list[SewerFeature]
+    next: str | None
+
+
+class SewerEvent(Shape):
+    """An inspection or work of an asset; condition 1 (as new) to 5 (about to fail)."""
+
+    day: date
+    what: Literal["inspection", "work"]
+    kind: str
+    condition: int | None
+    note: str
+
+
+class Sewer(SewerFeature):
+    """An asset with its history, the newest first."""
+
+    history: list[SewerEvent]

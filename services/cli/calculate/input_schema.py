@@ -18,11 +18,11 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ingest.json_faults import describe_fault
+from ingest.errors import describe_fault
 from mrv import factors
 from mrv.errors import MethodologyError
 from mrv.model import Factor, Indicator, Methodology, Tool
-from mrv.parameters.specs import (
+from mrv.parameters.inputs import (
     AnySpec,
     ChoiceSpec,
     ListSpec,

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from prometheus_client import CollectorRegistry
 
 from ingest.mqtt.tls import Tls
-from services.api.metrics import Measures
+from services.api.guard import Measures
 from services.edge.metrics import COUNTERS, GAUGES
 from services.intake.broker_queue import BrokerQueue, Room
 from services.issuer.watch_metrics import Looked

@@ -12,7 +12,7 @@ import msgspec
 from mrv.rules import STAGES, Rule, Severity, code_words, rule, rules, words
 from mrv.texts import languages, sourced
 from services.cli.options.common import Choice, Group, json_option
-from services.cli.output.text import table
+from services.cli.output import table
 
 F = TypeVar("F", bound=Callable[..., Any])
 _HEAD = ("id", "title", "severity", "stage", "effect")

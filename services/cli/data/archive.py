@@ -27,7 +27,7 @@ from services.cli.options.time_span import (
     maybe_end_option,
     span_us,
 )
-from services.cli.output.text import bytes_text, counted, table
+from services.cli.output import bytes_text, counted, table
 from services.clock import now_us
 from services.settings import Settings
 from services.store.postgres.pool import connect

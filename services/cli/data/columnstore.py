@@ -19,7 +19,7 @@ from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
-from services.cli.output.text import bar, bytes_text, counted, time_text
+from services.cli.output import bar, bytes_text, counted, time_text
 from services.processing.rebuild import AT_ONCE, Difference
 from services.processing.rebuild import rebuild as rebuild_devices
 from services.settle import Plan

@@ -12,8 +12,7 @@ import cbor2
 
 from ingest import codec_detection as encodings
 from ingest.codecs import sparkplug_b
-from ingest.errors import PayloadError
-from ingest.json_faults import describe_fault, fault
+from ingest.errors import PayloadError, describe_fault, fault
 from ingest.reading import Reading, Registers, Row, Stated
 
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*(-?\d[\d.eE+-]*|"(?:[^"\\]|\\.)*"|true|false|null)')

@@ -12,18 +12,18 @@ from typing import Any
 import click
 from psycopg import Connection
 
-from ingest.pipeline.meter_comparison import Difference, compare
+from ingest.quality.comparisons import Difference, compare
 from mrv.environment.kinds import KINDS
 from services.cli.options.common import Choice, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
-from services.cli.output.text import amount_text, counted, mass_text, table, time_text
+from services.cli.output import amount_text, counted, mass_text, table, time_text
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.registry.load import load_fleet
-from services.store.timeseries import device_quality as flagged
+from services.store.timeseries import queries as flagged
 from services.store.timeseries import queries as series
-from services.store.timeseries.device_quality import Flagged
+from services.store.timeseries.queries import Flagged
 
 _HEAD = ("start", "device", "period", "indicator", "value", "unit", "covered", "grade")
 

@@ -22,7 +22,7 @@ from ingest.errors import InputError, ServerError
 from services.cli.local.demo_catalog import CADENCE_S, SEED, ZONE, Month, invoices_of, moved
 from services.cli.local.demo_stage import Stage, brief
 from services.cli.local.simulate import NOT_SAFE
-from services.cli.output.text import bar
+from services.cli.output import bar
 from services.shipped import shipped
 from services.store.postgres.pool import connect
 

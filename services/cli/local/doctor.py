@@ -19,7 +19,7 @@ from services.cli.local.doctor_signing import seals, signer, stamps, webhooks, w
 from services.cli.options.common import json_option
 from services.clock import now_us
 from services.extras import command
-from services.intake.clock_check import database_offset_us
+from services.intake.start import database_offset_us
 from services.local import machine
 from services.local.kafka import binary
 from services.local.stack import LocalStack

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 from ingest.errors import InputError, ServerError
 from services.archive import verify as home
 from services.cli.local.doctor_servers import Finding
-from services.cli.output.text import counted
+from services.cli.output import counted
 from services.clock import now_us
 from services.issuer.watcher import Keep
 from services.registry.ratings import unlikely
@@ -22,7 +22,7 @@ from services.store.archive import catalog as archived
 from services.store.messages.dead_letter_write import ALL
 from services.store.postgres import columnstore, reading_tables
 from services.store.timeseries import remake_requests, underived
-from services.store.timeseries.beyond_rating import beyond_rating
+from services.store.timeseries.measured_energy import beyond_rating
 from services.store.views import alarm_round as store
 
 _NAMED_PRINCIPALS = 3

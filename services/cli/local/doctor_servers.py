@@ -15,15 +15,15 @@ from cryptography import x509
 from ingest.errors import InputError, ServerError
 from ingest.mqtt.tls import Tls
 from services.cli.options.servers import load_kafka
-from services.intake.refused_topics import REFUSES, REMEDY
+from services.intake.receive import REFUSES, REMEDY
 from services.kafka_access import KafkaAccess
 from services.local.machine import LOOPBACK
 from services.local.mosquitto import greets
 from services.settings import split_bind
+from services.store import offsets
+from services.store import offsets as source
+from services.store.offsets import Source
 from services.store.postgres.pool import connect
-from services.store.stream import offsets
-from services.store.stream import offsets as source
-from services.store.stream.offsets import Source
 
 _PING_PORTS = {"mqtt": 1_883, "mqtts": 8_883}
 _PING_S = 5.0

@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from ingest.errors import InputError
 from services.cli.local.doctor_servers import Finding
-from services.cli.output.text import counted
+from services.cli.output import counted
 from services.clock import now_us
 from services.issuer import timestamps
 from services.issuer.cosigning import Witnesses, look

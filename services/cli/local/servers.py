@@ -8,7 +8,7 @@ import click
 
 from services.cli.errors import masked
 from services.cli.options.common import Group, json_option
-from services.cli.output.text import print_result, table
+from services.cli.output import print_result, table
 from services.local import backup as backups
 from services.local import machine
 from services.local.grafana import grafana_home

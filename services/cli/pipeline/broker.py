@@ -15,7 +15,7 @@ from ingest.errors import InputError
 from ingest.mqtt.names import PORTS
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url, identity_folder
-from services.cli.output.text import counted, print_result
+from services.cli.output import counted, print_result
 from services.enrolment import broker as brokers
 from services.enrolment.broker import Applied
 from services.identity.mosquitto import Listening

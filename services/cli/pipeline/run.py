@@ -9,7 +9,7 @@ from functools import partial
 import click
 
 from services.cli.options.servers import metrics_bind, wait_option
-from services.embedded.runner import Runner
+from services.embedded import Runner
 from services.intake.principal_quota import Limits
 from services.intake.receive import BATCH
 from services.intake.sparkplug import sparkplug_nodes

@@ -13,7 +13,7 @@ import click
 from ingest.errors import InputError
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import load_kafka, metrics_bind, topic_option, wait_option
-from services.cli.output.text import print_result, table
+from services.cli.output import print_result, table
 from services.intake.principal_quota import Limits
 from services.intake.receive import BATCH
 from services.logs import LibraryLog, get_logger
@@ -152,10 +152,10 @@ def access(
       tonne topics access
       tonne topics access --apply
     """
-    needed = load_kafka("services.intake.topic_access", "needed")
+    needed = load_kafka("services.intake.topics", "needed")
     grants = needed(topic, group, bridge, worker, admin)
     if apply_:
-        load_kafka("services.intake.topic_access", "grant")(Settings().require_kafka(), grants)
+        load_kafka("services.intake.topics", "grant")(Settings().require_kafka(), grants)
     rows = [(grant.user, grant.operation, grant.resource, grant.name) for grant in grants]
     heads = ("user", "may", "of", "name")
     text = table(heads, rows, empty="")
@@ -198,7 +198,7 @@ def bridge(topic: str, client_id: str, share: str | None, batch: int, wait_s: fl
         raise click.BadParameter("it must be a name without / + #", param_hint="--share")
     settings = Settings()
     log, metrics = get_logger("bridge"), Metrics()
-    running = load_kafka("services.bridge.bridge", "Bridge")(
+    running = load_kafka("services.bridge", "Bridge")(
         settings.require("database_url"),
         settings.require("mqtt_url"),
         settings.require_kafka(),

@@ -16,7 +16,7 @@ from services.cli.errors import Exit
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR
-from services.cli.output.text import counted, print_json, print_result, table, time_text
+from services.cli.output import counted, print_json, print_result, table, time_text
 from services.cli.registry.devices_show import show, watch
 from services.cli.registry.registry import show_plan
 from services.nearest import did_you_mean

@@ -20,12 +20,12 @@ from mrv.calendar import zone
 from services.cli.errors import Exit
 from services.cli.options.common import json_option
 from services.cli.options.servers import database_url
-from services.cli.output.text import amount_text, print_json, table, time_text
+from services.cli.output import amount_text, print_json, table, time_text
 from services.store.postgres.pool import connect
 from services.store.registry.known import require
 from services.store.registry.load import load_fleet
-from services.store.timeseries import recent_messages as arrivals
-from services.store.timeseries.recent_messages import Arrival, Refusal
+from services.store.timeseries import queries as arrivals
+from services.store.timeseries.queries import Arrival, Refusal
 from services.store.views.device_page import device_page
 
 _POLL_S = 1.0

@@ -12,13 +12,12 @@ from ingest.errors import InputError
 from mrv.factors import FactorBook
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
-from services.cli.output.text import counted, table
+from services.cli.output import counted, table
 from services.issuer.affected_statements import Affected
 from services.issuer.affected_statements import affected as statements_affected
 from services.issuer.close import close_period
 from services.nearest import did_you_mean
-from services.processing.rebuild import AT_ONCE, rebuild
-from services.processing.stale_emissions import stale
+from services.processing.rebuild import AT_ONCE, rebuild, stale
 from services.settle import Plan
 from services.store.postgres.pool import connect
 from services.store.registry import load as registry

@@ -16,7 +16,7 @@ from ingest import classes
 from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option, needed_country
 from services.cli.options.servers import database_url
-from services.cli.output.text import bar, counted, print_json
+from services.cli.output import bar, counted, print_json
 from services.cli.registry.credentials import (
     credentials_,
     enrol_token,

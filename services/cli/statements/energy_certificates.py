@@ -15,7 +15,7 @@ from ingest.model import INTERVAL_US
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, span_us
-from services.cli.output.text import print_json, print_result, table, time_text, write_folder
+from services.cli.output import print_json, print_result, table, time_text, write_folder
 from services.store.postgres.pool import connect
 from services.store.registry.known import zones_of
 from services.store.statements import energy_certificates as store

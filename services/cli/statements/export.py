@@ -12,14 +12,14 @@ import click
 
 from ingest.errors import InputError
 from mrv.errors import VerificationError
-from mrv.exports.cell_map import CellMap
 from mrv.exports.entered import Authority, read_authority
+from mrv.exports.form_workbook import CellMap
 from mrv.exports.source import Draft, Source
 from mrv.verify.asked import given, own_keys
 from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option, pack_budget
 from services.cli.options.servers import database_url
-from services.cli.output.text import bar, print_result, write_folder
+from services.cli.output import bar, print_result, write_folder
 from services.cli.statements.export_public import check_public_, public_
 from services.cli.statements.report import facts_at
 from services.issuer.export_files import (
@@ -225,7 +225,7 @@ def facility_(
 
 def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | None, bytes | None]:
     """Return the cell map and the bytes of an official form; None where not given."""
-    from mrv.exports.cell_map import read_map  # noqa: PLC0415
+    from mrv.exports.form_workbook import read_map  # noqa: PLC0415
 
     if template is not None and map_file is None:
         raise InputError(

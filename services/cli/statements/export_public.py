@@ -20,11 +20,11 @@ from mrv.verify.asked import own_keys
 from services.cli.errors import Exit
 from services.cli.options.common import Choice, json_option, pack_budget
 from services.cli.options.servers import database_url
-from services.cli.output.text import bar, print_result, write_folder
+from services.cli.output import bar, print_result, write_folder
 from services.issuer import keys
 from services.settings import Settings
 from services.store.postgres.pool import connect
-from services.store.statements import public_versions
+from services.store.statements import signed_documents
 
 if TYPE_CHECKING:
     from mrv.report import Facts
@@ -191,14 +191,14 @@ def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, byt
     from services.issuer.export_files import zipped  # noqa: PLC0415
 
     archive = zipped(files)
-    if len(archive) > public_versions.LARGEST_BYTES:
+    if len(archive) > signed_documents.LARGEST_BYTES:
         raise InputError(
             f"{name}: the public version has {len(archive)} bytes, and "
-            f"{public_versions.LARGEST_BYTES} is the maximum for publication; hand over the "
+            f"{signed_documents.LARGEST_BYTES} is the maximum for publication; hand over the "
             "folder by other means"
         )
     with connect(database_url(), role="tonne_mrv", name="tonne export") as conn:
-        public_versions.insert(conn, name, signed, multikey, archive)
+        signed_documents.insert_public_version(conn, name, signed, multikey, archive)
 
 
 def _keep(path: Path, data: bytes) -> None:

@@ -22,7 +22,7 @@ from mrv.statement.sampling import Size, sign_sampling
 from mrv.statement.states import check_role
 from services.cli.options.common import Choice, Group, json_option, pack_budget
 from services.cli.options.servers import database_url
-from services.cli.output.text import print_result, table, time_text
+from services.cli.output import print_result, table, time_text
 from services.cli.statements import offline_signing as apart
 from services.cli.statements.report import write_whole
 from services.issuer import documents as steps
@@ -32,7 +32,7 @@ from services.issuer import transitions as life
 from services.issuer.documents import sign
 from services.settings import Settings
 from services.store.postgres.pool import connect
-from services.store.statements import sampling as stored
+from services.store.statements import signed_documents as stored
 
 _HOW_MANY = click.IntRange(min=0)
 
@@ -124,7 +124,7 @@ def _offline(pack: Path, key_name: str | None, size: Size) -> dict[str, Any]:
 
 def _drawn(name: str) -> dict[str, Any]:
     with _database() as conn:
-        stored_document = stored.document(conn, name)
+        stored_document = stored.sample(conn, name)
     if stored_document is None:
         raise InputError(f"no sample of {name} was drawn; the verifier draws it with --key")
     return canonical.parse_object(stored_document)

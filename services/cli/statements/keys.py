@@ -23,7 +23,7 @@ from mrv.statement.states import check_named, unnamed
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import METAVAR, moment_us
-from services.cli.output.text import print_result, table, time_text
+from services.cli.output import print_result, table, time_text
 from services.clock import now_us
 from services.issuer import keys as key_files
 from services.issuer import trust

@@ -19,7 +19,7 @@ from mrv.log.witness import make_request
 from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url, metrics_bind
-from services.cli.output.text import counted, print_json, print_result, table, time_text
+from services.cli.output import counted, print_json, print_result, table, time_text
 from services.cli.statements.arriving import warn_of_arriving
 from services.cli.statements.log_tiles import monitor, tiles, warn_of, witnesses
 from services.clock import now_us

@@ -17,14 +17,13 @@ from mrv.signatures.keyfile import read_keyring
 from services.cli.errors import Exit
 from services.cli.options.common import json_option
 from services.cli.options.servers import database_url
-from services.cli.output.text import counted, print_json, print_result, table
+from services.cli.output import counted, print_json, print_result, table
 from services.issuer.cosigning import Round, Witnesses, have_cosigned
 from services.settings import Settings
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as stored
-from services.tiles.files import Folder, Source, Web, publish
-from services.tiles.monitor import Report, follow
+from services.tiles import Folder, Report, Source, Web, follow, publish
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -25,7 +25,7 @@ from services.cli.errors import Exit
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.options.time_span import begin_option, end_option, hint_of_last_day, span_us
-from services.cli.output.text import bar, print_json, steps
+from services.cli.output import bar, print_json, steps
 from services.cli.statements.arriving import warn_of_arriving
 from services.issuer.close import STEPS, Closed, close_period, preview_period
 from services.store.postgres.pool import connect

@@ -17,7 +17,7 @@ from mrv.verify.asked import own_keys
 from services.cli.errors import Exit
 from services.cli.options.common import Choice, json_option, pack_budget
 from services.cli.options.servers import database_url
-from services.cli.output.text import print_result
+from services.cli.output import print_result
 from services.store.postgres.pool import connect
 
 

@@ -17,7 +17,7 @@ from mrv.log.note import COSIGNATURE, Vkey
 from services.cli.errors import Exit
 from services.cli.options.common import Group, json_option
 from services.cli.options.servers import database_url
-from services.cli.output.text import counted, print_json, print_result, table, time_text
+from services.cli.output import counted, print_json, print_result, table, time_text
 from services.clock import now_us
 from services.issuer import timestamps
 from services.issuer.timestamps import Policy, without_login

@@ -16,11 +16,11 @@ from mrv.signatures.data_integrity import time_of
 from mrv.signatures.keyfile import read_keyring
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_root, sign_root, write_root
 from services.cli.options.common import Group, json_option
-from services.cli.output.text import print_json, print_result, table
+from services.cli.output import print_json, print_result, table
 from services.clock import now_us
 from services.issuer import keys as key_files
 from services.issuer import trust as kept
-from services.issuer.acceptances import signed_rows
+from services.issuer.trust import signed_rows
 from services.registry.files import read_files
 from services.settings import Settings
 

@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
-from services.cli.output.text import print_json, print_result, table
+from services.cli.output import print_json, print_result, table
 from services.store.postgres.pool import connect
 from services.store.statements import units as store
 from services.store.statements.statements import find

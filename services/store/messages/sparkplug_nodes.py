@@ -13,7 +13,7 @@ from psycopg import Connection, Cursor
 
 from ingest.formats.sparkplug import Birth, Tag
 from ingest.sparkplug import Node, WaitingMessage
-from services.store.postgres.timestamps import stamp
+from services.store.postgres.values import stamp
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 _NODES = (

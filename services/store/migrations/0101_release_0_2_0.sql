@@ -958,7 +958,7 @@ CREATE TABLE clear_sky_day (
 CREATE INDEX clear_sky_day_day ON clear_sky_day (day);
 
 -- How an inverter's ratio at 25 degrees changes from year to year [%/a], with its interval: median of the
--- pairs of days a year apart (mrv/performance/degradation.py).  Made by the watcher once a day; without a
+-- pairs of days a year apart (mrv/performance.py).  Made by the watcher once a day; without a
 -- rate where days with a ratio cover less than two years.
 CREATE TABLE pv_trend (
     device_id   text COLLATE "C" PRIMARY KEY,
@@ -1926,7 +1926,7 @@ GRANT EXECUTE ON FUNCTION tonne_analyze_alarms TO tonne_mrv, tonne_watch;
 -- SOILING
 
 -- Energy that dust took from an inverter's modules over all its days [%], with the interval that holds it with
--- 95 % (mrv/performance/soiling.py), made beside the change from year to year from a year of days on.
+-- 95 % (mrv/performance.py), made beside the change from year to year from a year of days on.
 -- `soiling_missing` says why there is none: short, gaps or unclear.
 ALTER TABLE pv_trend
     ADD COLUMN soiling_percent double precision,

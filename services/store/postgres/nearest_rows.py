@@ -17,7 +17,7 @@ from typing import Any
 from psycopg import Cursor
 from psycopg.rows import TupleRow
 
-from services.store.postgres.timestamps import FAR_US, stamp
+from services.store.postgres.values import FAR_US, stamp
 
 # over a night and a weekend
 LOOK_US = 3 * 86_400_000_000

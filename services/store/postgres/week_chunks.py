@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.model import Fleet, Int32
-from services.store.postgres.timestamps import stamp
+from services.store.postgres.values import stamp
 
 # what the server gathers before it sends: a second's readings of eight days are 100 MB
 _RUN_US = 8 * 86_400_000_000

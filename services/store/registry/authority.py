@@ -14,7 +14,7 @@ from mrv.exports.entered import Submission
 from mrv.exports.source import Draft
 from services.registry.authority import TYPES, document, entered_records
 from services.registry.entries import Entered, Registry
-from services.store.postgres.jsonb import jsonb
+from services.store.postgres.values import jsonb
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from services.registry.entries import (
     Topic,
     array_fields,
 )
-from services.store.postgres.jsonb import exact
+from services.store.postgres.values import exact
 from services.store.registry import authority
 from services.store.registry.load import load_calibrations
 from services.store.registry.monitoring_plans import load_versions

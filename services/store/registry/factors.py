@@ -11,7 +11,7 @@ from mrv.factors import FactorBook
 from mrv.factors.records import factor_of
 from mrv.model import Factor
 from mrv.signatures.organisations import stem
-from services.store.postgres.jsonb import exact
+from services.store.postgres.values import exact
 
 
 def load_published(conn: Connection) -> list[Factor]:

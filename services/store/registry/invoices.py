@@ -1,18 +1,19 @@
-"""Stored invoices, each document once."""
+"""Invoices and files of documents as stored, each once."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from mrv.registry.project import Invoice
-from mrv.statement.plan_json import invoice_in, invoice_out
-from services.store.postgres.jsonb import jsonb
+from mrv.statement.plan_writer import invoice_in, invoice_out
+from services.store.postgres.values import jsonb
 
 _COLUMNS = "i.id, i.project_id, i.document::text, i.corrects, i.reason, i.author, i.imported"
 _CORRECTED_BY = "(SELECT o.id FROM invoice o WHERE o.corrects = i.id)"
@@ -109,3 +110,45 @@ def _invoice_values(row: TupleRow) -> dict[str, Any]:
         **document, "id": id_, "project": project, "corrects": corrects, "reason": reason,
         "corrected_by": corrected_by, "author": author, "imported": imported,
     }  # fmt: skip
+
+
+MOST_BYTES = 8 << 20
+
+
+class Kept(NamedTuple):
+    """Stored document: SHA-256, file name, author, time."""
+
+    sha256: str
+    name: str
+    bytes: int
+    author: str
+    kept: datetime
+
+
+def keep(conn: Connection, name: str, data: bytes, author: str, principal: str) -> str:
+    """Store a file and return its SHA-256; an existing one is unchanged."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    conn.execute(
+        "INSERT INTO document_file (sha256, name, data, author, principal)"
+        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        [sha256, name, data, author, principal],
+    )
+    return sha256
+
+
+def newest(conn: Connection, limit: int) -> list[Kept]:
+    """Return the most recently stored documents."""
+    rows = conn.execute(
+        "SELECT sha256, name, length(data), author, kept FROM document_file"
+        " ORDER BY kept DESC, sha256 LIMIT %s",
+        [limit],
+    )
+    return [Kept(*row) for row in rows]
+
+
+def find(conn: Connection, sha256: str) -> tuple[str, bytes] | None:
+    """Return a document's name and bytes; None where there is none."""
+    row = conn.execute(
+        "SELECT name, data FROM document_file WHERE sha256 = %s", [sha256]
+    ).fetchone()
+    return None if row is None else (row[0], bytes(row[1]))

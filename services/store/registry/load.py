@@ -16,7 +16,7 @@ from psycopg import Connection
 from ingest.model import Device, Fleet, QualityLimits, Replacement
 from mrv.registry.declared import Calibration
 from mrv.registry.project import Project, ProjectDevice
-from services.store.postgres.jsonb import exact
+from services.store.postgres.values import exact
 from services.store.registry.known import unknown
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"

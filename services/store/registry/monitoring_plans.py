@@ -10,7 +10,7 @@ from psycopg import Connection, Cursor
 
 from mrv.registry.monitoring_plan import Version, approval_in, approval_out, version_in, version_out
 from mrv.registry.project import CheckMeter
-from services.store.postgres.jsonb import jsonb
+from services.store.postgres.values import jsonb
 
 
 def load_versions(conn: Connection) -> dict[str, tuple[Version, ...]]:

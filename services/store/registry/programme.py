@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from mrv.countries import country_at
 from mrv.registry.article6_transfer import TransferClass
-from services.store.postgres.jsonb import exact
+from services.store.postgres.values import exact
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from services.store.postgres.jsonb import exact
+from services.store.postgres.values import exact
 
 
 class ProjectVersion(NamedTuple):

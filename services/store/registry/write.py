@@ -26,7 +26,7 @@ from services.registry.entries import (
     Topic,
 )
 from services.registry.service_times import country, during_us, grid, timezone
-from services.store.postgres.jsonb import jsonb
+from services.store.postgres.values import jsonb
 from services.store.registry import authority
 from services.store.registry import monitoring_plans as monitoring
 

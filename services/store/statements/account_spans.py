@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from psycopg import Connection
 
-from services.store.postgres.timestamps import stamp
+from services.store.postgres.values import stamp
 
 if TYPE_CHECKING:
     from mrv.accounting.emission_rows import AccountDay

@@ -7,11 +7,19 @@ the pack's manifest, and `tonne archive verify` checks it against the log and th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 
+from ingest import classes
+from ingest.classes import QUANTITY_INDEX, Channel
+from ingest.model import HOUR_US, LOOK_BACK_US, POWER_GAP_US, Fleet, Frame
+from ingest.pipeline.meter_state import FROM_START
+from services.store.archive import archived_readings as cold
 from services.store.archive import catalog as archived
+from services.store.timeseries import readings
+from services.store.timeseries import register_checkpoints as marks
 from services.vault import table
 from services.vault.part import Part
 
@@ -82,4 +90,125 @@ def digests(conn: Connection, statement: str) -> dict[str, str]:
         " WHERE e.statement_id = %s ORDER BY e.name",
         [statement],
     )
+    return dict(rows.fetchall())
+
+
+_FAR = 2**62
+# Two hold-offs of a departed register, and the quarter hour that it ends in.
+_SETTLED_US = 3 * HOUR_US
+
+
+class Reach(NamedTuple):
+    """Readings of a device later than `after_us`, up to and including `until_us`."""
+
+    after_us: int
+    until_us: int
+
+
+def reaches(
+    cursor: Cursor, fleet: Fleet, pairs: set[tuple[int, int]], from_us: int, to_us: int
+) -> list[dict[int, Reach]]:
+    """
+    Return the ranges of evidence to try for each device, shortest first; the last is its whole
+    history.
+
+    Parameters
+    ----------
+    pairs : set of (int, int)
+        Device and quantity pairs of the account.
+    from_us, to_us : int
+        The period, end excluded. [us UTC]
+    """
+    devices = sorted({d for d, _ in pairs})
+    begin = dict.fromkeys(devices, from_us - POWER_GAP_US - 1)
+    for mark in marks.last(cursor, fleet, start_before=dict.fromkeys(devices, from_us)):
+        if (mark.device, mark.quantity) in pairs:
+            begin[mark.device] = min(begin[mark.device], mark.changed_us - 1, mark.read_us - 1)
+    end = dict.fromkeys(devices, to_us)
+    for device, us in _first_from(cursor, fleet, pairs, to_us):
+        end[device] = max(end[device], us)
+    return [
+        {d: Reach(begin[d], end[d]) for d in devices},
+        {d: Reach(begin[d], to_us + _SETTLED_US) for d in devices},
+        {d: Reach(begin[d] - LOOK_BACK_US, to_us + LOOK_BACK_US) for d in devices},
+        {d: Reach(begin[d], _FAR) for d in devices},
+        {d: Reach(FROM_START, _FAR) for d in devices},
+    ]
+
+
+def _first_from(
+    cursor: Cursor, fleet: Fleet, pairs: set[tuple[int, int]], to_us: int
+) -> Iterator[tuple[int, int]]:
+    """
+    Yield devices with the time of the first reading after the end that completes a register
+    step.
+    """
+    for class_id, members in sorted(marks.by_class(fleet, [d for d, _ in sorted(pairs)]).items()):
+        for channel in classes.load()[class_id].registers:
+            quantity = QUANTITY_INDEX[str(channel.quantity)]
+            todo = {fleet.devices[d].id: d for d in members if (d, quantity) in pairs}
+            for column in _columns(channel):
+                result = cold.first(cursor, class_id, list(todo), column, to_us) if todo else {}
+                yield from ((todo.pop(name), us) for name, us in result.items())
+
+
+def _columns(channel: Channel) -> list[str]:
+    return [channel.name] if channel.power is None else [channel.name, channel.power]
+
+
+def fetch(cursor: Cursor, fleet: Fleet, reach: Mapping[int, Reach]) -> list[Frame]:
+    """Return stored readings in each device's range, one frame per class."""
+    frames = []
+    for class_id, members in sorted(marks.by_class(fleet, list(reach)).items()):
+        spans = {d: _span(cursor, fleet, d, reach[d]) for d in members}
+        frames.append(readings.months(cursor, fleet, class_id, spans))
+    return [frame for frame in frames if len(frame)]
+
+
+def _span(cursor: Cursor, fleet: Fleet, device: int, reach: Reach) -> tuple[int, int]:
+    """Return the span of a range, end excluded, up to the last stored reading if it is endless."""
+    since, until = reach.after_us + 1, reach.until_us + 1
+    if reach.after_us > FROM_START and reach.until_us < _FAR:
+        return since, until
+    first, last = readings.ends(cursor, fleet.devices[device]) or (since, since)
+    return max(since, first), min(until, last + 1)
+
+
+def load_makers(
+    conn: Connection, devices: Sequence[str]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Return maker and model of meters with either, by device."""
+    rows = conn.execute(
+        "SELECT id, maker, model FROM device WHERE id = ANY(%s)"
+        " AND coalesce(maker, model) IS NOT NULL",
+        [list(devices)],
+    )
+    return {name: (maker, model) for name, maker, model in rows}
+
+
+def load_points(
+    conn: Connection, devices: Sequence[str]
+) -> dict[str, tuple[str | None, tuple[str, ...]]]:
+    """Return monitoring point and loads of devices that have them."""
+    rows = conn.execute(
+        "SELECT id, attributes->>'point', attributes->'feeds' FROM device"
+        " WHERE id = ANY(%s) AND attributes ?| ARRAY['point', 'feeds'] ORDER BY id",
+        [list(devices)],
+    )
+    return {name: (point, tuple(feeds or ())) for name, point, feeds in rows}
+
+
+def load_gas_bases(conn: Connection, devices: Sequence[str]) -> dict[str, str]:
+    """Return the basis of gas meters, dry or wet, where entered."""
+    rows = conn.execute(
+        "SELECT id, attributes->>'gas_basis' FROM device"
+        " WHERE id = ANY(%s) AND attributes ? 'gas_basis' ORDER BY id",
+        [list(devices)],
+    )
+    return dict(rows.fetchall())
+
+
+def load_serials(conn: Connection, devices: Sequence[str]) -> dict[str, str | None]:
+    """Return the meters' serial numbers by device."""
+    rows = conn.execute("SELECT id, serial FROM device WHERE id = ANY(%s)", [list(devices)])
     return dict(rows.fetchall())

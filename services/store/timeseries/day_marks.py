@@ -18,7 +18,7 @@ from psycopg import Cursor
 
 from ingest.model import Fleet, Frame, Int32, Int64
 from services.clock import now_us
-from services.store.postgres.timestamps import stamp
+from services.store.postgres.values import stamp
 
 _CLASS = "pv_inverter"
 _DAY_US = 86_400_000_000

@@ -25,7 +25,7 @@ from services.store.postgres import column_copy
 from services.store.postgres import nearest_rows as near
 from services.store.postgres import week_chunks as weeks
 from services.store.postgres.binary_copy import Blob, Field, Float8, Int8, Text, Time, Words, encode
-from services.store.postgres.timestamps import FAR_US, stamp, us_of
+from services.store.postgres.values import FAR_US, stamp, us_of
 
 _TEMP = "incoming_{class_id}"
 

@@ -25,7 +25,7 @@ from services.store.archive.archived_readings import ReadingSpan
 from services.store.postgres import column_copy
 from services.store.postgres import nearest_rows as near
 from services.store.postgres import week_chunks as weeks
-from services.store.postgres.timestamps import FAR_US, stamp
+from services.store.postgres.values import FAR_US, stamp
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 # fleet index -> quantities of registers that no stored row shows

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from psycopg import Connection, Cursor
 
 from ingest.model import Fleet
-from services.store.postgres.timestamps import FAR_US, stamp
+from services.store.postgres.values import FAR_US, stamp
 
 # devices of which the next spans are cut together
 AT_ONCE = 20

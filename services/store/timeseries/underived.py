@@ -14,8 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from psycopg import Connection, Cursor
 
 from ingest.model import Fleet
-from services.store.postgres.arrays import of_ids, of_numbers
-from services.store.postgres.timestamps import FAR_US, stamp
+from services.store.postgres.values import FAR_US, of_ids, of_numbers, stamp
 
 
 def note(

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from psycopg import Connection
 
-from services.registry import alarm_rules
+from services.registry import limits
 
 # the time by which a row's age is told
 _AGED_BY = {"dead_letter": "received", "webhook_event": "at", "clear_sky_day": "day"}
@@ -53,7 +53,7 @@ def _oldest(conn: Connection, table: str, before: datetime) -> datetime:
 
 ACTOR = "tonne watch"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('tonne alarms'))"
-_NAMES = ("kind", "class", "severity", *alarm_rules.NUMBERS)
+_NAMES = ("kind", "class", "severity", *limits.NUMBERS)
 _WRITE = (
     f"INSERT INTO alarm_rule ({', '.join(_NAMES)}) VALUES ({', '.join(['%s'] * len(_NAMES))})"
     " ON CONFLICT (kind, class) DO UPDATE SET "
@@ -150,7 +150,7 @@ def run(conn: Connection) -> Round:
 
 def _sync_rules(conn: Connection) -> None:
     """Write the rules of this version to the database."""
-    wanted = list(alarm_rules.rows())
+    wanted = list(limits.rows())
     stored = {
         (*row[:5], *(None if value is None else float(value) for value in row[5:]))
         for row in conn.execute(f"SELECT {', '.join(_NAMES)} FROM alarm_rule").fetchall()

@@ -20,7 +20,7 @@ from psycopg.rows import TupleRow
 
 from ingest.errors import InputError, RegistryError
 from mrv.errors import StatementStateError
-from services.registry.alarm_rules import kinds
+from services.registry.limits import kinds
 from services.store.views.city_year import added
 
 # where docs/alarms.md says what to do, and that in a sentence

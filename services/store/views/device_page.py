@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection, sql
 
 from ingest.classes import QUANTITIES
-from services.registry.alarm_rules import kinds
+from services.registry.limits import kinds
 from services.store.views import alarms
 from services.store.views.alarms import TO_DO
 from services.store.views.listing import device as registered

@@ -2,16 +2,53 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from psycopg import Connection
 
-from services.store.postgres import columnstore, disk_room
+from services.store.postgres import columnstore
 from services.store.statements import signer_requests
 from services.store.statements.signer_requests import Waiting
 from services.store.timeseries import remake_requests
+
+
+class Room(NamedTuple):
+    """Size of the database, and free space of its disk if known. [bytes]"""
+
+    size: int
+    free: int | None
+
+
+def disk_room(conn: Connection, disk: Path | None = None) -> Room:
+    """
+    Return a database's size and its disk's free space.
+
+    Parameters
+    ----------
+    disk : Path, optional
+        A folder on that disk; by default the server's own folder.
+    """
+    row = conn.execute("SELECT pg_database_size(current_database())").fetchone()
+    folder = disk or _own_folder(conn)
+    try:
+        free = None if folder is None else shutil.disk_usage(folder).free
+    except OSError:
+        free = None
+    return Room(int(row[0]) if row else 0, free)
+
+
+def _own_folder(conn: Connection) -> Path | None:
+    """Return the server's data folder; None if the server is on another machine."""
+    row = conn.execute(
+        "SELECT setting FROM pg_settings WHERE name = 'data_directory'"
+        " AND (inet_server_addr() IS NULL OR inet_server_addr() <<= '127.0.0.0/8'"
+        " OR inet_server_addr() = '::1')"
+    ).fetchone()
+    return None if row is None or not row[0] else Path(row[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +139,7 @@ def read(conn: Connection, disk: Path | None = None) -> Gauges:
         {(project, state): n for project, state, n in conn.execute(_CALIBRATIONS).fetchall()},
         _overdue(conn),
         remake_requests.count(conn),
-        *disk_room.of(conn, disk),
+        *disk_room(conn, disk),
         signer_requests.waiting(conn),
         len(columnstore.failed_jobs(conn)),
     )

@@ -22,7 +22,7 @@ from mrv.environment import water
 from mrv.registry import programme_systems as systems
 from mrv.registry.article6_transfer import TransferClass, rules, transferable
 from mrv.texts import Text, render, text
-from services.store.postgres.jsonb import exact
+from services.store.postgres.values import exact
 from services.store.registry import programme as stored
 from services.store.registry import sewers
 from services.store.registry.entries_from_rows import names as registered_names

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrv.performance.degradation import year_on_year
+from mrv.performance import year_on_year
 
 # written by rdtools (MIT), which is too heavy to be installed for tests; `made_by` names the call
 CASES = json.loads(Path(__file__).with_name("rdtools.json").read_text())["cases"]

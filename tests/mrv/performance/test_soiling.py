@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from mrv.exante.sun import Roof
-from mrv.performance.degradation import plane_w_m2
-from mrv.performance.soiling import NoEstimate, Soiling, intervals, soiling
+from mrv.performance import NoEstimate, Soiling, intervals, plane_w_m2, soiling
 
 
 def test_a_clear_day_in_hai_phong():

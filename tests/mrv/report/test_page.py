@@ -23,7 +23,7 @@ from mrv.report.page.document import typeset
 from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import share_text
 from mrv.signatures import canonical
-from mrv.statement.prior_statements import difference, figures
+from mrv.statement.earlier_statements import difference, figures
 from tests.mrv.report import office, sample
 
 MARGIN_PT = 18 / 25.4 * 72

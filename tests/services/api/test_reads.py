@@ -23,7 +23,7 @@ from mrv.signatures import canonical
 from services.api import problems
 from services.issuer import keys
 from services.issuer import transitions as life
-from services.sewers.files import read
+from services.sewers.asset_files import read
 from services.store.postgres.pool import connect
 from services.store.registry import sewers
 from services.store.timeseries import queries as series

@@ -15,7 +15,7 @@ from ingest.model import Device, Fleet
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.topics import Router
 from ingest.wire import Parcel, decode
-from services.bridge.bridge import Bridge, Partitions, admit, encode, fitting
+from services.bridge import Bridge, Partitions, admit, encode, fitting
 from services.intake.handover import Done
 from services.intake.principal_quota import Limits, PrincipalQuota
 from services.intake.producer import MAX_RECORD

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.cli.output.text import amount_text, bytes_text, counted, mass_text, table, time_text
+from services.cli.output import amount_text, bytes_text, counted, mass_text, table, time_text
 from services.nearest import did_you_mean
 
 

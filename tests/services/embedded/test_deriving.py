@@ -10,16 +10,16 @@ from prometheus_client import CollectorRegistry
 from ingest.errors import ServerError
 from ingest.sparkplug import Rules
 from services.cli.local.doctor_database import rows
-from services.embedded.runner import EmbeddedChain
-from services.intake import writer_lock as writers
+from services.embedded import EmbeddedChain
+from services.intake import database as writers
 from services.intake.database import Database
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.processing import notes
+from services.processing import deriver
+from services.store import offsets as source
+from services.store.offsets import Source
 from services.store.postgres.pool import connect
-from services.store.stream import offsets as source
-from services.store.stream.offsets import Source
 from tests.derived import derived
 from tests.registering import register
 from tests.waiting import until
@@ -96,8 +96,8 @@ def test_more_than_memory_should_hold_is_left_to_the_database(database_url, chai
     """A database that makes no rows for an hour would cost the process its memory."""
     chain.store(inbox(0))
     derived(database_url)
-    monkeypatch.setattr(notes, "MOST_READINGS", 5)
-    monkeypatch.setattr(notes, "_PATIENCE_S", 0.01)
+    monkeypatch.setattr(deriver, "MOST_READINGS", 5)
+    monkeypatch.setattr(deriver, "_PATIENCE_S", 0.01)
     with psycopg.connect(database_url) as locking:
         locking.execute("LOCK TABLE interval_quantity IN ACCESS EXCLUSIVE MODE")
         for minute in range(1, 40):

@@ -11,7 +11,7 @@ from paho.mqtt.properties import Properties
 from prometheus_client import CollectorRegistry
 
 from ingest.mqtt.tls import close_sockets
-from services.embedded.runner import Runner
+from services.embedded import Runner
 from services.logs import get_logger
 from services.metrics import Metrics
 from tests.registering import register

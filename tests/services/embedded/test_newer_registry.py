@@ -10,7 +10,7 @@ from psycopg import sql
 from ingest.mqtt.client import Inbox
 from ingest.sparkplug import Rules
 from services.clock import now_us
-from services.embedded.runner import EmbeddedChain
+from services.embedded import EmbeddedChain
 from services.intake.sparkplug import SparkplugNodes
 from services.logs import get_logger
 from services.metrics import Metrics

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.embedded.runner import Runner
+from services.embedded import Runner
 from services.logs import get_logger
 from services.metrics import Metrics
 from tests.registering import register

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from ingest.mqtt.client import Inbox
 from ingest.sparkplug import Rules
 from services.clock import now_us
-from services.embedded.runner import EmbeddedChain
+from services.embedded import EmbeddedChain
 from services.intake.principal_quota import Limits
 from services.intake.receipts import Receipts
 from services.intake.sparkplug import SparkplugNodes

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.errors import ServerError
 from ingest.sparkplug import Rules
-from services.embedded.runner import EmbeddedChain
+from services.embedded import EmbeddedChain
 from services.intake.retry import GaveUpError
 from services.intake.sparkplug import SparkplugNodes
 from services.intake.start import wait_for_server

@@ -7,8 +7,7 @@ from mrv.errors import SignatureError
 from mrv.packs.reader import read_pack
 from mrv.report.dated_values import dated_rows
 from mrv.report.words import LANGUAGES, Words
-from mrv.signatures.signed_acceptance import Accepted, check, sign
-from mrv.signatures.trust_root import Trust
+from mrv.signatures.trust_root import Accepted, Trust, check, sign
 from mrv.verify import verify
 from services.issuer import keys
 from services.issuer.pack import export

@@ -12,7 +12,7 @@ from mrv.errors import StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.signatures import canonical
 from mrv.statement.conformity import CONSECUTIVE, FIXED
-from mrv.statement.fixed_parameters import changed
+from mrv.statement.earlier_statements import changed
 from mrv.verify import verify
 from services.issuer import transitions as life
 from services.issuer.collect_evidence import plan_of

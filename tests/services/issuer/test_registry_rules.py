@@ -31,7 +31,7 @@ from services.registry.ratings import rated_powers
 from services.store.postgres.pool import connect
 from services.store.statements import statements
 from services.store.statements.statements import IssuedDesign
-from services.store.timeseries.beyond_rating import Beyond
+from services.store.timeseries.measured_energy import Beyond
 from tests import registering
 from tests.findings import worded
 from tests.mrv.packs import SIGNERS

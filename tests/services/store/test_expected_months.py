@@ -9,7 +9,7 @@ from mrv.accounting.rounded_figures import expected_of
 from mrv.calendar import instant_us
 from mrv.exante.sun import Roof, typical_months
 from services.issuer.collect_evidence import plan_of
-from services.processing import expected_months
+from services.processing import pv_outlook
 from services.store.postgres.pool import connect
 from tests import registering
 
@@ -76,8 +76,8 @@ def test_without_a_design_the_sun_of_the_place_says_the_months(database_url, tmp
         Decimal(30) * 31 / 365, abs=Decimal("0.00001")
     )
     with connect(database_url, role="tonne_watch", autocommit=True) as conn:
-        assert expected_months.refresh(conn) == 1
-        assert expected_months.refresh(conn) == 0
+        assert pv_outlook.refresh_months(conn) == 1
+        assert pv_outlook.refresh_months(conn) == 0
     december = _expected(database_url, "2025-12-01", "2026-01-01")
     july = _expected(database_url, "2025-07-01", "2025-08-01")
     with connect(database_url) as conn:
@@ -95,9 +95,9 @@ def test_without_a_design_the_sun_of_the_place_says_the_months(database_url, tmp
     # other modules, other months; a design, and the sun's are gone
     _registered(database_url, tmp_path, tilt=70)
     with connect(database_url, role="tonne_watch", autocommit=True) as conn:
-        assert expected_months.refresh(conn) == 1
+        assert pv_outlook.refresh_months(conn) == 1
         _registered(database_url, tmp_path, f", by_month: {STATED}")
-        assert expected_months.refresh(conn) == 0
+        assert pv_outlook.refresh_months(conn) == 0
         assert conn.execute("SELECT count(*) FROM project_months").fetchone() == (0,)
 
 

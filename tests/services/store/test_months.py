@@ -4,7 +4,7 @@ import numpy as np
 import psycopg
 
 from services.store.postgres.pool import connect
-from services.store.postgres.timestamps import stamp
+from services.store.postgres.values import stamp
 from services.store.postgres.week_chunks import together
 from services.store.registry import load as registry
 from services.store.timeseries import readings

@@ -3,8 +3,8 @@
 import psycopg
 import pytest
 
-from services.store.stream import offsets
-from services.store.stream.offsets import FencedError
+from services.store import offsets
+from services.store.offsets import FencedError
 
 TOPIC = "t"
 

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from services.logs import get_logger
 from services.metrics import Metrics
-from services.store.stream.offsets import Source
+from services.store.offsets import Source
 from services.stream.chain import StreamChain
 from tests import registering
 from tests.services.stream.records import DEVICE, REGISTRY, TOPIC, DeadTopic

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from services.store.stream.offsets import FencedError
+from services.store.offsets import FencedError
 from services.stream.own_partitions import MissingError
 from services.stream.records import Record
 from tests.derived import derived

@@ -13,8 +13,8 @@ from ingest.wire import partition_of
 from mrv import factors
 from services.logs import get_logger
 from services.settle import Plan
+from services.store.offsets import FencedError, Source
 from services.store.registry import load as registry
-from services.store.stream.offsets import FencedError, Source
 from services.stream.records import Record
 from services.stream.replay import Replayer
 from tests.integration import stored

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from services.logs import get_logger
-from services.store.stream.offsets import Source
+from services.store.offsets import Source
 from services.stream.replay import Replayer
 from tests.services.stream.records import TOPIC, fleet_of, made, minutes, record
 from tests.waiting import until

@@ -17,8 +17,7 @@ from mrv.signatures.merkle_tree import leaf_hash, root_hash
 from services.cli.main import main
 from services.store.postgres.pool import connect
 from services.store.statements import transparency_log as stored
-from services.tiles.files import Folder, publish
-from services.tiles.monitor import follow
+from services.tiles import Folder, follow, publish
 from tests.invoked import tonne
 from tests.services.issuer import sealed
 from tests.transparency import judge, needs_judge

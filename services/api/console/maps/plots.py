@@ -13,8 +13,7 @@ import numpy as np
 
 from mrv.countries import country_at
 from mrv.texts.dates import week_begins
-from services.api.console.maps.base import NONE, Base
-from services.api.console.maps.coastline import Points, within
+from services.api.console.maps.base import NONE, Base, Points, within
 from services.store.views.console import Site
 from services.store.views.coverage import CoverageDay
 

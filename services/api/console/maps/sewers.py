@@ -11,8 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from services.api.console.maps.base import NONE, Base, Place
-from services.api.console.maps.coastline import Points, within
+from services.api.console.maps.base import NONE, Base, Place, Points, within
 from services.sewers.assets import Asset, Cell
 
 WIDTH, HEIGHT = 960, 560

@@ -23,7 +23,7 @@ from services.processing import invoice_import
 from services.registry.document import dump
 from services.registry.fields import GROUPED, Row
 from services.registry.located import Plain, Table
-from services.store.registry import document_files as files
+from services.store.registry import invoices as files
 from services.store.registry.load import load_projects
 
 router = APIRouter(include_in_schema=False)

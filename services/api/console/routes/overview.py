@@ -19,22 +19,26 @@ from mrv.registry import programme_systems as systems
 from mrv.registry.programme_systems import System
 from mrv.rounding import decimal_text
 from mrv.texts import Text
-from services.api.console.charts.bars import declared
-from services.api.console.charts.sparkline import sparkline
+from services.api.console.charts.quantities import declared
+from services.api.console.charts.small_charts import sparkline
 from services.api.console.maps.plots import Map, plain, sites_map
 from services.api.console.render import Language, language_of, namer, render
-from services.api.console.routes.finding import (
+from services.api.console.routes.year import (
     Fault,
+    Year,
+    actions,
+    colours,
     fault,
     finding,
+    months_chart,
     of_no_action,
     ordered,
     outside,
+    progress,
     short_name,
     shortfalls,
     unfit_plans,
 )
-from services.api.console.routes.year import Year, actions, colours, months_chart, progress
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.principals import PUBLIC

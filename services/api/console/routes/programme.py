@@ -11,11 +11,11 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from ingest.errors import RegistryError
-from services.api.console.charts.bars import Flow
-from services.api.console.charts.bars import flows as flow_chart
+from services.api.console.charts.quantities import Flow
+from services.api.console.charts.quantities import flows as flow_chart
 from services.api.console.render import Language, namer, render
-from services.api.console.routes.finding import Finding, judged, short_name
 from services.api.console.routes.overview import rounded
+from services.api.console.routes.year import Finding, judged, short_name
 from services.api.console.session import View, signed_in_for_all
 from services.api.console.translations import Words
 from services.api.console.translations import unit as written

@@ -20,12 +20,11 @@ from mrv.documents.period_account import Gap
 from mrv.methodologies import find as methodology
 from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored_names
-from services.api.console.charts.bars import Bar, bars
-from services.api.console.charts.quantities import cumulative_chart, hours_chart
+from services.api.console.charts.quantities import Bar, bars, cumulative_chart, hours_chart
 from services.api.console.maps.plots import SHARES, month_calendar
 from services.api.console.render import Language, render
-from services.api.console.routes.finding import plan_why, unfit_plans
 from services.api.console.routes.overview import of_ug, rounded
+from services.api.console.routes.year import plan_why, unfit_plans
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.problems import ProblemError

@@ -15,8 +15,8 @@ from services.api.console.session import View, signed_in_for_all
 from services.api.request_context import Asked
 from services.api.routes.registry import unknown
 from services.api.routes.sewers import Window, window
+from services.sewers.asset_files import properties
 from services.sewers.assets import Asset, Event
-from services.sewers.rows import properties
 from services.store.registry import sewers as stored
 
 router = APIRouter(include_in_schema=False)

@@ -8,12 +8,12 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from services.api.console.navigation import own
 from services.api.console.render import Language, render
 from services.api.console.session import (
     View,
     close_session,
     open_session,
+    own,
     principal,
     refuse_foreign,
 )

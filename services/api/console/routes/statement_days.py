@@ -13,22 +13,39 @@ from starlette.responses import Response
 
 from ingest import classes
 from ingest.model import NULL
-from mrv.calendar import instant_us, local_text, period_us, utc_text
+from mrv.calendar import days, instant_us, local_text, period_us, utc_text
 from mrv.documents.statement import Claims
 from services.api.console.charts.quantities import QUARTER_US, Amount, day_chart
 from services.api.console.render import Language, render
 from services.api.console.routes.overview import of_ug
-from services.api.console.routes.statement_access import days_of, own
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.registry import IdPath, unknown
-from services.api.routes.statements import StatementId
-from services.store.postgres.timestamps import stamp
+from services.api.routes.statements import StatementId, visible
+from services.store.postgres.values import stamp
 from services.store.registry import load as registry
+from services.store.statements.statements import Stored
 from services.store.timeseries import readings
 from services.store.views import console
+
+
+def own(ask: Asked, statement: str) -> tuple[Stored, Claims]:
+    """Return a statement whose readings the caller may see, and its claims."""
+    with ask.reading() as conn:
+        stored = visible(conn, ask.who, statement)
+    if not ask.who.sees(stored.project):
+        raise ProblemError(403, "sign in to see the readings of this project")
+    return stored, stored.claims
+
+
+def days_of(claims: Claims) -> list[str]:
+    """Return the local days of the period, in ISO 8601."""
+    period = claims.monitoring_period
+    begin, end = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
+    return [day.isoformat() for day, _, _ in days(begin, end, period.timezone)]
+
 
 router = APIRouter(include_in_schema=False)
 UNITS = {quantity.name: quantity.unit for quantity in classes.QUANTITIES}

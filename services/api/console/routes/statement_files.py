@@ -6,25 +6,61 @@ from itertools import groupby
 from typing import Literal
 
 from fastapi import APIRouter
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from mrv.report.words import Words as ReportWords
 from mrv.statement.diagram import line_diagram
 from mrv.statement.plan_reader import read_plan
 from services.api.console.render import Language, render
-from services.api.console.routes.jobs import job_page
-from services.api.console.routes.statement_access import own
-from services.api.console.session import View
+from services.api.console.routes.statement_days import own
+from services.api.console.session import View, signed_in
+from services.api.jobs import DONE, file_job_of
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
-from services.api.reports import pack_place, report_place, send_pack, send_report
+from services.api.reports import later, pack_place, report_place, send_pack, send_report
+from services.api.request_context import Asked
 from services.api.routes.exports import jcm_zip, project_zip
+from services.api.routes.jobs import JobId, own_job, send_file
 from services.api.routes.statements import StatementId, visible
 from services.issuer.export_files import submission as checked
-from services.store.statements import statements
+from services.store.statements import file_jobs, statements
 from services.store.statements.file_jobs import Wanted
 
 router = APIRouter(include_in_schema=False)
+_ELSEWHERE = 303
+# the page asks again by itself while the file is being made
+_AGAIN_S = 2
+
+
+def job_page(ask: Asked, language: Language, wanted: Wanted) -> Response:
+    """Start the job that makes a file, and redirect to its page."""
+    job = later(ask, wanted).headers["Location"].rpartition("/")[2]
+    return RedirectResponse(f"/console/{language}/jobs/{job}", _ELSEWHERE)
+
+
+@router.get("/console/{language}/jobs/{job}")
+def page(ask: View, language: Language, job: JobId) -> Response:
+    """Return the page of a file job's progress."""
+    signed_in(ask, "what is being made")
+    with ask.reading() as conn:
+        file_job = own_job(ask, conn, job)
+        steps = file_jobs.progress_of(conn, job)
+    values = file_job_of(file_job, steps)
+    answer = render(ask, language, "job.html", job=values, wanted=file_job.wanted)
+    if file_job.status is None:
+        answer.headers["Refresh"] = str(_AGAIN_S)
+    return answer
+
+
+@router.get("/console/{language}/jobs/{job}/file")
+def file(ask: View, language: Language, job: JobId) -> Response:
+    """Return the file; redirect to its page while it is not made."""
+    signed_in(ask, "what was made")
+    with ask.reading() as conn:
+        file_job = own_job(ask, conn, job)
+    if file_job.status != DONE:
+        return RedirectResponse(f"/console/{language}/jobs/{job}", _ELSEWHERE)
+    return send_file(ask, job)
 
 
 @router.get("/console/{language}/statements/{statement}/evidence")

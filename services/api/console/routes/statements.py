@@ -18,16 +18,14 @@ from mrv.documents.form import Issuer, read_bytes
 from mrv.documents.statement import Claims, Statement
 from mrv.documents.verification import FindingShown, SamplingList, Verification
 from mrv.report.blocks import Block, sampled
-from mrv.report.comparison_blocks import designed, held
-from mrv.report.dated_values import dated
+from mrv.report.dated_values import dated, designed, held
 from mrv.report.translations import certainty, described
 from mrv.report.words import Words as ReportWords
 from mrv.rounding import decimal_text
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.conditions import Unmet, reasons_of, unanswered, unmet
-from services.api.console.charts.qr import qr
-from services.api.console.charts.steps import Drawn, Step
-from services.api.console.charts.steps import steps as drawn_steps
+from services.api.console.charts.small_charts import Drawn, Step, qr
+from services.api.console.charts.small_charts import steps as drawn_steps
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, language_of, render
 from services.api.console.routes.overview import of_ug, rounded
@@ -39,7 +37,7 @@ from services.issuer.documents import documents, records
 from services.issuer.registration_checks import JCM
 from services.issuer.timestamps import stamps_of
 from services.store.registry import programme, signing_keys
-from services.store.statements import approvals, public_versions, sampling, statements, status_lists
+from services.store.statements import signed_documents, statements
 from services.store.statements import transparency_log as log
 from services.store.statements.statements import Event, Stored
 from services.store.views import console, listing
@@ -147,9 +145,9 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         entry = log.receipt(conn, statement)
         successor = statements.successor(conn, statement)
         stamps = stamps_of(conn, statement, entry)
-        sample = sampling.document(conn, statement)
+        sample = signed_documents.sample(conn, statement)
         public = programme.public_url(conn)
-        twin = public_versions.published(conn, statement)
+        twin = signed_documents.is_published(conn, statement)
         findings = [record.to_json() for record in records(conn, documents(conn, statement))]
         keys = {enrolment.key.did: enrolment.key for enrolment in signing_keys.load(conn)}
         called = programme.name_of(conn)
@@ -317,8 +315,8 @@ def check(ask: View, language: Language, statement: StatementId) -> Response:
     """Return the page that verifies a statement in the browser."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
-        lists = status_lists.projects(conn)
-        approved = bool(approvals.documents(conn, statement))
+        lists = signed_documents.listed_projects(conn)
+        approved = bool(signed_documents.approvals(conn, statement))
     return render(
         ask, language, "check.html", stored=stored, lists=lists, approved=approved,
         texts=_check_texts(Words(language)),
@@ -329,7 +327,7 @@ def check(ask: View, language: Language, statement: StatementId) -> Response:
 def check_pack(ask: View, language: Language) -> Response:
     """Return the page that verifies a pack from the reader's disk."""
     with ask.reading() as conn:
-        lists = status_lists.projects(conn)
+        lists = signed_documents.listed_projects(conn)
     return render(
         ask, language, "check.html", stored=None, lists=lists, approved=False,
         texts=_check_texts(Words(language)),

@@ -1,17 +1,287 @@
-"""A year of the programme: avoided tonnes by month and action, with the expectation."""
+"""A year of the programme: its finding in a sentence, and months beside what was expected."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
+from psycopg import Connection
 
-from services.api.console.charts.bars import declared
+from mrv import calendar
+from mrv.statement.conformity import over_full_load
+from mrv.texts import Text
+from services.api.console.charts.quantities import declared
 from services.api.console.translations import Words
+from services.store.views import city_year
+from services.store.views.alarms import SEVERITIES, Group
 from services.store.views.city_year import Change, Part, ProjectYear, added, percent
+from services.store.views.console import ProjectSums
+
+# in per cent of what was expected to date: good, and no longer serious
+ON_TRACK, NEAR = 95, 70
+_ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
+_SILENT = {"silent", "never heard"}
+_LATE = "not commissioned"
+_PLAN_HOURS = {"hours", "most"}
+Name = Callable[[str, str, str], str]
+# of sites and projects: the places, and who answers for them
+Where = Callable[[Iterable[str], Iterable[str]], str]
+
+
+class Fault(NamedTuple):
+    """
+    Cause of missing tonnes: amount, severity, subject, place, responsible role, next step.
+
+    `amount` is None without a price; `lost_t` is the loss so far. [t]  `group` are its alarms; None
+    for a shortfall.
+    """
+
+    amount: str | None
+    per: str
+    severity: str
+    title: str
+    why: str
+    next: str
+    href: str
+    lost_t: Decimal
+    where: str
+    group: Group | None = None
+
+
+class Finding(NamedTuple):
+    """First sentence of a page: figure, comparison, verified share, cause."""
+
+    figure: str
+    compared: str | None
+    tone: str
+    verified: str | None
+    cause: str | None
+
+
+def finding(
+    found: Sequence[ProjectYear],
+    states: dict[str, ProjectSums],
+    plans: Mapping[str, Text],
+    year: int,
+    t: Words,
+    name: Name,
+) -> Finding:
+    """Return the finding on the counted projects of a year."""
+    counted = [of_year for of_year in found if of_year.counted]
+    avoided, expected = (
+        added(getattr(p, of) for p in counted) for of in ("avoided_t", "expected_t")
+    )
+    issued = sum(of_year.issued_t for of_year in counted)
+    lines = judged(avoided, expected, issued, of_no_action(found), year, t)
+    return (
+        lines._replace(cause=_cause(counted, states, plans, t, name)) if lines.compared else lines
+    )
+
+
+def judged(
+    avoided: Decimal | None,
+    expected: Decimal | None,
+    issued_t: int,
+    beside: Iterable[tuple[Decimal | None, Decimal | None]],
+    year: int,
+    t: Words,
+) -> Finding:
+    """Return the finding on a year's sums, without its cause."""
+    if avoided is None:
+        return Finding(
+            outside(beside, t, year) or t("finding.none", year=year), None, "", None, None
+        )
+    share = percent(avoided, expected)
+    return Finding(
+        t("finding.avoided", tonnes=t.tonnes(avoided), year=year),
+        None if share is None else t("finding.share", percent=t.number(share)),
+        "" if share is None or share >= ON_TRACK else "late",
+        t("finding.verified", tonnes=t.tonnes(issued_t)),
+        None,
+    )
+
+
+def of_no_action(
+    project_years: Iterable[ProjectYear],
+) -> list[tuple[Decimal | None, Decimal | None]]:
+    """Return avoided and expected tonnes of projects outside the programme."""
+    return [(p.avoided_t, p.expected_t) for p in project_years if not p.counted]
+
+
+def outside(
+    beside: Iterable[tuple[Decimal | None, Decimal | None]], t: Words, year: int | None = None
+) -> str | None:
+    """
+    Return the text of avoided and expected tonnes outside any action; None without any.
+
+    With a `year` it states that the programme has none, otherwise that no project falls short.
+    """
+    known = [
+        avoided or Decimal(0)
+        for avoided, expected in beside
+        if avoided or (expected and year is None)
+    ]
+    if not known:
+        return None
+    content = {"tonnes": t.tonnes(sum(known, Decimal(0))), "count": t.number(len(known))}
+    return (
+        t("faults.outside", **content)
+        if year is None
+        else t("finding.outside", **content, year=year)
+    )
+
+
+def _cause(
+    counted: Sequence[ProjectYear],
+    states: dict[str, ProjectSums],
+    plans: Mapping[str, Text],
+    t: Words,
+    name: Name,
+) -> str | None:
+    """
+    Return the text of the project with the largest share of the shortfall, or
+    gain, and its state.
+    """
+    short = sum((of_year.short_t for of_year in counted), Decimal(0))
+    if short:
+        worst = max(counted, key=lambda p: (p.short_t, p.project))
+        content = {
+            "project": short_name(name("project", worst.project, worst.name)),
+            "percent": t.number(int(worst.short_t / short * 100)),
+        }
+        state = states.get(worst.project)
+        since = _since(state, t)
+        if since is not None:
+            return t("finding.worst.silent", **content, since=since)
+        if state is not None and state.state in _SILENT:
+            return t("finding.worst.never", **content)
+        if worst.project in plans:
+            return t("finding.worst.plan", **content)
+        own = worst.percent
+        return (
+            t("finding.worst", **content)
+            if own is None
+            else t("finding.worst.low", **content, own=t.number(own))
+        )
+    best = max(counted, key=lambda p: (_gain(p), p.project), default=None)
+    if best is None or _gain(best) <= 0:
+        return None
+    return t(
+        "finding.best",
+        project=short_name(name("project", best.project, best.name)),
+        tonnes=t.tonnes(_gain(best)),
+    )
+
+
+def _gain(of_year: ProjectYear) -> Decimal:
+    return (of_year.avoided_t or Decimal(0)) - (of_year.expected_t or Decimal(0))
+
+
+def _since(state: ProjectSums | None, t: Words) -> str | None:
+    if state is None or state.state not in _SILENT or state.silent_since is None:
+        return None
+    return t.day(state.silent_since.astimezone(calendar.zone(state.timezone)).date())
+
+
+def shortfalls(
+    project_years: Sequence[ProjectYear],
+    states: dict[str, ProjectSums],
+    plans: Mapping[str, Text],
+    root: str,
+    t: Words,
+    name: Name,
+    where: Where,
+) -> list[Fault]:
+    """Return the projects that avoided less than 95 % of the expected tonnes."""
+    faults = []
+    for of_year in project_years:
+        state, own = states.get(of_year.project), of_year.percent
+        if not of_year.counted or not of_year.short_t or (own is not None and own >= ON_TRACK):
+            continue
+        silent = state is not None and state.state in _SILENT
+        since = _since(state, t)
+        why = (
+            t("silent_since", since=since)
+            if since is not None
+            else t("never_heard")
+            if silent
+            else t(
+                "fault.late" if state is not None and state.state == _LATE else "fault.low",
+                percent=t.number(own),
+            )
+            if own is not None
+            else t("fault.nothing")
+        )
+        severity = "critical" if silent else "major" if own is None or own < NEAR else "minor"
+        todo = "fault.next.silent" if silent or own is None else "fault.next.low"
+        if not silent and of_year.project in plans:  # a finding on the plan, of no device
+            why, todo = plan_why(plans[of_year.project], t), "fault.next.plan"
+        faults.append(
+            Fault(
+                t.tonnes(of_year.short_t), t("fault.short"), severity,
+                short_name(name("project", of_year.project, of_year.name)), why,
+                t(todo),
+                f"{root}/projects/{of_year.project}", of_year.short_t, where((), [of_year.project]),
+            )
+        )  # fmt: skip
+    return faults
+
+
+def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]:
+    """Return errors of estimates that their plants cannot reach, by project."""
+    texts = {row[0]: over_full_load(*row[1:]) for row in city_year.estimates(conn, project)}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def plan_why(plan: Text, t: Words) -> str:
+    """Return why a plan does not fit its plant."""
+    return t(
+        "fault.plan", **{of: t.number(value) for of, value in plan.values if of in _PLAN_HOURS}
+    )
+
+
+def short_name(message: str) -> str:
+    """Return a name up to its first comma or bracket."""
+    return _ASIDE.split(message, maxsplit=1)[0].strip() or message
+
+
+def ordered(faults: Iterable[Fault]) -> list[Fault]:
+    """Return causes of missing tonnes: the largest loss first, then unpriced ones by severity."""
+    return sorted(
+        faults,
+        key=lambda fault: (fault.amount is None, -fault.lost_t, SEVERITIES.index(fault.severity)),
+    )
+
+
+def fault(group: Group, root: str, t: Words, where: Where) -> Fault:
+    """Return alarms of one cause as a cause of missing tonnes."""
+    cost, first = group.cost_t_per_day, group.alarms[0]
+    what = t.or_as_is(f"alarm.kind.{group.kind}", group.kind)
+    named = t.and_more([str(alarm["subject"]) for alarm in group.alarms])
+    cause = t.or_as_is(f"cause.{(group.cause or '').replace(' ', '_')}", "")
+    since = t("fault.since", since=t.moment(group.since, first["timezone"]))
+    todo = first["cause_now"]
+    page = f"/{first['id']}" if len(group.alarms) == 1 else f"#cause-{first['id']}"
+    return Fault(
+        None if cost is None else t.tonnes(cost),
+        t("fault.a_day"),
+        group.severity,
+        what,
+        ". ".join(part for part in (f"{named}: {since}", cause) if part),
+        t(f"todo.{todo}") if todo else t.or_as_is(f"alarm.todo.{group.kind}", first["what_to_do"]),
+        f"{root}/alarms{page}",
+        group.cost_t,
+        where(
+            [alarm["site"] for alarm in group.alarms if alarm["site"]],
+            [project for alarm in group.alarms for project in alarm["projects"]],
+        ),
+        group,
+    )
+
 
 # one colour for an action, in the order of their numbers; what is left shares the last
 _COLOURS, _OTHER = 5, "a6"

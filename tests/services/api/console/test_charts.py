@@ -19,20 +19,22 @@ from ingest.errors import RegistryError
 from mrv.report.axis import steps as axis_steps
 from mrv.report.axis import unit_for
 from services.api.console import assets
-from services.api.console.charts.bars import Bar, Flow, bars, flows
 from services.api.console.charts.quantities import (
     QUARTER_US,
     Amount,
+    Bar,
+    Flow,
+    bars,
     cumulative_chart,
     days_chart,
+    flows,
     hours_chart,
 )
-from services.api.console.charts.sparkline import sparkline
-from services.api.console.charts.steps import Step, steps
+from services.api.console.charts.small_charts import Step, sparkline, steps
 from services.api.console.maps import base, sewers
 from services.api.console.maps.plots import month_calendar, week_of
-from services.api.console.routes.finding import shortfalls
 from services.api.console.routes.projects import ProjectRow, Row, _first_of, _parts
+from services.api.console.routes.year import shortfalls
 from services.api.console.translations import Words
 from services.shipped import shipped
 from services.store.views.city_year import ProjectYear

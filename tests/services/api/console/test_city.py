@@ -16,13 +16,13 @@ from mrv.report import make_programme
 from mrv.report.words import Words as ReportWords
 from services.api.client import Client
 from services.api.console.maps import sewers as sewer_map
-from services.api.console.routes.finding import finding, outside, shortfalls, unfit_plans
+from services.api.console.routes.year import finding, outside, shortfalls, unfit_plans
 from services.api.console.translations import Words
 from services.processing.registry_import import import_registry
 from services.registry.document import to_yaml
 from services.registry.files import read_files
+from services.sewers.asset_files import read
 from services.sewers.assets import Asset
-from services.sewers.files import read
 from services.store.postgres.pool import connect
 from services.store.registry import sewers
 from services.store.registry.entries_from_rows import load_registry

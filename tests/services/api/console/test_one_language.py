@@ -16,10 +16,10 @@ from pypdf import PdfReader
 from mrv.report.printable_text import legible
 from mrv.report.words import LANGUAGES
 from mrv.texts.word_files import read
-from services.api.console.routes.finding import short_name
+from services.api.console.routes.year import short_name
 from services.cli.words import FOLDERS, ROOT
 from services.registry.document import to_yaml
-from services.sewers.files import read as assets_of
+from services.sewers.asset_files import read as assets_of
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
 from tests.services.api.console.languages import SHOWN

@@ -14,7 +14,7 @@ import pytest
 
 from mrv.report.audit_rows import status_url
 from mrv.report.blocks import sampled
-from mrv.report.comparison_blocks import designed, held
+from mrv.report.dated_values import designed, held
 from mrv.report.words import Words as ReportWords
 from mrv.report.words import punctuated
 from services.api.console.live import MOST_OF_ONE

@@ -17,11 +17,11 @@ from mrv.report.words import LANGUAGES, punctuated
 from services.api.console import assets, live
 from services.api.console import render as page
 from services.api.console.answer_cache import Memory
-from services.api.console.maps.coastline import within
+from services.api.console.maps.base import within
 from services.api.console.maps.plots import sites_map
-from services.api.console.navigation import own
 from services.api.console.routes import overview
 from services.api.console.routes.statement_days import _sums
+from services.api.console.session import own
 from services.api.console.translations import Words, preferred, texts
 from services.store.views.console import Site
 from services.store.views.programme_report import DAILY

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.registry import alarm_rules
+from services.registry import limits
 from services.store.views import alarms
 from tests.services.store import placed
 from tests.services.store.alarms.rounds import site_today, standing, watch
@@ -203,7 +203,7 @@ def test_a_furnace_that_needs_more_than_usual(conn):
 
 def test_what_the_registry_sets_for_a_device_is_held_against_the_rules():
     """A misspelt override would be ignored, and the alarm raised or missed all the same."""
-    assert list(alarm_rules.problems({"device_silent": {"after_s": 7200, "off": False}})) == []
+    assert list(limits.problems({"device_silent": {"after_s": 7200, "off": False}})) == []
     wrong = {"silence": {}, "clock_fault": 3, "device_silent": {"days": 3, "after_s": -1, "off": 1}}
-    assert len(list(alarm_rules.problems(wrong))) == 5
-    assert len(list(alarm_rules.problems([]))) == 1
+    assert len(list(limits.problems(wrong))) == 5
+    assert len(list(limits.problems([]))) == 1

@@ -1,1 +1,0 @@
-"""`tonne bridge`: from MQTT to Kafka."""

@@ -1,0 +1,264 @@
+"""Output of commands: tables, times, amounts, counts, progress bars."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, date, datetime, tzinfo
+from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import InputError
+from mrv import calendar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn, TaskID
+
+
+def print_json(document: object, *, line: bool = False) -> None:
+    """Print a document as JSON, indented or on one line."""
+    indent = None if line else 2
+    click.echo(json.dumps(document, indent=indent, ensure_ascii=False, default=_plain))
+
+
+def print_result(document: object, text: str, *, as_json: bool) -> None:
+    """Print a result as JSON or as text."""
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(text)
+
+
+def print_secret(document: object, secret: str, message: str, *, as_json: bool) -> None:
+    """Print a secret alone on standard output; the explanation goes to standard error."""
+    print_result(document, secret, as_json=as_json)
+    if not as_json:
+        click.echo(message, err=True)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal | Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def write_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    """
+    Write a new folder completely or not at all.
+
+    Raises
+    ------
+    InputError
+        If it exists already, or cannot be written.
+    """
+    if out.exists():
+        raise InputError(f"--out {out} already exists; name a new folder")
+    try:
+        made = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    except OSError as error:
+        raise InputError(
+            f"--out {out} cannot be written: {error.strerror}; name another file"
+        ) from error
+    try:
+        for name, data in files.items():
+            (made / name).write_bytes(data)
+        made.chmod(0o755)
+        made.rename(out)
+    except OSError as error:
+        shutil.rmtree(made, ignore_errors=True)
+        raise InputError(
+            f"--out {out} cannot be written: {error.strerror}; name another file"
+        ) from error
+
+
+class Bar:
+    """Progress of one job, without output; `TerminalBar` is the visible one."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Advance by some steps."""
+
+    def at(self, done: float, of: float | None = None) -> None:
+        """Set the progress, and the total if known."""
+
+    def say(self, what: str) -> None:
+        """Set the name of the current step."""
+
+
+class TerminalBar(Bar):
+    """Progress bar of one job in a terminal; moves without end if the total is unknown."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, steps: int = 1) -> None:
+        """Advance by some steps."""
+        self._progress.advance(self._task, steps)
+
+    def at(self, done: float, of: float | None = None) -> None:
+        """Set the progress, and the total if known."""
+        self._progress.update(self._task, completed=done, total=of)
+
+    def say(self, what: str) -> None:
+        """Set the name of the current step."""
+        self._progress.update(self._task, description=what)
+
+
+def steps(progress: Bar, job: str) -> Callable[[int, str], None]:
+    """
+    Return a function that a job calls at the start of each step, with its number (from 1)
+    and name.
+    """
+
+    def begun(number: int, name: str) -> None:
+        progress.at(number - 1)
+        progress.say(f"{job}: {name}")
+
+    return begun
+
+
+@contextmanager
+def bar(what: str, total: float | None = None) -> Iterator[Bar]:
+    """
+    Yield a progress bar on standard error; without output outside a terminal.
+
+    Parameters
+    ----------
+    what : str
+        Name of the job, one or two words.
+    total : float, optional
+        Number of steps, if known.
+    """
+    if not sys.stderr.isatty():
+        yield Bar()
+        return
+    with _on_terminal(what, total) as progress:
+        yield progress
+
+
+@contextmanager
+def _on_terminal(what: str, total: float | None) -> Iterator[Bar]:
+    from rich import progress as rich  # noqa: PLC0415 - see above
+    from rich.console import Console  # noqa: PLC0415
+
+    columns: list[ProgressColumn] = [
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.TimeElapsedColumn(),
+    ]
+    if total is not None:
+        steps_done = rich.TextColumn("{task.completed:,.0f} of {task.total:,.0f}")
+        columns[2:] = [steps_done, rich.TimeRemainingColumn()]
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield TerminalBar(progress, progress.add_task(what, total=total))
+
+
+_DIGITS = 4
+_MASSES = ((10**12, "t"), (10**9, "kg"), (10**6, "g"), (10**3, "mg"))
+_SCALES = {
+    "Wh": ((10**6, "MWh"), (10**3, "kWh")),
+    "m": ((10**3, "km"),),
+    "mL": ((10**6, "m³"), (10**3, "L")),
+    "g": ((10**6, "t"), (10**3, "kg")),
+    "J": ((10**9, "GJ"), (10**6, "MJ"), (10**3, "kJ")),
+}
+_BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_PLURALS = {"entry": "entries", "registry": "registries"}
+_NUMBER = re.compile(r"[-+]?[\d.,]+( (%|[kMGT]?W?h?|[µmkM]?g|t|m³|k?m|s|L|kWh|MWh|[kMG]iB|B))?|-")
+
+
+def mass_text(micrograms: int) -> str:
+    """Return micrograms of CO2e as g, kg or t."""
+    return _scaled(micrograms, _MASSES, "µg") if micrograms else "0 g"
+
+
+def amount_text(value: int, unit: str) -> str:
+    """Return a stored amount, an integer in base units, as text in a suitable larger unit."""
+    return _scaled(value, _SCALES.get(unit, ()), unit)
+
+
+def bytes_text(size: int) -> str:
+    """Return a size as KiB, MiB or GiB."""
+    return _scaled(size, _BYTES, "B")
+
+
+def _scaled(value: int, scales: tuple[tuple[int, str], ...], base: str) -> str:
+    for factor, unit in scales:
+        if abs(value) >= factor:
+            return f"{_short(Decimal(value) / factor)} {unit}"
+    return f"{value:,} {base}"
+
+
+def _short(number: Decimal) -> str:
+    """
+    Return a number rounded to four significant digits; all digits before the decimal point
+    are kept.
+    """
+    places = max(_DIGITS - 1 - max(number.adjusted(), 0), 0)
+    rounded = number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+    text = f"{rounded:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 device`, `2 devices`; thousands are grouped."""
+    return f"{number:,} {noun if number == 1 else _PLURALS.get(noun, f'{noun}s')}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> str:
+    """
+    Return a text table; numbers are right-aligned, words left-aligned.
+
+    Parameters
+    ----------
+    head : sequence of str
+    rows : iterable of sequence
+        As many cells each as the head; None is shown as `-`.
+    empty : str
+        Text printed if there are no rows.
+    """
+    cells = [["-" if value is None else str(value) for value in row] for row in rows]
+    if not cells:
+        return empty
+    columns = list(zip(*cells, strict=True))
+    right = [
+        any(text != "-" for text in column) and all(_NUMBER.fullmatch(text) for text in column)
+        for column in columns
+    ]
+    widths = [max(len(name), *map(len, column)) for name, column in zip(head, columns, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in (list(map(str.upper, head)), *cells)
+    )
+
+
+def time_text(moment: datetime | str | None, zone: tzinfo | str = UTC) -> str:
+    """
+    Return a time in a time zone as RFC 3339 text to the second; `-` for None.
+
+    Times of a site or project are shown in its zone, all others in UTC.
+    """
+    if moment is None:
+        return "-"
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    clock = calendar.zone(zone) if isinstance(zone, str) else zone
+    local = moment.astimezone(clock).replace(microsecond=0)
+    return local.isoformat().replace("+00:00", "Z")

@@ -1,1 +1,0 @@
-"""`tonne run`: from MQTT to TimescaleDB in one process."""

@@ -1,1 +1,0 @@
-"""Tables of the Kafka path: stored offsets and their topic."""

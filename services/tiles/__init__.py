@@ -1,1 +1,0 @@
-"""The log as static files for third parties, and its monitor."""

@@ -9,5 +9,8 @@ set -eu
 url=$(cat "$1") to=$2
 bin=${PGBIN:-/usr/lib/postgresql/17/bin}
 mkdir -p "$to/wal"
-"$bin/pg_receivewal" --dbname="$url" --slot=tonne_backup --create-slot --if-not-exists
+# `pg_receivewal --create-slot` reserves nothing before the first piece is fetched
+"$bin/psql" -X -q -v ON_ERROR_STOP=1 -o /dev/null "$url" -c "
+    SELECT pg_create_physical_replication_slot('tonne_backup', true)
+    WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'tonne_backup')"
 exec "$bin/pg_receivewal" --dbname="$url" --slot=tonne_backup --directory="$to/wal" --synchronous

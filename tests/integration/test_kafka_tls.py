@@ -153,9 +153,9 @@ def test_what_is_wrong_with_a_certificate_is_told(secure_kafka, authority, tmp_p
     stranger = Authority(tmp_path).issue("stranger")
     for at, certificate, sentence in (
         (secure_kafka.expired, good, r"broker's certificate is rejected \(certificate has expired"),
-        (secure_kafka.secure, ended, "refuses our certificate.*TONNE_KAFKA_CERT_FILE"),
-        (secure_kafka.secure, stranger, "refuses our certificate.*TONNE_KAFKA_CERT_FILE"),
-        (secure_kafka.secure, None, "asks for a certificate of ours; set TONNE_KAFKA_CERT_FILE"),
+        (secure_kafka.secure, ended, "rejects this client's certificate.*TONNE_KAFKA_CERT_FILE"),
+        (secure_kafka.secure, stranger, "rejects this client's certificate.*TONNE_KAFKA_CERT_FILE"),
+        (secure_kafka.secure, None, "requires a client certificate; set TONNE_KAFKA_CERT_FILE"),
     ):
         with pytest.raises(ServerError, match=sentence):
             partitions(access(authority, at, certificate), "any")

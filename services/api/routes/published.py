@@ -77,11 +77,8 @@ def take_status_list(
 
     Refused (409) if it contradicts the state of a statement.
     """
-    del (
-        named,
-        prefer,
-        request_body,
-    )  # read by `step`, declared for OpenAPI; what counts are the bytes
+    # declared for OpenAPI; `step` reads them, and the bytes are what is stored
+    del named, prefer, request_body
 
     def check(conn: Connection) -> None:
         del conn

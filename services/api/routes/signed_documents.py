@@ -44,11 +44,8 @@ def submit(
 
     A signature over another text is invalid and refused.
     """
-    del (
-        named,
-        prefer,
-        request_body,
-    )  # read by `step`, declared for OpenAPI; what counts are the bytes
+    # declared for OpenAPI; `step` reads them, and the bytes are what is stored
+    del named, prefer, request_body
     return ask.step("submit", statement, body, owned(ask, statement))
 
 
@@ -133,11 +130,8 @@ def approve(
 
     If the programme requires two approvals, `issue` is refused until both exist.
     """
-    del (
-        named,
-        prefer,
-        request_body,
-    )  # read by `step`, declared for OpenAPI; what counts are the bytes
+    # declared for OpenAPI; `step` reads them, and the bytes are what is stored
+    del named, prefer, request_body
 
     return ask.step("approve", statement, body, owned(ask, statement))
 
@@ -232,10 +226,7 @@ def take_sampling(
 
     It is drawn again from the evidence, and puts the statement under verification.
     """
-    del (
-        named,
-        prefer,
-        request_body,
-    )  # read by `step`, declared for OpenAPI; what counts are the bytes
+    # declared for OpenAPI; `step` reads them, and the bytes are what is stored
+    del named, prefer, request_body
 
     return ask.step("sample", statement, body, owned(ask, statement))

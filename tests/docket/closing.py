@@ -265,7 +265,8 @@ def _bill(url: str, folder: Path, world: World) -> str:
     file.write_text(yaml.safe_dump({"invoices": world.invoices}), "utf-8")
     with connect(url, autocommit=True) as conn:
         found = deliver(conn, read_invoices(file), "operator")
-    return "; ".join(m for r in found.results for m in r.messages) if found.refused else ""
+    messages = "; ".join(m for r in found.results for m in r.messages) if found.refused else ""
+    return messages.replace(f"{folder}/", "")
 
 
 def _store(url: str, readings: dict[str, Readings], arrived: dict[str, int | np.ndarray]) -> None:

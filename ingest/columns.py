@@ -155,7 +155,7 @@ def convert(bucket: Bucket) -> Converted:
             continue
         if slot.column in out.columns:
             twice.add(slot.column)
-        with np.errstate(over="ignore"):  # infinite is out of range, and told as that
+        with np.errstate(over="ignore"):  # infinite is reported as out of range
             values = table[:, j] * numerator / denominator + offset
         out.columns[slot.column] = _register(values) if slot.register else values
     for column in twice:

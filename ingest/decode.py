@@ -216,7 +216,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
                 and payload[0] == _OBJECT
                 and len(payload) <= MAX_PAYLOAD
             ):
-                # nearly every message: told without a look-up, and mostly of a known shape
+                # nearly every message: its codec needs no look-up, and its shape is mostly known
                 if index in shapes:
                     known = shapes[index]
                 else:

@@ -131,7 +131,7 @@ def twins_between(
                 yield Twins(same, j, 0, True)
         return
     table, there = np.array(subset), np.array(others)
-    # of all values, so that nobody can lay noise where it is looked at
+    # of all values, so that noise cannot be placed on those that are compared
     chosen = np.random.default_rng(crc32(there.tobytes(), crc32(table.tobytes())))
     for i, item in enumerate(table):
         result = set[int]()

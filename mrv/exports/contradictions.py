@@ -19,6 +19,7 @@ from mrv.exports.registration import Participant, Registration, Units
 
 _APPROACH = re.compile(r"^CA[0-9]{4}$")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_WHOLE_PERCENT = 100
 _YEARS = range(2021, 2101)
 PURPOSES = ("NDC", "OIMP", "IMP", "OP", "NDC and OIMP", "NDC and IMP", "NDC and OP")
 FIRST_TRANSFERS = (
@@ -265,7 +266,7 @@ def _participants(where: str, participants: Sequence[Participant]) -> Iterator[s
         participants
         and not wrong
         and (total := sum(Decimal(participant.share_percent) for participant in participants))
-        != 100  # noqa: PLR2004 - per cent
+        != _WHOLE_PERCENT
     ):
         yield f"{where}: the shares sum to {total} %, not 100 %"
 

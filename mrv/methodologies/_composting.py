@@ -281,7 +281,7 @@ ROLES = {
     "power": POWER_ROLE,
     "fuel": FUEL_ROLE,
 }
-# Windrows are turned and aerated by what the plant meters; how much it takes nobody says.
+# Windrows are turned and aerated with metered energy; no source states how much it needs.
 CONSUMPTIONS = (
     Consumption(
         ("power",),

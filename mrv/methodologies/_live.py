@@ -87,7 +87,7 @@ DESIGN_PER_T = replace(
 
 DESIGN_PIECES = replace(DESIGN_FLOW, unit="1/d", symbol="N_design")
 DESIGN_PER_PIECE = replace(DESIGN_PER_M3, unit="kWh", minimum="0.0001", maximum="1000")
-# of the electricity that the design says: below it nobody knows whether mass or power is wrong
+# of the design electricity: below it, mass or electricity may be wrong, and which is unknown
 CLOSER = Fraction(9, 10)
 # from which a misstatement is material (Circular 38/2023/TT-BCT)
 SURE = Fraction(19, 20)

@@ -255,7 +255,7 @@ METHODOLOGY = Methodology(
         "eta_reference": _EFFICIENCY,
         "eta_project": _REACHED,
     },
-    # fans stand still only while no fuel burns; how much they take nobody says
+    # fans stand still only while no fuel burns; no source states how much they need
     consumptions=(Consumption(("power",), METERED, "kWh/m3", Fraction(1000)),),
     billed=METERED,
     baseline_documents=("eta_reference", "eta_project", "density_kg_per_m3"),

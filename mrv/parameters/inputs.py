@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from mrv.errors import MethodologyError
 
-# published values in place of which no other counts, unless it leaves less
+# published values; another one applies only if it gives the lower reduction
 _OFFICIAL = ("grid", "gwp")
 # published lists beside which a national or measured value may be documented
 _OPEN = "rice."

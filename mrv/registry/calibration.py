@@ -30,6 +30,7 @@ from mrv.texts import Text, text
 
 # Maximum permissible error by accuracy class, [%]: IEC 62053 and EN 50470 (MID)
 # at reference conditions, the worse value of the working range.
+_WHOLE_PERCENT = 100
 _CLASS_PERCENT = {
     "0.2S": "0.2",
     "0.2": "0.2",
@@ -320,7 +321,7 @@ def class_percent(accuracy_class: str | None) -> Fraction | None:
     written = _PERCENT.fullmatch((accuracy_class or "").strip())
     # of a range the worse end
     result = [Fraction(number) for number in written.groups() if number] if written else []
-    return max((number for number in result if number <= 100), default=None)  # noqa: PLR2004 - per cent
+    return max((number for number in result if number <= _WHOLE_PERCENT), default=None)
 
 
 def by_first_rules(calibrations: Iterable[Calibration]) -> tuple[Calibration, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from fastapi import APIRouter
 from psycopg import Connection
@@ -99,16 +101,14 @@ def approvals(ask: Ask, statement: StatementId) -> Response:
     """Return the signed approvals of the issue: a pack's `approvals.json`."""
     with ask.reading() as conn:
         result = visible(conn, ask.who, statement)
-        listed = [
-            canonical.parse_object(document) for document in stored.approvals(conn, statement)
-        ]
-    if not listed:
+        documents = stored.approvals(conn, statement)
+    if not documents:
         raise ProblemError(
             404,
             f"{statement} has no separate approvals: its programme requires none, or none "
             "was signed",
         )
-    return conditional(ask, canonical.legible(listed), "application/json", result.state)
+    return _as_signed(ask, documents, result.state)
 
 
 @router.post(
@@ -155,8 +155,14 @@ def signed_events(ask: Ask, statement: StatementId) -> Response:
     """Return the signed events of all findings, first to last, as a pack's `findings.json`."""
     with ask.reading() as conn:
         result = visible(conn, ask.who, statement)
-        listed = [canonical.parse_object(document) for document in stored.events(conn, statement)]
-    return conditional(ask, canonical.legible(listed), "application/json", result.state)
+        documents = stored.events(conn, statement)
+    return _as_signed(ask, documents, result.state)
+
+
+def _as_signed(ask: Ask, documents: Sequence[bytes], state: str) -> Response:
+    """Return signed documents as one JSON array, as in a pack."""
+    listed = [canonical.parse_object(document) for document in documents]
+    return conditional(ask, canonical.legible(listed), "application/json", state)
 
 
 @router.post(

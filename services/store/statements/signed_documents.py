@@ -14,6 +14,8 @@ from mrv.signatures import canonical
 from mrv.signatures.keys import EnrolledKey
 from mrv.statement.findings import Event
 
+# of a public version
+LARGEST_BYTES = 33_554_432
 _ISSUED = (
     "EXISTS (SELECT FROM statement_event e WHERE e.statement_id = s.id AND e.state = 'issued')"
 )
@@ -169,9 +171,6 @@ def sample(conn: Connection, statement: str) -> bytes | None:
         "SELECT document FROM statement_sampling WHERE statement_id = %s", [statement]
     ).fetchone()
     return None if row is None else bytes(row[0])
-
-
-LARGEST_BYTES = 33_554_432
 
 
 def insert_public_version(

@@ -106,7 +106,7 @@ def test_no_term_is_explained_twice():
 
 
 def test_every_term_has_every_language_and_a_meaning():
-    """An empty cell leaves a translator to invent."""
+    """Each glossary term has all languages and a meaning."""
     assert set(lexicon.COLUMNS) == set(languages())
     for one in terms():
         assert one.keys() == {*languages(), "means"}
@@ -190,7 +190,7 @@ _STRIDE = ("spoofing", "tampering", "repudiation", "information disclosure", "de
 _KIND = rf"\| ({'|'.join(_STRIDE)}) \|"
 PAGE = (ROOT / "docs/threat-model.md").read_text(encoding="utf-8")
 BOUNDARIES = re.findall(r"^## (\d\. .*?)$(.*?)(?=^## )", PAGE, re.MULTILINE | re.DOTALL)
-NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", PAGE)))
+NAMED = sorted(set(re.findall(r"\(\.\./(tests/[\w/]+\.py(?:#\w+)?)\)", PAGE)))
 
 
 def test_what_shows_a_control_is_there() -> None:
@@ -198,7 +198,7 @@ def test_what_shows_a_control_is_there() -> None:
 
     @every(NAMED)
     def _(named: str) -> None:
-        path, _, name = named.partition("::")
+        path, _, name = named.partition("#")
         file = ROOT / path
         assert file.exists(), path
         found = {
@@ -218,7 +218,7 @@ def test_each_threat_has_a_control_and_a_test() -> None:
         assert rows, boundary
         for row in rows:
             assert len(row) == 4, row
-            assert "`tests/" in row[3], row
+            assert "](../tests/" in row[3], row
 
 
 def test_no_kind_of_threat_is_passed_over() -> None:
@@ -235,6 +235,7 @@ def test_the_page_is_what_the_table_says():
     """An auditor would read a page of last year."""
     page = docs.conformity_page(TABLE) + findings.findings_section(FINDINGS, ROOT / findings.TESTS)
     assert page == (ROOT / docs.CONFORMITY).read_text("utf-8"), "run `make pages`"
+    assert docs.refreshed(PAGE) == PAGE, "run `make pages`"
 
 
 def test_every_test_that_is_named_is_there():
@@ -250,8 +251,8 @@ def test_every_test_that_is_named_is_there():
 def test_a_line_without_a_test_is_open():
     """What nobody shows would stand as met."""
     text = '[[line]]\nof = "x"\nclause = "c"\nsays = "s"\ncertainty = "M"\nwhere = "here"\n'
-    assert "| c | s | here | **open** | text not compared |" in docs.conformity_page(text)
-    assert "0 requirements are covered by tests, 1 are open" in docs.conformity_page(text)
+    assert "| c | s | here | **open** | not compared |" in docs.conformity_page(text)
+    assert "Requirements covered by tests: 0. Open: 1." in docs.conformity_page(text)
 
 
 def test_a_finding_without_a_test_is_neither(tmp_path):

@@ -3,8 +3,8 @@ Composting in place of a disposal site, decay calculated by years.
 
 CDM AMS-III.F version 12.0 with TOOL04 version 8 (decay) and TOOL13 version 2
 (composting).  Decay equation: [r], three implementations that agree.  Its
-constants: [M], and [B], since their product reproduces a published coefficient.
-Composting factors: [M].  A project keeps either this methodology or
+constants: [M]; their product reproduces a published coefficient [B].  Composting
+factors: [M].  A project keeps either this methodology or
 `ams-iii-f-monthly`: the two distribute the emissions of the same waste over different
 years.
 """

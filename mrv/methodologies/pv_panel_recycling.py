@@ -2,7 +2,7 @@
 Materials recovered from solar panels in place of virgin ones.
 
 In the form of CDM AMS-III.BA.  No methodology for panels is approved, so no statement
-may name this one.  Form and all values: [M], illustrative.
+may name this one.  Form and all values are examples: [M].
 """
 
 from __future__ import annotations

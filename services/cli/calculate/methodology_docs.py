@@ -47,10 +47,10 @@ _LIQUID = {"density_kg_per_m3": 540}
 _Rows = dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]]
 _NOTE = "Written by `make pages`."
 _LEGEND = (
-    "Words in parentheses after a source state how its text was available"
-    " ([certainty](../statement-figures.md#certainty-of-a-source)), not whether a meter or record"
-    " was verified. `direction` is the side of a factor whose rounding is conservative; `either`"
-    " applies to both.\n"
+    'Words in parentheses after a source, such as "primary source", state how its text was'
+    " available ([certainty](../statement-figures.md#certainty-of-a-source)). Without such words,"
+    " the source is cited, but its text was not compared. `direction` is the side of a factor whose"
+    " rounding is conservative; `either` applies to both.\n"
 )
 
 

@@ -33,8 +33,8 @@ def inputs_of(
     """
     Return waste [g] as [t] by composition, electricity, diesel, and earlier years' waste.
 
-    Emissions of waste from earlier years count pro rata of the period; waste of this year counts
-    with its full first year.
+    Emissions of waste from earlier years are applied in proportion to the length of the period;
+    waste of this year with its full first year.
     """
     waste = total(activities, "waste") / G_PER_T
     number = max(1, year - parameters["first_year"] + 1)

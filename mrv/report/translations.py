@@ -13,7 +13,7 @@ from mrv.documents.statement import Claims
 from mrv.model import MEASURED
 from mrv.registry.declared import Event
 from mrv.report.words import Words, meanings, names
-from mrv.texts import dates
+from mrv.texts import dates, declared_in_0_1_0
 from mrv.texts.word_files import ENGLISH
 
 DASH = "\N{EN DASH}"
@@ -74,7 +74,8 @@ def source(item: FixedParameter | MonitoredParameter, subject: Claims, words: Wo
     declared, result = (
         described((table,), subject.methodology.id, name, of) for of in (_ENGLISH, words)
     )
-    return result if result is not None and declared == item.source else item.source or ""
+    signed = {declared, declared_in_0_1_0(declared or "")}
+    return result if result is not None and item.source in signed else item.source or ""
 
 
 def until(calibration: CalibrationShown, words: Words) -> str:

@@ -196,6 +196,17 @@ def signed_by_0_1_0(key: str) -> str:
     return result
 
 
+def declared_in_0_1_0(words_: str) -> str:
+    """Return a meaning or source of a parameter as tonne 0.1.0 signed it."""
+    result: str = _declared().get(words_, words_)
+    return result
+
+
+@cache
+def _declared() -> Mapping[str, str]:
+    return read(resources.files(__name__), RELEASE_0_1_0)["declared"]
+
+
 def _tables(language: str) -> Mapping[str, Mapping[str, str]]:
     return filled(__name__, "", language)
 

@@ -216,15 +216,15 @@ def _services(methodology: Methodology) -> Iterator[str]:
             f"The service of `{', '.join(taken.serves)}` requires consumption of"
             f" `{', '.join(taken.uses)}` [{taken.unit}]. If a consumption meter does not advance"
             " during service, tonne adds its consumption at a conservative rate (MTR-05)."
-            + (f" The plausible range is that of: {taken.source}." if taken.source else "")
+            + (f" Source of the plausible range: {taken.source}." if taken.source else "")
             + "\n"
         )
         if taken.by_history and taken.least:
             yield (
-                f"In each span of about {WEEKS} weeks, the consumption per unit of service is"
-                " compared with that of the project's earlier periods. Below"
+                f"In each block of {WEEKS} weeks, the consumption per unit of service is compared"
+                " with that of the project's earlier periods. Below"
                 f" {float(taken.least):g} times that value, only the service that the metered"
-                " consumption corresponds to is counted (MTR-06, tonne's own rule).\n"
+                " consumption corresponds to is credited (MTR-06, tonne's own rule).\n"
             )
         if taken.by_model and not taken.by_design:
             yield (
@@ -244,9 +244,9 @@ def _services(methodology: Methodology) -> Iterator[str]:
         of = f" times `{built.of}`" if built.of else ""
         yield (
             f"In each week, at most `{built.parameter}` of the service of"
-            f" `{', '.join(built.serves)}`{of} is counted (MTR-07). A meter without valid"
-            f" calibration is counted as 0 unless a dated document states `{built.parameter}`, or"
-            " invoices state the service (EVD-02).\n"
+            f" `{', '.join(built.serves)}`{of} is credited (MTR-07). The service of a meter without"
+            " valid calibration is not credited unless a dated document states"
+            f" `{built.parameter}`, or invoices state the service (EVD-02).\n"
         )
     if methodology.invoiced:
         either = (
@@ -306,7 +306,7 @@ def _maxima(methodology: Methodology) -> Iterator[str]:
             of = " of a liquid" if "density_kg_per_m3" in needs.params else ""
             yield (
                 f"For a device of role `{role}`, at most {hour}{of} per hour and {day} per day are"
-                " counted (MTR-01).\n"
+                " credited (MTR-01).\n"
             )
 
 

@@ -57,7 +57,7 @@ from mrv.statement.plan_writer import approval_shown, calibration_out, document_
 from mrv.statement.signed_energy import ENERGY, shares
 from mrv.statement.states import CONTEXT, URN
 from mrv.statement.status import status_entry
-from mrv.texts import declared_in_0_1_0, signed_by_0_1_0
+from mrv.texts import signed_by_0_1_0
 
 # what 0.1.0 wrote of its rules
 _CLAUSES = {"FAC-02": signed_by_0_1_0("factor"), "PLN-01": signed_by_0_1_0("plan")}
@@ -112,7 +112,6 @@ def composed(case: Case, label: Label) -> wire.Statement:
 
 def _claims(case: Case, label: Label, name: str) -> wire.Claims:
     result, project, plan = case.result, case.plan.project, case.plan
-    first = plan.accounting == FIRST
     calculated = {factor.id: factor.calculation for factor in case.factors}
     return wire.Claims(
         id=f"{URN}project:{project.id}",
@@ -128,7 +127,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         monitoring_period=_period(result.from_us, result.to_us, result.timezone),
         # the first versions of both had no number
         metering=case.metering if case.metering > FIRST_METERING else UNSET,
-        accounting=UNSET if first else plan.accounting,
+        accounting=case.plan.accounting if case.plan.accounting > FIRST else UNSET,
         emissions=_totals(result.net),
         emissions_before_deductions=_totals(result.gross),
         carried=wire_account.Carried(
@@ -137,7 +136,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         credited=_credited(result),
         gwp=GWP,
         factors=tuple(_factor(factor, calculated.get(factor.id)) for factor in result.factors),
-        fixed_parameters=tuple(_fixed(use, first=first) for use in result.parameters),
+        fixed_parameters=tuple(map(_fixed, result.parameters)),
         monitoring_plan=tuple(_version(case.plan, version) for version in case.plan.versions),
         laboratory=tuple(map(sample_out, case.plan.samples)) or UNSET,
         design_documents=tuple(map(document_out, case.plan.documents)) or UNSET,
@@ -341,22 +340,22 @@ def _factor(factor: FactorUse, how: Calculation | None) -> wire_account.FactorUs
     )
 
 
-def _fixed(use: ParameterUse, *, first: bool) -> wire_account.FixedParameter:
+def _fixed(use: ParameterUse) -> wire_account.FixedParameter:
     return wire_account.FixedParameter(
         device=use.device,
         parameter=use.name,
         symbol=use.symbol,
         value=use.value,
         unit=use.unit,
-        meaning=declared_in_0_1_0(use.meaning) if first else use.meaning,
-        source=declared_in_0_1_0(use.source) if first else use.source,
+        meaning=use.meaning,
+        source=use.source,
         certainty=use.certainty,
         monitoring_option=use.option or None,
     )
 
 
 def _parameter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.MonitoredParameter:
-    index, first = case.fleet.by_id[outcome.device], case.plan.accounting == FIRST
+    index = case.fleet.by_id[outcome.device]
     certificates = case.plan.calibrations.get(outcome.device, ())
     return wire_monitoring.MonitoredParameter(
         device=outcome.device,
@@ -365,7 +364,7 @@ def _parameter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.MonitoredP
         parameter=outcome.quantity,
         symbol=outcome.symbol,
         unit=outcome.unit,
-        source=declared_in_0_1_0(outcome.source) if first else outcome.source,
+        source=outcome.source,
         monitoring_option=outcome.option,
         from_=utc_text(outcome.from_us),
         to=utc_text(outcome.to_us),

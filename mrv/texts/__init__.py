@@ -196,10 +196,9 @@ def signed_by_0_1_0(key: str) -> str:
     return result
 
 
-def declared_in_0_1_0(words_: str) -> str:
-    """Return a meaning or source of a parameter as tonne 0.1.0 signed it."""
-    result: str = _declared().get(words_, words_)
-    return result
+def declared(meaning: str, *, first: bool) -> str:
+    """Return a meaning or source of a parameter; `first`: in the words that tonne 0.1.0 signed."""
+    return _declared().get(meaning, meaning) if first else meaning
 
 
 @cache

@@ -166,7 +166,7 @@ def check_sealed(day: str, sealed: object, arrived: Mapping[str, Arrived], root:
     if {name: named.get(name) for name in (*sums, "late")} != sums | {"late": str(late)}:
         raise LogError(
             f"plan.json states that {late} readings of {day} arrived late, but the log sealed "
-            "other arrival times for that day"
+            "other arrival times for that day; ask the operator which are right"
         )
 
 

@@ -182,7 +182,7 @@ def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
     ):
         return _too_large(_byte_limit(scope["path"]))
     if _has_body(headers) and not _is_json(scope["path"], headers):
-        return problem(415, "the body must be application/json")
+        return problem(415, "the body must be JSON; send it with Content-Type: application/json")
     return None
 
 

@@ -345,8 +345,8 @@ def _adopt_0_1_0(conn: Connection, migrations: list[Migration]) -> None:
     if hashlib.sha256("".join(lines).encode()).hexdigest() != ALL_OF_0_1_0:
         newest = max(done)
         raise SchemaError(
-            "the database was made by tonne 0.1.0 or before, and is at its migration "
-            f"{newest:04d}_{done[newest][0]} without all of them; run `tonne migrate` of version "
+            "the database is of tonne 0.1.0 or older, and lacks some of its migrations (newest: "
+            f"{newest:04d}_{done[newest][0]}); run `tonne migrate` of version "
             "0.1.0 on it first, then this one"
         )
     with conn.transaction():

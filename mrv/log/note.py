@@ -160,7 +160,7 @@ def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     Raises
     ------
     SignatureError
-        If it is no note.
+        If it is not a note.
     """
     text, lines = _split(note)
     return text, [(name, key_id + rest) for name, key_id, rest in map(_signature, lines)]
@@ -254,7 +254,7 @@ class Vkey:
         Raises
         ------
         SignatureError
-            If it is no vkey of a known type, or its id is not that of the key.
+            If it is not a vkey of a known type, or its id is not that of the key.
         """
         name, _, rest = text.partition("+")
         key_id, _, encoded = rest.partition("+")

@@ -181,7 +181,8 @@ class Tiles:
             content = self._fetch(path, tile_path(level, index))[: width * HASH_BYTES]
             if len(content) != width * HASH_BYTES:
                 raise LogError(
-                    f"{path} has {len(content)} bytes instead of {width * HASH_BYTES}; download it again"
+                    f"{path} has {len(content)} bytes instead of {width * HASH_BYTES};"
+                    f" download it again"
                 )
             self._held[level, index] = content
         return self._held[level, index]

@@ -276,7 +276,8 @@ def judge_request(
     if request.old > head.size:
         raise WitnessRefusedError(
             400,
-            f"old is {request.old}, more than the {head.size} entries of the head; make a new request with `tonne log request`",
+            f"old is {request.old}, more than the {head.size} entries of the head; make a"
+            f" new request with `tonne log request`",
         )
     known = 0 if last is None else last.size
     if request.old != known:
@@ -285,7 +286,8 @@ def judge_request(
     if head.size == 0 and head.root != EMPTY_ROOT:
         raise WitnessRefusedError(
             422,
-            "the head of an empty log must have the root of the empty tree; ask the log for a correct head",
+            "the head of an empty log must have the root of the empty tree; ask the log for"
+            " a correct head",
         )
     try:
         _is_consistent(request, head, last if known else None)
@@ -305,7 +307,8 @@ def _is_consistent(request: Request, head: Checkpoint, last: Checkpoint | None) 
     if last is None:
         if request.proof:
             raise LogError(
-                "a request from 0 entries must have an empty proof; make a new request with `tonne log request`"
+                "a request from 0 entries must have an empty proof; make a new request with"
+                " `tonne log request`"
             )
         return
     verify_consistency(last.size, head.size, request.proof, last.root, head.root)

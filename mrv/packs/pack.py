@@ -118,7 +118,7 @@ class Pack:
 
     @property
     def bare(self) -> bool:
-        """Return whether it is a statement without evidence."""
+        """Return whether the pack is a statement without evidence."""
         return not self.readings and self.intervals is None and set(self.files) <= {STATEMENT}
 
 
@@ -171,7 +171,8 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
     unknown = sorted(set(table.quantities) - set(QUANTITY_INDEX))
     if unknown:
         raise CanonicalError(
-            f"intervals contain the unknown quantity {unknown[0]!r}; obtain the pack again from its sender"
+            f"intervals contain the unknown quantity {unknown[0]!r}; obtain the pack again"
+            f" from its sender"
         )
     numbers = np.array([QUANTITY_INDEX[name] for name in table.quantities], dtype=np.int16)
     quantity = table.columns["quantity"]

@@ -105,7 +105,7 @@ class LettersFile(NamedTuple):
         Raises
         ------
         InputError
-            If it is no Parquet file of these columns, a row has no id, time or reason, or there are
+            If not a Parquet file of these columns, a row lacks id, time or reason, or there are
             too many rows.
         """
         schema = letter_schema()
@@ -146,7 +146,7 @@ class ReadingsFile:
     Raises
     ------
     InputError
-        While iterating: if it is no Parquet file of that class, a part of it is damaged, or a
+        While iterating: if it is not a Parquet file of that class, a part of it is damaged, or a
         device has too many rows.
     """
 

@@ -94,7 +94,7 @@ def time_of(text: object, name: str) -> datetime:
     Raises
     ------
     SignatureError
-        If it is no RFC 3339 time with an offset.
+        If it is not a RFC 3339 time with an offset.
     """
     try:
         if not isinstance(text, str) or not _DATE_TIME.fullmatch(text):

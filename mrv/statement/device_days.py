@@ -32,7 +32,7 @@ from mrv.signatures.row_bytes import Rows, column_bytes
 
 BLOCK_ROWS = 65_536
 TABLE = "interval_quantity"
-# where a row's register stood is no evidence: it follows from the readings
+# where a row's register stood is not evidence: it follows from the readings
 FIELDS = ("value", "measured_us", "estimated_us", "unknown_us")
 
 

@@ -57,7 +57,7 @@ LARGEST_BODY = 1_048_576
 # of files that a signed-in officer hands in; few at once, see `lanes`
 LARGEST_UPLOAD = 10 << 20
 BODY_S = 15.0
-_DIGITS = 20  # of a length; more is no number that anybody means
+_DIGITS = 20  # of a length; more is not a number that anybody means
 _CALLERS = 20_000
 _BURST_S = 2.0
 _HEADERS = [

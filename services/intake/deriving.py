@@ -108,7 +108,7 @@ class Deriving:
         self._looked_s = self._spans_from_s = 0.0
 
     def leave(self) -> None:
-        """Stop using the store; remaining notes wait in the database."""
+        """Stop deriving rows; the remaining notes stay in the database for the next start."""
         with self.changing():
             self._store = None
 

@@ -84,7 +84,7 @@ def give_back(conn: Connection) -> str:
     if row is None or row[0] == OWNER:
         return ""
     parts = conn.execute(_THEIRS, row).fetchall()
-    # who is no superuser may give a function only to a role that could make it
+    # who is not a superuser may give a function only to a role that could make it
     conn.execute("GRANT CREATE ON SCHEMA public TO tonne_retention")
     for what, name in parts:
         conn.execute(f"ALTER {what} {name} OWNER TO {_OTHERS.get(name, OWNER)}".encode())

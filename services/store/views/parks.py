@@ -137,7 +137,8 @@ def balance(conn: Connection, park: str, begin: datetime, end: datetime) -> dict
     if not members:
         known = ", ".join(park_ids(conn)) or "none"
         raise RegistryError(
-            f"park {park!r} has no site; known parks: {known}; enter `park` of a site in the registry file"
+            f"park {park!r} has no site; known parks: {known}; enter `park` of a site in"
+            f" the registry file"
         )
     flows = _flows(conn, list(members), begin, end)
     return {

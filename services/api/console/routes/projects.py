@@ -91,7 +91,8 @@ def schedule(ask: View, language: Language, project: IdPath) -> Response:
     if not ask.who.sees(project):
         raise ProblemError(
             403,
-            "the due items of this project are visible only with access to it; sign in with such a key",
+            "the due items of this project are visible only with access to it; sign in with"
+            " such a key",
         )
     today, rows = due_of(ask, project)
     states = [row.state(today) for row in rows]

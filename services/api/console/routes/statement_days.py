@@ -38,7 +38,8 @@ def own(ask: Asked, statement: str) -> tuple[Stored, Claims]:
     if not ask.who.sees(stored.project):
         raise ProblemError(
             403,
-            "the readings of this project are visible only with access to it; sign in with such a key",
+            "the readings of this project are visible only with access to it; sign in with"
+            " such a key",
         )
     return stored, stored.claims
 

@@ -242,8 +242,9 @@ def _services(methodology: Methodology) -> Iterator[str]:
             )
     for built in methodology.capacities:
         of = f" times `{built.of}`" if built.of else ""
+        whose = "each meter" if built.each else "the service"
         yield (
-            f"In each week, at most `{built.parameter}` of the service of"
+            f"In each week, at most `{built.parameter}` of {whose} of"
             f" `{', '.join(built.serves)}`{of} is credited (MTR-07). The service of a meter without"
             " valid calibration is not credited unless a dated document states"
             f" `{built.parameter}`, or invoices state the service (EVD-02).\n"

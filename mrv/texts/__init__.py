@@ -203,7 +203,8 @@ def declared(meaning: str, *, first: bool) -> str:
 
 @cache
 def _declared() -> Mapping[str, str]:
-    return read(resources.files(__name__), RELEASE_0_1_0)["declared"]
+    result: Mapping[str, str] = read(resources.files(__name__), RELEASE_0_1_0)["declared"]
+    return result
 
 
 def _tables(language: str) -> Mapping[str, Mapping[str, str]]:

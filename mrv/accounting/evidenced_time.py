@@ -214,9 +214,9 @@ class Corroboration:
         """
         for check in self.of(meter) if meter.needs.side == "baseline" else ():
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
-            if check.against in self.documents and narrow and check.holds is False:
-                if not _of_another(check):
-                    yield check
+            differs = check.holds is False and not _of_another(check)
+            if check.against in self.documents and narrow and differs:
+                yield check
 
     def more(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons of a project's meter with invoices that state more (EVD-05)."""

@@ -6,10 +6,10 @@ A parameter takes another value only if that is more conservative: by the design
 metered quantities.
 
 PAR-05: values with a lower grade of evidence than the programme requires may carry the permitted
-share of the reduction together.  Of more, the largest are replaced by the conservative end of their
-published range or list.  Without publication their share does not count.  A value whose increase would lower the
-reduction has no conservative end without a range: it counts, with a request.  So does one whose
-document was issued within the period.
+share of the reduction together. Of more, the largest are replaced by the conservative end of their
+published range or list. Without publication their share does not count. A value whose increase
+would lower the reduction has no conservative end without a range: it counts, with a request. So
+does one whose document was issued within the period.
 """
 
 from __future__ import annotations

@@ -318,7 +318,7 @@ def _check_unclaimed(conn: Connection, project: str, from_us: int, to_us: int) -
         if others:
             raise PeriodError(
                 f"days of the period are in issued {', '.join(others[:_SHOWN])}, and a tonne is"
-                " claimed once: give a period after it, or exactly that period to see its correction"
+                " claimed once: give a period after it, or exactly that one to see its correction"
             )
 
 

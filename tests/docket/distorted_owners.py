@@ -179,7 +179,8 @@ def sun_behind(world: World, behind: str, name: str, per_day: float, claimed_by:
     if not claimed_by:
         return
     world.document["devices"].append(row)
-    world.readings[name] = Readings("pv_inverter", some.time_us.copy(), {"energy_export_wh": counted})
+    columns = {"energy_export_wh": counted}
+    world.readings[name] = Readings("pv_inverter", some.time_us.copy(), columns)
     world.document["projects"].append({
         **deepcopy(world.project), "id": "sun", "methodology": claimed_by, "version": "1.0",
         "devices": [{"device": name, "role": "generation", "case": 1}], "laboratory": [],

@@ -111,9 +111,9 @@ def meter_rows(facts: Facts, words: Words) -> Iterator[Row]:
 def point_rows(facts: Facts) -> list[Row]:
     """Return each meter with its monitoring point and load, and the common meters."""
     common = dict.fromkeys(c.main for c in facts.plan.common)
-    placed = [(p.device, p.meter.point, p.meter.feeds) for p in facts.parameters]
+    placed = [(p.device, p.meter.point or None, p.meter.feeds or ()) for p in facts.parameters]
     placed += [(main, *facts.plan.points.get(main, NOWHERE)) for main in common]
-    return [[name, point or None, ", ".join(feeds or ()) or None] for name, point, feeds in placed]
+    return [[name, point, ", ".join(feeds) or None] for name, point, feeds in placed]
 
 
 def _ratings(parameter: MonitoredParameter, facts: Facts, words: Words) -> str | None:

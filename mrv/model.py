@@ -38,7 +38,7 @@ LENGTH = "length"
 # What makes the energy of a role is what its device's parameter tells, 1 being the sun.
 DECLARED = "declared"
 TECHNOLOGY = "technology"
-SOLAR = 1
+SOLAR, WATER = 1, 2
 # Key of a project's `documents` for the diagram that shows where each meter measures.
 LINE_DIAGRAM = "line_diagram"
 # a third party's list of the public keys of meters, or record of their labels

@@ -37,7 +37,7 @@ LESS = text("invoice.less")
 BARE = text("invoice.bare")
 # invoices that a finding names of a meter
 _NAMED = 3
-# why an invoice is no evidence, by the registry
+# why an invoice is not evidence, by the registry
 _DOUBTS: Mapping[Doubt, Text] = {
     "operator": text("invoice.operator"),
     "one_file": text("invoice.one_file"),

@@ -282,7 +282,7 @@ class CrossCheck:
 
     @property
     def is_offset(self) -> bool:
-        """Return whether it differs, and earlier or later invoices offset the difference."""
+        """Return whether the amounts differ, but earlier or later invoices offset it."""
         return isinstance(self.detail, Text) and self.detail.code == OFFSET
 
     @property

@@ -110,7 +110,9 @@ def read(kind: type[T], record: object, name: str) -> T:
     try:
         return msgspec.convert(record, kind)
     except msgspec.ValidationError as error:
-        raise CanonicalError(f"{name} does not match its schema: {error}; get it again") from error
+        raise CanonicalError(
+            f"{name} does not match its schema: {error}; download it again"
+        ) from error
 
 
 def read_bytes(kind: type[T], data: bytes, name: str) -> T:

@@ -141,7 +141,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Return a text if there are two baselines or none, or fewer than twelve months."""
+    """Raise MethodologyError if there are two baselines or none, or fewer than twelve months."""
     line = [key for key in _LINE if key in inputs]
     if "history" in inputs and line:
         raise MethodologyError(

@@ -213,7 +213,7 @@ def _factors(facts: Facts, words: Words) -> Iterator[str]:
     del words
     by_programme = {acceptance.factor for acceptance in facts.subject.accepted_factors or ()}
     for factor in facts.subject.factors:
-        # one that the project accepts by name is no finding either (FAC-02)
+        # one that the project accepts by name is not a finding either (FAC-02)
         if factor.certainty == "M" and not factor.accepted and factor.id not in by_programme:
             yield factor.id
 

@@ -106,7 +106,7 @@ def _limits(
 
 
 def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
-    """Yield texts of quantities without invoice and of values without documents."""
+    """Yield findings on quantities without invoice and of values without documents."""
     method, evidence = facts.methodology, facts.evidence
 
     def bare(meters: Sequence[Monitored]) -> list[Monitored]:
@@ -162,7 +162,7 @@ class _Beyond(NamedTuple):
 
 
 def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
-    """Yield a text for each time without invoices, or else for each differing invoice."""
+    """Yield a finding for each time without invoices, or else for each differing invoice."""
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
         return  # `lower_invoices` and EVD-05 name these
@@ -182,7 +182,7 @@ def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:
 
 
 def _days_without(facts: Facts, meter: Monitored) -> Iterator[Text]:
-    """Yield texts of a meter's time without invoice."""
+    """Yield findings on a meter's time without invoice."""
     for first, last in _bare(facts, meter):
         days = tuple(local_date(us, facts.timezone) for us in (first, last - 1))
         edges = midnight_us(days[0], facts.timezone), midnight_us(days[1] + _DAY, facts.timezone)

@@ -103,7 +103,7 @@ def apply_required_grades(
 
 
 def _late(facts: Facts, item: EvidenceItem, entered: Entered) -> Iterator[Text]:
-    """Yield the text of a value whose document was issued in the period; PAR-07 has its own."""
+    """Yield the finding of a value whose document was issued in the period; PAR-07 has its own."""
     if entered.name in facts.methodology.dated or entered.spec.by_publication:
         return
     of = [d for d in facts.supporting.documents if d.parameter == entered.name]
@@ -434,7 +434,7 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
     if _costs_nothing(name, price.stated, price.reduced):
         return None
     values |= {"methodology": facts.methodology.id, "option": spec.option or "-"}
-    # where the methodology's own source is no laboratory, its values are entered as one's
+    # where the methodology's own source is not a laboratory, its values are entered as one's
     known = spec.source and "laboratory" not in spec.source
     return text("PAR-06.constant_source" if known else "PAR-06.constant", **values)
 
@@ -451,7 +451,7 @@ def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fracti
 
 def _weak(facts: Facts) -> Iterator[Text]:
     """
-    Yield texts on weak evidence of monitored values.
+    Yield findings on weak evidence of monitored values.
 
     A sample without a report, or an analyser that was read in less than half of the hours.
     """

@@ -166,7 +166,9 @@ def _xml(content: bytes) -> list[Item]:
     try:
         parser.Parse(content, True)
     except (expat.ExpatError, ValueError, LookupError) as error:
-        raise SignedValueError(f"the XML cannot be read: {error}; get the file again") from error
+        raise SignedValueError(
+            f"the XML cannot be read: {error}; download the file again"
+        ) from error
     return walk.items
 
 

@@ -92,7 +92,7 @@ def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
 
 
 def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
-    """Yield texts of surveys whose population differs from the number of units of the design."""
+    """Yield findings on surveys whose population differs from the number of units of the design."""
     designed = {population.parameter: population for population in design.populations}
     for survey in plan.declared.surveys:
         own = designed.get(survey.parameter)
@@ -163,7 +163,7 @@ def uncorrected(versions: Sequence[Version], earlier: Sequence[Version]) -> Iter
 
 
 def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
-    """Yield the text if the expected yearly energy exceeds the plant's full load."""
+    """Yield a finding if the expected yearly energy exceeds the plant's full load."""
     devices = {device.id: (device.class_id, device.rated_power_w) for device in plan.devices}
     bound = ((device.role, *devices[device.device]) for device in plan.project.devices)
     counted = [
@@ -187,7 +187,7 @@ def wet_gas(
 
 
 def _capacity(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
-    """Yield the text if the plant's rated power differs from that of the estimate."""
+    """Yield a finding if the plant's rated power differs from that of the estimate."""
     span = result.from_us, result.to_us, result.timezone
     estimate, _, _ = in_force(plan.project.expected, span)[-1]
     stated = estimate.get("capacity_kw")
@@ -277,7 +277,7 @@ def _commissioned(plan: MonitoringPlan, result: PeriodResult, design: Design) ->
 
 
 def _elsewhere(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
-    """Yield the text if the plant is not at the place of its design."""
+    """Yield a finding if the plant is not at the place of its design."""
     if design.latitude is None or design.longitude is None:
         return
     mine = {device.device for device in plan.project.devices}
@@ -383,7 +383,7 @@ def conditions(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
 
 
 def _entered(plan: MonitoringPlan, version: Version, first: date) -> Iterator[Text]:
-    """Yield texts of a version without approval, timely entry, or procedures."""
+    """Yield findings on a version without approval, timely entry, or procedures."""
     counts = max(first, version.begins)
     if version.approval is None:
         yield text("PLN-01.not_approved", version=version.name, kind=called(version.kind))

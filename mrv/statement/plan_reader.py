@@ -65,7 +65,8 @@ def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
         return _plan_of(plan)
     except (ValueError, InvalidOperation, PeriodError) as bad:
         raise CanonicalError(
-            f"plan.json is not a monitoring plan ({type(bad).__name__}: {bad}); get the pack again"
+            f"plan.json is not a monitoring plan ({type(bad).__name__}: {bad}); obtain the"
+            f" pack again from its sender"
         ) from bad
 
 

@@ -388,7 +388,7 @@ def _compared(out: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[st
 
 
 def _not_upstream(out: LeftOut, project: Project) -> Iterator[Text]:
-    """Yield texts that contradict the registered supply of the project's meters."""
+    """Yield findings that contradict the registered supply of the project's meters."""
     for result, values in _compared(out, project):
         if not result.took:
             yield text("BND-01.upstream_unknown", devices=out.of.upstream_of)
@@ -398,7 +398,7 @@ def _not_upstream(out: LeftOut, project: Project) -> Iterator[Text]:
 
 
 def supplying(out: LeftOut, project: Project) -> Iterator[Text]:
-    """Yield texts on a meter that supplies those of the project, confirmed by readings."""
+    """Yield findings on a meter that supplies those of the project, confirmed by readings."""
     if out.is_upstream:
         for _, values in _compared(out, project):
             yield text("BND-01.upstream", device=out.of.device, **values)

@@ -190,7 +190,7 @@ def test_a_document_by_the_operator_is_none(url, tmp_path):
         ("{document: a, page: 3}", "unknown key 'page'"),
         ("{by: a}", "document is missing"),
         ("{document: a, issued: yesterday}", "is not a date such as 2025-03-01"),
-        ("{document: a, sha256: b2}", "is no SHA-256"),
+        ("{document: a, sha256: b2}", "is not a SHA-256"),
         ("[a]", "must be text"),
         ("{document: 3}", "document = 3 must be text"),
     ],

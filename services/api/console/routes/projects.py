@@ -89,7 +89,11 @@ Asking = Annotated[str | None, Query(max_length=10)]
 def schedule(ask: View, language: Language, project: IdPath) -> Response:
     """Return the page of a project's due items, for signed-in users."""
     if not ask.who.sees(project):
-        raise ProblemError(403, "sign in to see what is due of this project")
+        raise ProblemError(
+            403,
+            "the due items of this project are visible only with access to it; sign in with"
+            " such a key",
+        )
     today, rows = due_of(ask, project)
     states = [row.state(today) for row in rows]
     return render(

@@ -397,11 +397,6 @@ class Methodology:
         return frozenset([LINE_DIAGRAM] if self.apart else ())
 
     @property
-    def by_quarter_hours(self) -> bool:
-        """Return whether quarter hours add up to a period's account, before deductions."""
-        return self.additive and not any(needs.less for needs in self.roles.values())
-
-    @property
     def by_period(self) -> bool:
         """
         Return whether emissions can be calculated for a period only, not for a quarter hour.

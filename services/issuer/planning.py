@@ -224,8 +224,8 @@ def _registered(conn: Connection, known: _Known) -> Iterator[Due]:
                 if version.until is not None and not replaced:
                     what = f"{version.name} {version.version}"
                     yield Due("registered_version", what, version.until, known.responsible())
-    end = local_date(known.project.to_us, known.project.timezone)
-    yield Due("crediting_period", str(end), end, known.responsible())
+    last_day = local_date(known.project.to_us - 1, known.project.timezone)
+    yield Due("crediting_period", str(last_day), last_day, known.responsible())
 
 
 _DAY_US = 86_400_000_000

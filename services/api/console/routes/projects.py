@@ -22,7 +22,7 @@ from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored_names
 from services.api.console.charts.quantities import Bar, bars, cumulative_chart, hours_chart
 from services.api.console.maps.plots import SHARES, month_calendar
-from services.api.console.render import Language, render
+from services.api.console.render import Language, last_day, render
 from services.api.console.routes.overview import of_ug
 from services.api.console.routes.year import plan_why, unfit_plans
 from services.api.console.session import View
@@ -154,7 +154,11 @@ def project(
         money=money,
         visible={stored.id for stored in statements},
         serving=[
-            {**item, **{edge: _local(item[edge], result.sums.timezone) for edge in ("from", "to")}}
+            {
+                **item,
+                "from": _local(item["from"], result.sums.timezone),
+                "to": last_day(item["to"], result.sums.timezone),
+            }
             for item in serving
         ],
         of_ug=of_ug,

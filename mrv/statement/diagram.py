@@ -26,10 +26,10 @@ from mrv.statement.plan_extract import MonitoringPlan
 from mrv.texts import Text, render, signed_by_0_1_0, text
 
 _SHOWN = 6  # meters drawn a role
-_BOX = (300, 80)
-_GAP_X, _GAP_Y, _EDGE = 90, 18, 24
+_BOX = (324, 80)
+_GAP_X, _GAP_Y, _EDGE = 42, 18, 24
 _TOP = 92
-_CHARACTERS = {15: 32, 12: 43}  # of a font size that fit into a box
+_CHARACTERS = {15: 35, 12: 47}  # of a font size that fit into a box
 STYLE = (
     "text{font-family:'DejaVu Sans',Verdana,Arial,sans-serif;fill:#1b2a36}"
     ".t{font-size:15px;font-weight:bold}.s{font-size:12px}.h{font-size:19px;font-weight:bold}"

@@ -37,7 +37,6 @@ from services.api.console.routes.year import (
     progress,
     short_name,
     shortfalls,
-    unfit_plans,
 )
 from services.api.console.session import View
 from services.api.console.translations import Words
@@ -285,7 +284,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
                 console.stations(conn, _CHOSEN),
                 _programme(conn, of),
                 [(s, sums[s.id]) for s in systems.load().values() if s.id in sums],
-                unfit_plans(conn),
+                city_year.unfit_plans(conn),
                 signing_keys.operators(conn),
                 monitoring_plans.responsible(conn),
             )

@@ -24,7 +24,7 @@ from services.api.console.charts.quantities import Bar, bars, cumulative_chart, 
 from services.api.console.maps.plots import SHARES, month_calendar
 from services.api.console.render import Language, last_day, render
 from services.api.console.routes.overview import of_ug
-from services.api.console.routes.year import plan_why, unfit_plans
+from services.api.console.routes.year import plan_why
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
@@ -33,7 +33,7 @@ from services.api.routes.registry import IdPath, due_of, unknown
 from services.store.registry import load as registry
 from services.store.statements.statements import Stored
 from services.store.views import console, listing
-from services.store.views.city_year import percent
+from services.store.views.city_year import percent, unfit_plans
 from services.store.views.console import EmissionDay, ProjectSums
 from services.store.views.coverage import CoverageDay, coverage_days
 from services.store.views.parks import Money, of_project

@@ -105,7 +105,7 @@ def test_a_citizen_follows_a_tonne_to_its_proof(tab, served):
     told = tab.locator("#verdict").inner_text()
     assert "verified here, all valid" in told
     assert "the evidence pack" in told
-    assert "are not recalculated here; use `tonne verify`" in told
+    assert "are not recalculated here; use tonne verify" in told
 
 
 def in_sight(tab, found):

@@ -126,8 +126,8 @@ def _cause(own: Sequence[Project], words: Words) -> str:
     share = _percent(int(short[worst["project"]] / whole * 100), words)
     if worst["plan_error"]:
         return words.filled("programme.worst_plan", _short_name(worst["name"]), share)
-    own = _percent(_reached(worst), words)
-    return words.filled("programme.worst", _short_name(worst["name"]), share, own)
+    reached = _percent(_reached(worst), words)
+    return words.filled("programme.worst", _short_name(worst["name"]), share, reached)
 
 
 def _target(

@@ -11,13 +11,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 
 from mrv.calendar import local_date
-from mrv.statement.conformity import over_full_load
-from mrv.texts import Text
 from services.clock import now_us
 
 _YEAR = (
@@ -156,9 +154,9 @@ def project_years(conn: Connection, year: int, days: Sequence[Accounted]) -> lis
     ]  # fmt: skip
 
 
-def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]:
-    """Return errors of estimates that their plants cannot reach, by project."""
-    rows = conn.execute(
+def estimates(conn: Connection, project: str | None = None) -> list[tuple[Any, ...]]:
+    """Return project, methodology, version, expected kWh per year, and meters by role and power."""
+    return conn.execute(
         "SELECT p.id, p.methodology, p.version, (p.expected ->> 'energy_kwh_per_year')::numeric,"
         " jsonb_agg(jsonb_build_array(m.role, d.class, d.rated_power_w)) FROM project p"
         " JOIN project_device m ON m.project_id = p.id AND m.during @> now()"
@@ -166,9 +164,7 @@ def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]
         " WHERE p.expected ? 'energy_kwh_per_year' AND (%(of)s::text IS NULL OR p.id = %(of)s)"
         " GROUP BY p.id",
         {"of": project},
-    )
-    texts = {name: over_full_load(*row) for name, *row in rows}
-    return {name: error for name, error in texts.items() if error is not None}
+    ).fetchall()
 
 
 def avoided_by_day(days: Sequence[Accounted], year: int) -> list[tuple[str, date, Decimal]]:

@@ -29,7 +29,6 @@ from services.store.registry.entries_from_rows import names as registered_names
 from services.store.registry.programme import ActionYear, ProjectCredits
 from services.store.views import alarms, console, parks
 from services.store.views import parks as money
-from services.store.views.city_year import unfit_plans
 
 _ACCOUNTS = (
     "target and reported are the city's account, modelled; monitored and issued are the"
@@ -368,15 +367,11 @@ def _added(values: Any) -> str | None:
 def _projects(conn: Connection, year: int, language: str) -> list[dict[str, Any]]:
     rows = conn.execute(_PROJECTS, {"year": year}).fetchall()
     called = registered_names(conn)
-    plans = unfit_plans(conn)
-    return [_project(row, called, language, plans.get(row[0])) for row in rows]
+    return [_project(row, called, language) for row in rows]
 
 
 def _project(
-    row: Sequence[Any],
-    called: Mapping[tuple[str, str], dict[str, str]],
-    language: str,
-    plan: Text | None,
+    row: Sequence[Any], called: Mapping[tuple[str, str], dict[str, str]], language: str
 ) -> dict[str, Any]:
     (name, title, system, action, method, yearly, monitored, expected, credit, rests, content,
      country, timezone, by_statements, open_time, quarters, ahead, counted,
@@ -400,7 +395,6 @@ def _project(
         "expected_ahead_t": None if ahead is None else f"{ahead:f}",
         "monitored_t": None if monitored is None else f"{monitored:f}",
         "measured_percent_of_expected": _percent(monitored, so_far),
-        "plan_error": None if plan is None else render(plan, language),
         "issued_credits_t": issued,
         "issued_by_grade_t": grades,
         "transferable_t": "not determined" if moved.credit_t is None else moved.credit_t,

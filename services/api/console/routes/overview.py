@@ -43,6 +43,7 @@ from services.api.console.translations import Words
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
+from services.issuer.planning import unfit_plans
 from services.store.registry import monitoring_plans, signing_keys
 from services.store.views import alarms, city_year, console
 from services.store.views.city_year import ProjectYear, added
@@ -284,7 +285,7 @@ def recalled(ask: Asked, year: int | None = None) -> PageFigures:
                 console.stations(conn, _CHOSEN),
                 _programme(conn, of),
                 [(s, sums[s.id]) for s in systems.load().values() if s.id in sums],
-                city_year.unfit_plans(conn),
+                unfit_plans(conn),
                 signing_keys.operators(conn),
                 monitoring_plans.responsible(conn),
             )

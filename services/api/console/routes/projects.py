@@ -30,10 +30,11 @@ from services.api.console.translations import Words
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.registry import IdPath, due_of, unknown
+from services.issuer.planning import unfit_plans
 from services.store.registry import load as registry
 from services.store.statements.statements import Stored
 from services.store.views import console, listing
-from services.store.views.city_year import percent, unfit_plans
+from services.store.views.city_year import percent
 from services.store.views.console import EmissionDay, ProjectSums
 from services.store.views.coverage import CoverageDay, coverage_days
 from services.store.views.parks import Money, of_project

@@ -18,6 +18,7 @@ from services.api.client import Client
 from services.api.console.maps import sewers as sewer_map
 from services.api.console.routes.year import finding, outside, shortfalls
 from services.api.console.translations import Words
+from services.issuer.planning import unfit_plans
 from services.processing.registry_import import import_registry
 from services.registry.document import to_yaml
 from services.registry.files import read_files
@@ -26,7 +27,7 @@ from services.sewers.assets import Asset
 from services.store.postgres.pool import connect
 from services.store.registry import sewers
 from services.store.registry.entries_from_rows import load_registry
-from services.store.views.city_year import ProjectYear, unfit_plans
+from services.store.views.city_year import ProjectYear
 from tests.fix_node import installed
 from tests.invoked import tonne
 from tests.registering import imported

@@ -22,7 +22,6 @@ from mrv.accounting.period_result import (
     Deduction,
     DeviceOutcome,
     FactorUse,
-    GapOutcome,
     ParameterUse,
     PeriodResult,
     Totals,
@@ -37,14 +36,16 @@ from mrv.methodologies import find
 from mrv.model import Calculation
 from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
 from mrv.registry.project import FIRST
-from mrv.rules import severity_of
+from mrv.rules import needs_of, severity_of
 from mrv.signatures import canonical
 from mrv.statement.conformity import conditions, planned, registered, since_before
 from mrv.statement.cross_check_json import (
     cross_check_out,
+    gap_out,
     indicated,
     readings_out,
     registry_inputs,
+    seconds,
     unusual_out,
 )
 from mrv.statement.device_days import summary
@@ -67,7 +68,6 @@ TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # years (decision 18/CMA.1).  The methodologies here count CO2 alone, whose
 # potential is 1 in every set.
 GWP = wire_account.WarmingPotentials(set="IPCC AR5 GWP-100", co2="1")
-_S = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         declared=case.plan.declared or UNSET,
         monitored_parameters=tuple(_parameter(case, d) for d in result.devices),
         coverage=result.covered_share,
-        gaps=tuple(map(_gap, result.gaps)),
+        gaps=tuple(gap_out(gap, case) for gap in result.gaps),
         deductions=tuple(_deduction(d, plan.accounting) for d in result.deductions),
         applicability=_conditions(case),
         rules=UNSET if plan.accounting == FIRST else _effects(result),
@@ -197,6 +197,7 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
             severity=UNSET if f.holds else f.severity or severity_of(f.rule),
             tonnes=f.tonnes or UNSET,
             devices=f.devices or UNSET,
+            remedy=UNSET if f.holds else needs_of(f.rule) or UNSET,
         )
         for f in findings
     )
@@ -421,33 +422,19 @@ def _coverage(coverage: Coverage, side: str) -> wire_monitoring.CoverageShown:
     # on the project side all that is not known has something put in for it
     substituted = coverage.unknown_us + coverage.missing_us if side == "project" else 0
     return wire_monitoring.CoverageShown(
-        installed_s=_seconds(coverage.installed_us),
-        measured_s=_seconds(coverage.measured_us),
-        estimated_s=_seconds(coverage.estimated_us),
-        unknown_s=_seconds(coverage.unknown_us),
-        missing_s=_seconds(coverage.missing_us),
-        substituted_s=_seconds(substituted),
-        calibrated_s=_seconds(coverage.calibrated_us),
+        installed_s=seconds(coverage.installed_us),
+        measured_s=seconds(coverage.measured_us),
+        estimated_s=seconds(coverage.estimated_us),
+        unknown_s=seconds(coverage.unknown_us),
+        missing_s=seconds(coverage.missing_us),
+        substituted_s=seconds(substituted),
+        calibrated_s=seconds(coverage.calibrated_us),
         installed_share=coverage.installed_share,
         measured_share=coverage.measured_share,
         estimated_share=coverage.estimated_share,
         unknown_share=coverage.unknown_share,
         missing_share=coverage.missing_share,
         calibrated_share=coverage.calibrated_share,
-    )
-
-
-def _gap(gap: GapOutcome) -> wire_account.Gap:
-    return wire_account.Gap(
-        device=gap.device,
-        from_=utc_text(gap.start_us),
-        to=utc_text(gap.end_us),
-        kind=gap.kind,
-        time_s=_seconds(gap.time_us),
-        rule=gap.rule,
-        substituted=gap.substituted,
-        cost_t=gap.cost_t,
-        forgone_at_most_t=gap.forgone_at_most_t,
     )
 
 
@@ -465,8 +452,3 @@ def _deduction(deduction: Deduction, accounting: int) -> wire_account.Deduction:
         adjustment=UNSET if accounting == FIRST else deduction.quantity,
         cost_t=deduction.cost_t,
     )
-
-
-def _seconds(us: int) -> str:
-    whole, rest = divmod(us, _S)
-    return f"{whole}.{rest:06d}" if rest else str(whole)

@@ -35,7 +35,7 @@ from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.trust_root import Trust
 from mrv.signed_values.meter_keys import OwnKeys
 from mrv.statement import evidence
-from mrv.statement.conditions import effects, graded, unmet
+from mrv.statement.conditions import Unmet, effects, gap_lines, graded, unmet
 from mrv.statement.credentials import conclusion_of
 from mrv.statement.evidence_case import Case
 from mrv.statement.findings import SIGNED_BY, Event, Record, fold, read_event
@@ -349,14 +349,20 @@ def verify(
         accepted,
         () if broken else tuple(relied_on(subject, by)),
         () if broken else tuple(not_relied_on(subject)),
-        () if broken else tuple(map(str, unmet(subject.claims))),
+        () if broken else tuple(_with_remedy(item) for item in unmet(subject.claims)),
         () if broken else tuple(effects(subject.claims)),
+        () if broken else tuple(gap_lines(subject.claims)),
         "" if broken else graded(subject.claims),
         () if broken else tuple(subject.arrived),
         () if broken or subject.stamped is None else subject.stamped.stamps,
         () if broken else tuple(subject.stamped_days),
         by,
     )
+
+
+def _with_remedy(item: Unmet) -> str:
+    remedy = item.remedy_words()
+    return f"{item}. {remedy}" if remedy else str(item)
 
 
 def _policies(stated: str | None, policy: Policy | None) -> tuple[Policy, ...]:

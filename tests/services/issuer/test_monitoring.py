@@ -56,7 +56,7 @@ def test_each_meter_is_due_and_the_next_statement_follows_the_last(database_url,
     assert late.state(date(2026, 3, 3)) == "soon"
     assert late.state(date(2025, 3, 3)) == "later"
     assert found["statement", "2026-03-03 .. 2026-03-03"].day == date(2026, 3, 4)
-    assert found["crediting_period", "2036-01-01"].responsible == "Energy manager"
+    assert found["crediting_period", "2035-12-31"].responsible == "Energy manager"
     name = logged.submitted(database_url, who, "2026-03-03", "2026-03-04")
     assert _due(database_url, "pv")["verification", name].responsible == "verifier"
 
@@ -299,7 +299,7 @@ def test_a_deviation_ends_and_the_plan_holds_again(run, database_url, tmp_path):
         ("by: Joint Committee", "by: energy  Manager", "is who answers for the plan"),
         ("date: 2025-12-15", "date: 2999-01-01", "in the future"),
         ("reference: JC-2025-17", "reference: ''", "reference"),
-        ("sha256: ab", "sha256: xy", "no SHA-256"),
+        ("sha256: ab", "sha256: xy", "64 hexadecimal digits"),
     ],
 )
 def test_an_import_refuses_a_version_that_does_not_say_what_it_is(run, tmp_path, old, new, word):

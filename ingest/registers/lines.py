@@ -79,8 +79,11 @@ class Meter:
 
     def largest_step(self, from_us: int, to_us: int) -> float:
         """Return the largest step that the meter could make between two times. [base units]"""
-        lit_us = to_us - from_us if self.lit_us is None else self.lit_us(from_us, to_us)
-        return self.allowance(lit_us)
+        return self.allowance(self.runs_us(from_us, to_us))
+
+    def runs_us(self, from_us: int, to_us: int) -> int:
+        """Return the time in which the meter can count between two times. [us]"""
+        return to_us - from_us if self.lit_us is None else self.lit_us(from_us, to_us)
 
     def at_once(self, elapsed_us: int) -> float:
         """Return the largest step that is accepted without another reading. [base units]"""

@@ -146,7 +146,7 @@ def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str
 
 
 def cut_of_gap(
-    gap: Gap, needs: RoleNeeds, rate: Fraction | None, per_day: Fraction | None = None
+    gap: Gap, needs: RoleNeeds, rate: Fraction | None, room: Fraction | None = None
 ) -> Cut:
     """
     Return the cut of a gap: none on the baseline side, the highest rate on the project's.
@@ -155,8 +155,8 @@ def cut_of_gap(
     ----------
     rate : Fraction, optional
         Highest plausible rate. [base units/h]
-    per_day : Fraction, optional
-        Documented design capacity, the maximum of each day with a gap. [base units]
+    room : Fraction, optional
+        What the documented design capacity leaves of the days with the gap. [base units]
     """
     quantity, bound = Fraction(0), Fraction(0)
     at_most = None if rate is None else rate * gap.time_us / HOUR_US
@@ -164,9 +164,8 @@ def cut_of_gap(
         quantity, at_most = -at_most, None
     elif needs.costs is not None:
         bound = max(rate or Fraction(0), Fraction(needs.costs)) * gap.time_us / HOUR_US
-        if per_day is not None:
-            # a gap of less than a day may lie in two of them
-            bound = min(bound, per_day * (-(-gap.time_us // (24 * HOUR_US)) + 1))
+        if room is not None:
+            bound = min(bound, room)
     lost = Lost(gap, at_most, bound)
     return Cut(Kind.GAP, quantity, gap.start_us, gap.end_us, gap.kind, lost=lost)
 

@@ -14,7 +14,7 @@ import numpy as np
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, Int32, Int64, IntervalRows
 from mrv import calendar
-from mrv.accounting.coverage import Service, Span, common, costed, gaps, role_needs, service
+from mrv.accounting.coverage import Gap, Service, Span, common, costed, gaps, role_needs, service
 from mrv.accounting.device_period import (
     FUEL,
     Cut,
@@ -43,6 +43,20 @@ WEEKS = 4
 _WEEK = 7 * 24 * HOUR_US // INTERVAL_US
 # device, role and service: what a change of parameters does not move
 _Key = tuple[str, str, int, int]
+
+
+def _room(gap: Gap, whole: Service, per_day: Fraction | None, timezone: str) -> Fraction | None:
+    """
+    Return what the design capacity leaves of the local days of a gap, less what was metered on
+    them; None without a capacity. [base units]
+    """
+    if per_day is None:
+        return None
+    room = Fraction(0)
+    for _, *edges in calendar.days(gap.start_us, gap.end_us, timezone):
+        metered = whole.cut(*(us // INTERVAL_US for us in edges)).value
+        room += max(Fraction(0), per_day - exact_sum(metered))
+    return room
 
 
 def stretches(first: int, last: int) -> tuple[int, ...]:
@@ -217,7 +231,10 @@ class Reader:
             edges = a // INTERVAL_US, b // INTERVAL_US
             part = whole.cut(*edges)
             cuts = [
-                *(cut_of_gap(gap, needs, rate, per_day) for gap in gaps(part)),
+                *(
+                    cut_of_gap(gap, needs, rate, _room(gap, whole, per_day, timezone))
+                    for gap in gaps(part)
+                ),
                 *cuts_of_errors(errors, part, add=needs.side == "project"),
             ]
             used = own.total(errors, *edges) if own else Fraction(0)

@@ -179,18 +179,31 @@ def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Spa
     for role, needs in methodology.roles.items():
         if needs.side != "project" or not needs.required:
             continue
-        served: list[Span] = []
-        for begin, end in sorted(
+        served = (
             service_intervals(project, bound, fleet.devices[fleet.by_id[bound.device]], "project")
             for bound in project.devices
             if bound.role == role and bound.device in fleet.by_id
-        ):
-            if served and begin <= served[-1][1] and begin < end:
-                served[-1] = (served[-1][0], max(served[-1][1], end))
-            elif begin < end:
-                served.append((begin, end))
-        result = common(result, served)
+        )
+        result = common(result, joined(served))
     return result
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """Return spans in order, with those that touch or overlap joined."""
+    result = list[Span]()
+    for begin, end in sorted(s for s in spans if s[0] < s[1]):
+        if result and begin <= result[-1][1]:
+            result[-1] = result[-1][0], max(result[-1][1], end)
+        else:
+            result.append((begin, end))
+    return result
+
+
+def remaining(spans: Iterable[Span], begin: int, end: int) -> list[Span]:
+    """Return the parts of [begin, end) outside other spans, in order."""
+    inside = joined((max(first, begin), min(last, end)) for first, last in spans)
+    edges = [begin, *(edge for span in inside for edge in span), end]
+    return [span for span in zip(edges[::2], edges[1::2], strict=True) if span[0] < span[1]]
 
 
 def common(spans: Iterable[Span], other: Iterable[Span]) -> list[Span]:

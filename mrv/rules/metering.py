@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, Int32, Int64, IntervalRows
+from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, Int64, IntervalRows
 from mrv import calendar
 from mrv.accounting.coverage import Service, Span, common, costed, gaps, role_needs, service
 from mrv.accounting.device_period import (
@@ -231,7 +231,7 @@ class Reader:
             errors=errors,
             nets=own is None or own.metered, rate=rate,
             class_limit=limits.class_limit(bound, needs),
-            series=_series(whole) if rated else None,
+            series=whole.value,
         )  # fmt: skip
         return Metered(base, whole, limits.stretches)
 
@@ -255,12 +255,6 @@ class Reader:
 def _end(bound: ProjectDevice, to_us: int) -> int:
     """Return the end of a device's assignment; without one, the period's. [us UTC]"""
     return to_us if bound.to_us is None else bound.to_us
-
-
-def _series(whole: Service) -> Int32:
-    """Return the quantity of each interval as int32, half the memory. [base units]"""
-    result: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
-    return result
 
 
 def _rate(

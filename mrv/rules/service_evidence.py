@@ -18,8 +18,6 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
-import numpy as np
-
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
@@ -292,11 +290,10 @@ def _burnt(facts: Facts, invoice: Invoice) -> bool:
     first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
     taken = Fraction(0)
     for m in groups:
-        if m.series is None or served([m], first, last) < last - first:
+        if served([m], first, last) < last - first:
             return False
-        begin = first - m.service.first
-        seconds = exact_sum(m.series[begin : last - m.service.first].astype(np.int64))
-        taken += watts(m) * Fraction(seconds, _S_PER_HOUR)
+        hours = Fraction(m.quantity((invoice.from_us, invoice.to_us)), _S_PER_HOUR)
+        taken += watts(m) * hours
     return abs(taken - invoice.value) <= TOLERANCE * invoice.value
 
 

@@ -17,11 +17,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ingest import classes
-from ingest.model import HOUR_US, INTERVAL_US, Device, Int64
-from mrv.accounting.coverage import Gap, Served, Service, Span
+from ingest.model import HOUR_US, INTERVAL_US, Device
+from mrv.accounting.coverage import Gap, Service, Span
 from mrv.model import MONTH, Activity, ClassLimit, RoleNeeds
 from mrv.registry.calibration import Uncovered
 from mrv.registry.declared import Calibration
@@ -304,7 +302,7 @@ class Monitored:
     needs: RoleNeeds
     params: Mapping[str, Any]
     calibrations: tuple[Calibration, ...]
-    service: Served
+    service: Service
     uncovered: tuple[Uncovered, ...]
     parts: tuple[YearPart, ...]
     errors: tuple[Uncovered, ...] = ()
@@ -312,7 +310,6 @@ class Monitored:
     stretches: tuple[Stretch, ...] = ()
     rate: Fraction | None = None
     class_limit: ClassLimit | None = None
-    series: Int64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     uncounted: Text | str = ""
     measured: Mapping[str, Fraction] = field(default_factory=dict)
     above_power: tuple[AbovePower, ...] = ()
@@ -320,8 +317,7 @@ class Monitored:
     @property
     def span_us(self) -> tuple[int, int]:
         """Return its service in the period, end excluded. [us UTC]"""
-        begin = self.service.first * INTERVAL_US
-        return begin, begin + self.service.intervals * INTERVAL_US
+        return self.service.first * INTERVAL_US, self.service.last * INTERVAL_US
 
     @property
     def moved(self) -> bool:
@@ -350,7 +346,7 @@ class Monitored:
     def quantity(self, span_us: Span) -> int:
         """Return the metered quantity of a time span. [base units]"""
         begin, end = (max(0, us // INTERVAL_US - self.service.first) for us in span_us)
-        return exact_sum(self.series[begin:end]) if begin < end else 0
+        return exact_sum(self.service.value[begin:end]) if begin < end else 0
 
     def taken(self, span_us: Span) -> Fraction:
         """Return the cuts within a time span, own use excluded. [base units]"""

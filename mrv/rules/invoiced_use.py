@@ -235,7 +235,7 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
             room = _BY_TIME * invoiced
         else:
             continue
-        keys = tuple(_key(m) for m in of if m.service.intervals)
+        keys = tuple(_key(m) for m in of if len(m.service))
         if keys:
             more = int(check.theirs) > int(check.ours)
             yield _Bill(

@@ -57,7 +57,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
     if not any(
         m.bound.role in required and (m.bound.role in method.billed or m.moved)
         for m in views
-        if m.service.intervals
+        if len(m.service)
     ):
         return
     invoiced = {m.device.id for m in views if facts.invoiced(m)}
@@ -406,7 +406,7 @@ def class_mean(facts: Facts) -> Iterator[Effect | RuleReport]:
             counts, days, mean = Fraction(0), Fraction(0), Fraction(0)
             for i, a_day in of.items():
                 meter = facts.views[i]
-                served = max(Fraction(meter.service.intervals * INTERVAL_US, _DAY_US), Fraction(1))
+                served = max(Fraction(len(meter.service) * INTERVAL_US, _DAY_US), Fraction(1))
                 days += served
                 mean += a_day * served
                 counts += meter.counts

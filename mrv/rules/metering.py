@@ -86,8 +86,12 @@ class Metered:
     """A device in its role with its metered quantity, before any rule."""
 
     base: Monitored
-    whole: Service
     stretches: tuple[int, ...]
+
+    @property
+    def whole(self) -> Service:
+        """Return its intervals in service."""
+        return self.base.service
 
     @property
     def baseline(self) -> bool:
@@ -227,13 +231,12 @@ class Reader:
             made = YearPart(year, exact_sum(part.value), tuple(cuts), month, edges=edges)
             parts.append(made)
         base = Monitored(
-            bound, device, needs, params, valid, whole.sums(), bare, tuple(parts),
+            bound, device, needs, params, valid, whole, bare, tuple(parts),
             errors=errors,
             nets=own is None or own.metered, rate=rate,
             class_limit=limits.class_limit(bound, needs),
-            series=whole.value,
         )  # fmt: skip
-        return Metered(base, whole, limits.stretches)
+        return Metered(base, limits.stretches)
 
     @cached_property
     def _ordered(self) -> tuple[Int64, Int64]:

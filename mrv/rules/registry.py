@@ -110,7 +110,7 @@ def _found(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
         if metered.baseline and needs.unit in MEASURED:
             groups[needs.quantity, metered.whole.first, len(metered.whole)].append(metered)
     for group in groups.values():
-        for twin in twins([metered.base.series for metered in group], NEARLY_INSIDE):
+        for twin in twins([metered.base.service.value for metered in group], NEARLY_INSIDE):
             yield group[twin.one].base.device.id, group[twin.other].base.device.id, twin
 
 
@@ -152,7 +152,7 @@ class Overlap:
         meter, first = self.later, self.later.service.first
         at = np.flatnonzero(self.both)
         span_us = (first + int(at[0])) * INTERVAL_US, (first + int(at[-1]) + 1) * INTERVAL_US
-        series = np.where(self.both, meter.series, 0)
+        series = np.where(self.both, meter.service.value, 0)
         cost = Fraction(0)
         for part in meter.parts:
             a, b = (edge - first for edge in part.edges)
@@ -170,7 +170,7 @@ def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> li
     groups = defaultdict(lambda: defaultdict(list))
     for i, meter in enumerate(monitored):
         if meter.needs.side == side and meter.needs.unit in MEASURED:
-            groups[meter.needs.quantity][meter.service.first, len(meter.series)].append(i)
+            groups[meter.needs.quantity][meter.service.first, len(meter.service)].append(i)
     overlaps = list[Overlap]()
     for services in groups.values():
         pairs = [sorted(pair, key=len) for pair in combinations(services.values(), 2)]
@@ -189,8 +189,7 @@ def _compared(
     if end - begin < FEW:
         return
     parts = [
-        [monitored[i].series[begin - monitored[i].service.first :][: end - begin] for i in group]
-        for group in (subset, others)
+        [monitored[i].service.cut(begin, end).value for i in group] for group in (subset, others)
     ]
     for result in twins_between(*parts, closely=closely):
         pair = subset[result.one], others[result.other]
@@ -207,7 +206,7 @@ def _overlap(
     whole = monitored[later]
     number = np.arange(*edges)
     inside = number[(number - lag >= edges[0]) & (number - lag < edges[1])]
-    there, here = monitored[value].series, whole.series
+    there, here = monitored[value].service.value, whole.service.value
     both = np.zeros(len(here), dtype=np.bool_)
     at = inside - whole.service.first
     both[at] = (there[inside - lag - monitored[value].service.first] > 0) & (here[at] > 0)
@@ -295,7 +294,7 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
     for meter, after in zip_longest(views, views[1:]):
         first, last = _could_serve(facts, meter)
         until = after.service.first if after and after.bound == meter.bound else last
-        gaps = [(meter.service.first + meter.service.intervals, until)]
+        gaps = [(meter.service.last, until)]
         if before is None or before.bound != meter.bound:
             gaps.append((first, meter.service.first))
         before = meter
@@ -327,11 +326,7 @@ def _could_serve(facts: Facts, meter: Monitored) -> tuple[int, int]:
 def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
     """Return roles of the project's side without any serving device. [interval numbers]"""
     there = [m for m in views if m.needs.side == "project"]
-    meeting = (
-        m.bound.role
-        for m in there
-        if m.service.first < end and begin < m.service.first + m.service.intervals
-    )
+    meeting = (m.bound.role for m in there if m.service.first < end and begin < m.service.last)
     return tuple(sorted({m.bound.role for m in there}.difference(meeting)))
 
 

@@ -267,7 +267,7 @@ def _own_power(facts: Facts, meter: Monitored) -> bool:
     drawn = facts.supporting.drawn.get(meter.device.id)
     if meter.needs.draws is None or drawn is None:
         return False
-    if len(drawn.number) < COVERED * meter.service.intervals:
+    if len(drawn.number) < COVERED * len(meter.service):
         return False
     edges = facts.stretches[0], facts.stretches[-1]
     groups = [m for m in facts.price.views if m.device.id == meter.device.id and m.needs.draws]
@@ -319,7 +319,7 @@ def project_electricity(facts: Facts) -> Iterator[Effect | RuleReport]:
         if m.needs.side == "project"
         and m.needs.unit == "Wh"
         and m.bound.role not in charging
-        and m.service.intervals
+        and len(m.service)
     ]
     if not there or reduction_t <= 0:
         return
@@ -383,7 +383,7 @@ def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Rule
 
 def _at_most(facts: Facts, meter: Monitored) -> tuple[Fraction, Fraction]:
     """Return a meter's possible use above its counted one. [Wh, tCO2e]"""
-    rated = (meter.rate or Fraction(0)) * Fraction(meter.service.intervals * INTERVAL_US, HOUR_US)
+    rated = (meter.rate or Fraction(0)) * Fraction(len(meter.service) * INTERVAL_US, HOUR_US)
     more = max(rated, Fraction(_TIMES * meter.metered)) - meter.counts
     if more <= 0:
         return Fraction(0), Fraction(0)

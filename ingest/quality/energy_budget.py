@@ -157,7 +157,12 @@ def _end(time_us: Int64, reported_us: Int64) -> int:
 def _by_edges(time_us: Int64, of_step: Float64, edges: Int64) -> Float64:
     """Return the energy of steps divided at edges, in proportion to time."""
     total = np.concatenate([[0.0], np.cumsum(of_step)])
-    result: Float64 = np.diff(np.interp(edges, time_us, total))
+    # as np.interp, digit by digit, which takes twice as long
+    at = (np.searchsorted(time_us, edges, side="right") - 1).clip(0, len(time_us) - 2)
+    begin, end, step_us = total[at], total[at + 1], time_us[at + 1] - time_us[at]
+    past_us = (edges - time_us[at]).clip(min=0)
+    upto = np.where(past_us < step_us, (end - begin) / step_us * past_us + begin, end)
+    result: Float64 = np.diff(upto)
     return result.clip(min=0.0)
 
 

@@ -265,9 +265,11 @@ class CorroboratedEnergy(Scan):
         days = int(place[-1]) + 1 if len(place) else 0
         begins = np.searchsorted(place, np.arange(days + 1)) + self.first
         edges = np.searchsorted(read.time_us, begins * INTERVAL_US)
-        finite = np.isfinite(watts[edges[0] : edges[-1]])
-        day = np.repeat(np.arange(days), np.diff(edges))[finite]
-        inside = np.flatnonzero(finite) + edges[0]
+        inside: Any = slice(edges[0], edges[-1])
+        day = np.repeat(np.arange(days), np.diff(edges))
+        finite = np.isfinite(watts[inside])
+        if not finite.all():
+            day, inside = day[finite], np.flatnonzero(finite) + edges[0]
         wh = np.bincount(place, claimed.value, days)
         samples = np.bincount(day, minlength=days)
         mean = np.bincount(day, np.abs(watts[inside]), days) / np.maximum(samples, 1)

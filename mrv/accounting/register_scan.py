@@ -209,7 +209,9 @@ class FallenRegisters:
         self, device: Device, channel: Channel, time_us: Int64, value: Int64
     ) -> tuple[Fallen, ...]:
         rise = np.diff(value)
-        remaining = fell(channel.tolerance, value[:-1], value[1:])
+        remaining = rise < -channel.tolerance
+        falls = np.flatnonzero(remaining)
+        remaining[falls] = fell(channel.tolerance, value[falls], value[falls + 1])
         maximum = np.full(len(rise), np.inf)
         limit = device.rated_power_w if channel.limit == "rated_power" else channel.limit
         if isinstance(limit, int):

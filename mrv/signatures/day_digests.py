@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple, Self
 
 from mrv.errors import CanonicalError
@@ -167,9 +168,10 @@ def cut_leaf(key: DayKey, rows: Rows, begin: int, end: int) -> DayLeaf:
 
 def digest_leaves(leaves: Iterable[DayLeaf]) -> Digest:
     """Return the digest of leaves in any order; a repeated device-day is refused."""
-    ordered = tuple(sorted(leaves, key=lambda leaf: leaf.key))
-    for item, other in pairwise(ordered):
-        if item.key == other.key:
+    by_key = sorted(((leaf.key, leaf) for leaf in leaves), key=itemgetter(0))
+    ordered = tuple(leaf for _, leaf in by_key)
+    for (key, item), (other, _) in pairwise(by_key):
+        if key == other:
             raise CanonicalError(
                 f"{item.table} of {item.device} on {item.day} is given twice; give its rows"
                 " together"

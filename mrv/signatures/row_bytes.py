@@ -198,8 +198,8 @@ def _floats(name: str, values: _Array, mask: _Mask) -> tuple[_Array, _Mask]:
     mask = mask & ~np.isnan(values)
     if not mask.any():
         return np.zeros(len(values), "<f8"), mask
-    numbers = np.where(mask, values.astype("<f8", copy=False), 0.0)
-    numbers += 0.0  # turns -0.0 into 0.0
+    known = values.astype("<f8", copy=False)
+    numbers = (known if mask.all() else np.where(mask, known, 0.0)) + 0.0  # turns -0.0 into 0.0
     if np.isinf(numbers).any():
         raise CanonicalError(f"column {name!r} has an infinite value; such a reading is rejected")
     return numbers.astype("<f8", copy=False), mask

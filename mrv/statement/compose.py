@@ -43,6 +43,7 @@ from mrv.documents.form import (
 )
 from mrv.methodologies import find
 from mrv.model import Calculation
+from mrv.registry.calibration_interval import longest
 from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
 from mrv.registry.project import FIRST
 from mrv.rules import needs_of, severity_of
@@ -367,7 +368,7 @@ def _meter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.Meter:
         )
         or UNSET,
         calibration_every=UNSET
-        if interval is None
+        if interval in (None, longest())
         else wire_monitoring.CalibrationEvery(months=interval.months, source=interval.source),
         point=case.plan.points.get(outcome.device, NOWHERE)[0] or UNSET,
         feeds=case.plan.points.get(outcome.device, NOWHERE)[1] or UNSET,

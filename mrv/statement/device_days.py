@@ -236,14 +236,18 @@ def leaves(
     if not len(device):
         return
     begins, dates = local_days(int(time_us.min()), int(time_us.max()), timezone)
-    day = np.searchsorted(begins, time_us, side="right") - 1
-    new = (device[1:] != device[:-1]) | (day[1:] != day[:-1])
-    edges = np.flatnonzero(np.append(True, new)).tolist()
+    heads = np.flatnonzero(np.append(True, device[1:] != device[:-1])).tolist()
+    of_devices = (
+        head + np.searchsorted(time_us[head:end], begins)
+        for head, end in pairwise([*heads, len(device)])
+    )
+    edges = np.unique(np.concatenate([*of_devices, [len(device)]]))
+    day = np.searchsorted(begins, time_us[edges[:-1]], side="right") - 1
     # rows of one time (several quantities) have an order of their own
-    tied = (time_us[1:] == time_us[:-1]) & ~new
+    tied = time_us[1:] == time_us[:-1]
     rows = Rows(time_us, columns, valid)
-    for begin, end in pairwise([*edges, len(device)]):
-        whose = DayKey(fleet.devices[device[begin]].id, dates[day[begin]], table)
+    for (begin, end), k in zip(pairwise(edges.tolist()), day.tolist(), strict=True):
+        whose = DayKey(fleet.devices[device[begin]].id, dates[k], table)
         if tied[begin : end - 1].any():
             within = slice(begin, end)
             data = column_bytes(

@@ -246,7 +246,9 @@ class Subject:
         devices = dict.fromkeys(leaf.device for leaf in leaves)
         signed = [leaf for device in devices for leaf in self._signed_leaves.get(device, ())]
         tables = {leaf.table for leaf in leaves}
-        refuse_differences([leaf for leaf in signed if leaf.table in tables], leaves)
+        signed = [leaf for leaf in signed if leaf.table in tables]
+        if signed != leaves:
+            refuse_differences(signed, leaves)
 
     def needs_evidence(self) -> None:
         """Raise NotApplicableError for a statement without evidence."""

@@ -7,7 +7,6 @@ and missing registry data are reported at once.
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 import time
@@ -25,20 +24,8 @@ from services.intake.retry import GaveUpError, line
 from services.store.postgres.columnstore import Verdict, verdict
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 2.0
-_SELDOM = 20_000
 _TURN_S = 0.0005
 _T = TypeVar("_T")
-
-
-def collect_seldom() -> None:
-    """
-    Make Python's cycle collector run rarely and skip modules loaded so far.
-
-    Messages create few objects and no cycles; the default rate took a seventh of a storing
-    process's time.
-    """
-    gc.freeze()
-    gc.set_threshold(_SELDOM)
 
 
 def take_turns_often() -> None:

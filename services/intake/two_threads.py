@@ -22,13 +22,14 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from ingest.heap import collect_seldom
 from ingest.model import Fleet
 from ingest.mqtt.client import Inbox
 from ingest.mqtt.session import Session
 from services.intake.handover import Done, Handover, Read
 from services.intake.receipts import Receipts
 from services.intake.receive import Receive
-from services.intake.start import collect_seldom, quiet_stop, take_turns_often, wait_for_server
+from services.intake.start import quiet_stop, take_turns_often, wait_for_server
 from services.metrics import Metrics
 from services.store.messages.principal_status import Status
 

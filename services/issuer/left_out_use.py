@@ -407,7 +407,7 @@ def _why(item: Unserved) -> list[Text]:
     """Return the reasons why a meter is excluded."""
     if item.project is not None:
         return [text("BND-01.unclosed", project=item.project)]
-    texts = []
+    texts = [text("BND-01.generates")] if item.generates else []
     if item.reason is not None:
         texts.append(text("BND-01.reason", reason=item.reason))
     if item.installed_us is not None:

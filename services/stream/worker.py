@@ -19,9 +19,10 @@ import faust
 from structlog.typing import FilteringBoundLogger
 
 from ingest.errors import InputError, ServerError
+from ingest.heap import collect_seldom
 from services.intake.retry import GaveUpError
 from services.intake.sparkplug import sparkplug_nodes
-from services.intake.start import collect_seldom, quiet_stop, wait_for_server
+from services.intake.start import quiet_stop, wait_for_server
 from services.intake.topics import dead, partitions
 from services.metrics import Metrics
 from services.settings import Settings

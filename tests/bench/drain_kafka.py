@@ -9,6 +9,7 @@ from tests.bench import drain, load
 from tests.bench.alone import Measured
 from tests.bench.drain import DEVICES, TOTAL
 from tests.bench.over_kafka import PARTITIONS, records, started, wait_for_line
+from tests.bench.spent import cpu_s
 from tests.derived import derived
 from tests.integration.kafka_path import ended_records
 from tests.running import Pipeline
@@ -48,13 +49,18 @@ def through(pipeline: Pipeline, workers: int) -> float:
     bridge = pipeline.home / "bridge.log"
     with ExitStack() as stack:
         logs = [pipeline.home / f"worker-{k}.log" for k in range(workers)]
+        pids = {"postgres": pipeline.stack.postgres.pid, "mosquitto": pipeline.stack.mosquitto.pid,
+                "kafka": pipeline.stack.kafka.pid}  # fmt: skip
         for log in logs:
-            stack.enter_context(started(pipeline, log, "worker", "--session", "6"))
+            worker = stack.enter_context(started(pipeline, log, "worker", "--session", "6"))
+            pids[log.stem] = worker.pid
         for log in logs:
             wait_for_line(log, '"event": "working"')
         time.sleep(10)  # all have joined, and share
-        stack.enter_context(started(pipeline, bridge, "bridge", metrics=pipeline.metrics))
+        sending = started(pipeline, bridge, "bridge", metrics=pipeline.metrics)
+        pids["bridge"] = stack.enter_context(sending).pid
         began = pipeline.receiving_since(bridge)
+        before = {name: cpu_s(pid or 0) for name, pid in pids.items()}
         pipeline.wait_for("tonne_ingest_messages_total", TOTAL)
         wanted = ended_records(str(urls.kafka_url), TOPIC, PARTITIONS)
         while records(pipeline.urls.database_url) < wanted:
@@ -62,8 +68,10 @@ def through(pipeline: Pipeline, workers: int) -> float:
         stored = time.time()
         derived(pipeline.urls.database_url)
         ended = time.time()
+        spent = {n: (cpu_s(pid or 0) - before[n]) / TOTAL * 1e6 for n, pid in pids.items()}
     drain.check(pipeline.urls.database_url)
     rate = TOTAL / (ended - began)
     print(f"drained {TOTAL} messages over Kafka in {ended - began:.2f} s: {rate:,.0f}/s,")
     print(f"  stored in {stored - began:.2f} s, by {workers} of `tonne worker`, {wanted} records")
+    print("  microseconds of processor time a message:", {n: round(u, 1) for n, u in spent.items()})
     return rate

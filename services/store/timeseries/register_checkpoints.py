@@ -281,10 +281,11 @@ def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Chann
     class_id = fleet.devices[devices[0]].class_id
     cursor.execute(
         "SELECT d.index FROM unnest(%s::text[], %s::int[]) AS d (id, index)"
-        " WHERE EXISTS (SELECT FROM interval_quantity WHERE device_id = d.id AND quantity = %s"
-        " AND register_read IS NOT NULL)"
-        f" OR EXISTS (SELECT FROM reading_{class_id} WHERE device_id = d.id"
-        f" AND {channel.name} IS NOT NULL)",
+        # in order of time, by the key: a scan would read all rows before those of the device
+        " WHERE coalesce((SELECT true FROM interval_quantity WHERE device_id = d.id"
+        " AND quantity = %s AND register_read IS NOT NULL ORDER BY start DESC LIMIT 1),"
+        f" (SELECT true FROM reading_{class_id} WHERE device_id = d.id"
+        f" AND {channel.name} IS NOT NULL ORDER BY time DESC LIMIT 1))",
         (fleet.ids(list(devices)), list(devices), str(channel.quantity)),
     )
     return [index for (index,) in cursor.fetchall()]

@@ -257,7 +257,9 @@ METHODOLOGY = Methodology(
             symbol="CDD",
             source="the weather station of the regression, its own sum of degree days",
         ),
-        "power": replace(POWER_ROLE, symbol="E_PJ", source="import register of the building"),
+        "power": replace(
+            POWER_ROLE, symbol="E_PJ", source="import register of the building", net=True
+        ),
     },
     parameters={
         **{key: replace(spec, required=True) for key, spec in _LINE_SPECS.items()},

@@ -104,11 +104,6 @@ def rule(name: str) -> Rule:
     return result
 
 
-def rule_set(number: int) -> tuple[Rule, ...]:
-    """Return the rules of a rule set: 1 is that of release 0.1.0, 2 that of 0.2.0."""
-    return tuple(row for row in rules().values() if row.since <= number)
-
-
 def words(name: str, language: str = "en") -> RuleWords:
     """Return the texts of a rule; the English ones if the language has none."""
     rule(name)

@@ -55,15 +55,14 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
     # values of a baseline that no role of an invoice goes with need their documents all the same
     earning = {m.bound.role for m in views if m.needs.side == "baseline"}
     required = asks or (earning if method.baseline_documents else asks)
+    invoiced = {m.device.id for m in views if facts.invoiced(m)}
     # a building whose meters all stand still would still be given its base load
-    if not any(
+    needed = any(
         m.bound.role in required and (m.bound.role in method.billed or m.moved)
         for m in views
         if m.service.intervals
-    ):
-        return
-    invoiced = {m.device.id for m in views if facts.invoiced(m)}
-    missing = [*_uncorroborated(facts, invoiced)]
+    )
+    missing = [*_uncorroborated(facts, invoiced)] if needed else []
     unfavourable = dict[Text, None]()
     for effect, by in _limits(facts, asks, invoiced):
         unfavourable |= dict.fromkeys(_unfavourable(facts, by))
@@ -76,7 +75,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
         # of two figures within the tolerance the conservative one counts: no reply is asked for
         bare = any(text.code == "EVD-03.days_without" for text in unfavourable)
         yield RuleReport(False, tuple(unfavourable), None if bare else "observation", priced=True)
-    elif not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
+    elif needed and not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
         yield RuleReport(True, (text("invoice.cover", devices=devices),) if devices else ())
 
 

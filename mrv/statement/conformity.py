@@ -12,7 +12,7 @@ from ingest import classes, profiles
 from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.accounting.rounded_figures import DESIGN, exceeds, in_force
 from mrv.calendar import local_date, utc_text
-from mrv.documents.form import UNSET, text_in
+from mrv.documents.form import UNSET, copied, text_in
 from mrv.documents.monitoring import Planned
 from mrv.methodologies import find
 from mrv.parameters.inputs import exact
@@ -344,16 +344,8 @@ def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
     line = plan.versions[-1].line(role, device) if plan.versions else None
     if line is None:
         return None
-    return Planned(
-        version=plan.versions[-1].name,
-        channel=line.channel,
-        option=line.option,
-        frequency=line.frequency,
-        accuracy_class=line.accuracy_class,
-        qa_qc=line.qa_qc,
-        responsible=line.responsible,
-        error_percent=UNSET if line.error_percent is None else str(line.error_percent),
-    )
+    error = UNSET if line.error_percent is None else str(line.error_percent)
+    return copied(Planned, line, version=plan.versions[-1].name, error_percent=error)
 
 
 def conditions(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:

@@ -129,7 +129,6 @@ def _follows(mine: Float64, steps: Float64) -> bool:
     return share + _SURE * error >= _SHOWN
 
 
-_ELECTRICITY = "energy_import"
 # why a rating that is too low refuses what a meter reports
 _REFUSED = "implausible_register"
 # part by which the days of a check meter and of its main meter may differ in sum
@@ -408,7 +407,7 @@ def _why(item: Unserved) -> list[Text]:
     """Return the reasons why a meter is excluded."""
     if item.project is not None:
         return [text("BND-01.unclosed", project=item.project)]
-    texts = []
+    texts = [text("BND-01.generates")] if item.generates else []
     if item.reason is not None:
         texts.append(text("BND-01.reason", reason=item.reason))
     if item.installed_us is not None:

@@ -263,7 +263,7 @@ def outlasting(
         every = interval_of(own, project.methodology, country, quantities)
         for calibration in devices[name].calibrations or ():
             (due,) = limited([calibration], every)
-            if every is not None and due is not calibration:
+            if due is not calibration:
                 yield _warning(
                     project,
                     f"{name}: certificate {calibration.certificate} ({calibration.performed} to"

@@ -285,8 +285,8 @@ def likely_noisy(own: Int32, others: Int32) -> NDArray[np.bool_]:
         subset = np.sort(chosen[:count])
         ratio = others[remaining[:, None], subset] / own[subset]
         half, maximum = len(subset) // 2, int(0.95 * len(subset))
-        middle = np.partition(ratio, half, axis=1)[:, [half]]
-        size = np.partition(np.abs(ratio - middle), (half, maximum), axis=1)
+        middle = np.sort(ratio, axis=1)[:, [half]]
+        size = np.sort(np.abs(ratio - middle), axis=1)
         typical = size[:, half]
         near = typical <= wider * _MEDIAN * _LOUD * middle[:, 0]
         remaining = remaining[near & (size[:, maximum] <= wider * _SCALES[0][1] * typical)]
@@ -317,9 +317,8 @@ def _off(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the median along the last axis; twice as fast as `np.median` on few values."""
-    half = values.shape[-1] // 2
-    ordered = np.partition(values, (max(half - 1, 0), half), axis=-1)
+    """Return the median along the last axis; few values are sorted faster than partitioned."""
+    half, ordered = values.shape[-1] // 2, np.sort(values, axis=-1)
     if values.shape[-1] % 2:
         return ordered[..., half]
     middle: NDArray[np.float64] = (ordered[..., half - 1] + ordered[..., half]) / 2
@@ -339,7 +338,7 @@ def in_order(own: Int32, other: Int32) -> Int32 | None:
         if np.median(off.min(axis=1)) > _MEDIAN * _LOUD:
             return None
     best = off.argmin(axis=1)
-    least, next_ = np.partition(off, 1, axis=1)[:, :2].T
+    least, next_ = np.sort(off, axis=1)[:, :2].T
     like = least <= _LOOKED_AT[1][1] * _MEDIAN * _LOUD
     in_order_already = (best == days).mean() > _LIKE
     if in_order_already or len(np.unique(best[like])) < _IN_ORDER * len(days):

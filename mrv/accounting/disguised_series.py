@@ -325,18 +325,30 @@ def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return middle
 
 
-def in_order(own: Int32, other: Int32) -> Int32 | None:
-    """Return another meter's days in the order of the days that they resemble; None without."""
-    own, there = own.reshape(-1, _DAY), other.reshape(-1, _DAY)
+def in_order(own: Int32, others: Int32) -> Iterator[tuple[int, Int32]]:
+    """Yield meters with their days in the order of the days that they resemble, if another one."""
+    own = own.reshape(-1, _DAY)
+    there = others.reshape(len(others), *own.shape)
     large = own > _LARGE * own.max(initial=0)
     days = np.flatnonzero(np.count_nonzero(large, axis=1) >= _OF_A_DAY)
     if len(days) < LEAST_DAYS:
-        return None
-    few = days[:: len(days) // _RANKS]
-    for subset in (few, days):
-        off = np.stack([_off(there[:, large[day]] / own[day, large[day]]) for day in subset])
-        if np.median(off.min(axis=1)) > _MEDIAN * _LOUD:
-            return None
+        return
+    remaining = np.arange(len(others))
+    for some in (days[:: len(days) // _RANKS], days):
+        if not len(remaining):
+            return
+        table = there[remaining]
+        off = np.stack([_off(table[..., large[d]] / own[d, large[d]]) for d in some], axis=1)
+        likely = np.median(off.min(axis=2), axis=1) <= _MEDIAN * _LOUD
+        remaining, off = remaining[likely], off[likely]
+    for k, off_by in zip(remaining.tolist(), off, strict=True):
+        result = _ordered(there[k], days, off_by)
+        if result is not None:
+            yield k, result
+
+
+def _ordered(there: Int32, days: NDArray[np.intp], off: NDArray[np.float64]) -> Int32 | None:
+    """Return a meter's days in the order of `days`, by their differences; None without one."""
     best = off.argmin(axis=1)
     least, next_ = np.sort(off, axis=1)[:, :2].T
     like = least <= _LOOKED_AT[1][1] * _MEDIAN * _LOUD

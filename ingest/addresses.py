@@ -103,7 +103,7 @@ def server_of(url: str, ports: Mapping[str, int]) -> tuple[str, int]:
     Raises
     ------
     ValueError
-        If it is no such URL; the text never contains a password.
+        If it is not such a URL; the text never contains a password.
     """
     schemes = " or ".join(f"{name}://host:port" for name in ports)
     scheme, _, hosts, _ = parts_of(url)

@@ -5,7 +5,7 @@ Messages of one profile with the same channels in the same order share a bucket,
 unknown and missing channels are resolved once per bucket, in columns.
 
 Readings of Sparkplug and similar decoders are added to the buckets.  A report-by-exception message
-without a known channel is no error, but a birth without one is.
+without a known channel is not an error, but a birth without one is.
 """
 
 from __future__ import annotations

@@ -104,7 +104,9 @@ class Limits:
         }
         for item, other in _EITHER:
             if result.get(item) is not None and result.get(other) is not None:
-                raise ProfileError(f"{where}, limits: {item} and {other} are identical; keep one")
+                raise ProfileError(
+                    f"{where}, limits: {item} and {other} set the same limit; remove one of them"
+                )
             if item in result or other in result:
                 result = {item: None, other: None} | result
         return replace(self, **result)

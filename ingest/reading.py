@@ -84,7 +84,7 @@ def time_us(ts: int | str) -> int:
     Raises
     ------
     PayloadError
-        With reason `time_invalid` for a text that is no time or has no offset.
+        With reason `time_invalid` for a text that is not a time or has no offset.
     """
     if type(ts) is int:
         if -MAX_MS < ts < MAX_MS:

@@ -38,7 +38,7 @@ LENGTH = "length"
 # What makes the energy of a role is what its device's parameter tells, 1 being the sun.
 DECLARED = "declared"
 TECHNOLOGY = "technology"
-SOLAR = 1
+SOLAR, WATER = 1, 2
 # Key of a project's `documents` for the diagram that shows where each meter measures.
 LINE_DIAGRAM = "line_diagram"
 # a third party's list of the public keys of meters, or record of their labels
@@ -156,6 +156,8 @@ class RoleNeeds:
     made_from : str
         Energy source of a role of the baseline: `SUN`, "heat", or `DECLARED` for the device's
         `technology`.
+    net : bool
+        Whether it is what a whole site imports, which generation at the site lowers.
     """
 
     classes: tuple[str, ...]
@@ -173,6 +175,7 @@ class RoleNeeds:
     draws: tuple[str, tuple[str, ...]] | None = None
     delivers: tuple[str, str, str] | None = None
     made_from: str = ""
+    net: bool = False
 
     @property
     def beside(self) -> str:
@@ -395,11 +398,6 @@ class Methodology:
     def diagrams(self) -> frozenset[str]:
         """Return keys of a project's `documents` that do not concern a value."""
         return frozenset([LINE_DIAGRAM] if self.apart else ())
-
-    @property
-    def by_quarter_hours(self) -> bool:
-        """Return whether quarter hours add up to a period's account, before deductions."""
-        return self.additive and not any(needs.less for needs in self.roles.values())
 
     @property
     def by_period(self) -> bool:

@@ -180,7 +180,7 @@ class BridgeChain:
     @property
     def _router(self) -> Router:
         if self._held is None:
-            raise RuntimeError("open() reads the registry first")
+            raise RuntimeError("the registry was not read; call open() first")
         return self._held
 
     def read(self, inbox: Inbox) -> Read:

@@ -203,7 +203,7 @@ class EmbeddedChain:
     @property
     def _version(self) -> Version:
         if self._held is None:
-            raise RuntimeError("open() reads the registry first")
+            raise RuntimeError("the registry was not read; call open() first")
         return self._held
 
     def read(self, inbox: Inbox) -> Read:

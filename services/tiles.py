@@ -314,7 +314,7 @@ def follow(
     Raises
     ------
     InputError, LogError, SignatureError, ServerError
-        If the log cannot be read, or its head has no valid signature; that is no contradiction.
+        If the log cannot be read, or its head has no valid signature; that is not a contradiction.
     """
     raw = source.get(_CHECKPOINT)
     if raw is None:

@@ -84,7 +84,7 @@ def decode(payload: bytes) -> Message:
             "wrong_shape", f"{NAME}: the message has more than {_MAX_METRICS} metrics; split it"
         )
     for i, metric in enumerate(result.metrics):
-        if not isinstance(metric.name, str):  # the runtime leaves what is no text as bytes
+        if not isinstance(metric.name, str):  # the runtime leaves what is not text as bytes
             raise _no_text(f"name of metric {i}", metric.name)
     return Message(
         result.timestamp if result.HasField("timestamp") else None,

@@ -90,7 +90,9 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
         If a class comes twice.
     """
     if len({frame.class_id for frame in frames}) < len(frames):
-        raise ValueError("two frames of one device class start at the same position; join them")
+        raise ValueError(
+            "a device class has several frames; merge the frames of a class before metering"
+        )
     out = Metered(IntervalRows.empty(), {}, [])
     steps: list[Steps] = []
     marks: list[Marks] = []

@@ -15,7 +15,7 @@ Spike test: a value that is far from both neighbours, on the same side.
 
 After the QARTOD spike test (IOOS, Manual for Real-Time Quality Control), which compares with the
 mean of the neighbours.  Here the nearer neighbour is used, so that a steep change, far from one
-neighbour only, is no spike. A reading is flagged with the arrival of the next one.
+neighbour only, is not a spike. A reading is flagged with the arrival of the next one.
 
 Time gap test: a reading that came long after the one before.
 

@@ -6,7 +6,7 @@ too long.  A run ends where the value changes, where the device was silent for
 longer than `gap_us`, and where other limits begin to hold.
 
 The run of a gauge is renewed where registers of its device corroborate it: they rose by the energy
-of the gauge.  So a base load over a weekend or a fixed set point is no fault.  Time is cut into
+of the gauge.  So a base load over a weekend or a fixed set point is not a fault.  Time is cut into
 parts of a fixed length, counted from 1970 on, and the energy since the first reading of a part is
 compared at the first reading after it.  So the result does not depend on batches, and a look-up
 reaches back at most one part before a run.

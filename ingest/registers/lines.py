@@ -164,7 +164,7 @@ CONFIRM_RISE, CONFIRM_LINE = 3, 4
 LOST, CONFIRM_LOST, LOST_US = -99, 8, 24 * HOUR_US
 # of a line that was read so often again and left, all of its value may have been made
 FEW = 3
-# a fall from a climb of so many rises is no fault of reading where it ends so near its foot
+# a fall from a climb of so many rises is not a fault of reading where it ends so near its foot
 CLIMB, FOOT = 8, 20
 # added to the count of a line that began below one that was left: no large rise from it is
 # explained by the time that passed

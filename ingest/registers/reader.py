@@ -198,7 +198,7 @@ class Reader(Waiting):
         Withdraw the steps since a sequence ended, as the register is on it again.
 
         If the other sequence was another register, its steps are doubtful.  A single stray reading
-        of the old sequence is no return, so the other one stays stored for a day.
+        of the old sequence is not a return, so the other one stays stored for a day.
         """
         self.events.append(GLITCH)
         if self._goes_on(mark, time_us, value):

@@ -319,7 +319,7 @@ class Monitored:
 
     @property
     def moved(self) -> bool:
-        """Return whether it metered any quantity."""
+        """Return whether the device metered any quantity."""
         return any(part.metered for part in self.parts)
 
     @property

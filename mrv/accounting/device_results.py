@@ -20,17 +20,11 @@ from mrv.model import Factors, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Silent, SupportingData
 from mrv.rounding import Mode, figure, share_text, six_places
-from mrv.texts import signed_by_0_1_0, text
+from mrv.texts import text
 
 # kinds of cuts as release 0.1.0 listed them, and those that are no gaps
 _LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), (Kind.CERTIFIED,), (Kind.CALIBRATION,))
 _APPLIED = tuple(kind for kind in Kind if kind is not Kind.GAP)
-_RULES = {
-    "baseline": "baseline side: counted as zero",
-    "project": "project side: charged at the highest plausible rate",
-}
-
-_BOTH = signed_by_0_1_0("both_sides")
 
 
 class Pricing:
@@ -158,7 +152,7 @@ def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]
                     end_us=cut.end_us,
                     kind=cut.lost.gap.kind,
                     time_us=cut.lost.gap.time_us,
-                    rule=_RULES[monitored.needs.side] if monitored.needs.costs is None else _BOTH,
+                    rule=monitored.needs.side if monitored.needs.costs is None else "both",
                     substituted=six_places(-cut.quantity),
                     cost_t=six_places(-cut.quantity * rate),
                     forgone_at_most_t=None if maximum is None else six_places(maximum * rate),
@@ -294,8 +288,9 @@ def silent_days(
             end_us=span.to_us,
             kind="missing",
             time_us=span.to_us - span.from_us,
-            rule=f"analyser: no reading of {', '.join(names)}; the conservative value counts",
+            rule="analyser",
             substituted=six_places(Fraction(0)),
             cost_t=six_places(costs * span.flow / flow),
             forgone_at_most_t=six_places(forgone * span.flow / flow),
+            parameters=tuple(names),
         )

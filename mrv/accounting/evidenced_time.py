@@ -37,12 +37,14 @@ LESS = text("invoice.less")
 BARE = text("invoice.bare")
 # invoices that a finding names of a meter
 _NAMED = 3
-# why an invoice is no evidence, by the registry
+# why an invoice is not evidence, by the registry
 _DOUBTS: Mapping[Doubt, Text] = {
     "operator": text("invoice.operator"),
     "one_file": text("invoice.one_file"),
     "other_issuer": text("invoice.other_issuer"),
 }
+# an invoice of so many times a meter's quantity is of another unit, or of other meters too
+_OTHER = 2
 # part of an invoice's time that a meter knows at least
 _KNOWN = Fraction(1, 2)
 
@@ -146,6 +148,11 @@ def states_less(check: CrossCheck) -> bool:
     return check.kind == INVOICE and check.holds is False and int(check.ours) > int(check.theirs)
 
 
+def _of_another(check: CrossCheck) -> bool:
+    """Return whether an invoice states so much more than its meters that it is not of them."""
+    return int(check.theirs) > _OTHER * int(check.ours)
+
+
 def _spans(checks: Iterable[CrossCheck]) -> list[Span]:
     return [(c.from_us, c.to_us) for c in checks]
 
@@ -207,7 +214,8 @@ class Corroboration:
         """
         for check in self.of(meter) if meter.needs.side == "baseline" else ():
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
-            if check.against in self.documents and narrow and check.holds is False:
+            differs = check.holds is False and not _of_another(check)
+            if check.against in self.documents and narrow and differs:
                 yield check
 
     def more(self, meter: Monitored) -> Iterator[CrossCheck]:
@@ -224,8 +232,9 @@ class Corroboration:
 
     def _refuting(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons with invoices that contradict a device without limiting it."""
-        bound = [*self._bounding(meter)]
-        return (c for c in self.of(meter) if c.holds is False and c not in bound and not _agrees(c))
+        bound, baseline = [*self._bounding(meter)], meter.needs.side == "baseline"
+        differ = (c for c in self.of(meter) if c.holds is False and not _agrees(c))
+        return (c for c in differ if c not in bound and not (baseline and _of_another(c)))
 
     def shared(self, meter: Monitored, devices: Collection[str]) -> bool:
         """Return whether an invoice of a device also covers meters outside `devices`."""

@@ -9,15 +9,18 @@ credit is calculated from the exact reduction, not from these texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from mrv.model import Side
 from mrv.parameters.evidence import Grade
-from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, text, texts_of
+from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, signed_by_0_1_0, text, texts_of
 
 # kinds of what meters are compared with
 METER, INVOICE = "check meter", "invoice"
 # the detail of an invoice that others make up for
 OFFSET = "cross_check.offset"
+# how a gap is counted: by its side, at the less favourable of both, or by an analyser's other days
+GapRule = Literal["baseline", "project", "both", "analyser"]
 # kinds of what carries a reduction
 METERED, PARAMETER = "meter", "parameter"
 
@@ -95,6 +98,7 @@ class GapOutcome:
     """
     Gap and its effect.
 
+    `rule` is its side, `both` or `analyser`, `parameters` those that the analyser did not measure.
     `cost_t` is the deduction for it; `forgone_at_most_t` is the highest reduction that a gap on the
     baseline side may have lost, None if unknown or on the project side.
     """
@@ -104,10 +108,16 @@ class GapOutcome:
     end_us: int
     kind: str
     time_us: int
-    rule: str
+    rule: GapRule
     substituted: str
     cost_t: str
     forgone_at_most_t: str | None
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def signed_by_0_1_0(self) -> str:
+        """Return its rule in the words signed by tonne 0.1.0."""
+        return signed_by_0_1_0(f"gap_{self.rule}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +292,7 @@ class CrossCheck:
 
     @property
     def is_offset(self) -> bool:
-        """Return whether it differs, and earlier or later invoices offset the difference."""
+        """Return whether the amounts differ, but earlier or later invoices offset it."""
         return isinstance(self.detail, Text) and self.detail.code == OFFSET
 
     @property

@@ -312,7 +312,7 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
         Numbers of a meter and of another one, ascending; each pair once.
     """
     many, lags, intervals = others.shape
-    # nothing is no ratio: it stands behind all others
+    # nothing is not a ratio: it stands behind all others
     table = np.where(others > 0, others, np.inf).reshape(many * lags, intervals).T.copy()
     sketch = np.log(table, dtype=np.float32)
     base, steps = np.zeros(0, dtype=np.intp), sketch[:0]

@@ -89,6 +89,12 @@ class Form(Struct, metaclass=_FormType, frozen=True, forbid_unknown_fields=True,
 T = TypeVar("T", bound=Form)
 
 
+def copied(kind: type[T], source: object, /, **others: Any) -> T:
+    """Return a document type: the fields that a source has by the same name, and others."""
+    same = (name for name in kind.__struct_fields__ if name not in others)
+    return kind(**{n: getattr(source, n) for n in same if hasattr(source, n)}, **others)
+
+
 def read(kind: type[T], record: object, name: str) -> T:
     """
     Return the type of a document from its JSON value.
@@ -110,7 +116,9 @@ def read(kind: type[T], record: object, name: str) -> T:
     try:
         return msgspec.convert(record, kind)
     except msgspec.ValidationError as error:
-        raise CanonicalError(f"{name} does not match its schema: {error}; get it again") from error
+        raise CanonicalError(
+            f"{name} does not match its schema: {error}; download it again"
+        ) from error
 
 
 def read_bytes(kind: type[T], data: bytes, name: str) -> T:

@@ -20,7 +20,9 @@ from mrv.documents.form import (
     Whole,
     field,
     text_in,
+    words_of,
 )
+from mrv.rules import Remedy
 from mrv.texts import joined
 
 
@@ -123,17 +125,28 @@ class FixedParameter(Form):
 
 
 class Gap(Form):
-    """A gap, its rule, its deduction, and the maximum reduction not credited."""
+    """
+    A gap, its cause, its rule, its deduction, and the maximum reduction not credited.
+
+    `rule`: baseline (counted as 0), project (at the highest plausible rate), both (the less
+    favourable of the two) or analyser (the less favourable of 0 and the highest daily value).
+    tonne 0.1.0 wrote no cause, and `rule` in words.
+    """
 
     device: str
     from_: Time
     to: Time
     kind: str
+    cause: Coded | UnsetType = UNSET
     time_s: Number
     rule: str
     substituted: Number
     cost_t: Number
     forgone_at_most_t: Number | None
+
+    def why(self, language: str = "en") -> str:
+        """Return the words of its cause; empty of a gap of tonne 0.1.0."""
+        return "" if self.cause is UNSET else words_of(self.cause, language)
 
 
 class Deduction(Form):
@@ -171,7 +184,9 @@ class Condition(Form):
     `texts` are codes with values, to be shown in the reader's language.  `severity` is that of a
     finding that does not hold: observation, CL (clarification request) or CAR (corrective action
     request); `tonnes` is its rule's `returnsIfResolved_t`, or
-    `deductedAlone_t` where that is 0. [tCO2e]  tonne 0.1.0 wrote words: `clause` and `detail`.
+    `deductedAlone_t` where that is 0. [tCO2e]  `remedy` are codes of the evidence or entries that
+    settle it; the texts of a methodology's condition state its remedy instead.  tonne 0.1.0 wrote
+    words: `clause` and `detail`.
     """
 
     rule: str | UnsetType = UNSET
@@ -182,6 +197,7 @@ class Condition(Form):
     severity: str | UnsetType = UNSET
     tonnes: Number | UnsetType = UNSET
     devices: tuple[str, ...] | UnsetType = UNSET
+    remedy: tuple[Remedy, ...] | UnsetType = UNSET
 
     @property
     def name(self) -> str:

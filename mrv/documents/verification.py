@@ -194,7 +194,7 @@ class FindingShown(Form):
 
     @property
     def remark(self) -> bool:
-        """Return whether it is a remark: a note that is not a finding but is listed with them."""
+        """Return whether the entry is a remark, which is listed with the findings but is none."""
         return self.finding is UNSET
 
 

@@ -213,7 +213,7 @@ def filled(
     Raises
     ------
     ExportError
-        If the template is no workbook, would lose a part, lacks a sheet or rows, or has a formula
+        If the template is not a workbook, would lose a part, lacks a sheet or row, or has a formula
         in the cell of a value.
     """
     book = _own(form) if template is None else _official(template)
@@ -277,7 +277,7 @@ def _put(book: Workbook, form: CellMap, sheet: str, at: str, value: Any) -> None
         )
     cell.value = float(value) if isinstance(value, Decimal) else value
     if isinstance(value, str):
-        cell.data_type = "s"  # text that begins with = is no formula
+        cell.data_type = "s"  # text that begins with = is not a formula
 
 
 def _table(

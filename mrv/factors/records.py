@@ -87,7 +87,7 @@ def from_record(record: Mapping[str, Any]) -> Factor:
     if factor.sha256 != record.get("sha256"):
         raise FactorError(
             f"factor {factor.id!r} has hash {factor.sha256}, but its record has "
-            f"{record.get('sha256')!r}: a field was changed; get the pack again"
+            f"{record.get('sha256')!r}: a field was changed; obtain the pack again from its sender"
         )
     return factor
 

@@ -180,7 +180,11 @@ def verify_consistency(
     check_sizes(earlier, later)
     if earlier == later:
         if proof or earlier_root != later_root:
-            raise LogError(f"two trees of {later} leaves must have one root and an empty proof")
+            raise LogError(
+                f"the log has two different heads of {later} entries, {earlier_root.hex()} and"
+                f" {later_root.hex()}: it presented two histories; do not rely on it, and report"
+                " both heads to the programme"
+            )
         return
     _check_hashes([earlier_root, later_root, *proof])
     # A perfect earlier tree is itself the first node, and left out of the proof.

@@ -160,7 +160,7 @@ def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     Raises
     ------
     SignatureError
-        If it is no note.
+        If it is not a note.
     """
     text, lines = _split(note)
     return text, [(name, key_id + rest) for name, key_id, rest in map(_signature, lines)]
@@ -169,7 +169,7 @@ def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
 def _split(note: str) -> tuple[str, list[str]]:
     head, gap, tail = note.rpartition("\n\n")
     if not gap or not tail.endswith("\n"):
-        raise SignatureError("note has no signature lines after an empty line; get it again")
+        raise SignatureError("note has no signature lines after an empty line; download it again")
     _check_text(head + "\n")
     lines = tail[:-1].split("\n")
     if len(lines) > _MOST_SIGNATURES:
@@ -182,15 +182,15 @@ def _split(note: str) -> tuple[str, list[str]]:
 def _signature(line: str) -> tuple[str, bytes, bytes]:
     name, gap, encoded = line.removeprefix(DASH).partition(" ")
     if not line.startswith(DASH) or not name or not gap:
-        raise SignatureError(f"note line {line[:40]!r} is not a signature; get the note again")
+        raise SignatureError(f"note line {line[:40]!r} is not a signature; download the note again")
     try:
         raw = decode_base64(encoded)
     except CanonicalError as error:
         raise SignatureError(
-            f"signature of {name} cannot be read: {error}; get the note again"
+            f"signature of {name} cannot be read: {error}; download the note again"
         ) from error
     if len(raw) <= _ID_BYTES:
-        raise SignatureError(f"signature of {name} is too short; get the note again")
+        raise SignatureError(f"signature of {name} is too short; download the note again")
     return name, raw[:_ID_BYTES], raw[_ID_BYTES:]
 
 
@@ -254,7 +254,7 @@ class Vkey:
         Raises
         ------
         SignatureError
-            If it is no vkey of a known type, or its id is not that of the key.
+            If it is not a vkey of a known type, or its id is not that of the key.
         """
         name, _, rest = text.partition("+")
         key_id, _, encoded = rest.partition("+")

@@ -65,7 +65,9 @@ class Checkpoint:
         """
         lines = text.split("\n")
         if len(lines) != 4 or lines[3] or not lines[0] or not _SIZE.fullmatch(lines[1]):  # noqa: PLR2004  # three lines and the end
-            raise LogError("checkpoint is not origin, size and root on three lines; get it again")
+            raise LogError(
+                "checkpoint is not origin, size and root on three lines; download it again"
+            )
         return cls(lines[0], int(lines[1]), decode_hash(lines[2]))
 
 
@@ -80,7 +82,7 @@ def read_head(text: str) -> Checkpoint:
     """
     lines = text.split("\n")
     if len(lines) < 4 or lines[-1] or not all(lines[3:-1]):  # noqa: PLR2004  # three lines and the end
-        raise LogError("checkpoint does not begin with origin, size and root; get it again")
+        raise LogError("checkpoint does not begin with origin, size and root; download it again")
     return Checkpoint.from_text("\n".join([*lines[:3], ""]))
 
 
@@ -114,7 +116,7 @@ def decode_hash(line: str) -> bytes:
     try:
         value = decode_base64(line)
     except CanonicalError as error:
-        raise LogError(f"hash line cannot be read: {error}; get the receipt again") from error
+        raise LogError(f"hash line cannot be read: {error}; download the receipt again") from error
     if len(value) != HASH_BYTES:
         raise LogError(
             f"hash line {line!r} has {len(value)} bytes instead of {HASH_BYTES}; get the "
@@ -161,7 +163,9 @@ def parse_receipt(text: str) -> Receipt:
     head, gap, checkpoint = text.partition("\n\n")
     header, *lines = head.split("\n")
     if header != HEADER or not gap:
-        raise LogError(f"receipt does not start with {HEADER} or has no checkpoint; get it again")
+        raise LogError(
+            f"receipt does not start with {HEADER} or has no checkpoint; download it again"
+        )
     index = _INDEX.fullmatch(lines[0]) if lines else None
     if index is None or len(lines) - 1 > _LONGEST_PROOF:
         raise LogError(

@@ -109,7 +109,9 @@ def read_bundle(content: bytes, width: int) -> list[bytes]:
         begin = place + _LENGTH_BYTES
         place = begin + int.from_bytes(content[place:begin], "big")
         if len(content) < max(begin, place):
-            raise LogError(f"a bundle ends after {len(result)} of {width} entries; get it again")
+            raise LogError(
+                f"a bundle ends after {len(result)} of {width} entries; download it again"
+            )
         result.append(content[begin:place])
     return result
 
@@ -178,7 +180,10 @@ class Tiles:
             path = tile_path(level, index, width)
             content = self._fetch(path, tile_path(level, index))[: width * HASH_BYTES]
             if len(content) != width * HASH_BYTES:
-                raise LogError(f"{path} has {len(content)} bytes, not {width} hashes; get it again")
+                raise LogError(
+                    f"{path} has {len(content)} bytes instead of {width * HASH_BYTES};"
+                    f" download it again"
+                )
             self._held[level, index] = content
         return self._held[level, index]
 

@@ -146,7 +146,7 @@ def _time(key: Vkey, text: str, raw: bytes) -> int:
     check = ml_dsa.verifies if key.kind == ML_DSA_COSIGNATURE else ed25519.verifies
     if time_s >= _LAST_TIME or not check(key.public, signature, _message(key, text, time_s)):
         raise SignatureError(
-            f"cosignature of {key.name} is not of this checkpoint; get the checkpoint again"
+            f"cosignature of {key.name} is not of this checkpoint; download the checkpoint again"
         )
     return time_s
 
@@ -275,14 +275,20 @@ def judge_request(
         )
     if request.old > head.size:
         raise WitnessRefusedError(
-            400, f"old is {request.old}, more than the {head.size} entries of the head"
+            400,
+            f"old is {request.old}, more than the {head.size} entries of the head; make a"
+            f" new request with `tonne log request`",
         )
     known = 0 if last is None else last.size
     if request.old != known:
         what = f"old is {request.old}, but the last head cosigned here has {known} entries"
         raise WitnessRefusedError(409, what, known)
     if head.size == 0 and head.root != EMPTY_ROOT:
-        raise WitnessRefusedError(422, "the root of an empty log is the root of the empty tree")
+        raise WitnessRefusedError(
+            422,
+            "the head of an empty log must have the root of the empty tree; ask the log for"
+            " a correct head",
+        )
     try:
         _is_consistent(request, head, last if known else None)
     except LogError as error:
@@ -300,6 +306,9 @@ def _head(request: Request) -> Checkpoint:
 def _is_consistent(request: Request, head: Checkpoint, last: Checkpoint | None) -> None:
     if last is None:
         if request.proof:
-            raise LogError("a proof from 0 entries must be empty")
+            raise LogError(
+                "a request from 0 entries must have an empty proof; make a new request with"
+                " `tonne log request`"
+            )
         return
     verify_consistency(last.size, head.size, request.proof, last.root, head.root)

@@ -173,13 +173,13 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Return a text for steam whose feedwater is unknown, which would count too much heat."""
+    """Raise MethodologyError for steam of unknown feedwater: its heat would be overstated."""
     if inputs["steam_t"] and not inputs["feedwater_kj_per_kg"]:
         raise MethodologyError(str(_COLD))
 
 
 def odd(inputs: Inputs) -> None:
-    """Return a text for steam with less heat than its feedwater."""
+    """Raise MethodologyError for steam with less heat than its feedwater."""
     if inputs["steam_kj_per_kg"] < inputs["feedwater_kj_per_kg"]:
         raise MethodologyError(
             f"steam_kj_per_kg = {float(inputs['steam_kj_per_kg']):g} is below feedwater_kj_per_kg ="

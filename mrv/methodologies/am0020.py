@@ -91,7 +91,7 @@ def hydraulic_minimum(head: Fraction) -> Fraction:
 
 
 def odd(inputs: Inputs) -> None:
-    """Return a text for less energy than lifting the water requires."""
+    """Raise MethodologyError for less energy than lifting the water requires."""
     least = hydraulic_minimum(inputs["head_m"])
     specific = {"kwh_per_m3_baseline": inputs["kwh_per_m3_baseline"]}
     if inputs["volume_m3"]:
@@ -241,7 +241,7 @@ METHODOLOGY = Methodology(
         ),
     ),
     rules=(
-        "Head and pressure must be the same before and after; a lower head is no saving.",
+        "Head and pressure must be the same before and after; a lower head is not a saving.",
         "Less electricity than lifting the water requires is not applied (MTR-05).",
         "Baseline use is at most 5/3 of the new pumps' design, and that at efficiency 0.3.",
         "Water is limited to the design capacity of the pumps, by licence or design document.",

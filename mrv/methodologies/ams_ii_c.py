@@ -92,7 +92,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Return a text for a refrigerant with a global warming potential of zero."""
+    """Raise MethodologyError for a refrigerant with a global warming potential of zero."""
     if inputs["refrigerant_kg"] and not inputs["refrigerant_gwp"]:
         raise MethodologyError(
             f"refrigerant_kg = {float(inputs['refrigerant_kg']):g} and refrigerant_gwp = 0; give"

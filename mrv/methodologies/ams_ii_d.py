@@ -69,7 +69,7 @@ def used(specific: str, method: str) -> tuple[Step, ...]:
 
 
 def one_figure(inputs: Inputs, specific: str) -> None:
-    """Return a text if the furnace's electricity is given twice or not at all."""
+    """Raise MethodologyError if the furnace's electricity is given twice or not at all."""
     if (METERED in inputs) == (specific in inputs):
         raise MethodologyError(
             f"give either {specific} or {METERED}, the metered energy of the furnace"
@@ -160,7 +160,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Return a text if the project's electricity is given twice or not at all."""
+    """Raise MethodologyError if the project's electricity is given twice or not at all."""
     one_figure(inputs, _SPECIFIC_KEY)
 
 

@@ -116,7 +116,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Return a text if the furnace's electricity is given twice or not at all."""
+    """Raise MethodologyError if the furnace's electricity is given twice or not at all."""
     one_figure(inputs, _SPECIFIC_KEY)
 
 

@@ -141,7 +141,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Return a text if there are two baselines or none, or fewer than twelve months."""
+    """Raise MethodologyError if there are two baselines or none, or fewer than twelve months."""
     line = [key for key in _LINE if key in inputs]
     if "history" in inputs and line:
         raise MethodologyError(
@@ -257,7 +257,9 @@ METHODOLOGY = Methodology(
             symbol="CDD",
             source="the weather station of the regression, its own sum of degree days",
         ),
-        "power": replace(POWER_ROLE, symbol="E_PJ", source="import register of the building"),
+        "power": replace(
+            POWER_ROLE, symbol="E_PJ", source="import register of the building", net=True
+        ),
     },
     parameters={
         **{key: replace(spec, required=True) for key, spec in _LINE_SPECS.items()},

@@ -169,7 +169,7 @@ STEPS = steps(
 
 
 def odd(inputs: Inputs) -> None:
-    """Return a text for an impossible consumption per kilometre, probably a unit error."""
+    """Raise MethodologyError for an impossible consumption per kilometre, probably a unit error."""
     if not inputs["distance_km"] or not inputs["charging_mwh"]:
         return
     per_km = inputs["charging_mwh"] * 1000 / inputs["distance_km"]

@@ -63,7 +63,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Return a text if there is no waste in any year."""
+    """Raise MethodologyError if there is no waste in any year."""
     count = len(inputs["waste_t_by_year"])
     if count < inputs["year"]:
         raise MethodologyError(

@@ -87,7 +87,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Return a text if months of the year are missing."""
+    """Raise MethodologyError if months of the year are missing."""
     count, needed = len(inputs["waste_t_by_month"]), inputs["year"] * _MONTHS
     if count < needed:
         raise MethodologyError(

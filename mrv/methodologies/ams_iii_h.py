@@ -137,7 +137,7 @@ STEPS = steps(
         "a rule of tonne, for time in which the COD was not measured",
         "emissions of methane lost, for the least COD",
     ),
-    # Nothing is claimed of COD that was not measured; zero COD beside gas of it is no bound
+    # Nothing is claimed of COD that was not measured; zero COD beside gas of it is not a bound
     Step(
         "treatment_t",
         "PE_treatment",
@@ -169,7 +169,7 @@ STEPS = steps(
 
 
 def odd(inputs: Inputs) -> None:
-    """Return a text for a plant whose outflow has more organic matter than its inflow."""
+    """Raise MethodologyError for a plant whose outflow has more organic matter than its inflow."""
     if inputs["cod_out_kg_per_m3"] > inputs["cod_in_kg_per_m3"]:
         raise MethodologyError(
             f"cod_out_kg_per_m3 = {float(inputs['cod_out_kg_per_m3']):g} is above "

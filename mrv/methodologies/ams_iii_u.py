@@ -143,7 +143,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Return a text if the mode shares add up to more than all passengers."""
+    """Raise MethodologyError if the mode shares add up to more than all passengers."""
     total = sum(mode["share"] for mode in inputs["modes"].values())
     if total > 1:
         raise MethodologyError(

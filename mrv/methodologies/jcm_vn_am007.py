@@ -11,7 +11,6 @@ factor has `verified = false`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 from ingest.classes import SUN
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
@@ -24,7 +23,6 @@ VERSION = "1.0"
 ADDITIVE = True
 
 _WH_PER_MWH = 10**6
-_NOTHING = Fraction(0)
 
 _CASE = ParameterSpec(
     unit="1",

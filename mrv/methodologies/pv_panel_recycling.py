@@ -74,7 +74,7 @@ STEPS = steps(
 
 
 def plausible(inputs: Inputs) -> None:
-    """Return a text if the recovered materials weigh more than the panels."""
+    """Raise MethodologyError if the recovered materials weigh more than the panels."""
     total = sum(material["share"] for material in inputs["materials"].values())
     if total > 1:
         raise MethodologyError(

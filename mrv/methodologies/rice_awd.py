@@ -153,7 +153,7 @@ STEPS = steps(
 
 
 def odd(inputs: Inputs) -> None:
-    """Return a text for a water regime wetter than the baseline's."""
+    """Raise MethodologyError for a water regime wetter than the baseline's."""
     if inputs["sf_w_project"] > inputs["sf_w_baseline"]:
         raise MethodologyError(
             f"sf_w_project = {float(inputs['sf_w_project']):g} is above sf_w_baseline = "
@@ -163,7 +163,7 @@ def odd(inputs: Inputs) -> None:
 
 
 def plausible(inputs: Inputs) -> None:
-    """Return a text if the season is longer than a year."""
+    """Raise MethodologyError if the season is longer than a year."""
     days = sum(season["days"] for season in inputs["seasons"])
     areas = {season["area_ha"] for season in inputs["seasons"]}
     if len(areas) == 1 and days > _DAYS_OF_YEAR:

@@ -84,7 +84,9 @@ def numbers(column: Any) -> Any:
 
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if array.null_count:
-        raise ValueError(f"a column of {array.type} has {array.null_count} nulls")
+        raise ValueError(
+            f"a column of {array.type} has {array.null_count} empty values, and none is allowed"
+        )
     kind, (_, data) = np.dtype(array.type.to_pandas_dtype()), array.buffers()
     if not len(array):
         return np.empty(0, dtype=kind)
@@ -138,7 +140,7 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
             size, packed = int(fields[_UNPACKED]), int(fields[_PACKED])
         except (IndexError, KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"column {name} has a page whose header cannot be read; get the file again"
+                f"column {name} has a page whose header cannot be read; download the file again"
             ) from error
         _check_kind(name, fields, most_rows)
         if _DICTIONARY in fields:

@@ -118,7 +118,7 @@ class Pack:
 
     @property
     def bare(self) -> bool:
-        """Return whether it is a statement without evidence."""
+        """Return whether the pack is a statement without evidence."""
         return not self.readings and self.intervals is None and set(self.files) <= {STATEMENT}
 
 
@@ -159,7 +159,7 @@ class PackReadings:
         if first < self._first_us or last > self._last_us:
             raise CanonicalError(
                 f"{where} contain times from {first} to {last} us UTC, more than {MOST_YEARS} "
-                "years from the period; get the pack again"
+                "years from the period; obtain the pack again from its sender"
             )
 
 
@@ -167,11 +167,12 @@ def rows_of(pack: Pack, fleet: Fleet) -> IntervalRows:
     """Return the interval rows; CanonicalError for an unknown device or quantity."""
     table = pack.intervals() if callable(pack.intervals) else pack.intervals
     if table is None:
-        raise CanonicalError("the pack has no intervals; get it again")
+        raise CanonicalError("the pack has no intervals; download it again")
     unknown = sorted(set(table.quantities) - set(QUANTITY_INDEX))
     if unknown:
         raise CanonicalError(
-            f"intervals contain the unknown quantity {unknown[0]!r}; get the pack again"
+            f"intervals contain the unknown quantity {unknown[0]!r}; obtain the pack again"
+            f" from its sender"
         )
     numbers = np.array([QUANTITY_INDEX[name] for name in table.quantities], dtype=np.int16)
     quantity = table.columns["quantity"]
@@ -201,7 +202,7 @@ def check_order(rows: IntervalRows, fleet: Fleet) -> None:
         raise CanonicalError(
             f"intervals: the row of {fleet.devices[rows.device[k]].id} on "
             f"{utc_text(int(rows.start_us[k]))} appears twice or out of order (rows are ordered "
-            "by device, quantity and time); get the pack again"
+            "by device, quantity and time); obtain the pack again from its sender"
         )
 
 

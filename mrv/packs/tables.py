@@ -105,7 +105,7 @@ class LettersFile(NamedTuple):
         Raises
         ------
         InputError
-            If it is no Parquet file of these columns, a row has no id, time or reason, or there are
+            If not a Parquet file of these columns, a row lacks id, time or reason, or there are
             too many rows.
         """
         schema = letter_schema()
@@ -120,7 +120,7 @@ class LettersFile(NamedTuple):
                         part.validate(full=True)
                     if part[name].null_count and name in ("id", "received", "reason"):
                         raise InputError(
-                            "a rejected message has no id, time or reason; get the file again"
+                            "a rejected message has no id, time or reason; download the file again"
                         )
 
 
@@ -146,7 +146,7 @@ class ReadingsFile:
     Raises
     ------
     InputError
-        While iterating: if it is no Parquet file of that class, a part of it is damaged, or a
+        While iterating: if it is not a Parquet file of that class, a part of it is damaged, or a
         device has too many rows.
     """
 
@@ -360,7 +360,7 @@ def _legible() -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
-            f"not a Parquet file: {' '.join(str(error).split())[:200]}; get the file again"
+            f"not a Parquet file: {' '.join(str(error).split())[:200]}; download the file again"
         ) from error
 
 
@@ -383,7 +383,7 @@ def _table(table: Any, schema: Any, time: str) -> Table:
     import pyarrow as pa  # noqa: PLC0415
 
     if any(table[f.name].null_count for f in schema if not f.nullable):
-        raise InputError("a row has no device, time or value; get the file again")
+        raise InputError("a row has no device, time or value; download the file again")
     present = set(table.column_names)
     names, device = _coded(table["device"])
     columns = {
@@ -414,7 +414,7 @@ def _joined(parts: Iterable[Table], rows: int) -> Table:
             column[at:end] = part.columns[name]
         at = end
     if at != rows:
-        raise InputError(f"it has {at} rows, but its footer states {rows}; get the file again")
+        raise InputError(f"it has {at} rows, but its footer states {rows}; download the file again")
     return Table(
         tuple(names), device, time_us, {**columns, "quantity": quantity}, tuple(quantities)
     )

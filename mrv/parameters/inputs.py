@@ -160,7 +160,7 @@ class ChoiceSpec:
 
     @property
     def required(self) -> bool:
-        """Return whether it is required."""
+        """Return whether the input is required."""
         return self.default is None
 
 
@@ -179,7 +179,7 @@ Spec = Mapping[str, AnySpec]
 
 # No quantity of this field comes near; a longer exponent would only cost memory.
 _DIGITS = 30
-# of a mean that is no decimal number
+# of a mean that is not a decimal number
 _SCALE = 10**9
 
 

@@ -2,7 +2,8 @@
 Calibration interval: how long a calibration is valid, whatever its certificate states.
 
 The registry gives a meter's interval (`attributes.calibration_every`), a methodology's programme
-or a country a longest one (`calibration_intervals.toml`).  The shortest counts.
+or a country a longest one (`calibration_intervals.toml`), which has one for all meters too.  The
+shortest counts.
 """
 
 from __future__ import annotations
@@ -72,11 +73,18 @@ def bounds() -> tuple[Bound, ...]:
     )
 
 
+@cache
+def longest() -> Interval:
+    """Return the interval of meters for which no rule of a programme or country holds."""
+    (bound,) = (b for b in bounds() if not (b.methodology or b.country or b.quantities))
+    return Interval(bound.months, bound.source)
+
+
 def interval_of(
     own: int | None, methodology: str, country: str | None, quantities: Iterable[str]
-) -> Interval | None:
+) -> Interval:
     """
-    Return the calibration interval that applies to a meter; None if there is none.
+    Return the calibration interval that applies to a meter.
 
     Parameters
     ----------
@@ -88,20 +96,20 @@ def interval_of(
         Quantities that the meter measures for the project.
     """
     measured = tuple(quantities)
-    intervals = [] if own is None else [Interval(own, None)]
+    intervals = [longest()] if own is None else [longest(), Interval(own, None)]
     intervals += [
         Interval(bound.months, bound.source)
         for bound in bounds()
         if any(bound.holds(methodology, country, quantity) for quantity in measured)
     ]
-    return min(intervals, key=lambda interval: interval.months, default=None)
+    return min(intervals, key=lambda interval: interval.months)
 
 
 def intervals_of(
     project: Project, roles: Mapping[str, RoleNeeds], own: Mapping[str, int]
 ) -> dict[str, Interval]:
     """
-    Return the calibration interval of each meter that has one.
+    Return the calibration interval of each meter of a project.
 
     Parameters
     ----------
@@ -115,11 +123,10 @@ def intervals_of(
         if bound.role in roles:
             measured.setdefault(bound.device, set()).add(roles[bound.role].quantity)
     country = country_of(project)
-    intervals = {
+    return {
         name: interval_of(own.get(name), project.methodology, country, subset)
         for name, subset in measured.items()
     }
-    return {name: interval for name, interval in intervals.items() if interval is not None}
 
 
 _NONE = Interval(MAX_MONTHS, None)

@@ -111,12 +111,12 @@ class Event:
     resolved: date | None = None
 
     def covers(self, device: str | None, first: date, last: date) -> bool:
-        """Return whether it concerns a device, and covers the days from `first` to `last`."""
+        """Return whether the event concerns a device on all days from `first` to `last`."""
         mine = not self.devices or device in self.devices
         return mine and self.begins <= last and (self.ends is None or first < self.ends)
 
     def settles(self, device: str, day: date) -> bool:
-        """Return whether it investigated a device's day, on that day or later."""
+        """Return whether the event explains a device's day, on that day or later."""
         done = self.resolved is not None and day <= self.resolved
         return bool(self.by) and done and self.covers(device, day, day)
 

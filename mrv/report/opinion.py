@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mrv.documents.form import UNSET, Proof, UnsetType, write
 from mrv.report.report_data import Facts
 from mrv.report.words import Words
-from mrv.rules import remedy_of, titled
+from mrv.rules import titled
 from mrv.statement.conditions import reasons_of, unanswered, unmet
 from mrv.statement.findings import about_text
 from mrv.statement.verifiers_words import requirements
@@ -99,7 +99,7 @@ def condition_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str, str]]
     for item in unmet(facts.subject):
         if conclusion is None or item in remaining:
             request = words[f"finding.{item.severity}"], words["finding.open"]
-            answer = f"{', '.join(request)}. {remedy_of(item.rule, words.language)}".strip()
+            answer = f"{', '.join(request)}. {item.remedy_words(words.language)}".strip()
         else:
             answer = words.filled("finding.closed_for", reasons[item.rule, item.texts])
         yield titled(item.rule, words.language), item.words(words.language), answer

@@ -122,8 +122,9 @@ def rule(gap: Gap, words: Words) -> str:
 
 
 def kind(gap: Gap, words: Words) -> str:
-    """Return the kind of a gap."""
-    return words.get(f"kind.{gap.kind}", gap.kind)
+    """Return the kind of a gap, and its cause where the statement has one."""
+    name, why = words.get(f"kind.{gap.kind}", gap.kind), gap.why(words.language)
+    return f"{name}: {why}" if why else name
 
 
 def reason(deduction: Deduction, words: Words) -> str:

@@ -24,6 +24,13 @@ Stage = Literal["registry", "issued", "range", "relation", "documented", "meter"
 Severity = Literal["observation", "CL", "CAR"]
 Effect = Literal["cap_baseline", "raise_project", "exclude", "set_aside", "choose_value",
                  "remove_evidence", "report"]  # fmt: skip
+Remedy = Literal["correction", "readings", "power_15min", "power_measurement", "performance_test",
+                 "check_meter", "invoice", "weather_data", "dated_document", "design_document",
+                 "data_sheet", "nameplate", "type_approval", "licence", "maintenance_record",
+                 "end_of_service", "replacement_record", "calibration_certificate",
+                 "laboratory_report", "regression_data", "line_diagram", "logger_files",
+                 "site_visit", "issuer_confirmation", "approval", "publication", "withdrawal",
+                 "earlier_statement", "plan_version", "registration"]  # fmt: skip
 STAGES: tuple[Stage, ...] = get_args(Stage)
 # groups of codes that the words of each language name
 CODES = ("label", "group", "stage", "severity", "effect", "asks", "needs")
@@ -53,7 +60,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     severity: Severity
     effect: Effect
     asks: tuple[str, ...]
-    needs: tuple[str, ...]
+    needs: tuple[Remedy, ...]
     source: str
     since: int
     programme: bool = False
@@ -97,11 +104,6 @@ def rule(name: str) -> Rule:
     return result
 
 
-def rule_set(number: int) -> tuple[Rule, ...]:
-    """Return the rules of a rule set: 1 is that of release 0.1.0, 2 that of 0.2.0."""
-    return tuple(row for row in rules().values() if row.since <= number)
-
-
 def words(name: str, language: str = "en") -> RuleWords:
     """Return the texts of a rule; the English ones if the language has none."""
     rule(name)
@@ -121,6 +123,11 @@ def titled(name: str, language: str = "en") -> str:
 def remedy_of(name: str, language: str = "en") -> str:
     """Return the text on how a rule's finding is resolved; empty for a methodology's condition."""
     return words(name, language).remedy if name in rules() else ""
+
+
+def needs_of(name: str) -> tuple[Remedy, ...]:
+    """Return the codes of what settles a rule's finding; none for a methodology's condition."""
+    return rules()[name].needs if name in rules() else ()
 
 
 def severity_of(name: str) -> Severity:

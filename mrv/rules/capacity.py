@@ -132,8 +132,12 @@ def electricity(monitored: Sequence[Monitored], consumption: Consumption) -> Fra
 
 
 class _Week(NamedTuple):
-    """Service and design capacity of a week, and whether rain diluted it."""
+    """
+    Service and design capacity of a plant in a week, or of one device if each has its own;
+    `thinned`: whether rain diluted it.
+    """
 
+    of: tuple[int, ...]
     place: int
     served: Fraction
     limit: Fraction
@@ -142,19 +146,15 @@ class _Week(NamedTuple):
 
 def _weeks(facts: Facts, item: Capacity) -> Iterator[_Week]:
     """Yield each week's service with its capacity."""
-    of, capacity = facts.of_role(*item.serves), Fraction(facts.parameters[item.parameter])
-    there = [facts.views[i] for i in of]
-    for k in range(len(facts.stretches) - 1):
-        served = facts.served(of, k, k + 1)
-        time_us = (
-            sum(m.stretches[k].time_us for m in there)
-            if item.each
-            else together_us(there, facts.stretches[k], facts.stretches[k + 1])
-        )
-        maximum = capacity * item.base_units * Fraction(time_us, _DAY_US)
-        yield _Week(
-            k, served, maximum, served > maximum and _thinned(facts, item, k, served, maximum)
-        )
+    every, capacity = facts.of_role(*item.serves), Fraction(facts.parameters[item.parameter])
+    for of in ((i,) for i in every) if item.each else (every,):
+        there = [facts.views[i] for i in of]
+        for k in range(len(facts.stretches) - 1):
+            served = facts.served(of, k, k + 1)
+            time_us = together_us(there, facts.stretches[k], facts.stretches[k + 1])
+            maximum = capacity * item.base_units * Fraction(time_us, _DAY_US)
+            thinned = served > maximum and _thinned(facts, item, k, served, maximum)
+            yield _Week(of, k, served, maximum, thinned)
 
 
 def _capacities(facts: Facts) -> Iterator[Capacity]:
@@ -183,14 +183,15 @@ def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
     Above that, but within invoices, it is an observation: the design document is out of date.
     """
     for item in _capacities(facts):
-        of, weeks = facts.of_role(*item.serves), [*_weeks(facts, item)]
+        weeks = [*_weeks(facts, item)]
         capacity = Fraction(facts.parameters[item.parameter])
         unit = facts.methodology.parameters[item.parameter].unit
         texts, diluted = list[Text](), list[Text]()
-        settled = bool(of) and all(facts.invoiced(facts.views[i]) for i in of)
+        covered = {i: facts.invoiced(facts.views[i]) for i in facts.of_role(*item.serves)}
         for week in weeks:
             if week.served <= week.limit:
                 continue
+            settled = all(covered[i] for i in week.of)
             run = week.place, week.place + 1
             rate = capacity * week.served / week.limit if week.limit else week.served
             code = "MTR-07.invoiced" if settled else "MTR-07.above"
@@ -198,14 +199,17 @@ def design_capacity(facts: Facts) -> Iterator[Effect | RuleReport]:
                 "MTR-07.diluted" if week.thinned else code,
                 value=figure(rate), unit=unit, most=figure(capacity),
             )  # fmt: skip
-            (diluted if week.thinned else texts).append(facts.in_time(item.parameter, *run, reason))
+            names = tuple(facts.views[i].device.id for i in week.of)
+            what = text("value.of_devices", parameter=item.parameter, devices=names)
+            line = facts.in_time(what if item.each else item.parameter, *run, reason)
+            (diluted if week.thinned else texts).append(line)
             if not (week.thinned or settled):
-                yield Cap(node(Level.WEEK, of, run), week.limit, reason)
+                yield Cap(node(Level.WEEK, week.of, run), week.limit, reason)
         delivered = sum((week.served for week in weeks), start=Fraction(0))
         whole = sum((week.limit for week in weeks), start=Fraction(0))
         if not texts and delivered < _LEAST_LOAD * whole:
             texts.append(_below_fifth(facts.methodology, item, capacity * delivered / whole))
-        severity: Severity | None = "observation" if settled and texts else None
+        severity: Severity | None = "observation" if texts and all(covered.values()) else None
         yield RuleReport(not texts, tuple(texts or diluted), severity)
 
 

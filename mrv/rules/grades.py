@@ -208,7 +208,7 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
     """
     for entered in _entered(facts, account):
         grade, shown_by = _grade(facts, account, entered)
-        # a case is no amount: it carries what the least favourable one would not give
+        # a case is not an amount: it carries what the least favourable one would not give
         effects = [] if entered.spec.choices else [abs(_effect(account, entered))]
         if grade > "B":
             now = account.reduced(account.parameters)
@@ -225,7 +225,7 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
 def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
     method = facts.methodology
     for name, spec in method.parameters.items():
-        # a year is no amount
+        # a year is not an amount
         if spec.unit != "year" and name in facts.project.parameters and name in account.parameters:
             yield Entered(name, "", spec)
     for role, needs in method.roles.items():

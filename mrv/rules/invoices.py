@@ -55,15 +55,14 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
     # values of a baseline that no role of an invoice goes with need their documents all the same
     earning = {m.bound.role for m in views if m.needs.side == "baseline"}
     required = asks or (earning if method.baseline_documents else asks)
+    invoiced = {m.device.id for m in views if facts.invoiced(m)}
     # a building whose meters all stand still would still be given its base load
-    if not any(
+    needed = any(
         m.bound.role in required and (m.bound.role in method.billed or m.moved)
         for m in views
         if m.service.intervals
-    ):
-        return
-    invoiced = {m.device.id for m in views if facts.invoiced(m)}
-    missing = [*_uncorroborated(facts, invoiced)]
+    )
+    missing = [*_uncorroborated(facts, invoiced)] if needed else []
     unfavourable = dict[Text, None]()
     for effect, by in _limits(facts, asks, invoiced):
         unfavourable |= dict.fromkeys(_unfavourable(facts, by))
@@ -76,7 +75,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Effect | RuleReport]:
         # of two figures within the tolerance the conservative one counts: no reply is asked for
         bare = any(text.code == "EVD-03.days_without" for text in unfavourable)
         yield RuleReport(False, tuple(unfavourable), None if bare else "observation", priced=True)
-    elif not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
+    elif needed and not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
         yield RuleReport(True, (text("invoice.cover", devices=devices),) if devices else ())
 
 
@@ -106,7 +105,7 @@ def _limits(
 
 
 def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
-    """Yield texts of quantities without invoice and of values without documents."""
+    """Yield findings on quantities without invoice and of values without documents."""
     method, evidence = facts.methodology, facts.evidence
 
     def bare(meters: Sequence[Monitored]) -> list[Monitored]:
@@ -162,7 +161,7 @@ class _Beyond(NamedTuple):
 
 
 def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
-    """Yield a text for each time without invoices, or else for each differing invoice."""
+    """Yield a finding for each time without invoices, or else for each differing invoice."""
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
         return  # `lower_invoices` and EVD-05 name these
@@ -182,7 +181,7 @@ def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:
 
 
 def _days_without(facts: Facts, meter: Monitored) -> Iterator[Text]:
-    """Yield texts of a meter's time without invoice."""
+    """Yield findings on a meter's time without invoice."""
     for first, last in _bare(facts, meter):
         days = tuple(local_date(us, facts.timezone) for us in (first, last - 1))
         edges = midnight_us(days[0], facts.timezone), midnight_us(days[1] + _DAY, facts.timezone)

@@ -78,7 +78,7 @@ class _Stated(NamedTuple):
 
     @property
     def less(self) -> bool:
-        """Return whether it states less than was metered, beyond its tolerance."""
+        """Return whether the invoice states less than was metered, beyond its tolerance."""
         return self._exceeds(Fraction(self.check.tolerance_percent))
 
     @property
@@ -92,7 +92,7 @@ class _Stated(NamedTuple):
 
     @property
     def more(self) -> bool:
-        """Return whether it states more, and lost readings do not explain that."""
+        """Return whether the invoice states more, and lost readings do not explain that."""
         whole = Fraction(self.check.coverage) >= COVERED
         return self.check.holds is False and self.beyond < 0 and whole
 

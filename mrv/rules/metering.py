@@ -91,7 +91,7 @@ class Metered:
 
     @property
     def baseline(self) -> bool:
-        """Return whether it is on the baseline side."""
+        """Return whether the meter is on the baseline side."""
         return self.base.needs.side == "baseline"
 
     @property

@@ -197,7 +197,7 @@ def _cost(facts: Facts, meters: Sequence[Monitored]) -> str:
 
 
 def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterator[Text]:
-    """Yield texts on the times in which a meter did not advance, with the charge."""
+    """Yield findings on the times in which a meter did not advance, with the charge."""
     still = [k for k, part in enumerate(monitored.stretches) if served[k] and stands_still(part)]
     always = not any(part.value for part in monitored.stretches)
     if not still or (monitored.needs.unit != "Wh" and not always):

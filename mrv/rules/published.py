@@ -1,6 +1,5 @@
 """
-Rules FAC-01 and FAC-02: values with a published one: official factors, lists, defaults, registry
-factors.
+Rules FAC-01 and FAC-02: emission factors and default values, compared with published ones.
 
 An entered value replaces a published one only if it is more conservative.  A published default may
 also be replaced by a third party's document, such as losses published by the grid operator.  A

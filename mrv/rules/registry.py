@@ -296,7 +296,7 @@ def changed(facts: Facts) -> Iterator[Effect | RuleReport]:
 
 def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
     """
-    Yield texts of quantities that the baseline's devices metered while a role
+    Yield findings on quantities that the baseline's devices metered while a role
     of the project's side had no meter.
     """
     before: Monitored | None = None

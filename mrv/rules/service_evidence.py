@@ -121,7 +121,7 @@ def _alone(facts: Facts, capacity: Capacity) -> tuple[str, ...]:
 
 
 def _missing(facts: Facts, capacity: Capacity) -> Iterator[Text]:
-    """Yield texts of design values that are missing, undocumented, or of another plant."""
+    """Yield findings on design values that are missing, undocumented, or of another plant."""
     parameters = facts.price.parameters
     taken = consumption_of(facts.methodology, capacity)
     names = [

@@ -5,11 +5,11 @@ PAR-08).
 A parameter takes another value only if that is more conservative: by the design, or by agreeing or
 metered quantities.
 
-PAR-05: a value with a lower grade of evidence than the programme requires, on which more than the
-permitted share of the reduction depends, is replaced by the conservative end of its published range
-or list.  Without publication its share does not count.  A value whose increase would lower the
-reduction has no conservative end without a range: it counts, with a request.  So does one whose
-document was issued within the period.
+PAR-05: values with a lower grade of evidence than the programme requires may carry the permitted
+share of the reduction together. Of more, the largest are replaced by the conservative end of their
+published range or list. Without publication their share does not count. A value whose increase
+would lower the reduction has no conservative end without a range: it counts, with a request. So
+does one whose document was issued within the period.
 """
 
 from __future__ import annotations
@@ -87,14 +87,27 @@ def apply_required_grades(
         graded_values(facts, account),
         key=lambda o: (-Fraction(o[0].tonnes), o[1].name, o[1].role, o[1].devices),
     )
-    for item, entered in graded:
+
+    def lacks(item: EvidenceItem, entered: Entered) -> bool:
         # what an analyser of the plant measured is a quantity
-        grade = required.quantities if entered.name in supporting.channels else required.parameters
-        if Fraction(item.tonnes) <= maximum:
+        measured = entered.name in supporting.channels
+        return item.grade > (required.quantities if measured else required.parameters)
+
+    small = [o for o in graded if lacks(*o) and Fraction(o[0].tonnes) <= maximum]
+    together = sum((Fraction(item.tonnes) for item, _ in small), start=Fraction(0))
+    if together > maximum:
+        names = tuple(dict.fromkeys(entered.name for _, entered in small))
+        percent = _percent(together / abs(account.reduction_t))
+        above = required.above_percent
+        texts.append(text("PAR-05.together", parameters=names, percent=percent, above=above))
+    for item, entered in graded:
+        tonnes = Fraction(item.tonnes)
+        if not lacks(item, entered):
+            texts += _late(facts, item, entered) if tonnes > maximum else ()
             continue
-        if item.grade <= grade:
-            texts += _late(facts, item, entered)
+        if tonnes <= maximum and together <= maximum:
             continue
+        together -= tonnes if tonnes <= maximum else 0
         for value, devices in values_of(account, entered).items():
             reason = kept.counted(item, entered, value, devices)
             texts += () if reason is None else (reason,)
@@ -103,7 +116,7 @@ def apply_required_grades(
 
 
 def _late(facts: Facts, item: EvidenceItem, entered: Entered) -> Iterator[Text]:
-    """Yield the text of a value whose document was issued in the period; PAR-07 has its own."""
+    """Yield the finding of a value whose document was issued in the period; PAR-07 has its own."""
     if entered.name in facts.methodology.dated or entered.spec.by_publication:
         return
     of = [d for d in facts.supporting.documents if d.parameter == entered.name]
@@ -434,7 +447,7 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
     if _costs_nothing(name, price.stated, price.reduced):
         return None
     values |= {"methodology": facts.methodology.id, "option": spec.option or "-"}
-    # where the methodology's own source is no laboratory, its values are entered as one's
+    # where the methodology's own source is not a laboratory, its values are entered as one's
     known = spec.source and "laboratory" not in spec.source
     return text("PAR-06.constant_source" if known else "PAR-06.constant", **values)
 
@@ -451,7 +464,7 @@ def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fracti
 
 def _weak(facts: Facts) -> Iterator[Text]:
     """
-    Yield texts on weak evidence of monitored values.
+    Yield findings on weak evidence of monitored values.
 
     A sample without a report, or an analyser that was read in less than half of the hours.
     """

@@ -80,7 +80,7 @@ def signature_of(proof: Mapping[str, Any]) -> bytes:
         signature = decode_base58(value)
     except CanonicalError as error:
         raise SignatureError(
-            f"proofValue cannot be read: {error}; get the document again from its signer"
+            f"proofValue cannot be read: {error}; obtain the document again from its signer"
         ) from error
     if len(signature) != ed25519.SIGNATURE_BYTES:
         raise SignatureError(f"proofValue has {len(signature)} bytes instead of 64; copy it again")
@@ -94,7 +94,7 @@ def time_of(text: object, name: str) -> datetime:
     Raises
     ------
     SignatureError
-        If it is no RFC 3339 time with an offset.
+        If it is not a RFC 3339 time with an offset.
     """
     try:
         if not isinstance(text, str) or not _DATE_TIME.fullmatch(text):
@@ -236,7 +236,7 @@ def _verify_one(
     if not ed25519.verifies(key.public, signature, hash_data(secured, proof)):
         raise SignatureError(
             f"signature of {key.name!r} ({multikey}) does not match this document and proof; one "
-            "of them was changed after signing: get the document again from its signer"
+            "of them was changed after signing: obtain the document again from its signer"
         )
     return key
 

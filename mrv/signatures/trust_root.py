@@ -265,7 +265,7 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
         fields = signed.keys()
         if record.keys() != {"signed", "signatures"} or not _FIELDS <= fields <= _FIELDS | _MAY:
             raise EnrolmentError(
-                "the fields of this trust root do not match its schema; get the file again"
+                "the fields of this trust root do not match its schema; download the file again"
             )
         if signed["type"] != TYPE:
             raise EnrolmentError(
@@ -287,17 +287,17 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
         signatures = [(signature["key"], decode_base58(signature["value"])) for signature in listed]
     except (KeyError, TypeError, ValueError, AttributeError, CanonicalError) as error:
         raise EnrolmentError(
-            f"a trust root does not match its schema: {error}; get it again"
+            f"a trust root does not match its schema: {error}; download it again"
         ) from error
     if root.signed() != signed:
-        raise EnrolmentError("a trust root has unknown fields; get it again")
+        raise EnrolmentError("a trust root has unknown fields; download it again")
     return root, signatures
 
 
 def _issue(record: dict[str, Any]) -> IssueRule:
     if record.keys() != {"threshold", "since"}:
         raise EnrolmentError(
-            "the field `issue` of a trust root must have threshold and since; get it again"
+            "the field `issue` of a trust root must have threshold and since; download it again"
         )
     return IssueRule(_number(record["threshold"]), record["since"])
 
@@ -305,14 +305,14 @@ def _issue(record: dict[str, Any]) -> IssueRule:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise EnrolmentError(
-            "the field `logPolicy` of a trust root must be the text of a policy; get it again"
+            "the field `logPolicy` of a trust root must be the text of a policy; download it again"
         )
     return value
 
 
 def _number(value: object) -> int:
     if type(value) is not int:
-        raise EnrolmentError(f"{value!r} in a trust root is not a whole number; get it again")
+        raise EnrolmentError(f"{value!r} in a trust root is not a whole number; download it again")
     return value
 
 

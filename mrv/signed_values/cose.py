@@ -39,7 +39,7 @@ def texts(data: bytes) -> list[str]:
     try:
         return [b64encode(part).decode() for part in cose_batch.split(data)]
     except InputError as error:
-        raise SignedValueError(f"{error}; get the file again") from error
+        raise SignedValueError(f"{error}; download the file again") from error
 
 
 def read(text: str) -> Batch:
@@ -56,7 +56,7 @@ def read(text: str) -> Batch:
             raise SignedValueError("it is larger than 1 MB; send smaller batches")
         return cose_batch.read(b64decode(text, validate=True))
     except (InputError, binascii.Error) as error:
-        raise SignedValueError(f"not a whole signed batch: {error}; get it again") from error
+        raise SignedValueError(f"not a whole signed batch: {error}; download it again") from error
 
 
 def registers(batch: Batch, device: Device) -> list[tuple[int, str, Decimal]]:
@@ -73,7 +73,7 @@ def registers(batch: Batch, device: Device) -> list[tuple[int, str, Decimal]]:
         return [register for reading in readings for register in _registers(reading, device)]
     except InputError as error:
         raise SignedValueError(
-            f"its messages cannot be read: {error}; get the batch again from the gateway"
+            f"its messages cannot be read: {error}; obtain the batch again from the gateway"
         ) from error
 
 

@@ -270,4 +270,4 @@ def _text(row: dict[str, Any], key: str) -> str | None:
 
 
 def _refuse(what: str) -> NoReturn:
-    raise SignedValueError(f"not a whole OCMF record: {what}; get it again from its station")
+    raise SignedValueError(f"not a whole OCMF record: {what}; obtain it again from its station")

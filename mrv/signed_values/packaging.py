@@ -25,8 +25,6 @@ from xml.parsers import expat
 from mrv.errors import SignedValueError
 from mrv.signed_values import ocmf
 
-_LONGEST = 1_000_000
-
 _COSE = b"\xd2\x84"  # tag 18 over an array of four
 _BEGIN = re.compile(r"^[ \t]*(?=OCMF\|)", re.MULTILINE)
 
@@ -166,7 +164,9 @@ def _xml(content: bytes) -> list[Item]:
     try:
         parser.Parse(content, True)
     except (expat.ExpatError, ValueError, LookupError) as error:
-        raise SignedValueError(f"the XML cannot be read: {error}; get the file again") from error
+        raise SignedValueError(
+            f"the XML cannot be read: {error}; download the file again"
+        ) from error
     return walk.items
 
 

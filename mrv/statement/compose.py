@@ -22,7 +22,6 @@ from mrv.accounting.period_result import (
     Deduction,
     DeviceOutcome,
     FactorUse,
-    GapOutcome,
     ParameterUse,
     PeriodResult,
     Totals,
@@ -32,19 +31,31 @@ from mrv.calendar import days, local_text, utc_text
 from mrv.documents import monitoring as wire_monitoring
 from mrv.documents import period_account as wire_account
 from mrv.documents import statement as wire
-from mrv.documents.form import UNSET, UnsetType, coded, coded_or_words, read, words_of_0_1_0, write
+from mrv.documents.form import (
+    UNSET,
+    UnsetType,
+    coded,
+    coded_or_words,
+    copied,
+    read,
+    words_of_0_1_0,
+    write,
+)
 from mrv.methodologies import find
 from mrv.model import Calculation
+from mrv.registry.calibration_interval import longest
 from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
 from mrv.registry.project import FIRST
-from mrv.rules import severity_of
+from mrv.rules import needs_of, severity_of
 from mrv.signatures import canonical
 from mrv.statement.conformity import conditions, planned, registered, since_before
 from mrv.statement.cross_check_json import (
     cross_check_out,
+    gap_out,
     indicated,
     readings_out,
     registry_inputs,
+    seconds,
     unusual_out,
 )
 from mrv.statement.device_days import summary
@@ -67,7 +78,6 @@ TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # years (decision 18/CMA.1).  The methodologies here count CO2 alone, whose
 # potential is 1 in every set.
 GWP = wire_account.WarmingPotentials(set="IPCC AR5 GWP-100", co2="1")
-_S = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +154,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         declared=case.plan.declared or UNSET,
         monitored_parameters=tuple(_parameter(case, d) for d in result.devices),
         coverage=result.covered_share,
-        gaps=tuple(map(_gap, result.gaps)),
+        gaps=tuple(gap_out(gap, case) for gap in result.gaps),
         deductions=tuple(_deduction(d, plan.accounting) for d in result.deductions),
         applicability=_conditions(case),
         rules=UNSET if plan.accounting == FIRST else _effects(result),
@@ -197,21 +207,14 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
             severity=UNSET if f.holds else f.severity or severity_of(f.rule),
             tonnes=f.tonnes or UNSET,
             devices=f.devices or UNSET,
+            remedy=UNSET if f.holds else needs_of(f.rule) or UNSET,
         )
         for f in findings
     )
 
 
 def _effects(result: PeriodResult) -> tuple[wire_account.RuleEffect, ...]:
-    return tuple(
-        wire_account.RuleEffect(
-            rule=rule.rule,
-            deducted_alone_t=rule.deducted_alone_t,
-            returns_if_resolved_t=rule.returns_if_resolved_t,
-            applied=rule.applied,
-        )
-        for rule in result.rules
-    )
+    return tuple(copied(wire_account.RuleEffect, rule) for rule in result.rules)
 
 
 def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
@@ -268,24 +271,12 @@ def _version(plan: MonitoringPlan, version: Version) -> wire_monitoring.PlanVers
 
 
 def _comparison(comparison: Comparison) -> wire_account.Comparison:
-    return wire_account.Comparison(
-        what=comparison.what,
-        expected=comparison.expected,
-        actual=comparison.actual,
-        difference_percent=comparison.difference_percent,
-        roles=comparison.roles or UNSET,
-    )
+    return copied(wire_account.Comparison, comparison, roles=comparison.roles or UNSET)
 
 
 def _of_period(comparison: Comparison) -> wire_account.PeriodComparison:
-    return wire_account.PeriodComparison(
-        statement=comparison.basis,
-        what=comparison.what,
-        expected=comparison.expected,
-        actual=comparison.actual,
-        difference_percent=comparison.difference_percent,
-        roles=comparison.roles or UNSET,
-    )
+    kind, roles = wire_account.PeriodComparison, comparison.roles or UNSET
+    return copied(kind, comparison, statement=comparison.basis, roles=roles)
 
 
 def _methodology(result: PeriodResult) -> wire.MethodologyNamed:
@@ -322,49 +313,26 @@ def _totals(totals: Totals) -> wire_account.Totals:
 
 
 def _factor(factor: FactorUse, how: Calculation | None) -> wire_account.FactorUsed:
-    return wire_account.FactorUsed(
-        id=factor.id,
-        kind=factor.kind,
-        value=factor.value,
-        unit=factor.unit,
-        direction=factor.direction,
-        valid_from=factor.valid_from,
-        valid_to=factor.valid_to,
-        source=factor.source,
-        certainty=factor.certainty,
-        verified=factor.verified,
-        provisional=factor.provisional,
+    return copied(
+        wire_account.FactorUsed,
+        factor,
         accepted_by_project=factor.accepted,
-        sha256=factor.sha256,
         calculation=UNSET if how is None else wire_account.FactorCalculated(**how._asdict()),
     )
 
 
 def _fixed(use: ParameterUse) -> wire_account.FixedParameter:
-    return wire_account.FixedParameter(
-        device=use.device,
-        parameter=use.name,
-        symbol=use.symbol,
-        value=use.value,
-        unit=use.unit,
-        meaning=use.meaning,
-        source=use.source,
-        certainty=use.certainty,
-        monitoring_option=use.option or None,
-    )
+    kind, option = wire_account.FixedParameter, use.option or None
+    return copied(kind, use, parameter=use.name, monitoring_option=option)
 
 
 def _parameter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.MonitoredParameter:
     index = case.fleet.by_id[outcome.device]
     certificates = case.plan.calibrations.get(outcome.device, ())
-    return wire_monitoring.MonitoredParameter(
-        device=outcome.device,
-        role=outcome.role,
-        side=outcome.side,
+    return copied(
+        wire_monitoring.MonitoredParameter,
+        outcome,
         parameter=outcome.quantity,
-        symbol=outcome.symbol,
-        unit=outcome.unit,
-        source=outcome.source,
         monitoring_option=outcome.option,
         from_=utc_text(outcome.from_us),
         to=utc_text(outcome.to_us),
@@ -372,9 +340,6 @@ def _parameter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.MonitoredP
         outside_service=str(outcome.outside_service),
         deducted=outcome.deducted if case.plan.accounting == FIRST else UNSET,
         adjusted=UNSET if case.plan.accounting == FIRST else _adjusted(outcome),
-        substituted=outcome.substituted,
-        counted=outcome.counted,
-        emissions_t=outcome.emissions_t,
         meter=_meter(case, outcome),
         calibrations=tuple(
             calibration_out(c, case.calibration_intervals.get(outcome.device)) for c in certificates
@@ -403,7 +368,7 @@ def _meter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.Meter:
         )
         or UNSET,
         calibration_every=UNSET
-        if interval is None
+        if interval in (None, longest())
         else wire_monitoring.CalibrationEvery(months=interval.months, source=interval.source),
         point=case.plan.points.get(outcome.device, NOWHERE)[0] or UNSET,
         feeds=case.plan.points.get(outcome.device, NOWHERE)[1] or UNSET,
@@ -420,34 +385,16 @@ def _adjusted(outcome: DeviceOutcome) -> str:
 def _coverage(coverage: Coverage, side: str) -> wire_monitoring.CoverageShown:
     # on the project side all that is not known has something put in for it
     substituted = coverage.unknown_us + coverage.missing_us if side == "project" else 0
-    return wire_monitoring.CoverageShown(
-        installed_s=_seconds(coverage.installed_us),
-        measured_s=_seconds(coverage.measured_us),
-        estimated_s=_seconds(coverage.estimated_us),
-        unknown_s=_seconds(coverage.unknown_us),
-        missing_s=_seconds(coverage.missing_us),
-        substituted_s=_seconds(substituted),
-        calibrated_s=_seconds(coverage.calibrated_us),
-        installed_share=coverage.installed_share,
-        measured_share=coverage.measured_share,
-        estimated_share=coverage.estimated_share,
-        unknown_share=coverage.unknown_share,
-        missing_share=coverage.missing_share,
-        calibrated_share=coverage.calibrated_share,
-    )
-
-
-def _gap(gap: GapOutcome) -> wire_account.Gap:
-    return wire_account.Gap(
-        device=gap.device,
-        from_=utc_text(gap.start_us),
-        to=utc_text(gap.end_us),
-        kind=gap.kind,
-        time_s=_seconds(gap.time_us),
-        rule=gap.rule,
-        substituted=gap.substituted,
-        cost_t=gap.cost_t,
-        forgone_at_most_t=gap.forgone_at_most_t,
+    return copied(
+        wire_monitoring.CoverageShown,
+        coverage,
+        installed_s=seconds(coverage.installed_us),
+        measured_s=seconds(coverage.measured_us),
+        estimated_s=seconds(coverage.estimated_us),
+        unknown_s=seconds(coverage.unknown_us),
+        missing_s=seconds(coverage.missing_us),
+        substituted_s=seconds(substituted),
+        calibrated_s=seconds(coverage.calibrated_us),
     )
 
 
@@ -465,8 +412,3 @@ def _deduction(deduction: Deduction, accounting: int) -> wire_account.Deduction:
         adjustment=UNSET if accounting == FIRST else deduction.quantity,
         cost_t=deduction.cost_t,
     )
-
-
-def _seconds(us: int) -> str:
-    whole, rest = divmod(us, _S)
-    return f"{whole}.{rest:06d}" if rest else str(whole)

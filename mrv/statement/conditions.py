@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 from mrv.accounting.period_result import INVOICE
 from mrv.documents.form import UNSET, coded, text_in, write
 from mrv.documents.monitoring import CrossCheck
-from mrv.documents.period_account import Condition, Misstatements
+from mrv.documents.period_account import Condition, Gap, Misstatements
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion, UnmetCondition
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.rounding import six_places
-from mrv.rules import remedy_of, severity_of, titled
+from mrv.rules import Remedy, code_words, needs_of, remedy_of, severity_of, titled
 from mrv.texts import Text, joined, plain, text
 
 # 5 % are tonne's own default; Viet Nam asks for them (Circular 38/2023/TT-BCT).  No programme takes
@@ -142,6 +142,7 @@ class Unmet(NamedTuple):
     severity: str = "CAR"
     tonnes: str = ""
     devices: tuple[str, ...] = ()
+    remedy: tuple[Remedy, ...] = ()
 
     def __str__(self) -> str:
         return f"{titled(self.rule)}: {self.words()}"
@@ -149,6 +150,13 @@ class Unmet(NamedTuple):
     def words(self, language: str = "en") -> str:
         """Return the detail, in a language."""
         return joined(self.texts, language, tonnes=self.tonnes or "0")
+
+    def remedy_words(self, language: str = "en") -> str:
+        """Return the remedy of its rule, and what settles it; empty for a methodology's."""
+        listed = "; ".join(code_words("needs", code, language) for code in self.remedy)
+        label = code_words("label", "needs", language)
+        settled = f"{label[0].upper()}{label[1:]}: {listed}." if listed else ""
+        return f"{remedy_of(self.rule, language)} {settled}".strip()
 
 
 # units of one quantity are a thousand apart, and what they measure differs by less than this
@@ -186,7 +194,7 @@ def _all(claims: Claims) -> Iterator[Unmet]:
             )
             severity = OBSERVATION if lower else severity_of(rule)
             texts = (differs, text("cross_check.unit")) if _slipped(check) else (differs,)
-            yield Unmet(rule, texts, severity, check.effect_t, check.devices)
+            yield Unmet(rule, texts, severity, check.effect_t, check.devices, needs_of(rule))
 
 
 def _slipped(check: CrossCheck) -> bool:
@@ -206,6 +214,7 @@ def _finding(condition: Condition) -> Unmet:
         condition.severity or "CAR",
         condition.tonnes or "",
         condition.devices or (),
+        condition.remedy or (),
     )
 
 
@@ -225,6 +234,7 @@ def finding_json(item: Unmet, language: str = "en") -> dict[str, Any]:
         "text": item.words(language),
         "texts": [write(coded(each)) for each in item.texts],
         "remedy": remedy_of(item.rule, language),
+        "settled_by": list(item.remedy),
     }
 
 
@@ -251,6 +261,22 @@ def effects(claims: Claims) -> Iterator[str]:
             )
         else:
             yield f"{titled(rule.rule)}: not applied, since it would raise the reduction"
+
+
+def gap_lines(claims: Claims) -> Iterator[str]:
+    """Yield the gaps of a statement by device and cause: number, hours, deduction; from 0.2.0."""
+    by_cause: dict[tuple[str, str], list[Gap]] = {}
+    for gap in claims.gaps:
+        if gap.cause is not UNSET:
+            by_cause.setdefault((gap.device, gap.why()), []).append(gap)
+    for (device, cause), gaps in by_cause.items():
+        hours = sum(Fraction(gap.time_s) for gap in gaps) / 3600
+        cost = sum((Fraction(gap.cost_t) for gap in gaps), start=Fraction(0))
+        lost = sum((Fraction(gap.forgone_at_most_t or 0) for gap in gaps), start=Fraction(0))
+        yield (
+            f"{device}: {len(gaps)} of {float(hours):.1f} h, {six_places(cost)} t deducted, at most"
+            f" {six_places(lost)} t not credited; {cause}"
+        )
 
 
 def credential_conditions(

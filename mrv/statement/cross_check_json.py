@@ -1,5 +1,5 @@
 """
-Cross-checks, unusual readings and registry data, as JSON of a statement.
+Gaps, cross-checks, unusual readings and registry data, as JSON of a statement.
 
 A correction names each input that differs from the statement it replaces. Meters, ratings,
 certificates and ex-ante values are in the statement itself; installation, service, replacements,
@@ -17,15 +17,25 @@ from typing import Any
 
 import numpy as np
 
+from ingest import classes
 from ingest.classes import QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Int64
 from ingest.pipeline.quality_limits import TESTS
-from mrv.accounting.period_result import INVOICE, METER, CrossCheck, DeviceOutcome, PeriodResult
-from mrv.calendar import days, utc_text
-from mrv.documents.form import coded_or_words
+from mrv.accounting.period_result import (
+    INVOICE,
+    METER,
+    CrossCheck,
+    DeviceOutcome,
+    GapOutcome,
+    PeriodResult,
+)
+from mrv.calendar import days, local_date, utc_text
+from mrv.documents.form import UNSET, coded, coded_or_words, copied
 from mrv.documents.monitoring import CrossCheck as CrossCheckShown
 from mrv.documents.monitoring import ReadingsReach, UnusualDays, UnusualReadings
+from mrv.documents.period_account import Gap
 from mrv.registry.monitoring_plan import REGISTERED
+from mrv.registry.project import FIRST
 from mrv.rounding import exact_sum, six_places
 from mrv.signatures import canonical
 from mrv.statement.conditions import Materiality
@@ -34,7 +44,10 @@ from mrv.statement.evidence_pass import Reach
 from mrv.statement.plan_extract import PREFIX, MonitoringPlan
 from mrv.statement.register_check import Unusual
 from mrv.statement.sampling import rate
+from mrv.texts import Text, text
 
+# entered events that explain a gap
+_STANDSTILLS = ("outage", "overhaul", "accident")
 # what the statement itself tells of a device
 _SHOWN = ("id", "serial", "maker", "model", "ratings", "calibrations")
 _LISTS = {
@@ -94,6 +107,48 @@ def _text(value: Any) -> str:
     if isinstance(value, dict) and value.keys() == {"$decimal"}:
         return str(value["$decimal"])
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def gap_out(gap: GapOutcome, case: Case) -> Gap:
+    """Return a gap, from rule set 2 on with its cause."""
+    first = case.plan.accounting == FIRST
+    return copied(
+        Gap,
+        gap,
+        from_=utc_text(gap.start_us),
+        to=utc_text(gap.end_us),
+        cause=UNSET if first else coded(_cause(gap, case)),
+        time_s=seconds(gap.time_us),
+        rule=gap.signed_by_0_1_0 if first else gap.rule,
+    )
+
+
+def seconds(us: int) -> str:
+    """Return microseconds as seconds. [s]"""
+    whole, rest = divmod(us, 1_000_000)
+    return f"{whole}.{rest:06d}" if rest else str(whole)
+
+
+def _cause(gap: GapOutcome, case: Case) -> Text:
+    """Return what is known of a gap's cause, and the event that was entered for its days."""
+    device, zone = case.fleet.devices[case.fleet.by_id[gap.device]], case.plan.project.timezone
+    registers = classes.load()[device.class_id].registers
+    if gap.parameters:
+        result = text("gap.analyser", parameters=gap.parameters)
+    elif any(gap.start_us <= change.at_us <= gap.end_us for change in device.replacements):
+        result = text("gap.replaced")
+    elif gap.kind == "missing":
+        result = text("gap.no_readings")
+    elif not device.rated_power_w and any(c.limit == "rated_power" for c in registers):
+        result = text("gap.no_rating")
+    else:
+        result = text("gap.register")
+    first, last = (local_date(us, zone) for us in (gap.start_us, gap.end_us - 1))
+    for event in case.plan.declared.events:
+        during = event.begins <= first and (event.ends is None or last < event.ends)
+        if event.what in _STANDSTILLS and during and event.covers(gap.device, first, last):
+            return text("gap.during", cause=result, event=text(f"gap.{event.what}"))
+    return result
 
 
 def unusual_out(case: Case) -> tuple[UnusualReadings, ...]:
@@ -162,21 +217,15 @@ MATERIAL_PERCENT = 5
 def cross_check_out(cross_check: CrossCheck, case: Case) -> CrossCheckShown:
     """Return a cross-check; that of a check meter with the extent of its readings."""
     meter = cross_check.kind == METER
-    return CrossCheckShown(
-        kind=cross_check.kind,
-        against=cross_check.against,
-        devices=cross_check.devices,
+    return copied(
+        CrossCheckShown,
+        cross_check,
         parameter=cross_check.quantity,
-        unit=cross_check.unit,
         from_=utc_text(cross_check.from_us),
         to=utc_text(cross_check.to_us),
         compared_share=cross_check.coverage,
         metered=cross_check.ours,
         witnessed=cross_check.theirs,
-        difference_percent=cross_check.difference_percent,
-        tolerance_percent=cross_check.tolerance_percent,
-        effect_t=cross_check.effect_t,
-        holds=cross_check.holds,
         detail=coded_or_words(cross_check.detail),
         readings=readings_out(case.reaches[case.fleet.by_id[cross_check.against]])
         if meter

@@ -32,7 +32,7 @@ from mrv.signatures.row_bytes import Rows, column_bytes
 
 BLOCK_ROWS = 65_536
 TABLE = "interval_quantity"
-# where a row's register stood is no evidence: it follows from the readings
+# where a row's register stood is not evidence: it follows from the readings
 FIELDS = ("value", "measured_us", "estimated_us", "unknown_us")
 
 
@@ -166,7 +166,7 @@ def check_sealed(day: str, sealed: object, arrived: Mapping[str, Arrived], root:
     if {name: named.get(name) for name in (*sums, "late")} != sums | {"late": str(late)}:
         raise LogError(
             f"plan.json states that {late} readings of {day} arrived late, but the log sealed "
-            "other arrival times for that day"
+            "other arrival times for that day; ask the operator which are right"
         )
 
 

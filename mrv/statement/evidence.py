@@ -114,7 +114,7 @@ def select(
     """
     Return the rows of a period, by device, quantity and start.
 
-    A row without any covered time only stores a register's position and is no evidence.
+    A row without any covered time only stores a register's position and is not evidence.
     """
     kept = _is_of(rows, pairs) & (rows.start_us >= from_us) & (rows.start_us < to_us)
     kept &= covered(rows) | (rows.value != 0)

@@ -247,7 +247,8 @@ def _reach(block: Frame, from_us: int, to_us: int, reaches: list[Reach], fleet: 
         device, times = int(block.device[begin]), block.time_us[begin:end]
         if reaches[device].readings:
             raise CanonicalError(
-                f"readings of {fleet.devices[device].id} appear in two places; get the pack again"
+                f"readings of {fleet.devices[device].id} appear in two places; obtain the"
+                f" pack again from its sender"
             )
         inside = np.searchsorted(times, [from_us, to_us])
         outside = len(times) - int(inside[1] - inside[0])

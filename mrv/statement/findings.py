@@ -311,11 +311,11 @@ def _check_order(before: Sequence[Record], known: Record | None, event: Event) -
             raise StatementStateError(f"there is no finding {name}; there are: {names}")
         if name != next_name(name.split("-")[0], before):
             raise StatementStateError(
-                f"{name} is not the next number of its kind; get the list again"
+                f"{name} is not the next number of its kind; download the list again"
             )
     elif event.what == "raised":
         raise StatementStateError(
-            f"{name} was raised already; get the list again and number it again"
+            f"{name} was raised already; download the list again and number it again"
         )
     elif known.state == "closed":
         raise StatementStateError(f"{name} is closed; raise a new finding")
@@ -343,7 +343,7 @@ def read_events(data: bytes, statement: Mapping[str, Any]) -> tuple[Record, ...]
     """
     listed = canonical.parse(data)
     if not isinstance(listed, list) or not all(isinstance(event, dict) for event in listed):
-        raise CanonicalError("findings.json is not a list of events; get it again")
+        raise CanonicalError("findings.json is not a list of events; download it again")
     return fold(read_event(event, statement) for event in listed)
 
 

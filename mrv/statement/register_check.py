@@ -199,7 +199,7 @@ def _of_one(value: Int64, begin: int, end: int) -> int:
 def undercounted(
     result: Iterable[tuple[Window, int]], devices: Iterable[DeviceOutcome]
 ) -> Iterator[str]:
-    """Yield texts on devices whose counted quantity is below the rise of their registers."""
+    """Yield findings on devices whose counted quantity is below the rise of their registers."""
     counted = {(d.device, d.role, d.from_us): d for d in devices}
     for window, least in result:
         outcome = counted[window.device, window.role, window.begin_us]

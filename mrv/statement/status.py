@@ -165,17 +165,17 @@ def _encode(bits: bytes) -> str:
 def _decode(text: str) -> bytes:
     """Return the bits of an encoded list; longer data are not decompressed."""
     if not text.startswith("u"):
-        raise CanonicalError("encodedList is not multibase base64url; get the list again")
+        raise CanonicalError("encodedList is not multibase base64url; download the list again")
     try:
         packed = urlsafe_b64decode(text[1:] + "=" * (-len(text[1:]) % 4))
         bits = zlib.decompressobj(wbits=31).decompress(packed, _BITS // 8 + 1)
     except (ValueError, zlib.error) as error:
         raise CanonicalError(
-            f"encodedList cannot be unpacked: {error}; get the status list again from the issuer"
+            f"encodedList cannot be unpacked: {error}; obtain the status list again from the issuer"
         ) from error
     if len(bits) != _BITS // 8:
         raise CanonicalError(
-            f"the status list has {len(bits) * 8} bits instead of {_BITS}; get it again from "
+            f"the status list has {len(bits) * 8} bits instead of {_BITS}; obtain it again from "
             "the issuer"
         )
     return bits

@@ -50,7 +50,7 @@ class Text:
         return render(self)
 
     def __lt__(self, other: object) -> bool:
-        """Return whether its code, then its values, precede those of another text."""
+        """Return whether this text's code, then its values, precede those of another text."""
         if not isinstance(other, Text | str):
             return NotImplemented
         return repr(self) < repr(other)

@@ -13,7 +13,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
 ENGLISH = "en"
-# what a file is named after: `de`, `pt-BR`; a file of any other name is no language
+# what a file is named after: `de`, `pt-BR`; a file of any other name is not a language
 TAG = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 Words = Mapping[str, Any]
 

@@ -87,7 +87,7 @@ def read(data: bytes) -> StoredTokens:
         )
     if any(len(part) > _MOST for part in record.values()):
         raise CanonicalError(
-            f"a list of more than {_MOST} time stamps is not accepted; get the file again"
+            f"a list of more than {_MOST} time stamps is not accepted; download the file again"
         )
     heads = tuple(
         Head(_text(entry, "checkpoint"), _tokens(entry.get("tokens")))
@@ -111,7 +111,7 @@ def _place(item: Mapping[str, Any], heads: int) -> Place:
     head, proof = _number(item, "head"), item["proof"]
     if head >= heads or not isinstance(proof, list):
         raise CanonicalError(
-            f"an entry of the time stamps names head {head} of {heads}; get the file again"
+            f"an entry of the time stamps names head {head} of {heads}; download the file again"
         )
     return Place(head, tuple(map(decode_hash, proof)))
 
@@ -135,7 +135,7 @@ def _objects(listed: Sequence[Any], fields: set[str]) -> list[dict[str, Any]]:
 
 def _text(item: Mapping[str, Any], name: str) -> str:
     if not isinstance(item[name], str):
-        raise CanonicalError(f"{name} of the time stamps is not text; get the file again")
+        raise CanonicalError(f"{name} of the time stamps is not text; download the file again")
     return str(item[name])
 
 

@@ -170,7 +170,7 @@ def read(response: bytes) -> Stamp:
     Raises
     ------
     TimestampError
-        If it is no granted token with its signer's certificate.
+        If it is not a granted token with its signer's certificate.
     """
     with _hostile():
         return _stamp_of(*_opened(response))
@@ -235,7 +235,8 @@ def _verified(
     if not counts(authority, stamp.time):
         raise TimestampError(
             f"the token of {authority.name} is dated {stamp.time:%Y-%m-%dT%H:%M:%SZ}, "
-            f"but stamps of that authority are accepted only until {authority.until}"
+            f"but stamps of that authority are accepted only until {authority.until}; use a"
+            f" stamp of another authority"
         )
     return replace(stamp, authority=authority.name)
 
@@ -357,7 +358,7 @@ def _authority(
     if len(chain) < len(whys):
         raise TimestampError(
             f"the signature of the token of {stamp.signer} is not valid: the token was changed; "
-            "get it again"
+            "download it again"
         )
     if ended:
         raise TimestampError(

@@ -26,7 +26,7 @@ def asked_at(text: str | None) -> datetime:
     Raises
     ------
     InputError
-        If it is no time with an offset, none that UTC has, or one that has not come.
+        If it is not a time with an offset, none that UTC has, or one that has not come.
     """
     now = datetime.now(UTC)
     if text is None:
@@ -82,7 +82,7 @@ def own_policy(file: str, pack: str) -> Policy:
     Raises
     ------
     InputError
-        If the file is in the pack under verification, or is no policy.
+        If the file is in the pack under verification, or is not a policy.
     """
     if is_part_of(file, pack):
         raise InputError(

@@ -44,9 +44,7 @@ def plan_and_factors(subject: Subject) -> str:
     )
     book = list(book_of(subject.factor_records))
     if subject.pack.files[DIAGRAM] != diagram(subject.plan).encode():
-        raise CanonicalError(
-            f"{DIAGRAM} differs from the diagram drawn from plan.json; get the pack again"
-        )
+        raise CanonicalError(f"{DIAGRAM} differs from the diagram drawn from plan.json")
     _same_digest("factors", canonical.encode(subject.factor_records), subject)
     other = departures(book)
     if other:
@@ -145,7 +143,7 @@ def _same_leaves(name: str, digest: Digest, subject: Subject) -> None:
     if root != signed or [leaf.key for leaf in leaves] != sorted(leaf.key for leaf in leaves):
         raise CanonicalError(
             f"the {name} leaves of digests.json have the root {root}, but the statement names "
-            f"{signed}; get the pack again"
+            f"{signed}"
         )
 
 
@@ -229,7 +227,8 @@ def claims(subject: Subject) -> str:
     balance = int(stated.emissions.reduction.ug) + int(stated.carried.in_ug)
     if not _WHOLE.fullmatch(credited) or int(credited) > max(0, balance // UG_PER_T):
         raise PeriodError(
-            f"{credited} t are credited, but the reduction is {balance} ug; credits are rounded "
+            f"{credited} t are credited, but the reduction is {balance / UG_PER_T:.6f} t;"
+            f" credits are rounded "
             "down"
         )
     if stated.supersedes and stated.supersedes.statement == stated.statement:

@@ -187,6 +187,8 @@ class Report:
         Conditions not met according to the statement.
     effects : tuple of str
         Rules with a deduction, each with its tonnes.
+    gaps : tuple of str
+        Gaps by device and cause, with hours and tonnes.
     graded : str
         The share of the reduction by grade of evidence; empty before 0.2.0.
     arrived : tuple of SealedArrival
@@ -209,6 +211,7 @@ class Report:
     not_relied: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
     effects: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
     graded: str = ""
     arrived: tuple[SealedArrival, ...] = ()
     stamps: tuple[tuple[str, str], ...] = ()
@@ -271,6 +274,7 @@ class Report:
             "steps": [asdict(step) for step in self.steps],
             "unmet": list(self.unmet),
             "effects": list(self.effects),
+            "gaps": list(self.gaps),
             "evidence": self.graded,
             "rules": None if self.rules is None else self.rules.to_json(),
             "arrival": [arrival._asdict() for arrival in self.arrived],
@@ -315,6 +319,7 @@ def _lines(report: Report) -> Iterator[str]:
     if report.graded:
         yield f"share of the reduction by grade of evidence: {report.graded}"
     yield from (f"rule with an effect: {effect}" for effect in report.effects)
+    yield from (f"gaps of {gap}" for gap in report.gaps)
     yield from (f"not met, as stated in the statement: {text}" for text in report.unmet)
     if report.rules is not None and report.rules.older:
         yield str(report.rules)

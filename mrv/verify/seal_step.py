@@ -30,9 +30,7 @@ def approvals(subject: Subject) -> str:
     """Check each approval of the issue, and that there are enough; return a summary."""
     own, required = _own(subject), _programmes(subject)
     if subject.verification is None and subject.approvals:
-        raise SignatureError(
-            f"{APPROVALS} is present, but the statement is not verified; get the pack again"
-        )
+        raise SignatureError(f"{APPROVALS} is present, but the statement is not verified")
     if subject.approvals or (subject.receipt is not None and max(own, required) > 1):
         subject.needs_keys("operator")
     holders = [_approver(subject, document) for document in subject.approvals]
@@ -98,14 +96,10 @@ def seals(subject: Subject) -> str:
         raise NotApplicableError("not issued yet")
     record = canonical.parse_object(subject.pack.files[SEALS])
     if record.keys() != {"days", "head"} or not isinstance(record["days"], list):
-        raise CanonicalError(
-            "seals.json must have days and head, and nothing else; get the pack again"
-        )
+        raise CanonicalError("seals.json must have days and head, and nothing else")
     whole = _whole_days(subject)
     if len(record["days"]) > len(whole):
-        raise LogError(
-            "seals.json has a day twice, or a day outside the period; get the pack again"
-        )
+        raise LogError("seals.json has a day twice, or a day outside the period")
     if not record["days"]:
         _unsealed(subject, whole, set())
         raise NotApplicableError("no day was sealed before the statement was issued")
@@ -120,9 +114,7 @@ def seals(subject: Subject) -> str:
         _check_seal(day, head, of_day, subject, subject.plan.project)
         seen.add(day["entry"]["day"])
     if len(seen) != len(record["days"]) or not seen <= whole:
-        raise LogError(
-            "seals.json has a day twice, or a day outside the period; get the pack again"
-        )
+        raise LogError("seals.json has a day twice, or a day outside the period")
     _unsealed(subject, whole, seen)
     sealed = f"{len(seen)} of {len(whole)} days were sealed before the statement was issued"
     return sealed + _came(subject, len(seen))

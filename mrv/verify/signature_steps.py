@@ -63,14 +63,14 @@ AHEAD = timedelta(minutes=5)
 def form(subject: Subject) -> str:
     """Check that all documents are present, unambiguous JSON, of their kind; return a summary."""
     for name, why in sorted(subject.pack.damaged.items()):
-        raise CanonicalError(f"{name} cannot be read: {why}; get the pack again")
+        raise CanonicalError(f"{name} cannot be read: {why}")
     if not subject.pack.bare:
         _of_this_version(subject)
         missing = [name for name in DOCUMENTS if name not in subject.pack.files]
         if subject.pack.intervals is None:
             missing.append(f"{INTERVALS}.parquet")
         if missing:
-            raise CanonicalError(f"the pack has no {', '.join(missing)}; get it again")
+            raise CanonicalError(f"the pack has no {', '.join(missing)}")
         _exactly_listed(subject)
     _credential(subject.statement, TYPES, STATEMENT)
     title = subject.claims.statement
@@ -109,11 +109,11 @@ def _exactly_listed(subject: Subject) -> None:
     """Raise an error for files missing from manifest or pack, or different from the manifest."""
     listed = canonical.parse_object(subject.pack.files[MANIFEST]).get("files")
     if not isinstance(listed, dict):
-        raise CanonicalError(f"{MANIFEST} lists no files; get the pack again")
+        raise CanonicalError(f"{MANIFEST} lists no files")
     there = subject.pack.hashes.keys() - set(UNLISTED)
     missing, added = sorted(listed.keys() - there), sorted(there - listed.keys())
     if missing:
-        raise CanonicalError(f"the pack has no {', '.join(missing)}; get it again")
+        raise CanonicalError(f"the pack has no {', '.join(missing)}")
     if added:
         raise CanonicalError(
             f"{', '.join(map(repr, added))}: not a file of this pack; remove it, or get the "
@@ -123,9 +123,7 @@ def _exactly_listed(subject: Subject) -> None:
     changed = [name for name in sorted(there & subject.pack.files.keys())
                if listed[name] != subject.pack.hashes[name]]  # fmt: skip
     if changed:
-        raise CanonicalError(
-            f"files differ from the manifest: {', '.join(changed)}; get the pack again"
-        )
+        raise CanonicalError(f"files differ from the manifest: {', '.join(changed)}")
 
 
 def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) -> None:
@@ -147,9 +145,7 @@ def _signed_in_order(subject: Subject) -> None:
         _credential(subject.verification, VERIFICATION_TYPES, "verification.json")
         subject.conclusion  # noqa: B018 - read once, so that its form is refused here
         if "proof" not in subject.statement:
-            raise CanonicalError(
-                "verification.json is about a signed statement, this one is not; get the pack again"
-            )
+            raise CanonicalError("verification.json is about a signed statement, this one is not")
     if subject.receipt is not None and subject.verification is None:
         raise CanonicalError(
             "receipt.txt is of a verified statement, but verification.json is missing; get the "
@@ -166,9 +162,7 @@ def keys(subject: Subject) -> str:
     if subject.state == "draft":
         raise NotApplicableError("the statement is a draft and not signed")
     if subject.receipt is None and any(key.role == "log" for key in own):
-        raise CanonicalError(
-            "the statement was issued, but its receipt.txt was removed; get the pack again"
-        )
+        raise CanonicalError("the statement was issued, but its receipt.txt was removed")
     subject.ring = own
     if subject.trusted is None:
         signers = _signers(subject, _needed(subject))
@@ -320,7 +314,9 @@ def verifier(subject: Subject) -> str:
         )
     _listed_conditions(subject, conclusion)
     _threshold(subject, conclusion)
-    return f"{conclusion.opinion}, {conclusion.level_of_assurance} assurance, by {key.name}"
+    stated = f"{conclusion.opinion}, {conclusion.level_of_assurance} assurance, by {key.name}"
+    rows = len(conclusion.parameters or ()), len(conclusion.requirements or ())
+    return stated + (f"; {rows[0]} parameters, {rows[1]} requirements" if any(rows) else "")
 
 
 def _listed_conditions(subject: Subject, conclusion: Conclusion) -> None:

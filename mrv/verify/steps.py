@@ -35,7 +35,7 @@ from mrv.signatures.keys import EnrolledKey
 from mrv.signatures.trust_root import Trust
 from mrv.signed_values.meter_keys import OwnKeys
 from mrv.statement import evidence
-from mrv.statement.conditions import effects, graded, unmet
+from mrv.statement.conditions import Unmet, effects, gap_lines, graded, unmet
 from mrv.statement.credentials import conclusion_of
 from mrv.statement.evidence_case import Case
 from mrv.statement.findings import SIGNED_BY, Event, Record, fold, read_event
@@ -142,7 +142,7 @@ def _listed(subject: Subject) -> list[dict[str, Any]]:
         return []
     result = canonical.parse(data)
     if not isinstance(result, list) or not all(isinstance(event, dict) for event in result):
-        raise CanonicalError(f"{FINDINGS} is not a list of events; get the pack again")
+        raise CanonicalError(f"{FINDINGS} is not a list of events")
     return result
 
 
@@ -150,7 +150,7 @@ def _what(document: dict[str, Any]) -> str:
     result = document.get("credentialSubject")
     event = result.get("event") if isinstance(result, dict) else None
     if not isinstance(event, str) or event not in SIGNED_BY:
-        raise CanonicalError(f"{FINDINGS} has an unknown event {event!r}; get the pack again")
+        raise CanonicalError(f"{FINDINGS} has an unknown event {event!r}")
     return event
 
 
@@ -174,9 +174,7 @@ def _same(
 ) -> None:
     if stated.misstatements is UNSET:  # written before findings were signed
         if records:
-            raise CanonicalError(
-                f"{FINDINGS} has findings, verification.json has none; get the pack again"
-            )
+            raise CanonicalError(f"{FINDINGS} has findings, verification.json has none")
         return
     listed = [finding for finding in stated.shown if not finding.remark]
     if listed != [record.credential_form() for record in records]:
@@ -221,11 +219,22 @@ class Step(NamedTuple):
     remedy: str
 
 
-_AGAIN = "ask the sender of the pack for an unchanged copy"
+_AGAIN = (
+    "do not rely on this pack. Obtain it again from its sender, since an incomplete copy fails here"
+    " too. If the second copy fails, the pack was altered or is faulty: report it to the operator"
+    " and to the programme"
+)
 _LIST = (
     "ask the operator for the project's newest status list, or for the statement that replaced it"
 )
-_SIGNER = "ask the signer for the document as it was signed"
+_SIGNER = (
+    "do not rely on this document. Ask the signer for the document as it was signed; if that one"
+    " fails too, report it to the programme"
+)
+_CLOSE = (
+    "do not rely on the statement: its figures do not follow from its evidence. Ask the operator to"
+    " close the period again, and inform the verifier and the programme"
+)
 STEPS = (
     Step("form", people.form, _AGAIN),
     Step("keys and roles", people.keys, "compare the keys with those published by their holders"),
@@ -234,18 +243,28 @@ STEPS = (
     Step("log receipt", people.log, "ask the log for a receipt, or for its key"),
     Step("status", people.status, _LIST),
     Step("plan and factors", figures.plan_and_factors, _AGAIN),
-    Step("readings", figures.readings, f"look at that device-day; {_AGAIN}"),
-    Step("intervals", figures.intervals, f"look at that device-day; {_AGAIN}"),
-    Step("seals", sealed.seals, "ask the operator for `tonne log audit` of those days"),
-    Step("metering", figures.metering, "ask the operator how these intervals were made"),
-    Step("account", figures.account, "ask the operator to close the period again"),
-    Step("claims", figures.claims, "ask the operator to close the period again"),
+    Step("readings", figures.readings, _AGAIN),
+    Step("intervals", figures.intervals, _AGAIN),
+    Step(
+        "seals",
+        sealed.seals,
+        "do not rely on these days: the readings differ from those sealed, or the log is not"
+        " consistent. Ask the operator for `tonne log audit` of these days",
+    ),
+    Step(
+        "metering",
+        figures.metering,
+        "do not rely on the statement: its intervals do not follow from its readings. Ask the"
+        " operator to close the period again",
+    ),
+    Step("account", figures.account, _CLOSE),
+    Step("claims", figures.claims, _CLOSE),
     Step("manifest", files.manifest, _AGAIN),
     Step("findings", findings, "ask verifier and operator for the documents that they signed"),
     Step("sampling", sampling, "ask the verifier for the list as it was signed"),
     Step("time stamps", stamped.timestamps, "ask the operator for the original time stamps"),
     Step("times", dates.times, "ask for a signature by a key that was valid at its time"),
-    Step("witnesses", seen.witnesses, "get the receipt again, and compare the witness's key"),
+    Step("witnesses", seen.witnesses, "obtain the receipt again, and compare the witness's key"),
     Step("approvals", issuing.approvals, "ask the operator who approved the issue"),
     Step("signed values", signed.signed_values, "ask for the original signed values"),
 )
@@ -330,14 +349,20 @@ def verify(
         accepted,
         () if broken else tuple(relied_on(subject, by)),
         () if broken else tuple(not_relied_on(subject)),
-        () if broken else tuple(map(str, unmet(subject.claims))),
+        () if broken else tuple(_with_remedy(item) for item in unmet(subject.claims)),
         () if broken else tuple(effects(subject.claims)),
+        () if broken else tuple(gap_lines(subject.claims)),
         "" if broken else graded(subject.claims),
         () if broken else tuple(subject.arrived),
         () if broken or subject.stamped is None else subject.stamped.stamps,
         () if broken else tuple(subject.stamped_days),
         by,
     )
+
+
+def _with_remedy(item: Unmet) -> str:
+    remedy = item.remedy_words()
+    return f"{item}. {remedy}" if remedy else str(item)
 
 
 def _policies(stated: str | None, policy: Policy | None) -> tuple[Policy, ...]:

@@ -94,7 +94,7 @@ class Subject:
     def statement(self) -> dict[str, Any]:
         """Return the statement as in its file."""
         if STATEMENT not in self.pack.files:
-            raise CanonicalError(f"the pack has no {STATEMENT}; get it again")
+            raise CanonicalError(f"the pack has no {STATEMENT}")
         return canonical.parse_object(self.pack.files[STATEMENT])
 
     @cached_property
@@ -110,7 +110,7 @@ class Subject:
         try:
             return None if data is None else data.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise CanonicalError("receipt.txt is not UTF-8; get the pack again") from error
+            raise CanonicalError("receipt.txt is not UTF-8") from error
 
     @cached_property
     def approvals(self) -> list[dict[str, Any]]:
@@ -124,7 +124,7 @@ class Subject:
             or not result
             or not all(isinstance(x, dict) for x in result)
         ):
-            raise CanonicalError(f"{APPROVALS} is not a list of approvals; get the pack again")
+            raise CanonicalError(f"{APPROVALS} is not a list of approvals")
         return result
 
     @cached_property
@@ -146,7 +146,7 @@ class Subject:
         """Return the statement's `credentialSubject` as in its file, in any form."""
         result = self.statement.get("credentialSubject")
         if not isinstance(result, dict):
-            raise CanonicalError("statement.json has no credentialSubject; get the pack again")
+            raise CanonicalError("statement.json has no credentialSubject")
         return result
 
     @cached_property
@@ -185,8 +185,7 @@ class Subject:
         begin, end = instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
         if end - begin > MOST_YEARS * 366 * 86_400_000_000:
             raise CanonicalError(
-                f"the period {period.from_} to {period.to} is longer than {MOST_YEARS} years; "
-                "get the pack again"
+                f"the period {period.from_} to {period.to} is longer than {MOST_YEARS} years"
             )
         return begin, end
 
@@ -215,7 +214,7 @@ class Subject:
         if not isinstance(result, list) or not all(
             isinstance(document, dict) for document in result
         ):
-            raise CanonicalError("factors.json is not a list of factors; get the pack again")
+            raise CanonicalError("factors.json is not a list of factors")
         return result
 
     @cached_property

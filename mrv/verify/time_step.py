@@ -119,7 +119,7 @@ def signed_values(subject: Subject) -> str:
             "install cbor2"
         ) from error
     if {value.signer for value in plan.signed.values} != set(stated.signers):
-        raise CanonicalError("plan.json names other signers than the statement; get the pack again")
+        raise CanonicalError("plan.json names other signers than the statement")
     shares = ", ".join(
         f"{share.share_percent} % {_NAMES[share.kind]}"
         for share in stated.shares
@@ -203,15 +203,11 @@ def manifest(subject: Subject) -> str:
     listed: dict[str, Any] = canonical.parse_object(data)["files"]
     changed = [name for name, digest in sorted(pack.hashes.items()) if _other(name, digest, listed)]
     if changed:
-        raise CanonicalError(
-            f"files differ from the manifest: {', '.join(changed)}; get the pack again"
-        )
+        raise CanonicalError(f"files differ from the manifest: {', '.join(changed)}")
     if pack.letters is not None:
         _letters(pack.letters)
     if data != manifest_of(pack.hashes):
-        raise CanonicalError(
-            f"{MANIFEST} is not in the format that tonne writes; get the pack again"
-        )
+        raise CanonicalError(f"{MANIFEST} is not in the format that tonne writes")
     if not is_guide(pack.files[GUIDE], subject.claims):
         raise CanonicalError(
             f"{GUIDE} differs from the page that tonne writes for this statement; get the "
@@ -227,7 +223,7 @@ def manifest(subject: Subject) -> str:
     try:
         text = receipt.decode()
     except UnicodeDecodeError as error:
-        raise CanonicalError(f"{MANIFEST_RECEIPT} is not UTF-8; get the pack again") from error
+        raise CanonicalError(f"{MANIFEST_RECEIPT} is not UTF-8") from error
     head = verify_receipt(text, entry, log_key(subject.ring, parse_receipt(text).checkpoint))
     _same_tree(subject, head, parse_receipt(text).index)
     return f"{len(listed)} files, all in the log"
@@ -239,9 +235,7 @@ def _letters(check: Callable[[], None]) -> None:
     except PackTooLargeError:
         raise
     except InputError as error:
-        raise CanonicalError(
-            f"{DEAD_LETTERS}.parquet cannot be read: {error}; get the pack again"
-        ) from error
+        raise CanonicalError(f"{DEAD_LETTERS}.parquet cannot be read: {error}") from error
 
 
 def _same_tree(subject: Subject, head: Checkpoint, index: int) -> None:
@@ -304,7 +298,7 @@ def _dated_once(document: Mapping[str, Any]) -> None:
     if time != at:
         raise SignatureError(
             f"{document.get('id')} states the time {document['validFrom']}, but "
-            f"was signed at {at:%Y-%m-%dT%H:%M:%SZ}"
+            f"was signed at {at:%Y-%m-%dT%H:%M:%SZ}; one of the two is false"
         )
 
 

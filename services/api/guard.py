@@ -57,7 +57,7 @@ LARGEST_BODY = 1_048_576
 # of files that a signed-in officer hands in; few at once, see `lanes`
 LARGEST_UPLOAD = 10 << 20
 BODY_S = 15.0
-_DIGITS = 20  # of a length; more is no number that anybody means
+_DIGITS = 20  # of a length; more is not a number that anybody means
 _CALLERS = 20_000
 _BURST_S = 2.0
 _HEADERS = [
@@ -182,7 +182,7 @@ def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
     ):
         return _too_large(_byte_limit(scope["path"]))
     if _has_body(headers) and not _is_json(scope["path"], headers):
-        return problem(415, "the body must be application/json")
+        return problem(415, "the body must be JSON; send it with Content-Type: application/json")
     return None
 
 

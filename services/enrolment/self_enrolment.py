@@ -55,7 +55,7 @@ def read_request(data: bytes) -> Wanted:
     Raises
     ------
     InputError
-        If it is invalid, its key is weak or of another kind, or its common name is no single name.
+        If it is invalid, its key is weak or of another kind, or its common name is not one name.
     """
     try:
         request = x509.load_der_x509_csr(data)

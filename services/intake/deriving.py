@@ -108,7 +108,7 @@ class Deriving:
         self._looked_s = self._spans_from_s = 0.0
 
     def leave(self) -> None:
-        """Stop using the store; remaining notes wait in the database."""
+        """Stop deriving rows; the remaining notes stay in the database for the next start."""
         with self.changing():
             self._store = None
 
@@ -137,7 +137,11 @@ class Deriving:
         if self._thread is not None:
             self._thread.join(_PATIENCE_S)
             if self._thread.is_alive():
-                self._log.warning("rows are left for the next start: the database holds them up")
+                self._log.warning(
+                    "rows of some readings were not calculated: the database did not answer within"
+                    " %d s; they are calculated at the next start",
+                    _PATIENCE_S,
+                )
                 return
             self._thread = None
         self._database.close()

@@ -78,8 +78,8 @@ class Plans:
     """
     Compiled plans of successive registry versions.
 
-    Only changed entries are read and compiled again, so that a change of one meter is no pause for
-    a large fleet.
+    Only changed entries are read and compiled again, so that a large fleet is not delayed by a
+    change of one meter.
     """
 
     def __init__(self, factors: FactorBook) -> None:

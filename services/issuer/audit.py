@@ -131,7 +131,9 @@ def witnesses(walk: Walk) -> str:
     for size, multikey, note, line in rows:
         key = known.get(multikey)
         if key is None:
-            walk.breaks.append(f"head {size} is countersigned by {multikey}, which is no witness")
+            walk.breaks.append(
+                f"head {size} is countersigned by {multikey}, which is not a witness"
+            )
         elif note is None:
             walk.breaks.append(f"{key.name} countersigned head {size}, which is not there")
         elif [c.line for c in cosignatures(note + line, key)] != [line]:

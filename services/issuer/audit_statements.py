@@ -94,7 +94,7 @@ def _statement_faults(
 def _evidence(
     conn: Connection, stored: Stored, have: Documents, manifest: dict[str, Any] | None
 ) -> Iterator[str]:
-    """Yield a text if the files of a statement's pack differ from its manifest in the log."""
+    """Yield a finding if the files of a statement's pack differ from its manifest in the log."""
     kept = evidence.digests(conn, stored.id)
     if manifest is None:
         yield f"statement {stored.id}: the log holds no manifest of its evidence"

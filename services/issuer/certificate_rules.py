@@ -79,7 +79,7 @@ def _longer_than_issued(facts: RegistryFacts) -> Iterator[Text]:
 
 
 def _dependent(facts: RegistryFacts, device: Device, calibration: Calibration) -> Iterator[Text]:
-    """Yield the text of a certificate by the operator or the maker, without an accreditation."""
+    """Yield the finding of a certificate by the operator or the maker, without an accreditation."""
     laboratory = calibration.laboratory
     if laboratory is None or calibration.accreditation is not None:
         return

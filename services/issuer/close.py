@@ -281,7 +281,8 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
     Raises
     ------
     PeriodError, RegistryError, MethodologyError, FactorError
-        If it starts after now; as `close_period` raises.
+        If it starts after now, or has days of which another statement is issued; as `close_period`
+        raises.
     """
     check_edges(registry.load_project(conn, project), from_us, to_us)
     now = now_us()
@@ -296,7 +297,9 @@ def preview_period(conn: Connection, project: str, from_us: int, to_us: int) -> 
         check_costed(case.plan.project, case.fleet, (from_us, to_us), case.factors)
         case.check_counted()
         document = compose(case, Label(1, program()))
-    return Closed(claims_of(document).statement, PREVIEW, document, case.result, new=True)
+        statement = _claims_not_counted_elsewhere(conn, document).statement
+        _check_unclaimed(conn, project, from_us, to_us)
+    return Closed(statement, PREVIEW, document, case.result, new=True)
 
 
 def _claims_not_counted_elsewhere(conn: Connection, document: Mapping[str, Any]) -> Claims:
@@ -306,6 +309,17 @@ def _claims_not_counted_elsewhere(conn: Connection, document: Mapping[str, Any])
     if twice:
         raise PeriodError("; ".join(twice[:_SHOWN]))
     return claims
+
+
+def _check_unclaimed(conn: Connection, project: str, from_us: int, to_us: int) -> None:
+    """Refuse a period that has days of another period with an issued statement."""
+    if statements.claimed_exactly(conn, project, from_us, to_us) is None:
+        others = statements.claims_within(conn, project, from_us, to_us)
+        if others:
+            raise PeriodError(
+                f"days of the period are in issued {', '.join(others[:_SHOWN])}, and a tonne is"
+                " claimed once: give a period after it, or exactly that one to see its correction"
+            )
 
 
 def _check_name(conn: Connection, case: Case, sequence: int) -> None:

@@ -164,7 +164,9 @@ def plan_of(
         ratings=outcome.ratings,
         samples=counted(project_id, outcome.samples, keys, signers),
         meters=periods.load_makers(conn, ids),
-        points=periods.load_points(conn, ids),
+        points=periods.load_points(
+            conn, [*ids, *(shared.main for shared in facts.entry.declared.shared_meters)]
+        ),
         gas=periods.load_gas_bases(conn, ids),
         history=_history(conn, now, from_us),
         fixed=departed(_issued_with(conn, project_id, fixed), now),
@@ -248,7 +250,7 @@ def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dic
     with conn.cursor() as cursor:
         result = not_on_time(cursor, ids, from_us, to_us, LATE_US)
     spare = LATE_US // HOUR_US
-    # what came at once is no clock's doing, and is counted as such (`mrv.statement.device_days`)
+    # what came at once is not a clock's doing, and is counted as such (`mrv.statement.device_days`)
     return {
         name: Clocked(reported_h, passed + spare)
         for name, (reported_h, passed) in result.items()

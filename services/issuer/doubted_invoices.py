@@ -102,7 +102,7 @@ class Invoices:
 
     @cached_property
     def unsupported(self) -> frozenset[str]:
-        """Return the parameters whose document is no evidence."""
+        """Return the parameters whose document is not evidence."""
         return frozenset(
             item.name
             for cited in self.shared.values()

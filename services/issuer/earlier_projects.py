@@ -55,7 +55,7 @@ _HALF = 2
 
 
 def counted_elsewhere(conn: Connection, claims: Claims) -> Iterator[str]:
-    """Yield texts on devices that an issued statement of another project already counts."""
+    """Yield findings on devices that an issued statement of another project already counts."""
     mine = _counted(claims)
     devices = sorted({device for device, _ in mine})
     period = claims.monitoring_period

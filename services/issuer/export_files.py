@@ -292,7 +292,8 @@ def jcm_files(
         form = shipped(methodology)
     elif form is None and not methodology.startswith(JCM):
         raise ExportError(
-            f"{methodology} is no methodology of the JCM, whose forms this export fills; give the"
+            f"{methodology} is not a methodology of the JCM, whose forms this export fills;"
+            f" give the"
             " official file and its map with --template and --map, or use `tonne report`"
         )
     own = {

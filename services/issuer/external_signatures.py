@@ -84,7 +84,7 @@ def statement(
     Raises
     ------
     StatementStateError
-        If it is no draft, or `strict` refuses it.
+        If it is not a draft, or `strict` refuses it.
     SignatureError, EnrolmentError
         If its body differs from the draft's, or it is not signed by an operator.
     """

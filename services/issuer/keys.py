@@ -222,7 +222,7 @@ def create(home: Path, name: str, role: Role, bounds: KeyBounds = NO_BOUNDS) -> 
     Raises
     ------
     InputError
-        If the name is no file name, or a key of that name exists.
+        If the name is not a file name, or a key of that name exists.
     """
     _path(home, name)
     key = SigningKey.generate()

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from psycopg import Connection
 
 from ingest import classes
-from ingest.model import HOUR_US, INTERVAL_US
+from ingest.model import INTERVAL_US
 from mrv.methodologies import find
 from mrv.model import RoleNeeds
 from mrv.registry.project import Project
@@ -28,14 +29,7 @@ from services.store.statements import statements
 
 Span = tuple[int, int]
 
-_ELECTRICITY = "energy_import"
-# why a rating that is too low refuses what a meter reports
-_REFUSED = "implausible_register"
-# part by which the days of a check meter and of its main meter may differ in sum
-_AGREES = 0.05
-_DAY_US = 24 * HOUR_US
-# a reading and its neighbour on each side
-_BESIDE = 3
+_ELECTRICITY, _GENERATION = "energy_import", "energy_export"
 
 
 class Unserved(NamedTuple):
@@ -60,6 +54,8 @@ class Unserved(NamedTuple):
         Another project that has it, without a closed statement.
     upstream_of : tuple of str
         Meters of the project that it supplies, by the project's `boundary`.
+    generates : bool
+        Whether it generates behind the project's meters, whatever project has it.
     """
 
     device: str
@@ -74,6 +70,7 @@ class Unserved(NamedTuple):
     project: str | None = None
     ended: bool = False
     upstream_of: tuple[str, ...] = ()
+    generates: bool = False
 
     @property
     def is_excluded(self) -> bool:
@@ -98,13 +95,30 @@ def roles_of(project: Project, class_id: str, *, left_out: bool) -> Iterator[tup
     ----------
     left_out : bool
         Whether each register of imported electricity counts, whatever the class, so that a wrong
-        class of device does not hide consumption.
+        class of device does not hide consumption; also generation at a site whose import counts.
     """
     registers = {register.quantity for register in classes.load()[class_id].registers}
     for role, needs in find(project.methodology, project.version).roles.items():
-        alike = left_out and needs.quantity in registers & {_ELECTRICITY}
-        if needs.side == "project" and (class_id in needs.classes or alike):
+        if needs.side != "project":
+            continue
+        if class_id in needs.classes or (left_out and needs.quantity in registers & {_ELECTRICITY}):
             yield role, needs
+        if left_out and needs.net and _GENERATION in registers:
+            yield role, replace(needs, quantity=_GENERATION)
+
+
+def _generates(registry: Registry, project: Project, device: Device) -> bool:
+    """Return whether a device generates, by class or role, and so lowers what is imported."""
+    roles = [needs for _, needs in roles_of(project, device.class_id, left_out=True)]
+    if not any(needs.quantity == _GENERATION for needs in roles):
+        return False
+    others = (
+        find(entry.methodology, entry.version).roles[bound.role].quantity
+        for entry in registry.projects.values()
+        for bound in entry.devices
+        if entry.id != project.id and bound.device == device.id
+    )
+    return _GENERATION in others or not any(device.class_id in needs.classes for needs in roles)
 
 
 def unserved(
@@ -128,7 +142,10 @@ def unserved(
         if not near or not counted(project, device.class_id, left_out=name not in mine):
             continue
         installed, removed = _lifetime(device)
-        edges = [_common(span, (installed, removed)) for span in served[name]]
+        generates = name not in mine and _generates(registry, project, device)
+        # of another project it lowers what this one's meters import all the same
+        theirs = () if generates else served[name]
+        edges = [_common(span, (installed, removed)) for span in theirs]
         spans = _without(edges, period_us)
         if spans:
             edges = sorted(edge for edge in edges if edge[0] < edge[1])
@@ -142,6 +159,7 @@ def unserved(
                     device.check_of if device.check_of in mine else None,
                     ended=bool(edges) or device.removed is not None,
                     upstream_of=tuple(meter for meter in upstream.get(name, ()) if meter in mine),
+                    generates=generates,
                 )
             )  # fmt: skip
     near_by = {name for name, device in devices.items() if device.site in sites or name in before}

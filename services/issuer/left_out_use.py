@@ -129,7 +129,6 @@ def _follows(mine: Float64, steps: Float64) -> bool:
     return share + _SURE * error >= _SHOWN
 
 
-_ELECTRICITY = "energy_import"
 # why a rating that is too low refuses what a meter reports
 _REFUSED = "implausible_register"
 # part by which the days of a check meter and of its main meter may differ in sum
@@ -388,7 +387,7 @@ def _compared(out: LeftOut, project: Project) -> Iterator[tuple[Beneath, dict[st
 
 
 def _not_upstream(out: LeftOut, project: Project) -> Iterator[Text]:
-    """Yield texts that contradict the registered supply of the project's meters."""
+    """Yield findings that contradict the registered supply of the project's meters."""
     for result, values in _compared(out, project):
         if not result.took:
             yield text("BND-01.upstream_unknown", devices=out.of.upstream_of)
@@ -398,7 +397,7 @@ def _not_upstream(out: LeftOut, project: Project) -> Iterator[Text]:
 
 
 def supplying(out: LeftOut, project: Project) -> Iterator[Text]:
-    """Yield texts on a meter that supplies those of the project, confirmed by readings."""
+    """Yield findings on a meter that supplies those of the project, confirmed by readings."""
     if out.is_upstream:
         for _, values in _compared(out, project):
             yield text("BND-01.upstream", device=out.of.device, **values)
@@ -408,7 +407,7 @@ def _why(item: Unserved) -> list[Text]:
     """Return the reasons why a meter is excluded."""
     if item.project is not None:
         return [text("BND-01.unclosed", project=item.project)]
-    texts = []
+    texts = [text("BND-01.generates")] if item.generates else []
     if item.reason is not None:
         texts.append(text("BND-01.reason", reason=item.reason))
     if item.installed_us is not None:

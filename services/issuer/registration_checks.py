@@ -96,7 +96,7 @@ def claimed(facts: Facts, registration: Registration) -> Iterator[str]:
 
 
 def registered(facts: Facts, registration: Registration) -> Iterator[str]:
-    """Yield texts where methodology or design differ from the registered versions."""
+    """Yield findings where methodology or design differ from the registered versions."""
     ask = f"registrations[{registration.project}]"
     first, last = _days(facts)
     method, declared = facts.subject.methodology, facts.subject.declared
@@ -152,7 +152,7 @@ def _begun(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
 
 
 def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
-    """Yield texts where a CDM project violates the general modalities (3/CMP.1)."""
+    """Yield findings where a CDM project violates the general modalities (3/CMP.1)."""
     if registration.programme != "CDM":
         return
     project, method = facts.plan.project, facts.subject.methodology.id

@@ -371,7 +371,7 @@ def ended_methodology(facts: RegistryFacts) -> Iterator[Judged]:
 
 
 def expired(lives: Iterable[Lived], project: Project, to_us: int) -> Iterator[Text]:
-    """Yield a text if a period's methodology has expired in the project's programme."""
+    """Yield a finding if a period's methodology has expired in the project's programme."""
     after = local_date(to_us - 1, project.timezone) + timedelta(days=1)
     for life, registered in lives:
         yield from broken(life, registered, after)

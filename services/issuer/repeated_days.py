@@ -69,7 +69,7 @@ class Looked:
         return cls(energy, names, quantity, first, last + timedelta(days=1), days)
 
     def sums(self, devices: Sequence[str], back: Sequence[int]) -> Int64:
-        """Return daily sums, shifted back by numbers of days. [devices x back x days, base unit]"""
+        """Return the daily sums at each lag in days. [array of device, lag, day; base unit]"""
         far, near = max(back), min(back)
         edges = (self.first - timedelta(days=far), self.end - timedelta(days=near))
         sums = day_sums(self.energy.conn, devices, self.quantity, *edges)

@@ -107,7 +107,7 @@ class Runner(Beside):
             self._log.warning("progress not stored", error=" ".join(str(error).split())[:300])
 
     def _beat(self, name: str) -> None:
-        # a close may take minutes: that is no standstill
+        # a close may take minutes: that is not standstill
         if self._pulse is not None and name == STEPS:
             self._pulse.beat(name)
 

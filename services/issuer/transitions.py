@@ -88,7 +88,7 @@ def submit(conn: Connection, statement: str, signer: Signer, *, strict: bool = F
     Raises
     ------
     StatementStateError
-        If it is no draft, or `strict` refuses it.
+        If it is not a draft, or `strict` refuses it.
     """
     stored = statements.find(conn, statement)
     check_step(statement, stored.state, "submitted")

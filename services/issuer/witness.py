@@ -81,7 +81,7 @@ def keep(conn: Connection, note: str) -> list[str]:
     Raises
     ------
     InputError
-        If it is no head of this log, or no enrolled witness signed it.
+        If it is not a head of this log, or no enrolled witness signed it.
     """
     text, _ = signature_lines(note)
     size = Checkpoint.from_text(text).size

@@ -122,7 +122,7 @@ def restore(url: str, home: Path, file: Path, dotenv: Path | None = None) -> Con
     Raises
     ------
     InputError
-        If the file is no backup, of another release, or database or folder are in use.
+        If the file is not a backup, of another release, or database or folder are in use.
     """
     try:
         with zipfile.ZipFile(file) as box:

@@ -195,7 +195,7 @@ class Grafana(Server):
         return [str(program / _PROGRAM), "server", *options]
 
     def ready(self, port: int) -> bool:
-        """Return whether it answers and its own database is usable."""
+        """Return whether Grafana answers and its own database is usable."""
         try:
             with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/api/health", timeout=5) as page:
                 return bool(page.status == 200)  # noqa: PLR2004

@@ -78,7 +78,7 @@ class Kafka(Server):
         return [str(program), "broker", *options, "--storage-engine", "memory://tansu/"]
 
     def ready(self, port: int) -> bool:
-        """Return whether it accepts connections."""
+        """Return whether Kafka accepts connections."""
         try:
             socket.create_connection((LOOPBACK, port), timeout=5).close()
         except OSError:
@@ -173,7 +173,7 @@ class ApacheKafka(Server):
             raise ServerError(f"Kafka does not format {self.folder / 'data'}: {done.stderr[-500:]}")
 
     def ready(self, port: int) -> bool:
-        """Return whether it reports ready, as its port opens earlier."""
+        """Return whether Kafka reports ready; its port opens earlier."""
         del port
         return _STARTED in self.log.read_text(encoding="utf-8", errors="replace")
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from ingest.errors import InputError, ServerError
 
 # The shell puts the server into the background, tells its id and is gone, so that the
-# server is no child of the command that started it.  As many open files as allowed:
+# server is not a child of the command that started it.  As many open files as allowed:
 # a broker holds one for each device.
 # The output is emptied first, so that a line of the last start is not taken for a new one.
 _DETACH = 'ulimit -Sn "$(ulimit -Hn)"; true >"$0"; "$@" >>"$0" 2>&1 </dev/null & echo $!'

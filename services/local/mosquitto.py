@@ -79,7 +79,7 @@ class Mosquitto(Server):
 
     @property
     def secure(self) -> bool:
-        """Return whether it was last started with authentication."""
+        """Return whether mosquitto was last started with authentication."""
         return (self.folder / SECURITY).exists()
 
     @property
@@ -161,7 +161,7 @@ class Mosquitto(Server):
         return Listening(LOOPBACK, port, port + PASSWORDS, sparkplug=True, arch=os.uname().machine)
 
     def ready(self, port: int) -> bool:
-        """Return whether it accepts MQTT connections."""
+        """Return whether mosquitto accepts MQTT connections."""
         try:
             with socket.create_connection((LOOPBACK, port), timeout=5) as connection:
                 if not self.secure:

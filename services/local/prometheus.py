@@ -77,7 +77,7 @@ class Prometheus(Server):
         Raises
         ------
         InputError
-            When `targets.json` is no list of targets.
+            When `targets.json` is not a list of targets.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         groups = [group for group in self._kept() if group["labels"].get("process") not in binds]
@@ -117,7 +117,7 @@ class Prometheus(Server):
         return [str(PROMETHEUS), *where, listen, *_KEPT]
 
     def ready(self, port: int) -> bool:
-        """Return whether it answers queries."""
+        """Return whether Prometheus answers queries."""
         try:
             with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/-/ready", timeout=5) as page:
                 return bool(page.status == 200)  # noqa: PLR2004

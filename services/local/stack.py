@@ -111,7 +111,7 @@ class Postgres(Server):
         return [str(POSTGRES_BIN / "postgres"), "-D", _HERE]
 
     def ready(self, port: int) -> bool:
-        """Return whether it accepts the generated login."""
+        """Return whether the server accepts the generated login."""
         try:
             psycopg.connect(self._url("postgres", port), connect_timeout=5).close()
         except psycopg.OperationalError:

@@ -76,7 +76,7 @@ def _lacks(record: Acceptance) -> Iterator[tuple[str, str]]:
         if not getattr(record, key).strip():
             yield key, f"is empty; give {what}"
     if record.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", record.sha256):
-        yield "sha256", f"{record.sha256!r} is no SHA-256 in hex; run sha256sum over the letter"
+        yield "sha256", f"{record.sha256!r} is not a SHA-256 in hex; run sha256sum over the letter"
     if record.signature is not None and record.subject != "factor":
         yield "signature", "is for `subject: factor` only; omit it"
     if (record.project is None) == (record.subject == "debt"):
@@ -180,7 +180,7 @@ def _accepted(record: Acceptance, merged: Registry) -> Iterator[str]:
     """Yield the unknown subjects of an acceptance."""
     if record.subject == "factor" and record.id not in merged.factors:
         yield (
-            f"id: {record.id!r} is no factor of a registry file; those that tonne publishes"
+            f"id: {record.id!r} is not a factor of a registry file; those that tonne publishes"
             " need no acceptance (`tonne factors list`)"
         )
     elif record.signature is not None:

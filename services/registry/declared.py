@@ -190,7 +190,7 @@ def default(row: Row) -> Default:
     row.only(*(f.name for f in fields(Default)))
     reason = row.text("reason")
     if reason and not reasoned(reason):
-        row.problem("reason", f"{reason!r} is no sentence; {WANTED}")
+        row.problem("reason", f"{reason!r} is not a sentence; {WANTED}")
     return Default(row.text("factor"), reason, row.optional("document"))
 
 
@@ -244,7 +244,7 @@ def _source(row: Row) -> EmissionSource:
     if (counted_by is None) == (reason is None):
         row.problem("counted_by", "a source has `counted_by`, or the `reason` why it is excluded")
     if reason and not reasoned(reason):
-        row.problem("reason", f"{reason!r} is no sentence; {WANTED}")
+        row.problem("reason", f"{reason!r} is not a sentence; {WANTED}")
     return EmissionSource(
         row.text("name"), row.text("gas"), side, counted_by, reason, row.optional("document")
     )
@@ -270,7 +270,7 @@ def _rows(row: Row, key: str, read: Callable[[Row], Item]) -> tuple[Item, ...]:
 def _hash(row: Row) -> str | None:
     given = row.optional("sha256")
     if given is not None and not re.fullmatch("[0-9a-f]{64}", given):
-        row.problem("sha256", f"{given!r} is no SHA-256 of a file: 64 digits 0-9 a-f")
+        row.problem("sha256", f"{given!r} is not a SHA-256 of a file: 64 digits 0-9 a-f")
     return given
 
 

@@ -227,12 +227,12 @@ def amount(row: Row, quantity: str) -> int:
     """
     Return an amount in whole base units of the quantity.
 
-    An amount in a unit that is no decimal multiple, such as GJ of Wh, is rounded.
+    An amount in a unit that is not a decimal multiple, such as GJ of Wh, is rounded.
     """
     entered = row.required("amount", row.number("amount", 0, MAX_WHOLE), "what the document states")
     if quantity not in QUANTITY_INDEX:
         known = ", ".join(q.name for q in QUANTITIES)
-        row.problem("quantity", f"{quantity!r} is no metered quantity; known: {known}")
+        row.problem("quantity", f"{quantity!r} is not a metered quantity; known: {known}")
     if row.problems or entered is None:
         return 0
     base = QUANTITIES[QUANTITY_INDEX[quantity]].unit

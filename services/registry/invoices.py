@@ -256,7 +256,7 @@ def _check(
             )
     if before is None and not invoice.value:
         result.append(
-            f"amount: {invoice.id} has the amount 0, which is no evidence; give the billed amount,"
+            f"amount: {invoice.id} has the amount 0, which is not evidence; give the billed amount,"
             " or omit the invoice"
         )
     row = None if before is not None else signed_row(project.id, invoice)
@@ -282,7 +282,7 @@ def _correction(
 ) -> list[str]:
     old = known.get(entered.corrects or "")
     if old is None or old[0] != entered.project:
-        return [f"corrects {entered.corrects!r}, which is no invoice of {entered.project}"]
+        return [f"corrects {entered.corrects!r}, which is not an invoice of {entered.project}"]
     others = [k for k, v in known.items() if v[2] == entered.corrects and k != entered.invoice.id]
     return [f"{entered.corrects} is corrected by {others[0]} already"] if others else []
 

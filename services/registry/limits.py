@@ -147,7 +147,9 @@ def _read(
             wrong = f"{name} = {parameters[name]!r} is not a date such as 2025-03-01"
             row.problem(column, f"{key}: {wrong}")
     if "sha256" in texts and not re.fullmatch("[0-9a-f]{64}", texts["sha256"]):
-        row.problem(column, f"{key}: sha256 = {texts['sha256']!r} is no SHA-256: 64 digits 0-9 a-f")
+        row.problem(
+            column, f"{key}: sha256 = {texts['sha256']!r} is not a SHA-256: 64 digits 0-9 a-f"
+        )
     return {name: texts[name] for name in known if name in texts} | values
 
 
@@ -322,13 +324,15 @@ def rows() -> Iterator[tuple[Any, ...]]:
 def problems(value: object) -> Iterator[str]:
     """Yield errors in a device's `attributes.alarms`."""
     if not isinstance(value, dict):
-        yield f"alarms {value!r} is no mapping; write KIND: {{after_s: 7200}}"
+        yield f"alarms {value!r} is not a mapping; write KIND: {{after_s: 7200}}"
         return
     for kind, own in value.items():
         if kind not in _read_rule():
-            yield f"alarms.{kind} is no kind of alarm; there are: {', '.join(_read_rule())}"
+            yield f"alarms.{kind} is not a kind of alarm; there are: {', '.join(_read_rule())}"
         elif not isinstance(own, dict):
-            yield f"alarms.{kind} {own!r} is no mapping; write {{after_s: 7200}} or {{off: true}}"
+            yield (
+                f"alarms.{kind} {own!r} is not a mapping; write {{after_s: 7200}} or {{off: true}}"
+            )
         else:
             yield from (f"alarms.{kind}.{text}" for text in _wrong(kind, own))
 

@@ -108,7 +108,7 @@ def by_name(registry: Registry) -> dict[str, list[DatedKey]]:
 
 
 _SHOWN = 5
-# from which length on a serial is no coincidence
+# from which length on a serial is not a coincidence
 _LONG = 8
 _PARTS = re.compile(r"[\W_]+")
 _ZEROS = re.compile("(?<![0-9])0+(?=[0-9])")
@@ -263,7 +263,7 @@ def outlasting(
         every = interval_of(own, project.methodology, country, quantities)
         for calibration in devices[name].calibrations or ():
             (due,) = limited([calibration], every)
-            if every is not None and due is not calibration:
+            if due is not calibration:
                 yield _warning(
                     project,
                     f"{name}: certificate {calibration.certificate} ({calibration.performed} to"
@@ -359,7 +359,7 @@ def replacer(class_id: str) -> Callable[[Row], Replacement]:
         register = registers.get(channel)
         if register is None and channel:
             known = ", ".join(registers) or "none"
-            row.problem("channel", f"{channel!r} is no register of {class_id!r}; known: {known}")
+            row.problem("channel", f"{channel!r} is not a register of {class_id!r}; known: {known}")
         return Replacement(
             channel=register.column if register else "",
             at=row.required("at", row.moment("at"), "a time with its offset"),

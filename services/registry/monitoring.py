@@ -32,7 +32,7 @@ from services.registry.located import Finding
 _HASH = re.compile(r"^[0-9a-f]{64}$")
 _KEYS = ("parameter", "device", "channel", "option", "frequency", "accuracy_class", "qa_qc",
          "responsible", "error_percent")  # fmt: skip
-# by which a plan may correct a reading [%]; more is no error of a meter
+# by which a plan may correct a reading [%]; more is not an error of a meter
 _MOST_PERCENT = 50
 
 
@@ -104,7 +104,7 @@ def _approval(row: Row) -> Approval | None:
         given.problem("date", f"{day} is in the future; enter the decision once it is taken")
     digest = given.optional("sha256")
     if digest is not None and not _HASH.match(digest):
-        given.problem("sha256", f"{digest!r} is no SHA-256 of 64 hexadecimal digits")
+        given.problem("sha256", f"{digest!r} is not a SHA-256 of 64 hexadecimal digits")
     approval = Approval(given.text("by"), day, given.text("reference"), digest)
     row.problems.extend(given.problems)
     return None if given.problems else approval

@@ -114,7 +114,9 @@ def _names(row: Row) -> dict[str, str] | None:
     result = row.mapping("names")
     for language, text in result.items():
         if not dates.is_language(language):
-            row.problem("names", f"{language!r} is no language; give its tag, such as ja or pt-BR")
+            row.problem(
+                "names", f"{language!r} is not a language; give its tag, such as ja or pt-BR"
+            )
         elif not isinstance(text, str) or not text.strip() or len(text) > _LONGEST_NAME:
             row.problem("names", f"{language} = {text!r} must be text of 1 to 200 characters")
     return result or None
@@ -302,7 +304,7 @@ def sample(row: Row) -> Sample:
     row.only("parameter", "sample", "taken", "value", "method", "laboratory", "sha256", "signed")
     sha256 = row.optional("sha256")
     if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
-        row.problem("sha256", f"{sha256!r} is no SHA-256 of a file: 64 digits 0-9 a-f")
+        row.problem("sha256", f"{sha256!r} is not a SHA-256 of a file: 64 digits 0-9 a-f")
     return Sample(
         parameter=row.text("parameter"),
         sample=row.text("sample"),

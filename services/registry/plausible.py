@@ -79,7 +79,7 @@ def _flow(device: Device, registry: Registry) -> Iterator[Finding]:
     for end in ("from", "to"):
         if flow[end] not in registry.sites and flow[end] not in AROUND:
             text = (
-                f"attributes.flow.{end}: {flow[end]!r} is no site; register it, or say what lies"
+                f"attributes.flow.{end}: {flow[end]!r} is not a site; register it, or say what lies"
                 f" around the park: {', '.join(AROUND)}"
             )
             yield Finding(device.kind, device.id, text)

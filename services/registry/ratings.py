@@ -36,7 +36,7 @@ def tariff(row: Row) -> Tariff:
     begins = row.required("from", row.day("from"), "the first local day of the prices")
     currency = row.text("currency")
     if currency and currency not in list_currencies():
-        row.problem("currency", f"{currency!r} is no currency of ISO 4217, such as EUR or KES")
+        row.problem("currency", f"{currency!r} is not a currency of ISO 4217, such as EUR or KES")
     prices = {name: row.number(name, 0, _HIGHEST) for name in PRICES}
     if not row.problems and all(price is None for price in prices.values()):
         row.problem("import_per_kwh", f"is missing; give at least one of {', '.join(PRICES)}")
@@ -62,7 +62,7 @@ def rating(row: Row) -> Rating:
     begins = row.required("from", row.moment("from"), "a time with its offset")
     document, sha256 = row.optional("document"), row.optional("sha256")
     if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
-        row.problem("sha256", f"{sha256!r} is no SHA-256 in hex; run sha256sum over the file")
+        row.problem("sha256", f"{sha256!r} is not a SHA-256 in hex; run sha256sum over the file")
     if sha256 is not None and document is None:
         row.problem("document", "is missing; name what the file with that `sha256` is")
     return Rating(begins, watt or 0, document, sha256)

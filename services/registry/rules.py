@@ -90,7 +90,7 @@ def _clock(site: Site) -> Iterator[str]:
     for later_zone in later:
         day, name = later_zone.begins, later_zone.timezone
         if name == before:
-            yield f"timezones: {name} from {day} on is no change; omit the row"
+            yield f"timezones: {name} from {day} on is not a change; omit the row"
         elif midnight_us(day, name) % INTERVAL_US:
             yield (
                 f"timezones: the day {day} in {name} does not begin with a 15-minute interval of"
@@ -173,7 +173,7 @@ def _grid(site: Site, book: FactorBook) -> Iterator[str]:
     elif kind not in book.kinds():
         near = ", ".join(f"{name} ({of.name})" for name, of in grids.items())
         yield (
-            f"grid: {site.grid!r} is no grid of {where} that tonne knows"
+            f"grid: {site.grid!r} is not a grid of {where} that tonne knows"
             f"{f', which are {near}' if near else ''}; write one of these, or bring its factor"
             f" under `factors`: {row_to_write(kind, date(2026, 1, 1))}"
         )
@@ -216,7 +216,7 @@ def _device(
     elif (device.class_id, device.profile) not in profiles.load():
         known = ", ".join(p for c, p in profiles.load() if c == device.class_id)
         yield finding(
-            f"profile: {device.profile!r} is no profile of {device.class_id}; known: {known}"
+            f"profile: {device.profile!r} is not a profile of {device.class_id}; known: {known}"
         )
     yield from (Finding(device.kind, device.id, text, warning=True) for text in ratings.odd(device))
     if device.removed is not None and device.removed <= device.installed:

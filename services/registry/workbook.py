@@ -43,7 +43,7 @@ def read_workbook(data: bytes, name: str) -> Table:
     Raises
     ------
     RegistryError
-        Naming sheet and cell, if it is no workbook, unpacks to too much, or a cell is ambiguous.
+        Naming sheet and cell, if it is not a workbook, unpacks to too much, or a cell is ambiguous.
     """
     book = _opened(data, name)
     sheets = {s.title.strip(): s for s in book.worksheets if not s.title.startswith(_NOTE)}

@@ -145,7 +145,7 @@ def _bent(path: list[tuple[float, float]], *, pipe: bool) -> list[str]:
             what = "a pipe needs its corners, two at least, or both its nodes in the same files"
         return [f"{len(path)} points: {what}"]
     off = [p for p in path if not (-180 <= p[0] <= 180 and -90 <= p[1] <= 90)]  # noqa: PLR2004
-    return [f"{off[0]} is no longitude and latitude in degrees"] if off else []
+    return [f"{off[0]} is not a longitude and latitude in degrees"] if off else []
 
 
 def event(cells: Mapping[str, Any], place: str) -> tuple[Event | None, list[Problem]]:

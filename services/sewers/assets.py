@@ -129,7 +129,9 @@ def check(assets: Mapping[str, Asset], places: Mapping[str, str]) -> Iterator[Pr
 def _ends(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
     for what, name in (("from_node", pipe.from_node), ("to_node", pipe.to_node)):
         if name not in nodes:
-            yield f"{what} {name!r} is no manhole, pumping station or outfall; add it, or mend it"
+            yield (
+                f"{what} {name!r} is not a manhole, pumping station or outfall; add it, or mend it"
+            )
     if pipe.from_node == pipe.to_node:
         yield f"begins and ends at {pipe.from_node}; mend one end"
 

@@ -69,7 +69,7 @@ def parse_faults(spec: str) -> Faults:
     Raises
     ------
     SimulatorError
-        On an unknown name, a rate that is no share, or a name given twice.
+        On an unknown name, a rate that is not a share, or a name given twice.
     """
     chosen: dict[str, float] = {}
     for part in filter(None, (piece.strip() for piece in spec.split(","))):

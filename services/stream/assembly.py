@@ -290,7 +290,7 @@ class Lag:
     def _lost(self, error: AwayError) -> None:
         pulse, now_s = self._metrics.pulse, asyncio.get_running_loop().time()
         pulse.lost(KAFKA)
-        pulse.beat(PULSE)  # a server that is waited for is no standstill of ours
+        pulse.beat(PULSE)  # a server that is waited for is not standstill of ours
         if now_s - self._said_s >= TELL_S:
             self._said_s = now_s
             self._log.warning(

@@ -80,7 +80,7 @@ class Part(NamedTuple):
 def of(
     archive: str, day: Day, class_id: str, site: str, data: bytes, leaves: Mapping[str, DayLeaf]
 ) -> tuple[Part, bytes]:
-    """Return the part with its content-based name, and the bytes of its manifest."""
+    """Return an archive part named by the SHA-256 of its content, and its manifest's bytes."""
     sha256 = hashlib.sha256(data).hexdigest()
     stem = f"{day.day}_{site}_{day.project or '-'}_{sha256[:_HASH_SHOWN]}"
     path = f"{class_id}/{day.day:%Y/%m}/{stem}{PARQUET}"

@@ -110,13 +110,17 @@ def closed(name, closes, books):
 
 
 def _lines(result):
-    """Return all that a result says; of invoices within the period no part is outside it."""
+    """Return all that a result says; what came later and is not there is left out."""
     whole = asdict(result)
     del whole["before_evidence_ug"]  # boards show it, and no statement
     del whole["claimed_t"]  # the evidence is graded by it
     for row in whole["cross_checks"]:
         if not row["outside"]:
             del row["outside"]
+    for row, one in zip(whole["gaps"], result.gaps, strict=True):
+        if not row["parameters"]:  # of no analyser
+            del row["parameters"]
+            row["rule"] = one.signed_by_0_1_0
     return whole
 
 

@@ -189,7 +189,7 @@ def test_each_effect_has_its_finding(results):
     """119 t were taken off for days without an invoice, and no finding named a day."""
     for name, one in results.items():
         reported = {found.rule for found in one.applicability if not found.holds}
-        # what belongs to a certificate has its line, and is no fault
+        # what belongs to a certificate has its line, and is not a fault
         taken = {
             e.rule
             for e in one.rules

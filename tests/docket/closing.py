@@ -217,6 +217,8 @@ def _register(url: str, file: Path, world: World) -> None:
     }  # fmt: skip
     approval = {"approval": decision} if world.approved else {}
     for one in world.document["projects"]:
+        if one["methodology"] != world.project["methodology"]:
+            continue
         one["monitoring"] = [{**version, **approval} for version in _PLANS[plan]]
     _imported(url, file, world.document)
 

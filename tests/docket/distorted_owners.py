@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import date
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from tests.docket.distorted_readings import again, copied
 from tests.docket.distorting import at_channel, moment_of, said
 from tests.docket.shapes import DAY_US, HOUR_US
-from tests.docket.world import World, made_of, sha
+from tests.docket.world import PROJECT, Readings, World, made_of, paper, seed_of, sha
 
 
 @said
@@ -80,7 +81,7 @@ def invented(world: World, on: str, shape: str, per_day: float, power: str = "")
     """A meter tells a course that nothing at the plant did, its power with it."""
     device, channel = at_channel(on)
     some = world.readings[device]
-    how = {"shape": shape, "per_day": per_day, "rated": True}
+    how = {"shape": shape, "per_day": per_day, "rated": "rated_power_w" in world.devices[device]}
     total = np.concatenate([[0.0], np.cumsum(made_of(world, world.devices[device], how))])
     at = np.searchsorted(world.month.times_us, some.time_us, side="right") - 1
     some.columns[channel] = 10**6 + np.floor(total[at]).astype(np.int64)
@@ -125,3 +126,65 @@ def past_in_another_order(world: World, on: str, days: int, scatter: float = 0.0
     again(world, device, days)
     copied(world, on, on, permute=True, scatter=scatter)
     some.columns[channel] = np.maximum.accumulate(some.columns[channel])
+
+
+@said
+def wired_backwards(world: World, on: str, to: str) -> None:
+    """A meter is wired the other way round: another register counts."""
+    device, channel = at_channel(on)
+    columns = world.readings[device].columns
+    columns[to] = columns.pop(channel)
+
+
+@said
+def bound_again(world: World, on: str, **values: Any) -> None:
+    """The project has a device in a second row."""
+    days = {key: date.fromisoformat(one) for key, one in values.items()}
+    world.project["devices"].append({**world.bound(on), **days})
+
+
+@said
+def changed_later(world: World, on: str = "", bound: str = "", **values: Any) -> None:
+    """The registry says something else of a device, or of its row, after the readings came."""
+
+    def change(file: dict[str, Any]) -> None:
+        rows = file["projects"][0]["devices"] if bound else file["devices"]
+        key = "device" if bound else "id"
+        next(one for one in rows if one[key] == (bound or on)).update(values)
+
+    world.later.append(change)
+
+
+@said
+def event(world: World, **values: Any) -> None:
+    """An event of the plant is entered."""
+    world.project.setdefault("events", []).append(values)
+
+
+@said
+def sun_behind(world: World, behind: str, name: str, per_day: float, claimed_by: str = "") -> None:
+    """PV behind a meter of what the plant draws, which then counts less; another project's own."""
+    device, channel = at_channel(behind)
+    some = world.readings[device]
+    row = {**deepcopy(world.registered(device)), "id": name, "class": "pv_inverter"}
+    row["serial"] = f"S-{seed_of(name) % 10**7}"
+    row["rated_power_w"] = round(per_day / 4)
+    row["calibrations"][0] |= {"serial": row["serial"], "certificate": f"C-{row['serial']}"}
+    made = made_of(world, row, {"shape": "sun", "per_day": per_day, "rated": True})
+    total = np.concatenate([[0.0], np.cumsum(made)])
+    at = np.searchsorted(world.month.times_us, some.time_us, side="right") - 1
+    counted = np.floor(total[at]).astype(np.int64)
+    some.columns[channel] = np.maximum.accumulate(some.columns[channel] - counted)
+    del some.columns["active_power_w"]
+    if not claimed_by:
+        return
+    world.document["devices"].append(row)
+    columns = {"energy_export_wh": counted}
+    world.readings[name] = Readings("pv_inverter", some.time_us.copy(), columns)
+    world.document["projects"].append({
+        **deepcopy(world.project), "id": "sun", "methodology": claimed_by, "version": "1.0",
+        "devices": [{"device": name, "role": "generation", "case": 1}], "laboratory": [],
+        "parameters": {"accept_factors": ["jcm-vn-am007-case-1"]},
+        "documents": {"case": {**paper(world, "case", {}), "value": {name: 1}}},
+    })  # fmt: skip
+    world.closed = (PROJECT,)

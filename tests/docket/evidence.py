@@ -67,7 +67,7 @@ def _of_plant(name: str) -> Iterator[tuple[str, Step]]:
         if "invoice" in one:
             yield f"invoice of {one['id']}", {"no_invoices": {"of": [one["id"]]}}
         for channel in (*one.get("makes", {}), *one.get("shows", {})):
-            # what a methodology needs is no evidence beside it
+            # what a methodology needs is not evidence beside it
             if channels[channel].quantity not in (needs.quantity, needs.less) or (
                 channel in one.get("shows", {})
             ):

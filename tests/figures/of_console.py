@@ -98,10 +98,14 @@ def _days_of(page, text):
             yield f"days: {name}", value, (page, date.fromisoformat(day))
 
 
-def _floor(value, places=3):
+def _floor(value, places=None):
+    """Return a value as pages write it: rounded down to four significant digits, or whole."""
     if value is None:
         return None
-    return Decimal(value).quantize(Decimal(1).scaleb(-places), ROUND_FLOOR)
+    value = Decimal(value)
+    if places is None:
+        places = min(max(3 - value.adjusted(), 0), 6) if value else 0
+    return value.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR)
 
 
 def _tonnes(value):
@@ -195,10 +199,10 @@ def meant(a, where, said):
         "overview.html: progress.at(progress.forecast_t)": lambda: _at(a, _forecast(a)),
         "overview.html: t.tonnes(progress.to_date_t)": lambda: _tonnes(_to_date(a)),
         "overview.html: t.tonnes(progress.year_t)": lambda: _tonnes(_in_year(a)),
-        "overview.html: figure(t, rounded(made.avoided_t if made else none))": lambda: _floor(of_year(a, [subject.project], a.now.year)),
-        'overview.html: figure(t, rounded(made.expected_t if made else none), "not_stated")': lambda: _floor(expected_of(a, subject.project, a.now.year)),
-        "overview.html: figure(t, rounded(one.months[i]))": lambda: _floor(_month_of_action(a, *subject)),
-        'overview.html: figure(t, rounded(of.months[i]), "not_stated")': lambda: _floor(_expected_in(a, subject[1] + 1)),
+        "overview.html: figure(t, made.avoided_t if made else none)": lambda: _floor(of_year(a, [subject.project], a.now.year)),
+        'overview.html: figure(t, made.expected_t if made else none, "not_stated")': lambda: _floor(expected_of(a, subject.project, a.now.year)),
+        "overview.html: figure(t, one.months[i])": lambda: _floor(_month_of_action(a, *subject)),
+        'overview.html: figure(t, of.months[i], "not_stated")': lambda: _floor(_expected_in(a, subject[1] + 1)),
         "overview.html: tonnes(t, one.tonnes)": lambda: _tonnes(_of_source(a, subject.source)),
         "overview.html: t.tonnes(sums.statements_t)": lambda: _tonnes(_of_statements(a)),
         "overview.html: tonnes(t, card.avoided_t)": lambda: _tonnes(of_year(a, [p for p, _ in subject.sums.projects], a.now.year)),
@@ -207,25 +211,25 @@ def meant(a, where, said):
         "overview.html: tonnes(t, of.change.day_before_t)": lambda: _tonnes(a.tonnes(a.counted(), lambda p, d: d == a.today(p) - timedelta(days=2))),
         "overview.html: t.number(made.issued_t if made else 0)": lambda: issued(a, [subject.project], a.now.year) or 0,
         "overview.html: figure(t, of_ug(one.month_ug))": lambda: _floor(PROJECT["last_30_days_t"](a, name)),
-        "overview.html: figure(t, rounded(one.projects.monitored_t))": lambda: _floor(of_year(a, under(a, subject), a.now.year)),
+        "overview.html: figure(t, one.projects.monitored_t)": lambda: _floor(of_year(a, under(a, subject), a.now.year)),
         'overview.html: figure(t, one.projects.issued_credits_t, "none")': lambda: issued(a, under(a, subject), a.now.year),
         "alarms.html: t.tonnes(short)": lambda: _tonnes(sum(
             max((expected_of(a, p, a.now.year) or 0) - (of_year(a, [p], a.now.year) or 0), 0) for p in a.counted()
         )),
-        "certificate.html: t.number(rounded(said.emissions.reduction.t))": lambda: _floor(Decimal(_signed(a, page.split("/")[1])["emissions"]["reduction"]["t"])),
-        "project.html: t.tonnes(of_ug(found.sums.reduction_ug, 12))": lambda: _tonnes(a.tonnes([name], all_)),
-        "project.html: t.tonnes(of_ug(found.sums.month_ug, 12))": lambda: _tonnes(PROJECT["last_30_days_t"](a, name)),
+        "certificate.html: t.number(said.emissions.reduction.t|plain)": lambda: (Decimal(_signed(a, page.split("/")[1])["emissions"]["reduction"]["t"])),
+        "project.html: t.tonnes(of_ug(found.sums.reduction_ug))": lambda: _tonnes(a.tonnes([name], all_)),
+        "project.html: t.tonnes(of_ug(found.sums.month_ug))": lambda: _tonnes(PROJECT["last_30_days_t"](a, name)),
         "project.html: t.tonnes(found.sums.expected_t)": lambda: _tonnes(a.expected(name)),
         "project.html: t.tonnes(found.sums.missed_t)": lambda: _tonnes(missed(a, name)),
-        "project.html: figure(t, rounded(one.reduction_t))": lambda: _floor(_of_part(a, name, subject)),
+        "project.html: figure(t, one.reduction_t)": lambda: _floor(_of_part(a, name, subject)),
         "project.html: t.tonnes(one.before_t)": lambda: _tonnes(before_evidence(a)[name, subject.source, str(subject.first)]),
         "project.html: t.number(one.credit_t)": lambda: _signed(a, subject.id)["credited"]["t"],
         "park.html: t.tonnes(found.monitored_t)": lambda: _tonnes(of_park(a, a.now.year)),
-        'programme.html: figure(t, rounded(one.expected_t), "not_stated")': lambda: _floor(_sum(expected_of(a, p["project"], a.now.year) for p in subject["projects"])),
-        "programme.html: figure(t, rounded(one.tCO2))": lambda: _floor(of_year(a, [p["project"] for p in subject["projects"]], a.now.year)),
+        'programme.html: figure(t, one.expected_t, "not_stated")': lambda: _floor(_sum(expected_of(a, p["project"], a.now.year) for p in subject["projects"])),
+        "programme.html: figure(t, one.tCO2)": lambda: _floor(of_year(a, [p["project"] for p in subject["projects"]], a.now.year)),
         "programme.html: t.number(one.issued_credits_t)": lambda: issued(a, [p["project"] for p in subject["projects"]], a.now.year) or 0,
-        'programme.html: figure(t, rounded(p.expected_t_so_far), "not_stated")': lambda: _floor(expected_of(a, subject["project"], a.now.year)),
-        "programme.html: figure(t, rounded(p.monitored_t))": lambda: _floor(of_year(a, [subject["project"]], a.now.year)),
+        'programme.html: figure(t, p.expected_t_so_far, "not_stated")': lambda: _floor(expected_of(a, subject["project"], a.now.year)),
+        "programme.html: figure(t, p.monitored_t)": lambda: _floor(of_year(a, [subject["project"]], a.now.year)),
         "programme.html: t.number(p.issued_credits_t)": lambda: issued(a, [subject["project"]], a.now.year) or 0,
         "programme.html: t.number(p.transferable_t)": lambda: None,
         "statements.html: t.number(one.stored.credit_t)": lambda: _signed(a, subject.stored.id)["credited"]["t"]
@@ -235,9 +239,9 @@ def meant(a, where, said):
         'gaps.html: figure(t, one.cost_t, "none")': lambda: _gap(a, subject)["cost_t"],
         'gaps.html: figure(t, one.forgone_at_most_t, "none")': lambda: _gap(a, subject).get("forgoneAtMost_t"),
         "device.html: t.tonnes(found.cost_t)": lambda: _tonnes(_cost_t(a, subject["id"])),
-        'day.html: figure(t, of_ug(one.reduction_ug, 6), "none")': lambda: _of_day(a, page, subject),
-        "day.html: t.tonnes(of_ug(total, 12))": lambda: _tonnes(sum(row.reduction for row in _rows_of_day(a, page)) * UG),
-        "device_day.html: t.tonnes(of_ug(sums.reduction_ug, 12))": lambda: _tonnes(_of_day(a, page.rpartition("/")[0], subject)),
+        'day.html: figure(t, of_ug(one.reduction_ug), "none")': lambda: _of_day(a, page, subject),
+        "day.html: t.tonnes(of_ug(total))": lambda: _tonnes(sum(row.reduction for row in _rows_of_day(a, page)) * UG),
+        "device_day.html: t.tonnes(of_ug(sums.reduction_ug))": lambda: _tonnes(_of_day(a, page.rpartition("/")[0], subject)),
     }  # fmt: skip
     if where == "overview.html: t.tonnes(sums.target_t)":
         return _tonnes(_TARGET_T)
@@ -325,7 +329,7 @@ def _of_day(a, page, one):
     for row in _rows_of_day(a, page):
         sums[row.device] += row.reduction
     shown = None if one["reduction_ug"] is None else int(one["reduction_ug"])
-    return _floor(next((v * UG for v in sums.values() if v == shown), None), 6)
+    return _floor(next((v * UG for v in sums.values() if v == shown), None))
 
 
 def _day(a, page, name, day):
@@ -333,8 +337,8 @@ def _day(a, page, name, day):
     if name == "expected":
         zone = a.projects[project]["zone"]
         value = a.expected(project, midnight(day, zone), midnight(day + timedelta(days=1), zone))
-        return _floor(value, 6) if value else None
-    return _floor(a.tonnes([project], lambda p, d: d == day, name), 6)
+        return _floor(value) if value else None
+    return _floor(a.tonnes([project], lambda p, d: d == day, name))
 
 
 def plain(value):

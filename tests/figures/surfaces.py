@@ -66,7 +66,9 @@ _UNIT = re.compile(r"^(kwatth|suffix: (t|t/d|kWh.*))$")
 _FIELD = re.compile(
     r"(_t|_ug|_t_per_year|_t_per_day|_t_so_far|_kwh|_wh|percent_of_expected|percent_of_target)$|^tCO2$|^value$"
 )
-_FIGURE = re.compile(r"tonnes\(|rounded\(|_t\b|\bissued\b|\bmonitored\b")
+_FIGURE = re.compile(
+    r"tonnes\(|_t(_so_far)?\b|tCO2|months\[|_ug\b|reduction\.t\b|\bissued\b|\bmonitored\b"
+)
 _ROOT = Path(__file__).parents[2]
 
 

@@ -291,5 +291,5 @@ def test_without_a_rated_power_nothing_counts():
 def test_a_class_comes_once():
     """Two frames would each start from the same marks, and count the same energy twice."""
     one = frame([0], [T0_US], [1_000])
-    with pytest.raises(ValueError, match="two frames of one device class"):
+    with pytest.raises(ValueError, match="a device class has several frames"):
         meter(Bounds(fleet(1)), MeterState(1), [one, one])

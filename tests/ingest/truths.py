@@ -112,7 +112,7 @@ def swap(h: History, rng: np.random.Generator) -> None:
     """
     To a meter that was used before, which nobody entered.
 
-    One that stands just above the old one is no fault that readings show: it looks as if the
+    One that stands just above the old one is not a fault that readings show: it looks as if the
     plant had worked meanwhile.  That is what serial numbers and replacements are for.
     """
     if h.event_us:

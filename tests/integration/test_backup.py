@@ -222,4 +222,4 @@ def test_a_time_that_is_none_is_refused(backup):
         words = ["sh", backup / "scripts/daily.sh", "postgresql://x", backup / "kept", at]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert done.returncode == 2
-        assert f"{at} is no time of day" in done.stderr
+        assert f"{at} is not a time of day" in done.stderr

@@ -138,7 +138,7 @@ def test_a_day_that_nobody_measured_is_a_gap_with_what_it_forwent():
     assert not [g for g in whole.gaps if g.rule.startswith("analyser")]
     (gap,) = (g for g in lost.gaps if g.rule.startswith("analyser"))
     assert (gap.device, gap.start_us, gap.end_us) == ("in", BEGIN + 96 * QUARTER_US, END)
-    assert gap.rule == "analyser: no reading of cod_in_kg_per_m3; the conservative value counts"
+    assert (gap.rule, gap.parameters) == ("analyser", ("cod_in_kg_per_m3",))
     less = Decimal(whole.net.reduction.t) - Decimal(lost.net.reduction.t)
     # a verifier finds the day's tonnes between the figures before and after deductions
     assert lost.gross == whole.gross

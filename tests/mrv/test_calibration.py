@@ -197,10 +197,11 @@ def test_a_calibration_counts_until_its_interval_is_over():
     ("own", "methodology", "country", "quantity", "months"),
     [
         (None, "jcm-vn-am007", "VN", "energy_export", 72),
-        (None, "jcm-vn-am007", "VN", "flow", None),
+        (None, "jcm-vn-am007", "VN", "flow", 192),
         (None, "ams-i-d", "VN", "energy_export", 36),
         (None, "ams-iii-c", "KE", "distance", 36),
-        (None, "acm0012", "DE", "energy_export", None),
+        (None, "acm0012", "DE", "energy_export", 192),
+        (240, "acm0012", "DE", "energy_export", 192),
         (12, "ams-i-d", "VN", "energy_export", 12),
         (60, "ams-i-d", "VN", "energy_export", 36),
     ],
@@ -208,8 +209,8 @@ def test_a_calibration_counts_until_its_interval_is_over():
 def test_the_shortest_interval_counts(own, methodology, country, quantity, months):
     """An owner would type six years where the programme asks for three."""
     one = interval_of(own, methodology, country, [quantity])
-    assert (one and one.months) == months
-    assert one is None or (one.source is None) == (months == own)
+    assert one.months == months
+    assert (one.source is None) == (months == own)
 
 
 def test_months_after_a_day():

@@ -154,7 +154,7 @@ def test_an_invoice_that_counts_is_one_finding():
         applicability=[
             SimpleNamespace(
                 name=f.rule, holds=f.holds, texts=tuple(map(coded, f.lines)), detail="",
-                severity=f.severity, tonnes=f.tonnes, devices=f.devices,
+                severity=f.severity, tonnes=f.tonnes, devices=f.devices, remedy=(),
             )
             for f in result.applicability
         ],

@@ -4,6 +4,7 @@ Electricity that a project uses, and that nobody but its own meter tells, is a c
 """
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -11,14 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.model import INTERVAL_US, Device, Fleet
+from ingest.model import INTERVAL_US, Device, Fleet, Replacement
 from mrv import factors
+from mrv.documents.statement import claims_of
 from mrv.errors import CanonicalError, EnrolmentError, FactorError, StatementStateError
 from mrv.factors.records import book_of, from_record, records_of, to_record
+from mrv.registry.declared import Event
 from mrv.registry.project import ACCOUNTING, ProjectDevice
 from mrv.rounding import UG_PER_T
+from mrv.rules import code_words, needs_of
 from mrv.signatures import canonical
 from mrv.statement.compose import Label, compose
+from mrv.statement.conditions import findings, gap_lines
 from mrv.statement.evidence import monitored, remeter, same
 from mrv.statement.evidence_case import Case, identifier
 from mrv.statement.plan_extract import MonitoringPlan
@@ -128,6 +133,39 @@ def test_a_statement_says_everything_that_it_must():
     assert subject["codeVersion"] == "tonne 0"
     assert subject["supersedes"] is None
     assert subject["carried"] == {"from": "TN-x", "in_ug": "-7", "out_ug": "0"}
+
+
+REPLACED = Replacement("energy_export_wh", packs.BEGIN + 10 * INTERVAL_US, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({}, "gap.no_readings"),
+        ({"replacements": (REPLACED,)}, "gap.replaced"),
+        ({"events": (Event(date(2026, 1, 1), "outage", "grid failure"),)}, "gap.during"),
+        ({"events": (Event(date(2026, 1, 3), "outage", "grid failure"),)}, "gap.no_readings"),
+    ],
+)
+def test_a_gap_has_its_cause_and_a_finding_its_remedy(change, code):
+    """A reader would see lost tonnes without their cause, and requests without an answer."""
+    plan = replace(packs.plan(), accounting=ACCOUNTING)
+    if events := change.get("events"):
+        plan = replace(plan, declared=replace(plan.declared, events=events))
+    else:
+        plan = replace(plan, devices=tuple(replace(one, **change) for one in plan.devices))
+    made = packs.case([packs.frame(begin=packs.BEGIN + 40 * INTERVAL_US)])
+    claims = claims_of(compose(replace(made, plan=plan), packs.LABEL))
+    assert [gap.cause.code for gap in claims.gaps] == [code]
+    assert claims.gaps[0].rule == "baseline"
+    (line,) = gap_lines(claims)
+    assert claims.gaps[0].why() in line
+    for one in claims.applicability:
+        assert (one.remedy or ()) == (() if one.holds else needs_of(one.rule))
+    for item in findings(claims):
+        assert all(
+            code_words("needs", need, "ja") in item.remedy_words("ja") for need in item.remedy
+        )
 
 
 def test_figures_are_exact_and_the_credit_rounds_down():

@@ -22,7 +22,7 @@ def served(first, count, role="power"):
 
 
 def test_meters_of_several_places_change_at_once():
-    """As many serve at any time; one that leaves without a successor is no change of meters."""
+    """As many serve at any time; one that leaves without a successor is not a change of meters."""
     both = [served(0, 5), served(5, 5), served(0, 7), served(7, 3)]
     assert successive(both, 0, 10)
     assert successive([served(0, 6), served(5, 5)], 0, 10)

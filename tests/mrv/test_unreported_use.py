@@ -177,7 +177,7 @@ def test_a_load_in_step_with_its_samples_is_shown_by_an_invoice():
     assert shown.net == bare.net
     assert told(shown) == "ch-1: the register is corroborated by invoice b: its supplier, 7"
     assert all(f.holds for f in shown.applicability if f.rule == RULE)
-    # what is no evidence shows nothing, nor does an invoice of what the power shows
+    # what is not evidence shows nothing, nor does an invoice of what the power shows
     for wrong in ({"sha256": None}, {"percent": Decimal(10)}, {"value": int(3 * wh)}):
         assert closed("timer", 30, invoices=(bill(wh, **wrong),)).net == step.net
     # each minute its power tells what its register does

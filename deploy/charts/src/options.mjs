@@ -6,8 +6,8 @@ const shadow = (T) => ({ trigger: "axis", axisPointer: { type: "shadow", shadowS
 const text = (T, words, x, y, o = {}) => ({
   type: "text", silent: true, x, y, z: 9,
   style: {
-    text: words, fill: o.fill ?? T.ink, align: o.align ?? "left", verticalAlign: "middle",
-    font: `${o.weight ?? 400} ${o.size ?? 12}px ${FONT}`, ...(o.halo ? { stroke: T.bg, lineWidth: 3 } : {}), ...(o.width ? { width: o.width, overflow: "truncate" } : {}),
+    text: words, fill: o.fill ?? T.ink, align: o.align ?? "left", verticalAlign: o.from ?? "middle",
+    font: `${o.weight ?? 400} ${o.size ?? 12}px ${FONT}`, ...(o.halo ? { stroke: T.bg, lineWidth: 3 } : {}), ...(o.width ? { width: o.width, overflow: o.overflow ?? "truncate" } : {}),
   },
 });
 const line = (points, stroke, width = 1, dash = undefined) => ({
@@ -24,8 +24,9 @@ export function scale(low, high) {
   return { min: Math.floor(Math.min(low, 0) / step - 1e-9 + 1e-9) * step, max: Math.ceil(Math.max(high, 0) / step - 1e-9) * step || step, interval: step };
 }
 
-// About how wide a text is drawn.
-const wide = (words, size) => [...words].reduce((sum, c) => sum + (c.charCodeAt(0) > 0x2e80 ? size : size * 0.54), 0);
+// How wide a text is drawn, in bold as names are: by the reader's own font.
+const pen = document.createElement("canvas").getContext("2d");
+const wide = (words, size) => { pen.font = `600 ${size}px ${FONT}`; return pen.measureText(words).width; };
 
 // Labels in one column: as near to their marks as a gap between them allows.
 function spread(wanted, gap, low, high) {
@@ -130,15 +131,16 @@ export function bars(d, T, W, H, f) {
 // Measured and expected, added up day by day.
 export function cumulative(d, T, W, H, f) {
   const all = [...d.measured, ...d.expected].filter((v) => v !== null), s = scale(Math.min(...all, 0), Math.max(...all, 0));
-  const narrow = W < 420, g = { left: left(f, s), right: narrow ? 88 : 108, top: 22, bottom: 22 };
+  const names = [d.words.measured, d.words.expected], room = Math.min(Math.max(...names.map((name) => wide(name, 12)), 60), W < 420 ? 92 : 140);
+  const g = { left: left(f, s), right: room + 10, top: 22, bottom: 22 }, two = names.some((name) => wide(name, 12) > room); // of a long name, two lines
   const y = (v) => g.top + ((H - g.top - g.bottom) * (s.max - v)) / (s.max - s.min), x = W - g.right + 6;
   const ends = [["measured", d.measured], ["expected", d.expected]].map(([of, values]) => [d.words[of], values.findLast((v) => v !== null)]).filter(([, v]) => v !== undefined);
-  const ys = spread(ends.map(([, v]) => y(v) + 7), 32, g.top + 8, H - g.bottom - 10);
+  const ys = spread(ends.map(([, v]) => y(v) + 7), two ? 48 : 32, g.top + (two ? 24 : 8), H - g.bottom - 10);
   return {
     ...base(T), grid: g, tooltip: { trigger: "axis", axisPointer: { type: "line", lineStyle: { color: T.muted } } },
     xAxis: { ...categoryAxis(T, d.labels), boundaryGap: false, axisLabel: { color: T.muted, fontSize: 11, interval: (i) => i % Math.ceil(d.labels.length / 6) === 0 } },
     yAxis: valueAxis(T, f, s),
-    graphic: { elements: [text(T, d.unit, 0, 6, { fill: T.muted, size: 11 }), ...ends.flatMap(([name, v], i) => [text(T, name, x, ys[i] - 7, { weight: 600, width: g.right - 8 }), text(T, f.amount(v, d.unit), x, ys[i] + 8)])] },
+    graphic: { elements: [text(T, d.unit, 0, 6, { fill: T.muted, size: 11 }), ...ends.flatMap(([name, v], i) => [text(T, name, x, ys[i] - 1, { weight: 600, width: room + 2, overflow: "break", from: "bottom" }), text(T, f.amount(v, d.unit), x, ys[i] + 8)])] },
     series: [
       { type: "line", name: d.words.measured, data: d.measured, symbol: "none", lineStyle: { color: T.acc2, width: 3 }, itemStyle: { color: T.acc2 }, areaStyle: { color: T.acc2, opacity: 0.12 } },
       { type: "line", name: d.words.expected, data: d.expected, symbol: "none", lineStyle: { color: T.ink, width: 1.5, type: [5, 3] }, itemStyle: { color: T.ink } },

@@ -2,7 +2,7 @@
 Codec of JSON objects and arrays: `{"ts": ..., "id": ..., "values": {channel: number}}`.
 
 `ts` is epoch milliseconds or RFC 3339 with an offset; `id` is the device's own message number,
-optional, returned in the receipt.  A value that is no number (such as a numeric string) is refused;
+optional, returned in the receipt.  A value that is not a number (a numeric string) is rejected;
 the other numbers are kept.
 """
 

@@ -97,6 +97,10 @@ class Numbers:
             return self.amount(result, digits=2)
         return f"{self.number(result.to_integral_value(ROUND_FLOOR))}\N{NO-BREAK SPACE}t"
 
+    def brief(self, value: object) -> str:
+        """Return a number with at most four significant digits or as whole, rounded down."""
+        return self.number(_down(Decimal(str(value)), _DIGITS))
+
     def share(self, part: Decimal, whole: Decimal) -> str:
         """Return a share in per cent, rounded like `tonnes`."""
         result = part / whole * 100

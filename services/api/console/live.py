@@ -186,7 +186,7 @@ def _row(newest: Newest) -> Row:
     channel = classes.load()[newest.class_id].channels[live_channels()[newest.class_id]]
     power = channel.unit == "W" and newest.value is not None
     shown_ = newest.value if newest.value is None or not power else newest.value / 1000
-    value = None if shown_ is None else f"{Decimal(f'{shown_:.6g}'):f}"
+    value = None if shown_ is None else f"{Decimal(f'{shown_:.4g}'):f}"
     return {
         "device": newest.device,
         # events write it where the page's own filter does not reach

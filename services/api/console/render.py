@@ -26,7 +26,7 @@ from mrv.report.printable_text import legible
 from mrv.report.translations import factor_kind
 from mrv.report.words import LANGUAGES, punctuated
 from mrv.rounding import decimal_text
-from mrv.rules import remedy_of, titled
+from mrv.rules import titled
 from mrv.texts import form
 from services.api.console import assets
 from services.api.console.maps.plots import week_of
@@ -220,7 +220,6 @@ def _environment() -> jinja2.Environment:
     made.globals["asset"] = assets.address
     made.globals["titled"] = titled
     made.globals["week_of"] = week_of
-    made.globals["remedy_of"] = remedy_of
     made.globals["factor_kind"] = factor_kind
     made.globals["language_name"] = partial(form, "name")
     made.filters["legible"] = legible

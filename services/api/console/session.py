@@ -167,7 +167,7 @@ def menu(who: Principal | None) -> list[Item]:
 
 def own(address: str) -> str | None:
     """
-    Return an address to return to after a sign-in; None if it is no page of the console.
+    Return an address to return to after a sign-in; None if it is not a page of the console.
 
     This prevents other sites from redirecting users through the sign-in.
     """

@@ -133,7 +133,7 @@ class NewWebhook(Shape):
 
 
 class Webhook(Shape):
-    """A webhook; `waiting` and `dead` are deliveries, `delivered` is the last success."""
+    """A webhook; `waiting`, `dead`: number of deliveries; `delivered`: last successful one."""
 
     id: WebhookName
     url: str = Field(examples=["https://registry.example/tonne"])

@@ -242,8 +242,9 @@ def _services(methodology: Methodology) -> Iterator[str]:
             )
     for built in methodology.capacities:
         of = f" times `{built.of}`" if built.of else ""
+        whose = "each meter" if built.each else "the service"
         yield (
-            f"In each week, at most `{built.parameter}` of the service of"
+            f"In each week, at most `{built.parameter}` of {whose} of"
             f" `{', '.join(built.serves)}`{of} is counted (MTR-07). A meter without valid"
             f" calibration is counted as 0 unless a dated document states `{built.parameter}`, or"
             " invoices state the service (EVD-02).\n"

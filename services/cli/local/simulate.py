@@ -287,8 +287,8 @@ def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int,
         raise SimulatorError("give either --fleet FILE or --replay FILE.csv --device ID")
     if options.today and (options.fleet is None or options.speed != 1):
         raise SimulatorError(
-            "--today works only with --fleet, which runs up to now and then in "
-            "real time: omit --replay and --speed"
+            "--today needs --fleet, without --replay and --speed: it simulates today up to now, "
+            "then continues in real time"
         )
     if options.fleet is None:
         replayed = _replayed(options)

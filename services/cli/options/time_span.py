@@ -34,7 +34,7 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
     Raises
     ------
     PeriodError
-        If an option is no time, or the span is empty; names the options.
+        If an option is not a time, or the span is empty; names the options.
     """
     edges = _edge_us("--from", begin, timezone), _edge_us("--to", end, timezone)
     if edges[0] >= edges[1]:

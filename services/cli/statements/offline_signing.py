@@ -44,7 +44,7 @@ def signature(what: str, key_name: str) -> tuple[dict[str, Any], list[str]]:
     Raises
     ------
     InputError
-        If it is no draft.
+        If it is not a draft.
     VerificationError
         If a pack is given and a step of its verification fails.
     """
@@ -97,7 +97,7 @@ def opinion(what: str, key_name: str, conclusion: Finding) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If it is no pack of a submitted statement.
+        If it is not a pack of a submitted statement.
     VerificationError
         Names the first step that fails.
     """
@@ -120,7 +120,7 @@ def approval(what: str, key_name: str) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If it is no pack of a verified statement.
+        If it is not a pack of a verified statement.
     VerificationError
         Naming the first step that fails.
     """

@@ -238,6 +238,7 @@ def _lines(closed: Closed) -> list[str]:
     lines += [
         f"  gap         {g.device} {g.from_} to {g.to}, {g.kind}: {g.cost_t} t"
         + (f", forgone at most {g.forgone_at_most_t} t" if g.forgone_at_most_t else "")
+        + (f"; {why}" if (why := g.why()) else "")
         for g in gaps[:_SHOWN]
     ]
     if len(gaps) > _SHOWN:

@@ -253,15 +253,27 @@ $$;
 COMMENT ON FUNCTION tonne_project_begins IS 'when the first device of a project is bound, installed and commissioned; nothing is expected before';
 GRANT EXECUTE ON FUNCTION tonne_project_begins TO tonne_mrv, tonne_api, tonne_grafana;
 
+-- What a project is expected to avoid between each edge and the next: up to now, and from now on.
+-- Its beginning is looked up once for all spans.
+CREATE FUNCTION tonne_expected_spans(project text, edges timestamptz[])
+RETURNS TABLE (span int, so_far numeric, ahead numeric) LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    SELECT e.span, trunc(y.t * tonne_part_of_year(y.months, y.timezone, greatest(e.begins, y.since), least(e.ends, y.until, y.now)), 6),
+        trunc(y.t * tonne_part_of_year(y.months, y.timezone, greatest(e.begins, y.since, y.now), least(e.ends, y.until)), 6)
+    FROM (
+        SELECT (p.expected ->> 'reduction_t_per_year')::numeric AS t, v.months, p.timezone,
+            greatest(lower(p.crediting), s.since) AS since, upper(p.crediting) AS until, date_bin('15 minutes', now(), '2000-01-01Z') AS now
+        FROM project p
+        JOIN v_project_months v ON v.project_id = p.id
+        CROSS JOIN LATERAL (SELECT tonne_project_begins(p.id) AS since OFFSET 0) s
+        WHERE p.id = tonne_expected_spans.project AND s.since IS NOT NULL OFFSET 0
+    ) y
+    CROSS JOIN LATERAL (SELECT i AS span, edges[i] AS begins, edges[i + 1] AS ends FROM generate_series(1, cardinality(edges) - 1) i) e
+$$;
+GRANT EXECUTE ON FUNCTION tonne_expected_spans TO tonne_mrv, tonne_api, tonne_grafana;
+
 CREATE OR REPLACE FUNCTION tonne_expected_t(project text, begins timestamptz DEFAULT '-infinity', ends timestamptz DEFAULT 'infinity')
 RETURNS numeric LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
-    SELECT trunc((p.expected ->> 'reduction_t_per_year')::numeric * tonne_part_of_year(v.months, p.timezone,
-        greatest(tonne_expected_t.begins, lower(p.crediting), s.since),
-        least(tonne_expected_t.ends, upper(p.crediting), date_bin('15 minutes', now(), '2000-01-01Z'))), 6)
-    FROM project p
-    JOIN v_project_months v ON v.project_id = p.id
-    CROSS JOIN LATERAL (SELECT tonne_project_begins(p.id) AS since) s
-    WHERE p.id = tonne_expected_t.project AND s.since IS NOT NULL
+    SELECT so_far FROM tonne_expected_spans(project, ARRAY[begins, ends])
 $$;
 
 -- What a silent device costs by the rule of its role: rows follow from registry, factors and class
@@ -988,13 +1000,7 @@ ALTER TABLE alarm_rule ADD COLUMN raise_above numeric, ADD COLUMN clear_below nu
 -- a year.  Of time that has come `tonne_expected_t` tells; both follow the same yearly expectation.
 CREATE OR REPLACE FUNCTION tonne_expected_ahead_t(project text, begins timestamptz, ends timestamptz)
 RETURNS numeric LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
-    SELECT trunc((p.expected ->> 'reduction_t_per_year')::numeric * tonne_part_of_year(v.months, p.timezone,
-        greatest(tonne_expected_ahead_t.begins, lower(p.crediting), s.since, date_bin('15 minutes', now(), '2000-01-01Z')),
-        least(tonne_expected_ahead_t.ends, upper(p.crediting))), 6)
-    FROM project p
-    JOIN v_project_months v ON v.project_id = p.id
-    CROSS JOIN LATERAL (SELECT tonne_project_begins(p.id) AS since) s
-    WHERE p.id = tonne_expected_ahead_t.project AND s.since IS NOT NULL
+    SELECT ahead FROM tonne_expected_spans(project, ARRAY[begins, ends])
 $$;
 GRANT EXECUTE ON FUNCTION tonne_expected_ahead_t TO tonne_mrv, tonne_api, tonne_grafana;
 
@@ -2784,7 +2790,7 @@ CROSS JOIN LATERAL (SELECT CASE WHEN jsonb_typeof(d.attributes -> 'cadence_s') =
     THEN (d.attributes ->> 'cadence_s')::double precision ELSE 900 END AS expected_s) e
 CROSS JOIN LATERAL (SELECT coalesce(s.expected, false) OR EXISTS (
     SELECT FROM clock_lag l WHERE l.device_id = d.id AND l.least_us <= greatest(3600, 2 * e.expected_s) * 1e6
-) AS spoke) r
+) AS spoke OFFSET 0) r  -- a fence: asked once a device, not once a use
 CROSS JOIN LATERAL (SELECT CASE WHEN d.commissioned IS NOT NULL
     THEN tonne_clock(z.timezone, d.commissioned::timestamp) END AS expected_since) t
 WHERE d.removed IS NULL OR d.removed > now();

@@ -57,7 +57,7 @@ def fetch(
     body = memoryview(data)[len(HEADER) : len(data) - len(TRAILER)]
     if len(body) % row.itemsize:
         raise ValueError(
-            f"rows of {len(types)} columns do not match: one is NULL or of another type"
+            f"rows of {len(types)} columns do not match: a value is NULL or of another type"
         )
     rows = np.frombuffer(body, row)
     return {name: _native(rows, name, kind, row) for name, kind in types.items()}

@@ -84,7 +84,7 @@ def give_back(conn: Connection) -> str:
     if row is None or row[0] == OWNER:
         return ""
     parts = conn.execute(_THEIRS, row).fetchall()
-    # who is no superuser may give a function only to a role that could make it
+    # who is not a superuser may give a function only to a role that could make it
     conn.execute("GRANT CREATE ON SCHEMA public TO tonne_retention")
     for what, name in parts:
         conn.execute(f"ALTER {what} {name} OWNER TO {_OTHERS.get(name, OWNER)}".encode())
@@ -345,8 +345,8 @@ def _adopt_0_1_0(conn: Connection, migrations: list[Migration]) -> None:
     if hashlib.sha256("".join(lines).encode()).hexdigest() != ALL_OF_0_1_0:
         newest = max(done)
         raise SchemaError(
-            "the database was made by tonne 0.1.0 or before, and is at its migration "
-            f"{newest:04d}_{done[newest][0]} without all of them; run `tonne migrate` of version "
+            "the database is of tonne 0.1.0 or older, and lacks some of its migrations (newest: "
+            f"{newest:04d}_{done[newest][0]}); run `tonne migrate` of version "
             "0.1.0 on it first, then this one"
         )
     with conn.transaction():

@@ -148,7 +148,7 @@ def _merge_unique(cursor: Cursor, ids: Words, frame: Frame) -> Merged:
         )
         result += cursor.fetchall()
     conflicts = [row for row, differs, _ in result if differs]
-    # what is stored already, and adds nothing, is no row to insert: beside a compressed
+    # what is stored already, and adds nothing, is not a row to insert: beside a compressed
     # chunk the server would decompress what stands around it
     known = [row for row, differs, more in result if differs or not more]
     if len(known) == len(frame):

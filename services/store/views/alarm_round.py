@@ -69,7 +69,9 @@ WITH found AS MATERIALIZED (
 ), wider AS MATERIALIZED (
     SELECT kind, subject FROM found WHERE kind IN ('gateway_silent', 'project_silent') AND raises
 ), seen AS MATERIALIZED (
-    SELECT o.id, c.kind IS NOT NULL AS holds, o.ending_since, o.clear_s,
+    SELECT o.id, c.kind IS NOT NULL AS holds, o.ending_since,
+           -- the first reading refutes "never reported" at once; it cannot recur
+           CASE WHEN o.cause = 'never heard' THEN 0 ELSE o.clear_s END AS clear_s,
            coalesce(c.devices, o.devices) AS devices, coalesce(c.projects, o.projects) AS projects,
            coalesce(c.detail, o.detail) AS detail,
            CASE WHEN c.kind IS NULL THEN o.cost_t_per_day ELSE c.cost_t_per_day END AS cost,

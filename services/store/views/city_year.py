@@ -135,13 +135,13 @@ def project_years(conn: Connection, year: int, days: Sequence[Accounted]) -> lis
             made.setdefault(day.project, []).append(day)
     rows = conn.execute(
         "SELECT p.id, p.name, p.system, EXISTS (SELECT FROM v_counted_project c"
-        "   WHERE c.project_id = p.id), tonne_expected_t(p.id, y.begins, y.ends),"
-        " tonne_expected_ahead_t(p.id, y.begins, y.ends), coalesce((SELECT"
+        "   WHERE c.project_id = p.id), e.so_far, e.ahead, coalesce((SELECT"
         "   sum((v.vintage ->> 'credited_t')::numeric) FROM claim c"
         "   JOIN statement s ON s.id = c.statement_id CROSS JOIN LATERAL jsonb_array_elements("
         "     s.document #> '{credentialSubject,credited,vintages}') AS v (vintage)"
         "   WHERE c.project_id = p.id AND (v.vintage ->> 'year')::int = %(year)s), 0)::bigint"
-        f" FROM project p{_YEAR} ORDER BY p.id",
+        f" FROM project p{_YEAR} LEFT JOIN LATERAL"
+        "   tonne_expected_spans(p.id, ARRAY[y.begins, y.ends]) e ON true ORDER BY p.id",
         {"year": year},
     )
     return [
@@ -180,13 +180,13 @@ def avoided_by_day(days: Sequence[Accounted], year: int) -> list[tuple[str, date
 def expected_by_month(conn: Connection, year: int) -> list[Decimal | None]:
     """Return the expected tonnes of the counted projects in each month, past and future. [t]"""
     rows = conn.execute(
-        "SELECT sum(coalesce(tonne_expected_t(p.project_id, tonne_clock(p.timezone, b.at),"
-        "     tonne_clock(p.timezone, b.at + INTERVAL '1 month')), 0)"
-        "   + coalesce(tonne_expected_ahead_t(p.project_id, tonne_clock(p.timezone, b.at),"
-        "     tonne_clock(p.timezone, b.at + INTERVAL '1 month')), 0))"
-        " FROM generate_series(make_date(%(year)s, 1, 1)::timestamp,"
-        "   make_date(%(year)s, 12, 1)::timestamp, INTERVAL '1 month') b (at)"
-        " CROSS JOIN v_counted_project p GROUP BY b.at ORDER BY b.at",
+        "SELECT sum(coalesce(e.so_far, 0) + coalesce(e.ahead, 0))"
+        " FROM generate_series(1, 12) b (month) LEFT JOIN (SELECT e.* FROM v_counted_project p"
+        "   CROSS JOIN LATERAL tonne_expected_spans(p.project_id, ARRAY("
+        "     SELECT tonne_clock(p.timezone, m)"
+        "     FROM generate_series(make_date(%(year)s, 1, 1)::timestamp,"
+        "       make_date(%(year)s + 1, 1, 1)::timestamp, INTERVAL '1 month') m ORDER BY m)) e) e"
+        " ON e.span = b.month GROUP BY b.month ORDER BY b.month",
         {"year": year},
     )
     return [value for (value,) in rows]

@@ -208,9 +208,9 @@ def expected_between(
 ) -> list[Decimal | None]:
     """Return the expected tonnes between successive edges, up to now. [t]"""
     rows = conn.execute(
-        "SELECT tonne_expected_t(%s, b, e) FROM unnest(%s::timestamptz[], %s::timestamptz[])"
-        " WITH ORDINALITY AS edge (b, e, n) ORDER BY n",
-        [project, list(edges[:-1]), list(edges[1:])],
+        "SELECT e.so_far FROM generate_series(1, %s) g"
+        " LEFT JOIN tonne_expected_spans(%s, %s::timestamptz[]) e ON e.span = g ORDER BY g",
+        [len(edges) - 1, project, list(edges)],
     )
     return [value or None for (value,) in rows]
 
@@ -220,10 +220,9 @@ def expected_days(
 ) -> dict[date, Decimal]:
     """Return the expected tonnes of each local day in [first, end), up to now. [t]"""
     rows = conn.execute(
-        "SELECT d::date, tonne_expected_t(%(project)s, tonne_clock(%(zone)s, d),"
-        " tonne_clock(%(zone)s, d + INTERVAL '1 day'))"
-        " FROM generate_series(%(first)s::timestamp, %(end)s::timestamp - INTERVAL '1 day',"
-        "   INTERVAL '1 day') d",
+        "SELECT %(first)s::date + span - 1, so_far FROM tonne_expected_spans(%(project)s,"
+        " ARRAY(SELECT tonne_clock(%(zone)s, d) FROM generate_series(%(first)s::timestamp,"
+        "   %(end)s::timestamp, INTERVAL '1 day') d ORDER BY d))",
         {"zone": timezone, "project": project, "first": first, "end": end},
     )
     return {day: value for day, value in rows if value}

@@ -17,7 +17,7 @@ from ingest.classes import QUANTITIES
 from services.registry.limits import kinds
 from services.store.views import alarms
 from services.store.views.alarms import TO_DO
-from services.store.views.listing import device as registered
+from services.store.views.listing import registered
 
 NAMES = (
     "device", "site", "class", "gateway", "state", "last_reading", "expected_s",
@@ -89,14 +89,17 @@ _UNITS = {q.name: q.unit for q in QUANTITIES}
 _DAYS, _LETTERS, _FLAG_DAYS, _ALARMS = 28, 20, 7, 20
 # state needs the whole fleet, for a gateway is dark by what is behind it: it is read once
 _HEALTH = (
-    "WITH fleet AS MATERIALIZED (SELECT * FROM v_device_health), behind AS ("
+    "WITH fleet AS MATERIALIZED (SELECT device_id, gateway, state, gateway_dark, last_reading,"
+    "   received, expected_s, said, said_at, firmware, completeness_today, spoke, expected_since"
+    "   FROM v_device_health), behind AS ("
     "   SELECT count(*) AS devices, count(*) FILTER (WHERE state = 'online') AS online,"
     "   max(last_reading) AS spoke FROM fleet WHERE gateway = %(id)s)"
     " SELECT h.state, h.gateway_dark, h.last_reading, h.received, h.expected_s, h.said, h.said_at,"
-    " h.firmware, h.completeness_today, h.clock, coalesce(p.clock_ahead_s, h.clock_offset_s),"
-    " h.clock_drift_s_per_day, h.spoke, h.expected_since, (SELECT max(last_reading) FROM fleet g"
+    " h.firmware, h.completeness_today, c.clock, coalesce(p.clock_ahead_s, c.offset_s),"
+    " c.drift_s_per_day, h.spoke, h.expected_since, (SELECT max(last_reading) FROM fleet g"
     "   WHERE h.gateway IN (g.gateway, g.device_id)), b.devices, b.online, b.spoke"
     " FROM behind b LEFT JOIN fleet h ON h.device_id = %(id)s"
+    " LEFT JOIN v_device_clock c ON c.device_id = h.device_id"
     " LEFT JOIN principal_status p ON p.principal = h.device_id"
 )
 _HEALTH_NAMES = (

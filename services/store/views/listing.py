@@ -57,6 +57,18 @@ def devices(
 
 def device(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
     """Return a device with its calibrations and reporting state; None outside the scope."""
+    known = registered(conn, scope, id_)
+    health = (
+        known
+        and conn.execute(
+            "SELECT state, last_reading FROM v_device_health WHERE device_id = %s", [id_]
+        ).fetchone()
+    )
+    return known and {**known, "state": health and health[0], "last_reading": health and health[1]}
+
+
+def registered(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str, Any] | None:
+    """Return a device with its calibrations; None outside the scope."""
     row = conn.execute(
         f"SELECT {', '.join(f'd.{name}' for name in _DEVICE_NAMES)} FROM device d"
         f" WHERE d.id = %(id)s AND {_SERVES}",
@@ -71,14 +83,9 @@ def device(conn: Connection, scope: Sequence[str] | None, id_: str) -> dict[str,
         " FROM calibration WHERE device_id = %s ORDER BY performed, certificate",
         [id_],
     )
-    health = conn.execute(
-        "SELECT state, last_reading FROM v_device_health WHERE device_id = %s", [id_]
-    ).fetchone()
     return {
         **_named(_DEVICE_NAMES, row),
         "calibrations": [_named(_CALIBRATION_NAMES, row) for row in certificates.fetchall()],
-        "state": None if health is None else health[0],
-        "last_reading": None if health is None else health[1],
     }
 
 

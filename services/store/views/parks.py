@@ -136,7 +136,10 @@ def balance(conn: Connection, park: str, begin: datetime, end: datetime) -> dict
     members = _members(conn, park)
     if not members:
         known = ", ".join(park_ids(conn)) or "none"
-        raise RegistryError(f"park {park!r} has no site; known parks: {known}")
+        raise RegistryError(
+            f"park {park!r} has no site; known parks: {known}; enter `park` of a site in"
+            f" the registry file"
+        )
     flows = _flows(conn, list(members), begin, end)
     return {
         "park": park,

@@ -75,7 +75,7 @@ def test_the_client_delivers(served):
         ({"amount": "-1"}, "amount"),
         (
             {"amount": "0"},
-            "amount: C-2 has the amount 0, which is no evidence; give the billed amount",
+            "amount: C-2 has the amount 0, which is not evidence; give the billed amount",
         ),
         (
             {"quantity": "mass", "unit": "kg"},

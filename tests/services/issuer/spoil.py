@@ -77,7 +77,7 @@ def _statements(table, what, types, key, rest, where):
             )
     if what == "add":
         # another key alone, and with one more column where that one must be new too
-        # a row of a device that nobody registered is no evidence: another time first
+        # a row of a device that nobody registered is not evidence: another time first
         keys = sorted(key, key=lambda name: (name != "time", name))
         for changed in [{k} for k in keys] + [{k, name} for k in keys for name in rest]:
             picked = ", ".join(_added(table, name, types, name in changed) for name in types)

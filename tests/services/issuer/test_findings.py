@@ -148,16 +148,6 @@ def test_a_spoiled_finding_is_named(pack, spoil):
         assert not verify(read_pack(pack)).consistent
 
 
-def test_a_qualified_opinion_says_what_is_open(conn, who, name):
-    """What was left open could be read nowhere."""
-    say(conn, name, who["verifier"], "raised", "CL", "which meter is main?", None)
-    assert life.verify(conn, name, who["verifier"], Finding("modified", "limited", "5")) == (
-        "verified"
-    )
-    said = steps.documents(conn, name).verification["credentialSubject"]
-    assert (said["opinion"], said["findings"][0]["state"]) == ("qualified", "open")
-
-
 def test_observations_stand_against_nothing(conn, who, name):
     """A remark for next time would hold up this time's tonnes."""
     for kind in ("OBS", "FAR"):

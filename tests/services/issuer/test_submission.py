@@ -12,14 +12,17 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from msgspec import structs
 from pypdf import PdfReader
 
+from mrv.documents.monitoring import LaboratoryResult
 from mrv.documents.verification import About
 from mrv.errors import StatementStateError
 from mrv.packs.reader import read_pack
 from mrv.report import make
 from mrv.report.audit_rows import quality_rows
 from mrv.report.dated_values import dated_rows
+from mrv.report.submission import CHECKS
 from mrv.report.words import LANGUAGES, Words
 from mrv.verify import verify
 from services.issuer import external_signatures as accept
@@ -294,3 +297,42 @@ def test_a_calculated_factor_is_in_statement_and_pack(database_url, tmp_path):
         report = verify(read_pack(export(conn, name, tmp_path / "pack")))
     assert report.consistent, report.failure
     assert any("tool07 gives 0.73" in one.detail for one in report.steps)
+
+
+def test_samples_are_taken_as_often_as_the_plan_says(database_url, issued):
+    """
+    One sample of six weeks would stand for each week of them.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/KUBMRSFVG43LHZE/viewPublic
+    """
+    facts, _ = _checks(database_url, issued[1])
+    (version,) = facts.plan.versions
+    line = replace(version.lines[0], parameter="w_carbon", channel=None, frequency="weekly")
+    plan = replace(facts.plan, versions=(replace(version, lines=(line,)),))
+
+    def lacking(*days):
+        results = tuple(
+            LaboratoryResult(
+                parameter="w_carbon",
+                sample=day,
+                taken=f"2026-{day}",
+                value="0.4",
+                method="m",
+                laboratory="Lab",
+                sha256=None,
+            )
+            for day in days
+        )
+        period = structs.replace(
+            facts.subject.monitoring_period,
+            local_from="2026-02-01T00:00:00+07:00", to="2026-03-01T17:00:00Z",
+        )  # fmt: skip
+        subject = structs.replace(facts.subject, laboratory=results, monitoring_period=period)
+        stated = structs.replace(facts.stated, credential_subject=subject)
+        other = replace(facts, plan=plan)
+        vars(other)["stated"] = stated
+        (asks,) = (asks for _, check, _, asks in CHECKS if check == "cadence")
+        return [text for text in asks(other, Words("en")) if text.startswith("w_carbon")]
+
+    assert lacking("02-02", "02-09", "02-16", "02-23") == []
+    assert lacking("02-02", "02-23") == ["w_carbon: weekly, up to 21 days without a result"]

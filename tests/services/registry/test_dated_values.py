@@ -19,7 +19,7 @@ def test_a_meter_swap_is_stored_in_whole_wh(load):
     (found,) = planned.merged.devices["inv"].replacements
     assert (found.channel, found.last, found.first) == ("energy_export_wh", 123456789123, 1)
     assert "finer" in messages(load(text % "1.0001"))
-    assert "is no register" in messages(load(text.replace("export_kwh", "export_wh") % "1"))
+    assert "is not a register" in messages(load(text.replace("export_kwh", "export_wh") % "1"))
 
 
 KEY = "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"

@@ -128,7 +128,7 @@ factors:
         (("grid.de", "grid.build.de"), "no equation asks for 'grid.build.de'"),
         (("grid.de", "grid.xx"), "no equation asks for 'grid.xx'"),
         ((", issued: 2025-04-01", ""), "issued is missing"),
-        (("a" * 64, "abc"), "is no SHA-256"),
+        (("a" * 64, "abc"), "is not a SHA-256"),
         (("grid.de", "grid.np"), None),
         (("0.363", "0.05"), None),
     ],

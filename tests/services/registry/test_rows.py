@@ -104,7 +104,7 @@ def test_swapped_coordinates_are_warned_of(load):
     ("change", "message"),
     [
         (("class: pv_inverter", "class: windmill"), "'windmill' is not a device class; known: air"),
-        (("profile: generic", "profile: acme"), "'acme' is no profile of pv_inverter; known"),
+        (("profile: generic", "profile: acme"), "'acme' is not a profile of pv_inverter; known"),
         (("site: s,", "site: t,"), "site: 't' is not registered"),
         (("Asia/Ho_Chi_Minh", "Asia/Hanoi"), "'Asia/Hanoi' is unknown; use an IANA name"),
         (("rated_power_w: 100000", "gateway: gw"), "gateway: 'gw' is not registered"),

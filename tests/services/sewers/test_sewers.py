@@ -47,7 +47,12 @@ def test_a_right_network_has_no_problem(tmp_path):
     [
         (NODES + FIRST + SECOND.replace("1.5,1.1", "1.0,1.1"), 6, "runs uphill", False),
         (NODES + FIRST + SECOND.replace("1.5,1.1", "1.0,1.1"), 6, "below the bottom of M2", False),
-        (NODES + FIRST + SECOND.replace("M2,O1", "M2,O9"), 6, "to_node 'O9' is no manhole", True),
+        (
+            NODES + FIRST + SECOND.replace("M2,O1", "M2,O9"),
+            6,
+            "to_node 'O9' is not a manhole",
+            True,
+        ),
         (NODES + FIRST, 3, "is a dead end", False),
         (NODES + FIRST, 2, "its water reaches no outfall", False),
         (NODES + FIRST + SECOND + "M9,manhole,,,106.7,20.8,,,,\n", 7, "no pipe begins", False),
@@ -153,7 +158,7 @@ def test_an_import_is_whole_or_not_at_all(tonne, tmp_path):
     """Half a network would be registered, and its water would end nowhere."""
     file = tmp_path / "net.csv"
     file.write_text(HEAD + NODES + FIRST + SECOND.replace("M2,O1", "M2,O9"), encoding="utf-8")
-    assert "to_node 'O9' is no manhole" in tonne("sewer", "import", file, code=2)
+    assert "to_node 'O9' is not a manhole" in tonne("sewer", "import", file, code=2)
     assert tonne("sewer", "check") == "0 assets\n"
     file.write_text(HEAD.strip() + ",sensor\n" + NODES.replace(",,\n", ",,,gone\n"), "utf-8")
     assert "gone" in tonne("sewer", "import", file, code=2)

@@ -153,7 +153,7 @@ def load(path: Path | None) -> Base:
         features = json.loads(path.read_text("utf-8"))["features"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RegistryError(
-            f"TONNE_CONSOLE_MAP={path} is no GeoJSON file with features ({error}); name another"
+            f"TONNE_CONSOLE_MAP={path} is not a GeoJSON file with features ({error}); name another"
         ) from None
     areas: list[Points] = []
     water: list[Points] = []

@@ -130,7 +130,6 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
         drawn=drawn,
         map=None if drawn is None else _map(page_figures, drawn, root, t, name),
         of_ug=of_ug,
-        rounded=rounded,
         beside=[project for project in page_figures.projects if project.id not in counted],
     )
 
@@ -367,13 +366,8 @@ def _programme(conn: Connection, year: int) -> dict[str, Any] | None:
         return None  # no programme is registered
 
 
-def of_ug(ug: object, places: int = 3) -> str | None:
-    """Return micrograms as tonnes, rounded down; None where unknown."""
+def of_ug(ug: object) -> str | None:
+    """Return micrograms as tonnes, with all digits; None where unknown."""
     if ug is None:
         return None
-    return decimal_text(Fraction(int(ug), UG_PER_T), places, "down")  # type: ignore[call-overload]
-
-
-def rounded(value: str | Decimal | None) -> str | None:
-    """Return tonnes with three places, rounded down."""
-    return None if value is None else decimal_text(Fraction(value), 3, "down")
+    return decimal_text(Fraction(int(ug), UG_PER_T), 12, "down")  # type: ignore[call-overload]

@@ -14,7 +14,6 @@ from ingest.errors import RegistryError
 from services.api.console.charts.quantities import Flow
 from services.api.console.charts.quantities import flows as flow_chart
 from services.api.console.render import Language, namer, render
-from services.api.console.routes.overview import rounded
 from services.api.console.routes.year import Finding, judged, short_name
 from services.api.console.session import View, signed_in_for_all
 from services.api.console.translations import Words
@@ -60,7 +59,6 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
         fields=[field for s in result["systems"] for field in s["fields"]],
         stations=[station for s in result["systems"] for station in s["indicators"]],
         of_expected=lambda row: percent(*_both(row)),
-        rounded=rounded,
     )
 
 
@@ -126,7 +124,6 @@ def park(ask: View, language: Language, park: IdPath, year: Year = None) -> Resp
         found=result,
         year=of,
         names=names,
-        rounded=rounded,
         charts=_flows(result["flows"], names, Words(language)),
     )
 

@@ -23,7 +23,7 @@ from mrv.statement.evidence import monitored_names
 from services.api.console.charts.quantities import Bar, bars, cumulative_chart, hours_chart
 from services.api.console.maps.plots import SHARES, month_calendar
 from services.api.console.render import Language, render
-from services.api.console.routes.overview import of_ug, rounded
+from services.api.console.routes.overview import of_ug
 from services.api.console.routes.year import plan_why, unfit_plans
 from services.api.console.session import View
 from services.api.console.translations import Words
@@ -89,7 +89,11 @@ Asking = Annotated[str | None, Query(max_length=10)]
 def schedule(ask: View, language: Language, project: IdPath) -> Response:
     """Return the page of a project's due items, for signed-in users."""
     if not ask.who.sees(project):
-        raise ProblemError(403, "sign in to see what is due of this project")
+        raise ProblemError(
+            403,
+            "the due items of this project are visible only with access to it; sign in with"
+            " such a key",
+        )
     today, rows = due_of(ask, project)
     states = [row.state(today) for row in rows]
     return render(
@@ -154,7 +158,6 @@ def project(
             for item in serving
         ],
         of_ug=of_ug,
-        rounded=rounded,
     )
 
 
@@ -444,11 +447,11 @@ def _tonnes(emission_days: Sequence[EmissionDay]) -> tuple[str | None, str | Non
     if not emission_days:
         return None, None, None
     sides = ("baseline_ug", "project_ug", "reduction_ug")
-    return _three([sum(getattr(e, side) for e in emission_days) for side in sides], 6)
+    return _three([sum(getattr(e, side) for e in emission_days) for side in sides])
 
 
-def _three(sums_ug: Sequence[int], places: int = 9) -> tuple[str | None, str | None, str | None]:
-    baseline, project_, avoided = (of_ug(ug, places) for ug in sums_ug)
+def _three(sums_ug: Sequence[int]) -> tuple[str | None, str | None, str | None]:
+    baseline, project_, avoided = map(of_ug, sums_ug)
     return baseline, project_, avoided
 
 

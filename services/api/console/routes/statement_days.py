@@ -36,7 +36,11 @@ def own(ask: Asked, statement: str) -> tuple[Stored, Claims]:
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
     if not ask.who.sees(stored.project):
-        raise ProblemError(403, "sign in to see the readings of this project")
+        raise ProblemError(
+            403,
+            "the readings of this project are visible only with access to it; sign in with"
+            " such a key",
+        )
     return stored, stored.claims
 
 

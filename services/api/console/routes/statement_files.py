@@ -110,7 +110,9 @@ def line(ask: View, language: Language, statement: StatementId) -> Response:
     if drawn is None:
         raise ProblemError(
             404,
-            "no meter of this statement states which load it feeds; enter `feeds` of its devices",
+            f"the single-line diagram of {statement} cannot be drawn: none of its meters"
+            f" has `feeds`;"
+            " enter `feeds` of the devices in the registry file",
         )
     return Response(drawn, media_type="image/svg+xml")
 

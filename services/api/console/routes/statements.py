@@ -28,7 +28,7 @@ from services.api.console.charts.small_charts import Drawn, Step, qr
 from services.api.console.charts.small_charts import steps as drawn_steps
 from services.api.console.maps.plots import month_calendar
 from services.api.console.render import Language, language_of, render
-from services.api.console.routes.overview import of_ug, rounded
+from services.api.console.routes.overview import of_ug
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.request_context import Asked
@@ -126,7 +126,7 @@ def one_tonne(ask: View, language: Language) -> Response:
             for side in ("baseline", "project", "reduction")
         },
         now=now,
-        lately=now.month_ug and t.tonnes(of_ug(now.month_ug, 12)),
+        lately=now.month_ug and t.tonnes(of_ug(now.month_ug)),
         index=_index(entry),
     )
 
@@ -179,7 +179,6 @@ def one(ask: View, language: Language, statement: StatementId) -> Response:
         stamps=stamps,
         months=_calendar(ask, stored),
         account=_account(claims, Words(language)),
-        rounded=rounded,
         code=_code(stored, public, Words(language)),
         tone=_tone(stored.state, unmet(claims), opinion),
         held=_comparison_blocks(claims, opinion, sample, ReportWords(language)),

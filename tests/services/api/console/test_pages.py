@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from html.parser import HTMLParser
 
 import httpx
@@ -178,10 +178,7 @@ def test_figures_are_those_of_the_statement(served):
     said = served.ask(f"/v1/statements/{served.issued}.json").json()["credentialSubject"]
     text = html.unescape(get(served, f"/console/en/statements/{served.issued}").text)
     reduction = said["emissions"]["reduction"]["t"]
-    assert (
-        f"<b>{Decimal(reduction).quantize(Decimal('0.001'), ROUND_FLOOR)}\N{NO-BREAK SPACE}t</b> CO"
-        in text
-    )
+    assert f"<b>{reduction.rstrip('0').rstrip('.')}\N{NO-BREAK SPACE}t</b> CO" in text
     assert f'<td class="number">{reduction}</td>' in text
     assert f"<b>{said['credited']['t']}</b> t CO" in text
     for one in said["factors"]:

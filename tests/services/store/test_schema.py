@@ -142,7 +142,7 @@ def test_an_empty_channel_may_be_filled_and_nothing_else(conn):
 
 @pytest.mark.parametrize("name", [f"reading_{c}" for c in classes.load()])
 def test_readings_cannot_be_deleted(shared, name):
-    """Raw data behind a statement could vanish without a trace."""
+    """Readings cannot be changed or deleted."""
     shared.execute(f"INSERT INTO {name} (device_id, time) VALUES ('d1', %s)", [T0])
     for statement in (f"DELETE FROM {name}", f"TRUNCATE {name}"):
         with pytest.raises(errors.InsufficientPrivilege, match="append-only"):
@@ -150,7 +150,7 @@ def test_readings_cannot_be_deleted(shared, name):
 
 
 def test_dead_letters_are_append_only(conn):
-    """What was refused could be made to disappear."""
+    """Rejected messages are append-only."""
     conn.execute(
         "INSERT INTO dead_letter (received, topic, principal, reason, detail, payload, sha256) "
         "VALUES (now(), 't', 'p', 'r', 'd', 'x', sha256('x'))"
@@ -161,7 +161,7 @@ def test_dead_letters_are_append_only(conn):
 
 
 def test_a_device_serves_one_project_at_a_time(conn, project):
-    """The same kWh would be claimed by two projects."""
+    """A device belongs to one project at a time."""
     serve = (
         "INSERT INTO project_device (project_id, device_id, role, position, during) "
         "VALUES (%s, 'd1', %s, 0, %s)"
@@ -322,7 +322,7 @@ _BECOME_OWNER = """
 
 @pytest.mark.parametrize("role", ["tonne_api", "tonne_ingest"])
 def test_no_login_becomes_the_owner_by_temporary_tables(conn, database_url, role):
-    """A stolen web process could enrol a verifier's key, by a function that is not its own."""
+    """No login gains the owner's rights by temporary tables."""
     conn.execute("INSERT INTO reading_pv_inverter (device_id, time) VALUES ('d1', %s)", [T0])
     may = "SELECT has_table_privilege(%s, 'enrolled_key', 'INSERT')"
     with connect(database_url, role=role, autocommit=True) as thief:
@@ -332,7 +332,7 @@ def test_no_login_becomes_the_owner_by_temporary_tables(conn, database_url, role
 
 
 def test_what_is_revoked_or_ended_stays_so(database_url):
-    """A stolen web process could make a revoked key good again, unseen in any list."""
+    """A revocation cannot be undone."""
     with connect(database_url, role="tonne_api", autocommit=True) as thief:
         key, _ = api_keys.create(thief, "gone", "admin", None, "test")
         api_keys.revoke(thief, key.id)
@@ -359,7 +359,7 @@ def test_what_is_revoked_or_ended_stays_so(database_url):
 
 
 def test_functions_look_into_temporary_tables_last(shared):
-    """One that is written tomorrow would give its caller its owner's rights, as ten did."""
+    """Database functions do not read temporary tables of a caller."""
     found = shared.execute(
         "SELECT p.oid::regprocedure::text FROM pg_proc p"
         " WHERE p.pronamespace = 'public'::regnamespace"

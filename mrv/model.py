@@ -38,7 +38,7 @@ LENGTH = "length"
 # What makes the energy of a role is what its device's parameter tells, 1 being the sun.
 DECLARED = "declared"
 TECHNOLOGY = "technology"
-SOLAR = 1
+SOLAR, WATER = 1, 2
 # Key of a project's `documents` for the diagram that shows where each meter measures.
 LINE_DIAGRAM = "line_diagram"
 # a third party's list of the public keys of meters, or record of their labels
@@ -398,11 +398,6 @@ class Methodology:
     def diagrams(self) -> frozenset[str]:
         """Return keys of a project's `documents` that do not concern a value."""
         return frozenset([LINE_DIAGRAM] if self.apart else ())
-
-    @property
-    def by_quarter_hours(self) -> bool:
-        """Return whether quarter hours add up to a period's account, before deductions."""
-        return self.additive and not any(needs.less for needs in self.roles.values())
 
     @property
     def by_period(self) -> bool:

@@ -66,7 +66,6 @@ LONGEST = (
     "faults/test_kills_of_the_pipeline.py",
     "services/api/console/test_check.py",
     "faults/test_kills_of_the_broker.py",
-    "deploy/test_locks.py",
     "deploy/test_image.py",
     "integration/test_spans_any_order.py",
     "integration/test_restore.py",

@@ -2,7 +2,7 @@
 
 The conformity map says what tests show, and nothing else.
 
-The threat model names tests that there are, and at each boundary every kind of threat.
+The threat model names tests that there are.
 
 docs/lexicon.toml against the texts of console and reports: one word for one thing.
 
@@ -13,7 +13,6 @@ two figures.
 import ast
 import re
 import shlex
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,85 +31,15 @@ from tests.deploy.files import KNOWN
 from tests.every import every
 
 ROOT = Path(__file__).parents[1]
-CONSOLE, REPORTS = "services/api/console/words", "mrv/report/words"
-
-# keys of the texts, and the term of the glossary that each must use
-TERMS = {
-    CONSOLE: {
-        "statement": "statement", "project": "project", "methodology": "methodology",
-        "programme": "programme", "action": "action", "device": "device", "class": "device class",
-        "crediting_period": "crediting period", "baseline": "baseline",
-        "project_emissions": "project emissions", "leakage": "leakage", "reduction": "reduction",
-        "avoided": "avoided", "credited": "credited", "vintage": "vintage", "coverage": "coverage",
-        "gaps": "gap", "measured": "measured", "estimated": "estimated", "missing": "missing",
-        "kind.unknown": "unknown", "opinion": "opinion", "findings": "finding",
-        "factors": "factor", "applicability": "applicability condition",
-        "monitored_parameters": "monitored parameter", "account": "account", "receipt": "receipt",
-        "role.operator": "operator", "role.verifier": "verifier", "state.draft": "draft",
-        "state.submitted": "submitted", "state.verified": "verified", "state.issued": "issued",
-        "state.superseded": "superseded", "state.revoked": "revoked", "alarm": "alarm",
-        "alarm.state.acknowledged": "acknowledged", "alarm.state.cleared": "cleared",
-    },
-    REPORTS: {
-        "statement": "statement", "project": "project", "methodology": "methodology",
-        "period": "monitoring period", "device": "device", "baseline": "baseline",
-        "project_emissions": "project emissions", "leakage": "leakage", "reduction": "reduction",
-        "page.baseline": "baseline", "page.project": "project emissions",
-        "page.leakage": "leakage", "page.reduction": "reduction", "page.account": "account",
-        "page.covered": "coverage", "vintage": "vintage", "measured_share": "measured share",
-        "gaps": "gap", "deductions": "deduction", "missing": "missing", "kind.unknown": "unknown",
-        "factors": "factor", "verification": "verification", "verifier": "verified by",
-        "opinion": "opinion", "assurance": "level of assurance", "materiality": "materiality",
-        "finding": "finding", "sampling": "sampling list", "checks": "cross-check",
-        "witness": "comparison source", "accuracy_class": "accuracy class", "meter": "meter",
-        "digest.plan": "monitoring plan", "page.monitored": "monitored parameter",
-    },
-}  # fmt: skip
-# a heading may say who did it rather than name the person
-PHRASES = {
-    "verified by": {"en": "verified by", "vi": "thẩm tra", "ja": "検証者", "de": "verifiziert"}
-}
-
-
-def terms():
-    """All terms, in the order of the page."""
-    return [term for section in lexicon.lexicon()["section"] for term in section["terms"]]
-
-
-def glossary():
-    """Terms by their English word: what each language says."""
-    return {**{one["en"]: one for one in terms()}, **PHRASES}
-
-
-def texts(folder, language):
-    return tomllib.loads((ROOT / folder / f"{language}.toml").read_text(encoding="utf-8"))
-
-
-@pytest.mark.parametrize("folder", TERMS)
-@pytest.mark.parametrize("language", languages())
-def test_texts_use_the_words_of_the_glossary(folder, language):
-    """Two words for one figure make two figures of it."""
-    known, said = glossary(), texts(folder, language)
-    other = {
-        key: f"{said[key]!r} lacks {known[term][language]!r}"
-        for key, term in TERMS[folder].items()
-        if known[term][language].casefold() not in said[key].casefold()
-    }
-    assert other == {}
-
-
-def test_no_term_is_explained_twice():
-    """A word with two meanings is what the page is there to prevent."""
-    names = [one["en"] for one in terms()]
-    assert sorted(set(names)) == sorted(names)
 
 
 def test_every_term_has_every_language_and_a_meaning():
-    """An empty cell leaves a translator to invent."""
+    """Each glossary term has all languages and a meaning."""
     assert set(lexicon.COLUMNS) == set(languages())
-    for one in terms():
-        assert one.keys() == {*languages(), "means"}
-        assert all(one.values()), one
+    for section in lexicon.lexicon()["section"]:
+        for one in section["terms"]:
+            assert one.keys() == {*languages(), "means"}
+            assert all(one.values()), one
 
 
 # endings of sentences: polite on pages, plain in documents that are signed and printed
@@ -185,12 +114,8 @@ def test_refused_words_are_found_where_people_read(tmp_path):
     }  # fmt: skip
 
 
-_STRIDE = ("spoofing", "tampering", "repudiation", "information disclosure", "denial of service",
-           "elevation of privilege")  # fmt: skip
-_KIND = rf"\| ({'|'.join(_STRIDE)}) \|"
 PAGE = (ROOT / "docs/threat-model.md").read_text(encoding="utf-8")
-BOUNDARIES = re.findall(r"^## (\d\. .*?)$(.*?)(?=^## )", PAGE, re.MULTILINE | re.DOTALL)
-NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", PAGE)))
+NAMED = sorted(set(re.findall(r"\(\.\./(tests/[\w/]+\.py(?:#\w+)?)\)", PAGE)))
 
 
 def test_what_shows_a_control_is_there() -> None:
@@ -198,7 +123,7 @@ def test_what_shows_a_control_is_there() -> None:
 
     @every(NAMED)
     def _(named: str) -> None:
-        path, _, name = named.partition("::")
+        path, _, name = named.partition("#")
         file = ROOT / path
         assert file.exists(), path
         found = {
@@ -209,24 +134,6 @@ def test_what_shows_a_control_is_there() -> None:
         assert not name or name in found, f"{path} has no {name}"
 
 
-def test_each_threat_has_a_control_and_a_test() -> None:
-    """A threat that is only named is not held."""
-
-    @every(BOUNDARIES)
-    def _(boundary: str, text: str) -> None:
-        rows = [line.split(" | ") for line in text.splitlines() if re.match(_KIND, line)]
-        assert rows, boundary
-        for row in rows:
-            assert len(row) == 4, row
-            assert "`tests/" in row[3], row
-
-
-def test_no_kind_of_threat_is_passed_over() -> None:
-    """A whole kind could be forgotten without anybody seeing it."""
-    assert set(re.findall(f"^{_KIND}", PAGE, re.MULTILINE)) == set(_STRIDE)
-    assert len(BOUNDARIES) == 6
-
-
 TABLE = (ROOT / docs.TABLE).read_text("utf-8")
 FINDINGS = (ROOT / findings.FINDINGS).read_text("utf-8")
 
@@ -235,6 +142,7 @@ def test_the_page_is_what_the_table_says():
     """An auditor would read a page of last year."""
     page = docs.conformity_page(TABLE) + findings.findings_section(FINDINGS, ROOT / findings.TESTS)
     assert page == (ROOT / docs.CONFORMITY).read_text("utf-8"), "run `make pages`"
+    assert docs.refreshed(PAGE) == PAGE, "run `make pages`"
 
 
 def test_every_test_that_is_named_is_there():
@@ -245,31 +153,6 @@ def test_every_test_that_is_named_is_there():
         tree = ast.parse((ROOT / file).read_text("utf-8"))
         name = name.partition("[")[0]
         assert name in {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}, named
-
-
-def test_a_line_without_a_test_is_open():
-    """What nobody shows would stand as met."""
-    text = '[[line]]\nof = "x"\nclause = "c"\nsays = "s"\ncertainty = "M"\nwhere = "here"\n'
-    assert "| c | s | here | **open** | text not compared |" in docs.conformity_page(text)
-    assert "0 requirements are covered by tests, 1 are open" in docs.conformity_page(text)
-
-
-def test_a_finding_without_a_test_is_neither(tmp_path):
-    """A finding would stand as prevented after its test was taken out."""
-    text = (
-        "address\tof\tissue\tbefore\tnow\ttests\n"
-        "/IRCheck/iss_forms/A1/viewPublic\twind\tdates\tneither\tprevented\n"
-        "/Projects/DB/X/iProcess/Y/gotoRFR?rfrid=B2\thydro\tinterval\tneither\tshown\n"
-    )
-    (tmp_path / "test_x.py").write_text(
-        '"""A file.\n\n| /Projects/DB/X/iProcess/Y/gotoRFR: two intervals | own |\n"""\n'
-        'def test_it_is_own():\n    """Lost."""\n\ndef test_other():\n    """Lost."""\n'
-    )
-    found = findings.resolved(text, tmp_path)
-    assert [(one["now"], one["tests"]) for one in found] == [
-        ("neither", []),
-        ("shown", [f"{tmp_path.name}/test_x.py::test_it_is_own"]),
-    ]
 
 
 PAGES = [

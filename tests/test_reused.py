@@ -8,13 +8,8 @@ import sys
 from contextlib import closing
 from itertools import pairwise
 
-import psycopg
-import pytest
-from psycopg import pq
 from psycopg.rows import dict_row
 
-from services.local.mosquitto import PASSWORDS
-from services.local.stack import LocalStack
 from services.store.postgres.pool import connect
 from tests import ports
 
@@ -39,12 +34,6 @@ def test_processes_hold_blocks_of_their_own():
         assert other.wait(60) == 0
 
 
-def test_a_process_that_is_gone_holds_nothing():
-    """After fifty runs no test could start a server."""
-    for _ in range(len(ports.BLOCKS) + 1):
-        ports.Block().close()
-
-
 def test_ports_come_in_turn_and_stay_in_the_block():
     """A port that a server just left would be given to the next one."""
     with closing(ports.Block()) as block:
@@ -52,16 +41,6 @@ def test_ports_come_in_turn_and_stay_in_the_block():
         assert len(set(given)) == len(given)
         assert all(block.first < port < block.first + ports.SIZE for port in given)
         assert all(b - a >= 3 for a, b in pairwise(given[60:]))
-
-
-def test_blocks_leave_room_for_what_else_listens(tmp_path):
-    """A secured broker's second port, or a demo's server, would be taken by a test."""
-    mine = {port for first in ports.BLOCKS for port in range(first, first + ports.SIZE)}
-    usual = {server.usual_port for server in LocalStack(tmp_path).servers}
-    near = {port for first in usual for port in range(first, first + PASSWORDS)}
-    assert not mine & {port + PASSWORDS for port in mine}
-    assert not mine & near
-    assert max(mine) + PASSWORDS < 32_768
 
 
 _SEEN = (
@@ -92,24 +71,3 @@ def test_what_was_left_in_a_session_does_not_reach_the_next(database_url):
     assert _seen(database_url) == (pid, new)
     with connect(database_url) as conn:
         assert conn.execute("SELECT count(*) > 0 FROM schema_migration").fetchone() == (True,)
-
-
-def test_a_connection_that_was_closed_is_closed(database_url):
-    """Whoever uses it after that would be in the session of somebody else."""
-    with connect(database_url, role="tonne_mrv") as gone:
-        cursor = gone.cursor()
-    with connect(database_url, role="tonne_mrv") as conn:
-        assert gone.closed
-        for use in (gone.commit, lambda: gone.execute("SELECT 1"), lambda: cursor.execute("")):
-            with pytest.raises(psycopg.OperationalError, match="closed"):
-                use()
-        assert conn.info.transaction_status is pq.TransactionStatus.IDLE
-
-
-def test_a_session_that_was_ended_is_not_lent(database_url):
-    """A test would lose its connection by what another one did to it."""
-    pid, new = _seen(database_url)
-    with psycopg.connect(database_url, autocommit=True) as conn:
-        conn.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-    other, seen = _seen(database_url)
-    assert (other != pid, seen) == (True, new)

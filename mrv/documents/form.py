@@ -89,6 +89,12 @@ class Form(Struct, metaclass=_FormType, frozen=True, forbid_unknown_fields=True,
 T = TypeVar("T", bound=Form)
 
 
+def copied(kind: type[T], source: object, /, **others: Any) -> T:
+    """Return a document type: the fields that a source has by the same name, and others."""
+    same = (name for name in kind.__struct_fields__ if name not in others)
+    return kind(**{n: getattr(source, n) for n in same if hasattr(source, n)}, **others)
+
+
 def read(kind: type[T], record: object, name: str) -> T:
     """
     Return the type of a document from its JSON value.

@@ -416,7 +416,7 @@ class CommonMetered(Form):
 
     `days_above`: local days on which the sum of the users exceeds it by more than `lost_percent`;
     `joint`: by joint meter readings, which may reach beyond the period; `comparedShare`: the share
-    of the period that they cover.
+    of the period that they cover; `point` and `feeds` are those of the common meter.
     """
 
     main: str
@@ -428,6 +428,8 @@ class CommonMetered(Form):
     lost_percent: Number
     days_above: tuple[str, ...]
     joint: Literal[True] | UnsetType = UNSET
+    point: str | UnsetType = UNSET
+    feeds: tuple[str, ...] | UnsetType = UNSET
 
 
 class ForwardAction(Form):

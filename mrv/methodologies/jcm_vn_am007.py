@@ -4,14 +4,12 @@ Installation of a solar PV system in Viet Nam.
 JCM VN_AM007 version 1.0, sectoral scope 1, from VN_PM009, proposed by IGES,
 approved 10 October 2017 (jcm.go.jp/vn-jp/methodologies/45).  Structure of the
 equations, monitored quantity and zero project emissions: [R], official page.  Symbols and
-the emission factors 0.333 and 0.533: [M], not compared with the published sheet; each
-factor has `verified = false`.
+the emission factors 0.333 and 0.533: [M].  Each factor has `verified = false`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 from ingest.classes import SUN
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
@@ -24,7 +22,6 @@ VERSION = "1.0"
 ADDITIVE = True
 
 _WH_PER_MWH = 10**6
-_NOTHING = Fraction(0)
 
 _CASE = ParameterSpec(
     unit="1",

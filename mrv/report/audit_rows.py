@@ -30,6 +30,7 @@ from mrv.report.report_data import Facts
 from mrv.report.words import Words
 from mrv.rules import titled
 from mrv.statement.conformity import CONSECUTIVE, FIXED, RULE
+from mrv.statement.plan_extract import NOWHERE
 from mrv.texts import render
 
 _UG = 10**6  # a millionth of a tonne
@@ -108,15 +109,11 @@ def meter_rows(facts: Facts, words: Words) -> Iterator[Row]:
 
 
 def point_rows(facts: Facts) -> list[Row]:
-    """Return each meter with its monitoring point and load, as in the statement."""
-    return [
-        [
-            parameter.device,
-            parameter.meter.point or None,
-            ", ".join(parameter.meter.feeds or ()) or None,
-        ]
-        for parameter in facts.parameters
-    ]
+    """Return each meter with its monitoring point and load, and the common meters."""
+    common = dict.fromkeys(c.main for c in facts.plan.common)
+    placed = [(p.device, p.meter.point or None, p.meter.feeds or ()) for p in facts.parameters]
+    placed += [(main, *facts.plan.points.get(main, NOWHERE)) for main in common]
+    return [[name, point, ", ".join(feeds) or None] for name, point, feeds in placed]
 
 
 def _ratings(parameter: MonitoredParameter, facts: Facts, words: Words) -> str | None:

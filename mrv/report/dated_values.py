@@ -81,6 +81,8 @@ def _declared(subject: Claims, words: Words) -> Iterator[Row]:
             found_words(event, words),
         )  # fmt: skip
     for shared in declared.shared_meters:
+        users = words.filled("dated.common", ", ".join(shared.users))
+        yield shared.main, users, DASH, str(shared.lost), "%", words["dated.common_lost"]
         for read in shared.readings:
             until = words.day((read.ends - timedelta(days=1)).isoformat())
             yield (

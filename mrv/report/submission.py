@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from mrv.accounting.rounded_figures import exceeds
@@ -16,6 +17,7 @@ from mrv.calendar import instant_us, local_date
 from mrv.documents.form import UNSET
 from mrv.documents.monitoring import MonitoredParameter
 from mrv.methodologies import find
+from mrv.model import TECHNOLOGY, WATER
 from mrv.quantity_text import plain_text
 from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import blank
@@ -166,19 +168,30 @@ def _accurate(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _calibrated(facts: Facts, words: Words) -> Iterator[str]:
+    """Yield meters calibrated for a part only, and delayed calibrations without their result."""
+    first = facts.subject.monitoring_period.local_from[:10]
     for parameter in facts.parameters:
         if parameter.coverage.calibrated_share != _WHOLE:
             share = words.percent(parameter.coverage.calibrated_share)
             yield f"{parameter.device}: {share}"
+        channels = dict.fromkeys(c.channel for c in parameter.calibrations)
+        for channel in channels:
+            mine = [c for c in parameter.calibrations if c.channel == channel]
+            for before, late in pairwise(sorted(mine, key=lambda c: c.performed)):
+                delayed = (before.due or before.valid_until) < late.performed
+                if delayed and late.found_error_percent is UNSET and late.performed > first:
+                    yield words.filled("submission.no_found", parameter.device, late.certificate)
 
 
 def _laboratories(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield certificates that do not state the calibrating laboratory."""
-    del words
+    """Yield certificates that do not state the calibrating laboratory and its accreditation."""
     for parameter in facts.parameters:
         for calibration in parameter.calibrations:
             if not calibration.laboratory:
                 yield f"{parameter.device}: {calibration.certificate}"
+            elif not calibration.accreditation:
+                lacking = words["accreditation"]
+                yield f"{parameter.device}: {calibration.certificate}: {lacking}"
 
 
 def _planned(facts: Facts, words: Words) -> Iterator[str]:
@@ -281,11 +294,14 @@ def _sources(facts: Facts, words: Words) -> Iterator[str]:
     Yield the design's emission sources, and the document of each one excluded from the
     project side.
     """
-    del words
     design = _declared(facts).design
     if design is None or not design.sources:
         yield f"projects[{facts.plan.project.id}].design.sources"
         return
+    water = any(bound.params.get(TECHNOLOGY) == WATER for bound in facts.plan.project.devices)
+    # of low power density a reservoir has project emissions, which AMS-I.D takes from ACM0002 [M]
+    if water and all(source.gas != "CH4" for source in design.sources):
+        yield words["submission.reservoir"]
     for source in design.sources:
         if source.side != "baseline" and source.reason and not source.document:
             yield f"{source.name} ({source.gas})"
@@ -328,7 +344,7 @@ def _investigated(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _cadence(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield meters with readings less frequent than in the plan."""
+    """Yield meters and samples with results less frequent than in the plan."""
     for parameter in facts.parameters:
         often, every_s = parameter.plan.frequency if parameter.plan else "", cadence_s(parameter)
         maximum = _LONGEST_S.get(often)
@@ -336,6 +352,14 @@ def _cadence(facts: Facts, words: Words) -> Iterator[str]:
             continue
         message = DASH if every_s is None else words.number(plain_text(every_s / 60, 1))
         yield words.filled("submission.every", parameter.device, often, message)
+    first = date.fromisoformat(facts.subject.monitoring_period.local_from[:10])
+    lines = {(x.parameter, x.frequency) for v in facts.plan.versions for x in v.lines}
+    for name, often in sorted(lines):
+        taken = [s.taken for s in facts.subject.laboratory or () if s.parameter == name]
+        ends = [first, *sorted(map(date.fromisoformat, taken)), _last_day(facts)]
+        longest = max((after - before).days for before, after in pairwise(ends))
+        if taken and longest * _DAY_S > _LONGEST_S.get(often, longest * _DAY_S):
+            yield words.filled("submission.unsampled", name, often, longest)
 
 
 def signed_share(facts: Facts, words: Words, required: str | None) -> Iterator[str]:

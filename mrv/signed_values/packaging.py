@@ -25,8 +25,6 @@ from xml.parsers import expat
 from mrv.errors import SignedValueError
 from mrv.signed_values import ocmf
 
-_LONGEST = 1_000_000
-
 _COSE = b"\xd2\x84"  # tag 18 over an array of four
 _BEGIN = re.compile(r"^[ \t]*(?=OCMF\|)", re.MULTILINE)
 

@@ -31,7 +31,16 @@ from mrv.calendar import days, local_text, utc_text
 from mrv.documents import monitoring as wire_monitoring
 from mrv.documents import period_account as wire_account
 from mrv.documents import statement as wire
-from mrv.documents.form import UNSET, UnsetType, coded, coded_or_words, read, words_of_0_1_0, write
+from mrv.documents.form import (
+    UNSET,
+    UnsetType,
+    coded,
+    coded_or_words,
+    copied,
+    read,
+    words_of_0_1_0,
+    write,
+)
 from mrv.methodologies import find
 from mrv.model import Calculation
 from mrv.registry.calibration_interval import longest
@@ -205,15 +214,7 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
 
 
 def _effects(result: PeriodResult) -> tuple[wire_account.RuleEffect, ...]:
-    return tuple(
-        wire_account.RuleEffect(
-            rule=rule.rule,
-            deducted_alone_t=rule.deducted_alone_t,
-            returns_if_resolved_t=rule.returns_if_resolved_t,
-            applied=rule.applied,
-        )
-        for rule in result.rules
-    )
+    return tuple(copied(wire_account.RuleEffect, rule) for rule in result.rules)
 
 
 def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
@@ -270,24 +271,12 @@ def _version(plan: MonitoringPlan, version: Version) -> wire_monitoring.PlanVers
 
 
 def _comparison(comparison: Comparison) -> wire_account.Comparison:
-    return wire_account.Comparison(
-        what=comparison.what,
-        expected=comparison.expected,
-        actual=comparison.actual,
-        difference_percent=comparison.difference_percent,
-        roles=comparison.roles or UNSET,
-    )
+    return copied(wire_account.Comparison, comparison, roles=comparison.roles or UNSET)
 
 
 def _of_period(comparison: Comparison) -> wire_account.PeriodComparison:
-    return wire_account.PeriodComparison(
-        statement=comparison.basis,
-        what=comparison.what,
-        expected=comparison.expected,
-        actual=comparison.actual,
-        difference_percent=comparison.difference_percent,
-        roles=comparison.roles or UNSET,
-    )
+    kind, roles = wire_account.PeriodComparison, comparison.roles or UNSET
+    return copied(kind, comparison, statement=comparison.basis, roles=roles)
 
 
 def _methodology(result: PeriodResult) -> wire.MethodologyNamed:
@@ -324,49 +313,26 @@ def _totals(totals: Totals) -> wire_account.Totals:
 
 
 def _factor(factor: FactorUse, how: Calculation | None) -> wire_account.FactorUsed:
-    return wire_account.FactorUsed(
-        id=factor.id,
-        kind=factor.kind,
-        value=factor.value,
-        unit=factor.unit,
-        direction=factor.direction,
-        valid_from=factor.valid_from,
-        valid_to=factor.valid_to,
-        source=factor.source,
-        certainty=factor.certainty,
-        verified=factor.verified,
-        provisional=factor.provisional,
+    return copied(
+        wire_account.FactorUsed,
+        factor,
         accepted_by_project=factor.accepted,
-        sha256=factor.sha256,
         calculation=UNSET if how is None else wire_account.FactorCalculated(**how._asdict()),
     )
 
 
 def _fixed(use: ParameterUse) -> wire_account.FixedParameter:
-    return wire_account.FixedParameter(
-        device=use.device,
-        parameter=use.name,
-        symbol=use.symbol,
-        value=use.value,
-        unit=use.unit,
-        meaning=use.meaning,
-        source=use.source,
-        certainty=use.certainty,
-        monitoring_option=use.option or None,
-    )
+    kind, option = wire_account.FixedParameter, use.option or None
+    return copied(kind, use, parameter=use.name, monitoring_option=option)
 
 
 def _parameter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.MonitoredParameter:
     index = case.fleet.by_id[outcome.device]
     certificates = case.plan.calibrations.get(outcome.device, ())
-    return wire_monitoring.MonitoredParameter(
-        device=outcome.device,
-        role=outcome.role,
-        side=outcome.side,
+    return copied(
+        wire_monitoring.MonitoredParameter,
+        outcome,
         parameter=outcome.quantity,
-        symbol=outcome.symbol,
-        unit=outcome.unit,
-        source=outcome.source,
         monitoring_option=outcome.option,
         from_=utc_text(outcome.from_us),
         to=utc_text(outcome.to_us),
@@ -374,9 +340,6 @@ def _parameter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.MonitoredP
         outside_service=str(outcome.outside_service),
         deducted=outcome.deducted if case.plan.accounting == FIRST else UNSET,
         adjusted=UNSET if case.plan.accounting == FIRST else _adjusted(outcome),
-        substituted=outcome.substituted,
-        counted=outcome.counted,
-        emissions_t=outcome.emissions_t,
         meter=_meter(case, outcome),
         calibrations=tuple(
             calibration_out(c, case.calibration_intervals.get(outcome.device)) for c in certificates
@@ -422,7 +385,9 @@ def _adjusted(outcome: DeviceOutcome) -> str:
 def _coverage(coverage: Coverage, side: str) -> wire_monitoring.CoverageShown:
     # on the project side all that is not known has something put in for it
     substituted = coverage.unknown_us + coverage.missing_us if side == "project" else 0
-    return wire_monitoring.CoverageShown(
+    return copied(
+        wire_monitoring.CoverageShown,
+        coverage,
         installed_s=seconds(coverage.installed_us),
         measured_s=seconds(coverage.measured_us),
         estimated_s=seconds(coverage.estimated_us),
@@ -430,12 +395,6 @@ def _coverage(coverage: Coverage, side: str) -> wire_monitoring.CoverageShown:
         missing_s=seconds(coverage.missing_us),
         substituted_s=seconds(substituted),
         calibrated_s=seconds(coverage.calibrated_us),
-        installed_share=coverage.installed_share,
-        measured_share=coverage.measured_share,
-        estimated_share=coverage.estimated_share,
-        unknown_share=coverage.unknown_share,
-        missing_share=coverage.missing_share,
-        calibrated_share=coverage.calibrated_share,
     )
 
 

@@ -12,12 +12,12 @@ from ingest import classes, profiles
 from mrv.accounting.period_result import Finding, PeriodResult
 from mrv.accounting.rounded_figures import DESIGN, exceeds, in_force
 from mrv.calendar import local_date, utc_text
-from mrv.documents.form import UNSET, text_in
+from mrv.documents.form import UNSET, copied, text_in
 from mrv.documents.monitoring import Planned
 from mrv.methodologies import find
 from mrv.parameters.inputs import exact
 from mrv.quantity_text import plain_text
-from mrv.registry.declared import Calibration, Design, Event, Survey
+from mrv.registry.declared import Calibration, Design, DesignedDevice, Event, Survey
 from mrv.registry.monitoring_plan import CORRECTION, Version, blank, called, replaced
 from mrv.registry.plan_departures import SURVEY_MONTHS, Meter, again, departures, imprecise, seldom
 from mrv.registry.project import FIRST
@@ -69,7 +69,9 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
 
 def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
     """Yield differences between the project's devices and the design's equipment, if listed."""
-    named = {(stem(device.make), stem(device.model)): device for device in design.devices}
+    named: dict[tuple[str, str], list[DesignedDevice]] = {}
+    for made in design.devices:
+        named.setdefault((stem(made.make), stem(made.model)), []).append(made)
     installed: dict[tuple[str, str], list[str]] = {}
     rated = {device.id: device.rated_power_w for device in plan.devices}
     for device in sorted({device.device for device in plan.project.devices}):
@@ -79,16 +81,21 @@ def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
     for key, devices in installed.items():
         maker, model = plan.meters[devices[0]]
         of: dict[str, Value] = {"make": maker or "", "model": model or "", "design": design.version}
-        if key not in named:
+        number = sum(made.number for made in named.get(key, ()))
+        if not number:
             yield text("PLN-01.not_designed", devices=tuple(devices), **of)
-        elif len(devices) != named[key].number:
-            number = named[key].number
+        elif len(devices) != number:
             yield text("PLN-01.other_number", held=len(devices), number=number, **of)
-        watt = named[key].rated_power_w if key in named else None
+        watts = {made.rated_power_w for made in named.get(key, ())}
         for device in devices:
-            if watt is not None and rated[device] != watt:
+            if watts and None not in watts and rated[device] not in watts:
                 held_w = "-" if rated[device] is None else str(rated[device])
+                watt = max(watt for watt in watts if watt)
                 yield text("PLN-01.other_power", device=device, held=held_w, watt=watt, **of)
+    for made in (rows[0] for key, rows in named.items() if key not in installed):
+        number = sum(each.number for each in named[stem(made.make), stem(made.model)])
+        of = {"make": made.make, "model": made.model, "design": design.version}
+        yield text("PLN-01.not_installed", number=number, **of)
 
 
 def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
@@ -327,7 +334,7 @@ FIXED = "PAR-01"
 # of an estimate or an answered sample, which change no tonne
 _ESTIMATES = (
     "PLN-01.full_load", "PLN-01.capacity", "PLN-01.above_share", "PLN-01.replaced_units",
-    "PLN-01.surveyed_again",
+    "PLN-01.surveyed_again", "PLN-01.not_installed",
 )  # fmt: skip
 _SAID = 500  # characters of a request that a finding repeats
 
@@ -337,16 +344,8 @@ def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
     line = plan.versions[-1].line(role, device) if plan.versions else None
     if line is None:
         return None
-    return Planned(
-        version=plan.versions[-1].name,
-        channel=line.channel,
-        option=line.option,
-        frequency=line.frequency,
-        accuracy_class=line.accuracy_class,
-        qa_qc=line.qa_qc,
-        responsible=line.responsible,
-        error_percent=UNSET if line.error_percent is None else str(line.error_percent),
-    )
+    error = UNSET if line.error_percent is None else str(line.error_percent)
+    return copied(Planned, line, version=plan.versions[-1].name, error_percent=error)
 
 
 def conditions(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:

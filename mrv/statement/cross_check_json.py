@@ -30,7 +30,7 @@ from mrv.accounting.period_result import (
     PeriodResult,
 )
 from mrv.calendar import days, local_date, utc_text
-from mrv.documents.form import UNSET, coded, coded_or_words
+from mrv.documents.form import UNSET, coded, coded_or_words, copied
 from mrv.documents.monitoring import CrossCheck as CrossCheckShown
 from mrv.documents.monitoring import ReadingsReach, UnusualDays, UnusualReadings
 from mrv.documents.period_account import Gap
@@ -112,17 +112,14 @@ def _text(value: Any) -> str:
 def gap_out(gap: GapOutcome, case: Case) -> Gap:
     """Return a gap, from rule set 2 on with its cause."""
     first = case.plan.accounting == FIRST
-    return Gap(
-        device=gap.device,
+    return copied(
+        Gap,
+        gap,
         from_=utc_text(gap.start_us),
         to=utc_text(gap.end_us),
-        kind=gap.kind,
         cause=UNSET if first else coded(_cause(gap, case)),
         time_s=seconds(gap.time_us),
         rule=gap.signed_by_0_1_0 if first else gap.rule,
-        substituted=gap.substituted,
-        cost_t=gap.cost_t,
-        forgone_at_most_t=gap.forgone_at_most_t,
     )
 
 
@@ -220,21 +217,15 @@ MATERIAL_PERCENT = 5
 def cross_check_out(cross_check: CrossCheck, case: Case) -> CrossCheckShown:
     """Return a cross-check; that of a check meter with the extent of its readings."""
     meter = cross_check.kind == METER
-    return CrossCheckShown(
-        kind=cross_check.kind,
-        against=cross_check.against,
-        devices=cross_check.devices,
+    return copied(
+        CrossCheckShown,
+        cross_check,
         parameter=cross_check.quantity,
-        unit=cross_check.unit,
         from_=utc_text(cross_check.from_us),
         to=utc_text(cross_check.to_us),
         compared_share=cross_check.coverage,
         metered=cross_check.ours,
         witnessed=cross_check.theirs,
-        difference_percent=cross_check.difference_percent,
-        tolerance_percent=cross_check.tolerance_percent,
-        effect_t=cross_check.effect_t,
-        holds=cross_check.holds,
         detail=coded_or_words(cross_check.detail),
         readings=readings_out(case.reaches[case.fleet.by_id[cross_check.against]])
         if meter

@@ -10,9 +10,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.period_result import METERED
 from mrv.calendar import local_date
 from mrv.documents import period_account as wire_account
+from mrv.documents.form import copied
 from mrv.model import METER_KEYS
 from mrv.rules.grades import shares as by_grade
 from mrv.rules.grades import signed
@@ -27,17 +27,7 @@ def evidence_out(case: Case) -> wire_account.Evidence:
     items = signed(result.evidence, _signed_by_meter(case) if _keys_shown(case) else {})
     return wire_account.Evidence(
         shares=dict(by_grade(items, Fraction(result.claimed_t))),
-        items=tuple(
-            wire_account.EvidenceItem(
-                kind="meter" if item.kind == METERED else "parameter",
-                name=item.name,
-                role=item.role,
-                grade=item.grade,
-                tonnes=item.tonnes,
-                shown_by=item.shown_by,
-            )
-            for item in items
-        ),
+        items=tuple(copied(wire_account.EvidenceItem, item) for item in items),
         asked=required_out(case.plan.required),
     )
 

@@ -344,13 +344,18 @@ class MonitoringPlan:
             outside_period=tuple(map(outside_out, self.outside)) or UNSET,
             forward_actions=self.forward or UNSET,
             declared=self.declared or UNSET,
-            common_meters=self.common or UNSET,
+            common_meters=tuple(map(self._common_out, self.common)) or UNSET,
             row_signers=self.row_signers or UNSET,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as canonical JSON, without floats."""
         return write(self.extract())
+
+    def _common_out(self, common_metered: CommonMetered) -> CommonMetered:
+        point, feeds = self.points.get(common_metered.main, NOWHERE)
+        placed = {"point": point or UNSET, "feeds": feeds or UNSET}
+        return msgspec.structs.replace(common_metered, **placed)
 
     def _device_out(self, device: Device) -> DeviceExtract:
         rated = device.rated_power_w

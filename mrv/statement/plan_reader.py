@@ -125,7 +125,12 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
             if d.ratings
         },
         meters={d.id: (d.maker or None, d.model or None) for d in devices if d.maker or d.model},
-        points={d.id: (d.point or None, d.feeds or ()) for d in devices if d.point or d.feeds},
+        points={d.id: (d.point or None, d.feeds or ()) for d in devices if d.point or d.feeds}
+        | {
+            c.main: (c.point or None, c.feeds or ())
+            for c in plan.common_meters or ()
+            if c.point or c.feeds
+        },
         gas={d.id: d.gas_basis for d in devices if d.gas_basis},
         calibrated_every={
             d.id: d.calibration_every for d in devices if d.calibration_every is not UNSET

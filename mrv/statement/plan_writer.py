@@ -12,7 +12,7 @@ import numpy as np
 from ingest.model import INTERVAL_US, Int64
 from mrv.calendar import instant_us, utc_text
 from mrv.countries import country_of
-from mrv.documents.form import UNSET, UnsetType, read, write
+from mrv.documents.form import UNSET, UnsetType, copied, read, write
 from mrv.documents.monitoring import (
     CalibrationShown,
     DesignDocument,
@@ -132,26 +132,21 @@ def usage_out(usage: Usage) -> UsageBefore:
 
 def sample_out(sample: Sample) -> LaboratoryResult:
     """Return a laboratory result as in plan and statement."""
-    return LaboratoryResult(
-        parameter=sample.parameter,
-        sample=sample.sample,
+    return copied(
+        LaboratoryResult,
+        sample,
         taken=sample.taken.isoformat(),
         value=str(sample.value),
-        method=sample.method,
-        laboratory=sample.laboratory,
-        sha256=sample.sha256,
         signed=sample.signed or UNSET,
     )
 
 
 def document_out(document: Document) -> DesignDocument:
     """Return the document of a design value as in plan and statement."""
-    return DesignDocument(
-        parameter=document.parameter,
-        document=document.document,
-        by=document.by,
+    return copied(
+        DesignDocument,
+        document,
         issued=None if document.issued is None else document.issued.isoformat(),
-        sha256=document.sha256,
         value=UNSET if document.value is None else exact_text(document.value),
         by_device={k: exact_text(v) for k, v in document.by_device.items()} or UNSET,
         signed=document.signed or UNSET,
@@ -336,18 +331,14 @@ def earlier_in(figures: StatementFigures) -> Earlier:
 
 def invoice_named(invoice: Invoice) -> InvoiceNamed:
     """Return an invoice as its document type."""
-    return InvoiceNamed(
-        id=invoice.id,
-        issuer=invoice.issuer,
-        number=invoice.number,
+    return copied(
+        InvoiceNamed,
+        invoice,
         issued=invoice.issued.isoformat(),
-        devices=invoice.devices,
-        quantity=invoice.quantity,
         from_=utc_text(invoice.from_us),
         to=utc_text(invoice.to_us),
         value=str(invoice.value),
         tolerance_percent=str(invoice.percent),
-        sha256=invoice.sha256,
         doubt=UNSET if invoice.doubt is None else invoice.doubt,
         signed=invoice.signed or UNSET,
     )

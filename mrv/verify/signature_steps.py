@@ -314,7 +314,9 @@ def verifier(subject: Subject) -> str:
         )
     _listed_conditions(subject, conclusion)
     _threshold(subject, conclusion)
-    return f"{conclusion.opinion}, {conclusion.level_of_assurance} assurance, by {key.name}"
+    stated = f"{conclusion.opinion}, {conclusion.level_of_assurance} assurance, by {key.name}"
+    rows = len(conclusion.parameters or ()), len(conclusion.requirements or ())
+    return stated + (f"; {rows[0]} parameters, {rows[1]} requirements" if any(rows) else "")
 
 
 def _listed_conditions(subject: Subject, conclusion: Conclusion) -> None:

@@ -168,7 +168,9 @@ def plan_of(
         ratings=outcome.ratings,
         samples=counted(project_id, outcome.samples, keys, signers),
         meters=periods.load_makers(conn, ids),
-        points=periods.load_points(conn, ids),
+        points=periods.load_points(
+            conn, [*ids, *(shared.main for shared in facts.entry.declared.shared_meters)]
+        ),
         gas=periods.load_gas_bases(conn, ids),
         history=_history(conn, now, from_us),
         fixed=departed(_issued_with(conn, project_id, fixed), now),

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from psycopg import Connection
 
 from ingest import classes
-from ingest.model import HOUR_US, INTERVAL_US
+from ingest.model import INTERVAL_US
 from mrv.methodologies import find
 from mrv.model import RoleNeeds
 from mrv.registry.project import Project
@@ -30,13 +30,6 @@ from services.store.statements import statements
 Span = tuple[int, int]
 
 _ELECTRICITY, _GENERATION = "energy_import", "energy_export"
-# why a rating that is too low refuses what a meter reports
-_REFUSED = "implausible_register"
-# part by which the days of a check meter and of its main meter may differ in sum
-_AGREES = 0.05
-_DAY_US = 24 * HOUR_US
-# a reading and its neighbour on each side
-_BESIDE = 3
 
 
 class Unserved(NamedTuple):

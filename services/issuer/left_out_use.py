@@ -129,7 +129,6 @@ def _follows(mine: Float64, steps: Float64) -> bool:
     return share + _SURE * error >= _SHOWN
 
 
-_ELECTRICITY = "energy_import"
 # why a rating that is too low refuses what a meter reports
 _REFUSED = "implausible_register"
 # part by which the days of a check meter and of its main meter may differ in sum

@@ -1,15 +1,7 @@
-"""The locks: whole, hashed, without a host, and good for the oldest pip of a supported Python."""
+"""The locks: whole, hashed and without a host."""
 
-import ensurepip
-import hashlib
-import os
 import re
-import subprocess
-import sys
-from importlib.metadata import PackageNotFoundError, distribution, requires
-from pathlib import Path
-from sysconfig import get_config_var
-from zipfile import ZipFile
+from importlib.metadata import PackageNotFoundError, requires
 
 import pytest
 from packaging.markers import default_environment
@@ -17,7 +9,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.deploy.files import ROOT
-from tests.soak import SOAK
 
 LOCKS = (
     "requirements.lock",
@@ -25,7 +16,6 @@ LOCKS = (
     "requirements-setup.lock",
     "requirements-docs.lock",
 )
-NO_NETWORK = ("connection", "resolution", "unreachable", "proxy", "timed out")
 
 
 def entries(name):
@@ -91,80 +81,3 @@ def test_development_only_adds():
     assert {name: tests.get(name) for name in product} == product
     assert len(tests) > len(product)
     assert not product.keys() & {"pytest", "mypy", "ruff", "hypothesis", "uv", "hatchling"}
-
-
-def without_files(name, folder):
-    """
-    Copy a lock for wheels that hold nothing but what pip decides by, and make these.
-
-    They say what the installed packages say: version, needs, extras, Python and platform.  Of each
-    there is a newer one, too, as an index has it some day.
-    """
-    out, here = [], False
-    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
-        if re.match("[a-z0-9]", line):
-            pin = Requirement(line.removesuffix("\\"))
-            here = pin.marker is None or pin.marker.evaluate()
-            out.append(line)
-            if here:
-                digest = hashlib.sha256(hollow(distribution(pin.name), folder)).hexdigest()
-                out.append(f"    --hash=sha256:{digest}")
-        elif not (here and "--hash" in line):
-            out.append(line)
-    lock = folder / name
-    lock.write_text("\n".join(out), encoding="utf-8")
-    return lock
-
-
-def hollow(installed, folder):
-    """Write two wheels without files, named for the platforms of what was installed; the first."""
-    said = {file: installed.read_text(file) for file in ("METADATA", "WHEEL")}
-    tags = (t.split("-") for t in re.findall(r"^Tag: (\S+)$", said["WHEEL"], re.MULTILINE))
-    runs_on = "-".join(".".join(dict.fromkeys(kind)) for kind in zip(*tags, strict=True))
-    version = installed.version
-    for newer in ("99999", version):
-        stem = f"{canonicalize_name(installed.name).replace('-', '_')}-{newer}"
-        wheel = folder / f"{stem}-{runs_on}.whl"
-        told = said["METADATA"].replace(f"\nVersion: {version}\n", f"\nVersion: {newer}\n", 1)
-        with ZipFile(wheel, "w") as out:
-            out.writestr(f"{stem}.dist-info/METADATA", told)
-            out.writestr(f"{stem}.dist-info/WHEEL", said["WHEEL"])
-            out.writestr(f"{stem}.dist-info/RECORD", "")
-    return wheel.read_bytes()
-
-
-def taken(lock, tmp_path, *options):
-    """Have the pip that this interpreter brings take a lock, dry; what it says, or None."""
-    # where `python -m venv` takes it from; to lay out an environment around it shows nothing
-    wheels = get_config_var("WHEEL_PKG_DIR") or Path(ensurepip.__file__).parent / "_bundled"
-    (bundled,) = Path(wheels).glob("pip-*.whl")
-    with ZipFile(bundled) as wheel:
-        wheel.extractall(tmp_path / "pip")
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed",
-         "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:",
-         *options, "-r", lock],
-        env=os.environ | {"PYTHONPATH": str(tmp_path / "pip")},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return done.stderr if done.returncode else None
-
-
-# development's holds all of the product's, and takes three times as long
-@pytest.mark.parametrize("name", LOCKS[:2] if SOAK else LOCKS[:1])
-def test_the_interpreter_s_own_pip_takes_the_lock(name, tmp_path):
-    """Whoever has nothing but Python 3.11 and its pip of 2023 could not install tonne."""
-    lock = without_files(name, tmp_path)
-    assert taken(lock, tmp_path, "--no-index", "--find-links", str(tmp_path)) is None
-
-
-# pip reads each file, and all are 400 MB
-@pytest.mark.skipif(not SOAK, reason="long: `make soak` runs it")
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", LOCKS[:2])
-def test_the_interpreter_s_own_pip_takes_it_from_the_index(name, tmp_path):
-    """A file that the index has no more, or with another hash, would end each installation."""
-    said = taken(ROOT / name, tmp_path)
-    if said is not None and any(word in said.lower() for word in NO_NETWORK):
-        pytest.skip(f"no package index: {said.splitlines()[-1]}")
-    assert said is None

@@ -32,7 +32,7 @@ from tests.soak import SOAK
 ZONE = "Asia/Ho_Chi_Minh"
 CATALOG = Path("deploy/catalog/haiphong")
 # ended, and long enough for some days of everything; a week and more in the soak
-FIRST, LAST = date(2026, 1, 1), date(2026, 1, 9 if SOAK else 5)
+FIRST, LAST = date(2026, 1, 1), date(2026, 1, 9 if SOAK else 3)
 BEGIN_US, END_US = period_us(FIRST, LAST, ZONE)
 _DOCUMENT = {"document": "Example report", "by": "Example office", "issued": date(2025, 11, 20),
              "sha256": "ab" * 32}  # fmt: skip

@@ -132,66 +132,6 @@ def test_the_keys_of_the_pack_itself_are_named_as_such(signed, tmp_path):
     assert "FAILED at step 2, keys and roles" in refused.stdout
 
 
-def test_closing_again_gives_the_same_bytes(signed, database_url):
-    """Two people who close the same period would get two statements and argue."""
-    first = _close(signed)
-    assert _close(signed) == first
-    signed("statement", "submit", first["statement"], "--key", "plant")
-    assert _close(signed) == {**first, "state": "submitted"}
-    plant.send(
-        database_url, "inv-1", [plant.us("2026-03-02T12:01:01+07:00")], active_power_w=[750_000]
-    )
-    second = _close(signed)
-    assert second["statement"].endswith("-2")
-    assert second["state"] == "draft"
-    assert second["digests"]["readings"] != first["digests"]["readings"]
-    assert second["digests"]["intervals"] == first["digests"]["intervals"]
-
-
-def test_steps_out_of_order_and_wrong_keys_are_refused(signed, tmp_path):
-    """A statement could skip its verification, or be verified by who prepared it."""
-    name = _close(signed)["statement"]
-    early = signed("statement", "issue", name, code=2)
-    assert "is draft" in early.stderr
-    assert "tonne statement submit" in early.stderr
-    signed("statement", "verify", name, "--key", "auditor", *OPINION, code=2)
-    wrong = signed("statement", "submit", name, "--key", "auditor", code=2)
-    assert "enrolled as verifier" in wrong.stderr
-    create = (
-        "keys",
-        "create",
-        *holders.OPTIONS["operator"],
-        "--role",
-        "operator",
-        "--name",
-        "stranger",
-    )
-    signed(*create, "--no-enroll")
-    assert "not enrolled" in signed("statement", "submit", name, "--key", "stranger", code=2).stderr
-    signed("statement", "submit", name, "--key", "plant")
-    assert (
-        "enrolled as operator"
-        in signed("statement", "verify", name, "--key", "plant", *OPINION, code=2).stderr
-    )
-    same = signed(
-        "keys",
-        "create",
-        "--role",
-        "verifier",
-        "--name",
-        "plant",
-        *holders.OPTIONS["verifier"],
-        code=2,
-    )
-    assert "not overwritten" in same.stderr
-    assert "is submitted" in signed("statement", "submit", name, "--key", "plant", code=2).stderr
-    signed("statement", "verify", name, "--key", "auditor", *_opinion(signed, name, tmp_path))
-    signed("statement", "issue", name)
-    done = signed("statement", "verify", name, "--key", "auditor", *OPINION, code=2)
-    assert "is issued" in done.stderr
-    assert "no statement" in signed("statement", "issue", "TN-none", code=2).stderr
-
-
 def test_a_factor_from_memory_is_said_wherever_it_is_signed(signed, monkeypatch, tmp_path):
     """An operator would sign a number that nobody compared with its text, unaware."""
     closed = signed("period", "close", "pv", *SPAN)
@@ -229,19 +169,6 @@ def test_an_adverse_opinion_ends_a_statement(signed, tmp_path):
     refused = signed("verify", tmp_path / "pack", code=1)
     assert "opinion adverse" in refused.stdout
     assert _close(signed)["statement"].endswith("-2")
-
-
-def test_a_verifier_does_not_sign_what_has_changed(signed, database_url, tmp_path):
-    """A late reading between closing and verifying would be signed away."""
-    name = _close(signed)["statement"]
-    signed("statement", "submit", name, "--key", "plant")
-    plant.send(
-        database_url, "inv-1", [plant.us("2026-03-02T12:01:01+07:00")], active_power_w=[750_000]
-    )
-    opinion = _opinion(signed, name, tmp_path)
-    refused = signed("statement", "verify", name, "--key", "auditor", *opinion, code=1)
-    assert "digests" in refused.stderr or "readings" in refused.stderr
-    assert "submitted" in signed("statement", "list").stdout
 
 
 def test_superseding_moves_the_claim(signed, database_url, tmp_path):
@@ -288,19 +215,6 @@ def test_superseding_moves_the_claim(signed, database_url, tmp_path):
     signed("verify", tmp_path / "pack", *given, "--accept", "unsealed-days")
 
 
-def test_buses_go_the_same_way(signed, database_url, tmp_path):
-    """A methodology that is not additive would end before its statement."""
-    plant.fill_buses(database_url)
-    signed("log", "seal", "--until", "2026-03-06")
-    closed = _close(signed, "bus", ("--from", "2026-03-01", "--to", "2026-03-04"))
-    assert float(closed["baseline_t"]) > 0
-    assert float(closed["project_t"]) > 0
-    signed("statement", "export", closed["statement"], "--out", tmp_path / "pack")
-    report = json.loads(signed("verify", tmp_path / "pack", "--json", code=4).stdout)
-    assert report["state"] == "draft"
-    assert [s["outcome"] for s in report["steps"]].count("ok") == 9
-
-
 def test_stored_rows_that_do_not_follow_are_refused(signed, database_url):
     """A statement would rest on intervals that somebody edited."""
     with connect(database_url, role="tonne_ingest", autocommit=True) as conn:
@@ -320,23 +234,6 @@ def test_stored_rows_that_do_not_follow_are_refused(signed, database_url):
     signed("rebuild", *span, "--device", "inv-1")
     signed("rebuild", *span, "--check")
     _close(signed)
-
-
-def test_bad_input_says_what_to_do(signed, tmp_path):
-    """A typing error would end in a traceback."""
-    assert "not registered" in signed("period", "close", "none", *SPAN, code=2).stderr
-    odd = signed(
-        "period", "close", "pv", "--from", "2026-03-02T00:07:00Z", "--to", "2026-03-03", code=2
-    )
-    assert "15-minute interval" in odd.stderr
-    assert (
-        "--from"
-        in signed("period", "close", "pv", "--from", "x", "--to", "2026-03-03", code=2).stderr
-    )
-    early = signed("period", "close", "pv", "--from", "2025-12-01", "--to", "2026-03-03", code=2)
-    assert "crediting period" in early.stderr
-    assert "not an evidence pack" in signed("verify", tmp_path, code=2).stderr
-    signed("verify", tmp_path / "nothing", code=2)
 
 
 def test_intervals_print_what_is_stored(signed):

@@ -1,7 +1,6 @@
 """Canonical JSON: one value, one byte string."""
 
 import json
-import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -38,11 +37,6 @@ def test_official_vectors(vector: dict[str, str]) -> None:
     encoded = canonical.encode(value, allow_floats=True)
     assert encoded == vector["output"].encode()
     assert encoded == bytes.fromhex(vector["outhex"])
-
-
-def test_all_six_vectors_are_here() -> None:
-    """A vector lost from the file would be a test that silently no longer runs."""
-    assert len(VECTORS) == 6
 
 
 @given(_values)
@@ -130,12 +124,6 @@ def test_floats_that_would_be_written_as_unsafe_integers_are_refused(text: bytes
         canonical.parse(text, allow_floats=True)
 
 
-def test_infinite_floats_are_refused_even_where_floats_are_allowed() -> None:
-    """An overflowing number would become infinity in one reader and an error in another."""
-    with pytest.raises(CanonicalError, match="inf"):
-        canonical.parse(b"[1e999]", allow_floats=True)
-
-
 @pytest.mark.parametrize(
     ("value", "named"),
     [
@@ -168,15 +156,3 @@ def test_parse_object_wants_an_object() -> None:
     assert canonical.parse_object(b'{"a":"1"}') == {"a": "1"}
     with pytest.raises(CanonicalError, match="expected a JSON object"):
         canonical.parse_object(b"[]")
-
-
-def test_sha256_of_known_text() -> None:
-    """Digests in statements would not be what their name says."""
-    assert canonical.sha256_hex(b"abc") == canonical.sha256(b"abc").hex()
-    assert canonical.sha256_hex(b"abc").startswith("ba7816bf8f01cfea")
-
-
-def test_safe_integer_is_the_largest_that_a_double_counts_to() -> None:
-    """The limit would let two integers share one canonical form."""
-    assert float(canonical.MAX_SAFE_INTEGER) + 1 == 2.0**sys.float_info.mant_dig
-    assert canonical.encode(canonical.MAX_SAFE_INTEGER) == json.dumps(2**53 - 1).encode()

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from mrv.methodologies import find
-from mrv.rules import remedy_of, rules
+from mrv.rules import rules
 from mrv.rules.closing import close
 from mrv.texts import joined, languages
 from services.cli.commands import COMMANDS
@@ -18,11 +18,21 @@ ROWS = {
     "approval": ("acceptances", "projects.monitoring.approval"),
     "calibration_certificate": ("devices.calibrations",),
     "check_meter": ("devices.check_of",),
-    "correction": ("devices.profile", "projects.parameters"),
+    "boundary_entry": ("projects.boundary",),
+    "clock_correction": ("devices.profile",),
     "data_sheet": ("devices.ratings",),
     "dated_document": ("projects.documents",),
     "design_document": ("projects.documents",),
     "earlier_statement": ("tonne period",),
+    "hash_correction": ("projects.documents",),
+    "meter_correction": ("devices.profile",),
+    "official_value": ("projects.parameters",),
+    "output_meter": ("projects.events",),
+    "restored_value": ("projects.parameters",),
+    "separate_meter": ("projects.devices",),
+    "single_id": ("projects.devices.to",),
+    "value_correction": ("projects.parameters",),
+    "year_value": ("projects.parameters",),
     "end_of_service": ("projects.devices.to",),
     "invoice": ("tonne invoice",),
     "issuer_confirmation": ("tonne invoice",),
@@ -72,13 +82,6 @@ def test_each_need_of_a_rule_is_written_somewhere():
         for one in where:
             command = one.startswith("tonne ") and one.removeprefix("tonne ") in COMMANDS
             assert command or one in keys | sections, (need, one)
-
-
-@pytest.mark.parametrize("language", languages())
-def test_each_rule_says_what_settles_it(language):
-    """An operator would read what is wrong, and not what to do."""
-    for name in rules():
-        assert len(remedy_of(name, language)) >= 12, (name, language)
 
 
 def _some():

@@ -30,15 +30,6 @@ rgb = [255, 0, 0]
 """
 
 
-def test_every_table_of_the_package_reads():
-    """An indicator would fail at its first use."""
-    assert len(limits.standards()) == 6
-    for name in limits.standards():
-        table = limits.load(name)
-        assert table.source
-        assert table.limits or table.curves
-
-
 def test_a_limit_is_found_by_what_it_depends_on():
     """A plant of column A would be judged by column B."""
     table = limits.read(TEXT, "x.toml")

@@ -18,15 +18,6 @@ def _empty_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("TONNE_HOME")
 
 
-def test_defaults_need_nothing():
-    """`tonne verify` must run on an auditor's machine with no settings at all."""
-    settings = Settings()
-    assert settings.database_url is None
-    assert settings.mqtt_url is None
-    assert str(settings.home) == ".tonne"
-    assert settings.metrics_bind == "127.0.0.1:9464"
-
-
 @pytest.mark.parametrize("name", ["TONNE_DATABSE_URL", "tonne_database_url", "TONNE_HOME_FILE"])
 def test_unknown_names_are_refused_with_the_nearest(monkeypatch, name):
     """A misspelt name ignored in silence would fill the wrong database."""

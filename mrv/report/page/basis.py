@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from mrv.documents.period_account import FixedParameter
@@ -34,8 +34,12 @@ def basis(facts: Facts, words: Words) -> Iterator[Block]:
     yield _monitored(facts, words)
     yield chapter(words["page.meters"])
     yield _meters(facts, words)
+    fixed = facts.subject.fixed_parameters or ()
+    if measured := [item for item in fixed if item.monitoring_option]:
+        yield chapter(words["page.parameters_measured"])
+        yield from _fixed(facts, measured, words)
     yield chapter(words["page.fixed"])
-    yield from _fixed(facts, words)
+    yield from _fixed(facts, [item for item in fixed if not item.monitoring_option], words)
     yield from dated(facts.subject, words)
     yield chapter(words["factors"])
     yield _factors(facts, words)
@@ -85,8 +89,7 @@ def _meters(facts: Facts, words: Words) -> Block:
     return table(words, heads, rows)
 
 
-def _fixed(facts: Facts, words: Words) -> Iterator[Block]:
-    fixed = facts.subject.fixed_parameters or ()
+def _fixed(facts: Facts, fixed: Sequence[FixedParameter], words: Words) -> Iterator[Block]:
     if not fixed:
         yield paragraph(words["none"])
         return

@@ -109,11 +109,12 @@ def monitored_cells(
 
 
 def fixed(sheet: Grid, layout: Layout, words: Words) -> None:
-    """Write Table 2: values fixed ex ante."""
+    """Write Table 2: values fixed ex ante, and those measured or surveyed by an option."""
     at, first = layout.table_2, layout.first
-    sheet.text(at - 1, 0, words["table_2"], "part")
-    sheet.row(at, [(words[n], "head") for n in _TABLE_2], first)
     entries = layout.facts.subject.fixed_parameters or ()
+    measured = any(item.monitoring_option for item in entries)
+    sheet.text(at - 1, 0, words["table_2_measured" if measured else "table_2"], "part")
+    sheet.row(at, [(words[n], "head") for n in _TABLE_2], first)
     for row, item in enumerate(entries, at + 1):
         option = item.monitoring_option
         whose = words["whole_project"] if item.device is None else item.device

@@ -125,6 +125,34 @@ def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> Non
         sign = "-" if sides[entries[place].device] == "baseline" else ""
         formula = f"={sign}ROUNDUP(ROUND(SUM({days_cells})*{sheet.cell(row, 4)}/100,8),6)"
         sheet.formula(row, QUANTITY, formula, values[place], "six")
+    _apportioned(sheet, facts, words, days_sheet)
+
+
+def _apportioned(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> None:
+    """Write deductions of common meters as formulas: the days less the share of the meter."""
+    entries, main, users = facts.subject.deductions, QUANTITY + 2, QUANTITY + 3
+    for line in facts.lines:
+        parameter = facts.parameters[line.parameter]
+        total = Fraction(line.metered)
+        rows = [FIRST + place for place in line.deductions]
+        for at, place in enumerate(line.deductions):
+            size = entries[place].adjusts(parameter.side)
+            for common in facts.plan.common if parameter.side == "baseline" else ():
+                ratio = Fraction(int(common.main_metered), int(common.users_metered) or 1)
+                mine = parameter.device in common.users
+                if not mine or abs(total * (ratio - 1) - size) > Fraction(2, 10**6):
+                    continue
+                heads = (words["common_meter"], words["its_users"])
+                sheet.row(FIRST - 1, [(head, "head") for head in heads], main)
+                sheet.number(rows[at], main, int(common.main_metered), "whole")
+                sheet.number(rows[at], users, int(common.users_metered), "whole")
+                days_cells = days_sheet.span(FIRST + line.first, FIRST + line.last, VALUE)
+                before = "".join(f"+{sheet.cell(row, QUANTITY)}" for row in rows[:at])
+                share = f"(1-{sheet.cell(rows[at], main)}/{sheet.cell(rows[at], users)})"
+                formula = f"=-ROUNDUP(ROUND((SUM({days_cells}){before})*{share},8),6)"
+                sheet.formula(rows[at], QUANTITY, formula, size, "six")
+                break
+            total += size
 
 
 def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:

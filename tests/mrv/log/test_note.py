@@ -37,17 +37,6 @@ def test_empty_log_has_a_checkpoint() -> None:
     assert verify_checkpoint(sign_checkpoint(empty, KEY), LOG) == empty
 
 
-def test_every_changed_character_is_rejected() -> None:
-    """The size or root of the log could be changed after signing."""
-    note = sign_checkpoint(CHECKPOINT, KEY)
-    for place, char in enumerate(note):
-        for new in ("", "A", "1", "\n", chr(ord(char) ^ 1), char + char):
-            if new == char:
-                continue
-            with pytest.raises((SignatureError, LogError)):
-                verify_checkpoint(note[:place] + new + note[place + 1 :], LOG)
-
-
 @pytest.mark.parametrize(
     "text",
     [

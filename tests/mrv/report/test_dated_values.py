@@ -3,20 +3,23 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from io import BytesIO
 
 import pytest
 from msgspec import UNSET, structs
+from openpyxl import load_workbook
 
 from mrv.documents.monitoring import CalibrationShown
 from mrv.registry.declared import Declared, Design, EmissionSource, Sample, Stratum, Survey
 from mrv.registry.project import ACCOUNTING
+from mrv.report import make
 from mrv.report.audit_rows import meter_rows
 from mrv.report.dated_values import HEADS, dated, dated_rows
 from mrv.report.page.basis import basis
 from mrv.report.translations import certificate
 from mrv.report.words import LANGUAGES, Words
 from tests.mrv.plant import FROM
-from tests.mrv.report import sample
+from tests.mrv.report import closed, sample
 
 MONTH_US = 31 * 86_400_000_000
 
@@ -35,7 +38,7 @@ def facts():
 
 
 def test_ratings_samples_and_factors_have_their_dates(facts):
-    """A verifier would not see that a rated power counts from yesterday."""
+    """The report dates each rated power, sample and factor."""
     rows = list(dated_rows(facts.subject, Words("en")))
     assert [(r[0], r[2], r[3]) for r in rows if r[1] == "rated power"] == [
         ("turbine", "2026-01-01", "2000000"),
@@ -61,7 +64,7 @@ def _declared(facts, declared):
 
 
 def test_a_survey_states_its_strata_and_how_it_was_taken(facts):
-    """A verifier would not see that one of two strata is imprecise, or that no one went there."""
+    """The report states strata and method of each survey."""
     survey = Survey(
         "x", 100, 40, Decimal("4.5"), "by lot", date(2026, 1, 2), None, strata=(
             Stratum("old", 50, 20, Decimal(4), Decimal(1)),
@@ -119,3 +122,22 @@ def test_a_certificate_names_its_register_and_laboratory():
     assert certificate(shown, Words("en")) == "K-1 (biogas_total_nm3), Quatest 3, VILAS 004"
     gauge = structs.replace(shown, channel="ch4_percent", laboratory=UNSET, accreditation=UNSET)
     assert certificate(gauge, Words("en")) == "K-1 (ch4_percent)"
+
+
+def test_measured_values_are_not_called_fixed():
+    """
+    Measured values are listed apart from parameters fixed ex ante.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/RS3OM8K4C2DI7T0/viewPublic
+    """
+    measured = closed.facts_of(closed.names()["ams-iii-h"])
+    words = Words("en")
+    blocks = list(basis(measured, words))
+    titles = [block.get("text") for block in blocks]
+    heads = [words["page.parameters_measured"], words["page.fixed"]]
+    at, fixed = (blocks[titles.index(head) + 1]["rows"] for head in heads)
+    symbols = {"w_CH4", "COD_inflow"}
+    assert symbols <= {row[1] for row in at}
+    assert not symbols & {row[1] for row in fixed}
+    book = load_workbook(BytesIO(make(measured, "xlsx", "en")))
+    assert any(c.value == words["table_2_measured"] for c in book["Monitoring Report"]["A"])

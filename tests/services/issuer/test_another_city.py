@@ -228,15 +228,6 @@ def _by_am007(place):
     )
 
 
-def test_a_methodology_of_viet_nam_is_not_for_other_countries(database_url, tmp_path):
-    """A German roof would earn by Viet Nam's reference factor, and no verifier be told."""
-    text = _by_am007(GERMANY)
-    planned = registering.told(database_url, tmp_path, text)
-    assert any("the project is in DE" in m for r in planned.results for m in r.messages)
-    result, _ = _closed(database_url, tmp_path, text)["pv"]
-    assert _countries(result) == ["DE"]
-
-
 KENYA = {"latitude": -1.3, "longitude": 36.8, "zone": "Africa/Nairobi", "country": "KE"}
 BURNERS = """
 sites:

@@ -15,7 +15,6 @@ from mrv.statement.conformity import CONSECUTIVE, FIXED
 from mrv.statement.earlier_statements import changed
 from mrv.verify import verify
 from services.issuer import transitions as life
-from services.issuer.collect_evidence import plan_of
 from services.issuer.pack import export
 from services.store.statements import statements
 from services.store.statements.carry_over import owed
@@ -70,7 +69,7 @@ def _left_out(subject):
 
 
 def test_a_bad_day_that_is_issued_last_is_still_taken_off(buses):
-    """An operator would issue what cost something after what earned, and owe nothing."""
+    """A negative balance is deducted, whichever period is issued last."""
     url, who = buses
     _issue(url, who, 0)
     _issue(url, who, 2)
@@ -146,7 +145,7 @@ def test_a_project_of_other_meters_owes_nothing_of_it(buses, tmp_path):
 
 
 def test_a_statement_says_what_time_was_left_out(buses, tmp_path):
-    """A bad month would never be closed, or be revoked, and nobody would ask for it."""
+    """A statement lists time that no issued statement covers."""
     url, who = buses
     first = _issue(url, who, 0)
     (detail,) = _left_out(_close(url, 2))
@@ -218,21 +217,6 @@ def test_a_period_that_is_closed_late_is_held_against_later_statements(buses, tm
     name = _issue(url, who, 0)
     with issuer(url) as conn:
         assert verify(read_pack(export(conn, name, tmp_path / "pack"))).consistent
-
-
-def test_a_value_that_was_issued_once_is_kept_whatever_came_since(buses, tmp_path):
-    """A value that made no difference in one period would be the one that counts ever after."""
-    url, who = buses
-    first = _issue(url, who, 0)
-    for day, value in ((2, "30.0"), (3, "44.5")):
-        plant.register(url, tmp_path, plant.documented(value))
-        if day == 2:  # days on which the bus drives
-            second = _issue(url, who, day)
-    with issuer(url) as conn:
-        plan = plan_of(conn, "bus", plant.us(DAYS[3]), plant.us(DAYS[4]))
-    assert {("34", first), ("30", second)} <= {
-        (one.value, one.statement) for one in plan.fixed if one.parameter == "sfc_l_per_100km"
-    }
 
 
 def test_what_a_role_fixed_is_held_too():

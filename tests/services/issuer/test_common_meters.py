@@ -12,18 +12,24 @@ Findings of the UNFCCC secretariat that these tests answer, below cdm.unfccc.int
 """
 
 from fractions import Fraction
+from io import BytesIO
 
 import numpy as np
 import pytest
+from openpyxl import load_workbook
 
 from mrv.documents.form import read
 from mrv.documents.statement import Claims, claims_of
 from mrv.registry.project import Common
+from mrv.report import make
+from mrv.report.audit_rows import point_rows
 from mrv.report.dated_values import dated_rows
 from mrv.report.words import Words
 from mrv.signatures import canonical
 from mrv.statement.compose import compose, label_of
+from mrv.statement.diagram import line_diagram
 from services.issuer.collect_evidence import recollect
+from services.issuer.report import facts_of
 from services.registry.document import to_yaml
 from services.store.postgres.pool import connect
 from services.store.registry.entries_from_rows import load_registry
@@ -31,7 +37,8 @@ from services.store.statements import statements
 from tests import registering
 from tests.findings import worded
 from tests.mrv import test_owner_inputs as owner
-from tests.services.issuer import plant
+from tests.mrv.report import office
+from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
@@ -52,9 +59,13 @@ def _registry(more="lost: 5"):
     return text.replace("    monitoring:\n", f"{shared}    monitoring:\n", 1)
 
 
-def _closed(url, folder, share, more="lost: 5"):
+def _calculated(data, folder):
+    return office.calculated(folder, {"sheet": data})["sheet"]
+
+
+def _closed(url, folder, share, more="lost: 5", registry=None):
     """Close a day on which the meter at the grid counts a share of what two plants do."""
-    plant.register(url, folder, _registry(more))
+    plant.register(url, folder, registry or _registry(more))
     plant.fill_pv(url, minutes=15, silent=False)
     times, energy, _ = plant.sunny("2026-03-01", "2026-03-04", 15)
     both = energy + energy // 2
@@ -73,7 +84,7 @@ def _of(claims):
 
 
 def test_users_have_no_more_than_the_common_meter(database_url, tmp_path):
-    """Line losses of two plants would be credited, since each counts at its own inverter."""
+    """Meters behind a common meter are limited to its quantity."""
     claims = _closed(database_url, tmp_path, 0.97)
     share, ((holds, said),) = _of(claims)
     assert abs(share - Fraction(97, 100)) < Fraction(1, 1000)
@@ -91,8 +102,39 @@ def test_users_have_no_more_than_the_common_meter(database_url, tmp_path):
         assert compose(again, label_of(claims_of(body)))["credentialSubject"] == claims
 
 
+def test_an_apportioned_amount_is_a_formula_and_its_meter_is_drawn(database_url, tmp_path):
+    """
+    A sheet would have a number, and a diagram the meters without the point of delivery.
+
+    https://cdm.unfccc.int/IRCheck/iss_forms/AIPZOMCL6Q4UWV1/viewPublic
+    """
+    placed = GRID.rstrip() + "\n    attributes: {point: 'M2, 22 kV', feeds: [grid EVN]}\n"
+    registry = _registry().replace(GRID, placed)
+    registry = registry.replace(
+        "    serial: A1\n", "    serial: A1\n    attributes: {feeds: [grid]}\n"
+    )
+    claims = _closed(database_url, tmp_path, 0.97, registry=registry)
+    with logged.issuer(database_url) as conn:
+        facts = facts_of(conn, claims["statement"])
+    given = make(facts, "xlsx", "en")
+    (size,) = (
+        entry.adjusts("baseline")
+        for entry in facts.subject.deductions
+        if entry.reason.code == "MTR-02.common"
+    )
+    for data in (given, _calculated(given, tmp_path)):
+        cell = load_workbook(BytesIO(data), data_only=True)["Deductions"]["F5"]
+        assert abs(Fraction(str(cell.value)) - size) <= Fraction(1, 10**6)
+    formula = load_workbook(BytesIO(given))["Deductions"]["F5"].value
+    assert formula.endswith("*(1-'Deductions'!H5/'Deductions'!I5),8),6)")
+    drawn = line_diagram(facts.plan)
+    assert "M2, 22 kV" in drawn
+    assert "grid EVN" in drawn
+    assert ["grid", "M2, 22 kV", "grid EVN"] in point_rows(facts)
+
+
 def test_a_common_meter_that_counts_more_takes_nothing(database_url, tmp_path):
-    """An honest plant would lose energy to a meter that counts another user whom nobody names."""
+    """A common meter with a higher reading changes nothing."""
     share, ((holds, said),) = _of(_closed(database_url, tmp_path, 1.2))
     assert share == 1
     assert not holds
@@ -100,7 +142,7 @@ def test_a_common_meter_that_counts_more_takes_nothing(database_url, tmp_path):
 
 
 def test_days_on_which_more_was_used_than_there_was_are_named(database_url, tmp_path):
-    """More gas would be burnt on some days than was collected, hidden in the month's sum."""
+    """Days with more use than supply are named."""
 
     def morning(times):
         return np.where(times < plant.us("2026-03-02T12:00:00+07:00"), 0.8, 0.9)
@@ -140,7 +182,7 @@ JOINT = (
 
 
 def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp_path):
-    """A main meter that is read by people once a month would apportion nothing."""
+    """A manual reading of a common meter limits like the meter."""
     # without a reading of its own, and of 30 % less than both plants count
     plant.register(database_url, tmp_path, _registry(JOINT.format("1")))
     plant.fill_pv(database_url, minutes=15, silent=False)

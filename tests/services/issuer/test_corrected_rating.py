@@ -10,7 +10,7 @@ from tests.findings import worded
 from tests.invoked import tonne
 from tests.planted import planted
 from tests.registering import told
-from tests.services.issuer import logged, plant
+from tests.services.issuer import plant
 from tests.services.issuer.sealed import close_period
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
@@ -129,14 +129,3 @@ def test_a_correction_by_the_data_sheet_counts_for_the_past(url, tmp_path):
     # the same file again changes nothing, and what is exported says the same
     planned = told(url, tmp_path, _with_row(100000))
     assert {r.result for r in planned.results} == {"unchanged"}
-
-
-def test_a_rating_is_not_corrected_for_what_was_signed(url, tmp_path):
-    """What a statement rests on would be another registry the day after."""
-    assert _import(url, tmp_path, _with_row(100000)) == (False, "")
-    _close(url)
-    logged.issue(url, logged.signers(url, tmp_path))
-    sheet = hashlib.sha256(b"another").hexdigest()
-    refused, said = _import(url, tmp_path, _with_row(200000, sheet))
-    assert refused
-    assert "lies in a period that is closed" in said

@@ -1,7 +1,6 @@
 """Packs on disk: each file counts, what is no pack is said to be none, older packs verify."""
 
 import io
-import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -102,14 +101,6 @@ def test_one_cell_of_the_readings(folder, column, value):
     assert "inv-1 on 2026-03-0" in failure.detail
 
 
-def test_one_cell_of_the_intervals(folder):
-    """A single interval could be raised in the file that an auditor gets."""
-    _cell(folder / "intervals.parquet", "value", 60, 10**9)
-    failure = verify(read_pack(folder)).failure
-    assert failure.name == "intervals"
-    assert "inv-1 on 2026-03-02" in failure.detail
-
-
 def test_damaged_and_strange_files_are_named(folder):
     """A cut download would end in a traceback, or go unnoticed."""
     assert verify(read_pack(folder)).consistent
@@ -122,13 +113,6 @@ def test_damaged_and_strange_files_are_named(folder):
     assert verify(pack).failure.name == "form"
     file.write_bytes(whole)
     assert "toaster" in verify(read_pack(folder)).failure.detail
-
-
-def test_a_table_of_other_columns_is_named(folder):
-    """A table in another unit would be read as ours."""
-    file = folder / "intervals.parquet"
-    shutil.copy(folder / "readings" / "pv_inverter.parquet", file)
-    assert "columns" in read_pack(folder).damaged["intervals.parquet"]
 
 
 def test_a_path_that_is_no_pack(tmp_path):

@@ -121,27 +121,6 @@ def test_the_official_value_takes_over(database_url, tmp_path, tonne, closed):
     assert "provisional vn-grid-2023 = 0.6592 tCO2/MWh -> vn-grid-2026 = 0.7100" in told
 
 
-def test_an_issued_statement_is_superseded_by_hand(database_url, tmp_path, tonne, closed):
-    """Nobody could replace what the older factor overstated or understated."""
-    issued, _ = closed
-    file = tmp_path / "grid.yaml"
-    file.write_text(OFFICIAL)
-    tonne("registry", "import", file)
-    told = json.loads(
-        tonne(
-            "statement", "supersede", issued, "--reason", "official factor of the year", "--json"
-        ).stdout
-    )
-    difference = told["supersedes"].pop("difference")
-    assert told["supersedes"] == {"statement": issued, "reason": "official factor of the year"}
-    assert (len(difference["factorsBefore"]), len(difference["factorsNow"])) == (1, 1)
-    assert Decimal(difference["reduction_t"]) < 0
-    shown = json.loads(tonne("statement", "show", told["statement"], "--json").stdout)
-    used = {f["id"]: f for f in shown["document"]["credentialSubject"]["factors"]}
-    assert used["vn-grid-2026"]["provisional"] is False
-    assert "vn-grid-2023" not in used
-
-
 def test_an_earlier_official_value_goes_on_as_provisional(tmp_path, tonne, closed):
     """2024's value would be taken for that of 2026."""
     file = tmp_path / "grid.yaml"

@@ -35,11 +35,18 @@ _ACCOUNT = f"""
 SELECT project_id, day, timezone, sum(baseline_ug) AS baseline_ug, sum(reduction_ug) AS reduction_ug
 FROM ({_EMISSION}) e GROUP BY 1, 2, 3
 """
+_YOUNG = " WHERE day >= tonne_clock(timezone, now())::date - 1"
 # what is shown at every moment
 _SHOWN = {
     _EMISSION: "SELECT project_id, device_id, day, timezone, baseline_ug, reduction_ug"
     " FROM v_day_emission",
     _ACCOUNT: "SELECT project_id, day, timezone, baseline_ug, reduction_ug FROM v_account_day",
+    # as boards of today show them
+    f"SELECT * FROM ({_QUANTITY}) i{_YOUNG}": "SELECT device_id, quantity, day, timezone, value,"
+    f" measured_us FROM v_day_quantity{_YOUNG}",
+    "SELECT project_id, device_id, day, timezone, baseline_ug * 0.000000000001,"
+    f" reduction_ug * 0.000000000001 FROM ({_EMISSION}) e{_YOUNG}": "SELECT project_id, device_id,"
+    f" day, timezone, baseline_t, avoided_t FROM v_day_avoided_t{_YOUNG}",
 }
 _OVER = " WHERE day < tonne_clock(timezone, now())::date"
 # what is kept once every mark is taken, of days that are over
@@ -135,6 +142,25 @@ def test_what_is_written_meanwhile_keeps_its_mark(registered):
         _same(watch, _SHOWN)
         assert refresh_days(watch) == 1
         _same(watch, _SHOWN)
+
+
+def test_what_an_open_transaction_wrote_is_not_passed_over(registered):
+    """A row that is a moment within its hour as it is written comes without a mark."""
+    with (
+        psycopg.connect(registered) as other,
+        connect(registered, role="tonne_watch", autocommit=True) as watch,
+    ):
+        refresh_today(watch)
+        _quantity(other, "inv-2", "3600 - 0.02", 1_000)
+        _emission(other, "inv-2", "3600 - 0.02", 1_000)
+        watch.execute("SELECT pg_sleep(0.03)")
+        for _ in range(3):
+            refresh_today(watch)
+            _same(watch, _SHOWN)
+        other.commit()
+        for _ in range(3):
+            _same(watch, _SHOWN)
+            refresh_today(watch)
 
 
 def test_a_round_that_is_killed_leaves_marks_and_days(registered):

@@ -147,7 +147,7 @@ def test_measured_values_are_not_called_fixed():
 
 def test_a_measured_mean_is_a_formula_of_its_days(tmp_path):
     """
-    A sheet would have 41.926 % of methane, and nobody could tell of which days it is the mean.
+    A mean of measured days is a formula over the days of its sheet.
 
     https://cdm.unfccc.int/IRCheck/iss_forms/FJ2C7L6BZD0EWTX/viewPublic
     """

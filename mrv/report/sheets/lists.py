@@ -86,26 +86,34 @@ def measured(sheet: Grid, report: Grid, layout: Layout, words: Words) -> None:
     for row, item in enumerate(facts.subject.fixed_parameters or (), layout.fixed):
         if not item.days:
             continue
-        names = ("day", "parameter", "description", "unit", "value", "flow_weight")
+        names = ("day", "parameter", "description", "unit", "value", "flow_weight", "max_error")
         sheet.head(at - 1, [words[name] for name in names])
+        loads = [Fraction(0)] * 2
         for place, day in enumerate(item.days, at):
             described = meaning(item, facts.subject, words)
+            error = Fraction(day.max_error_percent or 0)
             sheet.row(place, [
                 (day.day, "text"), (item.parameter, "text"), (described, "text"),
                 (item.unit, "text"), (day.mean, "plain"), (int(day.flow), "whole"),
+                (error, "plain"),
             ])  # fmt: skip
-        means, flows = (
-            sheet.span(at, at + len(item.days), column) for column in (VALUE, VALUE + 1)
-        )
+            load = Fraction(day.mean) * int(day.flow)
+            loads = [loads[0] + load, loads[1] + load * error / 100]
+        spans = [sheet.span(at, at + len(item.days), VALUE + k) for k in range(3)]
         at += len(item.days) + 3
         spec = facts.methodology.parameters[item.parameter]
         flow = sum(int(day.flow) for day in item.days)
-        load = sum((Fraction(day.mean) * int(day.flow) for day in item.days), start=Fraction(0))
-        mean = Fraction(round(load / flow * 10**11), 10**11)
-        if rounded(mean, spec) == Fraction(item.value):
-            way = "UP" if spec.side == "project" and not spec.lower_of else "DOWN"
-            formula = f"=ROUND{way}(ROUND(SUMPRODUCT({means},{flows})/SUM({flows}),11),9)"
-            report.formula(row, layout.value, formula, Fraction(item.value), "plain")
+        way = "UP" if spec.side == "project" and not spec.lower_of else "DOWN"
+        for sign in (0, -1, 1):
+            mean = Fraction(round((loads[0] + sign * loads[1]) / flow * 10**11), 10**11)
+            if rounded(mean, spec) == Fraction(item.value):
+                shift = (
+                    f"{'+' if sign > 0 else '-'}SUMPRODUCT({','.join(spans)})/100" if sign else ""
+                )
+                load_ = f"SUMPRODUCT({spans[0]},{spans[1]}){shift}"
+                formula = f"=ROUND{way}(ROUND(({load_})/SUM({spans[1]}),11),9)"
+                report.formula(row, layout.value, formula, Fraction(item.value), "plain")
+                break
 
 
 def gaps(sheet: Grid, facts: Facts, words: Words) -> None:

@@ -257,10 +257,9 @@ class _Bench:
             rounded(value, spec), message, hours, whole * len(of), tuple(silent),
             rounded(maximum, spec),
             tuple(
-                Loaded(*edges, *of_day)
-                for edges, of_day in zip(
-                    pairwise(self.edges.tolist()), zip(flows, first, erred, strict=True),
-                    strict=True,
+                Loaded(begin, end, by_flow, load, error)
+                for (begin, end), by_flow, load, error in zip(
+                    pairwise(self.edges.tolist()), flows, first, erred, strict=True
                 )
             ),
             tuple(rounded(value, spec) for value in off) if bare else (), tuple(bare),

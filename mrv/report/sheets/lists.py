@@ -12,7 +12,8 @@ from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Deduction, Gap
 from mrv.errors import ReportError
 from mrv.parameters.inputs import rounded
-from mrv.report.dated_values import HEADS, dated_rows
+from mrv.registry.declared import Declared, of_survey, student
+from mrv.report.dated_values import HEADS, dated_rows, least_of
 from mrv.report.opinion import (
     conclusion_rows,
     condition_rows,
@@ -280,6 +281,32 @@ def dated(sheet: Grid, facts: Facts, words: Words) -> None:
         for row in dated_rows(facts.subject, words)
     ]
     listed(sheet, words, "dated", HEADS, rows)
+    _precisions(sheet, facts, words, [(row[1][0], row[2][0]) for row in rows])
+
+
+def _precisions(sheet: Grid, facts: Facts, words: Words, named: Sequence[tuple[str, str]]) -> None:
+    """Write the precision of each simple random sample as a formula, beside its row."""
+    for survey in (facts.subject.declared or Declared()).surveys:
+        if survey.strata or survey.clusters is not None or survey.n < 2:  # noqa: PLR2004 - a spread
+            continue
+        name = words.filled("dated.survey", survey.parameter, survey.n, survey.population)
+        row, first = FIRST + named.index((name, survey.taken.isoformat())), len(HEADS)
+        heads = ("sample_size", "population", "deviation", "student_t", "precision")
+        sheet.row(FIRST - 1, [(words[head], "head") for head in heads], first)
+        found = of_survey(survey, least_of(facts.subject))
+        sd = None if survey.sd is None else Fraction(survey.sd)
+        sheet.row(row, [
+            (survey.n, "whole"), (survey.population, "whole"),
+            (DASH, "text") if sd is None else (sd, "plain"),
+            (student(found.confidence, survey.n - 1), "plain"),
+        ], first)  # fmt: skip
+        mean, n, population, deviation, t = (
+            sheet.cell(row, column) for column in (3, *range(first, first + 4))
+        )
+        square = f"{mean}*(1-{mean})" if sd is None else f"{deviation}^2"
+        root = f"SQRT({square}*({population}-{n})/({population}-1)/{n})"
+        percent = found.percent or Fraction(0)
+        sheet.formula(row, first + 4, f"=100*{t}*{root}/ABS({mean})", percent, "six")
 
 
 def conditions(sheet: Grid, facts: Facts, words: Words) -> None:

@@ -19,8 +19,8 @@ from mrv.methodologies import unit_reductions
 from mrv.model import Factors, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Silent, SupportingData
-from mrv.rounding import Mode, figure, share_text, six_places
-from mrv.texts import text
+from mrv.rounding import Mode, exact_sum, figure, share_text, six_places
+from mrv.texts import declared, text
 
 # kinds of cuts as release 0.1.0 listed them, and those that are no gaps
 _LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), (Kind.CERTIFIED,), (Kind.CALIBRATION,))
@@ -80,7 +80,7 @@ class Pricing:
 
 
 def device_outcome(
-    monitored: Monitored, pricing: Pricing, from_us: int, to_us: int
+    monitored: Monitored, pricing: Pricing, from_us: int, to_us: int, *, first: bool
 ) -> DeviceOutcome:
     """Return a device's monitored parameter, deductions, emissions and coverage."""
     zero = Fraction(0)
@@ -97,7 +97,7 @@ def device_outcome(
         quantity=monitored.needs.quantity,
         unit=monitored.needs.unit,
         symbol=monitored.needs.symbol,
-        source=monitored.needs.source,
+        source=declared(monitored.needs.source, first=first),
         option="C",
         from_us=monitored.span_us[0],
         to_us=monitored.span_us[1],
@@ -119,8 +119,10 @@ def _sign(monitored: Monitored) -> int:
 
 
 def _coverage(monitored: Monitored, period_us: int) -> Coverage:
-    _, intervals, measured, estimated, unknown, missing, _ = monitored.service
-    installed = intervals * INTERVAL_US
+    whole = monitored.service
+    times = whole.measured_us, whole.estimated_us, whole.unknown_us, whole.missing_us
+    measured, estimated, unknown, missing = map(exact_sum, times)
+    installed = len(whole) * INTERVAL_US
     calibrated = installed - sum(s.last - s.first for s in monitored.uncovered) * INTERVAL_US
     return Coverage(
         period_us=period_us,

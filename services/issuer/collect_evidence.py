@@ -33,6 +33,7 @@ from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.signed_rows import counted
+from services.issuer.certificate_rules import by_operator
 from services.issuer.earlier_projects import before_elsewhere, changed_late
 from services.issuer.outside_period import metered_outside, with_common
 from services.issuer.registry_facts import registry_facts
@@ -77,19 +78,29 @@ def collect(
     PeriodError
         If stored intervals do not follow from the readings; states which command to run.
     """
-    plan = plan_of(conn, project_id, from_us, to_us, supersedes)
-    plan = replace(plan, outside=metered_outside(conn, plan, from_us, to_us))
-    plan = with_common(conn, plan, (from_us, to_us))
+    plan, fleet, pairs, stored = compared(conn, project_id, (from_us, to_us), supersedes)
+    with conn.cursor() as cursor:
+        _refuse_older(cursor, sorted({fleet.devices[d].id for d, _ in pairs}), from_us, to_us)
+        frames = _enough(cursor, fleet, pairs, stored, from_us, to_us)
+    return Case(plan, frames, stored, from_us, to_us, load_book(conn))
+
+
+def compared(
+    conn: Connection, project_id: str, period_us: tuple[int, int], supersedes: str | None = None
+) -> tuple[MonitoringPlan, Fleet, set[tuple[int, int]], IntervalRows]:
+    """
+    Return a period's plan with the quantities compared outside it, its fleet, the monitored
+    devices with their quantities, and their stored intervals.
+    """
+    plan = plan_of(conn, project_id, *period_us, supersedes)
+    plan = replace(plan, outside=metered_outside(conn, plan, *period_us))
+    plan = with_common(conn, plan, period_us)
     fleet = plan.fleet()
     pairs = evidence.monitored(plan.project, fleet, plan.checks)
     with conn.cursor() as cursor:
         ids = [d.id for d in fleet.devices]
-        stored = evidence.select(
-            intervals_of(cursor, fleet, from_us, to_us, ids, marks=False), pairs, from_us, to_us
-        )
-        _refuse_older(cursor, sorted({fleet.devices[d].id for d, _ in pairs}), from_us, to_us)
-        frames = _enough(cursor, fleet, pairs, stored, from_us, to_us)
-    return Case(plan, frames, stored, from_us, to_us, load_book(conn))
+        rows = intervals_of(cursor, fleet, *period_us, ids, marks=False)
+        return plan, fleet, pairs, evidence.select(rows, pairs, *period_us)
 
 
 def _refuse_older(cursor: Cursor, ids: Sequence[str], from_us: int, to_us: int) -> None:
@@ -136,7 +147,10 @@ def plan_of(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
         serials=periods.load_serials(conn, ids),
-        calibrations=registry.load_calibrations(conn, ids),
+        calibrations={
+            name: tuple(one for one in certificates if not by_operator(facts, one))
+            for name, certificates in registry.load_calibrations(conn, ids).items()
+        },
         carried_ug=owed.ug,
         carried_from=owed.statements,
         checks=checks,

@@ -224,11 +224,10 @@ def _noises(item: Int32, others: Int32) -> Iterator[tuple[int, Noise, bool]]:
             if noise is not None:
                 remaining = remaining[remaining != k]
                 yield k, noise, moved is not others
-    for k in remaining.tolist():
-        ordered = in_order(item, others[k])
-        noise = None if ordered is None else noisy(item, ordered)
+    for k, ordered in in_order(item, others[remaining]):
+        noise = noisy(item, ordered)
         if noise is not None:
-            yield k, noise, True
+            yield int(remaining[k]), noise, True
 
 
 def _span(at: Looked, own: Int64) -> tuple[int, int]:

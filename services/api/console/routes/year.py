@@ -9,14 +9,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
-from psycopg import Connection
 
 from mrv import calendar
-from mrv.statement.conformity import over_full_load
 from mrv.texts import Text
 from services.api.console.charts.quantities import declared
 from services.api.console.translations import Words
-from services.store.views import city_year
 from services.store.views.alarms import SEVERITIES, Group
 from services.store.views.city_year import Change, Part, ProjectYear, added, percent
 from services.store.views.console import ProjectSums
@@ -216,25 +213,21 @@ def shortfalls(
             if own is not None
             else t("fault.nothing")
         )
-        severity = "critical" if silent else "major" if own is None or own < NEAR else "minor"
+        unknown = own is None and not silent  # its account is not made yet: no shortfall
+        severity = "critical" if silent else "major" if own is not None and own < NEAR else "minor"
         todo = "fault.next.silent" if silent or own is None else "fault.next.low"
         if not silent and of_year.project in plans:  # a finding on the plan, of no device
             why, todo = plan_why(plans[of_year.project], t), "fault.next.plan"
         faults.append(
             Fault(
-                t.tonnes(of_year.short_t), t("fault.short"), severity,
+                None if unknown else t.tonnes(of_year.short_t), t("fault.short"), severity,
                 short_name(name("project", of_year.project, of_year.name)), why,
                 t(todo),
-                f"{root}/projects/{of_year.project}", of_year.short_t, where((), [of_year.project]),
+                f"{root}/projects/{of_year.project}", Decimal(0) if unknown else of_year.short_t,
+                where((), [of_year.project]),
             )
         )  # fmt: skip
     return faults
-
-
-def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]:
-    """Return errors of estimates that their plants cannot reach, by project."""
-    texts = {row[0]: over_full_load(*row[1:]) for row in city_year.estimates(conn, project)}
-    return {name: text for name, text in texts.items() if text is not None}
 
 
 def plan_why(plan: Text, t: Words) -> str:

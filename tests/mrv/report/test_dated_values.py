@@ -155,7 +155,7 @@ def test_measured_values_are_not_called_fixed():
 
 def test_a_measured_mean_is_a_formula_of_its_days(tmp_path):
     """
-    A sheet would have 41.926 % of methane, and nobody could tell of which days it is the mean.
+    The mean of an analyser is a formula of its days in the workbook.
 
     https://cdm.unfccc.int/IRCheck/iss_forms/FJ2C7L6BZD0EWTX/viewPublic
     """
@@ -185,7 +185,7 @@ def test_a_measured_mean_is_a_formula_of_its_days(tmp_path):
 
 def test_the_precision_of_a_sample_is_a_formula(facts, tmp_path):
     """
-    A sheet would state a precision, and neither deviation nor formula.
+    The precision of a sample is a formula in the workbook, at the required confidence.
 
     https://cdm.unfccc.int/IRCheck/poaiss_forms/PMEQ1H4FUDC628G/viewPublic
     """

@@ -155,7 +155,7 @@ def test_measured_values_are_not_called_fixed():
 
 def test_a_measured_mean_is_a_formula_of_its_days(tmp_path):
     """
-    The mean of an analyser is a formula of its days in the workbook.
+    A mean of measured days is a formula over the days of its sheet.
 
     https://cdm.unfccc.int/IRCheck/iss_forms/FJ2C7L6BZD0EWTX/viewPublic
     """

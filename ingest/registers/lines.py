@@ -79,8 +79,11 @@ class Meter:
 
     def largest_step(self, from_us: int, to_us: int) -> float:
         """Return the largest step that the meter could make between two times. [base units]"""
-        lit_us = to_us - from_us if self.lit_us is None else self.lit_us(from_us, to_us)
-        return self.allowance(lit_us)
+        return self.allowance(self.runs_us(from_us, to_us))
+
+    def runs_us(self, from_us: int, to_us: int) -> int:
+        """Return the time in which the meter can count between two times. [us]"""
+        return to_us - from_us if self.lit_us is None else self.lit_us(from_us, to_us)
 
     def at_once(self, elapsed_us: int) -> float:
         """Return the largest step that is accepted without another reading. [base units]"""
@@ -152,8 +155,10 @@ def rates(limits: Sequence[float | None], margin: float) -> np.ndarray:
 # cannot explain them, those of a meter that is read once a day are one
 LINE_GAP_US, SPARSE_GAP_US = 2 * HOUR_US, 26 * HOUR_US
 # a line that was settled so long ago goes on, though the one that was left would fit too; one
-# that began at the foot of a climb, as a counter of each day does, is believed earlier
-STANDS_US, ANEW_US = 24 * HOUR_US, 6 * HOUR_US
+# that began at the foot of a climb is believed earlier, and the second one that began so at the
+# same time of day, as a counter of each day does, at once
+STANDS_US, ANEW_US, DAILY_US = 24 * HOUR_US, 6 * HOUR_US, 0
+DAY_US, SAME_TIME_US = 24 * HOUR_US, HOUR_US
 # a catch-up is spread over the standstill, but over a day at the most
 SPREAD_US = 86_400_000_000
 # how long the line that was left is remembered after the new one settled
@@ -221,8 +226,8 @@ class Other:
         Position of an earlier waiting sequence; a rise up to it is not counted.
     stray : bool
         Whether it ended by a return, possibly by a stray reading of the previous sequence.
-    anew : bool
-        Whether it began at the start of a rise.
+    stands_us : int
+        Time after its confirmation from which a former sequence no longer replaces it.
     """
 
     value: int
@@ -236,5 +241,5 @@ class Other:
     ceiling: int = NULL
     trail: list[Trail] = field(default_factory=list)
     stray: bool = False
-    anew: bool = False
+    stands_us: int = STANDS_US
     more: bool = False

@@ -9,7 +9,10 @@ from operator import attrgetter
 
 from ingest.model import LOOK_BACK_US, NULL
 from ingest.registers.lines import (
+    ANEW_US,
     CLIMB,
+    DAILY_US,
+    DAY_US,
     FOOT,
     GLITCH,
     INF,
@@ -17,6 +20,7 @@ from ingest.registers.lines import (
     REPLACEMENT,
     RETIRED_US,
     ROLLOVER,
+    SAME_TIME_US,
     SPARSE_GAP_US,
     STANDS_US,
     UNKNOWN,
@@ -104,7 +108,8 @@ class Reader(Waiting):
         elif self._began_anew(before, mark, time_us, value):
             self._challenge(mark, time_us, value)
             if self.waits is not None:
-                self.waits.anew = True
+                daily = self._began_daily(before, mark, time_us)
+                self.waits.stands_us = DAILY_US if daily else ANEW_US
         else:
             self._too_high(mark, before, time_us, value)
 
@@ -162,6 +167,16 @@ class Reader(Waiting):
             about_zero = value <= self.meter.allowance(time_us - self._seen_us())
         same = value == before.value and value > self.meter.tolerance
         return about_zero and near and rises >= CLIMB and not same
+
+    def _began_daily(self, before: Trail, mark: Mark, time_us: int) -> bool:
+        """Return whether the climb that a fall ends began by a fall at the same time of day."""
+        at = bisect_left(self.trail, before.steps, key=attrgetter("steps"))
+        while at > 0 and self.trail[at - 1].value <= self.trail[at].value:
+            at -= 1
+        if at == 0 and self.begin_us is not None:
+            self._rewrite(mark.read_us - LOOK_BACK_US)
+        apart_us = (time_us - self.trail[at].changed_us + SAME_TIME_US) % DAY_US
+        return at > 0 and apart_us <= 2 * SAME_TIME_US
 
     def _is_back(
         self, mark: Mark, lines: Sequence[Other], time_us: int, value: int

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from ingest.model import LOOK_BACK_US, NULL
 from ingest.registers.lines import (
-    ANEW_US,
     ASTRAY,
     AT_ONCE_US,
     CONFIRM_LINE,
@@ -166,7 +165,7 @@ class Waiting(Steps):
             at, replaced = self._catch_up(mark, line.begin_us, line.first, rise)
         else:
             self.steps.append(Step(mark.read_us, line.begin_us, 0, KNOWN))
-            self.doubt_us = line.begin_us - mark.read_us
+            self.doubt_us = self.meter.runs_us(mark.read_us, line.begin_us)
             if 0 < rise <= self.meter.allowance(LOOK_BACK_US):
                 # another meter's, or its own: read late, or too low for a while
                 self.doubt_us = max(self.doubt_us, self.meter.takes_us(rise))
@@ -178,10 +177,8 @@ class Waiting(Steps):
         self.steps += line.line
         self.mark = Mark(line.value, time_us, line.mark.changed_us)
         self.waits = None
-        anew = line.anew and line.value - line.first <= self.meter.largest_step(
-            line.begin_us, time_us
-        )
-        since_us = time_us - (STANDS_US - ANEW_US if anew else 0)
+        possible = line.value - line.first <= self.meter.largest_step(line.begin_us, time_us)
+        since_us = time_us - (STANDS_US - line.stands_us if possible else 0)
         self._leave(Other(old.value, old.read_us, 0, since_us, at, replaced, old), old.read_us)
 
     def _again(self, mark: Mark, line: Other, time_us: int, value: int) -> None:

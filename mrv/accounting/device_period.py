@@ -18,8 +18,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ingest import classes
-from ingest.model import HOUR_US, INTERVAL_US, Device, Int32
-from mrv.accounting.coverage import Gap, Served, Service
+from ingest.model import HOUR_US, INTERVAL_US, Device
+from mrv.accounting.coverage import Gap, Service, Span
 from mrv.model import MONTH, Activity, ClassLimit, RoleNeeds
 from mrv.registry.calibration import Uncovered
 from mrv.registry.declared import Calibration
@@ -83,15 +83,19 @@ class Cut:
 
     def within(self, span_us: tuple[int, int]) -> Fraction:
         """Return the part of the cut within a span, by time. [base units]"""
-        shared = min(self.end_us, span_us[1]) - max(self.start_us, span_us[0])
-        length = self.end_us - self.start_us
-        return self.quantity * Fraction(shared, length) if shared > 0 else Fraction(0)
+        return within(self.quantity, (self.start_us, self.end_us), span_us)
 
     def at_its_most(self) -> Cut | None:
         """Return the cut with a gap at its upper bound; None if no cut remains."""
         if self.lost is not None:
             return replace(self, quantity=-self.lost.bound)
         return replace(self, quantity=-self.quantity) if self.kind is Kind.CALIBRATION else None
+
+
+def within(quantity: Fraction, own: Span, span: Span) -> Fraction:
+    """Return the part of a span's quantity that lies in another one, by time. [base units]"""
+    shared = min(own[1], span[1]) - max(own[0], span[0])
+    return quantity * Fraction(shared, own[1] - own[0]) if shared > 0 else Fraction(0)
 
 
 def limit_of(device: Device, quantity: str) -> Fraction | None:
@@ -146,7 +150,7 @@ def no_rate(device: Device, needs: RoleNeeds, since: str, *, rated: bool) -> str
 
 
 def cut_of_gap(
-    gap: Gap, needs: RoleNeeds, rate: Fraction | None, per_day: Fraction | None = None
+    gap: Gap, needs: RoleNeeds, rate: Fraction | None, room: Fraction | None = None
 ) -> Cut:
     """
     Return the cut of a gap: none on the baseline side, the highest rate on the project's.
@@ -155,8 +159,8 @@ def cut_of_gap(
     ----------
     rate : Fraction, optional
         Highest plausible rate. [base units/h]
-    per_day : Fraction, optional
-        Documented design capacity, the maximum of each day with a gap. [base units]
+    room : Fraction, optional
+        What the documented design capacity leaves of the days with the gap. [base units]
     """
     quantity, bound = Fraction(0), Fraction(0)
     at_most = None if rate is None else rate * gap.time_us / HOUR_US
@@ -164,9 +168,8 @@ def cut_of_gap(
         quantity, at_most = -at_most, None
     elif needs.costs is not None:
         bound = max(rate or Fraction(0), Fraction(needs.costs)) * gap.time_us / HOUR_US
-        if per_day is not None:
-            # a gap of less than a day may lie in two of them
-            bound = min(bound, per_day * (-(-gap.time_us // (24 * HOUR_US)) + 1))
+        if room is not None:
+            bound = min(bound, room)
     lost = Lost(gap, at_most, bound)
     return Cut(Kind.GAP, quantity, gap.start_us, gap.end_us, gap.kind, lost=lost)
 
@@ -298,7 +301,7 @@ class Monitored:
     needs: RoleNeeds
     params: Mapping[str, Any]
     calibrations: tuple[Calibration, ...]
-    service: Served
+    service: Service
     uncovered: tuple[Uncovered, ...]
     parts: tuple[YearPart, ...]
     errors: tuple[Uncovered, ...] = ()
@@ -306,7 +309,6 @@ class Monitored:
     stretches: tuple[Stretch, ...] = ()
     rate: Fraction | None = None
     class_limit: ClassLimit | None = None
-    series: Int32 | None = None
     uncounted: Text | str = ""
     measured: Mapping[str, Fraction] = field(default_factory=dict)
     above_power: tuple[AbovePower, ...] = ()
@@ -314,8 +316,7 @@ class Monitored:
     @property
     def span_us(self) -> tuple[int, int]:
         """Return its service in the period, end excluded. [us UTC]"""
-        begin = self.service.first * INTERVAL_US
-        return begin, begin + self.service.intervals * INTERVAL_US
+        return self.service.first * INTERVAL_US, self.service.last * INTERVAL_US
 
     @property
     def moved(self) -> bool:
@@ -340,6 +341,16 @@ class Monitored:
     def counted(self, part: YearPart) -> Fraction:
         """Return the quantity of a year after its cuts. [base units]"""
         return part.counted
+
+    def quantity(self, span_us: Span) -> int:
+        """Return the metered quantity of a time span. [base units]"""
+        begin, end = (max(0, us // INTERVAL_US - self.service.first) for us in span_us)
+        return exact_sum(self.service.value[begin:end]) if begin < end else 0
+
+    def taken(self, span_us: Span) -> Fraction:
+        """Return the cuts within a time span, own use excluded. [base units]"""
+        cuts = (cut for part in self.parts for cut in part.cuts if cut.kind is not Kind.OWN_USE)
+        return sum((cut.within(span_us) for cut in cuts), start=Fraction(0))
 
     def activity(self, part: YearPart, *, gross: bool) -> Activity:
         """Return the activity for the methodology, before (gross) or after all cuts."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ingest.classes import QUANTITY_INDEX
-from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, Int32, Int64, IntervalRows
+from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, Int64, IntervalRows
 from mrv import calendar
-from mrv.accounting.coverage import Service, Span, common, costed, gaps, role_needs, service
+from mrv.accounting.coverage import Gap, Service, Span, common, costed, gaps, role_needs, service
 from mrv.accounting.device_period import (
     FUEL,
     Cut,
@@ -43,6 +43,20 @@ WEEKS = 4
 _WEEK = 7 * 24 * HOUR_US // INTERVAL_US
 # device, role and service: what a change of parameters does not move
 _Key = tuple[str, str, int, int]
+
+
+def _room(gap: Gap, whole: Service, per_day: Fraction | None, timezone: str) -> Fraction | None:
+    """
+    Return what the design capacity leaves of the local days of a gap, less what was metered on
+    them; None without a capacity. [base units]
+    """
+    if per_day is None:
+        return None
+    room = Fraction(0)
+    for _, *edges in calendar.days(gap.start_us, gap.end_us, timezone):
+        metered = whole.cut(*(us // INTERVAL_US for us in edges)).value
+        room += max(Fraction(0), per_day - exact_sum(metered))
+    return room
 
 
 def stretches(first: int, last: int) -> tuple[int, ...]:
@@ -86,8 +100,12 @@ class Metered:
     """A device in its role with its metered quantity, before any rule."""
 
     base: Monitored
-    whole: Service
     stretches: tuple[int, ...]
+
+    @property
+    def whole(self) -> Service:
+        """Return its intervals in service."""
+        return self.base.service
 
     @property
     def baseline(self) -> bool:
@@ -217,7 +235,10 @@ class Reader:
             edges = a // INTERVAL_US, b // INTERVAL_US
             part = whole.cut(*edges)
             cuts = [
-                *(cut_of_gap(gap, needs, rate, per_day) for gap in gaps(part)),
+                *(
+                    cut_of_gap(gap, needs, rate, _room(gap, whole, per_day, timezone))
+                    for gap in gaps(part)
+                ),
                 *cuts_of_errors(errors, part, add=needs.side == "project"),
             ]
             used = own.total(errors, *edges) if own else Fraction(0)
@@ -227,13 +248,12 @@ class Reader:
             made = YearPart(year, exact_sum(part.value), tuple(cuts), month, edges=edges)
             parts.append(made)
         base = Monitored(
-            bound, device, needs, params, valid, whole.sums(), bare, tuple(parts),
+            bound, device, needs, params, valid, whole, bare, tuple(parts),
             errors=errors,
             nets=own is None or own.metered, rate=rate,
             class_limit=limits.class_limit(bound, needs),
-            series=_series(whole) if rated else None,
         )  # fmt: skip
-        return Metered(base, whole, limits.stretches)
+        return Metered(base, limits.stretches)
 
     @cached_property
     def _ordered(self) -> tuple[Int64, Int64]:
@@ -255,12 +275,6 @@ class Reader:
 def _end(bound: ProjectDevice, to_us: int) -> int:
     """Return the end of a device's assignment; without one, the period's. [us UTC]"""
     return to_us if bound.to_us is None else bound.to_us
-
-
-def _series(whole: Service) -> Int32:
-    """Return the quantity of each interval as int32, half the memory. [base units]"""
-    result: Int32 = np.minimum(whole.value, np.iinfo(np.int32).max).astype(np.int32)
-    return result
 
 
 def _rate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -253,55 +253,6 @@ def stuck(world: World, on: str, first: str, last: str, *, catches_up: bool = Fa
 
 
 @said
-def replaced(
-    world: World, on: str, at: str, *, entered: bool = True, first: int = 0,
-    document: bool = True, used: bool = False, same: bool = False,
-    rollover: bool = False,
-) -> None:  # fmt: skip
-    """A meter was replaced by another one, which the registry says or not."""
-    device, channel = at_channel(on)
-    some = world.readings[device]
-    moment = moment_of(world, at)
-    after = some.time_us >= moment
-    values = some.columns[channel]
-    last = int(values[~after][-1])
-    begin = int(last * 0.4) if used else first
-    some.columns[channel] = np.where(after, values - last + begin, values)
-    if entered:
-        row = world.registered(device)
-        old, row["serial"] = row["serial"], row["serial"] + ("" if same else "-B")
-        # as the generic profile has it
-        name, unit = PAYLOAD[channel.rsplit("_", 1)[1]]
-        swap = {
-            "at": world.month.wall(at).isoformat(),
-            "channel": f"{channel.rsplit('_', 1)[0]}_{name}",
-            "last": last / unit,
-            "first": begin / unit,
-            "reason": f"meter {old} was faulty",
-        }
-        if document:
-            swap["document"] = "protocol of the replacement, with photographs"
-        row["replacements"] = [swap]
-        if same:
-            swap["reason"] = "update of the firmware; the meter is the same"
-            if rollover:
-                swap["last"] = 10 ** len(str(last // unit))
-            return
-        day = date.fromisoformat(at[:10])
-        row["calibrations"].append({
-            **row["calibrations"][0], "performed": day - timedelta(days=5),
-            "certificate": f"C-{row['serial']}", "serial": row["serial"],
-        })  # fmt: skip
-
-
-@said
-def replacement(world: World, on: str, **more: float) -> None:
-    """The `last` value of the old register, or the new one's `first`, is entered with an error."""
-    for edge, by in more.items():  # unit of the channel
-        world.registered(on)["replacements"][0][edge] += by
-
-
-@said
 def commissioned(world: World, device: str, at: str) -> None:
     """A device came within the month: it is registered, tested and read from then on."""
     row = world.registered(device)
@@ -350,10 +301,33 @@ def standby(world: World, on: str, watt: float) -> None:
 
 
 @said
-def swapped(world: World, on: str, with_: str) -> None:
-    """Two meters send under each other's name."""
-    one, other = world.readings[on], world.readings[with_]
-    world.readings[on], world.readings[with_] = other, one
+def swapped(
+    world: World, on: str, with_: str, first: str | None = None, last: str | None = None
+) -> None:
+    """Two meters of one class send under each other's name, always or for some days."""
+    some = (world.readings[on], world.readings[with_])
+    inside = [times_within(world, one.time_us, first, last) for one in some]
+    for name, own, other in ((on, 0, 1), (with_, 1, 0)):
+        times = np.concatenate(
+            [some[own].time_us[~inside[own]], some[other].time_us[inside[other]]]
+        )
+        order = np.argsort(times, kind="stable")
+        columns = {
+            channel: np.concatenate(
+                [values[~inside[own]], some[other].columns[channel][inside[other]]]
+            )[order]
+            for channel, values in some[own].columns.items()
+        }
+        world.readings[name] = Readings(some[own].class_id, times[order], columns)
+
+
+@said
+def asleep(world: World, device: str, first: int, last: int) -> None:
+    """A device is off at some hours of each day, as a logger on the modules' own current is."""
+    some = world.readings[device]
+    hour = world.month.local_us(some.time_us) % DAY_US / HOUR_US
+    inside = (hour >= first) & (hour < last)
+    some.keep(~inside if first < last else (hour >= last) & (hour < first))
 
 
 @said

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tests.docket.distorted_readings import commissioned, copied
-from tests.docket.distorting import moment_of, said, times_within
+from tests.docket.distorting import PAYLOAD, at_channel, moment_of, said, times_within
 from tests.docket.shapes import DAY_US
 from tests.docket.world import PROJECT, Readings, World, paper, seed_of, sha
 
@@ -46,6 +46,70 @@ def recalibrated(world: World, on: str, until: str, performed: str) -> None:
     rows[0]["valid_until"] = end
     later = {"performed": day, "valid_until": day + timedelta(days=730)}
     rows.append({**rows[0], **later, "certificate": f"{rows[0]['certificate']}-2"})
+
+
+@said
+def replaced(
+    world: World, on: str, at: str, *, entered: bool = True, first: int = 0,
+    document: bool = True, used: bool = False, same: bool = False,
+    rollover: bool = False, later: bool = False,
+) -> None:  # fmt: skip
+    """A meter was replaced by another one, which the registry says or not."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    moment = moment_of(world, at)
+    after = some.time_us >= moment
+    values = some.columns[channel]
+    last = int(values[~after][-1])
+    begin = int(last * 0.4) if used else first
+    some.columns[channel] = np.where(after, values - last + begin, values)
+    if entered:
+        row = world.registered(device)
+        old, row["serial"] = row["serial"], row["serial"] + ("" if same else "-B")
+        # as the generic profile has it
+        name, unit = PAYLOAD[channel.rsplit("_", 1)[1]]
+        swap = {
+            "at": world.month.wall(at).isoformat(),
+            "channel": f"{channel.rsplit('_', 1)[0]}_{name}",
+            "last": round(last / unit, 1) if name == "h" else last / unit,
+            "first": begin / unit,
+            "reason": f"meter {old} was faulty",
+        }
+        if document:
+            swap["document"] = "protocol of the replacement, with photographs"
+        if later:  # entered after the readings came, as the serial and certificate are
+            row["serial"] = old
+            world.later.append(lambda file: _swapped_later(file, device, swap, at))
+            return
+        row.setdefault("replacements", []).append(swap)
+        if same:
+            swap["reason"] = "update of the firmware; the meter is the same"
+            if rollover:
+                swap["last"] = 10 ** len(str(last // unit))
+            return
+        _certified_anew(row, at)
+
+
+def _certified_anew(row: dict[str, Any], at: str) -> None:
+    """The certificate of the meter that came at some moment."""
+    row["calibrations"].append({
+        **row["calibrations"][0], "performed": date.fromisoformat(at[:10]) - timedelta(days=5),
+        "certificate": f"C-{row['serial']}", "serial": row["serial"],
+    })  # fmt: skip
+
+
+def _swapped_later(file: dict[str, Any], device: str, swap: dict[str, Any], at: str) -> None:
+    row = next(one for one in file["devices"] if one["id"] == device)
+    row["serial"] += "-B"
+    row.setdefault("replacements", []).append(swap)
+    _certified_anew(row, at)
+
+
+@said
+def replacement(world: World, on: str, **more: float) -> None:
+    """The `last` value of the old register, or the new one's `first`, is entered with an error."""
+    for edge, by in more.items():  # unit of the channel
+        world.registered(on)["replacements"][0][edge] += by
 
 
 @said

@@ -13,7 +13,7 @@ Distortion = Callable[..., None]
 # units of the generic profile by base unit
 PAYLOAD = {
     "wh": ("kwh", 1000), "m": ("km", 1000), "ml": ("m3", 10**6), "nml": ("nm3", 10**6),
-    "g": ("kg", 1000), "count": ("count", 1),
+    "g": ("kg", 1000), "count": ("count", 1), "s": ("h", 3600),
 }  # fmt: skip
 HAPPENED: dict[str, Distortion] = {}
 SAID: dict[str, Distortion] = {}

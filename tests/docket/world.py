@@ -26,7 +26,7 @@ from ingest import classes
 from ingest.model import Device, Fleet
 from mrv import factors
 from mrv.accounting.entered_values import parameters_of
-from mrv.calendar import midnight_us
+from mrv.calendar import midnight_us, years
 from mrv.factors.ledger import Ledger
 from mrv.methodologies import find
 from mrv.model import Activity
@@ -413,18 +413,15 @@ def truth(
     method = find(said["methodology"], said["version"])
     zone, commissioned_on = world.month.zone, commissioned(world)
     zone_from = midnight_us(said.get("crediting_period", {}).get("from", commissioned_on), zone)
-    bound, did, sums = [], [], dict[str, int]()
-    for one in said["devices"]:
-        if "role" not in one:
-            continue
-        needs = method.roles[one["role"]]
-        params = read(needs.params, one.get("bound", {}), "docket")
-        made = _quantity(world, one, needs.quantity)
-        sums[one["id"]] = made
-        if needs.less:
-            made -= _quantity(world, one, needs.less)
-        did.append(Activity(one["role"], params, Fraction(made)))
-        bound.append(ProjectDevice(one["id"], one["role"], params))
+    rows = [one for one in said["devices"] if "role" in one]
+    bound = [
+        ProjectDevice(
+            one["id"],
+            one["role"],
+            read(method.roles[one["role"]].params, one.get("bound", {}), "docket"),
+        )
+        for one in rows
+    ]
     project = Project(
         PROJECT, "", method.id, said["version"], zone, zone_from,
         midnight_us(date(2036, 1, 1), zone), {**said.get("parameters", {}), **others},
@@ -435,22 +432,28 @@ def truth(
          for d in said["devices"]]
     )  # fmt: skip
     params = parameters_of(method, project.parameters, "docket")
-    year = world.month.first.year
-    parts = parts_of_years(project, method, fleet, world.period_us).get(year, [])
-    if method.monthly:
-        did = [
-            Activity(a.role, {**a.params, "month": world.month.first.month}, a.value) for a in did
-        ]
+    parts = parts_of_years(project, method, fleet, world.period_us)
     site = said.get("site", {"country": "VN"})
-    book = Ledger(factors.load().within(".".join(site.values())))
-    inputs = method.inputs_of([*did, *parts], params, book, year)
-    return sums, method.reductions(inputs, book).reduction_t
+    tonnes, sums = Fraction(0), dict.fromkeys((one["id"] for one in rows), 0)
+    for year, begin, end in years(*world.period_us, zone):
+        did = []
+        for one, row in zip(rows, bound, strict=True):
+            needs = method.roles[row.role]
+            made = _quantity(world, one, needs.quantity, begin, end)
+            sums[row.device] += made
+            if needs.less:
+                made -= _quantity(world, one, needs.less, begin, end)
+            months = {"month": world.month.first.month} if method.monthly else {}
+            did.append(Activity(row.role, {**row.params, **months}, Fraction(made)))
+        book = Ledger(factors.load().within(".".join(site.values())))
+        inputs = method.inputs_of([*did, *parts.get(year, [])], params, book, year)
+        tonnes += method.reductions(inputs, book).reduction_t
+    return sums, tonnes
 
 
-def _quantity(world: World, one: Mapping[str, Any], quantity: str) -> int:
+def _quantity(world: World, one: Mapping[str, Any], quantity: str, begin: int, end: int) -> int:
     known = classes.load()[one["class"]].channels.values()
     names = [c.name for c in known if c.kind == "register" and c.quantity == quantity]
-    begin, end = world.period_us
     inside = (begin <= world.month.times_us) & (end > world.month.times_us)
     return sum(
         int(world.made[one["id"]][n][inside].sum()) for n in names if n in world.made[one["id"]]

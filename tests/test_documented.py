@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_every_term_has_every_language_and_a_meaning():
-    """An empty cell leaves a translator to invent."""
+    """Each glossary term has all languages and a meaning."""
     assert set(lexicon.COLUMNS) == set(languages())
     for section in lexicon.lexicon()["section"]:
         for one in section["terms"]:
@@ -115,7 +115,7 @@ def test_refused_words_are_found_where_people_read(tmp_path):
 
 
 PAGE = (ROOT / "docs/threat-model.md").read_text(encoding="utf-8")
-NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", PAGE)))
+NAMED = sorted(set(re.findall(r"\(\.\./(tests/[\w/]+\.py(?:#\w+)?)\)", PAGE)))
 
 
 def test_what_shows_a_control_is_there() -> None:
@@ -123,7 +123,7 @@ def test_what_shows_a_control_is_there() -> None:
 
     @every(NAMED)
     def _(named: str) -> None:
-        path, _, name = named.partition("::")
+        path, _, name = named.partition("#")
         file = ROOT / path
         assert file.exists(), path
         found = {
@@ -142,6 +142,7 @@ def test_the_page_is_what_the_table_says():
     """An auditor would read a page of last year."""
     page = docs.conformity_page(TABLE) + findings.findings_section(FINDINGS, ROOT / findings.TESTS)
     assert page == (ROOT / docs.CONFORMITY).read_text("utf-8"), "run `make pages`"
+    assert docs.refreshed(PAGE) == PAGE, "run `make pages`"
 
 
 def test_every_test_that_is_named_is_there():

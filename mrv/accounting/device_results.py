@@ -20,7 +20,7 @@ from mrv.model import Factors, Methodology, Reductions, Side
 from mrv.parameters.inputs import Inputs
 from mrv.registry.project import Silent, SupportingData
 from mrv.rounding import Mode, figure, share_text, six_places
-from mrv.texts import text
+from mrv.texts import declared, text
 
 # kinds of cuts as release 0.1.0 listed them, and those that are no gaps
 _LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), (Kind.CERTIFIED,), (Kind.CALIBRATION,))
@@ -80,7 +80,7 @@ class Pricing:
 
 
 def device_outcome(
-    monitored: Monitored, pricing: Pricing, from_us: int, to_us: int
+    monitored: Monitored, pricing: Pricing, from_us: int, to_us: int, *, first: bool
 ) -> DeviceOutcome:
     """Return a device's monitored parameter, deductions, emissions and coverage."""
     zero = Fraction(0)
@@ -97,7 +97,7 @@ def device_outcome(
         quantity=monitored.needs.quantity,
         unit=monitored.needs.unit,
         symbol=monitored.needs.symbol,
-        source=monitored.needs.source,
+        source=declared(monitored.needs.source, first=first),
         option="C",
         from_us=monitored.span_us[0],
         to_us=monitored.span_us[1],

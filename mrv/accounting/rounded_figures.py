@@ -37,7 +37,7 @@ from mrv.rounding import (
     six_places,
     to_integer,
 )
-from mrv.texts import devices_of, texts_of
+from mrv.texts import declared, devices_of, texts_of
 
 _KWH = 1000
 # from how much above the estimate on a reduction has to be explained [%, M]
@@ -107,15 +107,23 @@ def factor_use(factor: Factor, names: frozenset[str]) -> FactorUse:
 
 
 def parameter_uses(
-    methodology: Methodology, parameters: Inputs, monitored: Sequence[Monitored]
+    methodology: Methodology, parameters: Inputs, monitored: Sequence[Monitored], *, first: bool
 ) -> tuple[ParameterUse, ...]:
-    """Return parameters of the project, then those of each device in its role."""
-    own = _uses(None, methodology.parameters, parameters)
-    return (*own, *(u for m in monitored for u in _uses(m.device.id, m.needs.params, m.params)))
+    """
+    Return parameters of the project, then those of each device in its role; `first`: in the words
+    that tonne 0.1.0 signed.
+    """
+    own = _uses(None, methodology.parameters, parameters, first=first)
+    of_devices = (_uses(m.device.id, m.needs.params, m.params, first=first) for m in monitored)
+    return (*own, *(use for uses in of_devices for use in uses))
 
 
 def _uses(
-    device: str | None, specs: Mapping[str, ParameterSpec], values: Mapping[str, Any]
+    device: str | None,
+    specs: Mapping[str, ParameterSpec],
+    values: Mapping[str, Any],
+    *,
+    first: bool,
 ) -> list[ParameterUse]:
     return [
         ParameterUse(
@@ -124,8 +132,8 @@ def _uses(
             symbol=spec.symbol,
             value=exact_text(Fraction(values[name])),
             unit=spec.unit,
-            meaning=spec.meaning,
-            source=spec.source,
+            meaning=declared(spec.meaning, first=first),
+            source=declared(spec.source, first=first),
             certainty=spec.certainty.strip("[]"),
             option=spec.option,
         )

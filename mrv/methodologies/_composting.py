@@ -84,13 +84,14 @@ YEAR = ParameterSpec(
 )
 OTHER = replace(
     LEAKAGE,
-    meaning="run-off water and residues that go to a disposal site, of the year",
+    meaning="annual project emissions of run-off water and of residues taken to a disposal site",
     symbol="PE_runoff + PE_res",
 )
 SHARES = {
     f"share_{kind}": ParameterSpec(
         unit="1",
-        meaning=f"{kind} in the wet waste, by mass; what is left of it does not decay",
+        meaning=f"{kind} in the wet waste, by mass; waste outside the entered shares does not"
+        " decay",
         default="0",
         maximum="1",
         source="sorting of at least three samples a quarter, lower 95 % bound",
@@ -105,7 +106,8 @@ _CREDITED_YEARS = 10
 EARLIER = {
     f"waste_t_year_{year}": ParameterSpec(
         unit="t",
-        meaning=f"waste of the project's year {year}, as its statement counted it",
+        meaning=f"waste of the project's year {year}, as applied in the issued statement of that"
+        " year",
         required=False,
         maximum="100000000",
         source="issued statement of that year",
@@ -133,7 +135,7 @@ PROJECT: Spec = {
     "gwp_n2o": GWP_N2O,
     "other_project_t": OTHER,
     "leakage_t": replace(
-        LEAKAGE, meaning="emissions of compost stored or used without air, of the year"
+        LEAKAGE, meaning="annual emissions of compost in anaerobic storage or use"
     ),
 }
 
@@ -256,7 +258,7 @@ CLIMATE = ParameterSpec(
 )
 FIRST_YEAR = ParameterSpec(
     unit="year",
-    meaning="calendar year in which the first waste came",
+    meaning="calendar year of the first delivery of waste",
     minimum="1990",
     maximum="2100",
     integer=True,

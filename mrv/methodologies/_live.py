@@ -34,7 +34,11 @@ POWER_ROLE = RoleNeeds(
     source="import register of the electricity meter",
 )
 FUEL_ROLE = RoleNeeds(
-    ("fuel_meter",), "flow", "project", symbol="FC", source="fuel meter, checked by invoices"
+    ("fuel_meter",),
+    "flow",
+    "project",
+    symbol="FC",
+    source="fuel meter, cross-checked with invoices",
 )
 OUTPUT_ROLE = RoleNeeds(
     ("recycling_line", "weighbridge"),
@@ -42,15 +46,15 @@ OUTPUT_ROLE = RoleNeeds(
     "baseline",
     required=False,
     symbol="Q_i",
-    source="scale of what is sold, checked by invoices",
+    source="scale of the products sold, cross-checked with invoices",
 )
 EF_BOTH = replace(
-    EF_GRID, meaning="emission factor of the grid, fixed ex ante for both sides of the account"
+    EF_GRID, meaning="emission factor of the grid, fixed ex ante for baseline and project emissions"
 )
 LOSSES_LIVE = replace(LOSSES, meaning=f"{LOSSES.meaning}; the default of TOOL05 where absent")
 
 # what a plant was built for, from its licence or design; none is part of a methodology's equations
-_LICENCE = "environmental licence, or design report"
+_LICENCE = "environmental licence or design report"
 DESIGN_FLOW = ParameterSpec(
     unit="m3/d",
     meaning="design capacity of the plant",
@@ -74,7 +78,7 @@ DESIGN_PER_M3 = replace(
     meaning="electricity per cubic metre, by the plant's design",
     minimum="0.001",
     maximum="20",
-    source="design report, or test of commissioning",
+    source="design report or commissioning test",
     symbol="SEC_design",
 )
 DESIGN_PER_T = replace(
@@ -122,7 +126,11 @@ def powered(*roles: str) -> Consumption:
 
 def yearly(spec: ParameterSpec) -> ParameterSpec:
     """Return a yearly tonnage as a parameter that is applied pro rata to the period."""
-    return replace(spec, default="0", meaning=f"{spec.meaning}; pro rata of the period")
+    return replace(
+        spec,
+        default="0",
+        meaning=f"{spec.meaning}; applied in proportion to the length of the period",
+    )
 
 
 LEAKAGE_YEARLY = yearly(LEAKAGE)

@@ -48,7 +48,7 @@ SITE: Spec = {
     ),
     "mcf": ParameterSpec(
         unit="1",
-        meaning="methane correction of the site",
+        meaning="methane correction factor of the disposal site",
         maximum="1",
         source="CDM TOOL04 v8",
         certainty="[B]",

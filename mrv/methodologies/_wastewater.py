@@ -48,7 +48,7 @@ COD = ParameterSpec(
 )
 MCF = ParameterSpec(
     unit="1",
-    meaning="methane correction of the baseline system",
+    meaning="methane correction factor of the baseline system",
     maximum="1",
     source="IPCC 2006 Guidelines, volume 5",
     certainty="[r]",

@@ -141,7 +141,7 @@ STEPS = steps(
         "tCO2",
         "heat_tj / boiler_efficiency * boiler_co2_t_per_tj",
         "ACM0012 v6, baseline emissions from heat",
-        "emissions of the boiler that would have made the heat",
+        "emissions of the baseline boiler",
     ),
     Step(
         "displaced_t",
@@ -229,11 +229,11 @@ _FIXED = {
     ),
     "boiler_efficiency": ParameterSpec(
         unit="1",
-        meaning="efficiency of the boiler that would have made the steam; 1 where not known",
+        meaning="efficiency of the baseline steam boiler; 1 if unknown",
         default="1",
         minimum="0.1",
         maximum="1",
-        source="maker, or measured before the project; 1 where not known",
+        source="manufacturer, or measured before the project; 1 if unknown",
         symbol="eta_EP",
         side="baseline",
         plausible=Plausible(
@@ -274,14 +274,14 @@ METHODOLOGY = Methodology(
         "auxiliary": replace(
             POWER_ROLE,
             required=False,
-            source="import register of what the plant draws from the grid",
+            source="import register of the plant's electricity from the grid",
         ),
         "fuel": FUEL_ROLE,
     },
     parameters={
         **_FIXED,
         "design_steam_t_per_d": replace(
-            DESIGN_MASS, meaning="steam a day that the recovery was built for"
+            DESIGN_MASS, meaning="design capacity of the heat recovery, as steam per day"
         ),
         **TEMPERATURE,
         "tdl": LOSSES_LIVE,

@@ -140,13 +140,13 @@ _SPECIFIC = ParameterSpec(
     unit="kWh/m3",
     meaning="electricity per cubic metre before the project, lower 95 % bound",
     maximum="20",
-    source="records of one year, better three",
+    source="records of at least one year, preferably three",
     symbol="SEC_BL",
     side="baseline",
 )
 _HEAD = ParameterSpec(
     unit="m",
-    meaning="total head, the same before and after",
+    meaning="total head, equal in baseline and project",
     default="0",
     maximum="2000",
     source="pressure gauges",
@@ -170,7 +170,7 @@ METHODOLOGY = Methodology(
             "flow",
             "baseline",
             symbol="V_y",
-            source="flow meter at the same point as before",
+            source="flow meter at the same point as before the project",
         ),
         "power": replace(POWER_ROLE, symbol="E_y", source="import register of the pumps"),
     },
@@ -180,7 +180,7 @@ METHODOLOGY = Methodology(
         "ef_grid_t_per_mwh": EF_BOTH,
         "design_flow_m3_per_d": replace(DESIGN_FLOW, meaning="design capacity of the pumps"),
         "design_kwh_per_m3": replace(
-            DESIGN_PER_M3, meaning="electricity that a cubic metre takes by the pumps' data sheets"
+            DESIGN_PER_M3, meaning="electricity per cubic metre, by the pumps' data sheets"
         ),
     },
     capacities=built_for_flow("volume"),
@@ -206,7 +206,7 @@ METHODOLOGY = Methodology(
             unit="m3",
             meaning="water delivered",
             maximum="100000000000",
-            source="flow meter at the same point as before",
+            source="flow meter at the same point as before the project",
             symbol="V_y",
             option="C",
             frequency="continuous",

@@ -117,7 +117,7 @@ def _by_project(
 _FIELDS = {
     "count": ParameterSpec(
         unit="1",
-        meaning="pieces in operation",
+        meaning="units in operation",
         maximum="1000000000",
         source="inventory and yearly sample",
         symbol="n_i",
@@ -148,7 +148,7 @@ _FIELDS = {
 _LOSSES = replace(
     LOSSES,
     meaning="technical losses of the grid as a fraction, 0.1 for 10 %",
-    source="official loss of the year",
+    source="official grid losses of the year",
     symbol="l_y",
     side="both",
     factor=("ams-ii-c.losses", "avoided"),
@@ -170,8 +170,12 @@ METHODOLOGY = Methodology(
             "baseline",
             params={
                 "count": _FIELDS["count"],
-                "kw_baseline": replace(_FIELDS["kw"], meaning="power of one piece before"),
-                "kw_project": replace(_FIELDS["kw"], meaning="power of one piece now"),
+                "kw_baseline": replace(
+                    _FIELDS["kw"], meaning="power of one unit of the baseline equipment"
+                ),
+                "kw_project": replace(
+                    _FIELDS["kw"], meaning="power of one unit of the project equipment"
+                ),
             },
             symbol="o_i",
             source="hour meter of the group",
@@ -181,7 +185,7 @@ METHODOLOGY = Methodology(
     parameters={
         "design_hours_per_d": ParameterSpec(
             unit="h",
-            meaning="hours that a group is on in a day of the longest night, by its schedule",
+            meaning="operating hours of a group on the day of the longest night, by its schedule",
             required=False,
             minimum="0.1",
             maximum="24",

@@ -53,7 +53,7 @@ FURNACE_ROLE = replace(POWER_ROLE, symbol="SEC_PJ", source="import register of t
 def used(specific: str, method: str) -> tuple[Step, ...]:
     """Return the steps of the counted output and its electricity, metered or per tonne."""
     used_mwh = ("used_mwh", "E_PJ", "MWh")
-    meaning = "electricity of the output counted"
+    meaning = "electricity of the credited output"
     return (
         Step(
             "output_t",
@@ -61,7 +61,7 @@ def used(specific: str, method: str) -> tuple[Step, ...]:
             "t",
             "min(production_t, production_hist_t)",
             f"{method}, cap of output",
-            "output counted, at most that of the old plant",
+            "output credited, at most that of the old plant",
         ),
         Step(*used_mwh, METERED, f"{method}, project emissions", meaning, when=METERED),
         Step(*used_mwh, f"output_t * {specific}", f"{method}, project emissions", meaning),
@@ -174,7 +174,7 @@ _SPECIFIC = ParameterSpec(
     unit="MWh/t",
     meaning="electricity per tonne before the project, lower 95 % bound",
     maximum="20",
-    source="records of one year, better three",
+    source="records of at least one year, preferably three",
     symbol="SEC_BL",
     side="baseline",
 )

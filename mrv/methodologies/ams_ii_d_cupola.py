@@ -144,7 +144,7 @@ _CHARGE = ParameterSpec(
     unit="t/t",
     meaning="coke per tonne before the project, lower 95 % bound",
     maximum="2",
-    source="records of one year, better three",
+    source="records of at least one year, preferably three",
     symbol="SFC_BL",
     side="baseline",
 )

@@ -105,14 +105,14 @@ STEPS = steps(
         *_ADJUSTED,
         "adjusted_lower_95_mwh",
         "AMS-II.E v11; the lower bound counts: a rule of tonne's own",
-        "baseline in this weather",
+        "baseline adjusted to the weather of the period",
         when="history",
     ),
     Step(
         *_ADJUSTED,
         "intercept_mwh + slope_mwh_per_cdd * cdd",
         "AMS-II.E v11, baseline adjusted for weather (IPMVP option C)",
-        "baseline in this weather",
+        "baseline adjusted to the weather of the period",
     ),
     Step(
         "baseline_t",
@@ -193,7 +193,7 @@ def _weather_was_there(inputs: Inputs, result: Reductions) -> Text | None:
 _LINE_SPECS = {
     "intercept_mwh": ParameterSpec(
         unit="MWh",
-        meaning="consumption of a year without cooling, lower 95 % bound",
+        meaning="annual consumption without cooling, lower 95 % bound",
         required=False,
         maximum="1000000",
         source="regression of at least one year before the project",
@@ -255,7 +255,7 @@ METHODOLOGY = Methodology(
             "degree_time",
             "baseline",
             symbol="CDD",
-            source="the weather station of the regression, its own sum of degree days",
+            source="weather station of the regression: its sum of degree days",
         ),
         "power": replace(
             POWER_ROLE, symbol="E_PJ", source="import register of the building", net=True

@@ -59,7 +59,7 @@ _LOSSES = ParameterSpec(
     unit="1",
     meaning="technical losses of the grid as a fraction, 0.0615 for 6.15 %",
     below="1",
-    source="official loss of the year",
+    source="official grid losses of the year",
     symbol="TDL",
     side="project",
 )
@@ -239,7 +239,7 @@ METHODOLOGY = Methodology(
         "service_km_per_year": ParameterSpec(
             unit="km/year",
             meaning="distance that the baseline vehicles would have driven a year, where the"
-            " service is new or grows; what is driven beyond it earns nothing",
+            " service is new or grows; distance beyond it is not credited",
             required=False,
             maximum="10000000000",
             source="timetable before the project",
@@ -294,8 +294,7 @@ METHODOLOGY = Methodology(
             DIESEL, default="0", meaning="diesel that hybrid project vehicles burn"
         ),
         "leakage_t": replace(
-            LEAKAGE,
-            meaning="emissions of replaced vehicles that were sold and not scrapped, of the year",
+            LEAKAGE, meaning="annual emissions of replaced vehicles that were sold and not scrapped"
         ),
     },
     applicability=(

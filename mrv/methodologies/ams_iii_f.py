@@ -3,8 +3,8 @@ Composting in place of a disposal site, decay calculated by years.
 
 CDM AMS-III.F version 12.0 with TOOL04 version 8 (decay) and TOOL13 version 2
 (composting).  Decay equation: [r], three implementations that agree.  Its
-constants: [M], and [B], since their product reproduces a published coefficient.
-Composting factors: [M].  A project keeps either this methodology or
+constants: [M]; their product reproduces a published coefficient [B].  Composting
+factors: [M].  A project keeps either this methodology or
 `ams-iii-f-monthly`: the two distribute the emissions of the same waste over different
 years.
 """
@@ -33,8 +33,8 @@ def inputs_of(
     """
     Return waste [g] as [t] by composition, electricity, diesel, and earlier years' waste.
 
-    Emissions of waste from earlier years count pro rata of the period; waste of this year counts
-    with its full first year.
+    Emissions of waste from earlier years are applied in proportion to the length of the period;
+    waste of this year with its full first year.
     """
     waste = total(activities, "waste") / G_PER_T
     number = max(1, year - parameters["first_year"] + 1)

@@ -1,8 +1,8 @@
 """
 Composting in place of a disposal site, decay calculated by months.
 
-CDM AMS-III.F version 12.0 with TOOL04 version 8, equation 2: [r].  Constants: [B] and
-[M], as in `ams-iii-f`.  In the first year its reduction is about 0.57 of that of the
+CDM AMS-III.F version 12.0 with TOOL04 version 8, equation 2: [r].  Constants: [M], as
+in `ams-iii-f`.  In the first year its reduction is about 0.57 of that of the
 yearly form, since the waste of the last months has hardly begun to decay.
 """
 

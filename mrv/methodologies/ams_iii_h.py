@@ -253,11 +253,14 @@ _FIXED = {
     ),
     "mcf_baseline": water.MCF,
     "mcf_project": replace(
-        water.MCF, meaning="methane correction of the reactor", symbol="MCF_k", side="project"
+        water.MCF,
+        meaning="methane correction factor of the reactor",
+        symbol="MCF_k",
+        side="project",
     ),
     "mcf_discharge": replace(
         water.MCF,
-        meaning="methane correction of the water that takes the outflow",
+        meaning="methane correction factor of the receiving water",
         symbol="MCF_disch",
         side="both",
     ),
@@ -278,7 +281,7 @@ _FIXED = {
         unit="1",
         meaning="share of methane that the flare burns",
         maximum="1",
-        source="CDM TOOL06; needs an exhaust of 500 Cel",
+        source="CDM TOOL06; requires an exhaust temperature of 500 Cel",
         symbol="FE, eta_flare",
         side="both",
         published="flare.efficiency",
@@ -300,7 +303,8 @@ _MANUFACTURERS = ParameterSpec(
 )
 _OTHER = replace(
     LEAKAGE,
-    meaning="sludge treated or disposed of without air and biomass stored, of the year",
+    meaning="annual project emissions of anaerobic sludge treatment or disposal and of stored"
+    " biomass",
     symbol="PE_s + PE_biomass",
 )
 

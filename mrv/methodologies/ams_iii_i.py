@@ -100,7 +100,9 @@ _FIXED = {
     ),
 }
 _OTHER = replace(
-    LEAKAGE, meaning="sludge treated or disposed of without air, of the year", symbol="PE_s"
+    LEAKAGE,
+    meaning="annual project emissions of anaerobic sludge treatment or disposal",
+    symbol="PE_s",
 )
 
 _TREATMENT = water.treatment("0.05", "aerated lagoons; activated sludge of strong wastewater [M]")

@@ -152,7 +152,11 @@ def plausible(inputs: Inputs) -> None:
         )
 
 
-_ACCESS = replace(LEAKAGE, meaning="trips to and from the line, of the year", symbol="PE_access")
+_ACCESS = replace(
+    LEAKAGE,
+    meaning="annual project emissions of passengers' trips to and from the stations",
+    symbol="PE_access",
+)
 _MODES = ("motorcycle", "car", "bus")
 # A mode that the survey did not find.
 _ABSENT = {"share": "0", "ef_g_per_km": "0", "occupancy": "1"}
@@ -181,7 +185,7 @@ _OF_MODE = {
         unit="g/km",
         meaning="emission factor of the vehicle",
         maximum="5000",
-        source="fuel survey; biofuel counts nothing",
+        source="fuel survey; biofuel has an emission factor of 0",
         symbol="EF_km,i",
         side="baseline",
         published="transport.ef",
@@ -231,7 +235,7 @@ METHODOLOGY = Methodology(
             "count",
             "baseline",
             symbol="pax",
-            source="passenger counters, or tickets that were validated",
+            source="passenger counters or validated tickets",
         ),
         "power": POWER_ROLE,
         "fuel": replace(FUEL_ROLE, required=False),
@@ -288,8 +292,8 @@ METHODOLOGY = Methodology(
         "modes": MapSpec("transport modes that passengers would have used, by name", _OF_MODE),
         "leakage_t": replace(
             LEAKAGE,
-            meaning="emissions of a lower load factor of the remaining buses and taxis, "
-            "if it falls by more than 10 points, less congestion and rebound effects, of the year",
+            meaning="annual emissions of a lower load factor of the remaining buses and taxis, if"
+            " it falls by more than 10 points, minus congestion and rebound effects",
         ),
     },
     applicability=(Check("AMS-III.U survey: shares of the modes", shares_sum, True),),

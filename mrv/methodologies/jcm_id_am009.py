@@ -192,7 +192,7 @@ _EFFICIENCY = ParameterSpec(
     meaning="efficiency of the furnace with ordinary burners",
     minimum="0.01",
     maximum="1",
-    source="measured, or the maker's",
+    source="measured, or the manufacturer's",
     symbol="eta_RE",
     side="baseline",
     plausible=Plausible((("0.2", "0.6"),), f"furnaces with cold air; {_EFFICIENCIES}"),
@@ -206,7 +206,7 @@ _REACHED = replace(
 )
 _DENSITY = ParameterSpec(
     unit="kg/m3",
-    meaning="density of the fuel at the conditions that its meter counts at, the lowest of the"
+    meaning="density of the fuel at the conditions of its meter, the lowest of the"
     " year; 540 for liquid propane, 0.7 for natural gas",
     minimum="0.1",
     maximum="1200",
@@ -242,7 +242,7 @@ METHODOLOGY = Methodology(
                 costs=0,
                 class_limit=_liquid_limit,
                 symbol="FC_PJ,p",
-                source="fuel meter of the burners, checked by invoices",
+                source="fuel meter of the burners, cross-checked with invoices",
             )
             for fuel in METERED
         },

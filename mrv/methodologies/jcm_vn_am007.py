@@ -4,8 +4,7 @@ Installation of a solar PV system in Viet Nam.
 JCM VN_AM007 version 1.0, sectoral scope 1, from VN_PM009, proposed by IGES,
 approved 10 October 2017 (jcm.go.jp/vn-jp/methodologies/45).  Structure of the
 equations, monitored quantity and zero project emissions: [R], official page.  Symbols and
-the emission factors 0.333 and 0.533: [M], not compared with the published sheet; each
-factor has `verified = false`.
+the emission factors 0.333 and 0.533: [M].  Each factor has `verified = false`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 Materials recovered from solar panels in place of virgin ones.
 
 In the form of CDM AMS-III.BA.  No methodology for panels is approved, so no statement
-may name this one.  Form and all values: [M], illustrative.
+may name this one.  Form and all values are examples: [M].
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ _PANEL_KG = ParameterSpec(
     unit="kg",
     meaning="mass of a panel",
     maximum="100",
-    source="weighbridge over count",
+    source="weighbridge, divided by the number of panels",
     symbol="m",
     option="C",
     frequency="every load",
@@ -99,7 +99,7 @@ _OF_MATERIAL = {
         unit="1",
         meaning="mass recovered and sold, as a share of the panel's",
         maximum="1",
-        source="invoices over weighbridge",
+        source="invoices, divided by the weighbridge mass",
         symbol="share_i",
         option="B",
         frequency="monthly",
@@ -109,7 +109,7 @@ _OF_MATERIAL = {
         unit="tCO2/t",
         meaning="emissions of primary production minus those of recovery",
         maximum="100",
-        source="project design; the published values only illustrate",
+        source="project design document; the published values are examples, not defaults",
         symbol="SE_i",
         side="baseline",
         published="material",
@@ -130,7 +130,7 @@ METHODOLOGY = Methodology(
             "count",
             "baseline",
             symbol="n",
-            source="counter at the head of the line",
+            source="counter at the inlet of the line",
         ),
         "power": POWER_ROLE,
         "fuel": replace(FUEL_ROLE, required=False),

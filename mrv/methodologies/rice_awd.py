@@ -188,7 +188,7 @@ def _scaling(symbol: str, meaning: str, published: str) -> ParameterSpec:
 
 _STRAW = ParameterSpec(
     unit="t/ha",
-    meaning="dry straw worked in",
+    meaning="dry straw incorporated into the soil",
     maximum="30",
     source="farmers' log",
     symbol="ROA",
@@ -196,7 +196,7 @@ _STRAW = ParameterSpec(
     frequency="every season",
     side="both",
 )
-_CFOA = _scaling("CFOA", "conversion of that organic matter", "rice.cfoa")
+_CFOA = _scaling("CFOA", "conversion factor of that organic matter (CFOA)", "rice.cfoa")
 
 _AREA = ParameterSpec(
     unit="ha",
@@ -221,7 +221,7 @@ _DAYS = ParameterSpec(
 _FIXED = {
     "ef_c_kg_per_ha_d": ParameterSpec(
         unit="kgCH4/ha/d",
-        meaning="methane under continuous flooding, without organic matter",
+        meaning="daily methane emissions under continuous flooding, without organic matter",
         maximum="20",
         source="IPCC 2019 Refinement, volume 4, or a national value",
         certainty="[r]",
@@ -229,11 +229,16 @@ _FIXED = {
         side="both",
         published="rice.ef-c",
     ),
-    "sf_w_baseline": _scaling("SF_w,BL", "water regime in the season before", "rice.sf-w"),
-    "sf_w_project": _scaling("SF_w,PJ", "water regime in the season now", "rice.sf-w"),
+    "sf_w_baseline": _scaling(
+        "SF_w,BL", "scaling factor for the water regime in the season (SFw), baseline", "rice.sf-w"
+    ),
+    "sf_w_project": _scaling(
+        "SF_w,PJ", "scaling factor for the water regime in the season (SFw), project", "rice.sf-w"
+    ),
     "sf_p": ParameterSpec(
         unit="1",
-        meaning="water regime before the season, the same on both sides",
+        meaning="scaling factor for the water regime before the season (SFp), equal for baseline"
+        " and project",
         required=False,
         maximum="3",
         source="IPCC 2019 Refinement, volume 4",

@@ -13,7 +13,7 @@ from mrv.documents.statement import Claims
 from mrv.model import MEASURED
 from mrv.registry.declared import Event
 from mrv.report.words import Words, meanings, names
-from mrv.texts import dates
+from mrv.texts import dates, declared
 from mrv.texts.word_files import ENGLISH
 
 DASH = "\N{EN DASH}"
@@ -71,10 +71,11 @@ def source(item: FixedParameter | MonitoredParameter, subject: Claims, words: Wo
         table, name = "source", "measured_of_all" if item.device is None else "measured"
     else:
         table, name = "source", item.parameter
-    declared, result = (
+    today, result = (
         described((table,), subject.methodology.id, name, of) for of in (_ENGLISH, words)
     )
-    return result if result is not None and declared == item.source else item.source or ""
+    known = {declared(today or "", first=first) for first in (False, True)}
+    return result if result is not None and item.source in known else item.source or ""
 
 
 def until(calibration: CalibrationShown, words: Words) -> str:

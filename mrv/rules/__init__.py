@@ -24,7 +24,10 @@ Stage = Literal["registry", "issued", "range", "relation", "documented", "meter"
 Severity = Literal["observation", "CL", "CAR"]
 Effect = Literal["cap_baseline", "raise_project", "exclude", "set_aside", "choose_value",
                  "remove_evidence", "report"]  # fmt: skip
-Remedy = Literal["correction", "readings", "power_15min", "power_measurement", "performance_test",
+Remedy = Literal["meter_correction", "value_correction", "restored_value", "year_value",
+                 "official_value", "clock_correction", "separate_meter", "output_meter",
+                 "single_id", "hash_correction", "boundary_entry", "readings", "power_15min",
+                 "power_measurement", "performance_test",
                  "check_meter", "invoice", "weather_data", "dated_document", "design_document",
                  "data_sheet", "nameplate", "type_approval", "licence", "maintenance_record",
                  "end_of_service", "replacement_record", "calibration_certificate",

@@ -206,7 +206,7 @@ class _Closing:
             claimed_t=six_places(account.claimed_t, "down"),
             covered_share=covered_share(views),
             vintages=credited,
-            devices=tuple(device_outcome(m, pricing, from_us, to_us) for m in views),
+            devices=tuple(device_outcome(m, pricing, from_us, to_us, first=first) for m in views),
             gaps=(
                 *(g for m in views for g in gap_outcomes(m, pricing)),
                 *silent_days(supporting, stated, account.as_read(stated), read, account.reduced),
@@ -215,7 +215,7 @@ class _Closing:
             # after what the meters cost, which asks for factors too
             factors=tuple(factor_use(f, names) for f in _by_id(*account.ledger.used(), *named)),
             parameters=(
-                *parameter_uses(method, account.stated, views),
+                *parameter_uses(method, account.stated, views, first=first),
                 *measured_powers(views),
                 *account.performed.uses(method),
                 *(() if first else _implied(account, method)),

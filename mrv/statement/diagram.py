@@ -26,13 +26,13 @@ from mrv.statement.plan_extract import MonitoringPlan
 from mrv.texts import Text, render, signed_by_0_1_0, text
 
 _SHOWN = 6  # meters drawn a role
-_BOX = (300, 80)
-_GAP_X, _GAP_Y, _EDGE = 90, 18, 24
+_BOX = (324, 80)
+_GAP_X, _GAP_Y, _EDGE = 42, 18, 24
 _TOP = 92
-_CHARACTERS = {15: 32, 11: 47}  # of a font size that fit into a box
+_CHARACTERS = {15: 35, 12: 47}  # of a font size that fit into a box
 STYLE = (
     "text{font-family:'DejaVu Sans',Verdana,Arial,sans-serif;fill:#1b2a36}"
-    ".t{font-size:15px;font-weight:bold}.s{font-size:11px}.h{font-size:19px;font-weight:bold}"
+    ".t{font-size:15px;font-weight:bold}.s{font-size:12px}.h{font-size:19px;font-weight:bold}"
     "rect{stroke-width:1.5}.baseline{fill:#e3f1e5;stroke:#2e7d4f}"
     ".project{fill:#fbeadd;stroke:#b4531a}.check{fill:#f4f4f4;stroke:#777;stroke-dasharray:5 3}"
     ".rest{fill:#ffffff;stroke:#777}.sum{fill:#e4ecf7;stroke:#2f5d9b}"
@@ -73,7 +73,7 @@ class _Drawing:
         )
         self.text(x + 12, y + 22, "t", 15, title)
         for number, line in enumerate(lines):
-            self.text(x + 12, y + 40 + 16 * number, "s", 11, line)
+            self.text(x + 12, y + 40 + 16 * number, "s", 12, line)
         self.right, self.bottom = max(self.right, x + width), max(self.bottom, y + height)
         return x, y, x + width, y + height
 

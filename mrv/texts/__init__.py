@@ -24,7 +24,7 @@ RELEASE_0_1_0 = "release_0_1_0"
 # lines of one finding; how many more there are is one line
 MOST_LINES = 5
 # no link of Markdown
-_CERTAINTY = re.compile(r"\[([MrTBR])\](?!\()")
+_CERTAINTY = re.compile(r"(?<![:,\s]) \[M\]|(?:(?<=[:,])(\s))?\[([MrTBR])\](?!\()")
 
 
 @total_ordering
@@ -133,9 +133,20 @@ def render(one: Text, language: str = "en", **others: Value) -> str:
 
 
 def sourced(source: str, language: str = "en") -> str:
-    """Return a source with its letter of certainty written out: [M] is unverified."""
+    """
+    Return a source with how its text was available, in words; none directly after a source of [M],
+    whose text was not compared.
+    """
     own = words(language)
-    return _CERTAINTY.sub(lambda match: f"({own[f'certainty.read_{match[1]}']})", source)
+
+    def written(match: re.Match[str]) -> str:
+        space, letter = match.groups()
+        if letter is None:
+            return ""
+        meaning = own[f"certainty.read_{letter}"]
+        return f"({meaning})" if space is None else f"{space}{meaning}"
+
+    return _CERTAINTY.sub(written, source)
 
 
 def joined(texts: Sequence[Text], language: str = "en", **others: Value) -> str:
@@ -182,6 +193,17 @@ def words(language: str) -> Mapping[str, str]:
 def signed_by_0_1_0(key: str) -> str:
     """Return words signed by tonne 0.1.0 without a code, unchanged."""
     result: str = read(resources.files(__name__), RELEASE_0_1_0)["signed"][key]
+    return result
+
+
+def declared(meaning: str, *, first: bool) -> str:
+    """Return a meaning or source of a parameter; `first`: in the words that tonne 0.1.0 signed."""
+    return _declared().get(meaning, meaning) if first else meaning
+
+
+@cache
+def _declared() -> Mapping[str, str]:
+    result: Mapping[str, str] = read(resources.files(__name__), RELEASE_0_1_0)["declared"]
     return result
 
 

@@ -212,6 +212,7 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "expected_ahead_t": "36.5",
         "issued_by_grade_t": {"B": "8", "C": "2"},
         "measured_percent_of_expected": "98.2",
+        "plan_error": None,
         "transferable_t": "not determined",
         "transfer_basis": "the project's class is not set",
         "provisional": [],

@@ -78,13 +78,19 @@ def _longer_than_issued(facts: RegistryFacts) -> Iterator[Text]:
             yield text("REG-02.longer_than_issued", device=device.id, now=months, **of)
 
 
+def by_operator(facts: RegistryFacts, calibration: Calibration) -> bool:
+    """Return whether a certificate is the operator's own, of no accredited laboratory."""
+    laboratory = calibration.laboratory
+    return laboratory is not None and not calibration.accreditation and facts.own(laboratory)
+
+
 def _dependent(facts: RegistryFacts, device: Device, calibration: Calibration) -> Iterator[Text]:
     """Yield the finding of a certificate by the operator or the maker, without an accreditation."""
     laboratory = calibration.laboratory
     if laboratory is None or calibration.accreditation is not None:
         return
     of = {"device": device.id, "certificate": calibration.certificate, "laboratory": laboratory}
-    if facts.own(laboratory):
+    if by_operator(facts, calibration):
         yield text("REG-02.by_operator", **of)
     elif device.maker is not None and stem(laboratory) == stem(device.maker):
         yield text("REG-02.by_maker", **of)

@@ -33,6 +33,7 @@ from mrv.statement.metering_versions import of_claims
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.signed_rows import counted
+from services.issuer.certificate_rules import by_operator
 from services.issuer.earlier_projects import before_elsewhere, changed_late
 from services.issuer.outside_period import metered_outside, with_common
 from services.issuer.registry_facts import registry_facts
@@ -136,7 +137,10 @@ def plan_of(
         project=now,
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
         serials=periods.load_serials(conn, ids),
-        calibrations=registry.load_calibrations(conn, ids),
+        calibrations={
+            name: tuple(one for one in certificates if not by_operator(facts, one))
+            for name, certificates in registry.load_calibrations(conn, ids).items()
+        },
         carried_ug=owed.ug,
         carried_from=owed.statements,
         checks=checks,

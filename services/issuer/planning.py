@@ -24,8 +24,9 @@ from mrv.registry.declared import Declared
 from mrv.registry.monitoring_plan import DEVIATION, PROCEDURES, Version, at
 from mrv.registry.plan_departures import SURVEY_MONTHS, again, frequency_of
 from mrv.registry.project import Project
-from mrv.statement.conformity import meter
+from mrv.statement.conformity import meter, over_full_load
 from mrv.statement.diagram import diagram, line_diagram
+from mrv.texts import Text, render
 from services.clock import now_us
 from services.issuer.collect_evidence import plan_of
 from services.issuer.signed_evidence import open_actions
@@ -39,6 +40,8 @@ from services.store.registry.entries_from_rows import load_registry, load_sample
 from services.store.registry.load import load_project
 from services.store.registry.monitoring_plans import load_versions
 from services.store.statements import statements
+from services.store.views.city_year import estimates
+from services.store.views.programme_report import report_document
 
 Kind = Literal[
     "calibration", "survey", "sample", "statement", "verification", "issue", "approval",
@@ -213,6 +216,22 @@ def _statements(conn: Connection, known: _Known) -> Iterator[Due]:
         yield Due("forward_action", what, None, known.responsible())
 
 
+def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]:
+    """Return errors of estimates that their plants cannot reach, by project."""
+    texts = {name: over_full_load(*row) for name, *row in estimates(conn, project)}
+    return {name: error for name, error in texts.items() if error is not None}
+
+
+def programme_report(conn: Connection, year: int | None, language: str = "en") -> dict[str, Any]:
+    """Return the programme's report with the errors of its plans; RegistryError without one."""
+    report, errors = report_document(conn, year, language), unfit_plans(conn)
+    for own in (*(item["projects"] for item in report["systems"]), report["without_system"]):
+        for item in own:
+            error = errors.get(item["project"])
+            item["plan_error"] = None if error is None else render(error, language)
+    return report
+
+
 def _registered(conn: Connection, known: _Known) -> Iterator[Due]:
     """Yield the ends of versions registered by the programme, and of the crediting period."""
     for entered in authority.load(conn):
@@ -224,8 +243,8 @@ def _registered(conn: Connection, known: _Known) -> Iterator[Due]:
                 if version.until is not None and not replaced:
                     what = f"{version.name} {version.version}"
                     yield Due("registered_version", what, version.until, known.responsible())
-    end = local_date(known.project.to_us, known.project.timezone)
-    yield Due("crediting_period", str(end), end, known.responsible())
+    last_day = local_date(known.project.to_us - 1, known.project.timezone)
+    yield Due("crediting_period", str(last_day), last_day, known.responsible())
 
 
 _DAY_US = 86_400_000_000

@@ -1,5 +1,5 @@
 """
-`make bench`: drain, raw COPY, latency, memory, verification; one line of JSON at the end.
+`make bench`: drain, raw COPY, latency, verification; one line of JSON at the end.
 
 What each figure means stands in the module of its part; docs/benchmarks.md has the newest.
 """

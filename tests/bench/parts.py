@@ -34,7 +34,6 @@ PARTS = {
     "drain_kafka": Part("tests.bench.drain_kafka", _kafka),
     "latency": Part("tests.bench.latency"),
     "latency_kafka": Part("tests.bench.latency_kafka", _kafka),
-    "memory": Part("tests.bench.memory"),
     "growth": Part("tests.bench.growth"),
     "sealing": Part("tests.bench.sealing"),
     "steady": Part("tests.bench.steady", _kafka),

@@ -1,6 +1,7 @@
-"""Processor time of this process and of a server, a message."""
+"""Processor time of this process and of a server, a message; memory of a process."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,3 +51,12 @@ def cpu_s(pid: int) -> float:
         if int(stat.parent.name) == pid or int(rest[1]) == pid:
             total += sum(map(int, rest[11:15]))
     return total * _TICK_S
+
+
+def rss_mb(pid: int) -> float:
+    """Resident memory of a process now. [MB]"""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"process {pid} has ended")
+    return int(found[1]) / 1000

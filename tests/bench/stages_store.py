@@ -28,8 +28,7 @@ from services.store.postgres.migrate import migrate
 from services.store.postgres.pool import connect
 from tests.bench import load
 from tests.bench.load import Messages
-from tests.bench.memory import rss_mb
-from tests.bench.spent import Meter, cpu_s
+from tests.bench.spent import Meter, cpu_s, rss_mb
 from tests.running import Pipeline
 
 DEVICES, MANY = 2_000, 20_000

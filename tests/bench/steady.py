@@ -13,8 +13,8 @@ import numpy as np
 from tests.bench import load
 from tests.bench.alone import alone, options
 from tests.bench.load import Paced
-from tests.bench.memory import rss_mb
 from tests.bench.over_kafka import Running, over_kafka
+from tests.bench.spent import rss_mb
 from tests.running import Pipeline
 
 DEVICES, CADENCE_S = 2_000, 60

@@ -28,7 +28,6 @@ SMALL = {
         "latency_kafka.WARM_S": 0,
         "latency_kafka.DEVICES": 100,
     },
-    "memory": {"memory.DEVICES": 20, "memory.EACH": 2},
     "growth": {"growth.POINTS": ("10x2d",)},
     "sealing": {"sealing.DEVICES": 100, "sealing.DAYS": 1},
     "steady": {"steady.DEVICES": 50, "steady.SHORT_S": 3.0, "steady.SHORT_RATE": 100.0},

@@ -27,7 +27,7 @@ def test_a_range_is_read_by_versions(events, version, hit):
 
 
 def test_what_the_locks_pin_is_held_against_advisories(tmp_path, capsys):
-    """A release would go out with a library that is known to be broken."""
+    """Pinned library versions are compared with published security advisories."""
     lock = ROOT / "requirements.lock"
     version = pinned(lock)["psycopg"]
     package = {"ecosystem": "PyPI", "name": "Psycopg"}

@@ -44,7 +44,7 @@ def test_a_misspelt_key_is_found():
 
 
 def test_images_are_pinned():
-    """A tag that moves changes the database's version overnight."""
+    """Each container image is pinned to a digest."""
 
     @every(SERVICES)
     def _(file, name):
@@ -65,7 +65,7 @@ def test_commands_and_settings_are_real():
 
 
 def test_nothing_of_an_image_can_be_written():
-    """A flaw in a decoder, the database, a broker or a board would leave a foothold that stays."""
+    """Containers run with a read-only file system."""
 
     @every(SERVICES)
     def _(file, name):
@@ -156,7 +156,7 @@ def test_what_is_mounted_and_waited_for_exists():
 
 
 def test_only_the_broker_can_be_reached_from_outside():
-    """The database and Kafka have no encryption here; they must not be on a public port."""
+    """Only the broker's port is published outside the host."""
 
     @every(SERVICES)
     def _(file, name):
@@ -322,7 +322,7 @@ def test_the_health_check_tells_a_process_that_moves_from_one_that_does_not():
 
 
 def test_whoever_answers_http_holds_no_key():
-    """A stolen web process would sign the log, or make itself any device of the fleet."""
+    """Processes that answer HTTP have no signing key."""
 
     @every(FILES)
     def _(file):

@@ -149,7 +149,7 @@ def test_the_image_is_pinned_and_not_root():
 
 
 def test_nothing_is_installed_without_its_hash():
-    """One `pip install` beside the lock brings whatever is newest that day."""
+    """Images install only packages whose hash is in the lock file."""
     installs = [
         part
         for line in STEPS

@@ -299,7 +299,7 @@ def test_probes_ask_for_progress():
 
 
 def test_the_api_is_asked_only_what_a_restart_would_mend():
-    """A database that is away would have the API killed again and again beside it."""
+    """The API's liveness probe does not depend on the database."""
     (manifest,) = [p.values[0] for p in LASTING if p not in MOVING]
     found = container(manifest)
     assert [port["name"] for port in found["ports"]] == ["http"]

@@ -42,7 +42,7 @@ def test_secrets_are_made_once(secrets):
 
 
 def test_the_pipeline_s_login_may_do_its_work_and_no_more(database_url, secrets):
-    """A login that may do all would let a stolen URL rewrite what was measured."""
+    """The pipeline's database login has the permissions of its task only."""
     psql = shutil.which("psql", path=POSTGRES_BIN)
     script = (DEPLOY / "timescaledb/logins.sql").read_text().replace("/run/secrets", str(secrets))
     for _ in range(2):

@@ -212,7 +212,7 @@ def meant(a, where, said):
         "overview.html: t.number(made.issued_t if made else 0)": lambda: issued(a, [subject.project], a.now.year) or 0,
         "overview.html: figure(t, of_ug(one.month_ug))": lambda: _floor(PROJECT["last_30_days_t"](a, name)),
         "overview.html: figure(t, one.projects.monitored_t)": lambda: _floor(of_year(a, under(a, subject), a.now.year)),
-        'overview.html: figure(t, one.projects.issued_credits_t, "none")': lambda: issued(a, under(a, subject), a.now.year),
+        "overview.html: t.number(one.projects.issued_credits_t or 0)": lambda: issued(a, under(a, subject), a.now.year) or 0,
         "alarms.html: t.tonnes(short)": lambda: _tonnes(sum(
             max((expected_of(a, p, a.now.year) or 0) - (of_year(a, [p], a.now.year) or 0), 0) for p in a.counted()
         )),

@@ -82,7 +82,7 @@ def ended(cod_in, cod_out=(50.0, 50.0), accounting=ACCOUNTING, papers=PAPERS, en
 
 
 def test_days_are_weighed_by_what_flowed():
-    """A weak day with little water would count as much as a strong one."""
+    """Daily concentrations are weighted by flow."""
     used = closed((1000.0, 2000.0), (50.0, 90.0))
     assert used["cod_in_kg_per_m3"] == Decimal("1.75")
     assert used["cod_out_kg_per_m3"] == Decimal("0.08")
@@ -98,7 +98,7 @@ def test_a_day_that_nobody_measured_costs():
 
 def test_an_analyser_without_a_certificate_counts_by_its_permissible_error():
     """
-    A thermocouple or gas analyser that was last calibrated years ago would be believed in full.
+    The permissible error of an uncertified analyser is deducted.
 
     Finding of the UNFCCC secretariat: calibration valid until 21/11/2018, period until 31/12/2018
     (cdm.unfccc.int/Projects/DB/SGS-UKL1265732335.87/.../iProcess/RWTUV1552388169.11/gotoRFR).
@@ -180,7 +180,7 @@ SECOND = TIMES >= BEGIN + 96 * QUARTER_US
 )
 def test_gas_counts_as_burnt_while_a_flame_is_shown(flare, share):
     """
-    A flare that was cold for a week would have burnt 90 % of its methane, by a report of January.
+    Gas is credited as burnt only while the flame is recorded.
 
     Findings of the UNFCCC secretariat: efficiency zero below 500 Cel
     (cdm.unfccc.int/IRCheck/iss_forms/ZXEKD2YRNCJWPI5/viewPublic), and a default for time in which
@@ -197,7 +197,7 @@ def test_gas_counts_as_burnt_while_a_flame_is_shown(flare, share):
 
 
 def test_a_thermometer_without_a_certificate_has_to_show_more():
-    """A thermocouple that nobody calibrates would show 500 Cel of a flare at 498."""
+    """An uncertified thermometer must exceed the limit by its error."""
     papers = {**PAPERS, "gas": (paper(channel="biogas_total_nml"), paper(channel="ch4_percent"))}
     warm = {"flare_temperature_c": 503.0}
     assert closed((1000.0, 1000.0), **warm)["flare_efficiency"] == Decimal("0.5")
@@ -210,7 +210,7 @@ def test_a_thermometer_without_a_certificate_has_to_show_more():
 
 
 def test_a_flare_hotter_than_its_manufacturer_allows_burns_nothing_that_counts():
-    """Gas of a flare outside its specification would count in full (CDM TOOL06)."""
+    """A flare above the manufacturer's temperature has efficiency 0."""
     hot = {"flare_temperature_c": 800.0}
     assert closed((1000.0, 1000.0), **hot)["flare_efficiency"] == Decimal("0.5")
     at_most = {**COD, "flare_temperature_max_c": Decimal(700)}

@@ -110,7 +110,7 @@ def test_what_would_fill_the_machine_is_named(told, case):
 
 
 def test_no_forged_pack_takes_a_gigabyte(told):
-    """The machine would go down before it says what is wrong."""
+    """The check of a forged evidence pack has a memory limit."""
     assert max(most for *_, most in told.values()) < 1_000_000  # KB
     code, said, _ = told["a zip file that grows"]
     assert (code, "when it is unpacked" in said) == (2, True), said

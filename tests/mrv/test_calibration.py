@@ -41,13 +41,13 @@ def test_a_valid_certificate_costs_nothing():
 
 
 def test_no_certificate_costs_the_default_of_class_2():
-    """An unattested meter would be believed to the last watt-hour."""
+    """Without a certificate, the error of class 2 is deducted."""
     assert found([]) == [(0, 365, 2, "no calibration")]
 
 
 @pytest.mark.parametrize("quantity", [q.name for q in QUANTITIES])
 def test_every_quantity_has_an_error_where_nothing_is_known(quantity):
-    """A scale without a certificate would stop the closing of its project with a traceback."""
+    """Each quantity has a default permissible error."""
     (span,) = uncovered([], quantity, UTC, BEGIN, BEGIN + DAY)
     assert span.percent >= 2
     unnamed = Calibration(ORIGIN, ORIGIN, "C", "a class that nobody knows", None)
@@ -55,7 +55,7 @@ def test_every_quantity_has_an_error_where_nothing_is_known(quantity):
 
 
 def test_a_late_calibration_costs_from_due_date_to_calibration():
-    """Forty-five days between two certificates would be claimed in full."""
+    """The permissible error is deducted from due date to late calibration."""
     late = [cert(-300, 100, "1", "A"), cert(145, 900, "0.5", "B")]
     assert found(late) == [(100, 145, 1, "certificate A has expired")]
     larger = [late[0], cert(145, 900, "3", "B")]
@@ -63,7 +63,7 @@ def test_a_late_calibration_costs_from_due_date_to_calibration():
 
 
 def test_what_a_delayed_calibration_found_counts_where_it_is_larger():
-    """A late calibration that found the meter 3 % off would cost the 1 % that it may be off."""
+    """A larger error found by a late calibration is deducted."""
 
     def late(percent):
         later = replace(cert(145, 900, "0.5", "B"), found_error_percent=percent)
@@ -77,7 +77,7 @@ def test_what_a_delayed_calibration_found_counts_where_it_is_larger():
 
 
 def test_the_test_of_a_removed_meter_counts_for_its_time():
-    """A meter that was replaced after its certificate ended would never be tested."""
+    """The calibration of a removed meter covers the time before its removal."""
     old = Calibration(date(2024, 1, 1), date(2026, 1, 6), "C1", None, Decimal(1), serial="A-1")
     new = Calibration(date(2026, 1, 2), date(2028, 1, 1), "C2", None, Decimal(1), serial="A-2")
     swapped = (BEGIN + 20 * DAY) * INTERVAL_US
@@ -106,7 +106,7 @@ def test_the_test_of_a_removed_meter_counts_for_its_time():
      ("2 to 1 %", "2"), ("120 %", None)],
 )  # fmt: skip
 def test_a_class_in_per_cent_is_an_error(written, percent):
-    """A Roots meter of 1.5 % would have been refused, or cut by 5 % like one without a class."""
+    """An accuracy class in per cent is applied as permissible error."""
     one = Calibration(date(2026, 1, 1), date(2027, 1, 1), "C", written)
     assert error_percent(one, "flow") == (5 if percent is None else Fraction(percent))
     # release 0.1.0 knew classes of electricity meters alone
@@ -115,7 +115,7 @@ def test_a_class_in_per_cent_is_an_error(written, percent):
 
 
 def test_time_before_the_first_and_after_the_last_certificate():
-    """A meter installed without a certificate would be attested backwards."""
+    """Time before the first and after the last certificate is uncovered."""
     assert found([cert(30, 60, "0.2", "A")], 90) == [
         (0, 30, Fraction("0.2"), "before certificate A"),
         (60, 90, Fraction("0.2"), "certificate A has expired"),
@@ -141,7 +141,7 @@ def test_an_absurd_error_is_refused(percent):
 
 @given(st.lists(st.tuples(st.integers(-50, 420), st.integers(0, 200)), max_size=6), st.randoms())
 def test_uncovered_time_is_what_no_certificate_covers(spans, chance):
-    """Overlapping certificates, in whatever order, would hide or invent a gap."""
+    """Time is uncovered if no certificate covers it, in any order of the certificates."""
     certificates = [cert(begin, begin + length) for begin, length in spans]
     chance.shuffle(certificates)
     days = {d for first, last, *_ in found(certificates) for d in range(int(first), int(last))}
@@ -170,7 +170,7 @@ def test_a_meter_brings_the_certificate_that_names_it():
 
 
 def test_a_calibration_counts_until_its_interval_is_over():
-    """A certificate for twelve years would stand in place of every calibration in between."""
+    """A certificate is valid only until the calibration interval ends."""
     papers = [cert(-10, 4000, "0.5", "A")]
 
     def counts(months, source=None):

@@ -170,13 +170,13 @@ def _wrong_way(method, inputs, path, side, shares):
 
 @pytest.mark.parametrize(("method", "inputs", "path", "side"), list(_cases()))
 def test_what_is_not_shown_earns_nothing(method, inputs, path, side):
-    """A project would earn by losing the records of its output, or by adding to its use."""
+    """A missing record never raises the reduction."""
     assert _wrong_way(method, inputs, path, side, _shares(Fraction(0), 10)) == []
 
 
 @pytest.mark.parametrize(("method", "inputs", "path", "side"), _fixed())
 def test_what_is_fixed_ex_ante_counts_the_way_its_side_says(method, inputs, path, side):
-    """A factor upside down, or a cap turned around, would pay for a worse baseline."""
+    """An ex-ante value is applied in its conservative direction."""
     assert _wrong_way(method, inputs, path, side, _shares(Fraction(1, 100), 5)) == []
 
 
@@ -217,7 +217,7 @@ def _closed(name, values, certificates):
 
 
 def test_a_period_says_every_parameter_with_value_unit_and_source():
-    """A verifier could not repeat a wind farm's tonnes: its factor stands in no factor list."""
+    """A statement lists each parameter with value, unit and source."""
     said = {p.name: p for p in _closed("wind", [1000], plant.CERTIFICATES).parameters}
     assert said["ef_grid_t_per_mwh"].value == "0.63767"
     assert said["ef_grid_t_per_mwh"].unit == "tCO2/MWh"

@@ -103,7 +103,7 @@ def laid(*given_rows, count=8):
 
 
 def test_gaps_are_runs_with_their_own_time():
-    """A gap of a minute would be charged, or excused, as hours."""
+    """Each gap has its exact start and end."""
     part = laid(
         (0, 5),
         (1, 5, THIRD, 0, 2 * THIRD),
@@ -121,7 +121,7 @@ def test_gaps_are_runs_with_their_own_time():
 
 
 def test_rows_outside_of_service_are_set_apart():
-    """Energy before installation would be counted, or vanish without a word."""
+    """Readings outside the installed time of a device are listed separately."""
     part = laid((-2, 7), (0, 1), (8, 11))
     assert part.value.tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
     assert part.outside == 18
@@ -149,7 +149,7 @@ times = st.tuples(*[st.integers(0, THIRD)] * 3)
 
 @given(st.dictionaries(st.integers(0, 7), times))
 def test_every_microsecond_is_accounted_for(known):
-    """Time that is neither measured nor a gap would cost nothing."""
+    """Metered time and gaps add up to the whole period."""
     part = laid(*((place, 1, *three) for place, three in known.items()))
     sums = [
         int(column.sum())

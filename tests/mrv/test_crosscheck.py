@@ -162,7 +162,7 @@ def _pv(main, check, supporting=METER, **more):
 
 
 def test_a_main_meter_that_shows_too_much_is_reported_with_its_cost():
-    """A main meter that runs fast would earn tonnes that never were."""
+    """A difference from the check meter is reported in tonnes."""
     (found,) = _pv(10_000, 9_000).cross_checks
     assert found.holds is False
     # 96 000 Wh too many at 0.333 t/MWh
@@ -214,7 +214,7 @@ def _invoice(value, begin=0, end=DAY, devices=("inv-1", "inv-2"), **more):
     ],
 )
 def test_invoices(invoice, holds, detail):
-    """What was billed would say nothing about what is claimed, or something it cannot know."""
+    """Invoiced and metered quantities are compared over the same time."""
     rows = IntervalRows.concat(
         [full("inv-1", "energy_export", DAY, 10_000), full("inv-2", "energy_export", DAY, 7)]
     )
@@ -239,7 +239,7 @@ def test_an_invoice_in_another_unit_is_told_by_its_factor(value, asked):
 
 
 def test_other_periods_are_compared_by_their_length():
-    """A month would look poor beside a longer one, or a bad meter beside its own good month."""
+    """Periods of other length are compared by daily means."""
     rows = IntervalRows.concat(
         [full("inv-1", "energy_export", DAY, 10_000), full("inv-2", "energy_export", DAY, 10_000)]
     )

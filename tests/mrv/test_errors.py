@@ -121,7 +121,7 @@ def test_words_are_those_of_the_texts_that_the_product_makes():
     """A finding would be shown as its code, or words that nothing says would be kept for ever."""
     known, literals = words("en").keys(), set(_literals())
     made = {one for one, called in literals if called}
-    begun = tuple(one for one in made if one.endswith("_"))  # a code that is put together
+    begun = tuple(one for one in made if one.endswith(("_", ".")))  # a code that is put together
     assert {one for one in made - known if one not in begun} == set()
     said = {one for one, _ in literals}
     clauses = {

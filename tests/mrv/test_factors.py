@@ -63,7 +63,7 @@ verified = false
     ],
 )
 def test_a_factor_is_found_by_kind_direction_and_day(kind, direction, at, value):
-    """The wrong year's factor would misstate a whole vintage."""
+    """A factor is selected by kind, direction and date."""
     factor = factors.load().select(kind, direction, at)
     assert factor.value == Fraction(value)
     assert not factor.provisional
@@ -79,7 +79,7 @@ def test_a_factor_of_the_other_direction_is_refused(kind, direction):
 
 
 def test_a_year_without_official_value_is_provisional():
-    """A reader could not tell a published value from last year's carried on."""
+    """A factor of an earlier year is marked as provisional."""
     late = factors.load().select("grid.vn", "consumed", date(2026, 1, 1))
     official = factors.load().select("grid.vn", "consumed", date(2023, 6, 1))
     assert (late.id, late.provisional) == ("vn-grid-2023", True)
@@ -129,7 +129,7 @@ def test_the_hash_covers_value_and_source():
     ],
 )
 def test_a_wrong_factor_file_is_refused(swap, says):
-    """A typing slip in a factor would go unseen into every statement."""
+    """A factor file with an error is rejected."""
     with pytest.raises(FactorError, match=says.replace("[", r"\[")):
         factors.read(ENTRY.replace(*swap), "x.toml")
 

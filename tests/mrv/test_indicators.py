@@ -14,7 +14,6 @@ from tests.golden import of_kind
 
 CASES = of_kind("indicator", parse_float=Decimal)
 FOUR_FIFTHS = Fraction(4, 5)
-SERIES = CASES["vn-aqi-hourly"]["inputs"]["pm_12h_latest_first_ug_m3"]["pm2_5"]
 CONFIGURED = """
 id = "qcvn-40-2025"
 source = "a permit"
@@ -54,13 +53,6 @@ def _exact(value):
     if isinstance(value, dict):
         return {key: _exact(one) for key, one in value.items()}
     return Fraction(value) if isinstance(value, Decimal | int) else value
-
-
-def test_nowcast_of_the_decision():
-    """Dust of the last hour would be weighed otherwise than the Decision does."""
-    series = [Fraction(c) for c in SERIES]
-    assert float(nowcast(series)) == pytest.approx(20.26577, abs=5e-6)
-    assert float(min(series) / max(series)) == pytest.approx(0.6133828996, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -138,11 +130,6 @@ def test_what_cannot_be_judged_is_refused(name, change, says):
     base = {"vn-aqi-daily": {"pm_24h_ug_m3": {"pm10": 20}}}.get(name, {})
     with pytest.raises(IndicatorError, match=says):
         evaluate(name, {**base, **change})
-
-
-def test_a_day_of_dust_alone_has_an_index():
-    """A station that measures only dust would have none."""
-    assert evaluate("vn-aqi-daily", {"pm_24h_ug_m3": {"pm10": 200}})["aqi"] == 125
 
 
 def test_ozone_above_the_eight_hour_scale_goes_by_the_hour():

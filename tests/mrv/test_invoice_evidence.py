@@ -108,7 +108,7 @@ LACKING = {
 
 @pytest.mark.parametrize("what", LACKING)
 def test_without_invoices_nothing_is_reduced_and_emissions_stay(what):
-    """Half of the electricity told was three and a half times the savings, with one condition."""
+    """Without invoices no reduction is credited; project emissions are kept."""
     invoices, says = LACKING[what]
     power = 0.5 if what == "any difference" else 1
     truth = building(power=power, certified=False)
@@ -122,7 +122,7 @@ def test_without_invoices_nothing_is_reduced_and_emissions_stay(what):
 
 
 def test_a_bill_above_the_meter_leaves_what_the_meter_counts():
-    """A gateway that lost two days would cost an honest building its whole month."""
+    """An invoice above the metered output does not raise it."""
     truth, found = building(), building(weather=0.92)
     assert 0 < tonnes(found) < tonnes(truth)
     assert tonnes(found) == tonnes(building(weather=0.92, invoices=BILLS[1:]))
@@ -133,7 +133,7 @@ def test_a_bill_above_the_meter_leaves_what_the_meter_counts():
 
 
 def test_a_condition_says_why_an_invoice_does_not_count():
-    """Invoices from the middle of a month were there, and the owner read that there are none."""
+    """A finding states why an invoice is not accepted as evidence."""
     early = billed("power", from_us=plant.FROM - 96 * INTERVAL_US)
     assert "extends beyond the period" in said(
         building(invoices=(BILLS[0], early), certified=False)
@@ -143,7 +143,7 @@ def test_a_condition_says_why_an_invoice_does_not_count():
 
 
 def test_an_invoice_of_time_that_was_still_to_come_shows_nothing():
-    """What nobody had metered yet would be evidence of what was metered."""
+    """An invoice issued before the end of its period is no evidence."""
     last = date(2026, 2, 25)  # of the period
     for issued, earns in ((last - timedelta(days=1), True), (last - timedelta(days=2), False)):
         invoices = (BILLS[0], billed("power", issued=issued))

@@ -159,7 +159,7 @@ def test_a_power_that_is_typed_too_low_earns_no_more_than_the_truth(typed, more)
 
 @pytest.mark.parametrize("groups", [TWO_HALF, ((60, "0.04"), (60, "0.04")), ((60, "0"),) * 2])
 def test_groups_that_share_a_controller_share_what_it_measures(groups):
-    """A low power of one group would hide behind the other."""
+    """Lamp groups of one controller are compared with its electricity together."""
     truth, false = lit(1.0, groups=TWO), lit(1.0, groups=groups)
     assert tonnes(false) <= tonnes(truth) * (1 + 1e-6)
     assert tonnes(false) == pytest.approx(tonnes(truth), rel=2e-3)

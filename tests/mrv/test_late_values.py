@@ -57,7 +57,7 @@ def kept(changes, project, reduction_by):
 
 
 def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
-    """Whoever knows the readings would choose the baseline that makes the most of them."""
+    """A value raised without a document is applied as before."""
     now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
 
     def left(one):
@@ -164,7 +164,7 @@ def test_the_same_change_of_many_devices_is_told_once():
 
 
 def test_a_value_that_was_not_given_before_is_left_out_again():
-    """A value would be left out until the readings are known, and then be the best one."""
+    """A parameter without a value in earlier statements is not added later."""
     now = pumps(kwh_per_m3_baseline=Decimal("0.25"))
 
     def left(one):

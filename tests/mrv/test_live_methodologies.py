@@ -40,14 +40,6 @@ def test_wind_counts_whole_micrograms_a_watt_hour():
         read(method.parameters, {**WIND, "ef_grid_t_per_mwh": Fraction("0.6376701")}, "p")
 
 
-def test_each_solar_system_keeps_its_own_factor():
-    """A system on diesel would be credited as one on the grid, or the other way round."""
-    method, book = methodologies.find("jcm-vn-am007"), factors.load().within("VN")
-    made = [Activity("generation", {"case": case}, Fraction(10**6)) for case in (1, 3)]
-    result = method.reductions(method.inputs_of(made, {}, book, 2026), book)
-    assert result.reduction_t == Fraction("0.866")
-
-
 def test_wind_outside_its_conditions_is_named():
     """A plant of 20 MW would be credited under a small-scale methodology."""
     assert _tested("ams-i-d", _candidate(WIND)) == [None, None, None]

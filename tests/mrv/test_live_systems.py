@@ -145,7 +145,7 @@ def test_what_goes_by_time_counts_for_the_part_of_the_year():
 
 
 def test_earlier_waste_goes_on_decaying():
-    """The second year of a composting plant would be credited as if it were the first."""
+    """Waste of earlier years continues to decay in later years."""
     given, parameters = CASES["ams-iii-f"]
     alone = _reductions("ams-iii-f", given, parameters, 2027)
     both = _reductions("ams-iii-f", given, {**parameters, "waste_t_year_1": 36_500}, 2027)

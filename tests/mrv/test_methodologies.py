@@ -27,7 +27,7 @@ BUS_INPUTS = golden("ams-iii-c", Decimal)["inputs"]
 
 @pytest.mark.parametrize("name", sorted(m for m in methodologies.load() if m not in WITHOUT_CASE))
 def test_golden_case(name):
-    """The method would not be the one that the programme's dossier worked out."""
+    """Each methodology gives the result of an independently calculated case."""
     case = golden(name, Decimal)
     method = methodologies.find(name)
     result = methodologies.evaluate(method, case["inputs"], factors.load().within("VN"), name)
@@ -51,7 +51,7 @@ def test_roles_ask_for_what_classes_deliver(method):
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.id)
 def test_every_input_says_its_unit_source_and_certainty(method):
-    """A default from memory would pass for one that the methodology's text gives."""
+    """Each input states unit, source and certainty."""
     for one in _numbers([*method.inputs.values(), *method.parameters.values()]):
         assert one.unit
         assert one.source
@@ -169,7 +169,7 @@ def test_a_consumption_that_no_vehicle_has_is_named():
 
 
 def test_the_grid_factor_follows_the_year_and_losses_have_a_default():
-    """Charging would be counted at a lower factor than the year's."""
+    """The grid factor is that of the year; losses have a default."""
     method = methodologies.find("ams-iii-c")
     given_parameters = {k: v for k, v in BUS.items() if k != "tdl"}
     inputs = method.inputs_of(
@@ -199,7 +199,7 @@ def test_one_unit_prices_every_amount(activities, year):
 
 
 def test_applicability_names_what_does_not_hold():
-    """A verifier would find it instead, after the statement went out."""
+    """Each applicability condition that is not met is named."""
     pv, bus = methodologies.find("jcm-vn-am007"), methodologies.find("ams-iii-c")
     bare = Candidate(
         {}, (CandidateDevice("inv-1", "generation", "pv_inverter", 0),), 2026, None, "DE"

@@ -44,7 +44,7 @@ def _closed(*parts, certificates=None, meter=METER, days=1):
 
 
 def test_a_wind_farm_is_credited_for_its_net_electricity():
-    """A farm would be credited for what it fetched from the grid to turn its own blades."""
+    """A wind farm is credited for its net electricity only."""
     result = _closed(_of("energy_export", 100_000), _of("energy_import", 2_000))
     assert result.net.reduction.ug == (100_000 - 2_000) * DAY * EF * 10**6
     # the live rows show the export alone
@@ -70,7 +70,7 @@ def test_the_import_is_evidence():
     skip=st.sets(st.integers(0, DAY - 1), max_size=DAY - 1),
 )
 def test_import_that_is_lost_never_earns(export, imported, skip):
-    """Losing rows of the import would raise the net."""
+    """Missing readings of imported electricity never raise the net output."""
     whole = _closed(_of("energy_export", export), _of("energy_import", imported))
     less = _closed(_of("energy_export", export), _of("energy_import", imported, skip))
     assert less.net.reduction.ug <= whole.net.reduction.ug

@@ -32,7 +32,7 @@ def closed(project, rows, days=1, fleet=plant.FLEET, certificates=plant.CERTIFIC
 
 
 def test_a_design_by_month_is_compared_month_by_month():
-    """A statement of a winter's day would say that the plant fell short of its design."""
+    """A monthly design estimate is compared month by month."""
     by_month = [*[100] * 11, 25]
     design = replace(ONE, expected={**ONE.expected, "by_month": by_month})
     result = closed(design, plant.full("inv-1", "energy_export", plant.DAY, 100_000))
@@ -59,7 +59,7 @@ def test_a_charger_without_rating_is_charged_at_its_largest_interval():
 
 
 def test_a_late_calibration_is_deducted_as_the_dossier_shows():
-    """1,000 MWh with 45 of 365 days late at 1 % are 998,767.1 kWh, not 1,000 MWh."""
+    """The deduction for a late calibration is that of the worked example."""
     first = date(2026, 1, 1)
     late = {
         "inv-1": [

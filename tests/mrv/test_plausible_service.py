@@ -64,7 +64,7 @@ def test_evaluation_refuses_charging_that_moves_no_bus(kwh):
 
 
 def test_energy_above_the_rating_of_its_time_counts_nothing():
-    """A rating that was raised a thousandfold would make a past week earn 12.5 t, not 0.45."""
+    """Energy above the rated power registered at its time is not credited."""
     fleet = Fleet(
         [Device("inv-1", "s", "pv_inverter", rated_power_w=10**8, installed_us=plant.FROM)]
     )

@@ -20,7 +20,7 @@ def _digest(root):
 
 
 def test_a_program_that_reckons_otherwise_has_another_digest(root):
-    """An auditor would compute with another program than the one that a statement names."""
+    """A changed calculation program has another digest."""
     before = _digest(root)
     (root / "mrv" / "README.md").write_text("for people")
     (root / "mrv" / "inner" / "__pycache__" / "step.pyc").write_bytes(b"1")
@@ -34,7 +34,7 @@ def test_a_program_that_reckons_otherwise_has_another_digest(root):
 
 
 def test_an_auditor_reads_by_which_program_it_was_computed_again():
-    """Whether it is the same program, or another of the same version, no one could say."""
+    """The check states with which program version it recalculated."""
     by = [one for one in verify(pack()).relied if one.startswith("rules: ")]
     assert by[0].endswith(f"with {program()}")
     assert named(program()) == program()[: len("tonne 0.2.0 sha256:") + 16]

@@ -57,7 +57,7 @@ values = st.integers(min_value=0, max_value=2**62)
     [("71497.999999", 71497), ("8584", 8584), ("0.999999999999", 0), ("-0.5", 0), ("-3", 0)],
 )
 def test_credit_rounds_down_and_never_below_zero(tonnes, credit):
-    """One tonne too many would be claimed, or a tonne would be owed as a credit."""
+    """Credits are rounded down and are never negative."""
     assert floor_credit(Fraction(tonnes)) == credit
 
 

@@ -41,7 +41,7 @@ def survey(mean, sd, n=30, population=4000, **more):
 
 
 def test_precision_of_a_mean():
-    """A survey of ten of 1,000 would be as good as one of all."""
+    """The precision of a sample mean follows from its size and spread."""
     found = of_survey(survey(100, 10, n=10, population=10**9), SMALL)
     # 1.833 * 10 / sqrt(10)
     assert abs(found.half - Fraction("5.79646")) < Fraction(1, 10**4)
@@ -57,7 +57,7 @@ def test_precision_of_a_mean():
 
 
 def test_precision_of_a_share():
-    """The spread of a share would be left out, since nobody writes one down."""
+    """The precision of a proportion follows from its size and value."""
     found = of_survey(survey("0.4", None, n=200, population=10**9), SMALL)
     # 1.658 * sqrt(0.24 / 200)
     assert abs(found.half - Fraction("0.057435")) < Fraction(1, 10**4)
@@ -91,7 +91,7 @@ def _cod_used(*values):
 
 
 def test_strata_weigh_by_their_population():
-    """New stoves that were asked as often as old ones would be half of the mean."""
+    """Strata are weighted by their population."""
     parts = (
         Stratum("0 to 1 year", 3000, 50, Decimal("2.0"), Decimal("0.4")),
         Stratum("1 to 2 years", 1000, 50, Decimal("1.2"), Decimal("0.6")),
@@ -109,7 +109,7 @@ def test_strata_weigh_by_their_population():
 
 
 def test_cod_counts_by_its_bound_where_samples_scatter():
-    """Two samples of a strong hour and a weak one would be a mean like any other."""
+    """A COD mean of insufficient precision is applied at its confidence bound."""
     assert _cod_used(6) == 6
     # 90/10 is met: the mean
     assert _cod_used("5.9", "6.1", "6.0", "6.0") == 6
@@ -139,7 +139,7 @@ def test_one_more_true_sample_lowers_no_more_than_to_the_lowest(values, more):
     [(survey("5.5", "1"), "5.5"), (survey(6, 3), None), (survey(7, 1), "6")],
 )  # fmt: skip
 def test_a_survey_counts_by_its_mean_or_its_bound(given, counted, monkeypatch):
-    """A typed value would count although the survey behind it found another, or is too small."""
+    """A survey of insufficient precision is applied at its confidence bound."""
     built = owner.SupportingData
     monkeypatch.setattr(owner, "SupportingData", lambda **more: built(surveys=(given,), **more))
     rest = {n: owner.COD[n] for n in owner.MONITORED}

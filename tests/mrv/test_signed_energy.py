@@ -86,7 +86,7 @@ WHOLE = 96 * 12_345
 
 
 def test_two_signed_registers_back_what_is_between_them():
-    """A statement would name no signature, or claim one for energy that nobody signed."""
+    """Signed register values corroborate the energy between them."""
     none = stated([])
     assert (none["energy_Wh"], none["shares"][-1]["share_percent"]) == (str(WHOLE), "100.00")
     found = shares([kept(at(8), page=1), kept(at(88), page=2)])

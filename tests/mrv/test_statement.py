@@ -95,7 +95,7 @@ def powered(gauge, until=1.0):
 
 
 def test_a_statement_says_everything_that_it_must():
-    """An auditor could not tell from the statement what it rests on."""
+    """A statement has each required entry."""
     body = compose(packs.case(), packs.LABEL)
     subject = body["credentialSubject"]
     assert body["@context"][0] == "https://www.w3.org/ns/credentials/v2"
@@ -169,7 +169,7 @@ def test_a_gap_has_its_cause_and_a_finding_its_remedy(change, code):
 
 
 def test_figures_are_exact_and_the_credit_rounds_down():
-    """A statement could credit a tonne that was not reduced."""
+    """Figures are exact; credits are rounded down."""
     subject = compose(packs.case(), packs.LABEL)["credentialSubject"]
     metered = int(subject["monitoredParameters"][0]["metered"])
     assert metered == 96 * 12_345
@@ -267,7 +267,7 @@ def test_steps_follow_each_other():
 
 
 def test_preparer_and_verifier_are_two():
-    """One person could vouch for his own figures."""
+    """The preparer of a statement cannot verify it."""
     operator, verifier = packs.HOLDERS["operator"], packs.HOLDERS["verifier"]
     check_other(operator, verifier)
     with pytest.raises(EnrolmentError, match="prepared"):

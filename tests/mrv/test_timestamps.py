@@ -105,7 +105,7 @@ def test_what_does_not_hold_is_named(made, good):
 
 
 def test_certificates_that_come_along_are_not_believed(made, good):
-    """Whoever makes a pack would choose its authorities."""
+    """Certificates inside a pack are not trusted as time-stamp authorities."""
     false = stamped(made["made-up"], MESSAGE)
     own = [pem(made["made-up"].root), pem(made["made-up"].between), pem(made["made-up"].signer)]
     _refused("is not from an authority", false, MESSAGE, [made["east"].trusted], between=own)
@@ -114,7 +114,7 @@ def test_certificates_that_come_along_are_not_believed(made, good):
 
 
 def test_no_changed_byte_passes(made, good):
-    """A forger could move a token's time by a byte."""
+    """A time-stamp token with any changed byte is rejected."""
     east, seed = [made["east"].trusted], random.randrange(2**32)  # noqa: S311
     print("seed", seed)  # noqa: T201 - told where it fails
     said = token.verify(good, MESSAGE, east)
@@ -223,7 +223,7 @@ def _step(report):
 
 
 def test_time_stamps_of_a_pack(made, both):
-    """What an authority saw would be told to nobody."""
+    """The time stamps of a pack are listed with authority and time."""
     whole, heads = both
     held = _held(FILES, whole, heads)
     assert read(write(held)) == held
@@ -239,7 +239,7 @@ def test_time_stamps_of_a_pack(made, both):
 
 
 def test_too_few_or_none_that_count(made, both):
-    """A made-up authority would be as good as a real one."""
+    """Too few time stamps of trusted authorities are reported."""
     whole, heads = both
     false, false_heads = _tokens(made, ("made-up",))
     chains = [pem(made["made-up"].root), pem(made["made-up"].between)]
@@ -265,7 +265,7 @@ def test_too_few_or_none_that_count(made, both):
 
 
 def test_tokens_of_something_else_are_false(made, both):
-    """An operator could show the early token of another head, or of another statement."""
+    """A time stamp of another document is rejected."""
     whole, heads = both
     cases = {
         "token is for another document": _held(FILES, heads, heads),
@@ -299,7 +299,7 @@ def _cast(**more):
 
 
 def test_dates_that_an_authority_contradicts(made):
-    """Who signs today under the date of tomorrow, or seals by a fast clock, is believed."""
+    """A date that contradicts the time-stamp authority is reported."""
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     files = _cast(signed=tomorrow, verified=tomorrow)
     held = _held(files, [stamped(made["east"], files["statement.json"])])

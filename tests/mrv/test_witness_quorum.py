@@ -95,7 +95,7 @@ def test_enough_witnesses_and_it_may_be_relied_on():
 
 
 def test_too_few_are_named_and_not_enough():
-    """A log that was shown to nobody else would be relied on."""
+    """Too few witness signatures fail the check and are named."""
     stranger = cosign(note_of(PACK), "w9.example", SigningKey(bytes([90]) * 32), SEEN)
     once = line("w1")
     for lines in ((), (once,), (once, stranger), (once, once, line("w1", SEEN + 1))):
@@ -117,7 +117,7 @@ def spoilt(name):
 
 
 def test_a_false_cosignature_is_false():
-    """Somebody put a witness's name under a head that it did not see."""
+    """A forged witness signature is rejected."""
     for name in KEYS:
         good = [line(other) for other in KEYS if other != name]
         report = outcome(with_lines(*good, spoilt(name)))
@@ -178,7 +178,7 @@ def root_file(text):
 
 
 def test_the_trust_root_holds_the_policy(tmp_path):
-    """The programme's word on witnesses could be taken out of its file."""
+    """The signed trust root contains the witness policy."""
     data = root_file(TWO)
     assert read_root(data, ASKED).log_policy == read_trusted(data, ASKED).log_policy == TWO
     assert read_trusted(root_file(None), ASKED).log_policy is None

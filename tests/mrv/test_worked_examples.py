@@ -51,7 +51,7 @@ def test_golden_factors(name):
 
 
 def test_other_plants_weigh_the_margins_otherwise():
-    """A dam would get the factor of a wind farm."""
+    """The weights of the combined margin depend on the plant type."""
     burnt = Fraction("19.9") * Fraction("0.0895") * 4 + Fraction("46.5") * Fraction("0.0543") * (
         Fraction("0.9")
     )

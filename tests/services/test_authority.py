@@ -126,7 +126,7 @@ def test_ranges_are_held_against_each_other_and_against_statements(issued, run):
 
 
 def test_a_year_is_filed_once_and_revised_by_a_new_version(issued, run, tmp_path):
-    """Holdings that move after they were filed: two Parties count one tonne."""
+    """A submitted year is changed only by a new version."""
     url, statement = issued
     assert run.bring(authorizations=[_letter(statement)], submissions=[YEAR]).exit_code == 0
     again = run.bring(authorizations=[_letter(statement)], submissions=[YEAR])

@@ -83,11 +83,6 @@ def test_help_lists_every_command_without_loading_any():
         assert f"  {name} " in told.stdout
 
 
-def test_unknown_command_is_bad_usage():
-    """A typing error must not look like a failed check."""
-    assert tonne("locla").exit_code == 2
-
-
 def test_doctor_without_servers_says_how_to_get_them(monkeypatch, tmp_path):
     """The first thing a newcomer runs must lead to the next step."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))

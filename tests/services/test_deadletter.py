@@ -107,7 +107,7 @@ def test_a_broker_that_is_down_is_not_a_replay(tonne, mqtt_broker):
 
 
 def test_letters_are_counted_by_reason_and_device(tonne, heard):
-    """An operator could not tell one broken device from a broken fleet."""
+    """Rejected messages are reported by reason and device."""
     _, arrived = heard
     tonne("replay", 1)
     assert arrived.acquire(timeout=60)

@@ -86,7 +86,7 @@ POST = ("-H", "Content-Type: application/pkcs10", "--data-binary", "@request.b64
 
 
 def test_a_device_enrols_by_curl_and_openssl_and_renews(tonne, database_url, tmp_path):  # noqa: F811
-    """A firmware of another maker could get no certificate, or its key would travel."""
+    """A device enrols with standard tools and renews its certificate."""
     tonne.register("inv-1", "inv-2")
     (made,) = token_of(tonne, "inv-1")
     with serving(tonne, database_url) as (url, ca, told):
@@ -132,7 +132,7 @@ def test_a_device_enrols_by_curl_and_openssl_and_renews(tonne, database_url, tmp
 
 
 def test_a_gateway_enrols_and_renews_by_itself(tonne, database_url, tmp_path):  # noqa: F811
-    """Ninety days after it was set up a gateway would fall silent, far from everybody."""
+    """A gateway enrols and renews with a key made on the device."""
     tonne.register("gw-1")
     (made,) = token_of(tonne, "gw-1")
     folder, file = tmp_path / "gw-1", tmp_path / "edge.yaml"
@@ -186,7 +186,7 @@ def test_a_gateway_enrols_and_renews_by_itself(tonne, database_url, tmp_path):  
 
 
 def test_what_is_no_proper_request_is_refused(tonne, database_url, tmp_path, monkeypatch):  # noqa: F811
-    """A weak key, or a certificate for somebody else, would be in the field for months."""
+    """An invalid enrolment request is rejected."""
     tonne.register("inv-1", {"id": "behind", "more": ", gateway: inv-1"})
     (made,) = token_of(tonne, "inv-1")
     assert "behind" in tonne("registry", "enrol-token", "behind", code=2)

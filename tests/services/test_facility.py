@@ -60,7 +60,7 @@ def _export(run, out, *more):
 
 
 def test_the_inventory_is_what_the_meters_read(run, database_url, tmp_path):
-    """A ministry would get a figure that no meter carries."""
+    """The inventory has the metered quantities."""
     assert run.bring().exit_code == Exit.DONE
     done = _export(run, tmp_path / "out", "--json")
     assert done.exit_code == Exit.NOT_ENOUGH, done.output  # three days are no year
@@ -124,7 +124,7 @@ def _template(path, formula_at="B20"):
 
 
 def test_an_official_form_is_filled_and_kept(run, tmp_path):
-    """A form with a formula or a lock gone is sent back by the ministry."""
+    """An official form is filled in without other changes."""
     run.bring()
     template, mapped = tmp_path / "form.xlsx", tmp_path / "map.toml"
     _template(template)

@@ -138,7 +138,7 @@ def get(bind, path):
 
 
 def test_sockets_that_say_nothing_take_no_files_and_no_threads(metrics):
-    """Whoever reaches the port would keep a pipeline from its broker and its database."""
+    """Idle connections occupy no files and no threads."""
     before = threading.active_count()
     where = metrics.rsplit(":", 1)
     with ExitStack() as held:

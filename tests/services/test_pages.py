@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-from mrv import methodologies
-from mrv.methodologies import tools
 from services.cli.calculate import catalog_docs, reference_docs
 from services.cli.calculate import methodology_docs as pages
-from tests.every import every
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,22 +30,3 @@ def test_reference_pages_have_not_drifted():
     """A reader would set what is not read, or type a key that is refused."""
     for name, text in reference_docs.pages().items():
         assert (ROOT / "docs" / name).read_text("utf-8") == text, "run `make pages`"
-
-
-def test_a_page_names_every_input():
-    """A user would learn of a key only when it is refused as missing."""
-
-    @every([*methodologies.load().values(), *tools.load().values()])
-    def _(one):
-        text = pages.pages()[f"{one.id}.md"]
-        for key in one.inputs:
-            assert f"`{key}" in text
-
-
-def test_writing_pages_into_an_empty_folder(tmp_path, monkeypatch):
-    """`make pages` would fail in a fresh clone."""
-    (tmp_path / "mrv").mkdir()
-    (tmp_path / "mrv/NOMENCLATURE.md").write_text((ROOT / "mrv/NOMENCLATURE.md").read_text("utf-8"))
-    monkeypatch.chdir(tmp_path)
-    pages.main()
-    assert (tmp_path / "docs/methodologies/rice-awd.md").is_file()

@@ -98,7 +98,7 @@ def _parts(name, data):
 
 
 def test_nothing_hidden_is_left_in_any_byte(made):
-    """Whoever reads the public version would learn where the meters are and whose they are."""
+    """A public version contains no confidential text."""
     run, name, home = made
     opened = home / "opened.json"
     done = run("public", name, "--key", "the-operator", "--out", home / "out", "--disclosures",
@@ -134,7 +134,7 @@ def test_nothing_hidden_is_left_in_any_byte(made):
 
 
 def test_the_public_version_is_of_the_signed_original(made):
-    """A public statement could be of figures that nobody verified."""
+    """A public version is provably of the signed original."""
     run, name, home = made
     opened, ring, out = home / "opened.json", home / "ring.json", home / "out"
     run("public", name, "--key", "the-operator", "--out", out, "--disclosures", opened)

@@ -1,4 +1,4 @@
-"""What is refused says three things: the key, the clause or unit, and the remedy.
+"""Each rejected value is reported with its key, the clause or unit, and the remedy.
 
 Every key of every golden case, spoilt: refused by name, never a traceback, never a figure.
 """

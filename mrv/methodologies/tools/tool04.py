@@ -1,8 +1,8 @@
 """
 Methane of waste at a disposal site, year by year.
 
-CDM TOOL04 version 8, equation 1: [r], three implementations that agree.  Constants:
-[M], and [B], since their product reproduces a published coefficient.  Years after the
+CDM TOOL04 version 8, equation 1: [r], three implementations that agree.  Constants: [M];
+their product reproduces a published coefficient [B].  Years after the
 last one entered receive no waste.
 """
 

@@ -123,12 +123,11 @@ def _cause(own: Sequence[Project], words: Words) -> str:
     if not whole:
         return ""
     worst = max(own, key=lambda project: (short[project["project"]], project["project"]))
-    return words.filled(
-        "programme.worst",
-        _short_name(worst["name"]),
-        _percent(int(short[worst["project"]] / whole * 100), words),
-        _percent(_reached(worst), words),
-    )
+    share = _percent(int(short[worst["project"]] / whole * 100), words)
+    if worst["plan_error"]:
+        return words.filled("programme.worst_plan", _short_name(worst["name"]), share)
+    reached = _percent(_reached(worst), words)
+    return words.filled("programme.worst", _short_name(worst["name"]), share, reached)
 
 
 def _target(
@@ -178,7 +177,8 @@ def _held_back(
     )
     rows = [
         [words.tonnes(_decimal(_short(item))), _short_name(item["name"]),
-         words.filled("programme.reaches", _percent(_reached(item), words))]
+         legible(item["plan_error"] or "", _LONG)
+         or words.filled("programme.reaches", _percent(_reached(item), words))]
         for item in short[:_MOST_SHORT]
     ] + [
         [words["programme.no_price"] if alarm["cost_t_per_day"] is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache, partial
@@ -29,6 +29,7 @@ from mrv.rounding import decimal_text
 from mrv.rules import titled
 from mrv.texts import form
 from services.api.console import assets
+from services.api.console.maps.base import coastline
 from services.api.console.maps.plots import week_of
 from services.api.console.session import menu, own
 from services.api.console.translations import Words, preferred, unit
@@ -171,8 +172,11 @@ def names_in(ask: Asked, language: str) -> dict[tuple[str, str], str]:
     def find() -> dict[tuple[str, str], str]:
         with ask.reading() as conn:
             rows = registered_names(conn)
-            sites = conn.execute("SELECT 'site', id, name FROM site").fetchall()
-        return {(kind, id_): content for kind, id_, content in sites} | {
+            own = conn.execute(
+                "SELECT 'site', id, name FROM site"
+                " UNION ALL SELECT 'project', id, name FROM project"
+            ).fetchall()
+        return {(kind, id_): content for kind, id_, content in own} | {
             key: content[language] for key, content in rows.items() if language in content
         }
 
@@ -207,6 +211,21 @@ def clock(at: datetime | str, timezone: str) -> str:
     return local.isoformat(" ", "minutes").replace("+00:00", "Z")
 
 
+def last_day(end: datetime | None, timezone: str) -> date | None:
+    """Return the last local day before a time; None if open."""
+    return end and (end - timedelta(microseconds=1)).astimezone(calendar.zone(timezone)).date()
+
+
+def warm() -> None:
+    """Load texts, templates, static files and the coastline, before the first reader asks."""
+    for language in LANGUAGES:
+        Words(language)
+    for name in _environment().list_templates():
+        _environment().get_template(name)
+    assets.load()
+    coastline()
+
+
 @cache
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
@@ -224,6 +243,7 @@ def _environment() -> jinja2.Environment:
     made.globals["language_name"] = partial(form, "name")
     made.filters["legible"] = legible
     made.filters["clock"] = clock
+    made.filters["last_day"] = last_day
     made.filters["plain"] = plain
     made.filters["kilo"] = kilo
     made.filters["percent"] = percent

@@ -15,8 +15,9 @@ from services.api.paging import current
 from services.api.problems import ProblemError
 from services.api.reports import Lang, spoken_language
 from services.api.request_context import WholeReader
+from services.issuer.planning import programme_report
 from services.store.views import parks
-from services.store.views.programme_report import progress_document, report_document
+from services.store.views.programme_report import progress_document
 
 router = APIRouter(tags=["programme"])
 
@@ -106,4 +107,4 @@ def park(
 
 def _report(ask: WholeReader, year: int | None, language: str = "en") -> dict[str, Any]:
     with ask.reading() as conn:
-        return report_document(conn, year, language)
+        return programme_report(conn, year, language)

@@ -82,6 +82,7 @@ class SystemProject(Shape):
     expected_ahead_t: str | None = Field(description="Amount expected for the rest of the year.")
     monitored_t: str | None
     measured_percent_of_expected: str | None
+    plan_error: str | None = Field(description="Why the plant cannot reach its estimate.")
     issued_credits_t: int
     issued_by_grade_t: dict[str, str] | None = Field(
         description="Credits by grade of evidence; null where no statement states grades."

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import ast
 import csv
+import os
 import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -32,8 +34,11 @@ NEITHER = "neither"
 # how the page says each verdict of the table
 _VERDICTS = {"prevented": "prevented", "shown": "reported", NEITHER: "not detected"}
 _CERTAINTY = {
-    "R": "primary source", "T": "transcription", "r": "secondary source", "M": "text not compared",
+    "R": "original", "T": "transcription", "r": "secondary source", "M": "not compared",
 }  # fmt: skip
+# a page of the threat model, whose links to tests are refreshed
+THREATS = Path("docs/threat-model.md")
+_TEST_LINK = re.compile(r"\[[^\]]*\]\(\.\./(tests/[\w/]+\.py)(#\w+)?\)")
 _ADDRESS = re.compile(r"(?:cdm\.unfccc\.int)?(/(?:IRCheck|CCheck|Projects|reviews)/[^\s|,;)]+)")
 
 
@@ -102,6 +107,31 @@ def _addressed(source: str, file: str) -> Iterator[tuple[str, str]]:
                     yield _key(address), f"{file}::{test.name}"
 
 
+def link_to(test: str) -> str:
+    """
+    Return a Markdown link to a test, `file::function`, with the first line of its docstring, or of
+    its file's, as text.
+    """
+    file, _, name = test.partition("[")[0].partition("::")
+    described = _descriptions(Path(file))[name]
+    return f"[{described}](../{file}{f'#{name}' if name else ''})"
+
+
+@cache
+def _descriptions(file: Path) -> dict[str, str]:
+    """Return the first line of the docstring of each function of a file, and of the file itself."""
+    tree = ast.parse(file.read_text("utf-8"))
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    lines = {node.name: ast.get_docstring(node) or node.name for node in found}
+    lines[""] = ast.get_docstring(tree) or file.name
+    return {name: text.splitlines()[0] for name, text in lines.items()}
+
+
+def refreshed(page: str) -> str:
+    """Return a page with the text of each link to a test replaced by the test's description."""
+    return _TEST_LINK.sub(lambda m: link_to(m[1] + (m[2] or "").replace("#", "::")), page)
+
+
 def _finding_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "\n## Findings of returned requests for issuance (CDM)\n"
     before, now = (
@@ -118,11 +148,11 @@ def _finding_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     )
     yield (
         "| finding | project type | fault in the returned request for issuance | the same fault in"
-        " tonne is | tests that show it |"
+        " tonne is | what a test shows |"
     )
     yield "|---|---|---|---|---|"
     for number, entry in enumerate(rows, 1):
-        tests = "<br>".join(f"`{test}`" for test in entry["tests"]) or "-"
+        tests = "<br>".join(dict.fromkeys(map(link_to, entry["tests"]))) or "-"
         link = f"[{number}](https://cdm.unfccc.int{entry['address']})"
         yield f"| {link} | {entry['of']} | {entry['issue']} | {_VERDICTS[entry['now']]} | {tests} |"
 
@@ -141,10 +171,12 @@ _MAP_HEAD = """\
 
 Written by `make pages` from `docs/conformity.toml`, `docs/findings.tsv` and the tests; edit those.
 
-For: verifiers and officers. The tables list requirements of standards and programmes, the page or
-folder of tonne that meets each, and the tests of it. This is not a certificate: no accredited body
-has assessed tonne against these texts. The last column states how the text of the requirement was
-available; the texts of ISO were not available. A requirement without a test is marked as open.
+For: verifiers and officers. The tables list requirements of standards and programmes, the page,
+command or file of tonne that meets each, and what an automatic test shows (the link leads to the
+test). This is not a certificate: no accredited body has assessed tonne against these texts. The
+last column states with which text the requirement was compared: the original, a transcription, or
+a secondary source. The texts of ISO were not available; clause numbers of ISO 14064-3 are those of
+its table of contents. A requirement without a test is marked as open.
 """
 
 
@@ -193,24 +225,35 @@ def tests_of(text: str) -> list[str]:
 def _conformity_page(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield _MAP_HEAD
     tested = sum(bool(row.get("tests")) for row in rows)
-    yield f"{tested} requirements are covered by tests, {len(rows) - tested} are open."
+    yield f"Requirements covered by tests: {tested}. Open: {len(rows) - tested}."
     for of, lines in groupby(rows, key=lambda row: row["of"]):
         yield f"\n## {of}\n"
-        yield "| clause or subject | requirement | met in | tests | source of the requirement |"
+        yield (
+            "| clause or subject | requirement | described in | what a test shows | requirement"
+            " compared with |"
+        )
         yield "|---|---|---|---|---|"
         yield from (_map_row(line) for line in lines)
 
 
 def _map_row(row: dict[str, Any]) -> str:
-    tests = "<br>".join(f"`{test}`" for test in row.get("tests", ())) or "**open**"
+    tests = "<br>".join(map(link_to, row.get("tests", ()))) or "**open**"
     source = _CERTAINTY[row["certainty"]]
-    cells = (row["clause"], row["says"], row.get("where", "-"), tests, source)
+    cells = (row["clause"], row["says"], _place(row.get("where", "-")), tests, source)
     return "| " + " | ".join(cells) + " |"
 
 
+def _place(where: str) -> str:
+    """Return a link to a page or file; a command as code."""
+    if "/" not in where and not where.endswith(".md"):
+        return f"`{where}`" if where.startswith("tonne ") else where
+    return f"[{Path(where).name}]({Path(os.path.relpath(where, CONFORMITY.parent)).as_posix()})"
+
+
 def write_conformity() -> None:
-    """Write the conformity page below the current folder."""
+    """Write the conformity page and the links of the threat model below the current folder."""
     if TABLE.is_file():
         pages = conformity_page(TABLE.read_text("utf-8"))
         pages += findings_section(FINDINGS.read_text("utf-8"))
         CONFORMITY.write_text(pages, encoding="utf-8")
+        THREATS.write_text(refreshed(THREATS.read_text("utf-8")), encoding="utf-8")

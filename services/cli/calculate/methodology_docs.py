@@ -47,10 +47,10 @@ _LIQUID = {"density_kg_per_m3": 540}
 _Rows = dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]]
 _NOTE = "Written by `make pages`."
 _LEGEND = (
-    "Words in parentheses after a source state how its text was available"
-    " ([certainty](../statement-figures.md#certainty-of-a-source)), not whether a meter or record"
-    " was verified. `direction` is the side of a factor whose rounding is conservative; `either`"
-    " applies to both.\n"
+    'Words in parentheses after a source, such as "primary source", state how its text was'
+    " available ([certainty](../statement-figures.md#certainty-of-a-source)). Without such words,"
+    " the source is cited, but its text was not compared. `direction` is the side of a factor whose"
+    " rounding is conservative; `either` applies to both.\n"
 )
 
 
@@ -216,15 +216,15 @@ def _services(methodology: Methodology) -> Iterator[str]:
             f"The service of `{', '.join(taken.serves)}` requires consumption of"
             f" `{', '.join(taken.uses)}` [{taken.unit}]. If a consumption meter does not advance"
             " during service, tonne adds its consumption at a conservative rate (MTR-05)."
-            + (f" The plausible range is that of: {taken.source}." if taken.source else "")
+            + (f" Source of the plausible range: {taken.source}." if taken.source else "")
             + "\n"
         )
         if taken.by_history and taken.least:
             yield (
-                f"In each span of about {WEEKS} weeks, the consumption per unit of service is"
-                " compared with that of the project's earlier periods. Below"
+                f"In each block of {WEEKS} weeks, the consumption per unit of service is compared"
+                " with that of the project's earlier periods. Below"
                 f" {float(taken.least):g} times that value, only the service that the metered"
-                " consumption corresponds to is counted (MTR-06, tonne's own rule).\n"
+                " consumption corresponds to is credited (MTR-06, tonne's own rule).\n"
             )
         if taken.by_model and not taken.by_design:
             yield (
@@ -245,9 +245,9 @@ def _services(methodology: Methodology) -> Iterator[str]:
         whose = "each meter" if built.each else "the service"
         yield (
             f"In each week, at most `{built.parameter}` of {whose} of"
-            f" `{', '.join(built.serves)}`{of} is counted (MTR-07). A meter without valid"
-            f" calibration is counted as 0 unless a dated document states `{built.parameter}`, or"
-            " invoices state the service (EVD-02).\n"
+            f" `{', '.join(built.serves)}`{of} is credited (MTR-07). The service of a meter without"
+            " valid calibration is not credited unless a dated document states"
+            f" `{built.parameter}`, or invoices state the service (EVD-02).\n"
         )
     if methodology.invoiced:
         either = (
@@ -307,7 +307,7 @@ def _maxima(methodology: Methodology) -> Iterator[str]:
             of = " of a liquid" if "density_kg_per_m3" in needs.params else ""
             yield (
                 f"For a device of role `{role}`, at most {hour}{of} per hour and {day} per day are"
-                " counted (MTR-01).\n"
+                " credited (MTR-01).\n"
             )
 
 

@@ -146,7 +146,9 @@ def _page(name: str) -> Iterator[str]:
     yield (
         "For: verifiers and operators. Written by `make pages` from `mrv/rules`; edit the files"
         " there. [rules.md](../rules.md) has the calculation, [findings.md](../findings.md) the"
-        " severities."
+        ' severities. "Shall" states the requirement, the next sentences what tonne does.'
+        " Sources are cited; their texts were not compared with the rules unless words in"
+        " parentheses say so. Clause numbers are given where they are known."
     )
     mine = [row for row in rules().values() if page_of(row) == name]
     for group, rows in groupby(mine, key=lambda row: row.group):
@@ -162,8 +164,9 @@ def _rule(row: Rule) -> Iterator[str]:
     severity = code_words("severity", row.severity)
     yield f"- **Effect**: {code_words('effect', row.effect)}; severity {severity}."
     asks = _listed("asks", row.asks)
-    yield f"- **Applies to**: {asks}{_methodologies(row)}. **Tolerance**: {text.tolerance}."
-    yield f"- **Settled by**: {_listed('needs', row.needs)}."
+    yield f"- **Applies to**: {asks}{_methodologies(row)}."
+    yield f"- **Tolerance**: {text.tolerance}."
+    yield f"- **Finding closed by**: {_listed('needs', row.needs)}."
     yield f"- **Remedy**: {text.remedy}"
     yield f"- **Source**: {sourced(row.source)}."
     for country, ruled in ruling("rules").items():

@@ -15,9 +15,10 @@ from mrv.report import LANGUAGES, Format, make_programme
 from services.cli.options.common import Choice, Group, json_option
 from services.cli.options.servers import database_url
 from services.cli.statements.report import write_whole
+from services.issuer.planning import programme_report
 from services.store.postgres.pool import connect
 from services.store.views import parks
-from services.store.views.programme_report import progress_document, report_document
+from services.store.views.programme_report import progress_document
 
 FORMATS: dict[str, Format] = {".pdf": "pdf", ".xlsx": "xlsx"}
 
@@ -90,7 +91,7 @@ def report(year: int | None, out: Path | None, language: str, *, as_json: bool) 
             f"--out {out} is not a PDF or workbook; give a name that ends in .pdf or .xlsx"
         )
     with connect(database_url(), role="tonne_api", name="tonne programme", autocommit=True) as conn:
-        document = report_document(conn, year, language)
+        document = programme_report(conn, year, language)
     if out is not None and wanted is not None:
         write_whole(out, make_programme(document, wanted, language))
     if as_json:

@@ -7,7 +7,6 @@ from hypothesis.extra import numpy as hnp
 
 from ingest.limits import UNIT_LEVELS
 from ingest.quality import clocks, comparisons, gauges, runs
-from ingest.sun import elevation_deg
 
 MINUTE_US = 60_000_000
 DAY_US = 1440 * MINUTE_US
@@ -132,28 +131,6 @@ def test_a_difference_below_resolution_says_nothing():
     """Two meters that have just begun to count would differ by half, and be exchanged."""
     whole, parts = np.array([100, 100, 1, -100]), np.array([97, 99, 2, 100])
     assert _at(comparisons.sums_differ(whole, parts, 0.02, 1)) == [0, 3]
-
-
-def test_the_sun_stands_where_the_almanac_says():
-    """A clock that is off by seven hours could not be told from the sun."""
-    # Hai Phong, equinox 2026-03-20: the sun's noon is at about 05:01 UTC, 90 - 20.9 degrees high
-    noon = np.array([np.datetime64("2026-03-20T05:01", "us")]).astype(np.int64)
-    (high,) = elevation_deg(noon, 20.9, 106.6)
-    assert abs(high - 69.0) < 0.3
-    # Boulder, winter solstice 2022 noon at 19:00 UTC: 90 - 40 - 23.44
-    noon = np.array([np.datetime64("2022-12-21T19:00", "us")]).astype(np.int64)
-    (high,) = elevation_deg(noon, 40.0, -105.25)
-    assert abs(high - 26.5) < 0.3
-
-
-def test_generation_at_midnight_is_found_and_standby_is_not():
-    """An inverter whose clock says local time as UTC would make its power at night."""
-    times = np.array(["2026-03-20T05:00", "2026-03-20T17:00"], dtype="datetime64[us]")
-    for power, expected in (([5000.0, 5000.0], [1]), ([5000.0, -3.0], []), ([5000.0, 30.0], [])):
-        marks = clocks.at_night(
-            np.array(power), times.astype(np.int64), *(np.full(2, v) for v in (100.0, 20.9, 106.6))
-        )
-        assert _at(marks) == expected
 
 
 SERIES = hnp.arrays(np.float64, st.integers(0, 20), elements=st.floats(-1e6, 1e6))

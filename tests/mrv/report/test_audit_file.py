@@ -70,7 +70,7 @@ def text_of(data):
 
 
 def test_page_and_workbook_say_what_was_written(told):
-    """JCM and ISO 14064-3 ask for it, and an auditor would have to ask by letter."""
+    """Report and workbook contain the verifier's entries."""
     said = text_of(page(told, Words("en")))
     rows = cells(workbook(told, Words("en")))
     flat = "".join("".join("".join(map(str, row)) for row in rows).split())
@@ -117,7 +117,7 @@ def test_the_code_is_of_the_address(told):
 
 
 def test_uncertainties_are_combined_as_the_ipcc_says(bare):
-    """An uncertainty of the sum would be of no rule that anybody can look up."""
+    """Uncertainties are combined by the IPCC's error propagation."""
     one, other = bare.parameters
     three = changed(one, side="baseline", emissions_t="300.000000")
     four = changed(other, side="baseline", emissions_t="400.000000")

@@ -94,7 +94,7 @@ def test_every_methodology_is_here():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_unchanged_it_is_the_statements(calculated, name):
-    """An auditor who opens the workbook would see other tonnes than the statement's."""
+    """The workbook's formulas give the figures of the statement."""
     facts, book, _, _ = calculated[name]
     _, tonnes, said, same, credited, of_statement, credit_same = _total(book)
     assert (same, credit_same) == ("yes", "yes")
@@ -109,7 +109,7 @@ def test_unchanged_it_is_the_statements(calculated, name):
 
 @pytest.mark.parametrize("name", CALCULATED)
 def test_a_day_times_ten_moves_the_tonne_as_the_steps_say(calculated, name):
-    """A typed result stays as it was, and nobody could follow it."""
+    """A changed daily value changes the workbook's reduction by the equations."""
     facts, before, after, (place, more) = calculated[name]
     lines = _quantities(after, facts)
     counted = lines[place] - _quantities(before, facts)[place]
@@ -131,7 +131,7 @@ def test_a_day_times_ten_moves_the_tonne_as_the_steps_say(calculated, name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_each_step_says_what_it_is(calculated, name):
-    """A formula of cells alone says nothing of the methodology."""
+    """Each calculation step of the workbook has its symbol, meaning and unit."""
     facts, book, _, _ = calculated[name]
     rows = {row[1].value: row for row in book["Calculation"].iter_rows() if row[1].value}
     reckoning = Reckoning(facts)
@@ -151,7 +151,7 @@ BOUNDED = ("2/ams-ii-c/e2807def5bad", "2/jcm-id-am009/2514bb5c2689", "2/jcm-vn-a
 
 @pytest.mark.parametrize("name", [*closed.names("1").values(), *BOUNDED])
 def test_the_inputs_are_those_that_counted(name):
-    """A workbook would calculate by what was typed, or an old statement by today's factors."""
+    """The inputs of the workbook are the values applied in the statement."""
     facts = closed.facts_of(name)
     want = Fraction(facts.subject.emissions.reduction.t)
     assert abs(_steps(facts, [facts.counted(line) for line in facts.lines]) - want) <= GRAM

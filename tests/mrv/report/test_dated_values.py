@@ -38,7 +38,7 @@ def facts():
 
 
 def test_ratings_samples_and_factors_have_their_dates(facts):
-    """A verifier would not see that a rated power counts from yesterday."""
+    """The report dates each rated power, sample and factor."""
     rows = list(dated_rows(facts.subject, Words("en")))
     assert [(r[0], r[2], r[3]) for r in rows if r[1] == "rated power"] == [
         ("turbine", "2026-01-01", "2000000"),
@@ -64,7 +64,7 @@ def _declared(facts, declared):
 
 
 def test_a_survey_states_its_strata_and_how_it_was_taken(facts):
-    """A verifier would not see that one of two strata is imprecise, or that no one went there."""
+    """The report states strata and method of each survey."""
     survey = Survey(
         "x", 100, 40, Decimal("4.5"), "by lot", date(2026, 1, 2), None, strata=(
             Stratum("old", 50, 20, Decimal(4), Decimal(1)),
@@ -126,7 +126,7 @@ def test_a_certificate_names_its_register_and_laboratory():
 
 def test_measured_values_are_not_called_fixed():
     """
-    A verifier would look for the analyser's methane among what the validation fixed.
+    Measured values are listed apart from parameters fixed ex ante.
 
     https://cdm.unfccc.int/IRCheck/iss_forms/RS3OM8K4C2DI7T0/viewPublic
     """

@@ -213,7 +213,7 @@ def test_the_calendar_adds_up_to_the_coverage_that_is_stated(facts):
 
 
 def test_a_correction_says_what_it_changes(facts):
-    """The secretariat would have to compare two reports figure by figure."""
+    """A correction states the changed figures and its reason."""
     before = figures(facts["pv"].subject, by_device=True)
     other = replace(before.devices[0], metered="1")
     before = replace(before, devices=(other, *before.devices[1:]))

@@ -105,7 +105,7 @@ def row_of(sheet, text):
 
 
 def test_the_sheets_are_those_of_the_jcm_with_its_columns(books):
-    """The Joint Committee's secretariat would send the report back."""
+    """The sheets and columns of the workbook are those of the JCM."""
     book = opened(books["pv-en"])
     assert book.sheetnames == SHEETS
     assert book.active.title == "Result"
@@ -159,7 +159,7 @@ def test_the_figures_are_those_of_the_statement(books, facts):
 
 
 def test_every_formula_can_be_traced_to_the_days(books):
-    """A figure that was only typed in could not be followed by anybody."""
+    """Each figure of the workbook is traceable to daily values by formulas."""
     book = opened(books["pv-en"], values=False)
     report, calculation = book["Monitoring Report"], book["Calculation"]
     total = row_of(report, "Whole period")
@@ -172,7 +172,7 @@ def test_every_formula_can_be_traced_to_the_days(books):
 
 
 def test_libreoffice_comes_to_the_same_figures(books, tmp_path):
-    """An auditor who opens the workbook would see other figures, or errors."""
+    """LibreOffice recalculates the workbook to the figures of the statement."""
     if not SOAK:
         books = {"pv-vi": books["pv-vi"]}
     again = office.calculated(tmp_path, books)
@@ -266,7 +266,7 @@ def cells_of(sheet, text):
 
 
 def test_comparisons_are_the_statements(books, facts):
-    """What is far off from design, a year before or a check would be seen by nobody."""
+    """The workbook's comparisons are those of the statement."""
     subject = facts["pv"].statement["credentialSubject"]
     for live in (True, False):
         sheet = opened(books["pv-en"], values=live)["Comparisons"]
@@ -319,7 +319,7 @@ def test_an_earlier_period_is_compared_live(facts):
 
 
 def test_the_sample_is_a_list_to_work_through(books, facts):
-    """The verifier would copy device-days by hand, and nobody would see how they were drawn."""
+    """The workbook has the sampling list with a place for each result."""
     said = facts["pv"].sampling["credentialSubject"]
     sheet = opened(books["pv-en"])["Sampling"]
     assert cells_of(sheet, "Seed")[0] == said["seed"]

@@ -192,7 +192,7 @@ def test_the_matrix_names_every_route(served):
 
 @pytest.mark.parametrize(("method", "path"), sorted(MATRIX))
 def test_each_role_gets_what_is_its_own(served, method, path):
-    """An auditor could issue a statement, or a neighbour read another's readings."""
+    """Each role has access to its own routes only."""
     names = {
         "{project}": "pv",
         "{device}": "inv-1",
@@ -231,7 +231,7 @@ def test_each_role_gets_what_is_its_own(served, method, path):
      "Bearer tonne_000000000000_" + "x" * 5_000, "Bearer tonne__", "bearer tonne"],
 )  # fmt: skip
 def test_a_broken_token_is_never_taken_for_none(served, authorization):
-    """A caller with a wrong token would believe that it was accepted."""
+    """An invalid token is rejected and not treated as anonymous."""
     found = plain.get(f"{served.url}/v1/statements", headers={"Authorization": authorization})
     assert found.status_code == 401
     assert found.headers["www-authenticate"].startswith("Bearer")

@@ -91,7 +91,7 @@ def _drafts(served):
 
 
 def test_other_content_types_are_refused(served):
-    """A form posted by a web page would act in an operator's name."""
+    """A request body that is not JSON is rejected."""
     found = served.ask(
         "/v1/projects/pv/periods",
         "operator",
@@ -230,7 +230,7 @@ def test_a_caller_who_asks_too_often_waits(monkeypatch):
 
 
 def test_a_database_that_is_away_is_said_and_comes_back(served, timescale):
-    """A restart of the database would need one of the API."""
+    """The API recovers by itself after a database outage."""
     timescale.kill()
     try:
         found = served.ask(f"/v1/statements/{served.issued}")
@@ -245,7 +245,7 @@ def test_a_database_that_is_away_is_said_and_comes_back(served, timescale):
 
 
 def test_secrets_are_nowhere(served):
-    """Who reads a log, a dump or the documentation would hold the keys."""
+    """No log, dump or answer contains a secret."""
     for path in ("/v1/openapi.json", "/metrics", "/v1/statements"):
         served.ask(path, "admin")
     dump = subprocess.run(

@@ -46,7 +46,7 @@ def finished(served, address, who):
     ],
 )
 def test_a_file_is_made_while_nobody_waits(served, path, media_type):
-    """A pack of a year takes minutes, and a proxy gives up after one."""
+    """Large files are created in the background."""
     address = f"/v1/statements/{served.issued}{path}"
     asked = served.ask(address, "auditor", headers=ASYNC)
     assert asked.status_code == 202
@@ -126,7 +126,7 @@ def queue(database_url, tmp_path):
 
 
 def test_the_queue_is_bounded_and_its_jobs_are_done_once(queue, database_url):
-    """One key could have the disk filled; two processes would make the same file."""
+    """The file queue is limited; each job runs once."""
     conn, issued = queue
     pack = Wanted("pack", issued, "zip", None)
     first = jobs.ask(conn, uuid4(), pack, "k1")
@@ -185,7 +185,7 @@ def test_who_only_reads_asks_for_nothing(database_url):
 
 
 def test_what_is_kept_is_bounded_by_bytes(tmp_path):
-    """Packs of a large programme would fill the disk that the API shares."""
+    """Stored files are limited in size."""
 
     def file(size):
         def make(work):

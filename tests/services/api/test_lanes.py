@@ -77,7 +77,7 @@ def test_whoever_leaves_the_queue_leaves_no_place_behind(monkeypatch):
     ],
 )
 def test_what_takes_long_has_a_lane_of_its_own(method, path, accept, count):
-    """Reports for one auditor would keep all others from reading."""
+    """Long requests do not delay short ones."""
     # in two lines: the route reads both
     headers = [(b"accept", accept), (b"accept", b"image/png")]
     scope = {"method": method, "path": path, "client": ("192.0.2.1", 5), "headers": headers}
@@ -124,7 +124,7 @@ class Waits:
 
 
 def test_a_new_connection_takes_the_place_of_one_that_says_nothing(monkeypatch):
-    """Sockets of many addresses that say nothing would give 503 to all."""
+    """A new connection replaces the oldest idle one."""
     monkeypatch.setattr(connections, "MOST", 3)
     places, idle = Places(), [Waits() for _ in range(3)]
     for k, one in enumerate(idle):
@@ -168,7 +168,7 @@ async def answers(scope, receive, send):
     ],
 )
 def test_who_neither_ends_nor_reads_is_hung_up_on(monkeypatch, request_, part):
-    """A body behind its answer, or an answer that nobody takes, held a place for ever."""
+    """A client that neither sends nor reads is disconnected."""
     monkeypatch.setattr(connections, "LINGER_S", 0.2)
     monkeypatch.setattr(connections, "TAKEN_S", 0.2)
     config = uvicorn.Config(answers, http=PromptProtocol, lifespan="off", log_config=None)

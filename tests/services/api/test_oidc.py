@@ -110,7 +110,7 @@ async def all_of(tokens, texts):
     ],
 )
 def test_who_is_given_no_projects_sees_none(claims, projects):
-    """A provider that forgot the claim would open every owner's meters."""
+    """A token without projects gives access to no project."""
     with published() as (provider, tokens):
         token = provider.sign("one", **claims)
         found = asyncio.run(tokens.principal(token))

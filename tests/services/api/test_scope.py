@@ -74,7 +74,7 @@ PAGES = sorted(
 
 
 def test_every_route_says_what_an_outsider_gets():
-    """A route that nobody thought of could show another owner's meters."""
+    """Each route denies access to a key of another project."""
     inside = {path for (_, path), wanted in MATRIX.items() if wanted is not OPEN} - LISTS
     outsiders = {"stranger", "rival", "elsewhere"}
     open_to_one = {
@@ -95,7 +95,7 @@ def test_a_list_holds_nothing_of_another_project(served, path):
 
 
 def test_pages_keep_to_the_scope(served):
-    """Drafts and meters of one owner would stand on a page for another."""
+    """Console pages show only projects of the key."""
     with httpx.Client(
         verify=plain.NO_AUTHORITIES, base_url=served.url, timeout=plain.PATIENCE_S
     ) as browser:
@@ -117,7 +117,7 @@ def test_pages_keep_to_the_scope(served):
 
 
 def test_failed_sign_ins_are_counted_and_grow_nothing(served):
-    """A stranger could fill a table that nobody may empty."""
+    """Failed sign-ins are counted without filling a table."""
     with connect(served.database_url, role="tonne_api") as conn:
         (rows,) = conn.execute("SELECT count(*) FROM api_audit").fetchone()
     for _ in range(5):

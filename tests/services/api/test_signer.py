@@ -246,7 +246,7 @@ class Killed(BaseException):
 
 
 def test_a_crash_between_loses_nothing_and_signs_nothing_twice(apart, logins, monkeypatch):
-    """Power that fails at the wrong moment would leave a statement issued twice, or never."""
+    """After a crash each statement is issued exactly once."""
     name = next_verified(apart, "2026-02-01", "2026-02-02")
     wanted = apart.ask(f"/v1/statements/{name}/issue", "operator", "POST", headers=ASYNC)
     runner = Runner(
@@ -349,7 +349,7 @@ FORBIDDEN = {
 
 
 def test_the_web_s_login_can_do_nothing_that_stands_under_a_signature(apart, logins):
-    """A web process that was taken over would enrol a verifier and issue what it likes."""
+    """The web login cannot write signed data."""
     allowed = []
     with psycopg.connect(login(apart.database_url, logins, "api"), autocommit=True) as conn:
         for what, statement in FORBIDDEN.items():
@@ -383,7 +383,7 @@ def test_the_web_s_login_can_do_nothing_that_stands_under_a_signature(apart, log
 
 
 def test_a_stolen_web_process_gets_only_what_people_have_signed(apart, logins):
-    """A signer that did what the queue says, and did not check it, would be the web's pen."""
+    """The signer executes only requests signed by a person."""
     forged = signed(apart, apart.draft, "operator")
     with psycopg.connect(login(apart.database_url, logins, "api"), autocommit=True) as conn:
         for kind, said in (
@@ -419,7 +419,7 @@ def test_a_stolen_web_process_gets_only_what_people_have_signed(apart, logins):
 
 
 def test_a_queue_that_nobody_answers_is_told(apart, monkeypatch):
-    """Operators would press the button again and again, and nobody would know why."""
+    """A signing request without an answer is reported."""
     name = next_verified(apart, "2026-02-03", "2026-02-04")
     apart.ask(f"/v1/statements/{name}/issue", "operator", "POST", headers=ASYNC)
     monkeypatch.setenv("TONNE_DATABASE_URL", apart.database_url)

@@ -17,7 +17,7 @@ def close(served, key=None, who="operator", **said):
 
 
 def test_a_named_request_is_done_once(served):
-    """A client that heard no answer would issue twice when it asks again."""
+    """A repeated request with its idempotency key is executed once."""
     own = {"from": "2026-02-01", "to": "2026-02-02"}  # which no other test closes
     first = close(served, "close-1", **own)
     again = close(served, "close-1", **own)
@@ -93,7 +93,7 @@ def test_superseding_makes_a_draft_and_changes_nothing_yet(served):
 
 
 def test_an_auditor_s_refused_attempt_is_noted(served):
-    """Nobody would see that somebody tries the doors."""
+    """A rejected attempt is recorded in the audit log."""
     assert (
         served.ask("/v1/keys", "auditor", "POST", json={"name": "x", "role": "admin"}).status_code
         == 403

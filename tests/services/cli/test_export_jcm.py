@@ -62,7 +62,7 @@ def _stated(pack):
 
 @pytest.mark.skipif(OFFICE is None, reason="LibreOffice is not installed: nothing recalculates")
 def test_the_spreadsheet_recalculates_to_the_statement(run, pack, tmp_path):
-    """A participant would hand in another reduction than the one that was verified."""
+    """The spreadsheet recalculates to the reduction of the statement."""
     done = run()
     assert done.exit_code == Exit.NOT_ENOUGH, done.output  # no status list was given
     subprocess.run(
@@ -114,7 +114,7 @@ def test_an_official_file_is_filled(run, tmp_path):
 
 
 def test_shares_that_are_not_the_whole_are_refused(run, tmp_path):
-    """Credits of nobody, or of two."""
+    """An allocation of credits that is not 100 % is rejected."""
     for shares, rule in (
         ((("A", "JPN", "60", "x"), ("B", "VNM", "50", "y")), "110"),
         ((("A", "XXX", "100", "x"),), "is not a Party"),
@@ -129,7 +129,7 @@ def test_shares_that_are_not_the_whole_are_refused(run, tmp_path):
 
 
 def test_contributions_are_what_the_statement_shows_and_what_was_entered(run, pack, tmp_path):
-    """A report would praise a project for energy or jobs that nobody measured or entered."""
+    """Contributions are those of the statement and the documents entered."""
     done = run()
     said = _stated(pack)
     sheet = openpyxl.load_workbook(tmp_path / "out" / "contribution-report.xlsx")["Contributions"]
@@ -162,7 +162,7 @@ def test_the_design_is_what_the_statement_was_closed_with(run, pack, tmp_path):
 
 @pytest.mark.parametrize("name", [one for one in sorted(load()) if one.startswith(JCM)])
 def test_every_methodology_of_the_jcm_has_its_monitoring_sheet(name):
-    """A participant would hand in a request without the sheet of its methodology."""
+    """Each JCM methodology has its monitoring sheet."""
     facts = closed.facts_of(closed.names()[name])
     signed = read_bytes(Verification, packs.pack().files[VERIFICATION], VERIFICATION)
     source = Source(facts.subject, signed, facts.plan.extract())

@@ -23,7 +23,7 @@ DEVICE = "signed-1"
 
 
 def test_what_a_gateway_forwards_is_signed_and_verified(pipeline, plant, tmp_path):
-    """Whoever has the database or the broker could write readings, and nobody would see it."""
+    """Readings signed by a gateway are verified."""
     key = tmp_path / "keys" / "signing.key"
     edge = Edge(tmp_path, pipeline, [meter(plant, 0.1, DEVICE)], signing={"key": str(key)})
     told = tonne("edge", edge.config, "--public-key")

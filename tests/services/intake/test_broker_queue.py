@@ -14,7 +14,7 @@ PATIENCE_S = 90
 
 
 def test_what_waits_is_told(mqtt_broker):
-    """A queue that fills would drop acknowledged readings, and nobody knew how long was left."""
+    """The remaining hours of the broker's queue are reported."""
     open_session(mqtt_broker.url, "pipeline")
     sent = list(messages(40, 50))
     publisher = Publisher(mqtt_broker.port)

@@ -67,7 +67,7 @@ def from_(name, count, size=10):
 )
 @settings(max_examples=often(80, 200))
 def test_nobody_gets_more_than_its_minutes(steps):
-    """A meter that went mad would have as many messages stored as it likes."""
+    """Messages above the quota of a principal are rejected."""
     clock = Clock()
     quota = PrincipalQuota(LIMITS, clock)
     begin_s, let_in, away_s = clock.now_s, 0, 0.0

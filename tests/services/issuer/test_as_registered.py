@@ -80,7 +80,7 @@ def _checks(url, name):
 
 
 def test_versions_are_those_that_were_registered(database_url, who, tmp_path):
-    """A statement by a version that no programme registered would be found by the reviewer."""
+    """A methodology version that was not registered is reported."""
     registering.register(database_url, tmp_path, plant.REGISTRY)
     name = logged.submitted(database_url, who)
     assert len(_checks(database_url, name)["registered"]) == 2
@@ -105,7 +105,7 @@ def test_versions_are_those_that_were_registered(database_url, who, tmp_path):
 
 
 def test_a_plant_elsewhere_than_designed_is_a_finding(database_url, who, tmp_path):
-    """A plant of another town would be credited under the design of this one."""
+    """A plant at another location than designed is reported."""
     assert "km from the place" not in _told(database_url, tmp_path, _with(DESIGN))
     near = DESIGN.replace("latitude: 20.9", "latitude: 20.905")
     assert "km from the place" not in _told(database_url, tmp_path, _with(near))
@@ -120,7 +120,7 @@ def test_a_plant_elsewhere_than_designed_is_a_finding(database_url, who, tmp_pat
 
 
 def test_energy_before_a_plant_is_commissioned_is_a_finding(database_url, who, tmp_path):
-    """Which of two days is right, the record's or the meter's, a reviewer would ask."""
+    """Energy before the commissioning date is reported."""
     late = DESIGN.replace("commissioned: 2026-01-20", "commissioned: 2026-10-06")
     late = late.replace("planned: 2026-01-20", "planned: 2026-10-06")
     said = _told(database_url, tmp_path, _with(late))
@@ -131,7 +131,7 @@ def test_energy_before_a_plant_is_commissioned_is_a_finding(database_url, who, t
 
 
 def test_a_visit_is_of_a_plant_that_is_there(database_url, who):
-    """An inspection of nine months before the first stove would pass as verification."""
+    """A site visit before commissioning is reported."""
     name = logged.submitted(database_url, who)
     visit = SiteVisit(day="2025-09-26", place="Hai Phong", text="the meters were seen")
     with logged.issuer(database_url) as conn:
@@ -146,7 +146,7 @@ def test_a_visit_is_of_a_plant_that_is_there(database_url, who):
 
 
 def test_who_verified_does_not_review(database_url, who):
-    """ISO 14064-3: an opinion would be issued that only its authors read."""
+    """A member of the verification team cannot be the reviewer."""
     name = logged.submitted(database_url, who)
     own = PersonNamed(name="tran thi mai", function="reviewer")
     other = PersonNamed(name="Le Van Minh", function="technical reviewer")
@@ -174,7 +174,7 @@ def test_who_validated_does_not_verify(database_url, who):
 
 
 def test_a_plan_describes_how_its_samples_are_drawn(database_url, who, tmp_path):
-    """A sample by districts would stand under a plan of simple random sampling, unseen."""
+    """A monitoring plan describes the sampling method."""
     registering.register(database_url, tmp_path, plant.REGISTRY)
     survey = (
         "    surveys:\n      - {parameter: sfc_l_per_100km, population: 90, n: 40, mean: 34, sd: 2,"

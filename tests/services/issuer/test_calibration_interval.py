@@ -82,7 +82,7 @@ def _told(claims):
 
 
 def test_time_past_the_interval_costs_the_permissible_error(url, tmp_path):
-    """A meter of 2019 would count in full until 2031, because its certificate says so."""
+    """Past the calibration interval, the permissible error is deducted."""
     before, none = _of(_closed(url))
     assert none == []
     said = _import(url, tmp_path, plant.REGISTRY.replace(VALID, LONG))
@@ -102,7 +102,7 @@ def test_time_past_the_interval_costs_the_permissible_error(url, tmp_path):
 
 
 def test_own_interval_is_in_the_statement_and_is_checked(url, tmp_path):
-    """A plan's yearly calibration would be forgotten where the certificate runs for two years."""
+    """The project's calibration interval is stated and checked."""
     _import(url, tmp_path, _every(2))
     claims = _closed(url)
     one, why = _of(claims)
@@ -119,7 +119,7 @@ def test_own_interval_is_in_the_statement_and_is_checked(url, tmp_path):
 
 
 def test_pack_is_checked_with_the_interval_in_both_ways(database_url, tmp_path):
-    """An auditor's check would come to more than the statement, or not look at the interval."""
+    """The pack check applies the calibration interval of the statement."""
     plant.register(database_url, tmp_path, plant.documented().replace(VALID, LONG))
     plant.fill_pv(database_url, end="2026-03-05", minutes=15)
     who = logged.signers(database_url, tmp_path)
@@ -171,7 +171,7 @@ def test_a_longer_interval_does_not_reach_back(database_url, tmp_path):
 
 
 def test_changed_dates_of_a_certificate_are_a_finding(url, tmp_path):
-    """A certificate would have another date in each report, and nobody would be told."""
+    """Changed dates of a calibration certificate are reported."""
     name = logged.issue(url, logged.signers(url, tmp_path))
     assert "C-1" not in _told(_next(url)).replace("certificate C-1 names no serial", "")
     later = plant.REGISTRY.replace(VALID, VALID.replace("2025-12-20", "2026-02-20"))
@@ -194,7 +194,7 @@ def _next(url):
 
 
 def test_a_longer_interval_than_issued_is_a_change_of_the_plan(database_url, tmp_path):
-    """Two years would become five between two statements, and none would have approved it."""
+    """A longer calibration interval than issued is reported."""
     plant.register(database_url, tmp_path, _every(24))
     plant.fill_pv(database_url, minutes=15)
     name = logged.issue(database_url, logged.signers(database_url, tmp_path))
@@ -224,7 +224,7 @@ def _corrected(percent, text=plant.REGISTRY):
 
 
 def test_an_error_that_the_plan_prescribes_is_taken_off(url, tmp_path):
-    """A plan's correction of its meters (0.9979 of what is fed in) would stay on paper."""
+    """A meter error stated in the plan is deducted."""
     before, _ = _of(_closed(url))
     # a version that is stored stays as it is: its correction is the next one
     second = _corrected("0.21", plant.PLAN).replace('version: "1"', 'version: "2"')
@@ -262,7 +262,7 @@ def test_the_larger_of_two_errors_counts(database_url, tmp_path):
 
 @pytest.mark.parametrize("given", ["-0.21", "51", "'0.21 %'"])
 def test_a_correction_in_the_claimants_favour_cannot_be_entered(url, tmp_path, given):
-    """A plan would raise what its meters read."""
+    """A meter correction that raises the reduction is rejected."""
     planned = registering.told(url, tmp_path, _corrected(given), "owner")
     assert planned.refused
     assert "error_percent" in "\n".join(m for r in planned.results for m in r.messages)

@@ -69,7 +69,7 @@ def _left_out(subject):
 
 
 def test_a_bad_day_that_is_issued_last_is_still_taken_off(buses):
-    """An operator would issue what cost something after what earned, and owe nothing."""
+    """A negative balance is deducted, whichever period is issued last."""
     url, who = buses
     _issue(url, who, 0)
     _issue(url, who, 2)
@@ -145,7 +145,7 @@ def test_a_project_of_other_meters_owes_nothing_of_it(buses, tmp_path):
 
 
 def test_a_statement_says_what_time_was_left_out(buses, tmp_path):
-    """A bad month would never be closed, or be revoked, and nobody would ask for it."""
+    """A statement lists time that no issued statement covers."""
     url, who = buses
     first = _issue(url, who, 0)
     (detail,) = _left_out(_close(url, 2))

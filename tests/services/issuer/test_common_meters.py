@@ -84,7 +84,7 @@ def _of(claims):
 
 
 def test_users_have_no_more_than_the_common_meter(database_url, tmp_path):
-    """Line losses of two plants would be credited, since each counts at its own inverter."""
+    """Meters behind a common meter are limited to its quantity."""
     claims = _closed(database_url, tmp_path, 0.97)
     share, ((holds, said),) = _of(claims)
     assert abs(share - Fraction(97, 100)) < Fraction(1, 1000)
@@ -134,7 +134,7 @@ def test_an_apportioned_amount_is_a_formula_and_its_meter_is_drawn(database_url,
 
 
 def test_a_common_meter_that_counts_more_takes_nothing(database_url, tmp_path):
-    """An honest plant would lose energy to a meter that counts another user whom nobody names."""
+    """A common meter with a higher reading changes nothing."""
     share, ((holds, said),) = _of(_closed(database_url, tmp_path, 1.2))
     assert share == 1
     assert not holds
@@ -142,7 +142,7 @@ def test_a_common_meter_that_counts_more_takes_nothing(database_url, tmp_path):
 
 
 def test_days_on_which_more_was_used_than_there_was_are_named(database_url, tmp_path):
-    """More gas would be burnt on some days than was collected, hidden in the month's sum."""
+    """Days with more use than supply are named."""
 
     def morning(times):
         return np.where(times < plant.us("2026-03-02T12:00:00+07:00"), 0.8, 0.9)
@@ -182,7 +182,7 @@ JOINT = (
 
 
 def test_a_joint_meter_reading_limits_as_the_meter_itself_does(database_url, tmp_path):
-    """A main meter that is read by people once a month would apportion nothing."""
+    """A manual reading of a common meter limits like the meter."""
     # without a reading of its own, and of 30 % less than both plants count
     plant.register(database_url, tmp_path, _registry(JOINT.format("1")))
     plant.fill_pv(database_url, minutes=15, silent=False)

@@ -238,7 +238,7 @@ OPERATORS = {
 
 @pytest.mark.parametrize("issuer", OPERATORS)
 def test_an_operators_own_invoice_shows_nothing(url, tmp_path, issuer):
-    """An owner's energy company would write what his meters tell."""
+    """An invoice issued by the operator is not evidence."""
     operator, earns = OPERATORS[issuer]
     operates(url, tmp_path, operator)
     billed(url, tmp_path, WEATHER, *(one | {"issuer": issuer} for one in HALVES))

@@ -121,7 +121,7 @@ def test_heads_are_cosigned_by_ours_and_by_others(database_url, who, log_key, na
 def test_a_witness_that_is_away_is_named_and_asked_again(
     database_url, who, log_key, named, tmp_path
 ):
-    """Statements would rest on fewer witnesses than the programme thinks, and nobody would see."""
+    """An unavailable witness is named and asked again."""
     (first, one), (second, two) = named("w1"), named("w2")
     port = free_port()
     with answering(first, log_key) as url:
@@ -195,7 +195,7 @@ class _Lines:
 def test_a_log_with_two_histories_gets_one_of_them_cosigned(
     database_url, timescale, migrated_template, who, log_key, named, tmp_path
 ):
-    """An operator could show a second, better history with the witness's name under it."""
+    """A witness signs only one of two histories of a log."""
     folder, key = named("w1")
     made_other = _fresh(timescale, migrated_template)
     other = next(made_other)

@@ -106,7 +106,7 @@ def test_a_month_far_above_its_estimate_is_an_observation(url, tmp_path):
 
 
 def test_what_differs_from_the_design_is_a_finding(url, tmp_path):
-    """A scale of another make, or a fifth trunk line, would be found by the reviewer alone."""
+    """Equipment other than in the design is reported."""
     said = _told(_closed(url, tmp_path, _with(DESIGN, **MADE)))
     assert "inv-1: Weightech WT211 is not in the registered design (1.1)" in said
     assert "1 of Maker M-100 are registered, and the registered design (1.1) has 4" in said
@@ -125,7 +125,7 @@ def test_what_differs_from_the_design_is_a_finding(url, tmp_path):
 
 def test_another_power_and_another_population_than_designed_are_findings(url, tmp_path):
     """
-    Inverters of twice the power, or stoves that no design has, would be found by the reviewer.
+    Rated power or population other than designed is reported.
 
     https://cdm.unfccc.int/IRCheck/poaiss_forms/EAB283WD6PI7OUQ/viewPublic
     """
@@ -215,7 +215,7 @@ def test_a_phase_is_compared_with_the_estimate_of_its_capacity(url, tmp_path):
 
 
 def test_events_and_design_are_in_statement_plan_and_reports(url, tmp_path):
-    """Why a meter was silent would be in nobody's report."""
+    """Events and design are in statement, plan and reports."""
     claims = _closed(url, tmp_path, _with(DESIGN, **MADE))
     said = claims["declared"]
     # what comes after the period is of a later one
@@ -271,14 +271,14 @@ TRIPS = (
     ],
 )
 def test_what_cannot_be_is_refused(url, tmp_path, design, wrong):
-    """A typing error would stand in a statement as what happened."""
+    """Impossible entries of events and design are rejected."""
     planned, said = _import(url, tmp_path, _with(f"{design}\n"))
     assert planned.refused
     assert wrong in said
 
 
 def test_the_survey_of_another_project_is_named(url, tmp_path):
-    """One survey would serve for all phases of a programme."""
+    """A survey that also serves another project is named."""
     one = (
         "    surveys: [{parameter: sfc_l_per_100km, population: 90, n: 40, mean: 34, sd: 2,"
         f" drawn: by lot, taken: 2026-01-02, sha256: {SHA}}}]\n"

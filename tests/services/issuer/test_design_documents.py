@@ -108,7 +108,7 @@ def closed(url):
 
 
 def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
-    """An owner would be refused, or would earn by a scale that nobody else sees."""
+    """Output is credited once the design is documented."""
     tonnes, unmet = closed(url)
     assert tonnes < 0
     assert "design_mass_t_per_d: no value is entered" in unmet[RULE]
@@ -176,7 +176,7 @@ def test_a_preview_tells_before_the_close_what_is_missing(url):
 
 
 def test_a_document_by_the_operator_is_none(url, tmp_path):
-    """Whoever gains by a value would write the paper that shows it."""
+    """A document issued by the operator is not evidence."""
     logged.signers(url, tmp_path)
     assert not imported(url, tmp_path, given(by="the-operator"))[0]
     tonnes, unmet = closed(url)

@@ -79,7 +79,7 @@ def states(conn, name):
 
 
 def test_an_open_request_stands_against_an_unqualified_opinion(conn, who, name):
-    """A statement would be verified without reservation over what the verifier himself doubts."""
+    """An unqualified opinion is rejected while a request is open."""
     say(conn, name, who["verifier"], "raised", "CAR", "no certificate of inv-2", "0.001")
     assert statements.find(conn, name).state == "under_verification"
     unqualified = concluded("unqualified", of=(conn, name))
@@ -115,7 +115,7 @@ def pack(conn, who, name, tmp_path):
 
 
 def test_findings_travel_in_the_pack(pack):
-    """An auditor would have to ask what was found and how it was answered."""
+    """The evidence pack contains findings and answers."""
     report = verify(read_pack(pack))
     assert report.consistent, report.failure
     (step,) = [one for one in report.steps if one.name == "findings"]
@@ -158,7 +158,7 @@ def test_observations_stand_against_nothing(conn, who, name):
 
 @pytest.mark.parametrize("effects", [("2",), ("0.4", "-0.4"), ("-2",)])
 def test_misstatements_are_held_against_materiality_net_and_absolute(conn, who, name, effects):
-    """Two errors that cancel out would hide each other, or one of 5 % pass unseen."""
+    """Net and absolute misstatements are compared with the threshold."""
     for effect in effects:
         say(conn, name, who["verifier"], "raised", "OBS", WORDS, effect)
     with pytest.raises(StatementStateError, match="misstatements of"):
@@ -224,7 +224,7 @@ def test_what_was_signed_elsewhere_is_taken_as_it_was_signed(conn, who, name):
 
 
 def test_a_verification_signed_before_a_finding_does_not_pass_over_it(conn, who, name):
-    """An opinion could be signed first, and the findings raised behind its back."""
+    """A verification signed before a later finding is not accepted."""
     have = steps.documents(conn, name)
     right = concluded("unqualified", of=have.claims)
     early = sign_verification(have.statement, right, *who["verifier"], datetime.now(UTC))
@@ -235,7 +235,7 @@ def test_a_verification_signed_before_a_finding_does_not_pass_over_it(conn, who,
 
 
 def test_a_finding_names_devices_and_days_of_its_statement(conn, who, name, tmp_path):
-    """The months of a request would be others than those of the spreadsheet."""
+    """A finding names devices and days of its statement."""
     raised = "raised", "CAR", "the register stood still in the sun", None
     for wrong, match in (
         (About(devices=("inv-9",)), "'inv-9' is not a device of"),
@@ -263,7 +263,7 @@ def test_a_finding_names_devices_and_days_of_its_statement(conn, who, name, tmp_
 
 
 def test_principals_of_the_api_are_two_as_well(conn, who, name):
-    """One login could hold both keys and be preparer and verifier at once."""
+    """One login cannot be both preparer and verifier."""
     say(conn, name, who["verifier"], "raised", "OBS", WORDS, None, principal="key:v")
     say(conn, name, who["operator"], "answered", "OBS-1", WORDS, None, principal="key:o")
     with pytest.raises(EnrolmentError, match="key:o prepared"):
@@ -377,7 +377,7 @@ def _next(conn, who, name, opinion, reason="the photograph of the seal was seen 
 def test_a_forward_action_is_a_finding_until_a_verifier_closed_it(
     conn, who, name, database_url, tmp_path
 ):
-    """What a verifier left to the next verification would be forgotten with that statement."""
+    """A forward action request is reported until a verifier closes it."""
     say(conn, name, who["verifier"], "raised", "FAR", FAR, None)
     say(conn, name, who["verifier"], "raised", "FAR", "closed within this verification", None)
     say(conn, name, who["verifier"], "closed", "FAR-2", WORDS, None)

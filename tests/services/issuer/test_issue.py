@@ -77,7 +77,7 @@ def _overlapping(url, home):
 
 
 def test_overlapping_periods_have_one_winner(database_url, overlapping):
-    """The same tonnes would be sold twice."""
+    """Of two overlapping periods only one is issued."""
     signers, names = overlapping
     with ThreadPoolExecutor(CLOSERS) as pool:
         found = list(pool.map(lambda name: _issue(database_url, signers[2], name), names))
@@ -91,7 +91,7 @@ def test_overlapping_periods_have_one_winner(database_url, overlapping):
 
 
 def test_the_database_itself_lets_one_claim_through(database_url, overlapping):
-    """Two processes that each looked first and saw nothing would both claim the period."""
+    """The database accepts only one claim of a period."""
     _, names = overlapping
 
     def claim(name):

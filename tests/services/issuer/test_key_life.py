@@ -112,7 +112,7 @@ def test_a_revoked_log_seals_no_more_until_it_has_a_new_key(issued, tmp_path):
 
 @pytest.mark.parametrize("role", ["operator", "verifier"])
 def test_a_stolen_key_is_ended_and_what_it_signed_before_counts(issued, tmp_path, role):
-    """A thief's signatures would count, or all honest statements would fall with the key."""
+    """A revoked key invalidates later signatures only."""
     url, who, name = issued
     with issuer(url) as conn:
         closed = close_period(conn, "pv", plant.us("2026-03-03"), plant.us("2026-03-04"), "test")
@@ -236,7 +236,7 @@ def test_a_stolen_root_key_is_replaced_by_the_others(tmp_path, monkeypatch):
 
 
 def test_a_secret_is_encrypted_under_a_passphrase(tmp_path, monkeypatch):
-    """Whoever gets a copy of the disk could sign in the operator's name."""
+    """A secret key is encrypted with a passphrase."""
     monkeypatch.setenv("TONNE_KEY_PASSPHRASE", "correct horse")
     made = keys.create(tmp_path, "plant", "operator")
     data = (tmp_path / "keys" / "plant.json").read_text()

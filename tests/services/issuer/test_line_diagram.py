@@ -50,7 +50,7 @@ def _texts(svg):
 
 
 def test_a_statement_says_where_its_meters_measure(database_url, tmp_path, monkeypatch):
-    """A verifier could not tell whether own use was taken off before the meter or behind it."""
+    """A statement states the monitoring point of each meter."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     registering.register(database_url, tmp_path, PLACED)
     plant.fill_pv(database_url, minutes=15)
@@ -78,7 +78,7 @@ def test_a_statement_says_where_its_meters_measure(database_url, tmp_path, monke
 
 
 def test_a_meter_that_moved_is_asked_for_its_document(database_url, tmp_path):
-    """Two meters would move from the substation to the delivery point, and leave no trace."""
+    """A moved meter requires a document."""
     registering.register(database_url, tmp_path, PLACED)
     plant.fill_pv(database_url, minutes=15)
     who = logged.signers(database_url, tmp_path / "home")
@@ -131,7 +131,7 @@ def test_a_place_that_nobody_can_read_is_refused(database_url, tmp_path, monkeyp
 
 
 def test_columns_follow_what_feeds_what():
-    """A meter would stand behind the grid that it feeds."""
+    """The single-line diagram follows the direction of supply."""
     points = {"inv-1": ("a", ("inv-2",)), "inv-2": (None, ("grid",))}
     plan, drawn = _drawn(points)
     assert plan.points == points

@@ -47,7 +47,7 @@ def _due(url, project):
 
 
 def test_each_meter_is_due_and_the_next_statement_follows_the_last(database_url, who):
-    """A certificate would end unseen, and a month would be left out of all statements."""
+    """Due calibrations and missing periods are listed."""
     found = _due(database_url, "pv")
     assert found["calibration", "inv-1"].day == date(2027, 12, 20)
     assert found["calibration", "inv-1"].responsible == "Operator"
@@ -56,13 +56,13 @@ def test_each_meter_is_due_and_the_next_statement_follows_the_last(database_url,
     assert late.state(date(2026, 3, 3)) == "soon"
     assert late.state(date(2025, 3, 3)) == "later"
     assert found["statement", "2026-03-03 .. 2026-03-03"].day == date(2026, 3, 4)
-    assert found["crediting_period", "2036-01-01"].responsible == "Energy manager"
+    assert found["crediting_period", "2035-12-31"].responsible == "Energy manager"
     name = logged.submitted(database_url, who, "2026-03-03", "2026-03-04")
     assert _due(database_url, "pv")["verification", name].responsible == "verifier"
 
 
 def test_surveys_and_actions_are_due_again(database_url, who, tmp_path):
-    """A survey of two years ago, or an action of the validation, would be found by the reviewer."""
+    """Surveys and forward actions that are due are listed."""
     registering.register(database_url, tmp_path, plant.REGISTRY + MORE)
     found = _due(database_url, "bus")
     assert found["survey", "sfc_l_per_100km"].day == date(2026, 2, 28)
@@ -94,7 +94,7 @@ def _version(name, begins, *lines):
 
 
 def test_the_version_of_the_day_counts():
-    """A plan that was made afterwards would excuse what was done before."""
+    """The plan version in force on the day applies."""
     one, two, three = (_version(n, date(2026, m, 1)) for n, m in (("1", 1), ("2", 3), ("3", 3)))
     every = (one, two, three)
     assert in_force(every, date(2026, 1, 1), date(2026, 3, 1)) == (one,)
@@ -177,7 +177,7 @@ def _import(run, folder, text):
     ],
 )
 def test_what_the_methodology_needs_is_checked_at_import(run, tmp_path, old, new, word):
-    """A plan would be found wanting a year later, by the verifier."""
+    """The import compares the plan with the methodology's requirements."""
     assert old in plant.REGISTRY
     done = _import(run, tmp_path, plant.REGISTRY.replace(old, new))
     assert done.exit_code == 2
@@ -185,7 +185,7 @@ def test_what_the_methodology_needs_is_checked_at_import(run, tmp_path, old, new
 
 
 def test_versions_are_added_and_never_rewritten(run, database_url, tmp_path):
-    """An operator would write into January's plan what is done since June."""
+    """Plan versions are added and never changed."""
     assert _import(run, tmp_path, plant.REGISTRY).exit_code == 0
     changed = _import(run, tmp_path, plant.REGISTRY.replace("monthly comparison", "daily looks"))
     assert changed.exit_code == 2
@@ -231,7 +231,7 @@ def _codes(subject):
 
 
 def test_a_version_entered_after_its_period_is_a_finding(run, database_url, tmp_path):
-    """An operator would write after March what the plan asks for in March."""
+    """A plan version entered after its period is reported."""
     text = plant.REGISTRY.replace(PLAN, PLAN + CHANGED[CHANGED.index("      - version") :])
     done = _import(run, tmp_path, text.replace(UNAPPROVED, "", 1))
     assert done.exit_code == 0, done.output
@@ -255,7 +255,7 @@ def test_a_version_entered_after_its_period_is_a_finding(run, database_url, tmp_
     ],
 )
 def test_what_is_not_decided_by_then_is_a_finding(run, database_url, tmp_path, decided, codes):
-    """A change that the programme did not know would be monitored as if it had been registered."""
+    """A plan change without approval in time is reported."""
     more = CHANGED[CHANGED.index("      - version") :]
     more = more.replace("2025-12-15", decided) if decided else more.replace(UNAPPROVED, "")
     if "no hash" in decided:
@@ -274,7 +274,7 @@ def test_what_is_not_decided_by_then_is_a_finding(run, database_url, tmp_path, d
 
 
 def test_a_deviation_ends_and_the_plan_holds_again(run, database_url, tmp_path):
-    """What is departed from for two days would be departed from for good, or without a word."""
+    """After a temporary deviation the plan applies again."""
     kind = "temporary_deviation\n        to: 2026-03-02"
     more = CHANGED[CHANGED.index("      - version") :].replace("permanent_change", kind)
     more = more.replace("from: 2026-01-01", "from: 2026-03-01")
@@ -299,11 +299,11 @@ def test_a_deviation_ends_and_the_plan_holds_again(run, database_url, tmp_path):
         ("by: Joint Committee", "by: energy  Manager", "is who answers for the plan"),
         ("date: 2025-12-15", "date: 2999-01-01", "in the future"),
         ("reference: JC-2025-17", "reference: ''", "reference"),
-        ("sha256: ab", "sha256: xy", "no SHA-256"),
+        ("sha256: ab", "sha256: xy", "64 hexadecimal digits"),
     ],
 )
 def test_an_import_refuses_a_version_that_does_not_say_what_it_is(run, tmp_path, old, new, word):
-    """A reader of the statement could not say what the plan in force is, or who allowed it."""
+    """A plan version without kind or approval is rejected."""
     more = CHANGED[CHANGED.index("      - version") :]
     assert old in more
     done = _import(run, tmp_path, plant.REGISTRY.replace(PLAN, PLAN + more.replace(old, new)))
@@ -312,7 +312,7 @@ def test_an_import_refuses_a_version_that_does_not_say_what_it_is(run, tmp_path,
 
 
 def test_what_a_plan_does_not_describe_is_a_finding(run, database_url, tmp_path):
-    """A plan without organisation, data flow or emergency procedures would pass as complete."""
+    """A procedure missing in the plan is reported."""
     text = plant.REGISTRY
     for name in ("organisation", "emergency"):
         begin = text.index(f"          {name}: ")

@@ -120,7 +120,7 @@ def _made(home, name, role):
 
 
 def test_whoever_prepared_does_not_verify(drafted, tmp_path):
-    """One person would be both hands, by a second key in the same name."""
+    """A second key of the same person cannot verify."""
     url, who, name = drafted
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         life.submit(conn, name, who["operator"])
@@ -132,7 +132,7 @@ def test_whoever_prepared_does_not_verify(drafted, tmp_path):
 
 @pytest.mark.parametrize("name", ["../../outside.json", "readings/../../outside.json", "/etc/x"])
 def test_names_that_lead_out_of_a_pack(drafted, tmp_path, name):
-    """A pack could make the reader look at files of its own choosing."""
+    """File names that lead outside the pack are rejected."""
     url, _, statement = drafted
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
         folder = export(conn, statement, tmp_path / "pack")

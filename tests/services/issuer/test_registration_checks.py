@@ -45,7 +45,7 @@ def registration(**given):
 
 
 def test_who_owns_the_reductions_is_shown():
-    """Two owners would each sell the same tonne."""
+    """The owner of the reductions is documented."""
     assert [*claimed(facts(), registration())] == []
     (one,) = claimed(facts(), registration(rights=None))
     assert "who owns the reductions" in one
@@ -61,7 +61,7 @@ def test_who_owns_the_reductions_is_shown():
      ("2025-01-01", "2026-03-01", True), ("2026-03-31", None, True)],
 )  # fmt: skip
 def test_days_claimed_elsewhere_are_named(since, until, both):
-    """One day of one stove would be sold by two programmes."""
+    """Days claimed under another programme are named."""
     ends = None if until is None else date.fromisoformat(until)
     other = Elsewhere(programme="GS", project_id="7", since=date.fromisoformat(since), until=ends)
     lacking = [*claimed(facts(), registration(other_programmes=(other,)))]
@@ -70,7 +70,7 @@ def test_days_claimed_elsewhere_are_named(since, until, both):
 
 
 def test_a_consultation_comes_first():
-    """Households would be asked after their programme was registered."""
+    """A stakeholder consultation after registration is reported."""
     asked = Consulted(date=DAY, document="minutes")
     late = registration(consultation=asked, registered=DAY)
     assert any("is not before registered" in one for one in _begun(facts(), late, "r"))
@@ -79,7 +79,7 @@ def test_a_consultation_comes_first():
 
 
 def test_a_component_counts_from_its_inclusion_on():
-    """Stoves of a component would earn before the programme took it."""
+    """A component is credited from its inclusion date."""
     criteria = (Criterion(name="1", document="sheet"),)
     there = Inclusion(programme="PoA", date=date(2026, 3, 1), criteria=criteria)
     assert [*_begun(facts(), registration(inclusion=there), "r")] == []

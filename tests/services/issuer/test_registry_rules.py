@@ -71,7 +71,7 @@ def _told(claims, begin):
 
 
 def test_rating_that_is_raised_counts_from_its_import_on(url, tmp_path):
-    """A rating raised a thousandfold would make a past week earn more."""
+    """A raised rating applies from its import on."""
     before = _close(url)
     refused, _ = _import(url, tmp_path, plant.REGISTRY.replace("1000000", "1000000000", 1))
     assert not refused
@@ -154,7 +154,7 @@ def test_nothing_is_dated_into_a_period_that_is_signed(url, tmp_path):
 
 
 def test_correction_names_every_input_that_changed(url, tmp_path):
-    """A correction by another case of the methodology would go through as fixed ex ante."""
+    """A correction lists each changed input."""
     who = logged.signers(url, tmp_path)
     name = _issued(url, who)
     other = plant.REGISTRY.replace("generation, case: 1", "generation, case: 3")
@@ -182,7 +182,7 @@ def test_correction_names_every_input_that_changed(url, tmp_path):
 
 
 def test_meter_of_the_site_in_no_project_needs_a_reason(url, tmp_path):
-    """Chargers that nobody bound would leave a project with less than it used."""
+    """An excluded meter of the site requires a justification."""
     plant.fill_buses(url)
     second = plant.REGISTRY.replace(
         "  - {id: bus-1,",
@@ -393,7 +393,7 @@ def _words(condition):
 
 @pytest.mark.parametrize("what", WRONG)
 def test_each_rule_reports_its_own_cause_once(what):
-    """A verifier would get two findings for one cause, one under the wrong rule, or none."""
+    """Each cause is reported once, under its own rule."""
     given, rule, word = WRONG[what]
     given = {**given}
     some = [given.pop("devices")] if "devices" in given else []

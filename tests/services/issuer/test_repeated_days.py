@@ -90,7 +90,7 @@ def _previewed(url, project, first=FIRST):
 
 
 def test_copies_and_histories_sent_twice_are_seen(database_url, tmp_path):
-    """Energy of another project's meter, or of last year, would be credited again."""
+    """Copied data series and resent histories are detected."""
     url = database_url
     plant.register(url, tmp_path, _registry())
     _fill(url)

@@ -99,7 +99,7 @@ def _seen(url, folder, row, files):
 
 @pytest.mark.parametrize("row", TABLE["row"], ids=[one["issue"] for one in TABLE["row"]])
 def test_it_is_seen_before_it_is_sent(row, database_url, tmp_path, monkeypatch):
-    """A request would come back for it, months later."""
+    """The same fault in a test project is rejected or reported."""
     monkeypatch.setattr(list_of_checks, "chapters", lambda *_: {})
     of, at = row["project"], row["at"]
     made = with_buses if of in ("pv", "bus") else city

@@ -72,14 +72,14 @@ def survey(mean=34, taken="2026-01-02", more=""):
 def test_more_units_of_a_participant_than_designed_are_named(
     database_url, tmp_path, participants, named
 ):
-    """Two stoves of one kitchen would count as two kitchens."""
+    """More units per participant than designed are reported."""
     planted(buses, database_url, tmp_path)
     found = said(database_url, tmp_path, survey(more=f", participants: {participants}"))
     assert any("units for each participant" in one for one in found) is named
 
 
 def test_a_repeated_survey_and_replaced_units_are_observations(database_url, tmp_path):
-    """The best of five surveys would count, and absent households be replaced in silence."""
+    """Repeated surveys and replaced units are reported."""
     planted(buses, database_url, tmp_path)
     first, second = survey(30), survey(38, "2026-02-02", ", replaced: 9, method: telephone")
     found = said(database_url, tmp_path, first, second)
@@ -103,7 +103,7 @@ def version(name, begins, kind="registered", **changed):
      ({"qa_qc": "clearer words"}, False), ({"responsible": "Operator"}, False)],
 )  # fmt: skip
 def test_a_correction_changes_no_measurement(changed, named):
-    """A change of the plan would be entered as a correction that needs no approval."""
+    """A plan correction that changes a measurement is reported."""
     first = version("1", "2026-01-01")
     corrected = version("2", "2026-02-01", "correction", **changed)
     assert bool([*uncorrected((corrected,), (first,))]) is named

@@ -44,7 +44,7 @@ def _pack(url, name, folder):
 
 
 def test_a_list_is_drawn_once_and_travels_in_the_pack(submitted, tmp_path):
-    """A verifier could draw until the sample suits, and nobody could see which was the first."""
+    """The sampling list is drawn once and is in the pack."""
     url, who, name = submitted
     document = _sample(url, name, who["verifier"])
     said = document["credentialSubject"]
@@ -61,7 +61,7 @@ def test_a_list_is_drawn_once_and_travels_in_the_pack(submitted, tmp_path):
 
 
 def test_risky_days_weigh_more(submitted):
-    """A day with a gap would be looked at no likelier than one without."""
+    """Days with higher risk are more likely to be sampled."""
     url, who, name = submitted
     items = _sample(url, name, who["verifier"], Size(0, 6))["credentialSubject"]["items"]
     weights = {(i["device"], i["day"]): int(i["weight"]) for i in items}
@@ -72,7 +72,7 @@ def test_risky_days_weigh_more(submitted):
 
 @pytest.mark.parametrize("what", ["seed", "draw", "items", "random", "statement"])
 def test_a_list_that_was_not_drawn_is_refused(submitted, tmp_path, what):
-    """Whoever has something to hide would leave its day out of the list."""
+    """A sampling list that was not drawn by the procedure is rejected."""
     url, who, name = submitted
     document = _sample(url, name, who["verifier"])
     subject = Subject(read_pack(_pack(url, name, tmp_path / "pack")))

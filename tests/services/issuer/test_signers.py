@@ -24,7 +24,7 @@ from tests.invoked import printed, tonne
 
 
 def test_the_secret_is_readable_by_its_owner_alone(tmp_path):
-    """Whoever shares the machine could sign in another's name."""
+    """A key file is readable by its owner only."""
     made = keys.create(tmp_path, "plant", "operator")
     path = tmp_path / "keys" / "plant.json"
     assert path.stat().st_mode & 0o777 == 0o600

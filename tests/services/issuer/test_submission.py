@@ -84,7 +84,7 @@ def test_each_line_says_on_which_page_it_stands(database_url, issued, language):
 
 
 def test_what_is_there_holds_and_what_lacks_is_named(database_url, issued, tmp_path, monkeypatch):
-    """A request would come back for what could have been seen before it was sent."""
+    """A missing part of the submission is reported; a present one passes."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     done = tonne("submission", "check", issued[1], "--json", code=4)
     found = {one["check"]: one for one in json.loads(done.stdout)["checks"]}
@@ -102,7 +102,7 @@ def test_what_is_there_holds_and_what_lacks_is_named(database_url, issued, tmp_p
 
 
 def test_what_a_verifier_left_blank_or_open_is_named(database_url, issued):
-    """An opinion without a word on a parameter would be sent to the programme."""
+    """Blank entries of the verification report are named."""
     who, _ = issued
     name = logged.submitted(database_url, who, "2026-03-01", "2026-03-02")
     lacking = _checks(database_url, name)[1]
@@ -124,7 +124,7 @@ EVENTS = """    events:
 
 def test_an_increase_is_explained_and_judged(database_url, tmp_path):
     """
-    Reductions 35 % above the estimate would be claimed without a word of operator and verifier.
+    An increase over the estimate requires an explanation.
 
     https://cdm.unfccc.int/Projects/DB/DNV-CUK1158855257.5/iProcess/DNV-CUK1200044418.31/gotoRFR
     """
@@ -163,7 +163,7 @@ def _with_events(events):
 
 
 def test_anomalies_are_investigated_and_resolved(database_url, tmp_path):
-    """A morning without readings would be listed, and no one would say what was found."""
+    """Each data anomaly requires a result of its investigation."""
     plant.register(database_url, tmp_path, plant.REGISTRY)
     plant.fill_pv(database_url, minutes=15)
     # a register that runs while the sun does not: unusual, not a gap
@@ -200,7 +200,7 @@ def test_anomalies_are_investigated_and_resolved(database_url, tmp_path):
 
 
 def test_readings_come_as_often_as_the_plan_says(database_url, tmp_path):
-    """A plan of continuous monitoring would stand over a reading every third hour."""
+    """Readings less frequent than planned are reported."""
     plant.register(database_url, tmp_path, plant.REGISTRY)
     plant.fill_pv(database_url, minutes=180)
     who = logged.signers(database_url, tmp_path)
@@ -211,7 +211,7 @@ def test_readings_come_as_often_as_the_plan_says(database_url, tmp_path):
 
 
 def test_a_share_that_the_programme_wants_signed_is_asked_for(database_url, issued, tmp_path):
-    """Nothing would ask for signed readings, however much a programme counts on them."""
+    """The required share of signed readings is checked."""
     assert _checks(database_url, issued[1])[1]["backed"].holds
     asked = FULL.replace("    registered:", '    signed_percent: "50"\n    registered:')
     registering.register(database_url, tmp_path, asked)
@@ -219,7 +219,7 @@ def test_a_share_that_the_programme_wants_signed_is_asked_for(database_url, issu
 
 
 def test_each_finding_names_what_it_is_about(database_url, issued):
-    """A verifier's request would name no meter and no month that the sheet has."""
+    """Each finding names its meter and months."""
     who, _ = issued
     name = logged.submitted(database_url, who, "2026-03-01", "2026-03-02")
     with logged.issuer(database_url) as conn:
@@ -231,7 +231,7 @@ def test_each_finding_names_what_it_is_about(database_url, issued):
 
 
 def test_each_default_of_a_fuel_has_its_reason(database_url, tmp_path):
-    """A default would apply where the plan puts the supplier's own value first."""
+    """A default value of a fuel requires a reason."""
     plant.register(database_url, tmp_path, plant.REGISTRY)
     plant.fill_buses(database_url)
     who = logged.signers(database_url, tmp_path)
@@ -277,7 +277,7 @@ DOCUMENT = "    document: {document: margin, by: Consultant, issued: 2026-01-10,
 
 def test_a_calculated_factor_is_in_statement_and_pack(database_url, tmp_path):
     """
-    The spreadsheet of a factor would not be submitted, and no verifier could calculate it again.
+    The calculation of a factor is in statement and pack.
 
     https://cdm.unfccc.int/IRCheck/iss_forms/ZUVQ43XY8MDBNTK/viewPublic
     """
@@ -301,7 +301,7 @@ def test_a_calculated_factor_is_in_statement_and_pack(database_url, tmp_path):
 
 def test_samples_are_taken_as_often_as_the_plan_says(database_url, issued):
     """
-    One sample of six weeks would stand for each week of them.
+    Samples less frequent than planned are reported.
 
     https://cdm.unfccc.int/IRCheck/iss_forms/KUBMRSFVG43LHZE/viewPublic
     """

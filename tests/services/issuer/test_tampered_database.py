@@ -282,7 +282,7 @@ AUDITED = {
 
 @pytest.mark.parametrize("cases", AUDITED.values(), ids=AUDITED)
 def test_what_an_owner_changed_is_named(url, cases):
-    """Whoever runs the database could rewrite what tonnes rest on."""
+    """Data changed by the database owner are detected."""
     report = _audited(url, cases)
     assert report.first_break is not None
     said = [f"{step.name}: {text}" for step in report.steps for text in step.breaks]

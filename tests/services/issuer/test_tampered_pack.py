@@ -114,7 +114,7 @@ def _first_list(value):
     ("name", "what"), pairs(DOCUMENTS, ["change", "delete", "add", "reorder", "empty", "twice"])
 )
 def test_documents(folder, whole, name, what):
-    """A number, a name or a key could be another one than was signed."""
+    """A changed document of a pack is detected."""
     path = folder / f"{name}.json"
     text = path.read_text("utf-8")
     record = json.loads(text)
@@ -153,7 +153,7 @@ def test_documents(folder, whole, name, what):
     ),
 )
 def test_tables(folder, whole, name, what):
-    """A reading, an interval or a refused message could be another one, or be gone."""
+    """A changed or missing table row of a pack is detected."""
     path = folder / f"{name}.parquet"
     table = parquet.read_table(path)
     last = table.column_names[-1] if name == "intervals" else table.column_names[2]
@@ -235,7 +235,7 @@ def test_the_folder_itself(folder, whole, what):
 
 
 def test_a_row_group_that_would_fill_the_memory(folder, whole):
-    """A file of a few kilobytes could ask for gigabytes."""
+    """A table that would exceed the memory limit is rejected."""
     table = parquet.read_table(folder / "intervals.parquet").slice(0, 1)
     bomb = table.take(pa.array([0] * 1_048_577)).combine_chunks()
     parquet.write_table(bomb, folder / "intervals.parquet", row_group_size=len(bomb))

@@ -142,7 +142,7 @@ def test_an_authority_that_is_away(who, database_url, asked, authorities, tmp_pa
 
 
 def test_answers_that_do_not_count_are_not_kept(who, database_url, asked, authorities, tmp_path):
-    """An authority, or who sits on the way, could answer with a token of its choice."""
+    """An invalid answer of a time-stamp authority is rejected."""
     policy = asked(urls=authorities[0].url)
     east, old = authorities[0], []
     made_up = StampAuthority(tmp_path / "made-up", "east")

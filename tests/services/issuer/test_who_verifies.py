@@ -116,7 +116,7 @@ def test_a_statement_of_the_first_release_is_verified_by_the_keys_of_then(conn, 
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_conclusion_that_no_programme_takes_is_refused(conn, submitted, case):
-    """Half of a reduction could be wrong under an unqualified opinion, or a dot be its reason."""
+    """An opinion without scope or reason is rejected."""
     (who, name), (change, told) = submitted, WRONG[case]
     have, signer = steps.documents(conn, name), who["verifier"]
     right = concluded("unmodified", of=have.claims)

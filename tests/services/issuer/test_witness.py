@@ -45,7 +45,7 @@ def sign(tmp_path):
 
 
 def test_only_what_leads_on_is_signed(sign):
-    """A log could show the auditor one history and its customers another."""
+    """A witness signs only an append-only continuation."""
     assert sign(_request(0, LEAVES[:5])).count("\N{EM DASH} auditor ") == 1
     assert sign(_request(5, LEAVES[:12]))
     other = [*LEAVES[:3], leaf_hash(b"other"), *LEAVES[4:]]

@@ -235,7 +235,7 @@ factors:
 
 
 def test_a_factor_is_what_its_calculation_gives(load):
-    """A factor would be used whose spreadsheet nobody submitted."""
+    """A factor that differs from its calculation is rejected."""
     planned = load(BASE + MARGIN)
     assert not planned.refused, messages(planned)
     again = load(to_yaml(planned.merged))

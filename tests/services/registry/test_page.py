@@ -14,7 +14,6 @@ from ingest.errors import RegistryError
 from services.registry.entries import DOCUMENT, SIGNED, STATED, UNTIL, Registry
 from services.registry.files import read_files
 from services.registry.plan import plan
-from services.registry.template import template
 from tests.every import every
 from tests.soak import SOAK
 
@@ -199,27 +198,6 @@ def _said(section: str, key: str, kind: str = "", meaning: str = "") -> Statemen
     return row
 
 
-def test_which_directions_a_factor_may_have(document, tmp_path) -> None:
-    """`both` would be typed, and refused."""
-    row = _said("factors", "direction")
-    assert re.findall(r"`(\w+)`", row.kind) == ["avoided", "consumed", "either"]
-    assert _of(row, problems(changed(document, row, "both"), tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("section", "key"), [("projects", "version"), ("projects.laboratory", "sample")]
-)
-def test_text_that_looks_like_a_number_may_be_quoted_or_not(
-    section, key, document, tmp_path
-) -> None:
-    """Version 1.0 would be refused for its quotes, or become 1."""
-    assert 'such as the version "1.0", may have quotes or not' in PAGE
-    row = _said(section, key)
-    value = float(holder(document, row)[key])
-    for one in (Text(value), value):
-        assert not _of(row, problems(changed(document, row, one), tmp_path))
-
-
 @pytest.mark.parametrize(
     ("section", "key", "meaning", "wrong"),
     [
@@ -331,9 +309,3 @@ def test_a_key_ends_in_a_later_row(document, tmp_path) -> None:
     """A meter whose key was stolen would go on to be believed."""
     row = _said("devices.meter_keys", "key", meaning="The text `ended` in a later row")
     assert problems(changed(document, row, "ended"), tmp_path)
-
-
-def test_the_example_is_the_template_s() -> None:
-    """A reader would copy an example that the import refuses."""
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    assert example == template("energy_meter", "DE").rstrip() + "\n"

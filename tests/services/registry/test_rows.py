@@ -157,7 +157,7 @@ def test_ids_and_versions_keep_their_text(load):
 
 @pytest.mark.parametrize("nested", ["*{}", "{{a: *{}}}"])
 def test_a_file_that_stands_for_more_than_it_says_is_refused(tmp_path, nested):
-    """Twelve lines of aliases took all memory; a file that shares what it repeats is read."""
+    """A file with excessive aliases is rejected."""
     lines = ["sites:", "- &a0 [x, x]"]
     for k in range(1, 19):
         part = nested.format(f"a{k - 1}")

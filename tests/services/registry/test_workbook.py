@@ -130,7 +130,7 @@ def test_a_percentage_is_no_number():
 
 
 def test_a_small_file_takes_no_large_memory():
-    """Some kilobytes would fill the memory of the server, or keep it busy for an hour."""
+    """A small file cannot cause large memory use."""
     good = _device()
     out = io.BytesIO()
     with (

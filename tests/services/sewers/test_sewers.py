@@ -114,14 +114,14 @@ def test_water_under_pressure_may_rise(tmp_path):
 
 @pytest.mark.parametrize("text", ["=HYPERLINK(A1)", "+1", "@sum", "-x"])
 def test_a_material_that_is_a_formula_is_refused(text):
-    """Whoever opens the exported table would run what a contractor wrote into it."""
+    """Text that is a spreadsheet formula is rejected."""
     row = {"id": "M1", "kind": "manhole", "level_m": 1, "material": text}
     assert "formula" in " ".join(p.text for p in asset(row, [(106.6, 20.8)], "x")[1])
     assert not asset({**row, "material": "PVC"}, [(106.6, 20.8)], "x")[1]
 
 
 def test_geojson_is_named_by_its_lines(tmp_path):
-    """In a file of a hundred thousand features nobody would find the one."""
+    """Errors of a GeoJSON file name its line."""
     file = tmp_path / "net.geojson"
     text = (CATALOG / "network.geojson").read_text(encoding="utf-8")
     file.write_text(text.replace('"diameter_mm": 600', '"diametre_mm": 600'), encoding="utf-8")

@@ -70,7 +70,7 @@ def at(minute, **values) -> Reading:
     ids=["same", "other channel", "more", "other value", "other value and more", "other gauge"],
 )
 def test_same_time(connection, together, first, second, held, refused):
-    """Two messages of one moment must not add up, overwrite or vanish."""
+    """Of two values for one time the first is stored, the second rejected."""
     store = Store(bare_plan())
     if together:
         commit(connection, store, at(0, **first), at(0, **second))
@@ -84,7 +84,7 @@ def test_same_time(connection, together, first, second, held, refused):
 
 
 def test_the_refused_message_is_kept_with_its_bytes(connection):
-    """Whoever decides later which of two readings is right needs both."""
+    """A rejected message is stored with its bytes."""
     commit(connection, Store(bare_plan()), at(0, export=5), at(0, export=6))
     assert letters(connection) == [("conflict", "d0", b"payload 1")]
 

@@ -76,7 +76,7 @@ def test_a_dark_gateway_behind_a_dark_gateway_is_one_alarm(conn):
 
 
 def test_the_expected_cadence_says_what_is_late(conn):
-    """A meter that sends every ten seconds is dead long before half an hour is over."""
+    """A device is silent after its expected interval."""
     for name, cadence, ago in (("fast", 10, 30), ("dead", 10, 90), ("usual", None, 90)):
         _device(conn, name, cadence=cadence)
         placed.heard(conn, name, ago)

@@ -32,7 +32,7 @@ def test_a_partition_goes_on_where_it_was_stored(connection):
 
 
 def test_a_worker_that_was_replaced_can_do_nothing(connection):
-    """A worker that was paused and wakes up would write over its successor's rows."""
+    """A replaced worker cannot write."""
     (old,) = offsets.take_over(connection, TOPIC, [0])
     (new,) = offsets.take_over(connection, TOPIC, [0])
     for act in (

@@ -119,7 +119,7 @@ def test_the_pipeline_sees_the_fleet(database_url, tmp_path):
 
 
 def test_an_import_says_who_changed_what(database_url, tmp_path):
-    """An auditor could not see when a rated power was raised, and by whom."""
+    """A registry import records who changed what."""
     imported(database_url, DEMO)
     file = tmp_path / "r.yaml"
     file.write_text(

@@ -47,7 +47,7 @@ def _one(name, event, first=1, last=CREDITED, day=DAY, vintage=VINTAGE):
     )
 )
 def test_units_never_exceed_what_was_issued(issued, steps):
-    """The worst bug: a registry that holds a tonne which nobody saved."""
+    """Units never exceed the issued tonnes."""
     url, name = issued
     with logged.undone(url) as conn:
         _walk(conn, name, steps)

@@ -119,7 +119,7 @@ def told(url, body):
 
 
 def test_only_what_leads_on_is_cosigned(served, run):
-    """A log could show the witness one history and its customers another."""
+    """A witness server signs only an append-only continuation."""
     url, keys = served
     size = 0
     for name, body, status in ASKED:
@@ -172,7 +172,7 @@ def test_another_witness_says_the_same(tmp_path):
 
 
 def test_what_is_too_large_or_of_another_kind_is_refused(served):
-    """Anybody could fill the memory of the witness."""
+    """The witness rejects requests that are too large or of another kind."""
     url, _ = served
     large = b"x" * (LARGEST_BODY + 1)
     assert post(f"{url}/add-checkpoint", content=large).status_code == 413
@@ -208,7 +208,7 @@ def test_a_clock_that_went_back_signs_nothing(signer):
 
 
 def test_a_head_that_cannot_be_written_is_not_cosigned(signer, tmp_path):
-    """After a crash the witness would sign a second history over the same size."""
+    """A witness signs only what it has stored."""
     signer.add_checkpoint(request(0, LEAVES[:5]).encode())
     with State(tmp_path) as other, other.changing():
         signer.state._db.execute("PRAGMA busy_timeout = 20")

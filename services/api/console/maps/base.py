@@ -2,8 +2,8 @@
 A city's own map background: districts, rivers and place names.
 
 GeoJSON (RFC 7946) in TONNE_CONSOLE_MAP: polygons are districts, lines are water, points are names.
-`properties.name` is the label, `properties.names` those in other languages.  The coastline
-(coastline.py) is below it; no external map is loaded.
+`properties.name` (`shapeName` in geoBoundaries) is the label, `properties.names` those in other
+languages.  The coastline (coastline.npz) is below it; no external map is loaded.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def within(west: float, south: float, east: float, north: float) -> list[Points]
         Longitude and latitude of each ring's corners. [degrees]
     """
     result = []
-    for ring, box in zip(*_rings(), strict=True):
+    for ring, box in zip(*coastline(), strict=True):
         if box[0] <= east and box[2] >= west and box[1] <= north and box[3] >= south:
             part = cut(ring, (west, south, east, north))
             # land all around a frame leaves a ring along its edge that holds nothing
@@ -55,7 +55,8 @@ def _area(ring: Points) -> float:
 
 
 @cache
-def _rings() -> tuple[list[Points], list[tuple[float, float, float, float]]]:
+def coastline() -> tuple[list[Points], list[tuple[float, float, float, float]]]:
+    """Return the world's land as rings, with their boxes. [degrees]"""
     file = resources.files(__package__).joinpath("coastline.npz")
     with file.open("rb") as source, np.load(source) as arrays:
         bytes_ = np.ascontiguousarray(arrays["steps"].transpose(0, 2, 1))
@@ -162,13 +163,10 @@ def load(path: Path | None) -> Base:
         try:
             kind, parts = _parts(feature["geometry"])
             properties = feature.get("properties") or {}
-            if "name" in properties and (kind == "Point" or kind in _AREAS):
+            label = properties.get("name", properties.get("shapeName"))  # as geoBoundaries has it
+            if label is not None and (kind == "Point" or kind in _AREAS):
                 at = np.concatenate(parts).mean(axis=0).tolist()
-                places.append(
-                    Place(
-                        str(properties["name"]), dict(properties.get("names", {})), (at[0], at[1])
-                    )
-                )
+                places.append(Place(str(label), dict(properties.get("names", {})), (at[0], at[1])))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RegistryError(
                 f"{path}: feature {number} is not drawn ({error}); give a Point, LineString or"

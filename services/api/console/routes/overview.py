@@ -37,13 +37,13 @@ from services.api.console.routes.year import (
     progress,
     short_name,
     shortfalls,
-    unfit_plans,
 )
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.principals import PUBLIC
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
+from services.issuer.planning import unfit_plans
 from services.store.registry import monitoring_plans, signing_keys
 from services.store.views import alarms, city_year, console
 from services.store.views.city_year import ProjectYear, added

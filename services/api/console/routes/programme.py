@@ -22,9 +22,9 @@ from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.programme import Pages, Workbook, report_file
 from services.api.routes.registry import IdPath, unknown
+from services.issuer.planning import programme_report
 from services.store.views import parks
 from services.store.views.city_year import added, percent
-from services.store.views.programme_report import report_document
 
 router = APIRouter(include_in_schema=False)
 
@@ -160,7 +160,7 @@ def _report(ask: Asked, year: int | None, language: str) -> dict[str, Any]:
 
     def find() -> dict[str, Any]:
         with ask.reading() as conn:
-            return report_document(conn, year, language)
+            return programme_report(conn, year, language)
 
     try:
         result: dict[str, Any] = ask.request.app.state.memory.get(

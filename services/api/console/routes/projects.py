@@ -22,14 +22,15 @@ from mrv.rounding import decimal_text
 from mrv.statement.evidence import monitored_names
 from services.api.console.charts.quantities import Bar, bars, cumulative_chart, hours_chart
 from services.api.console.maps.plots import SHARES, month_calendar
-from services.api.console.render import Language, render
+from services.api.console.render import Language, last_day, render
 from services.api.console.routes.overview import of_ug
-from services.api.console.routes.year import plan_why, unfit_plans
+from services.api.console.routes.year import plan_why
 from services.api.console.session import View
 from services.api.console.translations import Words
 from services.api.problems import ProblemError
 from services.api.request_context import Asked
 from services.api.routes.registry import IdPath, due_of, unknown
+from services.issuer.planning import unfit_plans
 from services.store.registry import load as registry
 from services.store.statements.statements import Stored
 from services.store.views import console, listing
@@ -154,7 +155,11 @@ def project(
         money=money,
         visible={stored.id for stored in statements},
         serving=[
-            {**item, **{edge: _local(item[edge], result.sums.timezone) for edge in ("from", "to")}}
+            {
+                **item,
+                "from": _local(item["from"], result.sums.timezone),
+                "to": last_day(item["to"], result.sums.timezone),
+            }
             for item in serving
         ],
         of_ug=of_ug,

@@ -9,14 +9,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
-from psycopg import Connection
 
 from mrv import calendar
-from mrv.statement.conformity import over_full_load
 from mrv.texts import Text
 from services.api.console.charts.quantities import declared
 from services.api.console.translations import Words
-from services.store.views import city_year
 from services.store.views.alarms import SEVERITIES, Group
 from services.store.views.city_year import Change, Part, ProjectYear, added, percent
 from services.store.views.console import ProjectSums
@@ -229,12 +226,6 @@ def shortfalls(
             )
         )  # fmt: skip
     return faults
-
-
-def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]:
-    """Return errors of estimates that their plants cannot reach, by project."""
-    texts = {row[0]: over_full_load(*row[1:]) for row in city_year.estimates(conn, project)}
-    return {name: text for name, text in texts.items() if text is not None}
 
 
 def plan_why(plan: Text, t: Words) -> str:

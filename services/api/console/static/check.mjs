@@ -81,8 +81,8 @@ function told(step) {
   const plain = document.createElement("p");
   plain.textContent = step.outcome === "ok" ? known?.dataset.plain ?? "" : "";
   const detail = document.createElement("small");
-  detail.lang = "en"; // what a step found is said in English alone
-  detail.textContent = step.detail;
+  detail.lang = "en"; // what a step found is in English only; elsewhere its sentence says the same
+  if (document.documentElement.lang === "en" || step.outcome === "failed") detail.textContent = step.detail;
   item.append(name, " ", outcome, plain, detail);
   results.append(item);
 }
@@ -119,7 +119,7 @@ const named = (missing) => [...new Set(missing.map((code) => texts[`missing.${co
 
 function line(text) {
   const item = document.createElement("span");
-  item.textContent = text;
+  text.split("`").forEach((part, i) => item.append(i % 2 ? Object.assign(document.createElement("code"), { textContent: part }) : part));
   item.style.display = "block";
   return item;
 }

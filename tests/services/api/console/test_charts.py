@@ -264,8 +264,10 @@ def test_a_city_gives_the_base_of_its_maps(tmp_path):
         base.load.cache_clear()
         return base.load(file)
 
-    district = written({"type": "Polygon", "coordinates": [square]}, name="D")
+    polygon = {"type": "Polygon", "coordinates": [square]}
+    district = written(polygon, name="D")
     assert district.places[0].name == "D"
+    assert written(polygon, shapeName="Thuy Nguyen").places[0].name == "Thuy Nguyen"
     assert district.within((1, 1, 5, 5)).areas[0].max() == 2
     assert not district.within((3, 3, 5, 5)).areas
     assert len(written({"type": "MultiLineString", "coordinates": [river]}).water) == 1

@@ -16,8 +16,9 @@ from mrv.report import make_programme
 from mrv.report.words import Words as ReportWords
 from services.api.client import Client
 from services.api.console.maps import sewers as sewer_map
-from services.api.console.routes.year import finding, outside, shortfalls, unfit_plans
+from services.api.console.routes.year import finding, outside, shortfalls
 from services.api.console.translations import Words
+from services.issuer.planning import unfit_plans
 from services.processing.registry_import import import_registry
 from services.registry.document import to_yaml
 from services.registry.files import read_files

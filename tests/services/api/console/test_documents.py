@@ -50,7 +50,7 @@ def test_a_document_is_kept_and_its_row_is_given(served, language):
 
 
 def test_a_document_stays_as_it_was_handed_in(served):
-    """A document on which tonnes rest would be changed after its hash was signed."""
+    """An uploaded document cannot be changed afterwards."""
     _handed_in(served)
     _handed_in(served, name="other name.pdf")
     with connect(served.database_url) as conn:

@@ -396,7 +396,7 @@ def test_a_certificates_code_leads_to_a_page_for_people(served):
 
 
 def test_sessions_hold_only_what_was_given(served):
-    """A cookie could be made up, kept after its key was revoked, or sent by another site."""
+    """Forged, revoked and cross-site sessions are rejected."""
     for cookie in ("", "x", "a.b.c", "admin.99999999999.00", "a.9.", "é.9.x"):
         try:
             answer = get(served, "/console/en/live", {"tonne_session": cookie})
@@ -429,13 +429,13 @@ def test_sessions_hold_only_what_was_given(served):
 
 
 def test_a_session_opens_no_api(served):
-    """Another site could make a signed-in browser write."""
+    """A session cookie gives no access to the API."""
     cookies = session(served, "admin")
     assert plain.get(f"{served.url}/v1/projects", cookies=cookies).status_code == 401
 
 
 def test_signing_out_ends_the_session_of_the_browser(served):
-    """The next user of a shared computer would be the auditor."""
+    """Signing out ends the session."""
     with httpx.Client(
         verify=plain.NO_AUTHORITIES, base_url=served.url, timeout=plain.PATIENCE_S
     ) as client:
@@ -457,7 +457,7 @@ def test_a_cookie_goes_over_tls_alone_where_the_proxy_speaks_it(served):
 
 @pytest.mark.parametrize("way", ["revoked", "signed out"])
 def test_a_live_stream_ends_with_its_session(served, way):
-    """Who was shut out went on watching for minutes."""
+    """Live data stop when the session ends."""
     with connect(served.database_url, role="tonne_api", autocommit=True) as conn:
         key, token = api_keys.create(conn, "watches", "auditor", None, "test")
     served.tokens["watches"] = token
@@ -476,7 +476,7 @@ def test_a_live_stream_ends_with_its_session(served, way):
 
 
 def test_one_key_takes_no_more_than_its_share_of_live_streams(served):
-    """Whoever opens a thousand windows would shut all others out of the live view."""
+    """The number of live streams per key is limited."""
     # with a key that nobody else watches by: of windows that are closed the server hears later
     with connect(served.database_url, role="tonne_api", autocommit=True) as conn:
         _, served.tokens["everywhere"] = api_keys.create(conn, "all", "auditor", None, "test")

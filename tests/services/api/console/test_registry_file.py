@@ -178,7 +178,7 @@ def test_differences_are_shown_before_they_are_taken(served):
 
 
 def test_nothing_is_taken_but_what_was_shown(served):
-    """Bytes changed on the way, or a registry changed meanwhile, would be taken unseen."""
+    """Only the registry file that was previewed is imported."""
     site = GOOD.replace("new-", "kept-")
     fields = _fields(_tried(served, site, "operator").text)
     before = _version(served)
@@ -211,7 +211,7 @@ def test_what_is_refused_is_not_taken(served):
 
 
 def test_taking_is_for_operators_of_all_projects(served):
-    """A verifier, or a page of another site, would change what is verified."""
+    """Only operators of all projects can import a registry file."""
     fields = _fields(_tried(served, GOOD.replace("new-", "role-"), "operator").text)
     before = _version(served)
     for who in ("auditor", "verifier", "admin"):

@@ -11,6 +11,7 @@ from ingest.registers.lines import (
     CONFIRM_LINE,
     CONFIRM_LOST,
     CONFIRM_RISE,
+    DAILY_US,
     FEW,
     IMPOSSIBLE,
     INF,
@@ -142,7 +143,20 @@ class Waiting(Steps):
             and line.value - line.first > self.meter.tolerance
             and (first != LOST or time_us - mark.read_us >= LOST_US)
             and not self._lower(line, time_us)
+            and not self._repeats(mark, line)
         )
+
+    def _repeats(self, mark: Mark, line: Other) -> bool:
+        """
+        Return whether a waiting sequence shows nothing but values of the week before, as readings
+        that are sent again do; a counter of each day may.
+        """
+        since_us = line.begin_us - LOOK_BACK_US
+        if self.begin_us is not None and self.begin_us >= since_us:
+            self._rewrite(since_us)
+        before = {mark.value, *(t.value for t in self.trail if t.read_us >= since_us)}
+        values = (line.value, *(t.value for t in line.trail))
+        return line.stands_us != DAILY_US and before.issuperset(values)
 
     def _lower(self, line: Other, time_us: int) -> bool:
         """Return whether a former higher sequence may continue unseen, by plausible rises."""
